@@ -148,8 +148,19 @@ function isDoubtedInbox(value: string, names: MailboxNames): boolean {
 }
 
 /** Whether a test covers a name that may be one of the INBOX. */
-function namesInbox(test: ValueTest): boolean {
-  if (test.kind === 'one-of') return test.globs.texts.some((text) => endsInInbox(text));
-  if (test.kind !== 'regex') return false;
-  return ['/', '.'].some((separator) => strikes(test, [`${inbox}${separator}${inbox}`], false));
+function namesInbox(test: Exclude<ValueTest, { readonly kind: 'equals' }>): boolean {
+  switch (test.kind) {
+    case 'any':
+    case 'present':
+      return true;
+    case 'absent':
+    case 'number':
+      return false;
+    case 'one-of':
+      return test.globs.texts.some((text) => endsInInbox(text));
+    case 'regex':
+      return ['/', '.'].some((separator) => strikes(test, [`${inbox}${separator}${inbox}`], false));
+    default:
+      return test satisfies never;
+  }
 }

@@ -164,6 +164,24 @@ void test('a deny strikes for each mailbox that a name may be, however its own p
   );
 });
 
+/** A test of each kind, and whether one of the mailboxes it covers may be the INBOX. Tests of text name it by another name. */
+const doubted: Readonly<Record<ValueTest['kind'], readonly [ValueTest, boolean]>> = {
+  any: [{ kind: 'any' }, true],
+  present: [{ kind: 'present' }, true],
+  absent: [{ kind: 'absent' }, false],
+  'one-of': [oneOf('a/inbox'), true],
+  equals: [{ kind: 'equals', values: ['a/inbox'], isOptional: false }, true],
+  number: [{ kind: 'number', atLeast: 0n, atMost: undefined, isOptional: false }, false],
+  regex: [regex('inbox[./].+'), true],
+};
+
+for (const [kind, [denied, isStruck]] of Object.entries(doubted)) {
+  void test(`a deny of kind "${kind}" ${isStruck ? 'applies' : 'does not apply'} to an INBOX of which not all names are known`, () => {
+    const options = { isMask: false, withWhatIsBelow: false };
+    assert.equal(strikesMailboxes(denied, ['INBOX'], doubtedNames, options), isStruck);
+  });
+}
+
 void test('the mailbox of a query too', () => {
   assert.ok(mayBeOneOf('INBOX/INBOX', new GlobList(['inbox']), doubtedNames));
   assert.ok(mayBeOneOf('INBOX', new GlobList(['a/inbox']), doubtedNames));
