@@ -134,7 +134,18 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
-      public: ['assess', 'policy', 'terms', 'attempt', 'decide', 'judge', 'match', 'regex', 'route'],
+      public: [
+        'assess',
+        'policy',
+        'terms',
+        'attempt',
+        'decide',
+        'judge',
+        'match',
+        'regex',
+        'route',
+        'value-test',
+      ],
       packages: ['lru-cache'],
     },
   ),

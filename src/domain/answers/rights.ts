@@ -5,8 +5,9 @@
 
 import { formatEnd } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule, ValueTest } from '../policy/policy.js';
+import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule } from '../policy/policy.js';
 import { formatDuration } from '../policy/policy.js';
+import { describeBounds, describeTest, listOr } from '../policy/value-test.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -200,51 +201,6 @@ function whereOf({ where, query }: Rule): string[] {
   return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
 }
 
-function describeTest(test: ValueTest): string {
-  switch (test.kind) {
-    case 'any':
-      return 'any value, or none';
-    case 'present':
-      return 'given';
-    case 'absent':
-      return 'not given';
-    case 'one-of':
-      return orAbsent(listOr(test.globs.texts), test.isOptional);
-    case 'equals':
-      return orAbsent(
-        `exactly ${test.values.map((value) => JSON.stringify(value)).join(' ')}`,
-        test.isOptional,
-      );
-    case 'number':
-      return orAbsent(describeBounds(test.atLeast, test.atMost, String), test.isOptional);
-    case 'regex':
-      return orAbsent(`matches ${test.regex.source}`, test.isOptional);
-    default:
-      return test satisfies never;
-  }
-}
-
-function orAbsent(text: string, isOptional: boolean): string {
-  return isOptional ? `${text}, or not given` : text;
-}
-
-function listOr(texts: readonly string[]): string {
-  const last = texts.at(-1) ?? '';
-  return texts.length < 2 ? last : `${texts.slice(0, -1).join(', ')} or ${last}`;
-}
-
-function describeBounds<Value>(
-  atLeast: Value | undefined,
-  atMost: Value | undefined,
-  format: (value: Value) => string,
-): string {
-  const bounds = [
-    ...(atLeast === undefined ? [] : [`at least ${format(atLeast)}`]),
-    ...(atMost === undefined ? [] : [`at most ${format(atMost)}`]),
-  ];
-  return bounds.join(', ');
-}
-
 function describeQuery(query: QueryTest): string {
   switch (query.kind) {
     case 'any':
@@ -278,9 +234,9 @@ function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): s
     case 'one-of':
       return listOr(test.globs.texts);
     case 'age':
-      return describeBounds(test.atLeast, test.atMost, (seconds) => formatDuration(seconds * 1000));
+      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
     case 'size':
-      return describeBounds(test.atLeast, test.atMost, (bytes) => `${bytes} bytes`);
+      return describeBounds(test, (bytes) => `${bytes} bytes`);
     default:
       return test satisfies never;
   }

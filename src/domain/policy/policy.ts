@@ -22,9 +22,14 @@ export type ValueTest =
   | ({ readonly isOptional: boolean } & (
       | { readonly kind: 'one-of'; readonly globs: GlobList }
       | { readonly kind: 'equals'; readonly values: readonly string[] }
-      | { readonly kind: 'number'; readonly atLeast: bigint | undefined; readonly atMost: bigint | undefined }
+      | ({ readonly kind: 'number' } & Bounds<bigint>)
       | { readonly kind: 'regex'; readonly regex: Regex }
     ));
+
+export interface Bounds<Value> {
+  readonly atLeast: Value | undefined;
+  readonly atMost: Value | undefined;
+}
 
 /** The test of one parameter, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
 export interface ParameterTest {
@@ -37,11 +42,7 @@ export type KeyTest =
   | { readonly kind: 'present' }
   | { readonly kind: 'absent' }
   | { readonly kind: 'one-of'; readonly globs: GlobList }
-  | {
-      readonly kind: 'age' | 'size';
-      readonly atLeast: number | undefined;
-      readonly atMost: number | undefined;
-    };
+  | ({ readonly kind: 'age' | 'size' } & Bounds<number>);
 
 /** One search key, by its name in the catalog. */
 export interface KeyCondition {

@@ -1,9 +1,10 @@
-// The tests of a rule for the values of one parameter, and for names of mailboxes, where one mailbox can have several names.
+// The tests of a rule for the values of one parameter, and for names of mailboxes, where one mailbox can have several names; also
+// a test as text and in words. All code that depends on the kind of a test is here, except for its reading (config/parse-where.ts).
 // The rule: a test of an `allow` passes only if every value passes, for every mailbox that a name may be; one of a `deny` applies if any
 // value may be meant, whatever its case.
 import { type GlobList, mayOverlap } from '../names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
-import type { ValueTest } from './policy.js';
+import type { Bounds, ValueTest } from './policy.js';
 
 /** Whether the values of a parameter pass; undefined: it is not given. */
 export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {
@@ -16,6 +17,11 @@ export function passes(test: ValueTest, values: readonly string[] | undefined): 
 
 type Comparing = Exclude<ValueTest, { readonly kind: 'any' | 'present' | 'absent' }>;
 
+/** Whether it depends on the value. One mailbox has several names, and such a test may cover only some of them. */
+export function comparesValues(test: ValueTest): test is Comparing {
+  return test.kind !== 'any' && test.kind !== 'present' && test.kind !== 'absent';
+}
+
 function passesAll(test: Comparing, values: readonly string[]): boolean {
   switch (test.kind) {
     case 'one-of':
@@ -25,7 +31,7 @@ function passesAll(test: Comparing, values: readonly string[]): boolean {
         values.length === test.values.length && values.every((value, index) => value === test.values[index])
       );
     case 'number':
-      return values.every((value) => isNumberWithin(value, test.atLeast, test.atMost));
+      return values.every((value) => isNumberWithin(value, test));
     case 'regex':
       return values.every((value) => test.regex.matches(value));
     default:
@@ -49,7 +55,7 @@ export function strikes(test: ValueTest, values: readonly string[] | undefined, 
     case 'equals':
       return values.join('\0').toLowerCase() === test.values.join('\0').toLowerCase();
     case 'number':
-      return values.some((value) => isNumberWithin(value, test.atLeast, test.atMost));
+      return values.some((value) => isNumberWithin(value, test));
     case 'regex':
       return values.some((value) => test.regex.matches(value) || test.regex.matches(value.toLowerCase()));
     default:
@@ -65,7 +71,7 @@ function mayMean(value: string, globs: GlobList, isMask: boolean): boolean {
 }
 
 /** An upper bound alone does not include numbers below zero. */
-function isNumberWithin(value: string, atLeast: bigint | undefined, atMost: bigint | undefined): boolean {
+function isNumberWithin(value: string, { atLeast, atMost }: Bounds<bigint>): boolean {
   if (!/^-?\d{1,40}$/.test(value)) return false;
   const number = BigInt(value);
   return number >= (atLeast ?? 0n) && (atMost === undefined || number <= atMost);
@@ -163,4 +169,71 @@ function namesInbox(test: Exclude<ValueTest, { readonly kind: 'equals' }>): bool
     default:
       return test satisfies never;
   }
+}
+
+type WrittenTest =
+  | string
+  | readonly string[]
+  | Readonly<Record<string, string | boolean | readonly string[]>>;
+
+/** A test as a configuration spells it. */
+export function textOfTest(test: ValueTest): WrittenTest {
+  if (!comparesValues(test)) return test.kind;
+  const optional = test.isOptional ? { optional: true } : {};
+  switch (test.kind) {
+    case 'one-of':
+      return test.isOptional ? { one_of: test.globs.texts, ...optional } : test.globs.texts;
+    case 'equals':
+      return { equals: test.values, ...optional };
+    case 'number':
+      return { ...textOfBounds(test, String), ...optional };
+    case 'regex':
+      return { regex: test.regex.source, ...optional };
+    default:
+      return test satisfies never;
+  }
+}
+
+/** A test in words. */
+export function describeTest(test: ValueTest): string {
+  if (test.kind === 'any') return 'any value, or none';
+  if (test.kind === 'present') return 'given';
+  if (test.kind === 'absent') return 'not given';
+  return `${describeComparison(test)}${test.isOptional ? ', or not given' : ''}`;
+}
+
+function describeComparison(test: Comparing): string {
+  switch (test.kind) {
+    case 'one-of':
+      return listOr(test.globs.texts);
+    case 'equals':
+      return `exactly ${test.values.map((value) => JSON.stringify(value)).join(' ')}`;
+    case 'number':
+      return describeBounds(test, String);
+    case 'regex':
+      return `matches ${test.regex.source}`;
+    default:
+      return test satisfies never;
+  }
+}
+
+export function listOr(texts: readonly string[]): string {
+  const last = texts.at(-1) ?? '';
+  return texts.length < 2 ? last : `${texts.slice(0, -1).join(', ')} or ${last}`;
+}
+
+export function textOfBounds<Value>(
+  { atLeast, atMost }: Bounds<Value>,
+  format: (value: Value) => string,
+): Readonly<Record<string, string>> {
+  return {
+    ...(atLeast === undefined ? {} : { at_least: format(atLeast) }),
+    ...(atMost === undefined ? {} : { at_most: format(atMost) }),
+  };
+}
+
+/** `at least 5, at most 9`. */
+export function describeBounds<Value>(bounds: Bounds<Value>, format: (value: Value) => string): string {
+  const written = Object.entries(textOfBounds(bounds, format));
+  return written.map(([key, value]) => `${key.replace('_', ' ')} ${value}`).join(', ');
 }

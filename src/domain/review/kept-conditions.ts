@@ -9,8 +9,8 @@ import {
   type KeyTest,
   type QueryTest,
   type Rule,
-  type ValueTest,
 } from '../policy/policy.js';
+import { textOfBounds, textOfTest } from '../policy/value-test.js';
 import { type Narrowness, whereFor } from './generalise.js';
 import type { Plain } from './policy-text.js';
 import { type RuleText, ruleFor, type Trial, type TriedLine, termsOf, usesOf } from './suggested-rule.js';
@@ -134,27 +134,6 @@ function queryOf(
   return near.anyOf.length === 0 ? keys : { ...keys, any_of: near.anyOf.map(textOfKeys) };
 }
 
-function textOfTest(test: ValueTest): Plain {
-  if (test.kind === 'any' || test.kind === 'present' || test.kind === 'absent') return test.kind;
-  const optional = test.isOptional ? { optional: true } : {};
-  switch (test.kind) {
-    case 'one-of':
-      return test.isOptional ? { one_of: test.globs.texts, ...optional } : test.globs.texts;
-    case 'equals':
-      return { equals: test.values, ...optional };
-    case 'regex':
-      return { regex: test.regex.source, ...optional };
-    case 'number':
-      return {
-        ...(test.atLeast === undefined ? {} : { at_least: String(test.atLeast) }),
-        ...(test.atMost === undefined ? {} : { at_most: String(test.atMost) }),
-        ...optional,
-      };
-    default:
-      return test satisfies never;
-  }
-}
-
 function textOfQuery(query: Exclude<QueryTest, { readonly kind: 'keys' }>): Plain {
   switch (query.kind) {
     case 'any':
@@ -180,20 +159,10 @@ function textOfKey(test: KeyTest): Plain {
     case 'one-of':
       return test.globs.texts;
     case 'age':
-      return bounds(test, (seconds) => formatDuration(seconds * 1000));
+      return textOfBounds(test, (seconds) => formatDuration(seconds * 1000));
     case 'size':
-      return bounds(test, (bytes) => `${bytes}B`);
+      return textOfBounds(test, (bytes) => `${bytes}B`);
     default:
       return test satisfies never;
   }
-}
-
-function bounds(
-  { atLeast, atMost }: { readonly atLeast: number | undefined; readonly atMost: number | undefined },
-  format: (value: number) => string,
-): Plain {
-  return {
-    ...(atLeast === undefined ? {} : { at_least: format(atLeast) }),
-    ...(atMost === undefined ? {} : { at_most: format(atMost) }),
-  };
 }

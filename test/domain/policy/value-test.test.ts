@@ -7,12 +7,15 @@ import { createMailboxNames, doubtedNames, type Namespace } from '../../../src/d
 import type { ValueTest } from '../../../src/domain/policy/policy.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
 import {
+  comparesValues,
+  describeTest,
   isSurelyOneOf,
   mayBeOneOf,
   nameThatFails,
   passes,
   strikes,
   strikesMailboxes,
+  textOfTest,
 } from '../../../src/domain/policy/value-test.js';
 
 const expression = createRegex('a+');
@@ -187,4 +190,33 @@ void test('the mailbox of a query too', () => {
   assert.ok(mayBeOneOf('INBOX', new GlobList(['a/inbox']), doubtedNames));
   assert.ok(mayBeOneOf('Private/Sub', new GlobList(['inbox/sub']), listed));
   assert.ok(!mayBeOneOf('Trash', new GlobList(['inbox', 'a/inbox']), doubtedNames));
+});
+
+type Written = readonly [test: ValueTest, text: ReturnType<typeof textOfTest>, words: string];
+
+const written: Readonly<Record<ValueTest['kind'], Written>> = {
+  any: [tests.any, 'any', 'any value, or none'],
+  present: [tests.present, 'present', 'given'],
+  absent: [tests.absent, 'absent', 'not given'],
+  'one-of': [oneOf('a', 'b', 'c*'), ['a', 'b', 'c*'], 'a, b or c*'],
+  equals: [{ ...tests.equals, values: ['a', 'b c'] }, { equals: ['a', 'b c'] }, 'exactly "a" "b c"'],
+  number: [tests.number, { at_least: '2', at_most: '5' }, 'at least 2, at most 5'],
+  regex: [regex('[a-z]+'), { regex: '[a-z]+' }, 'matches [a-z]+'],
+};
+
+for (const [kind, [value, text, words]] of Object.entries(written)) {
+  void test(`a test of kind "${kind}" is written as in a configuration, and in words`, () => {
+    assert.deepEqual(textOfTest(value), text);
+    assert.equal(describeTest(value), words);
+    if (!comparesValues(value)) return;
+    const optional = { ...value, isOptional: true };
+    const map = kind === 'one-of' ? { one_of: text } : text;
+    assert.deepEqual(textOfTest(optional), Object.assign({ optional: true }, map));
+    assert.equal(describeTest(optional), `${words}, or not given`);
+  });
+}
+
+void test('only the bounds that there are', () => {
+  assert.deepEqual(textOfTest(tests.atMost), { at_most: '5' });
+  assert.equal(describeTest(tests.atMost), 'at most 5');
 });
