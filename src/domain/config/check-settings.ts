@@ -5,6 +5,7 @@ import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { reachable } from '../policy/policy.js';
+import { comparesValues } from '../policy/value-test.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';
 import {
@@ -278,9 +279,7 @@ function deniesMailboxes({ command, where, query }: Rule): boolean {
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
   return (where ?? []).some(({ parameter, test }) => {
     const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
-    return 'globs' in test || 'values' in test || 'regex' in test
-      ? roles.some((role) => role === 'mailbox' || role === 'mailbox-mask')
-      : false;
+    return comparesValues(test) && roles.some((role) => role === 'mailbox' || role === 'mailbox-mask');
   });
 }
 

@@ -98,7 +98,7 @@ function parseValueTest(
 
 /** `{ one_of: ... }`, `{ equals: ... }`, `{ regex: ... }`, `{ at_least: ..., at_most: ... }`, each with `optional`. */
 function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): ValueTest | undefined {
-  const kinds = ['one_of', 'equals', 'regex'].filter((key) => cursor.has(key));
+  const kinds = (['one_of', 'equals', 'regex'] as const).filter((key) => cursor.has(key));
   const isNumber = cursor.has('at_least') || cursor.has('at_most');
   if (kinds.length + (isNumber ? 1 : 0) !== 1) {
     cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most', 'missing-key');
@@ -119,11 +119,13 @@ function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): Valu
     };
     return { kind: 'number', atLeast: number('at_least'), atMost: number('at_most'), isOptional };
   }
-  if (cursor.has('regex')) {
+  const [kind] = kinds;
+  if (kind === 'regex') {
     const regex = regexOf(cursor);
     return regex === undefined ? undefined : { kind: 'regex', regex, isOptional };
   }
-  if (cursor.has('equals')) return { kind: 'equals', values: cursor.words('equals').map(fold), isOptional };
+  if (kind === 'equals') return { kind, values: cursor.words('equals').map(fold), isOptional };
+  if (kind !== 'one_of') return kind satisfies undefined;
   return { kind: 'one-of', globs: new GlobList(patterns(cursor, ['one_of']).map(fold)), isOptional };
 }
 

@@ -173,13 +173,20 @@ void test('a mailbox that is denied may have other names while a backend does no
   const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';
   for (const rule of [
     '{ command: mailbox delete, where: { mailbox: INBOX } }',
+    '{ command: mailbox delete, where: { mailbox: { equals: INBOX } } }',
+    '{ command: mailbox delete, where: { mailbox: { at_least: 2020 } } }',
     '{ command: mailbox status, where: { mailbox-mask: { regex: "In.*" } } }',
     '{ command: fetch, where: { query: { mailbox: Trash } } }',
   ]) {
     assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [warning], rule);
     assert.deepEqual(withDeny(rule, listed), [], rule);
   }
-  for (const rule of ['mailbox delete', '{ command: mailbox delete, where: { recursive: any } }']) {
+  for (const rule of [
+    'mailbox delete',
+    '{ command: mailbox delete, where: { mailbox: present } }',
+    '{ command: mailbox delete, where: { recursive: any } }',
+    '{ command: mailbox list, where: { mailbox-mask: absent } }',
+  ]) {
     assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [], rule);
   }
 });
