@@ -62,7 +62,7 @@ function said(): string {
 function events(chosen: (levels: EventMeaning[0]) => boolean): string {
   const rows = Object.entries(logCodes)
     .filter(([, [levels]]) => chosen(levels))
-    .map(([code, [levels, means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
+    .map(([code, [levels, , means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
   return table(['event', 'level', 'means', 'do'], rows);
 }
 

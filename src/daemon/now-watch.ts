@@ -82,14 +82,13 @@ export class NowWatch {
       case 'dial-failed':
       case 'flood':
       case 'http-request':
-      case 'session-opened':
       case 'session-closed':
       case 'upstream-opened':
-      case 'upstream-closed':
       case 'ship-damaged':
       case 'ship-missing':
       case 'ship-restarted':
       case 'ship-position-failed':
+      case 'note':
         return;
       default:
         return event satisfies never;

@@ -7,17 +7,19 @@ import { codes } from '../../domain/codes/codes.js';
 import type { FoundCode } from '../../domain/now/problems.js';
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
-import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { EngineEvent, Note, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
+import { atEnd, atStart, byClock, byFiles, byReload, type Cause } from './causes.js';
 import { recordEvents } from './record-events.js';
 
 /** The meaning, and the advice if there is one. */
 export type CodeMeaning = readonly [means: string, ask?: string];
 
-/** The same for a log line, with its possible levels. */
-export type EventMeaning = readonly [levels: readonly LogLevel[], ...CodeMeaning];
+/** The same for a log line, with its possible levels, and who can cause it. */
+export type EventMeaning<Levels = Some<LogLevel>> = readonly [levels: Levels, cause: Cause, ...CodeMeaning];
+type Some<Value> = readonly [Value, ...Value[]];
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
@@ -218,193 +220,241 @@ export const foundCodes: Table<FoundCode> = {
 };
 
 /** Codes of the engine under their own name. */
-type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'>;
+type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request' | 'note'>;
 
 const listed = {
   // commands
-  exchange: [['debug', 'info'], "a command ended with the backend's own status"],
+  exchange: [['debug', 'info'], 'client', "a command ended with the backend's own status"],
   denied: [
     ['warn'],
+    'client',
     'policy refused a command; `text` says why, `id` finds its record',
     'talk to the team, or widen the policy (`dovegate explain` says what is missing)',
   ],
   unparsable: [
     ['warn'],
+    'client',
     'a command could not be read exactly as its server would read it; `error` is the code',
     'correct the command',
   ],
   limited: [
     ['warn'],
+    'client',
     'a command was over a limit of its policy, or of its input; `error` is the code',
     'wait, talk to the team, or raise the limit',
   ],
   'exchange-failed': [
     ['info', 'warn', 'error'],
+    'client',
     'an allowed command got no whole answer; `error` is the code, and `backend` or `text` names the backend',
     "look into the backend's log; after `outcome: unknown` it may have run",
   ],
-  'exchange-aborted': [['info', 'warn'], 'the client left or did not read, or its input ended too soon'],
+  'exchange-aborted': [
+    ['info', 'warn'],
+    'client',
+    'the client left or did not read, or its input ended too soon',
+  ],
   'backend-log': [
     ['debug', 'info', 'warn', 'error'],
+    'backend',
     "a line of Dovecot's log channel, with the command that caused it; an error is of level info where the status says that its user or arguments are wrong",
     "as in Dovecot's own log",
   ],
   // sessions
-  'session-opened': [['debug'], 'a session began'],
+  'session-opened': [['debug'], 'stranger', 'a session began'],
   'session-closed': [
     ['debug', 'warn'],
+    'stranger',
     'a session ended; of level warn where `reason` is no ordinary end',
     'look the reason up; `wire-fault`: the client does not speak the protocol',
   ],
   'session-refused': [
     ['warn'],
+    'stranger',
     'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up. Above ten a second they are only counted',
     'talk to the team; raise the limit',
   ],
   flood: [
     ['debug', 'warn'],
+    { ours: 'at most 17 a second of each `type` (gateway/outcome/journal.ts)' },
     '`count` more events within a second were not logged one by one; `type` is the `action` of the `limit` record',
     'find out who, and why',
   ],
   suppressed: [
     ['debug', 'info', 'warn', 'error'],
+    { ours: 'one a second for each code and listener, backend or receiver' },
     '`count` more lines with the event `type` were not written within a second; the journal has their commands',
     'find out which client, backend or receiver causes them',
   ],
   'login-failed': [
     ['warn'],
+    'stranger',
     'a login was refused. `type` is the reason, `account` the name that was tried, `address` the address of the client',
     'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
+    'stranger',
     'a request to the page was refused. `type` is the reason, `address` the address of the browser; `text` names the person, if known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
-  'page-opened': [['info'], 'the page has the settings of the daemon, and serves its sockets'],
+  'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
   'door-away': [
     ['warn'],
+    { ours: 'once each time the daemon goes' },
     'the page cannot ask the daemon: `text` says why. It tries again each half second',
     'systemctl status dovegate',
   ],
   // upstreams and backends
-  'upstream-opened': [['info'], 'a backend was dialled and greeted us'],
-  'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
+  'upstream-opened': [['info'], 'backend', 'a backend was dialled and greeted us'],
+  'upstream-closed': [['info'], 'backend', 'an upstream was closed; `reason` says why'],
   'dial-failed': [
     ['error', 'debug'],
+    'backend',
     'a connection to a backend could not be made: `text` says to which one and why, `type` is the code. Later failures have level debug',
     'correct certificate, password or address, or repair the backend',
   ],
   'backend-down': [
     ['error'],
+    'backend',
     'nothing of a backend lives; its commands are refused at once until it is back, which is found out by itself',
     'as `dial-failed`',
   ],
-  'backend-up': [['warn'], 'a backend that was down is back'],
+  'backend-up': [['warn'], 'backend', 'a backend that was down is back'],
   'lookup-failing': [
     ['error'],
+    'backend',
     "Dovecot's auth service does not answer; commands that need it are refused; `type` is the code",
     'see whether it runs, and whether its socket is of type userdb and may be opened',
   ],
-  'lookup-working': [['info'], 'the auth service answers again'],
+  'lookup-working': [['info'], 'backend', 'the auth service answers again'],
   ...recordEvents,
   // the daemon itself
-  started: [['info'], 'listeners are bound, commands are served'],
-  stopping: [['info'], 'new clients are not accepted; running commands may finish'],
-  stopped: [['info'], 'all sessions ended'],
-  operator: [['info'], 'an operator did something; `text` says who and what'],
-  reloaded: [['info'], 'a new configuration is served'],
+  started: [['info'], atStart, 'listeners are bound, commands are served'],
+  stopping: [['info'], atEnd, 'new clients are not accepted; running commands may finish'],
+  stopped: [['info'], atEnd, 'all sessions ended'],
+  operator: [
+    ['info'],
+    { ours: 'operators and people who have signed in; each line has a record' },
+    'an operator did something; `text` says who and what',
+  ],
+  reloaded: [['info'], byReload, 'a new configuration is served'],
   'reload-failed': [
     ['error'],
+    byReload,
     'the configuration has problems, or could not be put in force; the old one is served',
     'correct what `text` says, reload again',
   ],
   'reload-unfinished': [
     ['warn'],
+    byReload,
     'the new configuration is in force, and a step after the switch failed',
     'look at what `text` says; a restart does the step again',
   ],
-  'restart-needed': [['warn'], 'a setting changed that is read at a start only', 'restart when it suits'],
+  'restart-needed': [
+    ['warn'],
+    byReload,
+    'a setting changed that is read at a start only',
+    'restart when it suits',
+  ],
   'certificate-replaced': [
     ['info'],
+    byFiles,
     "the files of a listener's certificate changed; new sessions get what they hold now, and those of an authority that is gone end",
   ],
   'certificate-kept': [
     ['error'],
+    byFiles,
     "the files of a listener's certificate changed and cannot be used; the old one is kept",
     'put certificate and key there that belong together',
   ],
   'certificate-expires': [
     ['warn', 'error'],
+    byClock,
     'the certificate of a listener, a backend or a receiver, one shown to a receiver, or of an authority of clients, ends soon, or has (error)',
     'renew it',
   ],
   'key-expires': [
     ['warn', 'error'],
+    byClock,
     'a key of an HTTP listener ends soon, or has (error); `key` is its name',
     'make another one (`dovegate key new`), give its program that, and replace the hash',
   ],
   'configuration-warning': [
     ['warn'],
+    atStart,
     'the configuration is served, and something in it is doubtful; `text` is what `check` prints',
     'as it says',
   ],
   'not-configured': [
     ['error', 'warn'],
+    { ours: 'by the clock: one each 10 s' },
     'problems in the file at the start: clients of sockets from systemd are refused; of level warn: how many (`count`)',
     '`dovegate check`; a repaired file is served within 10 s, or by `dovegate reload`',
   ],
   configured: [
     ['info'],
+    atStart,
     'the configuration that had problems at the start is good now; the daemon goes into service',
   ],
-  'start-failed': [['error'], 'it did not start', 'as `text` says'],
+  'start-failed': [['error'], atStart, 'it did not start', 'as `text` says'],
   'listen-failed': [
     ['error'],
+    atStart,
     'it did not start: a socket could not be made or taken',
     'as `text` says: path, rights, or who has it',
   ],
   'accept-failed': [
     ['error'],
+    'stranger',
     'a listening socket had an error, or did not get its new mode or owner; it goes on as it was',
     'as `text` says; a reload tries mode and owner again. Missing descriptors show as `few-descriptors`',
   ],
   'admin-failed': [
     ['error'],
+    'client',
     'an admin endpoint could not answer; commands are not touched',
     'as `text` says',
   ],
   'socket-unused': [
     ['warn'],
+    atStart,
     'a socket that systemd handed over has no listener; clients of it wait for ever',
     'add the listener, or stop the socket unit',
   ],
   'few-descriptors': [
     ['warn'],
+    atStart,
     'the listeners may have more sessions than the process may have descriptors',
     'raise `LimitNOFILE=`',
   ],
   'loop-stalled': [
     ['warn'],
+    'client',
     'nothing was served for `duration_ms`',
     'the machine is overloaded, or the process was stopped',
   ],
   'not-hardened': [
     ['warn'],
+    atStart,
     'core dumps of the daemon could not be forbidden',
     'find out why; passwords would be in them',
   ],
   'close-failed': [
     ['warn'],
+    atEnd,
     'something could not be closed at the end of the daemon; the rest was',
     'as `text` says',
   ],
   'internal-error': [
     ['error'],
+    { ours: 'it ends the daemon' },
     'a bug of ours: the daemon closes its journal and ends with exit code 70',
     'tell us, with this line',
   ],
-} as const satisfies Readonly<Record<EngineCode, EventMeaning>> & Readonly<Record<string, EventMeaning>>;
+} as const satisfies Readonly<Record<string, EventMeaning>> &
+  Readonly<Record<EngineCode, EventMeaning>> &
+  Readonly<Record<Note['code'], EventMeaning<readonly [LogLevel]>>>;
 
 /** Every value of the key `event`. */
 export type LogCode = keyof typeof listed;

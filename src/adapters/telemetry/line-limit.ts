@@ -5,8 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { causes, debugLinesMax, linesMax } from './causes.js';
-import type { LogCode } from './codes.js';
+import { type LogCode, logCodes } from './codes.js';
 
 const windowMs = 1_000;
 /** Pairs of codes and sources; beyond the limit all sources of a code count together. */
@@ -53,7 +52,7 @@ export class LineLimit {
 
   /** False: this line is only counted. */
   admit(code: LogCode, level: LogLevel, keys: LineSource): boolean {
-    if (typeof causes[code] === 'object') return true;
+    if (typeof logCodes[code][1] === 'object') return true;
     const nowMs = this.#clock.now();
     const window = this.#windowOf(code, level, sourceOf(keys), nowMs);
     if (nowMs - window.startedMs >= windowMs) {
@@ -61,7 +60,7 @@ export class LineLimit {
       window.startedMs = nowMs;
       window.written = 0;
     }
-    if (window.written < (level === 'debug' ? debugLinesMax : linesMax)) {
+    if (window.written < (level === 'debug' ? bounds.debugCodeLines : bounds.codeLines)) {
       window.written += 1;
       return true;
     }

@@ -10,7 +10,7 @@ import type { KeyRefusal } from '../../domain/keys/key.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock } from '../../ports/machine.js';
-import type { LogCode } from './codes.js';
+import { type LogCode, logCodes } from './codes.js';
 import { LineLimit, type LineSource } from './line-limit.js';
 
 /** Values of `log.level`. */
@@ -210,10 +210,6 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       const keys = { ...named, bytes: event.bytesOut, duration_ms: toMicroseconds(event.durationMs) };
       return write(level, keys, event.text);
     }
-    case 'session-opened': {
-      const { listener, session, minor } = event;
-      return write('debug', { event: 'session-opened', listener, session, minor });
-    }
     case 'session-closed': {
       const { listener, session, reason, exchanges, text, isTold } = event;
       const isNormal = !isTold || reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
@@ -243,10 +239,6 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       const { backend, upstream, series, serverMinor: minor, durationMs } = event;
       const duration_ms = toMicroseconds(durationMs);
       return write('info', { event: 'upstream-opened', backend, upstream, series, minor, duration_ms });
-    }
-    case 'upstream-closed': {
-      const { backend, upstream, reason, exchanges } = event;
-      return write('info', { event: 'upstream-closed', backend, upstream, reason, exchanges });
     }
     case 'dial-failed': {
       // A backend that is down is dialed again and again; only the first failure and the recovery are reported.
@@ -313,6 +305,10 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
     case 'ship-position-failed': {
       const { kind, sink, text } = event;
       return write('error', { event: kind, sink }, `the position of ${sink} is not on disk: ${text}`);
+    }
+    case 'note': {
+      const { kind: _, code, ...keys } = event;
+      return write(logCodes[code][0][0], { event: code, ...keys });
     }
     default:
       return event satisfies never;

@@ -82,16 +82,26 @@ export type LoginResult =
   | 'ambiguous'
   | 'tls-failed';
 
-/** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */
-export type EngineEvent =
-  | BackendLog
-  | ExchangeEnded
+/** What only the log tells: a line with this code, the level of its row (`adapters/telemetry/codes`), and all other keys as they are. */
+export type Note =
   | {
-      readonly kind: 'session-opened';
+      readonly code: 'session-opened';
       readonly listener: string;
       readonly session: string;
       readonly minor: number;
     }
+  | {
+      readonly code: 'upstream-closed';
+      readonly backend: string;
+      readonly upstream: string;
+      readonly reason: CloseReason;
+      readonly exchanges: number;
+    };
+
+/** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */
+export type EngineEvent =
+  | BackendLog
+  | ExchangeEnded
   | {
       readonly kind: 'session-closed';
       readonly listener: string;
@@ -132,13 +142,6 @@ export type EngineEvent =
       readonly durationMs: number;
     }
   | {
-      readonly kind: 'upstream-closed';
-      readonly backend: string;
-      readonly upstream: string;
-      readonly reason: CloseReason;
-      readonly exchanges: number;
-    }
-  | {
       readonly kind: 'dial-failed';
       readonly backend: string;
       readonly code: UpstreamFaultCode;
@@ -168,7 +171,8 @@ export type EngineEvent =
   /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
   | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
   | { readonly kind: 'lookup-working'; readonly socket: string }
-  | ShipEvent;
+  | ShipEvent
+  | ({ readonly kind: 'note' } & Note);
 
 /** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
 export type ShipFaultCode =

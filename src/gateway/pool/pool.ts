@@ -140,7 +140,8 @@ export class Pool implements DialsOwner, WaiterOwner {
     assert(this.#open.delete(upstream), 'an upstream of no state was closed');
     const { observe } = this.#options;
     const { id, exchanges } = upstream;
-    observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
+    const { backend } = this;
+    observe({ kind: 'note', code: 'upstream-closed', backend, upstream: id, reason, exchanges });
     // The backend closed it without a command.
     if (reason === 'peer-ended' || reason === 'spoke-while-idle') this.#dials.lost(upstream);
     this.match();

@@ -223,7 +223,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         reason = 'revoked';
         return;
       }
-      this.#context.observe({ kind: 'session-opened', listener, session, minor });
+      this.#context.observe({ kind: 'note', code: 'session-opened', listener, session, minor });
       const { context } = this.#start;
       this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell === true);
       this.writer = this.#lineWriter;

@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { causes, linesMax } from '../../../src/adapters/telemetry/causes.js';
 import { type LogCode, logCodes } from '../../../src/adapters/telemetry/codes.js';
 import { LineLimit, type SuppressedLines } from '../../../src/adapters/telemetry/line-limit.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { runProgram } from '../../kit/program.js';
 
+const linesMax = bounds.codeLines;
 const codes = Object.keys(logCodes).filter((code): code is LogCode => Object.hasOwn(logCodes, code));
 
 function open() {
@@ -26,7 +27,7 @@ function open() {
 // bounds.codeLines
 void test('each code of the table: limited, with the number of the others, or with a reason', async () => {
   for (const code of codes) {
-    const cause = causes[code];
+    const [, cause] = logCodes[code];
     const { clock, told, limit, written } = open();
     const lines = written(code, 1_000);
     await clock.advance(1_000);

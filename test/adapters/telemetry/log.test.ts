@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { DaemonEvent } from '../../../src/adapters/telemetry/log.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { runProgram } from '../../kit/program.js';
 
 const log = fileURLToPath(new URL('../../../src/adapters/telemetry/log.js', import.meta.url));
@@ -77,6 +78,16 @@ test('as JSON the same text comes back, each line holds nothing that a terminal 
   for (const line of lines) assert.doesNotMatch(line, obeyed);
   const { text, user, principal, command } = JSON.parse(lines[0] ?? '');
   assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
+});
+
+test('a note is a line with its code, the level of its row in the table, and its keys as they are', async () => {
+  const keys = { backend: 'mail1', upstream: 'mail1-1', reason: 'peer-ended', exchanges: 3 } as const;
+  const note: EngineEvent = { kind: 'note', code: 'upstream-closed', ...keys };
+  const args = [log, false, note, []].map((each) => JSON.stringify(each));
+  const { text } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
+  const { time, ...line } = JSON.parse(text);
+  assert.equal(typeof time, 'string');
+  assert.deepEqual(line, { level: 'info', event: 'upstream-closed', ...keys });
 });
 
 /** 20 MB of lines at once; then says on stderr how many were not written. */

@@ -83,7 +83,7 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
       type: 'error',
       text: 'x',
     },
-    { kind: 'session-opened', listener: 'support', session: 'S1', minor: 2 },
+    { kind: 'note', code: 'session-opened', listener: 'support', session: 'S1', minor: 2 },
     { kind: 'session-refused', listener: 'support', principal: '1000@support', text: 'x' },
     { kind: 'audit-failed', text: 'x' },
   ];

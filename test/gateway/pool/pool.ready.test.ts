@@ -11,7 +11,7 @@ import { openPool, type PooledStory } from './pooled.js';
 
 function closings({ events }: PooledStory): string[] {
   return events.flatMap((event) =>
-    event.kind === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
+    event.kind === 'note' && event.code === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
   );
 }
 
