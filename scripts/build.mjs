@@ -57,6 +57,8 @@ const common = {
   logLevel: 'warning',
 };
 const names = entries.map((path) => [path.split('/').at(-1), join('src', `${path}.ts`)]);
+// Asked by the package at an upgrade. It needs a library, and the package has none of its own.
+names.push(['page-settings', 'scripts/package/page-settings.mjs']);
 const { metafile } = await build({
   ...common,
   entryPoints: Object.fromEntries(names),
