@@ -76,7 +76,7 @@ export interface Report {
   readonly head?: MailboxHead;
   readonly days: readonly MailboxDay[];
   readonly lines: number;
-  /** Lines that came and are not kept. */
+  /** How many lines came that are not in `days`, because there are too many. */
   readonly left: number;
   readonly isWhole: boolean;
   /** Why it broke off. */

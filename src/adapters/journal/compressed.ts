@@ -164,7 +164,7 @@ async function* inflatedForward(
     while (left > 0) {
       const from = Math.max(0, left - Math.max(bytesOf(), keptBytesMax));
       const piece = lastLines(text.subarray(from, left), left - from, begin + from === 0);
-      // The line that the window cuts is read with the next one.
+      // The first line begins in the part before: it is read with that part.
       if (from === 0 && begin > 0 && piece.bytes.length === left && left < text.length) break;
       left -= piece.bytes.length;
       yield piece;

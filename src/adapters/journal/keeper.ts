@@ -223,7 +223,7 @@ function readEnds(
 ): ReadonlyMap<Segment, End> {
   const ends = new Map<Segment, End>();
   let known: string | undefined = mark.hash;
-  // Healing may cut off everything after the mark and begin the next segment again: until then none of it is closed.
+  // A repair may cut off what comes after the mark, and write these segments again: none of them is closed yet.
   const written = segments.filter(({ number }) => number <= mark.segment);
   for (const [at, next] of [...written.entries()].toReversed()) {
     const segment = written[at - 1];

@@ -101,7 +101,7 @@ export function followRunEnd(
   let last = { seq: known.seq, hash: known.hash };
   let oldestSeq = known.oldestSeq;
   let stopLine = isOrderly ? known.line : undefined;
-  /** A line there is invalid: the next one may follow it. */
+  /** The line before is invalid, so the next one need not follow its hash. */
   let isDoubtful = false;
   /** False: a signing daemon did not write it. */
   const takeSigned = (text: string, isFirst: boolean): boolean => {

@@ -225,7 +225,7 @@ function namesOfPlain(text: string): string[] | undefined {
   if (text.includes(',"argument_records":')) return undefined;
   const list = text.slice(usersAt, text.indexOf(']', usersAt) + 1);
   if (list.length > 4 * nameCharsMax || !plainList.test(list)) return undefined;
-  // A peer has a user of its own.
+  // The object `peer` has a key `user` as well; it is not the one that is looked for.
   const peerAt = text.indexOf(peerKey);
   const peerEnd = peerAt < 0 ? 0 : text.indexOf('}', peerAt);
   const first = text.indexOf(userKey);

@@ -129,7 +129,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
   return { perLineMax: rules.perLineMax ?? usersPerLine, normalise, holdsOnly };
 }
 
-/** The number of characters is a lower bound of the bytes. */
+/** A character has 1 to 3 bytes, so most names need no counting. */
 function isTooLong(text: string): boolean {
   return (
     text.length > userNameMax || (text.length * 3 > userNameMax && Buffer.byteLength(text) > userNameMax)

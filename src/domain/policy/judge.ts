@@ -264,7 +264,7 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
   }
   const parsed = parseLine(line, series, resolved);
   const { userNames, clientMinor } = context;
-  // Before any comparison: it may be as long as the line.
+  // A name may be as long as the line, so its length is checked before anything compares it.
   const wire = line.user === '' ? undefined : userNames.normalise(line.user);
   // Over HTTP a server looks up the user before it parses the values of a command.
   if (wire?.kind === 'refused' && line.named !== undefined && !isBadRequest(parsed))

@@ -166,7 +166,7 @@ export class Limiter {
   #members = 0;
   #sweptMs = Number.NEGATIVE_INFINITY;
 
-  /** `entriesMax`: counters and members together. */
+  /** `entriesMax` limits the sum of counters and members. */
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
   }

@@ -217,7 +217,7 @@ export class Coverage {
   /** Places are compared by identity: a preset that two policies use stands in one place for both. */
   readonly #decided = new Set<RulePlace>();
 
-  /** A policy that is judged and not among these is passed over. */
+  /** Judgements by other policies than these are not counted. */
   constructor(policies: Iterable<Policy>) {
     this.#policies = [...policies];
   }

@@ -205,7 +205,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const waiter = new Waiter(asked, this.#arrivals, limits.queueTimeoutMs, this.#room);
     const isNew = !this.#queue.hasLine(principal);
     this.#queue.add(waiter);
-    // It holds, or was promised, the only upstream: that counts as the first turn of its round.
+    // A principal that holds or was promised the only upstream has had its first turn of this round.
     if (isNew && limits.connections === 1 && this.#isSated(principal)) this.#queue.spendTurn(principal);
     this.match();
     return waiter.upstream;
