@@ -41,7 +41,7 @@ const judging = {
   settings,
   table: routingTableOf(settings),
   sessionLimits: { lineBytesMax: 200, fieldsMax: 8, httpBodyBytesMax: 300 },
-  policyOf: ({ groups }: { readonly groups?: readonly number[] }) =>
+  policyOf: ({ groups }: { readonly groups?: readonly number[] | undefined }) =>
     groups?.includes(500) === true ? 'support' : 'watch',
 };
 

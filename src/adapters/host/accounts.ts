@@ -319,14 +319,17 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
       return { peer, describe: () => Promise.resolve(peer) };
     }
     const groups = native.peerGroups(descriptor);
-    const peer: Peer = { listener, ...credentials, ...(groups === undefined ? {} : { groups }) };
+    const { uid, gid, pid } = credentials;
+    const peer: Peer = { listener, uid, gid, pid, groups };
     return {
       peer,
       async describe() {
         // Before the first await: a moment later the peer may be gone.
         const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
-        const user = await names.userName(credentials.uid);
-        return { ...peer, ...process, ...(user === undefined ? {} : { user }) };
+        const { exe, exeUnproven, unit, unitUnproven, loginUid } = process;
+        const user = await names.userName(uid);
+        // Spread, each object would get a hidden class of its own, which is larger than the object.
+        return { listener, uid, gid, pid, groups, user, exe, exeUnproven, unit, unitUnproven, loginUid };
       },
     };
   };

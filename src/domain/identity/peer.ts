@@ -9,23 +9,23 @@ export interface Peer {
   /** Name of the listener that accepted it. */
   readonly listener: string;
   /** Ids from the kernel for a UNIX socket, at the moment of connect. */
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly pid?: number;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly pid?: number | undefined;
   /** The system's name for `uid`, if it has one. */
-  readonly user?: string;
+  readonly user?: string | undefined;
   /** Ids of its supplementary groups, at the same moment. */
-  readonly groups?: readonly number[];
+  readonly groups?: readonly number[] | undefined;
   /** Only for records: the program, the unit, the login session's uid. Never an input of policy. Unproven: the peer may have chosen it. */
-  readonly exe?: string;
-  readonly exeUnproven?: string;
-  readonly unit?: string;
-  readonly unitUnproven?: string;
-  readonly loginUid?: number;
+  readonly exe?: string | undefined;
+  readonly exeUnproven?: string | undefined;
+  readonly unit?: string | undefined;
+  readonly unitUnproven?: string | undefined;
+  readonly loginUid?: number | undefined;
   /** For a TCP peer: its address in text form, without the port. */
-  readonly address?: string;
+  readonly address?: string | undefined;
   /** For a verified client certificate: the matched name. */
-  readonly certificate?: string;
+  readonly certificate?: string | undefined;
 }
 
 /** Users and groups of a list, by the kernel's numbers. */

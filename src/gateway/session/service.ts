@@ -178,6 +178,8 @@ export function createService({
     }).finally(() => explained[reason].delete(transport));
   }
 
+  const onStanding = (changed: RunningSession): void => roster.update(changed);
+
   return {
     turnOf({ name, context, unauthenticatedMax, unauthenticatedPerPeerMax }, address) {
       const logins = context.access(name)?.logins;
@@ -206,15 +208,14 @@ export function createService({
       }
       const key = originOf(peer);
       const { context } = listener;
-      const onStanding = (changed: RunningSession): void => roster.update(changed);
       const admit = (proven: Session): string | undefined => {
         const tooMany = noPlaceFor(listener, key);
-        if (tooMany !== undefined) return tooMany(peer);
+        if (tooMany !== undefined) return tooMany(proven.names.peer);
         proven.standing = 'known';
         roster.update(proven);
         return undefined;
       };
-      const session = new Session({ context, lineTurns, transport, peer, describe, onStanding, admit });
+      const session = new Session({ context, lineTurns, transport, onStanding, admit }, peer, describe());
       roster.add(listener.name, key, session);
       void session.done.finally(() => {
         roster.delete(listener.name, key, session);

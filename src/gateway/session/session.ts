@@ -46,9 +46,6 @@ export interface SessionStart {
   readonly context: SessionContext;
   readonly lineTurns: LineTurns;
   readonly transport: Transport;
-  readonly peer: Peer;
-  /** Looks up facts about the peer that take longer than an accept may; called at once. */
-  readonly describe: () => Promise<Peer>;
   /** Called whenever its standing has changed, except to `known`. */
   readonly onStanding: (session: RunningSession) => void;
   /** Called once its peer is authenticated, and makes it `known`; or returns why there is no place for it. */
@@ -96,8 +93,9 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   /** The settings under which `#policy` was looked up last. */
   #policyAt: ExchangeContext | undefined;
 
-  constructor(start: SessionStart) {
-    const { context, peer, describe } = start;
+  /** `described`: with facts about the peer that take longer than an accept may. */
+  constructor(start: SessionStart, peer: Peer, described: Promise<Peer>) {
+    const { context } = start;
     const { clock, newId } = context.exchanges();
     const { listener } = peer;
     this.#start = start;
@@ -113,7 +111,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       principal,
       origin: originOf(peer),
     };
-    this.done = this.#run(describe());
+    this.done = this.#run(described);
   }
 
   drain(reason: 'draining' | 'revoked'): void {
@@ -311,7 +309,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   async work<T>(run: () => T): Promise<T> {
-    const { lineTurns, peer } = this.#start;
+    const { lineTurns } = this.#start;
+    const { peer } = this.names;
     const { clock } = this.#context;
     // Costs caused by strangers of one network must not count against another network.
     const principal =

@@ -478,15 +478,14 @@ void test('a bug in the evaluation of one line ends that session only, and says 
     throw new Error('an assumption was false');
   };
   const who = { listener: 'support' };
-  const { done } = new Session({
+  const start = {
     context: { ...context, policy },
     lineTurns: createLineTurns(engine.clock),
     transport,
-    peer: who,
-    describe: () => Promise.resolve(who),
     onStanding: () => undefined,
     admit: () => undefined,
-  });
+  };
+  const { done } = new Session(start, who, Promise.resolve(who));
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');
