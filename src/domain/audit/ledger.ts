@@ -369,11 +369,23 @@ export function publicKeyDer(key: string): Buffer {
   return Buffer.concat([publicKeyHead, Buffer.from(key, 'base64')]);
 }
 
-/** The signed text of a line (without LF); undefined: the line has no signature. */
+/** In the one spelling of its 64 bytes. */
+const signatureText = ',"signature":"([A-Za-z0-9+/]{85}[AQgw]==)"';
+/** The one place of a signature: in records directly behind the key, in checkpoints of the fleet behind all other members. */
+const signatureAt = {
+  record: new RegExp(`(?<=,"key":"[A-Za-z0-9+/]{43}=")${signatureText}`),
+  fleet: new RegExp(`${signatureText}(?=,"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"}$)`),
+};
+
+/**
+ * The signed text of a line (without LF); undefined: the line has no signature, or not as it is written: who has not the key could then
+ * change bytes of the line, and its signature would stay right.
+ */
 export function unsignedLine(
   line: string,
+  of: keyof typeof signatureAt = 'record',
 ): { readonly text: string; readonly signature: string } | undefined {
-  const found = /,"signature":"([A-Za-z0-9+/=]+)"/.exec(line);
+  const found = signatureAt[of].exec(line);
   const end = /,"hash":"[0-9a-f]{64}"}$/.exec(line);
   if (found?.[1] === undefined || end === null) return undefined;
   const text = `${line.slice(0, found.index)}${line.slice(found.index + found[0].length, end.index)}}`;

@@ -108,7 +108,7 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const text = line.toString().trimEnd();
   const link = readLink(Buffer.from(text));
   const record = link?.isIntact === true ? parseLine(text) : undefined;
-  const signed = unsignedLine(text);
+  const signed = unsignedLine(text, 'fleet');
   if (link === undefined || record === undefined || signed === undefined) return undefined;
   const { seq, time, event, hosts, findings, streams = [], root, key, next_key: nextKey } = record;
   if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))

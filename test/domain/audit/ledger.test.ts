@@ -221,6 +221,27 @@ void test('a signature is over the line without itself and without the hash', ()
   assert.ok(!isSignedBy(pair.key, `${text} `, unsigned.signature));
 });
 
+void test('a signature counts at one place and in one spelling, or a line could be changed without the key', () => {
+  const ledger = new Ledger('p', pair.secretPem, journal);
+  const line = ledger.sealSigned({ ...ledger.checkpoint(0), next_key: makeSignKey().key }).trimEnd();
+  assert.notEqual(unsignedLine(line), undefined);
+  const [signature = '', value = ''] = /,"signature":"([^"]*)"/.exec(line) ?? [];
+  const moved = (place: RegExp) => line.replace(signature, '').replace(place, `$&${signature}`);
+  const spelled = (text: string) => line.replace(value, text);
+  const nextBit = String.fromCharCode(value.charCodeAt(85) + 1);
+  for (const changed of [
+    moved(/"seq":1/),
+    moved(/,"format":1/),
+    moved(/,"next_key":"[^"]*"/),
+    moved(/,"prev":"[^"]*"/),
+    spelled(value.slice(0, -1)),
+    spelled(`${value}=`),
+    spelled(`=${value}`),
+    spelled(`${value.slice(0, 85)}${nextBit}==`),
+  ])
+    assert.equal(unsignedLine(changed), undefined, changed);
+});
+
 void test('what is no key and no signature is not right, and not an error', () => {
   for (const key of ['', 'AAAA', 'x'.repeat(44)]) assert.ok(!isSignedBy(key, '', ''));
   assert.ok(!isSignedBy(pair.key, 'text', 'AAAA'));

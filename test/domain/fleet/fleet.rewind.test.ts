@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import { checkpointSubject, hostStreamOf } from '../../../src/domain/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
@@ -138,6 +138,19 @@ void test('a checkpoint of the fleet is signed, read, and vouches for each head'
   ]) {
     assert.equal(readCheckpoint(changed), undefined);
   }
+  // With right hashes, and the same signature: elsewhere, and spelled differently.
+  const named = { heads: fleet.heads(), findings: 0, nextKey: makeSignKey().key };
+  const { line } = signCheckpoint(named, undefined, key.secretPem, started);
+  const body = line.slice('{"seq":1,'.length, line.indexOf(',"prev":'));
+  const [signature = ''] = /,"signature":"[^"]*"/.exec(body) ?? [];
+  const sealed = (text: string) => readCheckpoint(sealLine(1, text, '0'.repeat(64)).line);
+  assert.notEqual(sealed(body), undefined);
+  for (const changed of [
+    body.replace(signature, '').replace(/(?=,"next_key":)/, signature),
+    body.replace(signature, '').replace(/(?=,"key":)/, signature),
+    body.replace(/==(?="$)/, ''),
+  ])
+    assert.equal(sealed(changed), undefined, changed);
   // A kept line against a stream that ends before.
   const short = fleetOf();
   short.rewind(read?.heads ?? []);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
 import { test } from 'node:test';
-import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey, parsePublicKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
   createProofChecker,
   createProofWriter,
@@ -224,7 +224,29 @@ void test('another key, no key, and one of several keys', () => {
 
 const proof = proveOfChecker(14);
 const placeOf = (text: string): number => proof.findIndex((line) => line.startsWith(text));
+const end = placeOf('= ');
+/** The signed line as somebody without the key can write it again: its hash is right. */
+function signedLine(how: (body: string) => string): readonly string[] {
+  const [, seq, body = '', before = ''] =
+    /^= \{"seq":(\d+),(.*),"prev":"(\w{64})"/.exec(proof[end] ?? '') ?? [];
+  return proof.with(end, `= ${sealLine(Number(seq), how(body), before).line.trimEnd()}`);
+}
+const spelled = (how: (last: string) => string) =>
+  signedLine((body) => body.replace(/.==(?="$)/, (last) => how(last)));
 const faults: readonly [string, readonly string[], number, RegExp][] = [
+  [
+    'the same signature at another place',
+    signedLine((body) => body.replace(/(,"key":.*)(,"signature":.*)/, '$2$1')),
+    end + 1,
+    /not signed/,
+  ],
+  ['the same signature without its padding', spelled(([last = '']) => last), end + 1, /not signed/],
+  [
+    'the same signature with other bits behind its bytes',
+    spelled(([last = '']) => `${String.fromCharCode(last.charCodeAt(0) + 1)}==`),
+    end + 1,
+    /not signed/,
+  ],
   ['changed', proof.with(2, (proof[2] ?? '').replace('alice', 'alicf')), 3, /does not fit its hash/],
   ['left out', proof.toSpliced(3, 1), 4, /does not continue the line before/],
   ['the end left out', proof.slice(0, -1), proof.length - 1, /the end of the file is missing/],

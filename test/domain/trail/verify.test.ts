@@ -510,7 +510,7 @@ test('admissions without completion are kept up to a limit', () => {
 test('keys that sign are listed up to a limit', () => {
   const verifier = createCheckpointVerifier([], [], () => undefined);
   for (let n = 0; n < bounds.signingKeys + 1_000; n += 1) {
-    const text = `{"seq":${n + 1},"key":"key${n}","signature":"AAAA","prev":"","hash":"${'0'.repeat(64)}"}`;
+    const text = `{"seq":${n + 1},"key":"${'A'.repeat(43)}=","signature":"${'A'.repeat(86)}==","prev":"","hash":"${'0'.repeat(64)}"}`;
     verifier.judge(text, { key: `key${n}` }, { file: 'f', line: n, seq: n });
   }
   const { keys } = verifier.finish({ file: 'f', line: 1, seq: 1 }, 1);
