@@ -12,7 +12,7 @@ def give_up(why):
     sys.exit(2)
 
 def is_signed(line):
-    found = re.fullmatch(rb'(.*?),"signature":"([A-Za-z0-9+/=]+)"(.*),"hash":"\w{64}"}', line)
+    found = re.fullmatch(rb'(.*,"key":"[^"]{44}"),"signature":"([A-Za-z0-9+/]{85}[AQgw]==)"(.*),"hash":"\w{64}"}', line)
     if found is None: return False
     with tempfile.NamedTemporaryFile() as text, tempfile.NamedTemporaryFile() as signature:
         text.write(found[1] + found[3] + b"}"), text.flush()
@@ -26,7 +26,7 @@ command = ["openssl", "pkey", "-pubin", "-in", sys.argv[2], "-noout"]
 if subprocess.run(command, capture_output=True).returncode != 0: give_up(f"the key cannot be read: {sys.argv[2]}")
 try: proof = open(sys.argv[1], "rb")
 except OSError: give_up(f"the proof cannot be read: {sys.argv[1]}")
-number, before, last, end, count = 0, None, 0, None, {b"* ": 0, b"- ": 0, b"= ": 0}
+number, before, last, end, journals, count = 0, None, 0, None, set(), {b"* ": 0, b"- ": 0, b"= ": 0}
 for number, text in enumerate(proof, 1):
     mark, line = text[:2], text[2:-1]
     if end is None and mark == b"% ": end = line
@@ -39,8 +39,10 @@ for number, text in enumerate(proof, 1):
         if int(seq) <= last: stop("the line comes a second time, or too late")
         last = int(seq)
         if mark == b"= " and not is_signed(line): stop("the signature is not right")
+        if mark == b"= ": journals.update(re.findall(rb'"journal":"(.*?)"', line)[:1])
         before = None if mark == b"= " else (int(seq), digest)
         count[mark] += 1
 total = b"%d records, %d lines, %d runs" % (count[b"* "], sum(count.values()), count[b"= "])
 if before is not None or end != total: stop("the end of the file is missing")
+if last == 0 or len(journals) > 1: stop("there is no record in it, or records of several journals")
 print("proved:", count[b"* "], "records,", count[b"= "], "runs")
