@@ -1,6 +1,7 @@
 // Runs of the real writer over a directory and a `state`, for tests that change the files between two runs as someone without the key can.
 
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -11,13 +12,22 @@ import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
+import { type makeSignKey, parseSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 import { createSharedRing, type SharedRing } from './shared-ring.js';
 
-export const signKey = makeSignKey();
+/** Keys that are the same in each run, so that a search for forgeries is repeated by its seed. */
+export function fixedKey(byte: number): ReturnType<typeof makeSignKey> {
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, byte)]);
+  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const secretPem = secret.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const { publicPem, key } = parseSignKey(secretPem);
+  return { secretPem, publicPem, key };
+}
+
+export const signKey = fixedKey(1);
 export const ringBytes = 64 << 10;
 
 /** The folders of a daemon. `elsewhere`: one that the attacker can write to. */
