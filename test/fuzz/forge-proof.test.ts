@@ -92,14 +92,22 @@ const edits: Readonly<Record<string, (scene: Scene) => readonly string[]>> = {
   'end removed': ({ proof }) => proof.slice(0, -1),
 };
 
+/** What the same key signed of another journal is true as well. */
+const signedOther = partsOf(otherLines.findLast((line) => line.includes('"signature":"')))?.seq ?? 0;
+
 /** What is wrong with a proof that passes. */
 function wrongIn(file: string, { lines, signedSeq }: Truth): string | undefined {
-  const signed = new Set(lines.filter(({ seq }) => seq <= signedSeq).map(({ text }) => text));
   const records = file
     .split('\n')
     .filter((line) => !line.startsWith('#') && !line.startsWith('% ') && line !== '');
-  const false_ = records.find((line) => !signed.has(line.slice(2)));
-  if (false_ !== undefined) return `no record of the journal: ${false_}`;
+  const journals = [
+    lines.filter(({ seq }) => seq <= signedSeq).map(({ text }) => text),
+    otherLines.slice(0, signedOther),
+  ];
+  const isOfOne = journals
+    .map((signed) => new Set(signed))
+    .some((signed) => records.every((line) => signed.has(line.slice(2))));
+  if (!isOfOne) return 'these are no records of one journal';
   const seqs = records.map((line) => partsOf(line)?.seq ?? 0);
   const runs = countOf(records, '=');
   const [first = 0, last = 0] = [seqs[0], seqs.at(-1)];
@@ -113,7 +121,6 @@ async function attack(round: Round): Promise<string> {
   const lines = truth.lines.map(({ text }) => text);
   const { signedSeq } = truth;
   const [proof, older] = [0, 1].map(() => prove(random, lines, signedSeq, journalId));
-  const signedOther = partsOf(otherLines.findLast((line) => line.includes('"signature":"')))?.seq ?? 0;
   const other = prove(random, otherLines, signedOther, 'ef'.repeat(16));
   let made: readonly string[] = proof ?? [];
   for (const name of pickEdits(random, names)) {
