@@ -270,7 +270,9 @@ const cuts: Readonly<Record<string, (cut: Cut) => string[]>> = {
   'signature at another place': (cut) =>
     changeSigned(cut, (text) => {
       const [signature = ''] = /,"signature":"[^"]*"/.exec(text) ?? [];
-      return text.replace(signature, '').replace(/(?=,"(?:journal|format|key|program|time)":)/, signature);
+      return text
+        .replace(signature, '')
+        .replace(/(?=,"(?:journal|format|key|next_key|program|root|time)":)/, signature);
     }),
   'signature spelled differently': (cut) =>
     changeSigned(cut, (text) =>
