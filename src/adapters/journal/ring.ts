@@ -31,6 +31,8 @@ export const seqAt = 16;
 /** In place of the size of a body: no more frames until the end of the data. */
 const filler = 0xffffffff;
 const twoTo32 = 2 ** 32;
+/** A word holds no more. */
+const positionMax = 2 ** 48;
 
 /** The identity of a ring; in its header and, synced, beside the segments. */
 export interface RingIdentity {
@@ -283,7 +285,8 @@ export class RingReader extends Views {
     const found: number[] = [];
     for (let place = ringHeaderBytes; place + frameBytes <= this.bytes.length; place += 8) {
       const position = this.#positionAt(place);
-      if (this.placeOf(position) !== place) continue;
+      // Above it, adding to a position may not change it.
+      if (position > positionMax || this.placeOf(position) !== place) continue;
       const bytes = this.#fits(position, this.bytes.length - place);
       if (bytes === undefined || bytes === filler) continue;
       found.push(position);

@@ -2,6 +2,7 @@
 // bit flipped since. No record that was not published is ever read.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import {
   type Frame,
   formatRing,
@@ -247,6 +248,22 @@ void test('both words damaged at once, or one of them, by one bit or by all: the
       assert.deepEqual(found.texts.slice(-texts.length), texts, name);
       if (newTail === tail && newHead !== lie) assert.equal(found.texts.length, texts.length, name);
     }
+  }
+});
+
+void test('a frame at a position that no word holds is none, and reading ends', () => {
+  const { memory, writer } = makeRing();
+  writer.publish(record(1), writer.dataBytes);
+  const forged = Buffer.from(memory);
+  const at = ringHeaderBytes + 2048;
+  for (const position of [2n ** 53n, 2n ** 60n, 2n ** 63n]) {
+    forged.writeBigUInt64LE(position + 2048n - (position % BigInt(writer.dataBytes)), at);
+    forged.writeUInt32LE(0, at + 8);
+    const seed = Buffer.alloc(8);
+    seed.writeBigUInt64LE(identity.generation);
+    forged.writeUInt32LE(crc32(forged.subarray(at, at + 12), crc32(seed)), at + 12);
+    for (const word of [64, 128]) forged.fill(0xa5, word, word + 8);
+    assert.deepEqual(readCopy(memory).texts, [record(1)], String(position));
   }
 });
 
