@@ -397,10 +397,12 @@ export function createCommandSpotter(): CommandSpotter {
         const stop = tab < 0 ? piece.length : tab;
         const rest = piece.subarray(from, stop);
         const line = rest.indexOf(LF);
-        head += rest.toString('latin1', 0, Math.min(line < 0 ? rest.length : line, headBytesMax));
+        // Never more of a field than this, however it is cut.
+        const stopOfHead = Math.min(line < 0 ? rest.length : line, headBytesMax - head.length);
+        head += rest.toString('latin1', 0, stopOfHead);
         const isOver = line >= 0 || tab >= 0;
         if (tabs >= 2 && isCommand(head, isOver)) return true;
-        head = isOver ? '' : head.slice(0, headBytesMax);
+        if (isOver) head = '';
         if (line >= 0) tabs = 0;
         if (tab >= 0) tabs += 1;
         from = stop + 1;

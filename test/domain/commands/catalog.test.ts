@@ -272,6 +272,8 @@ const linesOfSpotter: readonly (readonly [string, boolean])[] = [
   ['kick\tkick\n', false],
   ['a\tb\n\tkick\n', false],
   ['a\tb\n\n\nkick\tc\nkick', false],
+  // No name is as long as the blanks and letters before the escape.
+  [`\t\t${'flct getcu'.repeat(2)}\x01`, false],
   [`${'word '.repeat(10_000)}\n\t${'word'.repeat(10_000)}\t\t\t\n`, false],
 ];
 
