@@ -6,62 +6,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  AuthDialogue,
-  answerOf,
-  encodeQuestion,
-  isAskable,
-  questionBytesMax,
-} from '../../src/gateway/lookup/auth-protocol.js';
-import { WireFault } from '../../src/ports/faults.js';
-import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';
+import { encodeQuestion, isAskable, questionBytesMax } from '../../src/gateway/lookup/auth-protocol.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { captured, run, tokens } from './targets/auth.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_260_101);
 const inputs = Math.ceil(40_000 * rounds);
-/** Small, so that short inputs reach them. */
-const limits = { lineBytesMax: 96, fieldsMax: 8 };
-
-const captured = [...authVectorsOf('server'), ...authVectorsOf('client')]
-  .map((vector) => bytesOf(vector, 's2c').bytes)
-  .filter((bytes) => bytes.length > 0)
-  .map((bytes) => bytes.subarray(0, 1024));
-
-const tokens = [
-  'VERSION\t1\t4\nSPID\t7\n',
-  'VERSION\t1\t1\n',
-  'SPID\t25893\n',
-  'MECH\tPLAIN\n',
-  'CUID\t1\n',
-  'PASS\t1\tuser=alice@example.org',
-  'USER\t2\tbob',
-  'NOTFOUND\t3\n',
-  'FAIL\t4',
-  '\treason=x',
-  'LIST\t5\tbob\n',
-  'DONE\t5\t\n',
-  'DONE\t5\tfail\n',
-  'OK\t6\t1\n',
-  '\tproxy=y\thost=192.0.2.1',
-  '\tpass=hop-secret',
-  '\t4294967296',
-  '\t',
-  '\t\t\t\t\t\t\t\t\t',
-  '=',
-  '\n',
-  '\r\n',
-  '\r',
-  '\0',
-  '\x01',
-  '\x010',
-  '\x01t',
-  '\x01n',
-  'é',
-  '\xc3',
-  'x'.repeat(90),
-].map((token) => Buffer.from(token, 'latin1'));
-
 const token = (random: Random): Buffer =>
   tokens[randomInteger(random, 0, tokens.length - 1)] ?? Buffer.alloc(0);
 const sample = (random: Random): Buffer =>
@@ -93,40 +44,6 @@ function mutated(random: Random): Buffer {
     bytes = Buffer.concat([bytes.subarray(0, at), ...inserted, bytes.subarray(until)]);
   }
   return bytes;
-}
-
-/** All that was understood, as text; of a fault its code alone, since what came before it in the same chunk is not given out. */
-function run(chunks: readonly Buffer[]): string {
-  const dialogue = new AuthDialogue(limits);
-  const read: unknown[] = [];
-  try {
-    for (const chunk of chunks) {
-      for (const event of dialogue.push(chunk)) {
-        if (event.kind !== 'reply') {
-          read.push(event);
-          continue;
-        }
-        const { reply } = event;
-        const answers = (['pass', 'user'] as const).map((asked) => answerOf(asked, reply));
-        for (const answer of answers) {
-          if (answer?.kind !== 'found') continue;
-          assert.ok(answer.user !== '' && !answer.fields.has('pass'));
-          for (const text of [answer.user, ...answer.fields.values()])
-            assert.doesNotMatch(text, /[\0-\x1f\x7f]/);
-        }
-        read.push(
-          asExpected(reply),
-          answers.map((answer) => answer?.kind),
-        );
-      }
-      assert.ok(dialogue.pendingBytes <= limits.lineBytesMax);
-    }
-    return `answer ${JSON.stringify(read)} ${dialogue.pendingBytes}`;
-  } catch (error) {
-    if (!(error instanceof WireFault)) throw error;
-    assert.doesNotMatch(error.message, /hop-secret/);
-    return `fault ${error.code}`;
-  }
 }
 
 void test('dialogue: events or a WireFault, within the limits, whatever the cuts', (t) => {
