@@ -5,8 +5,9 @@
 // mailboxes opened, same files afterwards, and nobody's mail touched but of those whom we named. Where we cannot say, we refuse; those
 // lines are sent too, to see what they would have done.
 //
-// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 2,000 lines; DOVEGATE_SEED repeats a run;
-// DOVEGATE_VERBOSE=1 tells on the way, and which lines ended a server's process although we accept them.
+// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 2,000 lines, DOVEGATE_MINUTES=N goes on for that time
+// on each of them instead (`npm run fuzz -- --differential --minutes N`); DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on the
+// way, and which lines ended a server's process although we accept them.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { seededRandom } from '../kit/chunkings.js';
@@ -23,9 +24,10 @@ import { labTestMs, releasesAsked } from './real-gateway.js';
 import { openTwinWorlds, people, realm, type TwinWorlds, type World } from './twin-worlds.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const minutes = process.env['DOVEGATE_MINUTES'];
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_120);
 const isVerbose = process.env['DOVEGATE_VERBOSE'] === '1';
-const linesPerRelease = Math.ceil(2000 * rounds);
+const linesPerRelease = minutes === undefined ? Math.ceil(2000 * rounds) : Number.POSITIVE_INFINITY;
 const batchLines = 40;
 const contradictionsMax = 30;
 const alice = `${people[0]}@${realm}`;
@@ -56,14 +58,16 @@ interface Tally {
 }
 
 for (const release of releasesAsked()) {
-  void test(`lines mean to Dovecot (${release}) what they mean to us`, { timeout: labTestMs }, async (t) => {
+  void test(`lines mean to Dovecot (${release}) what they mean to us`, {
+    timeout: labTestMs + Number(minutes ?? 0) * 60_000,
+  }, async (t) => {
     const twins = await openTwinWorlds(t, release);
     if ('skip' in twins) return t.skip(twins.skip);
     const tally = await compareLines(t, twins);
     t.diagnostic(report(twins, tally));
     if (isVerbose) for (const one of tally.died) t.diagnostic(`died of ${describeLine(one)}`);
     assert.deepEqual(tally.contradictions, []);
-    assert.equal(tally.lines, linesPerRelease);
+    if (minutes === undefined) assert.equal(tally.lines, linesPerRelease);
     assert.ok(tally.accepted >= tally.lines * 0.3, 'too few lines were accepted for this to say much');
     assert.ok(tally.done >= tally.accepted * 0.5, 'too few of them did anything');
     assert.ok(tally.died.length <= tally.accepted * 0.04, 'too many of them end the process of a server');
@@ -94,7 +98,9 @@ async function compareLines(t: TestContext, twins: TwinWorlds): Promise<Tally> {
     contradictions: [],
   };
   const known = knownTricks(twins);
-  while (tally.lines < linesPerRelease && tally.contradictions.length < contradictionsMax) {
+  const untilMs = performance.now() + Number(minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+  const mayGoOn = (): boolean => tally.lines < linesPerRelease && performance.now() < untilMs;
+  while (mayGoOn() && tally.contradictions.length < contradictionsMax) {
     const batch: Case[] = [];
     for (; batch.length < batchLines && tally.lines < linesPerRelease; tally.lines += 1) {
       const made = known[tally.lines] ?? makeLine(random, twins);
