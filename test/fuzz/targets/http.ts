@@ -28,7 +28,9 @@ function made(count: number, make: (random: Random) => Buffer): Buffer[] {
 }
 
 const jsonTokens = bytesOf([
-  ...'[ ] { } : , [] {} "a" null true false 0 -1 1e400 01 \\u0000 \\ud83d \\n \\" \xc3\xa9 \xff'.split(' '),
+  ...'[ ] { } : , [] {} "a" null true false 0 -1 1e400 01 \\u0000 \\ud83d \\n \\" \xc3\xa9 \xff \xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80'.split(
+    ' ',
+  ),
   '["doveadm",{},"t"]',
   '"user":',
   '"file":"',

@@ -467,7 +467,6 @@ function repairFrames(memory: Buffer): void {
     const position = Number(memory.readBigUInt64LE(at));
     const bytes = memory.readUInt32LE(at + 8);
     if (ringHeaderBytes + (position % dataBytes) !== at) continue;
-    if (bytes !== 0xffffffff && at + frameBytes + bytes > memory.length) continue;
     const first = crc32(memory.subarray(at, at + 12), crc32(seed));
     const end = bytes === 0xffffffff ? 0 : bytes;
     memory.writeUInt32LE(
@@ -504,12 +503,18 @@ const ring: Target = {
     bytes.set(input.subarray(8, 16), 128);
     bytes.set(input.subarray(16), ringHeaderBytes);
     if (random() < 0.7) repairFrames(bytes);
-    const { frames, isDamaged, lost } = new RingReader(memory, generation).readAll();
+    const reader = new RingReader(memory, generation);
+    const { frames, isDamaged, lost } = reader.readAll();
     let held = 0;
     let before = -1;
     for (const { position, body } of frames) {
       assert.ok(position > before, 'frames come in their order, each once');
       before = position;
+      // Between the words, if they are believed.
+      if (lost !== 'unknown')
+        assert.ok(
+          position >= (reader.tail ?? 0) && position + frameBytes + body.length <= (reader.head ?? Infinity),
+        );
       held += frameBytes + body.length;
       assert.ok(body.byteOffset >= ringHeaderBytes && body.byteOffset + body.length <= memory.byteLength);
     }
