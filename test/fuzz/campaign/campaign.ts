@@ -40,8 +40,10 @@ function runThread(
   const shown = new Shown(memory);
   const worker = new Worker(entry, {
     workerData: { ...data, shown: memory } satisfies ThreadData,
-    resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
-    execArgv: process.execArgv.filter((word) => word === '--enable-source-maps'),
+    // A small young generation makes a thread several times as slow.
+    resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax, maxYoungGenerationSizeMb: 128 },
+    // Not the source maps of a test: they make each fault that is thrown several times as expensive.
+    execArgv: [],
   });
   return new Promise((resolve, reject) => {
     let at: number | undefined;

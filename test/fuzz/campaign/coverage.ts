@@ -3,9 +3,9 @@
 import { Session } from 'node:inspector';
 
 export interface Coverage {
-  /** Whether code ran that never ran before; it counts as known from then on if `isKept`. Steps: blocks of code. */
-  take(isKept: boolean): { readonly isNew: boolean; readonly steps: number };
-  /** What runs until `resume` is not counted, and runs faster. */
+  /** Since the last time: whether code ran that never ran before, and in how many steps (blocks of code). Nothing while it is paused. */
+  take(): { readonly isNew: boolean; readonly steps: number };
+  /** It begins paused: what is not counted runs several times as fast. */
   pause(): void;
   resume(): void;
   /** Nothing is known any more. */
@@ -20,11 +20,10 @@ export function openCoverage(): Coverage {
   const resume = (): void => {
     session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   };
-  resume();
   /** For each script, the characters that ran. */
   const known = new Map<string, Uint8Array>();
   return {
-    take(isKept) {
+    take() {
       let isNew = false;
       let steps = 0;
       session.post('Profiler.takePreciseCoverage', (error, { result }) => {
@@ -48,7 +47,6 @@ export function openCoverage(): Coverage {
           for (let at = 0; at < end; at += 1) {
             if (now[at] === 0 || before[at] === 1) continue;
             isNew = true;
-            if (!isKept) break;
             before[at] = 1;
           }
         }

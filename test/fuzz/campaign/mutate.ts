@@ -79,6 +79,7 @@ const changes: readonly Change[] = [
   },
   editedNumber,
   editedLength,
+  editedValue,
 ];
 
 function inserted(input: Buffer, random: Random, { tokens }: Sources): Buffer {
@@ -101,6 +102,32 @@ function editedNumber(input: Buffer, random: Random): Buffer {
   const other =
     random() < 0.5 ? Buffer.from(String(value + (random() < 0.5 ? 1 : -1))) : pick(random, numbers);
   return replaced(input, at, until, other);
+}
+
+/** A value of JSON, or of YAML in brackets, becomes a token, or a value from elsewhere. */
+function editedValue(input: Buffer, random: Random, { tokens, other }: Sources): Buffer {
+  const [at, until] = valueIn(input, random);
+  if (until === at) return input;
+  if (random() < 0.6 && tokens.length > 0) return replaced(input, at, until, pick(random, tokens));
+  const its = other(random);
+  return replaced(input, at, until, its.subarray(...valueIn(its, random)));
+}
+
+/** Of some value behind a colon, a comma or a bracket; brackets in strings are counted, too. */
+function valueIn(input: Buffer, random: Random): [at: number, until: number] {
+  const text = input.toString('latin1');
+  const from = randomInteger(random, 0, text.length);
+  const found = /[:,[]/.exec(text.slice(from));
+  if (found === null) return [0, 0];
+  const at = from + found.index + 1;
+  let depth = 0;
+  for (let end = at; end < text.length; end += 1) {
+    const char = text[end] ?? '';
+    if (depth === 0 && ',]}\n'.includes(char)) return [at, end];
+    if ('[{'.includes(char)) depth += 1;
+    else if (']}'.includes(char)) depth -= 1;
+  }
+  return [at, text.length];
 }
 
 /** Two or four bytes become a length that may not be true. */
