@@ -1,10 +1,13 @@
-// `npm run mutate -- MODULE... [--sample N] [--seed S] [--file TEXT]`: would the tests notice if this code were wrong?
+// `npm run mutate -- MODULE... [--sample N] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
+// were wrong?
 //
 // Stryker's instrumenter writes all its mutants into a copy of the module, each behind a switch; this compiles the copy, asks each
 // test file of the module which mutants it reaches, and runs a sample of them, one at a time, on one processor, until a test fails.
 // Stryker itself is not used: it has no samples, and its present release needs Node 22.
 //
-// Mutants that cannot be noticed are in scripts/mutate/equivalent.json with the reason, and do not count.
+// Every kind of mutant that Stryker has is used, also those of texts for people. Mutants that nobody could notice are in
+// scripts/mutate/equivalent.json with the reason, and do not count. Each mutant gets processes of its own, so code that runs while a
+// module is loaded is measured like all other code.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -28,6 +31,8 @@ const modules = {
   },
   fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet'] },
 };
+/** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
+const measuresTime = /\.(?:time|work)\.test\.ts$/;
 const generated = new Set(['src/domain/commands/data.ts']);
 
 /** A folder beside `build/`: tests find the project's files from where they are. */
@@ -80,7 +85,11 @@ async function instrument(files) {
 }
 
 const sameMutant = (one, other) =>
-  one.file === other.file && one.line === other.line && one.from === other.from && one.to === other.to;
+  one.file === other.file &&
+  one.line === other.line &&
+  one.from === other.from &&
+  one.to === other.to &&
+  (other.column === undefined || one.column === other.column);
 
 /** The first `count` in an order that only the seed and the mutant decide. */
 function sampleOf(mutants, count, seed) {
@@ -95,6 +104,17 @@ function sampleOf(mutants, count, seed) {
     .map(({ mutant }) => mutant);
 }
 
+let running;
+
+function endRunning() {
+  if (running === undefined) return;
+  try {
+    process.kill(-running.pid, 'SIGKILL');
+  } catch {
+    // it has ended
+  }
+}
+
 /** Runs a test file to its end or its first failed test: `passed`, `failed` or `late`. */
 function runTest(file, milliseconds, env) {
   const preload = pathToFileURL(join(root, 'scripts', 'mutate', 'reached.mjs')).href;
@@ -105,14 +125,11 @@ function runTest(file, milliseconds, env) {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, NODE_OPTIONS: `--import=${preload} --max-old-space-size=1024`, ...env },
     });
+    running = child;
     let ended;
     const end = (how) => {
       ended ??= how;
-      try {
-        process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // it has ended
-      }
+      endRunning();
     };
     const timer = setTimeout(() => end('late'), milliseconds);
     let tail = '';
@@ -123,6 +140,7 @@ function runTest(file, milliseconds, env) {
     child.on('close', (code) => {
       clearTimeout(timer);
       end(code === 0 ? 'passed' : 'failed');
+      running = undefined;
       resolve(ended);
     });
   });
@@ -141,14 +159,19 @@ async function lookAtTests(files) {
       continue;
     }
     const reached = new Set(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : []);
-    tests.push({ file, reached, milliseconds: Date.now() - started, runs: 0, kills: 0 });
+    const milliseconds = Date.now() - started;
+    tests.push({ file, reached, milliseconds, found: new Map() });
   }
   return tests;
 }
 
 /** Runs the tests that reach a mutant, those first that find the most in the least time. */
 async function tryMutant(mutant, tests) {
-  const worth = ({ runs, kills, milliseconds }) => (kills + 1) / (runs + 2) / milliseconds;
+  const countsOf = ({ found }) => {
+    if (!found.has(mutant.file)) found.set(mutant.file, { runs: 0, kills: 0 });
+    return found.get(mutant.file);
+  };
+  const worth = (test) => (countsOf(test).kills + 1) / (countsOf(test).runs + 2) / test.milliseconds;
   const reaching = tests
     .filter(({ reached }) => reached.has(mutant.id))
     .toSorted((one, other) => worth(other) - worth(one));
@@ -156,9 +179,9 @@ async function tryMutant(mutant, tests) {
     const how = await runTest(test.file, 5000 + 3 * test.milliseconds, {
       __STRYKER_ACTIVE_MUTANT__: mutant.id,
     });
-    test.runs += 1;
+    countsOf(test).runs += 1;
     if (how === 'passed') continue;
-    test.kills += 1;
+    countsOf(test).kills += 1;
     return how === 'late' ? 'timed out' : 'killed';
   }
   return reaching.length === 0 ? 'not reached' : 'survived';
@@ -176,31 +199,41 @@ function lowerBound(part, all) {
 const shown = (text) => (text.length > 160 ? `${text.slice(0, 150)} [...]` : text).replace(/\s+/g, ' ');
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-async function mutate(name, { sample, seed, only }) {
+async function mutate(name, { sample, seed, places, testName }) {
   const { code, tests: folders } = modules[name];
   const files = code.flatMap((path) => filesBelow(path, '.ts')).filter((file) => !generated.has(file));
   rmSync(copy, { recursive: true, force: true });
   cpSync(join(root, 'build'), copy, { recursive: true });
   const known = JSON.parse(readFileSync(join(root, 'scripts', 'mutate', 'equivalent.json'), 'utf8'));
   const all = await instrument(files);
-  for (const entry of known.filter(({ file }) => files.includes(file)))
-    if (!all.some((mutant) => sameMutant(mutant, entry)))
-      console.log(`scripts/mutate/equivalent.json names no mutant: ${entry.file}: ${shown(entry.line)}`);
+  for (const entry of known.filter(({ file }) => files.includes(file))) {
+    const named = all.filter((mutant) => sameMutant(mutant, entry)).length;
+    if (named !== 1)
+      console.log(
+        `scripts/mutate/equivalent.json: ${named} mutants, not 1: ${entry.file}: ${shown(entry.line)}`,
+      );
+  }
   const counted = all.filter((mutant) => !known.some((entry) => sameMutant(mutant, entry)));
   const chosen = sampleOf(
-    counted.filter(({ file }) => file.includes(only)),
+    counted.filter(({ file, at, column }) =>
+      places.some((place) => `${file}:${at}:${column}`.includes(place)),
+    ),
     sample,
     seed,
   );
   const tests = await lookAtTests(
     folders
       .flatMap((path) => filesBelow(path, '.test.ts'))
+      .filter((file) => file.includes(testName) && !measuresTime.test(file))
       .map((file) => join(copy, file.replace(/\.ts$/, '.js'))),
   );
   const counts = { killed: 0, survived: 0, 'timed out': 0, 'not reached': 0 };
+  let tried = 0;
   for (const mutant of chosen) {
     const how = await tryMutant(mutant, tests);
     counts[how] += 1;
+    tried += 1;
+    if (tried % 50 === 0) console.log(`(${tried} of ${chosen.length})`);
     if (how === 'survived' || how === 'not reached')
       console.log(
         `${how}: ${mutant.file}:${mutant.at}:${mutant.column}: ${shown(mutant.from)}  ->  ${shown(mutant.to)}`,
@@ -221,7 +254,9 @@ const { values, positionals } = parseArgs({
   options: {
     sample: { type: 'string', default: '300' },
     seed: { type: 'string', default: '1' },
-    file: { type: 'string', default: '' },
+    file: { type: 'string', multiple: true, default: [''] },
+    test: { type: 'string', default: '' },
+    built: { type: 'boolean', default: false },
   },
 });
 if (positionals.length === 0 || positionals.some((name) => !(name in modules))) {
@@ -230,7 +265,23 @@ if (positionals.length === 0 || positionals.some((name) => !(name in modules))) 
   );
   process.exit(64);
 }
-run('npx', ['tsc', '-p', 'tsconfig.json']);
-for (const name of positionals)
-  await mutate(name, { sample: Number(values.sample), seed: values.seed, only: values.file });
-rmSync(copy, { recursive: true, force: true });
+const clear = () => rmSync(copy, { recursive: true, force: true, maxRetries: 5 });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => {
+    endRunning();
+    clear();
+    process.exit(1);
+  });
+if (!values.built)
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json']);
+try {
+  for (const name of positionals)
+    await mutate(name, {
+      sample: Number(values.sample),
+      seed: values.seed,
+      places: values.file,
+      testName: values.test,
+    });
+} finally {
+  clear();
+}
