@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/domain/names/glob.js';
-import { createPolicy, formatDuration, parseDuration, type Rule } from '../../../src/domain/policy/policy.js';
+import {
+  createPolicy,
+  formatDuration,
+  formatRate,
+  parseDuration,
+  parseInstant,
+  type Rule,
+} from '../../../src/domain/policy/policy.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
 const rule = (command: string, line: number): Rule => ({
@@ -98,4 +105,38 @@ void test('durations are written back as short as can be', () => {
     assert.equal(parseDuration(formatDuration(ms)), ms);
   }
   assert.equal(formatDuration(86_400_000), '1d');
+});
+
+void test('a rate is written with the name of its span', () => {
+  const spans = { '20/second': 1000, '20/minute': 60_000, '20/hour': 3_600_000, '20/day': 86_400_000 };
+  for (const [text, windowMs] of Object.entries(spans))
+    assert.equal(formatRate({ count: 20, windowMs }), text);
+});
+
+void test('an instant is a day, which counts to its end, or a time with a zone', () => {
+  const table = {
+    '2027-01-31': '2027-02-01T00:00:00.000Z',
+    '2027-01-31T10:20:30Z': '2027-01-31T10:20:30.000Z',
+    '2027-01-31 10:20:30z': '2027-01-31T10:20:30.000Z',
+    '2027-01-31t10:20:30.5Z': '2027-01-31T10:20:30.500Z',
+    '2027-01-31T10:20:30.1239Z': '2027-01-31T10:20:30.123Z',
+    '2027-01-31T10:20:60Z': '2027-01-31T10:21:00.000Z',
+    '2027-01-31T10:20:30+02:30': '2027-01-31T07:50:30.000Z',
+    '2027-01-31T10:20:30-02:30': '2027-01-31T12:50:30.000Z',
+    '2027-01-31T10:20:30+24:00': '2027-01-30T10:20:30.000Z',
+  };
+  for (const [text, time] of Object.entries(table)) assert.equal(parseInstant(text), Date.parse(time), text);
+  for (const text of [
+    '',
+    '2027',
+    '2027-02-29',
+    '2027-01-31T10:20:30',
+    '2027-01-31T10:20Z',
+    '2027-01-31T10:20:61Z',
+    '2027-01-31T10:20:30+24:01',
+    ' 2027-01-31',
+    '2027-01-31 ',
+  ]) {
+    assert.equal(parseInstant(text), undefined, JSON.stringify(text));
+  }
 });

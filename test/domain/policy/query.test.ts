@@ -27,7 +27,7 @@ function query(words: string): JudgedQuery & { readonly tree: SearchNode } {
   return { ...judgedQuery({ words: list, tree, series: '2.4', nowMs }), tree };
 }
 
-const isOld: QueryTest = {
+const isOld: QueryTest & { readonly kind: 'keys' } = {
   kind: 'keys',
   conditions: [
     {
@@ -131,6 +131,13 @@ void test('what is missing is said without values of the client', () => {
     'query must hold mailbox as the rule says, for every mail that it selects',
   );
   assert.equal(
+    missingInQuery(
+      { kind: 'keys', conditions: [{ key: 'seen', test: { kind: 'absent' } }], anyOf: [] },
+      query('seen'),
+    ),
+    'query must not hold seen',
+  );
+  assert.equal(
     missingInQuery({ kind: 'equals', words: ['all'] }, query('seen')),
     'query must be as the rule says',
   );
@@ -139,6 +146,8 @@ void test('what is missing is said without values of the client', () => {
 void test('an answer about a point in time moves, one about an age does not', () => {
   assert.equal(dependsOnTime(isOld, query('mailbox Trash savedbefore 30d')), false);
   assert.equal(dependsOnTime(isOld, query('mailbox Trash savedbefore 2026-01-01')), true);
+  const mailboxAlone: QueryTest = { ...isOld, conditions: isOld.conditions.slice(0, 1) };
+  assert.equal(dependsOnTime(mailboxAlone, query('mailbox Trash savedbefore 2026-01-01')), false);
   assert.equal(dependsOnTime({ kind: 'any' }, query('savedbefore 2026-01-01')), false);
 });
 

@@ -40,6 +40,16 @@ void test('whoever is over is told when not any more', () => {
   assert.equal(admit(limiter, 5000 + verdict.retryAfterMs, rate('a')), 'within');
 });
 
+void test('whoever names too many users is told when the first of them is forgotten', () => {
+  const limiter = new Limiter(100);
+  admit(limiter, 1000, distinct('a', 'alice'));
+  admit(limiter, 3000, distinct('a', 'carol'));
+  const verdict = limiter.admit([distinct('a', 'dave')], 5000);
+  assert.deepEqual(verdict, { kind: 'over', retryAfterMs: hour - 4000 });
+  assert.equal(admit(limiter, 1000 + hour - 1, distinct('a', 'dave')), 'over');
+  assert.equal(admit(limiter, 1000 + hour, distinct('a', 'dave')), 'within');
+});
+
 void test('a refused one does not count, and all or none are counted', () => {
   const limiter = new Limiter(100);
   for (let index = 0; index < 50; index += 1) admit(limiter, index, rate('a', 1));
@@ -101,6 +111,10 @@ void test('what happened before a restart counts', () => {
   const limiter = new Limiter(100);
   for (const agoMs of [hour / 2, hour / 3, 1000]) limiter.replay(rate('a'), agoMs, 5000);
   assert.equal(admit(limiter, 5000, rate('a')), 'over');
+  // A table that has just room for one counter takes it.
+  const tight = new Limiter(2);
+  tight.replay(rate('a'), 1000, 5000);
+  assert.equal(admit(tight, 5000, rate('a', 1)), 'over');
   limiter.replay(rate('b'), 2 * hour, 5000);
   assert.equal(admit(limiter, 5000, rate('b', 1)), 'within', 'too long ago');
 });
