@@ -80,6 +80,8 @@ void test('what is a 400 for the whole request', () => {
     ['mailboxList', '{"mutf7":[]}', "Parameter `mutf7' must be `true' or `false'"],
     ['search', '{"query":["uid",1]}', 'Command parameter array can only containstring values'],
     ['search', '{"query":1}', "Parameter `query' must be string or array"],
+    ['search', '{"query":{}}', "Parameter `query' must be string or array"],
+    ['mailbox update', '{"uidValidity":[]}', undefined],
     ['save', '{"file":1}', "Parameter `file' must be a string"],
     // Behind an unknown parameter Dovecot reads nothing.
     ['mailboxList', '{"usr":1,"user":"a","user":"a"}', undefined],
@@ -96,6 +98,7 @@ void test('the user of a mail command is the user of the line; a mask and no use
     return read.kind === 'line' ? read.line.user : undefined;
   };
   assert.equal(lineOf('{"user":"alice@example.org"}'), 'alice@example.org');
+  assert.equal(lineOf('{"user":"alice","mailboxMask":"x"}'), 'alice');
   assert.equal(lineOf('{"user":12}'), '12');
   assert.equal(lineOf('{"user":"*"}'), '');
   assert.equal(lineOf('{}'), '');
@@ -125,6 +128,7 @@ void test('types of values', () => {
     ['mailbox list', `{${u},"mailboxMask":[]}`, {}],
     ['mailbox list', `{${u},"mailboxMask":null}`, 'value-type'],
     ['mailbox list', `{${u},"u":"b"}`, 'unknown-option'],
+    ['mailbox list', `{${u},"userMask":"b"}`, 'unknown-option'],
     ['mailbox list', `{${u},"__proto__":"b"}`, 'unknown-option'],
     ['mailbox update', `{${u},"mailbox":"A","uidValidity":7}`, { mailbox: ['A'], 'uid-validity': ['7'] }],
     ['mailbox update', `{${u},"mailbox":"A","uidValidity":"7"}`, { mailbox: ['A'], 'uid-validity': ['7'] }],
@@ -249,6 +253,7 @@ void test('different parameters have different keys', () => {
     '{}',
     '{"a":"b"}',
     '{"a":1}',
+    '{"a":2}',
     '{"a":"1"}',
     '{"a":["1"]}',
     '{"a":["1","2"]}',

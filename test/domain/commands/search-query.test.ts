@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries } from '../../../src/domain/commands/catalog.js';
 import {
   conditionsIn,
@@ -13,6 +14,7 @@ import {
   searchKeyNamed,
   searchSize,
   searchTime,
+  selectsEverything,
 } from '../../../src/domain/commands/search-query.js';
 
 /** A tree in words: `(and mailbox=Trash seen)`. */
@@ -346,4 +348,72 @@ test('atoms', () => {
   for (const text of ['work', '$Forwarded', 'a-b_c.d', '!']) assert.ok(isAtom(text), text);
   for (const text of ['', 'a b', 'a(', 'a)', 'a{', 'a%', 'a*', 'a"', 'a\\', 'a]', 'ü', 'a\n'])
     assert.equal(isAtom(text), false, text);
+});
+
+test('a key that every mail meets narrows nothing, and its neighbour does', () => {
+  const nowMs = 1_795_176_000_000;
+  const seconds = nowMs / 1000;
+  // What all mails meet, then what some do not.
+  const rows: readonly (readonly [all: string, some: string])[] = [
+    ['subject ', 'subject abc'],
+    ['subject ab', 'subject 日'],
+    ['subject -=-', 'subject a-b-c'],
+    ['body ä', 'body äb'],
+    ['header  abc', 'header abc abc'],
+    ['header x y', 'header x yes'],
+    ['guid ', 'guid x'],
+    ['larger 0', 'larger 1'],
+    [`smaller ${2 ** 40}`, `smaller ${2 ** 40 - 1}`],
+    ['uid 1:*', 'uid 2:*'],
+    ['uid *:1', 'uid 1:4294967293'],
+    ['uid 1:4294967294', 'uid 1'],
+    ['uid 5:*,1:4', 'uid 6:*,1:4'],
+    ['uid 1,2:3,4:*', 'uid *'],
+    ['modseq 1', 'modseq 2'],
+    [`younger ${seconds - 2 * 86_400}`, `younger ${seconds - 2 * 86_400 - 1}`],
+    ['savedbefore 0d', 'savedbefore 1d'],
+    [`savedbefore ${seconds}`, `savedbefore ${seconds - 1}`],
+    [`since ${2 * 86_400}`, `since ${2 * 86_400 + 1}`],
+    ['since 7101w', 'since 1w'],
+  ];
+  const nothing = ['seen', 'keyword x', `older ${seconds - 86_400}`, `on ${seconds}`, 'mailbox INBOX'];
+  const isAll = (text: string): boolean => {
+    const [name = '', ...values] = text.split(' ');
+    return selectsEverything('2.3', searchKeyNamed(name) ?? assert.fail(name), values, nowMs);
+  };
+  for (const [all, some] of rows)
+    assert.deepEqual([isAll(all), isAll(some)], [true, false], `${all}, ${some}`);
+  for (const text of nothing) assert.equal(isAll(text), false, text);
+});
+
+test('a refusal says what is wrong with the query', () => {
+  const mixed = 'OR and AND are mixed; put parentheses around one of them';
+  const rows: readonly (readonly [words: string, why: string])[] = [
+    ['', 'word 1 is no key; each word of a query is a field of its own'],
+    ['( seen', 'a "(" is not closed'],
+    ['seen )', 'a ")" closes nothing'],
+    ['( )', 'a pair of parentheses is empty'],
+    ['or seen', 'OR stands between two keys'],
+    ['not or', 'OR stands between two keys'],
+    ['seen or', 'a key is missing'],
+    ['seen answered or all', mixed],
+    ['seen or answered all', mixed],
+    ['not '.repeat(60), `it is nested more than ${bounds.queryDepth} deep`],
+    ['seen bogus', 'word 2 is no key; each word of a query is a field of its own'],
+    ['header x', 'a value of header is missing'],
+    ['larger big', 'the value of larger cannot be read'],
+  ];
+  for (const [text, why] of rows) {
+    const parsed = parseSearchQuery('2.4', text.split(' '));
+    assert.equal(
+      parsed.kind === 'unparsable' ? parsed.message : show(parsed),
+      `the search query cannot be taken: ${why}`,
+    );
+  }
+  const many = Array.from({ length: bounds.mailboxesPerLine + 1 }, () => ['mailbox', 'a']).flat();
+  const parsed = parseSearchQuery('2.4', many);
+  assert.equal(
+    parsed.kind === 'unparsable' ? parsed.message : '',
+    `the query names more than ${bounds.mailboxesPerLine} mailboxes; use several commands`,
+  );
 });
