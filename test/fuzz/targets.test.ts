@@ -23,7 +23,7 @@ void test('every target takes its saved inputs and thousands of others', async (
       seed,
       msMax: Number.POSITIVE_INFINITY,
       corpus: corpusOf(name),
-      inputsMax: Math.ceil((isSlow === true ? 300 : 2_000) * rounds),
+      inputsMax: Math.ceil((isSlow === true ? 100 : 1_000) * rounds),
     })),
     grows: false,
     onDone: (name, course) => courses.set(name, course),
