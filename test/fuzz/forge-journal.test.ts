@@ -45,6 +45,7 @@ import {
   segmentBytes,
   type Truth,
   textOf,
+  textsIn,
   truthFor,
 } from './forge-truth.js';
 
@@ -297,7 +298,7 @@ async function pass(
   const chosen = createSeqSet();
   for (let seq = verdict.firstSeq ?? 1; seq <= signedSeq; seq += 1) chosen.add(seq);
   const proof = createProofWriter({ chosen, keys: [signKey.key], signedSeq });
-  for (const { text } of linesIn(place.directory)) proof.take(Buffer.from(text));
+  for (const text of textsIn(place.directory)) proof.take(Buffer.from(text));
   assert.ok(proof.finish() !== undefined, `${what}: passes, and cannot be proved`);
   return 'passed';
 }

@@ -59,9 +59,13 @@ export function parse(text: string): Line | undefined {
   }
 }
 
+export function textsIn(directory: string): string[] {
+  return segmentFiles(directory).flatMap((file) => textOf(directory, file).trimEnd().split('\n'));
+}
+
+/** Without those that are no JSON: behind the last signature of a gate that was killed, somebody can write such a line, too. */
 export function linesIn(directory: string): Line[] {
-  const texts = segmentFiles(directory).flatMap((file) => textOf(directory, file).trimEnd().split('\n'));
-  return texts.flatMap((text) => parse(text) ?? []);
+  return textsIn(directory).flatMap((text) => parse(text) ?? []);
 }
 
 export function lastOf(directory: string): Line {
