@@ -128,3 +128,19 @@ void test('a mail command that names no user goes nowhere, even where a judgemen
   );
   assert.deepEqual(found.destinations, []);
 });
+
+void test('a policy that only observes sends a user whom it does not cover to the home of that user, without obligations', () => {
+  const fates = ['observe', 'enforce'].map((mode) => {
+    const policies = `  support: { mode: ${mode}, users: ["*@two.example"], allow: [{ command: quota get, reason: required }] }\n`;
+    const found = assessed(policies, 'a@one.example', ['quota', 'get']);
+    const { judgement } = found;
+    assert.ok(judgement.kind === 'judged');
+    if (judgement.decision.kind === 'allow')
+      assert.deepEqual(judgement.decision.obligations, { reason: false, limitKey: '', emergency: false });
+    return [fateOf(found), found.destinations.map(({ name }) => name)];
+  });
+  assert.deepEqual(fates, [
+    ['allow', ['mail1']],
+    ['deny', []],
+  ]);
+});

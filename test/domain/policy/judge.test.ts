@@ -25,6 +25,7 @@ import {
   judgedBytes,
   judgementKey,
   judgeOnce,
+  sooner,
 } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { limitAsks } from '../../../src/domain/policy/terms.js';
@@ -483,4 +484,15 @@ void test('of a backend whose series is not known, the terms of the rules of bot
   assert.deepEqual(termsFor('2.3'), [10, false, 20, true, [7]]);
   assert.deepEqual(termsFor('2.3', '2.4'), [10, true, 10, false, [7, 5]]);
   assert.deepEqual(termsFor('2.4', '2.3'), [9, true, 10, false, [5, 7]]);
+});
+
+void test('the sooner of two ends, where there are any', () => {
+  const rows = [
+    [undefined, undefined, undefined],
+    [1, undefined, 1],
+    [undefined, 1, 1],
+    [1, 2, 1],
+    [2, 1, 1],
+  ] as const;
+  for (const [one, other, end] of rows) assert.equal(sooner(one, other), end);
 });

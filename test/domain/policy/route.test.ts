@@ -107,6 +107,11 @@ const cases: readonly (readonly [string, ServerCommand, Expected])[] = [
     askedOfServerCommands('auth cache flush', { everybody: 'listing' }),
     ['no-single-user', 'auth cache flush'],
   ],
+  [
+    'by a user and everybody',
+    askedOfServerCommands('kick', { users: ['a@x'], everybody: 'listing' }),
+    ['no-single-user', 'kick'],
+  ],
   ['user, by itself', askedOfServerCommands('user', { users: ['a@x'] }), ['mail3']],
   ['user with a mask', askedOfServerCommands('user', { masks: ['*'] }), ['no-single-user', 'user']],
 ];

@@ -95,6 +95,7 @@ void test('a full table refuses, and never forgets', () => {
   assert.ok(full > 900);
   assert.ok(limiter.size <= 20);
   assert.equal(admit(limiter, 3000, rate('victim', 1)), 'over');
+  assert.equal(admit(limiter, 3000, rate('flood 1')), 'within', 'it has a counter already');
   // When the counters have run out there is room again.
   assert.equal(admit(limiter, 3 * hour, rate('new')), 'within');
   assert.ok(limiter.size <= 3);

@@ -30,6 +30,7 @@ const tests = {
   equals: { kind: 'equals', values: ['a', 'b'], isOptional: false },
   number: { kind: 'number', atLeast: 2n, atMost: 5n, isOptional: false },
   atMost: { kind: 'number', atLeast: undefined, atMost: 5n, isOptional: false },
+  long: { kind: 'number', atLeast: 10n, atMost: undefined, isOptional: false },
   regex: { kind: 'regex', regex: expression.regex, isOptional: false },
 } as const satisfies Record<string, ValueTest>;
 
@@ -73,6 +74,8 @@ const table: readonly Row[] = [
   ['number', ['0x3'], false, false],
   ['atMost', ['0'], true, true],
   ['atMost', ['-1'], false, false],
+  ['long', ['12345678901234567890'], true, true],
+  ['long', ['1'.repeat(41)], false, false],
   ['regex', ['aa'], true, true],
   ['regex', ['aa', 'b'], false, true],
   ['regex', ['AA'], false, true],
