@@ -11,32 +11,41 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { transform } from 'esbuild';
 import { root, run } from './setup.mjs';
 
-/** The code of each module, and the tests that answer for it. */
+/** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
 const modules = {
-  policy: { code: ['src/domain/policy'], tests: ['test/domain/policy'] },
-  commands: { code: ['src/domain/commands'], tests: ['test/domain/commands'] },
-  protocol: { code: ['src/protocol'], tests: ['test/protocol'] },
-  audit: { code: ['src/domain/audit'], tests: ['test/domain/audit'] },
-  trail: { code: ['src/domain/trail'], tests: ['test/domain/trail'] },
+  policy: {
+    code: ['src/domain/policy'],
+    tests: ['test/domain/policy', 'test/domain/answers', 'test/domain/review', 'test/domain/config'],
+  },
+  commands: {
+    code: ['src/domain/commands'],
+    tests: ['test/domain/commands', 'test/domain/meaning', 'test/domain/policy'],
+  },
+  protocol: { code: ['src/protocol'], tests: ['test/protocol', 'test/client'] },
+  audit: {
+    code: ['src/domain/audit'],
+    tests: ['test/domain/audit', 'test/domain/trail', 'test/domain/report'],
+  },
+  trail: { code: ['src/domain/trail'], tests: ['test/domain/trail', 'test/domain/report'] },
   ring: {
     code: ['src/adapters/journal/ring.ts', 'src/adapters/journal/ring-file.ts'],
     tests: ['test/adapters/journal'],
   },
-  fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet'] },
+  fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet', 'test/domain/report'] },
 };
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
 const generated = new Set(['src/domain/commands/data.ts']);
 
 /** A folder beside `build/`: tests find the project's files from where they are. */
-const copy = join(root, '.mutants');
+const copy = join(root, `.mutants-${process.pid}`);
 
 function filesBelow(path, ending) {
   if (!statSync(join(root, path)).isDirectory()) return [path];
@@ -85,11 +94,7 @@ async function instrument(files) {
 }
 
 const sameMutant = (one, other) =>
-  one.file === other.file &&
-  one.line === other.line &&
-  one.from === other.from &&
-  one.to === other.to &&
-  (other.column === undefined || one.column === other.column);
+  one.file === other.file && one.line === other.line && one.from === other.from && one.to === other.to;
 
 /** The first `count` in an order that only the seed and the mutant decide. */
 function sampleOf(mutants, count, seed) {
@@ -123,7 +128,13 @@ function runTest(file, milliseconds, env) {
       cwd: root,
       detached: true,
       stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, NODE_OPTIONS: `--import=${preload} --max-old-space-size=1024`, ...env },
+      // Not the runner's own: a test file would report to it, not here.
+      env: {
+        ...process.env,
+        NODE_TEST_CONTEXT: undefined,
+        NODE_OPTIONS: `--import=${preload} --max-old-space-size=1024`,
+        ...env,
+      },
     });
     running = child;
     let ended;
@@ -155,7 +166,7 @@ async function lookAtTests(files) {
     const started = Date.now();
     const how = await runTest(file, 120_000, { MUTANTS_REACHED: list });
     if (how !== 'passed') {
-      console.log(`left out, because it fails among the mutants: ${file.replace(/^.*\.mutants\//, '')}`);
+      console.log(`left out, because it fails among the mutants: ${relative(copy, file)}`);
       continue;
     }
     const reached = new Set(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : []);
@@ -208,9 +219,9 @@ async function mutate(name, { sample, seed, places, testName }) {
   const all = await instrument(files);
   for (const entry of known.filter(({ file }) => files.includes(file))) {
     const named = all.filter((mutant) => sameMutant(mutant, entry)).length;
-    if (named !== 1)
+    if (named !== (entry.times ?? 1))
       console.log(
-        `scripts/mutate/equivalent.json: ${named} mutants, not 1: ${entry.file}: ${shown(entry.line)}`,
+        `scripts/mutate/equivalent.json: names ${named} mutants: ${entry.file}: ${shown(entry.line)}`,
       );
   }
   const counted = all.filter((mutant) => !known.some((entry) => sameMutant(mutant, entry)));
