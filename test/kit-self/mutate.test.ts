@@ -1,0 +1,26 @@
+// Goal: `npm run mutate` notices mutants that a test fails for, and says so where no test does.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+void test('the tests of a file kill mutants of that file, and reach none of another', () => {
+  const args = '--built --sample 12 --seed 3 --file value-test.ts --file query.ts --test value-test.test';
+  const done = spawnSync(process.execPath, ['scripts/mutate.mjs', 'policy', ...args.split(' ')], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.equal(done.status, 0, done.stderr);
+  const [, killed = 0, survived = 0, unreached = 0] =
+    /policy: 12 of .*\n +(\d+) killed, (\d+) survived, 0 timed out, (\d+) not reached/
+      .exec(done.stdout)
+      ?.map(Number) ?? [];
+  assert.ok(killed > 0 && unreached > 0 && killed + survived + unreached === 12, done.stdout);
+  const places = done.stdout.match(/^not reached: \S+\.ts/gm) ?? [];
+  assert.deepEqual([...new Set(places)], ['not reached: src/domain/policy/query.ts']);
+  assert.ok(!readdirSync(root).includes(`.mutants-${done.pid}`), 'the copy is removed');
+});
