@@ -4,7 +4,13 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import type { UnparsableCode } from '../../../src/domain/commands/getopt.js';
-import { errorTypeOf, keyOfNamed, readNamedCommand, userMaskOf } from '../../../src/domain/commands/named.js';
+import {
+  errorTypeOf,
+  hasFile,
+  keyOfNamed,
+  readNamedCommand,
+  userMaskOf,
+} from '../../../src/domain/commands/named.js';
 import { parseNamed } from '../../../src/domain/commands/parse.js';
 import type { NamedParameter } from '../../../src/protocol/command.js';
 import { RequestDecoder } from '../../../src/protocol/http-api/request.js';
@@ -279,4 +285,29 @@ void test('a command has so many values, and so much text, and no more', () => {
   const long = bounds.jsonTextChars / 256;
   assert.notEqual(values('2.4', 'search', query(255, long)), 'too-long');
   assert.equal(values('2.4', 'search', query(256, long)), 'too-long');
+});
+
+void test('the text of a parameter file is the input of a command that takes one', () => {
+  const file: NamedParameter = { name: 'file', value: { kind: 'span', from: 1, to: 5 } };
+  const inputOf = (name: string): unknown => {
+    const read = readNamedCommand({ name, parameters: [file] });
+    return read.kind === 'line' ? read.input : read.kind;
+  };
+  assert.deepEqual([inputOf('save'), inputOf('mailbox list')], [file.value, undefined]);
+  assert.deepEqual([hasFile([file]), hasFile(parameters('{"mailbox":"x"}'))], [true, false]);
+});
+
+void test('what cannot be said in JSON is refused in these words', () => {
+  const messageOf = (name: string, json: string): string => {
+    const read = parseNamed('2.4', commandNamed('2.4', name) ?? assert.fail(), parameters(json));
+    return read.kind === 'parsed' ? read.kind : read.message;
+  };
+  assert.equal(
+    messageOf('dsync-server', '{"user":"a"}'),
+    '"dsync-server" speaks both ways, which JSON cannot',
+  );
+  assert.equal(
+    messageOf('mailbox create', '{"user":"a*","mailbox":"A"}'),
+    '"mailbox create" changes something, and names a mask of users',
+  );
 });

@@ -281,3 +281,18 @@ void test('a sequence set is what the definition says', () => {
   }
   assert.equal(count, signs.length ** 4);
 });
+
+void test('a refused option is told what is wrong with it', () => {
+  const rows: readonly (readonly [line: readonly string[], message: string])[] = [
+    [['quota get', '--all-users=x'], '--all-users takes no value; leave the "=" and what follows out'],
+    [
+      ['quota get', '--user-f=x'],
+      'argument 1 of "quota get" shortens a long option; write it out: --user-file',
+    ],
+    [['mailbox update', '--min-next-uid=x', 'A'], 'min-next-uid must be a decimal number of at most 64 bits'],
+  ];
+  for (const [line, message] of rows) {
+    const parsed = read('2.4', line);
+    assert.equal(parsed?.kind === 'unparsable' ? parsed.message : parsed?.kind, message);
+  }
+});
