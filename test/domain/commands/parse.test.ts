@@ -282,13 +282,14 @@ void test('a sequence set is what the definition says', () => {
   assert.equal(count, signs.length ** 4);
 });
 
-void test('a refused option is told what is wrong with it', () => {
+void test('a refused line is told what is wrong with it', () => {
   const rows: readonly (readonly [line: readonly string[], message: string])[] = [
     [['quota get', '--all-users=x'], '--all-users takes no value; leave the "=" and what follows out'],
     [
       ['quota get', '--user-f=x'],
       'argument 1 of "quota get" shortens a long option; write it out: --user-file',
     ],
+    [['kick', 'bob', 'eve'], '"kick" takes one user and one address at most, the address written in full'],
     [['mailbox update', '--min-next-uid=x', 'A'], 'min-next-uid must be a decimal number of at most 64 bits'],
   ];
   for (const [line, message] of rows) {

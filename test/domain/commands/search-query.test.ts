@@ -86,6 +86,7 @@ const refused: [words: string[], why: string][] = [
   [['savedbefore', 'yesterday'], 'no date'],
   [['older', '30d'], 'seconds are wanted'],
   [['older', '0'], 'no interval'],
+  [['older', '0x5'], 'no interval'],
   [['larger', 'big'], 'no size'],
   [['uid', '0'], 'no UID'],
   [['uid', '$'], 'a reference to an earlier search'],
@@ -401,6 +402,7 @@ test('a refusal says what is wrong with the query', () => {
     ['not '.repeat(60), `it is nested more than ${bounds.queryDepth} deep`],
     ['seen bogus', 'word 2 is no key; each word of a query is a field of its own'],
     ['header x', 'a value of header is missing'],
+    ['mimepart child', 'the key mimepart is refused: it is not taken'],
     ['larger big', 'the value of larger cannot be read'],
   ];
   for (const [text, why] of rows) {
