@@ -195,7 +195,9 @@ function readChunks(text: string, from: number): { readonly body: string; readon
   for (let at = from; ; ) {
     const lineEnd = text.indexOf('\r\n', at);
     // A chunk may have a name and a value that mean nothing (RFC 9112, 7.1.1).
-    const size = /^([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?$/.exec(lineEnd < 0 ? '' : text.slice(at, lineEnd));
+    const size = /^(0*[0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?$/.exec(
+      lineEnd < 0 ? '' : text.slice(at, lineEnd),
+    );
     if (size === null) return { body: body + text.slice(at), end: undefined };
     const length = Number.parseInt(size[1] ?? '', 16);
     at = lineEnd + 2;
