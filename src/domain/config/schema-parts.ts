@@ -74,8 +74,11 @@ export function expectedBy(schema: z.core.$ZodType): Expected {
   const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
   const expected = {
     spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
-    at: (key: string) =>
-      map instanceof z.ZodObject ? (map.def.shape[key] ?? map.def.catchall) : map?.def.valueType,
+    at: (key: string) => {
+      if (!(map instanceof z.ZodObject)) return map?.def.valueType;
+      // Objects of the language have members of their own: `constructor`.
+      return Object.hasOwn(map.def.shape, key) ? map.def.shape[key] : map.def.catchall;
+    },
     item: all.find((each) => each instanceof z.ZodArray)?.def.element,
   };
   expectations.set(schema, expected);

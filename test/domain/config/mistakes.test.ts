@@ -51,3 +51,18 @@ for (const name of readdirSync(folder)) {
     });
   }
 }
+
+void test('a key that is a member of every object of the language is an unknown key, wherever it stands', () => {
+  for (const member of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
+    for (const text of [
+      `${member}:\n`,
+      `listeners: { a: { ${member}: 1 } }\n`,
+      `audit: { ${member}: [x] }\n`,
+    ]) {
+      assert.ok(
+        told(text).some((line) => line.includes(member)),
+        text,
+      );
+    }
+  }
+});
