@@ -308,7 +308,8 @@ export class RingReader extends Views {
     const place = this.placeOf(position);
     if (this.#positionAt(place) !== position) return undefined;
     const bytes = this.halves[place / 4 + 2] ?? 0;
-    if (bytes !== filler && frameBytes + padded(bytes) > room) return undefined;
+    // Compared by itself, too: rounded up, a length above 2^31 is negative, and reading would go back.
+    if (bytes !== filler && (bytes > room || frameBytes + padded(bytes) > room)) return undefined;
     const bodyAt = place + frameBytes;
     const head = this.headCrc(place);
     const crc = bytes === filler ? head : crc32(this.bytes.subarray(bodyAt, bodyAt + bytes), head);

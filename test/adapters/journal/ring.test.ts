@@ -267,6 +267,22 @@ void test('a frame at a position that no word holds is none, and reading ends', 
   }
 });
 
+void test('a frame whose length is forged to be above 2 GiB is none, and reading ends', () => {
+  for (const length of [2 ** 31, 2 ** 32 - 32, 2 ** 32 - 40]) {
+    const { memory, writer } = makeRing();
+    writer.publish(record(1), writer.dataBytes);
+    const forged = Buffer.from(memory);
+    forged.writeUInt32LE(length, ringHeaderBytes + 8);
+    const seed = Buffer.alloc(8);
+    seed.writeBigUInt64LE(identity.generation);
+    const first = crc32(forged.subarray(ringHeaderBytes, ringHeaderBytes + 12), crc32(seed));
+    const body = forged.subarray(ringHeaderBytes + frameBytes);
+    forged.writeUInt32LE(crc32(body, first), ringHeaderBytes + 12);
+    const { texts, isDamaged } = readCopy(memory);
+    assert.deepEqual([texts, isDamaged], [[], true], String(length));
+  }
+});
+
 void test('frames of another generation are none', () => {
   const { memory } = makeUsed();
   const { texts, isDamaged } = readCopy(memory, identity.generation ^ 1n);
