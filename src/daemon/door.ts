@@ -14,8 +14,7 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import { Wakes } from '../concurrency/waiting.js';
-import type { RecordedArgument, RecordedPeer } from '../domain/audit/record.js';
+import type { RecordedPeer } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
@@ -50,6 +49,8 @@ import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { withGroup } from '../setup/sockets.js';
+import { DoorNotes } from './door-notes.js';
+import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
 import { judge, makeNow, type NowParts } from './now-source.js';
 import { NowStates } from './now-states.js';
@@ -109,22 +110,8 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** Calls of each kind, so that looks keep nobody from draining a backend; and bytes of records, in pieces of so many, of all people and of each. */
+/** Calls of each kind, so that looks keep nobody from draining a backend. */
 const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 8 } as const;
-const pieceBytes = 1024;
-const hourMs = 3_600_000;
-const bytesRate = {
-  burst: bounds.doorBytes / 8 / pieceBytes,
-  refillMs: (hourMs * pieceBytes) / bounds.doorBytes,
-  sourcesMax: 1,
-} as const;
-/** An eighth of that for each. */
-const personRate = {
-  burst: bytesRate.burst / 8,
-  refillMs: 8 * bytesRate.refillMs,
-  sourcesMax: 1_000,
-} as const;
-const beatMs = 1_000;
 /** What a page says of itself holds for so long. */
 const toldMs = 30_000;
 
@@ -132,16 +119,13 @@ const toldMs = 30_000;
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const { clock, log, journal, running, watch, floods, act, directory, ownKey, sign, place } = parts;
   const { served } = running;
-  // Above that of every daemon before this one: what the page had from them is stale.
-  let generation = clock.wallMs();
-  const reviewed = new Wakes();
   const rate = new TokenBuckets(callRate);
-  const bytes = new TokenBuckets(bytesRate);
-  const bytesOfPeople = new TokenBuckets(personRate);
   let told: (DoorPage & { readonly atMs: number }) | undefined;
-  let streams = 0;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
+  let streams = 0;
+  const notes = new DoorNotes({ clock, journal, onError });
+  const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
     make: () => makeNow(parts),
@@ -160,7 +144,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   };
 
   const handlers: Readonly<Record<DoorCall, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>> = {
-    settings: async ({ signal }) => streamOf(toldSettings(signal)),
+    settings: async ({ signal }) => streamOf(settings.watch(signal)),
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
     async flush() {
@@ -176,7 +160,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const words = args.map((word) =>
         typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
       );
-      const why = await note(person, action, [...from, ...redactedWords(words, redact)], rows, peer);
+      const why = await notes.note(person, action, [...from, ...redactedWords(words, redact)], rows, peer);
       return why === undefined ? json(200, {}) : refused(why);
     }),
     sign: called('sign', parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
@@ -188,7 +172,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
-      const why = await note(person, 'audit-extract', [...from, ...asked, ...after], rows, peer);
+      const why = await notes.note(person, 'audit-extract', [...from, ...asked, ...after], rows, peer);
       if (why !== undefined) return refused(why);
       const timeMs = clock.wallMs();
       const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
@@ -239,10 +223,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   });
 
   return {
-    review() {
-      generation += 1;
-      reviewed.wake();
-    },
+    review: () => settings.review(),
     told() {
       if (told === undefined) return undefined;
       const { atMs, ...page } = told;
@@ -303,48 +284,11 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     };
   }
 
-  /** Undefined: it is on disk. */
-  async function note(
-    { name, users }: PagePerson,
-    action: string,
-    words: readonly RecordedArgument[],
-    rows: number | undefined,
-    peer: RecordedPeer,
-  ): Promise<DoorRefusal | undefined> {
-    // A check of the whole journal shows no record.
-    const isSeen = action.startsWith('audit-') && action !== 'audit-verify';
-    const args = isSeen && users !== undefined ? [...words, `view=${users.join(' ')}`] : words;
-    const size = args.reduce((sum, word) => sum + (typeof word === 'string' ? word.length : 64), 200);
-    const nowMs = clock.now();
-    for (let left = size; left > 0; left -= pieceBytes) {
-      const waitMs = bytesOfPeople.take(name, nowMs) ?? bytes.take(pageName, nowMs);
-      if (waitMs === undefined) continue;
-      const text = `${name} has had too much recorded; try again in ${Math.ceil(waitMs / 1000)} s`;
-      return { code: 'busy', text };
-    }
-    const record = {
-      time: clock.wallMs(),
-      event: 'operator',
-      peer,
-      action,
-      by: name,
-      args,
-      ...(rows !== undefined && { rows }),
-    } as const;
-    try {
-      await journal.appendDurable(record, false, true);
-      return undefined;
-    } catch (fault) {
-      onError(`a record of the page: ${messageOf(fault)}`);
-      return { code: 'unrecorded', text: 'it could not be recorded; the log of dovegate says why' };
-    }
-  }
-
   function personOf(
     { person: name, role, generation: asked }: DoorCaller,
     roles: readonly PageRole[] | undefined,
   ): PagePerson | DoorRefusal {
-    if (asked !== generation)
+    if (asked !== settings.generation)
       return { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
     const person = served.now.settings.admin?.page?.people.find((each) => each.name === name);
     if (person?.roles.includes(role) === true && roles?.includes(role) !== false) return person;
@@ -366,23 +310,9 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }
   }
 
-  async function* toldSettings(signal: AbortSignal): AsyncGenerator<string> {
-    for (let sent = 0; !signal.aborted; ) {
-      if (sent === generation) {
-        yield '{"beat":1}\n';
-        await reviewed.next(signal, { clock, ms: beatMs });
-        continue;
-      }
-      sent = generation;
-      const { settings } = served.now;
-      yield `${JSON.stringify(headNow())}\n`;
-      yield* piecesOf(settingsLines(withoutSecrets(settings)));
-      yield '\n';
-    }
-  }
-
-  function headNow(): DoorHead {
-    return {
+  /** The settings for the page, without secrets. */
+  function* settingsText(generation: number): Generator<string> {
+    const head = {
       generation,
       host: hostName(),
       version: programVersion,
@@ -390,7 +320,10 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       directory,
       journal: journal.found.journal,
       ownKey,
-    };
+    } satisfies DoorHead;
+    yield `${JSON.stringify(head)}\n`;
+    yield* piecesOf(settingsLines(withoutSecrets(served.now.settings)));
+    yield '\n';
   }
 
   function factsNow(): DoorFacts {

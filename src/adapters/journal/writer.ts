@@ -472,7 +472,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
 
-  /** Files removed or restored by somebody else, at the start of the journal or in its middle. */
+  /** Looks for files that somebody else removed or put back, at the journal's start or between its segments. */
   function lookForMissing(mark: Mark): Mark {
     const firstSeq = firstSeqIn(directory) ?? 0;
     const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;
