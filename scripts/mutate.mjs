@@ -1,16 +1,17 @@
-// `npm run mutate -- MODULE... [--sample N] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
+// `npm run mutate -- MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
 // were wrong?
 //
 // Stryker's instrumenter writes all its mutants into a copy of the module, each behind a switch; this compiles the copy, asks each
-// test file of the module which mutants it reaches, and runs a sample of them, one at a time, on one processor, until a test fails.
+// test which mutants it reaches, and runs a sample of them, one at a time, on one processor, until a test fails. One process keeps the
+// code loaded and runs all that (scripts/mutate/worker.mjs): a process for each test file took 30 times as long.
 // Stryker itself is not used: it has no samples, and its present release needs Node 22.
 //
 // Every kind of mutant that Stryker has is used, also those of texts for people. Mutants that nobody could notice are in
-// scripts/mutate/equivalent.json with the reason, and do not count. Each mutant gets processes of its own, so code that runs while a
-// module is loaded is measured like all other code.
+// scripts/mutate/equivalent.json with the reason, and do not count. A mutant in code that runs while a module is loaded gets a process of its
+// own.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -42,6 +43,8 @@ const modules = {
 };
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
+/** A test that takes more seconds of processor is not run with mutants. */
+const secondsMax = 1.5;
 const generated = new Set(['src/domain/commands/data.ts']);
 
 /** A folder beside `build/`: tests find the project's files from where they are. */
@@ -109,93 +112,166 @@ function sampleOf(mutants, count, seed) {
     .map(({ mutant }) => mutant);
 }
 
-let running;
+/** A process with the instrumented code (scripts/mutate/worker.mjs), which runs one order after the other. */
+function startWorker(reachedFile, env = {}) {
+  const preload = pathToFileURL(join(root, 'scripts', 'mutate', 'reached.mjs')).href;
+  const child = spawn(process.execPath, [join(copy, 'scripts', 'mutate', 'worker.mjs')], {
+    cwd: root,
+    detached: true,
+    stdio: ['ignore', 'ignore', values.verbose ? 'inherit' : 'ignore', 'ipc'],
+    env: {
+      ...process.env,
+      // Not the runner's own: a test file would report to it, not here.
+      NODE_TEST_CONTEXT: undefined,
+      NODE_OPTIONS: `--import=${preload} --max-old-space-size=2048`,
+      MUTANTS_REACHED: reachedFile,
+      ...env,
+    },
+  });
+  children.add(child);
+  let settle;
+  const next = () =>
+    new Promise((resolve) => {
+      settle = resolve;
+    });
+  const ready = next();
+  child.on('message', (message) => settle(message));
+  child.on('exit', () => {
+    children.delete(child);
+    endGroup(child);
+    settle({ ended: true });
+  });
+  return {
+    end: () => endGroup(child),
+    /** The answer; `{ ended }` if the process ended without one, `{ late }` after so many seconds of its processor time. */
+    async ask(order, seconds) {
+      await ready;
+      if (child.exitCode !== null || child.signalCode !== null) return { ended: true };
+      const answered = next();
+      const begunSeconds = processorSeconds(child.pid);
+      const begunMs = Date.now();
+      let isLate = false;
+      const timer = setInterval(() => {
+        const isOver =
+          processorSeconds(child.pid) - begunSeconds > seconds || Date.now() - begunMs > 10_000 * seconds;
+        if (!isOver) return;
+        isLate = true;
+        endGroup(child);
+      }, 500);
+      child.send(order);
+      const answer = await answered;
+      clearInterval(timer);
+      return isLate ? { late: true } : answer;
+    },
+  };
+}
 
-function endRunning() {
-  if (running === undefined) return;
+const children = new Set();
+
+function endGroup({ pid }) {
   try {
-    process.kill(-running.pid, 'SIGKILL');
+    process.kill(-pid, 'SIGKILL');
   } catch {
     // it has ended
   }
 }
 
-/** Runs a test file to its end or its first failed test: `passed`, `failed` or `late`. */
-function runTest(file, milliseconds, env) {
-  const preload = pathToFileURL(join(root, 'scripts', 'mutate', 'reached.mjs')).href;
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--test-reporter=tap', file], {
-      cwd: root,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      // Not the runner's own: a test file would report to it, not here.
-      env: {
-        ...process.env,
-        NODE_TEST_CONTEXT: undefined,
-        NODE_OPTIONS: `--import=${preload} --max-old-space-size=1024`,
-        ...env,
-      },
-    });
-    running = child;
-    let ended;
-    const end = (how) => {
-      ended ??= how;
-      endRunning();
-    };
-    const timer = setTimeout(() => end('late'), milliseconds);
-    let tail = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      tail = tail.slice(-200) + text;
-      if (/^ *not ok /m.test(tail)) end('failed');
-    });
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      end(code === 0 ? 'passed' : 'failed');
-      running = undefined;
-      resolve(ended);
-    });
-  });
+/** Processor time of a process so far: a busy machine must not make a mutant late. Linux. */
+function processorSeconds(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0;
+  }
 }
 
-/** Which mutants each test file reaches, and how long it takes. */
+/**
+ * What each test reaches. A mutant reached while a source is loaded, or while nothing says by which test, is `loading`: it needs a process
+ * of its own. What a test file reaches while it is loaded belongs to all its tests.
+ */
 async function lookAtTests(files) {
   const list = join(copy, 'reached');
   const tests = [];
+  const loading = new Set();
+  let worker = startWorker(list);
   for (const file of files) {
-    rmSync(list, { force: true });
-    const started = Date.now();
-    const how = await runTest(file, 120_000, { MUTANTS_REACHED: list });
-    if (how !== 'passed') {
+    const looked = await worker.ask({ order: 'look', file }, 300);
+    if (looked.tests === undefined) {
       console.log(`left out, because it fails among the mutants: ${relative(copy, file)}`);
+      if (looked.error !== undefined) console.log(`  ${looked.error.split('\n')[0]}`);
+      else worker = startWorker(list);
       continue;
     }
-    const reached = new Set(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : []);
-    const milliseconds = Date.now() - started;
-    tests.push({ file, reached, milliseconds, found: new Map() });
+    for (const id of [...looked.loading, ...looked.late]) loading.add(id);
+    for (const { key, reached, seconds } of looked.tests.filter(isQuick))
+      tests.push({
+        file,
+        key,
+        reached: new Set([...reached, ...looked.loading, ...looked.late]),
+        seconds,
+        kills: 1,
+        runs: 2,
+      });
   }
-  return tests;
+  worker.end();
+  return { tests, loading };
 }
 
-/** Runs the tests that reach a mutant, those first that find the most in the least time. */
-async function tryMutant(mutant, tests) {
-  const countsOf = ({ found }) => {
-    if (!found.has(mutant.file)) found.set(mutant.file, { runs: 0, kills: 0 });
-    return found.get(mutant.file);
+/** A slower test is left out: a survivor would pay for it, and a score without it is lower, never higher. */
+function isQuick({ key, seconds }) {
+  if (seconds > secondsMax && values.verbose)
+    console.log(`left out, it takes ${seconds.toFixed(1)} s: ${key}`);
+  return seconds <= secondsMax;
+}
+
+/** The seconds of processor that tests may take with a mutant. */
+const limitOf = (tests) => 5 + 3 * tests.reduce((sum, { seconds }) => sum + seconds, 0);
+
+/** Tests file by file, those first that find most in the least time. */
+function inGroups(tests) {
+  const byFile = new Map();
+  for (const test of tests) byFile.set(test.file, [...(byFile.get(test.file) ?? []), test]);
+  const worth = (group) =>
+    Math.max(...group.map(({ kills, runs, seconds }) => kills / runs / (seconds + 0.01)));
+  return [...byFile]
+    .toSorted(([, one], [, other]) => worth(other) - worth(one))
+    .map(([file, group]) => ({ file, keys: group.map(({ key }) => key) }));
+}
+
+function createTrier({ tests, loading }) {
+  const list = join(copy, 'reached-later');
+  let worker;
+  let tried = 0;
+  return {
+    end: () => worker?.end(),
+    async tryMutant({ id }) {
+      const reaching = tests.filter(({ reached }) => reached.has(id));
+      if (reaching.length === 0) return 'not reached';
+      const isLoading = loading.has(id);
+      tried += 1;
+      // A test file that is imported anew stays in memory, so a worker is replaced from time to time.
+      if (isLoading || tried % 200 === 0) {
+        worker?.end();
+        worker = undefined;
+      }
+      worker ??= startWorker(list, isLoading ? { __STRYKER_ACTIVE_MUTANT__: id } : {});
+      const files = inGroups(reaching);
+      const answer = await worker.ask({ order: 'try', mutant: id, files }, limitOf(reaching));
+      for (const test of reaching) test.runs += 1;
+      if (answer.ended || answer.late || answer.error !== undefined || isLoading) {
+        worker.end();
+        worker = undefined;
+      }
+      if (answer.late) return 'timed out';
+      if (answer.ended || answer.error !== undefined) return 'killed';
+      if (answer.failed === undefined) return 'survived';
+      const { file, key } = answer.failed;
+      const killer = reaching.find((test) => test.file === file && test.key === key);
+      if (killer !== undefined) killer.kills += 1;
+      return 'killed';
+    },
   };
-  const worth = (test) => (countsOf(test).kills + 1) / (countsOf(test).runs + 2) / test.milliseconds;
-  const reaching = tests
-    .filter(({ reached }) => reached.has(mutant.id))
-    .toSorted((one, other) => worth(other) - worth(one));
-  for (const test of reaching) {
-    const how = await runTest(test.file, 5000 + 3 * test.milliseconds, {
-      __STRYKER_ACTIVE_MUTANT__: mutant.id,
-    });
-    countsOf(test).runs += 1;
-    if (how === 'passed') continue;
-    countsOf(test).kills += 1;
-    return how === 'late' ? 'timed out' : 'killed';
-  }
-  return reaching.length === 0 ? 'not reached' : 'survived';
 }
 
 /** The lower end of the 95 % interval of a share (Wilson). */
@@ -215,6 +291,12 @@ async function mutate(name, { sample, seed, places, testName }) {
   const files = code.flatMap((path) => filesBelow(path, '.ts')).filter((file) => !generated.has(file));
   rmSync(copy, { recursive: true, force: true });
   cpSync(join(root, 'build'), copy, { recursive: true });
+  cpSync(join(root, 'scripts', 'mutate'), join(copy, 'scripts', 'mutate'), { recursive: true });
+  const runner = JSON.stringify(pathToFileURL(join(copy, 'scripts', 'mutate', 'runner.mjs')).href);
+  for (const file of filesBelow(relative(root, join(copy, 'test')), '.js')) {
+    const text = readFileSync(join(root, file), 'utf8');
+    if (text.includes("'node:test'")) writeFileSync(join(root, file), text.replaceAll("'node:test'", runner));
+  }
   const known = JSON.parse(readFileSync(join(root, 'scripts', 'mutate', 'equivalent.json'), 'utf8'));
   const all = await instrument(files);
   for (const entry of known.filter(({ file }) => files.includes(file))) {
@@ -232,24 +314,27 @@ async function mutate(name, { sample, seed, places, testName }) {
     sample,
     seed,
   );
-  const tests = await lookAtTests(
-    folders
-      .flatMap((path) => filesBelow(path, '.test.ts'))
-      .filter((file) => file.includes(testName) && !measuresTime.test(file))
-      .map((file) => join(copy, file.replace(/\.ts$/, '.js'))),
+  const trier = createTrier(
+    await lookAtTests(
+      folders
+        .flatMap((path) => filesBelow(path, '.test.ts'))
+        .filter((file) => file.includes(testName) && !measuresTime.test(file))
+        .map((file) => join(copy, file.replace(/\.ts$/, '.js'))),
+    ),
   );
   const counts = { killed: 0, survived: 0, 'timed out': 0, 'not reached': 0 };
   let tried = 0;
   for (const mutant of chosen) {
-    const how = await tryMutant(mutant, tests);
+    const how = await trier.tryMutant(mutant);
     counts[how] += 1;
     tried += 1;
-    if (tried % 50 === 0) console.log(`(${tried} of ${chosen.length})`);
+    if (tried % 100 === 0) console.log(`(${tried} of ${chosen.length})`);
     if (how === 'survived' || how === 'not reached')
       console.log(
         `${how}: ${mutant.file}:${mutant.at}:${mutant.column}: ${shown(mutant.from)}  ->  ${shown(mutant.to)}`,
       );
   }
+  trier.end();
   const noticed = counts.killed + counts['timed out'];
   console.log(
     `${name}: ${chosen.length} of ${counted.length} mutants (${all.length - counted.length} equivalent ones not counted)`,
@@ -268,18 +353,19 @@ const { values, positionals } = parseArgs({
     file: { type: 'string', multiple: true, default: [''] },
     test: { type: 'string', default: '' },
     built: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
   },
 });
 if (positionals.length === 0 || positionals.some((name) => !(name in modules))) {
   console.error(
-    `npm run mutate -- MODULE... [--sample N] [--seed S] [--file TEXT]; modules: ${Object.keys(modules).join(' ')}`,
+    `npm run mutate -- MODULE... [--sample N|all] [--seed S] [--file TEXT]; modules: ${Object.keys(modules).join(' ')}`,
   );
   process.exit(64);
 }
 const clear = () => rmSync(copy, { recursive: true, force: true, maxRetries: 5 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   process.on(signal, () => {
-    endRunning();
+    for (const child of children) endGroup(child);
     clear();
     process.exit(1);
   });
@@ -288,7 +374,7 @@ if (!values.built)
 try {
   for (const name of positionals)
     await mutate(name, {
-      sample: Number(values.sample),
+      sample: values.sample === 'all' ? Number.POSITIVE_INFINITY : Number(values.sample),
       seed: values.seed,
       places: values.file,
       testName: values.test,

@@ -1,27 +1,28 @@
-// Loaded before a test file in every process and thread of it: writes down which mutants its code reaches, each at once and once,
-// because a thread may be ended without a word; and ends loops that a mutant made endless.
+// Loaded into every process and thread of a mutation run. Threads and child processes write down which mutants their code reaches, each
+// at once and once, because they may be killed; and endless loops that a mutant made are ended.
 import { appendFileSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 
-const space = {};
-globalThis.__stryker__ = space;
 const file = process.env.MUTANTS_REACHED;
-if (file !== undefined) {
-  const first = new Proxy(
-    {},
-    {
-      set(_target, id, count, counts) {
-        appendFileSync(file, `${String(id)}\n`);
-        return Reflect.defineProperty(counts, id, {
-          value: count,
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+const isWorker = isMainThread && process.argv[1]?.endsWith('scripts/mutate/worker.mjs');
+if (!isWorker) {
+  const space = { hitCount: 0, hitLimit: 2_000_000 };
+  globalThis.__stryker__ = space;
+  if (file !== undefined && process.env.__STRYKER_ACTIVE_MUTANT__ === undefined) {
+    const first = new Proxy(
+      {},
+      {
+        set(_target, id, count, counts) {
+          appendFileSync(file, `${String(id)}\n`);
+          return Reflect.defineProperty(counts, id, {
+            value: count,
+            writable: true,
+            enumerable: true,
+            configurable: true,
+          });
+        },
       },
-    },
-  );
-  space.mutantCoverage = { static: Object.create(first), perTest: {} };
-} else {
-  space.hitCount = 0;
-  space.hitLimit = 2_000_000;
+    );
+    space.mutantCoverage = { static: Object.create(first), perTest: {} };
+  }
 }
