@@ -43,8 +43,6 @@ const modules = {
 };
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
-/** A test that takes more seconds of processor is not run with mutants. */
-const secondsMax = 1.5;
 const generated = new Set(['src/domain/commands/data.ts']);
 
 /** A folder beside `build/`: tests find the project's files from where they are. */
@@ -220,6 +218,7 @@ async function lookAtTests(files) {
 
 /** A slower test is left out: a survivor would pay for it, and a score without it is lower, never higher. */
 function isQuick({ key, seconds }) {
+  const secondsMax = Number(values.slow);
   if (seconds > secondsMax && values.verbose)
     console.log(`left out, it takes ${seconds.toFixed(1)} s: ${key}`);
   return seconds <= secondsMax;
@@ -295,7 +294,8 @@ async function mutate(name, { sample, seed, places, testName }) {
   const runner = JSON.stringify(pathToFileURL(join(copy, 'scripts', 'mutate', 'runner.mjs')).href);
   for (const file of filesBelow(relative(root, join(copy, 'test')), '.js')) {
     const text = readFileSync(join(root, file), 'utf8');
-    if (text.includes("'node:test'")) writeFileSync(join(root, file), text.replaceAll("'node:test'", runner));
+    const replaced = text.replaceAll(/(["'])node:test\1/g, runner);
+    if (replaced !== text) writeFileSync(join(root, file), replaced);
   }
   const known = JSON.parse(readFileSync(join(root, 'scripts', 'mutate', 'equivalent.json'), 'utf8'));
   const all = await instrument(files);
@@ -353,6 +353,7 @@ const { values, positionals } = parseArgs({
     file: { type: 'string', multiple: true, default: [''] },
     test: { type: 'string', default: '' },
     built: { type: 'boolean', default: false },
+    slow: { type: 'string', default: '1.5' },
     verbose: { type: 'boolean', default: false },
   },
 });

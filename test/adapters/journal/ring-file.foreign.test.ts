@@ -5,6 +5,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,12 +14,14 @@ import {
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { createRing, readLeftRing } from '../../../src/adapters/journal/ring-file.js';
+import { createRing, dropRing, keepNote, readLeftRing } from '../../../src/adapters/journal/ring-file.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import {
   copyOf,
   journalId,
@@ -171,4 +174,133 @@ void test('a file of another user is not taken and not written to', {
   const [name = ''] = keptIn(run);
   const kept = join(run.path, '..', name);
   assert.deepEqual([readFileSync(kept), statSync(kept).uid], [ring, 65_534]);
+});
+
+void test('a note that is not whole, or of another version, is damaged: where the ring lies is unknown', (t) => {
+  const run = makeKilled(t);
+  const note = readFileSync(join(run.directory, 'ring.json'), 'utf8');
+  const { generation }: { generation: string } = JSON.parse(note);
+  const changes: readonly Readonly<Record<string, unknown>>[] = [
+    { version: 2 },
+    { path: 7 },
+    { bytes: '16384' },
+    { journal: null },
+    { generation: 7 },
+    { generation: `0${generation}` },
+    { generation: `${generation}0` },
+    { generation: generation.replace(/.$/, 'g') },
+    { boot: true },
+  ];
+  for (const change of changes) {
+    setNote(run.directory, change);
+    const left = readLeftRing(run.directory, journalId);
+    assert.deepEqual(
+      [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 0 })],
+      ['missing', 'unknown', 'ring.json is damaged: where the ring of records lies is unknown', []],
+      JSON.stringify(change),
+    );
+    const given = readLeftRing(run.directory, journalId, JSON.stringify({ ...JSON.parse(note), ...change }));
+    assert.equal(given?.state, 'missing', JSON.stringify(change));
+    writeFileSync(join(run.directory, 'ring.json'), note);
+  }
+  rmSync(join(run.directory, 'ring.json'));
+  assert.equal(readLeftRing(run.directory, journalId, note.trimEnd())?.state, undefined);
+});
+
+void test('note and ring of another journal together are foreign; a ring that is gone is missing', (t) => {
+  const run = makeKilled(t);
+  createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
+  const foreign = readLeftRing(run.directory, journalId);
+  assert.deepEqual(
+    [foreign?.state, foreign?.lost, foreign?.text],
+    ['foreign', 'unknown', `${run.path}: it is the ring of another journal`],
+  );
+  assert.equal(readLeftRing(run.directory, 'k'.repeat(32))?.state, undefined);
+  rmSync(run.path);
+  const missing = readLeftRing(run.directory, 'k'.repeat(32));
+  assert.deepEqual([missing?.state, missing?.lost], ['missing', 'unknown']);
+});
+
+void test('damage is kept at once, and stays known when a start was killed before it ended', (t) => {
+  const run = makeKilled(t);
+  const ring = readFileSync(run.path);
+  ring.writeUInt8((ring[20] ?? 0) ^ 1, 20);
+  writeFileSync(run.path, ring);
+  const damaged = readLeftRing(run.directory, journalId);
+  const text = `${run.path}: it is damaged; records that are lost: 0`;
+  assert.deepEqual([damaged?.state, damaged?.lost, damaged?.text], ['damaged', 0, text]);
+  assert.deepEqual(keptIn(run).length, 1);
+  // The start had noted numbers, and repaired nothing; now the header is as it should be.
+  ring.writeUInt8((ring[20] ?? 0) ^ 1, 20);
+  writeFileSync(run.path, ring);
+  const again = readLeftRing(run.directory, journalId);
+  assert.deepEqual([again?.state, again?.lost, again?.text], ['damaged', 0, text]);
+  again?.putAside();
+  assert.deepEqual([existsSync(run.path), keptIn(run).length], [false, 1]);
+  assert.equal(readLeftRing(run.directory, journalId), undefined);
+});
+
+void test('an intact ring that is put aside is removed, and only the ring that is meant is dropped', (t) => {
+  const run = makeKilled(t);
+  readLeftRing(run.directory, journalId)?.putAside();
+  assert.deepEqual(
+    [existsSync(run.path), keptIn(run), readLeftRing(run.directory, journalId)],
+    [false, [], undefined],
+  );
+  const identity = createRing(run.directory, run.path, ringBytes, journalId);
+  dropRing(run.directory, run.path, { ...identity, generation: identity.generation ^ 1n });
+  assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [true, undefined]);
+  keepNote(run.directory, run.path, identity);
+  assert.equal(readLeftRing(run.directory, journalId)?.state, undefined);
+  const note = readFileSync(join(run.directory, 'ring.json'), 'utf8');
+  keepNote(run.directory, 'elsewhere', identity);
+  assert.equal(readFileSync(join(run.directory, 'ring.json'), 'utf8'), note);
+  dropRing(run.directory, run.path, identity);
+  assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [false, undefined]);
+});
+
+// bounds.asideRings
+void test('of damaged rings the oldest go first, and other files beside them stay', (t) => {
+  const run = makeKilled(t);
+  const folder = join(run.path, '..');
+  const aside = (name: string): string => `audit.ring.damaged-${name}`;
+  const others = [aside('0123'), aside('x'.repeat(16)), `x${aside('0'.repeat(16))}`, aside('0'.repeat(17))];
+  for (const name of others) writeFileSync(join(folder, name), '');
+  for (let number = 0; number < bounds.asideRings; number += 1) {
+    const name = join(folder, aside(`${9 - (number % 10)}`.repeat(16 - (number >> 3)).padEnd(16, 'f')));
+    writeFileSync(name, String(number));
+    utimesSync(name, 1000 + number, 1000 + number);
+  }
+  // One more name of an old ring of ours is no stranger's.
+  writeFileSync(run.path, 'a stranger', { mode: 0o600 });
+  createRing(run.directory, run.path, ringBytes, journalId);
+  const kept = keptIn(run)
+    .filter((name) => !others.includes(name))
+    .map((name) => readFileSync(join(folder, name), 'utf8'));
+  const expected = [...Array(bounds.asideRings).keys()].slice(1).map(String);
+  assert.deepEqual(kept.toSorted(), [...expected, 'a stranger'].toSorted());
+  for (const name of others) assert.ok(existsSync(join(folder, name)), name);
+});
+
+void test('an old ring of this journal is replaced, unless the note is damaged or it has another name', (t) => {
+  const run = makeKilled(t);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.deepEqual(keptIn(run), []);
+  linkSync(run.path, join(run.directory, '..', 'link'));
+  createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
+  assert.deepEqual(keptIn(run), [], 'its other name keeps it');
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(keptIn(run).length, 1, 'of another journal');
+  truncateSync(join(run.directory, 'ring.json'), 10);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(keptIn(run).length, 2, 'the note is damaged');
+});
+
+void test('a ring of any size has all its bytes', (t) => {
+  const run = makeKilled(t);
+  for (const bytes of [ringBytes, (1 << 20) + 4096, (3 << 20) + 8]) {
+    createRing(run.directory, run.path, bytes, journalId);
+    const found = statSync(run.path);
+    assert.deepEqual([found.size, found.blocks * 512 >= bytes], [bytes, true]);
+  }
 });

@@ -50,6 +50,91 @@ void test('a header says whose ring it is, and a flipped bit of it is seen', () 
   assert.equal(readRingHeader(header.subarray(0, ringHeaderBytes - 1)), undefined);
 });
 
+void test('the bytes of a ring are those of its format', () => {
+  const position = 2 ** 32 + 8192;
+  const { memory, writer, reader } = makeRing(position);
+  reader.tail = position;
+  assert.ok(writer.publish('"n":1,"ü":2', writer.dataBytes));
+  assert.ok(writer.publish(['"n":2', '"n":3'], writer.dataBytes));
+  reader.stamp(position, 258);
+  const hex = (from: number, to: number): string => Buffer.from(memory).toString('hex', from, to);
+  const place = ringHeaderBytes + (position % writer.dataBytes);
+  // Magic, version, bytes, journal, generation, zeros, CRC; then the two words.
+  assert.equal(hex(0, 16), '44564752494e47310100000000400000');
+  assert.equal(hex(16, 48), '6a'.repeat(32));
+  assert.equal(hex(48, 64), 'efcdab896745230100000000740b6cef');
+  assert.equal(hex(64, 72), '802000000100b5e1');
+  assert.equal(hex(128, 136), '0020000001009535');
+  // Position, bytes, CRC, number, zeros, body and zeros to a multiple of 8.
+  const first =
+    '00200000010000000c000000cdb664f0020100000000012f0000000000000000226e223a312c22c3bc223a3200000000';
+  const second = '302000000100000005000000c47fe213000000000000100e0000000000000000226e223a32000000';
+  const third = '582000000100000005000000c25710f1000000000000100e0000000000000000226e223a33000000';
+  assert.equal(hex(place, place + 128), first + second + third);
+});
+
+void test('a record takes its frame, and what is skipped at the end of the data counts as used, to the byte', () => {
+  const { dataBytes } = makeRing().writer;
+  for (let left = 8; left <= 96; left += 8)
+    for (let size = 0; size <= 40; size += 1)
+      for (const body of ['x'.repeat(size), 'ü'.repeat(size)]) {
+        const from = 2 * dataBytes - left;
+        const needed = frameBytes + 8 * Math.ceil(Buffer.byteLength(body) / 8);
+        const used = needed > left ? left + needed : needed;
+        for (const bodies of [body, [body]]) {
+          const { memory, writer, reader } = makeRing(from);
+          reader.tail = from;
+          const name = `${left} bytes left, body of ${Buffer.byteLength(body)}`;
+          assert.equal(writer.publish(bodies, used - 1), false, name);
+          assert.deepEqual([writer.used, readCopy(memory).texts], [0, []], name);
+          assert.equal(writer.publish(bodies, used), true, name);
+          assert.deepEqual([writer.used, writer.head, reader.head], [used, from + used, from + used], name);
+          const { texts, isDamaged, lost } = readCopy(memory);
+          assert.deepEqual({ texts, isDamaged, lost }, { texts: [body], isDamaged: false, lost: 0 }, name);
+        }
+      }
+});
+
+void test('a ring may be full to its last byte, and words further apart are no lap', () => {
+  const body = 'x'.repeat(1024 - frameBytes);
+  const { memory, writer, reader } = makeRing();
+  for (let at = 0; at < 12; at += 1) assert.ok(writer.publish(body, writer.dataBytes));
+  assert.equal(writer.publish('', writer.dataBytes), false);
+  assert.deepEqual(readCopy(memory).lost, 0);
+  assert.equal(readCopy(memory).texts.length, 12);
+  const words = new BigUint64Array(memory);
+  for (const [tail, head] of [
+    [8, writer.dataBytes + 16],
+    [writer.dataBytes + 8, writer.dataBytes],
+  ]) {
+    reader.tail = tail ?? 0;
+    words[8] = makeWord(head ?? 0);
+    const { texts, isDamaged, lost } = readCopy(memory);
+    assert.deepEqual([texts.length, isDamaged, lost], [12, true, 'unknown'], `${tail} ${head}`);
+  }
+});
+
+void test('a word with one flipped bit is repaired, and nothing is lost; a number with a flipped bit is none', () => {
+  const { memory, texts, writer } = makeUsed();
+  for (const word of [8, 16])
+    for (let bit = 0n; bit < 64n; bit += 1n) {
+      const copy = memory.slice(0);
+      const words = new BigUint64Array(copy);
+      words[word] = (words[word] ?? 0n) ^ (1n << bit);
+      const found = readCopy(copy);
+      assert.deepEqual([found.texts, found.isDamaged, found.lost], [texts, true, 0], `${word} ${bit}`);
+    }
+  const place = (ringHeaderBytes + (writer.tail % writer.dataBytes)) / 8;
+  const copy = memory.slice(0);
+  new BigUint64Array(copy)[place + 2] = makeWord(7) ^ 1n;
+  const found = readCopy(copy);
+  assert.deepEqual([found.isDamaged, found.lost, found.frames[0]?.seq], [true, 0, undefined]);
+  assert.deepEqual(
+    found.frames.slice(1).map(({ seq }) => seq),
+    texts.slice(1).map(() => 0),
+  );
+});
+
 void test('a word is its value, and no word within three flipped bits of it is another value', () => {
   for (const value of [0, 8, 4096, 2 ** 32 - 8, 2 ** 32, 2 ** 48 - 8]) {
     const word = makeWord(value);
