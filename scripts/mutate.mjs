@@ -185,8 +185,8 @@ function processorSeconds(pid) {
 }
 
 /**
- * What each test reaches. A mutant reached while a source is loaded, or while nothing says by which test, is `loading`: it needs a process
- * of its own. What a test file reaches while it is loaded belongs to all its tests.
+ * What each test reaches; what a test file reaches while it is loaded belongs to all its tests. A mutant reached while a source is loaded is
+ * `loading`: it needs a process of its own, and any test may notice it.
  */
 async function lookAtTests(files) {
   const list = join(copy, 'reached');
@@ -194,19 +194,29 @@ async function lookAtTests(files) {
   const loading = new Set();
   let worker = startWorker(list);
   for (const file of files) {
-    const looked = await worker.ask({ order: 'look', file }, 300);
+    // Searches with few rounds find most mutants. Some fail then, because they count what they met.
+    let rounds = '0.2';
+    let looked = await worker.ask({ order: 'look', file, rounds }, 300);
+    if (looked.tests === undefined) {
+      worker.end();
+      worker = startWorker(list);
+      rounds = '1';
+      looked = await worker.ask({ order: 'look', file, rounds }, 300);
+    }
     if (looked.tests === undefined) {
       console.log(`left out, because it fails among the mutants: ${relative(copy, file)}`);
       if (looked.error !== undefined) console.log(`  ${looked.error.split('\n')[0]}`);
-      else worker = startWorker(list);
+      worker.end();
+      worker = startWorker(list);
       continue;
     }
-    for (const id of [...looked.loading, ...looked.late]) loading.add(id);
+    for (const id of looked.loading) loading.add(id);
     for (const { key, reached, seconds } of looked.tests.filter(isQuick))
       tests.push({
         file,
+        rounds,
         key,
-        reached: new Set([...reached, ...looked.loading, ...looked.late]),
+        reached: new Set([...reached, ...looked.byFile]),
         seconds,
         kills: 1,
         runs: 2,
@@ -235,7 +245,7 @@ function inGroups(tests) {
     Math.max(...group.map(({ kills, runs, seconds }) => kills / runs / (seconds + 0.01)));
   return [...byFile]
     .toSorted(([, one], [, other]) => worth(other) - worth(one))
-    .map(([file, group]) => ({ file, keys: group.map(({ key }) => key) }));
+    .map(([file, group]) => ({ file, rounds: group[0].rounds, keys: group.map(({ key }) => key) }));
 }
 
 function createTrier({ tests, loading }) {
@@ -245,9 +255,9 @@ function createTrier({ tests, loading }) {
   return {
     end: () => worker?.end(),
     async tryMutant({ id }) {
-      const reaching = tests.filter(({ reached }) => reached.has(id));
-      if (reaching.length === 0) return 'not reached';
       const isLoading = loading.has(id);
+      const reaching = isLoading ? tests : tests.filter(({ reached }) => reached.has(id));
+      if (reaching.length === 0) return 'not reached';
       tried += 1;
       // A test file that is imported anew stays in memory, so a worker is replaced from time to time.
       if (isLoading || tried % 200 === 0) {

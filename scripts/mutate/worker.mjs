@@ -1,6 +1,6 @@
 // Runs the tests of a mutation run in one process; the parent (scripts/mutate.mjs) sends orders and receives answers.
 //
-//   { order: 'look', file }                    runs all tests of a file; answers which mutants each reaches, and its time
+//   { order: 'look', file, rounds }            runs all tests of a file; answers which mutants each reaches, and its time
 //   { order: 'try', mutant, files }            runs the named tests with a mutant switched on, until one fails
 //
 // An order that ends without an answer (a crash, or a promise that nothing settles) ends the process, which counts as a failed test.
@@ -40,11 +40,15 @@ function takeReached() {
   return [...ids];
 }
 
-async function look(file) {
+async function look({ file, rounds }) {
   switchOn(undefined);
+  process.env.DOVEGATE_ROUNDS = rounds;
+  await collect(fresh(file));
+  // Sources are loaded once in this process, the test file itself each time.
+  const loadingAll = takeReached();
   const { tests, before, after } = await collect(fresh(file));
-  // Reached while files are loaded: sources once in this process, the test file itself each time.
-  const loading = takeReached();
+  const byFile = takeReached();
+  const loading = loadingAll.filter((id) => !byFile.includes(id));
   const looked = [];
   try {
     for (const hook of before) await hook();
@@ -57,10 +61,11 @@ async function look(file) {
   } finally {
     for (const hook of after) await hook();
   }
-  return { loading, tests: looked, late: takeReached() };
+  return { loading, byFile: [...byFile, ...takeReached()], tests: looked };
 }
 
-async function tryFile({ file, keys }) {
+async function tryFile({ file, rounds, keys }) {
+  process.env.DOVEGATE_ROUNDS = rounds;
   const { tests, before, after } = await collect(fresh(file));
   const wanted = keys === undefined ? tests : tests.filter(({ key }) => keys.includes(key));
   let at;
@@ -109,7 +114,7 @@ closeSync(openSync(elsewhere, 'a'));
 process.on('message', async (message) => {
   process.channel.unref();
   try {
-    answer(message.order === 'look' ? await look(message.file) : await tryMutant(message));
+    answer(message.order === 'look' ? await look(message) : await tryMutant(message));
   } catch (error) {
     answer({ error: String(error?.stack ?? error) });
   }

@@ -167,7 +167,7 @@ function appendedText(appended: unknown): string {
 /** The records that may be missing before a start record; undefined: none that it reports. */
 function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
   if (ring === undefined) return undefined;
-  const count = typeof lost === 'number' && lost > 0 ? ` (${lost} places)` : '';
+  const count = typeof lost === 'number' && lost > 0 ? ` (${lost} place${lost === 1 ? '' : 's'})` : '';
   return `${ringText.get(ring) ?? 'the memory of the run before could not be used'}${count}, so the last reads and outcomes before this start may be missing`;
 }
 
