@@ -216,8 +216,8 @@ class Parser {
       if (this.#points[this.#at] === '-' && this.#points[this.#at + 1] !== ']') {
         this.#at += 1;
         const to = this.#member();
-        const [low, high] = [from[0]?.[0], to[0]?.[1]];
-        if (from.length !== 1 || to.length !== 1 || low === undefined || high === undefined || high < low) {
+        const [low, high] = [pointOf(from), pointOf(to)];
+        if (low === undefined || high === undefined || high < low) {
           throw new RegexFault('has a range in brackets that is none');
         }
         ranges.push([low, high]);
@@ -267,6 +267,12 @@ class Parser {
 
 function endsInEscape(source: string): boolean {
   return (/\\+$/.exec(source.slice(0, -1))?.[0].length ?? 0) % 2 === 1;
+}
+
+/** The one code point; undefined: it is a class as `\\d`, which begins or ends no range. */
+function pointOf(ranges: Ranges): number | undefined {
+  const [low, high] = ranges[0] ?? [];
+  return ranges.length === 1 && low === high ? low : undefined;
 }
 
 function codeOf(point: string): number {

@@ -1,10 +1,17 @@
 // Goal: an expression matches what JavaScript's own engine says it does, whole texts only.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createRegex, type Regex, regexTextMax } from '../../../src/domain/policy/regex.js';
-import { parseRegex, RegexFault, regexSizeMax } from '../../../src/domain/policy/regex-parser.js';
+import {
+  parseRegex,
+  type Ranges,
+  RegexFault,
+  regexSizeMax,
+} from '../../../src/domain/policy/regex-parser.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
@@ -92,54 +99,115 @@ void test('the size is what its limit says', () => {
   assert.equal(regex(`.*b.{${regexSizeMax - 2}}`).matches(`aab${'c'.repeat(regexSizeMax - 2)}`), true);
 });
 
-// Goal: what the small language does not have is a fault with a reason, and no expression takes long to read.
-const faults: readonly (readonly [source: string, why: RegExp])[] = [
-  ['(a', /not closed/],
-  ['a)', /closes nothing/],
-  ['[a', /not closed/],
-  ['[]', /not closed/],
-  ['[z-a]', /range/],
-  ['[a-\\d]', /range/],
-  ['[[:alpha:]]', /write \\\[/],
-  ['*a', /nothing before/],
-  ['a|*', /nothing before/],
-  ['+a', /nothing before/],
-  ['?a', /nothing before/],
-  ['{2}a', /nothing before/],
-  ['a*+', /repeats a repetition/],
-  ['a{2b', /\{/],
-  ['a**', /repeats a repetition/],
-  ['a*?', /repeats a repetition/],
-  ['a{2}{3}', /repeats a repetition/],
-  ['a{', /\{/],
-  ['a{x}', /\{/],
-  ['a{,3}', /\{/],
-  ['a{3,2}', /backwards/],
-  ['a^b', /in the middle/],
-  ['a$b', /in the middle/],
-  ['(^a)', /in the middle/],
-  ['(?=a)', /\(\?/],
-  ['(?i)a', /\(\?/],
-  ['(?<n>a)', /\(\?/],
-  ['\\1', /not taken/],
-  ['\\b', /not taken/],
-  ['\\pL', /not taken/],
-  ['\\x41', /not taken/],
-  ['a\\', /backslash/],
-  [`a{${regexSizeMax + 1}}`, /more than/],
-  ['.{1,1000}.{1,1000}x', /more than/],
-  ['(((((a{9}){9}){9}){9}){9}){9}', /more than/],
-  ['(((((){99}){99}){99}){99}){99}', /repeats too much/],
-  ['('.repeat(30) + ')'.repeat(30), /nested/],
-  ['a|'.repeat(600), /too long|more than/],
+// Goal: what the small language has is read as written in regex.txt, and the rest is a fault with its reason. `DOVEGATE_ANSWERS=write`
+// and this test write the file: read the difference. A program: the characters of each position, first and last positions, which can
+// follow which, and whether it matches an empty text.
+const programs = new URL('../../../../test/domain/policy/regex.txt', import.meta.url);
+
+void test('expressions and what they are read as: regex.txt', () => {
+  const written = readFileSync(programs, 'utf8');
+  const text = written
+    .split('\n')
+    .map((line) => (line.startsWith('/') ? answer(line.slice(1, line.lastIndexOf('/  '))) : line))
+    .join('\n');
+  if (process.env['DOVEGATE_ANSWERS'] === 'write') writeFileSync(programs, text);
+  else assert.equal(text, written);
+});
+
+function answer(source: string): string {
+  return `/${source}/  ${readAs(source)}`;
+}
+
+function readAs(source: string): string {
+  const result = createRegex(source);
+  if (result.kind === 'bad') return `FAULT it ${result.message}`;
+  assert.equal(result.regex.source, source);
+  const { sets, first, last, follow, isEmpty } = parseRegex(source);
+  const places = (list: Iterable<number>): string => [...list].join(' ');
+  return [
+    sets.map(shownSet).join(' '),
+    `first ${places(first)}`,
+    `last ${places(last)}`,
+    ...[...follow.entries()].flatMap(([at, next]) => (next.size === 0 ? [] : `${at} > ${places(next)}`)),
+    ...(isEmpty ? ['empty'] : []),
+  ].join('; ');
+}
+
+function shownSet(ranges: Ranges): string {
+  const each = ranges.map(([low, high]) =>
+    low === high ? shownPoint(low) : `${shownPoint(low)}-${shownPoint(high)}`,
+  );
+  return each.length === 1 ? (each[0] ?? '') : `[${each.join(' ')}]`;
+}
+
+function shownPoint(code: number): string {
+  return code > 0x20 && code < 0x7f
+    ? String.fromCodePoint(code)
+    : code.toString(16).toUpperCase().padStart(4, '0');
+}
+
+// bounds.regexDepth, bounds.regexPositions, bounds.regexSourceChars, bounds.regexSteps
+const limits: readonly (readonly [what: string, taken: string, refused: string, why: string])[] = [
+  [
+    'positions',
+    `a{${regexSizeMax}}`,
+    `a{${regexSizeMax + 1}}`,
+    `stands for more than ${regexSizeMax} characters, repetitions written out`,
+  ],
+  [
+    'depth',
+    '('.repeat(bounds.regexDepth) + ')'.repeat(bounds.regexDepth),
+    '('.repeat(bounds.regexDepth + 1) + ')'.repeat(bounds.regexDepth + 1),
+    `is nested more than ${bounds.regexDepth} deep`,
+  ],
+  ['length', '()'.repeat(512), `${'()'.repeat(512)}.`, 'is too long'],
+  ['steps', '(((){99}){99}){2}(){99}(){99}', '(((){99}){99}){2}(){99}(){99}a', 'repeats too much'],
 ];
 
-for (const [source, why] of faults) {
-  // bounds.regexDepth, bounds.regexPositions, bounds.regexSourceChars, bounds.regexSteps
-  void test(`/${source.slice(0, 40)}/ is a fault`, () => {
-    assert.throws(
-      () => parseRegex(source),
-      (error) => error instanceof RegexFault && why.test(error.message),
-    );
+for (const [what, taken, refused, why] of limits) {
+  void test(`the limit of ${what}`, () => {
+    assert.equal(createRegex(taken).kind, 'regex', taken);
+    assert.deepEqual(createRegex(refused), { kind: 'bad', message: why });
+    assert.throws(() => parseRegex(refused), RegexFault);
+  });
+}
+
+// Goal: expressions of any size are matched as the engine of the language does: positions are bits in words and chunks, so each border
+// between two of them counts.
+const unusual = Array.from({ length: regexSizeMax }, (_, at) =>
+  String.fromCodePoint(0x30 + at * 37 + (at % 5) * 0x3000),
+);
+
+for (const size of [1, 7, 8, 9, 16, 30, 31, 32, 61, 62, 63, regexSizeMax]) {
+  void test(`${size} positions`, () => {
+    const letters = unusual.slice(0, size);
+    const signs = letters.map((letter) => (/[\w\u{80}-\u{10ffff}]/u.test(letter) ? letter : `\\${letter}`));
+    const backwards = letters.toReversed().join('');
+    const texts = [
+      '',
+      letters.join(''),
+      backwards,
+      letters.join('') + letters.join(''),
+      ...letters.flatMap((letter, at) => [
+        letter,
+        letters.slice(at).join(''),
+        letters.slice(0, at).join(''),
+        (letters[at - 1] ?? '') + letter,
+        letter + (letters[at - 1] ?? ''),
+        String.fromCodePoint((letter.codePointAt(0) ?? 0) + 1),
+        String.fromCodePoint((letter.codePointAt(0) ?? 0) - 1),
+      ]),
+    ];
+    for (const source of [
+      signs.join(''),
+      `(${signs.join('|')})*`,
+      signs.map((sign) => `${sign}?`).join(''),
+      `(?:${signs.join('')})+`,
+    ]) {
+      const expected = new RegExp(`^(?:${source.replaceAll(/\\(?=[^\\^$.*+?()[\]{}|/])/g, '')})$`, 'su');
+      const { matches } = regex(source);
+      for (const text of texts)
+        assert.equal(matches(text), expected.test(text), `/${source}/ ${JSON.stringify(text)}`);
+    }
   });
 }
