@@ -95,7 +95,6 @@ class Parser {
     const [low, high] = this.#repetition();
     const after = this.#at;
     if (this.#isRepetition()) throw new RegexFault('repeats a repetition; put it in parentheses');
-    if (low === 1 && high === 1) return atom;
     if (high === Number.POSITIVE_INFINITY && low <= 1) {
       this.#loop(atom);
       return low === 0 ? { ...atom, isEmpty: true } : atom;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
+import { bounds } from '../../../src/bounds/bounds.js';
 import type { Series } from '../../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
@@ -29,7 +30,7 @@ import {
 } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { limitAsks } from '../../../src/domain/policy/terms.js';
-import { parseCommandLine } from '../../../src/protocol/command.js';
+import { type NamedParameter, parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 import { withPolicies } from '../config/sound.js';
 import { casesNowMs, readCases } from './cases.js';
@@ -495,4 +496,96 @@ void test('the sooner of two ends, where there are any', () => {
     [2, 1, 1],
   ] as const;
   for (const [one, other, end] of rows) assert.equal(sooner(one, other), end);
+});
+
+void test('the key of a question, whole: equal keys in one release are equal questions', () => {
+  const context = {
+    ...contextOfLines(),
+    policy: { ...policyOfKey, version: '0123456789abcdef0123456789abcdef' },
+  };
+  const key = (
+    words: readonly string[],
+    more: Partial<JudgeContext> = {},
+    series: readonly Series[] = ['2.4'],
+  ) => judgementKey({ user: 'alice', words: [...words], named: undefined }, series, { ...context, ...more });
+  const names = doubtedNames.key;
+  const who = '0123456789abcdef0123\0support\0-@support\x004';
+  assert.equal(key(['a', 'b']), `${who}\x002.4\0\x04${names}\0alice\0a\0b`);
+  assert.equal(
+    key(['a'], { sharedNamespaces: undefined }, ['2.3', '2.4']),
+    `${who}\x002.3 2.4\0\x02\x04${names}\0alice\0a`,
+  );
+  const mailboxNames = createMailboxNames([], []);
+  assert.equal(
+    key(['a'], { sharedNamespaces: ['x/', 'y/'], mailboxNames }),
+    `${who}\x002.4\0x/\x01y/\x04${mailboxNames.key}\0alice\0a`,
+  );
+  const named = { user: 'alice', words: ['a', 'b'], named: [] };
+  assert.equal(judgementKey(named, ['2.4'], context), `${who}\x002.4 named\0\x04${names}\0alice\0a\0b`);
+});
+
+void test('the memory of a cached judgement', () => {
+  const bytes = (line: string): number => {
+    const judgement = judged(line, ['2.4']);
+    return judgement.kind === 'judged'
+      ? judgedBytes('0123456789', judgement)
+      : assert.fail(judgement.message);
+  };
+  // 2,000 + 4 each character of the key + 85 each word + 140 each key of the query.
+  assert.equal(bytes('|alice@example.org|quota get'), 2_125);
+  assert.equal(bytes('|alice@example.org|search|seen|flagged'), 2_000 + 40 + 3 * 85 + 2 * 140);
+});
+
+// bounds.judgementKeyChars
+void test('a cache keeps keys up to its limit, counts whole bytes, and is emptied', () => {
+  const sizes: string[] = [];
+  const cache = new AnswerCache<Decision>({
+    entriesMax: 10,
+    bytesMax: 10,
+    bytesOf: (key, { code }) => {
+      sizes.push(`${key.length} ${code}`);
+      return 2.5;
+    },
+  });
+  const longest = 'k'.repeat(bounds.judgementKeyChars);
+  cache.keep(longest, allowed);
+  cache.keep(`${longest}k`, allowed);
+  cache.keep('a', allowed);
+  assert.deepEqual([cache.find(longest, 0), cache.find(`${longest}k`, 0)], [allowed, undefined]);
+  assert.deepEqual([cache.size, cache.bytes], [2, 6]);
+  for (const key of ['b', 'c']) cache.keep(key, allowed);
+  // The one that was not asked for is dropped.
+  assert.deepEqual([cache.size, cache.bytes, cache.find('a', 0)], [3, 9, undefined]);
+  cache.keep('late', { ...allowed, holdsUntilMs: 5 });
+  assert.equal(cache.find('late', 5), undefined);
+  assert.equal(cache.size, 2);
+  cache.clear();
+  assert.deepEqual([cache.size, cache.bytes], [0, 0]);
+  assert.deepEqual(sizes, [
+    `${longest.length} allowed`,
+    ...['a', 'b', 'c', 'late'].map((key) => `${key.length} allowed`),
+  ]);
+});
+
+void test('lines of more than 512 words or parameters are not looked for', () => {
+  const found: string[] = [];
+  const cache: JudgementCache = {
+    find: (key, nowMs) => {
+      found.push(`${key.split('\0').length > 500 ? 'long' : key} at ${nowMs}`);
+      return undefined;
+    },
+    keep: () => undefined,
+    clear: () => undefined,
+    size: 0,
+    bytes: 0,
+  };
+  const looks = (count: number, named?: number): number => {
+    const line = plainLine('alice', ['mailbox list', ...Array.from({ length: count - 1 }, () => '')]);
+    const parameter: NamedParameter = { name: 'mailbox mask', value: { kind: 'string', text: 'a' } };
+    const parameters = named === undefined ? undefined : Array.from({ length: named }, () => parameter);
+    const before = found.length;
+    judgeOnce({ ...line, named: parameters }, ['2.4'], contextOfLines(), cache);
+    return found.length - before;
+  };
+  assert.deepEqual([looks(512), looks(513), looks(1, 0), looks(1, 512), looks(1, 513)], [1, 0, 1, 1, 0]);
 });

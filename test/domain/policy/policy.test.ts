@@ -7,9 +7,11 @@ import {
   createPolicy,
   formatDuration,
   formatRate,
+  formatTarget,
   parseDuration,
   parseInstant,
   type Rule,
+  serverTargetWords,
 } from '../../../src/domain/policy/policy.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
@@ -53,6 +55,7 @@ void test('nobody changes it', () => {
 });
 
 void test('rules by command keep their order', () => {
+  assert.deepEqual([...policy.allowByCommand.keys()], ['search', 'fetch']);
   assert.deepEqual(
     policy.allowByCommand.get('search')?.map((each) => each.place.line),
     [3, 5],
@@ -94,17 +97,42 @@ void test('durations', () => {
     '1e3s',
     '9999999999s',
     '5s\n',
+    'x5s',
+    '999999999w',
   ]) {
     assert.equal(parseDuration(text), undefined, JSON.stringify(text));
   }
 });
 
-void test('durations are written back as short as can be', () => {
-  for (const text of ['500ms', '5s', '90s', '10m', '2h', '36h', '7d', '1500ms']) {
-    const ms = parseDuration(text) ?? 0;
-    assert.equal(parseDuration(formatDuration(ms)), ms);
-  }
-  assert.equal(formatDuration(86_400_000), '1d');
+void test('durations are written as short as can be', () => {
+  const table = {
+    '0ms': 0,
+    '999ms': 999,
+    '1s': 1000,
+    '1500ms': 1500,
+    '90s': 90_000,
+    '10m': 600_000,
+    '1h': 3_600_000,
+    '36h': 129_600_000,
+    '1d': 86_400_000,
+    '6d': 518_400_000,
+    '1w': 604_800_000,
+    '2w': 1_209_600_000,
+  };
+  for (const [text, ms] of Object.entries(table)) assert.equal(formatDuration(ms), text);
+});
+
+void test('a route in words', () => {
+  assert.equal(formatTarget({ kind: 'backend', backend: 'mail1' }), 'mail1');
+  assert.equal(
+    formatTarget({ kind: 'spread', backends: ['mail1', 'mail2'] }),
+    "one of mail1, mail2 by the user's name",
+  );
+  assert.equal(
+    formatTarget({ kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1 }),
+    'what the passdb at /run/auth says',
+  );
+  assert.deepEqual(serverTargetWords, ['all', 'by_user']);
 });
 
 void test('a rate is written with the name of its span', () => {
@@ -124,6 +152,9 @@ void test('an instant is a day, which counts to its end, or a time with a zone',
     '2027-01-31T10:20:30+02:30': '2027-01-31T07:50:30.000Z',
     '2027-01-31T10:20:30-02:30': '2027-01-31T12:50:30.000Z',
     '2027-01-31T10:20:30+24:00': '2027-01-30T10:20:30.000Z',
+    '2027-01-31T10:20:30-24:00': '2027-02-01T10:20:30.000Z',
+    '2027-01-31T10:20:30.05+00:00': '2027-01-31T10:20:30.050Z',
+    '2027-01-31T10:20:30+00:01': '2027-01-31T10:19:30.000Z',
   };
   for (const [text, time] of Object.entries(table)) assert.equal(parseInstant(text), Date.parse(time), text);
   for (const text of [
@@ -134,6 +165,11 @@ void test('an instant is a day, which counts to its end, or a time with a zone',
     '2027-01-31T10:20Z',
     '2027-01-31T10:20:61Z',
     '2027-01-31T10:20:30+24:01',
+    '2027-01-31T10:20:30-24:01',
+    '2027-01-31T10:20:30.Z',
+    '2027-01-31x10:20:30Z',
+    '2027-01-31T10:20:30z ',
+    '2027-01-31T24:20:30Z',
     ' 2027-01-31',
     '2027-01-31 ',
   ]) {

@@ -35,7 +35,7 @@ const table: readonly (readonly [source: string, yes: readonly string[], no: rea
   ['a{2,}', ['aa', 'aaaaa'], ['a', '']],
   ['a{1,3}', ['a', 'aa', 'aaa'], ['', 'aaaa']],
   ['(a{0,2}b){2}', ['bb', 'aabab'], ['b', 'aaabb']],
-  ['.', ['a', '\n', '😀', 'ä'], ['', 'ab']],
+  ['.', ['a', '\n', '😀', 'ä', '\uffff'], ['', 'ab', '\uffffa']],
   ['[a-c]+', ['abc'], ['abd']],
   ['[^a-c]', ['d', 'ä', '😀'], ['a', '']],
   ['[]a]', [']', 'a'], ['b']],
