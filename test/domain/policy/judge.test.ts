@@ -29,7 +29,6 @@ import {
   sooner,
 } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
-import { limitAsks } from '../../../src/domain/policy/terms.js';
 import { type NamedParameter, parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 import { withPolicies } from '../config/sound.js';
@@ -450,41 +449,6 @@ test('nor does what a shadow says of it', () => {
   };
   assert.equal(shadowAt(noonMs - 1), undefined);
   assert.equal(shadowAt(noonMs), 'deny');
-});
-
-const byDate = withPolicies(`  support:
-    users: ["*@example.org"]
-    allow:
-      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 5/hour, max_matches: 10 }
-      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 1d } } }, limit: 7/hour, max_matches: 20, emergency: true }
-`);
-
-void test('of a backend whose series is not known, the terms of the rules of both series hold', () => {
-  const read = parseSettings('test.yaml', { readText: () => byDate, glob: () => [] });
-  const ruled = read.settings?.policies.get('support');
-  assert.ok(ruled, JSON.stringify(read.problems));
-  // A day begins at midnight in UTC to 2.4, and up to twelve hours later to 2.3: so it is 30 days ago to one of them only.
-  const nowMs = Date.UTC(2026, 10, 20, 11);
-  const line = parseCommandLine(
-    Buffer.from('\talice@example.org\texpunge\tmailbox\tTrash\tsavedbefore\t2026-10-21'),
-    { fieldsMax: 100 },
-  );
-  assert.equal(line.kind, 'command');
-  const termsFor = (...series: Series[]) => {
-    const judgement = judge(line.kind === 'command' ? line.command : assert.fail(), series, {
-      ...contextOfLines(),
-      policy: ruled,
-      nowMs,
-    });
-    assert.ok(judgement.kind === 'judged' && judgement.decision.kind === 'allow');
-    const { obligations, rule } = judgement.decision;
-    const asks = limitAsks(ruled, obligations, judgement.attempt).map(({ rate }) => rate.count);
-    return [rule?.line, obligations?.reason, obligations?.maxMatches, obligations?.emergency, asks];
-  };
-  assert.deepEqual(termsFor('2.4'), [9, true, 10, false, [5]]);
-  assert.deepEqual(termsFor('2.3'), [10, false, 20, true, [7]]);
-  assert.deepEqual(termsFor('2.3', '2.4'), [10, true, 10, false, [7, 5]]);
-  assert.deepEqual(termsFor('2.4', '2.3'), [9, true, 10, false, [5, 7]]);
 });
 
 void test('the sooner of two ends, where there are any', () => {
