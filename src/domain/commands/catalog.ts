@@ -278,14 +278,13 @@ export function optionName(parameter: Parameter): string {
  */
 export function listOfText(command: Command, parameter: Parameter): Parameter | undefined {
   if (parameter.name !== 'fieldstr' && parameter.name !== 'flagstr') return undefined;
-  return parameter.isPositional ? parameterNamed(command, parameter.name.slice(0, -'str'.length)) : undefined;
+  return parameterNamed(command, parameter.name.slice(0, -'str'.length));
 }
 
 /** The text positional that is another spelling of a list option. */
 export function textOfList(command: Command, parameter: Parameter): Parameter | undefined {
   if (parameter.name !== 'field' && parameter.name !== 'flag') return undefined;
-  const text = parameterNamed(command, `${parameter.name}str`);
-  return text?.isPositional === true ? text : undefined;
+  return parameterNamed(command, `${parameter.name}str`);
 }
 
 /** A command, and the words of a line that follow its name. */

@@ -41,8 +41,12 @@ const textMax = bounds.jsonTextChars;
 const flushCommand = 'auth cache flush';
 const flushNames: readonly string[] = ['user', 'user-mask'];
 
-/** The name as words with a blank between; other spellings are converted. An upper-case letter begins a word. */
+/** Longer names are refused. No command and no parameter has such a name. */
+const nameMax = 64;
+
+/** The name as words with a blank between; other spellings are converted. An upper-case letter begins a word. Empty: it is too long. */
 function spelled(name: string): string {
+  if (name.length > nameMax) return '';
   return name.replace(/[-A-Z]/g, (one) => (one === '-' ? ' ' : ` ${one.toLowerCase()}`));
 }
 
@@ -55,26 +59,21 @@ const commandsBySpelling = new Map<string, string>(
   allSeries.flatMap((series) => commandsOf(series).map(({ name }) => [spelled(name), name])),
 );
 
-const parametersBySpelling = new Map<Command, ReadonlyMap<string, Parameter>>();
+const parametersBySpelling = new Map<Command, ReadonlyMap<string, Parameter>>(
+  allSeries.flatMap((series) => commandsOf(series).map((command) => [command, spellingsOf(command)])),
+);
+
+function spellingsOf({ name: command, params }: Command): Map<string, Parameter> {
+  const found = new Map(params.map((parameter) => [spelled(parameter.name), parameter]));
+  const flush = params.find(({ name }) => command === flushCommand && flushNames.includes(name));
+  if (flush !== undefined) for (const name of flushNames) found.set(spelled(name), flush);
+  return found;
+}
 
 /** The parameter of that name in any spelling. */
 function parameterSpelled(command: Command, name: string): Parameter | undefined {
-  let known = parametersBySpelling.get(command);
-  if (known === undefined) {
-    const found = new Map(command.params.map((parameter) => [spelled(parameter.name), parameter]));
-    const flush =
-      command.name === flushCommand
-        ? command.params.find(({ name: one }) => flushNames.includes(one))
-        : undefined;
-    if (flush !== undefined) for (const each of flushNames) found.set(spelled(each), flush);
-    known = found;
-    parametersBySpelling.set(command, known);
-  }
-  return known.get(spelled(name));
+  return parametersBySpelling.get(command)?.get(spelled(name));
 }
-
-/** Longer names are refused. No command and no parameter has such a name. */
-const nameMax = 64;
 
 /**
  * Parses one command of a request. An unknown command becomes a line too, judged as `command-unknown`. The text of its parameter `file` is
@@ -85,15 +84,14 @@ export function readNamedCommand(asked: {
   readonly parameters: readonly NamedParameter[];
 }): NamedReading {
   const { parameters } = asked;
-  const name = asked.name.length > nameMax ? undefined : commandsBySpelling.get(spelled(asked.name));
+  const name = commandsBySpelling.get(spelled(asked.name));
   const commands = allSeries.flatMap((series) => commandNamed(series, name ?? '') ?? []);
   const text = commands.length === 0 ? undefined : badParameter(commands, parameters);
   if (text !== undefined) return { kind: 'bad', text };
   let user = '';
   let input: Span | undefined;
   for (const { name: given, value } of commands.length === 0 ? [] : parameters) {
-    const spelling = given.length > nameMax ? '' : spelled(given);
-    if (spelling === 'user' && commands[0]?.scope === 'user') user = wireUser(value);
+    if (spelled(given) === 'user' && commands[0]?.scope === 'user') user = wireUser(value);
     if (value.kind === 'span' && commands[0]?.input === 'dot') input = value;
   }
   const line: CommandLine = {
@@ -119,18 +117,13 @@ function badParameter(
   commands: readonly Command[],
   parameters: readonly NamedParameter[],
 ): string | undefined {
-  const seen = new Set<string>();
+  const seen = new Set<Parameter>();
   for (const { name, value } of parameters) {
-    const found = commands.flatMap((command) =>
-      name.length > nameMax ? [] : (parameterSpelled(command, name) ?? []),
-    );
+    const found = commands.flatMap((command) => parameterSpelled(command, name) ?? []);
     const [parameter] = found;
     if (parameter === undefined) return undefined;
-    const key = spelled(
-      commands[0]?.name === flushCommand && flushNames.includes(parameter.name) ? 'user' : parameter.name,
-    );
-    if (seen.has(key)) return `Parameter \`${parameter.name}' is duplicated`;
-    seen.add(key);
+    if (seen.has(parameter)) return `Parameter \`${parameter.name}' is duplicated`;
+    seen.add(parameter);
     for (const each of found) {
       const text = badValue(each, value);
       if (text !== undefined && found.every((other) => other.type === each.type)) return text;
@@ -193,7 +186,7 @@ export function readNamed(
   let values = 0;
   let size = 0;
   for (const { name, value } of parameters) {
-    const parameter = name.length > nameMax ? undefined : parameterSpelled(command, name);
+    const parameter = parameterSpelled(command, name);
     if (parameter === undefined) return noParameter(command, name);
     const { role } = parameter;
     if (given.has(parameter) || (role === 'content-file' && isFileGiven)) return givenTwice(parameter);
@@ -257,7 +250,7 @@ export function userMaskOf({ words, named }: CommandLine): string | undefined {
   if (named === undefined || !isMailCommand(words[0] ?? '')) return undefined;
   let mask: string | undefined;
   for (const { name, value } of named) {
-    const spelling = name.length > nameMax ? '' : spelled(name);
+    const spelling = spelled(name);
     if (spelling === 'all users' && readBool(value) === true) return undefined;
     if (spelling === 'user') mask = textOf(value);
   }

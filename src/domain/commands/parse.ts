@@ -152,9 +152,8 @@ function refuseLong({ command, values }: Draft): Unparsable | undefined {
   return undefined;
 }
 
-/** Whether a text has more bytes; the number of characters is a lower bound. */
 function isLonger(text: string, bytesMax: number): boolean {
-  return text.length > bytesMax || (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax);
+  return Buffer.byteLength(text) > bytesMax;
 }
 
 function tooLong(what: string, bytesMax: number): Unparsable {

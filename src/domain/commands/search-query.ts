@@ -49,9 +49,6 @@ define('flag', ['atom'], 'keyword unkeyword');
 define('content', ['text'], 'bcc cc from to subject body text');
 define('content', ['text', 'text'], 'header');
 
-/** `savedatesupported`. */
-const longestKey = 17;
-
 for (const name of ['savedbefore', 'savedon', 'savedsince', 'guid']) {
   const key = keys.get(name);
   if (key !== undefined) keys.set(`x-${name}`, key);
@@ -70,7 +67,7 @@ const sequenceKey: SearchKey = { name: 'sequence', class: 'number', values: ['se
 
 /** The key of that name, in any case; undefined: not a key of both series. */
 export function searchKeyNamed(word: string): SearchKey | undefined {
-  return word.length > longestKey ? undefined : keys.get(foldAscii(word));
+  return keys.get(foldAscii(word));
 }
 
 /** Whether a server of the series accepts the value, and both series read it alike. */

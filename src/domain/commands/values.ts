@@ -124,7 +124,7 @@ function refuseMetadata(name: string, values: Reading['values']): Unparsable | u
 }
 
 /** Free texts, or values with a control character check of their own. */
-const freeRoles: readonly Parameter['role'][] = ['args', 'stats-filter', 'sub-commands', 'text', 'value'];
+const freeRoles: readonly Parameter['role'][] = ['stats-filter', 'sub-commands', 'text', 'value'];
 
 /**
  * A parameter with a control character in a value. Server commands hand values to sockets of services, whose protocols have lines
@@ -149,8 +149,7 @@ const ip = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$|^(?=.*:)[0-9a-f:.
 function isFatal(series: Series, command: Command, parameter: Parameter, value: string): boolean {
   const { role, name, type } = parameter;
   if (role === 'sieve-script') {
-    const isLong = value.length > 2 * scriptNameMax || Array.from(value).length > scriptNameMax;
-    return isLong || badScriptName.test(value);
+    return Array.from(value).length > scriptNameMax || badScriptName.test(value);
   }
   if (role === 'auth-info') {
     const [, key, info = ''] = /^(service|protocol|[lr]ip|[lr]port)=(.*)$/s.exec(value) ?? [];

@@ -2,41 +2,33 @@
 // it does, under the command, parameters and users that a rule then judges.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { inputOf, parseArguments, withoutParameters } from '../../../src/domain/commands/parse.js';
 import { isSequenceSet } from '../../../src/domain/commands/search-query.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
 import { effectOf, touchedUsers } from '../../../src/domain/meaning/reach.js';
+import { shownText, testAnswers, textOf } from './approved.js';
 import { accept, read } from './reading.js';
-
-const table = readFileSync(new URL('../../../../test/domain/commands/lines.cases', import.meta.url), 'utf8');
+import { serverSees } from './reference.js';
 
 /** The words that a row shows. */
-function wordsOf(shown: string): string[] {
-  const textOf = (word: string): string =>
-    word
-      .replace('…', 'x'.repeat(257))
-      .replace(/\\(?:u(\w{4})|(.))/g, (_, code?: string, plain?: string) =>
-        code === undefined ? (plain ?? '') : String.fromCharCode(Number.parseInt(code, 16)),
-      );
-  return shown === '' ? [] : shown.split('→').map(textOf);
-}
+const wordsOf = (shown: string): string[] => (shown === '' ? [] : shown.split('→').map(textOf));
 
-function outcome(series: Series, line: readonly string[]): string[] {
+/** The refusal; or the form in which the line is sent, in which a second reader finds the values that ours found in the line. */
+function answerTo(series: Series, line: readonly string[]): string {
   const parsed = read(series, line);
-  if (parsed === undefined) return ['no command'];
-  if (parsed.kind === 'unparsable') return [parsed.code];
-  return [parsed.command.name, ...canonicalArguments(parsed)];
+  if (parsed === undefined) return 'no command';
+  if (parsed.kind === 'unparsable') return `${parsed.code}: ${parsed.message}`;
+  const { command, values } = parsed;
+  const canonical = canonicalArguments(parsed);
+  const seen = serverSees(series, command, canonical);
+  assert.deepEqual(Object.fromEntries(values), seen === 'usage' ? seen : Object.fromEntries(seen));
+  return [command.name, ...canonical].map(shownText).join('→');
 }
 
-for (const row of table.split('\n').filter((each) => each !== '' && !each.startsWith('#'))) {
-  const [which = '', line = '', becomes = ''] = row.split('|').map((cell) => cell.trim());
-  for (const series of allSeries.filter((each) => which === 'both' || which === each)) {
-    test(`${series}: ${row}`, () => assert.deepEqual(outcome(series, wordsOf(line)), wordsOf(becomes)));
-  }
-}
+testAnswers('lines.cases', 2, (series, [, line = '']) => answerTo(series, wordsOf(line)));
 
 test('however a parameter that reaches out is spelled, it is found by its name and needs a rule that names it', () => {
   const spellings: [line: string[], parameter: string, caution: string, series?: Series][] = [
@@ -145,105 +137,90 @@ test('values are found under the long name, a bool as "true"', () => {
   assert.deepEqual(Object.fromEntries(values), { recursive: ['true'], mailbox: ['A', 'B'] });
 });
 
-test('parameters can be taken out, and the canonical form follows', () => {
+test('parameters can be taken out, the query too, and nothing changes without them', () => {
   const parsed = accept('2.3', ['quota get', '-A', '-u', 'bob']);
   assert.deepEqual(canonicalArguments(withoutParameters(parsed, ['user', 'all-users'])), ['--']);
+  assert.equal(withoutParameters(parsed, ['query', 'x']), parsed);
+  const search = accept('2.4', ['search', '-u', 'bob', 'seen']);
+  const { kind, command, series, query } = search;
+  const values = new Map([['query', ['seen']]]);
+  assert.deepEqual(withoutParameters(search, ['user', 'x']), { kind, command, series, values, query });
+  const without = { kind, command, series, values: new Map([['user', ['bob']]]), query: undefined };
+  assert.deepEqual(withoutParameters(search, ['query']), without);
 });
 
-// Goal: what nobody needs so long, or so often, is refused before anything is done for each part of it: its cost would be its
-// length times the number of patterns, rules and series.
-function times(count: number, word: (at: number) => string): string[] {
-  return Array.from({ length: count }, (_, at) => word(at));
-}
+// Goal: what nobody needs so often is refused before anything is done for each part of it: its cost would be its length times the number
+// of patterns, rules and series. Names that are too long are in lines.cases: bounds.mailboxNameBytes, bounds.userArgumentBytes.
+const times = (count: number, words: string): string[] =>
+  Array.from({ length: count }, () => words.split(' ')).flat();
 
+const { mailboxesPerLine, queryKeys, queryDepth, listWords, parameterValues } = bounds;
+const invalid = 'query-invalid: the search query cannot be taken:';
 const rowsOfSizes: readonly (readonly [
-  what: string,
-  fits: readonly string[],
-  tooMuch: readonly string[],
-  code: string,
+  lineOf: (count: number) => readonly string[],
+  most: number,
+  refusal: string,
 ])[] = [
-  ['a mailbox', ['mailbox create', 'a'.repeat(1024)], ['mailbox create', 'a'.repeat(1025)], 'too-long'],
   [
-    'a mailbox, counted in bytes',
-    ['mailbox create', 'ä'.repeat(512)],
-    ['mailbox create', 'ä'.repeat(513)],
-    'too-long',
+    (count) => ['mailbox subscribe', ...times(count, 'm')],
+    mailboxesPerLine,
+    `too-many: "mailbox subscribe" names more than ${mailboxesPerLine} mailboxes; use several commands`,
   ],
   [
-    'a mask for mailboxes',
-    ['mailbox list', '*'.repeat(1024)],
-    ['mailbox list', '*'.repeat(62_000)],
-    'too-long',
+    (count) => ['mailbox list', ...times(count, 'm')],
+    mailboxesPerLine,
+    `too-many: "mailbox list" names more than ${mailboxesPerLine} mailboxes; use several commands`,
   ],
   [
-    'a mailbox of a query',
-    ['fetch', 'uid', 'mailbox', 'a'.repeat(1024)],
-    ['fetch', 'uid', 'mailbox', 'a'.repeat(1025)],
-    'too-long',
-  ],
-  ['a user', ['auth cache flush', 'a'.repeat(320)], ['auth cache flush', 'a'.repeat(321)], 'too-long'],
-  ['a mask for users', ['who', '*'.repeat(320)], ['who', '*'.repeat(321)], 'too-long'],
-  [
-    'who an ACL is for',
-    ['acl get', 'INBOX', '-b'].slice(0, 2),
-    ['acl delete', 'INBOX', `user=${'a'.repeat(400)}`],
-    'too-long',
+    (count) => ['search', ...times(count, 'mailbox m')],
+    mailboxesPerLine,
+    `too-many: the query names more than ${mailboxesPerLine} mailboxes; use several commands`,
   ],
   [
-    'mailboxes',
-    ['mailbox subscribe', ...times(256, (at) => `m${at}`)],
-    ['mailbox subscribe', ...times(257, (at) => `m${at}`)],
-    'too-many',
+    (count) => ['search', ...times(count, 'seen')],
+    queryKeys,
+    `too-many: the query has more than ${queryKeys} keys; use several commands`,
   ],
   [
-    'mailboxes of a query',
-    ['search', ...times(256, (at) => `m${at}`).flatMap((name) => ['mailbox', name])],
-    ['search', ...times(257, (at) => `m${at}`).flatMap((name) => ['mailbox', name])],
-    'too-many',
+    (count) => ['search', ...times(count, '('), 'seen', ...times(count, ')')],
+    queryDepth - 1,
+    `${invalid} it is nested more than ${queryDepth} deep`,
   ],
   [
-    'keys of a query',
-    ['search', ...times(1000, () => 'seen')],
-    ['search', ...times(1001, () => 'seen')],
-    'too-many',
+    (count) => ['search', ...times(count, 'not'), 'seen'],
+    queryDepth - 1,
+    `${invalid} it is nested more than ${queryDepth} deep`,
   ],
   [
-    'fields in one word',
-    ['fetch', times(256, () => 'uid').join(' '), 'all'],
-    ['fetch', times(257, () => 'uid').join(' '), 'all'],
-    'too-many',
+    (count) => ['fetch', times(count, 'uid').join(' '), 'all'],
+    listWords,
+    `too-many: "fetch" is given more than ${listWords} fields; use several commands`,
   ],
   [
-    'values of any other parameter',
-    ['who', ...times(1000, (at) => `u${at}`)],
-    ['who', ...times(1001, (at) => `u${at}`)],
-    'too-many',
+    (count) => ['flags add', ...times(count, '--flag=a'), '--query=all'],
+    listWords,
+    `too-many: "flags add" is given more than ${listWords} flags; use several commands`,
   ],
   [
-    'parentheses of a query',
-    ['search', ...times(23, () => '('), 'seen', ...times(23, () => ')')],
-    ['search', ...times(24, () => '('), 'seen', ...times(24, () => ')')],
-    'query-invalid',
+    (count) => ['mailbox cache decision', '-f', times(count, 'a').join(','), 'A'],
+    listWords,
+    `too-many: "mailbox cache decision" is given more than ${listWords} fields; use several commands`,
+  ],
+  [
+    (count) => ['who', ...times(count, 'u')],
+    parameterValues,
+    `too-many: "who" is given more than ${parameterValues} of mask; use several commands`,
   ],
 ];
 
-for (const [what, fits, tooMuch, code] of rowsOfSizes) {
+test('so many of each, and no more', () => {
   for (const series of allSeries) {
-    // bounds.mailboxNameBytes, bounds.userArgumentBytes, bounds.listWords, bounds.mailboxesPerLine
-    // bounds.queryKeys, bounds.queryDepth, bounds.parameterValues
-    void test(`${what}: so much and no more (${series})`, () => {
-      assert.equal(answer(fits), 'parsed');
-      assert.equal(answer(tooMuch), code);
-    });
-
-    function answer(words: readonly string[]): string {
-      const found = resolveCommand(series, words);
-      assert.ok(found, words[0]);
-      const parsed = parseArguments(series, found.command, found.args);
-      return parsed.kind === 'parsed' ? parsed.kind : parsed.code;
+    for (const [lineOf, most, refusal] of rowsOfSizes) {
+      assert.equal(read(series, lineOf(most))?.kind, 'parsed', refusal);
+      assert.equal(answerTo(series, lineOf(most + 1)), refusal);
     }
   }
-}
+});
 
 void test('a letter given twice ends the reading of a word of 64 KiB', () => {
   const found = resolveCommand('2.4', ['mailbox delete']);
@@ -280,20 +257,4 @@ void test('a sequence set is what the definition says', () => {
     }
   }
   assert.equal(count, signs.length ** 4);
-});
-
-void test('a refused line is told what is wrong with it', () => {
-  const rows: readonly (readonly [line: readonly string[], message: string])[] = [
-    [['quota get', '--all-users=x'], '--all-users takes no value; leave the "=" and what follows out'],
-    [
-      ['quota get', '--user-f=x'],
-      'argument 1 of "quota get" shortens a long option; write it out: --user-file',
-    ],
-    [['kick', 'bob', 'eve'], '"kick" takes one user and one address at most, the address written in full'],
-    [['mailbox update', '--min-next-uid=x', 'A'], 'min-next-uid must be a decimal number of at most 64 bits'],
-  ];
-  for (const [line, message] of rows) {
-    const parsed = read('2.4', line);
-    assert.equal(parsed?.kind === 'unparsable' ? parsed.message : parsed?.kind, message);
-  }
 });

@@ -1,12 +1,12 @@
 // Reads a whole command line, name and arguments, for tests.
 import assert from 'node:assert/strict';
-import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
+import { resolveCommand, resolveOwnCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import type { Unparsable } from '../../../src/domain/commands/getopt.js';
 import { type ParsedArguments, parseArguments } from '../../../src/domain/commands/parse.js';
 
 /** Undefined: there is no such command. */
 export function read(series: Series, line: readonly string[]): ParsedArguments | Unparsable | undefined {
-  const found = resolveCommand(series, line);
+  const found = resolveCommand(series, line) ?? resolveOwnCommand(line);
   return found === undefined ? undefined : parseArguments(series, found.command, found.args);
 }
 
