@@ -83,7 +83,7 @@ kick | force | session | also ends the sessions of others in the same process
 kick,proxy kick | dest-host | session | ends the sessions of everybody on that host
 proxy kick | host | session | ends the sessions of everybody on that host
 director flush | force-flush | session | ends connections at once instead of moving them
-sieve put | activate | write | the script takes effect on the next mail
+sieve put | activate | write | makes the script take effect on the next mail
 sieve delete | ignore-active | destroy | deletes the script that is in use
 force-resync | fsck | write | rebuilds what it thinks is broken
 fs delete,mail fs delete | recursive | destroy | deletes everything below as well

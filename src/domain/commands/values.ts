@@ -38,9 +38,10 @@ const aclSubjects = /^(?:user=|group=|group-override=|(?:owner|authenticated|any
 export function refuseUnknownWords(line: Reading): Unparsable | undefined {
   const name = withUnknownWord(line);
   if (name === undefined) return undefined;
+  const what = name === 'id' ? 'an id' : `a ${name}`;
   return unparsable(
     'fields-invalid',
-    `"${line.command.name}" is given a ${name} that it does not have, or not with these options`,
+    `"${line.command.name}" is given ${what} that it does not have, or not with these options`,
   );
 }
 
