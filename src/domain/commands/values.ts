@@ -144,7 +144,8 @@ const scriptNameMax = 256;
 /** Values of `mailbox path`. `list-index`, which the manual lists, ends the process in both series. */
 const pathTypes = new Set('dir alt-dir mailbox alt-mailbox control index index-private'.split(' '));
 const decisions = new Set(['yes', 'temp', 'no']);
-const ip = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$|^(?=.*:)[0-9a-f:.]{2,45}$/i;
+/** A number with a 0 before it is octal to servers. */
+const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /** Measured on 2.3.19.1 and 2.4.1, where not said otherwise: end of file without a status. */
 function isFatal(series: Series, command: Command, parameter: Parameter, value: string): boolean {
@@ -155,9 +156,9 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
   if (role === 'auth-info') {
     const [, key, info = ''] = /^(service|protocol|[lr]ip|[lr]port)=(.*)$/s.exec(value) ?? [];
     if (key === undefined || (key === 'protocol' && series === '2.3')) return true;
-    return key.endsWith('ip') ? !ip.test(info) : key.endsWith('port') && !isPort(info);
+    return key.endsWith('ip') ? !isIp(info) : key.endsWith('port') && !isPort(info);
   }
-  if (name === 'dest-host') return !ip.test(value);
+  if (name === 'dest-host') return !isIp(value);
   // The server's own standard input.
   if (type === 'istream') return role === 'content-file' && value === '-';
   switch (command.name) {
@@ -207,11 +208,16 @@ function isPort(text: string): boolean {
 /** Whether every server reads it as an address or a network: written in full, with a valid prefix length. */
 function isNetwork(value: string): boolean {
   const [address = '', bits, ...more] = value.split('/');
-  const isV6 = address.includes(':');
-  const isInBounds = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isV6 ? 128 : 32));
-  if (more.length > 0 || !isInBounds) return false;
-  if (!isV6) return ip.test(address);
-  const halves = address.split('::');
+  const bitsMax = address.includes(':') ? 128 : 32;
+  const isInBounds = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax);
+  return more.length === 0 && isInBounds && isIp(address);
+}
+
+function isIp(text: string): boolean {
+  if (ipv4.test(text)) return true;
+  // The last two groups can be written as an IPv4 address.
+  const last = text.slice(text.lastIndexOf(':') + 1);
+  const halves = (ipv4.test(last) ? `${text.slice(0, -last.length)}0:0` : text).split('::');
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
   const isWhole = halves.length === 1 ? groups.length === 8 : halves.length === 2 && groups.length < 8;
   return isWhole && groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group));
