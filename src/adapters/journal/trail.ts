@@ -27,6 +27,8 @@ import {
 } from './segments.js';
 
 const chunkBytes = 1 << 20;
+/** Of a plain file in pieces: a small one needs no more. */
+const firstChunkBytes = 1 << 16;
 
 /** One line of a plain segment. */
 export interface RawLine {
@@ -260,7 +262,8 @@ export function eachLine({ bytes, endsInLine }: Piece, take: (line: Buffer, isWh
 
 /** Cuts chunks into pieces of whole lines; each chunk is copied before the next one is requested. */
 export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
-  let buffer = Buffer.allocUnsafe(chunkBytes * 2);
+  // Most files are small: it grows with the first chunk.
+  let buffer = Buffer.alloc(0);
   let filled = 0;
   for await (const chunk of chunks) {
     if (filled + chunk.length > buffer.length) {
@@ -297,11 +300,12 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
     return;
   }
   try {
-    const chunk = Buffer.allocUnsafe(chunkBytes);
+    let chunk = Buffer.allocUnsafe(firstChunkBytes);
     for (;;) {
-      const { bytesRead } = await file.read(chunk, 0, chunkBytes, null);
+      const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
       if (bytesRead === 0) return;
       yield chunk.subarray(0, bytesRead);
+      if (chunk.length < chunkBytes) chunk = Buffer.allocUnsafe(chunkBytes);
     }
   } finally {
     await file.close();
