@@ -31,7 +31,7 @@ const env = {
 let isFound = false;
 for (const kind of kinds) {
   const path = join('build', 'test', 'fuzz', `forge-${kind}.test.js`);
-  const args = ['--enable-source-maps', '--test', '--test-reporter=spec', path];
+  const args = ['--enable-source-maps', '--max-semi-space-size=64', '--test-reporter=spec', path];
   isFound = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status !== 0 || isFound;
 }
 process.exit(isFound ? 1 : 0);

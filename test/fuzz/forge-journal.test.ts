@@ -9,8 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { runEndName } from '../../src/adapters/journal/kept-end.js';
 import { searchTrail } from '../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../src/adapters/journal/trail.js';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { Ledger, sealLine } from '../../src/domain/audit/ledger.js';
+import { Ledger } from '../../src/domain/audit/ledger.js';
 import { createFleet } from '../../src/domain/fleet/fleet.js';
 import { judgeCompleteness } from '../../src/domain/report/completeness.js';
 import { createProofWriter, createSeqSet } from '../../src/domain/report/proof.js';
@@ -31,6 +30,7 @@ import {
   editLines,
   forgedLines,
   forgedRecord,
+  type Gone,
   pickEdits,
   play,
   type Round,
@@ -41,6 +41,7 @@ import {
   freshPlace,
   lastOf,
   linesIn,
+  parse,
   put,
   segmentBytes,
   type Truth,
@@ -86,11 +87,24 @@ function freeSegment({ segments }: Scene, step = 1): string {
 
 const isSegment = (name: string): boolean => /^\d+\.jsonl/.test(name);
 
-function forgedBehind({ random, place }: Scene): string[] {
-  return forgedLines(random, lastOf(place.directory), random() < 0.5);
+/** Of the files as they are now: somebody who changed them can say of each what fits what is left. */
+function claimsOf({ random, place, segments }: Scene): Gone | undefined {
+  const paths = segments();
+  if (paths.length === 0 || random() < 0.3) return undefined;
+  const path = random() < 0.5 ? paths[0] : pick(random, paths);
+  const name = path?.slice(place.directory.length + 1) ?? '';
+  const head = parse(textOf(place.directory, name).split('\n', 1)[0] ?? '');
+  const segment = `${String(Number.parseInt(name, 10) - 1).padStart(8, '0')}.jsonl`;
+  return head && { segment, segment_hash: head.prev, oldest_seq: head.seq };
 }
 
-const forgedAfter = ({ random, place }: Scene) => forgedRecord(random, lastOf(place.directory));
+function forgedBehind(scene: Scene): string[] {
+  const { random, place } = scene;
+  return forgedLines(random, lastOf(place.directory), random() < 0.5, claimsOf(scene));
+}
+
+const forgedAfter = (scene: Scene) =>
+  forgedRecord(scene.random, lastOf(scene.place.directory), claimsOf(scene));
 
 const edits: Readonly<Record<string, (scene: Scene) => void>> = {
   lines: (scene) => {
@@ -133,26 +147,6 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
       gzipSync(forgedBehind(scene).join('')),
       { mode: 0o600 },
     ),
-  'beginning removed, and a retire record': (scene) => {
-    const [first = ''] = scene.segments();
-    if (scene.segments().length < 2) return;
-    rmSync(first);
-    const head = linesIn(scene.place.directory)[0];
-    const { seq, hash } = lastOf(scene.place.directory);
-    const gone = {
-      segment: '00000001.jsonl',
-      segment_hash: head?.prev,
-      oldest_seq: head?.seq,
-      action: 'age',
-    };
-    const body = encodeBody({
-      time: Date.UTC(2026, 10, 2),
-      event: 'retire',
-      ...gone,
-      text: 'FORGED',
-    });
-    writeFileSync(scene.segments().at(-1) ?? '', sealLine(seq + 1, body, hash).line, { flag: 'a' });
-  },
   'segment removed': ({ random, segments }) => rmSync(pick(random, segments())),
   'segment moved': (scene) => {
     const path = pick(scene.random, scene.segments());
@@ -319,7 +313,10 @@ async function attack(round: Round): Promise<string> {
   }
   const segments = () => segmentFiles(place.directory).map((file) => join(place.directory, file));
   const scene: Scene = { random, place, truth, segments, note: (edit) => void done.push(edit) };
-  for (const name of pickEdits(random, names)) {
+  const chosen = pickEdits(random, names);
+  // Records may explain what was done before.
+  if (random() < 0.3) chosen.push('lines appended');
+  for (const name of chosen) {
     if (segments().length === 0) continue;
     if (name !== 'lines') done.push(name);
     edits[name]?.(scene);

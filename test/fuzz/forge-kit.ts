@@ -140,11 +140,22 @@ export function chainAgain(lines: readonly string[], from: number, isSignedToo =
 const forgedNames = { session: 'FORGED', id: 'FORGED', listener: 'support', principal: 'eve@support' };
 const dayMs = 86_400_000;
 
-/** A record of the kinds that change what a verifier thinks of others. */
-export function forgedRecord(random: Random, { seq, hash }: { seq: number; hash: string }): JournalRecord {
+/** What a record says of segments that are not there. */
+export interface Gone {
+  readonly segment: string;
+  readonly segment_hash: string;
+  readonly oldest_seq: number;
+}
+
+/** A record of the kinds that change what a verifier thinks of others. `claims`: what it says is gone; else something untrue. */
+export function forgedRecord(
+  random: Random,
+  { seq, hash }: { seq: number; hash: string },
+  claims?: Gone,
+): JournalRecord {
   const time = Date.UTC(2026, 10, 2);
   const own = { time, journal: journalId, format: 1, program: 'FORGED', text: 'FORGED' };
-  const gone = {
+  const gone = claims ?? {
     segment: '00000001.jsonl',
     segment_hash: hash,
     oldest_seq: randomInteger(random, 1, seq + 1),
@@ -169,13 +180,13 @@ export function forgedLines(
   random: Random,
   before: { seq: number; hash: string },
   isSignedToo: boolean,
-  count = randomInteger(random, 1, 4),
+  claims?: Gone,
 ): string[] {
   const ledger = new Ledger('FORGED', strange.secretPem, journalId);
   const { seq, hash } = before;
   ledger.resume({ journal: journalId, seq, hash, stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 });
-  return Array.from({ length: count }, () => {
-    const record = forgedRecord(random, before);
+  return Array.from({ length: randomInteger(random, 1, 4) }, () => {
+    const record = forgedRecord(random, before, claims);
     if (!isSignedToo) return ledger.seal(encodeBody(record));
     return ledger.sealSigned({ ...record, event: pick(random, ['checkpoint', 'retire']) });
   });

@@ -78,7 +78,7 @@ interface StartOptions {
 export function startRun(place: Place, options: StartOptions = {}): Run {
   const { segmentBytes = 1 << 20, secretPem = signKey.secretPem, isSigned = true } = options;
   const { wallMs = Date.now() } = options;
-  const ring = createSharedRing();
+  const ring = createSharedRing(1 << 18);
   const memory = { path: options.hasRing === true ? place.ring : undefined, bytes: ringBytes };
   const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
   const places = { directory: place.directory, stateDirectory: place.state, segmentBytes, memory };
