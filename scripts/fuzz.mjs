@@ -5,6 +5,7 @@
 //   npm run fuzz -- --target NAME         this one only; may be repeated
 //   npm run fuzz -- --seed S              other inputs, the same ones for the same seed (default: a new one)
 //   npm run fuzz -- --inputs N            so many inputs for each target, however long it takes
+//   npm run fuzz -- --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the way
 //   npm run fuzz -- --keep                saves new inputs in test/fuzz/corpus/
 //   npm run fuzz -- --repeat FILE         one finding again
 //   npm run fuzz -- --list                the targets
@@ -24,6 +25,8 @@ const { values } = parseArgs({
     target: { type: 'string', multiple: true },
     seed: { type: 'string' },
     inputs: { type: 'string' },
+    ledger: { type: 'boolean' },
+    until: { type: 'string' },
     keep: { type: 'boolean' },
     repeat: { type: 'string' },
     list: { type: 'boolean' },
@@ -69,6 +72,7 @@ const targetsUrl = pathToFileURL(join(fuzz, 'targets', 'targets.js')).href;
 const { targets } = await import(targetsUrl);
 const { repeat, runCampaign } = await load('campaign/campaign.js');
 const { corpusOf, saveCorpus } = await load('campaign/corpus.js');
+const { noteCourse, readLedger } = await load('campaign/ledger.js');
 
 if (values.list === true) {
   const width = Math.max(...targets.map(({ name }) => name.length));
@@ -90,19 +94,43 @@ const unknown = names.find((name) => !targets.some((target) => target.name === n
 if (unknown !== undefined) fail(`no target ${unknown}; --list shows them`);
 const minutes = numberOf('minutes', values.minutes, names.length / 6);
 const inputsMax = numberOf('inputs', values.inputs, Number.POSITIVE_INFINITY);
-const msMax = values.inputs === undefined ? (minutes * 60_000) / names.length : Number.POSITIVE_INFINITY;
+const until = numberOf('until', values.until, undefined);
+if (until !== undefined && (values.ledger !== true || values.minutes !== undefined))
+  fail('--until goes with --ledger, and not with --minutes');
+const msMax =
+  values.inputs === undefined && until === undefined
+    ? (minutes * 60_000) / names.length
+    : Number.POSITIVE_INFINITY;
 console.log(`seed ${seed}, ${names.length} targets`);
+
+/** A run that is ended loses one course at most. */
+function coursesOf(target) {
+  const has = readLedger()[target.name]?.inputs ?? 0;
+  const lacks = until === undefined ? inputsMax : Math.max(0, until - has);
+  const each = target.isSlow === true ? 50_000 : 1_000_000;
+  const count = until === undefined ? 1 : Math.ceil(lacks / each);
+  return Array.from({ length: count }, (_, at) => ({
+    name: target.name,
+    seed: seed + at,
+    inputsMax: until === undefined ? lacks : Math.min(each, lacks - at * each),
+    msMax,
+    corpus: corpusOf(target.name),
+  }));
+}
 
 const findingsAt = join(root, 'fuzz-findings');
 let found = 0;
+let foundInCourse = 0;
 let inputsAll = 0;
 let begunMs = performance.now();
 await runCampaign({
   targets: targetsUrl,
-  orders: names.map((name) => ({ name, seed, inputsMax, msMax, corpus: corpusOf(name) })),
+  orders: names.flatMap((name) => coursesOf(targets.find((target) => target.name === name))),
   grows: true,
+  isSaved: values.keep === true,
   onFinding({ name, seed: ofSeed, broken, bytes, cutSeed }) {
     found += 1;
+    foundInCourse += 1;
     mkdirSync(findingsAt, { recursive: true });
     const file = join(findingsAt, `${name}-${ofSeed}-${found}.json`);
     const finding = { target: name, seed: ofSeed, kind: broken.kind, text: broken.text, cutSeed };
@@ -114,9 +142,11 @@ await runCampaign({
     console.log(`  ${JSON.stringify(bytes.toString('latin1').slice(0, 200))}`);
     console.log(`  npm run fuzz -- --repeat ${relative(process.cwd(), file)}`);
   },
-  onDone(name, { inputs, ms, answers, kept }) {
+  onDone(name, { seed: ofSeed, inputs, ms, answers, kept }) {
     inputsAll += inputs;
     begunMs = performance.now();
+    if (values.ledger === true) noteCourse(name, { inputs, findings: foundInCourse, seeds: [ofSeed] });
+    foundInCourse = 0;
     const faults = Object.entries(answers).filter(([kind]) => kind.startsWith('fault '));
     const refused = faults.reduce((sum, [, count]) => sum + count, 0);
     console.log(

@@ -18,11 +18,15 @@ export interface CampaignOptions {
   readonly targets: string;
   readonly orders: readonly Order[];
   readonly grows: boolean;
+  readonly isSaved?: boolean;
   readonly onFinding?: (finding: Finding) => void;
   readonly onDone?: (name: string, course: Course) => void;
 }
 
+/** Of processor time: a busy machine is no loop. */
 const loopMs = 1_000;
+/** One that waits and does not work. */
+const stallMs = 120_000;
 const lookMs = 50;
 /** A course that meets so many inputs without end is given up. */
 const stopsMax = 5;
@@ -30,6 +34,12 @@ const heapMegabytesMax = 768;
 const entry = new URL('./course-thread.js', import.meta.url);
 
 type Stopped = { readonly kind: 'loop' | 'memory'; readonly input: Input };
+
+/** Of all threads: while one reads an input, the others do next to nothing. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 /** Runs a thread to its end; tells why it was stopped before. */
 function runThread(
@@ -48,12 +58,15 @@ function runThread(
   return new Promise((resolve, reject) => {
     let at: number | undefined;
     let sinceMs = performance.now();
+    let workedMs = processorMs();
     const timer = setInterval(() => {
       const now = shown.at;
       if (now === undefined || now !== at) {
         at = now;
         sinceMs = performance.now();
-      } else if (performance.now() - sinceMs > loopMs) stop({ kind: 'loop', input: shown.input() });
+        workedMs = processorMs();
+      } else if (processorMs() - workedMs > loopMs || performance.now() - sinceMs > stallMs)
+        stop({ kind: 'loop', input: shown.input() });
     }, lookMs);
     let stopped: Stopped | undefined;
     const stop = (why: Stopped): void => {
@@ -83,14 +96,14 @@ export async function repeat(
 ): Promise<Broken | undefined> {
   let broken: Broken | undefined;
   const stopped = await runThread(
-    { targets, orders: [], grows: false, only: { name, bytes, cutSeed } },
+    { targets, orders: [], grows: false, isSaved: false, only: { name, bytes, cutSeed } },
     (report) => {
       if (report.kind === 'checked') broken = report.broken;
     },
   );
   if (stopped === undefined) return broken;
   const texts = {
-    loop: `does not end within ${loopMs} ms`,
+    loop: `does not end within ${loopMs} ms of work`,
     memory: `takes more than ${heapMegabytesMax} MB`,
   };
   return { kind: stopped.kind, text: texts[stopped.kind] };
@@ -98,7 +111,7 @@ export async function repeat(
 
 /** Returns all findings, each once. */
 export async function runCampaign(options: CampaignOptions): Promise<readonly Finding[]> {
-  const { targets, grows } = options;
+  const { targets, grows, isSaved = false } = options;
   const findings: Finding[] = [];
   let orders = [...options.orders];
   let stops = 0;
@@ -108,7 +121,7 @@ export async function runCampaign(options: CampaignOptions): Promise<readonly Fi
   };
   while (orders.length > 0) {
     let begunMs = performance.now();
-    const stopped = await runThread({ targets, orders, grows }, (report) => {
+    const stopped = await runThread({ targets, orders, grows, isSaved }, (report) => {
       const [order] = orders;
       if (report.kind === 'begun') begunMs = performance.now();
       else if (report.kind === 'found' && order !== undefined)

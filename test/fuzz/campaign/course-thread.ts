@@ -23,6 +23,8 @@ export interface ThreadData {
   readonly orders: readonly Order[];
   /** Whether inputs are kept. */
   readonly grows: boolean;
+  /** Whether those that are worth saving are looked for. */
+  readonly isSaved: boolean;
   /** Instead of courses: one input. */
   readonly only?: { readonly name: string; readonly bytes: Uint8Array; readonly cutSeed: number };
 }
@@ -66,6 +68,7 @@ if (data.only !== undefined) {
       msMax,
       corpus: corpus.map((bytes) => Buffer.from(bytes)),
       coverage,
+      isSaved: data.isSaved,
       begin: (input) => shown.begin(input),
       end: () => shown.end(),
       found: (broken, input) => tell({ kind: 'found', name, broken, input }),

@@ -27,6 +27,8 @@ const names: Readonly<Record<string, readonly [subject: string, what: string]>> 
   'backend-log': ['log', 'a backend: the log channel'],
 };
 
+/** They take what a splitter of lines gives them. */
+const whole = new Set(['escape', 'version', 'plain', 'status', 'command']);
 /** Steps of a handshake, and codes of statuses; a body says nothing new. */
 const telling = new Set(['a whole session', 'accept', 'dial', 'a whole upstream', 'status', 'version']);
 
@@ -41,6 +43,7 @@ function targetOf(name: string, subject: Subject, of: string, what: string): Tar
       known.map((bytes, at) => Buffer.concat([Buffer.of(Math.floor(seededRandom(at)() * 256)), bytes])),
     tokens,
     hasOptions: true,
+    isWhole: whole.has(of),
     run: (chunks, random, hold) => faultOr(isWireFault, () => subject(chunks, random, hold)),
     ...(telling.has(of) && { kind: (answer) => answer.replaceAll(/\d+/g, '0').slice(0, 80) }),
   };
