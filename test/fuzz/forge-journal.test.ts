@@ -148,6 +148,11 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
       { mode: 0o600 },
     ),
   'segment removed': ({ random, segments }) => rmSync(pick(random, segments())),
+  'oldest segments removed': ({ random, segments }) => {
+    const paths = segments();
+    for (const path of paths.slice(0, random() < 0.7 ? 1 : randomInteger(random, 1, paths.length - 1)))
+      rmSync(path);
+  },
   'segment moved': (scene) => {
     const path = pick(scene.random, scene.segments());
     const gz = path.endsWith('.gz') ? '.gz' : '';
@@ -297,8 +302,12 @@ async function pass(
   return 'passed';
 }
 
-/** Half of the edits are of lines. */
-const names = Object.keys(edits).flatMap((name) => [name, 'lines']);
+/** A third of the edits are of lines, and many take something away: that is what such an attack is for. */
+const names = Object.keys(edits).flatMap((name) => [
+  name,
+  'lines',
+  /removed|put back|cut/.test(name) ? name : 'lines appended',
+]);
 
 let unchanged: Truth | undefined;
 
@@ -315,7 +324,7 @@ async function attack(round: Round): Promise<string> {
   const scene: Scene = { random, place, truth, segments, note: (edit) => void done.push(edit) };
   const chosen = pickEdits(random, names);
   // Records may explain what was done before.
-  if (random() < 0.3) chosen.push('lines appended');
+  if (random() < 0.5) chosen.push('lines appended');
   for (const name of chosen) {
     if (segments().length === 0) continue;
     if (name !== 'lines') done.push(name);

@@ -172,7 +172,8 @@ export function forgedRecord(
     { event: 'checkpoint', ...own, head: hash, ...gone, open_seq: 1, steps_ms: -400 * dayMs },
     { time, event: 'retire', ...gone, action: 'age', until: '2026-10-01T00:00:00.000Z', text: 'FORGED' },
   ];
-  return pick(random, records);
+  // The last two say what is gone.
+  return pick(random, claims !== undefined && random() < 0.5 ? records.slice(-2) : records);
 }
 
 /** Chained lines behind another one, with LFs; signed with the attacker's key or not. */
@@ -185,7 +186,7 @@ export function forgedLines(
   const ledger = new Ledger('FORGED', strange.secretPem, journalId);
   const { seq, hash } = before;
   ledger.resume({ journal: journalId, seq, hash, stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 });
-  return Array.from({ length: randomInteger(random, 1, 4) }, () => {
+  return Array.from({ length: random() < 0.5 ? 1 : randomInteger(random, 2, 4) }, () => {
     const record = forgedRecord(random, before, claims);
     if (!isSignedToo) return ledger.seal(encodeBody(record));
     return ledger.sealSigned({ ...record, event: pick(random, ['checkpoint', 'retire']) });
