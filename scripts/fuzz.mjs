@@ -107,7 +107,7 @@ console.log(`seed ${seed}, ${names.length} targets`);
 function coursesOf(target) {
   const has = readLedger()[target.name]?.inputs ?? 0;
   const lacks = until === undefined ? inputsMax : Math.max(0, until - has);
-  const each = target.isSlow === true ? 50_000 : 1_000_000;
+  const each = target.isSlow === true ? 5_000 : 250_000;
   const count = until === undefined ? 1 : Math.ceil(lacks / each);
   return Array.from({ length: count }, (_, at) => ({
     name: target.name,
