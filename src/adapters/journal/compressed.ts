@@ -1,6 +1,5 @@
 // Compressed segments: as a stream from their start, and from their end without inflating the rest.
 
-import type { FileHandle } from 'node:fs/promises';
 import { createGunzip, type Gunzip, gunzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
@@ -47,9 +46,14 @@ export async function* inflated(path: string, place = Infinity): AsyncGenerator<
   }
 }
 
+/** An open file, as far as it is needed here. */
+interface OpenFile {
+  read(into: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+}
+
 /** The text of an open file, up to a position. Throws an `EFBIG` error if it is longer than a segment can be. */
 export async function* inflate(
-  file: FileHandle,
+  file: OpenFile,
   name: string,
   place: number,
   chunkSize: number,
@@ -69,13 +73,11 @@ export async function* inflate(
   return undefined;
 }
 
-async function feed(file: FileHandle, place: number, gunzip: Gunzip): Promise<void> {
+async function feed(file: OpenFile, place: number, gunzip: Gunzip): Promise<void> {
   for (let at = 0; !gunzip.destroyed; ) {
     const wanted = Math.min(inputBytes, place - at);
-    const { buffer, bytesRead } =
-      wanted > 0
-        ? await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at)
-        : { buffer: empty, bytesRead: 0 };
+    const buffer = Buffer.allocUnsafe(wanted);
+    const { bytesRead } = wanted > 0 ? await file.read(buffer, 0, wanted, at) : { bytesRead: 0 };
     if (bytesRead === 0) return void gunzip.end();
     at += bytesRead;
     await new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 // One input against one target: whole and cut, the answers must be equal, and nothing but a declared fault may be thrown.
 
 import assert from 'node:assert/strict';
-import { cutAtRandom, type Random, seededRandom } from '../../kit/chunkings.js';
+import { cutAtRandom, cutEvery, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import type { Hold, Target } from './target.js';
 
 /** `throw`: something undeclared was thrown, or a promise is broken. `cut`: the answer depends on the cuts. */
@@ -19,25 +19,34 @@ const hold: Hold = (held, heldMax) => {
   assert.ok(held <= heldMax, `holds ${held} bytes, may hold ${heldMax}`);
 };
 
-function chunksOf(bytes: Buffer, random: Random | undefined): Buffer[] {
-  if (bytes.length === 0) return [];
-  // Memory of its own: a decoder must not lean on what stands next to a slice.
-  return random === undefined ? [Buffer.from(bytes)] : cutAtRandom(bytes, random);
+/** Memory of its own: a decoder must not lean on what stands next to a slice. */
+function wholeOf(bytes: Buffer): Buffer[] {
+  return bytes.length === 0 ? [] : [Buffer.from(bytes)];
 }
 
-/** Every eighth is cut into single bytes. */
-function cutsOf(cutSeed: number): Random {
-  return cutSeed % 8 === 0 ? () => 0 : seededRandom(cutSeed);
+const singleBytesMax = 256;
+
+/** Every eighth is cut into single bytes, a long one in one place of it. */
+function cutsOf(bytes: Buffer, cutSeed: number): Buffer[] {
+  const random = seededRandom(cutSeed);
+  if (cutSeed % 8 !== 0) return cutAtRandom(bytes, random);
+  const from = randomInteger(random, 0, Math.max(0, bytes.length - singleBytesMax));
+  const until = from + singleBytesMax;
+  return [
+    ...wholeOf(bytes.subarray(0, from)),
+    ...cutEvery(bytes.subarray(from, until), 1),
+    ...wholeOf(bytes.subarray(until)),
+  ];
 }
 
 export async function check(target: Target, { bytes, cutSeed }: Input): Promise<Checked> {
   const options = target.hasOptions === true ? (bytes[0] ?? 0) : 0;
   const read = target.hasOptions === true ? bytes.subarray(1) : bytes;
   try {
-    const one = target.run(chunksOf(read, undefined), seededRandom(options), hold);
+    const one = target.run(wholeOf(read), seededRandom(options), hold);
     const whole = typeof one === 'string' ? one : await one;
     if (read.length < 2 || target.isWhole === true) return { answer: whole };
-    const other = target.run(chunksOf(read, cutsOf(cutSeed)), seededRandom(options), hold);
+    const other = target.run(cutsOf(read, cutSeed), seededRandom(options), hold);
     const cut = typeof other === 'string' ? other : await other;
     if (cut === whole) return { answer: whole };
     return { kind: 'cut', text: `whole: ${shown(whole)}\ncut:   ${shown(cut)}` };

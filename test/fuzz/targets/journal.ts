@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
+import { inflate } from '../../../src/adapters/journal/compressed.js';
 import { findTail } from '../../../src/adapters/journal/recover.js';
 import {
   formatRing,
@@ -47,7 +48,7 @@ import {
   type PaperMessage,
 } from '../../domain/fleet/paper-stream.js';
 import { makeTrail, nameOf } from '../../domain/trail/paper-trail.js';
-import { pick } from '../../kit/chunkings.js';
+import { pick, seededRandom } from '../../kit/chunkings.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 
 /** Always the same key, so that saved inputs keep their signatures. */
@@ -122,18 +123,36 @@ function sealed(text: string): string {
     .join('\n');
 }
 
-async function linesOf(
-  chunks: readonly Buffer[],
-  take: (line: Buffer, isWhole: boolean) => void,
-): Promise<void> {
-  async function* all(): AsyncGenerator<Buffer> {
-    yield* chunks;
-  }
-  for await (const piece of cutPieces(all())) eachLine(piece, take);
+async function* streamOf(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
+  yield* chunks;
 }
+
+/** The lines of all of the chunks. */
+function linesOf(chunks: readonly Buffer[], take: (line: Buffer, isWhole: boolean) => void): void {
+  eachLine({ bytes: Buffer.concat(chunks), endsInLine: false }, take);
+}
+
+const lines: Target = {
+  name: 'journal-lines',
+  what: 'somebody who writes to the audit directory: the lines of a segment, wherever its reading is cut',
+  bytesMax: 2048,
+  seeds: () => bytesOf(segmentsText),
+  tokens: recordTokens,
+  async run(chunks) {
+    const told: string[] = [];
+    const whole: string[] = [];
+    for await (const piece of cutPieces(streamOf(chunks)))
+      eachLine(piece, (line, isWhole) => told.push(`${line.toString('latin1')}${isWhole ? '' : '...'}`));
+    linesOf(chunks, (line, isWhole) => whole.push(`${line.toString('latin1')}${isWhole ? '' : '...'}`));
+    assert.deepEqual(told, whole);
+    return told.join('\n');
+  },
+};
 
 const verifier: Target = {
   name: 'verify-journal',
+  // Verifiers are handed lines: `journal-lines` has the cuts.
+  isWhole: true,
   isSlow: true,
   what: 'somebody who writes to the audit directory: the lines of segments, verified',
   bytesMax: 8192,
@@ -148,7 +167,7 @@ const verifier: Target = {
     ]),
   tokens: recordTokens,
   hasOptions: true,
-  run: async (chunks, random) => {
+  run: (chunks, random) => {
     const options = {
       trustedKeys: random() < 0.5 ? [key] : [],
       ownKey: random() < 0.3 ? key : undefined,
@@ -165,7 +184,7 @@ const verifier: Target = {
     let number = 1;
     verify.beginSegment(nameOf(number));
     const untrueSeqs: number[] = [];
-    await linesOf(given, (line, isWhole) => {
+    linesOf(given, (line, isWhole) => {
       if (!trueLines.has(line.toString('utf8'))) untrueSeqs.push(readLink(Buffer.from(line))?.seq ?? 0);
       if (line.toString('latin1', 0, 5) === '=====') {
         number += 1;
@@ -227,6 +246,9 @@ const search: Target = {
   },
 };
 
+/** Bytes of options that say: compressed. */
+const gzipOption = Array.from({ length: 256 }, (_, at) => at).find((at) => seededRandom(at)() < 0.2) ?? 0;
+
 /** Made at the first use. */
 let scratch: string | undefined;
 
@@ -239,6 +261,22 @@ function directoryOf(): string {
   return made;
 }
 
+/** Reads a segment as from a file, which would take most of the time. */
+async function readInMemory(bytes: Buffer, isCompressed: boolean): Promise<string> {
+  const open = {
+    read: async (into: Buffer, offset: number, length: number, position: number) => ({
+      bytesRead: bytes.copy(into, offset, position, position + length),
+    }),
+  };
+  const text = isCompressed ? inflate(open, 'segment', Infinity, 1 << 14) : streamOf([bytes]);
+  const told: string[] = [];
+  for await (const piece of readToDamage({ path: '', name: '', isCompressed, chunks: text })) {
+    if (piece === undefined) return `fault damaged after ${told.length === 0 ? 'nothing' : 'lines'}`;
+    eachLine(piece, (line, isWhole) => told.push(`${readLink(Buffer.from(line))?.seq} ${isWhole}`));
+  }
+  return told.join();
+}
+
 const segments: Target = {
   name: 'segments',
   isWhole: true,
@@ -248,12 +286,14 @@ const segments: Target = {
   seeds: () => [
     ...segmentsText.map((text) => Buffer.from(`\x00${text}`)),
     ...segmentsText.map((text) => Buffer.from(`\x00${text.slice(0, -9)}`)),
-    ...segmentsText.map((text) => Buffer.concat([Buffer.of(1), gzipSync(text)])),
+    ...segmentsText.map((text) => Buffer.concat([Buffer.of(gzipOption), gzipSync(text)])),
   ],
   tokens: [...recordTokens, Buffer.from('1f8b0800000000000003', 'hex'), Buffer.from('030000000000', 'hex')],
   hasOptions: true,
   run: async (chunks, random) => {
-    const isCompressed = random() > 0.5;
+    // Of a compressed one nearly all changes are noticed by the decoder of gzip, which is not ours.
+    const isCompressed = random() < 0.2;
+    if (random() < 0.9) return readInMemory(Buffer.concat(chunks), isCompressed);
     const directory = directoryOf();
     const file = join(directory, `00000001.jsonl${isCompressed ? '.gz' : ''}`);
     writeFileSync(file, Buffer.concat(chunks));
@@ -280,17 +320,18 @@ const segments: Target = {
 };
 
 function proofText(): string {
-  const lines = trail.segments.flatMap(({ lines: all }) => all);
+  const all = trail.segments.flatMap((segment) => segment.lines);
   const chosen = createSeqSet();
   chosen.add(2);
   chosen.add(6);
   const writer = createProofWriter({ chosen, keys: [key], signedSeq: 30 });
-  const proved = lines.map((line) => writer.take(Buffer.from(line))).filter((line) => line !== undefined);
+  const proved = all.map((line) => writer.take(Buffer.from(line))).filter((line) => line !== undefined);
   return `${['# dovegate audit proof 1', ...proved, writer.finish()].join('\n')}\n`;
 }
 
 const proof: Target = {
   name: 'proof',
+  isWhole: true,
   isSlow: true,
   what: 'a stranger: a file that is said to be a proof; one that passes has true lines only',
   bytesMax: 8192,
@@ -299,21 +340,21 @@ const proof: Target = {
     ...recordTokens,
     ...bytesOf(['* ', '- ', '= ', '% ', '# ', '% 1 records, 4 lines, 1 runs\n', '@ {"extract":']),
   ],
-  run: async (chunks) => {
+  run: (chunks) => {
     const checker = createProofChecker([key]);
-    const lines: string[] = [];
-    await linesOf(chunks, (line, isWhole) => {
-      lines.push(line.toString('utf8'));
+    const read: string[] = [];
+    linesOf(chunks, (line, isWhole) => {
+      read.push(line.toString('utf8'));
       checker.take(Buffer.from(line), isWhole);
     });
     const verdict = checker.finish();
     if (verdict.fault === undefined)
-      for (const line of lines)
+      for (const line of read)
         assert.ok(
           /^[%#]/.test(line) || trueLines.has(line.slice(2)),
           `a line that is not true is proved: ${line}`,
         );
-    return `${proofKindOf(lines[0] ?? '')} ${JSON.stringify(verdict)}`;
+    return `${proofKindOf(read[0] ?? '')} ${JSON.stringify(verdict)}`;
   },
   kind: (answer) => answer.replaceAll(/\d+/g, '0').slice(0, 90),
 };
@@ -527,4 +568,13 @@ const ring: Target = {
   kind: (answer) => answer.replaceAll(/\d+/g, '0').slice(-60),
 };
 
-export const journalTargets: readonly Target[] = [verifier, search, segments, proof, fleet, fleetFiles, ring];
+export const journalTargets: readonly Target[] = [
+  lines,
+  verifier,
+  search,
+  segments,
+  proof,
+  fleet,
+  fleetFiles,
+  ring,
+];
