@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
+import type { Command } from '../../domain/commands/catalog.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -195,7 +196,7 @@ export class Exchange {
           destinations,
           aliases,
           known: knownLine,
-          isFresh: isDuplex || allowed.attempt.command.scope === 'server',
+          isFresh: isDuplex || needsFreshProcess(allowed.attempt.command),
           id,
           abortable: this.#abortable,
           input,
@@ -327,6 +328,14 @@ export class Exchange {
       return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
     });
   }
+}
+
+/**
+ * Whether a command needs a process of the server on which nothing ran. A server command does, and one that amounts to root: a process of
+ * Dovecot 2.3 gives its rights up for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
+ */
+function needsFreshProcess({ scope, grant }: Command): boolean {
+  return scope === 'server' || grant === 'never';
 }
 
 /** Whether it has no turn soon at any destination: a sync for its admission alone would only slow down others. */

@@ -40,6 +40,7 @@ policies:
       - { command: reload, root_equivalent: true }
       - kick
       - penalty
+      - { command: sync, root_equivalent: true, where: { destination: any } }
 `;
 
 const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
@@ -328,4 +329,24 @@ void test('a server command does not wait for a command that runs for the user w
     engine.commands.map(({ end }) => numberOf(end)),
     [1, 2],
   );
+});
+
+void test('a command that amounts to root gets an upstream on which nothing ran: a process of 2.3 gives its rights up for its first user', async () => {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(() => replyPacket(good));
+  const client = await engine.client(2);
+  for (const line of [
+    '|a@example.org|quota get',
+    '|a@example.org|quota get',
+    '|a@example.org|sync|maildir:~/x',
+  ]) {
+    const count = engine.commands.length + 1;
+    await client.line(line);
+    for (const startMs = performance.now(); engine.commands.length < count; await settle())
+      assert.ok(performance.now() - startMs < 60_000, line);
+    await settle();
+  }
+  const [first, second, third] = engine.commands.map(({ end }) => end);
+  assert.equal(first, second);
+  assert.notEqual(third, second);
 });
