@@ -305,7 +305,12 @@ function openScene(owner: Owner, pagePath: string): Scene {
 }
 
 /** Pages that are made of the program, and tested where they are made. */
-const generated = new Set(['docs/messages.md', 'docs/preset-effects.md', 'docs/settings.md']);
+const generated = new Set([
+  'docs/conformance.md',
+  'docs/messages.md',
+  'docs/preset-effects.md',
+  'docs/settings.md',
+]);
 
 export const readPage = (path: string): string => readFileSync(join(root, path), 'utf8');
 

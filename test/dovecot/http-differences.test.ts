@@ -7,7 +7,6 @@
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS=20 makes 2,000 requests for each; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { z } from 'zod';
 import { allSeries, type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { httpDifferences } from '../kit/http-vectors.js';
@@ -19,6 +18,7 @@ import {
   type AskedCommand,
   allowedDifferences,
   type Difference,
+  readEntries,
   reasonOf,
 } from './http-differences.js';
 import { openHttpGateway } from './http-gateway.js';
@@ -169,11 +169,6 @@ function makeRequest(random: Random, series: Series, places: Places): Request {
   return { asked, body };
 }
 
-const answersOf = z.array(z.tuple([z.string(), z.unknown(), z.string()]));
-const errorOf = z
-  .object({ type: z.string(), exitCode: z.number(), code: z.string().optional() })
-  .transform(({ type, exitCode, code }) => ({ kind: type, exitCode, code }));
-
 /** One that waits for more of a text that is cut counts as closed. */
 async function ask(port: number, authorization: string, body: string): Promise<Answer> {
   const isWhole = isJson(body);
@@ -183,17 +178,7 @@ async function ask(port: number, authorization: string, body: string): Promise<A
     const answer = await client.readAnswer();
     const text = answer.body.toString();
     if (answer.status !== 200) return { kind: 'refused', status: answer.status, text: text.trim() };
-    // Dovecot 2.3 forgets commas around an error.
-    const repaired = text.replaceAll('][', '],[');
-    const entries = answersOf
-      .parse(JSON.parse(repaired))
-      .map(
-        ([kind, data]): Answered =>
-          kind === 'error'
-            ? { ...errorOf.parse(data), data: undefined }
-            : { kind, exitCode: undefined, code: undefined, data },
-      );
-    return { kind: 'entries', entries, isRepaired: repaired !== text };
+    return readEntries(text);
   } catch (fault) {
     const isCut = fault instanceof HttpCut || (fault instanceof Error && 'code' in fault);
     if (isCut || !isWhole) return { kind: 'closed' };

@@ -1,5 +1,6 @@
 // The differences between an answer of dovegate and one of Dovecot that are allowed: a row for each reason of
 // test/vectors/http/differences.json, which docs/client-http.md prints. A difference without a row is a fault.
+import { z } from 'zod';
 import type { Command, Series } from '../../src/domain/commands/catalog.js';
 
 /** One command of a generated request. */
@@ -26,6 +27,26 @@ export type Answer =
   | { readonly kind: 'entries'; readonly entries: readonly Answered[]; readonly isRepaired: boolean }
   | { readonly kind: 'refused'; readonly status: number; readonly text: string }
   | { readonly kind: 'closed' };
+
+const answersOf = z.array(z.tuple([z.string(), z.unknown(), z.string()]));
+const errorOf = z
+  .object({ type: z.string(), exitCode: z.number(), code: z.string().optional() })
+  .transform(({ type, exitCode, code }) => ({ kind: type, exitCode, code }));
+
+/** The body of a 200. */
+export function readEntries(text: string): Answer & { readonly kind: 'entries' } {
+  // Dovecot 2.3 forgets commas around an error.
+  const repaired = text.replaceAll('][', '],[');
+  const entries = answersOf
+    .parse(JSON.parse(repaired))
+    .map(
+      ([kind, data]): Answered =>
+        kind === 'error'
+          ? { ...errorOf.parse(data), data: undefined }
+          : { kind, exitCode: undefined, code: undefined, data },
+    );
+  return { kind: 'entries', entries, isRepaired: repaired !== text };
+}
 
 /** Where two answers differ. */
 export interface Difference {

@@ -64,6 +64,8 @@ export interface RealGatewayOptions {
   readonly policies?: string;
   /** More top-level YAML. */
   readonly more?: string;
+  /** Default trace. */
+  readonly logLevel?: string;
   readonly password?: string;
   /** PEM of the authority that the daemon trusts; default: the one that signed Dovecot's certificate. */
   readonly ca?: string;
@@ -124,7 +126,7 @@ ${options.policies ?? ''}
 ${options.more ?? ''}
 state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
-log: { level: trace }
+log: { level: ${options.logLevel ?? 'trace'} }
 `,
     files: {
       'ca.pem': options.ca ?? readFileSync(lab.caFile, 'utf8'),

@@ -91,7 +91,7 @@ export interface TwinWorlds extends WorldFacts {
 }
 
 /** Sends a command that must succeed, with the text behind it. */
-export type RunAs = (user: string, fields: readonly string[], input?: string) => Promise<void>;
+export type RunAs = (user: string, fields: readonly string[], input?: string | Buffer) => Promise<void>;
 
 export interface WorldsOptions {
   readonly count: number;

@@ -1,0 +1,46 @@
+// Goal: what a client gets of an allowed command through dovegate is what Dovecot gives it itself, byte for byte, but for the differences that
+// docs/conformance.md explains. `npm run conformance` does it for every release, and writes that page; here is a part of it: the commands that
+// print, in every format of the real program, those for many users, and failures, by every client.
+// What must not happen: a difference without a row; a page with other rows than the code has; a command that nobody runs or leaves out.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { allLines, forgotten, leftOut } from './conformance/lines.js';
+import { explainedRows } from './conformance/page.js';
+import { conform, explain } from './conformance/run.js';
+import { labTestMs, releasesAsked } from './real-gateway.js';
+
+void test('every command of the catalog has a line, or a reason', () => {
+  assert.deepEqual(forgotten(), []);
+  assert.deepEqual(
+    allLines.filter(({ name }) => leftOut.has(name)),
+    [],
+  );
+});
+
+void test('docs/conformance.md has the rows of the code (else: npm run conformance)', () => {
+  const page = readFileSync(new URL('../../../docs/conformance.md', import.meta.url), 'utf8');
+  const [, part = ''] = page.split('## Explained differences');
+  const lines = (part.split('\n## ')[0] ?? '').split('\n').filter((each) => each.startsWith('| `'));
+  const cells = lines.map((each) =>
+    each.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|')),
+  );
+  assert.deepEqual(
+    cells.map(([, ...rest]) => rest.slice(0, 3)),
+    explainedRows(),
+  );
+  for (const [, , , , count] of cells) assert.match(count ?? '', /^\d+$/);
+});
+
+void test('through dovegate every client gets what Dovecot gives it', { timeout: labTestMs }, async (t) => {
+  const lines = allLines.filter(({ isShort }) => isShort === true);
+  const tallies = await conform(t, { releases: releasesAsked(), everywhere: [], lines });
+  if ('skip' in tallies) return t.skip(tallies.skip);
+  for (const tally of tallies) {
+    const { version, client, answers, equal } = tally;
+    t.diagnostic(`Dovecot ${version}, ${client}: ${answers} answers, ${equal} equal`);
+    assert.deepEqual(explain(tally).unexplained, []);
+    // Over HTTP most of these lines are errors, which have keys of ours, or for many users, which 2.3 does not get.
+    assert.ok(equal > answers / (client === 'HTTP API' ? 10 : 2), 'too few are equal for this to say much');
+  }
+});
