@@ -237,9 +237,9 @@ max 4
 6000     c*9            within, 2 held
 `;
 
-function toldBy(story: string): string {
+function toldBy(rows: string): string {
   let limiter = new Limiter(0);
-  return story.replaceAll(
+  return rows.replaceAll(
     /^(?:max (\d+)|(\d+) +([^ ]+(?: [^ ]+\*\d)*)(?: replay (\d+))? {2,}.*)$/gm,
     (row: string, ...found: (string | undefined)[]) => {
       const [max, now, given = '', ago] = found;
