@@ -127,7 +127,7 @@ export function assess<Backend extends RoutedBackend>(
     destinations,
     obstacle,
     questions,
-    aliases: aliases.size === 0 ? none : [...aliases],
+    aliases: [...aliases],
     isSettled: false,
   });
   const homeless = home?.kind === 'nowhere' ? home.obstacle : undefined;

@@ -128,7 +128,7 @@ export function attemptOf(
     user,
     users,
     aliases,
-    masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
+    masks: touched.masks.map((mask) => maskOf(given, mask, userNames)),
     named,
     isCrowd: named > userNames.perLineMax,
     everybody: everybodyIn(touched),

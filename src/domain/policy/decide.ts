@@ -96,7 +96,7 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
   if (attempt.user === undefined && attempt.command.scope === 'user' && attempt.everybody !== 'option') {
     return deny('no-user', 'the command names no user');
   }
-  for (const user of peopleOf(attempt)) {
+  for (const user of [...attempt.users, ...attempt.aliases]) {
     if (policy.except.matches(user)) {
       return deny('except', `policy ${policy.name} excepts a user of this command`, {
         rule: policy.exceptPlace,
@@ -109,11 +109,6 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
     }
   }
   return undefined;
-}
-
-/** All users the command names, aliases included. */
-function peopleOf({ users, aliases }: Attempt): readonly string[] {
-  return aliases.length === 0 ? users : [...users, ...aliases];
 }
 
 /**

@@ -273,17 +273,18 @@ export function jointNamespaces(
  * because users would move to other backends.
  */
 export function chooseByRendezvous(user: string, backends: readonly string[]): string {
-  let best: string | undefined;
-  let bestScore = -1;
-  for (const backend of backends) {
+  const [first, ...others] = backends;
+  if (first === undefined) throw new Error('a choice of no backend');
+  let best = first;
+  let bestScore = scoreOf(`${first}\0${user}`);
+  for (const backend of others) {
     const score = scoreOf(`${backend}\0${user}`);
     // The smaller name wins among equal scores: the order of the list must not count.
-    if (score > bestScore || (score === bestScore && best !== undefined && backend < best)) {
+    if (score > bestScore || (score === bestScore && backend < best)) {
       best = backend;
       bestScore = score;
     }
   }
-  if (best === undefined) throw new Error('a choice of no backend');
   return best;
 }
 

@@ -182,6 +182,13 @@ void test('the order of the list does not matter, and the choice is for ever', (
     chooseByRendezvous('alice@example.org', ['mail1', 'mail2', 'mail3']),
     chooseByRendezvous('alice@example.org', ['mail3', 'mail1', 'mail2']),
   );
+  // Two names with one score for every user: the smaller one has them.
+  for (const two of [
+    ['mail-1sflfj', 'mail-8rxo8k'],
+    ['mail-8rxo8k', 'mail-1sflfj'],
+  ])
+    assert.equal(chooseByRendezvous('alice', two), 'mail-1sflfj');
+  assert.throws(() => chooseByRendezvous('alice', []), { message: 'a choice of no backend' });
   // Other values here would move the users of everybody who upgrades.
   const choices = ['alice', 'bob', 'carol', 'dave', 'eve', 'bücher'].map((name) =>
     chooseByRendezvous(`${name}@example.org`, ['mail1', 'mail2', 'mail3', 'mail4']),
