@@ -175,7 +175,7 @@ function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
 
 function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, names: UserNames): AttemptMask {
   const role = parsed.command.params.find((each) => each.name === parameter)?.role;
-  const isOfGroup = role === 'acl-id' && (parsed.values.get(parameter) ?? []).includes(value);
+  const isOfGroup = role === 'acl-id' && parsed.values.get(parameter)?.includes(value) === true;
   // With passdb-field the mask is for the values of a field, which are not user names.
   const isUserMask =
     isMask(value) &&

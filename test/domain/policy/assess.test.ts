@@ -144,3 +144,15 @@ void test('a policy that only observes sends a user whom it does not cover to th
     ['deny', []],
   ]);
 });
+
+void test('a line as people write it has no flags', () => {
+  assert.deepEqual(plainLine('alice', ['quota', 'get']), {
+    debug: false,
+    verbose: false,
+    proxyTtl: undefined,
+    user: 'alice',
+    words: ['quota', 'get'],
+    isUtf8: true,
+    named: undefined,
+  });
+});
