@@ -141,6 +141,8 @@ const tables: readonly {
       ['*', ''],
       ['Priv*', ''],
       ['Private/S*', 'INBOX/Sub INBOX/Sub/Kid'],
+      ['Private/*', belowInbox],
+      ['Private/%', 'INBOX/Sub INBOX/Trash INBOX/Ünïcode'],
       ['Archives/Sub', 'Archives/Sub'],
       ['Archives/INBOX', ''],
     ],

@@ -478,7 +478,8 @@ export function createArgumentsCheck() {
     isBroken = false;
     if (event === 'start' || missing === undefined) return undefined;
     const { seq, left } = missing;
-    return { seq, text: `${left} argument records of the admission ${seq} are missing` };
+    const what = left === 1 ? '1 argument record' : `${left} argument records`;
+    return { seq, text: `${what} of the admission ${seq} ${left === 1 ? 'is' : 'are'} missing` };
   }
 }
 

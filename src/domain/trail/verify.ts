@@ -377,7 +377,7 @@ export function createVerifier(options: TrailOptions) {
             file,
             line,
             seq: 1,
-            text: `records 1 to ${link.seq - 1} are missing, and nothing explains it`,
+            text: `${link.seq === 2 ? 'record 1 is' : `records 1 to ${link.seq - 1} are`} missing, and nothing explains it`,
           };
   }
 

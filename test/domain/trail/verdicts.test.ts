@@ -29,11 +29,11 @@ class Story {
   /** Records, each a millisecond after the one before. */
   add(...records: (Partial<Omit<OwnRecord, 'event'>> & Pick<JournalRecord, 'event'>)[]): this {
     for (const record of records)
-      seal(this.lines, this.ledger, { time: started + this.ledger.seq, ...record } as JournalRecord);
+      seal(this.lines, this.ledger, { time: started + this.ledger.seq, ...record });
     return this;
   }
 
-  start(more: Partial<OwnRecord> = {}): this {
+  start(more: object = {}): this {
     return this.add({ event: 'start', journal, format: 1, program: 'dovegate test', ...more });
   }
 
@@ -361,15 +361,12 @@ const stories: readonly Told[] = [
   ].map(
     (appended): Told => [
       `a start that moved away ${JSON.stringify(appended)}`,
-      begun().start({ error: 'journal-appended', appended } as Partial<OwnRecord>),
+      begun().start({ error: 'journal-appended', appended }),
     ],
   ),
   ...(['missing', 'damaged', 'foreign', 'melted'] as const).flatMap((ring) =>
     [undefined, 0, 1, 'unknown'].map(
-      (lost): Told => [
-        `a start: the memory was ${ring}, ${lost} lost`,
-        begun().start({ ring, lost } as Partial<OwnRecord>),
-      ],
+      (lost): Told => [`a start: the memory was ${ring}, ${lost} lost`, begun().start({ ring, lost })],
     ),
   ),
 ];
@@ -432,10 +429,11 @@ function hashOf(story: Story, at: number): string {
 /** A verdict, without what is as usual. */
 function describe(verdict: Verdict): string[] {
   const { faults, open, forgotten, returned, steps, retired: gone, ...rest } = verdict;
-  const usual = { openCount: 0, isTorn: false, isNewer: false, faultCount: faults.length, journal };
+  const usual: ReadonlyMap<string, unknown> = new Map(
+    Object.entries({ openCount: 0, isTorn: false, isNewer: false, faultCount: faults.length, journal }),
+  );
   const said = Object.entries(rest).filter(
-    ([name, value]) =>
-      usual[name as keyof typeof usual] !== value && !(Array.isArray(value) && value.length === 0),
+    ([name, value]) => usual.get(name) !== value && !(Array.isArray(value) && value.length === 0),
   );
   return [
     ...faults.map(({ kind, file, line, seq, text }) => `FAULT ${kind} ${file}:${line} seq ${seq}: ${text}`),
