@@ -145,7 +145,7 @@ await runCampaign({
   onDone(name, { seed: ofSeed, inputs, ms, answers, kept }) {
     inputsAll += inputs;
     begunMs = performance.now();
-    if (values.ledger === true) noteCourse(name, { inputs, findings: foundInCourse, seeds: [ofSeed] });
+    if (values.ledger === true) noteCourse(name, { inputs, findings: foundInCourse, seeds: String(ofSeed) });
     foundInCourse = 0;
     const faults = Object.entries(answers).filter(([kind]) => kind.startsWith('fault '));
     const refused = faults.reduce((sum, [, count]) => sum + count, 0);

@@ -6,8 +6,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 export interface Entry {
   readonly inputs: number;
   readonly findings: number;
-  /** Each repeats its part of the inputs. */
-  readonly seeds: readonly number[];
+  /** With blanks between them; each repeats its part of the inputs. */
+  readonly seeds: string;
 }
 
 export type Ledger = Readonly<Record<string, Entry>>;
@@ -22,19 +22,17 @@ export function readLedger(): Ledger {
 /** Adds a course, and saves the file. */
 export function noteCourse(name: string, { inputs, findings, seeds }: Entry): void {
   const ledger = readLedger();
-  const before = ledger[name] ?? { inputs: 0, findings: 0, seeds: [] };
+  const before = ledger[name] ?? { inputs: 0, findings: 0, seeds: '' };
   const after = {
     inputs: before.inputs + inputs,
     findings: before.findings + findings,
-    seeds: [...before.seeds, ...seeds],
+    seeds: `${before.seeds} ${seeds}`.trim(),
   };
   writeFileSync(file, formatLedger({ ...ledger, [name]: after }));
 }
 
-/** A line for each target. */
+/** In the order of the names. */
 export function formatLedger(ledger: Ledger): string {
-  const lines = Object.entries(ledger)
-    .toSorted(([one], [other]) => (one < other ? -1 : 1))
-    .map(([name, entry]) => `  ${JSON.stringify(name)}: ${JSON.stringify(entry)}`);
-  return `{\n${lines.join(',\n')}\n}\n`;
+  const sorted = Object.entries(ledger).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`;
 }
