@@ -210,8 +210,10 @@ test('fields that show what it says', () => {
     'hdr body body.preview body.snippet text text.utf8 imap.envelope imap.body imap.bodystructure hdr.subject hdr.x-spam';
   const more =
     'hdr.from.address hdr.to.address_name.utf8 hdr.subject.utf8 body.1 body.1.2.mime body.header body.text binary.1';
+  const edges =
+    'hdr.! hdr.- hdr./ hdr.9 hdr.; hdr.~ hdr.x.address_name binary.header binary.text binary.10.2.30.text body.1.header';
   for (const series of allSeries) {
-    for (const field of `${names} ${more}`.split(' '))
+    for (const field of `${names} ${more} ${edges}`.split(' '))
       assert.equal(fetchFieldClass(series, field), 'content', field);
   }
   assert.equal(fetchFieldClass('2.4', 'mime.parts'), 'content');
@@ -235,7 +237,26 @@ test('fields that end the process of a server', () => {
   for (const field of [
     ...names,
     'body.mime',
+    'binary.mime',
     'binary',
+    'xhdr.a',
+    'hdr.a\x7f',
+    'hdr.a.utf8.address',
+    'xbody.1',
+    'body.a',
+    'body.1x',
+    'body.x1',
+    'body..1',
+    'body.1..2',
+    'body.1.2.',
+    'body.1.2x',
+    'body.1.mimex',
+    'body.1.xmime',
+    'body.1.2.bogus',
+    'body.1.mime.1',
+    'body.headerx',
+    'body.textx',
+    'header.1',
     'size',
     'date',
     'uid\t',
