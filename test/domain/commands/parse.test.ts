@@ -154,6 +154,7 @@ test('parameters can be taken out, the query too, and nothing changes without th
 const times = (count: number, words: string): string[] =>
   Array.from({ length: count }, () => words.split(' ')).flat();
 
+// bounds.mailboxesPerLine, bounds.queryKeys, bounds.queryDepth, bounds.listWords, bounds.parameterValues
 const { mailboxesPerLine, queryKeys, queryDepth, listWords, parameterValues } = bounds;
 const invalid = 'query-invalid: the search query cannot be taken:';
 const rowsOfSizes: readonly (readonly [

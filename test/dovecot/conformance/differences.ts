@@ -274,7 +274,13 @@ export const rows: readonly Row[] = [...ownRows, errorKeys, ...httpRows];
 function httpAnswerOf({ status, body = '' }: Answer): HttpAnswer {
   if (status === 'closed') return { kind: 'closed' };
   if (status !== '200') return { kind: 'refused', status: Number(status), text: body.trim() };
-  return readEntries(body);
+  try {
+    return readEntries(body);
+  } catch (error) {
+    // Dovecot 2.3 forgets brackets, too, where rows have fewer cells than columns.
+    if (error instanceof SyntaxError) return { kind: 'entries', entries: [], isRepaired: true };
+    throw error;
+  }
 }
 
 function httpDifferenceOf({ backend, command, line, direct, gated }: Difference): HttpDifference {
