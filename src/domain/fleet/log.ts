@@ -140,7 +140,8 @@ class VerifierLog {
         this.#report('forked', text, seq, { line: hash });
       }
       before = read;
-      this.#meet(read);
+      // The same line in the file does not show that it is in the stream, where it must be found.
+      if (state.awaited?.hash !== hash) this.#meet(read);
       this.#noteLast(read);
     }
     const end = before?.seq ?? 0;

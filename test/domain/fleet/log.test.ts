@@ -173,6 +173,22 @@ void test('what is wrong with the file of checkpoints is told once, and can be a
   assert.deepEqual(found(fleet), ['cut-at-host here 2']);
 });
 
+void test('an own line that was kept elsewhere must be found in the stream, not only in the file', () => {
+  const here = new Desk(own.secretPem).sign().sign().sign();
+  const kept = readCheckpoint(here.lines[2] ?? '') ?? assert.fail();
+  const readAgain = (lines: readonly string[], file = here.lines): string[] => {
+    const fleet = take(open({}), here.lines);
+    fleet.rewind([], kept);
+    take(fleet, lines, 0);
+    fleet.takeLog(file);
+    return found(fleet);
+  };
+  assert.deepEqual(readAgain(here.lines), []);
+  assert.deepEqual(readAgain(here.lines.slice(0, 2)), ['cut-in-stream here 3']);
+  const forged = here.fork(2).sign(9).lines;
+  assert.deepEqual(readAgain(here.lines.slice(0, 2), forged), ['forked here 3'], 'another one in the file');
+});
+
 void test('what is wrong with the chain of another verifier is found here', () => {
   const there = new Desk(first.secretPem).sign().sign().sign();
   const [one = '', two = '', three = ''] = there.lines;
