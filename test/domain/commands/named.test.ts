@@ -105,6 +105,7 @@ void test('different parameters have different keys', () => {
     '{"a":"1"}',
     '{"a":["1"]}',
     '{"a":["1","2"]}',
+    '{"a":["1","3"]}',
     '{"a":[],"1":[]}',
     '{"a":true}',
     '{"a":"true"}',
@@ -136,6 +137,21 @@ void test('a command has so many values, and so much text, and no more', () => {
   const ofLength = (chars: number): string => answer(['a', 'a'.repeat(chars - 'boba'.length)]);
   assert.match(ofLength(bounds.jsonTextChars), /^too-long: mailbox-mask has more than/);
   assert.equal(ofLength(bounds.jsonTextChars + 1), 'too-long: the values of "mailbox list" are too long');
+});
+
+void test('what a 400 keeps from the reader of parameters, it refuses too', () => {
+  const command = commandNamed('2.4', 'save') ?? assert.fail();
+  const file: NamedParameter = { name: 'file', value: { kind: 'span', from: 1, to: 5 } };
+  const text: NamedParameter = { name: 'file', value: { kind: 'string', text: 'x' } };
+  const user: NamedParameter = { name: 'user', value: { kind: 'string', text: 'bob' } };
+  const answer = (given: readonly NamedParameter[]): string => {
+    const read = parseNamed('2.4', command, given);
+    return read.kind === 'parsed' ? read.kind : `${read.code}: ${read.message}`;
+  };
+  assert.equal(answer([user, file]), 'parsed');
+  assert.equal(answer([user, file, file]), 'repeated-option: file is given twice');
+  assert.equal(answer([user, user, file]), 'repeated-option: user is given twice');
+  assert.equal(answer([user, text]), 'value-type: file must be a string');
 });
 
 void test('a command has a file or not', () => {

@@ -144,6 +144,15 @@ test('every day since 1970 is where the calendar has it', () => {
   }
 });
 
+test('every month is named as in mails', () => {
+  const names = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+  for (const [month, name] of names.entries()) {
+    const midnight = Date.UTC(2026, month, 9) / 1000;
+    const span = { kind: 'time', earliest: midnight - 14 * 3600, latest: midnight + 12 * 3600 };
+    assert.deepEqual(searchTime('2.4', `9-${name}-2026`), span, name);
+  }
+});
+
 test('no times', () => {
   const texts = [
     '',
