@@ -95,8 +95,12 @@ class VerifierLog {
       return [];
     }
     if (state.seq > 0 && seq > state.seq + 1) {
-      const text = `checkpoints ${state.seq + 1} to ${seq - 1} of ${this.owner} are not in the stream`;
-      this.#report('missing', text, state.seq + 1);
+      const first = state.seq + 1;
+      const text =
+        first === seq - 1
+          ? `checkpoint ${first} of ${this.owner} is not in the stream`
+          : `checkpoints ${first} to ${seq - 1} of ${this.owner} are not in the stream`;
+      this.#report('missing', text, first);
     } else if (state.seq > 0 && prev !== state.hash) {
       const text = `checkpoint ${seq} of ${this.owner} does not follow the one before`;
       this.#report('unlinked', text, seq);
@@ -115,6 +119,7 @@ class VerifierLog {
   takeFile(lines: readonly string[]): void {
     const { state } = this;
     let before: ReadCheckpoint | undefined;
+    let end = 0;
     for (const line of lines) {
       const read = readCheckpoint(line);
       if (read === undefined) {
@@ -140,11 +145,11 @@ class VerifierLog {
         this.#report('forked', text, seq, { line: hash });
       }
       before = read;
+      end = seq;
       // The same line in the file does not show that it is in the stream, where it must be found.
       if (state.awaited?.hash !== hash) this.#meet(read);
       this.#noteLast(read);
     }
-    const end = before?.seq ?? 0;
     if (end >= state.seq) return;
     const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
     this.#report('cut-at-host', text, end + 1, { line: state.hash });

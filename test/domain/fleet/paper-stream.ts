@@ -149,3 +149,29 @@ export function judged(
   takeAll(fleet, stream);
   return told(fleet.judge(started + minuteMs));
 }
+
+/** Hashes, ids and keys by names that are the same in each run. */
+export function legible(text: string, stream: readonly PaperMessage[] = []): string {
+  const names = new Map<string, string>();
+  for (const { body } of stream)
+    for (const [, seq = '', hash = ''] of body
+      .toString('latin1')
+      .matchAll(/^\{"seq":(\d+),.*"hash":"([0-9a-f]{64})"\}$/gm)) {
+      let name = seq;
+      while ([...names].some(([known, its]) => its === name && known !== hash)) name += "'";
+      if (!names.has(hash)) names.set(hash, name);
+    }
+  return text
+    .replaceAll(/[0-9a-f]{64}/g, (hash) => (names.has(hash) ? `<${names.get(hash)}>` : hash))
+    .replaceAll(journal, '<J>')
+    .replaceAll('cd'.repeat(16), '<K>')
+    .replaceAll(key.key, '<KEY>')
+    .replaceAll(/[A-Za-z0-9+/]{43}=(?!=)/g, '<OTHER KEY>');
+}
+
+/** Each with its sentence. */
+export const listed = (findings: readonly FleetFinding[]): string[] =>
+  findings.map(
+    ({ kind, host, journal: id = '-', seq = '-', time = '-', text }) =>
+      `${kind} ${host} ${id} ${seq} ${time}\n  ${text}`,
+  );
