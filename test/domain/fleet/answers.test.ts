@@ -17,6 +17,7 @@ import {
   hashOf,
   legible,
   listed,
+  mark,
   message,
   optionsOf,
   PaperGate,
@@ -221,6 +222,12 @@ void test('streams of hosts, and streams that are read again', () => {
       'missing, accepted, and it goes on',
       [of('gate1', [at(all, 0), at(all, 2)]), accepted, of('gate1', [at(all, 3)])],
     ],
+    ['only a mark', [of('gate1', [mark(3, undefined)])]],
+    [
+      'read again, and only a mark came, later than the records',
+      [of('gate1', all), again(), of('gate1', later([mark(3, undefined)]), 9)],
+    ],
+    ['open, accepted in the present journal', [of('gate1', [block([...openGate().lines])]), accepted]],
     [
       'open, accepted in an old journal',
       [
@@ -233,10 +240,25 @@ void test('streams of hosts, and streams that are read again', () => {
       ],
     ],
   ];
-  compareAnswers(
-    file('places'),
-    rows.map(([what, steps, hosts]): Asked => [what, () => reportAfter(steps, hosts)]),
-  );
+  const dropped = (): unknown => {
+    const fleet = createFleet(optionsOf());
+    of('gate1', all)(fleet);
+    fleet.rewind([]);
+    of('gate1', all.slice(0, 2))(fleet);
+    const others = Array.from({ length: bounds.fleetChains }, (_, number) =>
+      number.toString(16).padStart(32, '0'),
+    );
+    of('gate1', later(others.map((id) => ({ ...at(all, 0), subject: `dovegate.audit.gate1.${id}` }))))(fleet);
+    const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-stream');
+    return [fleet.heads().length, ...listed(missed)];
+  };
+  compareAnswers(file('places'), [
+    ...rows.map(([what, steps, hosts]): Asked => [what, () => reportAfter(steps, hosts)]),
+    [
+      'read again, and the journal is dropped for many others',
+      () => json(dropped()).replaceAll(gate.id, '<J>'),
+    ],
+  ]);
 });
 
 /** A journal with an exchange that has no end. */
@@ -381,6 +403,14 @@ void test('findings that are kept, counted and accepted', () => {
           finding(1),
         ].map((one) => findings.add(one));
         return json(added);
+      },
+    ],
+    [
+      'loaded: counted ones of another host',
+      () => {
+        const findings = new Findings();
+        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed', count: 3 }]);
+        return state(findings);
       },
     ],
     [

@@ -1,11 +1,25 @@
 // What is known and said of the lines of verifiers, of forged ones too: answers/logs.txt, which a person approved.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { readCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { type Fleet } from '../../../src/domain/fleet/fleet.js';
 import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';
 import { type Asked, compareAnswers } from '../../kit/approved.js';
-import { Desk, first, forger, found, gate, logged, open, own, reopened, second, take } from './desk.js';
+import {
+  Desk,
+  first,
+  forger,
+  found,
+  gate,
+  headsOf,
+  logged,
+  open,
+  own,
+  reopened,
+  second,
+  take,
+} from './desk.js';
 import { fleetOf, listed, message, started } from './paper-stream.js';
 
 const forgeries: readonly {
@@ -124,6 +138,7 @@ function whole(fleet: Fleet, news: readonly FleetFinding[] = []): string {
 }
 
 const chain = (): Desk => new Desk(first.secretPem).sign().sign().replace(second).sign();
+const twice = (): Desk => new Desk(first.secretPem).sign().replace(second).sign();
 const read = (line = '') => readCheckpoint(line) ?? assert.fail('no line');
 const both = { there: [first.key, second.key] };
 const file = (inStream: number, lines: (own_: Desk) => readonly string[]) => (): string => {
@@ -226,6 +241,43 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         const fleet = take(open({ there: [first.key] }), chain().lines);
         const count = fleet.accept(started);
         return `${count} ${whole(fleet)}`;
+      },
+    ],
+    [
+      'two keys are replaced, and the last one is not listed',
+      () => whole(take(open(both), twice().replace(forger).lines)),
+    ],
+    [
+      'two keys were replaced, and the first one signs',
+      () => {
+        const third = makeSignKey();
+        const there = twice().replace(third).sign();
+        const late = there.fork(there.lines.length, first.secretPem).sign().lines.slice(-1);
+        const fleet = take(open({ there: [first.key, second.key, third.key] }), [...there.lines, ...late]);
+        return whole(fleet).replaceAll(third.key, '<THIRD>');
+      },
+    ],
+    [
+      'another verifier signed for another record',
+      () => {
+        const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
+        return whole(take(open(both), new Desk(first.secretPem, heads).sign().lines));
+      },
+    ],
+    [
+      'this verifier signed for another record',
+      () => {
+        const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
+        return whole(take(open({}), new Desk(own.secretPem, heads).sign().lines));
+      },
+    ],
+    [
+      'own lines, read again, and the end is gone',
+      () => {
+        const here = new Desk(own.secretPem).sign().sign().sign();
+        const fleet = take(open({}), here.lines);
+        fleet.rewind([]);
+        return whole(take(fleet, here.lines.slice(0, 1), 0));
       },
     ],
     ['a file that is whole', file(4, ({ lines }) => lines)],

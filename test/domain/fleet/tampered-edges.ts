@@ -228,6 +228,19 @@ export const edges: readonly Tampering[] = [
     },
   },
   {
+    name: 'garbage at the end of a block, and then records that another one precedes',
+    tamper: () => {
+      const gate = makeGate();
+      const fork = forkOf(gate, 4);
+      fork.exchanges(1);
+      const first = block(gate.lines.slice(0, 5));
+      return [
+        { ...first, body: Buffer.concat([first.body, Buffer.from('x\n')]) },
+        block(fork.lines.slice(1)),
+      ];
+    },
+  },
+  {
     name: 'the host was put back, and goes on with a record that was not sent yet',
     tamper: () => {
       const gate = makeGate();
@@ -371,6 +384,15 @@ export const edges: readonly Tampering[] = [
     hosts: [],
   },
   {
+    name: 'without a listed key: a retire record whose number is a text',
+    tamper: () => {
+      const gate = makeGate(false);
+      gate.lines.push(gate.ledger.seal(`"time":"${time}","event":"retire","oldest_seq":"17"`));
+      return blocks(gate.lines.slice(16), 4, 'stranger');
+    },
+    hosts: [],
+  },
+  {
     name: 'without a listed key: a retire record without a signature after one with it',
     tamper: () => {
       const gate = makeGate();
@@ -477,6 +499,15 @@ export const edgesOfHosts: readonly Tampering[] = [
       const before = blocks(gate.lines.slice(0, 12), 100);
       const after = blocks(gate.lines.slice(12), 100);
       return [...before, ...later.map((one) => ({ ...one, storedMs: started + 5 })), ...after];
+    },
+  },
+  {
+    name: 'a new journal, and the old one goes on after it',
+    tamper: () => {
+      const gate = makeGate();
+      const between = blocks(makeGate(undefined, other).lines, 100, 'gate1', other);
+      const after = blocks(gate.lines.slice(12), 100).map((one) => ({ ...one, storedMs: started + 5 }));
+      return [...blocks(gate.lines.slice(0, 12), 100), ...between, ...after];
     },
   },
   {
