@@ -239,7 +239,12 @@ function wrongIn(
     if (line.seq < oldestSeq || line.seq > signedSeq) continue;
     if (bySeq.get(line.seq)?.text !== line.text) return `signed record ${line.seq} is gone or another one`;
   }
-  const isLikeStart = !isStarted && found.at(-1)?.event === 'start';
+  const [last] = found.slice(-1);
+  const isLikeStart =
+    !isStarted &&
+    last !== undefined &&
+    ofStart.has(last.event) &&
+    found.some(({ seq, event }) => seq > signedSeq && event === 'start');
   for (const { seq, event, text } of found) {
     if (!text.includes('FORGED') || (isLikeStart && seq > signedSeq && ofStart.has(event))) continue;
     if (isOrderly || seq <= signedSeq) return `forged ${event} ${seq} after an orderly end`;
