@@ -259,7 +259,7 @@ function createTrier({ tests, loading }) {
       const reaching = isLoading ? tests : tests.filter(({ reached }) => reached.has(id));
       if (reaching.length === 0) return 'not reached';
       tried += 1;
-      // A test file that is imported anew stays in memory, so a worker is replaced from time to time.
+      // Each import of a test file stays in memory, so a worker is replaced from time to time.
       if (isLoading || tried % 200 === 0) {
         worker?.end();
         worker = undefined;

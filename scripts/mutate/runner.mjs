@@ -25,7 +25,7 @@ export const before = (hook) => collected.before.push(hook);
 export const after = (hook) => collected.after.push(hook);
 export default test;
 
-/** Imports a test file anew, and returns its tests, with names that are unique, and its hooks. */
+/** Imports a test file again, and returns its tests, with names that are unique, and its hooks. */
 export async function collect(url) {
   collected = { tests: [], before: [], after: [] };
   prefix = '';

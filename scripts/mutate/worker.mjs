@@ -103,7 +103,7 @@ function answer(value) {
   process.send(value);
 }
 
-// A foreign failure (a timer, a promise that nobody awaits) is a failed test, and this process is no longer good for another one.
+// A failure outside of a test (a timer, a promise that is not awaited) counts as a failed test, and ends this process.
 for (const event of ['uncaughtException', 'unhandledRejection'])
   process.on(event, (error) => {
     if (process.env.MUTANTS_VERBOSE) console.error(error);
