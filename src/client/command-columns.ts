@@ -3,21 +3,40 @@
 
 import { resolveCommand, resolveOwnCommand } from '../domain/commands/catalog.js';
 import { parseArguments } from '../domain/commands/parse.js';
-import { replyShape } from '../domain/meaning/columns.js';
+import { type ReplyShape, replyShape, unsettledStatus } from '../domain/meaning/columns.js';
 import { ofMinor } from '../protocol/minors.js';
 
-/** Empty: there are no rows. Undefined: unknown command, wrong arguments, or rows of unknown form. */
-export function columnNamesOf(
+export interface RowColumns {
+  /** The number of a row's first cells that decide; 0: the command alone does. */
+  readonly decidedBy: number;
+  /** Empty: there are no rows. */
+  namesFrom(firstCells: readonly string[]): readonly string[];
+}
+
+/** Undefined: unknown command, wrong arguments, or rows of unknown form. */
+export function columnsOf(
   name: string,
   args: readonly string[],
   serverMinor: number | undefined,
-): readonly string[] | undefined {
-  if (resolveOwnCommand([name]) !== undefined) return ['what', 'value'];
+): RowColumns | undefined {
+  if (resolveOwnCommand([name]) !== undefined) return settled(['what', 'value']);
   const { series } = ofMinor(serverMinor);
   const found = resolveCommand(series, [name, ...args]);
   const parsed = found && parseArguments(series, found.command, found.args);
   if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
   // Over all users, rows may begin with the user's name; the reply does not show whether they do.
   if (parsed.values.has('all-users')) return undefined;
-  return replyShape(parsed, serverMinor)?.columns.map(({ key }) => key);
+  const unsettled = unsettledStatus(parsed, serverMinor);
+  if (unsettled === undefined) return settled(keysOf(replyShape(parsed, serverMinor)));
+  return { decidedBy: unsettled.cells, namesFrom: (cells) => keysOf(unsettled.shapeFrom(cells)) ?? [] };
+}
+
+export function settled(names: readonly string[]): RowColumns;
+export function settled(names: readonly string[] | undefined): RowColumns | undefined;
+export function settled(names: readonly string[] | undefined): RowColumns | undefined {
+  return names && { decidedBy: 0, namesFrom: () => names };
+}
+
+function keysOf(shape: ReplyShape | undefined): string[] | undefined {
+  return shape?.columns.map(({ key }) => key);
 }

@@ -139,10 +139,17 @@ function endsInEscape(bytes: Buffer): boolean {
   return (bytes.length - at) % 2 === 1;
 }
 
+/** The length of rows, from the first cells of one. */
+export interface RowWidth {
+  /** 0: it is known before. */
+  readonly decidedBy: number;
+  widthFrom(firstCells: readonly string[]): number;
+}
+
 /** Rows of that many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for a row of another length. */
 export async function* rowsOf(
   batches: AsyncIterable<readonly CellPiece[]>,
-  columns: number,
+  width: RowWidth,
   rowBytesMax: number,
 ): AsyncGenerator<Row[], void> {
   let row: string[] = [];
@@ -159,14 +166,15 @@ export async function* rowsOf(
       }
       row.push(held.length === 0 ? bytes.toString() : Buffer.concat([...held, bytes]).toString());
       held = [];
-      if (row.length < columns) continue;
+      if (row.length < width.decidedBy || row.length < width.widthFrom(row)) continue;
       rows.push(row);
       row = [];
       rowBytes = 0;
     }
     yield rows;
   }
-  if (row.length > 0) throw unexpectedReply(`the last row has ${row.length} of ${columns} cells`);
+  if (row.length > 0)
+    throw unexpectedReply(`the last row has ${row.length} of ${width.widthFrom(row)} cells`);
 }
 
 /** There was an answer, so the command ran, wholly or in part. */

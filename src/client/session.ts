@@ -10,6 +10,7 @@ import { ofMinor } from '../protocol/minors.js';
 import { createMultiplexDecoder, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
 import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
+import type { RowColumns } from './command-columns.js';
 import {
   type CellPiece,
   Exchange,
@@ -17,6 +18,7 @@ import {
   type NamedRow,
   namedRow,
   type Row,
+  type RowWidth,
   rowsOf,
   sendInput,
 } from './exchange.js';
@@ -229,14 +231,19 @@ export function createSession(
   function rowBatches(command: Command): AsyncGenerator<Row[], void> {
     const exchange = begin(command);
     return (async function* () {
-      const columns = command.dryRun === true ? 2 : (command.columns ?? (await knownColumns(command)));
-      yield* rowsOf(batchesOf(exchange), columns, replyBytesMax);
+      yield* rowsOf(batchesOf(exchange), await widthOf(command), replyBytesMax);
     })();
   }
 
-  async function knownColumns({ name, args = [] }: Command): Promise<number> {
-    const { columnNamesOf } = await import('./command-columns.js');
-    return columnNamesOf(name, args, serverMinor)?.length || 1;
+  async function widthOf({ name, args = [], columns, dryRun }: Command): Promise<RowWidth> {
+    const given = dryRun === true ? 2 : columns;
+    if (given !== undefined) return { decidedBy: 0, widthFrom: () => given };
+    const { columnsOf } = await import('./command-columns.js');
+    const known = columnsOf(name, args, serverMinor);
+    return {
+      decidedBy: known?.decidedBy ?? 0,
+      widthFrom: (cells) => known?.namesFrom(cells).length || 1,
+    };
   }
 
   async function run(command: Command): Promise<Row[]> {
@@ -260,9 +267,9 @@ export function createSession(
 
   async function named(command: Command): Promise<NamedRow[]> {
     checkTypes(command);
-    const names = await columnsOfCommand(command, serverMinor);
-    const rows = await run({ ...command, columns: names.length || 1 });
-    return rows.map((row) => namedRow(names, row));
+    const columns = await columnsOfCommand(command, serverMinor);
+    const rows = await run(command);
+    return rows.map((row) => namedRow(columns.namesFrom(row), row));
   }
 
   async function close(): Promise<void> {
@@ -286,13 +293,13 @@ export function createSession(
 async function columnsOfCommand(
   { name, args = [], dryRun }: Command,
   serverMinor: number | undefined,
-): Promise<readonly string[]> {
-  if (dryRun === true) return ['what', 'value'];
-  const { columnNamesOf } = await import('./command-columns.js');
-  const names = columnNamesOf(name, args, serverMinor);
-  if (names === undefined)
+): Promise<RowColumns> {
+  const { columnsOf, settled } = await import('./command-columns.js');
+  if (dryRun === true) return settled(['what', 'value']);
+  const columns = columnsOf(name, args, serverMinor);
+  if (columns === undefined)
     throw new SessionFault('unsendable', `the columns of "${name}" with these arguments are not known`);
-  return names;
+  return columns;
 }
 
 async function* oneByOne<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T, void> {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Command } from '../../src/client/client-command.js';
-import { columnNamesOf } from '../../src/client/command-columns.js';
+import { columnsOf } from '../../src/client/command-columns.js';
 import { openSession } from './opened.js';
 
 const cases: readonly (readonly [words: string, minor: number | undefined, columns: string | undefined])[] = [
@@ -27,8 +27,24 @@ const cases: readonly (readonly [words: string, minor: number | undefined, colum
 test('the columns of a row by the catalog', () => {
   for (const [words, minor, columns] of cases) {
     const [name = '', ...args] = words.split('|');
-    assert.equal(columnNamesOf(name, args, minor)?.join(' '), columns, `${words} at minor ${minor}`);
+    assert.equal(
+      columnsOf(name, args, minor)?.namesFrom([]).join(' '),
+      columns,
+      `${words} at minor ${minor}`,
+    );
   }
+});
+
+test('dovegate hides the minor of the backend: the place of the GUID in the first row shows which fields it has', () => {
+  const guid = '0123456789abcdef0123456789abcdef';
+  const older = ['INBOX', '3', '0', '4', '99', '3', '7', '1200', guid, '1700000000'];
+  const newer = [...older.slice(0, 3), '0', ...older.slice(3)];
+  const columns = columnsOf('mailbox status', ['all', 'INBOX'], 3);
+  assert.equal(columns?.decidedBy, 10);
+  assert.equal(columns?.namesFrom(older).length, older.length);
+  assert.equal(columns?.namesFrom(newer).length, newer.length);
+  assert.equal(columns?.namesFrom(newer).at(3), 'deleted');
+  assert.equal(columnsOf('mailbox status', ['all', 'INBOX'], 4)?.decidedBy, 0, 'minor 4 says it');
 });
 
 test('rows without columns being said, from run and from stream', async () => {

@@ -4,7 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
 import { readSaid } from '../../domain/codes/codes.js';
-import { replyShape } from '../../domain/meaning/columns.js';
+import { replyShape, unsettledStatus } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
 import { ofMinor } from '../../protocol/minors.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
@@ -142,16 +142,15 @@ export function createUserSender(command: BulkCommand): UserSender {
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
     const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
     const { command: named, args, parsed } = series === '2.3' ? readTypedCommand(words, series) : typed;
-    const keys = isDryRun
-      ? ['what', 'value']
-      : replyShape(parsed, serverMinor)?.columns.map(({ key }) => key);
+    const unsettled = unsettledStatus(parsed, serverMinor);
+    const keysFrom = (cells: readonly string[]): string[] | undefined =>
+      (unsettled?.shapeFrom(cells) ?? replyShape(parsed, serverMinor))?.columns.map(({ key }) => key);
     const stream = open.stream({
       user,
       name: named.name,
       args,
       tag,
       signal,
-      ...(keys !== undefined && keys.length > 0 && { columns: keys.length }),
       ...(reason !== undefined && takesReasons && { reason }),
       ...(isDryRun ? { dryRun: true } : input !== undefined && { input }),
     });
@@ -160,7 +159,8 @@ export function createUserSender(command: BulkCommand): UserSender {
     for await (const cells of stream) {
       if (chars > rowsCharsMax) continue;
       for (const cell of cells) chars += cell.length;
-      const isNamed = keys !== undefined && keys.length === cells.length && !isDryRun;
+      const keys = isDryRun ? undefined : keysFrom(cells);
+      const isNamed = keys !== undefined && keys.length === cells.length;
       rows.push(isNamed ? Object.fromEntries(keys.map((key, at) => [key, cells[at] ?? ''])) : cells);
     }
     const isCut = chars > rowsCharsMax;

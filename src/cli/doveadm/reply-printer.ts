@@ -5,8 +5,14 @@ import type { CellPiece } from '../../client/connect.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
-import { type ReplyShape, replyShape, shapeOf } from '../../domain/meaning/columns.js';
-import { minorForClients, minorsOf } from '../../protocol/minors.js';
+import {
+  type ReplyShape,
+  replyShape,
+  shapeOf,
+  type UnsettledShape,
+  unsettledStatus,
+} from '../../domain/meaning/columns.js';
+import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';
@@ -25,7 +31,7 @@ export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, s
   let user = '';
   let minor: number | undefined;
   let { parsed } = typed;
-  let unknown: Unsettled | undefined;
+  let unknown: UnsettledShape | undefined;
   let held: CellPiece[] = [];
   /** Printed after the rows. */
   let ending = '';
@@ -101,36 +107,22 @@ function createUserPrinter(typed: TypedCommand, options: PrintOptions, sink: Sin
   };
 }
 
-/** A reply whose columns depend on its first cells. */
-export interface Unsettled {
-  /** The number of cells that decide; a shorter reply decides with all its cells. */
-  readonly cells: number;
-  /** From the first cells, or all cells of a shorter reply. */
-  shapeFrom(cells: readonly string[]): ReplyShape | undefined;
-}
-
-const guid = /^[0-9a-f]{32}$/;
 const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
 
 /** Undefined: the columns are known. `serverMinor`: undefined if the server announced none; that of dovegate hides the backend's. */
-export function unsettled(parsed: ParsedArguments, serverMinor: number | undefined): Unsettled | undefined {
+export function unsettled(
+  parsed: ParsedArguments,
+  serverMinor: number | undefined,
+): UnsettledShape | undefined {
   if (serverMinor !== undefined && serverMinor !== minorForClients) return undefined;
   const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, minorForClients);
-  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): Unsettled => ({
+  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): UnsettledShape => ({
     cells,
     shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
   });
   switch (parsed.command.name) {
-    case 'mailbox status': {
-      const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.values.has('total-sum');
-      if (!isAll) return undefined;
-      // The place of the GUID shows which fields stand before it, and so the release.
-      const shapes = minorsOf('2.4').flatMap((minor) => replyShape(parsed, minor) ?? []);
-      const places = shapes.map(({ columns }) => columns.findIndex(({ key }) => key === 'guid'));
-      const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
-        shapes.find((_, at) => guid.test(cells[places[at] ?? -1] ?? '')) ?? shapes[0];
-      return { cells: Math.max(...places) + 1, shapeFrom };
-    }
+    case 'mailbox status':
+      return unsettledStatus(parsed, serverMinor);
     case 'who':
       // The fifth cell is the client's address, or the next user.
       if (!parsed.values.has('separate-connections')) return undefined;

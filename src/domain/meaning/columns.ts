@@ -1,6 +1,6 @@
 // The rows of a reply: the number of their cells, the names of the columns, and the real program's output format. The wire has no row marks
 // and no names, so a reader of a reply needs this table.
-import { lateFields, newestMinor, ofMinor } from '../../protocol/minors.js';
+import { lateFields, minorForClients, minorsOf, newestMinor, ofMinor } from '../../protocol/minors.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
@@ -170,6 +170,37 @@ export function replyShape(parsed: ParsedArguments, serverMinor: number | undefi
     default:
       return fixed.get(command.name);
   }
+}
+
+/** A reply whose columns depend on its first cells. */
+export interface UnsettledShape {
+  /** The number of cells that decide; a shorter reply decides with all its cells. */
+  readonly cells: number;
+  /** From the first cells, or all cells of a shorter reply. */
+  shapeFrom(cells: readonly string[]): ReplyShape | undefined;
+}
+
+const guid = /^[0-9a-f]{32}$/;
+
+/**
+ * The fields of `mailbox status all` where the announced minor is that of dovegate, which hides the backend's. Undefined: the minor or the
+ * arguments say what the columns are.
+ */
+export function unsettledStatus(
+  parsed: ParsedArguments,
+  serverMinor: number | undefined,
+): UnsettledShape | undefined {
+  if (parsed.command.name !== 'mailbox status' || (serverMinor ?? minorForClients) !== minorForClients)
+    return undefined;
+  const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.values.has('total-sum');
+  if (!isAll) return undefined;
+  // The place of the GUID shows which fields stand before it, and so the release.
+  const shapes = minorsOf('2.4').flatMap((minor) => replyShape(parsed, minor) ?? []);
+  const places = shapes.map(({ columns }) => columns.findIndex(({ key }) => key === 'guid'));
+  return {
+    cells: Math.max(...places) + 1,
+    shapeFrom: (cells) => shapes.find((_, at) => guid.test(cells[places[at] ?? -1] ?? '')) ?? shapes[0],
+  };
 }
 
 function shapeWith(format: ReplyFormat, columns: readonly ReplyColumn[]): ReplyShape {
