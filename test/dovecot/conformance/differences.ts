@@ -219,17 +219,6 @@ const ownRows: readonly Row[] = [
           JSON.stringify(cellsOf(one.direct['rows'])) === JSON.stringify(cellsOf(one.gated['rows']))),
   },
   {
-    key: 'late-field',
-    what: '`mailbox status all` of dovegate/client and `dovegate send`, in front of Dovecot 2.4.5, which shows one field more',
-    promise:
-      'dovegate announces minor 3, so they expect ten fields and end with `unexpected-reply`: name the fields.',
-    holds: (one) =>
-      one.backend.version === '2.4.5' &&
-      one.command.name === 'mailbox status' &&
-      one.line.args.includes('all') &&
-      (one.gated['fault'] === 'unexpected-reply' || (one.gated['stderr'] ?? '').includes('unexpected-reply')),
-  },
-  {
     key: 'source-user',
     what: '`user` of `copy` and `move`, as doveadm 2.4 writes it',
     promise: 'doveadm 2.4 sends `source-user`, which ends every server; dovegate sends `user`.',
