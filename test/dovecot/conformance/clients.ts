@@ -256,6 +256,8 @@ const send: Client = {
   },
 };
 
+let links = 0;
+
 /** The real doveadm of a release, in its own root; `-S` takes mail commands only. `isHome`: the backend is of that release. */
 export function cliOf(lab: Lab, isHome: boolean): Client {
   const linked = new Map<string, string>();
@@ -264,8 +266,12 @@ export function cliOf(lab: Lab, isHome: boolean): Client {
     try {
       return lab.inRoot(side.socket);
     } catch {
-      const path = linked.get(side.socket) ?? join(lab.folder, `to-${linked.size}`);
-      if (!linked.has(side.socket)) linkSync(side.socket, path);
+      const known = linked.get(side.socket);
+      if (known !== undefined) return lab.inRoot(known);
+      // Other clients have links in this folder, too.
+      links += 1;
+      const path = join(lab.folder, `to-${links}`);
+      linkSync(side.socket, path);
       linked.set(side.socket, path);
       return lab.inRoot(path);
     }

@@ -219,6 +219,15 @@ const ownRows: readonly Row[] = [
           JSON.stringify(cellsOf(one.direct['rows'])) === JSON.stringify(cellsOf(one.gated['rows']))),
   },
   {
+    key: 'own-socket',
+    what: '`sync`, `backup` and `batch` of doveadm 2.3.13, which sends its own `-S` on',
+    promise: 'The server would open a connection to that path: the parameter `socket-path` is never allowed.',
+    holds: (one) =>
+      one.client.name === 'doveadm 2.3.13' &&
+      one.gated['exit'] === '77' &&
+      (one.gated['stderr'] ?? '').includes('(the parameter socket-path is never allowed)'),
+  },
+  {
     key: 'source-user',
     what: '`user` of `copy` and `move`, as doveadm 2.4 writes it',
     promise: 'doveadm 2.4 sends `source-user`, which ends every server; dovegate sends `user`.',
