@@ -2,7 +2,7 @@
 // one of the measurements in test/bench/; a name that is none of them lists them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, install, root, run } from './setup.mjs';
+import { build, install, ownMemory, root, run } from './setup.mjs';
 
 const names = readdirSync(join(root, 'test', 'bench'))
   .filter((file) => file.endsWith('.ts'))
@@ -16,6 +16,7 @@ if (name !== undefined && !names.includes(name)) {
 }
 install();
 build();
+ownMemory();
 for (const each of name === undefined ? comparisons : [name]) {
   run(process.execPath, [join('build', 'test', 'bench', `${each}.js`), ...args]);
 }

@@ -2,7 +2,7 @@
 // (test/dovecot/conformance/). Writes docs/conformance.md. Exit code 1: a difference that no row explains, or a row that explains nothing.
 //
 //   npm run conformance                                     all releases
-//   npm run conformance -- --releases "native trixie"       these only, and no page
+//   npm run conformance -- --releases "bookworm trixie"       these only, and no page
 //   npm run conformance -- --client send                    clients whose name has this text, and no page
 // Needs root and a Debian archive; the releases' roots are kept in $DOVEGATE_LABS, else below the folder for temporary files.
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { build, install, root } from './setup.mjs';
+import { build, install, ownMemory, root } from './setup.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +26,7 @@ if (values['no-build'] !== true) {
   install();
   build();
 }
+ownMemory();
 const load = (path) =>
   import(pathToFileURL(join(root, 'build', 'test', 'dovecot', 'conformance', path)).href);
 const { conform, explain } = await load('run.js');

@@ -11,13 +11,22 @@
 // own.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { transform } from 'esbuild';
-import { root, run } from './setup.mjs';
+import { ownMemory, root, run } from './setup.mjs';
 
 /** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
 const modules = {
@@ -110,8 +119,19 @@ function sampleOf(mutants, count, seed) {
     .map(({ mutant }) => mutant);
 }
 
+/** What a mutant may take of the file system in memory: two that wrote without an end once filled it. */
+const memoryMax = 1 << 30;
+let workers = 0;
+
 /** A process with the instrumented code (scripts/mutate/worker.mjs), which runs one order after the other. */
 function startWorker(reachedFile, env = {}) {
+  // What the tests of a killed process leave behind goes with it.
+  workers += 1;
+  const places = [join(copy, `tmp${workers}`), join(process.env.DOVEGATE_MEMORY ?? copy, `worker${workers}`)];
+  for (const place of places) mkdirSync(place);
+  const clearPlaces = () => {
+    for (const place of places) rmSync(place, { recursive: true, force: true, maxRetries: 5 });
+  };
   const preload = pathToFileURL(join(root, 'scripts', 'mutate', 'reached.mjs')).href;
   const child = spawn(process.execPath, [join(copy, 'scripts', 'mutate', 'worker.mjs')], {
     cwd: root,
@@ -123,6 +143,8 @@ function startWorker(reachedFile, env = {}) {
       NODE_TEST_CONTEXT: undefined,
       NODE_OPTIONS: `--import=${preload} --max-old-space-size=2048`,
       MUTANTS_REACHED: reachedFile,
+      TMPDIR: places[0],
+      DOVEGATE_MEMORY: places[1],
       ...env,
     },
   });
@@ -137,6 +159,7 @@ function startWorker(reachedFile, env = {}) {
   child.on('exit', () => {
     children.delete(child);
     endGroup(child);
+    clearPlaces();
     settle({ ended: true });
   });
   return {
@@ -148,10 +171,13 @@ function startWorker(reachedFile, env = {}) {
       const answered = next();
       const begunSeconds = processorSeconds(child.pid);
       const begunMs = Date.now();
+      const begunFree = freeBytes(places[1]);
       let isLate = false;
       const timer = setInterval(() => {
         const isOver =
-          processorSeconds(child.pid) - begunSeconds > seconds || Date.now() - begunMs > 10_000 * seconds;
+          processorSeconds(child.pid) - begunSeconds > seconds ||
+          Date.now() - begunMs > 10_000 * seconds ||
+          freeBytes(places[1]) < begunFree - memoryMax;
         if (!isOver) return;
         isLate = true;
         endGroup(child);
@@ -172,6 +198,11 @@ function endGroup({ pid }) {
   } catch {
     // it has ended
   }
+}
+
+function freeBytes(place) {
+  const { bavail, bsize } = statfsSync(place);
+  return bavail * bsize;
 }
 
 /** Processor time of a process so far: a busy machine must not make a mutant late. Linux. */
@@ -373,6 +404,7 @@ if (positionals.length === 0 || positionals.some((name) => !(name in modules))) 
   );
   process.exit(64);
 }
+ownMemory();
 const clear = () => rmSync(copy, { recursive: true, force: true, maxRetries: 5 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   process.on(signal, () => {

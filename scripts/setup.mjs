@@ -1,7 +1,7 @@
 // Installs the locked packages when they are missing or older than the lockfile, and builds.
 // Plain JavaScript without imports of ours: it must run in a fresh clone, before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -44,6 +44,32 @@ export function installPackages(stages) {
     stdio: 'inherit',
   });
   if (done.error) console.error(`bash: ${done.error.message}`);
+}
+
+const sharedMemory = '/dev/shm';
+const memoryName = /^dovegate-of-([0-9]+)$/;
+
+/** Removes a run's directory in memory, and those of runs that have ended without it. */
+function clearMemory() {
+  for (const name of readdirSync(sharedMemory)) {
+    const pid = memoryName.exec(name)?.[1];
+    if (pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`)))
+      rmSync(join(sharedMemory, name), { recursive: true, force: true });
+  }
+}
+
+/**
+ * Gives the processes of this run a directory of their own in memory (`memoryPlace` in test/kit/folder.ts), which goes with it: what a killed
+ * test leaves in memory would stay there until the machine starts again.
+ */
+export function ownMemory() {
+  if (process.platform !== 'linux' || !existsSync(sharedMemory)) return;
+  clearMemory();
+  const own = join(sharedMemory, `dovegate-of-${process.pid}`);
+  // Daemons of other users have their files below it.
+  mkdirSync(own, { mode: 0o711 });
+  process.env.DOVEGATE_MEMORY = own;
+  process.on('exit', clearMemory);
 }
 
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */

@@ -14,7 +14,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, install, installPackages, root, run } from './setup.mjs';
+import { build, install, installPackages, ownMemory, root, run } from './setup.mjs';
 
 const stageFolders = {
   package: ['package'],
@@ -154,6 +154,7 @@ function runTests(files, concurrency) {
 const asked = process.argv.slice(2);
 const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
 
+ownMemory();
 if (asked[0] === 'file') {
   installPackages(asked.slice(1).map(stageOf));
   install();

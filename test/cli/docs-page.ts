@@ -19,7 +19,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -32,7 +31,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Authority, type Issued, makeAuthority } from '../kit/certificates.js';
 import { builtProgram, type Daemon, startDaemon, startPage } from '../kit/daemon.js';
-import { type Owner, removeAfter } from '../kit/folder.js';
+import { memoryPlace, type Owner, removeAfter } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { runProgram } from '../kit/program.js';
 import type { Script } from '../kit/script.js';
@@ -140,7 +139,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
   };
   const etc = folders['/etc/dovegate'];
   // In memory, as /run is: elsewhere `check` has a warning.
-  const memory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dovegate-'));
+  const memory = mkdtempSync(join(memoryPlace(), 'dovegate-'));
   removeAfter(owner, memory);
   const programs = join(etc, '.bin');
   mkdirSync(programs);

@@ -24,7 +24,7 @@ import {
 import { join, relative } from 'node:path';
 import type { Series } from '../../src/domain/commands/catalog.js';
 import { type Lab, type NoLab, openLab, type Release } from '../kit/dovecot-lab.js';
-import type { Owner } from '../kit/folder.js';
+import { memoryPlace, type Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { RawClientError } from '../oracle/raw-reply.js';
 import { sharedNamespace } from './shared-namespace.js';
@@ -188,7 +188,7 @@ export async function openWorlds(
 
 /** Mail is written and put back thousands of times: on a disk that takes longer than everything else. */
 function preferMemory(): void {
-  const memory = '/dev/shm';
+  const memory = memoryPlace();
   try {
     accessSync(memory, constants.W_OK | constants.X_OK);
     process.env['TMPDIR'] = memory;

@@ -3,8 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { sign } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { encodeBody } from '../../src/domain/audit/encode.js';
@@ -12,6 +11,7 @@ import { Ledger, sealLine } from '../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../src/domain/audit/record.js';
 import { fixedKey, signKey } from '../adapters/journal/forged-run.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { memoryPlace } from '../kit/folder.js';
 
 const factor = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const minutes = Number(process.env['DOVEGATE_MINUTES'] ?? 0);
@@ -48,7 +48,7 @@ export async function play(
   const countMin = Math.max(1, Math.ceil(rounds * factor));
   const findings: string[] = [];
   const endings = new Map<string, Map<string, number>>();
-  const home = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dovegate-forge-'));
+  const home = mkdtempSync(join(memoryPlace(), 'dovegate-forge-'));
   const folder = join(home, 'round');
   let number = 0;
   try {

@@ -27,8 +27,16 @@ export function makeFolder(): string {
  */
 export function addMemory(folder: string): void {
   const place = join(folder, 'shm');
-  if (existsSync('/dev/shm')) symlinkSync(mkdtempSync('/dev/shm/dovegate-'), place);
-  else mkdirSync(place);
+  if (memoryPlace() === tmpdir()) mkdirSync(place);
+  else symlinkSync(mkdtempSync(join(memoryPlace(), 'dovegate-')), place);
+}
+
+/**
+ * The directory for files in memory: the one of this run (`ownMemory` in scripts/setup.mjs), so that what a killed test leaves there goes with
+ * it; the directory for temporary files where no file system is in memory.
+ */
+export function memoryPlace(): string {
+  return process.env['DOVEGATE_MEMORY'] ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
 }
 
 function removeFolder(folder: string): void {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -27,7 +26,7 @@ import {
   whyUnsafe,
   writeAtomically,
 } from '../../../src/adapters/host/files.js';
-import { openFolder, removeAfter } from '../../kit/folder.js';
+import { memoryPlace, openFolder, removeAfter } from '../../kit/folder.js';
 
 /** A folder with these files, each holding its own name. */
 function folderOf(t: TestContext, names: readonly string[]): string {
@@ -243,8 +242,8 @@ void test('what cannot be looked at is not judged: a missing file, a circle of l
 
 // Goal: whether a file can be mapped as memory at a path is known without making it.
 
-const shared = '/dev/shm';
-const hasShared = existsSync(shared) && statfsSync(shared).type === 0x01021994;
+const shared = memoryPlace();
+const hasShared = statfsSync(shared).type === 0x01021994;
 
 function openShared(t: TestContext): string {
   const folder = mkdtempSync(join(shared, 'dovegate-test-'));

@@ -3,11 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { memoryPlace } from '../../kit/folder.js';
 
 export type StoredRecord = Readonly<Record<string, unknown>> & {
   readonly seq: number;
@@ -28,7 +29,7 @@ export async function closeAll(t: TestContext): Promise<void> {
 
 /** An empty directory that goes with the test; in memory where thousands of syncs would only test the disk's patience. */
 export function temporaryDirectory(t: TestContext, place: 'disk' | 'memory' = 'disk'): string {
-  const parent = place === 'memory' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  const parent = place === 'memory' ? memoryPlace() : tmpdir();
   const directory = mkdtempSync(join(parent, 'dovegate-journal-'));
   t.after(async () => {
     await closeAll(t);

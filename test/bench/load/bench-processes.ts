@@ -2,7 +2,7 @@
 // daemon. It knows how each is started and ended, not what is measured. The rule: nothing of a measurement runs in this process, which
 // has only to wait; the daemon's log goes to a file, as it would to a service manager.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { askHttp } from '../../kit/ask-http.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { builtProgram } from '../../kit/daemon.js';
+import { memoryPlace } from '../../kit/folder.js';
 import { type ProgramResult, runProgram } from '../../kit/program.js';
 import { costOf, type Probe, type Usage } from './usage.js';
 
@@ -279,7 +280,7 @@ async function startDaemon(
 ): Promise<BenchDaemon> {
   const path = (file: string): string => join(folder, `${name}-${file}`);
   // As on a host: on a file system in memory, where there is one.
-  const shared = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/dovegate-bench-') : undefined;
+  const shared = memoryPlace() === tmpdir() ? undefined : mkdtempSync(join(memoryPlace(), 'dovegate-bench-'));
   const ring = join(shared ?? folder, `${name}.ring`);
   if (shared !== undefined) after(() => rmSync(shared, { recursive: true, force: true }));
   writeFileSync(path('password'), password, { mode: 0o600 });

@@ -198,7 +198,9 @@ const plain: readonly Line[] = [
   ...serverLines,
   ...more,
 ].map((one, at, all) => {
-  const isFurther = all.findIndex(({ name }) => name === one.name) < at;
+  // The real doveadm 2.4 writes the user of `copy` in a way of its own.
+  const isOwnWay = /^(?:copy|move)$/.test(one.name) && one.args[1] === 'user';
+  const isFurther = all.findIndex(({ name }) => name === one.name) < at && !isOwnWay;
   return isFurther ? { ...one, isFurther: true as const } : one;
 });
 

@@ -132,7 +132,10 @@ export async function conform(owner: Owner, options: ConformanceOptions): Promis
   const tallies = new Map<Release, Tally[]>();
   const work = async (pair: Opened): Promise<void> => {
     const { release, series } = pair;
-    const programs = [...clis].filter(([each]) => each === release || everywhere.includes(each));
+    // Programs in roots do not reach the native instance, which is in memory: a link does not lead from one file system to another.
+    const programs = [...clis].filter(
+      ([each]) => each === release || (release !== 'native' && everywhere.includes(each)),
+    );
     const found: Tally[] = [];
     tallies.set(release, found);
     for (const client of [

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
 import { inflate } from '../../../src/adapters/journal/compressed.js';
@@ -49,6 +48,7 @@ import {
 } from '../../domain/fleet/paper-stream.js';
 import { makeTrail, nameOf } from '../../domain/trail/paper-trail.js';
 import { pick, seededRandom } from '../../kit/chunkings.js';
+import { memoryPlace } from '../../kit/folder.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 
 /** Always the same key, so that saved inputs keep their signatures. */
@@ -255,7 +255,7 @@ let scratch: string | undefined;
 function directoryOf(): string {
   if (scratch !== undefined) return scratch;
   // In memory where that is possible: a file for each input.
-  const made = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dovegate-fuzz-'));
+  const made = mkdtempSync(join(memoryPlace(), 'dovegate-fuzz-'));
   process.on('exit', () => rmSync(made, { recursive: true, force: true }));
   scratch = made;
   return made;
