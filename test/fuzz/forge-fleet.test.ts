@@ -223,8 +223,11 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
         place === at ? { ...one, headers: pick(scene.random, messages).headers } : one,
       ),
     ),
-  'streams of the gates swapped': ({ streams }) => {
-    [streams.gate1, streams.gate2] = [streams.gate2, streams.gate1];
+  // Of what a verifier has read it reads nothing again: that is `reads all again`.
+  'streams of the gates swapped': ({ streams, read: done }) => {
+    const { gate1, gate2 } = streams;
+    streams.gate1 = [...gate1.slice(0, done.gate1), ...gate2.slice(done.gate2)];
+    streams.gate2 = [...gate2.slice(0, done.gate2), ...gate1.slice(done.gate1)];
   },
   'journal from before in its place': ({ random, streams, world, read: done }) => {
     const host = pick(random, hosts);
@@ -279,7 +282,8 @@ function wrongIn(
   const all = streamNames.flatMap((name) => streams[name]);
   const isSigned = (line: string): boolean => world.file.includes(line);
   const checkpoints = all.filter(({ subject }) => subject === checkpointSubject);
-  const logs = checkpoints.map(({ body }) => body.toString());
+  // What follows a line is not part of it.
+  const logs = checkpoints.map(({ body }) => body.toString().trimEnd());
   const strangeLine = [...logs, ...(isFileRead ? scene.file : [])].find((line) => !isSigned(line.trimEnd()));
   if (strangeLine !== undefined) return `no checkpoint of the verifier: ${strangeLine}`;
   if (kept !== undefined && !logs.some((line) => (partsOf(line)?.seq ?? 0) >= kept.seq))
