@@ -314,8 +314,9 @@ function createTrier({ tests, loading }) {
   };
 }
 
-/** The lower end of the 95 % interval of a share (Wilson). */
-function lowerBound(part, all) {
+/** The lower end of the 95 % interval of the share of all mutants (Wilson); when all were tried, nothing is estimated. */
+function lowerBound(part, all, population) {
+  if (all === population) return part / all;
   const z = 1.96;
   const share = part / all;
   const middle = share + (z * z) / (2 * all);
@@ -382,7 +383,7 @@ async function mutate(name, { sample, seed, places, testName }) {
     `\n  ${Object.entries(counts)
       .map(([how, count]) => `${count} ${how}`)
       .join(', ')}`,
-    `\n  score ${percent(noticed / chosen.length)}, at least ${percent(lowerBound(noticed, chosen.length))}`,
+    `\n  score ${percent(noticed / chosen.length)}, at least ${percent(lowerBound(noticed, chosen.length, counted.length))}`,
   );
 }
 

@@ -1,6 +1,8 @@
 // Who vouches: the cases that need no chain. What happens within a trail is in verify.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { parseLine } from '../../../src/domain/audit/record.js';
 import { createCheckpointVerifier } from '../../../src/domain/trail/checkpoints.js';
 import type { TrailFault } from '../../../src/domain/trail/verify.js';
@@ -30,4 +32,44 @@ void test('an old checkpoint without a trusted signature is passed over once its
     'the last one is never retired',
   );
   assert.deepEqual(faultsOf('/elsewhere/log', seq + 1, seq + 9), ['untrusted'], 'one that a person named');
+});
+
+void test('a kept line counts as it was written: whole, and signed where it names a key', () => {
+  const faultsOf = (text: string): readonly string[] => {
+    const faults: TrailFault[] = [];
+    createCheckpointVerifier([], [{ file: 'f', text }], (fault) => faults.push(fault));
+    return faults.map(({ kind, line, text: told }) => `${kind} ${line} ${told}`);
+  };
+  const right = checkpoints.at(-1) ?? '';
+  const unsigned = makeTrail(false).kept[0]?.text ?? '';
+  const wrong = ['bad-signature 1 this is not a checkpoint as it was written'];
+  assert.deepEqual(faultsOf(right), []);
+  assert.deepEqual(faultsOf(`${right}\n`), []);
+  assert.deepEqual(faultsOf(unsigned), [], 'of a journal without a key');
+  assert.deepEqual(faultsOf(right.replace('"seq":30', '"seq":31')), wrong);
+  const { key: _, signature: _s, seq, prev, hash: _h, ...body } = JSON.parse(right);
+  const ledger = new Ledger('p', undefined, 'ab');
+  ledger.resume({
+    journal: 'ab',
+    seq: seq - 1,
+    hash: prev,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  });
+  const stripped = ledger.seal(encodeBody({ ...body, time: Date.parse(body.time), key: key.key }));
+  assert.deepEqual(faultsOf(stripped), wrong, 'a key, and no signature');
+});
+
+void test('no trusted signature at all: whether there was any checkpoint is told', () => {
+  const end = (lines: readonly string[]): readonly string[] => {
+    const faults: TrailFault[] = [];
+    const voucher = createCheckpointVerifier([makeSignKey().key], [], (fault) => faults.push(fault));
+    for (const line of lines) voucher.judge(line, parseLine(line) ?? {}, last);
+    voucher.finish(last, 1);
+    return faults.map(({ kind, text }) => `${kind} ${text}`);
+  };
+  assert.deepEqual(end([]), ['untrusted there is no checkpoint']);
+  assert.deepEqual(end(checkpoints.slice(0, 1)), [`untrusted key ${key.key} is not trusted`]);
 });

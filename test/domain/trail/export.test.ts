@@ -50,6 +50,11 @@ void test('columns stand under their names', () => {
   );
 });
 
+void test('numbers and Booleans stand as they are, whatever their sign', () => {
+  assert.deepEqual([cell('cells', -4), cell('sent', true), cell('sent', false)], ['-4', 'true', 'false']);
+  assert.equal(cell('user', '-4'), "'-4");
+});
+
 void test('other separators: a value that holds one is quoted', () => {
   for (const separator of [';', '\t'] as const) {
     const one = row({ user: 'a;b', reason: 'c,d', args: ['-d', '--', 'x'] });

@@ -71,3 +71,12 @@ void test('a start is compared with the last 512 records, and with no older ones
   assert.deepEqual(told([...before, named(last - 511), checkpoint]), [last + 1]);
   assert.deepEqual(told([...before, named(last - 512), checkpoint]), []);
 });
+
+void test('a start that names half of the record before it, or the very record between two runs', () => {
+  const only = (more: object) => ({ event: 'start', ...more });
+  assert.deepEqual(told([...run, ...end, only({ last_seq: 6 }), checkpoint]), []);
+  assert.deepEqual(told([...run, ...end, only({ last_hash: 'other' }), checkpoint]), []);
+  // The last record that no start writes is the one that the start names.
+  assert.deepEqual(told([...run, only({ last_seq: 4, last_hash: 'h4' }), checkpoint]), []);
+  assert.deepEqual(told([...run, only({ last_seq: 3, last_hash: 'h3' }), checkpoint]), [5]);
+});

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { encodeBody, encodeRecord } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../../src/domain/audit/record.js';
 import { createCheckpointVerifier } from '../../../src/domain/trail/checkpoints.js';
@@ -654,4 +654,90 @@ test('what a step was, and whether a start found it', () => {
     { from: '2026-11-20T08:01:00.000Z', to: '2026-11-20T08:00:00.000Z', seq: 2, isAtStart: true },
     { from: '2026-11-20T08:01:00.000Z', to: '2026-11-20T08:05:00.000Z', seq: 6, isAtStart: false },
   ]);
+});
+
+// Goal: what the journal says of its own records is compared with them, whatever stands around it.
+
+void test('argument records that are missing, changed, or that nobody announced', () => {
+  const bodies = encodeRecord({
+    time: started,
+    event: 'admission',
+    session: 'S',
+    id: 'E',
+    decision: 'allow',
+    command: 'flags add',
+    args: ['--', 'x'.repeat(90_000)],
+  });
+  assert.ok(typeof bodies !== 'string' && bodies.length > 4, 'it has argument records');
+  const [admission = '', ...records] = bodies;
+  const feed = (some: readonly string[], isPart = false): readonly string[] => {
+    const ledger = new Ledger('p', undefined, 'ab');
+    const lines: string[] = [];
+    seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+    for (const body of some) lines.push(ledger.seal(body).trimEnd());
+    seal(lines, ledger, { time: started, event: 'session-close', session: 'S' });
+    const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
+    return verify(trail, { trustedKeys: [], isPart }).faults.map(({ kind, line, seq, text }) =>
+      [kind, line, seq, text].join(' '),
+    );
+  };
+  const count = records.length;
+  const missing = (some: number, text: string): string => `arguments ${some + 3} 2 ${text}`;
+  assert.deepEqual(feed(bodies), []);
+  assert.deepEqual(feed(bodies.slice(0, -1)), [
+    missing(count - 1, '1 argument record of the admission 2 is missing'),
+  ]);
+  assert.deepEqual(feed([admission]), [
+    missing(0, `${count} argument records of the admission 2 are missing`),
+  ]);
+  const [first = '', next = ''] = records;
+  assert.deepEqual(feed([admission, next, first, ...records.slice(2)]), [
+    `arguments ${count + 2} ${count + 2} the argument records are not those that the admission 2 announced`,
+  ]);
+  assert.deepEqual(feed([first]), ['arguments 2 2 argument records that no admission before them announced']);
+});
+
+void test('a record with a wrong prev says so', () => {
+  const trail = makeTrail();
+  const lines = second(trail);
+  lines[3] = forge((lines[3] ?? '').replace('alice', 'mallory'), () => undefined);
+  const { faults } = verify(trail);
+  assert.deepEqual(
+    faults.map(({ kind, seq, text }) => [kind, seq, text]),
+    [['unlinked', 15, 'prev is not the hash of the record before']],
+  );
+});
+
+void test('checkpoints and retire records may be younger than the records behind them, others not', () => {
+  const feed = (event: 'checkpoint' | 'retire' | 'reload'): number => {
+    const ledger = new Ledger('p', undefined, 'ab');
+    const lines: string[] = [];
+    seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+    const head = event === 'checkpoint' ? { head: ledger.hash } : {};
+    seal(lines, ledger, { time: started + 60_000, event, ...head });
+    seal(lines, ledger, { time: started + 1, event: 'session-open' });
+    return verify({ segments: [{ name: nameOf(1), lines }], kept: [] }, { trustedKeys: [] }).faults.length;
+  };
+  assert.deepEqual([feed('checkpoint'), feed('retire'), feed('reload')], [0, 0, 1]);
+});
+
+void test('a trail that begins later says from where, by the file that its first record names', () => {
+  const text = (change: (trail: PaperTrail) => void): string => {
+    const trail = makeTrail();
+    change(trail);
+    return verify(trail).faults[0]?.text ?? 'none';
+  };
+  const first = (trail: PaperTrail): string[] => trail.segments[0]?.lines ?? [];
+  assert.equal(
+    text((trail) => first(trail).shift()),
+    'record 1 is missing, and nothing explains it',
+  );
+  assert.equal(
+    text((trail) => first(trail).splice(0, 3)),
+    'records 1 to 3 are missing, and nothing explains it',
+  );
+  assert.match(
+    text((trail) => trail.segments.shift()),
+    /^00000001\.jsonl is missing/,
+  );
 });
