@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
 /** Below src/: what is started or imported by its name. Threads first, then the program, then what the installer and the manual pages ask. */
@@ -72,7 +73,16 @@ const { metafile } = await build({
 // By itself: a program that uses the library loads nothing of the daemon.
 const client = { 'client/connect': join('src', 'client/connect.ts') };
 await build({ ...common, entryPoints: client, outdir: dist, chunkNames: 'client/[name]-[hash]' });
-writeFileSync(join(dist, 'LICENSES.txt'), licences(packagesOf(metafile)));
+const bundled = packagesOf(metafile);
+writeFileSync(join(dist, 'LICENSES.txt'), licences(bundled));
+const lockfile = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+writeFileSync(
+  join(dist, 'sbom.cdx.json'),
+  makeSbom(
+    lockfile,
+    bundled.map(([, folder]) => folder),
+  ),
+);
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 // The types of the library, and those that they name.
 run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);

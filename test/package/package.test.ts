@@ -9,6 +9,22 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root, textOf } from '../architecture/project.js';
 
+const bomShape = z.object({
+  specVersion: z.string().optional(),
+  components: z.array(
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      'bom-ref': z.string(),
+      purl: z.string(),
+      hashes: z.array(z.object({ alg: z.string(), content: z.string() })).default([]),
+      licenses: z.array(z.unknown()).default([]),
+      properties: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+    }),
+  ),
+  dependencies: z.array(z.object({ ref: z.string(), dependsOn: z.array(z.string()) })),
+});
+
 const lockShape = z.object({
   version: z.string(),
   packages: z.record(
@@ -65,7 +81,7 @@ const packed = z
   .flatMap(({ files }) => files.map(({ path }) => path));
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
-  const wanted = ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md', 'docs/messages.md'];
+  const wanted = ['dist/main.js', 'dist/sbom.cdx.json', 'package.json', 'LICENSE', 'CHANGELOG.md'];
   const ofPage = ['index.html', 'style.css', 'icon.svg', 'main.js'].map((name) => `dist/web/${name}`);
   for (const path of [...wanted, ...ofPage]) assert.ok(packed.includes(path), path);
   const single = new Set([
@@ -73,6 +89,7 @@ void test('the published package holds the program, its configuration and its pa
     'CHANGELOG.md',
     'CONTRIBUTING.md',
     'LICENSE',
+    'SECURITY.md',
     'package.json',
     'scripts/dovecot-files.sh',
     'scripts/install.mjs',
@@ -165,6 +182,45 @@ void test('installing runs nothing and builds nothing', () => {
   );
   assert.deepEqual(
     installed.map(([path]) => join(path, 'binding.gyp')).filter((path) => existsSync(join(root, path))),
+    [],
+  );
+});
+
+void test('the bill of materials says what npm says of the same packages, and names all that is in the bundle or beside it', () => {
+  const bill = bomShape.parse(JSON.parse(textOf('dist/sbom.cdx.json')));
+  const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
+  const output = execFileSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
+  const theirs = bomShape.parse(JSON.parse(output));
+  const byName = new Map(theirs.components.map((one) => [`${one.name}@${one.version}`, one]));
+  assert.equal(bill.specVersion, '1.6');
+  for (const { name, version, purl, hashes, licenses } of bill.components) {
+    const their = byName.get(`${name}@${version}`) ?? assert.fail(`${name} ${version}`);
+    assert.deepEqual(
+      { purl, hashes, licenses },
+      { purl: their.purl, hashes: their.hashes, licenses: their.licenses },
+    );
+  }
+  // Ours have the purl as reference, npm's the name; npm has the packages of tests too.
+  const here = new Set(bill.components.map(({ name, version }) => `${name}@${version}`));
+  const needs = new Map(
+    theirs.dependencies.map(({ ref, dependsOn }) => [ref, dependsOn.filter((one) => here.has(one))]),
+  );
+  const nameOf = (purl: string): string => decodeURIComponent(purl.replace('pkg:npm/', ''));
+  for (const { ref, dependsOn } of bill.dependencies.slice(1))
+    assert.deepEqual(dependsOn.map(nameOf).toSorted(), [...(needs.get(nameOf(ref)) ?? [])].toSorted(), ref);
+  const inBundle = bill.components.filter(({ properties }) => properties[0]?.value === 'true');
+  const licensed = [...textOf('dist/LICENSES.txt').matchAll(/^(\S+) (\d+\.\d+\.\d+\S*): /gm)];
+  assert.deepEqual(
+    inBundle.map(({ name, version }) => `${name} ${version}`).toSorted(),
+    licensed.map(([, name, version]) => `${name} ${version}`).toSorted(),
+  );
+  const beside = Object.entries(lockShape.parse(JSON.parse(textOf('package-lock.json'))).packages)
+    .filter(([path, { dev }]) => path !== '' && dev !== true)
+    .map(([path, { version }]) => `${path.replace(/^.*node_modules\//, '')} ${version}`);
+  assert.ok(beside.length > 5 && inBundle.length > 10);
+  const named = new Set(bill.components.map(({ name, version }) => `${name} ${version}`));
+  assert.deepEqual(
+    beside.filter((one) => !named.has(one)),
     [],
   );
 });
