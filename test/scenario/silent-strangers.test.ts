@@ -79,21 +79,21 @@ async function answered(many: number, one: () => Promise<boolean>): Promise<numb
 
 /** Asks each second until its end. */
 function askWhile(ask: () => Promise<number>) {
-  let isOver = false;
+  const over = new AbortController();
   const asked = async (): Promise<readonly number[]> => {
     const statuses: number[] = [];
     do {
       // oxlint-disable-next-line no-await-in-loop -- one connection, one request at a time
       statuses.push(await ask());
       // oxlint-disable-next-line no-await-in-loop
-      if (!isOver) await setTimeout(1_000);
-    } while (!isOver);
+      if (!over.signal.aborted) await setTimeout(1_000);
+    } while (!over.signal.aborted);
     return statuses;
   };
   const ended = asked();
   // Told where it is awaited.
   ended.catch(() => undefined);
-  return { ended, end: (): void => void (isOver = true) };
+  return { ended, end: (): void => over.abort() };
 }
 
 test('right keys and right logins get through beside those who prove nothing', {
