@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Found, Order, Report } from '../../../src/adapters/journal/handover.js';
@@ -43,6 +52,7 @@ export interface Run {
   readonly ring: SharedRing;
   readonly found: Found;
   readonly lock: number;
+  readonly directory: string;
   /** Into the file of the ring, as the main thread does: the process ends before the writer sees it. */
   readonly publish: (...records: readonly JournalRecord[]) => void;
 }
@@ -96,7 +106,8 @@ export function startRun(place: Place, options: StartOptions = {}): Run {
     assert.ok(typeof made !== 'string');
     publishIn(place.ring, made.generation, records);
   };
-  return { writer, ring, found: report.found, lock: locked.descriptor, publish };
+  const { directory } = place;
+  return { writer, ring, found: report.found, lock: locked.descriptor, directory, publish };
 }
 
 function publishIn(path: string, generation: bigint, records: readonly JournalRecord[]): void {
@@ -132,8 +143,15 @@ export function stop(run: Run, wallMs = Date.now()): void {
 }
 
 /** The process ends here, and writes nothing more. */
-export function kill({ lock }: Run): void {
+export function kill({ lock, directory }: Run): void {
   closeSync(lock);
+  // The kernel closes a segment with the process; here nobody else does, and a long search would run out of descriptors.
+  const descriptors = '/proc/self/fd';
+  for (const name of existsSync(descriptors) ? readdirSync(descriptors) : []) {
+    const path = lstatSync(join(descriptors, name), { throwIfNoEntry: false });
+    if (path?.isSymbolicLink() === true && readlinkSync(join(descriptors, name)).startsWith(`${directory}/`))
+      closeSync(Number(name));
+  }
 }
 
 export function lastLine({ directory }: Place): string {
