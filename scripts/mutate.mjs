@@ -314,14 +314,18 @@ function createTrier({ tests, loading }) {
   };
 }
 
-/** The lower end of the 95 % interval of the share of all mutants (Wilson); when all were tried, nothing is estimated. */
-function lowerBound(part, all, population) {
-  if (all === population) return part / all;
+/**
+ * The lower end of the 95 % interval of the share of all mutants (Wilson), for a sample without repetition: the nearer it comes to all, the
+ * less is estimated (finite population correction).
+ */
+function lowerBound(part, sample, all) {
+  if (sample === all) return part / all;
+  const count = (sample * (all - 1)) / (all - sample);
   const z = 1.96;
-  const share = part / all;
-  const middle = share + (z * z) / (2 * all);
-  const spread = z * Math.sqrt((share * (1 - share)) / all + (z * z) / (4 * all * all));
-  return (middle - spread) / (1 + (z * z) / all);
+  const share = part / sample;
+  const middle = share + (z * z) / (2 * count);
+  const spread = z * Math.sqrt((share * (1 - share)) / count + (z * z) / (4 * count * count));
+  return (middle - spread) / (1 + (z * z) / count);
 }
 
 const shown = (text) => (text.length > 160 ? `${text.slice(0, 150)} [...]` : text).replace(/\s+/g, ' ');

@@ -430,3 +430,53 @@ test('a misspelled user is looked for among so many', () => {
   assert.deepEqual(survey([...many(bounds.likeNames - 1), meant], asked).names, [meant.user]);
   assert.deepEqual(survey([...many(bounds.likeNames), meant], asked).names, []);
 });
+
+void test('from the end of the trail only a completion ends an exchange', () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  const named = { session: 'S', id: 'E1' };
+  const written: readonly JournalRecord[] = [
+    { time: started, event: 'admission', ...named, user: 'alice@example.com', decision: 'allow' },
+    { time: started + 1, event: 'log', ...named, text: 'a line of the backend' },
+    {
+      time: started + 2,
+      event: 'admission',
+      ...named,
+      id: 'E2',
+      user: 'alice@example.com',
+      decision: 'allow',
+    },
+    { time: started + 3, event: 'completion', ...named, outcome: 'failed' },
+  ];
+  const lines = written.map((record) => ledger.seal(encodeBody(record)));
+  const search = createSearch({ user: 'alice@example.com' });
+  assert.deepEqual(search.take(Buffer.from(lines[0] ?? '')), []);
+  const asIs = (line: Buffer): Buffer => line;
+  assert.deepEqual(search.takeEnds(Buffer.from(lines.slice(1, 3).join('')), asIs), []);
+  const rows = search.takeEnds(Buffer.from(lines[3] ?? ''), asIs);
+  assert.deepEqual(
+    rows.map(({ fields, admittedSeq, completedSeq }) => [fields['outcome'], admittedSeq, completedSeq]),
+    [['failed', 1, 4]],
+  );
+  assert.deepEqual(search.finish(), []);
+});
+
+void test('a value that stands elsewhere in the line is not the value of the key', () => {
+  const line = (record: object): string => `${JSON.stringify({ seq: 1, ...record, prev: '', hash: '' })}\n`;
+  const time = new Date(started).toISOString();
+  const nested = {
+    kept: 1,
+    listener: 'support',
+    policy: 'p',
+    decision: 'allow',
+    effect: 'read',
+    session: 'S',
+  };
+  const forged = line({ time, event: 'admission', id: 'E', peer: nested, listener: 'jobs', policy: 'q' });
+  const count = (filter: TrailFilter): number => {
+    const search = createSearch(filter);
+    return search.take(Buffer.from(forged)).length + search.finish().length;
+  };
+  for (const key of ['listener', 'policy', 'decision', 'effect', 'session'] as const)
+    assert.equal(count({ [key]: nested[key] }), 0, key);
+  assert.equal(count({ listener: 'jobs', policy: 'q' }), 1);
+});
