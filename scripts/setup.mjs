@@ -1,7 +1,17 @@
 // Installs the locked packages when they are missing or older than the lockfile, and builds.
 // Plain JavaScript without imports of ours: it must run in a fresh clone, before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -47,29 +57,33 @@ export function installPackages(stages) {
 }
 
 const sharedMemory = '/dev/shm';
-const memoryName = /^dovegate-of-([0-9]+)$/;
+const memoryName = /^dovegate-of-([0-9]+)-/;
 
-/** Removes a run's directory in memory, and those of runs that have ended without it. */
+/** Removes this run's directory in memory, and those of this user's runs that have ended without removing theirs. */
 function clearMemory() {
   for (const name of readdirSync(sharedMemory)) {
     const pid = memoryName.exec(name)?.[1];
-    if (pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`)))
-      rmSync(join(sharedMemory, name), { recursive: true, force: true });
+    const path = join(sharedMemory, name);
+    if (pid === undefined || lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid()) continue;
+    if (Number(pid) === process.pid || !existsSync(`/proc/${pid}`))
+      rmSync(path, { recursive: true, force: true });
   }
 }
 
 /**
- * Gives the processes of this run a directory of their own in memory (`memoryPlace` in test/kit/folder.ts), which goes with it: what a killed
- * test leaves in memory would stay there until the machine starts again.
+ * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/folder.ts). Files that a killed test
+ * leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
  */
 export function ownMemory() {
   if (process.platform !== 'linux' || !existsSync(sharedMemory)) return;
   clearMemory();
-  const own = join(sharedMemory, `dovegate-of-${process.pid}`);
+  const own = mkdtempSync(join(sharedMemory, `dovegate-of-${process.pid}-`));
   // Daemons of other users have their files below it.
-  mkdirSync(own, { mode: 0o711 });
+  chmodSync(own, 0o711);
   process.env.DOVEGATE_MEMORY = own;
-  process.on('exit', clearMemory);
+  process.on('exit', (code) => {
+    if (code === 0) clearMemory();
+  });
 }
 
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */
