@@ -13,11 +13,12 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   cpSync,
+  existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
-  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -119,13 +120,13 @@ function sampleOf(mutants, count, seed) {
     .map(({ mutant }) => mutant);
 }
 
-/** What a mutant may take of the file system in memory: two that wrote without an end once filled it. */
+/** Limit of the files in memory of one worker. Two mutants that looped while writing once took 24 GB. */
 const memoryMax = 1 << 30;
 let workers = 0;
 
 /** A process with the instrumented code (scripts/mutate/worker.mjs), which runs one order after the other. */
 function startWorker(reachedFile, env = {}) {
-  // What the tests of a killed process leave behind goes with it.
+  // Directories for temporary files; they are removed when the worker ends, however it ends.
   workers += 1;
   const places = [join(copy, `tmp${workers}`), join(process.env.DOVEGATE_MEMORY ?? copy, `worker${workers}`)];
   for (const place of places) mkdirSync(place);
@@ -171,13 +172,12 @@ function startWorker(reachedFile, env = {}) {
       const answered = next();
       const begunSeconds = processorSeconds(child.pid);
       const begunMs = Date.now();
-      const begunFree = freeBytes(places[1]);
       let isLate = false;
       const timer = setInterval(() => {
         const isOver =
           processorSeconds(child.pid) - begunSeconds > seconds ||
           Date.now() - begunMs > 10_000 * seconds ||
-          freeBytes(places[1]) < begunFree - memoryMax;
+          bytesBelow(places[1]) > memoryMax;
         if (!isOver) return;
         isLate = true;
         endGroup(child);
@@ -200,9 +200,13 @@ function endGroup({ pid }) {
   }
 }
 
-function freeBytes(place) {
-  const { bavail, bsize } = statfsSync(place);
-  return bavail * bsize;
+/** Bytes that the files below a folder take; holes take none. Files are removed meanwhile. */
+function bytesBelow(folder) {
+  if (!existsSync(folder)) return 0;
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce(
+    (sum, name) => sum + 512 * (lstatSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0),
+    0,
+  );
 }
 
 /** Processor time of a process so far: a busy machine must not make a mutant late. Linux. */
@@ -315,8 +319,8 @@ function createTrier({ tests, loading }) {
 }
 
 /**
- * The lower end of the 95 % interval of the share of all mutants (Wilson), for a sample without repetition: the nearer it comes to all, the
- * less is estimated (finite population correction).
+ * The lower end of the 95 % interval of the share of all mutants (Wilson), with the finite population correction: the sample is
+ * drawn without replacement.
  */
 function lowerBound(part, sample, all) {
   if (sample === all) return part / all;
