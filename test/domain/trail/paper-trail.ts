@@ -82,15 +82,7 @@ export function rehash(trail: PaperTrail, segment: number, line: number): void {
       const { seq, prev, hash: _, ...body } = JSON.parse(text);
       if (isBefore && number === segment && at === line) {
         isBefore = false;
-        ledger.resume({
-          journal,
-          seq: seq - 1,
-          hash: prev,
-          stepsMs: 0,
-          open: new Map(),
-          oldestSeq: 1,
-          timeMs: 0,
-        });
+        resumeBefore(ledger, seq, prev);
       }
       if (isBefore) continue;
       if (body.head !== undefined) body.head = ledger.hash;
@@ -98,4 +90,19 @@ export function rehash(trail: PaperTrail, segment: number, line: number): void {
       lines[at] = ledger.seal(encodeBody({ ...body, time: Date.parse(body.time) })).trimEnd();
     }
   }
+}
+
+/** Changes the text of a record, and its hash with it; the result has no signature of its own. */
+export function forge(line: string, change: (record: Record<string, unknown>) => void): string {
+  const { seq, prev, hash: _, ...body } = JSON.parse(line);
+  change(body);
+  const ledger = new Ledger('', undefined, '');
+  resumeBefore(ledger, seq, prev);
+  return ledger.seal(encodeBody({ ...body, time: Date.parse(body.time) })).trimEnd();
+}
+
+/** The next record gets this number, and this hash as that of the record before it. */
+function resumeBefore(ledger: Ledger, seq: number, prev: string): void {
+  const open = new Map();
+  ledger.resume({ journal, seq: seq - 1, hash: prev, stepsMs: 0, open, oldestSeq: 1, timeMs: 0 });
 }
