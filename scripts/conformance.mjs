@@ -2,7 +2,7 @@
 // (test/dovecot/conformance/). Writes docs/conformance.md. Exit code 1: a difference that no row explains, or a row that explains nothing.
 //
 //   npm run conformance                                     all releases
-//   npm run conformance -- --releases "bookworm trixie"       these only, and no page
+//   npm run conformance -- --releases "bookworm trixie"     these only, and no page
 //   npm run conformance -- --client send                    clients whose name has this text, and no page
 // Needs root and a Debian archive; the releases' roots are kept in $DOVEGATE_LABS, else below the folder for temporary files.
 import { spawnSync } from 'node:child_process';

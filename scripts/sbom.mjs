@@ -1,5 +1,6 @@
 // The bill of materials of a build, CycloneDX 1.6: each package of which the bundle has code, and each that an installation puts beside it, with
-// its version, licence and digest, all from the lockfile. The same sources give the same bytes: there is no time and no chance in it.
+// its version, licence and digest, all from the lockfile. It has no timestamp and no random value, so that the same
+// sources give the same bytes.
 import { createHash } from 'node:crypto';
 
 const purlOf = (name, version) => `pkg:npm/${name.replace('@', '%40')}@${version}`;
@@ -44,7 +45,7 @@ export function makeSbom(lockfile, bundled) {
   const missing = bundled.filter((path) => !parts.some((part) => part.path === path));
   if (missing.length > 0) throw new Error(`not in the lockfile: ${missing.join(', ')}`);
   const byPath = new Map(parts.map(({ path, component }) => [path, component['bom-ref']]));
-  /** Where Node would find a package that one at this path asks for. */
+  /** Resolves a dependency of the package at this path, as Node does. */
   const found = (path, wanted) => {
     for (let at = path; ; at = at.replace(/(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+$/, '')) {
       const place = `${at === '' ? '' : `${at}/`}node_modules/${wanted}`;

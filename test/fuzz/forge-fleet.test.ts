@@ -223,7 +223,7 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
         place === at ? { ...one, headers: pick(scene.random, messages).headers } : one,
       ),
     ),
-  // Of what a verifier has read it reads nothing again: that is `reads all again`.
+  // Swaps only unread messages: a verifier that goes on never reads the others again.
   'streams of the gates swapped': ({ streams, read: done }) => {
     const { gate1, gate2 } = streams;
     streams.gate1 = [...gate1.slice(0, done.gate1), ...gate2.slice(done.gate2)];
@@ -282,7 +282,7 @@ function wrongIn(
   const all = streamNames.flatMap((name) => streams[name]);
   const isSigned = (line: string): boolean => world.file.includes(line);
   const checkpoints = all.filter(({ subject }) => subject === checkpointSubject);
-  // What follows a line is not part of it.
+  // Trailing white space is not part of a line, as in readCheckpoint.
   const logs = checkpoints.map(({ body }) => body.toString().trimEnd());
   const strangeLine = [...logs, ...(isFileRead ? scene.file : [])].find((line) => !isSigned(line.trimEnd()));
   if (strangeLine !== undefined) return `no checkpoint of the verifier: ${strangeLine}`;

@@ -77,7 +77,7 @@ async function answered(many: number, one: () => Promise<boolean>): Promise<numb
   return right;
 }
 
-/** Asks each second until its end. */
+/** Repeats a request every second until `end` is called. */
 function askWhile(ask: () => Promise<number>) {
   const over = new AbortController();
   const asked = async (): Promise<readonly number[]> => {
@@ -91,7 +91,7 @@ function askWhile(ask: () => Promise<number>) {
     return statuses;
   };
   const ended = asked();
-  // Told where it is awaited.
+  // The caller awaits `ended`, and gets the error there.
   ended.catch(() => undefined);
   return { ended, end: (): void => over.abort() };
 }
@@ -122,7 +122,7 @@ test('right keys and right logins get through beside those who prove nothing', {
       [gate.jobs, loginsAsked, gate.logIn],
     ] as const) {
       const running = await gather(t, { ...crowd, port, connections: strangers });
-      // A session without a request for as long as a slow machine takes would end for that.
+      // The gate closes an idle session, and this can take longer than the idle limit on a slow machine.
       const asking = askWhile(askKept);
       const right = await answered(many, one).finally(asking.end);
       assert.deepEqual([...new Set(await asking.ended)], [200], 'a proven session stays');

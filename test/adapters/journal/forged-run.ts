@@ -145,12 +145,12 @@ export function stop(run: Run, wallMs = Date.now()): void {
 /** The process ends here, and writes nothing more. */
 export function kill({ lock, directory }: Run): void {
   closeSync(lock);
-  // The kernel closes a segment with the process; here nobody else does, and a long search would run out of descriptors.
+  // A real process closes its segment when it exits. This one runs on, so long searches would leak descriptors.
   const descriptors = '/proc/self/fd';
   for (const name of existsSync(descriptors) ? readdirSync(descriptors) : []) {
-    const path = lstatSync(join(descriptors, name), { throwIfNoEntry: false });
-    if (path?.isSymbolicLink() === true && readlinkSync(join(descriptors, name)).startsWith(`${directory}/`))
-      closeSync(Number(name));
+    const link = join(descriptors, name);
+    const isOpen = lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+    if (isOpen && readlinkSync(link).startsWith(`${directory}/`)) closeSync(Number(name));
   }
 }
 

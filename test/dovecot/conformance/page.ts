@@ -39,7 +39,7 @@ For those who ask whether their Dovecot and their programs work with dovegate. T
 
 \`\`\`
 npm run conformance                       all releases, this page; root, on a Debian; the first run makes the releases' roots
-npm run conformance -- --releases "bookworm trixie"    these only, and no page
+npm run conformance -- --releases "bookworm trixie"  these only, and no page
 \`\`\`
 
 Each command line goes to a Dovecot directly, and to its twin with the same mail through dovegate, with a policy that allows

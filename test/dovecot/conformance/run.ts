@@ -132,7 +132,7 @@ export async function conform(owner: Owner, options: ConformanceOptions): Promis
   const tallies = new Map<Release, Tally[]>();
   const work = async (pair: Opened): Promise<void> => {
     const { release, series } = pair;
-    // Programs in roots do not reach the native instance, which is in memory: a link does not lead from one file system to another.
+    // Programs in a root reach other instances by hard links. The native instance is on another file system, in memory.
     const programs = [...clis].filter(
       ([each]) => each === release || (release !== 'native' && everywhere.includes(each)),
     );
