@@ -8,7 +8,7 @@ import type { NatsSettings } from '../../src/adapters/nats/dial.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { accountsOf, installNats, type NoNats, natsReleases, rightsOf } from './nats.js';
+import { accountsOf, installNats, type Layout, type NoNats, natsReleases, rightsOf } from './nats.js';
 import { until } from './until.js';
 
 export interface NatsCluster {
@@ -38,6 +38,7 @@ export async function openNatsCluster(
   owner: Owner,
   gates: readonly string[],
   stream = 'DOVEGATE_AUDIT',
+  layout: Layout = 'shared',
 ): Promise<NatsCluster | NoNats> {
   const server = await installNats(natsReleases[0] ?? 'native');
   if ('skip' in server) return server;
@@ -53,7 +54,7 @@ export async function openNatsCluster(
   file('ca.pem', authority.certificatePem);
   pair('server', authority.issue({ names: ['localhost', '127.0.0.1'] }));
   const users = new Map(
-    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, 'shared')]),
+    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, layout)]),
   );
   for (const name of users.keys())
     pair(name, authority.issue({ names: [`${name}.fleet.test`], client: true }));
@@ -66,7 +67,7 @@ export async function openNatsCluster(
       `${at}.conf`,
       `server_name: ${names[at]}
 listen: "127.0.0.1:${portOf(at)}"
-jetstream: { store_dir: "${join(folder, `store-${at}`)}", max_file: 1GB, max_mem: 64MB }
+jetstream: { store_dir: "${join(folder, `store-${at}`)}", max_file: 4GB, max_mem: 64MB }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
   ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true }
 cluster: { name: fleet, listen: "127.0.0.1:${portOf(size + at)}", advertise: "127.0.0.1:1",

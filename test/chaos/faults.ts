@@ -1,0 +1,473 @@
+// What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at which
+// the gate served again (EVIDENCE.md, `faults.jsonl`).
+import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { pick, type Random, randomInteger } from '../kit/chunkings.js';
+import { runTool } from '../kit/small-disk.js';
+import type { Evidence } from './evidence.js';
+import { countFiles } from './processes.js';
+import type { World } from './world.js';
+
+interface Act {
+  readonly target: string;
+  readonly detail?: string;
+  /** Lasts from its start to the resolution of this. */
+  readonly run: () => Promise<void>;
+}
+
+type Maker = (world: World, random: Random) => Act;
+
+/** What a hostile or broken backend might say. */
+const forgeries: readonly Buffer[] = [
+  Buffer.from('forged row\t\n+\n'),
+  Buffer.from('\n-\n'),
+  Buffer.from('half a cell'),
+  Buffer.from('cell\t'),
+  Buffer.from('cell\t\n'),
+  Buffer.from('cell\t\n+'),
+  Buffer.from('\nmaybe\n'),
+  Buffer.from('\n-REFERRAL x@127.0.0.1:1\n'),
+  Buffer.from('a\t\n+\nb\t\n+\n'),
+  Buffer.alloc(300_000, 'x'),
+];
+
+const gateKill: Maker = (world, random) => ({
+  target: 'gate',
+  run: async () => {
+    await world.gate.kill();
+    await pause(random() * 1_000);
+    await world.gate.start();
+    world.settlePolicy();
+  },
+});
+
+const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] = [
+  [6, 'kill', gateKill],
+  [
+    2,
+    'stop',
+    (world, random) => {
+      const keeper = pick(random, [world.gate, world.gate, world.page, world.watch]);
+      return {
+        target: keeper.name,
+        run: () => stopFor((name) => keeper.signal(name), 500 + random() * 5_000),
+      };
+    },
+  ],
+  [
+    1,
+    'page-kill',
+    (world) => ({
+      target: 'page',
+      run: async () => {
+        await world.page.kill();
+        await world.page.start();
+      },
+    }),
+  ],
+  [
+    1,
+    'kill',
+    (world) => ({
+      target: 'watch',
+      run: async () => {
+        await world.watch.kill();
+        await world.watch.start();
+      },
+    }),
+  ],
+  [
+    2,
+    'nats-kill',
+    (world, random) => {
+      const at = randomInteger(random, 0, 2);
+      return {
+        target: `nats${at}`,
+        run: async () => {
+          await world.nats.kill(at);
+          await pause(random() * 3_000);
+          await world.nats.start(at);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'nats-stop',
+    (world, random) => {
+      const at = randomInteger(random, 0, 2);
+      return {
+        target: `nats${at}`,
+        run: async () => {
+          await world.nats.freeze(at);
+          await pause(random() * 4_000);
+          world.nats.thaw(at);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'backend-stop',
+    (world, random) => {
+      const at = randomInteger(random, 0, 1);
+      const lab = world.labs[at];
+      return {
+        target: `mail${at + 1}`,
+        run: async () => {
+          await lab?.stop();
+          world.relays[at]?.cut();
+          await pause(random() * 2_000);
+          await lab?.start();
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'kill',
+    (world, random) => {
+      const at = randomInteger(random, 0, 1);
+      return {
+        target: `mail${at + 1}`,
+        detail: 'its doveadm processes',
+        run: () => {
+          for (const pid of doveadmProcesses(world.labs[at]?.folder ?? '')) process.kill(pid, 'SIGKILL');
+          return pause(100);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'disk-full',
+    (world, random) => ({
+      target: 'gate',
+      run: async () => {
+        const filler = join(world.disk, 'filler');
+        const { bavail, bsize } = statfsSync(world.disk);
+        runTool('fallocate', '-l', String(bavail * bsize), filler);
+        runTool('dd', 'if=/dev/zero', `of=${join(world.disk, 'filler2')}`, 'bs=4k');
+        await pause(1_000 + random() * 4_000);
+        rmSync(filler, { force: true });
+        rmSync(join(world.disk, 'filler2'), { force: true });
+      },
+    }),
+  ],
+  [
+    3,
+    'disk-stall',
+    (world, random) => ({
+      target: 'gate',
+      run: async () => {
+        runTool('fsfreeze', '-f', world.disk);
+        await pause(300 + random() * 5_000);
+        runTool('fsfreeze', '-u', world.disk);
+      },
+    }),
+  ],
+  [
+    2,
+    'disk-error',
+    (world, random) => ({
+      target: 'gate',
+      run: async () => {
+        const pid = String(world.gate.pid);
+        runTool('prlimit', '--pid', pid, `--fsize=${randomInteger(random, 1, 4_000_000)}:unlimited`);
+        await pause(300 + random() * 4_000);
+        runTool('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
+      },
+    }),
+  ],
+  [1, 'certificate', (world) => ({ target: 'gate', run: () => world.changeCertificate() })],
+  [5, 'reload', (world) => ({ target: 'gate', run: () => world.reload() })],
+  [2, 'broken-reload', (world) => ({ target: 'gate', run: () => world.reloadBroken() })],
+  [
+    1,
+    'kill',
+    (world, random) => ({
+      target: 'gate',
+      detail: 'within a reload',
+      run: async () => {
+        const done = world.reload();
+        await pause(random() * 400);
+        await world.gate.kill();
+        await world.gate.start();
+        await done;
+        world.settlePolicy();
+      },
+    }),
+  ],
+  [
+    4,
+    'cut',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.cut();
+          await pause(50);
+        },
+      };
+    },
+  ],
+  [
+    3,
+    'cut',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        detail: 'a command line is swallowed',
+        run: async () => {
+          relay.swallow(randomInteger(random, 1, 4));
+          await pause(2_000);
+          relay.swallow(0);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'cut',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        detail: 'new connections are refused',
+        run: async () => {
+          relay.refuse(true);
+          relay.cut();
+          await pause(300 + random() * 4_000);
+          relay.refuse(false);
+        },
+      };
+    },
+  ],
+  [
+    4,
+    'tear',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.tear(randomInteger(random, 1, 6), pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000]));
+          await pause(2_000);
+          relay.tear(0, 0);
+        },
+      };
+    },
+  ],
+  [
+    3,
+    'delay',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.delay(randomInteger(random, 20, 1_500));
+          await pause(1_000 + random() * 4_000);
+          relay.delay(0);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'half-open',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.hold(true);
+          await pause(1_000 + random() * 6_000);
+          relay.hold(false);
+        },
+      };
+    },
+  ],
+  [
+    4,
+    'hostile-server',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
+          await pause(2_000);
+          relay.forge(0, Buffer.from(''), false);
+        },
+      };
+    },
+  ],
+  [
+    3,
+    'clock',
+    (world, random) => {
+      const seconds = pick(random, [2, -2, 60, -60, 3_600, -7_200, 86_400, -86_400, 0, 0]);
+      return {
+        target: 'gate',
+        detail: `${seconds} s from the right time`,
+        run: async () => {
+          writeFileSync(world.clock, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+          await pause(2_500);
+        },
+      };
+    },
+  ],
+  [
+    2,
+    'descriptors',
+    (world, random) => ({
+      target: 'gate',
+      run: async () => {
+        const pid = String(world.gate.pid);
+        const limit = countFiles(`/proc/${pid}/fd`) + randomInteger(random, 0, 5);
+        runTool('prlimit', '--pid', pid, `--nofile=${limit}:`);
+        await pause(1_000 + random() * 4_000);
+        runTool('prlimit', '--pid', pid, '--nofile=65536:');
+      },
+    }),
+  ],
+  [
+    2,
+    'half-open',
+    (world, random) => ({
+      target: 'gate',
+      detail: '150 clients that say nothing',
+      run: () => crowd(world, random, Buffer.alloc(0)),
+    }),
+  ],
+  [
+    2,
+    'slow-client',
+    (world, random) => ({
+      target: 'gate',
+      detail: '20 clients that do not read their answers',
+      run: () => slow(world, random),
+    }),
+  ],
+  [
+    2,
+    'hostile-client',
+    (world, random) => ({
+      target: 'gate',
+      detail: '150 clients that send garbage',
+      run: () => crowd(world, random, Buffer.from('VERSION\tdoveadm-server\t1\t2\n\t\t\t\t\n\x01\x00\n')),
+    }),
+  ],
+];
+
+export interface FaultOptions {
+  readonly world: World;
+  readonly evidence: Evidence;
+  readonly random: Random;
+  readonly untilMs: number;
+  /** Between two faults, on average. */
+  readonly restMs: number;
+  readonly kinds?: readonly string[];
+}
+
+/** Fault after fault until the time is over; resolves when the gate serves after the last. */
+export async function injectFaults(options: FaultOptions): Promise<void> {
+  const { world, evidence, random, untilMs, restMs, kinds } = options;
+  const wanted = makers.filter(([, kind]) => kinds === undefined || kinds.includes(kind));
+  const lottery = wanted.flatMap((each) => Array.from({ length: each[0] }, () => each));
+  while (Date.now() < untilMs) {
+    const [, kind, make] = pick(random, lottery);
+    const { target, detail, run } = make(world, random);
+    const at = Date.now();
+    await run();
+    const until = Date.now();
+    await untilServing(world);
+    evidence.write('faults', {
+      at,
+      until,
+      recovered: Date.now(),
+      kind,
+      target,
+      ...(detail !== undefined && { detail }),
+    });
+    await pause(random() * 2 * restMs);
+  }
+}
+
+const recoveryMs = 120_000;
+
+/** The gate says that it serves, that each backend is up, and that its journal can be written. */
+export async function untilServing(world: World): Promise<void> {
+  const startMs = Date.now();
+  for (;;) {
+    try {
+      if (await world.isReady()) {
+        const metrics = await world.metrics();
+        const up = [...metrics.matchAll(/^dovegate_backend_up\{[^}]*\} (\d)$/gm)].map(([, value]) => value);
+        const writable = /^dovegate_audit_writable(?:\{[^}]*\})? 1$/m.test(metrics);
+        if (up.length === 2 && up.every((value) => value === '1') && writable) return;
+      }
+    } catch {
+      // It does not answer.
+    }
+    if (Date.now() - startMs > recoveryMs)
+      throw new Error(`the gate does not serve ${recoveryMs / 1_000} s after a fault`);
+    await pause(200);
+  }
+}
+
+async function stopFor(signal: (name: NodeJS.Signals) => void, ms: number): Promise<void> {
+  signal('SIGSTOP');
+  await pause(ms);
+  signal('SIGCONT');
+}
+
+function doveadmProcesses(folder: string): readonly number[] {
+  const master = Number(readFileSync(join(folder, 'run', 'master.pid'), 'utf8'));
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        return stat.includes('(doveadm') && Number(stat.split(') ')[1]?.split(' ')[1]) === master;
+      } catch {
+        return false;
+      }
+    });
+}
+
+async function crowd(world: World, random: Random, text: Buffer): Promise<void> {
+  const { read, jobsPort, panelPort } = world.places;
+  const sockets = Array.from({ length: 150 }, (_, at) => {
+    const host = '127.0.0.1';
+    const places = [{ path: read }, { host, port: jobsPort }, { host, port: panelPort }];
+    const socket = net.connect(places[at % 3] ?? { path: read });
+    socket.on('error', () => undefined);
+    if (text.length > 0) socket.write(text);
+    socket.resume();
+    return socket;
+  });
+  await pause(1_000 + random() * 6_000);
+  for (const socket of sockets) socket.destroy();
+}
+
+async function slow(world: World, random: Random): Promise<void> {
+  const sockets = Array.from({ length: 20 }, () => {
+    const socket = net.connect({ path: world.places.read });
+    socket.on('error', () => undefined);
+    socket.write('VERSION\tdoveadm-server\t1\t2\n');
+    // Answers of some 100 kB each; none of these commands is among those that clients write down, so they have no token.
+    const line = '\ta01@example.org\tfetch\ttext\tmailbox\tStable\n';
+    socket.write(line.repeat(20));
+    socket.pause();
+    return socket;
+  });
+  await pause(1_000 + random() * 6_000);
+  for (const socket of sockets) socket.destroy();
+}

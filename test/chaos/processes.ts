@@ -1,0 +1,128 @@
+// The programs of a run that are killed and started again: one process at a time, its output in one file.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
+import { until } from '../kit/until.js';
+
+export interface Keeper {
+  readonly name: string;
+  /** 0: none runs. */
+  readonly pid: number;
+  /** Resolves when it is ready; a process that ends before is started again, as a service manager does. */
+  start(): Promise<void>;
+  /** SIGKILL, awaited. */
+  kill(): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM; resolves to the exit code; undefined: it had to be killed. */
+  stop(): Promise<number | undefined>;
+}
+
+export interface KeeperOptions {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly log: string;
+  readonly isReady: () => Promise<boolean>;
+}
+
+const startMs = 120_000;
+
+export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOptions): Keeper {
+  let child: ChildProcess | undefined;
+  const sink = createWriteStream(log, { flags: 'a' });
+  const ended = (one: ChildProcess): boolean => one.exitCode !== null || one.signalCode !== null;
+  const closed = (one: ChildProcess): Promise<void> =>
+    ended(one)
+      ? Promise.resolve()
+      : new Promise((resolve) => {
+          one.once('exit', () => resolve());
+        });
+  const begin = (): ChildProcess => {
+    const [file = '', ...args] = command;
+    const one = spawn(file, args, {
+      cwd,
+      env: { ...process.env, NODE_OPTIONS: '', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    one.on('error', (error) => console.error(`${name}: ${error.message}`));
+    one.stdout.pipe(sink, { end: false });
+    one.stderr.pipe(sink, { end: false });
+    return one;
+  };
+  process.once('exit', () => child?.kill('SIGKILL'));
+  return {
+    name,
+    get pid() {
+      return child === undefined || ended(child) ? 0 : (child.pid ?? 0);
+    },
+    async start() {
+      child = begin();
+      await until(
+        async () => {
+          if (child !== undefined && ended(child)) {
+            await new Promise((resolve) => {
+              setTimeout(resolve, 500);
+            });
+            child = begin();
+          }
+          return isReady().catch(() => false);
+        },
+        () => `${name} is ready; see ${log}`,
+        startMs,
+      );
+    },
+    async kill() {
+      if (child === undefined) return;
+      child.kill('SIGKILL');
+      await closed(child);
+    },
+    signal(signal) {
+      child?.kill(signal);
+    },
+    async stop() {
+      const one = child;
+      if (one === undefined || ended(one)) return undefined;
+      one.kill('SIGCONT');
+      one.kill('SIGTERM');
+      const timer = setTimeout(() => one.kill('SIGKILL'), 90_000);
+      await closed(one);
+      clearTimeout(timer);
+      return one.exitCode ?? undefined;
+    },
+  };
+}
+
+export interface Sample {
+  readonly pid: number;
+  /** Bytes: all that is resident; and of it what is no file's. */
+  readonly rss: number;
+  readonly anonymous: number;
+  readonly fds: number;
+  readonly threads: number;
+  readonly cpu: number;
+}
+
+/** Undefined: it does not run. */
+export function sampleOf(pid: number): Sample | undefined {
+  if (pid === 0) return undefined;
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const of = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return {
+      pid,
+      rss: of('VmRSS') * 1024,
+      anonymous: of('RssAnon') * 1024,
+      threads: of('Threads'),
+      fds: countFiles(`/proc/${pid}/fd`),
+      cpu: (Number(stat[11]) + Number(stat[12])) * 10,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Open descriptors of a process: of its folder `fd`. */
+export function countFiles(folder: string): number {
+  return readdirSync(folder).length;
+}
