@@ -163,7 +163,8 @@ export async function openRelay(
       const last = pending.at(-1);
       if (input !== undefined) {
         if (line.replace(/\r$/, '') === '.') {
-          const body = Buffer.from(input.lines.join(''), 'latin1');
+          // The line end before the final dot is not data (PROTOCOL 6).
+          const body = Buffer.from(input.lines.join('').replace(/\r?\n$/, ''), 'latin1');
           if (last !== undefined && last.n === commands)
             last.input = { bytes: body.length, sha: createHash('sha256').update(body).digest('hex') };
           input = undefined;

@@ -135,7 +135,9 @@ export function startTraffic(options: TrafficOptions): Traffic {
       const leaves = random() < 1 / leaveOneIn;
       const one = client;
       const told = await recorded(worker, made, () => askNative(one, made, minor, leaves, random));
-      if (told.end !== 'open') {
+      // After a reply that broke off the gate ends the session, at once or a moment later.
+      const isBroken = told.status === '-TEMPFAIL' && told.rows?.bytes !== 0;
+      if (told.end !== 'open' || isBroken) {
         client.close();
         client = undefined;
       }
