@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import { runTool } from '../kit/small-disk.js';
+import { makeToken } from './commands.js';
 import type { Evidence } from './evidence.js';
 import { countFiles } from './processes.js';
 import type { World } from './world.js';
@@ -17,7 +18,7 @@ interface Act {
   readonly run: () => Promise<void>;
 }
 
-type Maker = (world: World, random: Random) => Act;
+type Maker = (world: World, random: Random, evidence: Evidence) => Act;
 
 /** What a hostile or broken backend might say. */
 const forgeries: readonly Buffer[] = [
@@ -348,10 +349,10 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
   [
     2,
     'slow-client',
-    (world, random) => ({
+    (world, random, evidence) => ({
       target: 'gate',
       detail: '20 clients that do not read their answers',
-      run: () => slow(world, random),
+      run: () => slow(world, evidence, random),
     }),
   ],
   [
@@ -382,7 +383,7 @@ export async function injectFaults(options: FaultOptions): Promise<void> {
   const lottery = wanted.flatMap((each) => Array.from({ length: each[0] }, () => each));
   while (Date.now() < untilMs) {
     const [, kind, make] = pick(random, lottery);
-    const { target, detail, run } = make(world, random);
+    const { target, detail, run } = make(world, random, evidence);
     const at = Date.now();
     await run();
     const until = Date.now();
@@ -457,17 +458,40 @@ async function crowd(world: World, random: Random, text: Buffer): Promise<void> 
   for (const socket of sockets) socket.destroy();
 }
 
-async function slow(world: World, random: Random): Promise<void> {
+async function slow(world: World, evidence: Evidence, random: Random): Promise<void> {
+  const begun = Date.now();
+  const user = 'a02@example.org';
+  const tokens: string[] = [];
   const sockets = Array.from({ length: 20 }, () => {
     const socket = net.connect({ path: world.places.read });
     socket.on('error', () => undefined);
     socket.write('VERSION\tdoveadm-server\t1\t2\n');
-    // Answers of some 100 kB each; none of these commands is among those that clients write down, so they have no token.
-    const line = '\ta01@example.org\tfetch\ttext\tmailbox\tStable\n';
-    socket.write(line.repeat(20));
+    // Answers of some 100 kB each.
+    for (let number = 0; number < 20; number += 1) {
+      const token = makeToken(random);
+      tokens.push(token);
+      socket.write(`\t${user}\tfetch\ttext\tmailbox\tStable\tnot\tkeyword\t${token}\n`);
+    }
     socket.pause();
     return socket;
   });
   await pause(1_000 + random() * 6_000);
   for (const socket of sockets) socket.destroy();
+  const args = (token: string): readonly string[] => ['text', 'mailbox', 'Stable', 'not', 'keyword', token];
+  for (const token of tokens) {
+    evidence.write('clients', {
+      client: -1,
+      kind: 'unix',
+      principal: 'root@read',
+      token,
+      user,
+      command: 'fetch',
+      args: args(token),
+      expect: 'any',
+      effect: 'read',
+      begun,
+      ended: Date.now(),
+      end: 'left',
+    });
+  }
 }

@@ -1,6 +1,7 @@
 // The programs of a run that are killed and started again: one process at a time, its output in one file.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { until } from '../kit/until.js';
 
 export interface Keeper {
@@ -12,6 +13,8 @@ export interface Keeper {
   /** SIGKILL, awaited. */
   kill(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** How often its log has had this event. */
+  told(event: string): number;
   /** SIGTERM; resolves to the exit code; undefined: it had to be killed. */
   stop(): Promise<number | undefined>;
 }
@@ -29,6 +32,7 @@ const startMs = 120_000;
 
 export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOptions): Keeper {
   let child: ChildProcess | undefined;
+  const events = new Map<string, number>();
   const sink = createWriteStream(log, { flags: 'a' });
   const ended = (one: ChildProcess): boolean => one.exitCode !== null || one.signalCode !== null;
   const closed = (one: ChildProcess): Promise<void> =>
@@ -46,6 +50,10 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
     });
     one.on('error', (error) => console.error(`${name}: ${error.message}`));
     one.stdout.pipe(sink, { end: false });
+    createInterface({ input: one.stdout }).on('line', (line) => {
+      const event = /"event":"([a-z-]+)"/.exec(line)?.[1] ?? '';
+      events.set(event, (events.get(event) ?? 0) + 1);
+    });
     one.stderr.pipe(sink, { end: false });
     return one;
   };
@@ -79,6 +87,7 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
     signal(signal) {
       child?.kill(signal);
     },
+    told: (event) => events.get(event) ?? 0,
     async stop() {
       const one = child;
       if (one === undefined || ended(one)) return undefined;

@@ -261,21 +261,18 @@ admin:
       ...(until !== undefined && { until }),
       ...(broken && { broken: true }),
     });
-  const isInForce = async (since: number): Promise<boolean> => {
-    const { body } = await askHttp(admin, '/metrics').catch(() => ({ body: '' }));
-    const stamp = /^dovegate_config_reload_success(?:\{[^}]*\})? (\d)/m.exec(body)?.[1];
-    return stamp === '1' && Date.now() - since > 1_500;
-  };
   const hup = async (): Promise<boolean> => {
     const since = Date.now();
     const pid = gate.pid;
+    const ends = (): number => gate.told('reloaded') + gate.told('reload-failed');
+    const before = ends();
     gate.signal('SIGHUP');
-    while (Date.now() - since < 30_000) {
+    while (Date.now() - since < 60_000) {
       await new Promise((resolve) => {
-        setTimeout(resolve, 200);
+        setTimeout(resolve, 20);
       });
       if (gate.pid !== pid) return false;
-      if (await isInForce(since)) return true;
+      if (ends() > before) return true;
     }
     return false;
   };
