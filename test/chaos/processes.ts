@@ -1,6 +1,6 @@
 // The programs of a run that are killed and started again: one process at a time, its output in one file.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { until } from '../kit/until.js';
 
@@ -30,6 +30,12 @@ export interface KeeperOptions {
 
 const startMs = 120_000;
 
+/** What libfaketime leaves in memory of a process that was killed. */
+function forgetClock(pid: number | undefined): void {
+  for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`])
+    rmSync(`/dev/shm/${name}`, { force: true });
+}
+
 export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOptions): Keeper {
   let child: ChildProcess | undefined;
   const events = new Map<string, number>();
@@ -48,6 +54,7 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
       env: { ...process.env, NODE_OPTIONS: '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    one.once('exit', () => forgetClock(one.pid));
     one.on('error', (error) => console.error(`${name}: ${error.message}`));
     one.stdout.pipe(sink, { end: false });
     createInterface({ input: one.stdout }).on('line', (line) => {

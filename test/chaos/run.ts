@@ -90,15 +90,30 @@ async function dumpStream(of: World): Promise<void> {
   await link.close();
 }
 
-const clientsBegun = Date.now();
+const begun = Date.now();
+/** SIGTERM and SIGINT end a run as its own end does: no server, no mount is left. */
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+});
 try {
+  await Promise.race([interrupted, work()]);
+} finally {
+  state.isOver = true;
+  for (const keeper of [world?.gate, world?.page, world?.watch]) await keeper?.kill();
+  await evidence.close();
+  for (const end of ends.toReversed()) await end();
+}
+process.exit(0);
+
+async function work(): Promise<void> {
   const of = await openWorld({ after: (end) => void ends.push(end) }, evidence, {
     seed,
     hasOwnClock: kindsText !== 'none',
   });
   world = of;
   of.settlePolicy();
-  console.log(`ready after ${((Date.now() - clientsBegun) / 1_000).toFixed(0)} s`);
+  console.log(`ready after ${((Date.now() - begun) / 1_000).toFixed(0)} s`);
   const options = {
     evidence,
     places: of.places,
@@ -173,13 +188,7 @@ try {
     keys: [readFileSync(`${of.journal}/key.pub`, 'utf8')],
     users,
   });
-} finally {
-  state.isOver = true;
-  for (const keeper of [world?.gate, world?.page, world?.watch]) await keeper?.kill();
-  await evidence.close();
-  for (const end of ends.toReversed()) await end();
 }
-process.exit(0);
 
 function fail(why: string): never {
   throw new Error(why);
