@@ -1,0 +1,310 @@
+// Reads backend.jsonl and asks of each command line that reached a backend: did the policies allow it, does the journal have its
+// admission, did a client ask for exactly this, and was the connection free for it?
+import { join } from 'node:path';
+import type { Series } from './catalog.js';
+import {
+  canonicalText,
+  type ParsedCommand,
+  parseArguments,
+  parseCommand,
+  parseLine,
+  resolveName,
+  type WireLine,
+} from './command-line.js';
+import { type Arrival, type Entry, type Exchange, nameArrival, nameEntry } from './evidence.js';
+import type { Faults } from './faults.js';
+import { type ClientIndex, hmacOf, parseInput, tokensIn } from './index-clients.js';
+import { denialOf, type Policies, type Timeline } from './judge.js';
+import { count, forEachLine, type Json, object, parseObject, text } from './read-lines.js';
+import type { Report } from './report.js';
+
+export interface Setting {
+  policies: Policies;
+  timeline: Timeline;
+  faults: Faults;
+  hmacKey: string;
+  /** The release of a backend, where run.json says it. */
+  series: Map<string, Series>;
+  report: Report;
+}
+
+export interface BackendSummary {
+  commands: number;
+  /** `save` and `sieve put` whose text did not arrive: they have no token, and are given to their commands afterwards. */
+  withoutToken: Arrival[];
+}
+
+/** A line is on its way to the recorder for a moment after the gate decided to send it. */
+const onTheWayMs = 2500;
+
+export async function readBackends(
+  folder: string,
+  index: ClientIndex,
+  setting: Setting,
+): Promise<BackendSummary> {
+  const summary: BackendSummary = { commands: 0, withoutToken: [] };
+  const connections = new Map<string, Arrival>();
+  const take = (line: Buffer): void => {
+    const record = parseObject(line);
+    if (record === undefined || record.handshake === true) return;
+    summary.commands += 1;
+    const arrival = parseArrival(record);
+    const wire = parseLine(text(record.line));
+    if (wire === undefined) {
+      setting.report.add('not-allowed', 'a line that no server can read', nameArrival(arrival));
+      return;
+    }
+    arrival.user = index.normalUser(decode(wire.user));
+    takeCommand(arrival, wire, index, setting, summary);
+    checkConnection(connections, arrival, setting.report);
+  };
+  take(await forEachLine(join(folder, 'backend.jsonl'), take));
+  return summary;
+}
+
+function parseArrival(record: Json): Arrival {
+  const reply = object(record.reply);
+  const at = count(record.at) ?? 0;
+  return {
+    backend: text(record.backend),
+    conn: count(record.conn) ?? -1,
+    number: count(record.n) ?? 0,
+    at,
+    ended: count(record.ended) ?? Infinity,
+    user: '',
+    command: '',
+    isMail: true,
+    isTwin: false,
+    input: parseInput(object(record.input)),
+    inputCut: object(record.input)?.cut === true,
+    passed: record.passed !== false,
+    reply:
+      reply === undefined
+        ? undefined
+        : {
+            status: text(reply.status),
+            bytes: count(reply.bytes) ?? 0,
+            sha: text(reply.sha),
+            whole: reply.whole === true,
+          },
+  };
+}
+
+/** Names are UTF-8 on the wire; the recorder keeps bytes. */
+export function decode(latin1: string): string {
+  if (!/[\x80-\xff]/.test(latin1) || /[^\x00-\xff]/.test(latin1)) return latin1;
+  const decoded = Buffer.from(latin1, 'latin1').toString('utf8');
+  return decoded.includes('\ufffd') ? latin1 : decoded;
+}
+
+function takeCommand(
+  arrival: Arrival,
+  wire: WireLine,
+  index: ClientIndex,
+  setting: Setting,
+  summary: BackendSummary,
+): void {
+  const { report } = setting;
+  const where = nameArrival(arrival);
+  const words = wire.words.map(decode);
+  const found = resolveName(words, '2.4') ?? resolveName(words, '2.3');
+  if (found === undefined) {
+    report.add('not-allowed', `no server has the command "${words.slice(0, 3).join(' ')}"`, where);
+    return;
+  }
+  arrival.command = found.spec.name;
+  arrival.isMail = found.spec.isMail;
+  if (wire.flags.includes('D')) report.add('not-allowed', 'flag D', where);
+  if (wire.extra.some((one) => one !== '' && !/^proxy-ttl=\d+$/.test(decode(one))))
+    report.add('not-allowed', `extra fields ${wire.extra.join(' ')}`, where);
+  const tokens = tokensIn(words.join('\t')).filter((token) => index.isKnown(token));
+  if (tokens.length > 1) report.add('not-admitted', `the tokens ${tokens.join(' ')} in one line`, where);
+  const entry = entryOf(arrival, tokens[0], index);
+  if (entry === undefined) {
+    if (found.spec.takesText && (arrival.inputCut || arrival.input === undefined))
+      summary.withoutToken.push(arrival);
+    else
+      report.add(
+        'not-admitted',
+        `no client asked for "${arrival.command}" ${tokens[0] ?? ''} for ${arrival.user}, with this text if it has one`,
+        where,
+      );
+    return;
+  }
+  arrival.isTwin = arrival.command === 'search' && entry.command !== 'search';
+  entry.arrivals.push(arrival);
+  if (index.normalUser(entry.user) !== arrival.user && arrival.isMail)
+    report.add('not-admitted', `${nameEntry(entry)} went to ${arrival.user}`, where);
+  const args = words.slice(found.used);
+  const exchange = admissionOf(entry, arrival, args, setting);
+  judge(entry, arrival, words, exchange, setting);
+  compareWithClient(entry, arrival, args, exchange, setting);
+}
+
+function entryOf(arrival: Arrival, token: string | undefined, index: ClientIndex): Entry | undefined {
+  if (token !== undefined) return index.find(token, arrival.user);
+  return arrival.input === undefined ? undefined : index.ofInput(arrival.user, arrival.input.sha);
+}
+
+/** The admission that this line was sent under; what is wrong with it is reported. */
+function admissionOf(entry: Entry, arrival: Arrival, args: string[], setting: Setting): Exchange | undefined {
+  const { report, hmacKey } = setting;
+  const where = nameArrival(arrival);
+  const candidates = entry.exchanges.filter((one) => one.isTwin === arrival.isTwin);
+  const allowed = candidates.filter((one) => one.isAllowed);
+  if (allowed.length === 0) {
+    const why = candidates.length === 0 ? 'has no admission' : 'has an admission that says deny';
+    report.add('not-admitted', `${nameEntry(entry)} ${why}`, where);
+    return candidates[0];
+  }
+  const same = allowed.filter(
+    (one) => one.command === arrival.command && (one.user === arrival.user || !arrival.isMail),
+  );
+  const exact = same.find((one) => sameArguments(one, args, hmacKey));
+  if (exact !== undefined) return exact;
+  const one = same[0] ?? allowed[0];
+  const what =
+    same.length === 0 ? `${one?.command} for ${one?.user}` : `arguments ${JSON.stringify(one?.args)}`;
+  report.add(
+    'not-admitted',
+    `${nameEntry(entry)} was admitted with ${what}, and sent as "${arrival.command}" ${args.join(' ')} for ${arrival.user}`,
+    where,
+  );
+  return one;
+}
+
+function sameArguments(exchange: Exchange, args: readonly string[], hmacKey: string): boolean {
+  if (exchange.argsCut) return true;
+  if (exchange.args.length !== args.length) return false;
+  return exchange.args.every((one, at) => {
+    const sent = args[at] ?? '';
+    if (typeof one === 'string') return one === sent;
+    return hmacKey === '' || one.hmac === hmacOf(hmacKey, Buffer.from(sent));
+  });
+}
+
+function seriesOf(backend: string, exchange: Exchange | undefined, setting: Setting): Series[] {
+  const known = setting.series.get(backend);
+  if (known !== undefined) return [known];
+  const named = (exchange?.series ?? '').split(' ').filter((one) => one === '2.3' || one === '2.4');
+  return named.length === 0 ? ['2.3', '2.4'] : named;
+}
+
+function judge(
+  entry: Entry,
+  arrival: Arrival,
+  words: string[],
+  exchange: Exchange | undefined,
+  setting: Setting,
+): void {
+  const { report, timeline, policies, faults } = setting;
+  const where = nameArrival(arrival);
+  if (arrival.isTwin) return;
+  if (entry.expect === 'refuse') report.add('not-allowed', `${nameEntry(entry)} was to be refused`, where);
+  // A process that was stopped had perhaps sent the line before.
+  const stop = faults.of('stop').find((one) => one.at <= arrival.at && one.until >= arrival.at);
+  const from = Math.min(arrival.at, stop?.at ?? arrival.at) - onTheWayMs;
+  const versions = timeline.between(from, arrival.at);
+  const parsed = seriesOf(arrival.backend, exchange, setting)
+    .map((series) => parseCommand(words, series))
+    .filter((one): one is ParsedCommand => one !== undefined);
+  const oddity = parsed.find((one) => one.oddities.length > 0)?.oddities[0];
+  if (parsed.length === 0 || oddity !== undefined) {
+    report.add('not-allowed', `a server cannot read it: ${oddity ?? 'no such command'}`, where);
+    return;
+  }
+  let why = 'no policy of that time';
+  for (const version of versions) {
+    const rules = policies.get(version)?.get(entry.principal) ?? [];
+    const denials = parsed.map((one) => denialOf(rules, one, arrival.user));
+    if (denials.every((one) => one === undefined)) return;
+    why = denials.find((one) => one !== undefined) ?? why;
+  }
+  report.add('not-allowed', `${nameEntry(entry)}: ${why}, by policy ${versions.join(' or ')}`, where);
+}
+
+/** The line must ask for what the client asked for, however both spell it. */
+function compareWithClient(
+  entry: Entry,
+  arrival: Arrival,
+  args: string[],
+  exchange: Exchange | undefined,
+  setting: Setting,
+): void {
+  if (arrival.isTwin) return;
+  const where = nameArrival(arrival);
+  for (const series of seriesOf(arrival.backend, exchange, setting)) {
+    const asked = parseEntry(entry, series);
+    if (asked === undefined) return;
+    if (asked.spec.name !== arrival.command) {
+      setting.report.add('not-allowed', `${nameEntry(entry)} was sent as "${arrival.command}"`, where);
+      return;
+    }
+    // How a client of the HTTP API names its parameters is not an argument list.
+    if (entry.kind === 'http' || asked.oddities.length > 0) return;
+    const sent = canonicalText(parseArguments(asked.spec, args));
+    if (sent === canonicalText(asked)) return;
+  }
+  setting.report.add(
+    'not-allowed',
+    `${nameEntry(entry)} was sent with other arguments: ${args.join(' ')}`,
+    where,
+  );
+}
+
+/** What the client sent, as a server of the series reads it. */
+export function parseEntry(entry: Entry, series: Series): ParsedCommand | undefined {
+  return parseCommand([entry.command, ...entry.args].map(decode), series);
+}
+
+/** A connection takes one command at a time, and none after a reply that was cut, after a text, or beside a server command. */
+function checkConnection(connections: Map<string, Arrival>, arrival: Arrival, report: Report): void {
+  const key = `${arrival.backend} ${arrival.conn}`;
+  const before = connections.get(key);
+  connections.set(key, arrival);
+  if (before === undefined || before.number >= arrival.number) return;
+  const where = nameArrival(arrival);
+  if (arrival.at + 50 < before.ended)
+    report.add('wrong-answer', 'a command was sent before the one before it had its reply', where);
+  if (before.reply !== undefined && !before.reply.whole)
+    report.add('wrong-answer', 'a command was sent on a connection whose last reply was cut', where);
+  if (before.input !== undefined || before.inputCut)
+    report.add('wrong-answer', `a command was sent after the text of "${before.command}"`, where);
+  const isUser = before.command === 'user' && arrival.command === 'user';
+  if ((!before.isMail || !arrival.isMail) && !isUser)
+    report.add('wrong-answer', `"${arrival.command}" was sent after "${before.command}"`, where);
+}
+
+/** A line without token belongs to a command of its user that ran at that time and has no line yet. */
+export function placeWithoutToken(arrivals: readonly Arrival[], index: ClientIndex, report: Report): void {
+  if (arrivals.length === 0) return;
+  const byUser = new Map<string, Entry[]>();
+  for (const entry of index.entries) {
+    if (entry.command !== 'save' && entry.command !== 'sieve put') continue;
+    const key = `${index.normalUser(entry.user)} ${entry.command}`;
+    const list = byUser.get(key);
+    if (list === undefined) byUser.set(key, [entry]);
+    else list.push(entry);
+  }
+  for (const arrival of arrivals) {
+    const entry = (byUser.get(`${arrival.user} ${arrival.command}`) ?? []).find(
+      (one) =>
+        one.arrivals.length === 0 && one.begun <= arrival.at + 1000 && one.ended + 30_000 >= arrival.at,
+    );
+    if (entry === undefined)
+      report.add(
+        'not-admitted',
+        `no client asked for "${arrival.command}" for ${arrival.user}`,
+        nameArrival(arrival),
+      );
+    else {
+      entry.arrivals.push(arrival);
+      if (!entry.exchanges.some((one) => one.isAllowed))
+        report.add(
+          'not-admitted',
+          `${nameEntry(entry)} has no admission that allows it`,
+          nameArrival(arrival),
+        );
+    }
+  }
+}
