@@ -101,7 +101,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
   };
 
   const compareRows = (entry: Entry, whole: readonly Arrival[], joined: boolean): void => {
-    if (!isNative(entry) || entry.rowBytes < 0 || entry.rowSha === '' || hasUserColumn(entry)) return;
+    if (entry.rowBytes < 0 || entry.rowSha === '' || hasUserColumn(entry)) return;
     if (joined) {
       const sum = whole.reduce((bytes, one) => bytes + (one.reply?.bytes ?? 0), 0);
       if (sum !== entry.rowBytes)
@@ -219,6 +219,13 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     check(entry) {
       const lines = entry.arrivals.filter((one) => !one.isTwin).toSorted((one, other) => one.at - other.at);
       if (lines.length > 1) checkTwice(entry, lines);
+      const stranger = entry.strangers.find((token) => index.isKnown(token));
+      if (stranger !== undefined && entry.kind !== 'hostile')
+        report.add(
+          'wrong-answer',
+          `${nameEntry(entry)} was shown something of ${stranger}`,
+          `at ${entry.ended}`,
+        );
       if (entry.status === '') checkLost(entry, lines);
       else checkAnswer(entry, lines);
     },
@@ -244,11 +251,16 @@ function isSameStatus(entry: Entry, status: string, given: string): boolean {
   return false;
 }
 
-/** Commands that a client had sent already when the answer to an earlier one ended its session. */
+/**
+ * Commands that a client had sent already when the answer to an earlier one ended its session: after a cut cell, after a refused
+ * command of which nobody can tell whether text follows, and after a text over its limits.
+ */
 function closedSessions(entries: readonly Entry[]): (entry: Entry) => boolean {
   const ends = new Map<number, { begun: number; ended: number }[]>();
   for (const { client, begun, ended, end, status } of entries) {
-    if ((end !== 'eof' && end !== 'reset' && end !== 'left') || status === '') continue;
+    const mayClose = status === '-TEMPFAIL' || status === '-USAGE' || status === '-DATAERR';
+    const isClosed = end === 'eof' || end === 'reset' || end === 'left';
+    if (status === '' || (!mayClose && !isClosed)) continue;
     const list = ends.get(client);
     if (list === undefined) ends.set(client, [{ begun, ended }]);
     else list.push({ begun, ended });

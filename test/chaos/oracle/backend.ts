@@ -11,10 +11,10 @@ import {
   resolveName,
   type WireLine,
 } from './command-line.js';
-import { type Arrival, type Entry, type Exchange, nameArrival, nameEntry } from './evidence.js';
+import { type Arrival, type Entry, type Exchange, nameArrival, nameEntry, nameExchange } from './evidence.js';
 import type { Faults } from './faults.js';
 import { type ClientIndex, hmacOf, parseInput, tokensIn } from './index-clients.js';
-import { denialOf, type Policies, type Timeline } from './judge.js';
+import { denialOf, maskPattern, type Policies, sameUser, type Timeline } from './judge.js';
 import { count, forEachLine, type Json, object, parseObject, text } from './read-lines.js';
 import type { Report } from './report.js';
 
@@ -161,7 +161,12 @@ function admissionOf(entry: Entry, arrival: Arrival, args: string[], setting: Se
     (one) => one.command === arrival.command && (one.user === arrival.user || !arrival.isMail),
   );
   const exact = same.find((one) => sameArguments(one, args, hmacKey));
-  if (exact !== undefined) return exact;
+  if (exact !== undefined) {
+    const shown = contentInClear(exact, arrival.command);
+    if (shown !== undefined)
+      report.add('secret', `the value of "${shown}" is recorded in clear`, nameExchange(exact));
+    return exact;
+  }
   const one = same[0] ?? allowed[0];
   const what =
     same.length === 0 ? `${one?.command} for ${one?.user}` : `arguments ${JSON.stringify(one?.args)}`;
@@ -181,6 +186,32 @@ function sameArguments(exchange: Exchange, args: readonly string[], hmacKey: str
     if (typeof one === 'string') return one === sent;
     return hmacKey === '' || one.hmac === hmacOf(hmacKey, Buffer.from(sent));
   });
+}
+
+const contentKeys = new Set(['text', 'body', 'subject', 'from', 'to', 'cc', 'bcc']);
+const queryCommands = new Set(['search', 'fetch', 'expunge']);
+
+/** The search key whose value, a word of a mail, stands in the record as it is. Names of mailboxes and keywords are skipped. */
+function contentInClear(exchange: Exchange, command: string): string | undefined {
+  if (!queryCommands.has(command)) return undefined;
+  // Before the query stand options, and for fetch its fields.
+  for (
+    let at = exchange.args.indexOf('--') + (command === 'fetch' ? 2 : 1);
+    at < exchange.args.length;
+    at += 1
+  ) {
+    const one = exchange.args[at];
+    const key = typeof one === 'string' ? one.toLowerCase() : '';
+    if (key === 'mailbox' || key === 'keyword') at += 1;
+    else if (key === 'header') {
+      at += 2;
+      if (typeof exchange.args[at] === 'string') return key;
+    } else if (contentKeys.has(key)) {
+      at += 1;
+      if (typeof exchange.args[at] === 'string') return key;
+    }
+  }
+  return undefined;
 }
 
 function seriesOf(backend: string, exchange: Exchange | undefined, setting: Setting): Series[] {
@@ -238,6 +269,12 @@ function compareWithClient(
     if (asked === undefined) return;
     if (asked.spec.name !== arrival.command) {
       setting.report.add('not-allowed', `${nameEntry(entry)} was sent as "${arrival.command}"`, where);
+      return;
+    }
+    const named = asked.spec.isMail ? (asked.values.get('user') ?? []) : [];
+    const user = entry.user.toLowerCase();
+    if (named.some((one) => !sameUser(one, user) && !maskPattern(one).test(user))) {
+      setting.report.add('not-allowed', `${nameEntry(entry)} names ${named.join(' ')} with -u`, where);
       return;
     }
     // How a client of the HTTP API names its parameters is not an argument list.

@@ -44,6 +44,8 @@ export interface ChainSummary {
   /** The last record that had been written `ms` before the end by the gate's own clock. */
   hashOf(seq: number): string | undefined;
   journal: string;
+  /** Times between checkpoints of one run of the gate, by its own clock. */
+  gaps: number[];
   /** The records at the end that a receiver may not have yet, by the gate's own times. */
   seqBefore(ms: number): number;
 }
@@ -74,6 +76,9 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
   let firstSeq = 0;
   let hash = '';
   let event = '';
+  let lastEvent = '';
+  let checkpointMs: number | undefined;
+  const gaps: number[] = [];
   let journal = '';
   let keyAt = 0;
   let oldest = 0;
@@ -167,6 +172,16 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     oldest = Math.max(oldest, from);
   };
 
+  /** Checkpoints come at equal times, also when nothing else is recorded. */
+  const measureGap = (record: Json): void => {
+    const ms = Date.parse(text(record.time));
+    if (record.event === 'start' || record.event === 'clock' || record.event === 'stop')
+      checkpointMs = undefined;
+    if (record.event !== 'checkpoint') return;
+    if (checkpointMs !== undefined) gaps.push(ms - checkpointMs);
+    checkpointMs = ms;
+  };
+
   const checkStart = (record: Json, where: string): void => {
     for (const key of ['error', 'ring', 'lost', 'appended'])
       if (record[key] !== undefined)
@@ -200,6 +215,8 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
       checkFollows(record, where);
       if (record.event === 'retire') hasRetired = true;
       if (record.event === 'checkpoint') checkCheckpoint(record, where);
+      measureGap(record);
+      lastEvent = text(record.event);
       if (record.event === 'start') checkStart(record, where);
       if (record.signature !== undefined) checkSignature(record, bytes.toString(), where);
       seq = count(record.seq) ?? seq + 1;
@@ -209,6 +226,12 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
       return record;
     },
     end() {
+      if (keys.length > 0 && records > 0 && lastEvent !== 'checkpoint')
+        report.add(
+          'chain',
+          `the journal ends with a ${lastEvent} record, not with a checkpoint`,
+          `seq ${seq}`,
+        );
       if (event !== 'stop')
         report.add(
           'chain',
@@ -222,6 +245,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
         firstSeq,
         lastSeq: seq,
         journal,
+        gaps,
         hashOf: (one) => (one < firstSeq ? undefined : hashes.at(one - firstSeq)),
         seqBefore: (ms) => recent.findLast((one) => one.ms <= lastMs - ms)?.seq ?? 0,
       };

@@ -35,6 +35,8 @@ export interface Entry {
   /** Cells of the rows, where they are short enough to be kept; -1 otherwise. */
   cells: number;
   word: GateWord | undefined;
+  /** Tokens of other commands in its log lines or rows; known ones are of another client's answer. */
+  strangers: string[];
   end: string;
   exchanges: Exchange[];
   arrivals: Arrival[];
@@ -88,6 +90,8 @@ export interface Exchange {
   /** The id of the exchange that this twin serves. */
   twinOf: string;
   matches: number;
+  /** The token of its command, empty where the record shows none. */
+  token: string;
   reasonToken: string;
   /** The run of the gate that wrote it: runs are counted from 1. */
   run: number;

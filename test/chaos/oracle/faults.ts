@@ -17,9 +17,22 @@ export interface Fault {
 /** The times of the driver are taken a moment after what they name. */
 const beforeMs = 1500;
 /** After the gate was seen to serve again, another backend or another client may still be served by what broke. */
-const recoveredMs = 6000;
+const recoveredMs = 4000;
 /** The same where nobody looked. */
 const unseenMs = 25_000;
+/** A connection that was cut, or a client: what breaks is what ran on it, and the next dial. */
+const passing = new Set([
+  'cut',
+  'tear',
+  'delay',
+  'slow-client',
+  'hostile-client',
+  'reload',
+  'broken-reload',
+  'page-kill',
+]);
+const passingMs = 2000;
+const passingUnseenMs = 6000;
 const bucketMs = 10_000;
 
 export interface Faults {
@@ -35,10 +48,15 @@ export function createFaults(lines: readonly Json[], backends: ReadonlySet<strin
     const at = count(one.at) ?? 0;
     const end = Math.max(at, count(one.until) ?? at);
     const recovered = count(one.recovered);
+    const kind = text(one.kind);
+    const isPassing = passing.has(kind);
     return {
       at: at - beforeMs,
-      until: recovered === undefined ? end + unseenMs : Math.max(end, recovered) + recoveredMs,
-      kind: text(one.kind),
+      until:
+        recovered === undefined
+          ? end + (isPassing ? passingUnseenMs : unseenMs)
+          : Math.max(end, recovered) + (isPassing ? passingMs : recoveredMs),
+      kind,
       target: text(one.target),
       began: at,
       ended: end,

@@ -131,6 +131,7 @@ function parseEntry(value: Json, intern: (text: string) => string): Entry {
     rowSha: text(rows?.sha),
     cells: shown === undefined ? -1 : shown.split('\t').length - 1,
     word: lastWord(texts(value.logs)),
+    strangers: strangersIn(texts(value.logs), shown ?? '', text(value.token)),
     end: intern(text(value.end)),
     exchanges: [],
     arrivals: [],
@@ -144,6 +145,13 @@ export function parseInput(value: Json | undefined): Input | undefined {
     sha: value.sha,
     text: typeof value.text === 'string' ? value.text : undefined,
   };
+}
+
+const none: string[] = [];
+
+function strangersIn(logs: readonly string[], rows: string, own: string): string[] {
+  const found = tokensIn(`${logs.join('\n')}\n${rows}`).filter((token) => token !== own);
+  return found.length === 0 ? none : found;
 }
 
 const gateLine = /(?<!backend: )dovegate: .*\[([a-z-]+)\]([^\]]*)$/;

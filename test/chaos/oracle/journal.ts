@@ -8,7 +8,7 @@ import { type ChainSummary, createChainReader, parseKeys } from './chain.js';
 import type { Argument, Completion, Exchange } from './evidence.js';
 import { nameEntry, nameExchange } from './evidence.js';
 import { type ClientIndex, tokenOfArguments, tokensIn } from './index-clients.js';
-import { count, forEachLine, type Json, object, text } from './read-lines.js';
+import { count, forEachLine, type Json, object, text, texts } from './read-lines.js';
 import type { Report } from './report.js';
 
 export interface JournalSummary {
@@ -43,11 +43,15 @@ export async function readJournal(
   const chain = createChainReader(parseKeys(keyTexts), report);
   const exchanges = createExchangeReader(index, directory, report);
   for (const name of segmentNames(directory)) {
-    const rest = await forEachLine(join(directory, name), (line, number) => {
-      const record = chain.take(line, `${name}:${number}`);
-      if (record !== undefined) exchanges.take(record, `${name}:${number}`);
-    });
-    if (rest.length > 0) report.add('chain', 'the last line has no end', name);
+    try {
+      const rest = await forEachLine(join(directory, name), (line, number) => {
+        const record = chain.take(line, `${name}:${number}`);
+        if (record !== undefined) exchanges.take(record, `${name}:${number}`);
+      });
+      if (rest.length > 0) report.add('chain', 'the last line has no end', name);
+    } catch (error) {
+      report.add('chain', `the segment cannot be read: ${String(error)}`, name);
+    }
   }
   exchanges.end();
   const summary = chain.end();
@@ -90,12 +94,18 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
       report.add('not-true', `principal ${exchange.principal} at listener ${text(record.listener)}`, where);
     if (exchange.isAllowed && ranks.indexOf(exchange.effect) < rankOf(exchange.command))
       report.add('not-true', `effect "${exchange.effect}" of "${exchange.command}"`, where);
+    const users = texts(record.users);
+    const isMail =
+      catalog['2.4'].get(exchange.command)?.isMail ?? catalog['2.3'].get(exchange.command)?.isMail;
+    if (exchange.isAllowed && isMail === true && !users.includes(exchange.user) && !users.includes('*'))
+      report.add('not-true', `users ${users.join(' ')} of a command for ${exchange.user}`, where);
     if (listing === undefined) attach(exchange, where);
   };
 
   const attach = (exchange: Exchange, where: string): void => {
     const fromArguments = tokenOfArguments(exchange.args, index);
     const token = fromArguments === '' ? exchange.reasonToken : fromArguments;
+    exchange.token = token;
     const told = index.ofLogId(exchange.id);
     const entry = (token === '' ? undefined : index.find(token, exchange.user)) ?? told;
     if (told !== undefined && entry !== told)
@@ -191,6 +201,15 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     else if (kind === 'limit' && record.action === 'refused')
       add(limited, text(record.principal), count(record.count) ?? 0);
     else if (kind === 'session-close') checkClose(record, where);
+    else if (kind === 'log') checkLog(record, where);
+  };
+
+  /** A line of a backend's log is recorded at the command that caused it. */
+  const checkLog = (record: Json, where: string): void => {
+    const token = open.get(text(record.id))?.exchange.token ?? '';
+    const other = tokensIn(text(record.text)).find((one) => one !== token && index.isKnown(one));
+    if (token !== '' && other !== undefined)
+      report.add('not-true', `a log line about ${other} at the command ${token}`, where);
   };
 
   const checkClose = (record: Json, where: string): void => {
@@ -253,6 +272,7 @@ function parseAdmission(record: Json, run: number): Exchange {
     isTwin: record.for !== undefined,
     twinOf: text(record.for),
     matches: count(record.matches) ?? -1,
+    token: '',
     reasonToken: tokensIn(text(record.reason))[0] ?? '',
     run,
     done: undefined,
@@ -266,7 +286,7 @@ function parseCompletion(record: Json, run: number): Completion {
     run,
     status: text(record.status),
     outcome: text(record.outcome),
-    isRecovered: record.outcome === 'unknown' && record.session === undefined,
+    isRecovered: record.outcome === 'unknown' && record.error === 'stopped' && record.listener === undefined,
     sent: typeof record.sent === 'boolean' ? record.sent : undefined,
     backend: text(record.backend),
     upstream: text(record.upstream),

@@ -108,6 +108,15 @@ function namesOther(parsed: ParsedCommand): boolean {
   return key === 'user' || key === 'source-user' || parsed.byOption.has('source-user');
 }
 
+/** `-u` with `*` or `?`, which a gate takes where it covers the wire user. */
+export function maskPattern(mask: string): RegExp {
+  const source = mask
+    .split('')
+    .map((one) => (one === '*' ? '.*' : one === '?' ? '.' : one.replace(/[.+^${}()|[\]\\]/, '\\$&')))
+    .join('');
+  return new RegExp(`^${source}$`, 'i');
+}
+
 export function sameUser(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -19,7 +19,15 @@ import { type Json, object, parseObject, readObjects, text, texts } from './read
 import { createReport, type Report } from './report.js';
 import { checkSecrets } from './secrets.js';
 import { checkStream } from './stream.js';
-import { checkConnections, checkLog, checkRefusals, checkStalls, checkVerifiers } from './totals.js';
+import {
+  checkCheckpoints,
+  checkConnections,
+  checkLog,
+  checkOrder,
+  checkRefusals,
+  checkStalls,
+  checkVerifiers,
+} from './totals.js';
 import { createTruthChecker } from './truth.js';
 
 export interface Counts {
@@ -30,6 +38,8 @@ export interface Counts {
   faults: number;
   messages: number;
   repeatedTokens: number;
+  /** Commands that no fault touches: only these show a refusal or a silence that should not be. */
+  undisturbed: number;
 }
 
 export async function examine(folder: string): Promise<{ report: Report; counts: Counts }> {
@@ -56,6 +66,8 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
   }
   checkRefusals(index.entries, journal, faults, report);
   checkStalls(index.entries, faults, report);
+  checkOrder(index.entries, report);
+  checkCheckpoints(journal.chain.gaps, faults, report);
   checkConnections(index.entries, object(run.connections), report);
   checkFairness(index.entries, faults, report);
   const messages = await checkStream(folder, journal.chain, report);
@@ -73,6 +85,9 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
       faults: faultLines.length,
       messages,
       repeatedTokens: index.repeated,
+      undisturbed: index.entries.filter(
+        (one) => !faults.explain(one.begun, Math.min(one.ended, one.begun + 600_000)),
+      ).length,
     },
   };
 }
@@ -113,7 +128,8 @@ async function main(args: readonly string[]): Promise<number> {
     for (const line of report.lines()) console.log(line);
     console.log(
       `${counts.commands} commands, ${counts.backendCommands} backend commands, ${counts.admissions} admissions, ` +
-        `${counts.records} records, ${counts.faults} faults, ${counts.messages} messages, ${report.total()} findings`,
+        `${counts.records} records, ${counts.messages} messages, ${counts.faults} faults, ` +
+        `${counts.undisturbed} commands away from them, ${report.total()} findings`,
     );
     if (counts.repeatedTokens > 0)
       console.log(`${counts.repeatedTokens} commands have the token of another one: they were not compared`);

@@ -5,6 +5,7 @@ import { catalog } from './catalog.js';
 import { type Entry, nameArrival, nameEntry } from './evidence.js';
 import type { Faults } from './faults.js';
 import { add, type JournalSummary } from './journal.js';
+import { median } from './leaks.js';
 import { count, forEachLine, type Json, object, text } from './read-lines.js';
 import type { Report } from './report.js';
 
@@ -65,6 +66,54 @@ export function checkStalls(entries: readonly Entry[], faults: Faults, report: R
       );
     }
   }
+}
+
+/**
+ * A command that began after another one had reached its backend was admitted after it too, so its admission has the higher seq. Both
+ * times are the driver's. Where the order is the other way round, the first command was sent before its admission was recorded.
+ */
+export function checkOrder(entries: readonly Entry[], report: Report): void {
+  const sent: { at: number; seq: number; entry: Entry }[] = [];
+  const begun: { at: number; seq: number }[] = [];
+  for (const entry of entries) {
+    if (entry.exchanges.length === 0) continue;
+    begun.push({ at: entry.begun, seq: Math.min(...entry.exchanges.map((one) => one.seq)) });
+    for (const arrival of entry.arrivals) {
+      const own = entry.exchanges.filter((one) => one.isTwin === arrival.isTwin);
+      if (own.length === 1) sent.push({ at: arrival.at, seq: own[0]?.seq ?? 0, entry });
+    }
+  }
+  sent.sort((one, other) => one.at - other.at);
+  begun.sort((one, other) => one.at - other.at);
+  let next = 0;
+  let highest: { at: number; seq: number; entry: Entry } | undefined;
+  let reported = -1;
+  for (const { at, seq } of begun) {
+    for (let one = sent[next]; one !== undefined && one.at < at; one = sent[next]) {
+      if (highest === undefined || one.seq > highest.seq) highest = one;
+      next += 1;
+    }
+    if (highest === undefined || highest.seq < seq || highest.seq === reported) continue;
+    reported = highest.seq;
+    report.add(
+      'not-admitted',
+      `${nameEntry(highest.entry)} was sent at ${highest.at}, and a command that began at ${at} has the lower seq ${seq}`,
+      `journal seq ${highest.seq}`,
+    );
+  }
+}
+
+/** Checkpoints that did not come, where no stop of the process or of the disk explains it. */
+export function checkCheckpoints(gaps: readonly number[], faults: Faults, report: Report): void {
+  if (gaps.length < 10) return;
+  const usual = median(gaps);
+  const held = faults.all.filter(
+    (one) => one.kind === 'stop' || one.kind === 'memory' || one.kind.startsWith('disk-'),
+  );
+  const longest = Math.max(0, ...held.map((one) => one.until - one.at));
+  const most = usual * 3 + 30_000 + longest;
+  for (const gap of gaps)
+    if (gap > most) report.add('chain', `no checkpoint for ${gap} ms, usually each ${usual} ms`, 'journal');
 }
 
 /** `limits`: connections by backend, of run.json. */

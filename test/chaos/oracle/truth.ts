@@ -97,6 +97,10 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
       if (!mayHide || done.outcome === 'ok')
         say(`sent: true, outcome ${done.outcome}, and no backend got it`);
     }
+    const isLeftAlone = done.outcome === 'aborted' && done.error === 'client-gone' && done.sent === true;
+    const hasText = entry.input === undefined || arrivals.some((one) => one.input !== undefined);
+    if (isLeftAlone && exchange.effect !== 'read' && hasText && !entry.inputCut)
+      say(`a change of effect ${exchange.effect} was ended because its client left`);
     const last = arrivals.at(-1);
     if (last !== undefined && done.backends === 1 && done.backend !== last.backend && !isJoined(arrivals))
       say(`backend ${done.backend}, and it reached ${last.backend}`);

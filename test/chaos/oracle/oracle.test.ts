@@ -1,0 +1,401 @@
+// The oracle finds nothing in a clean run, and each planted contradiction under its code: a check that cannot fail proves nothing.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { canonicalText, parseCommand, parseLine } from './command-line.js';
+import { globPattern } from './judge.js';
+import { examine } from './main.js';
+import type { Code } from './report.js';
+import { createSearch } from './secrets.js';
+import {
+  arrivalOf,
+  clientOf,
+  createEvidence,
+  type Evidence,
+  type Fields,
+  recordOf,
+  sha,
+  tokenOf,
+  writeEvidence,
+} from './synthetic.js';
+
+async function codesOf(change: (evidence: Evidence) => void): Promise<{ codes: Code[]; lines: string[] }> {
+  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
+  try {
+    const evidence = createEvidence();
+    change(evidence);
+    writeEvidence(folder, evidence);
+    const { report } = await examine(folder);
+    return { codes: report.toJson().map((one) => one.code), lines: report.lines() };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A fault that explains everything from before the run to after it. */
+const trouble = (kind: string): Fields => ({
+  at: 1_800_000_000_000,
+  until: 1_800_000_200_000,
+  kind,
+  target: 'gate',
+});
+
+const replyOf = (rows: string, status: string, whole: boolean): Fields => ({
+  reply: { status, bytes: rows.length, sha: sha(rows), whole },
+});
+
+/** Takes the two records of a command away. */
+function forget(evidence: Evidence, number: number): void {
+  const id = recordOf(evidence, 'admission', number).id;
+  evidence.records = evidence.records.filter((one) => one.id !== id);
+}
+
+const variations: [Code, string, (evidence: Evidence) => void][] = [
+  ['not-allowed', 'a user under except', (e) => allowDenied(e)],
+  ['not-allowed', 'a command that was to be refused', (e) => void (clientOf(e, 1).expect = 'refuse')],
+  [
+    'not-allowed',
+    'the old policy after a reload',
+    (e) => void e.policy.push({ version: 'v2', from: 1_800_000_001_000, until: 1_800_000_002_000 }),
+  ],
+  ['not-allowed', 'flag D', (e) => void (arrivalOf(e, 2).line = `D${String(arrivalOf(e, 2).line)}`)],
+  [
+    'not-allowed',
+    'an argument that the client did not send',
+    (e) => {
+      const sent = ['-s', '--', tokenOf(5)];
+      arrivalOf(e, 5).line = ['', 'alice@example.com', 'mailbox create', ...sent].join('\t');
+      recordOf(e, 'admission', 5).args = sent;
+    },
+  ],
+  ['not-admitted', 'no admission', (e) => forget(e, 3)],
+  [
+    'not-admitted',
+    'an admission that says deny',
+    (e) => void (recordOf(e, 'admission', 3).decision = 'deny'),
+  ],
+  [
+    'not-admitted',
+    'other arguments than recorded',
+    (e) => void (recordOf(e, 'admission', 3).args = ['--', 'uidnext', tokenOf(3)]),
+  ],
+  [
+    'not-admitted',
+    'a line that no client asked for',
+    (e) =>
+      void e.backend.push({
+        ...arrivalOf(e, 1),
+        conn: 99,
+        line: '\tbob@example.com\tmailbox delete\t--\tTrash',
+      }),
+  ],
+  ['not-admitted', 'an admission after the command was sent', (e) => swapRecords(e, 2, 4)],
+  ['not-admitted', 'a refusal that is neither recorded nor counted', (e) => forget(e, 8)],
+  [
+    'not-admitted',
+    'a change sent while nothing could be synced',
+    (e) =>
+      void e.faults.push({
+        at: 1_800_000_008_000,
+        until: 1_800_000_020_000,
+        kind: 'disk-stall',
+        target: 'gate',
+        total: true,
+      }),
+  ],
+  ['not-true', 'bytes_in', (e) => void (recordOf(e, 'completion', 1).bytes_in = 5)],
+  ['not-true', 'bytes_out', (e) => void (recordOf(e, 'completion', 1).bytes_out = 5)],
+  ['not-true', 'cells', (e) => void (recordOf(e, 'completion', 1).cells = 7)],
+  ['not-true', 'sent', (e) => void (recordOf(e, 'completion', 1).sent = false)],
+  ['not-true', 'outcome', (e) => void (recordOf(e, 'completion', 9).outcome = 'ok')],
+  ['not-true', 'status', (e) => void (recordOf(e, 'completion', 9).status = '-NOUSER')],
+  ['not-true', 'backend', (e) => void (recordOf(e, 'completion', 1).backend = 'mail2')],
+  ['not-true', 'user', (e) => void (recordOf(e, 'completion', 1).user = 'bob@example.com')],
+  ['not-true', 'principal', (e) => setBoth(e, 1, 'principal', 'bob@support')],
+  [
+    'not-true',
+    'size of the input',
+    (e) => void (recordOf(e, 'completion', 6).input = { bytes: 1, hmac: '' }),
+  ],
+  ['not-true', 'effect', (e) => void (recordOf(e, 'admission', 5).effect = 'read')],
+  [
+    'not-true',
+    'a second completion',
+    (e) => void e.records.splice(6, 0, { ...recordOf(e, 'completion', 1) }),
+  ],
+  ['not-true', 'the reason of another command', (e) => addReason(e)],
+  [
+    'not-true',
+    'an upstream that was another connection',
+    (e) => void (recordOf(e, 'completion', 2).upstream = 'mail1-1'),
+  ],
+  [
+    'open',
+    'no completion',
+    (e) => void (e.records = e.records.filter((one) => one !== recordOf(e, 'completion', 2))),
+  ],
+  [
+    'chain',
+    'a record is missing',
+    (e) => void (e.afterSealing = (lines) => lines.filter((_, at) => at !== 7)),
+  ],
+  [
+    'chain',
+    'a byte is changed',
+    (e) =>
+      void (e.afterSealing = (lines) =>
+        lines.map((line, at) => (at === 6 ? line.replace('messages', 'massages') : line))),
+  ],
+  [
+    'chain',
+    'a signature is of another text',
+    (e) =>
+      void (e.afterSealing = (lines) =>
+        lines.map((line) => line.replace(/"signature":"[^"]{4}/, '"signature":"AAAA'))),
+  ],
+  ['chain', 'no checkpoint at the end', (e) => void e.records.pop()],
+  [
+    'chain',
+    'the clock goes back',
+    (e) => void (recordOf(e, 'admission', 10).time = '2020-01-01T00:00:00.000Z'),
+  ],
+  [
+    'chain',
+    'a start that found damage',
+    (e) => void Object.assign(e.records[0] ?? {}, { error: 'journal-cut' }),
+  ],
+  ['fleet', 'a message is missing', (e) => void (e.ofStream = (messages) => messages.slice(1))],
+  [
+    'fleet',
+    'a message comes twice',
+    (e) => void (e.ofStream = (messages) => [...messages, { ...messages[0], seq: 3 }]),
+  ],
+  [
+    'fleet',
+    'another text',
+    (e) =>
+      void (e.ofStream = (messages) =>
+        messages.map((one) => ({ ...one, data: String(one.data).replace('alice', 'carol') }))),
+  ],
+  [
+    'verifier',
+    'it fails a good journal',
+    (e) => void (e.verify = { 'audit verify': { exit: 1, output: 'failed' } }),
+  ],
+  [
+    'verifier',
+    'it passes a bad one',
+    (e) => void (e.afterSealing = (lines) => lines.filter((_, at) => at !== 7)),
+  ],
+  ['wrong-answer', 'other rows', (e) => void (clientOf(e, 1).rows = { bytes: 5, sha: sha('other') })],
+  ['wrong-answer', 'another status', (e) => setStatus(e, 9, '-NOUSER')],
+  [
+    'wrong-answer',
+    'an answer without a backend',
+    (e) => void (e.backend = e.backend.filter((one) => one.conn !== 2)),
+  ],
+  [
+    'wrong-answer',
+    'a log line of another client',
+    (e) => void (clientOf(e, 1).logs = [`about ${tokenOf(2)}`]),
+  ],
+  [
+    'wrong-answer',
+    'two commands at once on a connection',
+    (e) => void Object.assign(arrivalOf(e, 2), { conn: 1, n: 2, at: Number(arrivalOf(e, 1).at) + 1 }),
+  ],
+  ['false-complete', 'a cut reply', (e) => void Object.assign(arrivalOf(e, 1), replyOf('cel', '', false))],
+  ['false-complete', 'a cut text', (e) => void (clientOf(e, 6).inputCut = true)],
+  ['twice', 'a change', (e) => void e.backend.push({ ...arrivalOf(e, 5), conn: 77 })],
+  [
+    'twice',
+    'a read after bytes of its reply',
+    (e) =>
+      void e.backend.push({
+        ...arrivalOf(e, 1),
+        conn: 77,
+        at: Number(arrivalOf(e, 1).at) - 10,
+        ...replyOf('ce', '', false),
+      }),
+  ],
+  ['wrong-refusal', '-NOPERM', (e) => refuse(e, 3, '-NOPERM', 'denied')],
+  ['wrong-refusal', '-TEMPFAIL without a fault', (e) => refuse(e, 3, '-TEMPFAIL', 'failed', 'queue-timeout')],
+  [
+    'wrong-refusal',
+    '-TEMPFAIL of the journal while only a backend is cut',
+    (e) => {
+      refuse(e, 3, '-TEMPFAIL', 'failed', 'audit-failed');
+      e.faults.push(trouble('cut'));
+    },
+  ],
+  ['lost', 'no answer', (e) => silence(e, 3, 'timeout')],
+  ['lost', 'the end of the connection', (e) => silence(e, 3, 'eof')],
+  [
+    'lost',
+    'no answer though the backend gave it, beside another fault',
+    (e) => {
+      silence(e, 3, 'timeout');
+      clientOf(e, 3).ended = Number(clientOf(e, 3).begun) + 30_000;
+      e.faults.push(trouble('cut'));
+    },
+  ],
+  [
+    'unfair',
+    'a wait beyond the queue',
+    (e) => void Object.assign(recordOf(e, 'completion', 4), { wait_ms: 40_000, duration_ms: 40_001 }),
+  ],
+  ['leak', 'descriptors', (e) => setLast(e, 'fds', 90)],
+  ['leak', 'sessions', (e) => setLast(e, 'metrics', 'dovegate_sessions{listener="support"} 3\n')],
+  ['leak', 'more commands at once than connections', (e) => void (e.run.connections = { mail1: 0 })],
+  ['secret', 'in the log', (e) => void (e.gateLog = 'password correct-horse-battery\n')],
+  [
+    'secret',
+    'in base64',
+    (e) => void (e.gateLog = `${Buffer.from('\0doveadm\0correct-horse-battery').toString('base64')}\n`),
+  ],
+  [
+    'secret',
+    'a word of a mail in a record',
+    (e) => void (recordOf(e, 'admission', 7).args = ['--', 'uid text', 'subject', tokenOf(7)]),
+  ],
+];
+
+/** Changes the samples of the last minute. */
+function setLast(evidence: Evidence, key: string, value: unknown): void {
+  for (const one of evidence.samples.slice(2)) one[key] = value;
+}
+
+function allowDenied(evidence: Evidence): void {
+  const run = evidence.run.policies;
+  assert.ok(run !== undefined);
+  const line = ['', 'ceo@example.com', 'mailbox status', '--', 'messages', tokenOf(8)].join('\t');
+  evidence.backend.push({ ...arrivalOf(evidence, 1), conn: 8, line });
+  clientOf(evidence, 8).expect = 'any';
+}
+
+function swapRecords(evidence: Evidence, one: number, other: number): void {
+  const places = [one, other].map((number) =>
+    evidence.records.indexOf(recordOf(evidence, 'admission', number)),
+  );
+  const [first = 0, second = 0] = places;
+  const moved = evidence.records.splice(first, 2);
+  evidence.records.splice(second, 0, ...moved);
+}
+
+function setBoth(evidence: Evidence, number: number, key: string, value: unknown): void {
+  recordOf(evidence, 'admission', number)[key] = value;
+  recordOf(evidence, 'completion', number)[key] = value;
+}
+
+/** A record as the gate writes it, with the reason of command 6 where the contract has its place. */
+function addReason(evidence: Evidence): void {
+  const { decision, ...rest } = recordOf(evidence, 'admission', 7);
+  const { command, user, args, effect, backend, users, ...head } = rest;
+  const own = {
+    ...head,
+    decision,
+    reason: `because ${tokenOf(6)}`,
+    command,
+    user,
+    args,
+    effect,
+    backend,
+    users,
+  };
+  evidence.records[evidence.records.indexOf(recordOf(evidence, 'admission', 7))] = own;
+}
+
+function setStatus(evidence: Evidence, number: number, status: string): void {
+  clientOf(evidence, number).status = status;
+  const completion = recordOf(evidence, 'completion', number);
+  completion.status = status;
+  completion.bytes_out = status.length + 2;
+}
+
+function refuse(evidence: Evidence, number: number, status: string, outcome: string, error?: string): void {
+  evidence.backend = evidence.backend.filter((one) => one.conn !== number);
+  setStatus(evidence, number, status);
+  Object.assign(clientOf(evidence, number), { rows: { bytes: 0, sha: sha('') }, text: '' });
+  const { prev, ...completion } = recordOf(evidence, 'completion', number);
+  assert.equal(prev, undefined);
+  for (const key of ['upstream', 'cells', 'bytes_in']) delete completion[key];
+  Object.assign(completion, { sent: false, outcome, ...(error === undefined ? {} : { error }) });
+  evidence.records[evidence.records.indexOf(recordOf(evidence, 'completion', number))] = completion;
+  if (outcome === 'denied') recordOf(evidence, 'admission', number).decision = 'deny';
+}
+
+function silence(evidence: Evidence, number: number, end: string): void {
+  const client = clientOf(evidence, number);
+  for (const key of ['status', 'rows', 'text']) delete client[key];
+  client.end = end;
+}
+
+describe('the oracle', () => {
+  it('finds nothing in a clean run', async () => {
+    const { lines } = await codesOf(() => undefined);
+    assert.deepEqual(lines, []);
+  });
+
+  it('accepts what faults explain', async () => {
+    const { lines } = await codesOf((evidence) => {
+      refuse(evidence, 3, '-TEMPFAIL', 'failed', 'dial-refused');
+      silence(evidence, 4, 'reset');
+      const completion = recordOf(evidence, 'completion', 10);
+      const { time, session, id } = completion;
+      evidence.records[evidence.records.indexOf(completion)] = {
+        time,
+        event: 'completion',
+        session,
+        id,
+        outcome: 'unknown',
+        error: 'stopped',
+      };
+      evidence.faults.push(trouble('kill'));
+    });
+    assert.deepEqual(lines, []);
+  });
+
+  for (const [code, what, change] of variations) {
+    it(`says ${code}: ${what}`, async () => {
+      const { codes, lines } = await codesOf(change);
+      assert.ok(codes.includes(code), `found ${lines.join('\n')}`);
+    });
+  }
+});
+
+describe('command lines', () => {
+  it('are read as a server reads them', () => {
+    const text = (line: string): string => {
+      const parsed = parseCommand(parseLine(line)?.words ?? [], '2.4');
+      return parsed === undefined ? '' : canonicalText(parsed);
+    };
+    const whole = text('\ta@example.com\tmailbox delete\t-u\ta@example.com\t-s\t-r\t--\tOld');
+    assert.notEqual(whole, '');
+    for (const line of [
+      '\ta@example.com\tmailbox\tdelete\t-sr\tOld',
+      'x\tproxy-ttl=5\ta@example.com\tmailbox delete\tOld\t--recursive\t-s',
+      '\ta@example.com\tmailbox delete\t-srua@example.com\tOl\x01d',
+    ])
+      assert.equal(text(line), whole);
+    assert.notEqual(text('\ta@example.com\tmailbox delete\t-s\t--\t-r\tOld'), whole);
+    assert.equal(parseLine('z\ta\tb'), undefined);
+    assert.equal(parseLine('\tvictim\x010@allowed\tquota get')?.user, 'victim');
+  });
+
+  it('have globs that do not cross @', () => {
+    assert.ok(globPattern('*@example.com').test('a@example.com'));
+    assert.ok(!globPattern('*@example.com').test('a@b@example.com'));
+    assert.ok(globPattern('*').test('a@b'));
+  });
+});
+
+describe('the search for secrets', () => {
+  it('finds patterns of several lengths anywhere', () => {
+    const pattern = (text: string, secret: number) => ({ bytes: Buffer.from(text), secret, form: 'it is' });
+    const search = createSearch([pattern('abcd', 0), pattern('bcdefgh', 1), pattern('zzzzzz', 2)]);
+    const found = [...search.find(Buffer.from('xxabcdefghxxabcx abcd'))].map((one) => one.secret);
+    assert.deepEqual(found, [0, 1, 0]);
+  });
+});
