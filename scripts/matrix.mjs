@@ -1,7 +1,8 @@
-// `npm run test:matrix`: unit, package and scenario tests under every Node release line that is supported; one line each.
+// `npm run test:matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line each.
 //
 //   node scripts/matrix.mjs                    all versions
 //   node scripts/matrix.mjs 22.23.3            this version only
+//   node scripts/matrix.mjs --whole [VERSION...]    all of `npm test`, as CI runs it: nothing may be skipped
 //
 // Each Node comes as an npm package that holds one program; it is installed to .matrix/, apart from the project's own
 // packages, and stays there. What the tests print goes to .matrix/VERSION.log.
@@ -10,10 +11,11 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { root } from './setup.mjs';
 
-// The oldest that package.json's `engines` allows, and one of each line that is maintained. Raised by hand: what is
+// The oldest that package.json's `engines` allows, one of each line that is maintained, and the newest that there is. Raised by hand: what is
 // downloaded here is run.
-const versions = ['20.19.0', '22.23.3', '24.21.0'];
-const stages = ['unit', 'package', 'scenario'];
+const versions = ['20.19.0', '22.23.3', '24.21.0', '26.10.0'];
+const isWhole = process.argv.includes('--whole');
+const stages = isWhole ? [] : ['unit', 'package', 'scenario'];
 const cache = join(root, '.matrix');
 
 /** The path of the program, installed if it is not there yet; undefined, after telling why, if it cannot be had. */
@@ -46,7 +48,11 @@ function testUnder(version) {
   if (program === undefined) return false;
   const started = Date.now();
   // First in PATH, so that what the tests start runs under the same Node.
-  const env = { ...process.env, PATH: `${dirname(program)}${delimiter}${process.env.PATH}` };
+  const env = {
+    ...process.env,
+    PATH: `${dirname(program)}${delimiter}${process.env.PATH}`,
+    ...(isWhole && { DOVEGATE_NO_SKIP: '1' }),
+  };
   const done = spawnSync(program, ['scripts/test.mjs', ...stages], {
     cwd: root,
     env,
@@ -62,10 +68,10 @@ function testUnder(version) {
   return done.status === 0;
 }
 
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).filter((word) => word !== '--whole');
 for (const version of asked)
   if (!/^\d+\.\d+\.\d+$/.test(version)) {
-    console.error('usage: npm run test:matrix [-- VERSION...]');
+    console.error('usage: npm run test:matrix [-- [--whole] VERSION...]');
     process.exit(64);
   }
 mkdirSync(cache, { recursive: true });
