@@ -8,6 +8,7 @@ import { type Arrival, type Entry, nameArrival, nameEntry } from './evidence.js'
 import {
   backendKinds,
   clientKinds,
+  diskKinds,
   type Faults,
   gateKinds,
   kindsOfCode,
@@ -35,6 +36,8 @@ export interface AnswerChecker {
 const switchMs = 3000;
 const queueMs = 35_000;
 const silenceMs = 5000;
+/** Longer than `limits.queue_timeout` (30 s), and than the gate takes to notice that a backend is gone. */
+const forgottenMs = 42_000;
 const exitStatus: Record<string, string> = {
   'exit 0': '+',
   'exit 64': '-USAGE',
@@ -82,11 +85,22 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     return entry.expect === 'allow' ? verdict !== 'deny' : verdict === 'allow';
   };
 
-  const checkRefusal = (entry: Entry, status: string): void => {
+  const checkRefusal = (entry: Entry, status: string, lines: readonly Arrival[]): void => {
     if (!isToBeServed(entry)) return;
     const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
     const code = done?.error === '' || done === undefined ? (entry.word?.code ?? '') : done.error;
     const where = `answered after ${entry.ended - entry.begun} ms at ${entry.ended}`;
+    const reply = lines.at(-1)?.reply;
+    const isContradicted =
+      reply?.whole === true && lines.at(-1)?.isForged !== true && ofBrokenReply.test(code);
+    if (isContradicted && !faults.explain(entry.begun, entry.ended, tornKinds)) {
+      report.add(
+        'wrong-refusal',
+        `${nameEntry(entry)}: ${status} [${code}], and the backend gave ${reply.status}`,
+        where,
+      );
+      return;
+    }
     if (status !== '-TEMPFAIL') {
       if (!code.endsWith('-differ') || !faults.explain(entry.begun, entry.ended, gateKinds))
         report.add('wrong-refusal', `${nameEntry(entry)}: ${status} [${code}]`, where);
@@ -140,7 +154,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     }
     if (ownStatus.has(status) || (status === '-NOUSER' && entry.kind === 'http')) {
       checkPartRows(entry, lines);
-      checkRefusal(entry, status);
+      checkRefusal(entry, status, lines);
       return;
     }
     const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
@@ -170,6 +184,19 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
       );
   };
 
+  /** A client that is told that nothing ran sends its change again. */
+  const checkPromise = (entry: Entry, lines: readonly Arrival[]): void => {
+    const code = entry.word?.code ?? '';
+    const effect = catalog['2.4'].get(entry.command)?.effect ?? catalog['2.3'].get(entry.command)?.effect;
+    const line = lines.find((one) => entry.input === undefined || one.input !== undefined);
+    if (line !== undefined && (entry.isWrite || effect !== 'read') && ofNothing.test(code))
+      report.add(
+        'wrong-answer',
+        `${nameEntry(entry)} was told [${code}], nothing ran, and it reached a backend`,
+        nameArrival(line),
+      );
+  };
+
   const checkLost = (entry: Entry, lines: readonly Arrival[]): void => {
     if (!entry.hasEnded || entry.kind === 'hostile' || entry.end === 'left' || entry.inputCut) return;
     const where = `${entry.end} after ${entry.ended - entry.begun} ms at ${entry.ended}`;
@@ -182,9 +209,14 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     }
     const last = lines.at(-1);
     const replied = last?.reply?.whole === true ? last.ended : Infinity;
+    const cutAt = last?.reply !== undefined && !last.reply.whole ? last.ended : Infinity;
+    const sinceMs = entry.ended - (lines.length === 0 ? entry.begun : cutAt);
+    const isForgotten = sinceMs > forgottenMs && !faults.explain(entry.begun, entry.ended, waitKinds);
     const isHeld =
       replied + silenceMs < entry.ended && !faults.explain(replied - silenceMs, entry.ended, holdKinds);
     if (isHeld) report.add('lost', `${nameEntry(entry)}: no answer, and its backend had given it`, where);
+    else if (isForgotten)
+      report.add('lost', `${nameEntry(entry)}: no answer, longer than a command may wait`, where);
     else if (!faults.explain(entry.begun - queueMs, entry.ended, queueKinds))
       report.add('lost', nameEntry(entry), where);
   };
@@ -226,6 +258,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
           `${nameEntry(entry)} was shown something of ${stranger}`,
           `at ${entry.ended}`,
         );
+      checkPromise(entry, lines);
       if (entry.status === '') checkLost(entry, lines);
       else checkAnswer(entry, lines);
     },
@@ -236,6 +269,17 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
 const eofKinds: ReadonlySet<string> = new Set([...gateKinds, ...clientKinds, ...reloadKinds]);
 /** What can keep a whole reply from its client. */
 const holdKinds: ReadonlySet<string> = new Set([...processKinds, 'slow-client', 'delay', 'tear']);
+
+/** Codes that say of a backend that its reply was not whole. */
+const ofBrokenReply = /^(?:closed-early|reply-.*|dial-.*|early-answer|not-done|poison)$/;
+const tornKinds: ReadonlySet<string> = new Set([...processKinds, 'tear', 'hostile-server', 'delay']);
+
+/** Codes by which a client reads that nothing ran: it may send a change again. */
+const ofNothing =
+  /^(?:audit-.*|backend-drained|draining|no-route|changed-meanwhile|queue-.*|lookup-.*|dial-.*|tls-failed|auth-rejected|version-unsupported|not-done|input-.*|sessions-limit|no-room|over-limit|limits-full|denied|killed)$/;
+
+/** What can make a command wait for longer than the queue permits: the process, the disk, or its own client. */
+const waitKinds: ReadonlySet<string> = new Set([...diskKinds, ...clientKinds]);
 
 function isSameStatus(entry: Entry, status: string, given: string): boolean {
   if (status === given) return true;

@@ -78,6 +78,7 @@ function parseArrival(record: Json): Arrival {
     input: parseInput(object(record.input)),
     inputCut: object(record.input)?.cut === true,
     passed: record.passed !== false,
+    isForged: record.forged === true,
     reply:
       reply === undefined
         ? undefined
@@ -233,8 +234,10 @@ function judge(
   if (arrival.isTwin) return;
   if (entry.expect === 'refuse') report.add('not-allowed', `${nameEntry(entry)} was to be refused`, where);
   // A process that was stopped had perhaps sent the line before.
-  const stop = faults.of('stop').find((one) => one.at <= arrival.at && one.until >= arrival.at);
-  const from = Math.min(arrival.at, stop?.at ?? arrival.at) - onTheWayMs;
+  const stop = faults
+    .of('stop')
+    .find((one) => one.began <= arrival.at && arrival.at <= one.ended + onTheWayMs);
+  const from = Math.min(arrival.at, stop?.began ?? arrival.at) - onTheWayMs;
   const versions = timeline.between(from, arrival.at);
   const parsed = seriesOf(arrival.backend, exchange, setting)
     .map((series) => parseCommand(words, series))

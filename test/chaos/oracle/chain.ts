@@ -46,6 +46,7 @@ export interface ChainSummary {
   journal: string;
   /** Times between checkpoints of one run of the gate, by its own clock. */
   gaps: number[];
+  clockRecords: number;
   /** The records at the end that a receiver may not have yet, by the gate's own times. */
   seqBefore(ms: number): number;
 }
@@ -79,6 +80,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
   let lastEvent = '';
   let checkpointMs: number | undefined;
   const gaps: number[] = [];
+  let clockRecords = 0;
   let journal = '';
   let keyAt = 0;
   let oldest = 0;
@@ -216,6 +218,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
       if (record.event === 'retire') hasRetired = true;
       if (record.event === 'checkpoint') checkCheckpoint(record, where);
       measureGap(record);
+      if (record.event === 'clock') clockRecords += 1;
       lastEvent = text(record.event);
       if (record.event === 'start') checkStart(record, where);
       if (record.signature !== undefined) checkSignature(record, bytes.toString(), where);
@@ -246,6 +249,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
         lastSeq: seq,
         journal,
         gaps,
+        clockRecords,
         hashOf: (one) => (one < firstSeq ? undefined : hashes.at(one - firstSeq)),
         seqBefore: (ms) => recent.findLast((one) => one.ms <= lastMs - ms)?.seq ?? 0,
       };

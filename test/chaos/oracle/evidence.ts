@@ -65,6 +65,8 @@ export interface Arrival {
   inputCut: boolean;
   passed: boolean;
   reply: Reply | undefined;
+  /** The driver answered in place of the backend. */
+  isForged: boolean;
 }
 
 export type Argument = string | { hmac: string };

@@ -170,8 +170,7 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
           `${key} of the completion of ${id} is ${String(record[key])}, not ${String(admission[key])}`,
           where,
         );
-    if (exchange.done.sent !== true && exchange.done.status.startsWith('-'))
-      add(refused, exchange.principal, 1);
+    if (/^-(?:NOPERM|USAGE)$/.test(exchange.done.status)) add(refused, exchange.principal, 1);
   };
 
   const atStart = (where: string): void => {

@@ -67,7 +67,7 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
   checkRefusals(index.entries, journal, faults, report);
   checkStalls(index.entries, faults, report);
   checkOrder(index.entries, report);
-  checkCheckpoints(journal.chain.gaps, faults, report);
+  checkCheckpoints(journal.chain, faults, report);
   checkConnections(index.entries, object(run.connections), report);
   checkFairness(index.entries, faults, report);
   const messages = await checkStream(folder, journal.chain, report);

@@ -4,6 +4,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import {
+  addReason,
+  allowDenied,
+  forget,
+  forgetCommand,
+  refuse,
+  replyOf,
+  setBoth,
+  setLast,
+  setStatus,
+  silence,
+  swapRecords,
+  tellNothing,
+  trouble,
+} from './changes.js';
 import { canonicalText, parseCommand, parseLine } from './command-line.js';
 import { globPattern } from './judge.js';
 import { examine } from './main.js';
@@ -14,7 +29,6 @@ import {
   clientOf,
   createEvidence,
   type Evidence,
-  type Fields,
   recordOf,
   sha,
   tokenOf,
@@ -32,24 +46,6 @@ async function codesOf(change: (evidence: Evidence) => void): Promise<{ codes: C
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-/** A fault that explains everything from before the run to after it. */
-const trouble = (kind: string): Fields => ({
-  at: 1_800_000_000_000,
-  until: 1_800_000_200_000,
-  kind,
-  target: 'gate',
-});
-
-const replyOf = (rows: string, status: string, whole: boolean): Fields => ({
-  reply: { status, bytes: rows.length, sha: sha(rows), whole },
-});
-
-/** Takes the two records of a command away. */
-function forget(evidence: Evidence, number: number): void {
-  const id = recordOf(evidence, 'admission', number).id;
-  evidence.records = evidence.records.filter((one) => one.id !== id);
 }
 
 const variations: [Code, string, (evidence: Evidence) => void][] = [
@@ -241,6 +237,19 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
       e.faults.push(trouble('cut'));
     },
   ],
+  ['wrong-answer', 'a change that ran, said not to have run', (e) => tellNothing(e)],
+  ['lost', 'no answer for longer than the queue permits, beside another fault', (e) => forgetCommand(e)],
+  [
+    'wrong-refusal',
+    'a whole reply, said to be cut',
+    (e) => {
+      const lines = [...e.backend];
+      refuse(e, 3, '-TEMPFAIL', 'unknown', 'closed-early');
+      e.backend = lines;
+      e.faults.push(trouble('cut'));
+    },
+  ],
+  ['chain', 'a clock that was set without a record', (e) => void e.faults.push(trouble('clock'))],
   [
     'unfair',
     'a wait beyond the queue',
@@ -261,76 +270,6 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
     (e) => void (recordOf(e, 'admission', 7).args = ['--', 'uid text', 'subject', tokenOf(7)]),
   ],
 ];
-
-/** Changes the samples of the last minute. */
-function setLast(evidence: Evidence, key: string, value: unknown): void {
-  for (const one of evidence.samples.slice(2)) one[key] = value;
-}
-
-function allowDenied(evidence: Evidence): void {
-  const run = evidence.run.policies;
-  assert.ok(run !== undefined);
-  const line = ['', 'ceo@example.com', 'mailbox status', '--', 'messages', tokenOf(8)].join('\t');
-  evidence.backend.push({ ...arrivalOf(evidence, 1), conn: 8, line });
-  clientOf(evidence, 8).expect = 'any';
-}
-
-function swapRecords(evidence: Evidence, one: number, other: number): void {
-  const places = [one, other].map((number) =>
-    evidence.records.indexOf(recordOf(evidence, 'admission', number)),
-  );
-  const [first = 0, second = 0] = places;
-  const moved = evidence.records.splice(first, 2);
-  evidence.records.splice(second, 0, ...moved);
-}
-
-function setBoth(evidence: Evidence, number: number, key: string, value: unknown): void {
-  recordOf(evidence, 'admission', number)[key] = value;
-  recordOf(evidence, 'completion', number)[key] = value;
-}
-
-/** A record as the gate writes it, with the reason of command 6 where the contract has its place. */
-function addReason(evidence: Evidence): void {
-  const { decision, ...rest } = recordOf(evidence, 'admission', 7);
-  const { command, user, args, effect, backend, users, ...head } = rest;
-  const own = {
-    ...head,
-    decision,
-    reason: `because ${tokenOf(6)}`,
-    command,
-    user,
-    args,
-    effect,
-    backend,
-    users,
-  };
-  evidence.records[evidence.records.indexOf(recordOf(evidence, 'admission', 7))] = own;
-}
-
-function setStatus(evidence: Evidence, number: number, status: string): void {
-  clientOf(evidence, number).status = status;
-  const completion = recordOf(evidence, 'completion', number);
-  completion.status = status;
-  completion.bytes_out = status.length + 2;
-}
-
-function refuse(evidence: Evidence, number: number, status: string, outcome: string, error?: string): void {
-  evidence.backend = evidence.backend.filter((one) => one.conn !== number);
-  setStatus(evidence, number, status);
-  Object.assign(clientOf(evidence, number), { rows: { bytes: 0, sha: sha('') }, text: '' });
-  const { prev, ...completion } = recordOf(evidence, 'completion', number);
-  assert.equal(prev, undefined);
-  for (const key of ['upstream', 'cells', 'bytes_in']) delete completion[key];
-  Object.assign(completion, { sent: false, outcome, ...(error === undefined ? {} : { error }) });
-  evidence.records[evidence.records.indexOf(recordOf(evidence, 'completion', number))] = completion;
-  if (outcome === 'denied') recordOf(evidence, 'admission', number).decision = 'deny';
-}
-
-function silence(evidence: Evidence, number: number, end: string): void {
-  const client = clientOf(evidence, number);
-  for (const key of ['status', 'rows', 'text']) delete client[key];
-  client.end = end;
-}
 
 describe('the oracle', () => {
   it('finds nothing in a clean run', async () => {

@@ -54,8 +54,6 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
     if (subject !== '' && chain.journal !== '' && journal !== chain.journal)
       report.add('fleet', `a message of the journal ${journal}`, where);
     const data = text(message.data);
-    if (data !== '' && !data.endsWith('\n'))
-      report.add('fleet', 'a block that does not end with a line', where);
     for (const line of data.split('\n')) if (line !== '') takeRecord(line, where);
   };
 

@@ -2,6 +2,7 @@
 // commands at once at a backend, words in the gate's log, and what the program's own verifier says.
 import { join } from 'node:path';
 import { catalog } from './catalog.js';
+import type { ChainSummary } from './chain.js';
 import { type Entry, nameArrival, nameEntry } from './evidence.js';
 import type { Faults } from './faults.js';
 import { add, type JournalSummary } from './journal.js';
@@ -104,7 +105,10 @@ export function checkOrder(entries: readonly Entry[], report: Report): void {
 }
 
 /** Checkpoints that did not come, where no stop of the process or of the disk explains it. */
-export function checkCheckpoints(gaps: readonly number[], faults: Faults, report: Report): void {
+export function checkCheckpoints(chain: ChainSummary, faults: Faults, report: Report): void {
+  const { gaps } = chain;
+  if (chain.clockRecords === 0 && faults.of('clock').length > 0)
+    report.add('chain', 'the clock was set, and no clock record says so', 'journal');
   if (gaps.length < 10) return;
   const usual = median(gaps);
   const held = faults.all.filter(
