@@ -10,7 +10,7 @@ export interface Fault {
   /** Its own times, without what is added for the time of recovery. */
   began: number;
   ended: number;
-  /** Nothing that the journal writes or syncs comes to an end meanwhile. */
+  /** Nothing that the journal syncs comes to an end meanwhile. */
   isTotal: boolean;
 }
 
@@ -60,7 +60,7 @@ export function createFaults(lines: readonly Json[], backends: ReadonlySet<strin
       target: text(one.target),
       began: at,
       ended: end,
-      isTotal: one.total === true,
+      isTotal: kind === 'disk-stall' && one.total !== false,
     };
   });
   const buckets = new Map<number, Fault[]>();

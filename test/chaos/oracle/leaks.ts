@@ -5,12 +5,22 @@ import type { Report } from './report.js';
 const mib = 1024 * 1024;
 const descriptorsSlack = 12;
 const threadsSlack = 4;
-const memorySlack = 96 * mib;
-const memoryFactor = 1.6;
+/** The heap grows with the first load and stays: a run of a few minutes may end at more than twice of what it began with. */
+const memorySlack = 400 * mib;
+const memoryFactor = 3;
+/** Growth under load, of one process: its last quarter against its second. */
+const growthSamplesMin = 60;
+const growthSlack = 80 * mib;
+const growthFactor = 1.3;
 
 export function checkLeaks(samples: readonly Json[], report: Report): void {
   const processes = new Set(samples.map((one) => text(one.process)));
   for (const name of processes) {
+    checkGrowth(
+      name,
+      samples.filter((one) => one.process === name),
+      report,
+    );
     const quiet = samples.filter((one) => one.process === name && one.quiet === true);
     const gap = largestGap(quiet);
     if (gap === 0) continue;
@@ -18,6 +28,24 @@ export function checkLeaks(samples: readonly Json[], report: Report): void {
     // The last half of the last minute: what waits for a timer has had time to end.
     const last = quiet.slice(gap);
     compareProcess(name, first, last.slice(Math.floor(last.length / 2)), report);
+  }
+}
+
+function checkGrowth(name: string, samples: readonly Json[], report: Report): void {
+  for (const pid of new Set(samples.map((one) => count(one.pid) ?? 0))) {
+    const rss = samples
+      .filter((one) => one.pid === pid && one.quiet !== true)
+      .map((one) => count(one.rss) ?? 0);
+    if (rss.length < growthSamplesMin) continue;
+    const quarter = Math.floor(rss.length / 4);
+    const before = median(rss.slice(quarter, 2 * quarter));
+    const after = median(rss.slice(3 * quarter));
+    if (after > before * growthFactor && after > before + growthSlack)
+      report.add(
+        'leak',
+        `rss ${after} in the last quarter, ${before} in the second`,
+        `process ${name}, pid ${pid}`,
+      );
   }
 }
 

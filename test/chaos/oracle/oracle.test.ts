@@ -98,7 +98,6 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
         until: 1_800_000_020_000,
         kind: 'disk-stall',
         target: 'gate',
-        total: true,
       }),
   ],
   ['not-true', 'bytes_in', (e) => void (recordOf(e, 'completion', 1).bytes_in = 5)],
@@ -256,6 +255,19 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
     (e) => void Object.assign(recordOf(e, 'completion', 4), { wait_ms: 40_000, duration_ms: 40_001 }),
   ],
   ['leak', 'descriptors', (e) => setLast(e, 'fds', 90)],
+  [
+    'leak',
+    'memory that grows under load',
+    (e) => {
+      const one = { process: 'gate', pid: 10, fds: 40, threads: 11 };
+      const load = Array.from({ length: 100 }, (_, at) => ({
+        ...one,
+        at: 1_800_000_006_000 + at * 900,
+        rss: 1e8 + at * 4e6,
+      }));
+      e.samples.splice(2, 0, ...load);
+    },
+  ],
   ['leak', 'sessions', (e) => setLast(e, 'metrics', 'dovegate_sessions{listener="support"} 3\n')],
   ['leak', 'more commands at once than connections', (e) => void (e.run.connections = { mail1: 0 })],
   ['secret', 'in the log', (e) => void (e.gateLog = 'password correct-horse-battery\n')],

@@ -12,8 +12,8 @@ import type { Report } from './report.js';
 
 /** A kill takes the counts of the last second with it, and what was answered just then. */
 const killMs = 3000;
-/** A record that was on its way to the disk when it stood still. */
-const stallMs = 2000;
+/** The driver needs a moment to stop the disk, and to let it go. */
+const stallMs = 400;
 
 /** Refused commands have a record, or are counted in a `limit` record of their principal, or in one for all others. */
 export function checkRefusals(
@@ -46,20 +46,22 @@ export function checkRefusals(
   }
 }
 
-/** While nothing can be synced, no command of a strict effect leaves; while the disk reports errors, none leaves. */
+/**
+ * While nothing can be synced, no command of a strict effect leaves. Only commands that began within the stall count: one that began
+ * before may have its record on the disk already.
+ */
 export function checkStalls(entries: readonly Entry[], faults: Faults, report: Report): void {
-  const stalls = faults.all.filter((one) => one.isTotal && one.kind.startsWith('disk-'));
+  const stalls = faults.all.filter((one) => one.isTotal && one.ended - one.began > 2 * stallMs);
   if (stalls.length === 0) return;
   for (const entry of entries) {
+    const stall = stalls.find(
+      (one) => entry.begun > one.began + stallMs && entry.begun < one.ended - stallMs,
+    );
+    if (stall === undefined) continue;
     for (const arrival of entry.arrivals) {
-      const stall = stalls.find((one) => arrival.at > one.began + stallMs && arrival.at < one.ended);
-      if (stall === undefined) continue;
       const effect =
         catalog['2.4'].get(arrival.command)?.effect ?? catalog['2.3'].get(arrival.command)?.effect;
-      if (effect === 'read' && (stall.kind === 'disk-stall' || arrival.at < stall.began + 3 * stallMs))
-        continue;
-      const waited = entry.exchanges.findLast((one) => one.isTwin === arrival.isTwin)?.done?.waitMs ?? 0;
-      if (arrival.at - waited < stall.began + stallMs) continue;
+      if (effect === 'read' || arrival.at > stall.ended - stallMs) continue;
       report.add(
         'not-admitted',
         `${nameEntry(entry)} was sent while its record could not reach the disk`,
