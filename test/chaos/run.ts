@@ -11,7 +11,7 @@ import { injectFaults, untilServing } from './faults.js';
 import { users } from './policy.js';
 import { sampleOf } from './processes.js';
 import { startTraffic } from './traffic.js';
-import { openWorld, type World } from './world.js';
+import { connections, openWorld, type World } from './world.js';
 
 const [folder = '', minutesText = '1', seedText = '1', kindsText = ''] = process.argv.slice(2);
 const minutes = Number(minutesText);
@@ -187,6 +187,8 @@ async function work(): Promise<void> {
     secrets: of.secrets,
     keys: [readFileSync(`${of.journal}/key.pub`, 'utf8')],
     users,
+    series: Object.fromEntries(of.labs.map(({ series }, at) => [`mail${at + 1}`, series])),
+    connections: { mail1: connections, mail2: connections },
   });
 }
 

@@ -103,6 +103,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
         input: {
           bytes: Buffer.byteLength(input, 'latin1'),
           sha: sha(Buffer.from(input, 'latin1')),
+          ...(input.length <= 4_096 && { text: input }),
         },
       }),
       ...told,

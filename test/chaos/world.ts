@@ -59,6 +59,9 @@ export interface World {
   readonly fleetConfig: string;
 }
 
+/** Of each backend in the configuration. */
+export const connections = 6;
+
 const fakeTime = ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime'].map((folder) =>
   join(folder, 'libfaketimeMT.so.1'),
 );
@@ -150,7 +153,7 @@ export async function openWorld(
   let inForce: PolicyVersion[] = [current];
   const backend = (port: number): string => `{
     address: "127.0.0.1:${port}", tls: "off", password_file: mail.password,
-    shared_namespaces: [], connections: 6, connect_timeout: 3s, greeting_timeout: 3s }`;
+    shared_namespaces: [], connections: ${connections}, connect_timeout: 3s, greeting_timeout: 3s }`;
   const configOf = (version: PolicyVersion): string => `version: 1
 listeners:
   read: { unix: read.sock, mode: "0600", policy: read }
