@@ -338,6 +338,50 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     }),
   ],
   [
+    1,
+    'memory',
+    (world, random) => ({
+      target: 'gate',
+      detail: 'no more address space',
+      run: async () => {
+        const pid = String(world.gate.pid);
+        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+        const bytes = Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
+        runTool('prlimit', '--pid', pid, `--as=${bytes + randomInteger(random, 0, 32) * 2 ** 20}:unlimited`);
+        await pause(1_000 + random() * 3_000);
+        runTool('prlimit', '--pid', pid, '--as=unlimited:unlimited');
+        // Node ends when it gets no memory, and a service manager starts it again.
+        if (world.gate.pid !== 0) return;
+        await world.gate.start();
+        world.settlePolicy();
+      },
+    }),
+  ],
+  [
+    2,
+    'stop',
+    (world, random) => {
+      const at = randomInteger(random, 0, 1);
+      return {
+        target: `mail${at + 1}`,
+        detail: 'its doveadm processes',
+        run: () => {
+          const pids = doveadmProcesses(world.labs[at]?.folder ?? '');
+          const signalAll = (name: NodeJS.Signals): void => {
+            for (const pid of pids) {
+              try {
+                process.kill(pid, name);
+              } catch {
+                // It has ended.
+              }
+            }
+          };
+          return stopFor(signalAll, 500 + random() * 5_000);
+        },
+      };
+    },
+  ],
+  [
     2,
     'half-open',
     (world, random) => ({
