@@ -150,7 +150,8 @@ function endOf(fault: unknown, log: Log, hasStarted = false): End {
     return { code: exitCodes.bug, isHanging: false };
   }
   const event = fault instanceof ListenFault ? 'listen-failed' : 'start-failed';
-  log.report({ event, level: 'error', text: messageOf(fault) });
+  const type = fault instanceof JournalFault ? fault.code : undefined;
+  log.report({ event, level: 'error', type, text: messageOf(fault) });
   return { code: exitCodes.configuration, isHanging: hangs(fault) };
 }
 

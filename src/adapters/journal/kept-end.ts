@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
-import { checkpointName, readIn, writeWhole } from './segments.js';
+import { checkpointName, readIn, writeOwn } from './segments.js';
 
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
 export const runEndName = 'audit-end.json';
@@ -109,7 +109,7 @@ export function keepRunEnd(
   const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq, segment });
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
-    writeWhole(state, runEndName, `${line}\n${more}\n${ring}\n`);
+    writeOwn(state, runEndName, `${line}\n${more}\n${ring}\n`);
   } catch {
     // The copy beside the segments still exists.
   }

@@ -192,7 +192,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   if (format !== undefined && format > journalFormat) {
     throw new JournalFault(
       'newer-format',
-      `the journal has format ${format}; this program writes ${journalFormat}`,
+      `the journal has format ${format}; this program writes ${journalFormat}: run the release that wrote it, or a later one`,
     );
   }
   const journal = record?.['journal'];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
-import { parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
+import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { openRegular, readRegular } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { inflateStart } from './compressed.js';
@@ -236,6 +236,12 @@ export function missingBetween(directory: string, segments: readonly Segment[]):
 
 /** A first record is a line of at most 7 KiB; a compressed file also contains it within this number of bytes. */
 const headBytes = 65_536;
+
+/** Time of a segment's first record, in milliseconds since 1970; undefined: it is not readable. */
+export function firstTimeIn(directory: string, segment: Segment): number | undefined {
+  const time = wordOf(parseLine(firstLine(directory, segment))?.['time']);
+  return time === undefined ? undefined : parseTime(time);
+}
 
 function firstLine(directory: string, segment: Segment): string {
   try {

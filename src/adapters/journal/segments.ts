@@ -269,7 +269,20 @@ export function openNew(directory: string, name: string): number {
 
 /** A small file, written atomically, also after a power cut; a previous file of that name is replaced. */
 export function writeWhole(directory: string, name: string, text: string | Uint8Array): void {
-  withFile(openNew(directory, `${name}.new`), (descriptor) => {
+  replace(directory, name, text, openNew(directory, `${name}.new`));
+}
+
+/** As `writeWhole`, for ourselves alone: the directory's group may be one that the daemon is not in. */
+export function writeOwn(directory: string, name: string, text: string): void {
+  const path = join(directory, `${name}.new`);
+  rmSync(path, { force: true });
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  replace(directory, name, text, openRegular(path, flags, fileMode(undefined)));
+}
+
+/** `opened`: the new file, empty. */
+function replace(directory: string, name: string, text: string | Uint8Array, opened: number): void {
+  withFile(opened, (descriptor) => {
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
-import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
+import { formatTime, type JournalRecord, type OwnRecord, readWord } from '../../domain/audit/record.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
@@ -35,7 +35,7 @@ import {
   type LeftRing,
   readLeftRing,
 } from './ring-file.js';
-import { firstSeqIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
+import { firstSeqIn, firstTimeIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
 import {
   type Held,
   holdFile,
@@ -63,8 +63,19 @@ const unvouchedSeqMax = 2;
 
 /** Bytes of one write; more than the longest line. */
 const linesBytesMax = 256 * 1024;
+/** A segment is closed after this time, however few records it has. */
+const segmentAgeMs = 24 * 3_600_000;
+/** Records of the journal itself between those of the ring, in one write. */
+const ownRecordsMax = 8;
 /** The interval after which a sync checks for a removed segment or lock. */
 const lookIntervalMs = 100;
+
+/** Why the start record says that records are lost. */
+interface Lack {
+  readonly state: 'damaged';
+  readonly lost: 'unknown';
+  readonly text: string;
+}
 
 export type Writer = ReturnType<typeof createWriter>;
 
@@ -94,6 +105,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   let isUnsynced = false;
   let unsyncedBytes = 0;
   let lookedMs = -Infinity;
+  /** Time of the first record in the open segment. */
+  let segmentMs = 0;
   /** The first record of a journal whose beginning was removed, once a start has reported that. */
   let reportedSeq = 0;
   /** The note of the ring in `state`; undefined: `ring.json` counts. */
@@ -293,6 +306,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     hasLedger = true;
     isBroken = false;
     const { segment } = tail;
+    /** Lost, and perhaps put back later: its name is not used again. */
+    const lostNumber = damage === 'cut' ? (end.segment ?? 0) : 0;
     const { key } = ledger.signer ?? {};
     const isOtherKey = tail.key !== undefined && key !== undefined && tail.key !== key;
     const keyBefore = isOtherKey ? tail.key : undefined;
@@ -300,12 +315,14 @@ export function createWriter(options: WriterOptions, journal: string) {
       ? { action: 'key-change', text: `${tail.key} signed before` }
       : {};
     showKey();
-    if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
+    const isOpen = segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes;
+    if (isOpen && segment.number >= lostNumber) {
       out.open(segment.number, tail.bytes);
+      segmentMs = firstTimeIn(directory, segment) ?? ledger.timeMs;
     } else {
       // At the time of the last record, as in `rotate`: a step of the clock since then is looked for below.
       const before = end.isGone && end.segment !== undefined ? segmentName(end.segment) : segment?.name;
-      begin(tail.nextNumber, before, names.timeMs, change);
+      begin(Math.max(tail.nextNumber, lostNumber + 1), before, names.timeMs, change);
       change = {};
       // A start after a crash finds this segment with the end that `state` knows.
       ringNote = end.ring;
@@ -315,7 +332,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const isStopped = stopLine !== undefined || (end.isGone && end.isOrderly);
     const hadRing = !isStopped && end.ring !== noRing;
     const left = hadRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
-    const recovered = left === undefined ? 0 : recover(left, tail);
+    const recovered = left === undefined ? { count: 0, lack: undefined } : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.
@@ -338,7 +355,8 @@ export function createWriter(options: WriterOptions, journal: string) {
       ...(isBeginningRemoved ? ['journal-removed'] : []),
       ...(appended === undefined ? [] : ['journal-appended']),
     ];
-    const before = { recovered: recovered || undefined, ring: left?.state, lost: left?.lost };
+    const ofRing = left?.state === undefined ? recovered.lack : left;
+    const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };
     // If that end is missing, the known one is used.
     const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
     const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
@@ -352,7 +370,13 @@ export function createWriter(options: WriterOptions, journal: string) {
       isBeginningRemoved,
       appended,
     };
-    const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
+    const found = {
+      journal: ledger.journal,
+      ...ends,
+      keyBefore,
+      recovered: recovered.count,
+      ring: ofRing?.text,
+    };
     const mark = lookForMissing(checkpoint(wallMs, change));
     nameReported(directory);
     // `state` must not name a ring that is gone.
@@ -361,18 +385,32 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { kind: 'opened', found, ring: makeRing(left), ...written(mark) };
   }
 
-  /** Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. */
-  function recover(left: LeftRing, tail: Tail): number {
-    let count = 0;
-    for (const frame of left.unwritten(tail)) {
+  /**
+   * Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. `lack`: records before
+   * them are neither in the ring nor in the segments, as with segments of an older copy.
+   */
+  function recover(left: LeftRing, tail: Tail): { readonly count: number; readonly lack: Lack | undefined } {
+    const frames = left.unwritten(tail);
+    let lack: Lack | undefined;
+    for (const frame of frames) {
+      lack ??= lackBefore(frame, tail.seq + frames.length);
       makeRoom(frame.body.length + sealBytesMax);
       left.stamp(frame, ledger.seq + 1);
       seal(frame.body);
-      count += 1;
     }
     flushLines();
-    if (count > 0) sync();
-    return count;
+    if (frames.length > 0) sync();
+    return { count: frames.length, lack };
+  }
+
+  /** `seqMax`: the number of the last record if only records of the ring followed. */
+  function lackBefore({ body, seq }: Frame, seqMax: number): Lack | undefined {
+    const text = body.toString('latin1');
+    const id = /"event":"completion"/.test(text) ? readWord(text, 'id') : undefined;
+    const isOrphan = id !== undefined && !ledger.open.has(id) && ledger.open.size < bounds.openRecovered;
+    if (!isOrphan && (seq ?? 0) <= seqMax + ownRecordsMax) return undefined;
+    const why = isOrphan ? `the admission of ${id} is missing` : `it has record ${seq}`;
+    return { state: 'damaged', lost: 'unknown', text: `the journal ends before the ring of records: ${why}` };
   }
 
   /** Its content is not needed any more: the next start misses nothing, and its space is free. */
@@ -454,6 +492,11 @@ export function createWriter(options: WriterOptions, journal: string) {
     return out.file.bytes + more > Math.max(segmentBytes, 8192);
   }
 
+  /** Retention removes whole segments: with few records, the first of an open one would be kept for months. */
+  function isOld(): boolean {
+    return ledger.timeMs - segmentMs >= segmentAgeMs;
+  }
+
   /** Everything written so far is on disk when this returns; `isLook`: and the files are still in their place. */
   function sync(isLook = true): Mark {
     const synced = out.sync(isLook);
@@ -500,7 +543,7 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A checkpoint, on disk in the segment. */
   function checkpoint(wallMs: number, more: Partial<OwnRecord>): Mark {
-    if (isFull(1024)) rotate();
+    if (isFull(1024) || isOld()) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
     out.write(Buffer.from(line));
     const mark = sync();
@@ -530,6 +573,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   /** A new segment; its first record names the previous one. Synced, so that the mark is never in an older segment. */
   function begin(number: number, before: string | undefined, wallMs: number, more: Partial<OwnRecord>): void {
     out.open(number, 0);
+    segmentMs = wallMs;
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;
     checkpoint(wallMs, { ...ledger.beginSegment(before), ...more });
