@@ -1,6 +1,6 @@
 // The shape of listeners: their sockets, and the accounts and keys of the clients that no kernel vouches for.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from '../identity/user-name.js';
 import {

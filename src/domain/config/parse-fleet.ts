@@ -1,7 +1,7 @@
 // fleet.yaml, the settings of `dovegate audit fleet`: the stream, the required gates, and the place of the state.
 // The rule: all problems at once, each with its place, including those of the files that it names.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { parsePublicKey } from '../audit/ledger.js';
 import { administratorName, defaultStream, isHostWord, verifierName } from '../fleet/block.js';

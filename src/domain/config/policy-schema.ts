@@ -1,6 +1,6 @@
 // The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { newestMinor } from '../../protocol/minors.js';
 import { allSeries } from '../commands/catalog.js';
 import {

@@ -1,6 +1,6 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates) and
 // with its default. A number without a unit is never guessed.
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Rate } from '../policy/policy.js';
 import { durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
 import { meantBy } from './problem.js';

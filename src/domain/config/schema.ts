@@ -1,7 +1,7 @@
 // The shape of a configuration file: its keys, their values and defaults, and the sentence for each value that does not fit. The JSON Schema
 // for editors and docs/settings.md are generated from it.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { standardDoor } from '../door/door.js';
