@@ -1,7 +1,8 @@
 // `npm run build`: makes the program in dist/.
 //
 // It is a bundle: a start reads some dozen files instead of 500, which is a third of its processor time. All files that Node runs are in
-// one folder, because a thread is found by `new URL('./journal-thread.js', import.meta.url)`. Packages that have compiled parts, whose files
+// one folder, because a thread is found by `new URL('./journal-thread.js', import.meta.url)`. A thread shares no module with the program, so it
+// is one file of its own: to find and to load a dozen small ones would take longer than most of what a thread does at a start. Packages that have compiled parts, whose files
 // go to browsers, or that an operator may leave out stay in node_modules.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,23 +10,21 @@ import { build } from 'esbuild';
 import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
-/** Below src/: what is started or imported by its name. Threads first, then the program, then what the installer and the manual pages ask. */
-const entries = [
+/** Below src/: what is started or imported by its name, the program first, then what the installer and the manual pages ask. */
+const entries = ['main', 'cli/program', 'cli/doveadm/doveadm', 'cli/completion/completion'];
+/** Below src/: what a thread is started from. */
+const threads = [
   'adapters/journal/journal-thread',
   'adapters/nats/nats-thread',
   'page/look-thread',
   'setup/configuration-thread',
-  'main',
-  'cli/program',
-  'cli/doveadm/doveadm',
-  'cli/completion/completion',
 ];
 const outside = ['koffi', 'preact', 'preact/*', '@nats-io/*'];
 
 /** Packages of node_modules that files of the bundle come from: name -> folder. */
-function packagesOf(metafile) {
+function packagesOf(builds) {
   const found = new Map();
-  for (const path of Object.keys(metafile.inputs)) {
+  for (const path of builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))) {
     const [folder, name] = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path) ?? [];
     if (folder !== undefined) found.set(name, folder);
   }
@@ -57,23 +56,31 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
-const names = entries.map((path) => [path.split('/').at(-1), join('src', `${path}.ts`)]);
-// Asked by the package at an upgrade. It needs a library, and the package has none of its own.
-names.push(['page-settings', 'scripts/package/page-settings.mjs']);
-const { metafile } = await build({
+const named = (paths) => paths.map((path) => [path.split('/').at(-1), join('src', `${path}.ts`)]);
+const program = {
   ...common,
-  entryPoints: Object.fromEntries(names),
   outdir: dist,
   external: outside,
   // Packages in the older module format ask for Node's own modules by this function.
   banner: {
     js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
   },
-});
+};
+const built = await Promise.all([
+  build({
+    ...program,
+    entryPoints: Object.fromEntries([
+      ...named(entries),
+      // Asked by the package at an upgrade. It needs a library, and the package has none of its own.
+      ['page-settings', 'scripts/package/page-settings.mjs'],
+    ]),
+  }),
+  build({ ...program, splitting: false, entryPoints: Object.fromEntries(named(threads)) }),
+]);
 // By itself: a program that uses the library loads nothing of the daemon.
 const client = { 'client/connect': join('src', 'client/connect.ts') };
 await build({ ...common, entryPoints: client, outdir: dist, chunkNames: 'client/[name]-[hash]' });
-const bundled = packagesOf(metafile);
+const bundled = packagesOf(built);
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bundled));
 const lockfile = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
 writeFileSync(
