@@ -32,10 +32,8 @@ export function releasesAsked(): readonly Release[] {
 export const labTestMs = 20 * 60_000;
 
 /** A filled instance that wants {@link backendPassword}. */
-export async function openRealDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
-  const lab = await openLab(owner, release);
-  if (!('skip' in lab)) await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n`);
-  return lab;
+export function openRealDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
+  return openLab(owner, release, { extraConf: `doveadm_password = ${backendPassword}\n` });
 }
 
 /** Settings of the backend, one line of YAML each. */

@@ -48,6 +48,8 @@ export interface Lab {
 export interface LabOptions {
   /** Whether to fill the mailboxes; default true. */
   users?: boolean;
+  /** More settings, the whole text of extra.conf, that Dovecot starts with. */
+  extraConf?: string;
 }
 
 /** Labs cannot be made here, and why. */
@@ -100,6 +102,7 @@ export async function openLab(
     rmSync(folder, { recursive: true, force: true });
   });
 
+  if (options.extraConf !== undefined) writeFileSync(join(folder, 'extra.conf'), options.extraConf);
   const ports = await startOnFreePorts(release, folder, start);
   if (options.users ?? true) await runScript('users', [folder]);
   const inRoot = (path: string): string => {

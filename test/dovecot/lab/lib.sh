@@ -42,7 +42,8 @@ in_root() {        # run a program where this release's Dovecot lives
 doveadm_() { in_root doveadm -c "$CONF" "$@"; }
 
 alive() {          # alive PID: neither gone nor dead and waiting for its parent to notice
-	[ -n "$1" ] && kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+	local state
+	[ -n "$1" ] && { read -r _ _ state _ < "/proc/$1/stat"; } 2>/dev/null && [ "$state" != Z ]
 }
 
 running() { alive "$(cat "$DIR/run/master.pid" 2>/dev/null)"; }
