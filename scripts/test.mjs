@@ -1,5 +1,5 @@
-// `npm test`: installs, builds, lints, then runs the tests in stages; on a fresh clone of a Debian it needs only Node and npm, and root
-// for the system's packages (scripts/packages.sh).
+// `npm test`: installs, builds, lints, then runs the tests, those of all stages at the same time (pool.mjs); on a fresh clone of a Debian
+// it needs only Node and npm, and root for the system's packages (scripts/packages.sh).
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
@@ -10,10 +10,10 @@
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
 // DOVEGATE_NATS="native trixie"    the releases whose nats-server is tested (default native)
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { runPool } from './pool.mjs';
 import { build, install, installPackages, ownMemory, root, run } from './setup.mjs';
 
 const stageFolders = {
@@ -27,12 +27,31 @@ const stageFolders = {
   systemd: ['systemd'],
   container: ['container'],
 };
-/** Files at a time, where it is not two: more where they wait more than they work; systemd and container boot a machine. */
-const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 6, dovecot: 3, systemd: 1, container: 1 };
-/** The files of a stage that take longest, longest first: the runner begins with them, so that none is left for the end. */
-const longestOf = {
-  fleet: ['cluster', 'watch', 'ship', 'cut-stream', 'hostile-server', 'link', 'share', 'ship-daemon'],
-};
+/** These files import their tests together, in one process: what they boot needs much of the machine. */
+const oneByOne = ['systemd', 'container'];
+/** Those that take longest, mostly by waiting: they are begun first, so that none is left for the end. */
+const longest = [
+  'systemd/all',
+  'fleet/cluster',
+  'unit/adapters-nats-1',
+  'scenario/tls-reload',
+  'fleet/cut-stream',
+  'dovecot/bypass',
+  'scenario/docs',
+  'dovecot/stalled-upload',
+  'scenario/brute-force',
+  'fleet/link',
+  'scenario/walks',
+  'scenario/victims',
+  'dovecot/same-answers',
+  'scenario/seams',
+  'dovecot/troubles',
+  'container/all',
+  'scenario/fatal',
+  'fleet/hostile-server',
+  'dovecot/differential',
+  'fleet/share',
+];
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */
@@ -87,68 +106,35 @@ function batchesOf(files) {
       all.filter((_file, at) => at % count === number),
     ]);
   });
-  return inOrder([...alone, ...shared]);
+  return [...alone, ...shared];
 }
 
-/** The files of a stage, each alone, those that take longest first. */
-function longestFirst(files, longest) {
-  const rank = (file) => {
-    const at = longest.indexOf(basename(file, '.test.js'));
+/** What the pool runs for a stage: a name, and the files of one process. */
+function entriesOf(stage) {
+  const files = filesOf(stage);
+  if (stage === 'unit') return batchesOf(files);
+  if (oneByOne.includes(stage)) return files.length === 0 ? [] : [['all', files]];
+  return files.map((file) => [basename(file, '.test.js'), [file]]);
+}
+
+/** For each entry a file in build/batch that imports its files; those that take longest come first. */
+function inOrder(entries) {
+  const rank = ({ stage, name }) => {
+    const at = longest.indexOf(`${stage}/${name}`);
     return at === -1 ? longest.length : at;
   };
-  const sorted = files.toSorted((one, other) => rank(one) - rank(other));
-  return inOrder(sorted.map((file) => [basename(file, '.test.js'), [file]]));
-}
-
-/** The runner takes files by their names: so each entry, a name and its files, gets a file in build/batch that begins with a number and imports them. */
-function inOrder(entries) {
-  const folder = join(root, 'build', 'batch');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  return entries.map(([name, own], at) => {
-    const path = join('build', 'batch', `${String(at).padStart(3, '0')}-${name}.test.mjs`);
-    const imports = own.map(
-      (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
-    );
-    writeFileSync(join(root, path), imports.join(''));
-    return path;
-  });
-}
-
-/** Runs test files; resolves to the counts of the runner's closing lines. */
-function runTests(files, concurrency) {
-  return new Promise((resolve) => {
-    const args = [
-      '--test',
-      '--test-reporter=spec',
-      `--test-concurrency=${concurrency}`,
-      '--enable-source-maps',
-      ...files,
-    ];
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-    let tail = '';
-    child.stdout.on('data', (chunk) => {
-      process.stdout.write(chunk);
-      tail = (tail + chunk).slice(-65536);
+  rmSync(join(root, 'build', 'batch'), { recursive: true, force: true });
+  return entries
+    .toSorted((one, other) => rank(one) - rank(other))
+    .map(({ stage, name, files }) => {
+      const path = join('build', 'batch', stage, `${name}.test.mjs`);
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      const imports = files.map(
+        (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
+      );
+      writeFileSync(join(root, path), imports.join(''));
+      return { stage, name, path };
     });
-    child.on('close', (code) => {
-      const count = (word) =>
-        Number(
-          tail
-            .match(new RegExp(`^. ${word} (\\d+)$`, 'gm'))
-            ?.pop()
-            ?.split(' ')
-            .pop() ?? 0,
-        );
-      const counts = {
-        pass: count('pass'),
-        fail: count('fail') + count('cancelled'),
-        skipped: count('skipped') + count('todo'),
-      };
-      if (code !== 0 && counts.fail === 0) counts.fail = 1;
-      resolve(counts);
-    });
-  });
 }
 
 const asked = process.argv.slice(2);
@@ -159,8 +145,12 @@ if (asked[0] === 'file') {
   installPackages(asked.slice(1).map(stageOf));
   install();
   build();
-  const files = asked.slice(1).map((path) => join('build', path.replace(/\.ts$/, '.js')));
-  const counts = await runTests(files, 2);
+  const entries = asked.slice(1).map((path) => ({
+    stage: stageOf(path),
+    name: basename(path, '.test.ts'),
+    path: join('build', path.replace(/\.ts$/, '.js')),
+  }));
+  const { counts } = await runPool(entries);
   process.exit(counts.fail > 0 ? 1 : 0);
 }
 
@@ -193,31 +183,27 @@ installPackages(stages);
 install();
 build();
 
-const total = { pass: 0, fail: 0, skipped: 0 };
-for (const stage of stages) {
-  const started = Date.now();
-  console.log(`\n== ${stage}`);
-  if (stage === 'lint') {
-    run(process.execPath, [
-      join(root, 'node_modules/@biomejs/biome/bin/biome'),
-      'check',
-      '--error-on-warnings',
-    ]);
-    run(process.execPath, [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--deny-warnings']);
-  } else {
-    const files = filesOf(stage);
-    if (files.length === 0) {
-      console.log('no test files');
-      if (noSkip) total.fail += 1;
-      continue;
-    }
-    const longest = longestOf[stage];
-    const ordered = longest === undefined ? files : longestFirst(files, longest);
-    const counts = await runTests(stage === 'unit' ? batchesOf(files) : ordered, concurrencyOf[stage] ?? 2);
-    for (const key of Object.keys(total)) total[key] += counts[key];
-  }
-  console.log(`== ${stage}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
+if (stages.includes('lint')) {
+  run(process.execPath, [
+    join(root, 'node_modules/@biomejs/biome/bin/biome'),
+    'check',
+    '--error-on-warnings',
+  ]);
+  run(process.execPath, [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--deny-warnings']);
 }
+const tested = stages.filter((stage) => stage !== 'lint');
+const entries = tested.flatMap((stage) => entriesOf(stage).map(([name, files]) => ({ stage, name, files })));
+const { counts: total, took } = await runPool(inOrder(entries));
+for (const stage of tested) {
+  const own = took.filter((each) => each.stage === stage);
+  const seconds = own.reduce((sum, each) => sum + each.seconds, 0);
+  console.log(`== ${stage}: ${own.length} files, ${seconds.toFixed(0)} s one after another`);
+  if (own.length === 0 && noSkip) total.fail += 1;
+}
+const slowest = took.toSorted((one, other) => other.seconds - one.seconds).slice(0, 10);
+console.log(
+  `== longest: ${slowest.map(({ stage, name, seconds }) => `${stage}/${name} ${seconds.toFixed(0)} s`).join(', ')}`,
+);
 if (noSkip && total.skipped > 0) {
   console.log(`\n${total.skipped} tests were skipped, and skipping is forbidden here (DOVEGATE_NO_SKIP=1)`);
 }
