@@ -5,6 +5,7 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,6 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -73,6 +75,9 @@ function clearMemory() {
 /**
  * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/folder.ts). Files that a killed test
  * leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
+ *
+ * Temporary files go there too, unless TMPDIR says where: thousands of small files that are made, synced and removed keep a disk busy. The
+ * roots of other releases, which stay, are left on the disk, and what a test wants there (`diskPlace`).
  */
 export function ownMemory() {
   if (process.platform !== 'linux' || !existsSync(sharedMemory)) return;
@@ -81,6 +86,14 @@ export function ownMemory() {
   // Daemons of other users have their files below it.
   chmodSync(own, 0o711);
   process.env.DOVEGATE_MEMORY = own;
+  if (process.env.TMPDIR === undefined) {
+    process.env.DOVEGATE_LABS ??= join(tmpdir(), 'dovegate-labs');
+    process.env.DOVEGATE_DISK = tmpdir();
+    // A short name: the path of a socket has 107 bytes.
+    process.env.TMPDIR = join(own, 't');
+    mkdirSync(process.env.TMPDIR);
+    chmodSync(process.env.TMPDIR, 0o1777);
+  }
   process.on('exit', (code) => {
     if (code === 0) clearMemory();
   });

@@ -26,7 +26,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Authority, type Issued, makeAuthority } from '../kit/certificates.js';
@@ -132,10 +132,11 @@ const pairs = (() => {
 
 /** A machine with the three folders of dovegate and the files that the pages name. */
 function openScene(owner: Owner, pagePath: string): Scene {
+  // Not in tmpdir(): as many characters as on the page, which the columns of a table are made for.
   const folders = {
-    '/etc/dovegate': mkdtempSync(join(tmpdir(), 'e-')),
-    '/run/dovegate': mkdtempSync(join(tmpdir(), 'r-')),
-    '/var/lib/dovegate': mkdtempSync(join(tmpdir(), 'lib---')),
+    '/etc/dovegate': mkdtempSync('/tmp/e-'),
+    '/run/dovegate': mkdtempSync('/tmp/r-'),
+    '/var/lib/dovegate': mkdtempSync('/tmp/lib---'),
   };
   const etc = folders['/etc/dovegate'];
   // In memory, as /run is: elsewhere `check` has a warning.

@@ -39,6 +39,11 @@ export function memoryPlace(): string {
   return process.env['DOVEGATE_MEMORY'] ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
 }
 
+/** The directory for files that a test wants on a disk: that for temporary files is in memory when a run has made one (`ownMemory`). */
+export function diskPlace(): string {
+  return process.env['DOVEGATE_DISK'] ?? tmpdir();
+}
+
 function removeFolder(folder: string): void {
   const place = join(folder, 'shm');
   if (existsSync(place)) rmSync(realpathSync(place), { recursive: true, force: true });

@@ -26,7 +26,7 @@ import {
   whyUnsafe,
   writeAtomically,
 } from '../../../src/adapters/host/files.js';
-import { memoryPlace, openFolder, removeAfter } from '../../kit/folder.js';
+import { diskPlace, memoryPlace, openFolder, removeAfter } from '../../kit/folder.js';
 
 /** A folder with these files, each holding its own name. */
 function folderOf(t: TestContext, names: readonly string[]): string {
@@ -287,7 +287,8 @@ test('no directory, a file instead of one, no right to write', (t) => {
 });
 
 test('elsewhere than in memory it can be had, and may be slow', (t) => {
-  const folder = openFolder(t);
+  const folder = mkdtempSync(join(diskPlace(), 'dovegate-'));
+  removeAfter(t, folder);
   if (hasShared && statfsSync(folder).type === statfsSync(shared).type)
     return t.skip('the folder is in memory');
   const found = whyPoorMemory(join(folder, 'ring'), 4096, ourselves());

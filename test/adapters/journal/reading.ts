@@ -4,11 +4,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { memoryPlace } from '../../kit/folder.js';
+import { diskPlace, memoryPlace } from '../../kit/folder.js';
 
 export type StoredRecord = Readonly<Record<string, unknown>> & {
   readonly seq: number;
@@ -29,7 +28,7 @@ export async function closeAll(t: TestContext): Promise<void> {
 
 /** An empty directory that goes with the test; in memory where thousands of syncs would only test the disk's patience. */
 export function temporaryDirectory(t: TestContext, place: 'disk' | 'memory' = 'disk'): string {
-  const parent = place === 'memory' ? memoryPlace() : tmpdir();
+  const parent = place === 'memory' ? memoryPlace() : diskPlace();
   const directory = mkdtempSync(join(parent, 'dovegate-journal-'));
   t.after(async () => {
     await closeAll(t);
