@@ -25,6 +25,8 @@ if (!Number.isSafeInteger(seed) || !(minutes > 0)) {
 installPackages(['dovecot', 'fleet', 'chaos']);
 install();
 build();
+// Gigabytes of journal and streams: on a disk.
+process.env.TMPDIR ??= '/var/tmp';
 ownMemory();
 const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'dovegate-chaos-'));
 console.log(`seed ${seed}, ${minutes} minutes, evidence in ${folder}`);

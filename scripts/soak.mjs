@@ -25,6 +25,8 @@ if (!(minutes > 0) || !Number.isSafeInteger(baselines) || !Number.isSafeInteger(
 installPackages(['dovecot', 'fleet', 'chaos']);
 install();
 build();
+// Gigabytes of journal and streams: on a disk.
+process.env.TMPDIR ??= '/var/tmp';
 ownMemory();
 const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'dovegate-soak-'));
 // Some 20 commands a second each.

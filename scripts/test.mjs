@@ -207,5 +207,18 @@ console.log(
 if (noSkip && total.skipped > 0) {
   console.log(`\n${total.skipped} tests were skipped, and skipping is forbidden here (DOVEGATE_NO_SKIP=1)`);
 }
+// The closing lines of Node's runner, for all files together.
+const lines = {
+  tests: total.pass + total.fail + total.skipped,
+  suites: 0,
+  pass: total.pass,
+  fail: total.fail,
+  cancelled: 0,
+  skipped: total.skipped,
+  todo: 0,
+  duration_ms: Math.round(performance.now()),
+};
+console.log();
+for (const [word, count] of Object.entries(lines)) console.log(`ℹ ${word} ${count}`);
 console.log(`\n${total.pass} passed, ${total.fail} failed, ${total.skipped} skipped`);
 process.exit(total.fail > 0 || (noSkip && total.skipped > 0) ? 1 : 0);
