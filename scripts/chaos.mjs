@@ -22,7 +22,7 @@ if (!Number.isSafeInteger(seed) || !(minutes > 0)) {
   console.error('usage: npm run chaos -- [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER]');
   process.exit(64);
 }
-installPackages(['dovecot', 'fleet', 'chaos']);
+installPackages(['dovecot', 'fleet']);
 install();
 build();
 // Gigabytes of journal and streams: on a disk.

@@ -2,7 +2,7 @@
 # packages.sh STAGE...    install the system packages that the tests of these stages need: one apt run under one lock, no service
 # started. Prints nothing if all are there. Without root or apt it names what is missing, and exits 2.
 #
-# Stages: those of test.mjs, `debian` (roots of other releases), `bench`, `chaos`, and `sudo` (a row of `bench -- dovecot`). test.mjs calls this
+# Stages: those of test.mjs, `debian` (roots of other releases), `bench`, and `sudo` (a row of `bench -- dovecot`). test.mjs calls this
 # once before its stages. The labs below test/ call it again, so that a single test file, or a lab used by hand, works too. The lock is
 # needed because apt-get waits for the lock of dpkg (DPkg::Lock::Timeout), but not for the lock of the package lists.
 set -eu
@@ -23,8 +23,9 @@ needs() {
 	audit)
 		echo "/usr/sbin/rsyslogd rsyslog"; echo "/usr/lib/*/rsyslog/lmnsd_gtls.so rsyslog-gnutls"
 		echo "/usr/bin/prometheus prometheus";;
-	fleet) echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2";;
-	chaos) echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs"; echo "prlimit util-linux";;
+	fleet)
+		echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2"; echo "prlimit util-linux"
+		echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs";;
 	debian) echo "debootstrap debootstrap";;
 	systemd) needs debian; echo "systemd-nspawn systemd-container";;
 	container) needs systemd; echo "buildah buildah"; echo "crun crun";;

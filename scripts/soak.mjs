@@ -22,7 +22,7 @@ if (!(minutes > 0) || !Number.isSafeInteger(baselines) || !Number.isSafeInteger(
   console.error('usage: npm run soak -- [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]');
   process.exit(64);
 }
-installPackages(['dovecot', 'fleet', 'chaos']);
+installPackages(['dovecot', 'fleet']);
 install();
 build();
 // Gigabytes of journal and streams: on a disk.
