@@ -165,7 +165,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
       run: async () => {
         runTool('fsfreeze', '-f', world.disk);
         await pause(300 + random() * 5_000);
-        runTool('fsfreeze', '-u', world.disk);
+        mustRun('fsfreeze', '-u', world.disk);
       },
     }),
   ],
@@ -178,7 +178,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
         const pid = String(world.gate.pid);
         runTool('prlimit', '--pid', pid, `--fsize=${randomInteger(random, 1, 4_000_000)}:unlimited`);
         await pause(300 + random() * 4_000);
-        runTool('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
+        mustRun('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
       },
     }),
   ],
@@ -331,9 +331,11 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
       run: async () => {
         const pid = String(world.gate.pid);
         const limit = countFiles(`/proc/${pid}/fd`) + randomInteger(random, 0, 5);
+        const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
+        const usual = /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? '1024';
         runTool('prlimit', '--pid', pid, `--nofile=${limit}:`);
         await pause(1_000 + random() * 4_000);
-        runTool('prlimit', '--pid', pid, '--nofile=65536:');
+        mustRun('prlimit', '--pid', pid, `--nofile=${usual}:`);
       },
     }),
   ],
@@ -464,6 +466,11 @@ export async function untilServing(world: World): Promise<void> {
       throw new Error(`the gate does not serve ${recoveryMs / 1_000} s after a fault`);
     await pause(200);
   }
+}
+
+/** Takes a fault back: one that stays would make the rest of the run worthless. */
+function mustRun(program: string, ...args: string[]): void {
+  if (!runTool(program, ...args)) throw new Error(`${program} ${args.join(' ')} failed`);
 }
 
 async function stopFor(signal: (name: NodeJS.Signals) => void, ms: number): Promise<void> {

@@ -264,20 +264,27 @@ admin:
       ...(until !== undefined && { until }),
       ...(broken && { broken: true }),
     });
-  const hup = async (): Promise<boolean> => {
+  /** How a reload ended; `killed`: the gate ended within it. */
+  const hup = async (): Promise<'reloaded' | 'failed' | 'killed'> => {
     const since = Date.now();
     const pid = gate.pid;
-    const ends = (): number => gate.told('reloaded') + gate.told('reload-failed');
-    const before = ends();
+    const before = [gate.told('reloaded'), gate.told('reload-failed')] as const;
     gate.signal('SIGHUP');
     while (Date.now() - since < 60_000) {
       await new Promise((resolve) => {
         setTimeout(resolve, 20);
       });
-      if (gate.pid !== pid) return false;
-      if (ends() > before) return true;
+      if (gate.pid !== pid) return 'killed';
+      if (gate.told('reloaded') > before[0]) return 'reloaded';
+      if (gate.told('reload-failed') > before[1]) return 'failed';
     }
-    return false;
+    throw new Error('the gate said nothing of a reload within 60 s');
+  };
+  /** Of the file as it is now, which the gate was asked to read at `from`. */
+  const afterReload = (from: number, how: Awaited<ReturnType<typeof hup>>, before: PolicyVersion): void => {
+    policyLine(from, how === 'killed' ? undefined : Date.now(), current.name, how === 'failed');
+    if (how === 'reloaded') inForce = [current];
+    if (how === 'failed') inForce = [before];
   };
   return {
     folder,
@@ -316,14 +323,12 @@ admin:
       policyLine(Date.now(), Date.now(), current.name);
     },
     async reload() {
-      const before = current;
+      const before = inForce.at(-1) ?? current;
       current = addVersion();
       const from = Date.now();
-      inForce = [...new Set([...inForce, before, current])];
+      inForce = [...new Set([...inForce, current])];
       write('dovegate.yaml', configOf(current));
-      const isDone = await hup();
-      policyLine(from, isDone ? Date.now() : undefined, current.name);
-      if (isDone) inForce = [current];
+      afterReload(from, await hup(), before);
     },
     async reloadBroken() {
       const from = Date.now();
@@ -339,7 +344,13 @@ admin:
       issue();
       panelKeys.push(makeKey(randomBytes(keyBytes)));
       write('dovegate.yaml', configOf(current));
-      if (await hup()) shownKey = panelKeys.at(-1) ?? '';
+      // It reads the newest policy too, which an earlier reload may have failed to.
+      const before = inForce.at(-1) ?? current;
+      const from = Date.now();
+      inForce = [...new Set([...inForce, current])];
+      const how = await hup();
+      afterReload(from, how, before);
+      if (how === 'reloaded') shownKey = panelKeys.at(-1) ?? '';
     },
   };
 }
