@@ -195,7 +195,7 @@ const audit = section('the audit settings', {
       most: bounds.plainSegmentBytes / 2,
       error: 'must be 64KiB to 512MiB',
     }),
-  ).describe('size at which a journal file is closed; 64KiB to 512MiB'),
+  ).describe('size at which a journal file is closed; 64KiB to 512MiB; also closed after a day'),
   deadline: timer(asWritten.journalDeadlineMs).describe('a slower write or sync has failed'),
   keep: duration('400d').describe('how long records are kept'),
   keep_min: duration('7d').describe('nothing younger is removed for its size'),
