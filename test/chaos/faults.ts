@@ -135,7 +135,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
         target: `mail${at + 1}`,
         detail: 'its doveadm processes',
         run: () => {
-          for (const pid of doveadmProcesses(world.labs[at]?.folder ?? '')) process.kill(pid, 'SIGKILL');
+          signalAll(doveadmProcesses(world.labs[at]?.folder ?? ''), 'SIGKILL');
           return pause(100);
         },
       };
@@ -369,16 +369,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
         detail: 'its doveadm processes',
         run: () => {
           const pids = doveadmProcesses(world.labs[at]?.folder ?? '');
-          const signalAll = (name: NodeJS.Signals): void => {
-            for (const pid of pids) {
-              try {
-                process.kill(pid, name);
-              } catch {
-                // It has ended.
-              }
-            }
-          };
-          return stopFor(signalAll, 500 + random() * 5_000);
+          return stopFor((name) => signalAll(pids, name), 500 + random() * 5_000);
         },
       };
     },
@@ -492,6 +483,17 @@ function doveadmProcesses(folder: string): readonly number[] {
         return false;
       }
     });
+}
+
+/** Those that have ended meanwhile are left out. */
+function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended.
+    }
+  }
 }
 
 async function crowd(world: World, random: Random, text: Buffer): Promise<void> {
