@@ -1,5 +1,6 @@
 // The commands of a run, made from a seed: reads and writes that policies may allow, and lines that must never reach a backend.
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
+import { escapeCell } from '../oracle/framing.js';
 import { boss, realm, users } from './policy.js';
 
 export interface Made {
@@ -29,7 +30,8 @@ export function makeToken(random: Random): string {
 
 export const stableMails = 8;
 
-export function makeRead(random: Random): Made {
+/** `isNative`: for a client of the doveadm protocol, which may set flags. */
+export function makeRead(random: Random, isNative = false): Made {
   const token = makeToken(random);
   const user = pick(random, users);
   const uid = String(randomInteger(random, 1, stableMails));
@@ -41,10 +43,17 @@ export function makeRead(random: Random): Made {
     ['fetch', ['uid size.physical date.received', 'mailbox', 'Stable', 'uid', uid, ...not]],
     ['fetch', ['text', 'mailbox', 'Stable', 'uid', uid, ...not]],
     ['fetch', ['hdr.subject uid', 'mailbox', 'Stable', ...not]],
+    // Most mails have none: a row of one empty cell.
+    ['fetch', ['flags', 'mailbox', 'Stable', ...not]],
     ['search', ['mailbox', 'Stable', ...not]],
   ];
   const [command, args] = pick(random, forms);
-  return { token, user, command, args, effect: 'read' };
+  const read: Made = { token, user, command, args, effect: 'read' };
+  // What must not go upstream with a command that may.
+  const extras = [['D'], ['Dv'], ['v'], ['Dx', 'proxy-ttl=3\x01tforward=YWRtaW4=']];
+  if (!isNative || random() < 0.85) return read;
+  const fields = [user, command, ...args].map((field) => escapeCell(field).toString('latin1'));
+  return { ...read, raw: Buffer.from(`${[...pick(random, extras), ...fields].join('\t')}\n`, 'latin1') };
 }
 
 export function makeSave(random: Random): Made {

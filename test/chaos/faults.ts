@@ -265,6 +265,21 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
   ],
   [
     3,
+    'shred',
+    (world, random) => {
+      const relay = pick(random, world.relays);
+      return {
+        target: relay.name,
+        run: async () => {
+          relay.shred(randomInteger(random, 1, 7));
+          await pause(1_500);
+          relay.shred(0);
+        },
+      };
+    },
+  ],
+  [
+    3,
     'delay',
     (world, random) => {
       const relay = pick(random, world.relays);

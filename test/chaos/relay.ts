@@ -14,6 +14,8 @@ export interface Relay {
   tear(count: number, bytes: number): void;
   /** Ends the connection when the next `count` command lines arrive, before they go on. */
   swallow(count: number): void;
+  /** Replies reach the gate in pieces of so many bytes at most, each in a packet of its own; 0: as they come. */
+  shred(bytes: number): void;
   /** Each way gets this much later, for lines and replies that come from now on. */
   delay(ms: number): void;
   /** Nothing passes, and nothing ends. */
@@ -39,6 +41,9 @@ interface Pending {
   begun: boolean;
 }
 
+/** A reply in more pieces would hold its upstream for minutes. */
+const shredMax = 2_000;
+
 const takesInput = /\t(?:save|sieve(?: put|\tput))(?:\t|$)/;
 
 export async function openRelay(
@@ -53,6 +58,7 @@ export async function openRelay(
     tearBytes: 0,
     swallows: 0,
     delayMs: 0,
+    shredBytes: 0,
     isHeld: false,
     forges: 0,
     forged: Buffer.from([]) as Buffer,
@@ -234,7 +240,15 @@ export async function openRelay(
         setTimeout(end, 5);
         return;
       }
-      later(() => give(chunk));
+      if (fault.shredBytes === 0 || chunk.length > shredMax) {
+        later(() => give(chunk));
+        return;
+      }
+      for (let at = 0; at < chunk.length; at += fault.shredBytes) {
+        const piece = chunk.subarray(at, at + fault.shredBytes);
+        queue.push(() => give(piece));
+      }
+      next();
     };
     /** In order: a delay holds up what comes behind it. */
     const queue: (() => void)[] = [];
@@ -252,7 +266,8 @@ export async function openRelay(
       isWaiting = true;
       setTimeout(() => {
         isWaiting = false;
-        for (const act of queue.splice(0)) act();
+        // Pieces that are written together arrive together.
+        for (const act of queue.splice(0, fault.shredBytes === 0 ? queue.length : 1)) act();
         next();
       }, fault.delayMs);
     };
@@ -301,6 +316,9 @@ export async function openRelay(
     },
     swallow(count) {
       fault.swallows = count;
+    },
+    shred(bytes) {
+      fault.shredBytes = bytes;
     },
     delay(ms) {
       fault.delayMs = ms;

@@ -307,13 +307,16 @@ export function startTraffic(options: TrafficOptions): Traffic {
       start(worker, bulk(worker));
     } else if (share < 0.45) {
       const worker = of('unix', 'root@read');
-      start(worker, native(worker, openUnix(places.read, minor), makeRead, minor));
+      start(
+        worker,
+        native(worker, openUnix(places.read, minor), (source) => makeRead(source, true), minor),
+      );
     } else if (share < 0.65) {
       const worker = of('unix', 'root@write');
       start(worker, native(worker, openUnix(places.write, minor), makeWrite, minor));
     } else if (share < 0.78) {
       const worker = of('tls', 'backup@jobs');
-      const make = (source: Random): Made => (source() < 0.2 ? makeSave(source) : makeRead(source));
+      const make = (source: Random): Made => (source() < 0.2 ? makeSave(source) : makeRead(source, true));
       start(worker, native(worker, openTls(minor), make, minor));
     } else if (share < 0.9) {
       const worker = of('http', 'panel@panel');
