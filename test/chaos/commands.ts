@@ -58,7 +58,8 @@ export function makeRead(random: Random, isNative = false): Made {
 
 export function makeSave(random: Random): Made {
   const token = makeToken(random);
-  const size = random() < 0.1 ? 40_000 : 600;
+  const chance = random();
+  const size = chance < 0.02 ? 1_500_000 : chance < 0.12 ? 40_000 : 600;
   const line = pick(random, ['.', '..', 'x'.repeat(70), '.hidden', '', 'déjà', 'a\tb']);
   const lines = Array.from({ length: Math.ceil(size / 60) }, (_, at) => `${line}${at % 3 === 0 ? at : ''}`);
   const input = ['From: a@example.net', `Subject: ${token}`, '', ...lines, ''].join('\r\n');

@@ -327,7 +327,9 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     3,
     'clock',
     (world, random) => {
-      const seconds = pick(random, [2, -2, 60, -60, 3_600, -7_200, 86_400, -86_400, 0, 0]);
+      const now = Number(readFileSync(world.clock, 'utf8'));
+      const others = [3, -3, 60, -60, 3_600, -7_200, 86_400, -86_400, 0].filter((each) => each !== now);
+      const seconds = pick(random, others);
       return {
         target: 'gate',
         detail: `${seconds} s from the right time`,

@@ -363,7 +363,16 @@ async function askNative(
       client.close();
       return { end: 'left', inputCut: true };
     }
-    await client.write(wire).catch(() => undefined);
+    // In pieces that end anywhere, also between CR and LF.
+    const cuts = [0, wire.length];
+    for (let count = random() < 0.5 ? 0 : 3; count > 0; count -= 1)
+      cuts.push(Math.floor(random() * wire.length));
+    if (random() < 0.3) cuts.push(wire.indexOf('\n'));
+    const sorted = cuts.toSorted((one, other) => one - other);
+    for (const [at, cut] of sorted.slice(0, -1).entries()) {
+      await client.write(wire.subarray(cut, sorted[at + 1])).catch(() => undefined);
+      await pause(3);
+    }
   } else if (leaves) {
     await pause(random() * 20);
     client.close();

@@ -62,6 +62,8 @@ const replacedText = 'was removed or replaced; does another daemon have the same
 const sealBytes = 160;
 /** Smaller steps of the wall clock are not recorded. */
 const clockStepMsMin = 1000;
+/** No record is appended so long after its time was read. */
+const staleMsMax = 60_000;
 /**
  * Records of finished events may use the whole ring, all others half of it. Ends of commands that were never sent leave a quarter free: a
  * client that is refused and tries again at once would otherwise take the space that the ends of running commands need.
@@ -184,6 +186,8 @@ export class OpenJournal implements Journal {
   /** Difference of the wall clock to the monotonic one, according to the records. */
   #clockOffsetMs: number;
   #closed: Promise<void> | undefined;
+  /** When the last step of the wall clock was recorded. */
+  #steppedMs = -Infinity;
 
   constructor(
     options: JournalOptions,
@@ -253,8 +257,7 @@ export class OpenJournal implements Journal {
 
   append(record: AuditRecord, isBrief = false): JournalFault | undefined {
     if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
-    const body = encodeRecord(record, isBrief);
-    this.#noteClockStep();
+    const body = this.#encode(record, isBrief);
     if (!this.#driver.add(body, this.#room(record))) return this.#overflow(body);
     this.#count(record, body);
     return undefined;
@@ -263,8 +266,7 @@ export class OpenJournal implements Journal {
   /** A record whose promise was rejected may still reach the disk later: after every appended admission append its completion, too. */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief = false): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
-    const body = encodeRecord(record, isBrief);
-    this.#noteClockStep();
+    const body = this.#encode(record, isBrief);
     const { state } = this.#driver;
     if (state.at !== 'writable') {
       // Kept all the same, so that the journal records the attempt when the disk is back.
@@ -276,6 +278,15 @@ export class OpenJournal implements Journal {
       if (isTaken) this.#count(record, body);
       else reject(this.#overflow(body));
     });
+  }
+
+  /** A time that was read before a step of the clock must not follow the record of that step: it would be a second step, without a record. */
+  #encode(record: AuditRecord, isBrief: boolean): Bodies {
+    this.#noteClockStep();
+    const wallMs = this.#clock.wallMs();
+    const isEarlier =
+      this.#clock.now() - this.#steppedMs < staleMsMax && Math.abs(record.time - wallMs) > clockStepMsMin;
+    return encodeRecord(isEarlier ? { ...record, time: wallMs } : record, isBrief);
   }
 
   /** The only place that counts the bytes of a record for its principal. */
@@ -396,6 +407,7 @@ export class OpenJournal implements Journal {
     if (Math.abs(stepMs) > clockStepMsMin) {
       const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
       if (!this.#driver.add(encodeBody(record), this.#driver.whole)) return;
+      this.#steppedMs = this.#clock.now();
     }
     this.#clockOffsetMs = offsetMs;
   }

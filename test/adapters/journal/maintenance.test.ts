@@ -177,6 +177,21 @@ void test('age is counted by the records: a clock that leaps ahead retires nothi
   assert.deepEqual(await verified(directory), []);
 });
 
+void test('a record whose time was read before the clock was set back is no second step', async (t) => {
+  const directory = temporaryDirectory(t);
+  let leapMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + leapMs };
+  const { journal } = await tending(t, directory, { clock });
+  const before = [admission('A'), admission('B')] as const;
+  leapMs = -2 * 3_600_000;
+  for (const record of before) await journal.appendDurable(record, false);
+  journal.append(completion('A'));
+  journal.append(completion('B'));
+  await journal.close();
+  assert.equal(readWhole(directory).filter(({ event }) => event === 'clock').length, 1);
+  assert.deepEqual(await verified(directory), []);
+});
+
 function numbersIn(directory: string): number[] {
   return segmentFiles(directory).map((file) => Number.parseInt(file, 10));
 }

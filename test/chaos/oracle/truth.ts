@@ -306,8 +306,15 @@ export function isJoined(arrivals: readonly Arrival[]): boolean {
 function shareOut(mains: readonly Exchange[], lines: readonly Arrival[]): Arrival[][] {
   if (mains.length <= 1) return mains.map(() => [...lines]);
   const rest = [...lines];
-  const shares = mains.map((exchange) => {
-    const next = exchange.done?.sent === false ? undefined : rest.shift();
+  /** Lines that commands of a killed gate may have had: those that say `sent: true` come first. */
+  let spare = lines.length - mains.filter(({ done }) => done?.sent === true).length;
+  const shares = mains.map(({ done }) => {
+    if (done?.sent === false) return [];
+    if (done?.sent !== true) {
+      if (spare <= 0) return [];
+      spare -= 1;
+    }
+    const next = rest.shift();
     return next === undefined ? [] : [next];
   });
   shares.findLast((share) => share.length > 0)?.push(...rest);
