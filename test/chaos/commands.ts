@@ -30,6 +30,13 @@ export function makeToken(random: Random): string {
 
 export const stableMails = 8;
 
+/** What mails are searched for; among the secrets of a run. */
+export const secretWords: readonly string[] = Array.from(
+  { length: 6 },
+  (_, at) => `zq${at}Xylem${at}kestrel`,
+);
+const secretWord = (random: Random): string => pick(random, secretWords);
+
 /** `isNative`: for a client of the doveadm protocol, which may set flags. */
 export function makeRead(random: Random, isNative = false): Made {
   const token = makeToken(random);
@@ -46,6 +53,24 @@ export function makeRead(random: Random, isNative = false): Made {
     // Most mails have none: a row of one empty cell.
     ['fetch', ['flags', 'mailbox', 'Stable', ...not]],
     ['search', ['mailbox', 'Stable', ...not]],
+    // Words about content, which no record may show.
+    ['search', ['mailbox', 'Stable', 'subject', secretWord(random), ...not]],
+    [
+      'fetch',
+      [
+        'uid',
+        'mailbox',
+        'Stable',
+        '(',
+        'body',
+        secretWord(random),
+        'or',
+        'subject',
+        secretWord(random),
+        ')',
+        ...not,
+      ],
+    ],
   ];
   const [command, args] = pick(random, forms);
   const read: Made = { token, user, command, args, effect: 'read' };
@@ -127,6 +152,8 @@ export function makeHostile(random: Random): Made {
     () => of('fetch', ['-S', '/run/dovecot/doveadm-server', 'text', ...not]),
     () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss }),
     () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.toUpperCase() }),
+    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.replace('boss', 'Boss') }),
+    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.replace('boss', 'BOSS') }),
     () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: ` ${boss}` }),
     () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: `${boss}\0` }),
     () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: `x@${realm}.evil` }),

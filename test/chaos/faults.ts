@@ -5,6 +5,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { runTool } from '../kit/small-disk.js';
 import { makeToken } from './commands.js';
 import type { Evidence } from './evidence.js';
@@ -32,6 +33,16 @@ const forgeries: readonly Buffer[] = [
   Buffer.from('\n-REFERRAL x@127.0.0.1:1\n'),
   Buffer.from('a\t\n+\nb\t\n+\n'),
   Buffer.alloc(300_000, 'x'),
+];
+
+/** Of a backend that ends a connection before anybody is logged in. */
+const greetings: readonly string[] = [
+  '',
+  '-\n',
+  'VERSION\tdoveadm-client\t1\t2\n',
+  'VERSION\tdoveadm-client\t1\t9\n+\n',
+  'HTTP/1.1 400 Bad Request\r\n\r\n',
+  'x'.repeat(100_000),
 ];
 
 const gateKill: Maker = (world, random) => ({
@@ -240,7 +251,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
         target: relay.name,
         detail: 'new connections are refused',
         run: async () => {
-          relay.refuse(true);
+          relay.refuse(true, pick(random, greetings));
           relay.cut();
           await pause(300 + random() * 4_000);
           relay.refuse(false);
@@ -256,7 +267,10 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
       return {
         target: relay.name,
         run: async () => {
-          relay.tear(randomInteger(random, 1, 6), pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000]));
+          relay.tear(
+            randomInteger(random, 1, 6),
+            pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
+          );
           await pause(2_000);
           relay.tear(0, 0);
         },
@@ -434,8 +448,14 @@ export interface FaultOptions {
 export async function injectFaults(options: FaultOptions): Promise<void> {
   const { world, evidence, random, untilMs, restMs, kinds } = options;
   const wanted = makers.filter(([, kind]) => kinds === undefined || kinds.includes(kind));
-  const lottery = wanted.flatMap((each) => Array.from({ length: each[0] }, () => each));
+  const lotteryOf = (list: typeof wanted) =>
+    list.flatMap((each) => Array.from({ length: each[0] }, () => each));
+  const all = lotteryOf(wanted);
+  // A new process has no leak: in the last part none is killed.
+  const gentle = lotteryOf(wanted.filter(([, kind]) => kind !== 'kill' && kind !== 'memory'));
+  const gentleMs = Date.now() + (untilMs - Date.now()) * (2 / 3);
   while (Date.now() < untilMs) {
+    const lottery = Date.now() > gentleMs && gentle.length > 0 ? gentle : all;
     const [, kind, make] = pick(random, lottery);
     const { target, detail, run } = make(world, random, evidence);
     const at = Date.now();
@@ -532,6 +552,7 @@ async function slow(world: World, evidence: Evidence, random: Random): Promise<v
   const begun = Date.now();
   const user = 'a02@example.org';
   const tokens: string[] = [];
+  const principals = new Map<string, string>();
   const sockets = Array.from({ length: 20 }, () => {
     const socket = net.connect({ path: world.places.read });
     socket.on('error', () => undefined);
@@ -545,14 +566,36 @@ async function slow(world: World, evidence: Evidence, random: Random): Promise<v
     socket.pause();
     return socket;
   });
+  // The same over TLS, where the gate holds what it encrypts.
+  const { jobsPort, ca, accountPassword } = world.places;
+  const secured = Array.from({ length: 6 }, async () => {
+    const auth = { user: 'backup', password: accountPassword };
+    const client = await openRawClient({
+      port: jobsPort,
+      minor: 2,
+      tls: 'starttls',
+      ca,
+      serverName: 'localhost',
+      auth,
+    });
+    client.setStopped(true);
+    for (let number = 0; number < 20; number += 1) {
+      const token = makeToken(random);
+      tokens.push(token);
+      principals.set(token, 'backup@jobs');
+      client.sendCommand({ user, fields: ['fetch', 'text', 'mailbox', 'Stable', 'not', 'keyword', token] });
+    }
+    return client;
+  });
   await pause(1_000 + random() * 6_000);
   for (const socket of sockets) socket.destroy();
+  await Promise.all(secured.map((one) => one.then((client) => client.close()).catch(() => undefined)));
   const args = (token: string): readonly string[] => ['text', 'mailbox', 'Stable', 'not', 'keyword', token];
   for (const token of tokens) {
     evidence.write('clients', {
       client: -1,
       kind: 'unix',
-      principal: 'root@read',
+      principal: principals.get(token) ?? 'root@read',
       token,
       user,
       command: 'fetch',

@@ -10,7 +10,7 @@ export interface Relay {
   readonly port: number;
   /** Ends all connections. */
   cut(): void;
-  /** Of the next `count` replies, only `bytes` bytes are given to the gate; then both sides are cut. */
+  /** Of the next `count` replies, only `bytes` bytes are given to the gate (below zero: all but so many); then both sides are cut. */
   tear(count: number, bytes: number): void;
   /** Ends the connection when the next `count` command lines arrive, before they go on. */
   swallow(count: number): void;
@@ -22,8 +22,8 @@ export interface Relay {
   hold(isHeld: boolean): void;
   /** The next `count` commands are answered by the relay, with these bytes of the reply channel, and do not go on. */
   forge(count: number, reply: Buffer, ends: boolean): void;
-  /** New connections are ended at once. */
-  refuse(isRefused: boolean): void;
+  /** New connections are ended at once; with a text they are greeted with it first. */
+  refuse(isRefused: boolean, greeting?: string): void;
   close(): Promise<void>;
 }
 
@@ -64,13 +64,16 @@ export async function openRelay(
     forged: Buffer.from([]) as Buffer,
     forgeEnds: false,
     isRefused: false,
+    greeting: '',
   };
   const resumes = new Set<() => void>();
   let conn = 0;
 
   const serve = (gate: net.Socket): void => {
     if (fault.isRefused) {
-      gate.destroy();
+      gate.on('error', () => undefined);
+      if (fault.greeting === '') gate.destroy();
+      else gate.end(fault.greeting);
       return;
     }
     conn += 1;
@@ -236,6 +239,7 @@ export async function openRelay(
     const fromBackend = (chunk: Buffer): void => {
       if (demux !== undefined && fault.tears > 0 && pending.length > 0) {
         fault.tears -= 1;
+        // Below zero: so many bytes before the end.
         give(chunk.subarray(0, fault.tearBytes));
         setTimeout(end, 5);
         return;
@@ -332,8 +336,9 @@ export async function openRelay(
       fault.forged = reply;
       fault.forgeEnds = ends;
     },
-    refuse(isRefused) {
+    refuse(isRefused, text = '') {
       fault.isRefused = isRefused;
+      fault.greeting = text;
     },
     async close() {
       for (const end of links) end();

@@ -16,7 +16,7 @@ import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { runTool } from '../kit/small-disk.js';
-import { stableMails } from './commands.js';
+import { secretWords, stableMails } from './commands.js';
 import type { Evidence } from './evidence.js';
 import { boss, makeVersion, type PolicyVersion, users } from './policy.js';
 import { type Keeper, makeKeeper } from './processes.js';
@@ -300,7 +300,7 @@ admin:
     journal: path('disk/audit'),
     clock,
     get secrets() {
-      return [accountPassword, pagePassword, backendPassword, ...panelKeys];
+      return [accountPassword, pagePassword, backendPassword, ...panelKeys, ...secretWords];
     },
     versions,
     fleetConfig,

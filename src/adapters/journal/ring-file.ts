@@ -21,8 +21,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { readBody, readClaim } from '../../domain/audit/ledger.js';
-import { parseLine } from '../../domain/audit/record.js';
+import { type OpenExchanges, readBody, readClaim } from '../../domain/audit/ledger.js';
+import { parseLine, readWord } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { scanFrom, type Tail } from './recover.js';
 import {
@@ -44,6 +44,8 @@ import { isSystemError, listSegments, readIn, syncDirectory, withFile, writeWhol
 const noteName = 'ring.json';
 const noFollow = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const chunkBytes = 1 << 20;
+/** Records of the journal itself between those of the ring, in one write. */
+const ownRecordsMax = 8;
 
 /** The content of `ring.json`. */
 interface Note extends RingIdentity {
@@ -254,6 +256,26 @@ export class LeftRing {
       renameSync(path, makeAside(aside));
     else remove(path);
   }
+}
+
+/** Why the start record says that records are lost. */
+export interface Lack {
+  readonly state: 'damaged';
+  readonly lost: 'unknown';
+  readonly text: string;
+}
+
+/**
+ * Whether records before this one of a ring are missing in the journal; undefined: none is known to be. `open`: the open exchanges of the journal.
+ * `seqMax`: the number of the last record if only records of the ring followed.
+ */
+export function lackBefore({ body, seq }: Frame, open: OpenExchanges, seqMax: number): Lack | undefined {
+  const text = body.toString('latin1');
+  const id = text.includes('"event":"completion"') ? readWord(text, 'id') : undefined;
+  const isOrphan = id !== undefined && !open.has(id) && open.size < bounds.openRecovered;
+  if (!isOrphan && (seq ?? 0) <= seqMax + ownRecordsMax) return undefined;
+  const why = isOrphan ? `the admission of ${id} is missing` : `it has record ${seq}`;
+  return { state: 'damaged', lost: 'unknown', text: `the journal ends before the ring of records: ${why}` };
 }
 
 /** The whole file. Throws if it was replaced. */

@@ -1,18 +1,18 @@
-// Writes the records of the ring to disk and carries out the orders of the main thread, synchronously, in a thread that may
-// block. After any failure nothing is written to that segment again: the kernel may have dropped its pages, so the order `heal`
-// writes everything after the mark again to a new segment.
+// Writes the records of the ring to disk and carries out the main thread's orders, synchronously, in a thread that may block. After a failure
+// nothing is written to that segment again: the kernel may have dropped its pages, so `heal` writes what is after the mark to a new one.
 
-import { closeSync, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
-import { formatTime, type JournalRecord, type OwnRecord, readWord } from '../../domain/audit/record.js';
+import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
+import { DirectoryLock } from './lock.js';
 import { OpenSegment } from './open-segment.js';
 import { forgetPolicies, keepPolicyText, policiesName, type UsedPolicies } from './past-policies.js';
 import {
@@ -32,20 +32,17 @@ import {
   forgetRing,
   formatNote,
   keepNote,
+  type Lack,
   type LeftRing,
+  lackBefore,
   readLeftRing,
 } from './ring-file.js';
 import { firstSeqIn, firstTimeIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
 import {
-  type Held,
-  holdFile,
   isDenied,
-  isSameFile,
   listSegments,
-  lockName,
   makeDirectory,
   makeInner,
-  openLock,
   publicKeyName,
   readIn,
   segmentName,
@@ -65,17 +62,8 @@ const unvouchedSeqMax = 2;
 const linesBytesMax = 256 * 1024;
 /** A segment is closed after this time, however few records it has. */
 const segmentAgeMs = 24 * 3_600_000;
-/** Records of the journal itself between those of the ring, in one write. */
-const ownRecordsMax = 8;
 /** The interval after which a sync checks for a removed segment or lock. */
 const lookIntervalMs = 100;
-
-/** Why the start record says that records are lost. */
-interface Lack {
-  readonly state: 'damaged';
-  readonly lost: 'unknown';
-  readonly text: string;
-}
 
 export type Writer = ReturnType<typeof createWriter>;
 
@@ -85,8 +73,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   const { reserveBytes, memory, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
-  let lock: Held | undefined;
-  let candidate: Held | undefined;
+  const lock = new DirectoryLock(directory);
   let ring: RingReader | undefined;
   let mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
   let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
@@ -186,7 +173,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       // A later thread does not hold the lock yet, and the note may be another daemon's.
       const { memory: where, generation } = order.ring;
       if (!(where instanceof SharedArrayBuffer)) mapped = { bytes: where.bytes, generation };
-      else if (lock !== undefined) {
+      else if (lock.isHeld) {
         leaveRing();
         ringFile = undefined;
         ringNote = noRing;
@@ -216,8 +203,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         out.close();
         if (order.shares !== undefined) keepShares(order.shares);
         leaveRing();
-        if (lock !== undefined) closeSync(lock.descriptor);
-        lock = undefined;
+        lock.release();
         return { kind: 'stopped', ...told };
       }
       default:
@@ -247,22 +233,11 @@ export function createWriter(options: WriterOptions, journal: string) {
     records += 1;
   }
 
-  /** Undefined: the lock is held, on the present file. Otherwise the descriptor that must be locked first. */
+  /** Undefined: the lock is held. Otherwise the descriptor that must be locked first. */
   function needLock(taken: number | undefined): Report | undefined {
     makeDirectory(directory, groupId);
-    const path = join(directory, lockName);
-    if (taken !== undefined && taken === candidate?.descriptor) {
-      if (lock !== undefined) closeSync(lock.descriptor);
-      lock = candidate;
-      candidate = undefined;
-    }
-    if (lock !== undefined && isSameFile(path, lock)) return undefined;
-    if (candidate !== undefined && !isSameFile(path, candidate)) {
-      closeSync(candidate.descriptor);
-      candidate = undefined;
-    }
-    candidate ??= holdFile(openLock(directory));
-    return { kind: 'lock', descriptor: candidate.descriptor };
+    const descriptor = lock.need(taken);
+    return descriptor === undefined ? undefined : { kind: 'lock', descriptor };
   }
 
   function open(wallMs: number): Report {
@@ -330,8 +305,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     // Before an orderly stop the whole ring is written, so a ring found afterwards is foreign.
     const isStopped = stopLine !== undefined || (end.isGone && end.isOrderly);
-    const hadRing = !isStopped && end.ring !== noRing;
-    const left = hadRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
+    const left =
+      !isStopped && end.ring !== noRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? { count: 0, lack: undefined } : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
@@ -393,7 +368,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const frames = left.unwritten(tail);
     let lack: Lack | undefined;
     for (const frame of frames) {
-      lack ??= lackBefore(frame, tail.seq + frames.length);
+      lack ??= lackBefore(frame, ledger.open, tail.seq + frames.length);
       makeRoom(frame.body.length + sealBytesMax);
       left.stamp(frame, ledger.seq + 1);
       seal(frame.body);
@@ -401,16 +376,6 @@ export function createWriter(options: WriterOptions, journal: string) {
     flushLines();
     if (frames.length > 0) sync();
     return { count: frames.length, lack };
-  }
-
-  /** `seqMax`: the number of the last record if only records of the ring followed. */
-  function lackBefore({ body, seq }: Frame, seqMax: number): Lack | undefined {
-    const text = body.toString('latin1');
-    const id = /"event":"completion"/.test(text) ? readWord(text, 'id') : undefined;
-    const isOrphan = id !== undefined && !ledger.open.has(id) && ledger.open.size < bounds.openRecovered;
-    if (!isOrphan && (seq ?? 0) <= seqMax + ownRecordsMax) return undefined;
-    const why = isOrphan ? `the admission of ${id} is missing` : `it has record ${seq}`;
-    return { state: 'damaged', lost: 'unknown', text: `the journal ends before the ring of records: ${why}` };
   }
 
   /** Its content is not needed any more: the next start misses nothing, and its space is free. */
@@ -492,15 +457,10 @@ export function createWriter(options: WriterOptions, journal: string) {
     return out.file.bytes + more > Math.max(segmentBytes, 8192);
   }
 
-  /** Retention removes whole segments: with few records, the first of an open one would be kept for months. */
-  function isOld(): boolean {
-    return ledger.timeMs - segmentMs >= segmentAgeMs;
-  }
-
   /** Everything written so far is on disk when this returns; `isLook`: and the files are still in their place. */
   function sync(isLook = true): Mark {
     const synced = out.sync(isLook);
-    if (isLook && (lock === undefined || !isSameFile(join(directory, lockName), lock))) {
+    if (isLook && !lock.isInPlace) {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
     isUnsynced = false;
@@ -515,7 +475,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
 
-  /** Looks for files that somebody else removed or put back, at the journal's start or between its segments. */
+  /** Looks for files that somebody else removed or put back. */
   function lookForMissing(mark: Mark): Mark {
     const firstSeq = firstSeqIn(directory) ?? 0;
     const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;
@@ -543,7 +503,8 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A checkpoint, on disk in the segment. */
   function checkpoint(wallMs: number, more: Partial<OwnRecord>): Mark {
-    if (isFull(1024) || isOld()) rotate();
+    // Retention removes whole segments: with few records, the first of an open one would be kept for months.
+    if (isFull(1024) || ledger.timeMs - segmentMs >= segmentAgeMs) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
     out.write(Buffer.from(line));
     const mark = sync();
@@ -604,8 +565,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const last = listSegments(directory).at(-1)?.number ?? 0;
     const number = Math.max(last, target.segment) + 1;
     const more = { action: 'recover', count, lost: order.lost };
-    // With the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of that step
-    // is in the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
+    // With the time of the last record, as in `rotate`: the record of a leap since then is in the ring or comes later.
     begin(number, segmentName(target.segment), ledger.timeMs, more);
     consume(order.behind);
     const mark = lookForMissing(sync());

@@ -218,6 +218,8 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     const last = arrivals.at(-1);
     if (arrivals.length !== 1 || last === undefined || done.upstream === '' || done.backend !== last.backend)
       return;
+    // The last attempt is named, and a cut may have swallowed its line.
+    if (done.outcome !== 'ok' || done.backends > 1) return;
     const ofGate = `${exchange.run} ${done.upstream}`;
     const ofRecorder = `${last.backend} ${last.conn}`;
     const known = upstreams.get(ofRecorder);
@@ -238,7 +240,8 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     const { done } = exchange;
     if (done === undefined) return;
     if (done.isRecovered) {
-      if (!faults.explain(entry.begun, entry.ended, processKinds))
+      // A client that is gone is noticed with the first write only, so its command may wait until the gate is killed.
+      if (entry.end !== 'left' && !faults.explain(entry.begun, entry.ended, processKinds))
         report.add(
           'not-true',
           `${nameEntry(entry)}: unknown by a recovery, and no fault is near`,
