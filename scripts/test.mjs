@@ -31,8 +31,10 @@ const stageFolders = {
 const oneByOne = ['systemd', 'container'];
 /** Those that take longest, mostly by waiting: they are begun first, so that none is left for the end. */
 const longest = [
+  'fleet/chaos',
   'systemd/all',
   'fleet/cluster',
+  'fleet/ship',
   'unit/adapters-nats-1',
   'scenario/tls-reload',
   'fleet/cut-stream',
