@@ -73,7 +73,7 @@ export async function openRelay(
     if (fault.isRefused) {
       gate.on('error', () => undefined);
       if (fault.greeting === '') gate.destroy();
-      else gate.end(fault.greeting);
+      else gate.end(fault.greeting, () => gate.destroy());
       return;
     }
     conn += 1;
