@@ -124,8 +124,10 @@ export function kindsOfCode(code: string): ReadonlySet<string> | undefined {
   if (code.startsWith('audit-')) return diskKinds;
   if (code === 'changed-meanwhile' || code.endsWith('-differ'))
     return new Set([...reloadKinds, ...ofBackend]);
-  if (/^(?:draining|killed|stopped|sessions-limit|not-configured|lookup-.*|no-route|no-room)$/.test(code))
+  if (/^(?:draining|killed|stopped|sessions-limit|not-configured|lookup-.*|no-room)$/.test(code))
     return gateKinds;
+  // Also the answer to a referral to a server that is not configured, which a hostile one gives.
+  if (code === 'no-route') return new Set([...gateKinds, 'hostile-server']);
   if (/^(?:queue-full|queue-timeout|over-share)$/.test(code)) return queueKinds;
   if (/^(?:client-gone|client-stall|client-slow|input-cut|input-late)$/.test(code)) return clientKinds;
   return backendKinds;
