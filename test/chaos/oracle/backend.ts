@@ -327,10 +327,12 @@ export function placeWithoutToken(arrivals: readonly Arrival[], index: ClientInd
     else list.push(entry);
   }
   for (const arrival of arrivals) {
-    const entry = (byUser.get(`${arrival.user} ${arrival.command}`) ?? []).find(
+    const candidates = (byUser.get(`${arrival.user} ${arrival.command}`) ?? []).filter(
       (one) =>
         one.arrivals.length === 0 && one.begun <= arrival.at + 1000 && one.ended + 30_000 >= arrival.at,
     );
+    // A refused one of the same time may be another client's.
+    const entry = candidates.find((one) => one.exchanges.some(({ isAllowed }) => isAllowed)) ?? candidates[0];
     if (entry === undefined)
       report.add(
         'not-admitted',
