@@ -47,28 +47,19 @@ function holds({ events = [] }, version) {
   return isAffected;
 }
 
-/** What concerns these packages, `{ id, name, version, fixed, summary }`; withdrawn records do not. */
-export function findAdvisories(records, packages) {
-  const byName = Map.groupBy?.(packages, ({ name }) => name) ?? groupByName(packages);
-  return records.flatMap((record) => {
-    if (record.withdrawn !== undefined) return [];
-    const found = (record.affected ?? []).flatMap(({ package: of, ranges = [], versions = [] }) => {
-      if (of?.ecosystem !== 'npm') return [];
-      return (byName.get(of.name) ?? []).flatMap(({ name, version }) => {
-        const semver = ranges.filter(({ type }) => type === 'SEMVER');
-        if (!versions.includes(version) && !semver.some((range) => holds(range, version))) return [];
-        const fixed = semver.flatMap(({ events = [] }) => events.flatMap((event) => event.fixed ?? []));
-        return [{ id: record.id, name, version, fixed, summary: record.summary ?? '' }];
-      });
-    });
-    return [...new Map(found.map((each) => [`${each.name} ${each.version}`, each])).values()];
+/** The packages that a record concerns, each once: `{ id, name, version, fixed, summary }`. A withdrawn record concerns none. */
+function findAffected(record, packages) {
+  if (record.withdrawn !== undefined) return [];
+  const found = (record.affected ?? []).flatMap(({ package: of, ranges = [], versions = [] }) => {
+    if (of?.ecosystem !== 'npm') return [];
+    const semver = ranges.filter(({ type }) => type === 'SEMVER');
+    const fixed = semver.flatMap(({ events = [] }) => events.flatMap((event) => event.fixed ?? []));
+    return packages
+      .filter(({ name }) => name === of.name)
+      .filter(({ version }) => versions.includes(version) || semver.some((range) => holds(range, version)))
+      .map(({ name, version }) => ({ id: record.id, name, version, fixed, summary: record.summary ?? '' }));
   });
-}
-
-function groupByName(packages) {
-  const groups = new Map();
-  for (const each of packages) groups.set(each.name, [...(groups.get(each.name) ?? []), each]);
-  return groups;
+  return [...new Map(found.map((each) => [`${each.name} ${each.version}`, each])).values()];
 }
 
 function main([folder, bom = join(root, 'dist', 'sbom.cdx.json')]) {
@@ -88,7 +79,7 @@ function main([folder, bom = join(root, 'dist', 'sbom.cdx.json')]) {
   }
   // One at a time: a dump has hundreds of thousands.
   const found = files.flatMap((name) =>
-    findAdvisories([JSON.parse(readFileSync(join(folder, name), 'utf8'))], components),
+    findAffected(JSON.parse(readFileSync(join(folder, name), 'utf8')), components),
   );
   for (const { id, name, version, fixed, summary } of found)
     console.log(`${id}: ${name} ${version}: ${summary} (fixed in ${fixed.join(', ') || 'no version'})`);

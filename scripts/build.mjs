@@ -1,9 +1,9 @@
 // `npm run build`: makes the program in dist/.
 //
 // It is a bundle: a start reads some dozen files instead of 500, which is a third of its processor time. All files that Node runs are in
-// one folder, because a thread is found by `new URL('./journal-thread.js', import.meta.url)`. A thread shares no module with the program, so it
-// is one file of its own: to find and to load a dozen small ones would take longer than most of what a thread does at a start. Packages that have compiled parts, whose files
-// go to browsers, or that an operator may leave out stay in node_modules.
+// one folder, because a thread is found by `new URL('./journal-thread.js', import.meta.url)`. Each thread is one file, since it shares no module
+// with the program, and loading a dozen small files would slow its start. Packages with compiled parts, packages whose files go to browsers,
+// and optional packages stay in node_modules.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';

@@ -44,8 +44,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 const installing = new Set(['package', 'systemd', 'container']);
 
 /**
- * Node reads the list of NODE_EXTRA_CA_CERTS at each start, whoever needs it or not: that of a distribution takes 30 ms of processor, more than
- * the rest of the start, some thousand times.
+ * Node reads the file of NODE_EXTRA_CA_CERTS at each start, even if nothing uses it. A distribution's file takes 30 ms of processor time, more than
+ * the rest of a start, and a run has thousands of starts.
  */
 function environmentOf(stage) {
   if (installing.has(stage)) return process.env;
@@ -70,10 +70,10 @@ function runFile({ stage, path }) {
   });
 }
 
-/** What the runner says at the end of a file: its counts, and behind them once more all that failed. */
+/** The runner's closing lines for a file: the counts. The failures follow them, repeated. */
 const closing = /^ℹ tests \d+\n(?:ℹ .*\n)+/gm;
 
-/** The parts of what a file said: its tests, the counts, what failed. */
+/** Splits the output of a file into its tests, the counts and the failures. */
 function readOutput({ output, code, signal }) {
   const found = [...output.matchAll(closing)].pop();
   const count = (word) => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(found?.[0] ?? '')?.[1] ?? 0);

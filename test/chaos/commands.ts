@@ -125,7 +125,7 @@ export function makeWrite(random: Random): Made {
   ]);
 }
 
-/** What somebody at the listener `read` might try. None of it may reach a backend. */
+/** Attacks at the listener `read`. None of them may reach a backend. */
 export function makeHostile(random: Random): Made {
   const token = makeToken(random);
   const user = pick(random, users);

@@ -10,6 +10,7 @@ import { runTool } from '../kit/small-disk.js';
 import { makeToken } from './commands.js';
 import type { Evidence } from './evidence.js';
 import { countFiles } from './processes.js';
+import type { Relay } from './relay.js';
 import type { World } from './world.js';
 
 interface Act {
@@ -44,6 +45,14 @@ const greetings: readonly string[] = [
   'HTTP/1.1 400 Bad Request\r\n\r\n',
   'x'.repeat(100_000),
 ];
+
+/** A fault at one of the relays. */
+const atRelay =
+  (run: (relay: Relay, random: Random) => Promise<void>, detail?: string): Maker =>
+  (world, random) => {
+    const relay = pick(random, world.relays);
+    return { target: relay.name, ...(detail !== undefined && { detail }), run: () => run(relay, random) };
+  };
 
 const gateKill: Maker = (world, random) => ({
   target: 'gate',
@@ -215,127 +224,77 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
   [
     4,
     'cut',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.cut();
-          await pause(50);
-        },
-      };
-    },
+    atRelay(async (relay) => {
+      relay.cut();
+      await pause(50);
+    }),
   ],
   [
     3,
     'cut',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        detail: 'a command line is swallowed',
-        run: async () => {
-          relay.swallow(randomInteger(random, 1, 4));
-          await pause(2_000);
-          relay.swallow(0);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.swallow(randomInteger(random, 1, 4));
+      await pause(2_000);
+      relay.swallow(0);
+    }, 'a command line is swallowed'),
   ],
   [
     2,
     'cut',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        detail: 'new connections are refused',
-        run: async () => {
-          relay.refuse(true, pick(random, greetings));
-          relay.cut();
-          await pause(300 + random() * 4_000);
-          relay.refuse(false);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.refuse(true, pick(random, greetings));
+      relay.cut();
+      await pause(300 + random() * 4_000);
+      relay.refuse(false);
+    }, 'new connections are refused'),
   ],
   [
     4,
     'tear',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.tear(
-            randomInteger(random, 1, 6),
-            pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
-          );
-          await pause(2_000);
-          relay.tear(0, 0);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.tear(
+        randomInteger(random, 1, 6),
+        pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
+      );
+      await pause(2_000);
+      relay.tear(0, 0);
+    }),
   ],
   [
     3,
     'shred',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.shred(randomInteger(random, 1, 7));
-          await pause(1_500);
-          relay.shred(0);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.shred(randomInteger(random, 1, 7));
+      await pause(1_500);
+      relay.shred(0);
+    }),
   ],
   [
     3,
     'delay',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.delay(randomInteger(random, 20, 1_500));
-          await pause(1_000 + random() * 4_000);
-          relay.delay(0);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.delay(randomInteger(random, 20, 1_500));
+      await pause(1_000 + random() * 4_000);
+      relay.delay(0);
+    }),
   ],
   [
     2,
     'half-open',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.hold(true);
-          await pause(1_000 + random() * 6_000);
-          relay.hold(false);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.hold(true);
+      await pause(1_000 + random() * 6_000);
+      relay.hold(false);
+    }),
   ],
   [
     4,
     'hostile-server',
-    (world, random) => {
-      const relay = pick(random, world.relays);
-      return {
-        target: relay.name,
-        run: async () => {
-          relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
-          await pause(2_000);
-          relay.forge(0, Buffer.from(''), false);
-        },
-      };
-    },
+    atRelay(async (relay, random) => {
+      relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
+      await pause(2_000);
+      relay.forge(0, Buffer.from(''), false);
+    }),
   ],
   [
     3,

@@ -87,7 +87,7 @@ export async function openRelay(
     let isAuthenticated = false;
     /** Bytes from the gate that are no whole line yet. */
     let rest = '';
-    let input: { lines: string[]; isCut: boolean } | undefined;
+    let input: string[] | undefined;
     let greeting = '';
 
     const settle = (one: Pending, isWhole: boolean): void => {
@@ -173,11 +173,11 @@ export async function openRelay(
       if (input !== undefined) {
         if (line.replace(/\r$/, '') === '.') {
           // The line end before the final dot is not data (PROTOCOL 6).
-          const body = Buffer.from(input.lines.join('').replace(/\r?\n$/, ''), 'latin1');
+          const body = Buffer.from(input.join('').replace(/\r?\n$/, ''), 'latin1');
           if (last !== undefined && last.n === commands)
             last.input = { bytes: body.length, sha: createHash('sha256').update(body).digest('hex') };
           input = undefined;
-        } else input.lines.push(text.startsWith('.') ? text.slice(1) : text);
+        } else input.push(text.startsWith('.') ? text.slice(1) : text);
         return true;
       }
       if (!isAuthenticated || line.startsWith('\t\tOPTION\t')) {
@@ -207,7 +207,7 @@ export async function openRelay(
         begun: false,
       };
       pending.push(one);
-      if (takesInput.test(line)) input = { lines: [], isCut: false };
+      if (takesInput.test(line)) input = [];
       if (fault.swallows > 0) {
         fault.swallows -= 1;
         one.passed = false;

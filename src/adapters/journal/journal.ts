@@ -282,10 +282,9 @@ export class OpenJournal implements Journal {
 
   /** A time that was read before a step of the clock must not follow the record of that step: it would be a second step, without a record. */
   #encode(record: AuditRecord, isBrief: boolean): Bodies {
-    this.#noteClockStep();
-    const wallMs = this.#clock.wallMs();
+    const wallMs = this.#noteClockStep();
     const isEarlier =
-      this.#clock.now() - this.#steppedMs < staleMsMax && Math.abs(record.time - wallMs) > clockStepMsMin;
+      Math.abs(record.time - wallMs) > clockStepMsMin && this.#clock.now() - this.#steppedMs < staleMsMax;
     return encodeRecord(isEarlier ? { ...record, time: wallMs } : record, isBrief);
   }
 
@@ -398,18 +397,19 @@ export class OpenJournal implements Journal {
 
   /**
    * Ages exclude the steps of the wall clock, and a clock that was set back must not look like tampering. If a step's record finds no
-   * space, the next call sees the step again.
+   * space, the next call sees the step again. Returns the wall clock's time.
    */
-  #noteClockStep(): void {
+  #noteClockStep(): number {
     const wallMs = this.#clock.wallMs();
     const offsetMs = wallMs - this.#clock.now();
     const stepMs = Math.round(offsetMs - this.#clockOffsetMs);
     if (Math.abs(stepMs) > clockStepMsMin) {
       const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
-      if (!this.#driver.add(encodeBody(record), this.#driver.whole)) return;
+      if (!this.#driver.add(encodeBody(record), this.#driver.whole)) return wallMs;
       this.#steppedMs = this.#clock.now();
     }
     this.#clockOffsetMs = offsetMs;
+    return wallMs;
   }
 
   /** Repeats until the journal is closed. A failed order needs no action here: healing does as much. */

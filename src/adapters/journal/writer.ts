@@ -475,7 +475,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
 
-  /** Looks for files that somebody else removed or put back. */
+  /** Checks for segments that were removed or put back. */
   function lookForMissing(mark: Mark): Mark {
     const firstSeq = firstSeqIn(directory) ?? 0;
     const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;

@@ -1,5 +1,5 @@
-// What a start makes of a journal that is not the one that ended: an older copy beside the ring of records of a later moment, a newest segment
-// that is lost, a `state` whose group the daemon is not in. Nothing is overwritten, and what is missing is told.
+// Starts on a restored or damaged journal: an older copy beside a later ring of records, a lost newest segment, a `state` directory whose
+// group does not include the daemon. The start overwrites nothing and reports what is missing.
 import assert from 'node:assert/strict';
 import {
   chmodSync,
