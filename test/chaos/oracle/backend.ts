@@ -331,8 +331,13 @@ export function placeWithoutToken(arrivals: readonly Arrival[], index: ClientInd
       (one) =>
         one.arrivals.length === 0 && one.begun <= arrival.at + 1000 && one.ended + 30_000 >= arrival.at,
     );
-    // A refused one of the same time may be another client's.
-    const entry = candidates.find((one) => one.exchanges.some(({ isAllowed }) => isAllowed)) ?? candidates[0];
+    // A refused one of the same time may be another client's, and so may one that was never sent.
+    const entry =
+      candidates.find((one) =>
+        one.exchanges.some(({ isAllowed, done }) => isAllowed && done?.sent !== false),
+      ) ??
+      candidates.find((one) => one.exchanges.some(({ isAllowed }) => isAllowed)) ??
+      candidates[0];
     if (entry === undefined)
       report.add(
         'not-admitted',
