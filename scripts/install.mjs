@@ -2,7 +2,7 @@
 // anybody into a folder of his own.
 //
 //   npm run install:system -- [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]
-//   npm run uninstall:system -- [--prefix DIR] [--destdir DIR]
+//   npm run uninstall:system -- [--prefix DIR] [--destdir DIR]      (install.sh of a release archive does both with a Node of its own)
 //
 //   PREFIX/lib/dovegate/             the files of the package, and the packages that it needs; PREFIX/bin/dovegate leads there
 //   PREFIX/lib/systemd/system/ ...   the units, sysusers.d, tmpfiles.d (below /usr/local/lib where PREFIX is not /usr)
@@ -11,7 +11,7 @@
 //
 // --prefix DIR     default /usr/local
 // --destdir DIR    put in front of every path, for packages
-// --node FILE      the Node that the units start; default: the one that runs this
+// --node FILE      the Node that dovegate and its units run on; default: that of the archive, runtime/node, else the one that runs this
 // --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
 // Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the users. It names the files of Dovecot that need that
@@ -42,6 +42,8 @@ import { parseArgs } from 'node:util';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const usage = 'usage: install.mjs install|uninstall [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]';
 const shipped = { prefix: '/usr/local', node: '/usr/bin/node' };
+/** Below the program: the Node that came with it, in a release archive and in packages. */
+const runtime = 'runtime/node';
 
 function end(code, message) {
   console.error(message);
@@ -55,15 +57,18 @@ function readArgs() {
       options: {
         prefix: { type: 'string', default: shipped.prefix },
         destdir: { type: 'string', default: '' },
-        node: { type: 'string', default: process.execPath },
+        node: { type: 'string' },
         doveadm: { type: 'boolean', default: false },
       },
     });
     const [what, ...more] = positionals;
     if ((what !== 'install' && what !== 'uninstall') || more.length > 0) end(64, usage);
-    for (const path of [values.prefix, values.node])
+    const prefix = values.prefix.replace(/(.)\/+$/, '$1');
+    const own = existsSync(join(root, runtime)) ? `${prefix}/lib/dovegate/${runtime}` : process.execPath;
+    const node = values.node ?? own;
+    for (const path of [prefix, node])
       if (!/^\/[\w./+-]*$/.test(path)) end(64, `${usage}\n${path} is no plain absolute path`);
-    return { what, ...values, prefix: values.prefix.replace(/(.)\/+$/, '$1') };
+    return { what, ...values, prefix, node };
   } catch (error) {
     return end(64, `${usage}\n${error.message}`);
   }
@@ -259,9 +264,16 @@ async function install() {
   for (const path of [...manifestOf(root).files, 'package.json'])
     copy(join(root, path), at(`${fresh}/${path}`));
   for (const [path, source] of packages) copyPackage(source, at(`${fresh}/${path}`));
+  if (node === `${program}/${runtime}`) {
+    copy(join(root, dirname(runtime)), at(`${fresh}/${dirname(runtime)}`));
+    chmodSync(at(`${fresh}/${runtime}`), 0o755);
+  }
+  // Whatever Node comes first in somebody's PATH.
+  const ours = readFileSync(join(root, 'dist/main.js'), 'utf8').replace(/^#!.*/, `#!${node}`);
+  write(at(`${fresh}/dist/main.js`), ours);
+  chmodSync(at(`${fresh}/dist/main.js`), 0o755);
   rmSync(at(program), { recursive: true, force: true });
   renameSync(at(fresh), at(program));
-  chmodSync(at(main), 0o755);
   for (const [name, path] of units) {
     const text = readFileSync(join(root, 'systemd', name), 'utf8');
     write(
@@ -297,6 +309,7 @@ function prepareSystem() {
   if (!passes('id', 'dovegate-page') && isThere('dovegate-page') && !isThere(people))
     works('groupmod', '--new-name', people, 'dovegate-page');
   if (!works('systemd-sysusers', 'dovegate.conf')) makeUsers(passes, works);
+  callShell('old-systemd.sh', 'match_systemd', [], 'inherit');
   if (!works('systemd-tmpfiles', '--create', 'dovegate.conf'))
     console.log('make its folder after each start of the machine: install -d -o dovegate /run/dovegate');
   if (existsSync('/run/systemd/system')) works('systemctl', 'daemon-reload');
@@ -315,12 +328,15 @@ function makeUsers(passes, works) {
     if (!isDone && !works(...command)) console.log(`this did not work, and is needed: ${command.join(' ')}`);
 }
 
+/** Calls a function of a file of scripts/ that the packages' scripts have too. */
+function callShell(file, name, args, stdout) {
+  const call = ['-c', `. "$0"; ${name} "$@"`, join(root, 'scripts', file), ...args];
+  return spawnSync('sh', call, { encoding: 'utf8', stdio: ['ignore', stdout, 'inherit'] });
+}
+
 function uninstall() {
-  const files = join(root, 'scripts', 'dovecot-files.sh');
-  const inDovecot = spawnSync('sh', ['-c', '. "$0"; name_dovecot_files "$1"', files, destdir], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const inDovecot = callShell('dovecot-files.sh', 'name_dovecot_files', [destdir], 'pipe');
+  if (destdir === '') callShell('old-systemd.sh', 'match_systemd', ['remove'], 'inherit');
   for (const [, path] of units) rmSync(at(path), { force: true });
   const names = ['dovegate', 'doveadm'];
   for (const name of names) takeName(name);

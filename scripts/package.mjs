@@ -1,18 +1,22 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client] [debian] [rpm]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--compression N] [client] [debian] [rpm] [archive]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
-//   debian    dovegate_VERSION-1_ARCH.deb: the daemon, for the architecture of this machine; needs dpkg-deb
+//   debian    dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
+//   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
-// Without a name: all of them whose tool is there. --version is for tests of an upgrade; by default it is that of package.json.
+// Without a name: all of them whose tool is there. A Node is fetched once, as an npm package, and eu-strip (elfutils) makes it smaller.
+// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. For tests: --version
+// (default: that of package.json), and --compression (0 to 9, default 6).
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packClient } from './package/client.mjs';
+import { architectures } from './package/runtime.mjs';
 import { root } from './setup.mjs';
 
 /** Those that use the built program are imported when it is there. */
@@ -20,6 +24,7 @@ const makers = {
   client: packClient,
   debian: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
   rpm: async (...args) => (await import('./package/rpm.mjs')).packRpm(...args),
+  archive: async (...args) => (await import('./package/archive.mjs')).packArchive(...args),
 };
 
 const tools = { debian: 'dpkg-deb', rpm: 'rpmbuild' };
@@ -36,7 +41,7 @@ function end(code, message) {
 }
 
 function readArgs() {
-  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [${Object.keys(makers).join('|')}]...`;
+  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [--arch ARCH|all] [--system-node] [--compression N] [${Object.keys(makers).join('|')}]...`;
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -46,14 +51,27 @@ function readArgs() {
           type: 'string',
           default: JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version,
         },
+        arch: { type: 'string', default: process.arch },
+        'system-node': { type: 'boolean', default: false },
+        compression: { type: 'string', default: '6' },
       },
     });
     const unknown = positionals.find((name) => !Object.hasOwn(makers, name));
     if (unknown !== undefined) end(64, `${usage}\nthere is no package "${unknown}"`);
     if (!/^\d+\.\d+\.\d+$/.test(values.version)) end(64, `${usage}\n${values.version} is no version`);
+    if (values.arch !== 'all' && !architectures.includes(values.arch))
+      end(
+        64,
+        `${usage}\nthere is no package for ${values.arch}; there are those for ${architectures.join(', ')}`,
+      );
+    if (!/^[0-9]$/.test(values.compression))
+      end(64, `${usage}\n${values.compression} is no level of compression`);
     return {
       output: resolve(values.output),
       version: values.version,
+      archs: values.arch === 'all' ? architectures : [values.arch],
+      hasRuntime: !values['system-node'],
+      compression: values.compression,
       names: positionals.length > 0 ? positionals : Object.keys(makers),
       asked: positionals.length > 0,
     };
@@ -62,7 +80,7 @@ function readArgs() {
   }
 }
 
-const { output, version, names, asked } = readArgs();
+const { output, version, archs, hasRuntime, compression, names, asked } = readArgs();
 if (!existsSync(join(root, 'dist', 'main.js')))
   end(1, 'there is no dist/main.js; run npm ci && npm run build');
 // Folders of the packages are for everybody, whatever the umask of who makes them.
@@ -76,6 +94,10 @@ for (const name of names) {
     console.error(`left out: ${name}; there is no ${tools[name]}`);
     continue;
   }
-  const path = await makers[name](output, join(work, name), version);
-  console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
+  // The library is the same for all.
+  for (const architecture of name === 'client' ? archs.slice(0, 1) : archs) {
+    const build = { version, architecture, hasRuntime, compression };
+    const path = await makers[name](output, join(work, `${name}-${architecture}`), build);
+    console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
+  }
 }

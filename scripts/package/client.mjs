@@ -99,7 +99,7 @@ export function makeClient(folder, version) {
 }
 
 /** Packs it into `output`; the path of the tarball. */
-export function packClient(output, folder, version) {
+export function packClient(output, folder, { version }) {
   makeClient(folder, version);
   const tarball = join(output, `dovegate-client-${version}.tgz`);
   rmSync(tarball, { force: true });

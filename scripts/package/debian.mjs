@@ -1,4 +1,4 @@
-// Makes the Debian package, by dpkg-deb, for the architecture of this machine: the foreign-function package has a compiled part.
+// Makes the Debian package, by dpkg-deb. xz, because dpkg of Debian 11 reads nothing newer.
 //
 // The same sources, packages and SOURCE_DATE_EPOCH make the same bytes. DEBFULLNAME and DEBEMAIL are the maintainer of the package.
 import { createHash } from 'node:crypto';
@@ -9,6 +9,7 @@ import {
   description,
   filesBelow,
   fillStage,
+  librariesOf,
   maintainerFile,
   nodeVersion,
   packed,
@@ -19,27 +20,25 @@ import {
 } from './stage.mjs';
 
 const architectures = { x64: 'amd64', arm64: 'arm64' };
-const addon = `usr/lib/dovegate/node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
-
-/** Of the compiled part: the C library that it was linked with. */
-function libraries(stage) {
-  const text = readFileSync(join(stage, addon), 'latin1');
-  const versions = [...text.matchAll(/GLIBC_(\d+)\.(\d+)/g)].map(([, major, minor]) => [+major, +minor]);
-  const [newest] = versions.toSorted((one, other) => other[0] - one[0] || other[1] - one[1]);
-  if (newest === undefined) throw new Error(`${addon} names no version of the C library`);
-  return `libc6 (>= ${newest.join('.')})${text.includes('libstdc++.so.6') ? ', libstdc++6' : ''}`;
-}
 
 const rfc2822 = (date) => date.toUTCString().replace('GMT', '+0000');
 
-function control(stage, { version, architecture, maintainer }) {
+function control(stage, { version, architecture, maintainer, hasRuntime }) {
+  const { glibc, hasCxx } = librariesOf(stage);
+  const needs = [
+    ...(hasRuntime ? [] : [`nodejs (>= ${nodeVersion})`]),
+    `libc6 (>= ${glibc})`,
+    ...(hasCxx ? ['libstdc++6'] : []),
+    'systemd | systemd-standalone-sysusers',
+    'systemd | systemd-standalone-tmpfiles',
+  ];
   const bytes = filesBelow(stage).reduce((sum, path) => sum + lstatSync(join(stage, path)).size, 0);
   return `Package: dovegate
 Version: ${version}
 Architecture: ${architecture}
 Maintainer: ${maintainer}
 Installed-Size: ${Math.ceil(bytes / 1024)}
-Depends: nodejs (>= ${nodeVersion}), ${libraries(stage)}, systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles
+Depends: ${needs.join(', ')}
 Recommends: ca-certificates
 Suggests: dovecot-core
 Section: mail
@@ -50,15 +49,14 @@ ${description.replaceAll(/^/gm, ' ')}
 }
 
 /** Packs it into `output`; the path of the package. `stage` is a folder that does not exist yet. */
-export async function packDebian(output, stage, upstream) {
-  const architecture = architectures[process.arch];
-  if (process.platform !== 'linux' || architecture === undefined)
-    throw new Error(`there is no Debian package for ${process.platform} ${process.arch}`);
+export async function packDebian(output, stage, build) {
+  const { version: upstream, hasRuntime } = build;
+  const architecture = architectures[build.architecture];
   const seconds = sourceDate();
   const { DEBFULLNAME = 'dovegate', DEBEMAIL = 'dovegate@dovegate.invalid' } = process.env;
   const version = `${upstream}-1`;
   const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
-  await fillStage(stage, upstream, seconds);
+  await fillStage(stage, build, seconds);
   const entry = `dovegate (${version}) unstable; urgency=medium
 
   * Release ${upstream}; changelog.gz says what changed.
@@ -66,6 +64,11 @@ export async function packDebian(output, stage, upstream) {
  -- ${maintainer}  ${rfc2822(new Date(seconds * 1000))}
 `;
   write(join(stage, 'usr/share/doc/dovegate/changelog.Debian.gz'), packed(entry));
+  if (hasRuntime)
+    write(
+      join(stage, 'usr/share/lintian/overrides/dovegate'),
+      maintainerFile('lintian-overrides', { hasRuntime: false }),
+    );
   const sums = filesBelow(stage)
     .filter((path) => !path.startsWith('etc/'))
     .map(
@@ -74,16 +77,16 @@ export async function packDebian(output, stage, upstream) {
           .update(readFileSync(join(stage, path)))
           .digest('hex')}  ${path}\n`,
     );
-  const text = control(stage, { version, architecture, maintainer });
+  const text = control(stage, { version, architecture, maintainer, hasRuntime });
   write(join(stage, 'DEBIAN/control'), text);
   write(join(stage, 'DEBIAN/md5sums'), sums.join(''));
   write(join(stage, 'DEBIAN/conffiles'), '/etc/dovegate/environment\n');
   for (const name of ['postinst', 'prerm', 'postrm'])
-    write(join(stage, 'DEBIAN', name), maintainerFile(name), 0o755);
+    write(join(stage, 'DEBIAN', name), maintainerFile(name, build), 0o755);
   chmodSync(join(stage, 'DEBIAN'), 0o755);
   setTimes(stage, seconds);
   const file = join(output, `dovegate_${version}_${architecture}.deb`);
-  run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, file], {
+  run('dpkg-deb', ['--root-owner-group', '-Zxz', `-z${build.compression}`, '--build', stage, file], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds), DPKG_DEB_THREADS_MAX: '1' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -1,4 +1,4 @@
-// Makes the rpm of the same files, by rpmbuild, for the architecture of this machine. Its scripts are those of the Debian package, called
+// Makes the rpm of the same files, by rpmbuild, whatever architecture this machine has. Its scripts are those of the Debian package, called
 // with the words that dpkg would give them. DEBFULLNAME and DEBEMAIL are the packager.
 import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { run } from '../setup.mjs';
 import {
   description,
   fillStage,
+  librariesOf,
   maintainerFile,
   nodeVersion,
   setTimes,
@@ -17,8 +18,8 @@ import {
 const architectures = { x64: 'x86_64', arm64: 'aarch64' };
 
 /** A maintainer script after `words`, which make of rpm's count of versions what dpkg says. */
-function scriptlet(name, words) {
-  const text = maintainerFile(name)
+function scriptlet(name, words, build) {
+  const text = maintainerFile(name, build)
     .replace(/^#!.*\n/, '')
     .replaceAll('deb-systemd-invoke restart', 'systemctl try-restart')
     .replaceAll('deb-systemd-invoke start', 'systemctl start')
@@ -26,14 +27,18 @@ function scriptlet(name, words) {
   return `${words}\n${text}`;
 }
 
-function spec({ upstream, stage, architecture }) {
+function spec({ build, stage, architecture }) {
+  const { glibc } = librariesOf(stage);
+  const needs = build.hasRuntime
+    ? [`libc.so.6(GLIBC_${glibc})(64bit)`, 'libstdc++.so.6()(64bit)']
+    : [`nodejs >= ${nodeVersion}`];
   return `Name: dovegate
-Version: ${upstream}
+Version: ${build.version}
 Release: 1
 Summary: ${summary}
 License: Apache-2.0
 Group: System Environment/Daemons
-Requires: nodejs >= ${nodeVersion}, systemd
+Requires: ${[...needs, 'systemd'].join(', ')}
 AutoReqProv: no
 %define debug_package %{nil}
 %define __os_install_post %{nil}
@@ -41,6 +46,7 @@ AutoReqProv: no
 %define use_source_date_epoch_as_buildtime 1
 %define clamp_mtime_to_source_date_epoch 1
 %define _buildhost localhost
+%define _binary_payload w${build.compression}.xzdio
 %define _target_cpu ${architecture}
 
 %description
@@ -69,28 +75,26 @@ cp -a ${stage}/. %{buildroot}/
 %config(noreplace) /etc/dovegate/environment
 
 %post
-${scriptlet('postinst', 'if [ "$1" -gt 1 ]; then set -- configure before; else set -- configure ""; fi')}
+${scriptlet('postinst', 'if [ "$1" -gt 1 ]; then set -- configure before; else set -- configure ""; fi', build)}
 %preun
-${scriptlet('prerm', 'if [ "$1" = 0 ]; then set -- remove; else set -- upgrade; fi')}
+${scriptlet('prerm', 'if [ "$1" = 0 ]; then set -- remove; else set -- upgrade; fi', build)}
 %postun
-${scriptlet('postrm', 'if [ "$1" = 0 ]; then set -- remove; else set -- upgrade; fi')}
+${scriptlet('postrm', 'if [ "$1" = 0 ]; then set -- remove; else set -- upgrade; fi', build)}
 `;
 }
 
 /** Packs it into `output`; the path of the package. `stage` is a folder that does not exist yet. */
-export async function packRpm(output, stage, upstream) {
-  const architecture = architectures[process.arch];
-  if (process.platform !== 'linux' || architecture === undefined)
-    throw new Error(`there is no rpm for ${process.platform} ${process.arch}`);
+export async function packRpm(output, stage, build) {
+  const architecture = architectures[build.architecture];
   const seconds = sourceDate();
-  await fillStage(stage, upstream, seconds);
+  await fillStage(stage, build, seconds);
   const zsh = join(stage, 'usr/share/zsh');
   mkdirSync(join(zsh, 'site-functions'));
   renameSync(join(zsh, 'vendor-completions/_dovegate'), join(zsh, 'site-functions/_dovegate'));
   rmSync(join(zsh, 'vendor-completions'), { recursive: true });
   setTimes(stage, seconds);
   const top = `${stage}.rpmbuild`;
-  write(join(top, 'dovegate.spec'), spec({ upstream, stage, architecture }));
+  write(join(top, 'dovegate.spec'), spec({ build, stage, architecture }));
   const define = (text) => ['--define', text];
   run(
     'rpmbuild',
@@ -105,7 +109,7 @@ export async function packRpm(output, stage, upstream) {
     ],
     { env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) }, stdio: ['ignore', 'ignore', 'inherit'] },
   );
-  const file = `dovegate-${upstream}-1.${architecture}.rpm`;
+  const file = `dovegate-${build.version}-1.${architecture}.rpm`;
   cpSync(join(top, 'RPMS', architecture, file), join(output, file));
   return join(output, file);
 }

@@ -14,16 +14,18 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { root, run } from '../setup.mjs';
+import { root } from '../setup.mjs';
 import { manPages } from './man-pages.mjs';
+import { installTree, makeTree } from './tree.mjs';
 
 const maintainer = join(root, 'scripts/package/maintainer');
 
 /** Text of a maintainer script, or of the conffile. `@FILE@` stands for a file of scripts/. */
-export function maintainerFile(name) {
-  return readFileSync(join(maintainer, name), 'utf8').replace(/^@(.+)@\n/m, (_, file) =>
+export function maintainerFile(name, { hasRuntime }) {
+  const text = readFileSync(join(maintainer, name), 'utf8').replace(/^@(.+)@\n/gm, (_, file) =>
     readFileSync(join(root, 'scripts', file), 'utf8'),
   );
+  return hasRuntime ? text.replaceAll('/usr/bin/node', '/usr/lib/dovegate/runtime/node') : text;
 }
 
 /** What the packages say of themselves, in lines of at most 80 characters. */
@@ -65,7 +67,7 @@ function below(folder, path = '') {
 export const filesBelow = (folder) => below(folder).filter((path) => lstatSync(join(folder, path)).isFile());
 
 /** The licences of what is packed: each package has its text beside it. */
-function copyright(stage) {
+function copyright(stage, { hasRuntime }) {
   const modules = join(stage, 'usr/lib/dovegate');
   const packages = filesBelow(modules)
     .filter((path) => /node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(path))
@@ -81,34 +83,42 @@ License: Apache-2.0
 Packages of others that are part of it, with their license and where its text is:
 
 ${lines.join('\n')}
-`;
+${hasRuntime ? '\nNode.js, below /usr/lib/dovegate/runtime: MIT, with parts under other licences; /usr/lib/dovegate/runtime/LICENSE\n' : ''}`;
+}
+
+/** The newest version of the C library that compiled files ask for, and whether they need the library of C++. */
+export function librariesOf(stage) {
+  const compiled = filesBelow(join(stage, 'usr/lib/dovegate')).filter((path) =>
+    /\.node$|^runtime\/node$/.test(path),
+  );
+  const texts = compiled.map((path) => readFileSync(join(stage, 'usr/lib/dovegate', path), 'latin1'));
+  const versions = texts
+    .flatMap((text) => [...text.matchAll(/GLIBC_(\d+)\.(\d+)/g)])
+    .map(([, major, minor]) => [Number(major), Number(minor)]);
+  const [newest] = versions.toSorted((one, other) => other[0] - one[0] || other[1] - one[1]);
+  if (newest === undefined) throw new Error(`${compiled.join(', ')}: no version of the C library is named`);
+  return { glibc: newest.join('.'), hasCxx: texts.some((text) => text.includes('libstdc++.so.6')) };
 }
 
 export const packed = (text) => gzipSync(text, { level: 9 });
 
 /** Below `stage`, a folder that does not exist yet. `/etc` has the conffile, and the empty place of secrets. */
-export async function fillStage(stage, upstream, seconds) {
+export async function fillStage(stage, build, seconds) {
   mkdirSync(stage, { recursive: true });
   chmodSync(stage, 0o755);
-  const prefix = ['--prefix', '/usr', '--destdir', stage, '--node', '/usr/bin/node'];
-  run(process.execPath, [join(root, 'scripts/install.mjs'), 'install', ...prefix], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const tree = `${stage}.tree`;
+  makeTree(tree, build);
+  installTree(tree, stage, build);
   // `dovegate init`, or an administrator, writes it: a package would ask about it at each upgrade.
   rmSync(join(stage, 'etc/dovegate/dovegate.yaml'));
   rmSync(join(stage, 'usr/lib/dovegate/scripts'), { recursive: true });
-  write(join(stage, 'etc/dovegate/environment'), maintainerFile('environment'));
-  write(join(stage, 'usr/lib/systemd/system-preset/90-dovegate.preset'), maintainerFile('preset'));
-  const manifest = join(stage, 'usr/lib/dovegate/package.json');
-  write(manifest, readFileSync(manifest, 'utf8').replace(/"version": "[^"]+"/, `"version": "${upstream}"`));
-  const main = join(stage, 'usr/lib/dovegate/dist/main.js');
-  // The Node of the package, whatever comes first in somebody's PATH.
-  write(main, readFileSync(main, 'utf8').replace(/^#!.*/, '#!/usr/bin/node'), 0o755);
+  write(join(stage, 'etc/dovegate/environment'), maintainerFile('environment', build));
+  write(join(stage, 'usr/lib/systemd/system-preset/90-dovegate.preset'), maintainerFile('preset', build));
   const day = new Date(seconds * 1000).toISOString().slice(0, 10);
-  for (const [name, text] of await manPages(upstream, day))
+  for (const [name, text] of await manPages(build.version, day))
     write(join(stage, 'usr/share/man', `man${name.at(-1)}`, `${name}.gz`), packed(text));
   const papers = join(stage, 'usr/share/doc/dovegate');
-  write(join(papers, 'copyright'), copyright(stage));
+  write(join(papers, 'copyright'), copyright(stage, build));
   write(join(papers, 'changelog.gz'), packed(readFileSync(join(root, 'CHANGELOG.md'))));
   for (const name of ['README.md', 'docs', 'examples', 'config'])
     symlinkSync(`../../../lib/dovegate/${name}`, join(papers, name));

@@ -115,7 +115,7 @@ test('pages that lead to one another can be followed together: their configurati
 /** Programs of the system that the pages call, besides dovegate. */
 const foreign = new Set(
   `apt-get base64 buildah cat chmod chown cp curl docker doveadm dovecot dpkg-deb export grep groupadd install journalctl kubectl ln ls mkdir mv node
-  git gpasswd nats-server npm openssl promtool python3 rm runuser scp sed source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tail tar umask userdel usermod`.split(
+  git gpasswd nats-server npm openssl promtool python3 rm runuser scp sed sh source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tail tar umask userdel usermod`.split(
     /\s+/,
   ),
 );

@@ -1,7 +1,8 @@
 // Goal: the Debian package as dpkg-deb shows it: what is in it, whose it is, what it depends on, its manual pages; lintian finds no error.
-// What must not happen: files of another architecture, development tools, a configuration that dpkg asks about, two builds that differ.
+// What must not happen: files of another architecture, development tools, a configuration that dpkg asks about, two builds that differ, a
+// package that is too large (the size of what is downloaded is measured with DOVEGATE_ROUNDS of at least 5: xz takes a minute).
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -21,10 +22,19 @@ async function checked(file: string, ...args: string[]): Promise<ProgramResult> 
   return done;
 }
 
+const isWhole = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
+
 /** Makes it in a folder; its path. */
-async function packed(folder: string): Promise<string> {
-  const { text } = await checked(process.execPath, 'scripts/package.mjs', '--output', folder, 'debian');
+async function packed(folder: string, ...flags: readonly string[]): Promise<string> {
+  const level = isWhole ? '6' : '0';
+  const words = ['--output', folder, '--compression', level, ...flags, 'debian'];
+  const { text } = await checked(process.execPath, 'scripts/package.mjs', ...words);
   return text.split(' ')[0] ?? '';
+}
+
+/** Of an ELF file: x64 or arm64. */
+function machineOf(path: string): string | undefined {
+  return { 62: 'x64', 183: 'arm64' }[readFileSync(path).readUInt16LE(18)];
 }
 
 void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async (t) => {
@@ -45,7 +55,9 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
   await t.test('names, dependencies, conffiles, owners and modes', async () => {
     assert.ok(deb.endsWith(`/dovegate_${version}-1_${architecture}.deb`));
     assert.deepEqual([await field('Version'), await field('Architecture')], [`${version}-1`, architecture]);
-    assert.match(await field('Depends'), /^nodejs \(>= 20\.19\), libc6 \(>= 2\.\d+\), /);
+    assert.match(await field('Depends'), /^libc6 \(>= 2\.28\), libstdc\+\+6, systemd /);
+    assert.ok(Number(await field('Installed-Size')) < 120_000_000 / 1024);
+    if (isWhole) assert.ok(statSync(deb).size <= 32_000_000, String(statSync(deb).size));
     assert.equal(readFileSync(join(out, 'DEBIAN/conffiles'), 'utf8'), '/etc/dovegate/environment\n');
     assert.deepEqual(
       contents.filter(([, owner]) => owner !== 'root/root'),
@@ -62,6 +74,7 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
     for (const path of [
       '/usr/bin/dovegate',
       '/usr/lib/dovegate/config/presets/support-desk.yaml',
+      '/usr/lib/dovegate/runtime/LICENSE',
       '/usr/lib/systemd/system/dovegate.service',
       '/usr/lib/systemd/system/dovegate@.socket',
       '/usr/lib/systemd/system/dovegate-fleet.service',
@@ -95,13 +108,19 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
     for (const [, , path = '', target] of contents)
       if (target !== undefined) assert.ok(existsSync(join(out, path, '..', target)), path);
     const unit = readFileSync(join(out, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
-    assert.match(unit, /^ExecStart=\/usr\/bin\/node \/usr\/lib\/dovegate\/dist\/main\.js serve /m);
+    assert.match(
+      unit,
+      /^ExecStart=\/usr\/lib\/dovegate\/runtime\/node \/usr\/lib\/dovegate\/dist\/main\.js serve /m,
+    );
+    assert.doesNotMatch(readFileSync(join(out, 'DEBIAN/postinst'), 'utf8'), /usr\/bin\/node/);
     assert.doesNotMatch(unit, /usr\/local/);
   });
 
   await t.test('the program runs from it, with its foreign functions', async () => {
     const main = join(out, 'usr/bin/dovegate');
-    assert.equal((await checked(process.execPath, main, '--version')).text, `${version}\n`);
+    const node = join(out, 'usr/lib/dovegate/runtime/node');
+    assert.equal((await checked(node, main, '--version')).text, `${version}\n`);
+    assert.match((await checked(node, '--version')).text, /^v24\./);
     const socket = `unix:${join(folder, 'none')}`;
     const daemon = await startDaemon(t, {
       program: join(out, 'usr/lib/dovegate/dist/main.js'),
@@ -117,7 +136,10 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
     assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
     for (const path of ['dist/web/index.html', 'node_modules/preact/dist/preact.mjs', 'dist/LICENSES.txt'])
       assert.ok(existsSync(join(out, 'usr/lib/dovegate', path)), path);
-    assert.match(readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'), /^#!\/usr\/bin\/node\n/);
+    assert.match(
+      readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'),
+      /^#!\/usr\/lib\/dovegate\/runtime\/node\n/,
+    );
   });
 
   await t.test('manual pages have what --help and the page of settings have', async () => {
@@ -144,6 +166,43 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
         path,
       );
     }
+  });
+
+  await t.test('for another architecture: every compiled file is of it', async () => {
+    const other = process.arch === 'x64' ? 'arm64' : 'x64';
+    const strange = await packed(join(folder, 'other'), '--arch', other);
+    const inside = join(folder, 'other/unpacked');
+    await checked('dpkg-deb', '--raw-extract', strange, inside);
+    const compiled = readdirSync(inside, { recursive: true, encoding: 'utf8' }).filter((path) => {
+      const file = join(inside, path);
+      return statSync(file).isFile() && readFileSync(file).subarray(0, 4).toString('latin1') === '\x7fELF';
+    });
+    assert.deepEqual(
+      new Map(compiled.map((path) => [path.replace(/^.*dovegate\//, ''), machineOf(join(inside, path))])),
+      new Map([
+        [`node_modules/@koromix/koffi-linux-${other}/linux_${other}/koffi.node`, other],
+        ['runtime/node', other],
+      ]),
+    );
+    assert.equal(
+      (await checked('dpkg-deb', '--field', strange, 'Architecture')).text.trim(),
+      other === 'x64' ? 'amd64' : other,
+    );
+  });
+
+  await t.test("the one that needs the distribution's Node", async () => {
+    const small = await packed(join(folder, 'small'), '--system-node');
+    const depends = (await checked('dpkg-deb', '--field', small, 'Depends')).text;
+    assert.match(depends, /^nodejs \(>= 20\.19\), libc6 \(>= 2\.\d+\), /);
+    const inside = join(folder, 'small/unpacked');
+    await checked('dpkg-deb', '--raw-extract', small, inside);
+    assert.ok(!existsSync(join(inside, 'usr/lib/dovegate/runtime')));
+    const unit = readFileSync(join(inside, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
+    assert.match(unit, /^ExecStart=\/usr\/bin\/node \/usr\/lib\/dovegate\//m);
+    assert.match(
+      readFileSync(join(inside, 'usr/lib/dovegate/dist/main.js'), 'utf8'),
+      /^#!\/usr\/bin\/node\n/,
+    );
   });
 
   // Beside lintian, which needs one processor.

@@ -93,6 +93,7 @@ void test('the published package holds the program, its configuration and its pa
     'package.json',
     'scripts/dovecot-files.sh',
     'scripts/install.mjs',
+    'scripts/old-systemd.sh',
     'src/README.md',
   ]);
   const strange = packed.filter(

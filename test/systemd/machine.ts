@@ -45,12 +45,13 @@ export function whyNoMachine(): string | undefined {
   return undefined;
 }
 
-/** Makes the root of a release if it is not there; its path, and the version of its systemd. */
+/** Makes the root of a release if it is not there; its path, and the version of its systemd. `dovecot`: with one, and without any Node. */
 export async function makeRoot(
   release: string,
+  ...parts: readonly 'dovecot'[]
 ): Promise<{ readonly root: string; readonly systemd: number }> {
   const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
-  const made = await runProgram('bash', [setup, release], { env, timeoutMs: setupMs });
+  const made = await runProgram('bash', [setup, release, ...parts], { env, timeoutMs: setupMs });
   if (made.exit !== 0) throw new Error(`setup ${release}: exit ${made.exit}: ${made.text}`);
   const fact = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(made.text)?.[1] ?? '';
   return { root: fact('root'), systemd: Number(fact('systemd')) };
@@ -63,14 +64,14 @@ export async function makeRoot(
 export async function openMachine(
   owner: Owner,
   release: string,
-  { ownNode = false }: { readonly ownNode?: boolean } = {},
+  { ownNode = false, hasDovecot = false }: { readonly ownNode?: boolean; readonly hasDovecot?: boolean } = {},
 ): Promise<Machine | NoMachine> {
   const why = whyNoMachine();
   if (why !== undefined) {
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
     return { skip: why };
   }
-  const { root, systemd } = await makeRoot(release);
+  const { root, systemd } = await makeRoot(release, ...(hasDovecot ? (['dovecot'] as const) : []));
   const folder = makeFolder();
   const work = join(folder, 'work');
   mkdirSync(work);
@@ -85,7 +86,7 @@ export async function openMachine(
       '--volatile=overlay',
       '--link-journal=no',
       '--console=pipe',
-      `--machine=dovegate-${process.pid}-${release}`,
+      `--machine=dovegate-${process.pid}-${release}${hasDovecot ? '-dovecot' : ''}`,
       `--directory=${root}`,
       ...(ownNode ? [] : [`--bind-ro=${process.execPath}:/usr/bin/node`]),
       `--bind=${work}:/mnt/test`,

@@ -1,6 +1,6 @@
-// Goal: the Debian package in a clean root, under its systemd. Phases: refused without a Node that is new enough; installed over no
-// configuration; started; upgraded from the version before, which had no process of the page, with everything changed that an operator
-// changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a change
+// Goal: the Debian package in a clean root, under its systemd. Phases: the one without a Node refused where there is none that is new enough;
+// installed over no configuration; started; upgraded to the one with a Node, from a version which had no process of the page, with everything
+// changed that an operator changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a change
 // that is lost, a page that is gone, a person with the rights of the page, a file that stays, a journal that goes, a Dovecot that
 // cannot start.
 import assert from 'node:assert/strict';
@@ -11,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -55,16 +56,9 @@ async function run(program: string, ...args: string[]): Promise<string> {
 }
 
 /** Makes the package of a version; its path. */
-async function packed(output: string, version: string): Promise<string> {
-  const text = await run(
-    process.execPath,
-    'scripts/package.mjs',
-    '--output',
-    output,
-    '--version',
-    version,
-    'debian',
-  );
+async function packed(output: string, version: string, ...flags: readonly string[]): Promise<string> {
+  const words = ['--output', output, '--version', version, '--compression', '0', ...flags, 'debian'];
+  const text = await run(process.execPath, 'scripts/package.mjs', ...words);
   return text.split(' ')[0] ?? '';
 }
 
@@ -133,7 +127,8 @@ for (const release of releases) {
       copyFileSync(deb, join(machine.folder, deb.slice(deb.lastIndexOf('/') + 1)));
       return `/mnt/test/${deb.slice(deb.lastIndexOf('/') + 1)}`;
     };
-    const [older, newer] = [await packed(folder, '0.0.8'), await packed(folder, '0.0.9')];
+    const older = await packed(folder, '0.0.8', '--system-node');
+    const newer = await packed(folder, '0.0.9');
     await repacked(older, (inside) => {
       appendFileSync(join(inside, 'etc/dovegate/environment'), '# as it was before\n');
       writeFileSync(join(inside, 'usr/lib/dovegate/dist/gone.js'), '');
@@ -241,6 +236,8 @@ for (const release of releases) {
       assert.ok(!existsSync(machine.path('/usr/lib/dovegate/dist/gone.js')));
       await machine.run('dovegate', 'audit', 'verify', '/var/lib/dovegate/audit', '--unsigned');
       assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'enabled\n');
+      const running = readlinkSync(machine.path(`/proc/${await mainPid()}/exe`));
+      assert.equal(running, '/usr/lib/dovegate/runtime/node');
     });
 
     await t.test(

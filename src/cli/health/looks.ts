@@ -11,6 +11,7 @@ import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf 
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
+import { lookAtRuntime } from './runtime-look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
@@ -82,6 +83,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...journal,
     ...streams,
     clockLook,
+    ...lookAtRuntime(process.execPath, process.versions.node, clock.wallMs()),
   ];
 }
 

@@ -1,0 +1,49 @@
+// The Node of the packages, so that they need none of the distribution: one version, the same for each architecture. It comes as an npm package
+// with one program; that program must have the digest below (CONTRIBUTING.md compares it with Node's signed list). eu-strip takes
+// out what only a debugger reads, whatever the architecture of this machine.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root, run } from '../setup.mjs';
+
+const version = '24.21.0';
+/** Architecture as Node names it -> SHA-256 of the program as Node's project released it, before eu-strip. */
+const digests = {
+  x64: '7fde7b8afa198da66257f42ee2001d874c7355631e6d1579a5fb5ef1f246df4c',
+  arm64: '0f8949d1028f6d61506b2d5bc57e7e6fe893d7b1997509b7847294fc9c616584',
+};
+
+export const architectures = Object.keys(digests);
+
+/** Puts `node` and its `LICENSE` into `folder`. What was fetched once is kept in .runtime/. Throws where something else came than is expected. */
+export function putRuntime(folder, architecture) {
+  const kept = join(root, '.runtime', `${version}-${architecture}`);
+  if (!existsSync(join(kept, 'node'))) fetchRuntime(kept, architecture);
+  mkdirSync(folder, { recursive: true });
+  for (const name of ['LICENSE', 'node']) cpSync(join(kept, name), join(folder, name));
+  chmodSync(join(folder, 'node'), 0o755);
+}
+
+function fetchRuntime(kept, architecture) {
+  const work = mkdtempSync(join(tmpdir(), 'dovegate-runtime-'));
+  try {
+    const name = `node-linux-${architecture}`;
+    const pack = ['pack', `${name}@${version}`, '--pack-destination', work, '--loglevel=error'];
+    run('npm', pack, { stdio: ['ignore', 'ignore', 'inherit'] });
+    run('tar', ['-xzf', join(work, `${name}-${version}.tgz`), '-C', work]);
+    const program = join(work, 'package/bin/node');
+    const digest = createHash('sha256').update(readFileSync(program)).digest('hex');
+    if (digest !== digests[architecture])
+      throw new Error(`${name} ${version}: the program has the digest ${digest}, not the expected one`);
+    const done = spawnSync('eu-strip', ['-o', join(work, 'node'), program], { stdio: 'inherit' });
+    if (done.error !== undefined || done.status !== 0)
+      throw new Error(`eu-strip does not work (package elfutils): ${done.error?.message ?? done.status}`);
+    mkdirSync(kept, { recursive: true });
+    cpSync(join(work, 'package/LICENSE'), join(kept, 'LICENSE'));
+    cpSync(join(work, 'node'), join(kept, 'node'));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,23 @@
+// Goal: the Node of a package is named with its last day, and 60 days before that with what to do. A Node of somebody else is not judged.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { lookAtRuntime } from '../../../src/cli/health/runtime-look.js';
+
+const program = '/usr/lib/dovegate/runtime/node';
+
+void test('the Node of a package, before and near the end of its maintenance', () => {
+  const at = (day: string) => lookAtRuntime(program, '24.21.0', Date.parse(day));
+  const text = 'Node 24.21.0, maintained until 2028-04-30';
+  assert.deepEqual(at('2028-02-29'), [{ status: 'ok', name: 'runtime', text }]);
+  assert.deepEqual(
+    at('2028-03-02').map(({ status, todo }) => [status, todo]),
+    [['warning', 'Install a newer dovegate, which brings a newer Node.']],
+  );
+});
+
+void test('a line without a known end, and a Node of the distribution', () => {
+  assert.deepEqual(lookAtRuntime(program, '28.1.0', Date.parse('2030-01-01')), [
+    { status: 'ok', name: 'runtime', text: 'Node 28.1.0' },
+  ]);
+  assert.deepEqual(lookAtRuntime('/usr/bin/node', '24.21.0', Date.parse('2030-01-01')), []);
+});
