@@ -36,7 +36,8 @@ if (
 /** A copy of this tree in which one line is broken; built. */
 function plant({ id, file, from, to }) {
   const copy = mkdtempSync(join(tmpdir(), `dovegate-${id}-`));
-  cpSync(root, copy, { recursive: true, filter: (path) => !/\/(?:\.git|\.matrix|dist)$/.test(path) });
+  const left = ['.git', '.matrix', '.runtime', 'dist'].map((name) => join(root, name));
+  cpSync(root, copy, { recursive: true, filter: (path) => !left.includes(path) });
   const text = readFileSync(join(copy, file), 'utf8');
   if (text.split(from).length !== 2) throw new Error(`${id}: its line is not once in ${file} any more`);
   writeFileSync(
