@@ -108,7 +108,7 @@ function chart(
     const color = ['#0b5fa5', '#b3541e', '#2f7d32'][index] ?? '#555';
     const end = points.at(-1) ?? { at: 0, value: 0 };
     return `<polyline fill="none" stroke="${color}" stroke-width="1.5" points="${path}"/>
-<text x="${x(end.at) + 6}" y="${y(end.value) + 4 + index * 3}" fill="${color}">${name} ${end.value.toFixed(0)} ${unit}</text>`;
+<text x="${x(end.at) + 6}" y="${y(end.value) + 4 + index * 12}" fill="${color}">${name} ${end.value.toFixed(0)} ${unit}</text>`;
   });
   return `<text x="${left}" y="${top + 14}" font-weight="bold">${title}</text>
 <line x1="${left}" y1="${top + height}" x2="${width - 130}" y2="${top + height}" stroke="#999"/>
