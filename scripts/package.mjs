@@ -1,6 +1,6 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--compression N] [client] [debian] [rpm] [archive]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [debian] [rpm] [archive]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   debian    dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
@@ -8,8 +8,9 @@
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
 // Without a name: all of them whose tool is there. A Node is fetched once, as an npm package, and eu-strip (elfutils) makes it smaller.
-// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. For tests: --version
-// (default: that of package.json), and --compression (0 to 9, default 6).
+// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that is
+// in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
+// package.json), and --compression (0 to 9, default 6).
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +42,7 @@ function end(code, message) {
 }
 
 function readArgs() {
-  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [--arch ARCH|all] [--system-node] [--compression N] [${Object.keys(makers).join('|')}]...`;
+  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [--arch ARCH|all] [--system-node] [--compression N] [--sign KEY] [${Object.keys(makers).join('|')}]...`;
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -54,6 +55,7 @@ function readArgs() {
         arch: { type: 'string', default: process.arch },
         'system-node': { type: 'boolean', default: false },
         compression: { type: 'string', default: '6' },
+        sign: { type: 'string' },
       },
     });
     const unknown = positionals.find((name) => !Object.hasOwn(makers, name));
@@ -72,6 +74,7 @@ function readArgs() {
       archs: values.arch === 'all' ? architectures : [values.arch],
       hasRuntime: !values['system-node'],
       compression: values.compression,
+      key: values.sign,
       names: positionals.length > 0 ? positionals : Object.keys(makers),
       asked: positionals.length > 0,
     };
@@ -80,7 +83,7 @@ function readArgs() {
   }
 }
 
-const { output, version, archs, hasRuntime, compression, names, asked } = readArgs();
+const { output, version, archs, hasRuntime, compression, key, names, asked } = readArgs();
 if (!existsSync(join(root, 'dist', 'main.js')))
   end(1, 'there is no dist/main.js; run npm ci && npm run build');
 // Folders of the packages are for everybody, whatever the umask of who makes them.
@@ -100,4 +103,8 @@ for (const name of names) {
     const path = await makers[name](output, join(work, `${name}-${architecture}`), build);
     console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
   }
+}
+if (key !== undefined) {
+  const { makeRepository } = await import('./package/repository.mjs');
+  console.log(makeRepository(output, key));
 }

@@ -11,7 +11,8 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 # A program in PATH or a path pattern, and the package that has it.
 needs() {
 	case $1 in
-	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm"; echo "eu-strip elfutils";;
+	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm"; echo "eu-strip elfutils"
+		echo "createrepo_c createrepo-c"; echo "gpg gpg"; echo "gpg-agent gpg-agent";;
 	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
 	page)

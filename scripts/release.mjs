@@ -127,5 +127,5 @@ released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, 
 Next, by hand:
   git push origin HEAD ${tag}
   npm publish ./dist-release/${tarball}
-  npm run package        (the Debian package and @dovegate/client, into dist-release/ too)
+  npm run package -- --arch all --sign KEY      (packages, checksums and repository/ for apt and dnf, into dist-release/ too)
   attach the files of dist-release/ to the release of ${tag}; its text is the changelog's section`);
