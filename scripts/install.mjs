@@ -268,7 +268,7 @@ async function install() {
     copy(join(root, dirname(runtime)), at(`${fresh}/${dirname(runtime)}`));
     chmodSync(at(`${fresh}/${runtime}`), 0o755);
   }
-  // Whatever Node comes first in somebody's PATH.
+  // PATH may name another Node first.
   const ours = readFileSync(join(root, 'dist/main.js'), 'utf8').replace(/^#!.*/, `#!${node}`);
   write(at(`${fresh}/dist/main.js`), ours);
   chmodSync(at(`${fresh}/dist/main.js`), 0o755);

@@ -1,5 +1,5 @@
-// Checks the Node that came with dovegate, in a package or a release archive: nobody but a newer dovegate updates that. Another one is
-// looked after by whoever installed it.
+// Checks the Node of a package or a release archive, which only a newer dovegate updates. Any other Node is updated by its own package
+// manager, and is not checked.
 
 import { type Look, ok, warning } from './look.js';
 

@@ -1,4 +1,4 @@
-// Goal: the Node of a package is named with its last day, and 60 days before that with what to do. A Node of somebody else is not judged.
+// Goal: the look names the last day of the Node in a package, and from 60 days before says what to do. It does not judge other Nodes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lookAtRuntime } from '../../../src/cli/health/runtime-look.js';
