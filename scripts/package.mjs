@@ -92,6 +92,11 @@ mkdirSync(output, { recursive: true });
 const work = mkdtempSync(join(tmpdir(), 'dovegate-package-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 for (const name of names) {
+  // install.sh has no Node to run on then.
+  if (name === 'archive' && !hasRuntime) {
+    if (asked) end(64, 'the archive has a Node of its own always: leave out --system-node');
+    continue;
+  }
   if (!canMake(name)) {
     if (asked) end(1, `there is no ${tools[name]}, which makes it: ${name}`);
     console.error(`left out: ${name}; there is no ${tools[name]}`);

@@ -1,6 +1,5 @@
 // What makes a folder of packages installable and believable: SHA256SUMS with a signature, and repository/, which apt and dnf accept as a
 // source. gpg signs with the key of the operator; who trusts that key needs to trust no server. The same packages make the same lists.
-
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';

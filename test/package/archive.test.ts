@@ -67,6 +67,13 @@ void test('the release archive', { timeout: 600_000 }, async (t) => {
     assert.deepEqual(left, ['etc/dovegate/dovegate.yaml']);
   });
 
+  await t.test("there is none that needs the distribution's Node", async () => {
+    const words = ['scripts/package.mjs', '--output', folder, '--system-node', 'archive'];
+    const done = await runProgram(process.execPath, words, { cwd: root });
+    assert.equal(done.exit, 64);
+    assert.match(done.text, /leave out --system-node/);
+  });
+
   await t.test('the same sources make the same bytes', async () => {
     assert.ok(readFileSync(await packed(openFolder(t))).equals(readFileSync(file)));
   });

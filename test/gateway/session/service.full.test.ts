@@ -73,7 +73,7 @@ void test('a refused connection at a full listener costs the same with 100 sessi
   };
   for (const [name, { peerOf, isTcp }] of Object.entries(kinds)) {
     const open = () => openMemoryEngine(isTcp ? { access: () => access } : {});
-    // The lesser of two: once a second, those who are refused are told why, which is more work.
+    // The smaller of two measurements: once a second a refused client is also told the reason, which takes longer.
     const least = async (sessions: number): Promise<number> =>
       Math.min(
         await stepsOfRefusals(open(), sessions, peerOf),
