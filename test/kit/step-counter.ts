@@ -6,6 +6,7 @@
 // with the same release of Node.
 import assert from 'node:assert/strict';
 import { Session } from 'node:inspector';
+import { setFlagsFromString } from 'node:v8';
 
 export interface StepCounter {
   /** Steps that `run` takes, including those of promises that it waits for. One at a time. */
@@ -33,6 +34,9 @@ function ignore(): void {}
 
 /** Starts to count. Scripts that were loaded before are counted too. */
 export function openStepCounter(): StepCounter {
+  // Optimized code does not count the calls that it inlines, and when V8 optimizes is not the same twice.
+  setFlagsFromString('--no-opt');
+  setFlagsFromString('--no-maglev');
   const session = new Session();
   session.connect();
   session.post('Profiler.enable');
