@@ -1,7 +1,7 @@
 # dovegate as a container image:
 #   docker build -t dovegate .
 #   buildah build --format docker -t dovegate .    (podman too: images of the OCI format, their default, have no HEALTHCHECK)
-# BASE is any Debian-like image with Node 20.19 or newer and npm.
+# BASE is any Debian-like image with Node 20.19.2 or newer and npm.
 ARG BASE=docker.io/library/node:24-trixie-slim
 
 FROM ${BASE} AS build

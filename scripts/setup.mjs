@@ -34,9 +34,9 @@ export function run(program, args, options = {}) {
 
 /** `npm ci`, unless the installed tree is the one that the lockfile names. */
 export function install() {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 19)) {
-    console.error(`dovegate needs Node 20.19 or newer; this is ${process.versions.node}`);
+  const [major, minor, patch] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && (minor < 19 || (minor === 19 && patch < 2)))) {
+    console.error(`dovegate needs Node 20.19.2 or newer; this is ${process.versions.node}`);
     process.exit(1);
   }
   const installed = join(root, 'node_modules', '.installed-lockfile');

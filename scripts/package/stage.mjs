@@ -36,7 +36,7 @@ each command is recorded before it is sent, and a few connections to each
 server serve them all. The real doveadm works in front of it unchanged.`;
 
 /** The oldest Node that package.json permits. */
-export const nodeVersion = /\d+\.\d+/.exec(
+export const nodeVersion = /\d+\.\d+\.\d+/.exec(
   JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node,
 )?.[0];
 

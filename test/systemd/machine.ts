@@ -119,8 +119,10 @@ export async function openMachine(
   const tried = (command: readonly string[]): Promise<ProgramResult> => inside(leader, command);
   const run = async (...command: readonly string[]): Promise<string> => {
     const result = await tried(command);
-    if (result.exit !== 0) throw new Error(`${command.join(' ')}: exit ${result.exit}: ${result.text}`);
-    return result.text;
+    if (result.exit === 0) return result.text;
+    // systemctl names its journal for the cause, and that is gone with the machine.
+    const { text } = command[0] === 'systemctl' ? await tried(['journalctl', '-n', '60']) : { text: '' };
+    throw new Error(`${command.join(' ')}: exit ${result.exit}: ${result.text}${text}`);
   };
   const path = (inner: string): string => `/proc/${leader}/root${inner}`;
   const property = async (unit: string, name: string): Promise<string> =>

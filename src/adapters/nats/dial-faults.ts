@@ -20,10 +20,14 @@ const causes: ReadonlyMap<string, string> = new Map([
     'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
     'it demands a client certificate: set `certificate` and `key`',
   ],
+  // Each of these alerts by its name of OpenSSL 3.0, and by that of its later releases.
   ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'it does not accept our client certificate'],
+  ['ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'it does not accept our client certificate'],
   ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'it does not know the authority of our client certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'our client certificate has expired'],
+  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED', 'our client certificate has expired'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'it does not accept our client certificate'],
+  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN', 'it does not accept our client certificate'],
 ]);
 const refusals: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nobody listens there'],

@@ -45,9 +45,13 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_NO_SHARED_CIPHER', 'the client has no cipher that is accepted here'],
   ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'the client wants to speak another protocol (ALPN)'],
   ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'the client does not accept our certificate: unknown authority'],
+  // Each of these alerts by its name of OpenSSL 3.0, and by that of its later releases.
   ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'the client does not accept our certificate'],
+  ['ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'the client does not accept our certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'the client does not accept our certificate'],
+  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN', 'the client does not accept our certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'the client does not accept our certificate: expired'],
+  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED', 'the client does not accept our certificate: expired'],
   ['ECONNRESET', 'the client ended the transport within the handshake'],
 ]);
 

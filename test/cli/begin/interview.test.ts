@@ -9,7 +9,13 @@ import { CommandFault } from '../../../src/cli/output/output.js';
 function open() {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const interview = openInterview(input, output);
-  return { input, interview, shown: (): string => String(output.read() ?? '') };
+  // All of it: from Node 26 on, `read` gives one piece.
+  const shown = (): string => {
+    const pieces: unknown[] = [];
+    for (let piece: unknown = output.read(); piece !== null; piece = output.read()) pieces.push(piece);
+    return pieces.join('');
+  };
+  return { input, interview, shown };
 }
 
 void test('lines one by one, and lines that come before their question', async () => {
