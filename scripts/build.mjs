@@ -19,6 +19,22 @@ const threads = [
   'page/look-thread',
   'setup/configuration-thread',
 ];
+/**
+ * Node's own modules without `import`: that would evaluate every member of each, and `http` has one that loads an HTTP client, `tls` one that
+ * reads a hundred certificates. Only members that are used are asked for.
+ */
+const builtins = {
+  name: 'builtins',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => {
+      const names = Object.keys(process.getBuiltinModule(path)).filter((name) => name !== 'default');
+      const members = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
+      const all = `const all = /* @__PURE__ */ process.getBuiltinModule('${path}');`;
+      return { contents: [all, 'export default all;', ...members].join('\n') };
+    });
+  },
+};
 const outside = ['koffi', 'preact', 'preact/*', '@nats-io/*'];
 
 /** Packages of node_modules that files of the bundle come from: name -> folder. */
@@ -61,6 +77,7 @@ const program = {
   ...common,
   outdir: dist,
   external: outside,
+  plugins: [builtins],
   // Packages in the older module format ask for Node's own modules by this function.
   banner: {
     js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",

@@ -166,7 +166,7 @@ for (const release of releases) {
       assert.notEqual(refused.exit, 0);
       assert.match(
         refused.text,
-        /dovegate depends on nodejs \(>= 20\.19\); however:\s+Version of nodejs on system is 18\.20\.4/,
+        /dovegate depends on nodejs \(>= 20\.19\.2\); however:\s+Version of nodejs on system is 18\.20\.4/,
       );
       await dpkgPasses('--purge', 'dovegate');
       await dpkgPasses('--install', put(await nodePackage(folder, process.versions.node, process.execPath)));
