@@ -59,22 +59,19 @@ export async function* inflate(
   chunkSize: number,
 ): AsyncGenerator<Buffer, undefined> {
   const gunzip = createGunzip({ chunkSize });
-  let isOver = false;
-  // Not a stream over the file: that would close it. What follows the end of the text is nobody's: the file may be closed by then.
-  feed(file, place, gunzip).catch((error: unknown) => {
-    if (!isOver) gunzip.destroy(error instanceof Error ? error : undefined);
-  });
+  // Not a stream over the file: that would close it.
+  feed(file, place, gunzip).catch((error: unknown) =>
+    gunzip.destroy(error instanceof Error ? error : undefined),
+  );
   let bytes = 0;
-  try {
-    // The decoder is destroyed where the reader stops.
-    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > bounds.plainSegmentBytes) throw tooLarge(`the text of ${name}`, bounds.plainSegmentBytes);
-      yield chunk;
-    }
-  } finally {
-    isOver = true;
+  // The decoder is destroyed where the reader stops.
+  for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bounds.plainSegmentBytes) throw tooLarge(`the text of ${name}`, bounds.plainSegmentBytes);
+    yield chunk;
   }
+  // Other bytes may follow the text. They are not read any more: the caller closes the file now.
+  gunzip.destroy();
   return undefined;
 }
 
