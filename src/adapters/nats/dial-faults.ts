@@ -1,5 +1,6 @@
 // Why a connection to a server failed, in words for operators.
 
+import { systemCodeOf } from '../../ports/faults.js';
 import { NatsFault } from './fault.js';
 
 const unknownAuthority = 'its certificate comes from an authority that is not in `ca`';
@@ -20,14 +21,10 @@ const causes: ReadonlyMap<string, string> = new Map([
     'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
     'it demands a client certificate: set `certificate` and `key`',
   ],
-  // Each of these alerts by its name of OpenSSL 3.0, and by that of its later releases.
   ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'it does not accept our client certificate'],
-  ['ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'it does not accept our client certificate'],
   ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'it does not know the authority of our client certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'our client certificate has expired'],
-  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED', 'our client certificate has expired'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'it does not accept our client certificate'],
-  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN', 'it does not accept our client certificate'],
 ]);
 const refusals: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nobody listens there'],
@@ -40,18 +37,14 @@ const refusals: ReadonlyMap<string, string> = new Map([
 /** The alert with the reason may be lost when the server closes. */
 const ended = 'it ended the handshake, as a server does that does not accept our client certificate';
 
-export function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
-}
-
 /** Why there is no TCP connection. */
 export function refusalOf(cause: Error): string {
-  return refusals.get(codeOf(cause)) ?? codeOf(cause);
+  return refusals.get(systemCodeOf(cause)) ?? systemCodeOf(cause);
 }
 
 /** For faults of TLS, or before the answer to the login. `isOwnCa`: false: the chain was checked against the system's list. */
 export function faultOfHandshake(thrown: unknown, place: string, isOwnCa: boolean): NatsFault {
-  const code = codeOf(thrown) || codeOf(thrown instanceof Error ? thrown.cause : undefined);
+  const code = systemCodeOf(thrown) || systemCodeOf(thrown instanceof Error ? thrown.cause : undefined);
   const isEnd = code === '' || code === 'ECONNRESET' || code === 'EPIPE';
   const why = isEnd ? ended : (causes.get(code) ?? `the handshake failed (${code})`);
   const said = isOwnCa ? why : why.replace('in `ca`', "in the system's list of authorities");

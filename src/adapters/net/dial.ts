@@ -1,7 +1,7 @@
 // Opens a transport to an address.
 
 import { connect as connectSocket, type Socket } from 'node:net';
-import { UpstreamFault } from '../../ports/faults.js';
+import { systemCodeOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { wrapSocket } from './transport.js';
@@ -12,7 +12,7 @@ type Target =
   | { readonly kind: 'unix'; readonly path: string };
 
 function sentenceOf(cause: Error): string {
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  const code = systemCodeOf(cause);
   switch (code) {
     case 'ECONNREFUSED':
       return 'nobody listens there';

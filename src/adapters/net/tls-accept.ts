@@ -6,7 +6,7 @@ import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { foldAscii } from '../../domain/identity/user-name.js';
-import { TransportFault } from '../../ports/faults.js';
+import { systemCodeOf, TransportFault } from '../../ports/faults.js';
 import type { TlsOffer, TlsPeer } from '../../ports/transport.js';
 import { keyPinOf } from './tls-connect.js';
 
@@ -45,18 +45,14 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_NO_SHARED_CIPHER', 'the client has no cipher that is accepted here'],
   ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'the client wants to speak another protocol (ALPN)'],
   ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'the client does not accept our certificate: unknown authority'],
-  // Each of these alerts by its name of OpenSSL 3.0, and by that of its later releases.
   ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'the client does not accept our certificate'],
-  ['ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'the client does not accept our certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'the client does not accept our certificate'],
-  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN', 'the client does not accept our certificate'],
   ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'the client does not accept our certificate: expired'],
-  ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED', 'the client does not accept our certificate: expired'],
   ['ECONNRESET', 'the client ended the transport within the handshake'],
 ]);
 
 function sentenceOf(cause: Error): string {
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  const code = systemCodeOf(cause);
   return causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
 }
 

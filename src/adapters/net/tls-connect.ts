@@ -5,7 +5,7 @@
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
 import { sha256Hex } from '../../domain/identity/credentials.js';
-import { type TlsCause, UpstreamFault } from '../../ports/faults.js';
+import { systemCodeOf, type TlsCause, UpstreamFault } from '../../ports/faults.js';
 import type { SeenCertificate, TlsDemand } from '../../ports/transport.js';
 import { systemContext } from '../host/system-trust.js';
 
@@ -42,13 +42,9 @@ const tlsCauses: ReadonlyMap<string, TlsCause> = new Map([
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'name'],
 ]);
 
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
-}
-
 /** `ca`: from the demand; absent: the chain was checked against the system's list. */
 function sentenceOf(cause: unknown, ca: string | undefined): string {
-  const code = codeOf(cause);
+  const code = systemCodeOf(cause);
   const sentence = causes.get(code);
   if (sentence === undefined) return code === '' ? 'the handshake failed' : `the handshake failed (${code})`;
   return ca === undefined ? sentence.replace('in `ca`', "in the system's list of authorities") : sentence;
@@ -115,7 +111,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
       return reject(new UpstreamFault('tls-failed', text, cause));
     }
     const onError = (cause: Error): void =>
-      refuse(sentenceOf(cause, demand.ca), tlsCauses.get(codeOf(cause)), cause);
+      refuse(sentenceOf(cause, demand.ca), tlsCauses.get(systemCodeOf(cause)), cause);
     const onClose = (): void => refuse('the transport ended within the handshake');
     const refuse = (text: string, tlsCause?: TlsCause, cause?: unknown): void => {
       tls.off('close', onClose);
