@@ -9,11 +9,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { root } from './setup.mjs';
+import { oldestNode, root } from './setup.mjs';
 
-// The oldest that package.json's `engines` allows, one of each line that is maintained, and the newest that there is. Raised by hand: what is
+// The oldest that is supported, one of each line that is maintained, and the newest that there is. Raised by hand: what is
 // downloaded here is run.
-const versions = ['20.19.2', '22.23.3', '24.21.0', '26.10.0'];
+const versions = [oldestNode, '22.23.3', '24.21.0', '26.10.0'];
 const isWhole = process.argv.includes('--whole');
 const stages = isWhole ? [] : ['unit', 'package', 'scenario'];
 const cache = join(root, '.matrix');

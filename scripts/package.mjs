@@ -94,7 +94,7 @@ process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 for (const name of names) {
   // install.sh has no Node to run on then.
   if (name === 'archive' && !hasRuntime) {
-    if (asked) end(64, 'the archive has a Node of its own always: leave out --system-node');
+    if (asked) end(64, 'the archive always has a Node of its own: leave out --system-node');
     continue;
   }
   if (!canMake(name)) {

@@ -32,11 +32,15 @@ export function run(program, args, options = {}) {
   }
 }
 
+/** The oldest Node that package.json permits. */
+export const oldestNode = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node.slice(
+  '>='.length,
+);
+
 /** `npm ci`, unless the installed tree is the one that the lockfile names. */
 export function install() {
-  const [major, minor, patch] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && (minor < 19 || (minor === 19 && patch < 2)))) {
-    console.error(`dovegate needs Node 20.19.2 or newer; this is ${process.versions.node}`);
+  if (process.versions.node.localeCompare(oldestNode, 'en', { numeric: true }) < 0) {
+    console.error(`dovegate needs Node ${oldestNode} or newer; this is ${process.versions.node}`);
     process.exit(1);
   }
   const installed = join(root, 'node_modules', '.installed-lockfile');

@@ -4,14 +4,13 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../setup.mjs';
+import { oldestNode, run } from '../setup.mjs';
 import {
   description,
   filesBelow,
   fillStage,
   librariesOf,
   maintainerFile,
-  nodeVersion,
   packed,
   setTimes,
   sourceDate,
@@ -26,7 +25,7 @@ const rfc2822 = (date) => date.toUTCString().replace('GMT', '+0000');
 function control(stage, { version, architecture, maintainer, hasRuntime }) {
   const { glibc, hasCxx } = librariesOf(stage);
   const needs = [
-    ...(hasRuntime ? [] : [`nodejs (>= ${nodeVersion})`]),
+    ...(hasRuntime ? [] : [`nodejs (>= ${oldestNode})`]),
     `libc6 (>= ${glibc})`,
     ...(hasCxx ? ['libstdc++6'] : []),
     'systemd | systemd-standalone-sysusers',

@@ -2,13 +2,12 @@
 // with the words that dpkg would give them. DEBFULLNAME and DEBEMAIL are the packager.
 import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../setup.mjs';
+import { oldestNode, run } from '../setup.mjs';
 import {
   description,
   fillStage,
   librariesOf,
   maintainerFile,
-  nodeVersion,
   setTimes,
   sourceDate,
   summary,
@@ -31,7 +30,7 @@ function spec({ build, stage, architecture }) {
   const { glibc } = librariesOf(stage);
   const needs = build.hasRuntime
     ? [`libc.so.6(GLIBC_${glibc})(64bit)`, 'libstdc++.so.6()(64bit)']
-    : [`nodejs >= ${nodeVersion}`];
+    : [`nodejs >= ${oldestNode}`];
   return `Name: dovegate
 Version: ${build.version}
 Release: 1

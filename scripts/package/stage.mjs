@@ -35,11 +35,6 @@ doveadm service of its Dovecot servers. Each team has a socket and a policy,
 each command is recorded before it is sent, and a few connections to each
 server serve them all. The real doveadm works in front of it unchanged.`;
 
-/** The oldest Node that package.json permits. */
-export const nodeVersion = /\d+\.\d+\.\d+/.exec(
-  JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node,
-)?.[0];
-
 /** Seconds: SOURCE_DATE_EPOCH, else when what is checked out was committed, else 2026. */
 export function sourceDate() {
   const { SOURCE_DATE_EPOCH: given } = process.env;
