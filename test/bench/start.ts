@@ -1,16 +1,17 @@
 // `npm run bench -- start [ROUNDS]`: what a start costs, in processor time of `node -e 0`: the daemon until it serves, `--help`, and `send`
 // with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on that of the packages where
 // `npm run package` has brought it here.
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { sampleOf } from '../chaos/processes.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { makeFolder, type Owner } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
-import { parseEnded } from './load/usage.js';
+import { spreadOf } from './load/rounds.js';
+import { endedPrograms } from './load/usage.js';
 
 const rounds = Number(process.argv[2] ?? 10);
 const idleMs = 4_000;
@@ -25,25 +26,12 @@ function nodes(): readonly string[] {
   return [process.execPath, ...packaged];
 }
 
-/** Processor time of children that have ended, in milliseconds; the kernel counts it in steps of 10. */
-const endedMs = (): number => parseEnded(readFileSync('/proc/self/stat', 'utf8')).us / 1000;
-
+/** In milliseconds; the kernel counts the time of what has ended in steps of 10. */
 async function costOf(node: string, ...args: readonly string[]): Promise<number> {
-  const before = endedMs();
+  const before = endedPrograms().us;
   const done = await runProgram(node, args, { env: { NODE_OPTIONS: '' } });
   if (done.exit !== 0) throw new Error(`${args.join(' ')}: exit ${done.exit}: ${done.text}`);
-  return endedMs() - before;
-}
-
-/** Of a running process: its time so far, with that of threads that have ended. */
-function runningMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-function anonymousMiB(pid: number): number {
-  return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  return (endedPrograms().us - before) / 1000;
 }
 
 const closings: (() => void | Promise<void>)[] = [];
@@ -68,17 +56,17 @@ for (const node of nodes()) {
       // In place of the Node that runs this.
       launcher: ['sh', '-c', 'shift; exec "$0" "$@"', node],
     });
-    sums.serve += runningMs(daemon.pid);
+    sums.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
     if (round < 3) {
       await pause(idleMs);
-      memory.push(anonymousMiB(daemon.pid));
+      memory.push((sampleOf(daemon.pid)?.anonymous ?? Number.NaN) / 1024 ** 2);
     }
     const user = ['--socket', daemon.path('support.sock'), '--user', 'alice@example.org'];
     sums.send += await costOf(node, builtProgram, 'send', ...user, '--', 'quota', 'get');
     await daemon.stop();
     sums.help += await costOf(node, builtProgram, '--help');
   }
-  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
+  const version = (await runProgram(node, ['--version'])).text.trim();
   const times = (sum: number): string => `${(sum / sums.zero).toFixed(1)} x`;
   console.log(
     `Node ${version}: node -e 0 takes ${(sums.zero / rounds).toFixed(0)} ms of processor time; of that`,
@@ -86,8 +74,7 @@ for (const node of nodes()) {
   console.log(`  serve, until it serves  ${times(sums.serve)}`);
   console.log(`  --help                  ${times(sums.help)}`);
   console.log(`  send, one command       ${times(sums.send)}`);
-  const median = memory.toSorted((one, other) => one - other)[memory.length >> 1] ?? Number.NaN;
-  console.log(`  an idle gate holds ${median.toFixed(1)} MiB of anonymous memory`);
+  console.log(`  an idle gate holds ${spreadOf(memory).median.toFixed(1)} MiB of anonymous memory`);
 }
 for (const close of closings.toReversed()) await close();
 await backend.close();
