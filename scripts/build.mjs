@@ -5,6 +5,7 @@
 // with the program, and loading a dozen small files would slow its start. Packages with compiled parts, packages whose files go to browsers,
 // and optional packages stay in node_modules.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { makeSbom } from './sbom.mjs';
@@ -21,13 +22,20 @@ const threads = [
 ];
 /**
  * Node's own modules without `import`: that would evaluate every member of each, and `http` has one that loads an HTTP client, `tls` one that
- * reads a hundred certificates. Only members that are used are asked for.
+ * reads a hundred certificates, `fs` one that prints a warning. Only members that are used are asked for. `require()`, which packages in the
+ * older format have, gets the module itself.
  */
 const builtins = {
   name: 'builtins',
   setup(bundler) {
-    bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
-    bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => {
+    const kinds = { 'require-call': 'builtin-whole', 'import-statement': 'builtin', 'dynamic-import': 'builtin' };
+    bundler.onResolve({ filter: /./ }, ({ path, kind }) =>
+      isBuiltin(path) ? { path, namespace: kinds[kind] } : undefined,
+    );
+    bundler.onLoad({ filter: /./, namespace: 'builtin-whole' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    }));
+    bundler.onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => {
       const names = Object.keys(process.getBuiltinModule(path)).filter((name) => name !== 'default');
       const members = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
       const all = `const all = /* @__PURE__ */ process.getBuiltinModule('${path}');`;
@@ -78,10 +86,6 @@ const program = {
   outdir: dist,
   external: outside,
   plugins: [builtins],
-  // Packages in the older module format ask for Node's own modules by this function.
-  banner: {
-    js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
-  },
 };
 const built = await Promise.all([
   build({
