@@ -4,14 +4,15 @@
 import { basename } from 'node:path';
 import { exitCodes } from './ports/machine.js';
 
-/** Loads only what the name calls for: scripts call doveadm once for each mailbox. */
+/** Loads only what the name calls for: scripts call doveadm and send once for each mailbox. */
 async function run(name: string, args: readonly string[]): Promise<number> {
   if (basename(name) === 'doveadm') {
     const { doveadm } = await import('./cli/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
-  const { runDovegate } = await import('./cli/program.js');
-  return runDovegate(args);
+  if (args[0] === 'send') return (await import('./cli/send-command.js')).runAlone(args);
+  if (args[0] === 'serve') return (await import('./cli/serve-command.js')).runAlone(args);
+  return (await import('./cli/program.js')).runDovegate(args);
 }
 
 try {

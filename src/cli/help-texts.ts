@@ -153,7 +153,7 @@ dovegate completion bash > /usr/share/bash-completion/completions/dovegate
 dovegate completion zsh --name doveadm
 `;
 
-/** Adds them to a program that has all its subcommands. */
+/** Adds them to the subcommands that the program has. */
 export function addHelpTexts(program: Command): void {
   for (const text of texts.trim().split('\n\n')) {
     const [head = '', ...examples] = text.split('\n');
@@ -161,7 +161,7 @@ export function addHelpTexts(program: Command): void {
     const command = name
       .split(' ')
       .reduce<Command | undefined>((at, word) => at?.commands.find((one) => one.name() === word), program);
-    if (command === undefined) throw new Error(`help for ${name}`);
+    if (command === undefined) continue;
     const lines = ['', 'Examples:', ...examples.map((line) => `  ${line}`), '', `Exit codes: ${codes}`];
     command.addHelpText('after', lines.join('\n'));
   }

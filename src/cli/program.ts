@@ -1,75 +1,41 @@
 // The command line of `dovegate`: subcommands and their options. The code of a subcommand is imported when it is called, so that
 // the others cost no start time.
 
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
-import { parseDuration } from '../domain/policy/policy.js';
-import { exitCodes } from '../ports/machine.js';
 import { minorsOf } from '../protocol/minors.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
-import type { BulkOptions } from './bulk/bulk.js';
-import { parsePace } from './bulk/pace.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { DoctorOptions } from './doctor.js';
-import type { SendOptions } from './doveadm/doveadm.js';
 import { registerFleet } from './fleet/fleet.js';
-import { addHelpTexts } from './help-texts.js';
 import type { KeyNewOptions } from './key-new.js';
 import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
-import { CommandFault, formatFault, stderr } from './output/output.js';
-import { allFormats } from './output/row-printer.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
+import { configOption, type End, parseWait, runCommands } from './run-commands.js';
+import { addSend } from './send-command.js';
+import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name select, and resolves to the exit code. */
-export async function runDovegate(args: readonly string[]): Promise<number> {
-  let code: number = exitCodes.ok;
-  const end = (ended: number): void => {
-    code = ended;
-  };
-  const program = new Command('dovegate')
-    .description('A gate in front of doveadm: policy per team, an audit record before every command.')
-    .version(programVersion, '--version')
-    .showHelpAfterError('(dovegate --help lists the subcommands)')
-    .exitOverride();
-  addInit(program, end);
-  addDoctor(program, end);
-  addDaemonCommands(program, end);
-  addPolicyCommands(program, end);
-  addHashPassword(program, end);
-  addKey(program, end);
-  addPage(program, end);
-  registerFleet(registerAudit(program, end), end, async (config) =>
-    (await import('./operate.js')).findDaemon({ config }),
-  );
-  addSend(program, end);
-  addCompletion(program, end);
-  addHelpTexts(program);
-  for (const command of program.commands) command.exitOverride();
-  try {
-    await program.parseAsync(args, { from: 'user' });
-    return code;
-  } catch (fault) {
-    if (fault instanceof CommandFault) {
-      stderr(formatFault(fault));
-      return fault.exitCode;
-    }
-    if (!(fault instanceof CommanderError)) throw fault;
-    // commander has printed the message; help and version are no errors.
-    return fault.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  }
-}
-
-type End = (code: number) => void;
-
-/** Defaults to the standard path, which still counts as not given for options that conflict with it. */
-export function configOption(help = 'the configuration file'): Option {
-  return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
+export function runDovegate(args: readonly string[]): Promise<number> {
+  return runCommands(args, (program, end) => {
+    addInit(program, end);
+    addDoctor(program, end);
+    addDaemonCommands(program, end);
+    addPolicyCommands(program, end);
+    addHashPassword(program, end);
+    addKey(program, end);
+    addPage(program, end);
+    registerFleet(registerAudit(program, end), end, async (config) =>
+      (await import('./operate.js')).findDaemon({ config }),
+    );
+    addSend(program, end);
+    addCompletion(program, end);
+  });
 }
 
 function addInit(program: Command, end: End): void {
@@ -125,13 +91,7 @@ function several(text: string, before: readonly string[] | undefined): readonly 
 }
 
 function addDaemonCommands(program: Command, end: End): void {
-  program
-    .command('serve')
-    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
-    .addOption(configOption())
-    .action(async (options: { readonly config: string }) => {
-      end(await (await import('../daemon/serve.js')).serve(options));
-    });
+  addServe(program, end);
   program
     .command('check')
     .description('print every problem of a configuration as FILE:LINE:COLUMN: message')
@@ -399,76 +359,4 @@ function parseCost(text: string): number {
   const cost = /^\d{1,2}$/.test(text) ? Number(text) : 0;
   if (cost >= costMin && cost <= costMax) return cost;
   throw new InvalidArgumentError(`It must be a number from ${costMin} to ${costMax}.`);
-}
-
-function addSend(program: Command, end: End): void {
-  program
-    .command('send')
-    .description('send one command to a doveadm server; print rows, log lines and exit code as doveadm does')
-    .option(
-      '--socket <where>',
-      'the socket of dovegate or Dovecot: a path or HOST:PORT (default: DOVEADM_SOCKET, else client.yaml)',
-    )
-    .option('--user <name>', 'the mailbox user')
-    .option(
-      '--users <list>',
-      'a command for each user of a file, of stdin (-), or of a mask such as *@example.com',
-    )
-    .option('--rate <pace>', 'with --users: commands at most, as 10/s, 100/m or 500/h', readPace)
-    .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', readJobs)
-    .option('--resume <file>', 'with --users: notes there how far it is, and goes on from there')
-    .option('--reason <text>', 'why, for the audit journal')
-    .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
-    .option('--account <name>', 'the account to log in with, over TCP')
-    .option('--password-file <file>', 'the password of the account; one newline at its end is not part of it')
-    .option(
-      '--ca <file>',
-      "authorities that the server's certificate is checked against (default: the system's)",
-    )
-    .option('--certificate <file>', 'a client certificate, for servers that authenticate by it')
-    .option('--key <file>', 'the key of --certificate')
-    .addOption(
-      new Option('--tls <mode>', 'over TCP; off on loopback only (default: starttls)').choices([
-        'starttls',
-        'implicit',
-        'off',
-      ]),
-    )
-    .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
-    .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
-    .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
-    .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseWait)
-    .option('--verbose', 'ask for more log lines', false)
-    .option('--debug', 'ask for debug log lines', false)
-    .argument('<command...>', 'after --: the command and its arguments')
-    .action(async (words: string[], options: SendOptions & Partial<BulkOptions>) => {
-      const { users, rate, jobs, resume } = options;
-      if (users === undefined) {
-        if ([rate, jobs, resume].some((option) => option !== undefined))
-          throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');
-        return end(await (await import('./doveadm/doveadm.js')).send(options, words));
-      }
-      if (options.user !== undefined || options.verbose || options.debug)
-        throw new CommandFault(exitCodes.usage, '--users goes without --user, --verbose and --debug');
-      end(await (await import('./bulk/bulk.js')).bulk({ ...options, users }, words));
-    });
-}
-
-function readPace(text: string): number {
-  const pace = parsePace(text);
-  if (pace === undefined) throw new InvalidArgumentError('It must be a pace such as 10/s, 100/m or 500/h.');
-  return pace;
-}
-
-function readJobs(text: string): number {
-  const jobs = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (jobs < 1 || jobs > 64) throw new InvalidArgumentError('It must be a number from 1 to 64.');
-  return jobs;
-}
-
-function parseWait(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined)
-    throw new InvalidArgumentError('It must be a duration with a unit, such as 30s or 10m.');
-  return ms;
 }

@@ -455,7 +455,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'page/page',
     ],
     {
-      public: ['program'],
+      public: ['program', 'send-command', 'serve-command'],
       builtins: [...terminal, 'http'],
       packages: ['commander', 'picocolors'],
     },

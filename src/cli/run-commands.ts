@@ -1,0 +1,54 @@
+// What the subcommands have in common: how they are run, and options that several have.
+
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';
+import { parseDuration } from '../domain/policy/policy.js';
+import { exitCodes } from '../ports/machine.js';
+import { addHelpTexts } from './help-texts.js';
+import { CommandFault, formatFault, stderr } from './output/output.js';
+
+/** Takes the exit code of a subcommand that has ended. */
+export type End = (code: number) => void;
+
+/** Runs the subcommand, of those that `add` adds, that the arguments after the program's name select; resolves to the exit code. */
+export async function runCommands(
+  args: readonly string[],
+  add: (program: Command, end: End) => void,
+): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = new Command('dovegate')
+    .description('A gate in front of doveadm: policy per team, an audit record before every command.')
+    .version(programVersion, '--version')
+    .showHelpAfterError('(dovegate --help lists the subcommands)')
+    .exitOverride();
+  add(program, (ended) => {
+    code = ended;
+  });
+  addHelpTexts(program);
+  for (const command of program.commands) command.exitOverride();
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (fault) {
+    if (fault instanceof CommandFault) {
+      stderr(formatFault(fault));
+      return fault.exitCode;
+    }
+    if (!(fault instanceof CommanderError)) throw fault;
+    // commander has printed the message; help and version are no errors.
+    return fault.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+}
+
+/** Defaults to the standard path, which still counts as not given for options that conflict with it. */
+export function configOption(help = 'the configuration file'): Option {
+  return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
+}
+
+/** Of a duration with a unit, in milliseconds. */
+export function parseWait(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined)
+    throw new InvalidArgumentError('It must be a duration with a unit, such as 30s or 10m.');
+  return ms;
+}

@@ -1,0 +1,81 @@
+// `dovegate send`: its command line. Scripts call it once for each mailbox, so it is a file of its own in dist/ (scripts/build.mjs), and
+// src/main.ts starts it without the other subcommands.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { exitCodes } from '../ports/machine.js';
+import type { BulkOptions } from './bulk/bulk.js';
+import { parsePace } from './bulk/pace.js';
+import type { SendOptions } from './doveadm/doveadm.js';
+import { CommandFault } from './output/output.js';
+import { allFormats } from './output/row-printer.js';
+import { type End, parseWait, runCommands } from './run-commands.js';
+
+/** As `runDovegate`, where the first argument is `send`. */
+export function runAlone(args: readonly string[]): Promise<number> {
+  return runCommands(args, addSend);
+}
+
+export function addSend(program: Command, end: End): void {
+  program
+    .command('send')
+    .description('send one command to a doveadm server; print rows, log lines and exit code as doveadm does')
+    .option(
+      '--socket <where>',
+      'the socket of dovegate or Dovecot: a path or HOST:PORT (default: DOVEADM_SOCKET, else client.yaml)',
+    )
+    .option('--user <name>', 'the mailbox user')
+    .option(
+      '--users <list>',
+      'a command for each user of a file, of stdin (-), or of a mask such as *@example.com',
+    )
+    .option('--rate <pace>', 'with --users: commands at most, as 10/s, 100/m or 500/h', readPace)
+    .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', readJobs)
+    .option('--resume <file>', 'with --users: notes there how far it is, and goes on from there')
+    .option('--reason <text>', 'why, for the audit journal')
+    .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
+    .option('--account <name>', 'the account to log in with, over TCP')
+    .option('--password-file <file>', 'the password of the account; one newline at its end is not part of it')
+    .option(
+      '--ca <file>',
+      "authorities that the server's certificate is checked against (default: the system's)",
+    )
+    .option('--certificate <file>', 'a client certificate, for servers that authenticate by it')
+    .option('--key <file>', 'the key of --certificate')
+    .addOption(
+      new Option('--tls <mode>', 'over TCP; off on loopback only (default: starttls)').choices([
+        'starttls',
+        'implicit',
+        'off',
+      ]),
+    )
+    .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
+    .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
+    .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
+    .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseWait)
+    .option('--verbose', 'ask for more log lines', false)
+    .option('--debug', 'ask for debug log lines', false)
+    .argument('<command...>', 'after --: the command and its arguments')
+    .action(async (words: string[], options: SendOptions & Partial<BulkOptions>) => {
+      const { users, rate, jobs, resume } = options;
+      if (users === undefined) {
+        if ([rate, jobs, resume].some((option) => option !== undefined))
+          throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');
+        return end(await (await import('./doveadm/doveadm.js')).send(options, words));
+      }
+      if (options.user !== undefined || options.verbose || options.debug)
+        throw new CommandFault(exitCodes.usage, '--users goes without --user, --verbose and --debug');
+      end(await (await import('./bulk/bulk.js')).bulk({ ...options, users }, words));
+    });
+}
+
+function readPace(text: string): number {
+  const pace = parsePace(text);
+  if (pace === undefined) throw new InvalidArgumentError('It must be a pace such as 10/s, 100/m or 500/h.');
+  return pace;
+}
+
+function readJobs(text: string): number {
+  const jobs = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (jobs < 1 || jobs > 64) throw new InvalidArgumentError('It must be a number from 1 to 64.');
+  return jobs;
+}
