@@ -115,7 +115,13 @@ const built = await Promise.all([
       ['page-settings', 'scripts/package/page-settings.mjs'],
     ]),
   }),
-  build({ ...program, splitting: false, entryPoints: Object.fromEntries(named(whole)) }),
+  build({
+    ...program,
+    splitting: false,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    entryPoints: Object.fromEntries(named(whole)),
+  }),
 ]);
 // By itself: a program that uses the library loads nothing of the daemon.
 const client = { 'client/connect': join('src', 'client/connect.ts') };

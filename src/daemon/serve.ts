@@ -318,6 +318,8 @@ async function open(
     page: () => door?.told(),
   };
   const act = createAct(running);
+  // Half of what a start has used, before anybody waits for an answer.
+  native.releaseMemory();
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) {
     const offer = () => certificates.offerOf(adminName);

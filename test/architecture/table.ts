@@ -208,8 +208,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['http', 'net', 'stream'],
   }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
-    // tls, crypto: the system's list of authorities, as a context that connections share.
-    builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks', 'tls', 'crypto'],
+    // tls, crypto: the system's list of authorities, as a context that connections share. v8, vm: to collect garbage.
+    builtins: [
+      'fs',
+      'path',
+      'os',
+      'child_process',
+      'process',
+      'timers',
+      'perf_hooks',
+      'tls',
+      'crypto',
+      'v8',
+      'vm',
+    ],
     packages: ['koffi'],
   }),
   'adapters/journal': rule(

@@ -3,6 +3,8 @@
 
 import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { constants } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { bounds } from '../../bounds/bounds.js';
 import type { Native, SocketKind } from '../../ports/machine.js';
 
@@ -60,6 +62,26 @@ export async function loadMemoryView(): Promise<MemoryView | undefined> {
   }
 }
 
+/** Of a C library that may not have it. */
+function optional<Found>(find: () => Found): Found | undefined {
+  try {
+    return find();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node gives the function to contexts that are made while the flag is set, and to nobody else. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  try {
+    // Of its kinds the one that also makes the space of new objects small again.
+    runInNewContext("gc({ type: 'major', flavor: 'last-resort' })");
+  } finally {
+    setFlagsFromString('--no-expose-gc');
+  }
+}
+
 async function load(): Promise<Native> {
   const { default: koffi } = await import('koffi');
   // The program's own symbols, which include the C library under any file name.
@@ -74,6 +96,7 @@ async function load(): Promise<Native> {
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
   const setrlimit = library.func('int setrlimit(int, void *)');
+  const trim = optional(() => library.func('int malloc_trim(size_t)'));
   // Made once, as plain memory: every accept makes several calls, and koffi's conversions cost twice as much as the call.
   const answerBytes = Buffer.alloc(4);
   const ucred = Buffer.alloc(ucredBytes);
@@ -152,6 +175,10 @@ async function load(): Promise<Native> {
       // A dump to a program (core_pattern with a pipe) ignores the limit.
       if (Number(prctl(prSetDumpable, 0, 0, 0, 0)) !== 0)
         throw new Error(`prctl failed with errno ${koffi.errno()}`);
+    },
+    releaseMemory() {
+      collectGarbage();
+      trim?.(0);
     },
   };
   testLock(native, Number(memfdCreate('dovegate', mfdCloexec)));

@@ -17,6 +17,7 @@ import { fileFunctions, loadNative } from '../../../src/adapters/host/native.js'
 import { descriptorOf } from '../../../src/adapters/net/transport.js';
 import { openDatagramSocket } from '../../kit/datagram-socket.js';
 import { openFolder } from '../../kit/folder.js';
+import { until } from '../../kit/until.js';
 import { openSockets } from '../net/pair.js';
 
 void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
@@ -202,4 +203,27 @@ void test('a second descriptor is of the same socket, and no child gets it', asy
   assert.match(readFileSync(`/proc/self/fdinfo/${second}`, 'utf8'), /^flags:\s+0?2\d{6}$/m);
   closeSync(second);
   assert.throws(() => native.duplicate(second), /errno/);
+});
+
+/** Of this process, in bytes: Anonymous of /proc/PID/smaps_rollup. */
+function anonymousBytes(): number {
+  const rollup = readFileSync('/proc/self/smaps_rollup', 'utf8');
+  return Number(/^Anonymous:\s+(\d+) kB$/m.exec(rollup)?.[1]) * 1024;
+}
+
+void test('memory that is released goes back to the kernel, and nobody else can collect garbage after it', async () => {
+  const native = await loadNative();
+  const bytes = 64 * 1024 ** 2;
+  const hold = (): number => {
+    // Small enough that the C library would keep them.
+    const held = Array.from({ length: bytes / 1024 }, () => Buffer.allocUnsafeSlow(1024).fill(1));
+    return held.length > 0 ? anonymousBytes() : 0;
+  };
+  const full = hold();
+  // Node may free them in another thread, behind the collection.
+  await until(() => {
+    native.releaseMemory();
+    return full - anonymousBytes() > bytes / 2;
+  }, 'the memory was given back');
+  assert.equal(Reflect.get(globalThis, 'gc'), undefined);
 });
