@@ -98,13 +98,16 @@ const interrupted = new Promise<never>((_, reject) => {
 });
 try {
   await Promise.race([interrupted, work()]);
+} catch (error) {
+  process.exitCode = 1;
+  console.error(`the run ended after ${((Date.now() - begun) / 1_000).toFixed(0)} s:`, error);
 } finally {
   state.isOver = true;
   for (const keeper of [world?.gate, world?.page, world?.watch]) await keeper?.kill();
   await evidence.close();
   for (const end of ends.toReversed()) await end();
 }
-process.exit(0);
+process.exit();
 
 async function work(): Promise<void> {
   const of = await openWorld({ after: (end) => void ends.push(end) }, evidence, {
