@@ -108,3 +108,11 @@ export function silence(evidence: Evidence, number: number, end: string): void {
   for (const key of ['status', 'rows', 'text']) delete client[key];
   client.end = end;
 }
+
+/** Another principal waits while six commands of the first one are served on the only connection. */
+export function passOver(evidence: Evidence): void {
+  evidence.run.connections = { mail1: 1 };
+  clientOf(evidence, 10).principal = 'bob@support';
+  setBoth(evidence, 10, 'principal', 'bob@support');
+  Object.assign(recordOf(evidence, 'completion', 10), { wait_ms: 3000.4, duration_ms: 3001 });
+}

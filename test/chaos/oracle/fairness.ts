@@ -32,7 +32,7 @@ export function checkFairness(entries: readonly Entry[], faults: Faults, report:
     if (done.waitMs > waitMaxMs && !faults.explain(entry.begun, entry.ended, processKinds))
       report.add(
         'unfair',
-        `${nameEntry(entry)} waited ${done.waitMs} ms for an upstream`,
+        `${nameEntry(entry)} waited ${Math.round(done.waitMs)} ms for an upstream`,
         `at ${entry.begun}`,
       );
     if (done.waitMs === 0 && !isTurnedAway) continue;
@@ -65,7 +65,11 @@ function compare(groups: ReadonlyMap<string, Group>, kind: string, report: Repor
     const own = median(group.waited);
     const where = `${group.commands} commands`;
     if (own > usual * factor && own > usual + differenceMs)
-      report.add('unfair', `${name} waits ${own} ms for an upstream, others ${usual} ms`, where);
+      report.add(
+        'unfair',
+        `${name} waits ${Math.round(own)} ms for an upstream, others ${Math.round(usual)} ms`,
+        where,
+      );
     const share = group.turnedAway / group.commands;
     if (share > shareMin && share > usualShare * factor)
       report.add('unfair', `${name} got no upstream for ${Math.round(share * 100)} % of its commands`, where);

@@ -29,6 +29,7 @@ import {
   checkVerifiers,
 } from './totals.js';
 import { createTruthChecker } from './truth.js';
+import { checkTurns } from './turns.js';
 
 export interface Counts {
   commands: number;
@@ -70,6 +71,7 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
   checkCheckpoints(journal.chain, faults, report);
   checkConnections(index.entries, object(run.connections), report);
   checkFairness(index.entries, faults, report);
+  checkTurns(index.entries, object(run.connections), report);
   const messages = await checkStream(folder, journal.chain, report);
   checkLeaks(await readObjects(join(folder, 'samples.jsonl')), report);
   await checkSecrets(folder, texts(run.secrets), report);

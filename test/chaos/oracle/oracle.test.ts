@@ -9,6 +9,7 @@ import {
   allowDenied,
   forget,
   forgetCommand,
+  passOver,
   refuse,
   replyOf,
   setBoth,
@@ -254,6 +255,7 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
     'a wait beyond the queue',
     (e) => void Object.assign(recordOf(e, 'completion', 4), { wait_ms: 40_000, duration_ms: 40_001 }),
   ],
+  ['unfair', 'turn after turn of another principal', (e) => passOver(e)],
   ['leak', 'descriptors', (e) => setLast(e, 'fds', 90)],
   [
     'leak',

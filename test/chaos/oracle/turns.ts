@@ -1,0 +1,122 @@
+// Whether principals take turns at a busy backend: one that waits there and holds no connection gets the next one within a round, so no other
+// principal is served again and again meanwhile. Medians over a run do not show this, since who is kept waiting may change every few seconds.
+import type { Arrival, Entry } from './evidence.js';
+import { count, type Json } from './read-lines.js';
+import type { Report } from './report.js';
+
+/** A shorter wait may be over before the recorder has written down what went before it. */
+const waitMinMs = 500;
+/**
+ * Turns of another principal meanwhile, for each connection of the backend. A fair round has one; what the recorder reads late, commands that
+ * are sent again, and connections that are still dialled add a few.
+ */
+const turnsEach = 3;
+const connectionsUsual = 4;
+
+interface Lease {
+  from: number;
+  until: number;
+}
+
+interface Wait {
+  from: number;
+  until: number;
+}
+
+/** What one principal had at one backend, each list in the order of its times. */
+interface Share {
+  leases: Lease[];
+  waits: Wait[];
+}
+
+interface Worst {
+  turns: number;
+  times: number;
+  wait: Wait;
+}
+
+export function checkTurns(entries: readonly Entry[], connections: Json | undefined, report: Report): void {
+  for (const [backend, shares] of sharesOf(entries)) {
+    const turnsMax = turnsEach * (count(connections?.[backend]) ?? connectionsUsual);
+    for (const [principal, share] of shares) {
+      for (const [other, { leases }] of shares) {
+        if (other === principal) continue;
+        const worst = worstOf(share, leases, turnsMax);
+        if (worst === undefined) continue;
+        const { turns, times, wait } = worst;
+        report.add(
+          'unfair',
+          `${principal} waited ${wait.until - wait.from} ms and held nothing, while ${other} got ${turns} turns; ${times} such waits`,
+          `${backend}, at ${wait.from}`,
+        );
+      }
+    }
+  }
+}
+
+/** By backend, then by principal. */
+function sharesOf(entries: readonly Entry[]): Map<string, Map<string, Share>> {
+  const backends = new Map<string, Map<string, Share>>();
+  const shareOf = (backend: string, principal: string): Share => {
+    const shares = backends.get(backend) ?? new Map<string, Share>();
+    backends.set(backend, shares);
+    const share = shares.get(principal) ?? { leases: [], waits: [] };
+    shares.set(principal, share);
+    return share;
+  };
+  for (const entry of entries) {
+    const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
+    const waitMs = done === undefined || done.isRecovered ? undefined : Math.round(done.waitMs);
+    for (const arrival of entry.arrivals)
+      shareOf(arrival.backend, entry.principal).leases.push(leaseOf(entry, arrival));
+    const [arrival, second] = entry.arrivals;
+    if (waitMs === undefined || waitMs < waitMinMs || second !== undefined) continue;
+    const until = arrival === undefined && done?.error === 'queue-timeout' ? entry.ended : arrival?.at;
+    const backend = arrival?.backend ?? done?.backend ?? '';
+    if (until === undefined || backend === '' || !Number.isFinite(until)) continue;
+    shareOf(backend, entry.principal).waits.push({ from: until - waitMs, until });
+  }
+  for (const shares of backends.values())
+    for (const share of shares.values())
+      share.leases.sort((one, other) => one.from - other.from || one.until - other.until);
+  return backends;
+}
+
+/** How long the gate kept the connection for it: until its client had the answer, where the journal says when that was. */
+function leaseOf(entry: Entry, { at, ended }: Arrival): Lease {
+  const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
+  const isTold = done !== undefined && !done.isRecovered;
+  const until = isTold ? Math.round(at - done.waitMs + done.durationMs) : entry.ended;
+  return { from: at, until: Math.max(at, ended, until) };
+}
+
+/** The wait with most turns of the other one, of those that have too many. */
+function worstOf(share: Share, others: readonly Lease[], turnsMax: number): Worst | undefined {
+  /** The latest end of the leases up to each. */
+  const ends: number[] = [];
+  for (const { until } of share.leases) ends.push(Math.max(until, ends.at(-1) ?? -Infinity));
+  let worst: Worst | undefined;
+  let times = 0;
+  for (const wait of share.waits) {
+    const before = placeOf(share.leases, wait.until) - 1;
+    const from = Math.max(wait.from, ends[before] ?? -Infinity);
+    if (wait.until - from < waitMinMs) continue;
+    const turns = placeOf(others, wait.until) - placeOf(others, from);
+    if (turns <= turnsMax) continue;
+    times += 1;
+    if (turns > (worst?.turns ?? 0)) worst = { turns, times, wait: { from, until: wait.until } };
+  }
+  return worst === undefined ? undefined : { ...worst, times };
+}
+
+/** How many of them begin before a time. */
+function placeOf(leases: readonly Lease[], time: number): number {
+  let low = 0;
+  let high = leases.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((leases[middle]?.from ?? Infinity) < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
