@@ -30,6 +30,11 @@ export function makeToken(random: Random): string {
 
 export const stableMails = 8;
 
+/** A mailbox with one mail of so many bytes, of a user at each backend whom no policy excepts. */
+export const largeBox = 'Large';
+export const largeBytes = 32 * 2 ** 20;
+export const largeOwners: readonly string[] = [`a02@${realm}`, `b02@${realm}`];
+
 /** What mails are searched for; among the secrets of a run. */
 export const secretWords: readonly string[] = Array.from(
   { length: 6 },

@@ -1,14 +1,12 @@
 // What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at which
 // the gate served again (EVIDENCE.md, `faults.jsonl`).
 import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
-import { openRawClient } from '../kit/raw-client.js';
 import { runTool } from '../kit/small-disk.js';
-import { makeToken } from './commands.js';
 import type { Evidence } from './evidence.js';
+import { crowd, leaveUnread, slow } from './fault-clients.js';
 import { countFiles } from './processes.js';
 import type { Relay } from './relay.js';
 import type { World } from './world.js';
@@ -378,8 +376,11 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     'slow-client',
     (world, random, evidence) => ({
       target: 'gate',
-      detail: '20 clients that do not read their answers',
-      run: () => slow(world, evidence, random),
+      detail: '26 clients that do not read their answers, then 4 with answers of 32 MiB',
+      run: async () => {
+        await slow(world, evidence, random);
+        await leaveUnread(world, evidence, random);
+      },
     }),
   ],
   [
@@ -489,81 +490,5 @@ function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
     } catch {
       // It has ended.
     }
-  }
-}
-
-async function crowd(world: World, random: Random, text: Buffer): Promise<void> {
-  const { read, jobsPort, panelPort } = world.places;
-  const sockets = Array.from({ length: 150 }, (_, at) => {
-    const host = '127.0.0.1';
-    const places = [{ path: read }, { host, port: jobsPort }, { host, port: panelPort }];
-    const socket = net.connect(places[at % 3] ?? { path: read });
-    socket.on('error', () => undefined);
-    if (text.length > 0) socket.write(text);
-    socket.resume();
-    return socket;
-  });
-  await pause(1_000 + random() * 6_000);
-  for (const socket of sockets) socket.destroy();
-}
-
-async function slow(world: World, evidence: Evidence, random: Random): Promise<void> {
-  const begun = Date.now();
-  const user = 'a02@example.org';
-  const tokens: string[] = [];
-  const principals = new Map<string, string>();
-  const sockets = Array.from({ length: 20 }, () => {
-    const socket = net.connect({ path: world.places.read });
-    socket.on('error', () => undefined);
-    socket.write('VERSION\tdoveadm-server\t1\t2\n');
-    // Answers of some 100 kB each.
-    for (let number = 0; number < 20; number += 1) {
-      const token = makeToken(random);
-      tokens.push(token);
-      socket.write(`\t${user}\tfetch\ttext\tmailbox\tStable\tnot\tkeyword\t${token}\n`);
-    }
-    socket.pause();
-    return socket;
-  });
-  // The same over TLS, where the gate holds what it encrypts.
-  const { jobsPort, ca, accountPassword } = world.places;
-  const secured = Array.from({ length: 6 }, async () => {
-    const auth = { user: 'backup', password: accountPassword };
-    const client = await openRawClient({
-      port: jobsPort,
-      minor: 2,
-      tls: 'starttls',
-      ca,
-      serverName: 'localhost',
-      auth,
-    });
-    client.setStopped(true);
-    for (let number = 0; number < 20; number += 1) {
-      const token = makeToken(random);
-      tokens.push(token);
-      principals.set(token, 'backup@jobs');
-      client.sendCommand({ user, fields: ['fetch', 'text', 'mailbox', 'Stable', 'not', 'keyword', token] });
-    }
-    return client;
-  });
-  await pause(1_000 + random() * 6_000);
-  for (const socket of sockets) socket.destroy();
-  await Promise.all(secured.map((one) => one.then((client) => client.close()).catch(() => undefined)));
-  const args = (token: string): readonly string[] => ['text', 'mailbox', 'Stable', 'not', 'keyword', token];
-  for (const token of tokens) {
-    evidence.write('clients', {
-      client: -1,
-      kind: 'unix',
-      principal: principals.get(token) ?? 'root@read',
-      token,
-      user,
-      command: 'fetch',
-      args: args(token),
-      expect: 'any',
-      effect: 'read',
-      begun,
-      ended: Date.now(),
-      end: 'left',
-    });
   }
 }

@@ -16,7 +16,7 @@ import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { runTool } from '../kit/small-disk.js';
-import { secretWords, stableMails } from './commands.js';
+import { largeBox, largeBytes, largeOwners, secretWords, stableMails } from './commands.js';
 import type { Evidence } from './evidence.js';
 import { boss, makeVersion, type PolicyVersion, users } from './policy.js';
 import { type Keeper, makeKeeper } from './processes.js';
@@ -88,10 +88,12 @@ export async function openWorld(
     runTool('umount', '-l', disk);
   });
 
+  const backendPassword = 'Chaos+backend/5d81';
   const labs: Lab[] = [];
   for (const letter of ['a', 'b']) {
     const lab = await openLab(owner, 'native', { users: false });
     if ('skip' in lab) throw new Error(lab.skip);
+    await lab.writeExtraConf(extraConf(lab, backendPassword));
     await fillLab(lab, letter);
     labs.push(lab);
   }
@@ -116,8 +118,6 @@ export async function openWorld(
   const panelKeys = [makeKey(randomBytes(keyBytes))];
   /** What clients use: the newest key that the gate has read. */
   let shownKey = panelKeys[0] ?? '';
-  const backendPassword = 'Chaos+backend/5d81';
-  for (const lab of labs) await lab.writeExtraConf(extraConf(lab, backendPassword));
 
   const natsFiles = (user: string): Readonly<Record<string, string>> =>
     Object.fromEntries(
@@ -375,6 +375,14 @@ async function fillLab(lab: Lab, letter: string): Promise<void> {
       const head = [`From: x@example.net`, `To: ${user}`, `Subject: mail ${number} of ${user}`, ''];
       await ask(user, ['save', '-m', 'Stable'], [...head, ...lines].join('\r\n'));
     }
+    if (!largeOwners.includes(user)) continue;
+    await ask(user, ['mailbox create', largeBox]);
+    const line = `${'large '.repeat(12)}\r\n`;
+    await ask(
+      user,
+      ['save', '-m', largeBox],
+      `Subject: large\r\n\r\n${line.repeat(largeBytes / line.length)}`,
+    );
   }
   client.close();
 }

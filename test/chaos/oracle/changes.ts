@@ -116,3 +116,9 @@ export function passOver(evidence: Evidence): void {
   setBoth(evidence, 10, 'principal', 'bob@support');
   Object.assign(recordOf(evidence, 'completion', 10), { wait_ms: 3000.4, duration_ms: 3001 });
 }
+
+export function leaveUnread(evidence: Evidence): void {
+  const { ended } = arrivalOf(evidence, 1);
+  clientOf(evidence, 1).unreadUntil = ended;
+  arrivalOf(evidence, 1).reply = { status: '+', bytes: 32 * 2 ** 20, sha: sha(''), whole: true };
+}

@@ -1,4 +1,5 @@
 // What must be back at the end: quiet samples of the last minute against those of the first.
+import { type Entry, nameArrival, nameEntry } from './evidence.js';
 import { count, type Json, text } from './read-lines.js';
 import type { Report } from './report.js';
 
@@ -12,6 +13,25 @@ const memoryFactor = 3;
 const growthSamplesMin = 60;
 const growthSlack = 80 * mib;
 const growthFactor = 1.3;
+
+/**
+ * Of a reply that its client does not read, the gate holds 128 KiB at most (docs/limits.md). The kernel's buffers on both sides of it and the
+ * recorder's own hold some megabytes more.
+ */
+const unreadMax = 24 * mib;
+
+export function checkUnread(entries: readonly Entry[], report: Report): void {
+  for (const entry of entries)
+    for (const arrival of entry.arrivals) {
+      const bytes = arrival.ended <= entry.unreadUntil ? (arrival.reply?.bytes ?? 0) : 0;
+      if (bytes > unreadMax)
+        report.add(
+          'leak',
+          `${nameEntry(entry)} had read nothing, and the gate had taken in ${bytes} bytes of its reply`,
+          nameArrival(arrival),
+        );
+    }
+}
 
 export function checkLeaks(samples: readonly Json[], report: Report): void {
   const processes = new Set(samples.map((one) => text(one.process)));

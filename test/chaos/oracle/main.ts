@@ -14,7 +14,7 @@ import { createFaults, type Faults } from './faults.js';
 import { readClients } from './index-clients.js';
 import { readJournal } from './journal.js';
 import { createTimeline, parsePolicies } from './judge.js';
-import { checkLeaks } from './leaks.js';
+import { checkLeaks, checkUnread } from './leaks.js';
 import { type Json, object, parseObject, readObjects, text, texts } from './read-lines.js';
 import { createReport, type Report } from './report.js';
 import { checkSecrets } from './secrets.js';
@@ -73,6 +73,7 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
   checkFairness(index.entries, faults, report);
   checkTurns(index.entries, object(run.connections), report);
   const messages = await checkStream(folder, journal.chain, report);
+  checkUnread(index.entries, report);
   checkLeaks(await readObjects(join(folder, 'samples.jsonl')), report);
   await checkSecrets(folder, texts(run.secrets), report);
   await checkLog(folder, report);

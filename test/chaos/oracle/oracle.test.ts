@@ -9,6 +9,7 @@ import {
   allowDenied,
   forget,
   forgetCommand,
+  leaveUnread,
   passOver,
   refuse,
   replyOf,
@@ -271,6 +272,7 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
     },
   ],
   ['leak', 'sessions', (e) => setLast(e, 'metrics', 'dovegate_sessions{listener="support"} 3\n')],
+  ['leak', 'a reply taken in for a client that reads nothing', (e) => leaveUnread(e)],
   ['leak', 'more commands at once than connections', (e) => void (e.run.connections = { mail1: 0 })],
   ['secret', 'in the log', (e) => void (e.gateLog = 'password correct-horse-battery\n')],
   [
