@@ -1,6 +1,6 @@
 // What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at which
 // the gate served again (EVIDENCE.md, `faults.jsonl`).
-import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
@@ -192,11 +192,18 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     'disk-error',
     (world, random) => ({
       target: 'gate',
+      detail: 'writes that end in the middle, or cannot begin',
       run: async () => {
         const pid = String(world.gate.pid);
-        runTool('prlimit', '--pid', pid, `--fsize=${randomInteger(random, 1, 4_000_000)}:unlimited`);
-        await pause(300 + random() * 4_000);
-        mustRun('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
+        for (const bytes of [undefined, undefined, randomInteger(random, 1, 4_000_000)]) {
+          const failures = world.gate.told('audit-failed');
+          // The write that reaches a limit is cut there, and the next one fails.
+          const limit = bytes ?? newestSegmentBytes(world.journal) + randomInteger(random, 1, 60_000);
+          runTool('prlimit', '--pid', pid, `--fsize=${limit}:unlimited`);
+          for (let wait = 0; wait < 50 && world.gate.told('audit-failed') === failures; wait += 1)
+            await pause(100);
+          mustRun('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
+        }
       },
     }),
   ],
@@ -404,7 +411,9 @@ export interface FaultOptions {
   readonly kinds?: readonly string[];
 }
 
-/** Fault after fault until the time is over; resolves when the gate serves after the last. */
+/**
+ * Fault after fault until the time is over: each kind once, then as it comes, by weight. Resolves when the gate serves after the last.
+ */
 export async function injectFaults(options: FaultOptions): Promise<void> {
   const { world, evidence, random, untilMs, restMs, kinds } = options;
   const wanted = makers.filter(([, kind]) => kinds === undefined || kinds.includes(kind));
@@ -414,9 +423,12 @@ export async function injectFaults(options: FaultOptions): Promise<void> {
   // A new process has no leak: in the last part none is killed.
   const gentle = lotteryOf(wanted.filter(([, kind]) => kind !== 'kill' && kind !== 'memory'));
   const gentleMs = Date.now() + (untilMs - Date.now()) * (2 / 3);
+  const seen = new Set<string>();
   while (Date.now() < untilMs) {
     const lottery = Date.now() > gentleMs && gentle.length > 0 ? gentle : all;
-    const [, kind, make] = pick(random, lottery);
+    const unseen = lottery.filter(([, kind]) => !seen.has(kind));
+    const [, kind, make] = pick(random, unseen.length > 0 ? unseen : lottery);
+    seen.add(kind);
     const { target, detail, run } = make(world, random, evidence);
     const at = Date.now();
     await run();
@@ -459,6 +471,14 @@ export async function untilServing(world: World): Promise<void> {
 /** Takes a fault back: one that stays would make the rest of the run worthless. */
 function mustRun(program: string, ...args: string[]): void {
   if (!runTool(program, ...args)) throw new Error(`${program} ${args.join(' ')} failed`);
+}
+
+function newestSegmentBytes(journal: string): number {
+  const newest = readdirSync(journal)
+    .filter((name) => /^\d+\.jsonl$/.test(name))
+    .toSorted()
+    .at(-1);
+  return newest === undefined ? 0 : statSync(join(journal, newest)).size;
 }
 
 async function stopFor(signal: (name: NodeJS.Signals) => void, ms: number): Promise<void> {
