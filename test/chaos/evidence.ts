@@ -8,7 +8,7 @@ export type EvidenceFile = (typeof files)[number];
 export interface Evidence {
   readonly folder: string;
   readonly counts: Readonly<Record<EvidenceFile, number>>;
-  /** One line. */
+  /** One line; none after `close`, when clients of a run that ended early may still write. */
   write(file: EvidenceFile, line: object): void;
   /** A file of one object. */
   writeWhole(name: string, value: object | string): void;
@@ -31,11 +31,13 @@ export function openEvidence(folder: string): Evidence {
     samples: 0,
     stream: 0,
   };
+  let isClosed = false;
   return {
     folder,
     counts,
     path,
     write(file, line) {
+      if (isClosed) return;
       counts[file] += 1;
       streams.get(file)?.write(`${JSON.stringify(line)}\n`);
     },
@@ -43,6 +45,7 @@ export function openEvidence(folder: string): Evidence {
       writeFileSync(path(name), typeof value === 'string' ? value : `${JSON.stringify(value, null, 1)}\n`);
     },
     async close() {
+      isClosed = true;
       await Promise.all(
         [...streams.values()].map(
           (stream) =>
