@@ -383,7 +383,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     'slow-client',
     (world, random, evidence) => ({
       target: 'gate',
-      detail: '26 clients that do not read their answers, then 4 with answers of 32 MiB',
+      detail: '26 clients that do not read their answers, then 2 with answers of 32 MiB',
       run: async () => {
         await slow(world, evidence, random);
         await leaveUnread(world, evidence, random);

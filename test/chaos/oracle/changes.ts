@@ -118,7 +118,6 @@ export function passOver(evidence: Evidence): void {
 }
 
 export function leaveUnread(evidence: Evidence): void {
-  const { ended } = arrivalOf(evidence, 1);
-  clientOf(evidence, 1).unreadUntil = ended;
+  clientOf(evidence, 1).unread = true;
   arrivalOf(evidence, 1).reply = { status: '+', bytes: 32 * 2 ** 20, sha: sha(''), whole: true };
 }

@@ -27,8 +27,8 @@ export interface Entry {
   /** Infinity where the driver ended first. */
   ended: number;
   hasEnded: boolean;
-  /** The client read nothing up to this time; -Infinity where it read. */
-  unreadUntil: number;
+  /** The client read no byte of its answer. */
+  isUnread: boolean;
   input: Input | undefined;
   inputCut: boolean;
   status: string;

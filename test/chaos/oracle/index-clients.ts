@@ -124,7 +124,7 @@ function parseEntry(value: Json, intern: (text: string) => string): Entry {
     begun: count(value.begun) ?? 0,
     ended: count(value.ended) ?? Infinity,
     hasEnded: count(value.ended) !== undefined,
-    unreadUntil: count(value.unreadUntil) ?? -Infinity,
+    isUnread: value.unread === true,
     input: parseInput(object(value.input)),
     inputCut: value.inputCut === true,
     status: intern(text(value.status)),

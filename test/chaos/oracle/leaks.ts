@@ -23,11 +23,11 @@ const unreadMax = 24 * mib;
 export function checkUnread(entries: readonly Entry[], report: Report): void {
   for (const entry of entries)
     for (const arrival of entry.arrivals) {
-      const bytes = arrival.ended <= entry.unreadUntil ? (arrival.reply?.bytes ?? 0) : 0;
-      if (bytes > unreadMax)
+      const bytes = arrival.reply?.bytes ?? 0;
+      if (entry.isUnread && bytes > unreadMax)
         report.add(
           'leak',
-          `${nameEntry(entry)} had read nothing, and the gate had taken in ${bytes} bytes of its reply`,
+          `${nameEntry(entry)} read nothing, and the gate took in ${bytes} bytes of its reply`,
           nameArrival(arrival),
         );
     }
