@@ -7,7 +7,7 @@
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
-// Without a name: all of them whose tool is there. A Node is fetched once, as an npm package, and eu-strip (elfutils) makes it smaller.
+// Without a name: all of them whose tool is there. A Node is fetched once, as an npm package.
 // --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that is
 // in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
 // package.json), and --compression (0 to 9, default 6).

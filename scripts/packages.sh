@@ -11,7 +11,7 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 # A program in PATH or a path pattern, and the package that has it.
 needs() {
 	case $1 in
-	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm"; echo "eu-strip elfutils"
+	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm"
 		echo "createrepo_c createrepo-c"; echo "gpg gpg"; echo "gpg-agent gpg-agent";;
 	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
@@ -28,7 +28,7 @@ needs() {
 		echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2"; echo "prlimit util-linux"
 		echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs";;
 	debian) echo "debootstrap debootstrap";;
-	systemd) needs debian; echo "systemd-nspawn systemd-container"; echo "eu-strip elfutils";;
+	systemd) needs debian; echo "systemd-nspawn systemd-container";;
 	container) needs systemd; echo "buildah buildah"; echo "crun crun";;
 	bench)
 		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"

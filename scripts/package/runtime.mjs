@@ -1,15 +1,24 @@
 // The Node of the packages, so that they need none of the distribution: one version, the same for each architecture. It comes as an npm package
-// with one program; that program must have the digest below (CONTRIBUTING.md compares it with Node's signed list). eu-strip takes
-// out what only a debugger reads, whatever the architecture of this machine.
-import { spawnSync } from 'node:child_process';
+// with one program; that program must have the digest below (CONTRIBUTING.md compares it with Node's signed list). Its symbols are left out.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, run } from '../setup.mjs';
+import { strip } from './elf.mjs';
 
 const version = '24.21.0';
-/** Architecture as Node names it -> SHA-256 of the program as Node's project released it, before eu-strip. */
+/** Architecture as Node names it -> SHA-256 of the program as Node's project released it. */
 const digests = {
   x64: '7fde7b8afa198da66257f42ee2001d874c7355631e6d1579a5fb5ef1f246df4c',
   arm64: '0f8949d1028f6d61506b2d5bc57e7e6fe893d7b1997509b7847294fc9c616584',
@@ -33,16 +42,16 @@ function fetchRuntime(kept, architecture) {
     const pack = ['pack', `${name}@${version}`, '--pack-destination', work, '--loglevel=error'];
     run('npm', pack, { stdio: ['ignore', 'ignore', 'inherit'] });
     run('tar', ['-xzf', join(work, `${name}-${version}.tgz`), '-C', work]);
-    const program = join(work, 'package/bin/node');
-    const digest = createHash('sha256').update(readFileSync(program)).digest('hex');
+    const program = readFileSync(join(work, 'package/bin/node'));
+    const digest = createHash('sha256').update(program).digest('hex');
     if (digest !== digests[architecture])
       throw new Error(`${name} ${version}: the program has the digest ${digest}, not the expected one`);
-    const done = spawnSync('eu-strip', ['-o', join(work, 'node'), program], { stdio: 'inherit' });
-    if (done.error !== undefined || done.status !== 0)
-      throw new Error(`eu-strip does not work (package elfutils): ${done.error?.message ?? done.status}`);
     mkdirSync(kept, { recursive: true });
     cpSync(join(work, 'package/LICENSE'), join(kept, 'LICENSE'));
-    cpSync(join(work, 'node'), join(kept, 'node'));
+    // Packages may be made at the same time: what has the name is complete.
+    const fresh = join(kept, `node.${process.pid}`);
+    writeFileSync(fresh, strip(program));
+    renameSync(fresh, join(kept, 'node'));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
