@@ -1,31 +1,25 @@
-# dovegate as a container image:
+# dovegate as a container image, for amd64 and arm64, without a shell:
 #   docker build -t dovegate .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t registry.example.com/dovegate:0.1.0 --push .
 #   buildah build --format docker -t dovegate .    (podman too: images of the OCI format, their default, have no HEALTHCHECK)
-# BASE is any Debian-like image with Node 20.19.2 or newer and npm.
+# BASE is any image of Debian 12 or newer with Node 20.19.2 or newer and npm. Of its files only the C and C++ libraries are in the image.
 ARG BASE=docker.io/library/node:24-trixie-slim
 
-FROM ${BASE} AS build
+# Of the architecture of the image. No program of it is run, so that an image for another architecture needs no emulation.
+FROM ${BASE} AS system
+
+FROM --platform=$BUILDPLATFORM ${BASE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY . .
-# The installer takes the program and its locked packages, and leaves the tools of the build.
-RUN npm run build && node scripts/install.mjs install --prefix /usr --destdir /out --node /usr/local/bin/node
+RUN npm run build
+# The program with its locked packages and the Node of the packages, users, and folders with their owners.
+RUN --mount=type=bind,from=system,target=/system node scripts/image.mjs /system /image
 
-FROM ${BASE}
-COPY --from=build /out/usr/lib/dovegate /usr/lib/dovegate
-# By number, so that volumes and Kubernetes can name them. The folders give fresh volumes their owner. The state may be passed, not listed:
-# the journal below it has its own mode (audit.group). A second container of this image runs `page` as 10002; the daemon must be in the
-# group 10002 then.
-RUN ln -s ../lib/dovegate/dist/main.js /usr/bin/dovegate \
-    && groupadd --gid 10001 dovegate \
-    && groupadd --gid 10002 dovegate-page \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/dovegate --shell /usr/sbin/nologin dovegate \
-    && useradd --uid 10002 --gid 10002 --no-create-home --home-dir / --shell /usr/sbin/nologin dovegate-page \
-    && install -d -o 10001 -g 10001 -m 0755 /run/dovegate /run/dovegate-door \
-    && install -d -o 10001 -g 10001 -m 0711 /var/lib/dovegate \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/dovegate/audit \
-    && install -d -o 10002 -g 10002 -m 0700 /run/dovegate-page
+FROM scratch
+COPY --from=build /image/ /
+ENV PATH=/usr/bin
 USER 10001:10001
 # Sockets of the teams and of the admin endpoints, and records on their way to the disk (audit.memory: mount a directory in memory that
 # outlives the container, or set it to off); journal and state. Nothing else is written.
@@ -35,5 +29,5 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["node", "-e", \
     "require('node:http').get({ socketPath: '/run/dovegate/admin.sock', path: '/healthz' }, (reply) => process.exit(reply.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # It is process 1: it takes signals itself, and what is left to it. Give it more than limits.drain (30 s) to stop.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/usr/lib/dovegate/dist/main.js"]
+ENTRYPOINT ["/usr/bin/dovegate"]
 CMD ["serve", "--config", "/etc/dovegate/dovegate.yaml"]

@@ -29,7 +29,7 @@ needs() {
 		echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs";;
 	debian) echo "debootstrap debootstrap";;
 	systemd) needs debian; echo "systemd-nspawn systemd-container";;
-	container) needs systemd; echo "buildah buildah"; echo "crun crun";;
+	container) needs systemd; needs dovecot; echo "buildah buildah"; echo "crun crun";;
 	bench)
 		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"
 		echo "/usr/include/openssl/ssl.h libssl-dev";;

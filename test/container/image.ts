@@ -72,10 +72,7 @@ export async function buildImage(owner: Owner): Promise<Image | { readonly skip:
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
     return { skip: why };
   }
-  const [modules, cache] = await Promise.all([npm('root', '--global'), npm('config', 'get', 'cache')]);
-  const setup = join(root, 'test/container/lab/setup');
-  const facts = await checked('bash', [setup, process.execPath, join(modules, 'npm')]);
-  const fact = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
+  const [fact, cache] = await Promise.all([setUp(), npm('config', 'get', 'cache')]);
   const storage = ['--root', fact('storage'), '--runroot', fact('run'), '--storage-driver', 'vfs'];
   const buildah = (...args: string[]): Promise<string> => checked('buildah', [...storage, ...args]);
   const tag = `localhost/dovegate-test-${process.pid}`;
@@ -104,6 +101,23 @@ export async function buildImage(owner: Owner): Promise<Image | { readonly skip:
   const config = imageShape.parse(JSON.parse(await buildah('inspect', '--type', 'image', tag))).Docker.config;
   await buildah('from', '--pull-never', '--name', own, tag);
   return { config, root: (await buildah('mount', own)).trim() };
+}
+
+/** Makes what the lab has if it is not there; a look-up of its paths. */
+async function setUp(): Promise<(name: string) => string> {
+  const setup = join(root, 'test/container/lab/setup');
+  const modules = await npm('root', '--global');
+  const facts = await checked('bash', [setup, process.execPath, join(modules, 'npm')]);
+  return (name) => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
+}
+
+/** The root of the image for the architecture that this machine does not have, as the Dockerfile makes it, in a folder that is not there yet. */
+export async function makeOtherRoot(
+  folder: string,
+): Promise<{ readonly root: string; readonly architecture: 'amd64' | 'arm64' }> {
+  const fact = await setUp();
+  await checked(process.execPath, [join(root, 'scripts/image.mjs'), fact('other'), folder]);
+  return { root: folder, architecture: z.enum(['amd64', 'arm64']).parse(fact('other_arch')) };
 }
 
 async function npm(...args: string[]): Promise<string> {

@@ -22,13 +22,16 @@ function documentsOf(path: string): unknown[] {
   });
 }
 
-const user = /^USER (\d+):(\d+)$/m.exec(textOf('Dockerfile'));
-/** Of the page, as the image makes them. */
-const pageUser = /useradd --uid (\d+) --gid (\d+) .* dovegate-page /.exec(textOf('Dockerfile'));
-const pageGroup = /groupadd --gid (\d+) dovegate-page /.exec(textOf('Dockerfile'))?.[1];
+/** Users of the image, each with its group. */
+const [user = [], pageUser = []] = [
+  ...(/\[dovegate, page\] = \[(\d+), (\d+)\]/.exec(textOf('scripts/image.mjs')) ?? []),
+]
+  .slice(1)
+  .map((number) => [number, number]);
+const [, pageGroup] = pageUser;
 /** Folders of the image, which give a fresh volume its owner. */
-const folders = [...textOf('Dockerfile').matchAll(/install -d .*?((?: \/\S+)+)/g)].flatMap(([, paths = '']) =>
-  paths.trim().split(' '),
+const folders = [...textOf('scripts/image.mjs').matchAll(/^ {2}\['(\/\S+)', \w+, 0o/gm)].map(
+  ([, path]) => path,
 );
 
 void test('compose: the configuration is sound, the sockets belong to whom Dovecot and the image name', () => {
@@ -58,10 +61,7 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
   const { page, dovegate } = compose.services;
   const [group, shared] = dovegate.group_add;
   // The page is another user, with the daemon's journal and door, and nothing that it could write or read a secret in.
-  assert.deepEqual(
-    [page.image, page.user, shared],
-    [dovegate.image, pageUser?.slice(1).join(':'), pageGroup],
-  );
+  assert.deepEqual([page.image, page.user, shared], [dovegate.image, pageUser.join(':'), pageGroup]);
   const [, , door] = page.command;
   assert.ok(content.includes(`door: ${door}\n`) && content.includes('group: dovegate-page }'));
   const directory = /directory: (\S+),/.exec(content)?.[1];
@@ -75,7 +75,7 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
   }
   assert.match(content, new RegExp(`group: "${group}"`));
   const { dockerfile_inline: dovecot } = compose.services.dovecot.build;
-  assert.match(dovecot, new RegExp(`useradd --uid ${user?.[1]} dovegate`));
+  assert.match(dovecot, new RegExp(`useradd --uid ${user[0]} dovegate`));
   assert.match(dovecot, new RegExp(`groupadd --gid ${group} support`));
 });
 
@@ -133,11 +133,7 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
   assert.match(text, new RegExp(`group: "${pod.securityContext.fsGroup}"`));
   const [maker, { livenessProbe, volumeMounts }, page] = pod.initContainers;
   for (const [index, { securityContext: who }] of pod.initContainers.entries())
-    assert.deepEqual(
-      [who.runAsUser, who.runAsGroup].map(String),
-      (index === 2 ? pageUser : user)?.slice(1),
-      `${index}`,
-    );
+    assert.deepEqual([who.runAsUser, who.runAsGroup].map(String), index === 2 ? pageUser : user, `${index}`);
   // The page has the daemon's journal and door, and nothing else of it.
   assert.equal(String(pod.securityContext.supplementalGroups[0]), pageGroup);
   const door = page.args[2] ?? '';
