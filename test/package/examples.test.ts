@@ -1,11 +1,14 @@
 // Goal: the examples for containers hold configurations that dovegate takes, and name what the image has.
 import assert from 'node:assert/strict';
-import { dirname } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { textOf } from '../architecture/project.js';
+import { root, textOf } from '../architecture/project.js';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
 
 /** What a text says of a configuration: every problem, warnings too. */
 function problemsOf(text: string): string[] {
@@ -16,7 +19,8 @@ function problemsOf(text: string): string[] {
 }
 
 function documentsOf(path: string): unknown[] {
-  return parseAllDocuments(textOf(path)).map((document) => {
+  // As kubectl and compose read it: 0440 is octal.
+  return parseAllDocuments(textOf(path), { version: '1.1' }).map((document) => {
     assert.deepEqual(document.errors, []);
     return document.toJS();
   });
@@ -27,8 +31,7 @@ const [user = [], pageUser = []] = [
   ...(/\[dovegate, page\] = \[(\d+), (\d+)\]/.exec(textOf('scripts/image.mjs')) ?? []),
 ]
   .slice(1)
-  .map((number) => [number, number]);
-const [, pageGroup] = pageUser;
+  .map((number) => [Number(number), Number(number)]);
 /** Folders of the image, which give a fresh volume its owner. */
 const folders = [...textOf('scripts/image.mjs').matchAll(/^ {2}\['(\/\S+)', \w+, 0o/gm)].map(
   ([, path]) => path,
@@ -61,7 +64,10 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
   const { page, dovegate } = compose.services;
   const [group, shared] = dovegate.group_add;
   // The page is another user, with the daemon's journal and door, and nothing that it could write or read a secret in.
-  assert.deepEqual([page.image, page.user, shared], [dovegate.image, pageUser.join(':'), pageGroup]);
+  assert.deepEqual(
+    [page.image, page.user, shared],
+    [dovegate.image, pageUser.join(':'), String(pageUser[1])],
+  );
   const [, , door] = page.command;
   assert.ok(content.includes(`door: ${door}\n`) && content.includes('group: dovegate-page }'));
   const directory = /directory: (\S+),/.exec(content)?.[1];
@@ -79,68 +85,161 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
   assert.match(dovecot, new RegExp(`groupadd --gid ${group} support`));
 });
 
-void test('kubernetes: the configuration is sound, and the sidecar runs as the image is made', () => {
-  const securityContext = z.object({
+/** What is read here of a manifest; the types of kubernetes-types hold it to the rest. */
+const container = z.object({
+  name: z.string(),
+  image: z.string(),
+  command: z.array(z.string()).optional(),
+  args: z.array(z.string()).optional(),
+  ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).optional(),
+  securityContext: z.object({
     runAsUser: z.number(),
     runAsGroup: z.number(),
     readOnlyRootFilesystem: z.literal(true),
-  });
-  const mounts = z.array(
+    allowPrivilegeEscalation: z.literal(false),
+    capabilities: z.strictObject({ drop: z.tuple([z.literal('ALL')]) }),
+  }),
+  volumeMounts: z.array(
     z.object({ name: z.string(), mountPath: z.string(), readOnly: z.boolean().optional() }),
+  ),
+  livenessProbe: z.object({ exec: z.object({ command: z.array(z.string()) }) }).optional(),
+});
+const named = z.object({ name: z.string() });
+const workload = z.object({
+  kind: z.enum(['Deployment', 'StatefulSet']),
+  spec: z.object({
+    volumeClaimTemplates: z.array(z.object({ metadata: named })).default([]),
+    template: z.object({
+      spec: z.object({
+        automountServiceAccountToken: z.literal(false),
+        securityContext: z.object({
+          runAsNonRoot: z.literal(true),
+          seccompProfile: z.object({ type: z.literal('RuntimeDefault') }),
+          supplementalGroups: z.array(z.number()).optional(),
+        }),
+        initContainers: z.array(container),
+        containers: z.array(container),
+        volumes: z.array(
+          named.extend({
+            emptyDir: z.object({ medium: z.string().optional() }).optional(),
+            secret: z.object({ defaultMode: z.number() }).optional(),
+          }),
+        ),
+      }),
+    }),
+  }),
+});
+
+const manifests = ['sidecar', 'standalone'].map((form) => `config/kubernetes-${form}.example.yaml`);
+
+/** Configuration, Pod and Services of an example. */
+function readManifest(path: string) {
+  const documents = documentsOf(path).map((each) => ({
+    ...z.object({ kind: z.string() }).parse(each),
+    each,
+  }));
+  const [map, work] = ['ConfigMap', 'Deployment|StatefulSet'].map(
+    (kinds) => documents.find(({ kind }) => kinds.split('|').includes(kind))?.each,
   );
-  const shape = z.object({
-    kind: z.string(),
-    data: z.object({ 'dovegate.yaml': z.string() }).optional(),
-    spec: z
-      .object({
-        template: z
-          .object({
-            spec: z.object({
-              securityContext: z.object({
-                fsGroup: z.number(),
-                supplementalGroups: z.tuple([z.number()]),
-              }),
-              volumes: z.array(
-                z.object({
-                  name: z.string(),
-                  emptyDir: z.object({ medium: z.string().optional() }).optional(),
-                }),
-              ),
-              initContainers: z.tuple([
-                z.object({ command: z.array(z.string()), securityContext, volumeMounts: mounts }),
-                z.object({
-                  securityContext,
-                  volumeMounts: mounts,
-                  livenessProbe: z.object({ exec: z.object({ command: z.array(z.string()) }) }),
-                }),
-                z.object({ args: z.array(z.string()), securityContext, volumeMounts: mounts }),
-              ]),
-            }),
-          })
-          .optional(),
-      })
-      .optional(),
+  const { spec } = workload.parse(work);
+  const pod = spec.template.spec;
+  const text = z.object({ data: z.object({ 'dovegate.yaml': z.string() }) }).parse(map).data['dovegate.yaml'];
+  const all = [...pod.initContainers, ...pod.containers];
+  const daemon = all.find(({ name }) => name === 'dovegate') ?? assert.fail('no container dovegate');
+  const claims = spec.volumeClaimTemplates.map(({ metadata }) => metadata);
+  const service = z.object({
+    spec: z.object({ ports: z.array(z.object({ port: z.number(), targetPort: z.string() })) }),
   });
-  const documents = documentsOf('config/kubernetes.example.yaml').map((each) => shape.parse(each));
-  assert.deepEqual(
-    documents.map(({ kind }) => kind),
-    ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'],
+  const services = documents.filter(({ kind }) => kind === 'Service').map(({ each }) => service.parse(each));
+  const volumes = [...pod.volumes, ...claims].map(({ name }) => name);
+  return { text, pod, all, daemon, volumes, services };
+}
+
+void test('kubernetes: each object is one that the API has, field by field', async (t) => {
+  const folder = openFolder(t);
+  const types = join(root, 'node_modules/kubernetes-types');
+  const shape = z.object({ apiVersion: z.string(), kind: z.string() });
+  const sources = manifests.map((path) =>
+    documentsOf(path)
+      .map((document, index) => {
+        const { apiVersion, kind } = shape.parse(document);
+        const file = apiVersion === 'v1' ? 'core/v1' : apiVersion;
+        const text = JSON.stringify(document, undefined, 1);
+        return `import type { ${kind} as T${index} } from '${types}/${file}';\nexport const o${index}: T${index} = ${text};\n`;
+      })
+      .join(''),
   );
-  const text = documents[0]?.data?.['dovegate.yaml'] ?? '';
-  const pod = documents[2]?.spec?.template?.spec;
-  assert.ok(pod !== undefined);
-  assert.deepEqual(problemsOf(text), []);
-  assert.match(text, new RegExp(`group: "${pod.securityContext.fsGroup}"`));
-  const [maker, { livenessProbe, volumeMounts }, page] = pod.initContainers;
-  for (const [index, { securityContext: who }] of pod.initContainers.entries())
-    assert.deepEqual([who.runAsUser, who.runAsGroup].map(String), index === 2 ? pageUser : user, `${index}`);
-  // The page has the daemon's journal and door, and nothing else of it.
-  assert.equal(String(pod.securityContext.supplementalGroups[0]), pageGroup);
-  const door = page.args[2] ?? '';
+  const files = { 'sidecar.ts': sources[0] ?? '', 'standalone.ts': sources[1] ?? '' };
+  // So that a check that notices nothing is noticed.
+  const misspelt = files['standalone.ts'].replace('readOnlyRootFilesystem', 'readOnlyRootFileSystem');
+  for (const [name, text] of Object.entries({ ...files, 'misspelt.ts': misspelt }))
+    writeFileSync(join(folder, name), text);
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--module',
+    'esnext',
+    '--moduleResolution',
+    'bundler',
+    '--types',
+    '',
+  ];
+  const compiled = await runProgram(
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), ...options, ...Object.keys(files), 'misspelt.ts'],
+    { cwd: folder },
+  );
+  const faults = compiled.text.split('\n').filter((line) => line.includes('error TS'));
+  assert.equal(faults.length, 1, compiled.text);
+  assert.match(faults[0] ?? '', /^misspelt\.ts\(.*readOnlyRootFileSystem/);
+});
+
+for (const path of manifests)
+  void test(`${path}: the configuration is sound, and the containers run as the image is made`, () => {
+    const { text, pod, all, daemon, volumes, services } = readManifest(path);
+    assert.deepEqual(problemsOf(text), []);
+    const own = all.filter(({ image }) => /\/dovegate:/.test(image));
+    for (const { name, securityContext: who } of own)
+      assert.deepEqual([who.runAsUser, who.runAsGroup], name === 'page' ? pageUser : user, name);
+    for (const { volumeMounts } of all)
+      for (const { name } of volumeMounts) assert.ok(volumes.includes(name), name);
+    for (const { name, secret } of pod.volumes)
+      assert.ok(secret === undefined || secret.defaultMode === 0o440, name);
+    // Each path of the daemon is in a volume; those of the page alone are the page's.
+    const paths = [...text.matchAll(/(?:\s|unix:)(\/[\w/.-]+)/g)].flatMap(([, each = '']) => each);
+    assert.ok(paths.length > 5);
+    for (const each of paths.filter((one) => !one.startsWith('/run/dovegate-page/')))
+      assert.ok(
+        daemon.volumeMounts.some(({ mountPath }) => `${each}/`.startsWith(`${mountPath}/`)),
+        each,
+      );
+    // Clients reach the listener through the Service.
+    const [doveadm] = daemon.ports ?? [];
+    assert.match(text, new RegExp(`tcp: 0\\.0\\.0\\.0:${doveadm?.containerPort}$`, 'm'));
+    const targets = services.flatMap(({ spec }) => spec.ports).map(({ targetPort }) => targetPort);
+    assert.ok(targets.includes(doveadm?.name ?? ''));
+    for (const target of targets)
+      assert.ok(
+        all.some(({ ports = [] }) => ports.some(({ name }) => name === target)),
+        target,
+      );
+    const [program, , script = ''] = daemon.livenessProbe?.exec.command ?? [];
+    assert.equal(program, 'node');
+    assert.ok(textOf('Dockerfile').includes(JSON.stringify(script)), 'the probe of the image');
+  });
+
+void test('kubernetes: the page has the door and the journal, and nothing else of the daemon', () => {
+  const { text, pod, all, daemon } = readManifest('config/kubernetes-standalone.example.yaml');
+  const [maker, page] = ['folders', 'page'].map((name) => all.find((each) => each.name === name));
+  assert.ok(maker !== undefined && page !== undefined);
+  assert.deepEqual(pod.securityContext.supplementalGroups, pageUser.slice(1));
+  const door = page.args?.[2] ?? '';
   assert.deepEqual(page.args, ['page', '--door', door]);
   assert.ok(text.includes(`door: ${door}\n`) && text.includes('group: dovegate-page }'));
   const directory = /directory: (\S+),/.exec(text)?.[1];
-  const shared = page.volumeMounts.filter(({ name }) => volumeMounts.some((each) => each.name === name));
+  const shared = page.volumeMounts.filter(({ name }) =>
+    daemon.volumeMounts.some((each) => each.name === name),
+  );
   assert.deepEqual(
     shared.map(({ mountPath, readOnly }) => [mountPath, readOnly]),
     [
@@ -148,14 +247,12 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
       [dirname(door), true],
     ],
   );
-  // Records are in memory that outlives the container, in a directory that the first container makes.
+  // The first container makes the folder of the journal, and one for records in memory that outlives the others.
   const memory = dirname(/memory: (\S+),/.exec(text)?.[1] ?? '');
-  assert.equal(maker.command.at(-1), memory);
-  const volume = volumeMounts.find(({ mountPath }) => memory.startsWith(`${mountPath}/`))?.name;
-  assert.deepEqual(
-    [maker.volumeMounts[0]?.name, pod.volumes.find(({ name }) => name === volume)?.emptyDir?.medium],
-    [volume, 'Memory'],
-  );
-  const [, , script = ''] = livenessProbe.exec.command;
-  assert.ok(textOf('Dockerfile').includes(JSON.stringify(script)), 'the probe of the image');
+  const [program, , script = ''] = maker.command ?? [];
+  assert.equal(program, 'node');
+  assert.ok(script.startsWith(`for (const path of ['${memory}', '${directory}'])`));
+  const volume = maker.volumeMounts.find(({ mountPath }) => memory.startsWith(`${mountPath}/`))?.name;
+  assert.ok(daemon.volumeMounts.some(({ name }) => name === volume));
+  assert.equal(pod.volumes.find(({ name }) => name === volume)?.emptyDir?.medium, 'Memory');
 });

@@ -10,6 +10,7 @@ import * as z from 'zod';
 import { makeAuthority } from '../kit/certificates.js';
 import { startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
 import { openSocket } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
 import type { Script } from '../kit/script.js';
@@ -21,14 +22,16 @@ const read = (name: string): string => readFileSync(join(root, 'config', name), 
 
 const composeShape = z.object({ configs: z.object({ dovegate: z.object({ content: z.string() }) }) });
 const mapShape = z.object({ data: z.object({ 'dovegate.yaml': z.string() }) });
+const readMap = (name: string): string =>
+  mapShape.parse(parseAllDocuments(read(name))[0]?.toJS()).data['dovegate.yaml'];
 
 /** File -> the configuration in it. */
 const configurations: Readonly<Record<string, () => string>> = {
   'systemd.example.yaml': () => read('systemd.example.yaml'),
   'compose.example.yaml': () =>
     composeShape.parse(parse(read('compose.example.yaml'))).configs.dovegate.content,
-  'kubernetes.example.yaml': () =>
-    mapShape.parse(parseAllDocuments(read('kubernetes.example.yaml'))[0]?.toJS()).data['dovegate.yaml'],
+  'kubernetes-sidecar.example.yaml': () => readMap('kubernetes-sidecar.example.yaml'),
+  'kubernetes-standalone.example.yaml': () => readMap('kubernetes-standalone.example.yaml'),
 };
 
 /** File -> the test that runs it. */
@@ -48,7 +51,17 @@ test('every file of config/ is run by a test', () => {
 });
 
 const shape = z.object({
-  listeners: z.record(z.string(), z.object({ systemd: z.string().optional(), policy: z.string() })),
+  listeners: z.record(
+    z.string(),
+    z.object({
+      systemd: z.string().optional(),
+      tcp: z.string().optional(),
+      policy: z.string().optional(),
+      accounts: z
+        .record(z.string(), z.object({ certificate_name: z.string(), policy: z.string() }))
+        .default({}),
+    }),
+  ),
   policies: z.record(z.string(), z.object({ users: z.tuple([z.string()]), allow: z.array(z.string()) })),
 });
 
@@ -72,9 +85,16 @@ for (const [name, textOf] of Object.entries(configurations)) {
       script,
     });
     t.after(() => tcp.close());
-    const unix = await openScriptedDovecot({ minor: 3, unix: join(folder, 'dovecot'), script });
-    t.after(() => unix.close());
     const text = textOf();
+    const unix = await openScriptedDovecot({
+      minor: 3,
+      unix: join(folder, 'dovecot'),
+      authenticate: text.includes('password_file'),
+      password: 'secret',
+      script,
+    });
+    t.after(() => unix.close());
+    const [port = 0] = await freePorts(1);
     const { listeners, policies } = shape.parse(parse(text));
     const passed = Object.entries(listeners).filter(([, { systemd }]) => systemd !== undefined);
     const descriptors = await Promise.all(
@@ -86,7 +106,8 @@ for (const [name, textOf] of Object.entries(configurations)) {
       .replaceAll('/run/dovegate-memory/own/', `${folder}/`)
       .replaceAll('mail1.example.com:24245', `127.0.0.1:${tcp.port}`)
       .replaceAll('/run/credentials/dovegate.service/secret_mail1', join(folder, 'password'))
-      .replaceAll(/\/etc\/dovegate(?:-secret)?\//g, `${folder}/`)
+      .replaceAll('0.0.0.0:24246', `127.0.0.1:${port}`)
+      .replaceAll(/\/etc\/dovegate(?:-secret|-tls)?\//g, `${folder}/`)
       .replaceAll('/run/dovegate/', `${folder}/`)
       .replaceAll('/var/lib/dovegate', join(folder, 'lib'))
       .replaceAll(/\bgroup: (?:"\d+"|dovegate-page)/g, `group: "${process.getgid?.()}"`)
@@ -95,7 +116,13 @@ for (const [name, textOf] of Object.entries(configurations)) {
     const daemon = await startDaemon(t, {
       folder,
       config: here,
-      files: { 'ca.pem': authority.certificatePem, password: 'secret\n' },
+      files: {
+        'ca.pem': authority.certificatePem,
+        'clients.pem': authority.certificatePem,
+        'tls.crt': certificate.certificatePem,
+        'tls.key': certificate.keyPem,
+        password: 'secret\n',
+      },
       descriptors,
       // LISTEN_PID is the number of the process that reads it.
       launcher: ['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'],
@@ -104,8 +131,22 @@ for (const [name, textOf] of Object.entries(configurations)) {
         LISTEN_FDNAMES: passed.map(([, { systemd = '' }]) => systemd).join(':'),
       },
     });
-    for (const [listener, { policy }] of Object.entries(listeners)) {
-      const client = await openRawClient({ path: join(folder, `${listener}.sock`), minor: 2 });
+    for (const [listener, { tcp: address, accounts, ...named }] of Object.entries(listeners)) {
+      const [account] = Object.values(accounts);
+      const client = await openRawClient(
+        address === undefined
+          ? { path: join(folder, `${listener}.sock`), minor: 2 }
+          : {
+              host: '127.0.0.1',
+              port,
+              minor: 2,
+              tls: 'implicit',
+              ca: authority.certificatePem,
+              serverName: 'mail1.example.com',
+              certificate: authority.issue({ names: [account?.certificate_name ?? ''], client: true }),
+            },
+      );
+      const policy = named.policy ?? account?.policy ?? '';
       const { users, allow } = policies[policy] ?? assert.fail(policy);
       const ask = async (command: string): Promise<string> => {
         const fields = [command, ...(argumentsOf[command] ?? [])];
