@@ -90,7 +90,7 @@ function putProgram() {
   symlinkSync('../lib/dovegate/runtime/node', join(folder, 'usr/bin/node'));
 }
 
-/** The shared libraries of all programs in the image, and theirs, and the loader where programs look for it. */
+/** The shared libraries of all programs in the image, and theirs, and the loader where programs look for it. Returns their names. */
 function putLibraries() {
   const elves = readdirSync(folder, { recursive: true })
     .filter((path) => lstatSync(join(folder, path)).isFile())
@@ -114,11 +114,29 @@ function putLibraries() {
     chmodSync(join(folder, place), 0o755);
     waiting.push(...readElf(readFileSync(found)).needed);
   }
+  return done;
+}
+
+/** The packages of Debian that have these libraries, as scanners for vulnerable packages read it in images without dpkg, and their licences. */
+function namePackages(libraries) {
+  const info = join(system, 'var/lib/dpkg/info');
+  if (!existsSync(info)) return;
+  write('/etc/os-release', readFileSync(join(system, 'etc/os-release')));
+  const all = readFileSync(join(system, 'var/lib/dpkg/status'), 'utf8').split('\n\n');
+  const isOurs = (path) => basename(dirname(path)) === triplet && libraries.has(basename(path));
+  for (const file of readdirSync(info)) {
+    if (!file.endsWith('.list') || !readFileSync(join(info, file), 'utf8').split('\n').some(isOurs)) continue;
+    const name = file.replace(/(:\w+)?\.list$/, '');
+    const status = all.find((each) => each.startsWith(`Package: ${name}\n`));
+    write(`/var/lib/dpkg/status.d/${name}`, `${status}\n`);
+    const licence = join(system, 'usr/share/doc', name, 'copyright');
+    if (existsSync(licence)) write(`/usr/share/doc/${name}/copyright`, readFileSync(licence));
+  }
 }
 
 mkdirSync(folder, { recursive: true });
 putProgram();
-putLibraries();
+namePackages(putLibraries());
 for (const [path, text] of Object.entries(files)) write(path, text);
 // Slim images have no list of their own: it is Mozilla's then, as Node has it.
 const list = '/etc/ssl/certs/ca-certificates.crt';

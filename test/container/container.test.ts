@@ -112,6 +112,8 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       programs.join(),
     );
     assert.deepEqual(readdirSync(join(image.root, 'usr/bin')), ['dovegate', 'node']);
+    const packages = readdirSync(join(image.root, 'var/lib/dpkg/status.d'));
+    assert.deepEqual(packages.toSorted(), ['libc6', 'libgcc-s1', 'libstdc++6']);
     assert.match(readFileSync(join(image.root, 'etc/ssl/certs/ca-certificates.crt'), 'utf8'), /BEGIN CERT/);
     assert.notEqual((await container.exec('sh', '-c', ':')).exit, 0);
     assert.equal((await container.exec('dovegate', '--version')).exit, 0);
