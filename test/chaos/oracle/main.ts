@@ -71,7 +71,7 @@ export async function examine(folder: string): Promise<{ report: Report; counts:
   checkCheckpoints(journal.chain, faults, report);
   checkConnections(index.entries, object(run.connections), report);
   checkFairness(index.entries, faults, report);
-  checkTurns(index.entries, object(run.connections), report);
+  checkTurns(index.entries, faults, object(run.connections), report);
   const messages = await checkStream(folder, journal.chain, report);
   checkUnread(index.entries, report);
   checkLeaks(await readObjects(join(folder, 'samples.jsonl')), report);

@@ -1,6 +1,7 @@
 // Whether principals take turns at a busy backend: one that waits there and holds no connection gets the next one within a round, so no other
 // principal is served again and again meanwhile. Medians over a run do not show this, since who is kept waiting may change every few seconds.
 import type { Arrival, Entry } from './evidence.js';
+import { diskKinds, type Faults } from './faults.js';
 import { count, type Json } from './read-lines.js';
 import type { Report } from './report.js';
 
@@ -35,8 +36,13 @@ interface Worst {
   wait: Wait;
 }
 
-export function checkTurns(entries: readonly Entry[], connections: Json | undefined, report: Report): void {
-  for (const [backend, shares] of sharesOf(entries)) {
+export function checkTurns(
+  entries: readonly Entry[],
+  faults: Faults,
+  connections: Json | undefined,
+  report: Report,
+): void {
+  for (const [backend, shares] of sharesOf(entries, faults)) {
     const turnsMax = turnsEach * (count(connections?.[backend]) ?? connectionsUsual);
     for (const [principal, share] of shares) {
       for (const [other, { leases }] of shares) {
@@ -55,7 +61,7 @@ export function checkTurns(entries: readonly Entry[], connections: Json | undefi
 }
 
 /** By backend, then by principal. */
-function sharesOf(entries: readonly Entry[]): Map<string, Map<string, Share>> {
+function sharesOf(entries: readonly Entry[], faults: Faults): Map<string, Map<string, Share>> {
   const backends = new Map<string, Map<string, Share>>();
   const shareOf = (backend: string, principal: string): Share => {
     const shares = backends.get(backend) ?? new Map<string, Share>();
@@ -69,11 +75,14 @@ function sharesOf(entries: readonly Entry[]): Map<string, Map<string, Share>> {
     const waitMs = done === undefined || done.isRecovered ? undefined : Math.round(done.waitMs);
     for (const arrival of entry.arrivals)
       shareOf(arrival.backend, entry.principal).leases.push(leaseOf(entry, arrival));
+    // A change waits for the disk as well, and near a fault of it so does any command.
+    if (entry.isWrite) continue;
     const [arrival, second] = entry.arrivals;
     if (waitMs === undefined || waitMs < waitMinMs || second !== undefined) continue;
     const until = arrival === undefined && done?.error === 'queue-timeout' ? entry.ended : arrival?.at;
     const backend = arrival?.backend ?? done?.backend ?? '';
     if (until === undefined || backend === '' || !Number.isFinite(until)) continue;
+    if (faults.explain(until - waitMs, until, diskKinds)) continue;
     shareOf(backend, entry.principal).waits.push({ from: until - waitMs, until });
   }
   for (const shares of backends.values())
