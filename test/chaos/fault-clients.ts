@@ -54,23 +54,28 @@ export async function slow(world: World, evidence: Evidence, random: Random): Pr
   await pause(1_000 + random() * 6_000);
   for (const socket of sockets) socket.destroy();
   await Promise.all(secured.map((one) => one.then((client) => client.close()).catch(() => undefined)));
-  const args = (token: string): readonly string[] => ['text', 'mailbox', 'Stable', 'not', 'keyword', token];
   for (const token of tokens) {
-    evidence.write('clients', {
-      client: -1,
-      kind: 'unix',
-      principal: principals.get(token) ?? 'root@read',
-      token,
-      user,
-      command: 'fetch',
-      args: args(token),
-      expect: 'any',
-      effect: 'read',
-      begun,
-      ended: Date.now(),
-      end: 'left',
-    });
+    const principal = principals.get(token) ?? 'root@read';
+    const args = ['text', 'mailbox', 'Stable', 'not', 'keyword', token];
+    writeLeft(evidence, { kind: 'unix', principal, token, user, args, begun });
   }
+}
+
+/** What a client did that asked to `fetch` and left on purpose. */
+function writeLeft(
+  evidence: Evidence,
+  what: {
+    readonly kind: 'unix' | 'tls';
+    readonly principal: string;
+    readonly token: string;
+    readonly user: string;
+    readonly args: readonly string[];
+    readonly begun: number;
+    readonly unread?: true;
+  },
+): void {
+  const asked = { command: 'fetch', expect: 'any', effect: 'read' };
+  evidence.write('clients', { client: -1, ...asked, ...what, ended: Date.now(), end: 'left' });
 }
 
 /** A client over TLS that reads nothing from now on. */
@@ -90,7 +95,7 @@ async function openStopped({ places }: World): Promise<RawClient> {
 /** Long enough for a gate to read whole replies into its memory, also on a busy machine. */
 const unreadMs = 15_000;
 
-/** Replies of many megabytes that nobody reads: of each the gate may take in a small part only. */
+/** Clients that ask for an answer of 32 MiB and read nothing. The gate may take in only a small part of each answer. */
 export async function leaveUnread(world: World, evidence: Evidence, random: Random): Promise<void> {
   await Promise.all(
     largeOwners.map(async (user) => {
@@ -102,21 +107,8 @@ export async function leaveUnread(world: World, evidence: Evidence, random: Rand
       client.sendCommand({ user, fields: ['fetch', ...args] });
       await pause(unreadMs);
       client.close();
-      evidence.write('clients', {
-        client: -1,
-        kind: 'tls',
-        principal: 'backup@jobs',
-        token,
-        user,
-        command: 'fetch',
-        args,
-        expect: 'any',
-        effect: 'read',
-        begun,
-        ended: Date.now(),
-        unread: true,
-        end: 'left',
-      });
+      const principal = 'backup@jobs';
+      writeLeft(evidence, { kind: 'tls', principal, token, user, args, begun, unread: true });
     }),
   );
 }

@@ -1,5 +1,5 @@
-// Whether principals take turns at a busy backend: one that waits there and holds no connection gets the next one within a round, so no other
-// principal is served again and again meanwhile. Medians over a run do not show this, since who is kept waiting may change every few seconds.
+// Whether principals take turns at a busy backend. One that waits and holds no connection gets one within a round. So no other principal may
+// get many turns during its wait. Each wait is looked at by itself: who is passed over may change every few seconds, and medians hide that.
 import type { Arrival, Entry } from './evidence.js';
 import { diskKinds, type Faults } from './faults.js';
 import { count, type Json } from './read-lines.js';
@@ -8,32 +8,27 @@ import type { Report } from './report.js';
 /** A shorter wait may be over before the recorder has written down what went before it. */
 const waitMinMs = 500;
 /**
- * Turns of another principal meanwhile, for each connection of the backend. A fair round has one; what the recorder reads late, commands that
- * are sent again, and connections that are still dialled add a few.
+ * How many turns another principal may get during a wait, for each connection of the backend. In a fair round it is one. More are permitted,
+ * because the recorder may read late, commands may be sent again, and connections may still be dialled.
  */
 const turnsEach = 3;
 const connectionsUsual = 4;
 
-interface Lease {
-  from: number;
-  until: number;
-}
-
-interface Wait {
+interface Span {
   from: number;
   until: number;
 }
 
 /** What one principal had at one backend, each list in the order of its times. */
 interface Share {
-  leases: Lease[];
-  waits: Wait[];
+  leases: Span[];
+  waits: Span[];
 }
 
 interface Worst {
   turns: number;
   times: number;
-  wait: Wait;
+  wait: Span;
 }
 
 export function checkTurns(
@@ -92,7 +87,7 @@ function sharesOf(entries: readonly Entry[], faults: Faults): Map<string, Map<st
 }
 
 /** How long the gate kept the connection for it: until its client had the answer, where the journal says when that was. */
-function leaseOf(entry: Entry, { at, ended }: Arrival): Lease {
+function leaseOf(entry: Entry, { at, ended }: Arrival): Span {
   const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
   const isTold = done !== undefined && !done.isRecovered;
   const until = isTold ? Math.round(at - done.waitMs + done.durationMs) : entry.ended;
@@ -100,7 +95,7 @@ function leaseOf(entry: Entry, { at, ended }: Arrival): Lease {
 }
 
 /** The wait with most turns of the other one, of those that have too many. */
-function worstOf(share: Share, others: readonly Lease[], turnsMax: number): Worst | undefined {
+function worstOf(share: Share, others: readonly Span[], turnsMax: number): Worst | undefined {
   /** The latest end of the leases up to each. */
   const ends: number[] = [];
   for (const { until } of share.leases) ends.push(Math.max(until, ends.at(-1) ?? -Infinity));
@@ -119,7 +114,7 @@ function worstOf(share: Share, others: readonly Lease[], turnsMax: number): Wors
 }
 
 /** How many of them begin before a time. */
-function placeOf(leases: readonly Lease[], time: number): number {
+function placeOf(leases: readonly Span[], time: number): number {
   let low = 0;
   let high = leases.length;
   while (low < high) {
