@@ -18,19 +18,18 @@ const idleMs = 4_000;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The Node of the packages lies in .runtime/VERSION-x64, those of the matrix in .matrix/VERSION. */
+/** Where `npm run package` and `npm run test:matrix` keep a Node: the folder, the names in it, and the program below such a name. */
+const kept = [
+  ['.runtime', new RegExp(`-${process.arch}$`), 'node'],
+  ['.matrix', /^[\d.]+$/, `node_modules/node-linux-${process.arch}/bin/node`],
+] as const;
+
 function nodes(): readonly string[] {
-  const ours = process.arch;
-  const kept = [
-    [join(root, '.runtime'), 'node'],
-    [join(root, '.matrix'), `node_modules/node-linux-${ours}/bin/node`],
-  ].flatMap(([folder = '', path = '']) =>
-    existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name, path)) : [],
-  );
-  const others = kept.filter(
-    (path) => existsSync(path) && !path.includes(`-${ours === 'x64' ? 'arm64' : 'x64'}/`),
-  );
-  return [process.execPath, ...others];
+  const others = kept.flatMap(([folder, wanted, program]) => {
+    const names = existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [];
+    return names.filter((name) => wanted.test(name)).map((name) => join(root, folder, name, program));
+  });
+  return [process.execPath, ...others.filter((path) => existsSync(path))];
 }
 
 /** The program as it is built for tests, as it is released, and with the code that Node has compiled before. */
@@ -40,7 +39,7 @@ const forms = [
   { name: 'bundle, with cache', program: builtProgram, env: { NODE_COMPILE_CACHE: makeFolder() } },
 ];
 
-/** In milliseconds; the kernel counts the time of what has ended in steps of 10. */
+/** Processor time in milliseconds. The kernel counts it in steps of 10 ms for a program that has ended. */
 async function costOf(node: string, env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<number> {
   const before = endedPrograms().us;
   const done = await runProgram(node, args, { env: { ...env, NODE_OPTIONS: '' } });
@@ -63,12 +62,11 @@ audit: { directory: audit, memory: shm/audit.ring }
 for (const node of nodes()) {
   let zero = 0;
   const memory: number[] = [];
-  const sums = forms.map(() => ({ serve: 0, help: 0, send: 0 }));
+  const costs = forms.map((form) => ({ ...form, serve: 0, help: 0, send: 0 }));
   for (let round = 0; round < rounds; round += 1) {
     zero += await costOf(node, {}, '-e', '0');
-    for (const [at, { program, env }] of forms.entries()) {
-      const sum = sums[at];
-      if (sum === undefined) continue;
+    for (const cost of costs) {
+      const { name, program, env } = cost;
       const daemon = await startDaemon(owner, {
         config,
         program,
@@ -76,25 +74,23 @@ for (const node of nodes()) {
         // In place of the Node that runs this.
         launcher: ['sh', '-c', 'shift; exec "$0" "$@"', node],
       });
-      sum.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
-      if (round < 3 && program === builtProgram && Object.keys(env).length === 0) {
+      cost.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
+      if (name === 'bundle' && round < 3) {
         await pause(idleMs);
         memory.push((sampleOf(daemon.pid)?.anonymous ?? Number.NaN) / 1024 ** 2);
       }
       const user = ['--socket', daemon.path('support.sock'), '--user', 'alice@example.org'];
-      sum.send += await costOf(node, env, program, 'send', ...user, '--', 'quota', 'get');
+      cost.send += await costOf(node, env, program, 'send', ...user, '--', 'quota', 'get');
       await daemon.stop();
-      sum.help += await costOf(node, env, program, '--help');
+      cost.help += await costOf(node, env, program, '--help');
     }
   }
   const version = (await runProgram(node, ['--version'])).text.trim();
   const times = (sum: number): string => `${(sum / zero).toFixed(1)} x`.padEnd(8);
   console.log(`Node ${version}: node -e 0 takes ${(zero / rounds).toFixed(0)} ms of processor time; of that`);
   console.log(`  ${'form'.padEnd(18)}  serve   --help  send`);
-  for (const [at, { name }] of forms.entries()) {
-    const { serve, help, send } = sums[at] ?? { serve: 0, help: 0, send: 0 };
+  for (const { name, serve, help, send } of costs)
     console.log(`  ${name.padEnd(18)}  ${times(serve)}${times(help)}${times(send)}`);
-  }
   console.log(`  an idle gate holds ${spreadOf(memory).median.toFixed(1)} MiB of anonymous memory`);
 }
 for (const close of closings.toReversed()) await close();
