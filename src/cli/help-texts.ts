@@ -153,11 +153,21 @@ dovegate completion bash > /usr/share/bash-completion/completions/dovegate
 dovegate completion zsh --name doveadm
 `;
 
-/** Adds them to the subcommands that the program has. */
+/** Each text, with the name of its subcommand as it is typed. */
+export function helpTexts() {
+  return texts
+    .trim()
+    .split('\n\n')
+    .map((text) => {
+      const [head = '', ...examples] = text.split('\n');
+      const [name = '', codes = ''] = head.split(/: (.*)/s);
+      return { name, codes, examples };
+    });
+}
+
+/** Adds the texts of those subcommands that the program has. */
 export function addHelpTexts(program: Command): void {
-  for (const text of texts.trim().split('\n\n')) {
-    const [head = '', ...examples] = text.split('\n');
-    const [name = '', codes = ''] = head.split(/: (.*)/s);
+  for (const { name, codes, examples } of helpTexts()) {
     const command = name
       .split(' ')
       .reduce<Command | undefined>((at, word) => at?.commands.find((one) => one.name() === word), program);

@@ -1,6 +1,7 @@
 // Goal: the help of each subcommand ends with two examples of it, whose options it has, and with its exit codes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { helpTexts } from '../../src/cli/help-texts.js';
 import { runWarm } from '../kit/warm-program.js';
 
 async function subcommandsOf(...group: string[]): Promise<string[]> {
@@ -15,6 +16,8 @@ test('each subcommand has two examples and its exit codes', async () => {
   );
   const names = groups.flat().filter((name) => !/^(?:audit(?: fleet)?|key|page|(?:.* )?help)$/.test(name));
   assert.ok(names.length >= 22);
+  for (const { name } of helpTexts())
+    assert.ok(names.includes(name), `a text for ${name}, which is no subcommand`);
   for (const name of names) {
     const { text } = await runWarm([...name.split(' '), '--help']);
     const [options = '', rest = ''] = text.split('\nExamples:\n');
