@@ -318,7 +318,7 @@ async function open(
     page: () => door?.told(),
   };
   const act = createAct(running);
-  // Half of what a start has used, before anybody waits for an answer.
+  // The start leaves garbage behind. It is collected here, because no client can wait yet.
   native.releaseMemory();
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) {

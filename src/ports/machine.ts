@@ -93,8 +93,7 @@ export interface Native {
   /** From now on the kernel writes no core dump of this process, and only root can inspect it. Throws if the kernel refuses. */
   forbidCoreDumps(): void;
   /**
-   * Collects what is no longer used, and gives freed memory back to the kernel where its library can (glibc). The thread does nothing else
-   * meanwhile, for some 50 ms after a start.
+   * Collects garbage, and gives freed memory back to the kernel if the C library can (glibc). Blocks the thread as long as a full collection.
    */
   releaseMemory(): void;
 }

@@ -62,7 +62,7 @@ export async function loadMemoryView(): Promise<MemoryView | undefined> {
   }
 }
 
-/** Of a C library that may not have it. */
+/** A function that not every C library has; undefined where it is missing. */
 function optional<Found>(find: () => Found): Found | undefined {
   try {
     return find();
@@ -71,11 +71,11 @@ function optional<Found>(find: () => Found): Found | undefined {
   }
 }
 
-/** Node gives the function to contexts that are made while the flag is set, and to nobody else. */
+/** A context that is made while the flag is set has the function `gc`. Those that exist already do not get it. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   try {
-    // Of its kinds the one that also makes the space of new objects small again.
+    // This kind also shrinks the space for new objects.
     runInNewContext("gc({ type: 'major', flavor: 'last-resort' })");
   } finally {
     setFlagsFromString('--no-expose-gc');
