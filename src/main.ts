@@ -10,8 +10,7 @@ async function run(name: string, args: readonly string[]): Promise<number> {
     const { doveadm } = await import('./cli/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
-  if (args[0] === 'send') return (await import('./cli/send-command.js')).runAlone(args);
-  if (args[0] === 'serve') return (await import('./cli/serve-command.js')).runAlone(args);
+  if (args[0] === 'send') return (await import('./cli/send-command.js')).runSend(args);
   return (await import('./cli/program.js')).runDovegate(args);
 }
 

@@ -10,7 +10,7 @@ import { CommandFault, formatFault, stderr } from './output/output.js';
 /** Takes the exit code of a subcommand that has ended. */
 export type End = (code: number) => void;
 
-/** Runs the subcommand, of those that `add` adds, that the arguments after the program's name select; resolves to the exit code. */
+/** Runs one of the subcommands that `add` adds: the one that the arguments after the program's name select. Resolves to the exit code. */
 export async function runCommands(
   args: readonly string[],
   add: (program: Command, end: End) => void,
@@ -45,7 +45,7 @@ export function configOption(help = 'the configuration file'): Option {
   return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
 }
 
-/** Of a duration with a unit, in milliseconds. */
+/** A duration with a unit, in milliseconds. */
 export function parseWait(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined)

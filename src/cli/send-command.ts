@@ -1,5 +1,4 @@
-// `dovegate send`: its command line. Scripts call it once for each mailbox, so it is a file of its own in dist/ (scripts/build.mjs), and
-// src/main.ts starts it without the other subcommands.
+// The command line of `dovegate send`. src/main.ts loads it without the other subcommands, because scripts call it once for each mailbox.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { exitCodes } from '../ports/machine.js';
@@ -11,7 +10,7 @@ import { allFormats } from './output/row-printer.js';
 import { type End, parseWait, runCommands } from './run-commands.js';
 
 /** As `runDovegate`, where the first argument is `send`. */
-export function runAlone(args: readonly string[]): Promise<number> {
+export function runSend(args: readonly string[]): Promise<number> {
   return runCommands(args, addSend);
 }
 

@@ -467,7 +467,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'page/page',
     ],
     {
-      public: ['program', 'send-command', 'serve-command'],
+      public: ['program', 'send-command'],
       builtins: [...terminal, 'http'],
       packages: ['commander', 'picocolors'],
     },
