@@ -11,9 +11,16 @@ import { build } from 'esbuild';
 import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
-/** Below src/: what is started or imported by its name, the program first, then what the installer and the manual pages ask. */
-const entries = ['main', 'cli/program', 'cli/send-command', 'cli/completion/completion'];
-/** Below src/: what is one file each. What others import of these, they import when it is called. */
+/** Below src/: what is started or imported by its name. The last is for the installer. */
+const entries = [
+  'main',
+  'cli/program',
+  'cli/send-command',
+  // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
+  'domain/config/parse-settings',
+  'cli/completion/completion',
+];
+/** Below src/: what is one file each. */
 const whole = [
   'daemon/serve',
   'cli/doveadm/doveadm',
@@ -22,13 +29,13 @@ const whole = [
   'page/look-thread',
   'setup/configuration-thread',
 ];
-/** An import of such a file loads it, instead of having a copy of it. */
+/** What imports any of these when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',
   setup(bundler) {
     bundler.onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
       const name = relative(join(root, 'src'), join(resolveDir, path)).replace(/\.js$/, '');
-      return kind === 'dynamic-import' && whole.includes(name)
+      return kind === 'dynamic-import' && [...entries, ...whole].includes(name)
         ? { path: `./${basename(path)}`, external: true }
         : undefined;
     });
