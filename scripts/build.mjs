@@ -1,8 +1,8 @@
 // `npm run build`: makes the program in dist/.
 //
 // It is a bundle: to load 500 modules costs more than to run them. All files that Node runs are in one folder, because a thread is found
-// by `new URL('./journal-thread.js', import.meta.url)`. What the program starts often or first, and each thread, is one file, which Node 24 loads in
-// much less time than many. The other subcommands share files, so that the package stays small.
+// by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, and each thread, is one file, which Node loads in less time than
+// many. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts, packages whose files go to browsers, and optional packages stay in node_modules.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -22,7 +22,6 @@ const entries = [
 ];
 /** Below src/: what is one file each. */
 const whole = [
-  'daemon/serve',
   'cli/doveadm/doveadm',
   'adapters/journal/journal-thread',
   'adapters/nats/nats-thread',
