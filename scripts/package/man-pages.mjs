@@ -1,11 +1,13 @@
 // The manual pages, made of what the built program says of itself: `--help` of each subcommand, the usage of the drop-in doveadm, and
-// the shape of a configuration as docs/settings.md has it. Nothing is written twice.
+// of docs/settings.md. Nothing is written twice.
 //
 //   dovegate(1)  doveadm-dovegate(1)  dovegate.yaml(5)
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { doveadm } from '../../dist/doveadm.js';
 import { runDovegate } from '../../dist/program.js';
-import { formatSettingsPage } from '../settings-page.mjs';
+import { root } from '../setup.mjs';
 
 /** What a call prints, with lines that are not wrapped and have no colors. */
 async function printed(call) {
@@ -177,13 +179,17 @@ function commandOf(line) {
 /** The page of settings: paragraphs as they are, each table as a list of settings. */
 function settingsPage() {
   const text = [];
-  for (const block of formatSettingsPage().trim().split('\n\n')) {
+  const page = readFileSync(join(root, 'docs/settings.md'), 'utf8');
+  for (const block of page.trim().split('\n\n')) {
     // The title, and what the page says of itself.
     if (block.startsWith('# ') || block.includes('make-settings.mjs')) continue;
     else if (block.startsWith('## ')) text.push(`.SH ${roffOfMarkdown(block.slice(3).toUpperCase())}`);
     else if (block.startsWith('| ')) {
       for (const row of block.split('\n').slice(2)) {
-        const [, path = '', type = '', standard = '', meaning = ''] = row.split(' | ').flatMap(cellsOf);
+        const [, path = '', type = '', standard = '', meaning = ''] = row
+          .split(' | ')
+          .flatMap(cellsOf)
+          .map((cell) => cell.trim());
         const known = [type, standard && `default ${standard}`].filter(Boolean).join('; ');
         text.push(`${tagged(path.replaceAll('`', ''), roffOfMarkdown(meaning))} (${roffOfMarkdown(known)})`);
       }
