@@ -164,6 +164,31 @@ export async function openBackend(owner: Owner, { folder }: Machine): Promise<Sc
   return backend;
 }
 
+/** One team, with a socket of systemd, before the backend of a machine. */
+export const configuration = `version: 1
+listeners:
+  support: { systemd: support, policy: support }
+backends:
+  mail1:
+    address: unix:/mnt/test/backend.sock
+    password_file: /run/credentials/dovegate.service/secret_mail1
+    shared_namespaces: []
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support: { users: ["*"], allow: [quota get] }
+state: /var/lib/dovegate
+audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
+admin: { unix: /run/dovegate/admin.sock }
+`;
+
+/** Writes it, and the password. */
+export function configure(machine: Machine): void {
+  machine.write('/etc/dovegate/dovegate.yaml', configuration);
+  machine.write('/etc/dovegate/credentials/mail1', `${password}\n`);
+  chmodSync(machine.path('/etc/dovegate/credentials/mail1'), 0o600);
+}
+
 /** One client that comes, asks and goes; the status that it got. */
 export async function ask(machine: Machine, team: string, ...fields: string[]): Promise<string> {
   const client = await openRawClient({

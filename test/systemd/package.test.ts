@@ -22,6 +22,7 @@ import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { readAudit } from '../kit/traces.js';
 import { ask, type Machine, openBackend, openMachine, password } from './machine.js';
+import { packageOf } from './packages.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const service = 'dovegate.service';
@@ -53,13 +54,6 @@ async function run(program: string, ...args: string[]): Promise<string> {
   const done = await runProgram(program, args, { cwd: root, timeoutMs: 900_000 });
   assert.equal(done.exit, 0, `${program} ${args.join(' ')}\n${done.text}`);
   return done.text;
-}
-
-/** Makes the package of a version; its path. */
-async function packed(output: string, version: string, ...flags: readonly string[]): Promise<string> {
-  const words = ['--output', output, '--version', version, '--compression', '0', ...flags, 'debian'];
-  const text = await run(process.execPath, 'scripts/package.mjs', ...words);
-  return text.split(' ')[0] ?? '';
 }
 
 /** Another package of it, with what `change` does to its unpacked files. */
@@ -127,8 +121,9 @@ for (const release of releases) {
       copyFileSync(deb, join(machine.folder, deb.slice(deb.lastIndexOf('/') + 1)));
       return `/mnt/test/${deb.slice(deb.lastIndexOf('/') + 1)}`;
     };
-    const older = await packed(folder, '0.0.8', '--system-node');
-    const newer = await packed(folder, '0.0.9');
+    const older = join(folder, 'dovegate_0.0.8-1.deb');
+    copyFileSync(await packageOf('debian', '0.0.8', '--system-node'), older);
+    const newer = await packageOf('debian', '0.0.9');
     await repacked(older, (inside) => {
       appendFileSync(join(inside, 'etc/dovegate/environment'), '# as it was before\n');
       writeFileSync(join(inside, 'usr/lib/dovegate/dist/gone.js'), '');
