@@ -14,11 +14,11 @@ const directory = '/var/lib/dovegate/audit';
 const socket = '/run/dovegate/support.sock';
 /** Clients that come, ask and go, one command each, until they are stopped. */
 function startLoad(machine: Machine): { stop(): Promise<{ answered: number; faults: readonly string[] }> } {
-  let isOver = false;
+  const over = new AbortController();
   let answered = 0;
   const faults: string[] = [];
   const one = async (): Promise<void> => {
-    while (!isOver)
+    while (!over.signal.aborted)
       try {
         const status = await ask(machine, 'support', 'quota', 'get');
         if (status === '+') answered += 1;
@@ -30,7 +30,7 @@ function startLoad(machine: Machine): { stop(): Promise<{ answered: number; faul
   const all = Promise.all(Array.from({ length: 8 }, one));
   return {
     async stop() {
-      isOver = true;
+      over.abort();
       await all;
       return { answered, faults };
     },
