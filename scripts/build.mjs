@@ -3,11 +3,12 @@
 // It is a bundle: to load 500 modules costs more than to run them. All files that Node runs are in one folder, because a thread is found
 // by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, and each thread, is one file, which Node loads in less time than
 // many. The other subcommands share files, so that the package stays small.
-// Packages with compiled parts, packages whose files go to browsers, and optional packages stay in node_modules.
+// Packages with compiled parts and optional packages stay in node_modules.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, relative } from 'node:path';
 import { build } from 'esbuild';
+import { makeWeb } from './copy-web.mjs';
 import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
@@ -67,7 +68,7 @@ const builtins = {
     });
   },
 };
-const outside = ['koffi', 'preact', 'preact/*', '@nats-io/*'];
+const outside = ['koffi', '@nats-io/*'];
 
 /** Packages of node_modules that files of the bundle come from: name -> folder. */
 function packagesOf(builds) {
@@ -132,7 +133,8 @@ const built = await Promise.all([
 // By itself: a program that uses the library loads nothing of the daemon.
 const client = { 'client/connect': join('src', 'client/connect.ts') };
 await build({ ...common, entryPoints: client, outdir: dist, chunkNames: 'client/[name]-[hash]' });
-const bundled = packagesOf(built);
+const web = await makeWeb('dist/web');
+const bundled = packagesOf([...built, web]);
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bundled));
 const lockfile = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
 writeFileSync(
@@ -145,5 +147,3 @@ writeFileSync(
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 // The types of the library, and those that they name.
 run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
-run(process.execPath, [tsc, '-p', 'tsconfig.web.json']);
-run(process.execPath, ['scripts/copy-web.mjs', 'dist/web']);

@@ -317,8 +317,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: ['door-client', 'page-request', 'page-files', 'page-server', 'page-sessions', 'people-socket'],
       builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
-      // Its files are read, and handed to browsers; nothing of it runs here.
-      packages: ['preact'],
     },
   ),
   // The page itself, in the browser.

@@ -81,7 +81,7 @@ for (const name of ['oncall', 'auditor'] as const)
     const { page } = await desk.signIn(t, name);
     const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
     const found: string[] = [];
-    for (const { path, roles } of await screensOf(page)) {
+    for (const { path, roles } of await screensOf()) {
       if (!roles.includes(name === 'oncall' ? 'operate' : 'audit')) continue;
       await visit(page, examplePath(path, { id, user: 'alice@example.org', policy: 'migration' }));
       await settled(page);
@@ -93,7 +93,7 @@ for (const name of ['oncall', 'auditor'] as const)
 browserTest('keys go to screens, to the search line, along rows, and to the help', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor');
   const { keyboard } = page;
-  for (const { path, key, title, roles } of await screensOf(page)) {
+  for (const { path, key, title, roles } of await screensOf()) {
     if (key === undefined || !roles.includes('audit')) continue;
     await keyboard.press('g');
     await keyboard.press(key);

@@ -61,7 +61,7 @@ for (const [name, size, schemes] of kinds)
     const watched = await desk.signIn(t, name, '/', { size: sizes[size] });
     const { page: tab } = watched;
     const { role } = people[name];
-    const screens = (await screensOf(tab)).filter(({ roles }) => roles.includes(role));
+    const screens = (await screensOf()).filter(({ roles }) => roles.includes(role));
     assert.ok(screens.length >= 3, 'the table of screens was read');
     const found: string[] = [];
     for (const { path } of screens) {

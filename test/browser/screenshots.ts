@@ -229,15 +229,12 @@ async function main(): Promise<void> {
   );
   const examples = { id: String(one?.['id']), user: 'dora@example.com', policy: 'migration' };
   let bytes = 0;
-  const each = async (
-    person: string,
-    pictures: (page: Page) => Promise<readonly Picture[]>,
-  ): Promise<void> => {
+  const each = async (person: string, pictures: () => Promise<readonly Picture[]>): Promise<void> => {
     for (const [size, viewport] of Object.entries(sizes))
       for (const scheme of schemes) {
         const { page, context, faults } = await openWatched(browser, { size: viewport, scheme });
         await signIn(page, daemon.origin, person);
-        for (const { name, path } of await pictures(page)) {
+        for (const { name, path } of await pictures()) {
           if (!isShown(name, size, scheme)) continue;
           await visit(page, path);
           bytes += await take(page, `${name}-${size}-${scheme}`);
@@ -248,8 +245,8 @@ async function main(): Promise<void> {
   };
   const nameOf = (path: string, title: string): string =>
     path === '/' ? 'now' : title.toLowerCase().replace(/[^a-z]+/g, '-');
-  const all = async (page: Page): Promise<readonly Picture[]> =>
-    (await screensOf(page))
+  const all = async (): Promise<readonly Picture[]> =>
+    (await screensOf())
       .filter(({ roles }) => roles.includes('audit'))
       .map(({ path, title }) => ({ name: nameOf(path, title), path: examplePath(path, examples) }));
   await each('alice', all);

@@ -156,7 +156,7 @@ browserTest('a person with a view of one domain sees no other, by any address', 
     String,
   );
   assert.ok(ids.length > 3, 'there is something to find');
-  const screens = await screensOf(watched.page);
+  const screens = await screensOf();
   const paths: string[] = [];
   for (const { path } of screens) {
     if (path.includes(':id')) for (const id of ids) paths.push(examplePath(path, { id }));

@@ -134,7 +134,7 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
 `,
     });
     assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-    for (const path of ['dist/web/index.html', 'node_modules/preact/dist/preact.mjs', 'dist/LICENSES.txt'])
+    for (const path of ['dist/web/index.html', 'dist/web/page.js', 'dist/LICENSES.txt'])
       assert.ok(existsSync(join(out, 'usr/lib/dovegate', path)), path);
     assert.match(
       readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'),

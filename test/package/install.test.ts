@@ -75,7 +75,7 @@ for (const prefix of ['/usr', '/opt/gate']) {
       (path) => !lstatSync(at(path)).isSymbolicLink() && (statSync(at(path)).mode & 0o044) !== 0o044,
     );
     assert.deepEqual(closed, []);
-    for (const path of ['dist/web/index.html', 'dist/web/style.css', 'node_modules/preact/dist/preact.mjs'])
+    for (const path of ['dist/web/index.html', 'dist/web/style.css', 'dist/web/page.js'])
       assert.ok(existsSync(at(`${prefix}/lib/dovegate/${path}`)), path);
     assert.equal(statSync(at('/etc/dovegate/credentials')).mode & 0o777, 0o700);
     assert.equal(statSync(at(`${prefix}/lib/dovegate/dist`)).mode & 0o777, 0o755);

@@ -82,7 +82,7 @@ const packed = z
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
   const wanted = ['dist/main.js', 'dist/sbom.cdx.json', 'package.json', 'LICENSE', 'CHANGELOG.md'];
-  const ofPage = ['index.html', 'style.css', 'icon.svg', 'main.js'].map((name) => `dist/web/${name}`);
+  const ofPage = ['index.html', 'style.css', 'icon.svg', 'page.js'].map((name) => `dist/web/${name}`);
   for (const path of [...wanted, ...ofPage]) assert.ok(packed.includes(path), path);
   const single = new Set([
     'README.md',

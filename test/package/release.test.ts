@@ -61,6 +61,7 @@ function withProject(use: (project: Project) => void): void {
     setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
     writeFileSync(join(at, 'CHANGELOG.md'), changelog);
     for (const name of ['src/main.ts', 'src/web/main.tsx']) writeFileSync(join(at, name), 'export {};\n');
+    writeFileSync(join(at, 'src/web/style.css'), '');
     writeFileSync(
       join(at, 'scripts/test.mjs'),
       "import { writeFileSync } from 'node:fs';\nwriteFileSync('.git/asked', `${process.argv.slice(2)}|${process.env.DOVEGATE_NO_SKIP}`);\nprocess.exit(process.env.FAIL ? 1 : 0);\n",

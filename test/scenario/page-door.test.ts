@@ -156,7 +156,7 @@ test('a link of dovegate page open: one line, once, and what it opens', async (t
     assert.equal(answer.status, 200);
     assert.match(
       answer.header('Content-Security-Policy') ?? '',
-      /^default-src 'none'; script-src 'self' 'sha256-/,
+      /^default-src 'none'; script-src 'self'; style-src 'self';/,
     );
     // No other server of this host gets anything: no cookie, no form, no address of this page, no request of its scripts.
     const policy = answer.header('Content-Security-Policy') ?? '';
