@@ -184,14 +184,14 @@ void test('a refusal names all roles that somebody has', async () => {
   });
 });
 
-const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'backends-csv'];
+const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'history', 'backends-csv'];
 const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   view: [...everybody, 'proof', 'verify'],
   operate: [...everybody, 'drain', 'enable', 'kill', 'proof', 'verify', 'keys'],
   audit: [
     ...everybody,
-    ...(['search', 'export', 'extract', 'report', 'survey', 'show', 'explain', 'suggest'] as const),
-    ...(['check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
+    ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
+    ...(['explain', 'suggest', 'check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
   ],
 };
 

@@ -36,6 +36,8 @@ export const endpoints = {
   me: 'GET /api/me',
   /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, at most 5 and at least 1 a second; `away` with an Away. */
   now: 'GET /api/now',
+  /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
+  history: 'GET /api/history/:of/:span',
   /** The backends as CSV. */
   'backends-csv': 'GET /api/backends.csv',
   /** -> Done. */
@@ -44,6 +46,8 @@ export const endpoints = {
   kill: 'POST /api/kill/:id',
   /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
   search: 'POST /api/trail/search',
+  /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
+  histogram: 'POST /api/trail/histogram',
   export: 'POST /api/trail/export',
   extract: 'POST /api/trail/extract',
   /** AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`; or `failed` with a Refused. */
@@ -79,11 +83,13 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   logout: everybody,
   me: everybody,
   now: everybody,
+  history: everybody,
   'backends-csv': everybody,
   drain: ['operate'],
   enable: ['operate'],
   kill: ['operate'],
   search: ['audit'],
+  histogram: ['audit'],
   export: ['audit'],
   extract: ['audit'],
   report: ['audit'],

@@ -88,6 +88,33 @@ export interface TrailEnd {
   readonly surveyed?: { readonly names: readonly string[] };
 }
 
+/** The commands that a filter finds, counted by the time of their admission. A command that the view hides is counted nowhere. */
+export interface Histogram {
+  /** RFC 3339: the start of the first bucket, and the end of the last one. Equal where nothing was found. */
+  readonly from: string;
+  readonly to: string;
+  /** Seconds; a bucket has the times from `at` on and before `at` + `step`. */
+  readonly step: number;
+  /** The oldest first; also those with nothing in them. At most 120. */
+  readonly buckets: readonly HistogramBucket[];
+  /** The records that were read; absent: none. */
+  readonly looked?: TrailEnd['looked'];
+  /** False: time ran out, and older records were not read. `looked` says how far it came. */
+  readonly isWhole: boolean;
+}
+
+export interface HistogramBucket {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly ok: number;
+  /** Refused by policy or a limit, or not understood. */
+  readonly denied: number;
+  /** Also partly, by its deadline, or ended by its client. */
+  readonly failed: number;
+  /** It may have run, or it has not ended. */
+  readonly unknown: number;
+}
+
 /** A request for the report of one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
 export interface AskReport {
   readonly mailbox: string;

@@ -1,0 +1,41 @@
+// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate. No mail
+// users and no commands, so everybody may see it.
+
+/** What a chart covers; in steps of 10 s, 10 s and 60 s. */
+export const spans = ['10m', '1h', '24h'] as const;
+export type Span = (typeof spans)[number];
+export const historiesOf = ['teams', 'backends', 'gate'] as const;
+export type HistoryOf = (typeof historiesOf)[number];
+
+/** Each list has one value for each step, the oldest first; null: there is no sample for this step. */
+export interface Series {
+  /** The listener of a team, or a backend; of `gate`: "gate"; "other" where the smallest were merged. */
+  readonly name: string;
+  /** Commands that ended, a second. */
+  readonly rate: readonly (number | null)[];
+  /** A second; 0 for backends. */
+  readonly denied: readonly (number | null)[];
+  readonly failed: readonly (number | null)[];
+  /** Milliseconds; null also where nothing ended. */
+  readonly p50: readonly (number | null)[];
+  readonly p99: readonly (number | null)[];
+  /** Of backends and the gate: commands that wait for an upstream, at the end of the step. */
+  readonly waiting?: readonly (number | null)[];
+  /** Of backends: connections that are open, at the end of the step. */
+  readonly upstreams?: readonly (number | null)[];
+  /** Of the gate: bytes of records, a second. */
+  readonly journalBytes?: readonly (number | null)[];
+}
+
+export interface History {
+  /** RFC 3339: the first sample of this process of the page. Nothing is known from before. */
+  readonly since: string;
+  /** RFC 3339: the end of the last step. */
+  readonly until: string;
+  /** Seconds. */
+  readonly step: number;
+  /** Most commands first. */
+  readonly series: readonly Series[];
+  /** Why there is nothing, or nothing new, as a sentence; absent: samples come. */
+  readonly trouble?: string;
+}
