@@ -3,13 +3,15 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { AccessPolicy, AccessTable } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Button, Empty, Name, Pending, Sign } from './kit.js';
+import { Effect } from './badge.js';
+import { AsCommand, Button, Empty, Name, Panel, Pending, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
+import { effectSign } from './signs.js';
 import { type Column, Table } from './table.js';
 import { countWords, plural } from './wording.js';
 
@@ -27,29 +29,25 @@ export function AccessScreen({ query }: ScreenProps) {
   return (
     <>
       <Playground rows={table.rows} query={query} />
-      <section aria-label="Who may do what">
-        <h2>
-          Who may do what <span class="count">{countWords(table.rows.length)}</span>
-        </h2>
+      <Panel
+        title={
+          <>
+            Who may do what <span class="count">{countWords(table.rows.length)}</span>
+          </>
+        }
+        isTable
+      >
         <Matrix table={table} />
-        <p class="faint">
+        <p class="faint inside">
           A number is how many commands of that kind a policy allows, of all that there are; its rules say for
           which users and with which options. Enter or a click on a row shows them.
         </p>
-      </section>
+      </Panel>
       {shown !== undefined && <PolicyInWords key={shown.name} policy={shown} />}
       <AsCommand>dovegate can --listener NAME</AsCommand>
     </>
   );
 }
-
-const words: Readonly<Record<string, string>> = {
-  read: 'read',
-  session: 'sessions',
-  write: 'change',
-  admin: 'administer',
-  destroy: 'destroy',
-};
 
 function Matrix({ table }: { readonly table: AccessTable }) {
   const { rows, policies, effects } = table;
@@ -73,7 +71,7 @@ function Matrix({ table }: { readonly table: AccessTable }) {
     },
     ...effects.map(
       ({ name, commands }, at): Column<Row> => ({
-        title: words[name] ?? name,
+        title: effectSign(name).word,
         cell: (row) => <Cell policy={byName.get(row.policy)} at={at} ofCommands={commands} />,
       }),
     ),
@@ -155,34 +153,36 @@ function PolicyInWords({ policy }: { readonly policy: AccessPolicy }) {
   // It stands below the table, out of sight where that is long.
   useEffect(() => shownAt.current?.focus(), []);
   return (
-    <section ref={shownAt} tabIndex={-1} aria-label={`Policy ${name}`} class="policy">
-      <div class="heading">
-        <h2>
-          Policy <Name value={name} />{' '}
-          <span class="count">
-            <Name value={place} max={80} />
-          </span>
-        </h2>
-        <div class="buttons">
-          <Button onClick={() => go(pathOf('/learn/:policy', name))}>What was seen under it</Button>
-          <Button onClick={() => go('/access')}>Close</Button>
+    <section ref={shownAt} tabIndex={-1} aria-label={`Policy ${name}`} class="policy panel">
+      <div class="inside">
+        <div class="heading">
+          <h2>
+            Policy <Name value={name} />{' '}
+            <span class="count">
+              <Name value={place} max={80} />
+            </span>
+          </h2>
+          <div class="buttons">
+            <Button onClick={() => go(pathOf('/learn/:policy', name))}>What was seen under it</Button>
+            <Button onClick={() => go('/access')}>Close</Button>
+          </div>
         </div>
+        {isObserving && (
+          <p>
+            <Sign tone="warn">
+              It observes: ordinary commands without a rule are allowed, too, and recorded.
+            </Sign>
+          </p>
+        )}
+        <dl class="facts">
+          <Fact name="for users" texts={users} />
+          {except.length > 0 && <Fact name="but not" texts={except} />}
+          {limits.length > 0 && <Fact name="at most" texts={limits} />}
+          {shadow !== undefined && <Fact name="candidate beside it" texts={[shadow]} />}
+        </dl>
+        <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
+        {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
       </div>
-      {isObserving && (
-        <p>
-          <Sign tone="warn">
-            It observes: ordinary commands without a rule are allowed, too, and recorded.
-          </Sign>
-        </p>
-      )}
-      <dl class="facts">
-        <Fact name="for users" texts={users} />
-        {except.length > 0 && <Fact name="but not" texts={except} />}
-        {limits.length > 0 && <Fact name="at most" texts={limits} />}
-        {shadow !== undefined && <Fact name="candidate beside it" texts={[shadow]} />}
-      </dl>
-      <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
-      {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
     </section>
   );
 }
@@ -219,7 +219,7 @@ function Rules({ title, rules, empty }: RulesProps) {
         {rules.map((rule, at) => (
           <li key={at} data-row tabIndex={-1}>
             <Rule rule={rule} />
-            <p class="faint">{words[rule.effect] ?? rule.effect}</p>
+            <Effect effect={rule.effect} />
           </li>
         ))}
       </ul>

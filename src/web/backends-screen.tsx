@@ -4,7 +4,19 @@ import { useState } from 'preact/hooks';
 import type { BackendNow, Done } from '../domain/page/api.js';
 import { AskFault } from './api.js';
 import { Confirm } from './dialog.js';
-import { Ago, AsCommand, Button, Duration, Empty, Name, Sentence, Sign, saveFile, Time } from './kit.js';
+import {
+  Ago,
+  AsCommand,
+  Button,
+  Duration,
+  Empty,
+  Name,
+  Panel,
+  Sentence,
+  Sign,
+  saveFile,
+  Time,
+} from './kit.js';
 import { useLive } from './live.js';
 import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
 import { mayDo, useSession } from './session.js';
@@ -67,38 +79,59 @@ export function BackendsScreen() {
   ];
   return (
     <>
-      <div class="heading">
-        <h2>
-          Backends <span class="count">{countWords(now.backends.length)}</span>
-        </h2>
-        <Button
-          onClick={() => {
-            setSaid('');
-            session.api
-              .blob('GET /api/backends.csv')
-              .then((file) => saveFile(file, 'backends.csv'))
-              .catch((error: unknown) => setSaid(error instanceof AskFault ? error.message : String(error)));
-          }}
-        >
-          Save as CSV
-        </Button>
-      </div>
       <p role="status" class={said === '' ? 'unseen' : 'said bad'}>
         {said}
       </p>
-      <Table
-        label="Backends"
-        rows={now.backends}
-        columns={columns}
-        keyOf={(row) => row.name}
-        toneOf={(row) => `tone-${backendState(row).tone}`}
-        empty={
-          <Empty>The configuration has no backends. They stand under "backends", one for each Dovecot.</Empty>
+      <Panel
+        title={
+          <>
+            Backends <span class="count">{countWords(now.backends.length)}</span>
+          </>
         }
-      />
+        controls={
+          <Button
+            kind="small"
+            onClick={() => {
+              setSaid('');
+              session.api
+                .blob('GET /api/backends.csv')
+                .then((file) => saveFile(file, 'backends.csv'))
+                .catch((error: unknown) =>
+                  setSaid(error instanceof AskFault ? error.message : String(error)),
+                );
+            }}
+          >
+            Save as CSV
+          </Button>
+        }
+        isTable
+      >
+        <Table
+          label="Backends"
+          rows={now.backends}
+          columns={columns}
+          keyOf={(row) => row.name}
+          toneOf={(row) => `tone-${backendState(row).tone}`}
+          empty={
+            <Empty>
+              The configuration has no backends. They stand under "backends", one for each Dovecot.
+            </Empty>
+          }
+        />
+      </Panel>
       <p class="legend" aria-hidden="true">
-        <BoxPicture boxes={['leased']} /> busy <BoxPicture boxes={['idle']} /> idle{' '}
-        <BoxPicture boxes={['dialing']} /> dialing <BoxPicture boxes={['free']} /> not open
+        <span>
+          <BoxPicture boxes={['leased']} /> busy
+        </span>
+        <span>
+          <BoxPicture boxes={['idle']} /> idle
+        </span>
+        <span>
+          <BoxPicture boxes={['dialing']} /> dialing
+        </span>
+        <span>
+          <BoxPicture boxes={['free']} /> not open
+        </span>
       </p>
       <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
@@ -221,7 +254,7 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
       </p>
       <p>
         {what === 'drain'
-          ? 'Commands that run there end by themselves. New ones for it are refused with the reason, until it is enabled.'
+          ? 'Commands that run there end by themselves. New ones for it are denied with the reason, until it is enabled.'
           : 'New commands go there again.'}{' '}
         The journal records who asked. In a terminal: <code>{`sudo dovegate backend ${what} ${name}`}</code>
       </p>

@@ -2,10 +2,13 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../domain/page/api.js';
-import { Ago, Button, Name, Sentence, Sign, Time, type Tone } from './kit.js';
+import { Ago, Button, Name, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
+import { Link, usePlace } from './location.js';
 import { tryPieces } from './running.js';
 import { useSession } from './session.js';
+import { Icon, Mark } from './shapes.js';
+import type { Tone } from './signs.js';
 import { visible } from './visible.js';
 import { durationWords, localTime, marked } from './wording.js';
 
@@ -17,47 +20,88 @@ const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
   blind: 'bad',
 };
 
-export function Bar() {
+export function Bar({ onHelp }: { readonly onHelp: () => void }) {
   const { me, signOut } = useSession();
   const { now } = useLive();
   const head = now?.head;
+  const tone =
+    head === undefined
+      ? 'quiet'
+      : head.problems.length > 0 && head.state === 'serving'
+        ? 'warn'
+        : toneOf[head.state];
   return (
-    <header class="bar">
-      <strong class="host">
-        <Name value={head?.host ?? me.host} />
-      </strong>
-      {head !== undefined && (
-        <span class="state">
-          <Sign tone={head.problems.length > 0 && head.state === 'serving' ? 'warn' : toneOf[head.state]}>
-            {head.state}
-          </Sign>{' '}
-          <span class="faint">
-            for <Ago at={head.since} />, since <Time at={head.since} />
-          </span>
+    <header class="band">
+      <div class="bar">
+        <Link to="/" class="brand" label="dovegate">
+          <Mark />
+          <span class="product">dovegate</span>
+        </Link>
+        <span class="host">
+          <Name value={head?.host ?? me.host} />
         </span>
-      )}
-      <span class="faint">
+        {head !== undefined && (
+          <>
+            <strong class={`pill ${tone}`}>
+              <Sign tone={tone}>{head.state}</Sign>
+            </strong>
+            <span class="faint wide-only">
+              for <Ago at={head.since} />, since <Time at={head.since} />
+            </span>
+          </>
+        )}
+        <span class="who">
+          <span class="person">
+            <Name value={me.name} max={24} /> <span class="faint role">{me.roles.join(', ')}</span>
+          </span>
+          <span class="help">
+            <Button kind="small" onClick={onHelp} label="Help: keys of this page" title="key: ?">
+              <Icon name="help" />
+            </Button>
+          </span>
+          <Button kind="small" onClick={signOut} label="Sign out">
+            <Icon name="out" />
+            <span class="wide-only">Sign out</span>
+          </Button>
+        </span>
+      </div>
+    </header>
+  );
+}
+
+/** What is seldom looked for: release, configuration, who is signed in. */
+export function Foot() {
+  const { me } = useSession();
+  const head = useLive().now?.head;
+  return (
+    <footer>
+      <span>
         dovegate <Name value={head?.version ?? me.version} />
       </span>
       {head !== undefined && (
-        <span class="faint" title={`hash of the configuration: ${visible(head.configHash)}`}>
-          config <code>{visible(head.configHash.slice(0, 8))}</code>
-        </span>
+        <>
+          <span>
+            running since <Time at={head.started} />
+          </span>
+          <span title={`hash of the configuration: ${visible(head.configHash)}`}>
+            configuration <code>{visible(head.configHash.slice(0, 8))}</code>
+          </span>
+        </>
       )}
-      <span class="who">
-        <Name value={me.name} max={24} /> <span class="faint">({me.roles.join(', ')})</span>
-        <Button kind="small" onClick={signOut}>
-          Sign out
-        </Button>
+      <span>
+        <Name value={me.name} max={24} /> ({me.roles.join(', ')}), until <Time at={me.ends} />
       </span>
-    </header>
+    </footer>
   );
 }
 
 /** The first problem in red, others behind it. Nothing is drawn when nothing is wrong. */
 export function Problems() {
   const { now, isStale } = useLive();
-  const [isOpen, setOpen] = useState(false);
+  const isFirstScreen = usePlace().path === '/';
+  const [opened, setOpen] = useState<boolean | undefined>();
+  // Where somebody looks first, everything that is wrong stands there, a sentence each.
+  const isOpen = opened ?? isFirstScreen;
   const problems = now?.head.problems ?? [];
   const [first, ...others] = problems;
   return (

@@ -8,10 +8,12 @@ import { Button } from './kit.js';
 interface DialogProps {
   readonly title: string;
   readonly onClose: () => void;
+  /** At the side, as high as the window. */
+  readonly isDrawer?: boolean;
   readonly children: ComponentChildren;
 }
 
-export function Dialog({ title, onClose, children }: DialogProps) {
+export function Dialog({ title, onClose, isDrawer, children }: DialogProps) {
   const place = useRef<HTMLDialogElement>(null);
   const id = useId();
   // Within the drawing, so that no key between it and the next frame goes to nobody.
@@ -29,6 +31,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   return (
     <dialog
       ref={place}
+      class={isDrawer === true ? 'drawer' : undefined}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();

@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
+import { Effect, Outcome } from './badge.js';
 import {
   argumentsOf,
   chainOf,
@@ -17,13 +18,13 @@ import {
   whoOf,
   whyOf,
 } from './exchange.js';
-import { AsCommand, Button, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
 import { shellQuoted, trailPath } from './trail-query.js';
-import { outcomeTone, valueText } from './trail-rows.js';
+import { valueText } from './trail-rows.js';
 import { durationWords } from './wording.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
@@ -129,13 +130,14 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
         <h2>
           <Name value={valueText((admission ?? completion)?.['command'])} isCode />
         </h2>
-        <Sign tone={outcomeTone(outcome)}>
-          <Name value={outcome} />
-        </Sign>
+        <Outcome outcome={outcome} />
+        <Effect effect={valueText((admission ?? completion)?.['effect'])} />
         <Time at={time} isExact />
         <Name value={exchange.id} isCode />
       </header>
-      <Life steps={lifeOf(exchange)} />
+      <Panel title="Its life">
+        <Life steps={lifeOf(exchange)} />
+      </Panel>
       <div class="exchange-parts">
         <Part title="Requester">
           <Facts facts={whoOf(exchange)} />
@@ -210,10 +212,9 @@ function Mailbox({ user }: { readonly user: unknown }) {
 
 function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
   return (
-    <section aria-label={title}>
-      <h3>{title}</h3>
+    <Panel title={title} label={title}>
       {children}
-    </section>
+    </Panel>
   );
 }
 
@@ -272,7 +273,7 @@ function Arguments({ exchange }: { readonly exchange: Exchange }) {
   if (args.length === 0) return null;
   return (
     <>
-      <h4>Arguments, as the policy saw them</h4>
+      <h3>Arguments, as the policy saw them</h3>
       <ol class="arguments">
         {args.map(({ text, hmac }, at) => (
           <li key={at}>

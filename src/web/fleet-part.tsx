@@ -2,7 +2,7 @@
 
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
 import { judgeFleet } from './fleet.js';
-import { Ago, Empty, Name, Sentence, Sign } from './kit.js';
+import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
 import { countWords, plural } from './wording.js';
 
@@ -43,8 +43,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
         ))}
       </section>
       {seen !== undefined && (
-        <section>
-          <h2>Gates</h2>
+        <Panel title="Gates" isTable>
           <Table
             label="Gates"
             rows={seen.gates}
@@ -52,7 +51,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
             columns={[...columns]}
             empty={<Empty>No gate is listed, and none has sent a record into the stream.</Empty>}
           />
-        </section>
+        </Panel>
       )}
       {seen !== undefined && seen.findings.length > 0 && <FleetFindings seen={seen} />}
     </>
@@ -61,8 +60,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
 
 function FleetFindings({ seen: { findings, findingCount } }: { readonly seen: FleetSeen }) {
   return (
-    <section>
-      <h2>What was found at the gates</h2>
+    <Panel title="What was found at the gates">
       <ul class="findings">
         {findings.map(({ kind, host, seq, text }, at) => (
           <li key={at}>
@@ -83,7 +81,7 @@ function FleetFindings({ seen: { findings, findingCount } }: { readonly seen: Fl
           them.
         </p>
       )}
-    </section>
+    </Panel>
   );
 }
 

@@ -1,7 +1,7 @@
 // The frame around every screen: bar, menu, keys, help; and which screen the address means.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Bar, Problems, StaleNotice } from './bar.js';
+import { Bar, Foot, Problems, StaleNotice } from './bar.js';
 import { Dialog } from './dialog.js';
 import { createKeyReader } from './keys.js';
 import { Button, Empty, Name } from './kit.js';
@@ -10,6 +10,7 @@ import { go, Link, type Place, usePlace } from './location.js';
 import { matchPath } from './route.js';
 import { type Screen, screens } from './screens.js';
 import { mayDo, type Session, SessionContext } from './session.js';
+import { Icon } from './shapes.js';
 import { walkRows } from './table.js';
 
 export function Frame({ session }: { readonly session: Session }) {
@@ -37,22 +38,23 @@ export function Frame({ session }: { readonly session: Session }) {
         <StaleNotice />
         <div class={live.isStale ? 'all old' : 'all'}>
           <Problems />
-          <Bar />
-          <nav class="menu" aria-label="Screens">
-            {seen
-              .filter(({ key }) => key !== undefined)
-              .map(({ path, title, key }) => (
-                <Link key={path} to={path} isHere={found?.screen.title === title} title={`keys: g ${key}`}>
-                  {title}
-                </Link>
-              ))}
-            <Button kind="small" onClick={() => setHelp(true)} label="Help: keys of this page">
-              ?
-            </Button>
-          </nav>
+          <Bar onHelp={() => setHelp(true)} />
+          <div class="menu-line">
+            <nav class="menu" aria-label="Screens">
+              {seen
+                .filter(({ key }) => key !== undefined)
+                .map(({ path, title, key }) => (
+                  <Link key={path} to={path} isHere={found?.screen.title === title} title={`keys: g ${key}`}>
+                    <Icon name={title} />
+                    {title}
+                  </Link>
+                ))}
+            </nav>
+          </div>
           <main id="main" ref={main} tabIndex={-1}>
             <Shown found={found} place={place} />
           </main>
+          <Foot />
         </div>
         {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
       </LiveContext.Provider>

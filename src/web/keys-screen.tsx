@@ -2,7 +2,7 @@
 
 import type { KeysTable } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Empty, Name, Pending, Sign, Time } from './kit.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
@@ -39,24 +39,30 @@ export function KeysScreen() {
   ];
   return (
     <>
-      <h2>
-        Accounts, keys and certificates <span class="count">{countWords(value.rows.length)}</span>
-      </h2>
-      <Table
-        label="Accounts, keys and certificates"
-        rows={value.rows}
-        columns={columns}
-        keyOf={({ kind, listener = '', name, what }) => `${kind} ${listener} ${name} ${what}`}
-        toneOf={(row) => rowTone(row, at)}
-        empty={
-          <Empty>
-            There are none: every listener is a UNIX socket, where the kernel says who asks. Accounts and keys
-            stand under a listener with "tcp".
-          </Empty>
+      <Panel
+        title={
+          <>
+            Accounts, keys and certificates <span class="count">{countWords(value.rows.length)}</span>
+          </>
         }
-      />
+        isTable
+      >
+        <Table
+          label="Accounts, keys and certificates"
+          rows={value.rows}
+          columns={columns}
+          keyOf={({ kind, listener = '', name, what }) => `${kind} ${listener} ${name} ${what}`}
+          toneOf={(row) => rowTone(row, at)}
+          empty={
+            <Empty>
+              There are none: every listener is a UNIX socket, where the kernel says who asks. Accounts and
+              keys stand under a listener with "tcp".
+            </Empty>
+          }
+        />
+      </Panel>
       <p class="faint">
-        Uses and refusals are counted since <Time at={value.since} />, the start of dovegate. Before that, the
+        Uses and failures are counted since <Time at={value.since} />, the start of dovegate. Before that, the
         trail knows: search it for the name.
       </p>
       <AsCommand>sudo dovegate status</AsCommand>
@@ -64,13 +70,13 @@ export function KeysScreen() {
   );
 }
 
-/** Refused as often as this it is no mistake. */
-const refusalsMin = 3;
+/** As many are no mistake. */
+const failuresMin = 3;
 
 function rowTone({ ends, failures = 0 }: Row, now: string): string | undefined {
   const tone = ends === undefined ? 'quiet' : certificateLeft(ends, now).tone;
   if (tone !== 'quiet') return `tone-${tone}`;
-  return failures >= refusalsMin ? 'tone-warn' : undefined;
+  return failures >= failuresMin ? 'tone-warn' : undefined;
 }
 
 function What({ row }: { readonly row: Row }) {

@@ -1,8 +1,10 @@
-// The parts that every screen is made of: names and lines of others, times, durations, tiles, signs, buttons, fields.
+// The parts that every screen is made of: names and lines of others, times, durations, panels, tiles, signs, buttons, fields.
 
-import { type ComponentChildren, Fragment, type JSX, type TargetedInputEvent } from 'preact';
+import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
 import { useLive } from './live.js';
+import { Icon, ShapeOf } from './shapes.js';
+import type { Shape, Tone } from './signs.js';
 import { breakable, cut, pieces, visible } from './visible.js';
 import { agoWords, durationWords, localTime, marked, utcTime } from './wording.js';
 
@@ -107,22 +109,17 @@ export function Ago({ at }: { readonly at: string }) {
   );
 }
 
-export type Tone = 'good' | 'warn' | 'bad' | 'quiet';
-
-const shapes: Readonly<Record<Tone, JSX.Element>> = {
-  good: <path d="M3 8.5l3.2 3.2L13 5" class="stroke" />,
-  warn: <path d="M8 2l6.5 12h-13zM8 6.5v3.5M8 11.6v1" class="stroke" />,
-  bad: <path d="M4 4l8 8M12 4l-8 8" class="stroke" />,
-  quiet: <circle cx="8" cy="8" r="4.5" class="stroke" />,
+const shapeOf: Readonly<Partial<Record<Tone, Shape>>> = {
+  good: 'check',
+  warn: 'triangle',
+  bad: 'cross',
 };
 
 /** A state: a shape and a word, and only then a colour. */
 export function Sign({ tone, children }: { readonly tone: Tone; readonly children: ComponentChildren }) {
   return (
     <span class={`sign ${tone}`}>
-      <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-        {shapes[tone]}
-      </svg>
+      <ShapeOf shape={shapeOf[tone] ?? 'ring'} />
       <span>{children}</span>
     </span>
   );
@@ -181,7 +178,93 @@ export function Sparkline({ values, length, label }: SparklineProps) {
 
 /** Where there is nothing to show: why, and where it would come from. */
 export function Empty({ children }: { readonly children: ComponentChildren }) {
-  return <p class="empty">{children}</p>;
+  return (
+    <div class="empty">
+      <Icon name="empty" />
+      <p>{children}</p>
+    </div>
+  );
+}
+
+interface PanelProps {
+  readonly title: ComponentChildren;
+  /** What it is called for people who do not see it; absent: it is no region of its own. */
+  readonly label?: string;
+  /** At the right of the title. */
+  readonly controls?: ComponentChildren;
+  /** A table goes to the edges, anything else has room around it. */
+  readonly isTable?: boolean;
+  readonly tone?: Tone;
+  readonly children: ComponentChildren;
+}
+
+/** What belongs together, with its title and its controls. */
+export function Panel({ title, label, controls, isTable, tone, children }: PanelProps) {
+  return (
+    <section class={tone === undefined ? 'panel' : `panel tone ${tone}`} aria-label={label}>
+      <header>
+        <h2>{title}</h2>
+        {controls !== undefined && <div class="controls">{controls}</div>}
+      </header>
+      {isTable === true ? children : <div class="inside">{children}</div>}
+    </section>
+  );
+}
+
+interface SegmentsProps<T extends string> {
+  /** What is chosen. */
+  readonly label: string;
+  readonly value: T | undefined;
+  readonly options: readonly { readonly value: T; readonly text: string }[];
+  readonly onChange: (value: T) => void;
+}
+
+/** One of few, all of which are seen. */
+export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
+  return (
+    <div class="segments" role="group" aria-label={label}>
+      {options.map((option) => (
+        <button
+          key={option.value}
+          type="button"
+          aria-pressed={option.value === value}
+          onClick={() => onChange(option.value)}
+        >
+          {option.text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+interface ChipProps {
+  readonly name: string;
+  readonly value: string;
+  /** What has this value is left out. */
+  readonly isNot?: boolean;
+  readonly onRemove: () => void;
+}
+
+/** What a list is filtered by. */
+export function Chip({ name, value, isNot, onRemove }: ChipProps) {
+  return (
+    <span class={isNot === true ? 'chip not' : 'chip'}>
+      <span>
+        <span class="faint">
+          {isNot === true && 'not '}
+          {name}{' '}
+        </span>
+        <Name value={value} max={32} />
+      </span>
+      <button
+        type="button"
+        aria-label={`Without ${isNot === true ? 'not ' : ''}${name} ${visible(value)}`}
+        onClick={onRemove}
+      >
+        ×
+      </button>
+    </span>
+  );
 }
 
 interface PendingProps {
@@ -203,6 +286,8 @@ interface ButtonProps {
   readonly title?: string;
   /** Of a button that shows and hides something. */
   readonly isOpen?: boolean;
+  /** Of a button that stays down. */
+  readonly isDown?: boolean;
   /** Where the children do not say it all: "drain mail1". */
   readonly label?: string;
 }
@@ -214,6 +299,7 @@ export function Button({
   type = 'button',
   isOff,
   isOpen,
+  isDown,
   title,
   label,
 }: ButtonProps) {
@@ -225,6 +311,7 @@ export function Button({
       title={title}
       aria-label={label}
       aria-expanded={isOpen}
+      aria-pressed={isDown}
       onClick={(event) => {
         event.stopPropagation();
         onClick?.();

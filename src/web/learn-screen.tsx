@@ -10,8 +10,9 @@ import type {
   SuggestedGroup,
 } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
+import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';
-import { AsCommand, Button, Empty, Name, Pending, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
@@ -52,8 +53,7 @@ function Policies() {
   const others = table.policies.filter((each) => !learning.includes(each));
   return (
     <>
-      <section aria-label="Policies to learn from">
-        <h2>Policies that observe, or have a candidate beside them</h2>
+      <Panel title="Policies that observe, or have a candidate beside them">
         {learning.length === 0 ? (
           <Empty>
             No policy observes. Give a new policy "mode: observe": it allows and records, and what was seen
@@ -62,11 +62,10 @@ function Policies() {
         ) : (
           <PolicyList policies={learning} />
         )}
-      </section>
-      <section aria-label="Other policies">
-        <h2>Policies that decide</h2>
+      </Panel>
+      <Panel title="Policies that decide">
         <PolicyList policies={others} />
-      </section>
+      </Panel>
       <AsCommand>dovegate suggest --listener NAME --since 7d</AsCommand>
     </>
   );
@@ -151,15 +150,17 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
         </Empty>
       ) : (
         <div class="learn">
-          <section aria-label="What was seen">
-            <div class="heading">
-              <h3>Tick what is to be allowed</h3>
-              {reads.length > 0 && (
+          <Panel
+            title="Tick what is to be allowed"
+            label="What was seen"
+            controls={
+              reads.length > 0 && (
                 <Button kind="small" onClick={() => onTick(reads, !reads.every((at) => ticked.has(at)))}>
                   {reads.every((at) => ticked.has(at)) ? 'No reads' : 'All that reads'}
                 </Button>
-              )}
-            </div>
+              )
+            }
+          >
             <ul class="groups">
               {groups.map((group, at) =>
                 mayTick(group) ? (
@@ -197,7 +198,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
                 </ul>
               </>
             )}
-          </section>
+          </Panel>
           <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
         </div>
       )}
@@ -211,9 +212,7 @@ function Head({ group }: { readonly group: SuggestedGroup }) {
       <strong>
         <Name value={group.command} isCode />
       </strong>{' '}
-      <span class="faint">
-        {group.effect}, {plural(group.seen, 'time', 'times')}
-      </span>
+      <span class="faint">{plural(group.seen, 'time', 'times')}</span> <Effect effect={group.effect} />
     </span>
   );
 }
@@ -288,19 +287,17 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
   );
   if (yaml === undefined)
     return (
-      <section aria-label="The policy">
-        <h3>The policy</h3>
+      <Panel title="The policy">
         <Empty>
           It grows here with each tick, and is checked at once. The page never writes the configuration.
         </Empty>
-      </section>
+      </Panel>
     );
   // Of this text, and not of the one before the last tick.
   const checked = isBusy ? undefined : value;
   const problems = checked?.problems ?? [];
   return (
-    <section aria-label="The policy">
-      <h3>The policy</h3>
+    <Panel title="The policy" label="The policy">
       <TakeAlong
         label="The policy as YAML"
         text={yaml}
@@ -334,7 +331,7 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
         </ul>
       </div>
       <Past key={yaml} policy={policy} yaml={yaml} sinceMs={sinceMs} />
-    </section>
+    </Panel>
   );
 }
 
@@ -391,10 +388,7 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
         {changes.map((change, at) => (
           <li key={at}>
             <p>
-              <Sign tone={change.to === 'allow' ? 'good' : 'bad'}>
-                {change.to === 'obstacle' ? 'not carried out' : change.to === 'deny' ? 'denied' : 'allowed'}
-              </Sign>{' '}
-              <Name value={formatCommand(change.words)} max={160} isCode />
+              <Decision decision={change.to} /> <Name value={formatCommand(change.words)} max={160} isCode />
             </p>
             <p class="faint">
               {plural(change.count, 'time', 'times')}, by <Name value={change.by} />, last{' '}

@@ -44,17 +44,19 @@ interface LinkProps {
   readonly class?: string;
   readonly isHere?: boolean;
   readonly title?: string;
+  /** Where the children say nothing to people who do not see them. */
+  readonly label?: string;
 }
 
 /** A link within the page; opened elsewhere (middle button, Control) it is one as any other. */
-export function Link({ to, children, isHere, ...rest }: LinkProps) {
+export function Link({ to, children, isHere, label, ...rest }: LinkProps) {
   const onClick = (event: TargetedMouseEvent<HTMLAnchorElement>): void => {
     if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     go(to);
   };
   return (
-    <a href={to} onClick={onClick} aria-current={isHere ? 'page' : undefined} {...rest}>
+    <a href={to} onClick={onClick} aria-current={isHere ? 'page' : undefined} aria-label={label} {...rest}>
       {children}
     </a>
   );

@@ -5,7 +5,8 @@ import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
-import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile, type Tone } from './kit.js';
+import { Class } from './badge.js';
+import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile } from './kit.js';
 import { go, Link } from './location.js';
 import {
   askOf,
@@ -29,6 +30,7 @@ import { progressWords } from './proof.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { type Session, useSession } from './session.js';
+import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
 import { trailPath } from './trail-query.js';
 import { countWords, plural, utcTime } from './wording.js';
@@ -280,7 +282,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
       )}
       {days.map((day, at) => (
         // Parts of one day may come apart.
-        <Day key={at} day={day} classes={head.classes} user={user} />
+        <Day key={at} day={day} user={user} />
       ))}
       {left > 0 && (
         <p class="said bad">
@@ -352,13 +354,11 @@ function minuteOf(time: string): string {
   return time.slice(0, 16).replace('T', ' ');
 }
 
-const lineColumns = (user: string, classes: readonly MailboxClass[]): readonly Column<MailboxLine>[] => [
+const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   { title: 'requester', cell: ({ requester }) => <Name value={requester} max={100} /> },
   {
     title: 'what',
-    cell: ({ what, ...line }) => (
-      <Sign tone={classes.find((each) => each.class === line.class)?.tone ?? 'quiet'}>{what}</Sign>
-    ),
+    cell: ({ what, ...line }) => <Class group={line.class} what={what} />,
   },
   { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
   { title: 'time (UTC)', cell: (line) => <span class="number">{spanWords(line)}</span> },
@@ -377,18 +377,17 @@ const lineColumns = (user: string, classes: readonly MailboxClass[]): readonly C
 
 interface DayProps {
   readonly day: MailboxDay;
-  readonly classes: readonly MailboxClass[];
   readonly user: string;
 }
 
-function Day({ day: { day, lines }, classes, user }: DayProps) {
+function Day({ day: { day, lines }, user }: DayProps) {
   return (
     <section class="day">
       <h3>{day}</h3>
       <Table
         label={`Commands of ${day}`}
         rows={lines}
-        columns={lineColumns(user, classes)}
+        columns={lineColumns(user)}
         keyOf={(line) =>
           JSON.stringify([line.requester, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
         }

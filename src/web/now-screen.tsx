@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import type { Done, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
+import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {
   Ago,
@@ -10,6 +11,7 @@ import {
   Duration,
   Empty,
   Name,
+  Panel,
   Sentence,
   Sign,
   Sparkline,
@@ -50,26 +52,29 @@ export function NowScreen() {
   return (
     <>
       <Tiles tiles={now.tiles} />
-      <section>
-        <h2>
-          Running now{' '}
-          <span class="count">
-            {countWords(now.runningCount - now.waitingCount)}
-            {now.waitingCount > 0 && `, waiting ${countWords(now.waitingCount)}`}
-          </span>
-        </h2>
+      <Panel
+        title={
+          <>
+            Running now{' '}
+            <span class="count">
+              {countWords(now.runningCount - now.waitingCount)}
+              {now.waitingCount > 0 && `, waiting ${countWords(now.waitingCount)}`}
+            </span>
+          </>
+        }
+        isTable
+      >
         <Running rows={now.running} onKill={setKilling} />
         {now.runningCount > now.running.length && (
-          <p class="faint">
+          <p class="faint inside">
             {now.running.length} of {countWords(now.runningCount)}: those that run, then those that wait, the
             oldest first.
           </p>
         )}
-      </section>
-      <section>
-        <h2>Refused and failed</h2>
+      </Panel>
+      <Panel title="Denied and failed" isTable>
         <Troubles rows={now.troubles} />
-      </section>
+      </Panel>
       <AsCommand>sudo dovegate status</AsCommand>
       {killing !== undefined && (
         <Kill
@@ -257,12 +262,6 @@ function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
   );
 }
 
-const troubleWords: Readonly<Record<Trouble['kind'], string>> = {
-  denied: 'denied',
-  failed: 'failed',
-  login: 'no login',
-};
-
 function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
@@ -285,7 +284,7 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
     },
     {
       title: 'what',
-      cell: (row) => <Sign tone={row.kind === 'failed' ? 'bad' : 'warn'}>{troubleWords[row.kind]}</Sign>,
+      cell: (row) => <Outcome outcome={row.kind} />,
     },
     {
       title: 'who',
@@ -308,7 +307,7 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
   ];
   return (
     <Table
-      label="The last refusals and failures, newest first"
+      label="The last commands that were denied or failed, newest first"
       rows={rows}
       columns={columns}
       keyOf={(row) =>

@@ -3,10 +3,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { AccessTable, Explain, Explained, RuleShown } from '../domain/page/api.js';
 import { sentenceOf } from './asked.js';
+import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
-import { AsCommand, Button, Field, Name, Sentence, Sign, type Tone } from './kit.js';
+import { AsCommand, Button, Field, Name, Panel, Sentence } from './kit.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
+import { decisionSign } from './signs.js';
 import { formatCommand, splitWords } from './words.js';
 
 interface PlaygroundProps {
@@ -62,8 +64,7 @@ export function Playground({ rows, query }: PlaygroundProps) {
   }, []);
 
   return (
-    <section aria-label="Playground" class="playground">
-      <h2>Try a command</h2>
+    <Panel title="Try a command" label="Playground">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -157,7 +158,7 @@ export function Playground({ rows, query }: PlaygroundProps) {
         journal records the question.
       </p>
       <AsCommand>dovegate explain --listener NAME --user USER -- COMMAND</AsCommand>
-    </section>
+    </Panel>
   );
 }
 
@@ -187,15 +188,7 @@ function questionOf({ listener, as, user, reason, line, json, form, hasLogins }:
   return { ...who, words, ...(user === '' ? {} : { user }) };
 }
 
-const signs: Readonly<Record<Explained['decision'], { readonly tone: Tone; readonly word: string }>> = {
-  allow: { tone: 'good', word: 'allowed' },
-  deny: { tone: 'bad', word: 'denied' },
-  unparsable: { tone: 'bad', word: 'failed: it cannot be read' },
-  obstacle: { tone: 'warn', word: 'allowed, and it cannot be carried out' },
-};
-
 function Answer({ answer }: { readonly answer: Explained }) {
-  const { tone, word } = signs[answer.decision];
   const {
     rule,
     nearest,
@@ -212,9 +205,9 @@ function Answer({ answer }: { readonly answer: Explained }) {
   } = answer;
   const where = noBackend ?? (backends.length === 0 ? undefined : backends.join(', '));
   return (
-    <section class={`answer ${tone}`} aria-label="Answer">
+    <section class={`answer ${decisionSign(answer.decision).tone}`} aria-label="Answer">
       <h3>
-        <Sign tone={tone}>{word}</Sign>
+        <Decision decision={answer.decision} />
       </h3>
       <p>
         <Sentence text={answer.text} />
@@ -224,7 +217,14 @@ function Answer({ answer }: { readonly answer: Explained }) {
         <Fact name="policy" text={answer.policy} />
         {sent.length > 0 && <Fact name="sent as" text={formatCommand(sent)} isCode />}
         <Fact name="concerns" text={answer.concerns} />
-        <Fact name="effect" text={answer.effect} />
+        {answer.effect !== undefined && (
+          <div>
+            <dt>effect</dt>
+            <dd>
+              <Effect effect={answer.effect} />
+            </dd>
+          </div>
+        )}
         <Fact
           name="backend"
           text={

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Proof, ReceiverNow, Refused, VerifyProgress } from '../domain/page/api.js';
 import { AskFault } from './api.js';
 import { FleetPart } from './fleet-part.js';
-import { AsCommand, Button, Empty, Name, Sentence, Sign, Tile, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
 import { judgeProof, progressWords } from './proof.js';
 import { useSession } from './session.js';
 import { Table } from './table.js';
@@ -31,8 +31,7 @@ export function ProofScreen() {
       {proof.last !== undefined && <Findings last={proof.last} />}
       {proof.fleet !== undefined && <FleetPart fleet={proof.fleet} />}
       <Stored proof={proof} />
-      <section>
-        <h2>Copies elsewhere</h2>
+      <Panel title="Copies elsewhere" isTable>
         <Table
           label="Receivers"
           rows={proof.receivers}
@@ -53,7 +52,7 @@ export function ProofScreen() {
             </Empty>
           }
         />
-      </section>
+      </Panel>
       <Words />
       <AsCommand>dovegate audit verify --socket PATH</AsCommand>
       {proof.fleet !== undefined && <AsCommand>dovegate audit fleet status</AsCommand>}
@@ -203,8 +202,7 @@ function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckS
 
 function Findings({ last }: { readonly last: NonNullable<Proof['last']> }) {
   return (
-    <section>
-      <h2>What the check found</h2>
+    <Panel title="What the check found">
       {last.findings.length === 0 ? (
         <Empty>No gap, no change, nothing retired: every record is there since the first one.</Empty>
       ) : (
@@ -219,15 +217,14 @@ function Findings({ last }: { readonly last: NonNullable<Proof['last']> }) {
           ))}
         </ul>
       )}
-    </section>
+    </Panel>
   );
 }
 
 function Stored({ proof }: { readonly proof: Proof }) {
   const { checkpoint, key, journal, seq, segments, bytes, oldestSeq } = proof;
   return (
-    <section>
-      <h2>What lies on this host</h2>
+    <Panel title="What lies on this host">
       <div class="tiles">
         <Tile title="newest record" value={countWords(seq)}>
           oldest: {oldestSeq === undefined ? 'not known' : countWords(oldestSeq)}
@@ -265,7 +262,7 @@ function Stored({ proof }: { readonly proof: Proof }) {
         Somebody who owns this host could make another journal with another key. So compare the key with one
         that you kept elsewhere.
       </p>
-    </section>
+    </Panel>
   );
 }
 

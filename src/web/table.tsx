@@ -1,4 +1,5 @@
-// A table whose rows are walked with j and k. On a phone each row is a card, whose cells bear the titles of their columns.
+// A table whose rows are walked with j and k. On a phone each row has two lines, or is a card whose cells bear the titles of
+// their columns.
 
 import type { ComponentChildren, TargetedKeyboardEvent } from 'preact';
 
@@ -7,6 +8,10 @@ export interface Column<T> {
   readonly cell: (row: T) => ComponentChildren;
   /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
   readonly kind?: 'number' | 'short' | 'wide' | 'action';
+  /** Of a phone, in a table of which any column says it: 0: not there; 1 and 2: in this line; 3: a line of its own. */
+  readonly line?: 0 | 1 | 2 | 3;
+  /** Takes what is left of its line on a phone, and is cut there. */
+  readonly grows?: boolean;
 }
 
 interface TableProps<T> {
@@ -36,8 +41,9 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
       event.stopPropagation();
     }
   };
+  const isInLines = columns.some(({ line }) => line !== undefined);
   return (
-    <div class="table" role="region" aria-label={label} tabIndex={0}>
+    <div class={isInLines ? 'table lines' : 'table'} role="region" aria-label={label} tabIndex={0}>
       <table role="table" aria-label={label}>
         <thead role="rowgroup">
           <tr role="row">
@@ -59,8 +65,13 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
               onKeyDown={(event) => onKeyDown(event, row)}
               onClick={onOpen === undefined ? undefined : () => hasNoSelection() && onOpen(row)}
             >
-              {columns.map(({ title, kind, cell }) => (
-                <td key={title} role="cell" class={kind} data-title={kind === 'action' ? undefined : title}>
+              {columns.map(({ title, kind, line = 2, grows, cell }) => (
+                <td
+                  key={title}
+                  role="cell"
+                  class={isInLines ? `${kind ?? ''} line-${line}${grows === true ? ' grows' : ''}` : kind}
+                  data-title={kind === 'action' ? undefined : title}
+                >
                   <div class="cell">{cell(row)}</div>
                 </td>
               ))}

@@ -30,14 +30,6 @@ export function outcomeOf({ fields, completedSeq }: TrailRow): string {
   return completedSeq === undefined ? 'open' : valueText(fields['outcome']);
 }
 
-export type OutcomeTone = 'good' | 'warn' | 'bad' | 'quiet';
-
-export function outcomeTone(outcome: string): OutcomeTone {
-  if (outcome === 'ok') return 'good';
-  if (outcome === 'open') return 'quiet';
-  return outcome === 'denied' || outcome === 'unparsable' ? 'bad' : 'warn';
-}
-
 /** What a shadow or an observed policy would have said; empty: nothing else. */
 export function wouldText({ fields: { would, mode } }: TrailRow): string {
   if (would === undefined) return '';

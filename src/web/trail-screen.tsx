@@ -3,12 +3,14 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { TrailRow } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
-import { AsCommand, Button, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { Outcome } from './badge.js';
+import { AsCommand, Button, Empty, Name, Sentence, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
+import { outcomeSign } from './signs.js';
 import { type Column, Table } from './table.js';
 import { TrailFields } from './trail-fields.js';
 import { type Finding, findMore } from './trail-find.js';
@@ -29,7 +31,6 @@ import {
   knownValues,
   lookedText,
   outcomeOf,
-  outcomeTone,
   retiredTexts,
   type TrailColumn,
   trailColumns,
@@ -229,7 +230,7 @@ function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
         columns={columns.map(columnOf)}
         keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
         toneOf={(row) => {
-          const tone = outcomeTone(outcomeOf(row));
+          const { tone } = outcomeSign(outcomeOf(row));
           return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
         }}
         onOpen={(row) => {
@@ -278,9 +279,7 @@ function columnOf(column: TrailColumn): Column<TrailRow> {
           const outcome = outcomeOf(row);
           return (
             <>
-              <Sign tone={outcomeTone(outcome)}>
-                <Name value={outcome} />
-              </Sign>
+              <Outcome outcome={outcome} />
               {would !== '' && <span class="faint"> ({would})</span>}
             </>
           );

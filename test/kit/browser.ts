@@ -139,7 +139,7 @@ interface AxeResult {
   }[];
 }
 
-/** Serious and critical findings of axe-core about what is shown now, one line for each element. */
+/** Findings of axe-core of any level about what is shown now, one line for each element. */
 export function findBarriers(page: Page): Promise<string[]> {
   return runAxe(page, 'document', {});
 }
@@ -159,14 +159,12 @@ async function runAxe(
   if (!isThere) await page.evaluate(axeSource);
   const options = JSON.stringify({ resultTypes: ['violations'], ...more });
   const { violations } = await page.evaluate<AxeResult>(`axe.run(${what}, ${options})`);
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, impact, nodes }) =>
-      nodes.map(
-        ({ html, failureSummary = '' }) =>
-          `${id} (${impact}): ${html.slice(0, 200)} ${failureSummary.replace(/\s+/g, ' ').slice(0, 200)}`,
-      ),
-    );
+  return violations.flatMap(({ id, impact, nodes }) =>
+    nodes.map(
+      ({ html, failureSummary = '' }) =>
+        `${id} (${impact}): ${html.slice(0, 200)} ${failureSummary.replace(/\s+/g, ' ').slice(0, 200)}`,
+    ),
+  );
 }
 
 /** Elements that reach beyond the window to the right, outside of what scrolls by itself; empty when the page does not scroll sideways. */

@@ -1,0 +1,46 @@
+// How a command ended and what it can do, as a shape, a word and a colour.
+
+import type { ComponentChildren } from 'preact';
+import { Name } from './kit.js';
+import { ShapeOf } from './shapes.js';
+import { classSign, decisionSign, effectSign, outcomeSign, type SignFacts } from './signs.js';
+
+interface BadgeProps {
+  readonly facts: SignFacts;
+  readonly children?: ComponentChildren;
+}
+
+export function Badge({ facts: { word, tone, shape }, children }: BadgeProps) {
+  return (
+    <span class={`badge ${tone}`}>
+      <ShapeOf shape={shape} />
+      <span>{children ?? <Name value={word} max={24} />}</span>
+    </span>
+  );
+}
+
+export function Outcome({ outcome }: { readonly outcome: string }) {
+  return <Badge facts={outcomeSign(outcome)} />;
+}
+
+export function Decision({ decision }: { readonly decision: string }) {
+  return <Badge facts={decisionSign(decision)} />;
+}
+
+interface EffectProps {
+  /** Undefined or empty: the record does not say. */
+  readonly effect: string | undefined;
+  /** Whether mails are shown; `maybe`: the record does not say. */
+  readonly content?: 'yes' | 'maybe' | undefined;
+}
+
+export function Effect({ effect, content }: EffectProps) {
+  if (effect === undefined || effect === '') return null;
+  if (content === undefined || effect !== 'read') return <Badge facts={effectSign(effect)} />;
+  return <Badge facts={effectSign('content')}>{content === 'yes' ? 'content' : 'content?'}</Badge>;
+}
+
+/** Of a report of a mailbox, in the words of the report. */
+export function Class({ group, what }: { readonly group: string; readonly what: string }) {
+  return <Badge facts={classSign(group, what)} />;
+}

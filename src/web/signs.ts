@@ -1,0 +1,94 @@
+// The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
+// <Effect> of badge.tsx, with the words that the search of the trail takes.
+
+export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
+
+export type Shape =
+  | 'check'
+  | 'cross'
+  | 'stop'
+  | 'question'
+  | 'dots'
+  | 'ring'
+  | 'triangle'
+  | 'eye'
+  | 'envelope'
+  | 'link'
+  | 'pen'
+  | 'gear'
+  | 'flame';
+
+export interface SignFacts {
+  readonly word: string;
+  readonly tone: Tone;
+  readonly shape: Shape;
+}
+
+const sign = (word: string, tone: Tone, shape: Shape): SignFacts => ({ word, tone, shape });
+
+/** By the word of a record, and `login` for a session that did not begin. */
+export const outcomes: Readonly<Record<string, SignFacts>> = {
+  ok: sign('ok', 'good', 'check'),
+  denied: sign('denied', 'warn', 'stop'),
+  limited: sign('limited', 'warn', 'stop'),
+  unparsable: sign('unparsable', 'warn', 'stop'),
+  login: sign('no login', 'warn', 'stop'),
+  failed: sign('failed', 'bad', 'cross'),
+  partly: sign('partly', 'bad', 'cross'),
+  timeout: sign('timeout', 'bad', 'cross'),
+  aborted: sign('aborted', 'bad', 'cross'),
+  unknown: sign('unknown', 'strange', 'question'),
+  open: sign('open', 'quiet', 'dots'),
+};
+
+/** The most that a command can do, weakest first; `content`: it shows what is in mails. */
+export const effects: Readonly<Record<string, SignFacts>> = {
+  read: sign('read', 'quiet', 'eye'),
+  session: sign('session', 'quiet', 'link'),
+  content: sign('content', 'content', 'envelope'),
+  write: sign('write', 'write', 'pen'),
+  admin: sign('admin', 'write', 'gear'),
+  destroy: sign('destroy', 'destroy', 'flame'),
+};
+
+/** Classes of a mailbox report, whose words are those of the report. */
+const classes: Readonly<Record<string, SignFacts | undefined>> = {
+  destroyed: effects['destroy'],
+  changed: effects['write'],
+  content: effects['content'],
+  read: effects['read'],
+  session: effects['session'],
+  unread: outcomes['unparsable'],
+  failed: outcomes['failed'],
+  denied: outcomes['denied'],
+};
+
+/** What a policy says, before anything is sent. */
+export const decisions: Readonly<Record<string, SignFacts | undefined>> = {
+  allow: sign('allowed', 'good', 'check'),
+  deny: outcomes['denied'],
+  unparsable: outcomes['unparsable'],
+  obstacle: sign('allowed, cannot be carried out', 'warn', 'triangle'),
+};
+
+/** The parts of a bar, from the ground up. */
+export const outcomeParts = ['ok', 'denied', 'failed', 'unknown'] as const;
+
+export function outcomeSign(outcome: string): SignFacts {
+  return (Object.hasOwn(outcomes, outcome) && outcomes[outcome]) || sign(outcome, 'strange', 'question');
+}
+
+export function decisionSign(decision: string): SignFacts {
+  return (Object.hasOwn(decisions, decision) && decisions[decision]) || outcomeSign(decision);
+}
+
+export function effectSign(effect: string): SignFacts {
+  return (Object.hasOwn(effects, effect) && effects[effect]) || sign(effect, 'quiet', 'ring');
+}
+
+export function classSign(group: string, what: string): SignFacts {
+  return {
+    ...((Object.hasOwn(classes, group) && classes[group]) || sign(what, 'quiet', 'ring')),
+    word: what,
+  };
+}

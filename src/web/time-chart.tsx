@@ -1,0 +1,369 @@
+// Charts of time, as SVG: lines or areas with axes, a readout under the pointer or by the arrow keys, and the same in words.
+
+import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import {
+  areaPath,
+  linePath,
+  maxOf,
+  meanOf,
+  momentsOf,
+  spanOf,
+  stacked,
+  ticksOf,
+  type Values,
+} from './chart.js';
+import { Name } from './kit.js';
+import { outcomeParts, outcomeSign } from './signs.js';
+import { visible } from './visible.js';
+import { countWords, localTime } from './wording.js';
+
+export interface ChartSeries {
+  readonly name: string;
+  readonly values: Values;
+  /** A class of its colour; absent: by its place. */
+  readonly color?: string;
+}
+
+interface TimeChartProps {
+  /** What it shows. */
+  readonly label: string;
+  readonly series: readonly ChartSeries[];
+  /** The end of the last step; RFC 3339. */
+  readonly until: string;
+  /** Seconds. */
+  readonly step: number;
+  readonly format: (value: number) => string;
+  /** Areas on top of each other. */
+  readonly isStacked?: boolean;
+  readonly height?: number;
+  /** Instead of the names with their values; `at` undefined: of the whole time. */
+  readonly children?: (at: number | undefined, when: string | undefined) => ComponentChildren;
+}
+
+const left = 44;
+const right = 10;
+const top = 8;
+const bottom = 20;
+
+export function colorOf(at: number, name: string): string {
+  return name === 'other' || at > 5 ? 's-other' : `s${at}`;
+}
+
+/** The width of an element, in pixels, as it is now. */
+export function useWidth() {
+  const place = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(600);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    const measure = (): void => setWidth(Math.max(200, element.clientWidth));
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return { place, width };
+}
+
+export function TimeChart(props: TimeChartProps) {
+  const { label, series, until, step, format, isStacked = false, height = 150, children } = props;
+  const { place, width } = useWidth();
+  const [cursor, setCursor] = useState<number | undefined>();
+  const count = Math.max(2, ...series.map(({ values }) => values.length));
+  const untilMs = Date.parse(until);
+  const stepMs = step * 1000;
+  const timeOf = (at: number): number => untilMs - (count - 1 - at) * stepMs;
+  const drawn = isStacked ? stacked(series.map(({ values }) => values)) : series.map(({ values }) => values);
+  const ticks = ticksOf(Math.max(0, ...drawn.map(maxOf)));
+  const most = ticks.at(-1) ?? 1;
+  const x = (at: number): number => left + (at / (count - 1)) * (width - left - right);
+  const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
+  const clock = (ms: number, isExact = false): string =>
+    localTime(new Date(ms).toISOString(), until, isExact);
+  const when = cursor === undefined ? undefined : clock(timeOf(cursor), step < 60);
+  const moments = momentsOf(
+    timeOf(0),
+    untilMs,
+    Math.max(2, Math.floor(width / 110)),
+    -new Date(untilMs).getTimezoneOffset() * 60_000,
+  );
+  const said = (value: number | null | undefined): string =>
+    value === null || value === undefined ? 'no sample' : format(value);
+  const reading = (at: number): string =>
+    series.map(({ name, values }) => `${visible(name)} ${said(values[at])}`).join(', ');
+  const point = (event: TargetedPointerEvent<HTMLDivElement>): void => {
+    const { left: edge } = event.currentTarget.getBoundingClientRect();
+    const share = (event.clientX - edge - left) / (width - left - right);
+    setCursor(Math.max(0, Math.min(count - 1, Math.round(share * (count - 1)))));
+  };
+  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    const at = cursor ?? count - 1;
+    const to = {
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      Home: 0,
+      End: count - 1,
+      PageUp: at - 10,
+      PageDown: at + 10,
+    }[event.key];
+    if (event.key === 'Escape') setCursor(undefined);
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setCursor(Math.max(0, Math.min(count - 1, to)));
+  };
+  const shownAt = cursor ?? count - 1;
+  return (
+    <div class="chart" ref={place}>
+      <div
+        class="plot"
+        role="slider"
+        tabIndex={0}
+        aria-label={`${label}: the moment that is read`}
+        aria-valuemin={0}
+        aria-valuemax={count - 1}
+        aria-valuenow={shownAt}
+        aria-valuetext={`${clock(timeOf(shownAt), step < 60)}: ${reading(shownAt)}`}
+        onKeyDown={onKey}
+        onPointerMove={point}
+        onPointerDown={point}
+        onPointerLeave={() => setCursor(undefined)}
+        onBlur={() => setCursor(undefined)}
+      >
+        <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
+          {ticks.map((value) => (
+            <g key={value}>
+              <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
+              <text x={left - 6} y={y(value) + 4} text-anchor="end">
+                {format(value)}
+              </text>
+            </g>
+          ))}
+          {moments.map((ms) => {
+            const at = count - 1 - (untilMs - ms) / stepMs;
+            return (
+              <text key={ms} x={Math.min(width - 16, x(at))} y={height - 4} text-anchor="middle">
+                {clock(ms)}
+              </text>
+            );
+          })}
+          {series.map(({ name, color }, at) => {
+            const values = drawn[at] ?? [];
+            const own = color ?? colorOf(at, name);
+            return isStacked ? (
+              <path key={name} d={areaPath(values, drawn[at - 1], x, y)} class={`area ${own}`} />
+            ) : (
+              <path key={name} d={linePath(values, x, y)} class={`line ${own}`} />
+            );
+          })}
+          {cursor !== undefined && (
+            <>
+              <line x1={x(cursor)} x2={x(cursor)} y1={top} y2={height - bottom} class="cursor" />
+              {series.map(({ name, color }, at) => {
+                const value = drawn[at]?.[cursor] ?? null;
+                return value === null ? null : (
+                  <circle
+                    key={name}
+                    cx={x(cursor)}
+                    cy={y(value)}
+                    r="3.5"
+                    class={`dot ${color ?? colorOf(at, name)}`}
+                  />
+                );
+              })}
+            </>
+          )}
+        </svg>
+      </div>
+      <p class="unseen">
+        {label}, {clock(timeOf(0))} to {clock(untilMs)}.{' '}
+        {series
+          .map(({ name, values }) => {
+            const mean = meanOf(values);
+            return `${visible(name)}: ${mean === undefined ? 'no sample' : `${format(mean)} on average, ${format(maxOf(values))} at most`}.`;
+          })
+          .join(' ')}
+      </p>
+      {children === undefined ? (
+        <p class="legend">
+          {series.map(({ name, values, color }, at) => {
+            const value = cursor === undefined ? meanOf(values) : values[cursor];
+            return (
+              <span key={name}>
+                <span class={`swatch ${color ?? colorOf(at, name)}`} />
+                <Name value={name} max={24} /> <b class="number">{said(value)}</b>
+              </span>
+            );
+          })}
+          <span>{when === undefined ? 'on average' : `at ${when}`}</span>
+        </p>
+      ) : (
+        children(cursor, when)
+      )}
+    </div>
+  );
+}
+
+interface Bar {
+  readonly at: string;
+  readonly ok: number;
+  readonly denied: number;
+  readonly failed: number;
+  readonly unknown: number;
+}
+
+interface HistogramProps {
+  readonly label: string;
+  readonly bars: readonly Bar[];
+  /** Seconds. */
+  readonly step: number;
+  /** The span that was chosen; absent: bars cannot be chosen. */
+  readonly onSpan?: (fromMs: number, toMs: number) => void;
+}
+
+/** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
+export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
+  const { place, width } = useWidth();
+  const [cursor, setCursor] = useState<number | undefined>();
+  const [start, setStart] = useState<number | undefined>();
+  const height = 92;
+  const sumOf = (bar: Bar): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
+  const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
+  const most = ticks.at(-1) ?? 1;
+  const room = (width - left - right) / Math.max(1, bars.length);
+  const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
+  const last = bars.at(-1)?.at ?? '';
+  const clock = (at: string): string => localTime(at, new Date().toISOString());
+  const reading = (bar: Bar | undefined): string =>
+    bar === undefined
+      ? ''
+      : `${clock(bar.at)}: ${
+          outcomeParts
+            .filter((part) => bar[part] > 0)
+            .map((part) => `${countWords(bar[part])} ${outcomeSign(part).word}`)
+            .join(', ') || 'nothing'
+        }`;
+  const take = (one: number, other: number): void => {
+    const span = spanOf(bars, step, one, other);
+    if (span !== undefined) onSpan?.(span.fromMs, span.toMs);
+  };
+  const barAt = (event: TargetedPointerEvent<HTMLDivElement>): number => {
+    const { left: edge } = event.currentTarget.getBoundingClientRect();
+    return Math.max(0, Math.min(bars.length - 1, Math.floor((event.clientX - edge - left) / room)));
+  };
+  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    const at = cursor ?? bars.length - 1;
+    if (event.key === 'Enter' && cursor !== undefined) take(start ?? cursor, cursor);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
+    if (event.key === 'Escape') setCursor(undefined);
+    if (to === undefined && event.key !== 'Enter') return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (to === undefined) return;
+    setStart(event.shiftKey ? (start ?? at) : undefined);
+    setCursor(Math.max(0, Math.min(bars.length - 1, to)));
+  };
+  const shownAt = cursor ?? bars.length - 1;
+  const marked =
+    cursor === undefined ? undefined : [Math.min(start ?? cursor, cursor), Math.max(start ?? cursor, cursor)];
+  const every = Math.max(1, Math.ceil(bars.length / Math.max(2, Math.floor(width / 120))));
+  return (
+    <div class="chart bars" ref={place}>
+      <div
+        class="plot"
+        role="slider"
+        tabIndex={0}
+        aria-label={`${label}: the time that is read${onSpan === undefined ? '' : '; Enter searches it, Shift and arrows take several'}`}
+        aria-valuemin={0}
+        aria-valuemax={Math.max(0, bars.length - 1)}
+        aria-valuenow={Math.max(0, shownAt)}
+        aria-valuetext={reading(bars[shownAt]) || 'nothing'}
+        onKeyDown={onKey}
+        onPointerMove={(event) => setCursor(barAt(event))}
+        onPointerDown={(event) => {
+          setStart(barAt(event));
+          setCursor(barAt(event));
+        }}
+        onPointerUp={(event) => {
+          if (start !== undefined) take(start, barAt(event));
+          setStart(undefined);
+        }}
+        onPointerLeave={() => {
+          setCursor(undefined);
+          setStart(undefined);
+        }}
+        onBlur={() => setCursor(undefined)}
+      >
+        <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
+          {ticks
+            .filter((_, at) => at === 0 || at === ticks.length - 1)
+            .map((value) => (
+              <g key={value}>
+                <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
+                <text x={left - 6} y={y(value) + 4} text-anchor="end">
+                  {countWords(value)}
+                </text>
+              </g>
+            ))}
+          {marked !== undefined && (
+            <rect
+              class="marked"
+              x={left + (marked[0] ?? 0) * room}
+              y={top}
+              width={((marked[1] ?? 0) - (marked[0] ?? 0) + 1) * room}
+              height={height - top - bottom}
+            />
+          )}
+          {bars.map((bar, at) => {
+            let below = 0;
+            return (
+              <g key={bar.at}>
+                {outcomeParts.map((part) => {
+                  const value = bar[part];
+                  if (value === 0) return null;
+                  const from = y(below);
+                  below += value;
+                  // Few among many are seen, too.
+                  const high = Math.max(from - y(below), part === 'ok' ? 1 : 2);
+                  return (
+                    <rect
+                      key={part}
+                      class={`bar-part s-${outcomeSign(part).tone}`}
+                      x={left + at * room + Math.min(1, room / 6)}
+                      y={from - high}
+                      width={Math.max(1, room - Math.min(2, room / 3))}
+                      height={high}
+                    />
+                  );
+                })}
+                {at % every === 0 && (
+                  <text x={left + (at + 0.5) * room} y={height - 4} text-anchor="middle">
+                    {clock(bar.at)}
+                  </text>
+                )}
+              </g>
+            );
+          })}
+        </svg>
+      </div>
+      <p class="legend">
+        {outcomeParts.map((part) => {
+          const of = cursor === undefined ? bars : bars.slice(marked?.[0], (marked?.[1] ?? 0) + 1);
+          const sum = of.reduce((all, bar) => all + bar[part], 0);
+          return sum === 0 ? null : (
+            <span key={part}>
+              <span class={`swatch s-${outcomeSign(part).tone}`} />
+              {outcomeSign(part).word} <b class="number">{countWords(sum)}</b>
+            </span>
+          );
+        })}
+        <span>
+          {cursor === undefined
+            ? `${clock(bars[0]?.at ?? '')} to ${clock(last)}`
+            : clock(bars[marked?.[0] ?? 0]?.at ?? '')}
+        </span>
+      </p>
+    </div>
+  );
+}
