@@ -12,6 +12,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindUnix, type UnixPlace } from '../adapters/net/listen.js';
 import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
@@ -55,6 +56,7 @@ import { showRunning } from './endpoints.js';
 import { judge, makeNow, type NowParts } from './now-source.js';
 import { NowStates } from './now-states.js';
 import { lookAtPools, type PageTold, receiversOf } from './running.js';
+import { trafficOf } from './traffic.js';
 
 /** The user of the packaged page, and its group. */
 const pageUser = 'dovegate-page';
@@ -82,6 +84,8 @@ export interface DoorParts extends NowParts {
   readonly floods: Pick<FloodWatch, 'admit'>;
   readonly findPeer: FindPeer;
   readonly act: Act;
+  /** Commands that ended, since the start. */
+  readonly exchanges: () => CountedExchanges;
   readonly directory: string;
   /** The public key that signs the journal, in base64. */
   readonly ownKey: string;
@@ -147,6 +151,14 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     settings: async ({ signal }) => streamOf(settings.watch(signal)),
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
+    async traffic() {
+      const waitMs = rate.take('traffic', clock.now());
+      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      const { listeners } = served.now.settings;
+      const [pools, journalBytes] = [lookAtPools(running), running.journal.addedBytes];
+      const now = { run: parts.started, listeners, pools, journalBytes };
+      return json(200, trafficOf(parts.exchanges(), now));
+    },
     async flush() {
       await journal.flushed();
       return json(200, {});
@@ -277,8 +289,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const body = await readBody(doorBodyBytesMax);
       if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
       const waitMs = rate.take(kind, clock.now());
-      if (waitMs !== undefined)
-        return refused({ code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` });
+      if (waitMs !== undefined) return refused(tooOften(waitMs));
       const asked = parse(body);
       return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
     };
@@ -372,6 +383,10 @@ function json(status: number, value: unknown): HttpAnswer {
 
 function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
   return json(status, refusal);
+}
+
+function tooOften(waitMs: number): DoorRefusal {
+  return { code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` };
 }
 
 const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {

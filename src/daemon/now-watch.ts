@@ -176,7 +176,8 @@ export class NowWatch {
   }
 }
 
-const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
+/** Of each outcome of a command. */
+export const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
   ok: 'other',
   // The client left.
   aborted: 'other',

@@ -327,12 +327,13 @@ async function open(
     const { page, door: path } = settings.admin;
     if (page !== undefined && endpoints !== undefined) {
       const { directory } = settings.audit;
-      const { watch: watched, started } = endpoints;
+      const { watch: watched, started, metrics } = endpoints;
       const { floods } = lasting;
       const signing = { ownKey: signKey.key, sign: signKey.sign };
       const place = await doorPlace(path);
       const about = { running, watch: watched, started, floods, findPeer, act, directory };
-      door = await openDoor({ clock, log, journal, place, ...about, ...signing });
+      const counted = { exchanges: () => metrics.exchanges() };
+      door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
       opened.add('the door of the page', () => door?.close());
     }
   }

@@ -463,6 +463,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
         ['/settings', '', 'GET'],
         ['/now', '', 'GET'],
         ['/facts', '', 'GET'],
+        ['/traffic', '', 'GET'],
         ['/flush', '{}'],
         ['/record', JSON.stringify(look(auditor))],
       ] as const;

@@ -375,6 +375,11 @@ export class OpenJournal implements Journal {
     return this.#shares.filling;
   }
 
+  /** Bytes of all records since the start; their numbers and hashes are estimated. */
+  get addedBytes(): number {
+    return this.#shares.added;
+  }
+
   /** Records that are lost for good. */
   get lost(): number {
     return this.#driver.lost;

@@ -83,6 +83,11 @@ export class Shares {
     return bytes >= Math.min(1, left) * this.#largestBytes;
   }
 
+  /** Bytes of all records since the process began. */
+  get added(): number {
+    return this.#added;
+  }
+
   /** Segments contain older records too, and compressed ones are smaller than their records. */
   get youngBytes(): number {
     return Math.min(this.#all, this.#segmentBytes + this.#added - this.#addedBefore);

@@ -27,10 +27,33 @@ export interface Metrics {
   observe(event: EngineEvent): void;
   /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
+  /** What the charts of the page are made of. */
+  exchanges(): CountedExchanges;
   /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
   render(): Promise<string>;
   /** Ends the measurement of the event loop. */
   close(): void;
+}
+
+/** Commands that ended since the start. Labels as in the metrics. */
+export interface CountedExchanges {
+  readonly listeners: readonly {
+    readonly listener: string;
+    readonly outcome: string;
+    readonly count: number;
+  }[];
+  readonly backends: readonly {
+    readonly backend: string;
+    readonly outcome: string;
+    readonly count: number;
+  }[];
+  /** Upper bounds of the durations, in seconds; and the number in each bucket alone, with one more above all bounds. */
+  readonly bounds: readonly number[];
+  readonly durations: readonly {
+    readonly listener: string;
+    readonly backend: string;
+    readonly counts: readonly number[];
+  }[];
 }
 
 /** Seconds. From a local command to the longest permitted one. */
@@ -63,6 +86,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'listener',
     'command',
     'decision',
+    'outcome',
+  );
+  const backendExchanges = tally(
+    'backend_exchanges_total',
+    'Commands that were allowed and had a backend, by outcome.',
+    'backend',
     'outcome',
   );
   const exchangeSeconds = histogram(
@@ -139,7 +168,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     relayed.add(bytesIn, 'in');
     relayed.add(bytesOut, 'out');
     relayed.add(bytesUp, 'up');
-    if (backend !== undefined) exchangeSeconds.add(durationMs / 1000, listener, backend);
+    if (backend !== undefined) {
+      backendExchanges.add(1, backend, outcome);
+      exchangeSeconds.add(durationMs / 1000, listener, backend);
+    }
     if (waitMs !== undefined) waitSeconds.add(waitMs / 1000);
   }
 
@@ -162,6 +194,24 @@ export function createMetrics(options: MetricsOptions): Metrics {
       records.inc(count);
       syncSeconds.add(durationMs / 1000);
     },
+    exchanges: () => ({
+      listeners: [...exchanges.entries()].map(([[listener = '', , , outcome = ''], count]) => ({
+        listener,
+        outcome,
+        count,
+      })),
+      backends: [...backendExchanges.entries()].map(([[backend = '', outcome = ''], count]) => ({
+        backend,
+        outcome,
+        count,
+      })),
+      bounds: exchangeSeconds.bounds,
+      durations: [...exchangeSeconds.entries()].map(([[listener = '', backend = ''], counts]) => ({
+        listener,
+        backend,
+        counts,
+      })),
+    }),
     async render() {
       setGauges(options.snapshot());
       setUsage(options.usage());

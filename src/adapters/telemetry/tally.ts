@@ -43,6 +43,16 @@ export class Durations<const L extends readonly string[]> {
     series.sum += seconds;
   }
 
+  /** Upper bounds of the buckets, in seconds; one more bucket is above all of them. */
+  get bounds(): readonly number[] {
+    return this.#bounds;
+  }
+
+  /** Each series: its labels, and the counts of each bucket alone. */
+  *entries(): Generator<readonly [values: readonly string[], counts: readonly number[]]> {
+    yield* entriesOf(this.#root, this.#labelNames.length, (series) => series.counts);
+  }
+
   /** In the text format 0.0.4. */
   render(): string {
     const lines = [`# HELP ${this.#name} ${this.#help}`, `# TYPE ${this.#name} histogram`];
@@ -79,6 +89,20 @@ export class Durations<const L extends readonly string[]> {
   }
 }
 
+/** The leaves of maps of maps, with the keys that lead to them. */
+function* entriesOf<Level extends { readonly below: ReadonlyMap<string, Level> }, Value>(
+  level: Level,
+  depth: number,
+  valueOf: (leaf: Level) => Value,
+  above: readonly string[] = [],
+): Generator<readonly [keys: readonly string[], value: Value]> {
+  if (depth === 0) {
+    yield [above, valueOf(level)];
+    return;
+  }
+  for (const [key, below] of level.below) yield* entriesOf(below, depth - 1, valueOf, [...above, key]);
+}
+
 interface Node {
   count: number;
   readonly below: Map<string, Node>;
@@ -90,8 +114,10 @@ interface Node {
  */
 export class Tally<const L extends readonly string[]> {
   readonly #root: Node = { count: 0, below: new Map() };
+  readonly #depth: number;
 
   constructor(registry: Registry, name: string, help: string, labelNames: L) {
+    this.#depth = labelNames.length;
     const counter = new Counter({
       name,
       help,
@@ -107,6 +133,11 @@ export class Tally<const L extends readonly string[]> {
       if (labelName === undefined) return counter.inc(labels, node.count);
       for (const [value, below] of node.below) fill(below, depth + 1, { ...labels, [labelName]: value });
     }
+  }
+
+  /** Each combination of labels that was counted. */
+  *entries(): Generator<readonly [values: readonly string[], count: number]> {
+    yield* entriesOf(this.#root, this.#depth, (node) => node.count);
   }
 
   /** One value for each label, in their order; `count` is not negative. */

@@ -22,6 +22,8 @@ export const doorCalls = {
   now: 'GET /now',
   /** -> DoorFacts. */
   facts: 'GET /facts',
+  /** -> DoorTraffic. Older daemons do not know it. */
+  traffic: 'GET /traffic',
   /** All records so far are on disk when it is answered. */
   flush: 'POST /flush',
   /** DoorRecord; it is on disk when it is answered. */
@@ -84,6 +86,31 @@ export interface DoorFacts {
     readonly lastFrom?: string | undefined;
     readonly failures: number;
   }[];
+}
+
+/** What the daemon has counted since its start, and what is so now. */
+export interface DoorTraffic {
+  /** Another one after a restart, when all counts begin again. */
+  readonly run: string;
+  /** Upper bounds of the buckets in seconds; a list of counts has one more, above all of them. */
+  readonly bounds: readonly number[];
+  readonly gate: TrafficCounts & { readonly journalBytes: number };
+  /** Those in service; a team is a listener. */
+  readonly teams: readonly (TrafficCounts & { readonly name: string })[];
+  readonly backends: readonly (TrafficCounts & {
+    readonly name: string;
+    readonly waiting: number;
+    readonly upstreams: number;
+  })[];
+}
+
+export interface TrafficCounts {
+  /** Commands that ended. */
+  readonly ended: number;
+  readonly denied: number;
+  readonly failed: number;
+  /** Those that were allowed and had a backend, by how long they took; each bucket alone. */
+  readonly buckets: readonly number[];
 }
 
 /** What the page may have recorded of a person, and the roles that permit it; undefined: every role. */

@@ -109,9 +109,9 @@ export interface HistogramBucket {
   readonly ok: number;
   /** Refused by policy or a limit, or not understood. */
   readonly denied: number;
-  /** Also partly, by its deadline, or ended by its client. */
+  /** Also in part, or by its deadline. */
   readonly failed: number;
-  /** It may have run, or it has not ended. */
+  /** It may have run: its end is not known, its client left, or it has not ended. */
   readonly unknown: number;
 }
 

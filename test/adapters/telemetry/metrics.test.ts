@@ -111,6 +111,8 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="ok"}': 1,
     'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="failed"}': 1,
     'dovegate_exchanges_total{listener="support",command="quota get",decision="deny",outcome="denied"}': 1,
+    'dovegate_backend_exchanges_total{backend="mail1",outcome="ok"}': 1,
+    'dovegate_backend_exchanges_total{backend="mail1",outcome="failed"}': 1,
     'dovegate_relayed_bytes_total{direction="in"}': 100,
     'dovegate_relayed_bytes_total{direction="out"}': 226,
     'dovegate_relayed_bytes_total{direction="up"}': 7,
@@ -135,6 +137,23 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_build_info{version="1.2.3",node="v20"}': 1,
   };
   for (const [series, value] of Object.entries(expected)) assert.equal(values.get(series), value, series);
+  const { listeners, backends, bounds, durations } = metrics.exchanges();
+  assert.deepEqual(listeners, [
+    { listener: 'support', outcome: 'ok', count: 1 },
+    { listener: 'support', outcome: 'failed', count: 1 },
+    { listener: 'support', outcome: 'denied', count: 1 },
+  ]);
+  assert.deepEqual(backends, [
+    { backend: 'mail1', outcome: 'ok', count: 1 },
+    { backend: 'mail1', outcome: 'failed', count: 1 },
+  ]);
+  assert.deepEqual(durations, [
+    {
+      listener: 'support',
+      backend: 'mail1',
+      counts: [...bounds, 0].map((bound) => (bound === 0.025 ? 2 : 0)),
+    },
+  ]);
   metrics.close();
 });
 
@@ -175,7 +194,7 @@ test('every line of the answer is of the text format, every metric has its help 
   assert.deepEqual(
     [...named].toSorted(),
     [
-      'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total key_failures_total http_requests_total',
+      'exchanges_total backend_exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total key_failures_total http_requests_total',
       'ready page_up page_people exchanges_running exchange_oldest_seconds backend_drained sessions_max sessions_unauthenticated log_suppressed_total audit_in_reserve audit_ship_connected audit_ship_lag_seconds audit_ship_forked',
       'upstreams waiters backend_up sessions certificate_expiry_seconds key_expiry_seconds key_last_used_timestamp_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_unsynced_seconds audit_free_bytes audit_lost_total audit_ship_lag_records',

@@ -22,6 +22,14 @@ test('counts by every combination of labels, and reading changes nothing', async
   ];
   assert.deepEqual(await shown(registry), lines);
   assert.deepEqual(await shown(registry), lines);
+  assert.deepEqual(
+    [...tally.entries()],
+    [
+      [['a', 'b'], 3],
+      [['a', 'c'], 0],
+      [['b', 'a'], 5],
+    ],
+  );
 });
 
 test('values that look like names of JavaScript objects are values', async () => {
@@ -73,4 +81,17 @@ test('one series for each pair of labels, none before it was seen, and no value 
     `seconds_count{${second}} 2`,
     '',
   ]);
+  assert.deepEqual(
+    [...durations.entries()],
+    [
+      [
+        ['a",\\b', 'x\ny'],
+        [1, 0],
+      ],
+      [
+        ['a",\\b', 'z'],
+        [0, 2],
+      ],
+    ],
+  );
 });

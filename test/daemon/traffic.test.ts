@@ -1,0 +1,52 @@
+// What the page gets to draw charts from: each count once for its team, its backend and the gate.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type TrafficParts, trafficOf } from '../../src/daemon/traffic.js';
+
+const parts: TrafficParts = {
+  run: 'first',
+  listeners: [{ name: 'support' }, { name: 'jobs' }],
+  pools: [
+    { backend: { name: 'mail1' }, pool: { waiters: 3, idle: 1, leased: 2 } },
+    { backend: { name: 'mail2' }, pool: { waiters: 0, idle: 0, leased: 0 } },
+  ],
+  journalBytes: 700,
+};
+
+void test('counts are added up by team, by backend and for all; those out of service count for the gate', () => {
+  const counted = {
+    listeners: [
+      { listener: 'support', outcome: 'ok', count: 5 },
+      { listener: 'support', outcome: 'denied', count: 2 },
+      { listener: 'support', outcome: 'limited', count: 1 },
+      { listener: 'support', outcome: 'timeout', count: 1 },
+      { listener: 'support', outcome: 'aborted', count: 1 },
+      { listener: 'gone', outcome: 'failed', count: 4 },
+    ],
+    backends: [
+      { backend: 'mail1', outcome: 'ok', count: 5 },
+      { backend: 'mail1', outcome: 'unknown', count: 1 },
+      { backend: 'old', outcome: 'partly', count: 4 },
+    ],
+    bounds: [0.1, 1],
+    durations: [
+      { listener: 'support', backend: 'mail1', counts: [4, 1, 1] },
+      { listener: 'gone', backend: 'old', counts: [4, 0, 0] },
+      { listener: 'jobs', backend: 'old', counts: [0, 1, 0] },
+    ],
+  };
+  const none = { ended: 0, denied: 0, failed: 0, buckets: [0, 0, 0] };
+  assert.deepEqual(trafficOf(counted, parts), {
+    run: 'first',
+    bounds: [0.1, 1],
+    gate: { ended: 14, denied: 3, failed: 5, buckets: [8, 2, 1], journalBytes: 700 },
+    teams: [
+      { name: 'support', ended: 10, denied: 3, failed: 1, buckets: [4, 1, 1] },
+      { ...none, name: 'jobs', buckets: [0, 1, 0] },
+    ],
+    backends: [
+      { name: 'mail1', ended: 6, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3, upstreams: 3 },
+      { ...none, name: 'mail2', waiting: 0, upstreams: 0 },
+    ],
+  });
+});
