@@ -334,6 +334,7 @@ const values = {
   reviewChanges: 50,
   reviewYamlChars: '48KiB',
   fleetStatusBytes: '4MiB',
+  historyBytes: '8MiB',
   // Operators and files.
   yamlDepth: 32,
   fleetVerifiers: 16,

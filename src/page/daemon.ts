@@ -16,6 +16,7 @@ import {
   type DoorHead,
   type DoorPage,
   type DoorRefused,
+  type DoorTraffic,
   type DoorWord,
   type MadeNow,
   type RecordedAction,
@@ -109,6 +110,12 @@ export class Daemon {
     return facts;
   }
 
+  /** Rejects with a DoorFault; one that is too old to know it is an unknown call. */
+  async traffic(): Promise<DoorTraffic> {
+    const traffic: DoorTraffic = JSON.parse(await this.#call('traffic'));
+    return traffic;
+  }
+
   async flush(): Promise<void> {
     await this.#call('flush', {});
   }
@@ -188,6 +195,11 @@ export class Daemon {
 /** Whether the settings that the page had are not served any more, or the person is not as it was. */
 export function isChanged(fault: unknown): boolean {
   return fault instanceof DoorFault && (fault.code === 'stale' || fault.code === 'person');
+}
+
+/** Whether the daemon is too old to know the call. */
+export function isUnknownCall(fault: unknown): boolean {
+  return fault instanceof DoorFault && fault.code === 'version';
 }
 
 /** What somebody is told who asked for records; undefined: it is no fault of the door, and its words are for the log. */

@@ -28,6 +28,7 @@ import { acceptWith, PassedSockets, placeOf, withGroup } from '../setup/sockets.
 import { createAccessHandlers } from './access-answers.js';
 import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
+import { createHistoryAnswers } from './history-answers.js';
 import { createLooks } from './looks.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
@@ -102,6 +103,8 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
   const parts = { clock, log, daemon, people, looks };
   const proof = createProofHandlers(parts);
+  const charts = createHistoryAnswers(clock, daemon);
+  opened.add('samples of the traffic', () => charts.close());
   const browsers = createBrowserAnswers({
     ...parts,
     guard,
@@ -111,6 +114,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
       ...createAccessHandlers({ ...parts, certificates: certificates.expiries }),
       ...proof,
       ...createNowHandlers(daemon, stream),
+      history: charts.history,
     },
     host: hostName(),
     version: programVersion,

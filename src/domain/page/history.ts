@@ -7,7 +7,10 @@ export type Span = (typeof spans)[number];
 export const historiesOf = ['teams', 'backends', 'gate'] as const;
 export type HistoryOf = (typeof historiesOf)[number];
 
-/** Each list has one value for each step, the oldest first; null: there is no sample for this step. */
+/**
+ * Each list has one value for each step, the oldest first: those of the span, or those since `since`. The last one ends at `until`. Null: there
+ * is no sample for this step.
+ */
 export interface Series {
   /** The listener of a team, or a backend; of `gate`: "gate"; "other" where the smallest were merged. */
   readonly name: string;

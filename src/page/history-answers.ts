@@ -1,0 +1,105 @@
+// Samples the daemon's counts every 10 s, also while nobody watches, and answers `/api/history` with the differences.
+// The rules: a daemon that cannot be asked, or that is too old to tell, leaves gaps and a sentence; however many ask, an answer is made once for each
+// step.
+
+import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
+import { formatTime } from '../domain/audit/record.js';
+import { type History, type HistoryOf, historiesOf, type Span, spans } from '../domain/page/history.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock, Timer } from '../ports/machine.js';
+import { type Daemon, isUnknownCall } from './daemon.js';
+import { seesOwnOnly } from './now-answers.js';
+import { stepMs, TrafficHistory } from './traffic-history.js';
+
+export interface HistoryAnswers {
+  readonly history: PageHandler;
+  close(): void;
+}
+
+/** Until a daemon that was not there yet is asked again. */
+const retryMs = 1_000;
+
+const olderText =
+  'this dovegate is older than the page and tells no counts; there are charts when it was upgraded and restarted';
+
+export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic' | 'away'>): HistoryAnswers {
+  let kept: TrafficHistory | undefined;
+  let trouble: string | undefined = 'nothing was counted yet; the first figures come within 20 s';
+  let timer: Timer | undefined;
+  let isClosed = false;
+  const made = new Map<string, Made>();
+  void sample();
+
+  return {
+    history({ params: [of, span], who }) {
+      const wanted = historiesOf.find((each) => each === of);
+      const long = spans.find((each) => each === span);
+      if (wanted === undefined || long === undefined)
+        return Promise.resolve(
+          refusedReply(404, `there is a history of ${historiesOf.join(', ')}, of ${spans.join(', ')}`),
+        );
+      const { times, body } = answerNow(wanted, long);
+      // Names of teams are not for somebody who sees some mail users only, as on Now.
+      if (wanted === 'teams' && seesOwnOnly(who))
+        return Promise.resolve(
+          jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History),
+        );
+      return Promise.resolve({ status: 200, type: 'application/json; charset=utf-8', body });
+    },
+    close() {
+      isClosed = true;
+      timer?.cancel();
+    },
+  };
+
+  /** Never rejects. */
+  async function sample(): Promise<void> {
+    try {
+      const traffic = await daemon.traffic();
+      const nowMs = clock.now();
+      if (kept?.fits(traffic) === true) kept.take(traffic, nowMs);
+      else kept = new TrafficHistory(traffic, nowMs);
+      trouble = undefined;
+    } catch (fault) {
+      trouble = daemon.away ?? (isUnknownCall(fault) ? olderText : messageOf(fault));
+    }
+    if (!isClosed) timer = clock.setTimer(pauseMs(), () => void sample());
+  }
+
+  /** To the end of the step: counts are compared at equal distances, however long an answer takes. */
+  function pauseMs(): number {
+    if (kept === undefined) return daemon.away === undefined ? stepMs : retryMs;
+    const passedMs = clock.now() - kept.startMs;
+    // A timer may be a little early.
+    return (Math.floor(passedMs / stepMs + 0.1) + 1) * stepMs - passedMs;
+  }
+
+  function answerNow(of: HistoryOf, span: Span): Made {
+    const [nowMs, wallMs] = [clock.now(), clock.wallMs()];
+    const stamp = `${kept?.startMs ?? wallMs} ${kept?.lastStep(nowMs) ?? 0} ${trouble ?? ''}`;
+    const key = `${of} ${span}`;
+    const last = made.get(key);
+    if (last?.stamp === stamp) return last;
+    const at = formatTime(wallMs);
+    const { series, ...times } = kept?.history(of, span, nowMs, wallMs) ?? {
+      since: at,
+      until: at,
+      step: span === '24h' ? 60 : 10,
+      series: [],
+    };
+    const history: History = { ...times, series, ...(trouble === undefined ? {} : { trouble }) };
+    const answer = { stamp, times, body: `${JSON.stringify(history)}\n` };
+    made.set(key, answer);
+    return answer;
+  }
+}
+
+/** As text, since the numbers of a day take several times as much. */
+interface Made {
+  /** Changes with what it says. */
+  readonly stamp: string;
+  readonly times: Pick<History, 'since' | 'until' | 'step'>;
+  readonly body: string;
+}
+
+const ownOnlyText = 'a person with the role "view" or "operate" sees the traffic of teams';

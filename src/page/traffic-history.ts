@@ -1,0 +1,356 @@
+// The traffic of the last 24 hours, from samples of the daemon's counts: differences of two samples, in steps of 10 s for an hour and of a
+// minute for a day. Pure; times are milliseconds of a clock that never goes back.
+// The rules: a step without a sample stays empty, and so does one in which counts began again: no rate is ever made of them; the memory is the
+// same after a year, however many teams there are.
+
+import { bounds } from '../bounds/bounds.js';
+import { formatTime } from '../domain/audit/record.js';
+import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';
+import type { History, HistoryOf, Series, Span } from '../domain/page/history.js';
+
+export const stepMs = 10_000;
+const stepsKept = 360;
+const stepsPerMinute = 6;
+/** A day, and the minute that runs. */
+const minutesKept = 1441;
+
+/** Steps of each span, and whether they are minutes. */
+const spansOf: Readonly<Record<Span, { readonly steps: number; readonly isMinutes: boolean }>> = {
+  '10m': { steps: 60, isMinutes: false },
+  '1h': { steps: stepsKept, isMinutes: false },
+  '24h': { steps: minutesKept - 1, isMinutes: true },
+};
+
+/** The series of those that have none of their own. */
+const otherName = 'other';
+const gateName = 'gate';
+
+/** The numbers of one step. `seconds`: how long it was measured; 0: there is no sample. Then counts, values at its end, and buckets. */
+const at = {
+  seconds: 0,
+  ended: 1,
+  denied: 2,
+  failed: 3,
+  journalBytes: 4,
+  waiting: 5,
+  upstreams: 6,
+  buckets: 7,
+};
+
+/** One series: the numbers of each step, and of each minute. */
+interface Kept {
+  readonly steps: Float32Array;
+  readonly minutes: Float32Array;
+}
+
+/** What the last sample said of one team or backend. */
+interface Sampled {
+  readonly numbers: Float64Array;
+  /** Commands of about the last day. */
+  weight: number;
+}
+
+interface Group {
+  readonly seriesMax: number;
+  readonly kept: Map<string, Kept>;
+  sampled: Map<string, Sampled>;
+}
+
+type Told = TrafficCounts & {
+  readonly name: string;
+  readonly journalBytes?: number;
+  readonly waiting?: number;
+  readonly upstreams?: number;
+};
+
+export class TrafficHistory {
+  /** Upper bounds of the buckets, in seconds. */
+  readonly #bounds: readonly number[];
+  readonly #width: number;
+  readonly #groups: Readonly<Record<HistoryOf, Group>>;
+  readonly #startMs: number;
+  /** The last step that has its place, and the last one with a sample. Step n ends n * 10 s after the start. */
+  #head = 0;
+  #sampledStep = 0;
+  #sampledMs: number;
+  #run: string;
+
+  /** Begins with a first sample, from which differences are made. */
+  constructor(first: DoorTraffic, nowMs: number) {
+    this.#bounds = first.bounds;
+    this.#width = at.buckets + first.bounds.length + 1;
+    const seriesBytes = 4 * this.#width * (stepsKept + minutesKept);
+    // One is the gate's.
+    const seriesMax = Math.floor(bounds.historyBytes / seriesBytes) - 1;
+    const teamsMax = Math.floor((seriesMax * 2) / 3);
+    const group = (most: number): Group => ({ seriesMax: most, kept: new Map(), sampled: new Map() });
+    this.#groups = { teams: group(teamsMax), backends: group(seriesMax - teamsMax), gate: group(1) };
+    this.#startMs = nowMs;
+    this.#sampledMs = nowMs;
+    this.#run = first.run;
+    this.#takeAll(first, undefined);
+  }
+
+  get startMs(): number {
+    return this.#startMs;
+  }
+
+  /** Of all that is kept. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { kept } of Object.values(this.#groups))
+      for (const { steps, minutes } of kept.values()) sum += steps.byteLength + minutes.byteLength;
+    return sum;
+  }
+
+  /** Whether samples of this daemon can be put beside those from before. */
+  fits({ bounds: others }: DoorTraffic): boolean {
+    return (
+      others.length === this.#bounds.length && others.every((each, index) => each === this.#bounds[index])
+    );
+  }
+
+  take(traffic: DoorTraffic, nowMs: number): void {
+    const step = Math.round((nowMs - this.#startMs) / stepMs);
+    // One that came late stands for the step of the next one, too.
+    if (step <= this.#sampledStep) return;
+    const isNext = step === this.#sampledStep + 1 && traffic.run === this.#run;
+    const seconds = (nowMs - this.#sampledMs) / 1000;
+    this.#goTo(step);
+    this.#sampledStep = step;
+    this.#sampledMs = nowMs;
+    this.#run = traffic.run;
+    this.#takeAll(traffic, isNext ? seconds : undefined);
+  }
+
+  /** The last step that an answer has. It may be one whose sample is awaited too long. */
+  lastStep(nowMs: number): number {
+    return Math.max(this.#sampledStep, Math.floor((nowMs - this.#startMs) / stepMs) - 1);
+  }
+
+  history(of: HistoryOf, span: Span, nowMs: number, wallMs: number): History {
+    const { steps, isMinutes } = spansOf[span];
+    const lastStep = this.lastStep(nowMs);
+    this.#goTo(lastStep);
+    const stepsIn = isMinutes ? stepsPerMinute : 1;
+    // Whole minutes only; a minute has the number of those before it.
+    const last = Math.floor(lastStep / stepsIn);
+    const count = Math.min(steps, last);
+    const label = (ms: number): string => formatTime(Math.round(wallMs - (nowMs - ms)));
+    const places = Array.from(
+      { length: count },
+      (_, index) =>
+        ((last - count + 1 + index - (isMinutes ? 1 : 0)) % (isMinutes ? minutesKept : stepsKept)) *
+        this.#width,
+    );
+    const shown = [...this.#groups[of].kept].flatMap(([name, kept]) => {
+      const numbers = isMinutes ? kept.minutes : kept.steps;
+      const present = places.filter((place) => (numbers[place] ?? 0) > 0);
+      if (present.length === 0) return [];
+      const ended = present.reduce((sum, place) => sum + (numbers[place + at.ended] ?? 0), 0);
+      return [{ ended, series: this.#seriesOf(of, name, numbers, places) }];
+    });
+    return {
+      since: label(this.#startMs),
+      until: label(this.#startMs + last * stepsIn * stepMs),
+      step: (stepsIn * stepMs) / 1000,
+      series: shown.toSorted((one, other) => other.ended - one.ended).map(({ series }) => series),
+    };
+  }
+
+  #seriesOf(of: HistoryOf, name: string, numbers: Float32Array, places: readonly number[]): Series {
+    const each = (value: (place: number, seconds: number) => number | null): (number | null)[] =>
+      places.map((place) => {
+        const seconds = numbers[place] ?? 0;
+        return seconds > 0 ? value(place, seconds) : null;
+      });
+    const rate = (field: number) =>
+      each((place, seconds) => Math.round(((numbers[place + field] ?? 0) / seconds) * 1000) / 1000);
+    const end = (field: number) => each((place) => numbers[place + field] ?? 0);
+    const share = (part: number) =>
+      each((place) =>
+        percentile(numbers.subarray(place + at.buckets, place + this.#width), this.#bounds, part),
+      );
+    return {
+      name,
+      rate: rate(at.ended),
+      denied: rate(at.denied),
+      failed: rate(at.failed),
+      p50: share(0.5),
+      p99: share(0.99),
+      ...(of === 'teams' ? {} : { waiting: end(at.waiting) }),
+      ...(of === 'backends' ? { upstreams: end(at.upstreams) } : {}),
+      ...(of === 'gate' ? { journalBytes: rate(at.journalBytes) } : {}),
+    };
+  }
+
+  /** `seconds`: since the sample before; undefined: no differences can be made. */
+  #takeAll({ gate, teams, backends }: DoorTraffic, seconds: number | undefined): void {
+    const waiting = backends.reduce((sum, backend) => sum + backend.waiting, 0);
+    this.#takeGroup(this.#groups.gate, [{ ...gate, name: gateName, waiting }], seconds);
+    this.#takeGroup(this.#groups.teams, teams, seconds);
+    this.#takeGroup(this.#groups.backends, backends, seconds);
+  }
+
+  #takeGroup(group: Group, all: readonly Told[], seconds: number | undefined): void {
+    const { kept, sampled } = group;
+    const now = new Map<string, Sampled>();
+    const others = new Float64Array(this.#width);
+    for (const told of all) {
+      const numbers = this.#numbersOf(told);
+      const before = sampled.get(told.name);
+      const passed =
+        before && seconds !== undefined ? differences(before.numbers, numbers, seconds) : undefined;
+      const weight = (before?.weight ?? 0) * (1 - (seconds ?? 0) / daySeconds) + (passed?.[at.ended] ?? 0);
+      now.set(told.name, { numbers, weight });
+      if (passed === undefined) continue;
+      const own = told.name === otherName ? undefined : (kept.get(told.name) ?? this.#add(group, told.name));
+      if (own === undefined) add(others, passed);
+      else this.#write(own, passed);
+    }
+    group.sampled = now;
+    if ((others[at.seconds] ?? 0) === 0) return;
+    this.#write(kept.get(otherName) ?? this.#make(kept, otherName), others);
+    this.#exchange(group);
+  }
+
+  /** Undefined: there are as many as may be; one place is for the others. */
+  #add({ kept, seriesMax }: Group, name: string): Kept | undefined {
+    const own = kept.size - (kept.has(otherName) ? 1 : 0);
+    return own < Math.max(1, seriesMax - 1) ? this.#make(kept, name) : undefined;
+  }
+
+  #make(kept: Map<string, Kept>, name: string): Kept {
+    const made = {
+      steps: new Float32Array(stepsKept * this.#width),
+      minutes: new Float32Array(minutesKept * this.#width),
+    };
+    kept.set(name, made);
+    return made;
+  }
+
+  /** The largest one without a series gets that of the smallest, whose past becomes a part of the others. */
+  #exchange({ kept, sampled }: Group): void {
+    const weightOf = (name: string): number => sampled.get(name)?.weight ?? 0;
+    const largest = [...sampled.keys()]
+      .filter((name) => !kept.has(name))
+      .reduce((best, name) => (weightOf(name) > weightOf(best) ? name : best), '');
+    const smallest = [...kept.keys()]
+      .filter((name) => name !== otherName)
+      .reduce((best, name) => (best === '' || weightOf(name) < weightOf(best) ? name : best), '');
+    const others = kept.get(otherName);
+    const past = kept.get(smallest);
+    // Twice as large, so that two of one size do not change places with each sample.
+    if (others === undefined || past === undefined || weightOf(largest) <= 2 * weightOf(smallest)) return;
+    merge(others.steps, past.steps, this.#width);
+    merge(others.minutes, past.minutes, this.#width);
+    kept.delete(smallest);
+    past.steps.fill(0);
+    past.minutes.fill(0);
+    kept.set(largest, past);
+  }
+
+  #numbersOf({
+    ended,
+    denied,
+    failed,
+    buckets,
+    journalBytes = 0,
+    waiting = 0,
+    upstreams = 0,
+  }: Told): Float64Array {
+    const numbers = new Float64Array(this.#width);
+    numbers.set([0, ended, denied, failed, journalBytes, waiting, upstreams]);
+    numbers.set(buckets.slice(0, this.#bounds.length + 1), at.buckets);
+    return numbers;
+  }
+
+  #write({ steps, minutes }: Kept, numbers: Float64Array): void {
+    const step = this.#sampledStep;
+    steps.set(numbers, (step % stepsKept) * this.#width);
+    const place = (minuteOf(step) % minutesKept) * this.#width;
+    for (const [field, value] of numbers.entries()) {
+      const isAtEnd = field === at.waiting || field === at.upstreams;
+      minutes[place + field] = isAtEnd ? value : (minutes[place + field] ?? 0) + value;
+    }
+  }
+
+  /** Empties the places of the steps after the last one. */
+  #goTo(step: number): void {
+    if (step <= this.#head) return;
+    for (const { kept } of Object.values(this.#groups))
+      for (const { steps, minutes } of kept.values()) {
+        clear(steps, this.#head + 1, step, stepsKept, this.#width);
+        clear(
+          minutes,
+          this.#head === 0 ? 0 : minuteOf(this.#head) + 1,
+          minuteOf(step),
+          minutesKept,
+          this.#width,
+        );
+      }
+    this.#head = step;
+  }
+}
+
+const daySeconds = 86_400;
+
+/** From step 1 on. */
+function minuteOf(step: number): number {
+  return Math.floor((step - 1) / stepsPerMinute);
+}
+
+function clear(numbers: Float32Array, from: number, to: number, kept: number, width: number): void {
+  for (let step = Math.max(from, to - kept + 1); step <= to; step += 1)
+    numbers.fill(0, (step % kept) * width, ((step % kept) + 1) * width);
+}
+
+/** Undefined: a count went down, so counting began again in between. */
+function differences(before: Float64Array, now: Float64Array, seconds: number): Float64Array | undefined {
+  const passed = now.map((value, field) =>
+    field === at.waiting || field === at.upstreams ? value : value - (before[field] ?? 0),
+  );
+  passed[at.seconds] = seconds;
+  return passed.some((value) => value < 0) ? undefined : passed;
+}
+
+function add(sum: Float64Array, more: Float64Array): void {
+  for (const [field, value] of more.entries())
+    sum[field] = field === at.seconds ? value : (sum[field] ?? 0) + value;
+}
+
+function merge(into: Float32Array, from: Float32Array, width: number): void {
+  for (const [index, value] of from.entries()) {
+    const old = into[index] ?? 0;
+    into[index] = index % width === at.seconds ? Math.max(old, value) : old + value;
+  }
+}
+
+/**
+ * In milliseconds, by interpolation within the bucket that has it, as if its commands were spread evenly there. So the error is less than the
+ * bucket is wide: the bounds stand 2 to 2.5 times apart up to 10 s, above that 6 and 10 times. Above the last bound, that bound is told. Null:
+ * there is none.
+ */
+export function percentile(
+  buckets: Readonly<ArrayLike<number>>,
+  bucketBounds: readonly number[],
+  part: number,
+): number | null {
+  let all = 0;
+  for (let index = 0; index < buckets.length; index += 1) all += buckets[index] ?? 0;
+  if (all === 0) return null;
+  let rank = all * part;
+  for (const [index, upper] of bucketBounds.entries()) {
+    const count = buckets[index] ?? 0;
+    if (rank <= count && count > 0) {
+      const lower = bucketBounds[index - 1] ?? 0;
+      return inMs(lower + (upper - lower) * (rank / count));
+    }
+    rank -= count;
+  }
+  return inMs(bucketBounds.at(-1) ?? 0);
+}
+
+function inMs(seconds: number): number {
+  return Number((seconds * 1000).toPrecision(3));
+}

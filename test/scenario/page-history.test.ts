@@ -1,0 +1,140 @@
+// Goal: the charts of the page are right, and survive whatever ends.
+// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know the call yet.
+// What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an auditor of
+// some mail users.
+
+import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { doorVersion, doorVersionHeader } from '../../src/domain/door/door.js';
+import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
+import { startDaemon, startPage } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openGateway } from '../kit/gateway.js';
+import { askPageAt, signIn } from '../kit/page-client.js';
+import { hash, password } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+
+async function openStage(t: TestContext) {
+  const [port = 0] = await freePorts(1);
+  const more = `admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: 127.0.0.1:${port}
+    people:
+      viewer: { password_hash: "${hash}", role: view }
+      limited: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }
+`;
+  const gateway = await openGateway(t, { more });
+  let token = await signIn(port, 'viewer', password);
+  const history = async (of: HistoryOf, span: Span = '10m', as = token): Promise<History> => {
+    const { status, body } = await askPageAt(port, 'GET', `/api/history/${of}/${span}`, { token: as });
+    assert.equal(status, 200, body);
+    return JSON.parse(body);
+  };
+  return {
+    ...gateway,
+    port,
+    history,
+    comeAgain: async () => {
+      token = await signIn(port, 'viewer', password);
+    },
+  };
+}
+
+/** Of the samples that there are. */
+const known = (values: readonly (number | null)[] | undefined): readonly number[] =>
+  (values ?? []).filter((value) => value !== null);
+
+test('rates by team, by backend and of the gate; a daemon that is killed leaves a gap, and no rate of what it counted before', async (t) => {
+  const stage = await openStage(t);
+  const { history, daemon } = stage;
+  await until(async () => (await history('gate')).trouble === undefined, 'a first sample');
+  const client = await stage.client();
+  for (let count = 0; count < 40; count += 1)
+    await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
+  for (let count = 0; count < 10; count += 1)
+    await client.ask({ user: 'alice@example.org', fields: ['reload'] });
+  await until(async () => known((await history('gate')).series[0]?.rate).some((rate) => rate > 0), 'a rate');
+  const [gate] = (await history('gate')).series;
+  const [team] = (await history('teams', '1h')).series;
+  const [backend] = (await history('backends')).series;
+  // A step has what ended in it; a sample may come in the middle of the commands.
+  const sum = (values: readonly (number | null)[] | undefined): number =>
+    known(values).reduce((all, rate) => all + rate * 10, 0);
+  assert.ok(sum(gate?.rate) > 0 && sum(gate?.rate) <= 52, String(gate?.rate));
+  // Another sample may have come in between.
+  const steps = gate?.rate.length;
+  assert.deepEqual(
+    [team?.name, team?.rate.slice(0, steps), team?.denied.slice(0, steps)],
+    ['support', gate?.rate, gate?.denied],
+  );
+  assert.ok(sum(backend?.rate) > 0 && sum(backend?.rate) <= 42, String(backend?.rate));
+  assert.deepEqual(
+    [backend?.name, backend?.denied.every((each) => each === null || each === 0)],
+    ['mail1', true],
+  );
+  assert.ok(known(gate?.journalBytes).some((bytes) => bytes > 100));
+  assert.ok(known(backend?.p99).every((ms) => ms > 0 && ms <= 600_000) && known(backend?.p99).length > 0);
+  assert.equal(known(backend?.waiting).at(-1), 0);
+  assert.ok((known(backend?.upstreams).at(-1) ?? 0) >= 1);
+
+  const limited = await signIn(stage.port, 'limited', password);
+  const hidden = await history('teams', '10m', limited);
+  assert.deepEqual([hidden.series, /sees the traffic of teams/.test(hidden.trouble ?? '')], [[], true]);
+  assert.equal((await history('gate', '10m', limited)).series.length, 1);
+  const wrong = await askPageAt(stage.port, 'GET', '/api/history/users/10m', { token: limited });
+  assert.equal(wrong.status, 404, wrong.body);
+
+  await daemon.kill();
+  await until(async () => (await history('gate')).trouble !== undefined, 'the sentence');
+  assert.match((await history('gate')).trouble ?? '', /does not answer/);
+  await startDaemon(t, { config: stage.configuration({}), folder: daemon.folder });
+  await until(async () => {
+    const { trouble, series } = await history('gate');
+    const rate = series[0]?.rate ?? [];
+    return trouble === undefined && rate.includes(null) && rate.at(-1) !== null;
+  }, 'samples after the gap');
+  const { rate } = (await history('gate')).series[0] ?? assert.fail('no gate');
+  assert.ok(
+    known(rate).every((each) => each >= 0 && each <= 6),
+    String(rate),
+  );
+});
+
+test('a daemon that does not know the call: everything else works, and the history says why it is empty', async (t) => {
+  const stage = await openStage(t);
+  const { daemon, page, history } = stage;
+  await page?.kill();
+  const [real, door] = [daemon.path('real.sock'), daemon.path('door.sock')];
+  renameSync(door, real);
+  const older = createServer((asked, response) => {
+    if (asked.url === '/traffic') {
+      const text = `there is no such call; this daemon speaks version ${doorVersion} of the door`;
+      response.writeHead(404, { [doorVersionHeader]: String(doorVersion) });
+      response.end(JSON.stringify({ code: 'version', text }));
+      return;
+    }
+    const { method, url: path, headers } = asked;
+    const passed = request({ socketPath: real, method, path, headers, agent: false }, (answered) => {
+      response.writeHead(answered.statusCode ?? 500, answered.headers);
+      answered.pipe(response).on('close', () => answered.destroy());
+    });
+    passed.on('error', () => response.destroy());
+    asked.pipe(passed);
+  });
+  await new Promise<void>((resolve) => {
+    older.listen(door, resolve);
+  });
+  t.after(() => {
+    older.close();
+    older.closeAllConnections();
+  });
+  await startPage(t, daemon);
+  await stage.comeAgain();
+  await until(async () => /older than the page/.test((await history('teams')).trouble ?? ''), 'the sentence');
+  const { series, since, until: end } = await history('gate', '24h');
+  assert.deepEqual([series, since === end], [[], true]);
+});
