@@ -2,7 +2,9 @@
 
 import { useState } from 'preact/hooks';
 import type { BackendNow, Done } from '../domain/page/api.js';
+import type { Series } from '../domain/page/history.js';
 import { AskFault } from './api.js';
+import { meanOf } from './chart.js';
 import { Confirm } from './dialog.js';
 import {
   Ago,
@@ -12,51 +14,82 @@ import {
   Empty,
   Name,
   Panel,
+  Segments,
   Sentence,
   Sign,
   saveFile,
   Time,
 } from './kit.js';
 import { useLive } from './live.js';
+import { go } from './location.js';
 import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
+import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { countWords, plural } from './wording.js';
+import {
+  backendMeasures,
+  failedShare,
+  measureOf,
+  shareWords,
+  spanNamed,
+  spanTexts,
+  valueOf,
+} from './traffic.js';
+import { HistoryPanel, useHistory } from './traffic-part.js';
+import { countWords, durationWords, plural, rateWords } from './wording.js';
 
 interface Asked {
   readonly backend: BackendNow;
   readonly what: 'drain' | 'enable';
 }
 
-export function BackendsScreen() {
+export function BackendsScreen({ query }: ScreenProps) {
   const { now } = useLive();
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');
+  const counted = useHistory('backends', '10m');
   if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  const seriesOf = (name: string): Series | undefined =>
+    counted.history?.series.find((each) => each.name === name);
+  const span = spanNamed(query.get('span'));
+  const measure = measureOf(query.get('show'), backendMeasures);
+  const change = (name: string, value: string): void => {
+    const next = new URLSearchParams(query);
+    next.set(name, value);
+    go(`/backends?${next.toString()}`, true);
+  };
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
     {
       title: 'backend',
+      line: 1,
+      grows: true,
       cell: (row) => (
         <>
           <strong>
             <Name value={row.name} />
           </strong>
-          <br />
-          <span class="faint">
+          <p class="why faint wide-only">
             <Name value={row.address} max={40} />
-          </span>
+            {row.series !== undefined && (
+              <>
+                , Dovecot <Name value={row.series} />
+              </>
+            )}
+          </p>
         </>
       ),
     },
-    { title: 'state', cell: (row) => <State backend={row} /> },
-    { title: 'upstreams', cell: (row) => <Boxes backend={row} /> },
+    { title: 'state', line: 3, cell: (row) => <State backend={row} /> },
+    { title: 'ten minutes', line: 2, grows: true, cell: (row) => <Traffic series={seriesOf(row.name)} /> },
+    { title: 'upstreams', line: 3, cell: (row) => <Boxes backend={row} /> },
     {
       title: 'queue',
+      line: 3,
       cell: (row) =>
         row.waiting === 0 ? (
-          <span class="faint">empty</span>
+          <span class="faint">nothing waits</span>
         ) : (
           <Sign tone="warn">
             {plural(row.waiting, 'command waits', 'commands wait')}, the oldest for{' '}
@@ -64,9 +97,8 @@ export function BackendsScreen() {
           </Sign>
         ),
     },
-    { title: 'failed dials', cell: (row) => <Failed backend={row} /> },
-    { title: 'series', cell: (row) => <Name value={row.series} /> },
-    { title: 'certificate', cell: (row) => <Certificate backend={row} now={now.at} /> },
+    { title: 'failed dials', line: 0, cell: (row) => <Failed backend={row} /> },
+    { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
     ...(mayChange
       ? [
           {
@@ -133,6 +165,28 @@ export function BackendsScreen() {
           <BoxPicture boxes={['free']} /> not open
         </span>
       </p>
+      <HistoryPanel
+        title="Over time"
+        of="backends"
+        span={span}
+        measure={measure.value}
+        controls={
+          <>
+            <Segments
+              label="What the chart shows"
+              value={measure.value}
+              options={backendMeasures}
+              onChange={(value) => change('show', value)}
+            />
+            <Segments
+              label="Time of the chart"
+              value={span}
+              options={spanTexts}
+              onChange={(value) => change('span', value)}
+            />
+          </>
+        }
+      />
       <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
     </>
@@ -164,6 +218,36 @@ function State({ backend }: { readonly backend: BackendNow }) {
     </>
   );
 }
+
+function Traffic({ series }: { readonly series: Series | undefined }) {
+  const rate = series && meanOf(series.rate);
+  if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
+  const share = failedShare(series) ?? 0;
+  const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
+  return (
+    <>
+      <span class="step">
+        <strong class="number">{rateWords(rate)}</strong> a second
+        {share > 0 && (
+          <>
+            ,{' '}
+            <Sign tone={share >= failedShareBad ? 'bad' : 'quiet'}>
+              <span class="number">{shareWords(share)}</span> failed
+            </Sign>
+          </>
+        )}
+      </span>
+      {p50 !== undefined && p99 !== undefined && (
+        <span class="faint number boxes-words">
+          half in {durationWords(p50)}, p99 at most {durationWords(p99)}
+        </span>
+      )}
+    </>
+  );
+}
+
+/** As on the screen "now". */
+const failedShareBad = 0.01;
 
 const boxesMax = 128;
 

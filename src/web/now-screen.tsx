@@ -30,11 +30,13 @@ import {
   waitingTone,
   whoAsked,
 } from './running.js';
+import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
+import { Traffic } from './traffic-part.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from './wording.js';
 
-export function NowScreen() {
+export function NowScreen({ query }: ScreenProps) {
   const { now } = useLive();
   const session = useSession();
   const [killing, setKilling] = useState<RunningCommand | undefined>();
@@ -52,6 +54,7 @@ export function NowScreen() {
   return (
     <>
       <Tiles tiles={now.tiles} />
+      <Traffic query={query} />
       <Panel
         title={
           <>
@@ -90,6 +93,7 @@ export function NowScreen() {
 function Tiles({ tiles }: { readonly tiles: NowTiles }) {
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
   const most = Math.max(perSecond, ...history);
+  const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
     <div class="tiles">
       <Tile title="Commands a second" value={rateWords(perSecond)}>
@@ -98,7 +102,9 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
           length={120}
           label={`Commands a second of the last ten minutes: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
         />
-        <p>ten minutes, at most {rateWords(most)}</p>
+        <p>
+          in ten minutes {rateWords(mean)} on average, {rateWords(most)} at most
+        </p>
       </Tile>
       <Tile title="Failed, in ten minutes" tone={failedTone(tiles)} value={countWords(failed)}>
         <p>and {plural(denied, 'was', 'were')} denied by policy</p>
@@ -152,7 +158,13 @@ function Running({ rows, onKill }: RunningProps) {
   const seesUsers = mayDo(session, 'audit');
   const columns: Column<RunningCommand>[] = [
     { title: 'who', cell: (row) => <Name value={whoAsked(row)} max={36} /> },
-    { title: 'command', kind: 'short', cell: (row) => <Name value={row.command} max={32} isCode /> },
+    {
+      title: 'command',
+      kind: 'short',
+      line: 1,
+      grows: true,
+      cell: (row) => <Name value={row.command} max={32} isCode />,
+    },
     ...(seesUsers ? [{ title: 'user', cell: (row: RunningCommand) => <Name value={row.user} /> }] : []),
     {
       title: 'backend',
@@ -167,7 +179,7 @@ function Running({ rows, onKill }: RunningProps) {
           <Name value={row.backend} />
         ),
     },
-    { title: 'for', kind: 'number', cell: (row) => <Duration ms={row.durationMs} /> },
+    { title: 'for', kind: 'number', line: 1, cell: (row) => <Duration ms={row.durationMs} /> },
     { title: 'of its time', kind: 'wide', cell: (row) => <Deadline command={row} /> },
     ...(mayKill
       ? [
@@ -267,38 +279,49 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
   const isAuditor = mayDo(session, 'audit');
   const columns: Column<Trouble>[] = [
     {
+      title: 'outcome',
+      line: 1,
+      cell: (row) => (
+        <>
+          <Outcome outcome={row.kind} />
+          {row.count !== undefined && <strong class="number"> {countWords(row.count)}×</strong>}
+        </>
+      ),
+    },
+    {
+      title: 'command',
+      kind: 'short',
+      line: 1,
+      grows: true,
+      cell: (row) => <Name value={row.command} max={32} isCode />,
+    },
+    { title: 'who', cell: (row) => <Name value={whoAsked(row)} /> },
+    ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
+    { title: 'backend', cell: (row) => <Name value={row.backend} /> },
+    { title: 'why', kind: 'wide', line: 3, cell: (row) => <Sentence text={row.text} /> },
+    {
       title: 'when',
+      line: 1,
       cell: (row) => (
         <>
           <Time at={row.at} isExact />{' '}
-          <span class="faint ago">
+          <span class="faint ago wide-only">
             <Ago at={row.at} /> ago
           </span>
           {row.count !== undefined && row.since !== undefined && (
-            <p class="why faint">
-              {countWords(row.count)} times since <Time at={row.since} />
+            <p class="why faint wide-only">
+              since <Time at={row.since} />
             </p>
           )}
         </>
       ),
     },
-    {
-      title: 'what',
-      cell: (row) => <Outcome outcome={row.kind} />,
-    },
-    {
-      title: 'who',
-      cell: (row) => <Name value={whoAsked(row)} />,
-    },
-    { title: 'command', kind: 'short', cell: (row) => <Name value={row.command} max={32} isCode /> },
-    ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
-    { title: 'backend', cell: (row) => <Name value={row.backend} /> },
-    { title: 'why', kind: 'wide', cell: (row) => <Sentence text={row.text} /> },
     ...(isAuditor
       ? [
           {
             title: 'exchange',
             kind: 'action' as const,
+            line: 0 as const,
             cell: (row: Trouble) =>
               row.id === undefined ? null : <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>,
           },

@@ -47,8 +47,9 @@ export function plural(count: number, one: string, many: string): string {
   return `${countWords(count)} ${count === 1 ? one : many}`;
 }
 
-/** 0.4, 12, 1,234: as many digits as help. */
+/** 0.02, 0.4, 12, 1,234: as many digits as help. */
 export function rateWords(perSecond: number): string {
+  if (perSecond > 0 && perSecond < 0.095) return Math.max(0.01, perSecond).toFixed(2);
   return perSecond < 9.95 && perSecond > 0 ? perSecond.toFixed(1) : countWords(perSecond);
 }
 

@@ -50,6 +50,7 @@ void test('how long ago, in whole seconds', () => {
 
 void test('numbers and sizes', () => {
   assert.deepEqual([0, 999, 1000, 8_412_233].map(countWords), ['0', '999', '1,000', '8,412,233']);
+  assert.deepEqual([0.001, 0.042, 0.0951].map(rateWords), ['0.01', '0.04', '0.1']);
   assert.deepEqual([0, 0.42, 9.94, 9.96, 1234.4].map(rateWords), ['0', '0.4', '9.9', '10', '1,234']);
   assert.deepEqual([0, 1, 1023, 1024, 48 * 2 ** 30, 1024 ** 2 - 1, 2 ** 60].map(bytesWords), [
     '0 bytes',

@@ -1,0 +1,194 @@
+// Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { History, HistoryOf, Series, Span } from '../domain/page/history.js';
+import { sentenceOf } from './asked.js';
+import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
+import { go } from './location.js';
+import { useSession } from './session.js';
+import { colorOf, TimeChart } from './time-chart.js';
+import {
+  backendMeasures,
+  condensed,
+  listOf,
+  type Measure,
+  measureOf,
+  measures,
+  spanNamed,
+  spanTexts,
+  valueOf,
+} from './traffic.js';
+
+/** Steps of ten seconds are looked for as often, those of a minute each half minute. */
+const lookMs: Readonly<Record<Span, number>> = { '10m': 10_000, '1h': 10_000, '24h': 30_000 };
+
+interface Known {
+  readonly key: string;
+  readonly history?: History;
+  readonly fault?: string;
+}
+
+export function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
+  const { api } = useSession();
+  const key = `${of} ${span}`;
+  const [known, setKnown] = useState<Known>({ key });
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (): Promise<void> => {
+      try {
+        const { signal } = leaving;
+        const history = await api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal });
+        setKnown({ key, history });
+      } catch (error) {
+        if (leaving.signal.aborted) return;
+        const fault = sentenceOf(error);
+        setKnown((before) => (before.key === key ? { ...before, fault } : { key, fault }));
+      }
+      timer = setTimeout(() => void ask(), lookMs[span]);
+    };
+    void ask();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, [api, key]);
+  return known.key === key ? known : {};
+}
+
+interface TrafficProps {
+  readonly query: URLSearchParams;
+}
+
+export function Traffic({ query }: TrafficProps) {
+  const span = spanNamed(query.get('span'));
+  const measure = measureOf(query.get('show'));
+  const change = (name: string, value: string): void => {
+    const next = new URLSearchParams(query);
+    next.set(name, value);
+    go(`/?${next.toString()}`, true);
+  };
+  return (
+    <section aria-label="Traffic">
+      <div class="toolbar">
+        <h2>Traffic</h2>
+        <span class="chips">
+          <Segments
+            label="What the charts show"
+            value={measure.value}
+            options={measures}
+            onChange={(value) => change('show', value)}
+          />
+          <Segments
+            label="Time of the charts"
+            value={span}
+            options={spanTexts}
+            onChange={(value) => change('span', value)}
+          />
+        </span>
+      </div>
+      <div class="side-by-side">
+        <HistoryPanel title="By team" of="teams" span={span} measure={measure.value} />
+        <HistoryPanel title="By backend" of="backends" span={span} measure={measure.value} />
+      </div>
+    </section>
+  );
+}
+
+interface HistoryPanelProps {
+  readonly title: string;
+  readonly of: HistoryOf;
+  readonly span: Span;
+  readonly measure: Measure;
+  readonly controls?: ComponentChildren;
+}
+
+/** More points than that no screen tells apart. */
+const pointsMax = 240;
+
+export function HistoryPanel({ title, of, span, measure, controls }: HistoryPanelProps) {
+  const asked = useHistory(of, span);
+  const all = of === 'teams' ? measures : backendMeasures;
+  const { label, isStacked, format } = measureOf(measure, all);
+  const history = asked.history && condensed(asked.history, pointsMax);
+  return (
+    <Panel title={title} controls={controls}>
+      {history === undefined ? (
+        <Pending fault={asked.fault}>Reading what was counted …</Pending>
+      ) : history.series.length === 0 ? (
+        <Empty>
+          {history.trouble === undefined ? (
+            <>
+              No command ended since <Time at={history.since} />. Each {of === 'teams' ? 'team' : 'backend'}{' '}
+              with commands has a line here.
+            </>
+          ) : (
+            <Sentence text={history.trouble} />
+          )}
+        </Empty>
+      ) : (
+        <TimeChart
+          label={`${label}, ${title.toLowerCase()}`}
+          series={history.series.map((each) => ({ name: each.name, values: listOf(each, measure) }))}
+          until={history.until}
+          step={history.step}
+          format={format}
+          isStacked={isStacked}
+        >
+          {(at, when) => <Names series={history.series} at={at} when={when} all={all} measure={measure} />}
+        </TimeChart>
+      )}
+    </Panel>
+  );
+}
+
+interface NamesProps {
+  readonly series: readonly Series[];
+  readonly at: number | undefined;
+  readonly when: string | undefined;
+  readonly all: typeof measures;
+  readonly measure: Measure;
+}
+
+/** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
+function Names({ series, at, when, all: shown, measure }: NamesProps) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">{when === undefined ? 'average' : `at ${when}`}</th>
+          {shown.map(({ value, text }) => (
+            <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
+              {when === undefined && (value === 'p99' || value === 'waiting') ? `${text}, most` : text}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {series.map((each, place) => (
+          <tr key={each.name}>
+            <th scope="row">
+              <span class={`swatch ${colorOf(place, each.name)}`} />
+              <Name value={each.name} max={20} />
+            </th>
+            {shown.map(({ value, format }) => {
+              const found = valueOf(each, value, at);
+              return (
+                <td key={value} class={value === 'p50' ? 'number wide-only' : 'number'}>
+                  {found === undefined ? (
+                    <span class="faint">–</span>
+                  ) : value === measure ? (
+                    <strong>{format(found)}</strong>
+                  ) : (
+                    format(found)
+                  )}
+                </td>
+              );
+            })}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

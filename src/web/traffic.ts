@@ -1,0 +1,114 @@
+// Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
+
+import type { History, Series, Span } from '../domain/page/history.js';
+import { maxOf, meanOf, type Values } from './chart.js';
+import { countWords, durationWords, rateWords } from './wording.js';
+
+export const spanTexts: readonly { readonly value: Span; readonly text: string }[] = [
+  { value: '10m', text: '10 min' },
+  { value: '1h', text: '1 h' },
+  { value: '24h', text: '24 h' },
+];
+
+export type Measure = 'rate' | 'denied' | 'failed' | 'p50' | 'p99' | 'waiting';
+
+interface MeasureFacts {
+  readonly value: Measure;
+  readonly text: string;
+  /** What the axis counts. */
+  readonly label: string;
+  /** Sums are drawn on top of each other, times are not. */
+  readonly isStacked: boolean;
+  readonly format: (value: number) => string;
+}
+
+export const measures: readonly MeasureFacts[] = [
+  { value: 'rate', text: 'rate', label: 'Commands a second', isStacked: true, format: rateWords },
+  { value: 'denied', text: 'denied', label: 'Denied a second', isStacked: true, format: rateWords },
+  { value: 'failed', text: 'failed', label: 'Failed a second', isStacked: true, format: rateWords },
+  {
+    value: 'p50',
+    text: 'p50',
+    label: 'Time of half of the commands',
+    isStacked: false,
+    format: durationWords,
+  },
+  { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', isStacked: false, format: durationWords },
+];
+
+/** Of a backend, nothing is denied, and commands wait. */
+export const backendMeasures: readonly MeasureFacts[] = [
+  ...measures.filter(({ value }) => value !== 'denied'),
+  {
+    value: 'waiting',
+    text: 'queue',
+    label: 'Commands that wait for a connection',
+    isStacked: true,
+    format: (value) => (Number.isInteger(value) ? countWords(value) : rateWords(value)),
+  },
+];
+
+export function measureOf(text: string | null, all = measures): MeasureFacts {
+  const [first] = all;
+  const found = all.find(({ value }) => value === text) ?? first;
+  if (found === undefined) throw new Error('there is no measure');
+  return found;
+}
+
+export function spanNamed(text: string | null): Span {
+  return spanTexts.find(({ value }) => value === text)?.value ?? '10m';
+}
+
+export function listOf(series: Series, measure: Measure): Values {
+  return series[measure] ?? [];
+}
+
+/** With at most `most` steps: of several that become one, rates count on average, and times and queues with their greatest. */
+export function condensed(history: History, most: number): History {
+  const { series, step } = history;
+  const factor = Math.ceil(Math.max(0, ...series.map(({ rate }) => rate.length)) / most);
+  if (factor <= 1) return history;
+  const shorter = (values: Values, pick: (some: Values) => number | null): (number | null)[] => {
+    const found: (number | null)[] = [];
+    // From the end, since the last step is the one that has a time.
+    for (let end = values.length; end > 0; end -= factor)
+      found.unshift(pick(values.slice(Math.max(0, end - factor), end)));
+    return found;
+  };
+  const mean = (some: Values): number | null => meanOf(some) ?? null;
+  const peak = (some: Values): number | null => (meanOf(some) === undefined ? null : maxOf(some));
+  return {
+    ...history,
+    step: step * factor,
+    series: series.map((each) => ({
+      ...each,
+      rate: shorter(each.rate, mean),
+      denied: shorter(each.denied, mean),
+      failed: shorter(each.failed, mean),
+      p50: shorter(each.p50, mean),
+      p99: shorter(each.p99, peak),
+      ...(each.waiting && { waiting: shorter(each.waiting, peak) }),
+    })),
+  };
+}
+
+/** Of one name, at a moment, or of the whole time: rates on average, times at most. Undefined: no sample. */
+export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
+  const values = listOf(series, measure);
+  if (at !== undefined) return values[at] ?? undefined;
+  if (meanOf(values) === undefined) return undefined;
+  return measure === 'p99' || measure === 'waiting' ? maxOf(values) : meanOf(values);
+}
+
+/** How many of all commands failed, of the whole time; undefined: none ended. */
+export function failedShare({ rate, failed }: Series): number | undefined {
+  const ended = meanOf(rate);
+  return ended === undefined || ended === 0 ? undefined : Math.min(1, (meanOf(failed) ?? 0) / ended);
+}
+
+/** 0 %, < 0.1 %, 0.4 %, 12 %. */
+export function shareWords(share: number): string {
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.1) return '< 0.1 %';
+  return `${percent > 0 && percent < 9.95 ? percent.toFixed(1) : Math.round(percent)} %`;
+}

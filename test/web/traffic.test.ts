@@ -1,0 +1,47 @@
+// Traffic in words and in charts: averages over what is known, the greatest of times, and fewer steps where there are many.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Series } from '../../src/domain/page/history.js';
+import { condensed, failedShare, measureOf, shareWords, spanNamed, valueOf } from '../../src/web/traffic.js';
+
+const series: Series = {
+  name: 'desk',
+  rate: [null, 2, 4],
+  denied: [null, 0, 1],
+  failed: [null, 0, 0.3],
+  p50: [null, 5, 7],
+  p99: [null, 50, 70],
+  waiting: [null, 0, 3],
+};
+
+void test('rates are averages of what is known, times and queues the greatest; at a moment it is what was then', () => {
+  assert.equal(valueOf(series, 'rate', undefined), 3);
+  assert.equal(valueOf(series, 'p99', undefined), 70);
+  assert.equal(valueOf(series, 'waiting', undefined), 3);
+  assert.equal(valueOf(series, 'rate', 0), undefined);
+  assert.equal(valueOf(series, 'rate', 1), 2);
+  assert.equal(valueOf({ ...series, p99: [null] }, 'p99', undefined), undefined);
+});
+
+void test('the share of failures is of all that ended, and none where nothing did', () => {
+  assert.equal(shareWords(failedShare(series) ?? 0), '5.0 %');
+  assert.equal(failedShare({ ...series, rate: [0, null] }), undefined);
+  assert.deepEqual([0, 0.0004, 0.05, 0.5, 1].map(shareWords), ['0 %', '< 0.1 %', '5.0 %', '50 %', '100 %']);
+});
+
+void test('many steps become fewer, counted from the last one, whose time is known', () => {
+  const history = { since: '', until: '2026-11-21T10:00:00Z', step: 60, series: [series] };
+  assert.equal(condensed(history, 3), history);
+  const { step, series: found } = condensed(history, 2);
+  assert.equal(step, 120);
+  assert.deepEqual(found[0]?.rate, [null, 3]);
+  assert.deepEqual(found[0]?.p99, [null, 70]);
+  assert.deepEqual(found[0]?.waiting, [null, 3]);
+});
+
+void test('an address with a word that is none shows the first', () => {
+  assert.equal(spanNamed('1h'), '1h');
+  assert.equal(spanNamed('1y'), '10m');
+  assert.equal(measureOf('p99').value, 'p99');
+  assert.equal(measureOf('toString').value, 'rate');
+});
