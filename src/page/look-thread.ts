@@ -15,6 +15,9 @@ export type Told<Part> = { readonly part: Part } | { readonly isOver: true };
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
 const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: bounds.lookAnswerMs } as const;
 
+/** It cannot go on, so it has more time. */
+const histogramLimits = { ...limits, timeMs: bounds.histogramMs };
+
 if (parentPort !== null) begin(parentPort);
 
 function begin(port: MessagePort): void {
@@ -32,7 +35,10 @@ function begin(port: MessagePort): void {
       // Only then: it takes three times as long to load as all that a search needs.
       const { review } = await import('./review-task.js');
       post({ part: await review(task, systemClock) });
-    } else post({ part: await readTrail({ ...task, limits }, systemClock) });
+    } else {
+      const ownLimits = task.asked.look === 'histogram' ? histogramLimits : limits;
+      post({ part: await readTrail({ ...task, limits: ownLimits }, systemClock) });
+    }
     post({ isOver: true });
   }
 

@@ -29,6 +29,13 @@ const kinds = {
     ownMost: bounds.personLooks,
     timeMsMax: bounds.lookMs,
   },
+  /** Apart from the searches, which it must not keep waiting: it takes longer. */
+  histogram: {
+    what: 'histograms',
+    most: bounds.histograms,
+    ownMost: 1,
+    timeMsMax: bounds.lookMs,
+  },
   verify: {
     what: 'checks of the whole journal',
     most: bounds.longChecks,
@@ -62,7 +69,8 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
   const idle = new Map<Worker, Timer>();
 
   return {
-    read: (...look) => lastOf(lookIn('look', ...look)),
+    read: (task, ...who) =>
+      lastOf(lookIn(task.asked.look === 'histogram' ? 'histogram' : 'look', task, ...who)),
     review: (...look) => lastOf(lookIn('look', ...look)),
     readLong: (task, ...who) => lookIn(task.long, task, ...who),
     close() {

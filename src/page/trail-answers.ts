@@ -109,9 +109,9 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
 }
 
 /** What the page in the browser may ask of records. */
-const pageLooks = ['search', 'export', 'extract', 'survey', 'show'] as const;
+const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const;
 
-/** Handlers of `search`, `export`, `extract`, `survey` and `show`. */
+/** A handler for each of them. */
 export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {
   const handlerOf =
     (look: (typeof pageLooks)[number]): PageHandler =>
@@ -122,7 +122,8 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
       if (typeof asked === 'string') return refusedReply(400, asked);
       const { from } = who;
       const { status, text } = await lookInto(parts, { asked, person: who, from, isStill, signal });
-      return status === 200 ? { ...rows, status, body: text } : refusedReply(status, text);
+      if (status !== 200) return refusedReply(status, text);
+      return look === 'histogram' ? { ...whole, body: text } : { ...rows, body: text };
     };
   return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
 }
@@ -196,6 +197,7 @@ const unanswered = {
   text: 'dovegate does not answer, so nothing can be recorded or shown; ask again when it runs',
 };
 
+const whole = { status: 200, type: 'application/json; charset=utf-8' } as const;
 const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;
 
 /** The word of the record. */
@@ -203,6 +205,8 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   me: undefined,
   verify: 'audit-verify',
   search: 'audit-search',
+  // A word of its own would be unknown to an older daemon.
+  histogram: 'audit-search',
   export: 'audit-export',
   extract: 'audit-extract',
   report: 'audit-report',
@@ -213,7 +217,8 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
 /** What was asked for; the daemon adds the view that it was seen through. */
 function wordsOf(asked: Asked): readonly string[] {
   if (asked.look === 'show') return [`wanted=${asked.wanted}`];
-  return 'filter' in asked ? [...formatFilter(asked.filter), ...afterOf(asked)] : [];
+  const form = asked.look === 'histogram' ? ['as=histogram'] : [];
+  return 'filter' in asked ? [...formatFilter(asked.filter), ...afterOf(asked), ...form] : [];
 }
 
 /** Where an earlier part ended. */

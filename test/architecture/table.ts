@@ -124,7 +124,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['history', 'problems', 'refused-logins'],
   }),
   'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page'], {
-    public: ['extract', 'look', 'view'],
+    public: ['extract', 'histogram', 'look', 'view'],
     builtins: ['crypto'],
   }),
   // What the page's process asks of the daemon.

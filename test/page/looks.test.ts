@@ -28,6 +28,7 @@ parentPort.on('message', ({ mib = 0, parts, isSilent, fails }) => {
 });`;
 
 interface Order {
+  readonly asked?: { readonly look: 'search' | 'histogram' };
   readonly mib?: number;
   readonly parts?: number;
   readonly isSilent?: boolean;
@@ -45,7 +46,11 @@ function desk(t: TestContext) {
     looks,
     /** The number of the thread that answered. */
     read: (person: string, order: Order = {}, signal = never()): Promise<unknown> =>
-      looks.read(JSON.parse(JSON.stringify({ parts: 1, ...order })), person, signal),
+      looks.read(
+        JSON.parse(JSON.stringify({ parts: 1, asked: { look: 'search' }, ...order })),
+        person,
+        signal,
+      ),
     readLong: (long: 'verify' | 'report', person: string, order: Order = {}, signal = never()) =>
       looks.readLong(JSON.parse(JSON.stringify({ long, parts: 1, ...order })), person, signal),
   };
@@ -123,6 +128,23 @@ void test('who leaves ends the thread that reads for him, and what takes too lon
   assert.equal(await Promise.race([slow, systemClock.nextTurn()]), undefined);
   clock.advanceNow(1);
   await assert.rejects(slow, /longer than 15 s/);
+});
+
+// bounds.histograms, bounds.histogramMs: with as much again for late ends, it is over before a thread is ended.
+void test('histograms have places of their own, one of each person', async (t) => {
+  const { clock, read } = desk(t);
+  const histogram: Order = { ...stuck, asked: { look: 'histogram' } };
+  const gone = new AbortController();
+  const running = ['a', 'b'].map((person) => read(person, histogram, gone.signal));
+  const others = [read('a', histogram), read('c', histogram)];
+  for (const person of ['a', 'b', 'c']) await read(person);
+  clock.advanceNow(bounds.lookPatienceMs);
+  for (const each of others)
+    await assert.rejects(each, /as many histograms run as may at once \(2, and 1 of one/);
+  gone.abort(new Error('gone'));
+  for (const each of running) await assert.rejects(each, /gone/);
+  await read('c', { asked: { look: 'histogram' } });
+  assert.ok(bounds.histogramMs * 2 < bounds.lookMs);
 });
 
 // bounds.lookBurst

@@ -178,6 +178,7 @@ void test('role by endpoint', async () => {
       'audit me 200',
       'audit verify 200',
       'audit search 200',
+      'audit histogram 200',
       'audit export 200',
       'audit extract 200',
       'audit report 200',
@@ -185,7 +186,7 @@ void test('role by endpoint', async () => {
       'audit show 200',
     ],
   );
-  assert.equal(table.filter((line) => line.endsWith('403')).length, 12);
+  assert.equal(table.filter((line) => line.endsWith('403')).length, 14);
 });
 
 void test('the journal is read as the person may see it, and the record says who asked for what and how much it was', async () => {
@@ -322,6 +323,16 @@ void test('the page in the browser gets the same, with a record of who asked fro
       rows: 3,
     },
   ]);
+  const histogram = await askPage('histogram', JSON.stringify({ filter }), { users });
+  assert.equal(histogram.type, 'application/json; charset=utf-8');
+  assert.deepEqual(Object(asked[1]).asked, { look: 'histogram', filter, cursor: undefined });
+  assert.deepEqual(Object(records[1]), {
+    action: 'audit-search',
+    by: 'carol',
+    from: ['address=192.0.2.7'],
+    args: ['user=bob@other.org', 'as=histogram'],
+    rows: 3,
+  });
   const extract = await askPage('extract', '{"as":"json"}');
   const { signed, notes } = JSON.parse(extract.body.split('\n')[1] ?? '');
   assert.ok(isSignedBy(signer.key, signed.head, signed.signature));
@@ -333,7 +344,7 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   const textOf = ({ status, body }: { status: number; body: string }): string =>
     `${status} ${JSON.parse(body).text}`;
   for (const role of ['view', 'operate'] as const)
-    for (const endpoint of ['search', 'export', 'extract', 'survey', 'show'] as const)
+    for (const endpoint of ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const)
       assert.equal(
         textOf(await askPage(endpoint, '{"wanted":"X"}', { roles: [role] })),
         `403 your role may not ask for ${endpoint}`,
@@ -347,6 +358,7 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   const full = await fails.askPage('search', '{}');
   assert.match(textOf(full), /^503 the journal could not be read, or the look could not be recorded/);
   assert.doesNotMatch(full.body, /rows/);
+  assert.equal((await fails.askPage('histogram', '{}')).status, 503);
 });
 
 void test('every role may have the whole journal checked, as who the kernel says', async () => {

@@ -1,7 +1,8 @@
 // Goal: the charts of the page are right, and survive whatever ends.
-// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know the call yet.
+// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know the call yet; histograms of
+// the trail in two views.
 // What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an auditor of
-// some mail users.
+// some mail users; a hidden record in a number; a histogram without a record.
 
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
@@ -9,9 +10,10 @@ import { createServer, request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { doorVersion, doorVersionHeader } from '../../src/domain/door/door.js';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
+import type { Histogram } from '../../src/domain/page/trail.js';
 import { startDaemon, startPage } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
-import { openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
 import { hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
@@ -25,9 +27,11 @@ async function openStage(t: TestContext) {
     tcp: 127.0.0.1:${port}
     people:
       viewer: { password_hash: "${hash}", role: view }
+      auditor: { password_hash: "${hash}", role: audit }
       limited: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }
 `;
-  const gateway = await openGateway(t, { more });
+  const policy = '\n    users: ["**"]\n    allow: [quota get]';
+  const gateway = await openGateway(t, { more, policy });
   let token = await signIn(port, 'viewer', password);
   const history = async (of: HistoryOf, span: Span = '10m', as = token): Promise<History> => {
     const { status, body } = await askPageAt(port, 'GET', `/api/history/${of}/${span}`, { token: as });
@@ -137,4 +141,45 @@ test('a daemon that does not know the call: everything else works, and the histo
   await until(async () => /older than the page/.test((await history('teams')).trouble ?? ''), 'the sentence');
   const { series, since, until: end } = await history('gate', '24h');
   assert.deepEqual([series, since === end], [[], true]);
+});
+
+test('a histogram of the trail: the numbers of what a search shows, in two views, and a record of each look', async (t) => {
+  const stage = await openStage(t);
+  const { daemon, port } = stage;
+  const client = await stage.client();
+  for (const user of ['alice@example.org', 'alice@example.org', 'bob@example.com'])
+    await client.ask({ user, fields: ['quota', 'get'] });
+  await client.ask({ user: 'alice@example.org', fields: ['mailbox', 'delete', 'INBOX'] });
+  const ask = async (name: string, filter: object) =>
+    askPageAt(port, 'POST', '/api/trail/histogram', {
+      token: await signIn(port, name, password),
+      body: { filter },
+    });
+  const countsOf = async (name: string, filter: object = {}): Promise<readonly unknown[]> => {
+    const { status, body } = await ask(name, filter);
+    assert.equal(status, 200, body);
+    const { buckets, isWhole }: Histogram = JSON.parse(body);
+    const sum = (key: 'ok' | 'denied' | 'failed' | 'unknown') =>
+      buckets.reduce((all, bucket) => all + bucket[key], 0);
+    return [sum('ok'), sum('denied'), sum('failed'), sum('unknown'), isWhole];
+  };
+  assert.deepEqual(await countsOf('auditor'), [3, 1, 0, 0, true]);
+  assert.deepEqual(await countsOf('auditor', { outcome: 'denied' }), [0, 1, 0, 0, true]);
+  assert.deepEqual(await countsOf('limited'), [2, 1, 0, 0, true]);
+  assert.deepEqual(await countsOf('limited', { user: 'bob@example.com' }), [0, 0, 0, 0, true]);
+  assert.deepEqual(await countsOf('auditor', { sinceMs: Date.now() + 60_000 }), [0, 0, 0, 0, true]);
+  assert.equal((await ask('viewer', {})).status, 403);
+  assert.equal((await ask('auditor', { nothing: 1 })).status, 400);
+  const looks = (): readonly unknown[] =>
+    auditRecords(daemon)
+      .filter(({ action }) => action === 'audit-search')
+      .map(({ by, args, rows }) => [by, Array.isArray(args) && args.includes('as=histogram'), rows]);
+  await until(() => looks().length === 5, 'five records');
+  assert.deepEqual(looks(), [
+    ['auditor', true, 4],
+    ['auditor', true, 1],
+    ['limited', true, 3],
+    ['limited', true, 0],
+    ['auditor', true, 0],
+  ]);
 });

@@ -98,7 +98,7 @@ const hostile: readonly Record<string, unknown>[] = [
 function walk(seqs: readonly number[], ids: readonly string[]): PageRequest[] {
   const requests: PageRequest[] = [];
   const cursors = [undefined, { after: 0, open: [] }, { after: 3, open: seqs }, { after: 1e15, open: seqs }];
-  for (const look of ['search', 'export', 'extract', 'report', 'survey'])
+  for (const look of ['search', 'histogram', 'export', 'extract', 'report', 'survey'])
     for (const filter of look === 'search' ? hostile : hostile.slice(0, 4))
       for (const cursor of filter['user'] === 'zuluq7*' ? cursors : [undefined])
         requests.push([`/trail/${look}`, JSON.stringify({ filter, cursor })]);
@@ -202,6 +202,7 @@ function walkOfBrowser(seqs: readonly number[], ids: readonly string[]): [path: 
   for (const filter of hostile.slice(0, 4))
     asked.push(
       ['search', { filter }],
+      ['histogram', { filter }],
       ['export', { filter, as: 'csv' }],
       ['export', { filter, as: 'json' }],
       ['extract', { filter, as: 'json' }],

@@ -55,7 +55,7 @@ const pieceBytesMax = 1 << 20;
 const soonMs = 200;
 
 /** A row, or an admission whose end is in none of the records that were read. */
-interface Entry {
+export interface Entry {
   readonly seq: number;
   readonly row: ExchangeRow | undefined;
   readonly admission: Buffer | undefined;
@@ -132,7 +132,7 @@ export async function readNewest(
 }
 
 /** The range of records that were read. */
-function createLooked() {
+export function createLooked() {
   let fromSeq: number | undefined;
   let toSeq: number | undefined;
   let fromTime: string | undefined;
@@ -193,14 +193,14 @@ function headAt(bytes: Buffer, at: number): RecordHead | undefined {
   return { seq, time: readHead(bytes.toString('latin1', at, at + headBytes))?.time };
 }
 
-interface PieceBack {
+export interface PieceBack {
   readonly bytes: Buffer;
   /** The two pieces after it, the next one first: most commands end in them. */
   readonly newer: readonly Buffer[];
 }
 
 /** The files from their end, or from the record before a seq, in pieces of whole lines. */
-async function* piecesBack(
+export async function* piecesBack(
   files: readonly TrailFile[],
   before: number | undefined,
   damage: Pick<ReturnType<typeof createDamageCount>, 'look'>,
@@ -248,7 +248,7 @@ async function filesBefore(
 }
 
 /** Looks through later records for the ends of what is not known to have ended. `mayGoOn`: whether there is time. */
-async function findEnds(
+export async function findEnds(
   trail: Trail,
   filter: TrailFilter,
   show: (line: Buffer) => Buffer,

@@ -33,6 +33,7 @@ import {
   type Trail,
   type TrailFile,
 } from '../journal/trail.js';
+import { countBack } from './count-back.js';
 import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
@@ -92,7 +93,7 @@ export type AnswerLine =
   | { readonly found: Found }
   | { readonly end: AnswerEnd };
 
-/** An answer: lines of JSON, each with its LF, and their number without the last one. */
+/** An answer: lines of JSON, each with its LF, and their number without the last one; a histogram is one line, of so many commands. */
 export interface TrailAnswer {
   readonly text: string;
   readonly rows: number;
@@ -117,6 +118,11 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
       if (asked.newest !== undefined)
         return newestFirst(trail, task, { ...asked, newest: asked.newest }, clock);
       return search(trail, task, asked, clock);
+    case 'histogram': {
+      const { users, limits } = task;
+      const { histogram, rows } = await countBack(trail, asked.filter, users, limits.timeMs, clock);
+      return { text: `${JSON.stringify(histogram)}\n`, rows };
+    }
     case 'export':
     case 'extract':
     case 'report':

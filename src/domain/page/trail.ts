@@ -66,8 +66,8 @@ export interface TrailEnd {
   readonly looked?: {
     readonly fromSeq: number;
     readonly toSeq: number;
-    readonly fromTime?: string;
-    readonly toTime?: string;
+    readonly fromTime?: string | undefined;
+    readonly toTime?: string | undefined;
   };
   /** Of damage, a sentence each. */
   readonly notes?: readonly string[];

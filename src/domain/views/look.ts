@@ -7,7 +7,9 @@ import type { PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
 
 /** The requests; the paths are `/trail/` and the word. */
-export const looks = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'] as const;
+export const looks = [
+  ...(['me', 'verify', 'search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
+] as const;
 export type Look = (typeof looks)[number];
 
 /** The roles for each request. Nothing here drains, kills or reloads: that needs the admin socket. */
@@ -17,6 +19,8 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   // Whether the newest part of the journal is whole: counts and times, no names.
   verify: ['view', 'operate', 'audit'],
   search: ['audit'],
+  // A search, of which only the numbers are told.
+  histogram: ['audit'],
   export: ['audit'],
   // As an export, signed.
   extract: ['audit'],
@@ -46,7 +50,7 @@ export interface NewestAsked {
 export type Asked =
   | { readonly look: 'me' | 'verify' }
   | {
-      readonly look: 'search' | 'export' | 'extract' | 'report' | 'survey';
+      readonly look: 'search' | 'histogram' | 'export' | 'extract' | 'report' | 'survey';
       readonly filter: TrailFilter;
       readonly cursor: Cursor | undefined;
       /** For a search. */
@@ -98,6 +102,7 @@ export function parseAsked(look: Look, body: string): Asked | string {
   if (typeof filter === 'string') return filter;
   const cursor = value['cursor'] === undefined ? undefined : parseCursor(value['cursor']);
   if (typeof cursor === 'string') return cursor;
+  if (cursor !== undefined && look === 'histogram') return 'cursor: not for a histogram';
   const { newest: newestText, as } = value;
   const newest = newestText === undefined ? undefined : parseNewest(newestText);
   if (typeof newest === 'string') return newest;

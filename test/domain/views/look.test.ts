@@ -18,6 +18,7 @@ void test('the roles: records are for auditors, whether the journal is whole is 
     'me: view operate audit',
     'verify: view operate audit',
     'search: audit',
+    'histogram: audit',
     'export: audit',
     'extract: audit',
     'report: audit',

@@ -1,0 +1,71 @@
+// The histogram of a search: what all its pages have, counted by time, from the newest command back.
+// The rule: a command is counted where a search shows it, through any view, and nowhere else. When time runs out, what was read is told.
+
+import { parseTime } from '../../domain/audit/record.js';
+import type { Histogram } from '../../domain/page/trail.js';
+import { createSearch, type TrailFilter } from '../../domain/trail/search.js';
+import { createHistogram } from '../../domain/views/histogram.js';
+import { openMax } from '../../domain/views/look.js';
+import { createView } from '../../domain/views/view.js';
+import type { Clock } from '../../ports/machine.js';
+import { filesSince, filesUntil, type Trail } from '../journal/trail.js';
+import { createLooked, type Entry, findEnds, piecesBack } from './newest-first.js';
+import { createDamageCount, seqOfLine } from './reading.js';
+
+/** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
+export async function countBack(
+  trail: Trail,
+  filter: TrailFilter,
+  users: readonly string[] | undefined,
+  timeMs: number,
+  clock: Pick<Clock, 'now'>,
+): Promise<{ readonly histogram: Histogram; readonly rows: number }> {
+  const startedMs = clock.now();
+  const elapsedMs = (): number => clock.now() - startedMs;
+  const view = createView(users);
+  const show = (line: Buffer): Buffer => view.take(line);
+  const search = createSearch(filter);
+  const looked = createLooked();
+  const found = createHistogram();
+  const open: Entry[] = [];
+  let isWhole = true;
+
+  const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
+  for await (const { bytes, newer } of piecesBack(files, undefined, createDamageCount())) {
+    looked.take(bytes);
+    for (const row of search.take(view.take(bytes))) found.take(row);
+    for (const later of newer) for (const row of search.takeEnds(later, show)) found.take(row);
+    for (const admission of search.waiting()) {
+      isWhole &&= open.length < openMax;
+      if (open.length < openMax)
+        open.push({ seq: seqOfLine(admission) ?? looked.fromSeq(), row: undefined, admission });
+    }
+    // The next piece is older, and holds no end of these.
+    search.finish();
+    if (elapsedMs() < timeMs) continue;
+    isWhole = false;
+    break;
+  }
+  const ends = await findEnds(trail, filter, show, open, () => elapsedMs() < timeMs * 2);
+  for (const row of ends.rows.values()) found.take(row);
+
+  const range = looked.finish(undefined, undefined);
+  const { sinceMs, untilMs } = filter;
+  const [oldestMs, newestMs] = [msOf(range?.fromTime), msOf(range?.toTime)];
+  const isTimed = sinceMs !== undefined || untilMs !== undefined;
+  // As far as is asked for, and known: nothing is shown as empty that was not read.
+  const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
+  const toMs = isTimed ? Math.min(untilMs ?? Infinity, (newestMs ?? -Infinity) + 1) : undefined;
+  return {
+    rows: found.rows,
+    histogram: {
+      ...found.finish(range && fromMs, range && toMs),
+      ...(range !== undefined && { looked: range }),
+      isWhole: isWhole && ends.notes.length === 0,
+    },
+  };
+}
+
+function msOf(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : parseTime(time);
+}

@@ -1,0 +1,126 @@
+// The histogram of a search: as many commands as all its pages have, at their times, through any view; what is hidden is in no number.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { readTrail } from '../../../src/adapters/views/read-trail.js';
+import type { Histogram } from '../../../src/domain/page/trail.js';
+import { createSearch, type TrailFilter } from '../../../src/domain/trail/search.js';
+import { createHistogram } from '../../../src/domain/views/histogram.js';
+import { createView } from '../../../src/domain/views/view.js';
+import { temporaryDirectory } from '../journal/reading.js';
+import { ours, recordsOf, startMs, writeJournal } from './written-journal.js';
+
+interface Asking {
+  readonly directory: string;
+  readonly users?: readonly string[] | undefined;
+  readonly filter?: TrailFilter;
+  readonly timeMs?: number;
+  readonly clock?: { now(): number };
+}
+
+async function ask({ directory, users, filter = {}, timeMs = 60_000, clock = { now: () => 0 } }: Asking) {
+  const asked = { look: 'histogram', filter, cursor: undefined } as const;
+  const limits = { rowsMax: 1, bytesMax: 1, timeMs };
+  const { text, rows } = await readTrail({ directory, asked, users, ownKey: '', limits }, clock);
+  const histogram: Histogram = JSON.parse(text);
+  return { histogram, rows, text };
+}
+
+function expected(all: Buffer, users: readonly string[] | undefined, filter: TrailFilter) {
+  const search = createSearch(filter);
+  const counted = createHistogram();
+  for (const row of [...search.take(createView(users).take(all)), ...search.finish()]) counted.take(row);
+  return { rows: counted.rows, buckets: counted.finish(undefined, undefined).buckets };
+}
+
+/** A second between two commands. */
+function opened(t: TestContext, count: number): { directory: string; all: Buffer } {
+  const directory = temporaryDirectory(t);
+  const records = recordsOf(count).map((record) => ({
+    ...record,
+    time: startMs + (record.time - startMs) * 1000,
+  }));
+  return { directory, all: writeJournal(directory, records) };
+}
+
+const sum = ({ buckets }: Pick<Histogram, 'buckets'>): number =>
+  buckets.reduce((all, { ok, denied, failed, unknown }) => all + ok + denied + failed + unknown, 0);
+
+void test('it counts what a search from the start finds, through any view', async (t) => {
+  const { directory, all } = opened(t, 3_000);
+  const filters: readonly TrailFilter[] = [
+    {},
+    { user: 'alice3@example.com' },
+    { user: 'bob3@other.org' },
+    { outcome: 'open' },
+    { outcome: 'ok', user: 'alice*' },
+    { text: 'other.org' },
+    { id: 'X97' },
+    { session: 'none' },
+  ];
+  for (const users of [ours, undefined])
+    for (const filter of filters) {
+      const { histogram, rows } = await ask({ directory, users, filter });
+      const wanted = expected(all, users, filter);
+      const what = JSON.stringify([users, filter]);
+      assert.deepEqual([rows, sum(histogram), histogram.isWhole], [wanted.rows, wanted.rows, true], what);
+      assert.deepEqual(histogram.buckets, wanted.buckets, what);
+    }
+  const { histogram } = await ask({ directory });
+  assert.deepEqual(
+    [histogram.from, histogram.to, histogram.step, histogram.buckets[1]],
+    [
+      '2026-11-20T00:00:00.000Z',
+      '2026-11-20T00:50:00.000Z',
+      30,
+      { at: '2026-11-20T00:00:30.000Z', ok: 29, denied: 0, failed: 0, unknown: 1 },
+    ],
+  );
+  assert.equal(histogram.looked?.fromSeq, 1);
+});
+
+void test('with times it covers what was asked for, as far as the journal goes', async (t) => {
+  const { directory } = opened(t, 3_000);
+  const within = { sinceMs: startMs + 600_000, untilMs: startMs + 1_200_000 };
+  const { histogram } = await ask({ directory, filter: within });
+  assert.deepEqual(
+    [histogram.from, histogram.to, histogram.step, sum(histogram)],
+    ['2026-11-20T00:10:00.000Z', '2026-11-20T00:20:00.000Z', 5, 600],
+  );
+  const beyond = { sinceMs: 0, untilMs: startMs * 2 };
+  const { histogram: all } = await ask({ directory, filter: beyond });
+  assert.deepEqual(
+    [all.from, all.to, sum(all)],
+    ['2026-11-20T00:00:00.000Z', '2026-11-20T00:50:00.000Z', 3_000],
+  );
+  const { histogram: few } = await ask({ directory, filter: { ...within, id: 'X700' } });
+  assert.deepEqual([few.buckets.length, sum(few)], [120, 1], 'empty ones are shown');
+});
+
+void test('who sees nothing of it gets what a search for nobody gets', async (t) => {
+  const { directory } = opened(t, 300);
+  const hidden = await ask({ directory, users: ours, filter: { user: 'bob3@other.org' } });
+  const nothing = await ask({ directory, users: ours, filter: { user: 'nobody@example.net' } });
+  assert.equal(hidden.text, nothing.text);
+  assert.deepEqual([hidden.rows, hidden.histogram.buckets], [0, []]);
+  const { rows } = await ask({ directory, users: [] });
+  assert.equal(rows, 0);
+});
+
+void test('when time runs out the newest are counted, and it says so; an empty journal has nothing', async (t) => {
+  const { directory } = opened(t, 3_000);
+  let nowMs = 0;
+  const clock = { now: () => (nowMs += 10) };
+  const { histogram } = await ask({ directory, timeMs: 25, clock });
+  assert.equal(histogram.isWhole, false);
+  assert.ok(sum(histogram) > 0 && sum(histogram) < 2_000, String(sum(histogram)));
+  assert.ok((histogram.looked?.fromSeq ?? 0) > 1);
+  assert.equal(histogram.to, '2026-11-20T00:50:00.000Z');
+  nowMs = 0;
+  const timed = await ask({ directory, timeMs: 25, clock, filter: { sinceMs: startMs } });
+  assert.ok(timed.histogram.from > '2026-11-20T00:10', 'what was not read is not shown as empty');
+  const none = await ask({ directory: temporaryDirectory(t), filter: { sinceMs: startMs } });
+  assert.deepEqual(
+    [none.histogram.buckets, none.histogram.looked, none.histogram.isWhole],
+    [[], undefined, true],
+  );
+});
