@@ -17,7 +17,10 @@ export function Frame({ session }: { readonly session: Session }) {
   const live = useFollowing(session);
   const place = usePlace();
   const [isHelp, setHelp] = useState(false);
-  const seen = screens.filter(({ roles }) => mayDo(session, ...roles));
+  const isLimited = session.me.users !== undefined;
+  const seen = screens.filter(
+    ({ roles, isWhole }) => mayDo(session, ...roles) && !(isWhole === true && isLimited),
+  );
   const found = findScreen(seen, place.path);
   useKeys(seen, () => setHelp(true));
   const main = useRef<HTMLElement>(null);
@@ -154,6 +157,7 @@ function Help({
     ['/', 'to the search line'],
     ['j, k', 'next row, previous row'],
     ['Enter', 'opens a row'],
+    ['f', 'on a row of the trail: searches by its values'],
     ['K', 'on a running command: ends it, after a question (role operate)'],
     ['?', 'this help'],
     ['Escape', 'closes a dialog'],

@@ -26,6 +26,8 @@ export interface Screen {
   /** The letter behind `g`; without one it is not in the menu either, and is reached from another screen. */
   readonly key?: string;
   readonly roles: readonly PageRole[];
+  /** Not for a person who sees some mail users only. */
+  readonly isWhole?: true;
   readonly component: ComponentType<ScreenProps>;
 }
 
@@ -39,8 +41,15 @@ export const screens: readonly Screen[] = [
   { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], component: MailboxScreen },
   { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], component: MailboxScreen },
   { path: '/proof', title: 'Proof', key: 'p', roles: everybody, component: ProofScreen },
-  { path: '/access', title: 'Access', key: 'a', roles: ['audit'], component: AccessScreen },
-  { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], component: LearnScreen },
-  { path: '/learn/:policy', title: 'Learn', roles: ['audit'], component: LearnScreen },
-  { path: '/keys', title: 'Keys', key: 'k', roles: ['operate', 'audit'], component: KeysScreen },
+  { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, component: AccessScreen },
+  { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], isWhole: true, component: LearnScreen },
+  { path: '/learn/:policy', title: 'Learn', roles: ['audit'], isWhole: true, component: LearnScreen },
+  {
+    path: '/keys',
+    title: 'Keys',
+    key: 'k',
+    roles: ['operate', 'audit'],
+    isWhole: true,
+    component: KeysScreen,
+  },
 ];

@@ -383,6 +383,8 @@ export interface ShownScreen {
   readonly title: string;
   readonly key?: string;
   readonly roles: readonly string[];
+  /** Not for somebody who sees some mail users only. */
+  readonly isWhole?: true;
 }
 
 /** The table of screens: a new screen is in every test that walks it. Its components are not called here. */
