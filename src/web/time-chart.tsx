@@ -358,7 +358,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
             </span>
           );
         })}
-        <span>
+        <span class={cursor === undefined ? 'wide-only' : undefined}>
           {cursor === undefined
             ? `${clock(bars[0]?.at ?? '')} to ${clock(last)}`
             : clock(bars[marked?.[0] ?? 0]?.at ?? '')}

@@ -1,8 +1,9 @@
 // Asks for pages of the trail until there is something to show, and for whole files of it.
 
-import type { AskTrail, TrailCursor, TrailEnd, TrailLine, TrailRow } from '../domain/page/trail.js';
+import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../domain/page/trail.js';
 import { type Api, AskFault } from './api.js';
-import { type Looked, lookedWith } from './trail-rows.js';
+import type { Exclusion } from './trail-query.js';
+import { isLeftOut, type Looked, lookedWith, type ShownRow } from './trail-rows.js';
 
 /** Rows of one page. */
 export const pageRows = 50;
@@ -11,7 +12,9 @@ const triesMax = 40;
 
 /** What a search has found so far. */
 export interface Finding {
-  readonly rows: readonly TrailRow[];
+  readonly rows: readonly ShownRow[];
+  /** How many were found and left out. */
+  readonly leftOut: number;
   readonly looked: Looked | undefined;
   readonly notes: readonly string[];
   readonly retired: NonNullable<TrailEnd['retired']>;
@@ -23,6 +26,7 @@ export interface Finding {
 
 const nothing: Finding = {
   rows: [],
+  leftOut: 0,
   looked: undefined,
   notes: [],
   retired: [],
@@ -34,13 +38,15 @@ interface FindOptions {
   readonly api: Pick<Api, 'lines'>;
   readonly filter: AskTrail['filter'];
   readonly signal: AbortSignal;
+  /** Left out of what is found. */
+  readonly not?: readonly Exclusion[] | undefined;
   /** After each answer. */
   readonly onChange: (found: Finding) => void;
 }
 
 /** The next page: asks until it is full, the journal is through, or too many answers had nothing. Rejects with an AskFault. */
 export async function findMore(options: FindOptions, known: Finding | undefined): Promise<Finding> {
-  const { filter, signal, onChange } = options;
+  const { filter, signal, not = [], onChange } = options;
   let found = known ?? nothing;
   const wanted = found.rows.length + pageRows;
   for (let tries = 0; tries < triesMax && found.rows.length < wanted; tries += 1) {
@@ -48,8 +54,10 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
     const rows = wanted - found.rows.length;
     const newest = before === undefined ? { rows } : { before, rows };
     const page = await ask(options, 'POST /api/trail/search', { filter, newest });
+    const kept = page.rows.filter((row) => !isLeftOut(row, not));
     found = {
-      rows: [...found.rows, ...page.rows],
+      rows: [...found.rows, ...kept],
+      leftOut: found.leftOut + page.rows.length - kept.length,
       looked: lookedWith(found.looked, page.end),
       notes: [...new Set([...found.notes, ...(page.end.notes ?? [])])],
       retired: [...found.retired, ...(page.end.retired ?? [])],
@@ -66,8 +74,30 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
   return { ...found, meant: end.surveyed?.names ?? [] };
 }
 
+/** The newest page again, before what was known. Rejects with an AskFault. */
+export async function findNewer(options: FindOptions, known: Finding): Promise<Finding> {
+  const { filter, signal, not = [] } = options;
+  const page = await ask({ api: options.api, signal }, 'POST /api/trail/search', {
+    filter,
+    newest: { rows: pageRows },
+  });
+  const fresh = page.rows.filter((row) => !isLeftOut(row, not));
+  const seen = new Set(fresh.map(({ admittedSeq }) => admittedSeq));
+  const before = known.rows.filter(({ admittedSeq }) => !seen.has(admittedSeq));
+  // What came in between and is on neither page would be missed without a word: then only the new page is shown.
+  const last = fresh.at(-1)?.admittedSeq;
+  const isGap =
+    page.rows.length >= pageRows &&
+    last !== undefined &&
+    known.rows.length > 0 &&
+    before.length === known.rows.length;
+  if (isGap)
+    return { ...nothing, rows: fresh, looked: lookedWith(undefined, page.end), before: page.end.before };
+  return { ...known, rows: [...fresh, ...before] };
+}
+
 interface Answered {
-  readonly rows: readonly TrailRow[];
+  readonly rows: readonly ShownRow[];
   readonly lines: readonly string[];
   readonly end: TrailEnd;
   readonly signed: Extract<TrailLine, { readonly signed: unknown }> | undefined;
@@ -81,12 +111,13 @@ async function ask(
   endpoint: TrailAsk,
   body: AskTrail,
 ): Promise<Answered> {
-  const rows: TrailRow[] = [];
+  const rows: ShownRow[] = [];
   const lines: string[] = [];
   let end: TrailEnd | undefined;
   let signed: Answered['signed'];
   for await (const line of api.lines<TrailLine>(endpoint, { body, signal })) {
-    if ('row' in line) rows.push(line.row);
+    if ('row' in line)
+      rows.push(line.content === undefined ? line.row : { ...line.row, content: line.content });
     else if ('line' in line) lines.push(line.line);
     else if ('end' in line) ({ end } = line);
     else if ('signed' in line) signed = line;

@@ -69,20 +69,33 @@ export const queryKeys: readonly KeyFacts[] = [
 
 export type Terms = Readonly<Partial<Record<QueryKey, string>>>;
 
+/** What is left out of what a search found: `-command:"quota get"`. */
+export interface Exclusion {
+  readonly key: QueryKey;
+  readonly value: string;
+}
+
 export type ParsedQuery =
-  | { readonly terms: Terms; readonly filter: AskTrail['filter'] }
+  | {
+      readonly terms: Terms;
+      readonly filter: AskTrail['filter'];
+      /** Absent: nothing. */
+      readonly not?: readonly Exclusion[];
+    }
   /** A sentence: what is wrong, and what would be right. */
   | { readonly problem: string };
 
 /** `nowMs`: the wall clock, for times that are counted from now. */
 export function parseQuery(text: string, nowMs: number): ParsedQuery {
   const terms: Partial<Record<QueryKey, string>> = {};
+  const not: Exclusion[] = [];
   for (const word of wordsOf(text)) {
     if (!word.isClosed) return { problem: 'A quote is not closed: write the value as user:"a name".' };
     const colon = word.keyEnd;
     if (colon < 0)
       return { problem: `"${word.text}" has no key. Write for example user:${quoted(word.text)}` };
-    const name = word.text.slice(0, colon);
+    const isNot = word.text.startsWith('-');
+    const name = word.text.slice(isNot ? 1 : 0, colon);
     const key = queryKeys.find((each) => each.key === name)?.key;
     if (key === undefined)
       return {
@@ -90,11 +103,21 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
       };
     const value = word.text.slice(colon + 1);
     if (value === '') return { problem: `${key}: has no value.` };
+    if (isNot) {
+      if (!canLeaveOut(key)) return { problem: `${key}: cannot be left out; it can only be searched for.` };
+      not.push({ key, value });
+      continue;
+    }
     if (terms[key] !== undefined)
       return { problem: `${key}: stands there twice; a search takes each key once.` };
     terms[key] = value;
   }
-  return withFilter(terms, nowMs);
+  const parsed = withFilter(terms, nowMs);
+  return 'problem' in parsed || not.length === 0 ? parsed : { ...parsed, not };
+}
+
+export function canLeaveOut(key: QueryKey): boolean {
+  return key !== 'since' && key !== 'until' && key !== 'text';
 }
 
 /** What fields say. */
@@ -181,13 +204,12 @@ function quoted(value: string): string {
 }
 
 /** The line that means these terms. */
-export function formatQuery(terms: Terms): string {
-  return queryKeys
-    .flatMap(({ key }) => {
-      const value = terms[key];
-      return value === undefined || value === '' ? [] : [`${key}:${quoted(value)}`];
-    })
-    .join(' ');
+export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): string {
+  const wanted = queryKeys.flatMap(({ key }) => {
+    const value = terms[key];
+    return value === undefined || value === '' ? [] : [`${key}:${quoted(value)}`];
+  });
+  return [...wanted, ...not.map(({ key, value }) => `-${key}:${quoted(value)}`)].join(' ');
 }
 
 /** The address of a search. */

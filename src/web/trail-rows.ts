@@ -1,7 +1,7 @@
 // Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
 
-import type { TrailEnd, TrailRow } from '../domain/page/trail.js';
-import type { QueryKey } from './trail-query.js';
+import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
+import type { Exclusion, QueryKey } from './trail-query.js';
 import { countWords, plural } from './wording.js';
 
 /** A value of a record as people read it: a list, a cut one, a hidden one. */
@@ -37,37 +37,43 @@ export function wouldText({ fields: { would, mode } }: TrailRow): string {
   return would === 'deny' ? 'would be denied' : '';
 }
 
+/** A row as the page keeps it. */
+export type ShownRow = TrailRow & { readonly content?: TrailContent };
+
 export interface TrailColumn {
   readonly id: string;
   readonly title: string;
-  readonly kind: 'time' | 'outcome' | 'command' | 'text' | 'number';
+  readonly kind: 'time' | 'utc' | 'outcome' | 'effect' | 'command' | 'user' | 'text' | 'duration';
   readonly key?: string;
+  /** By which key the search takes its values. */
+  readonly query?: QueryKey;
 }
 
 /** All that can be chosen. */
 export const trailColumns: readonly TrailColumn[] = [
   { id: 'time', title: 'Time', kind: 'time' },
-  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal' },
-  { id: 'user', title: 'User', kind: 'text', key: 'user' },
-  { id: 'command', title: 'Command', kind: 'command' },
-  { id: 'outcome', title: 'Outcome', kind: 'outcome' },
-  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend' },
-  { id: 'ms', title: 'ms', kind: 'number', key: 'duration_ms' },
-  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener' },
+  { id: 'utc', title: 'Time (UTC)', kind: 'utc' },
+  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal', query: 'principal' },
+  { id: 'user', title: 'User', kind: 'user', key: 'user', query: 'user' },
+  { id: 'command', title: 'Command', kind: 'command', key: 'command', query: 'command' },
+  { id: 'effect', title: 'Effect', kind: 'effect', key: 'effect', query: 'effect' },
+  { id: 'outcome', title: 'Outcome', kind: 'outcome', query: 'outcome' },
+  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend', query: 'backend' },
+  { id: 'ms', title: 'Took', kind: 'duration', key: 'duration_ms' },
+  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener', query: 'listener' },
   { id: 'peer', title: 'Peer', kind: 'text', key: 'peer' },
   { id: 'reason', title: 'Reason', kind: 'text', key: 'reason' },
   { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
   { id: 'rule', title: 'Rule', kind: 'text', key: 'rule' },
   { id: 'text', title: 'Why', kind: 'text', key: 'text' },
-  { id: 'effect', title: 'Effect', kind: 'text', key: 'effect' },
   { id: 'status', title: 'Status', kind: 'text', key: 'status' },
   { id: 'error', title: 'Error', kind: 'text', key: 'error' },
   { id: 'users', title: 'All users', kind: 'text', key: 'users' },
-  { id: 'session', title: 'Session', kind: 'text', key: 'session' },
+  { id: 'session', title: 'Session', kind: 'text', key: 'session', query: 'session' },
   { id: 'id', title: 'Id', kind: 'text', key: 'id' },
 ];
 
-const usual = ['time', 'principal', 'user', 'command', 'outcome', 'backend', 'ms'];
+const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
 
 /** Of the address: names with commas; what is no column is left out. */
 export function columnsOf(text: string | null): readonly TrailColumn[] {
@@ -82,9 +88,52 @@ export function columnsText(columns: readonly TrailColumn[]): string | null {
   return text === usual.join(',') ? null : text;
 }
 
-/** Command and arguments. */
-export function commandText({ fields }: TrailRow): string {
-  return [fields['command'], fields['args']].map(valueText).join(' ').trim();
+/** Command and arguments; the sign that ends the options is none of them. */
+export function commandText({ fields: { command, args } }: TrailRow): string {
+  const end = Array.isArray(args) ? args.indexOf('--') : -1;
+  const shown = Array.isArray(args) ? args.filter((_, at) => at !== end) : args;
+  return [command, shown].map(valueText).join(' ').trim();
+}
+
+/** The mail users of a command: its own, those it touches, or all of them. */
+export function usersText({ fields: { user, users, args } }: TrailRow): string {
+  const isForAll = Array.isArray(users) ? users.includes('*') : Array.isArray(args) && args.includes('-A');
+  if (isForAll) return allUsers;
+  return valueText(user) || valueText(users);
+}
+
+export const allUsers = 'all users';
+
+/** What the search takes for a value of a row; empty: nothing. */
+export function queryValue(row: TrailRow, key: QueryKey): string {
+  if (key === 'outcome') return outcomeOf(row);
+  const value = row.fields[key];
+  return typeof value === 'string' ? value : '';
+}
+
+/** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
+export function isLeftOut(row: TrailRow, not: readonly Exclusion[]): boolean {
+  return not.some(({ key, value }) => {
+    const found = queryValue(row, key);
+    if (key === 'command' && found.startsWith(`${value} `)) return true;
+    const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
+    return matches(found, wanted);
+  });
+}
+
+/** `*` stands for any characters. */
+function matches(text: string, pattern: string): boolean {
+  const [start = '', ...parts] = pattern.split('*');
+  if (parts.length === 0) return text === pattern;
+  if (!text.startsWith(start)) return false;
+  let at = start.length;
+  const end = parts.pop() ?? '';
+  for (const part of parts) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return text.length - end.length >= at && text.endsWith(end);
 }
 
 /** What a screen opens for a row; undefined: nothing says which command it is. */

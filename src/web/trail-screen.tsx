@@ -1,19 +1,21 @@
 // The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { TrailRow } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
-import { Outcome } from './badge.js';
-import { AsCommand, Button, Empty, Name, Sentence, Time } from './kit.js';
+import { sentenceOf } from './asked.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
-import { type Column, Table } from './table.js';
+import { Table } from './table.js';
+import { Columns, columnOf } from './trail-columns.js';
 import { TrailFields } from './trail-fields.js';
-import { type Finding, findMore } from './trail-find.js';
+import { type Finding, findMore, findNewer } from './trail-find.js';
+import { TrailHistogram } from './trail-histogram.js';
+import { Chips, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
   completeQuery,
@@ -27,19 +29,17 @@ import {
 import {
   columnsOf,
   columnsText,
-  commandText,
   knownValues,
   lookedText,
   outcomeOf,
   retiredTexts,
+  type ShownRow,
   type TrailColumn,
-  trailColumns,
   valueText,
   wantedOf,
-  wouldText,
 } from './trail-rows.js';
 import { TrailSave } from './trail-save.js';
-import { plural } from './wording.js';
+import { countWords, plural } from './wording.js';
 
 /** The place of a search with other columns. */
 function placeOf(line: string, columns: string | null): string {
@@ -75,9 +75,19 @@ function Search({ query, clock }: SearchProps) {
   // The same once more is asked anew: commands came meanwhile.
   const search = (next: string): void =>
     next.trim() === line ? askFor(line) : go(placeOf(next.trim(), query.get('columns')));
+  const wanted: Wanted =
+    'terms' in parsed ? { terms: parsed.terms, not: parsed.not ?? [] } : { terms: {}, not: [] };
+  const onWanted = ({ terms, not }: Wanted): void => search(formatQuery(terms, not));
   return (
     <>
-      <SearchLine key={line} line={line} known={known} onSearch={search} />
+      <SearchLine
+        key={line}
+        line={line}
+        known={known}
+        onSearch={search}
+        wanted={wanted}
+        onWanted={onWanted}
+      />
       {'problem' in parsed ? (
         <p role="alert" class="said bad">
           <Name value={parsed.problem} max={1000} />
@@ -86,6 +96,8 @@ function Search({ query, clock }: SearchProps) {
         <Results
           key={round}
           parsed={parsed}
+          wanted={wanted}
+          onWanted={onWanted}
           columns={columns}
           onColumns={(next) => go(placeOf(line, columnsText(next)), true)}
           onRows={(rows) => setKnown(knownValues(rows))}
@@ -99,9 +111,11 @@ interface SearchLineProps {
   readonly line: string;
   readonly known: Partial<Record<QueryKey, readonly string[]>>;
   readonly onSearch: (line: string) => void;
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
 }
 
-function SearchLine({ line, known, onSearch }: SearchLineProps) {
+function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps) {
   const [text, setText] = useState(line);
   const [isFields, setFields] = useState(false);
   const input = useRef<HTMLInputElement>(null);
@@ -116,30 +130,37 @@ function SearchLine({ line, known, onSearch }: SearchLineProps) {
         onSearch(text);
       }}
     >
-      <div class="field">
-        <label for={id}>Search the trail</label>
-        <div class="search-line">
-          <input
-            id={id}
-            ref={input}
-            type="search"
-            value={text}
-            spellcheck={false}
-            autocapitalize="none"
-            autocomplete="off"
-            placeholder="user:alice* command:expunge since:7d outcome:failed"
-            aria-describedby={`${id}-hint`}
-            onInput={(event) => setText(event.currentTarget.value)}
-          />
-          <Button type="submit" kind="main">
-            Search
-          </Button>
-          <Button onClick={() => setFields(!isFields)}>{isFields ? 'Without fields' : 'Fields'}</Button>
-        </div>
-        <p class="hint" id={`${id}-hint`}>
-          All that is given must match. A value with blanks stands in quotes.
-        </p>
+      <label for={id} class="unseen">
+        Search the trail
+      </label>
+      <div class="search-line">
+        <input
+          id={id}
+          ref={input}
+          type="search"
+          value={text}
+          spellcheck={false}
+          autocapitalize="none"
+          autocomplete="off"
+          placeholder="user:alice* command:expunge since:7d -outcome:ok"
+          aria-describedby={`${id}-hint`}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        <Button type="submit" kind="main">
+          Search
+        </Button>
       </div>
+      <div class="chips search-more">
+        <Presets wanted={wanted} onWanted={onWanted} />
+        <Button kind="small" isOpen={isFields} onClick={() => setFields(!isFields)}>
+          Fields
+        </Button>
+        <span class="hint wide-only" id={`${id}-hint`}>
+          All that is given must match. A value with blanks stands in quotes; a minus before a key leaves it
+          out.
+        </span>
+      </div>
+      <Chips wanted={wanted} onWanted={onWanted} />
       {offers.length > 0 && (
         <p class="offers" aria-label="What may stand there">
           {offers.map((offer) => (
@@ -164,14 +185,19 @@ function SearchLine({ line, known, onSearch }: SearchLineProps) {
 
 interface ResultsProps {
   readonly parsed: Extract<ParsedQuery, { readonly terms: Terms }>;
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
   readonly columns: readonly TrailColumn[];
   readonly onColumns: (columns: readonly TrailColumn[]) => void;
-  readonly onRows: (rows: readonly TrailRow[]) => void;
+  readonly onRows: (rows: readonly ShownRow[]) => void;
 }
 
 type Finder = { readonly found: Finding | undefined; readonly isBusy: boolean; readonly fault?: string };
 
-function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
+/** Between two looks while somebody follows. Each of them is recorded. */
+const followMs = 10_000;
+
+function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: ResultsProps) {
   const { api, me } = useSession();
   const [{ found, isBusy, fault }, setState] = useState<Finder>({ found: undefined, isBusy: true });
   const running = useRef<AbortController | undefined>(undefined);
@@ -186,7 +212,7 @@ function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
       last = next;
       onChange(next);
     };
-    findMore({ api, filter: parsed.filter, signal: own.signal, onChange: keep }, known).then(
+    findMore({ api, filter: parsed.filter, not: parsed.not, signal: own.signal, onChange: keep }, known).then(
       (next) => {
         if (own.signal.aborted) return;
         setState({ found: next, isBusy: false });
@@ -215,6 +241,46 @@ function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
     };
   }, []);
 
+  const [isFollowing, setFollowing] = useState(false);
+  useEffect(() => {
+    if (!isFollowing) return undefined;
+    const own = new AbortController();
+    const look = (): void => {
+      if (document.hidden || running.current?.signal.aborted === false) return;
+      const known = latest.current;
+      if (known === undefined) return;
+      const asked = {
+        api,
+        filter: parsed.filter,
+        not: parsed.not,
+        signal: own.signal,
+        onChange: () => undefined,
+      };
+      findNewer(asked, known).then(
+        (next) => {
+          if (!own.signal.aborted && latest.current === known) setState({ found: next, isBusy: false });
+        },
+        (error: unknown) => {
+          if (!own.signal.aborted) setState({ found: known, isBusy: false, fault: sentenceOf(error) });
+        },
+      );
+    };
+    const timer = setInterval(look, followMs);
+    return () => {
+      own.abort();
+      clearInterval(timer);
+    };
+  }, [isFollowing]);
+  const latest = useRef(found);
+  latest.current = found;
+  const [picked, setPicked] = useState<{ readonly row: ShownRow; readonly only: QueryKey | undefined }>();
+  const rows = found?.rows ?? [];
+  const isThrough = !isBusy && found?.before === undefined;
+  const onSpan = (fromMs: number, toMs: number): void => {
+    const [since, until] = [fromMs, toMs].map((ms) => new Date(ms).toISOString().replace('.000Z', 'Z'));
+    if (since !== undefined && until !== undefined)
+      onWanted({ ...wanted, terms: { ...wanted.terms, since, until } });
+  };
   return (
     <>
       {me.users !== undefined && (
@@ -223,116 +289,94 @@ function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
           too, or all of them, are hidden.
         </p>
       )}
-      <Columns columns={columns} onColumns={onColumns} />
-      <Table
-        label="Commands, the newest first"
-        rows={found?.rows ?? []}
-        columns={columns.map(columnOf)}
-        keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
-        toneOf={(row) => {
-          const { tone } = outcomeSign(outcomeOf(row));
-          return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
-        }}
-        onOpen={(row) => {
-          const wanted = wantedOf(row);
-          if (wanted !== undefined) go(pathOf('/trail/:id', wanted));
-        }}
-        empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
-      />
-      <div class="trail-end">
-        <p role="status">
-          {isBusy ? 'Searching … ' : ''}
-          {(found !== undefined || !isBusy) && fault === undefined && (
-            <Sentence text={lookedText(found?.looked, !isBusy && found?.before === undefined)} />
-          )}
-        </p>
-        {fault !== undefined && (
-          <p role="alert" class="said bad">
-            <Sentence text={fault} />
+      {(rows.length > 0 || isBusy) && (
+        <TrailHistogram filter={parsed.filter} isDue={rows.length > 0} onSpan={onSpan} />
+      )}
+      <Panel
+        title={
+          <>
+            Commands{' '}
+            <span class="count">
+              {countWords(rows.length)}
+              {isThrough ? '' : '+'}
+            </span>
+          </>
+        }
+        controls={
+          <>
+            {parsed.terms.until === undefined && (
+              <Button
+                kind="small"
+                isDown={isFollowing}
+                onClick={() => setFollowing(!isFollowing)}
+                title="looks again each 10 s; each look is recorded"
+              >
+                Follow
+              </Button>
+            )}
+            <Columns columns={columns} onColumns={onColumns} />
+          </>
+        }
+        isTable
+      >
+        <Table
+          label="Commands, the newest first"
+          rows={rows}
+          columns={columns.map((column) => columnOf(column, (row, only) => setPicked({ row, only })))}
+          keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
+          toneOf={(row) => {
+            const { tone } = outcomeSign(outcomeOf(row));
+            return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
+          }}
+          onOpen={(row) => {
+            const id = wantedOf(row);
+            if (id !== undefined) go(pathOf('/trail/:id', id));
+          }}
+          onKey={(key, row) => {
+            if (key === 'f') setPicked({ row, only: undefined });
+            return key === 'f';
+          }}
+          empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
+        />
+        <div class="trail-end">
+          <p role="status">
+            {isBusy ? 'Searching … ' : ''}
+            {(found !== undefined || !isBusy) && fault === undefined && (
+              <Sentence text={lookedText(found?.looked, isThrough)} />
+            )}
+            {found !== undefined &&
+              found.leftOut > 0 &&
+              ` ${plural(found.leftOut, 'command is', 'commands are')} left out here; the bars above and files have them.`}
           </p>
-        )}
-        {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
-        {!isBusy && fault !== undefined && <Button onClick={() => more(found)}>Try again</Button>}
-        {!isBusy && fault === undefined && found?.before !== undefined && (
-          <Button kind="main" onClick={() => more(found)}>
-            Go on with older commands
-          </Button>
-        )}
-      </div>
+          {fault !== undefined && (
+            <p role="alert" class="said bad">
+              <Sentence text={fault} />
+            </p>
+          )}
+          {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
+          {!isBusy && fault !== undefined && <Button onClick={() => more(found)}>Try again</Button>}
+          {!isBusy && fault === undefined && found?.before !== undefined && (
+            <Button kind="main" onClick={() => more(found)}>
+              Go on with older commands
+            </Button>
+          )}
+        </div>
+      </Panel>
       <Notes found={found} />
       <TrailSave filter={parsed.filter} />
       <AsCommand>{commandOf(parsed.terms)}</AsCommand>
+      {picked !== undefined && (
+        <Picks
+          {...picked}
+          wanted={wanted}
+          onWanted={(next) => {
+            setPicked(undefined);
+            onWanted(next);
+          }}
+          onClose={() => setPicked(undefined)}
+        />
+      )}
     </>
-  );
-}
-
-function columnOf(column: TrailColumn): Column<TrailRow> {
-  const { title, kind, key = '' } = column;
-  switch (kind) {
-    case 'time':
-      return { title, cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact /> };
-    case 'outcome':
-      return {
-        title,
-        cell: (row) => {
-          const would = wouldText(row);
-          const outcome = outcomeOf(row);
-          return (
-            <>
-              <Outcome outcome={outcome} />
-              {would !== '' && <span class="faint"> ({would})</span>}
-            </>
-          );
-        },
-      };
-    case 'command':
-      return {
-        title,
-        kind: 'wide',
-        cell: (row) => <Name value={commandText(row) || undefined} max={80} isCode />,
-      };
-    case 'number':
-      return {
-        title,
-        kind: 'number',
-        cell: ({ fields }) => {
-          const value = fields[key];
-          return typeof value === 'number' ? Math.round(value) : '';
-        },
-      };
-    case 'text':
-      return {
-        title,
-        cell: ({ fields }) => <Name value={valueText(fields[key]) || undefined} max={40} />,
-      };
-    default:
-      return kind satisfies never;
-  }
-}
-
-function Columns({ columns, onColumns }: Pick<ResultsProps, 'columns' | 'onColumns'>) {
-  return (
-    <details class="columns">
-      <summary>Columns</summary>
-      <fieldset>
-        <legend class="unseen">Columns of the table</legend>
-        {trailColumns.map((column) => {
-          const isChosen = columns.includes(column);
-          return (
-            <label key={column.id}>
-              <input
-                type="checkbox"
-                checked={isChosen}
-                onChange={() =>
-                  onColumns(isChosen ? columns.filter((each) => each !== column) : [...columns, column])
-                }
-              />{' '}
-              {column.title}
-            </label>
-          );
-        })}
-      </fieldset>
-    </details>
   );
 }
 

@@ -6,7 +6,15 @@ import { test } from 'node:test';
 import type { AskTrail, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
 import { formatCsvHeader } from '../../src/domain/trail/export.js';
 import type { Api } from '../../src/web/api.js';
-import { collectFile, csvHeader, fileNameOf, findMore, pageRows } from '../../src/web/trail-find.js';
+import {
+  collectFile,
+  csvHeader,
+  type Finding,
+  fileNameOf,
+  findMore,
+  findNewer,
+  pageRows,
+} from '../../src/web/trail-find.js';
 import {
   commandOf,
   completeQuery,
@@ -21,12 +29,14 @@ import {
   columnsOf,
   columnsText,
   commandText,
+  isLeftOut,
   knownValues,
   lookedText,
   lookedWith,
   outcomeOf,
   retiredTexts,
   trailColumns,
+  usersText,
   valueText,
   wantedOf,
   wouldText,
@@ -76,7 +86,8 @@ void test('a row is opened by its id, or by its seq where the id is none', () =>
   assert.equal(wantedOf(row({ id: '01M7' })), '01M7');
   assert.equal(wantedOf(row({ id: '../x' }, { admittedSeq: 5 })), '5');
   assert.equal(wantedOf(row({ id: { cut: 'x' } })), undefined);
-  assert.equal(commandText(row({ command: 'mailbox list', args: ['--', 'a b'] })), 'mailbox list -- a b');
+  assert.equal(commandText(row({ command: 'mailbox list', args: ['--', 'a b'] })), 'mailbox list a b');
+  assert.equal(commandText(row({ command: 'search', args: ['--', '--', 'x'] })), 'search -- x');
   assert.deepEqual(knownValues([row({ user: 'b' }), row({ user: 'a' }), row({ user: 5 })]).user, ['a', 'b']);
 });
 
@@ -311,4 +322,66 @@ void test('the command finds the same, and nothing in it is more than its words'
     });
     assert.equal(said, value);
   }
+});
+
+void test('a minus leaves out what has the value, in the line, as a chip and in rows', () => {
+  const line = 'user:alice* -command:"quota get" -outcome:ok';
+  const parsed = parseQuery(line, 0);
+  assert.ok('terms' in parsed);
+  assert.deepEqual(parsed.not, [
+    { key: 'command', value: 'quota get' },
+    { key: 'outcome', value: 'ok' },
+  ]);
+  assert.equal(formatQuery(parsed.terms, parsed.not), line);
+  assert.ok('problem' in parseQuery('-since:7d', 0));
+  assert.ok('problem' in parseQuery('-nothing:x', 0));
+
+  const not = [
+    { key: 'command', value: 'mailbox' },
+    { key: 'principal', value: 'anna' },
+    { key: 'user', value: '*@example.net' },
+  ] as const;
+  const isOut = (fields: Record<string, unknown>): boolean => isLeftOut(row(fields), not);
+  assert.ok(isOut({ command: 'mailbox list' }));
+  assert.ok(!isOut({ command: 'mailboxes' }));
+  assert.ok(isOut({ principal: 'anna@desk' }));
+  assert.ok(!isOut({ principal: 'annabel@desk' }));
+  assert.ok(isOut({ user: 'bob@example.net' }));
+  assert.ok(!isOut({ user: 'bob@example.net.org' }));
+  assert.ok(!isOut({}));
+});
+
+void test('a command for all users says so, and one that touches others names them', () => {
+  assert.equal(usersText(row({ args: ['-A', '--', 'x'] })), 'all users');
+  assert.equal(usersText(row({ users: ['*'] })), 'all users');
+  assert.equal(usersText(row({ user: 'a@b', users: ['a@b', 'c@d'] })), 'a@b');
+  assert.equal(usersText(row({ users: ['c@d', 'e@f'] })), 'c@d e@f');
+  assert.equal(usersText(row({})), '');
+});
+
+void test('a look for newer commands puts them before the known ones, and leaves no gap without a word', async () => {
+  const rowOf = (seq: number) => row({ command: 'quota get' }, { admittedSeq: seq });
+  const known = (seqs: readonly number[]): Finding => ({
+    rows: seqs.map(rowOf),
+    leftOut: 0,
+    looked: undefined,
+    notes: [],
+    retired: [],
+    before: 1,
+    meant: [],
+  });
+  const look = async (seqs: readonly number[], before: Finding): Promise<readonly unknown[]> => {
+    const api = {
+      async *lines<T>(): AsyncGenerator<T, void, void> {
+        const lines = [...seqs.map((seq) => ({ row: rowOf(seq) })), { end: { rows: seqs.length } }];
+        for (const line of lines) yield JSON.parse(JSON.stringify(line));
+      },
+    };
+    const found = await findNewer({ api, filter: {}, signal, onChange: () => undefined }, before);
+    return found.rows.map(({ admittedSeq }) => admittedSeq);
+  };
+  assert.deepEqual(await look([5, 4, 3], known([4, 3, 2])), [5, 4, 3, 2]);
+  assert.deepEqual(await look([], known([2])), [2]);
+  const many = Array.from({ length: 50 }, (_, at) => 100 - at);
+  assert.deepEqual(await look(many, known([9, 8])), many);
 });

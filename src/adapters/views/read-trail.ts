@@ -4,6 +4,8 @@
 // for every view and every filter.
 
 import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
+import type { TrailContent } from '../../domain/page/trail.js';
+import { contentOf } from '../../domain/report/touch.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/trail/export.js';
 import {
   createRetirements,
@@ -87,7 +89,7 @@ export interface AnswerEnd {
 
 /** A line of an answer. */
 export type AnswerLine =
-  | { readonly row: ExchangeRow }
+  | { readonly row: ExchangeRow; readonly content?: TrailContent | undefined }
   /** A line of a file, without its end. */
   | { readonly line: string }
   | { readonly found: Found }
@@ -195,7 +197,7 @@ async function newestFirst(
   clock: Pick<Clock, 'now'>,
 ): Promise<TrailAnswer> {
   const page = await readNewest(trail, asked, users, limits, clock, (row) =>
-    JSON.stringify({ row } satisfies AnswerLine),
+    JSON.stringify({ row, content: contentOf(row.fields) } satisfies AnswerLine),
   );
   const { rows, ...end } = page;
   return answer(rows, { rows: rows.length, ...end });

@@ -44,9 +44,12 @@ export interface TrailRow {
   readonly completedTime?: string;
 }
 
+/** The command asks for content of mails; `maybe`: its record does not show it. Of pages of the newest commands. */
+export type TrailContent = 'yes' | 'maybe';
+
 /** A line of what the trail answers. */
 export type TrailLine =
-  | { readonly row: TrailRow }
+  | { readonly row: TrailRow; readonly content?: TrailContent }
   /** A line of a file, without its end. */
   | { readonly line: string }
   | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }

@@ -158,6 +158,12 @@ function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireU
   return { content: 'yes', isAnsweredByNone: words.some((word) => !word.startsWith('field ')) };
 }
 
+/** Whether a command asks for content of mails; undefined: it does not. */
+export function contentOf(fields: ExchangeRow['fields']): 'yes' | 'maybe' | undefined {
+  const { content } = askedOf(fields, false);
+  return content === 'no' ? undefined : content;
+}
+
 /** The series of a record's judgement; without one, any is possible. */
 function seriesOf(text: unknown): readonly Series[] {
   const words = typeof text === 'string' ? text.split(' ') : [];

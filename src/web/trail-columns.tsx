@@ -1,0 +1,175 @@
+// Columns of the trail: how each shows its value, and which of them are shown.
+
+import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
+import { Effect, Outcome } from './badge.js';
+import { Dialog } from './dialog.js';
+import { Button, Duration, Name, Time } from './kit.js';
+import type { Column } from './table.js';
+import type { QueryKey } from './trail-query.js';
+import {
+  allUsers,
+  commandText,
+  outcomeOf,
+  queryValue,
+  type ShownRow,
+  type TrailColumn,
+  trailColumns,
+  usersText,
+  valueText,
+  wouldText,
+} from './trail-rows.js';
+import { utcTime } from './wording.js';
+
+export type OnPick = (row: ShownRow, key: QueryKey) => void;
+
+/** A value that a click searches for; by keyboard `f` on its row has them all. */
+function Value({
+  row,
+  by,
+  onPick,
+  children,
+}: {
+  readonly row: ShownRow;
+  readonly by: QueryKey | undefined;
+  readonly onPick: OnPick;
+  readonly children: ComponentChildren;
+}) {
+  if (by === undefined || queryValue(row, by) === '') return <>{children}</>;
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the row has the key f for it.
+    // biome-ignore lint/a11y/noStaticElementInteractions: the row has the key f for it.
+    <span
+      class="pick"
+      title="search by this value (key f)"
+      onClick={(event) => {
+        if (event.target instanceof HTMLButtonElement) return;
+        event.stopPropagation();
+        onPick(row, by);
+      }}
+    >
+      {children}
+    </span>
+  );
+}
+
+export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> {
+  const { title, kind, key = '', query: by } = column;
+  const pick = (row: ShownRow, children: ComponentChildren): ComponentChildren => (
+    <Value row={row} by={by} onPick={onPick}>
+      {children}
+    </Value>
+  );
+  switch (kind) {
+    case 'time':
+      return {
+        title,
+        line: 1,
+        cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
+      };
+    case 'utc':
+      return {
+        title,
+        kind: 'short',
+        cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
+      };
+    case 'outcome':
+      return {
+        title,
+        line: 1,
+        cell: (row) => {
+          const would = wouldText(row);
+          return (
+            <>
+              {pick(row, <Outcome outcome={outcomeOf(row)} />)}
+              {would !== '' && <span class="faint wide-only"> {would}</span>}
+            </>
+          );
+        },
+      };
+    case 'effect':
+      return {
+        title,
+        cell: (row) => pick(row, <Effect effect={valueText(row.fields['effect'])} content={row.content} />),
+      };
+    case 'command':
+      return {
+        title,
+        kind: 'wide',
+        line: 1,
+        grows: true,
+        cell: (row) => pick(row, <Name value={commandText(row) || undefined} max={80} isCode />),
+      };
+    case 'user':
+      return {
+        title,
+        grows: true,
+        cell: (row) => {
+          const text = usersText(row);
+          return text === allUsers ? (
+            <strong>{allUsers}</strong>
+          ) : (
+            pick(row, <Name value={text || undefined} max={40} />)
+          );
+        },
+      };
+    case 'duration':
+      return {
+        title,
+        kind: 'number',
+        cell: ({ fields: { [key]: value } }) => (typeof value === 'number' ? <Duration ms={value} /> : ''),
+      };
+    case 'text':
+      return {
+        title,
+        line: key === 'principal' ? 2 : 0,
+        cell: (row) => pick(row, <Name value={valueText(row.fields[key]) || undefined} max={40} />),
+      };
+    default:
+      return kind satisfies never;
+  }
+}
+
+interface ColumnsProps {
+  readonly columns: readonly TrailColumn[];
+  readonly onColumns: (columns: readonly TrailColumn[]) => void;
+}
+
+/** Which columns there are. */
+export function Columns({ columns, onColumns }: ColumnsProps) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button kind="small" onClick={() => setOpen(true)}>
+        Columns
+      </Button>
+      {isOpen && (
+        <Dialog title="Columns of the table" isDrawer onClose={() => setOpen(false)}>
+          <div class="columns">
+            <fieldset>
+              <legend class="unseen">Columns of the table</legend>
+              {trailColumns.map((column) => {
+                const isChosen = columns.includes(column);
+                return (
+                  <label key={column.id}>
+                    <input
+                      type="checkbox"
+                      checked={isChosen}
+                      onChange={() =>
+                        onColumns(isChosen ? columns.filter((each) => each !== column) : [...columns, column])
+                      }
+                    />{' '}
+                    {column.title}
+                  </label>
+                );
+              })}
+            </fieldset>
+          </div>
+          <div class="buttons">
+            <Button onClick={() => setOpen(false)}>Close</Button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}

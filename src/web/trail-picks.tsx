@@ -1,0 +1,138 @@
+// What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
+
+import { Dialog } from './dialog.js';
+import { Button, Chip, Name, Segments } from './kit.js';
+import { go } from './location.js';
+import { pathOf } from './route.js';
+import { canLeaveOut, type Exclusion, type QueryKey, queryKeys, type Terms } from './trail-query.js';
+import { queryValue, type ShownRow, wantedOf } from './trail-rows.js';
+
+export interface Wanted {
+  readonly terms: Terms;
+  readonly not: readonly Exclusion[];
+}
+
+export function without({ terms, not }: Wanted, key: QueryKey, exclusion?: Exclusion): Wanted {
+  if (exclusion !== undefined) return { terms, not: not.filter((each) => each !== exclusion) };
+  const { [key]: _gone, ...rest } = terms;
+  return { terms: rest, not };
+}
+
+interface ChipsProps {
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
+}
+
+const labelOf = (key: QueryKey): string =>
+  (queryKeys.find((each) => each.key === key)?.label ?? key).toLowerCase();
+
+export function Chips({ wanted, onWanted }: ChipsProps) {
+  const { terms, not } = wanted;
+  const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '');
+  if (set.length === 0 && not.length === 0) return null;
+  return (
+    <div class="chips" role="group" aria-label="Filters">
+      {set.map(({ key }) => (
+        <Chip
+          key={key}
+          name={labelOf(key)}
+          value={terms[key] ?? ''}
+          onRemove={() => onWanted(without(wanted, key))}
+        />
+      ))}
+      {not.map((each) => (
+        <Chip
+          key={`${each.key} ${each.value}`}
+          name={labelOf(each.key)}
+          value={each.value}
+          isNot
+          onRemove={() => onWanted(without(wanted, each.key, each))}
+        />
+      ))}
+    </div>
+  );
+}
+
+const presets = [
+  { value: '15m', text: '15 min' },
+  { value: 'today', text: 'today' },
+  { value: '7d', text: '7 days' },
+  { value: '', text: 'all' },
+];
+
+export function Presets({ wanted, onWanted }: ChipsProps) {
+  const { since = '', until } = wanted.terms;
+  return (
+    <Segments
+      label="Time of the search"
+      value={until === undefined ? since : undefined}
+      options={presets}
+      onChange={(value) => {
+        const { since: _since, until: _until, ...terms } = wanted.terms;
+        onWanted({ ...wanted, terms: value === '' ? terms : { ...terms, since: value } });
+      }}
+    />
+  );
+}
+
+interface PicksProps {
+  readonly row: ShownRow;
+  /** The value that was clicked on; undefined: all of the row. */
+  readonly only: QueryKey | undefined;
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
+  readonly onClose: () => void;
+}
+
+/** Searches for a value of a row only, or without it. */
+export function Picks({ row, only, wanted, onWanted, onClose }: PicksProps) {
+  const keys = queryKeys.filter(
+    ({ key }) => canLeaveOut(key) && (only === undefined || key === only) && queryValue(row, key) !== '',
+  );
+  const id = wantedOf(row);
+  return (
+    <Dialog
+      title={only === undefined ? 'Search by a value of this command' : `Search by ${labelOf(only)}`}
+      onClose={onClose}
+      isDrawer={only === undefined}
+    >
+      <dl class="facts">
+        {keys.map(({ key, label }) => {
+          const value = queryValue(row, key);
+          return (
+            <div key={key}>
+              <dt>{label}</dt>
+              <dd>
+                <Name value={value} max={120} />
+                <div class="chips">
+                  <Button
+                    kind="small"
+                    label={`only ${labelOf(key)} ${value}`}
+                    onClick={() => onWanted({ ...wanted, terms: { ...wanted.terms, [key]: value } })}
+                  >
+                    only this
+                  </Button>
+                  <Button
+                    kind="small"
+                    label={`without ${labelOf(key)} ${value}`}
+                    onClick={() => onWanted({ ...wanted, not: [...wanted.not, { key, value }] })}
+                  >
+                    without this
+                  </Button>
+                </div>
+              </dd>
+            </div>
+          );
+        })}
+      </dl>
+      <div class="buttons">
+        <Button onClick={onClose}>Close</Button>
+        {id !== undefined && (
+          <Button kind="main" onClick={() => go(pathOf('/trail/:id', id))}>
+            Open this command
+          </Button>
+        )}
+      </div>
+    </Dialog>
+  );
+}
