@@ -12,7 +12,15 @@ import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
-import { type Endpoint, type Entered, isAmong, type Me, mayAsk, whyNotAsked } from '../domain/page/api.js';
+import {
+  type Endpoint,
+  type Entered,
+  isAmong,
+  type Me,
+  mayAsk,
+  type Ways,
+  whyNotAsked,
+} from '../domain/page/api.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -264,6 +272,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
     }
   }
 
+  /** Without names. Before the daemon sent its settings it is not known, so all are offered. */
+  function ways(): Ways {
+    const persons = people.page?.people;
+    const has = (key: 'user' | 'passwordHash' | 'certificateName'): boolean =>
+      persons === undefined || persons.some((person) => person[key] !== undefined);
+    return { link: has('user'), password: has('passwordHash'), certificate: has('certificateName') };
+  }
+
   /** Before anybody is known. */
   async function answerStranger(call: PageCall): Promise<PageReply> {
     // Many strangers at once must not delay who is signed in.
@@ -276,6 +292,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   async function answer(call: PageCall): Promise<PageReply> {
     const { endpoint, params, token, peer } = call;
     const those = mayAsk[endpoint];
+    if (endpoint === 'ways') return jsonReply(200, ways());
     if (those === 'nobody-yet') return answerStranger(call);
     if (token === undefined) {
       refuse('no-token', peer, undefined, endpoint);

@@ -7,11 +7,12 @@ import { type Api, AskFault, createApi } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';
 import { token } from './session.js';
-import { SignIn } from './sign-in.js';
+import { Mark } from './shapes.js';
+import { SignIn, type SignInText } from './sign-in.js';
 
 type State =
   | { readonly at: 'starting' }
-  | { readonly at: 'outside'; readonly text: string | undefined }
+  | { readonly at: 'outside'; readonly text: SignInText | undefined }
   | { readonly at: 'inside'; readonly me: Me }
   /** There is a session, and no answer. */
   | { readonly at: 'unknown'; readonly text: string };
@@ -25,7 +26,7 @@ function Page({ link }: { readonly link: string }) {
         token: token.read,
         onSignedOut: (text) => {
           token.forget();
-          setState({ at: 'outside', text });
+          setState({ at: 'outside', text: { text, isGood: false } });
         },
       }),
     [],
@@ -42,7 +43,7 @@ function Page({ link }: { readonly link: string }) {
       } catch (error) {
         // A link that was used already, opened again in a tab that has its session.
         if (token.read() === undefined) {
-          setState({ at: 'outside', text: textOf(error) });
+          setState({ at: 'outside', text: { text: textOf(error), isGood: false } });
           return;
         }
       }
@@ -51,17 +52,17 @@ function Page({ link }: { readonly link: string }) {
   };
   useEffect(() => void start(), []);
   const signOut = (): void => {
-    const say = (text: string): void =>
+    const say = (text: SignInText): void =>
       setState((before) =>
         token.read() === undefined && before.at === 'outside' ? { at: 'outside', text } : before,
       );
     // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
     const asked = api.json('POST /api/logout');
     token.forget();
-    setState({ at: 'outside', text: signingOut });
+    setState({ at: 'outside', text: { text: signingOut, isGood: true } });
     asked.then(
-      () => say('You are signed out.'),
-      (error: unknown) => say(`${textOf(error)} ${signingOut}`),
+      () => say({ text: 'You are signed out.', isGood: true }),
+      (error: unknown) => say({ text: `${textOf(error)} ${signingOut}`, isGood: false }),
     );
   };
   const session = useMemo(
@@ -74,7 +75,10 @@ function Page({ link }: { readonly link: string }) {
   if (state.at === 'unknown')
     return (
       <main class="sign-in">
-        <h1>dovegate</h1>
+        <h1 class="brand">
+          <Mark />
+          dovegate
+        </h1>
         <p role="alert" class="said bad">
           {state.text}
         </p>
@@ -101,7 +105,8 @@ async function whoAmI(api: Api): Promise<State> {
     if (me.version !== ownVersion) window.location.reload();
     return { at: 'inside', me };
   } catch (error) {
-    if (error instanceof AskFault && error.status === 401) return { at: 'outside', text: error.message };
+    if (error instanceof AskFault && error.status === 401)
+      return { at: 'outside', text: { text: error.message, isGood: false } };
     return { at: 'unknown', text: textOf(error) };
   }
 }

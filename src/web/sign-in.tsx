@@ -1,23 +1,36 @@
-// Before there is a session: the three ways in.
+// Before there is a session: the ways in that somebody has.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { Entered, Login } from '../domain/page/api.js';
+import type { Entered, Login, Ways } from '../domain/page/api.js';
 import { type Api, AskFault } from './api.js';
-import { Button, Field } from './kit.js';
+import { Button, Field, Panel } from './kit.js';
+import { Mark } from './shapes.js';
 import { visible } from './visible.js';
+
+/** Why somebody is here again; good: as it was asked for. */
+export interface SignInText {
+  readonly text: string;
+  readonly isGood: boolean;
+}
 
 interface SignInProps {
   readonly api: Api;
-  /** Why somebody is here again. */
-  readonly text: string | undefined;
+  readonly text: SignInText | undefined;
   readonly onEntered: (entered: Entered) => void;
 }
 
+const all: Ways = { link: true, password: true, certificate: true };
+
 export function SignIn({ api, text, onEntered }: SignInProps) {
+  const [ways, setWays] = useState<Ways | undefined>();
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
   const [said, setSaid] = useState(text);
   const [isBusy, setBusy] = useState(false);
+  useEffect(() => {
+    // Without an answer nothing is hidden.
+    api.json<Ways>('GET /api/ways').then(setWays, () => setWays(all));
+  }, []);
   // What was typed meanwhile stays.
   useEffect(() => {
     setSaid(text);
@@ -29,52 +42,60 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
     try {
       onEntered(await api.json<Entered>('POST /api/login', { body: login }));
     } catch (error) {
-      setSaid(error instanceof AskFault ? error.message : String(error));
+      setSaid({ text: error instanceof AskFault ? error.message : String(error), isGood: false });
       setBusy(false);
     }
   };
   return (
     <main class="sign-in">
-      <h1>dovegate</h1>
-      <p role="alert" class={said === undefined ? 'said' : 'said bad'}>
-        {visible(said ?? '')}
+      <h1 class="brand">
+        <Mark />
+        dovegate
+      </h1>
+      <p role="alert" class={said === undefined ? 'said' : said.isGood ? 'said good' : 'said bad'}>
+        {visible(said?.text ?? '')}
       </p>
-      <section>
-        <h2>With a link</h2>
-        <p>
-          On the host of the daemon, run <code>dovegate page open</code> and open the link that it prints. It
-          works once, for one minute, for the person whose account ran it.
-        </p>
-      </section>
-      <section>
-        <h2>With a password</h2>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void enter({ name, password });
-          }}
-        >
-          <Field label="Name" value={name} onInput={setName} autocomplete="username" isNeeded />
-          <Field
-            label="Password"
-            type="password"
-            value={password}
-            onInput={setPassword}
-            autocomplete="current-password"
-            isNeeded
-          />
-          <Button type="submit" kind="main" isOff={isBusy}>
-            {isBusy ? 'Signing in …' : 'Sign in'}
-          </Button>
-        </form>
-      </section>
-      <section>
-        <h2>With a certificate</h2>
-        <p>If this browser has a client certificate for you, it was sent when the page was opened.</p>
-        <Button isOff={isBusy} onClick={() => void enter({})}>
-          Sign in with the certificate
-        </Button>
-      </section>
+      {ways?.password === true && (
+        <Panel title="With a password">
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              void enter({ name, password });
+            }}
+          >
+            <Field label="Name" value={name} onInput={setName} autocomplete="username" isNeeded />
+            <Field
+              label="Password"
+              type="password"
+              value={password}
+              onInput={setPassword}
+              autocomplete="current-password"
+              isNeeded
+            />
+            <Button type="submit" kind="main" isOff={isBusy}>
+              {isBusy ? 'Signing in …' : 'Sign in'}
+            </Button>
+          </form>
+        </Panel>
+      )}
+      {ways?.certificate === true && (
+        <Panel title="With a certificate">
+          <p>If this browser has a client certificate for you, it was sent when the page was opened.</p>
+          <div class="buttons">
+            <Button isOff={isBusy} onClick={() => void enter({})}>
+              Sign in with the certificate
+            </Button>
+          </div>
+        </Panel>
+      )}
+      {ways?.link === true && (
+        <Panel title="With a link">
+          <p>
+            On the host of the daemon, run <code>dovegate page open</code> and open the link that it prints.
+            It works once, for one minute, for the person whose account ran it.
+          </p>
+        </Panel>
+      )}
       <p class="faint">Who may come is in the configuration of dovegate, under admin.page.people.</p>
     </main>
   );

@@ -503,3 +503,16 @@ void test('after four wrong passwords a login waits for a second, and no longer'
   assert.equal(clock.timers, 0);
   assert.equal((await next).status, 401);
 });
+
+void test('a stranger is told the ways in that somebody has, and no name', async () => {
+  const person = { name: 'zoe', roles: ['view'], place } as const;
+  const { ask, replace, refusals } = desk({ people: [{ ...person, passwordHash: 'x' }] });
+  const ways = async (): Promise<unknown> => JSON.parse(bodyOf(await ask('ways')));
+  assert.deepEqual(await ways(), { link: false, password: true, certificate: false });
+  replace([
+    { ...person, user: 'zoe' },
+    { ...person, name: 'bob', certificateName: 'bob.example.org' },
+  ]);
+  assert.deepEqual(await ways(), { link: true, password: false, certificate: true });
+  assert.deepEqual(refusals(), []);
+});

@@ -27,6 +27,8 @@ export function whyNotAsked(
 
 /** Every endpoint, as `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
 export const endpoints = {
+  /** -> Ways. */
+  ways: 'GET /api/ways',
   /** With a link of `dovegate page open`: Redeem -> Entered. */
   redeem: 'POST /api/redeem',
   /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
@@ -78,6 +80,7 @@ const everybody = pageRoles;
 
 /** The roles for each request. `nobody-yet`: before a session. */
 export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
+  ways: 'nobody-yet',
   redeem: 'nobody-yet',
   login: 'nobody-yet',
   logout: everybody,
@@ -116,6 +119,13 @@ export interface Refused {
 export interface Redeem {
   /** The text after `#` in the link. */
   readonly link: string;
+}
+
+/** The ways to sign in that at least one person has. */
+export interface Ways {
+  readonly link: boolean;
+  readonly password: boolean;
+  readonly certificate: boolean;
 }
 
 /** Empty: by the certificate of the connection. */
