@@ -1,7 +1,7 @@
 // The part of the screen "proof" about all gates: whether anything is missing or was changed, a row for each, what was found.
 
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
-import { judgeFleet } from './fleet.js';
+import { gateState, judgeFleet, lagOf } from './fleet.js';
 import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
 import { countWords, plural } from './wording.js';
@@ -9,6 +9,8 @@ import { countWords, plural } from './wording.js';
 const columns: readonly Column<FleetGate>[] = [
   {
     title: 'gate',
+    line: 1,
+    grows: true,
     cell: (row) => (
       <strong>
         <Name value={row.host} max={40} />
@@ -16,15 +18,24 @@ const columns: readonly Column<FleetGate>[] = [
     ),
   },
   {
-    title: 'findings',
-    cell: (row) =>
-      row.findings === 0 ? <Sign tone="good">none</Sign> : <Sign tone="bad">{countWords(row.findings)}</Sign>,
+    title: 'state',
+    line: 1,
+    cell: (row) => {
+      const { tone, word } = gateState(row);
+      return <Sign tone={tone}>{word}</Sign>;
+    },
   },
-  { title: 'last seen', kind: 'short', cell: (row) => <LastSeen at={row.lastSeen} /> },
-  { title: 'newest', kind: 'number', cell: (row) => <Count value={row.seq} /> },
-  { title: 'signed up to', kind: 'number', cell: (row) => <Count value={row.signedSeq} /> },
-  { title: 'release', cell: (row) => <Name value={row.program} max={20} /> },
-  { title: 'differs from most', kind: 'wide', cell: (row) => <Differs words={row.differs} /> },
+  {
+    title: 'findings',
+    kind: 'number',
+    line: 0,
+    cell: (row) => (row.findings === 0 ? <span class="faint">none</span> : countWords(row.findings)),
+  },
+  { title: 'last record', kind: 'short', cell: (row) => <LastSeen at={row.lastSeen} /> },
+  { title: 'newest', kind: 'number', line: 0, cell: (row) => <Count value={row.seq} /> },
+  { title: 'not signed yet', kind: 'number', line: 0, cell: (row) => <Count value={lagOf(row)} /> },
+  { title: 'release', line: 0, cell: (row) => <Name value={row.program} max={20} /> },
+  { title: 'differs from most', kind: 'wide', line: 3, cell: (row) => <Differs words={row.differs} /> },
 ];
 
 export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
@@ -43,7 +54,14 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
         ))}
       </section>
       {seen !== undefined && (
-        <Panel title="Gates" isTable>
+        <Panel
+          title={
+            <>
+              Fleet <span class="count">{plural(seen.gates.length, 'gate', 'gates')}</span>
+            </>
+          }
+          isTable
+        >
           <Table
             label="Gates"
             rows={seen.gates}
@@ -86,7 +104,7 @@ function FleetFindings({ seen: { findings, findingCount } }: { readonly seen: Fl
 }
 
 function LastSeen({ at }: { readonly at: string | undefined }) {
-  if (at === undefined) return <Sign tone="bad">never</Sign>;
+  if (at === undefined) return <span class="faint">none came</span>;
   return (
     <>
       <Ago at={at} /> ago

@@ -1,6 +1,6 @@
 // What the screen "proof" says of many gates, from what somebody who reads all their copies found.
 
-import type { FleetSeen, FleetShown } from '../domain/page/fleet.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
 import { countWords, plural } from './wording.js';
 
 export interface FleetState {
@@ -48,4 +48,20 @@ function sentence(text: string): string {
 
 function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** One gate in a word, from what its copies say. */
+export function gateState({ findings, lastSeen }: FleetGate): {
+  readonly tone: 'good' | 'bad' | 'quiet';
+  readonly word: string;
+} {
+  if (findings > 0) return { tone: 'bad', word: plural(findings, 'finding', 'findings') };
+  return lastSeen === undefined
+    ? { tone: 'quiet', word: 'not seen yet' }
+    : { tone: 'good', word: 'complete' };
+}
+
+/** Records that no trusted signature vouches for yet. */
+export function lagOf({ seq, signedSeq }: FleetGate): number | undefined {
+  return seq === undefined ? undefined : Math.max(0, seq - (signedSeq ?? 0));
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FleetGate, FleetSeen } from '../../src/domain/page/fleet.js';
-import { judgeFleet } from '../../src/web/fleet.js';
+import { gateState, judgeFleet, lagOf } from '../../src/web/fleet.js';
 
 const gate = (host: string, findings = 0): FleetGate => ({ host, findings, differs: [] });
 const seen: FleetSeen = {
@@ -51,4 +51,14 @@ void test('what is old is no good news', () => {
     title: 'Nothing is known of the other gates',
     sentences: ['The file is not there.'],
   });
+});
+
+void test('a gate in a word: findings first, and what never came is not called complete', () => {
+  const lastSeen = '2026-11-21T09:00:00.000Z';
+  assert.equal(gateState({ ...gate('a', 2), lastSeen }).word, '2 findings');
+  assert.deepEqual(gateState({ ...gate('a'), lastSeen }), { tone: 'good', word: 'complete' });
+  assert.equal(gateState(gate('a')).tone, 'quiet');
+  assert.equal(lagOf({ ...gate('a'), seq: 10, signedSeq: 7 }), 3);
+  assert.equal(lagOf({ ...gate('a'), seq: 10 }), 10);
+  assert.equal(lagOf(gate('a')), undefined);
 });
