@@ -1,7 +1,8 @@
 // Screen "access": who may do what, the rules in words, and a playground for single commands.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AccessPolicy, AccessTable } from '../domain/page/api.js';
+import { type AccessRow, accessRows, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
 import { AsCommand, Button, Empty, Name, Panel, Pending, Sign } from './kit.js';
@@ -15,7 +16,7 @@ import { effectSign } from './signs.js';
 import { type Column, Table } from './table.js';
 import { countWords, plural } from './wording.js';
 
-type Row = AccessTable['rows'][number];
+type Row = AccessRow;
 
 export function AccessScreen({ query }: ScreenProps) {
   const { api } = useSession();
@@ -24,7 +25,10 @@ export function AccessScreen({ query }: ScreenProps) {
   const { value: table, fault } = useAnswer(`access ${now?.head.configHash}`, (signal) =>
     api.json<AccessTable>('GET /api/access', { signal }),
   );
+  const [wanted, setWanted] = useState('');
   if (table === undefined) return <Pending fault={fault}>Reading the policies …</Pending>;
+  const all = accessRows(table);
+  const rows = rowsWith(all, wanted);
   const shown = table.policies.find(({ name }) => name === query.get('policy'));
   return (
     <>
@@ -32,12 +36,26 @@ export function AccessScreen({ query }: ScreenProps) {
       <Panel
         title={
           <>
-            Who may do what <span class="count">{countWords(table.rows.length)}</span>
+            Who may do what{' '}
+            <span class="count">
+              {rows.length < all.length && `${countWords(rows.length)} of `}
+              {countWords(all.length)}
+            </span>
           </>
+        }
+        controls={
+          <input
+            type="text"
+            aria-label="Show rows with"
+            placeholder="show rows with …"
+            value={wanted}
+            spellcheck={false}
+            onInput={(event) => setWanted(event.currentTarget.value)}
+          />
         }
         isTable
       >
-        <Matrix table={table} />
+        <Matrix table={table} rows={rows} />
         <p class="faint inside">
           A number is how many commands of that kind a policy allows, of all that there are; its rules say for
           which users and with which options. Enter or a click on a row shows them.
@@ -49,8 +67,8 @@ export function AccessScreen({ query }: ScreenProps) {
   );
 }
 
-function Matrix({ table }: { readonly table: AccessTable }) {
-  const { rows, policies, effects } = table;
+function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: readonly AccessRow[] }) {
+  const { policies, effects } = table;
   const byName = new Map(policies.map((policy) => [policy.name, policy]));
   const columns: Column<Row>[] = [
     { title: 'who', cell: (row) => <Who row={row} /> },
@@ -81,22 +99,34 @@ function Matrix({ table }: { readonly table: AccessTable }) {
       label="Who may do what"
       rows={rows}
       columns={columns}
-      keyOf={({ kind, listener, name, policy }) => `${kind} ${listener} ${name} ${policy}`}
+      keyOf={({ kind, listener, names, people, policy }) =>
+        `${kind} ${listener} ${names.join(' ')} ${people ?? ''} ${policy}`
+      }
       onOpen={(row) => go(`/access?policy=${encodeURIComponent(row.policy)}`)}
-      empty={<Empty>The configuration has no listeners, so nobody may do anything.</Empty>}
+      empty={
+        <Empty>
+          {table.rows.length === 0
+            ? 'The configuration has no listeners, so nobody may do anything.'
+            : 'No listener, account, key or policy has that in its name.'}
+        </Empty>
+      }
     />
   );
 }
 
 function Who({ row }: { readonly row: Row }) {
-  const { kind, name, listener, people } = row;
+  const { names, listener, kind, people } = row;
   return (
     <>
       <strong>
-        <Name value={name} />
+        {names.map((name, at) => (
+          <span key={name}>
+            {at > 0 && ', '}
+            <Name value={name} />
+          </span>
+        ))}
       </strong>
-      <br />
-      <span class="faint">
+      <p class="why faint">
         {kind === 'listener' ? (
           people === undefined ? (
             'listener, everybody who may connect'
@@ -107,10 +137,10 @@ function Who({ row }: { readonly row: Row }) {
           )
         ) : (
           <>
-            {kind} of <Name value={listener} />
+            {names.length === 1 ? kind : `${kind}s`} of <Name value={listener} />
           </>
         )}
-      </span>
+      </p>
     </>
   );
 }

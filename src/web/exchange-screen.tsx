@@ -14,6 +14,7 @@ import {
   type LifeStep,
   lifeOf,
   type StoredRecord,
+  tryPath,
   whatOf,
   whoOf,
   whyOf,
@@ -23,8 +24,9 @@ import { Link } from './location.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
+import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
-import { valueText } from './trail-rows.js';
+import { commandText, usersText, valueText } from './trail-rows.js';
 import { durationWords } from './wording.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
@@ -123,18 +125,9 @@ interface ShownProps {
 function Shown({ exchange, end, isLimited }: ShownProps) {
   const { admission, completion, logs, all } = exchange;
   const outcome = completion === undefined ? 'open' : valueText(completion['outcome']);
-  const time = valueText((admission ?? completion)?.['time']);
   return (
     <>
-      <header class="exchange-head">
-        <h2>
-          <Name value={valueText((admission ?? completion)?.['command'])} isCode />
-        </h2>
-        <Outcome outcome={outcome} />
-        <Effect effect={valueText((admission ?? completion)?.['effect'])} />
-        <Time at={time} isExact />
-        <Name value={exchange.id} isCode />
-      </header>
+      <Answer exchange={exchange} outcome={outcome} />
       <Panel title="Its life">
         <Life steps={lifeOf(exchange)} />
       </Panel>
@@ -196,6 +189,57 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
         ))}
       </details>
     </>
+  );
+}
+
+/** What became of it, and what to do about a denial. */
+function Answer({ exchange, outcome }: { readonly exchange: Exchange; readonly outcome: string }) {
+  const { admission, completion } = exchange;
+  const record = admission ?? completion ?? {};
+  const row = { fields: record };
+  const users = usersText(row);
+  const took = completion?.['duration_ms'];
+  const tone = outcomeSign(outcome).tone;
+  const why = valueText(admission?.['text']);
+  const tried = tryPath(exchange);
+  return (
+    <section class={`verdict ${tone === 'quiet' ? '' : tone}`} aria-label="What became of it">
+      <h2>
+        <Name value={commandText(row)} max={200} isCode />
+      </h2>
+      <p class="exchange-head">
+        <Outcome outcome={outcome} />
+        <Effect effect={valueText(record['effect'])} />
+        <span>
+          <Name value={valueText(record['principal'])} max={80} />
+          {users !== '' && (
+            <>
+              {' '}
+              for <Name value={users} max={80} />
+            </>
+          )}
+        </span>
+        <span>
+          <Time at={valueText(record['time'])} isExact />
+          {typeof took === 'number' && <>, took {durationOf(took)}</>}
+        </span>
+      </p>
+      {why !== '' && (
+        <p>
+          <Sentence text={why} />
+        </p>
+      )}
+      {valueText(record['reason']) !== '' && (
+        <p>
+          Reason given: <Name value={valueText(record['reason'])} max={300} />
+        </p>
+      )}
+      {outcome === 'denied' && tried !== undefined && (
+        <p>
+          <Link to={tried}>Which rule would allow it?</Link>
+        </p>
+      )}
+    </section>
   );
 }
 

@@ -3,6 +3,7 @@
 import type { TrailLine } from '../domain/page/trail.js';
 import { valueText } from './trail-rows.js';
 import { durationWords } from './wording.js';
+import { formatCommand } from './words.js';
 
 export type StoredRecord = Readonly<Record<string, unknown>>;
 type FoundLine = Extract<TrailLine, { readonly found: unknown }>['found'];
@@ -239,4 +240,26 @@ export function chainOf({
       ? [{ seq, event: valueText(event), hash }]
       : [];
   });
+}
+
+/** The address where it can be tried, with the lines that would allow it; undefined: a part of it is not recorded. */
+export function tryPath(exchange: Exchange): string | undefined {
+  const { admission, session } = exchange;
+  const args = wholeList(exchange, 'args') ?? admission?.['args'];
+  const command = admission?.['command'];
+  if (typeof command !== 'string' || !Array.isArray(args)) return undefined;
+  const words = args.filter((arg: unknown) => typeof arg === 'string');
+  if (words.length !== args.length) return undefined;
+  const listener = valueText(admission?.['listener']);
+  const principal = valueText(admission?.['principal']);
+  const peer = admission?.['peer'] ?? session.opened?.['peer'];
+  const uid: unknown = typeof peer === 'object' && peer !== null ? Reflect.get(peer, 'uid') : undefined;
+  const name = principal.endsWith(`@${listener}`) ? principal.slice(0, -listener.length - 1) : principal;
+  const query = new URLSearchParams({ listener, as: typeof uid === 'number' ? String(uid) : name });
+  const user = valueText(admission?.['user']);
+  if (user !== '') query.set('user', user);
+  const reason = valueText(admission?.['reason']);
+  if (reason !== '') query.set('reason', reason);
+  query.set('line', formatCommand([command, ...words]));
+  return `/access?${query.toString()}`;
 }

@@ -21,10 +21,10 @@ export function KeysScreen() {
   if (value === undefined) return <Pending fault={fault}>Reading the keys …</Pending>;
   const at = now?.at ?? value.since;
   const columns: Column<Row>[] = [
-    { title: 'what', cell: (row) => <What row={row} /> },
+    { title: 'what', line: 1, grows: true, cell: (row) => <What row={row} /> },
     { title: 'policy', cell: (row) => <Name value={row.policy} /> },
-    { title: 'ends', cell: (row) => <Ends row={row} now={at} /> },
-    { title: 'last used', cell: (row) => <Used row={row} since={value.since} now={at} /> },
+    { title: 'ends', line: 3, cell: (row) => <Ends row={row} now={at} /> },
+    { title: 'last used', line: 3, cell: (row) => <Used row={row} since={value.since} now={at} /> },
     {
       title: 'failed',
       cell: (row) =>

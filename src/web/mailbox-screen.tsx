@@ -21,6 +21,7 @@ import {
   questionOf,
   type Report,
   type RequesterSum,
+  readAnswer,
   spanWords,
   sumByRequester,
   withEvent,
@@ -248,11 +249,18 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         {head.period}, on host <Name value={head.host} max={100} />
       </p>
       <section class={`verdict ${tone}`} aria-label="Verdict">
-        <p>
-          <Sign tone={head.counts.deleted > 0 ? 'warn' : 'quiet'}>
-            <strong>{head.answer}</strong>
-          </Sign>
-        </p>
+        <dl class="answers">
+          <div>
+            <dt>Was anything deleted?</dt>
+            <dd class={head.counts.deleted > 0 ? 'destroy' : undefined}>{head.answer}</dd>
+          </div>
+          <div>
+            <dt>Was anything read?</dt>
+            <dd class={head.counts.showed + head.counts.maybeShowed > 0 ? 'content' : undefined}>
+              {readAnswer(head.counts)}
+            </dd>
+          </div>
+        </dl>
         <p>
           <Sign tone={tone}>
             <strong>

@@ -4,6 +4,7 @@ import type { Refused, VerifyProgress } from '../domain/page/api.js';
 import type {
   AskReport,
   MailboxClass,
+  MailboxCounts,
   MailboxDay,
   MailboxEnd,
   MailboxHead,
@@ -11,6 +12,7 @@ import type {
 } from '../domain/page/trail.js';
 import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
+import { plural } from './wording.js';
 
 /** What is asked for, as the address bar has it. */
 export interface Question {
@@ -194,4 +196,15 @@ export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime'
   const first = firstTime.slice(11, 19);
   const last = lastTime.slice(11, 19);
   return first === last ? first : `${first} to ${last}`;
+}
+
+/** Whether content of mails was shown, in a sentence. */
+export function readAnswer({ showed, maybeShowed }: Pick<MailboxCounts, 'showed' | 'maybeShowed'>): string {
+  if (showed === 0 && maybeShowed === 0) return 'No recorded command showed content of mails.';
+  const surely = showed === 0 ? '' : `${plural(showed, 'command', 'commands')} showed content of mails`;
+  const perhaps =
+    maybeShowed === 0
+      ? ''
+      : `${plural(maybeShowed, 'command', 'commands')} may have shown ${showed === 0 ? 'content of mails' : 'some'}`;
+  return `${[surely, perhaps].filter((part) => part !== '').join('; ')}.`;
 }

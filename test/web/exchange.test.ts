@@ -7,6 +7,7 @@ import {
   type Exchange,
   exchangeOf,
   lifeOf,
+  tryPath,
   whatOf,
   whoOf,
   whyOf,
@@ -117,4 +118,21 @@ void test('its session and its twins are apart from it; hashes are there only if
   ]);
   assert.deepEqual(chainOf(exchange(admission)), []);
   assert.equal(exchangeOf([], undefined), undefined);
+});
+
+void test('a command can be tried again where its words are recorded: at its listener, as who asked', () => {
+  const plain = {
+    ...admission,
+    listener: 'support',
+    user: 'bob@example.org',
+    args: ['--', 'mailbox', 'a b'],
+  };
+  assert.equal(
+    tryPath(exchange(plain)),
+    '/access?listener=support&as=1000&user=bob%40example.org&line=expunge+--+mailbox+%27a+b%27',
+  );
+  const { peer: _peer, ...remote } = plain;
+  assert.match(tryPath(exchange(remote)) ?? '', /&as=anna&/);
+  // A secret and a part that is not recorded would be another command.
+  assert.equal(tryPath(exchange({ ...admission, listener: 'support' })), undefined);
 });

@@ -13,6 +13,7 @@ import {
   noReport,
   queryOf,
   questionOf,
+  readAnswer,
   spanWords,
   sumByRequester,
   withEvent,
@@ -156,4 +157,14 @@ void test('people, the gravest first; what was denied is counted apart', () => {
 void test('one time, or two', () => {
   assert.equal(spanWords(line), '08:00:00 to 09:00:00');
   assert.equal(spanWords({ ...line, lastTime: line.firstTime }), '08:00:00');
+});
+
+void test('whether content was shown is a sentence, and "may have" is no "no"', () => {
+  assert.equal(readAnswer({ showed: 0, maybeShowed: 0 }), 'No recorded command showed content of mails.');
+  assert.equal(readAnswer({ showed: 1, maybeShowed: 0 }), '1 command showed content of mails.');
+  assert.equal(readAnswer({ showed: 0, maybeShowed: 2 }), '2 commands may have shown content of mails.');
+  assert.equal(
+    readAnswer({ showed: 3, maybeShowed: 1 }),
+    '3 commands showed content of mails; 1 command may have shown some.',
+  );
 });

@@ -1,0 +1,33 @@
+// Who may do what, as rows of the screen "access": accounts and keys that differ in their name alone stand in one row.
+
+import type { AccessTable } from '../domain/page/api.js';
+
+type Row = AccessTable['rows'][number];
+
+export interface AccessRow extends Omit<Row, 'name'> {
+  readonly names: readonly string[];
+}
+
+/** In the order of the configuration, each with all names that have the same rights in the same place. */
+export function accessRows({ rows }: Pick<AccessTable, 'rows'>): AccessRow[] {
+  const found = new Map<string, AccessRow & { readonly names: string[] }>();
+  for (const { name, ...row } of rows) {
+    const key = JSON.stringify([row.kind, row.listener, row.policy, row.people]);
+    const known = found.get(key);
+    if (known === undefined) found.set(key, { ...row, names: [name] });
+    else if (!known.names.includes(name)) known.names.push(name);
+  }
+  return [...found.values()];
+}
+
+/** Those that have each of the words somewhere. */
+export function rowsWith(rows: readonly AccessRow[], text: string): readonly AccessRow[] {
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  return rows.filter(({ kind, listener, policy, people = '', names }) => {
+    const all = [kind, listener, policy, people, ...names].join(' ').toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+}
