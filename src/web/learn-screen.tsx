@@ -20,7 +20,7 @@ import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
 import { countWords, plural } from './wording.js';
-import { formatCommand } from './words.js';
+import { shownCommand } from './words.js';
 
 const dayMs = 86_400_000;
 const spans = [
@@ -226,7 +226,7 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
         {usersCount > 0 && `, for ${plural(usersCount, 'user', 'users')}`}, last <Time at={last} />
       </p>
       <p class="faint">
-        as <Name value={formatCommand(example)} max={160} isCode />
+        as <Name value={shownCommand(example)} max={160} isCode />
         {exampleUser !== undefined && (
           <>
             {' '}
@@ -388,7 +388,7 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
         {changes.map((change, at) => (
           <li key={at}>
             <p>
-              <Decision decision={change.to} /> <Name value={formatCommand(change.words)} max={160} isCode />
+              <Decision decision={change.to} /> <Name value={shownCommand(change.words)} max={160} isCode />
             </p>
             <p class="faint">
               {plural(change.count, 'time', 'times')}, by <Name value={change.by} />, last{' '}

@@ -337,7 +337,7 @@ function Requesters({ days, classes, isAll }: RequestersProps) {
         title: what,
         kind: 'number',
         cell: ({ counts: { [group]: count = 0 } }) =>
-          count === 0 ? <span class="faint">–</span> : <strong>{countWords(count)}</strong>,
+          count === 0 ? <span class="faint nothing">–</span> : <strong>{countWords(count)}</strong>,
       }),
     ),
     { title: 'first (UTC)', cell: ({ firstTime }) => minuteOf(firstTime) },

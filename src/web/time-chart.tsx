@@ -227,7 +227,8 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
   const { place, width } = useWidth();
   const [cursor, setCursor] = useState<number | undefined>();
   const [start, setStart] = useState<number | undefined>();
-  const height = 92;
+  // As the drawing has no other scale than its width, a phone gets a lower one.
+  const height = width < 450 ? 68 : 92;
   const sumOf = (bar: Bar): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
   const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
   const most = ticks.at(-1) ?? 1;

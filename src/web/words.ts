@@ -40,6 +40,12 @@ export function formatCommand([name = '', ...args]: readonly string[]): string {
   return [name, ...args.map(formatWord)].join(' ');
 }
 
+/** The same to look at: without the sign that ends the options, which says nothing to people. */
+export function shownCommand(words: readonly string[]): string {
+  const end = words.indexOf('--');
+  return formatCommand(words.filter((_, at) => at !== end));
+}
+
 function formatWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -15,7 +15,7 @@ import {
   rateWords,
   utcTime,
 } from '../../src/web/wording.js';
-import { formatCommand, splitWords } from '../../src/web/words.js';
+import { formatCommand, shownCommand, splitWords } from '../../src/web/words.js';
 
 void test('a duration has at most two units, and is never rounded to sixty of one', () => {
   const s = 1000;
@@ -144,4 +144,9 @@ void test('events are whole wherever the text was cut; one that is not ended is 
       ],
     );
   }
+});
+
+void test('a command is shown without the sign that ends its options, and only without the first one', () => {
+  assert.equal(shownCommand(['mailbox list', '--']), 'mailbox list');
+  assert.equal(shownCommand(['fetch', '-u', '--', 'uid guid', '--']), "fetch -u 'uid guid' --");
 });

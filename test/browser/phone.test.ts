@@ -1,0 +1,63 @@
+// Goal: a phone of 390 pixels. The header and the menu take 96 pixels at most, the menu is at the lower edge, a command takes two lines, and eight
+// of them are on the first screen of the trail; a bar of the histogram that is touched becomes the time of the search.
+
+import assert from 'node:assert/strict';
+import { phone } from '../kit/browser.js';
+import { browserTest, openPageDaemon, settled, shareDesk } from '../kit/page-daemon.js';
+
+const desk = shareDesk(async (owner) => {
+  const daemon = await openPageDaemon(owner);
+  const client = await daemon.client();
+  for (let at = 0; at < 12; at += 1) {
+    const [user = '', ...fields] =
+      at % 3 === 0 ? ['alice@example.org', 'mailbox delete', 'INBOX'] : ['alice@example.org', 'quota get'];
+    client.sendCommand({ user, fields });
+    await client.readReply();
+  }
+  return daemon;
+});
+
+browserTest('the trail on a phone', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail', { size: phone });
+  await page.locator('[data-row]').nth(11).waitFor();
+  await page.locator('.bars').waitFor();
+  await settled(page);
+  const heights = await page.evaluate<{ frame: number; menuTop: number; rows: readonly number[] }>(`(() => {
+    const of = (selector) => document.querySelector(selector).getBoundingClientRect();
+    const menu = of('nav[aria-label=Screens]');
+    return { frame: of('header').height + menu.height, menuTop: menu.top,
+      rows: [...document.querySelectorAll('[data-row]')].map((row) => row.getBoundingClientRect().bottom) };
+  })()`);
+  assert.ok(heights.frame <= 96, `header and menu: ${heights.frame} px`);
+  assert.ok(heights.menuTop > phone.height / 2, `the menu is at ${heights.menuTop} px`);
+  const shown = heights.rows.filter((bottom) => bottom <= heights.menuTop).length;
+  assert.ok(shown >= 8, `${shown} commands on the first screen`);
+
+  const bars = page.getByRole('slider', { name: /^Commands found/ });
+  await bars.focus();
+  await page.keyboard.press('End');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/q=since.*until/);
+  await page.getByRole('group', { name: 'Filters' }).getByText('until').waitFor();
+  await page.getByRole('button', { name: /^Without since/ }).click();
+  await page.waitForURL((url) => !url.search.includes('since'));
+  assert.deepEqual(faults, []);
+});
+
+browserTest('a value of a row becomes the search, and is left out by a minus', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  const rows = page.locator('[data-row]');
+  await rows.nth(11).waitFor();
+  await rows.first().focus();
+  await page.keyboard.press('f');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'without command quota get' }).click();
+  await page.getByText('8 commands are left out here').waitFor();
+  assert.equal(await rows.count(), 4);
+  assert.match(decodeURIComponent(page.url()), /-command:"quota[+ ]get"/);
+  await rows.first().getByText('denied').click();
+  await dialog.getByRole('button', { name: 'only outcome denied' }).click();
+  await page.waitForURL(/outcome%3Adenied/);
+  await rows.nth(3).waitFor();
+  assert.deepEqual(faults, []);
+});
