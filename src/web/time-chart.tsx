@@ -235,7 +235,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
   const room = (width - left - right) / Math.max(1, bars.length);
   const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
   const last = bars.at(-1)?.at ?? '';
-  const clock = (at: string): string => localTime(at, new Date().toISOString());
+  const clock = (at: string): string => localTime(at, new Date().toISOString(), step < 60);
   const reading = (bar: Bar | undefined): string =>
     bar === undefined
       ? ''

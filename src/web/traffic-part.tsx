@@ -15,6 +15,7 @@ import {
   type Measure,
   measureOf,
   measures,
+  padded,
   spanNamed,
   spanTexts,
   valueOf,
@@ -111,7 +112,7 @@ export function HistoryPanel({ title, of, span, measure, controls }: HistoryPane
   const asked = useHistory(of, span);
   const all = of === 'teams' ? measures : backendMeasures;
   const { label, isStacked, format } = measureOf(measure, all);
-  const history = asked.history && condensed(asked.history, pointsMax);
+  const history = asked.history && condensed(padded(asked.history, span), pointsMax);
   return (
     <Panel title={title} controls={controls}>
       {history === undefined ? (

@@ -63,6 +63,29 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure] ?? [];
 }
 
+const spanSeconds: Readonly<Record<Span, number>> = { '10m': 600, '1h': 3600, '24h': 86_400 };
+
+/** With all steps of its span: there is no sample of the time before the page began to count. */
+export function padded(history: History, span: Span): History {
+  const wanted = Math.round(spanSeconds[span] / history.step);
+  const longer = (values: Values): (number | null)[] => [
+    ...Array<null>(Math.max(0, wanted - values.length)).fill(null),
+    ...values,
+  ];
+  return {
+    ...history,
+    series: history.series.map((each) => ({
+      ...each,
+      rate: longer(each.rate),
+      denied: longer(each.denied),
+      failed: longer(each.failed),
+      p50: longer(each.p50),
+      p99: longer(each.p99),
+      ...(each.waiting && { waiting: longer(each.waiting) }),
+    })),
+  };
+}
+
 /** With at most `most` steps: of several that become one, rates count on average, and times and queues with their greatest. */
 export function condensed(history: History, most: number): History {
   const { series, step } = history;

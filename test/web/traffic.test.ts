@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../src/domain/page/history.js';
-import { condensed, failedShare, measureOf, shareWords, spanNamed, valueOf } from '../../src/web/traffic.js';
+import {
+  condensed,
+  failedShare,
+  measureOf,
+  padded,
+  shareWords,
+  spanNamed,
+  valueOf,
+} from '../../src/web/traffic.js';
 
 const series: Series = {
   name: 'desk',
@@ -37,6 +45,14 @@ void test('many steps become fewer, counted from the last one, whose time is kno
   assert.deepEqual(found[0]?.rate, [null, 3]);
   assert.deepEqual(found[0]?.p99, [null, 70]);
   assert.deepEqual(found[0]?.waiting, [null, 3]);
+});
+
+void test('a chart covers its whole span: nothing is known from before the first sample', () => {
+  const history = { since: '', until: '2026-11-21T10:00:00Z', step: 10, series: [series] };
+  const rate = padded(history, '10m').series[0]?.rate ?? [];
+  assert.equal(rate.length, 60);
+  assert.deepEqual(rate.slice(-3), [null, 2, 4]);
+  assert.deepEqual(new Set(rate.slice(0, -3)), new Set([null]));
 });
 
 void test('an address with a word that is none shows the first', () => {
