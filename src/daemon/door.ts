@@ -85,7 +85,7 @@ export interface DoorParts extends NowParts {
   readonly findPeer: FindPeer;
   readonly act: Act;
   /** Commands that ended, since the start. */
-  readonly exchanges: () => CountedExchanges;
+  readonly exchanges: CountedExchanges;
   readonly directory: string;
   /** The public key that signs the journal, in base64. */
   readonly ownKey: string;
@@ -157,7 +157,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const { listeners } = served.now.settings;
       const [pools, journalBytes] = [lookAtPools(running), running.journal.addedBytes];
       const now = { run: parts.started, listeners, pools, journalBytes };
-      return json(200, trafficOf(parts.exchanges(), now));
+      return json(200, trafficOf(parts.exchanges, now));
     },
     async flush() {
       await journal.flushed();

@@ -25,14 +25,14 @@ export function trafficOf(counted: CountedExchanges, parts: TrafficParts): DoorT
   const gate = none();
   const teams = new Map(listeners.map(({ name }) => [name, none()]));
   const backends = new Map(pools.map(({ backend: { name }, pool }) => [name, { counts: none(), pool }]));
-  for (const { listener, outcome, count } of counted.listeners) {
+  counted.eachOfListeners((listener, outcome, count) => {
     gate.ends(outcome, count);
     teams.get(listener)?.ends(outcome, count);
-  }
-  for (const { backend, outcome, count } of counted.backends)
-    backends.get(backend)?.counts.ends(outcome, count);
-  for (const { listener, backend, counts } of counted.durations)
+  });
+  counted.eachOfBackends((backend, outcome, count) => backends.get(backend)?.counts.ends(outcome, count));
+  counted.eachOfDurations((listener, backend, counts) => {
     for (const each of [gate, teams.get(listener), backends.get(backend)?.counts]) each?.took(counts);
+  });
   return {
     run,
     bounds,

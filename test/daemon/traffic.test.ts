@@ -1,6 +1,7 @@
 // What the page gets to draw charts from: each count once for its team, its backend and the gate.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CountedExchanges } from '../../src/adapters/telemetry/metrics.js';
 import { type TrafficParts, trafficOf } from '../../src/daemon/traffic.js';
 
 const parts: TrafficParts = {
@@ -14,26 +15,27 @@ const parts: TrafficParts = {
 };
 
 void test('counts are added up by team, by backend and for all; those out of service count for the gate', () => {
-  const counted = {
-    listeners: [
-      { listener: 'support', outcome: 'ok', count: 5 },
-      { listener: 'support', outcome: 'denied', count: 2 },
-      { listener: 'support', outcome: 'limited', count: 1 },
-      { listener: 'support', outcome: 'timeout', count: 1 },
-      { listener: 'support', outcome: 'aborted', count: 1 },
-      { listener: 'gone', outcome: 'failed', count: 4 },
-    ],
-    backends: [
-      { backend: 'mail1', outcome: 'ok', count: 5 },
-      { backend: 'mail1', outcome: 'unknown', count: 1 },
-      { backend: 'old', outcome: 'partly', count: 4 },
-    ],
+  const counted: CountedExchanges = {
+    eachOfListeners(visit) {
+      visit('support', 'ok', 3);
+      visit('support', 'ok', 2);
+      visit('support', 'denied', 2);
+      visit('support', 'limited', 1);
+      visit('support', 'timeout', 1);
+      visit('support', 'aborted', 1);
+      visit('gone', 'failed', 4);
+    },
+    eachOfBackends(visit) {
+      visit('mail1', 'ok', 5);
+      visit('mail1', 'unknown', 1);
+      visit('old', 'partly', 4);
+    },
     bounds: [0.1, 1],
-    durations: [
-      { listener: 'support', backend: 'mail1', counts: [4, 1, 1] },
-      { listener: 'gone', backend: 'old', counts: [4, 0, 0] },
-      { listener: 'jobs', backend: 'old', counts: [0, 1, 0] },
-    ],
+    eachOfDurations(visit) {
+      visit('support', 'mail1', [4, 1, 1]);
+      visit('gone', 'old', [4, 0, 0]);
+      visit('jobs', 'old', [0, 1, 0]);
+    },
   };
   const none = { ended: 0, denied: 0, failed: 0, buckets: [0, 0, 0] };
   assert.deepEqual(trafficOf(counted, parts), {

@@ -28,32 +28,22 @@ export interface Metrics {
   /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
   /** What the charts of the page are made of. */
-  exchanges(): CountedExchanges;
+  readonly exchanges: CountedExchanges;
   /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
   render(): Promise<string>;
   /** Ends the measurement of the event loop. */
   close(): void;
 }
 
-/** Commands that ended since the start. Labels as in the metrics. */
+/** Commands that ended since the start. Labels as in the metrics; there can be tens of thousands, so none is made an object. */
 export interface CountedExchanges {
-  readonly listeners: readonly {
-    readonly listener: string;
-    readonly outcome: string;
-    readonly count: number;
-  }[];
-  readonly backends: readonly {
-    readonly backend: string;
-    readonly outcome: string;
-    readonly count: number;
-  }[];
-  /** Upper bounds of the durations, in seconds; and the number in each bucket alone, with one more above all bounds. */
+  /** May name a listener and an outcome more than once. */
+  eachOfListeners(visit: (listener: string, outcome: string, count: number) => void): void;
+  eachOfBackends(visit: (backend: string, outcome: string, count: number) => void): void;
+  /** Upper bounds of the durations, in seconds. */
   readonly bounds: readonly number[];
-  readonly durations: readonly {
-    readonly listener: string;
-    readonly backend: string;
-    readonly counts: readonly number[];
-  }[];
+  /** The number in each bucket alone, with one more above all bounds. */
+  eachOfDurations(visit: (listener: string, backend: string, counts: readonly number[]) => void): void;
 }
 
 /** Seconds. From a local command to the longest permitted one. */
@@ -194,24 +184,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
       records.inc(count);
       syncSeconds.add(durationMs / 1000);
     },
-    exchanges: () => ({
-      listeners: [...exchanges.entries()].map(([[listener = '', , , outcome = ''], count]) => ({
-        listener,
-        outcome,
-        count,
-      })),
-      backends: [...backendExchanges.entries()].map(([[backend = '', outcome = ''], count]) => ({
-        backend,
-        outcome,
-        count,
-      })),
+    exchanges: {
+      eachOfListeners(visit) {
+        exchanges.each(([listener = '', , , outcome = ''], count) => visit(listener, outcome, count));
+      },
+      eachOfBackends(visit) {
+        backendExchanges.each(([backend = '', outcome = ''], count) => visit(backend, outcome, count));
+      },
       bounds: exchangeSeconds.bounds,
-      durations: [...exchangeSeconds.entries()].map(([[listener = '', backend = ''], counts]) => ({
-        listener,
-        backend,
-        counts,
-      })),
-    }),
+      eachOfDurations(visit) {
+        exchangeSeconds.each(([listener = '', backend = ''], counts) => visit(listener, backend, counts));
+      },
+    },
     async render() {
       setGauges(options.snapshot());
       setUsage(options.usage());

@@ -48,9 +48,10 @@ export class Durations<const L extends readonly string[]> {
     return this.#bounds;
   }
 
-  /** Each series: its labels, and the counts of each bucket alone. */
-  *entries(): Generator<readonly [values: readonly string[], counts: readonly number[]]> {
-    yield* entriesOf(this.#root, this.#labelNames.length, (series) => series.counts);
+  /** Each series: its labels, which are good within the call, and the counts of each bucket alone. */
+  each(visit: (values: readonly string[], counts: readonly number[]) => void): void {
+    const keys: string[] = [];
+    visitLeaves(this.#root, this.#labelNames.length, keys, ({ counts }) => visit(keys, counts));
   }
 
   /** In the text format 0.0.4. */
@@ -89,18 +90,19 @@ export class Durations<const L extends readonly string[]> {
   }
 }
 
-/** The leaves of maps of maps, with the keys that lead to them. */
-function* entriesOf<Level extends { readonly below: ReadonlyMap<string, Level> }, Value>(
+/** Calls `visit` for each leaf of maps of maps. `keys` lead to it, and are those of the next leaf after the call. */
+function visitLeaves<Level extends { readonly below: ReadonlyMap<string, Level> }>(
   level: Level,
-  depth: number,
-  valueOf: (leaf: Level) => Value,
-  above: readonly string[] = [],
-): Generator<readonly [keys: readonly string[], value: Value]> {
-  if (depth === 0) {
-    yield [above, valueOf(level)];
-    return;
+  depthLeft: number,
+  keys: string[],
+  visit: (leaf: Level) => void,
+): void {
+  if (depthLeft === 0) return visit(level);
+  for (const [key, below] of level.below) {
+    keys.push(key);
+    visitLeaves(below, depthLeft - 1, keys, visit);
+    keys.pop();
   }
-  for (const [key, below] of level.below) yield* entriesOf(below, depth - 1, valueOf, [...above, key]);
 }
 
 interface Node {
@@ -135,9 +137,10 @@ export class Tally<const L extends readonly string[]> {
     }
   }
 
-  /** Each combination of labels that was counted. */
-  *entries(): Generator<readonly [values: readonly string[], count: number]> {
-    yield* entriesOf(this.#root, this.#depth, (node) => node.count);
+  /** Each combination of labels that was counted; the labels are good within the call. */
+  each(visit: (values: readonly string[], count: number) => void): void {
+    const keys: string[] = [];
+    visitLeaves(this.#root, this.#depth, keys, ({ count }) => visit(keys, count));
   }
 
   /** One value for each label, in their order; `count` is not negative. */

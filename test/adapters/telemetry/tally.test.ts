@@ -7,6 +7,12 @@ import { Durations, Tally } from '../../../src/adapters/telemetry/tally.js';
 const shown = async (registry: Registry): Promise<string[]> =>
   (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 
+function seenBy(visit: (see: (what: unknown) => void) => void): unknown[] {
+  const seen: unknown[] = [];
+  visit((what) => seen.push(what));
+  return seen;
+}
+
 test('counts by every combination of labels, and reading changes nothing', async () => {
   const registry = new Registry();
   const tally = new Tally(registry, 'x_total', 'things', ['where', 'what']);
@@ -23,7 +29,7 @@ test('counts by every combination of labels, and reading changes nothing', async
   assert.deepEqual(await shown(registry), lines);
   assert.deepEqual(await shown(registry), lines);
   assert.deepEqual(
-    [...tally.entries()],
+    seenBy((see) => tally.each((values, count) => see([[...values], count]))),
     [
       [['a', 'b'], 3],
       [['a', 'c'], 0],
@@ -82,7 +88,7 @@ test('one series for each pair of labels, none before it was seen, and no value 
     '',
   ]);
   assert.deepEqual(
-    [...durations.entries()],
+    seenBy((see) => durations.each((values, counts) => see([[...values], [...counts]]))),
     [
       [
         ['a",\\b', 'x\ny'],
