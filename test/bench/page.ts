@@ -1,7 +1,7 @@
 // `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
-// time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, against p99
-// without, taken in turns in one run; p99 while the page is killed; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a
-// second and without any.
+// time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, and beside 20
+// people who watch, search and follow, against p99 without, taken in turns in one run; p99 while the page is killed; the processor time that 20
+// people who watch cost the daemon and the page's process, with 100 commands a second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -57,16 +57,16 @@ function search(port: number, token: string, filter: object): Promise<Asked> {
   });
 }
 
-/** A report of the whole journal, until it ends or the page does. */
-function askReport(port: number, token: string): Promise<void> {
+/** An answer, until it ends or the page does. */
+function askWhole(port: number, token: string, path: string, body: object): Promise<void> {
   return new Promise((resolve) => {
-    const options = { host: '127.0.0.1', port, method: 'POST', path: '/api/trail/report', agent: false };
+    const options = { host: '127.0.0.1', port, method: 'POST', path, agent: false };
     const asked = request({ ...options, headers: { Authorization: `Bearer ${token}` } }, (response) => {
       response.on('error', () => resolve()).on('close', resolve);
       response.resume();
     });
     asked.on('error', () => resolve());
-    asked.end(JSON.stringify({ mailbox: 'user4321@example.org', form: 'page' }));
+    asked.end(JSON.stringify(body));
   });
 }
 
@@ -122,41 +122,59 @@ await withBench(async (bench) => {
 
   const load = { clients: 16, line: '\talice@example.org\tquota get', seconds: 3, target: daemon.socket };
   await bench.load({ ...load, seconds: 8 });
-  const p99: { readonly without: number; readonly beside: number }[] = [];
-  let searched = 0;
-  const besideSearches = async (): Promise<Load> => {
-    const over = new AbortController();
-    const searching = (async () => {
-      for (let at = 0; !over.signal.aborted; at += 1) {
-        const { status } = await search(port, token, searches[at % searches.length]?.[1] ?? {});
-        if (status === 200) searched += 1;
-        // Asked too often: somebody who reads what comes is not so fast.
-        else await sleep(200);
-      }
-    })();
-    const beside = await bench.load(load);
-    over.abort();
-    await searching;
-    return beside;
-  };
-  for (let n = 0; n < rounds; n += 1) {
-    // In turns, since a machine may get slower by the minute.
-    const first = n % 2 === 0 ? await bench.load(load) : undefined;
-    const { p99: beside } = await besideSearches();
-    const { p99: without } = first ?? (await bench.load(load));
-    p99.push({ without, beside });
-  }
-  const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
-  const [without, beside] = [
-    spreadOf(p99.map((each) => each.without)),
-    spreadOf(p99.map((each) => each.beside)),
-  ];
-  say(
-    'p99 of 16 clients without, and beside one who searches',
-    `${without.median} us, ${beside.median} us: ${ratio.median.toFixed(2)} x (${ratio.from.toFixed(2)} to ${ratio.to.toFixed(2)}), ${searched} searches`,
-  );
-
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
+  /** Searches one after the other until it is over. */
+  const searchOn = async (over: AbortSignal): Promise<void> => {
+    for (let at = 0; !over.aborted; at += 1) {
+      const { status } = await search(port, token, searches[at % searches.length]?.[1] ?? {});
+      // Asked too often: somebody who reads what comes is not so fast.
+      if (status !== 200) await sleep(200);
+    }
+  };
+  /** Looks at the last 15 minutes and their bars every 10 s, as a browser does that follows; `at` spreads them over these 10 s. */
+  const follow = async (over: AbortSignal, own: string, at: number): Promise<void> => {
+    for (let next = at; !over.aborted; next += 1) {
+      if (next % peopleMax === 0) {
+        const filter = { sinceMs: Date.now() - 900_000 };
+        await search(port, own, filter);
+        await askWhole(port, own, '/api/trail/histogram', { filter });
+      }
+      await sleep(10_000 / peopleMax);
+    }
+  };
+  /** p99 of commands without and beside what `crowd` does until it is over, in turns, since a machine may get slower by the minute. */
+  const compare = async (what: string, crowd: (over: AbortSignal) => Promise<void>): Promise<void> => {
+    const p99: { readonly without: number; readonly beside: number }[] = [];
+    const besideCrowd = async (): Promise<Load> => {
+      const over = new AbortController();
+      const busy = crowd(over.signal);
+      const beside = await bench.load(load);
+      over.abort();
+      await busy;
+      return beside;
+    };
+    for (let n = 0; n < rounds; n += 1) {
+      const first = n % 2 === 0 ? await bench.load(load) : undefined;
+      const { p99: beside } = await besideCrowd();
+      const { p99: without } = first ?? (await bench.load(load));
+      p99.push({ without, beside });
+    }
+    const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
+    const without = spreadOf(p99.map((each) => each.without));
+    const beside = spreadOf(p99.map((each) => each.beside));
+    say(
+      `p99 of 16 clients without, and beside ${what}`,
+      `${without.median} us (${without.from} to ${without.to}), ${beside.median} us (${beside.from} to ${beside.to}): ${ratio.median.toFixed(2)} x`,
+    );
+  };
+  await compare('one who searches', searchOn);
+  const tokens = await Promise.all(names.map((name) => signIn(port, name, password)));
+  await compare(`${peopleMax} who watch, search and follow`, async (over) => {
+    const watching = await Promise.all(tokens.map((own) => watchNow(owner, port, own)));
+    await Promise.all([searchOn(over), ...tokens.slice(1).map((own, at) => follow(over, own, at))]);
+    for (const watcher of watching) watcher.close();
+  });
+
   // 20 watchers and a report of all of it; the page is killed in the middle of each load.
   const killed: number[] = [];
   const undisturbed: number[] = [];
@@ -164,7 +182,10 @@ await withBench(async (bench) => {
     undisturbed.push((await bench.load(load)).p99);
     const watching = [];
     for (const name of names) watching.push(await watchNow(owner, port, await signIn(port, name, password)));
-    const reported = askReport(port, await signIn(port, 'person0', password));
+    const reported = askWhole(port, await signIn(port, 'person0', password), '/api/trail/report', {
+      mailbox: 'user4321@example.org',
+      form: 'page',
+    });
     const loaded = bench.load(load);
     await sleep((load.seconds * 1000) / 2);
     process.kill(daemon.pagePid, 'SIGKILL');
