@@ -4,10 +4,13 @@
 // message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, setPriority } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText, whyFailed } from './files.js';
+
+/** As in systemd/dovegate-page.service. */
+const niceness = 10;
 
 /** The package's folder as seen from the bundle in dist/, and from build/src/adapters/host/process.js in a test build. */
 const folders = [new URL('../', import.meta.url), new URL('../../../../', import.meta.url)];
@@ -118,6 +121,18 @@ function openDescriptors(): number | undefined {
     return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * What else runs on this machine comes first from now on; threads that begin later are the same. A unit may forbid the call: its `Nice=`
+ * does this then.
+ */
+export function yieldToOthers(): void {
+  try {
+    setPriority(niceness);
+  } catch {
+    // As it was.
   }
 }
 

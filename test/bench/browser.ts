@@ -1,0 +1,93 @@
+// `npm run bench -- browser [ROUNDS] [SECONDS]`: what the page costs a real Chromium: first paint of the sign-in and of Now, and the processor time
+// of all its processes while Now is open and commands run without a pause, so that the page is told 5 changes a second. Needs chromium
+// (scripts/packages.sh page). It draws without a graphics card here, so a desktop takes less.
+import type { Page } from 'playwright-core';
+import { openBrowser, openWatched } from '../kit/browser.js';
+import type { Owner } from '../kit/folder.js';
+import { openPageDaemon, signIn } from '../kit/page-daemon.js';
+import type { Script } from '../kit/script.js';
+import { spreadOf } from './load/rounds.js';
+
+const [rounds = 7, seconds = 20] = process.argv.slice(2).map(Number);
+const ends: (() => void | Promise<void>)[] = [];
+const owner: Owner = { after: (run) => void ends.push(run) };
+const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+const say = (what: string, figures: readonly number[], unit: string): void => {
+  const { median, from, to } = spreadOf(figures);
+  console.log(`${what.padEnd(48)} ${median.toFixed(1)} ${unit} (${from.toFixed(1)} to ${to.toFixed(1)})`);
+};
+
+const answer: Script = async (_command, connection) => {
+  await connection.row('User quota', 'STORAGE', '1814', '10240', '17');
+  await connection.status('+');
+};
+
+async function main(): Promise<void> {
+  const daemon = await openPageDaemon(owner, { script: answer });
+  const browser = await openBrowser(owner);
+  const painted = async (page: Page): Promise<number> => {
+    for (;;) {
+      const ms = await page.evaluate<number>(
+        'performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0',
+      );
+      if (ms > 0) return ms;
+      await sleep(10);
+    }
+  };
+
+  const paints: Record<'sign-in' | 'Now', number[]> = { 'sign-in': [], Now: [] };
+  for (let n = 0; n < rounds; n += 1) {
+    // A context of its own has nothing in its cache.
+    const { page, context } = await openWatched(browser);
+    await page.goto(daemon.origin);
+    await page.getByLabel('Name', { exact: true }).waitFor();
+    paints['sign-in'].push(await painted(page));
+    await signIn(page, daemon.origin, 'auditor');
+    await page.reload();
+    await page.getByRole('navigation', { name: 'Screens' }).waitFor();
+    paints.Now.push(await painted(page));
+    await context.close();
+  }
+  for (const [screen, figures] of Object.entries(paints)) say(`first paint: ${screen}`, figures, 'ms');
+
+  const { page } = await openWatched(browser);
+  await signIn(page, daemon.origin, 'auditor');
+  const session = await browser.newBrowserCDPSession();
+  /** Seconds of processor time of all processes of the browser. */
+  const used = async (): Promise<number> => {
+    const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+    return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+  };
+  const share = async (): Promise<number> => {
+    const [before, startMs] = [await used(), performance.now()];
+    await sleep(seconds * 1000);
+    return ((await used()) - before) / ((performance.now() - startMs) / 1000);
+  };
+  const client = await daemon.accountClient('migrator');
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted) {
+      client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      await client.readReply();
+      await sleep(20);
+    }
+  })();
+  await sleep(3_000);
+  const busy = await share();
+  over.abort();
+  await asking;
+  await sleep(15_000);
+  say('Now beside commands: of one processor', [busy * 100], '%');
+  say('Now without commands: of one processor', [(await share()) * 100], '%');
+}
+
+try {
+  await main();
+} finally {
+  for (const end of ends.toReversed()) await end();
+}
+process.exit();
