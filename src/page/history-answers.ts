@@ -1,10 +1,17 @@
-// Samples the daemon's counts every 10 s, also while nobody watches, and answers `/api/history` with the differences.
+// Asks the daemon for its counts every 10 s, also while nobody watches. The answers of `/api/history` are made of their differences.
 // The rules: a daemon that cannot be asked, or that is too old to tell, leaves gaps and a sentence; however many ask, an answer is made once for each
 // step.
 
 import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { formatTime } from '../domain/audit/record.js';
-import { type History, type HistoryOf, historiesOf, type Span, spans } from '../domain/page/history.js';
+import {
+  type History,
+  type HistoryOf,
+  historiesOf,
+  type Span,
+  spanSteps,
+  spans,
+} from '../domain/page/history.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import { type Daemon, isUnknownCall } from './daemon.js';
@@ -39,7 +46,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
           refusedReply(404, `there is a history of ${historiesOf.join(', ')}, of ${spans.join(', ')}`),
         );
       const { times, body } = answerNow(wanted, long);
-      // Names of teams are not for somebody who sees some mail users only, as on Now.
+      // As on Now, who sees some mail users only does not see the names of teams.
       if (wanted === 'teams' && seesOwnOnly(who))
         return Promise.resolve(
           jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History),
@@ -84,7 +91,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
     const { series, ...times } = kept?.history(of, span, nowMs, wallMs) ?? {
       since: at,
       until: at,
-      step: span === '24h' ? 60 : 10,
+      step: spanSteps[span].seconds,
       series: [],
     };
     const history: History = { ...times, series, ...(trouble === undefined ? {} : { trouble }) };

@@ -6,20 +6,13 @@
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';
-import type { History, HistoryOf, Series, Span } from '../domain/page/history.js';
+import { type History, type HistoryOf, type Series, type Span, spanSteps } from '../domain/page/history.js';
 
 export const stepMs = 10_000;
-const stepsKept = 360;
+const stepsKept = spanSteps['1h'].count;
 const stepsPerMinute = 6;
 /** A day, and the minute that runs. */
-const minutesKept = 1441;
-
-/** Steps of each span, and whether they are minutes. */
-const spansOf: Readonly<Record<Span, { readonly steps: number; readonly isMinutes: boolean }>> = {
-  '10m': { steps: 60, isMinutes: false },
-  '1h': { steps: stepsKept, isMinutes: false },
-  '24h': { steps: minutesKept - 1, isMinutes: true },
-};
+const minutesKept = spanSteps['24h'].count + 1;
 
 /** The series of those that have none of their own. */
 const otherName = 'other';
@@ -129,10 +122,11 @@ export class TrafficHistory {
   }
 
   history(of: HistoryOf, span: Span, nowMs: number, wallMs: number): History {
-    const { steps, isMinutes } = spansOf[span];
+    const { count: steps, seconds } = spanSteps[span];
     const lastStep = this.lastStep(nowMs);
     this.#goTo(lastStep);
-    const stepsIn = isMinutes ? stepsPerMinute : 1;
+    const stepsIn = (seconds * 1000) / stepMs;
+    const isMinutes = stepsIn > 1;
     // Whole minutes only; a minute has the number of those before it.
     const last = Math.floor(lastStep / stepsIn);
     const count = Math.min(steps, last);
@@ -153,7 +147,7 @@ export class TrafficHistory {
     return {
       since: label(this.#startMs),
       until: label(this.#startMs + last * stepsIn * stepMs),
-      step: (stepsIn * stepMs) / 1000,
+      step: seconds,
       series: shown.toSorted((one, other) => other.ended - one.ended).map(({ series }) => series),
     };
   }
@@ -328,8 +322,8 @@ function merge(into: Float32Array, from: Float32Array, width: number): void {
 
 /**
  * In milliseconds, by interpolation within the bucket that has it, as if its commands were spread evenly there. So the error is less than the
- * bucket is wide: the bounds stand 2 to 2.5 times apart up to 10 s, above that 6 and 10 times. Above the last bound, that bound is told. Null:
- * there is none.
+ * bucket is wide: up to 10 s a bound is 2 to 2.5 times the one before, above that 6 and 10 times. What is above the last bound counts as that
+ * bound. Null: there are no commands.
  */
 export function percentile(
   buckets: Readonly<ArrayLike<number>>,

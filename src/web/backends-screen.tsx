@@ -14,28 +14,18 @@ import {
   Empty,
   Name,
   Panel,
-  Segments,
   Sentence,
   Sign,
   saveFile,
   Time,
 } from './kit.js';
 import { useLive } from './live.js';
-import { go } from './location.js';
 import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
 import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import {
-  backendMeasures,
-  failedShare,
-  measureOf,
-  shareWords,
-  spanNamed,
-  spanTexts,
-  valueOf,
-} from './traffic.js';
-import { HistoryPanel, useHistory } from './traffic-part.js';
+import { backendMeasures, failedShare, shareWords, valueOf } from './traffic.js';
+import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
 import { countWords, durationWords, plural, rateWords } from './wording.js';
 
 interface Asked {
@@ -48,17 +38,13 @@ export function BackendsScreen({ query }: ScreenProps) {
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');
-  const counted = useHistory('backends', '10m');
+  const { span, measure } = chosenOf(query, backendMeasures);
+  const counted = useHistory('backends', span);
+  const others = useHistory('backends', span === '10m' ? undefined : '10m');
+  const tenMinutes = span === '10m' ? counted : others;
   if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
   const seriesOf = (name: string): Series | undefined =>
-    counted.history?.series.find((each) => each.name === name);
-  const span = spanNamed(query.get('span'));
-  const measure = measureOf(query.get('show'), backendMeasures);
-  const change = (name: string, value: string): void => {
-    const next = new URLSearchParams(query);
-    next.set(name, value);
-    go(`/backends?${next.toString()}`, true);
-  };
+    tenMinutes.history?.series.find((each) => each.name === name);
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
     {
@@ -168,24 +154,10 @@ export function BackendsScreen({ query }: ScreenProps) {
       <HistoryPanel
         title="Over time"
         of="backends"
+        asked={counted}
         span={span}
-        measure={measure.value}
-        controls={
-          <>
-            <Segments
-              label="What the chart shows"
-              value={measure.value}
-              options={backendMeasures}
-              onChange={(value) => change('show', value)}
-            />
-            <Segments
-              label="Time of the chart"
-              value={span}
-              options={spanTexts}
-              onChange={(value) => change('span', value)}
-            />
-          </>
-        }
+        measure={measure}
+        controls={<ChartControls path="/backends" query={query} all={backendMeasures} />}
       />
       <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}

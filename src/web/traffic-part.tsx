@@ -11,6 +11,7 @@ import { colorOf, TimeChart } from './time-chart.js';
 import {
   backendMeasures,
   condensed,
+  isPeak,
   listOf,
   type Measure,
   measureOf,
@@ -30,11 +31,13 @@ interface Known {
   readonly fault?: string;
 }
 
-export function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
+/** What was counted, asked for again and again; `span` undefined: nothing is asked. */
+export function useHistory(of: HistoryOf, span: Span | undefined): Omit<Known, 'key'> {
   const { api } = useSession();
   const key = `${of} ${span}`;
   const [known, setKnown] = useState<Known>({ key });
   useEffect(() => {
+    if (span === undefined) return undefined;
     const leaving = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
@@ -63,43 +66,65 @@ interface TrafficProps {
 }
 
 export function Traffic({ query }: TrafficProps) {
-  const span = spanNamed(query.get('span'));
-  const measure = measureOf(query.get('show'));
-  const change = (name: string, value: string): void => {
-    const next = new URLSearchParams(query);
-    next.set(name, value);
-    go(`/?${next.toString()}`, true);
-  };
+  const { span, measure } = chosenOf(query, measures);
+  const [teams, backends] = [useHistory('teams', span), useHistory('backends', span)];
   return (
     <section aria-label="Traffic">
       <div class="toolbar">
         <h2>Traffic</h2>
         <span class="chips">
-          <Segments
-            label="What the charts show"
-            value={measure.value}
-            options={measures}
-            onChange={(value) => change('show', value)}
-          />
-          <Segments
-            label="Time of the charts"
-            value={span}
-            options={spanTexts}
-            onChange={(value) => change('span', value)}
-          />
+          <ChartControls path="/" query={query} all={measures} />
         </span>
       </div>
       <div class="side-by-side">
-        <HistoryPanel title="By team" of="teams" span={span} measure={measure.value} />
-        <HistoryPanel title="By backend" of="backends" span={span} measure={measure.value} />
+        <HistoryPanel title="By team" of="teams" asked={teams} span={span} measure={measure} />
+        <HistoryPanel title="By backend" of="backends" asked={backends} span={span} measure={measure} />
       </div>
     </section>
+  );
+}
+
+/** What the address says of the charts of a screen. */
+export function chosenOf(query: URLSearchParams, all: typeof measures) {
+  return { span: spanNamed(query.get('span')), measure: measureOf(query.get('show'), all).value };
+}
+
+interface ChartControlsProps extends TrafficProps {
+  /** Of the screen. */
+  readonly path: string;
+  readonly all: typeof measures;
+}
+
+/** Chooses what the charts of a screen show, and of which time. */
+export function ChartControls({ path, query, all }: ChartControlsProps) {
+  const { span, measure } = chosenOf(query, all);
+  const change = (name: string, value: string): void => {
+    const next = new URLSearchParams(query);
+    next.set(name, value);
+    go(`${path}?${next.toString()}`, true);
+  };
+  return (
+    <>
+      <Segments
+        label="What the charts show"
+        value={measure}
+        options={all}
+        onChange={(value) => change('show', value)}
+      />
+      <Segments
+        label="Time of the charts"
+        value={span}
+        options={spanTexts}
+        onChange={(value) => change('span', value)}
+      />
+    </>
   );
 }
 
 interface HistoryPanelProps {
   readonly title: string;
   readonly of: HistoryOf;
+  readonly asked: ReturnType<typeof useHistory>;
   readonly span: Span;
   readonly measure: Measure;
   readonly controls?: ComponentChildren;
@@ -108,8 +133,7 @@ interface HistoryPanelProps {
 /** More points than that no screen tells apart. */
 const pointsMax = 240;
 
-export function HistoryPanel({ title, of, span, measure, controls }: HistoryPanelProps) {
-  const asked = useHistory(of, span);
+export function HistoryPanel({ title, of, asked, span, measure, controls }: HistoryPanelProps) {
   const all = of === 'teams' ? measures : backendMeasures;
   const { label, isStacked, format } = measureOf(measure, all);
   const history = asked.history && condensed(padded(asked.history, span), pointsMax);
@@ -161,7 +185,7 @@ function Names({ series, at, when, all: shown, measure }: NamesProps) {
           <th scope="col">{when === undefined ? 'average' : `at ${when}`}</th>
           {shown.map(({ value, text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
-              {when === undefined && (value === 'p99' || value === 'waiting') ? `${text}, most` : text}
+              {when === undefined && isPeak(value) ? `${text}, most` : text}
             </th>
           ))}
         </tr>

@@ -1,6 +1,6 @@
 // Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
 
-import type { History, Series, Span } from '../domain/page/history.js';
+import { type History, type Series, type Span, spanSteps } from '../domain/page/history.js';
 import { maxOf, meanOf, type Values } from './chart.js';
 import { countWords, durationWords, rateWords } from './wording.js';
 
@@ -63,64 +63,63 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure] ?? [];
 }
 
-const spanSeconds: Readonly<Record<Span, number>> = { '10m': 600, '1h': 3600, '24h': 86_400 };
+/** Of several steps that become one, and of the whole time: the greatest counts, not the average. */
+export function isPeak(measure: Measure): boolean {
+  return measure === 'p99' || measure === 'waiting';
+}
 
-/** With all steps of its span: there is no sample of the time before the page began to count. */
-export function padded(history: History, span: Span): History {
-  const wanted = Math.round(spanSeconds[span] / history.step);
-  const longer = (values: Values): (number | null)[] => [
-    ...Array<null>(Math.max(0, wanted - values.length)).fill(null),
-    ...values,
-  ];
+/** Undefined: no sample. */
+function summed(values: Values, measure: Measure): number | undefined {
+  const mean = meanOf(values);
+  return mean !== undefined && isPeak(measure) ? maxOf(values) : mean;
+}
+
+function withLists(
+  history: History,
+  change: (values: Values, measure: Measure) => readonly (number | null)[],
+): History {
   return {
     ...history,
     series: history.series.map((each) => ({
       ...each,
-      rate: longer(each.rate),
-      denied: longer(each.denied),
-      failed: longer(each.failed),
-      p50: longer(each.p50),
-      p99: longer(each.p99),
-      ...(each.waiting && { waiting: longer(each.waiting) }),
+      rate: change(each.rate, 'rate'),
+      denied: change(each.denied, 'denied'),
+      failed: change(each.failed, 'failed'),
+      p50: change(each.p50, 'p50'),
+      p99: change(each.p99, 'p99'),
+      ...(each.waiting && { waiting: change(each.waiting, 'waiting') }),
     })),
   };
 }
 
-/** With at most `most` steps: of several that become one, rates count on average, and times and queues with their greatest. */
+/** With all steps of its span: there is no sample of the time before the page began to count. */
+export function padded(history: History, span: Span): History {
+  const { count } = spanSteps[span];
+  return withLists(history, (values) => [
+    ...Array<null>(Math.max(0, count - values.length)).fill(null),
+    ...values,
+  ]);
+}
+
+/** With at most `most` steps. */
 export function condensed(history: History, most: number): History {
   const { series, step } = history;
   const factor = Math.ceil(Math.max(0, ...series.map(({ rate }) => rate.length)) / most);
   if (factor <= 1) return history;
-  const shorter = (values: Values, pick: (some: Values) => number | null): (number | null)[] => {
+  const shorter = withLists(history, (values, measure) => {
     const found: (number | null)[] = [];
     // From the end, since the last step is the one that has a time.
     for (let end = values.length; end > 0; end -= factor)
-      found.unshift(pick(values.slice(Math.max(0, end - factor), end)));
+      found.unshift(summed(values.slice(Math.max(0, end - factor), end), measure) ?? null);
     return found;
-  };
-  const mean = (some: Values): number | null => meanOf(some) ?? null;
-  const peak = (some: Values): number | null => (meanOf(some) === undefined ? null : maxOf(some));
-  return {
-    ...history,
-    step: step * factor,
-    series: series.map((each) => ({
-      ...each,
-      rate: shorter(each.rate, mean),
-      denied: shorter(each.denied, mean),
-      failed: shorter(each.failed, mean),
-      p50: shorter(each.p50, mean),
-      p99: shorter(each.p99, peak),
-      ...(each.waiting && { waiting: shorter(each.waiting, peak) }),
-    })),
-  };
+  });
+  return { ...shorter, step: step * factor };
 }
 
-/** Of one name, at a moment, or of the whole time: rates on average, times at most. Undefined: no sample. */
+/** Of one name, at a moment, or of the whole time. Undefined: no sample. */
 export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
   const values = listOf(series, measure);
-  if (at !== undefined) return values[at] ?? undefined;
-  if (meanOf(values) === undefined) return undefined;
-  return measure === 'p99' || measure === 'waiting' ? maxOf(values) : meanOf(values);
+  return at === undefined ? summed(values, measure) : (values[at] ?? undefined);
 }
 
 /** How many of all commands failed, of the whole time; undefined: none ended. */
