@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { HistogramBucket } from '../domain/page/trail.js';
 import {
   areaPath,
   linePath,
@@ -50,8 +51,13 @@ export function colorOf(at: number, name: string): string {
   return name === 'other' || at > 5 ? 's-other' : `s${at}`;
 }
 
+/** The nearest index of a list of `count`. */
+function within(at: number, count: number): number {
+  return Math.max(0, Math.min(count - 1, at));
+}
+
 /** The width of an element, in pixels, as it is now. */
-export function useWidth() {
+function useWidth() {
   const place = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);
   useLayoutEffect(() => {
@@ -95,7 +101,7 @@ export function TimeChart(props: TimeChartProps) {
   const point = (event: TargetedPointerEvent<HTMLDivElement>): void => {
     const { left: edge } = event.currentTarget.getBoundingClientRect();
     const share = (event.clientX - edge - left) / (width - left - right);
-    setCursor(Math.max(0, Math.min(count - 1, Math.round(share * (count - 1)))));
+    setCursor(within(Math.round(share * (count - 1)), count));
   };
   const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
     const at = cursor ?? count - 1;
@@ -111,7 +117,7 @@ export function TimeChart(props: TimeChartProps) {
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    setCursor(Math.max(0, Math.min(count - 1, to)));
+    setCursor(within(to, count));
   };
   const shownAt = cursor ?? count - 1;
   return (
@@ -132,14 +138,7 @@ export function TimeChart(props: TimeChartProps) {
         onBlur={() => setCursor(undefined)}
       >
         <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
-          {ticks.map((value) => (
-            <g key={value}>
-              <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
-              <text x={left - 6} y={y(value) + 4} text-anchor="end">
-                {format(value)}
-              </text>
-            </g>
-          ))}
+          <Grid ticks={ticks} width={width} y={y} format={format} />
           {moments.map((ms) => {
             const at = count - 1 - (untilMs - ms) / stepMs;
             return (
@@ -205,17 +204,32 @@ export function TimeChart(props: TimeChartProps) {
   );
 }
 
-interface Bar {
-  readonly at: string;
-  readonly ok: number;
-  readonly denied: number;
-  readonly failed: number;
-  readonly unknown: number;
+interface GridProps {
+  readonly ticks: readonly number[];
+  readonly width: number;
+  readonly y: (value: number) => number;
+  readonly format: (value: number) => string;
+}
+
+/** The axis of values, with its lines. */
+function Grid({ ticks, width, y, format }: GridProps) {
+  return (
+    <>
+      {ticks.map((value) => (
+        <g key={value}>
+          <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
+          <text x={left - 6} y={y(value) + 4} text-anchor="end">
+            {format(value)}
+          </text>
+        </g>
+      ))}
+    </>
+  );
 }
 
 interface HistogramProps {
   readonly label: string;
-  readonly bars: readonly Bar[];
+  readonly bars: readonly HistogramBucket[];
   /** Seconds. */
   readonly step: number;
   /** The span that was chosen; absent: bars cannot be chosen. */
@@ -229,14 +243,14 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
   const [start, setStart] = useState<number | undefined>();
   // As the drawing has no other scale than its width, a phone gets a lower one.
   const height = width < 450 ? 68 : 92;
-  const sumOf = (bar: Bar): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
+  const sumOf = (bar: HistogramBucket): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
   const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
   const most = ticks.at(-1) ?? 1;
   const room = (width - left - right) / Math.max(1, bars.length);
   const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
   const last = bars.at(-1)?.at ?? '';
   const clock = (at: string): string => localTime(at, new Date().toISOString(), step < 60);
-  const reading = (bar: Bar | undefined): string =>
+  const reading = (bar: HistogramBucket | undefined): string =>
     bar === undefined
       ? ''
       : `${clock(bar.at)}: ${
@@ -251,7 +265,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
   };
   const barAt = (event: TargetedPointerEvent<HTMLDivElement>): number => {
     const { left: edge } = event.currentTarget.getBoundingClientRect();
-    return Math.max(0, Math.min(bars.length - 1, Math.floor((event.clientX - edge - left) / room)));
+    return within(Math.floor((event.clientX - edge - left) / room), bars.length);
   };
   const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
     const at = cursor ?? bars.length - 1;
@@ -263,7 +277,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
     event.stopPropagation();
     if (to === undefined) return;
     setStart(event.shiftKey ? (start ?? at) : undefined);
-    setCursor(Math.max(0, Math.min(bars.length - 1, to)));
+    setCursor(within(to, bars.length));
   };
   const shownAt = cursor ?? bars.length - 1;
   const marked =
@@ -297,16 +311,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
         onBlur={() => setCursor(undefined)}
       >
         <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
-          {ticks
-            .filter((_, at) => at === 0 || at === ticks.length - 1)
-            .map((value) => (
-              <g key={value}>
-                <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
-                <text x={left - 6} y={y(value) + 4} text-anchor="end">
-                  {countWords(value)}
-                </text>
-              </g>
-            ))}
+          <Grid ticks={[0, most]} width={width} y={y} format={countWords} />
           {marked !== undefined && (
             <rect
               class="marked"
