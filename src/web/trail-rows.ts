@@ -3,6 +3,7 @@
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
 import type { Exclusion, QueryKey } from './trail-query.js';
 import { countWords, plural } from './wording.js';
+import { withoutEnd } from './words.js';
 
 /** A value of a record as people read it: a list, a cut one, a hidden one. */
 export function valueText(value: unknown): string {
@@ -90,16 +91,21 @@ export function columnsText(columns: readonly TrailColumn[]): string | null {
 
 /** Command and arguments; the sign that ends the options is none of them. */
 export function commandText({ fields: { command, args } }: TrailRow): string {
-  const end = Array.isArray(args) ? args.indexOf('--') : -1;
-  const shown = Array.isArray(args) ? args.filter((_, at) => at !== end) : args;
-  return [command, shown].map(valueText).join(' ').trim();
+  return [command, Array.isArray(args) ? withoutEnd(args) : args].map(valueText).join(' ').trim();
 }
 
 /** The mail users of a command: its own, those it touches, or all of them. */
 export function usersText({ fields: { user, users, args } }: TrailRow): string {
-  const isForAll = Array.isArray(users) ? users.includes('*') : Array.isArray(args) && args.includes('-A');
+  // Records of older releases have no `users`; behind the end of the options, `-A` is any text.
+  const isForAll = Array.isArray(users) ? users.includes('*') : optionsOf(args).includes('-A');
   if (isForAll) return allUsers;
   return valueText(user) || valueText(users);
+}
+
+function optionsOf(args: unknown): readonly unknown[] {
+  if (!Array.isArray(args)) return [];
+  const end = args.indexOf('--');
+  return end < 0 ? args : args.slice(0, end);
 }
 
 export const allUsers = 'all users';

@@ -42,8 +42,13 @@ export function formatCommand([name = '', ...args]: readonly string[]): string {
 
 /** The same to look at: without the sign that ends the options, which says nothing to people. */
 export function shownCommand(words: readonly string[]): string {
-  const end = words.indexOf('--');
-  return formatCommand(words.filter((_, at) => at !== end));
+  return formatCommand(withoutEnd(words));
+}
+
+/** Without that sign. */
+export function withoutEnd<Word>(words: readonly Word[]): readonly Word[] {
+  const end = words.findIndex((word) => word === '--');
+  return words.filter((_, at) => at !== end);
 }
 
 function formatWord(word: string): string {
