@@ -164,18 +164,21 @@ export async function openBackend(owner: Owner, { folder }: Machine): Promise<Sc
   return backend;
 }
 
-/** One team, with a socket of systemd, before the backend of a machine. */
-export const configuration = `version: 1
-listeners:
-  support: { systemd: support, policy: support }
-backends:
+/** Of a configuration: the backend of a machine, for all mail users. */
+export const backends = `backends:
   mail1:
     address: unix:/mnt/test/backend.sock
     password_file: /run/credentials/dovegate.service/secret_mail1
     shared_namespaces: []
 routes:
   - { users: ["*"], backend: mail1 }
-policies:
+`;
+
+/** One team, with a socket of systemd. */
+export const configuration = `version: 1
+listeners:
+  support: { systemd: support, policy: support }
+${backends}policies:
   support: { users: ["*"], allow: [quota get] }
 state: /var/lib/dovegate
 audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }

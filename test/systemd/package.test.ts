@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { readAudit } from '../kit/traces.js';
-import { ask, type Machine, openBackend, openMachine, password } from './machine.js';
+import { ask, backends, type Machine, openBackend, openMachine, password } from './machine.js';
 import { packageOf } from './packages.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -31,14 +31,7 @@ const file = '/etc/dovegate/dovegate.yaml';
 const configuration = `version: 1
 listeners:
   support: { systemd: support, policy: support }
-backends:
-  mail1:
-    address: unix:/mnt/test/backend.sock
-    password_file: /run/credentials/dovegate.service/secret_mail1
-    shared_namespaces: []
-routes:
-  - { users: ["*"], backend: mail1 }
-policies:
+${backends}policies:
   support: { users: ["*"], allow: [quota get] }
 state: /var/lib/dovegate
 audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB, group: dovegate-page }

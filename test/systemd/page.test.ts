@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
 import { makeAuthority } from '../kit/certificates.js';
 import { runProgram } from '../kit/program.js';
-import { ask, openBackend, openMachine, password } from './machine.js';
+import { ask, backends, openBackend, openMachine, password } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const service = 'dovegate.service';
@@ -24,14 +24,7 @@ const configuration = `version: 1
 listeners:
   support: { systemd: support, policy: support }
   own: { unix: /run/dovegate/own.sock, policy: support }
-backends:
-  mail1:
-    address: unix:/mnt/test/backend.sock
-    password_file: /run/credentials/dovegate.service/secret_mail1
-    shared_namespaces: []
-routes:
-  - { users: ["*"], backend: mail1 }
-policies:
+${backends}policies:
   support: { users: ["*"], allow: [quota get, mailbox list] }
 state: /var/lib/dovegate
 audit: { directory: ${audit}, reserve: 4KiB, group: dovegate-page }
@@ -166,6 +159,10 @@ for (const release of releases) {
       await machine.waitFor(page, 'StatusText', (text) => text.startsWith('waits for dovegate: '));
       await machine.run('systemctl', 'start', 'dovegate@support.socket', service);
       await machine.waitFor(page, 'StatusText', (text) => text === 'serves https://127.0.0.1:9147');
+      assert.deepEqual(
+        [await machine.property(page, 'Nice'), await machine.property(service, 'Nice')],
+        ['10', '0'],
+      );
       const modes = await machine.run('stat', '-c', '%U %G %a', '/run/dovegate/page.sock', door, audit);
       assert.equal(
         modes,

@@ -10,7 +10,7 @@ import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
 import { readAudit } from '../kit/traces.js';
-import { ask, type Machine, openBackend, openMachine, password } from './machine.js';
+import { ask, backends, type Machine, openBackend, openMachine, password } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const service = 'dovegate.service';
@@ -23,14 +23,7 @@ listeners:
   support: { systemd: support, policy: support, sessions: 2000, sessions_per_peer: 2000 }
   billing: { systemd: billing, policy: billing, sessions: 2000, sessions_per_peer: 2000 }
 limits: { queue: 4000 }
-backends:
-  mail1:
-    address: unix:/mnt/test/backend.sock
-    password_file: /run/credentials/dovegate.service/secret_mail1
-    shared_namespaces: []
-routes:
-  - { users: ["*"], backend: mail1 }
-policies:
+${backends}policies:
   support: { users: ["*"], allow: [quota get, mailbox list] }
   billing: { users: ["*"], allow: [quota get] }
 state: /var/lib/dovegate
