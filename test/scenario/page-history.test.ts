@@ -2,11 +2,12 @@
 // Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know the call yet; histograms of
 // the trail in two views.
 // What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an auditor of
-// some mail users; a hidden record in a number; a histogram without a record.
+// some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { createServer, request } from 'node:http';
+import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { doorVersion, doorVersionHeader } from '../../src/domain/door/door.js';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
@@ -56,6 +57,9 @@ test('rates by team, by backend and of the gate; a daemon that is killed leaves 
   const stage = await openStage(t);
   const { history, daemon } = stage;
   await until(async () => (await history('gate')).trouble === undefined, 'a first sample');
+  // The page gives way to the daemon.
+  const ours = getPriority();
+  assert.deepEqual([getPriority(daemon.pid), getPriority(stage.page?.pid ?? 0)], [ours, Math.max(ours, 10)]);
   const client = await stage.client();
   for (let count = 0; count < 40; count += 1)
     await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });

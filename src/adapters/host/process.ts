@@ -4,7 +4,7 @@
 // message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname, setPriority } from 'node:os';
+import { getPriority, hostname, setPriority } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText, whyFailed } from './files.js';
@@ -125,12 +125,12 @@ function openDescriptors(): number | undefined {
 }
 
 /**
- * What else runs on this machine comes first from now on; threads that begin later are the same. A unit may forbid the call: its `Nice=`
- * does this then.
+ * From now on, other processes of this machine come first; this holds for threads that begin later, too. A unit may forbid the call, and
+ * says `Nice=` instead.
  */
 export function yieldToOthers(): void {
   try {
-    setPriority(niceness);
+    if (getPriority() < niceness) setPriority(niceness);
   } catch {
     // As it was.
   }
