@@ -100,7 +100,7 @@ export function Problems() {
   const { now, isStale } = useLive();
   const isFirstScreen = usePlace().path === '/';
   const [opened, setOpen] = useState<boolean | undefined>();
-  // Where somebody looks first, everything that is wrong stands there, a sentence each.
+  // Now says everything that is wrong, in a sentence each.
   const isOpen = opened ?? isFirstScreen;
   const problems = now?.head.problems ?? [];
   const [first, ...others] = problems;

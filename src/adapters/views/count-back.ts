@@ -1,5 +1,6 @@
 // The histogram of a search: what all its pages have, counted by time, from the newest command back.
-// The rule: a command is counted where a search shows it, through any view, and nowhere else. When time runs out, what was read is told.
+// The rule: it counts exactly the commands that the same search would show to the same person. When time runs out, the answer says how far
+// it came.
 
 import { parseTime } from '../../domain/audit/record.js';
 import type { Histogram } from '../../domain/page/trail.js';

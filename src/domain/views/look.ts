@@ -8,7 +8,15 @@ import type { TrailFilter } from '../trail/search.js';
 
 /** The requests; the paths are `/trail/` and the word. */
 export const looks = [
-  ...(['me', 'verify', 'search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
+  'me',
+  'verify',
+  'search',
+  'histogram',
+  'export',
+  'extract',
+  'report',
+  'survey',
+  'show',
 ] as const;
 export type Look = (typeof looks)[number];
 
@@ -19,7 +27,7 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   // Whether the newest part of the journal is whole: counts and times, no names.
   verify: ['view', 'operate', 'audit'],
   search: ['audit'],
-  // A search, of which only the numbers are told.
+  // Numbers of what a search finds.
   histogram: ['audit'],
   export: ['audit'],
   // As an export, signed.
