@@ -16,6 +16,8 @@ export interface Finding {
   /** How many were found and left out. */
   readonly leftOut: number;
   readonly looked: Looked | undefined;
+  /** Of the newest record that was looked at. */
+  readonly newestSeq?: number | undefined;
   readonly notes: readonly string[];
   readonly retired: NonNullable<TrailEnd['retired']>;
   /** Where it goes on; undefined: it is through. */
@@ -59,6 +61,7 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
       rows: [...found.rows, ...kept],
       leftOut: found.leftOut + page.rows.length - kept.length,
       looked: lookedWith(found.looked, page.end),
+      newestSeq: found.newestSeq ?? page.end.looked?.toSeq,
       notes: [...new Set([...found.notes, ...(page.end.notes ?? [])])],
       retired: [...found.retired, ...(page.end.retired ?? [])],
       before: page.end.before,
@@ -82,18 +85,29 @@ export async function findNewer(options: FindOptions, known: Finding): Promise<F
     newest: { rows: pageRows },
   });
   const fresh = page.rows.filter((row) => !isLeftOut(row, not));
+  const newestSeq = page.end.looked?.toSeq ?? known.newestSeq;
+  const knownSeq = known.newestSeq ?? known.rows[0]?.admittedSeq;
+  const reachedSeq = page.end.looked?.fromSeq ?? page.rows.at(-1)?.admittedSeq;
+  const isThrough = page.end.before === undefined && page.rows.length < pageRows;
+  // What came in between and is on neither page would be missed without a word: then only the new page is shown. Those that are left out
+  // say how far it came, too.
+  if (!isThrough && knownSeq !== undefined && reachedSeq !== undefined && reachedSeq > knownSeq + 1)
+    return {
+      ...nothing,
+      rows: fresh,
+      leftOut: page.rows.length - fresh.length,
+      looked: lookedWith(undefined, page.end),
+      newestSeq,
+      before: page.end.before,
+    };
   const seen = new Set(fresh.map(({ admittedSeq }) => admittedSeq));
-  const before = known.rows.filter(({ admittedSeq }) => !seen.has(admittedSeq));
-  // What came in between and is on neither page would be missed without a word: then only the new page is shown.
-  const last = fresh.at(-1)?.admittedSeq;
-  const isGap =
-    page.rows.length >= pageRows &&
-    last !== undefined &&
-    known.rows.length > 0 &&
-    before.length === known.rows.length;
-  if (isGap)
-    return { ...nothing, rows: fresh, looked: lookedWith(undefined, page.end), before: page.end.before };
-  return { ...known, rows: [...fresh, ...before] };
+  const isNew = ({ admittedSeq = 0 }: ShownRow): boolean => admittedSeq > (knownSeq ?? 0);
+  return {
+    ...known,
+    rows: [...fresh, ...known.rows.filter(({ admittedSeq }) => !seen.has(admittedSeq))],
+    leftOut: known.leftOut + page.rows.filter(isNew).length - fresh.filter(isNew).length,
+    newestSeq,
+  };
 }
 
 interface Answered {

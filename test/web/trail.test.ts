@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import type { AskTrail, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
+import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
 import { formatCsvHeader } from '../../src/domain/trail/export.js';
 import type { Api } from '../../src/web/api.js';
 import {
@@ -385,4 +385,38 @@ void test('a look for newer commands puts them before the known ones, and leaves
   assert.deepEqual(await look([], known([2])), [2]);
   const many = Array.from({ length: 50 }, (_, at) => 100 - at);
   assert.deepEqual(await look(many, known([9, 8])), many);
+});
+
+void test('follow: a full page of commands that are left out, or one that time cut short, is a gap where it does not reach what was known', async () => {
+  const rowOf = (seq: number, command = 'quota get') => row({ command }, { admittedSeq: seq });
+  const known: Finding = {
+    rows: [rowOf(9)],
+    leftOut: 2,
+    looked: undefined,
+    newestSeq: 20,
+    notes: [],
+    retired: [],
+    before: 1,
+    meant: [],
+  };
+  const look = async (rows: readonly TrailRow[], end: Omit<TrailEnd, 'rows'>) => {
+    const api = {
+      async *lines<T>(): AsyncGenerator<T, void, void> {
+        for (const line of [...rows.map((each) => ({ row: each })), { end: { rows: rows.length, ...end } }])
+          yield JSON.parse(JSON.stringify(line));
+      },
+    };
+    const not = [{ key: 'command', value: 'mailbox list' }] as const;
+    const found = await findNewer({ api, filter: {}, not, signal, onChange: () => undefined }, known);
+    const { leftOut, newestSeq, before } = found;
+    return [found.rows.map(({ admittedSeq }) => admittedSeq), leftOut, newestSeq, before];
+  };
+  const many = Array.from({ length: 50 }, (_, at) => rowOf(200 - at, 'mailbox list'));
+  const far = { fromSeq: 151, toSeq: 202 };
+  assert.deepEqual(await look(many, { looked: far, before: 151 }), [[], 50, 202, 151]);
+  assert.deepEqual(await look([rowOf(200)], { looked: far, before: 151 }), [[200], 0, 202, 151]);
+  // It reaches what was known: nothing is between, and what was counted as left out is not counted again.
+  const near = { fromSeq: 5, toSeq: 30 };
+  const page = [rowOf(30), rowOf(25, 'mailbox list'), rowOf(15, 'mailbox list'), rowOf(9)];
+  assert.deepEqual(await look(page, { looked: near, before: 5 }), [[30, 9], 3, 30, 1]);
 });
