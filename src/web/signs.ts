@@ -64,7 +64,7 @@ const classes: Readonly<Record<string, SignFacts | undefined>> = {
 };
 
 /** What a policy says, before anything is sent. */
-export const decisions: Readonly<Record<string, SignFacts | undefined>> = {
+const decisions: Readonly<Record<string, SignFacts | undefined>> = {
   allow: sign('allowed', 'good', 'check'),
   deny: outcomes['denied'],
   unparsable: outcomes['unparsable'],
