@@ -69,7 +69,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
   'domain/identity': rule([...protocol], {
-    public: ['peer', 'credentials', 'user-name'],
+    public: ['peer', 'credentials', 'person', 'user-name'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
@@ -140,6 +140,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'terms',
         'attempt',
         'decide',
+        'grant',
         'judge',
         'match',
         'regex',
