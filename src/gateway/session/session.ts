@@ -175,6 +175,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.#start.context.exchanges();
   }
 
+  get proof(): Proof {
+    const { stamp, account: name } = this.#login ?? {};
+    if (name === undefined || stamp === undefined) return kernelProof;
+    return { kind: this.names.protocol === 'http' && !name.includes(':') ? 'key' : 'account', name, stamp };
+  }
+
   get principal(): string {
     return this.names.principal;
   }
