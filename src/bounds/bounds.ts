@@ -296,6 +296,11 @@ const values = {
   runEndHashes: 512,
   policyTextBytes: '1MiB',
   foundRecords: 10_000,
+  accessRequests: 1000,
+  accessGrants: 10_000,
+  accessBytes: '32MiB',
+  accessApprovals: 8,
+  accessUnreviewedMs: '30d',
   // The page's process, which may have been taken over.
   doorConnections: 64,
   doorStreams: 8,

@@ -191,6 +191,10 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       offered.push(record);
       return takenDurable(record, isPatient, isBrief);
     },
+    async checkpoint() {
+      if (failAt?.isDue('append') === true) throw failed();
+      if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
+    },
     close: () => Promise.resolve(),
     get state() {
       return mode === 'refuse' ? 'failed' : 'writable';
