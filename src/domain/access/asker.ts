@@ -2,6 +2,7 @@
 // The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a key, the
 // page); an identity that cannot be known approves nothing.
 
+import type { AccessEntry } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
 import type { Peer } from '../identity/peer.js';
 import { type Person, personOf, sharesHuman } from '../identity/person.js';
@@ -108,6 +109,20 @@ export function whyNoApproval(
   if (asked.approvers.some((each) => sharesHuman(asker.identities, each, persons)))
     return 'you approved it already; the second approval is for another person';
   return undefined;
+}
+
+/** The principal who has or asks for access. */
+export function ownerOf({ requested }: AccessEntry): string {
+  return requested.to ?? requested.principal ?? '';
+}
+
+export function approvableOf({ requested, approvals }: AccessEntry): Approvable {
+  return {
+    policy: requested.policy ?? '',
+    users: requested.users ?? [],
+    identities: requested.identities ?? [],
+    approvers: approvals.map(({ identities = [] }) => identities),
+  };
 }
 
 /** Why approvals before the last one do not count any more; undefined: they do. */

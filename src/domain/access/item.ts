@@ -90,6 +90,19 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
   };
 }
 
+/** What somebody who sees an entry may do with it. */
+export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: boolean): AccessStep[] {
+  const { state, requested, isReviewed } = entry;
+  if (state === 'requested')
+    return [
+      ...(mayApprove ? (['approve'] as const) : []),
+      ...(isApprover ? (['refuse'] as const) : []),
+      'revoke',
+    ];
+  const isOpen = requested.approvals === 0 && !isReviewed && mayApprove;
+  return [...(state === 'granted' ? (['revoke'] as const) : []), ...(isOpen ? (['review'] as const) : [])];
+}
+
 /** Words for a shell: quoted where they must be, hidden ones as `[secret]`. The `--` of the canonical form is left out where it says nothing. */
 export function formatWords(words: readonly RecordedArgument[]): string {
   const [name = '', ...args] = words;

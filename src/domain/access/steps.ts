@@ -2,6 +2,7 @@
 
 import type { AccessEntry } from '../audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
+import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
 import { type Asker, actorKeys } from './asker.js';
 
@@ -143,4 +144,18 @@ export function stepRecord(
   const ids = granted === undefined ? { request: id } : { grant: id };
   const actor = asker === undefined ? { principal: to } : actorKeys(asker);
   return { time, event: 'access', ...actor, action, to, command, users, ...ids, ...more };
+}
+
+/** The words of a recorded request; undefined: some of them are digests. */
+export function wordsOf({ command = '', args = [] }: AuditRecord): readonly string[] | undefined {
+  const words = args.filter((word) => typeof word === 'string');
+  return words.length === args.length ? [command, ...words] : undefined;
+}
+
+/** A live grant as decisions see it. `rule`: the hash of its rule. */
+export function grantTermsOf({ id, requested, granted }: AccessEntry, rule: string): GrantTerms {
+  const scope = requested.scope === 'user' ? 'user' : 'command';
+  const { bound, users = [] } = requested;
+  const line = scope === 'user' ? undefined : bound?.line;
+  return { id, rule, scope, users, line, maxMatches: granted?.matches };
 }

@@ -163,7 +163,11 @@ const table = {
     'a limit on requests or grants',
     'wait, or end requests that are not needed with `dovegate revoke`',
   ),
-  'access-changed': passing('not done: {reason}', 'something changed since the request was shown', 'look again'),
+  'access-changed': passing(
+    'not done: {reason}',
+    'something changed since the request was shown',
+    'look again',
+  ),
   'access-unrecorded': passing(
     'the journal did not take it: {reason}',
     'requests and approvals count once their record is on disk; an end counts at once',

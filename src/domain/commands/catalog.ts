@@ -249,7 +249,10 @@ export const ownCommands: readonly Command[] = Object.freeze([
   ...(
     [
       ['request', 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands'],
-      ['grant', 'to:str?=name u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands'],
+      [
+        'grant',
+        'to:str?=name u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands',
+      ],
       ['requests', ''],
       ['access', '<id:str'],
       ['approve', 'for:str? uses:str? <id:str'],

@@ -6,37 +6,34 @@
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
 import {
-  type Approvable,
   type Asker,
+  approvableOf,
   isApprover,
+  ownerOf,
   whyApprovalsGone,
   whyNoApproval,
 } from '../../domain/access/asker.js';
-import {
-  type AccessItem,
-  type AccessState,
-  type AccessStep,
-  accessItemOf,
-} from '../../domain/access/item.js';
+import { type AccessItem, type AccessState, accessItemOf, stepsFor } from '../../domain/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
   grantedRecord,
+  grantTermsOf,
   requestedRecord,
   type Shorter,
   stepRecord,
+  wordsOf,
 } from '../../domain/access/steps.js';
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { type Person, sharesHuman } from '../../domain/identity/person.js';
+import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
-import { messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
-import type { Journal } from '../outcome/journal.js';
 import type { AccessCode } from '../outcome/outcome.js';
+import { AccessJournal, type StepJournal } from './access-journal.js';
 
 export type AccessResult =
   | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
@@ -66,7 +63,7 @@ export interface AccessRights {
 
 export interface DeskParts {
   readonly clock: Clock;
-  readonly journal: Pick<Journal, 'append' | 'appendDurable' | 'checkpoint'>;
+  readonly journal: StepJournal;
   readonly observe: Observe;
   readonly newId: () => string;
   readonly digest: (text: string) => string;
@@ -96,14 +93,13 @@ export class AccessDesk {
   /** Ids of live grants by principal. */
   readonly #byOwner = new Map<string, Set<string>>();
   readonly #rate = new TokenBuckets({
-    burst: bounds.accessRequests,
-    refillMs: 60_000 / bounds.accessRequests,
+    burst: bounds.accessRate,
+    refillMs: 60_000 / bounds.accessRate,
     sourcesMax: bounds.questionSources,
   });
   /** Break-glass grants of the last day, with the words of their owners. */
   #broken: { readonly atMs: number; readonly identities: readonly string[] }[] = [];
-  /** Ends that are in force and not in the journal yet. */
-  #unrecorded: AuditRecord[] = [];
+  readonly #journal: AccessJournal;
   /** Steps run one after the other; an end does not wait for them. */
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
@@ -113,6 +109,7 @@ export class AccessDesk {
   /** `records`: what lived at the end of the journal, as the start found it; `lastMs`: the time of its last record. */
   constructor(parts: DeskParts, records: readonly AuditRecord[], lastMs: number) {
     this.#parts = parts;
+    this.#journal = new AccessJournal(parts.journal, parts.clock);
     for (const record of records) this.#book.follow(record);
     const { clock } = parts;
     const nowMs = Math.max(clock.wallMs(), lastMs);
@@ -130,13 +127,11 @@ export class AccessDesk {
   /** The configuration in force. Requests and grants of rules that are gone end. */
   turnTo(rights: AccessRights): void {
     this.rights = rights;
-    for (const entry of [...this.#book.entries]) {
+    for (const entry of this.#book.entries) {
       if (entry.state === 'unreviewed' || this.#ruleOf(entry) !== undefined) continue;
       this.#end(entry, 'ended', 'its rule is gone or was changed');
     }
   }
-
-  // grants in use
 
   /** Whether anybody has a live grant there; for the usual case that nobody has. */
   isOwner(principal: string): boolean {
@@ -148,8 +143,7 @@ export class AccessDesk {
     const grants: GrantTerms[] = [];
     for (const id of this.#byOwner.get(asker.principal) ?? noGrants) {
       const entry = this.#book.find(id);
-      const granted = entry?.granted;
-      if (entry === undefined || granted === undefined || !this.isLive(id)) continue;
+      if (entry === undefined || !this.isLive(id)) continue;
       const { requested } = entry;
       const { bound } = requested;
       if (requested.policy !== asker.policy.name || bound?.rule === undefined) continue;
@@ -159,14 +153,7 @@ export class AccessDesk {
         continue;
       }
       if (entry.usesLeft === 0) continue;
-      grants.push({
-        id,
-        rule: bound.rule,
-        scope: requested.scope === 'user' ? 'user' : 'command',
-        users: requested.users ?? [],
-        line: requested.scope === 'user' ? undefined : bound.line,
-        maxMatches: granted.matches,
-      });
+      grants.push(grantTermsOf(entry, bound.rule));
     }
     return grants.length === 0 ? undefined : { grants, digest: this.#parts.digest };
   }
@@ -204,68 +191,70 @@ export class AccessDesk {
     return () => void running?.delete(end);
   }
 
-  // the steps
-
-  request(asker: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
-    return this.#inTurn(async () => {
-      if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
-      const refusal = this.#whyNoRequest(asker, wish);
-      if (refusal !== undefined) return refusal;
-      const counted = await countFirst(asker, wish, count);
-      const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
-      if (typeof counted === 'object' && isNeeded)
-        return refused('access-changed', `the mails could not be counted: ${counted.failed}`);
-      const matches = typeof counted === 'number' ? counted : undefined;
-      return this.#open(asker, wish, this.#requested(asker, wish, matches), []);
-    });
+  async request(asker: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
+    if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
+    const early = this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
+    if (early !== undefined) return early;
+    // Outside of the turn: a slow backend must not hold up the steps of others.
+    const counted = await countFirst(asker, wish, count);
+    const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
+    if (typeof counted === 'object' && isNeeded) return uncounted(counted.failed);
+    const matches = typeof counted === 'number' ? counted : undefined;
+    return this.#inTurn(
+      async () =>
+        this.#whyNoRequest(asker, wish) ?? this.#open(asker, wish, this.#requested(asker, wish, matches), []),
+    );
   }
 
   /** An approver gives access without a request; it counts as one approval. `owner`: as far as it is known without a connection. */
-  grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
+  async grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
+    const { policy, principal: to, identities } = owner;
+    const asked = { policy: policy.name, users: wish.users, identities, approvers: [] };
+    const why = whyNoApproval(asker, asked, this.rights.persons);
+    if (why !== undefined) return denied(why);
+    const early = this.#overRate(asker);
+    if (early !== undefined) return early;
+    const counted = await countFirst(owner, wish, count);
+    if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
+    const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(async () => {
-      const { policy: ownerPolicy, principal: to } = owner;
-      const asked = {
-        policy: ownerPolicy.name,
-        users: wish.users,
-        identities: owner.identities,
-        approvers: [],
-      };
-      const why = whyNoApproval(asker, asked, this.rights.persons);
-      if (why !== undefined) return denied(why);
-      if (this.#isFull()) return fullTable();
-      const counted = await countFirst(owner, wish, count);
-      if (typeof counted === 'object' && wish.effect === 'destroy')
-        return refused('access-changed', `the mails could not be counted: ${counted.failed}`);
-      const matches = typeof counted === 'number' ? counted : undefined;
+      if (!this.#book.hasRoom) return fullTable();
       const requested = { ...this.#requested(owner, wish, matches), by: asker.principal, to };
-      const whole = { forMs: undefined, uses: undefined };
-      const approved = approvedRecord(asker, requested, requested.time, matches, whole);
+      const approved = approvedRecord(asker, requested, requested.time, matches, {
+        forMs: undefined,
+        uses: undefined,
+      });
       return this.#open(asker, wish, requested, [approved]);
     });
   }
 
-  approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
+  async approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
+    const early = this.#approvable(asker, id, shorter);
+    if ('kind' in early) return early;
+    const counted = await this.#countFor(early, count);
+    if (counted !== undefined) return counted;
     return this.#inTurn(async () => {
-      const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
-      if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-      const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
-      if (why !== undefined) return denied(why);
-      const { requested } = entry;
-      const forMs = requested.duration_ms ?? 0;
-      if (shorter.forMs !== undefined && shorter.forMs > forMs)
-        return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
-      const { uses } = requested;
-      if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
-        return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
-      const counted = await this.#countFor(entry, count);
-      if (counted !== undefined) return counted;
-      // The count took time.
-      if (this.#book.find(id) !== entry || entry.untilMs <= this.#parts.clock.wallMs()) return unknownId();
+      const entry = this.#approvable(asker, id, shorter);
+      if ('kind' in entry) return entry;
       const { matches } = this.#live.get(id) ?? {};
-      const approved = approvedRecord(asker, requested, this.#parts.clock.wallMs(), matches, shorter);
+      const approved = approvedRecord(asker, entry.requested, this.#parts.clock.wallMs(), matches, shorter);
       return this.#decide(asker, entry, [approved]);
     });
+  }
+
+  /** The request, if this approval may count; else why not. */
+  #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
+    const entry = this.#visible(asker, id);
+    if (entry === undefined || entry.untilMs <= this.#parts.clock.wallMs()) return unknownId();
+    if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
+    if (why !== undefined) return denied(why);
+    const { duration_ms: forMs = 0, uses } = entry.requested;
+    if (shorter.forMs !== undefined && shorter.forMs > forMs)
+      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
+    if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
+      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
+    return entry;
   }
 
   refuse(asker: Asker, id: string, reason: string): Promise<AccessResult> {
@@ -273,7 +262,7 @@ export class AccessDesk {
       const entry = this.#visible(asker, id);
       if (entry === undefined) return unknownId();
       if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-      if (!isApprover(asker, approvableOf(entry)))
+      if (!this.#isApprover(asker, entry))
         return denied('only an approver refuses it; withdraw your own request with revoke');
       return this.#endRecorded(asker, entry, 'refused', reason);
     });
@@ -302,7 +291,7 @@ export class AccessDesk {
       const fault = await this.#record([record]);
       if (fault !== undefined) return fault;
       const shown = { ...this.#itemOf(asker, entry), reviewed: true, may: [] };
-      this.#follow(record);
+      this.#book.follow(record);
       return { kind: 'done', items: [shown] };
     });
   }
@@ -318,7 +307,7 @@ export class AccessDesk {
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
     if (entry === undefined) return unknownId();
-    const isCounted = ownerOf(entry) !== asker.principal && isApprover(asker, approvableOf(entry));
+    const isCounted = ownerOf(entry) !== asker.principal && this.#isApprover(asker, entry);
     if (entry.state === 'requested' && isCounted) await this.#count(entry, count);
     return { kind: 'done', items: [this.#itemOf(asker, entry)] };
   }
@@ -349,10 +338,8 @@ export class AccessDesk {
 
   close(): void {
     this.#timer?.cancel();
-    this.#flushEnds();
+    this.#journal.flush();
   }
-
-  // inside
 
   #inTurn(run: () => Promise<AccessResult>): Promise<AccessResult> {
     const next = this.#last.then(run, run);
@@ -360,10 +347,12 @@ export class AccessDesk {
     return next;
   }
 
+  #overRate(asker: Asker): AccessResult | undefined {
+    if (this.#rate.take(asker.principal, this.#parts.clock.now()) === undefined) return undefined;
+    return refused('access-limit', `more than ${bounds.accessRate} requests a minute`);
+  }
+
   #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
-    const nowMs = this.#parts.clock.now();
-    if (this.#rate.take(asker.principal, nowMs) !== undefined)
-      return refused('access-limit', `more than ${bounds.accessRequests} requests a minute`);
     const policy = this.rights.policies.get(asker.policy.name);
     const most = Math.min(policy?.requests.open ?? 0, bounds.accessOpen);
     let open = 0;
@@ -371,7 +360,7 @@ export class AccessDesk {
       if (state === 'requested' && requested.principal === asker.principal) open += 1;
     if (open >= most)
       return refused('access-limit', `${open} of your requests wait; withdraw one with revoke`);
-    if (this.#isFull()) return fullTable();
+    if (!this.#book.hasRoom) return fullTable();
     if (rule.terms.approvals > 0) return undefined;
     const sinceMs = this.#parts.clock.wallMs() - dayMs;
     this.#broken = this.#broken.filter(({ atMs }) => atMs > sinceMs);
@@ -380,15 +369,6 @@ export class AccessDesk {
     if (mine.length >= bounds.accessBroken)
       return refused('access-limit', `access without approval is given ${bounds.accessBroken} times a day`);
     return undefined;
-  }
-
-  #isFull(): boolean {
-    const { requests, grants } = this.counts;
-    return (
-      requests >= bounds.accessOpenAll ||
-      grants >= bounds.accessGrants ||
-      this.#book.size >= bounds.accessOpenAll + bounds.accessGrants
-    );
   }
 
   #requested(owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
@@ -409,7 +389,7 @@ export class AccessDesk {
     if (fault !== undefined) return fault;
     const { matches } = requested;
     this.#live.set(id, { endsMs: Infinity, running: new Set(), matches, words: wish.words });
-    this.#follow(requested);
+    this.#book.follow(requested);
     const entry = this.#book.find(id);
     if (entry === undefined) return fullTable();
     this.#sweepSoon();
@@ -440,11 +420,11 @@ export class AccessDesk {
     // Meanwhile it was revoked, or its rule went away: the record of that end follows.
     if (this.#book.find(id) !== entry || this.#ruleOf(entry) === undefined)
       return refused('access-changed', 'it was ended meanwhile');
-    for (const record of more) this.#follow(record);
+    for (const record of more) this.#book.follow(record);
     if (granted !== undefined) {
       const live = this.#live.get(id);
       if (live !== undefined) live.endsMs = this.#parts.clock.now() + this.#leftMs(granted);
-      this.#follow(granted);
+      this.#book.follow(granted);
       this.#own(entry);
       if (needed === 0) this.#broken.push({ atMs: granted.time, identities: requested.identities ?? [] });
       this.#sweepSoon();
@@ -466,13 +446,11 @@ export class AccessDesk {
     const item = this.#itemOf(asker, entry, action);
     const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
     this.#forget(entry, record);
-    try {
-      await this.#parts.journal.appendDurable(record, false);
-    } catch (fault) {
-      // In force all the same; the record is tried again.
-      this.#unrecorded.push(record);
-      return refused('access-unrecorded', `it is ${action}, and not in the journal yet: ${messageOf(fault)}`);
-    }
+    const why = await this.#journal.recordEnd(record);
+    this.#sweepSoon();
+    // In force all the same; the record is tried again.
+    if (why !== undefined)
+      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
     return { kind: 'done', items: [{ ...item, may: [] }] };
   }
 
@@ -480,19 +458,19 @@ export class AccessDesk {
   #end(entry: AccessEntry, action: 'expired' | 'used-up' | 'ended', text?: string): void {
     const record = stepRecord(undefined, entry, action, this.#parts.clock.wallMs(), { text });
     this.#forget(entry, record);
-    if (this.#parts.journal.append(record) !== undefined) this.#unrecorded.push(record);
+    this.#journal.appendEnd(record);
   }
 
   #forget(entry: AccessEntry, record: AuditRecord): void {
     const { id } = entry;
     const running = this.#live.get(id)?.running;
-    this.#follow(record);
+    this.#book.follow(record);
     const owner = ownerOf(entry);
     const ids = this.#byOwner.get(owner);
     ids?.delete(id);
     if (ids?.size === 0) this.#byOwner.delete(owner);
     if (this.#book.find(id) === undefined) this.#live.delete(id);
-    for (const end of [...(running ?? [])]) end();
+    for (const end of running ?? []) end();
   }
 
   #own(entry: AccessEntry): void {
@@ -502,24 +480,14 @@ export class AccessDesk {
     this.#byOwner.set(owner, ids);
   }
 
-  #follow(record: AuditRecord): void {
-    this.#book.follow(record);
-  }
-
   /** On disk, and with a signature behind it where asked. Undefined: done. */
   async #record(records: readonly AuditRecord[], isSigned = false): Promise<AccessResult | undefined> {
-    const { journal } = this.#parts;
-    try {
-      await Promise.all(records.map((record) => journal.appendDurable(record, false)));
-      if (isSigned) await journal.checkpoint();
-      return undefined;
-    } catch (fault) {
-      return refused('access-unrecorded', `it cannot be recorded: ${messageOf(fault)}`);
-    }
+    const why = await this.#journal.record(records, isSigned);
+    return why === undefined ? undefined : refused('access-unrecorded', why);
   }
 
   #sweepSoon(): void {
-    if (this.#book.size === 0 && this.#unrecorded.length === 0) return;
+    if (this.#book.size === 0 && !this.#journal.hasWaiting) return;
     this.#timer ??= this.#parts.clock.setTimer(sweepMs, () => {
       this.#timer = undefined;
       this.#sweep();
@@ -528,21 +496,13 @@ export class AccessDesk {
   }
 
   #sweep(): void {
-    this.#flushEnds();
+    this.#journal.flush();
     const { clock } = this.#parts;
     const nowMs = clock.wallMs();
-    for (const entry of [...this.#book.entries]) {
+    for (const entry of this.#book.entries) {
       if (entry.state === 'granted' ? !this.isLive(entry.id) : nowMs >= entry.untilMs)
         if (entry.state !== 'unreviewed') this.#end(entry, 'expired');
     }
-  }
-
-  #flushEnds(): void {
-    const waiting = this.#unrecorded;
-    this.#unrecorded = [];
-    for (const record of waiting)
-      if (this.#parts.journal.append({ ...record, time: this.#parts.clock.wallMs() }) !== undefined)
-        this.#unrecorded.push(record);
   }
 
   /** The mails of a destroying command become the most that its grant may affect: more than were shown need another look. */
@@ -550,8 +510,7 @@ export class AccessDesk {
     if (entry.requested.effect !== 'destroy') return undefined;
     const shown = this.#live.get(entry.id)?.matches;
     const now = await this.#count(entry, count);
-    if (typeof now === 'object')
-      return refused('access-changed', `the mails could not be counted: ${now.failed}`);
+    if (typeof now === 'object') return uncounted(now.failed);
     if (now === undefined || (shown !== undefined && now <= shown)) return undefined;
     const before = shown === undefined ? 'no number was' : `${shown} were`;
     return refused('access-changed', `${now} mails match now, and ${before} shown; approve it again`);
@@ -578,8 +537,14 @@ export class AccessDesk {
     return [rule.command, ...describeRule(rule, policy)];
   }
 
+  /** Only a known person sees what others ask for. */
+  #isApprover(asker: Asker, entry: AccessEntry): boolean {
+    const isKnown = personOf(asker.identities, this.rights.persons) !== undefined;
+    return isKnown && isApprover(asker, approvableOf(entry));
+  }
+
   #isVisible(asker: Asker, entry: AccessEntry): boolean {
-    return ownerOf(entry) === asker.principal || isApprover(asker, approvableOf(entry));
+    return ownerOf(entry) === asker.principal || this.#isApprover(asker, entry);
   }
 
   #visible(asker: Asker, id: string): AccessEntry | undefined {
@@ -591,20 +556,13 @@ export class AccessDesk {
     const isMine = ownerOf(entry) === asker.principal;
     const asked = approvableOf(entry);
     const mayApprove = whyNoApproval(asker, asked, this.rights.persons) === undefined;
-    const isWaiting = entry.state === 'requested';
-    const isOpen = entry.requested.approvals === 0 && !isWaiting && !entry.isReviewed;
-    const may: AccessStep[] = [
-      ...(isWaiting && mayApprove ? (['approve'] as const) : []),
-      ...(isWaiting && isApprover(asker, asked) ? (['refuse'] as const) : []),
-      ...(entry.state === 'unreviewed' ? [] : (['revoke'] as const)),
-      ...(isOpen && mayApprove ? (['review'] as const) : []),
-    ];
+    const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
     const matches = this.#live.get(entry.id)?.matches;
     const rule = this.#rule(entry);
     return accessItemOf(entry, {
       state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
       isMine,
-      isApprover: isApprover(asker, asked) && !isMine,
+      isApprover: this.#isApprover(asker, entry) && !isMine,
       may,
       matches,
       rule,
@@ -614,25 +572,6 @@ export class AccessDesk {
 
 function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {
   return count({ principal: owner.principal, policy: owner.policy.name, users, words });
-}
-
-/** The words of a recorded request; undefined: some of them are digests. */
-function wordsOf({ command = '', args = [] }: AuditRecord): readonly string[] | undefined {
-  const words = args.filter((word) => typeof word === 'string');
-  return words.length === args.length ? [command, ...words] : undefined;
-}
-
-function ownerOf({ requested }: AccessEntry): string {
-  return requested.to ?? requested.principal ?? '';
-}
-
-function approvableOf({ requested, approvals }: AccessEntry): Approvable {
-  return {
-    policy: requested.policy ?? '',
-    users: requested.users ?? [],
-    identities: requested.identities ?? [],
-    approvers: approvals.map(({ identities = [] }) => identities),
-  };
 }
 
 function refused(code: AccessCode, reason: string): AccessResult {
@@ -645,6 +584,10 @@ function denied(reason: string): AccessResult {
 
 function invalid(reason: string): AccessResult {
   return refused('access-invalid', reason);
+}
+
+function uncounted(why: string): AccessResult {
+  return refused('access-changed', `the mails could not be counted: ${why}`);
 }
 
 function unknownId(): AccessResult {

@@ -3,16 +3,12 @@
 // The rules: a request names literal users and one command without input; the number of mails is counted by dovegate, for approvers only.
 
 import { bounds } from '../../bounds/bounds.js';
-import {
-  type Asker,
-  identitiesOf,
-  loginOf,
-  whyNotApprove,
-  whyNotAsk,
-} from '../../domain/access/asker.js';
+import { type Asker, identitiesOf, loginOf, whyNotApprove, whyNotAsk } from '../../domain/access/asker.js';
 import type { AccessWish, Shorter } from '../../domain/access/steps.js';
+import { recordedWords } from '../../domain/answers/own-questions.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import { parsePrincipal } from '../../domain/identity/peer.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { assess, plainLine } from '../../domain/policy/assess.js';
 import { lineOf } from '../../domain/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/policy/judge.js';
@@ -59,6 +55,24 @@ export function carryOutAccess(
   const step = steps[read.command.name];
   if (step === undefined) throw new Error(`${read.command.name} is no command about access`);
   return step({ context, session, asker: askerOf(session), values: read.values, count });
+}
+
+/** The recorded words of such a command: a command inside it as it is judged, with its secrets; ids and texts as they are. */
+export function accessWords(
+  { router, clock }: ExchangeContext,
+  { subject }: ExchangeSession,
+  { values }: ParsedArguments,
+): readonly CanonicalWord[] {
+  const plain = (text: string): CanonicalWord => ({ text, isSecret: false });
+  const options = [...values].flatMap(([name, given]) =>
+    name === 'command' || name === 'id' ? [] : given.map((value) => plain(`--${name}=${value}`)),
+  );
+  const command = values.get('command');
+  if (command === undefined) return [...options, ...(values.get('id') ?? []).map(plain)];
+  const line = plainLine(values.get('user')?.[0] ?? '', command);
+  const { judgement } = assess(line, subject, router.table, nothingAsked, clock.wallMs());
+  const named = values.has('user') ? { ...judgement, user: '' } : judgement;
+  return [...options, ...recordedWords(line, named)];
 }
 
 interface Asked {
@@ -112,7 +126,10 @@ function invalid(reason: string): AccessResult & { readonly kind: 'refused' } {
   return { kind: 'refused', code: 'access-invalid', reason };
 }
 
-function readReason({ values, session }: Asked): (AccessResult & { kind: 'refused' }) | { kind: 'reason'; text: string } {
+function readReason({
+  values,
+  session,
+}: Asked): (AccessResult & { kind: 'refused' }) | { kind: 'reason'; text: string } {
   const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
   if (text.trim() === '') return invalid('say why, with --reason');
   if (Buffer.byteLength(text) > bounds.reasonBytes)
@@ -144,7 +161,8 @@ function readWish(
   if ('kind' in shorter) return shorter;
   const { table } = context.router;
   const given = values.get('user') ?? [];
-  if (given.length > bounds.accessUsers) return invalid(`a request names at most ${bounds.accessUsers} users`);
+  if (given.length > bounds.accessUsers)
+    return invalid(`a request names at most ${bounds.accessUsers} users`);
   const names: string[] = [];
   for (const user of given) {
     const name = table.userNames.normalise(user);
@@ -165,11 +183,14 @@ function readWish(
       return { kind: 'refused', code: 'access-denied', reason: judgement.decision.reason };
     if (judgement.decision.grant === undefined) return invalid('policy allows it already; just send it');
     if (judgement.unable !== undefined) return invalid(judgement.unable.reason);
-    if (judgement.attempt.command.input !== 'none') return invalid('a command with input cannot be requested');
+    if (judgement.attempt.command.input !== 'none')
+      return invalid('a command with input cannot be requested');
     first ??= judgement;
-    if (ruleOf(judgement, policy) !== ruleOf(first, policy)) return invalid('these users need different rules');
+    if (ruleOf(judgement, policy) !== ruleOf(first, policy))
+      return invalid('these users need different rules');
     for (const name of judgement.attempt.users) users.add(name);
   }
+  if (users.size === 0) return invalid('say for whose mail, with --user');
   if (users.size > bounds.accessUsers) return invalid(`a request names at most ${bounds.accessUsers} users`);
   const rule = first && ruleOf(first, policy);
   if (first === undefined || rule === undefined) return invalid('no rule of on_request offers it');
@@ -177,12 +198,16 @@ function readWish(
   const { forMs = terms.forMs, uses = terms.uses ?? (terms.scope === 'command' ? 1 : undefined) } = shorter;
   const usesMax = terms.uses ?? (terms.scope === 'command' ? 1 : undefined);
   if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
-  if (usesMax !== undefined && (uses ?? Infinity) > usesMax) return invalid(`its rule gives ${usesMax} uses at most`);
+  if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
+    return invalid(`its rule gives ${usesMax} uses at most`);
   if (terms.reason !== undefined && !terms.reason.matches(reason.text))
     return invalid(`its rule wants a reason that matches ${terms.reason.source}`);
   const command = first.attempt.command.name;
   const canonical = [command, ...first.args.map(({ text }) => text)];
-  const bytes = [...canonical, ...users, reason.text].reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0);
+  const bytes = [...canonical, ...users, reason.text].reduce(
+    (sum, text) => sum + Buffer.byteLength(text) + 1,
+    0,
+  );
   if (bytes > bounds.accessTextBytes) return invalid(`it is longer than ${bounds.accessTextBytes} bytes`);
   return {
     rule,
@@ -211,13 +236,15 @@ function readOwner(
   if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
   const { policies, policiesAt } = context.access.rights;
   const names = policiesAt(to.listener).filter((name) => asker.policy.approve.includes(name));
-  let refusal = invalid(`you approve nothing at listener "${to.listener}"`);
+  let refusal: AccessResult & { readonly kind: 'refused' } = invalid(
+    `you approve nothing at listener "${to.listener}"`,
+  );
   for (const name of names) {
     const policy = policies.get(name);
     if (policy === undefined) continue;
     const wish = readWish(asked, policy, to.text, to.listener);
     if ('kind' in wish) {
-      refusal = wish as typeof refusal;
+      refusal = wish;
       continue;
     }
     const { name: person } = to;
@@ -233,7 +260,10 @@ function readOwner(
 }
 
 /** What a count needs of the exchange that asks for it. */
-export type CountingExchange = Pick<DispatchedCommand, 'context' | 'session' | 'id' | 'abortable' | 'records'> & {
+export type CountingExchange = Pick<
+  DispatchedCommand,
+  'context' | 'session' | 'id' | 'abortable' | 'records'
+> & {
   /** Its attempts are added, so that a cancellation reaches them. */
   readonly attempts: BackendAttempt[];
 };
@@ -260,7 +290,11 @@ export async function countForAccess(
     if (!isAllowed(judgement)) continue;
     if (judgement.attempt.parsed.query === undefined) return undefined;
     if (obstacle !== undefined) return { failed: judgeEnding(obstacle).text ?? 'no backend has it' };
-    const { time, stated, redact } = { time: context.clock.wallMs(), stated: nothingStated, redact: context.redact };
+    const { time, stated, redact } = {
+      time: context.clock.wallMs(),
+      stated: nothingStated,
+      redact: context.redact,
+    };
     const facts = { time, names, id, subject, judgement, backends: destinations, stated, redact };
     const counted = await countMails(
       {

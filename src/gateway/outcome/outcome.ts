@@ -286,9 +286,9 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
 export type AccessCode = Extract<Code, `access-${string}`>;
 
 function judgeAccess(code: AccessCode, reason: string): Verdict {
-  const outcomes = { 'access-limit': 'limited', 'access-changed': 'failed', 'access-unrecorded': 'failed' } as const;
-  const outcome = code in outcomes ? outcomes[code as keyof typeof outcomes] : 'denied';
-  return withSentence(outcome, code, { reason }, outcome === 'denied' ? { error: undefined } : {});
+  const isDenial = codes[code].status !== 'TEMPFAIL';
+  const outcome = code === 'access-limit' ? 'limited' : isDenial ? 'denied' : 'failed';
+  return withSentence(outcome, code, { reason }, isDenial ? { error: undefined } : {});
 }
 
 /** A backend without the line's user has done nothing. */
