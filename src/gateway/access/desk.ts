@@ -251,9 +251,12 @@ export class AccessDesk {
     if (why !== undefined) return denied(why);
     const { duration_ms: forMs = 0, uses } = entry.requested;
     if (shorter.forMs !== undefined && shorter.forMs > forMs)
-      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
+      return refused(
+        'access-invalid',
+        `it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`,
+      );
     if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
-      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
+      return refused('access-invalid', `it asks for ${uses} uses; an approval may allow fewer, never more`);
     return entry;
   }
 
@@ -268,9 +271,14 @@ export class AccessDesk {
     });
   }
 
-  /** By its owner, or by an approver. In force at once. */
-  async revoke(asker: Asker, id: string, reason: string | undefined): Promise<AccessResult> {
-    const entry = this.#visible(asker, id);
+  /** By its owner, an approver, or an operator of the gate. In force at once. */
+  async revoke(
+    asker: Asker,
+    id: string,
+    reason: string | undefined,
+    isOperator = false,
+  ): Promise<AccessResult> {
+    const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
     if (entry === undefined) return unknownId();
     if (entry.state === 'unreviewed') return denied('it has ended already');
     return this.#endRecorded(asker, entry, 'revoked', reason);
@@ -580,10 +588,6 @@ function refused(code: AccessCode, reason: string): AccessResult {
 
 function denied(reason: string): AccessResult {
   return refused('access-denied', reason);
-}
-
-function invalid(reason: string): AccessResult {
-  return refused('access-invalid', reason);
 }
 
 function uncounted(why: string): AccessResult {
