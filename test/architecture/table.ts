@@ -421,6 +421,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['bulk', 'pace'],
     builtins: ['crypto', 'fs', 'path', 'readline'],
   }),
+  // Access on request: asking, deciding, and both for people to read.
+  'cli/access': rule([...belowCli, 'cli/output', 'cli/doveadm'], { public: ['ask-access'] }),
   // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
   'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
     public: ['completion'],
@@ -454,6 +456,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...belowCli,
       'cli/output',
+      'cli/access',
       'cli/begin',
       'cli/health',
       'cli/audit',
