@@ -77,6 +77,7 @@ const values = {
   httpStoredPerPrincipal: '128MiB',
   httpCommandsBytes: '1MiB',
   httpCommands: 100,
+  httpAccessBytes: '16KiB',
   jsonDepth: 4,
   jsonStringBytes: '64KiB',
   jsonHeldBytes: '4MiB',
