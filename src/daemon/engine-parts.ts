@@ -3,11 +3,12 @@
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
-import type { Redactor } from '../domain/audit/record.js';
+import type { AuditRecord, Redactor } from '../domain/audit/record.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { Limiter } from '../domain/policy/terms.js';
+import { AccessDesk, type AccessRights } from '../gateway/access/desk.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
@@ -27,6 +28,8 @@ export interface Adapters {
   readonly journal: Journal;
   readonly observe: Observe;
   readonly redactor: Redactor;
+  /** Requests and grants that live, as the start found them in the journal; the time of its last record before. */
+  readonly access: { readonly records: readonly AuditRecord[]; readonly lastMs: number };
 }
 
 /** Fields of one command line; each costs memory. */
@@ -119,14 +122,37 @@ export type LastingParts = ReturnType<typeof createLastingParts>;
 export function createLastingParts(settings: Settings, adapters: Adapters) {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
+  const newId = (): string => nextUlid(clock.wallMs(), randomBytes(10));
   return {
-    newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
+    newId,
     limiter: new Limiter(limiterEntriesMax),
     turns: new KeyedSemaphore(),
     floods: createFloodWatch({ clock, journal, observe }),
     questions: new TokenBuckets(questionRate),
+    access: new AccessDesk(
+      { clock, journal, observe, newId, digest: (text) => adapters.redactor.redact(text).hmac },
+      adapters.access.records,
+      adapters.access.lastMs,
+    ),
     userLock: new UserLock(),
     buffered: new ByteBudget(settings.limits.bufferedBytesMax),
+  };
+}
+
+/** What of a configuration counts for access on request. */
+export function accessRightsOf({ persons, policies, listeners }: Settings): AccessRights {
+  return {
+    persons,
+    policies,
+    policiesAt: (name) => {
+      const listener = listeners.find((each) => each.name === name);
+      const named = [
+        ...(listener?.policies ?? []).map(({ policy }) => policy),
+        ...(listener?.accounts ?? []).map(({ policy }) => policy),
+        ...(listener?.keys ?? []).map(({ policy }) => policy),
+      ];
+      return [...new Set(named)];
+    },
   };
 }
 

@@ -8,13 +8,14 @@ import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { formatProblem, type Problem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
+import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/inspect.js';
 import { inspectAccounts, inspectReaders, namesIn } from '../setup/peers.js';
-import type { ConfiguredContext } from './engine-parts.js';
+import { accessRightsOf, type ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
 import { sinksOf } from './open-audit.js';
@@ -50,6 +51,7 @@ export interface ReloadParts {
   readonly certificates: Pick<Certificates, 'prepare'>;
   readonly service: Pick<Service, 'reviewRights'>;
   readonly shipping: Pick<Shipping, 'replace'>;
+  readonly access: Pick<AccessDesk, 'turnTo'>;
   /** Called before anything is read. */
   readonly onReloading: () => void;
   /** Called for each reload that began, after everything else. */
@@ -185,6 +187,7 @@ async function replaceAll(
     step('certificates', () => certificates.commit()),
     step('the old configuration', () => before.exchanges.retire(context)),
     step('listeners', () => sockets.commit()),
+    step('access on request', () => parts.access.turnTo(accessRightsOf(settings))),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),
     step('log.level', () => log.setLevel(settings.log.level)),

@@ -32,7 +32,7 @@ import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
 import { doorPlace, type OpenDoor, openDoor } from './door.js';
 import { createEndpoints, showRunning } from './endpoints.js';
-import { createExchangeContext, createLastingParts } from './engine-parts.js';
+import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
@@ -231,6 +231,7 @@ async function open(
     journal,
     observe,
     redactor: openRedactor(settings.audit, settings.state),
+    access: { records: [], lastMs: 0 },
   };
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
@@ -262,6 +263,8 @@ async function open(
   });
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
+  lasting.access.turnTo(accessRightsOf(settings));
+  opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);
   const doorsOf = (now: Settings) =>
@@ -305,6 +308,7 @@ async function open(
     },
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
+    access: lasting.access,
   });
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};

@@ -13,7 +13,13 @@ import type {
   Settings,
 } from '../domain/config/settings.js';
 import { GlobList } from '../domain/names/glob.js';
-import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/policy.js';
+import {
+  createPolicy,
+  type Policy,
+  type PolicyParts,
+  type RequestRule,
+  type Rule,
+} from '../domain/policy/policy.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
 
 /** The orders to the thread; it answers each with the next {@link Piece} of its lines. */
@@ -39,7 +45,7 @@ export type ProblemLine = readonly [Problem, string];
 const textStep = 8 * 1024;
 const patternStep = 200;
 
-type PolicyHead = Omit<PolicyParts, 'allow' | 'deny' | 'shadow' | 'effectiveText'>;
+type PolicyHead = Omit<PolicyParts, 'allow' | 'deny' | 'onRequest' | 'shadow' | 'effectiveText'>;
 type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
 type Rest = Omit<Settings, keyof Lists | 'policies'>;
 
@@ -53,6 +59,7 @@ type Line =
   | readonly ['policy', PolicyHead]
   | readonly ['patterns', list: number, texts: readonly string[]]
   | readonly ['allow' | 'deny', Rule]
+  | readonly ['onRequest', RequestRule]
   | readonly ['text', string]
   | readonly ['end'];
 
@@ -80,12 +87,19 @@ export function* settingsLines(settings: Settings): Generator<string> {
 }
 
 function* policyLines(policy: Policy): Generator<string> {
-  const { allow, deny, shadow, effectiveText, ...more } = policy;
-  const { isForEverybody: _, allowByCommand: _allow, denyByCommand: _deny, ...head } = more;
+  const { allow, deny, onRequest, shadow, effectiveText, ...more } = policy;
+  const {
+    isForEverybody: _,
+    allowByCommand: _allow,
+    denyByCommand: _deny,
+    onRequestByCommand: _onRequest,
+    ...head
+  } = more;
   yield* linesOf(['policy', head]);
   // The plain meaning of a rule is for commands only, and may be as long as the rule.
   for (const { meaning: _meaning, ...rule } of allow) yield* linesOf(['allow', rule]);
   for (const { meaning: _meaning, ...rule } of deny) yield* linesOf(['deny', rule]);
+  for (const { meaning: _meaning, ...rule } of onRequest) yield* linesOf(['onRequest', rule]);
   for (let at = 0; at < effectiveText.length; at += textStep)
     yield* linesOf(['text', effectiveText.slice(at, at + textStep)]);
   if (shadow !== undefined) yield* policyLines(shadow);
@@ -178,6 +192,7 @@ interface Draft {
   readonly head: PolicyHead;
   readonly allow: Rule[];
   readonly deny: Rule[];
+  readonly onRequest: RequestRule[];
   readonly texts: string[];
   shadow?: Policy;
 }
@@ -230,11 +245,14 @@ export function createSettingsBuilder(): SettingsBuilder {
           tests.push(line[1]);
           break;
         case 'policy':
-          drafts.push({ head: line[1], allow: [], deny: [], texts: [] });
+          drafts.push({ head: line[1], allow: [], deny: [], onRequest: [], texts: [] });
           break;
         case 'allow':
         case 'deny':
           draft?.[line[0]].push(line[1]);
+          break;
+        case 'onRequest':
+          draft?.onRequest.push(line[1]);
           break;
         case 'text':
           draft?.texts.push(line[1]);

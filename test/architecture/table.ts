@@ -25,6 +25,7 @@ const domain = [
   'audit',
   'policy',
   'answers',
+  'access',
 ].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
 const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
@@ -69,7 +70,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
   'domain/identity': rule([...protocol], {
-    public: ['peer', 'credentials', 'user-name'],
+    public: ['peer', 'credentials', 'person', 'user-name'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
@@ -88,7 +89,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['canonical', 'columns', 'reach'],
     },
   ),
-  'domain/audit': rule([], { public: ['encode', 'keys', 'ledger', 'record'], builtins: ['crypto'] }),
+  'domain/audit': rule([], {
+    public: ['access-book', 'encode', 'keys', 'ledger', 'record'],
+    builtins: ['crypto'],
+  }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['checkpoints', 'export', 'search', 'verify'],
   }),
@@ -140,6 +144,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'terms',
         'attempt',
         'decide',
+        'grant',
         'judge',
         'match',
         'regex',
@@ -155,6 +160,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['rights', 'explanation', 'command-list', 'own-questions'],
     },
   ),
+  // Who asks for access for a time, who may approve it, and what each step records.
+  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy'], {
+    public: ['asker', 'item', 'steps'],
+  }),
   'domain/config': rule(
     [...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page', 'domain/door'],
     {
@@ -187,9 +196,21 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool'], {
     public: ['relay', 'reply-writer', 'input'],
   }),
+  // Requests and grants of access: who has which, until when.
+  'gateway/access': rule([...belowGateway, 'gateway/outcome'], { public: ['desk'] }),
   'gateway/command': rule(
-    [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
-    { public: ['assessment', 'context', 'exchange', 'exchange-records', 'own-commands', 'stated'] },
+    [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
+    {
+      public: [
+        'access-commands',
+        'assessment',
+        'context',
+        'exchange',
+        'exchange-records',
+        'own-commands',
+        'stated',
+      ],
+    },
   ),
   'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins', 'key-uses'] }),
   'gateway/session': rule(

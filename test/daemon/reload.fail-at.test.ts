@@ -66,6 +66,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       },
       setLevel: () => due('setLevel'),
     },
+    access: { turnTo: () => undefined },
     journal: {
       keepPolicy: () => waits('keepPolicy'),
       append(record) {

@@ -30,6 +30,7 @@ function openReloader() {
   const exchanges = { ...openMemoryEngine().exchanges, retire: unused };
   const now = createServed(settings, exchanges, numbers, new Map());
   const parts: ReloadParts = {
+    access: { turnTo: unused },
     load: () => {
       reads += 1;
       const problems = [text];

@@ -191,6 +191,10 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       offered.push(record);
       return takenDurable(record, isPatient, isBrief);
     },
+    async checkpoint() {
+      if (failAt?.isDue('append') === true) throw failed();
+      if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
+    },
     close: () => Promise.resolve(),
     get state() {
       return mode === 'refuse' ? 'failed' : 'writable';
@@ -218,6 +222,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       if (isWork && options.workMs !== undefined) clock.advanceNow(options.workMs);
     },
     redactor: createRedactor('a key for tests only'),
+    access: { records: [], lastMs: 0 },
   };
   dialler.onAccept((end) => {
     if (end.address.kind === 'unix' && end.address.path.endsWith('-userdb')) {

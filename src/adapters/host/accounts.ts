@@ -326,10 +326,26 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
       async describe() {
         // Before the first await: a moment later the peer may be gone.
         const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
-        const { exe, exeUnproven, unit, unitUnproven, loginUid } = process;
+        const { exe, exeUnproven, unit, unitUnproven, loginUid, hasNoLogin } = process;
         const user = await names.userName(uid);
+        const isOther = loginUid !== undefined && loginUid !== uid;
+        const loginUser = isOther ? await names.userName(loginUid) : undefined;
         // Spread, each object would get a hidden class of its own, which is larger than the object.
-        return { listener, uid, gid, pid, groups, user, exe, exeUnproven, unit, unitUnproven, loginUid };
+        return {
+          listener,
+          uid,
+          gid,
+          pid,
+          groups,
+          user,
+          exe,
+          exeUnproven,
+          unit,
+          unitUnproven,
+          loginUid,
+          loginUser,
+          hasNoLogin,
+        };
       },
     };
   };
@@ -346,6 +362,8 @@ export interface ProcessFacts {
   /** The control group if it does not begin with a unit of that manager, such as `/docker/1f3...`. Never together with `unit`. */
   readonly unitUnproven?: string;
   readonly loginUid?: number;
+  /** The kernel says that it belongs to no login. */
+  readonly hasNoLogin?: true;
 }
 
 export interface RecentProcess {
@@ -501,11 +519,12 @@ export function parseUnit(text: string): Pick<ProcessFacts, 'unit' | 'unitUnprov
 
 function readFacts(pid: number, program: Program): ProcessFacts {
   const unit = parseUnit(readProc(`${pid}/cgroup`) ?? '');
-  const loginUid = Number(readProc(`${pid}/loginuid`) ?? loginUidUnset);
+  const written = readProc(`${pid}/loginuid`)?.trim() ?? '';
+  const loginUid = /^\d+$/.test(written) ? Number(written) : undefined;
   return {
     ...program,
     ...unit,
-    ...(loginUid === loginUidUnset || Number.isNaN(loginUid) ? {} : { loginUid }),
+    ...(loginUid === undefined ? {} : loginUid === loginUidUnset ? { hasNoLogin: true } : { loginUid }),
   };
 }
 

@@ -314,6 +314,12 @@ export class OpenJournal implements Journal {
   /** Resolves when all appended records are on disk, without a sync of its own. Rejects with a JournalFault. */
   readonly flushed = (): Promise<void> => this.#driver.flushed();
 
+  async checkpoint(): Promise<void> {
+    if (this.#closed !== undefined) throw new JournalFault('closed', 'the journal is closed');
+    const report = await this.#driver.run((wallMs, behind) => ({ do: 'checkpoint', behind, wallMs }));
+    if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
+  }
+
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   async keepPolicy(version: string, text: string): Promise<void> {
     // It becomes a file name: only characters of a hash are allowed.

@@ -162,6 +162,7 @@ export const closeReasons: Table<CloseReason> = {
 /** The `code` of a decision, in `dovegate explain --json`. */
 export const decisionCodes: Table<DecisionCode> = {
   allowed: ['a rule allows it'],
+  granted: ['a grant allows it: a rule of `on_request`, approved for a time'],
   observed: ['no rule allows it, and the policy only observes'],
   'no-user': ['it names no mailbox user where one is needed', 'name one'],
   user: ['a user that the policy does not hold for', 'widen `users`, or ask elsewhere'],

@@ -1,7 +1,15 @@
 // The keys of a record between `seq` and `prev`, in the order of the file: one row for each. Encoder, views, filters and exports use this
 // table. A key of `AuditRecord` or `OwnRecord` without a row does not compile.
 
-import type { OwnRecord, RecordedInput, RecordedPart, RecordedPeer, Redacted, TornTail } from './record.js';
+import type {
+  OwnRecord,
+  RecordedBounds,
+  RecordedInput,
+  RecordedPart,
+  RecordedPeer,
+  Redacted,
+  TornTail,
+} from './record.js';
 
 interface Row {
   /** A frequent text from a small set. */
@@ -43,6 +51,7 @@ const peerKeys = namesOf<keyof RecordedPeer>({
   certificate: 1,
 });
 const inputKeys = namesOf<keyof RecordedInput>({ bytes: 1, hmac: 1 });
+const boundKeys = namesOf<keyof RecordedBounds>({ rule: 1, line: 1, credential: 1, login: 1 });
 const tailKeys = namesOf<keyof TornTail>({ file: 1, bytes: 1, sha256: 1 });
 const levels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 /** The keys of an object in a list: of a redacted argument, or of one backend's part in a command. */
@@ -124,7 +133,19 @@ const rows = {
   last_seq: { ...own },
   last_hash: { ...own },
   appended: { members: tailKeys, ...own },
-  until: { ...own },
+  carries: { ...own },
+  until: { ...shown },
+  to: { isWord: true, ...shown },
+  request: { ...shown },
+  grant: { ...shown },
+  scope: { isWord: true, ...shown },
+  approvals: { ...shown },
+  uses: { ...shown },
+  used: { ...shown },
+  identities: { ...quiet },
+  bound: { members: boundKeys, ...quiet },
+  carried: { ...shown },
+  at: { ...shown },
   argument_records: { of: 'added', ...shown },
   argument_hash: { of: 'added' },
   error: { column: 27, ...shown },

@@ -17,7 +17,21 @@ type AuditEvent =
   | 'arguments'
   | 'completion'
   | 'log'
-  | 'limit';
+  | 'limit'
+  /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
+  | 'access';
+
+/** The closed list of the key `action` in `access` records. */
+export type AccessAction =
+  | 'requested'
+  | 'approved'
+  | 'granted'
+  | 'refused'
+  | 'revoked'
+  | 'expired'
+  | 'used-up'
+  | 'reviewed'
+  | 'ended';
 
 /** The closed list of the key `outcome`. */
 export type RecordedOutcome =
@@ -61,6 +75,18 @@ export type RecordedArgument = string | Redacted;
 export interface RecordedInput {
   readonly bytes: number;
   readonly hmac?: string | undefined;
+}
+
+/** What a request, and the grant that it becomes, is bound to. */
+export interface RecordedBounds {
+  /** Hash of the `on_request` rule with its terms, hex: a changed rule ends its grants. */
+  readonly rule?: string | undefined;
+  /** Scope `command`: HMAC of the whole canonical line, hex. */
+  readonly line?: string | undefined;
+  /** Hash of the owner's key, password or certificate. */
+  readonly credential?: string | undefined;
+  /** Text of the owner's login uid, or `none`; absent: it is not known. */
+  readonly login?: string | undefined;
 }
 
 /** The part of one of several backends in a command, for the completion. */
@@ -143,8 +169,33 @@ export interface AuditRecord {
    * Absent in records of older releases.
    */
   readonly users?: readonly string[] | undefined;
+  /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends. */
+  readonly until?: string | undefined;
+  /** NAME@LISTENER of the owner of a request or grant, in records of what others do with it. */
+  readonly to?: string | undefined;
+  /** The id of an undecided request; a grant keeps it. */
+  readonly request?: string | undefined;
+  /** The id of a grant: in `granted` and all later access records, and in admissions and completions under it. */
+  readonly grant?: string | undefined;
+  readonly scope?: 'command' | 'user' | undefined;
+  /** The number of approvals that a request needs; 0: break-glass. */
+  readonly approvals?: number | undefined;
+  /** The number of commands that a grant permits; absent: no limit. */
+  readonly uses?: number | undefined;
+  /** The number of commands so far, in a carried record. */
+  readonly used?: number | undefined;
+  /** Who acts, as words `user:anna`, `uid:1001`, `account:x`, `key:x`, `page:x`, `oidc:x`. */
+  readonly identities?: readonly string[] | undefined;
+  readonly bound?: RecordedBounds | undefined;
+  /** A copy at the head of a segment, or after a start: not another event. */
+  readonly carried?: true | undefined;
+  /** In a carried record: the time (RFC 3339) of the event. */
+  readonly at?: string | undefined;
   readonly error?: string | undefined;
 }
+
+/** A record of temporary access. */
+export type AccessRecord = AuditRecord & { readonly event: 'access' };
 
 export type JournalRecord = AuditRecord | OwnRecord;
 
@@ -187,8 +238,8 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly last_hash?: string | undefined;
   /** In a start record: lines that were appended after the end of the previous run, and the file that they were moved to. */
   readonly appended?: TornTail | undefined;
-  /** In retire: the time (RFC 3339) before which all records are gone. */
-  readonly until?: string | undefined;
+  /** In a checkpoint: so many carried records follow it, then a checkpoint. They are all the access that lives at this point. */
+  readonly carries?: number | undefined;
 }
 
 const ownEvents: ReadonlySet<string> = new Set(['start', 'stop', 'retire', 'checkpoint', 'clock']);

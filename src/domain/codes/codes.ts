@@ -128,6 +128,51 @@ const table = {
     'policy does not allow it. Records have no `error` then: `decision` and `rule` say it',
     '`dovegate explain` shows what is missing',
   ),
+  'on-request': refused(
+    'NOPERM',
+    'denied by policy {policy}; available on request: {request}',
+    'policy does not allow it, and an approver can, for a time. Records have no `error` then',
+    'run the command that the sentence names, with a reason',
+  ),
+  'grant-over': refused(
+    'NOPERM',
+    'the grant {reason} ended, or has no use left',
+    'a grant allowed it, and ended before the command was sent: its time is over, its uses are used up, or it was revoked',
+    'ask for access again',
+  ),
+  'access-denied': refused(
+    'NOPERM',
+    'not permitted: {reason}',
+    'a step of access on request that this person, or anybody, may not do',
+    'ask another approver; `persons` and `approve` of the policies say who may',
+  ),
+  'access-unknown': refused(
+    'DATAERR',
+    'no such request: {reason}',
+    'no request or grant has that id, or it is one of somebody else',
+    '`dovegate requests` lists those that you may see',
+  ),
+  'access-invalid': refused(
+    'USAGE',
+    'cannot be requested: {reason}',
+    'a request or an approval that asks for what its rule does not offer',
+    'ask for less: shorter, fewer uses, named users',
+  ),
+  'access-limit': passing(
+    'not now: {reason}',
+    'a limit on requests or grants',
+    'wait, or end requests that are not needed with `dovegate revoke`',
+  ),
+  'access-changed': passing(
+    'not done: {reason}',
+    'something changed since the request was shown',
+    'look again',
+  ),
+  'access-unrecorded': passing(
+    'the journal did not take it: {reason}',
+    'requests and approvals count once their record is on disk; an end counts at once',
+    'as for the event `audit-failed`',
+  ),
   'over-limit': passing(
     'over {limit}',
     'over a rate, a limit or `distinct_users` of the policy',
@@ -317,6 +362,12 @@ const table = {
     'TEMPFAIL',
     'an operator ended it',
     'an operator ended it (`dovegate kill`). The client reads `outcome-unknown` where it had been sent',
+  ),
+  'grant-ended': refused(
+    'TEMPFAIL',
+    'its grant ended while it ran',
+    'its grant was revoked or its time was over while it ran. The client reads `outcome-unknown` where it had been sent',
+    'ask for access again',
   ),
   internal: open('internal error of dovegate', 'a bug of ours', 'tell us, with the lines around it'),
   // a session that is answered and not served

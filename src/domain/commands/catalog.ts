@@ -245,6 +245,24 @@ export const ownCommands: readonly Command[] = Object.freeze([
   ...['dovegate explain', 'dovegate dry-run'].map((name) =>
     commandOf(name, 'server session normal none ordered', 'u/user:str?=user <command:array=sub-commands'),
   ),
+  // Steps of access on request.
+  ...(
+    [
+      ['request', 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands'],
+      [
+        'grant',
+        'to:str?=name u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands',
+      ],
+      ['requests', ''],
+      ['access', '<id:str'],
+      ['approve', 'for:str? uses:str? <id:str'],
+      ['refuse', 'reason:str?=text <id:str'],
+      ['revoke', 'reason:str?=text <id:str'],
+      ['review', '<id:str'],
+    ] as const
+  ).map(([name, parameters]) =>
+    commandOf(`dovegate ${name}`, 'server session normal none ordered', parameters),
+  ),
 ]);
 
 /** Identifies the tables used for judgements: half of each series' SHA-256, in hex. */

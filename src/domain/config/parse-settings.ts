@@ -1,6 +1,7 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
 // problems. There are settings only without errors; warnings are returned with them.
 import { sha256Hex } from '../identity/credentials.js';
+import type { Person } from '../identity/person.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
@@ -90,6 +91,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     routes: parseRoutes(raw.routes, cursor.down('routes')),
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands')),
     policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers }),
+    persons: new Map<string, Person>(),
     tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
     state,
@@ -119,10 +121,11 @@ function ordered(kind: keyof typeof hashed, value: object): object {
 
 /** One text for one meaning: without places, policies by their version. */
 function hashOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
+  const { routes, serverCommands, policies, persons, audit, tests: _, ...rest } = settings;
   const { listeners, backends, mailUsers, admin } = rest;
   const plain = {
     ...rest,
+    ...(persons.size > 0 && { persons: [...persons] }),
     listeners: listeners.map((each) => ordered('listener', each)),
     backends: backends.map((each) => ordered('backend', each)),
     mailUsers: ordered('mailUsers', mailUsers),

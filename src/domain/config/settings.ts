@@ -2,6 +2,7 @@
 // several keys. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
 import type { Series } from '../commands/catalog.js';
+import type { Person as HumanPerson } from '../identity/person.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { Key } from '../keys/key.js';
 import {
@@ -43,6 +44,8 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly routes: readonly RouteSettings[];
   readonly serverCommands: ServerCommandRules;
   readonly policies: ReadonlyMap<string, Policy>;
+  /** By name; no two have an identity in common. */
+  readonly persons: ReadonlyMap<string, HumanPerson>;
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;

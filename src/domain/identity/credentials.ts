@@ -128,6 +128,8 @@ export interface Login {
   readonly stamp: string;
   /** The authorities that its client certificate was verified under, PEM of each; undefined: another proof was used. */
   readonly authorities: readonly string[] | undefined;
+  /** It is a key of an HTTP listener, not an account. */
+  readonly isKey?: true;
 }
 
 /** 2^15: 32 MiB and some 0.1 s on present machines. */

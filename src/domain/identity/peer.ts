@@ -16,12 +16,19 @@ export interface Peer {
   readonly user?: string | undefined;
   /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[] | undefined;
-  /** Only for records: the program, the unit, the login session's uid. Never an input of policy. Unproven: the peer may have chosen it. */
+  /**
+   * Only for records: the program, the unit. Never an input of policy. Unproven: the peer may have chosen it. The login only binds and
+   * forbids access on request.
+   */
   readonly exe?: string | undefined;
   readonly exeUnproven?: string | undefined;
   readonly unit?: string | undefined;
   readonly unitUnproven?: string | undefined;
   readonly loginUid?: number | undefined;
+  /** The system's name of the login uid, where it differs from `uid`. */
+  readonly loginUser?: string | undefined;
+  /** The kernel says that the process belongs to no login; false and undefined: it has one, or that is unknown. */
+  readonly hasNoLogin?: boolean | undefined;
   /** For a TCP peer: its address in text form, without the port. */
   readonly address?: string | undefined;
   /** For a verified client certificate: the matched name. */

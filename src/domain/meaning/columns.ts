@@ -100,6 +100,8 @@ indexer list | table | username mailbox session_id max_recent type status
 replicator dsync-status | table | username+ type status
 replicator add, replicator remove, replicator replicate | flow | result!
 dovegate can, dovegate explain, dovegate dry-run | tab | what value
+dovegate request, dovegate grant, dovegate requests, dovegate access | tab | what value
+dovegate approve, dovegate refuse, dovegate revoke, dovegate review | tab | what value
 `;
 
 const allFormats = ['table', 'flow', 'pager', 'tab', 'formatted'] as const;

@@ -2,12 +2,13 @@
 // The rule: the answer is no unless a rule allows it, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
-import type { Obligations, Policy, Rule, RulePlace } from './policy.js';
+import type { Obligations, Policy, RequestRule, Rule, RulePlace } from './policy.js';
 
 /** The reason, for machines; never renamed, because journals hold it. */
 export type DecisionCode =
   | 'allowed'
   | 'observed'
+  | 'granted'
   | 'no-user'
   | 'user'
   | 'except'
@@ -29,6 +30,10 @@ export interface Decision {
   readonly would?: Decision;
   /** For an allowed command: conditions to meet before it is sent. */
   readonly obligations?: Obligations;
+  /** For code `granted`: id of the grant; empty: as under a grant of its rule. */
+  readonly grant?: string;
+  /** For a denial: the rule of `on_request` that a grant would need. */
+  readonly onRequest?: RequestRule;
   /** The decision is valid until then, in Unix milliseconds; undefined: for the life of the policy. */
   readonly holdsUntilMs?: number;
 }

@@ -25,6 +25,7 @@ import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
 
 import { type Decision, decide } from './decide.js';
+import type { GrantsAtHand } from './grant.js';
 import type { Policy } from './policy.js';
 import { stricterTerms } from './terms.js';
 
@@ -90,6 +91,8 @@ export interface Subject {
   /** Minor of the protocol that the client announced: `-A` and a wildcard `-u` mean other things to a client of Dovecot 2.3. */
   readonly clientMinor: number;
   readonly policy: Policy;
+  /** Its live grants; undefined: it has none. */
+  readonly grants?: GrantsAtHand | undefined;
 }
 
 export interface JudgeContext extends Subject, AttemptContext {

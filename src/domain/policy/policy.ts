@@ -162,6 +162,26 @@ export interface Rule {
   readonly obligations: Obligations;
 }
 
+/** What a grant of a rule of `on_request` needs and gives at most. */
+export interface RequestTerms {
+  /** Persons who must approve; 0: break-glass. */
+  readonly approvals: number;
+  readonly forMs: number;
+  /** `command`: one canonical command line. `user`: the whole rule, for the users of the request. */
+  readonly scope: 'command' | 'user';
+  /** Commands under one grant; undefined: no limit. */
+  readonly uses: number | undefined;
+  /** The reason of the request must match. */
+  readonly reason: Regex | undefined;
+}
+
+/** One line of `on_request`. */
+export interface RequestRule extends Rule {
+  readonly terms: RequestTerms;
+  /** SHA-256 (hex) of its meaning with its terms: a changed rule ends its grants. */
+  readonly hash: string;
+}
+
 /** Settings of a team besides its rules. */
 export interface PolicyTraits {
   readonly mode: 'enforce' | 'observe';
@@ -188,9 +208,14 @@ export interface Policy extends PolicyTraits {
   /** In the order of the file. */
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
+  readonly onRequest: readonly RequestRule[];
   /** The same rules by command, each list in the order of the file. */
   readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
+  readonly onRequestByCommand: ReadonlyMap<string, readonly RequestRule[]>;
+  readonly requests: RequestLimits;
+  /** The policies whose requests its principals may approve, by name. */
+  readonly approve: readonly string[];
   /** A candidate policy that is evaluated as well and only recorded. */
   readonly shadow?: Policy;
   /** The policy's text with all references expanded. */
@@ -199,20 +224,38 @@ export interface Policy extends PolicyTraits {
   readonly version: string;
 }
 
-/** A policy without its derived values. */
-export type PolicyParts = Omit<Policy, 'isForEverybody' | 'allowByCommand' | 'denyByCommand'>;
+/** Limits of the requests of one principal. */
+export interface RequestLimits {
+  /** Undecided requests at once. */
+  readonly open: number;
+  /** An undecided request expires after this time. */
+  readonly waitMs: number;
+}
+
+export const usualRequests: RequestLimits = { open: 5, waitMs: dayMs };
+
+type Derived = 'isForEverybody' | 'allowByCommand' | 'denyByCommand' | 'onRequestByCommand';
+type AboutRequests = 'onRequest' | 'requests' | 'approve';
+
+/** A policy without its derived values. Without the parts about requests nothing is available on request. */
+export type PolicyParts = Omit<Policy, Derived | AboutRequests> & Partial<Pick<Policy, AboutRequests>>;
 
 export function createPolicy(parts: PolicyParts): Policy {
+  const { onRequest = [], requests = usualRequests, approve = [] } = parts;
   return Object.freeze({
     ...parts,
     isForEverybody: parts.users.isEverything && parts.except.texts.length === 0,
+    onRequest,
+    requests,
+    approve,
     allowByCommand: byCommand(parts.allow),
     denyByCommand: byCommand(parts.deny),
+    onRequestByCommand: byCommand(onRequest),
   });
 }
 
-function byCommand(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
-  const map = new Map<string, Rule[]>();
+function byCommand<Each extends Rule>(rules: readonly Each[]): ReadonlyMap<string, readonly Each[]> {
+  const map = new Map<string, Each[]>();
   for (const rule of rules) {
     const list = map.get(rule.command);
     if (list === undefined) map.set(rule.command, [rule]);

@@ -49,6 +49,7 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   arguments: 'by-users',
   completion: 'by-users',
   log: 'by-users',
+  access: 'by-users',
   reload: 'hidden',
   operator: 'hidden',
   'session-open': 'hidden',

@@ -258,6 +258,7 @@ function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
 export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
   if (reason === 'draining') return { kind: 'cut-off', isSent };
   if (reason === 'killed') return { kind: 'cut-off', isSent, by: 'operator' };
+  if (reason === 'grant-ended') return { kind: 'cut-off', isSent, by: 'grant' };
   return { kind: 'client-gone', isSent };
 }
 

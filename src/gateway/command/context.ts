@@ -1,6 +1,7 @@
 // The context that exchanges share, and an exchange's view of its session.
 
 import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../concurrency/limits.js';
+import type { Proof } from '../../domain/access/asker.js';
 import type { InputMeter, RecordedPeer, Redacted } from '../../domain/audit/record.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Peer } from '../../domain/identity/peer.js';
@@ -8,6 +9,7 @@ import type { AnswerCache, Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import type { Limiter } from '../../domain/policy/terms.js';
 import type { Clock } from '../../ports/machine.js';
+import type { AccessDesk } from '../access/desk.js';
 import type { Observe } from '../outcome/events.js';
 import type { FloodWatch, Journal } from '../outcome/journal.js';
 import type { ClientInput, RelayLimits } from '../relay/relay.js';
@@ -42,6 +44,8 @@ export interface ExchangeContext {
   readonly turns: KeyedSemaphore;
   /** Limits the records of refusals. */
   readonly floods: FloodWatch;
+  /** Access on request; outlives a reload. */
+  readonly access: AccessDesk;
   /** Limits questions to dovegate itself, by principal. */
   readonly questions: TokenBuckets;
   /** Makes a digest: equal values can be recognized, but not read. */
@@ -76,6 +80,8 @@ export function recordedPeer(peer: Peer): RecordedPeer {
 /** An exchange's view of its session; it changes between two exchanges, never during one. */
 export interface ExchangeSession {
   readonly names: SessionNames;
+  /** How the client proved who it is. */
+  readonly proof: Proof;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
   readonly writer: ReplyTarget;

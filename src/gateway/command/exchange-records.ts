@@ -174,6 +174,8 @@ export interface CompletionFacts {
   readonly bytesOut: number;
   readonly waitMs: number | undefined;
   readonly durationMs: number;
+  /** The grant that allowed it. */
+  readonly grant?: string | undefined;
 }
 
 export function completionOf(facts: CompletionFacts): AuditRecord {
@@ -203,6 +205,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     logs: count?.logs && Object.fromEntries(count.logs),
     // A denial by the rules has said it in its admission. Here a rule allows it, and the reason is missing, or more mails match.
     text: verdict.outcome === 'denied' && isAllowed(judgement) ? verdict.text : undefined,
+    grant: facts.grant,
     error: verdict.error,
   };
 }

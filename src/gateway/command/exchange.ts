@@ -8,11 +8,13 @@ import type { Command } from '../../domain/commands/catalog.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
+import type { CountedCommand, CountMails } from '../access/desk.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
+import { askerOf, countForAccess } from './access-commands.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -71,6 +73,9 @@ export class Exchange {
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
+  /** The grant that allowed it, once a use of it was taken. */
+  #grant: string | undefined = undefined;
+  #records: ExchangeRecords | undefined = undefined;
   /** The time spent waiting for a turn and for the admission. */
   #turnMs = 0;
 
@@ -93,10 +98,13 @@ export class Exchange {
   }
 
   /**
-   * `client-gone`: a command that waits or reads is canceled; a change goes on to its end. `draining`, `killed` (by an operator): any
-   * command is canceled, and the client gets a status.
+   * `client-gone`, `grant-ended`: a command that waits or reads is canceled; a change goes on to its end. `draining`, `killed` (by an
+   * operator): any command is canceled. Except to a client that is gone, a status is sent.
    */
-  abort(reason: 'client-gone' | 'draining' | 'killed'): void {
+  abort(reason: 'client-gone' | 'draining' | 'killed' | 'grant-ended'): void {
+    const isChanging = !this.#isReading && this.#attempts.some(({ isSent }) => isSent);
+    // What changes something already goes on to its end, as after a client that left.
+    if (reason === 'grant-ended' && isChanging) return;
     this.#abortable.abort(reason);
     if (reason === 'client-gone' && !this.#isReading) return;
     for (const attempt of this.#attempts) attempt.cut();
@@ -142,12 +150,18 @@ export class Exchange {
   ): Promise<CloseReason | undefined> {
     const context = this.#context;
     const session = this.#session;
-    const { subject, names, stated } = session;
+    const { names, stated } = session;
+    // A dry run answers for the policy: the number of mails is for approvers.
+    const isOwner = !this.#isDryRun && context.access.isOwner(names.principal);
+    const grants = isOwner ? context.access.grantsOf(askerOf(session)) : undefined;
+    const subject = grants === undefined ? session.subject : { ...session.subject, grants };
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
       // Only commands for a backend can be dry-run.
-      assessed = this.#isDryRun ? undefined : assessOwnCommand(context, session, line);
+      assessed = this.#isDryRun
+        ? undefined
+        : assessOwnCommand(context, session, line, (command) => this.#countForAccess(command));
       if (assessed === undefined) {
         const found = assessCommand(context, subject, line, names.origin);
         assessed = found instanceof Promise ? await found : found;
@@ -172,8 +186,11 @@ export class Exchange {
       redact,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
-    const isStrict = isAllowed(shown) && strict.has(shown.attempt.effect);
+    const grant = allowed?.decision.grant;
+    const isStrict = isAllowed(shown) && (grant !== undefined || strict.has(shown.attempt.effect));
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
+    this.#records = records;
+    if (grant !== undefined) records.admission = { ...records.admission, grant };
     const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly no command has input.
     const input =
@@ -185,6 +202,8 @@ export class Exchange {
       const refusal = obstacle ?? refuseByLimits(allowed, session, context);
       if (refusal !== undefined) {
         ending = refusal;
+      } else if (grant !== undefined && !context.access.take(grant)) {
+        ending = { kind: 'grant-over', grant, policy: subject.policy.name };
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
       } else {
@@ -195,6 +214,7 @@ export class Exchange {
           judgement: allowed,
           destinations,
           aliases,
+          grants,
           known: knownLine,
           isFresh: isDuplex || needsFreshProcess(allowed.attempt.command),
           id,
@@ -203,7 +223,7 @@ export class Exchange {
           records,
           tried: this.#isDryRun ? admissionOf({ ...facts, judgement }) : undefined,
         };
-        ending = await (this.#isDryRun ? this.#try(command) : this.#send(command));
+        ending = await (this.#isDryRun ? this.#try(command) : this.#send(command, grant));
       }
     } else {
       ending = refusalOf(judgement, subject.policy.name);
@@ -243,8 +263,35 @@ export class Exchange {
     }
   }
 
+  /** For a request or an approval: the mails that a command would affect. */
+  #countForAccess(command: CountedCommand): ReturnType<CountMails> {
+    const records = this.#records;
+    if (records === undefined) throw new Error('mails were counted before the question was judged');
+    const { id } = this;
+    const exchange = {
+      context: this.#context,
+      session: this.#session,
+      id,
+      abortable: this.#abortable,
+      records,
+    };
+    return countForAccess({ ...exchange, attempts: this.#attempts }, command);
+  }
+
   /** Sends an allowed command, when its turn comes. */
-  async #send(command: DispatchedCommand): Promise<Ending> {
+  async #send(command: DispatchedCommand, grant: string | undefined): Promise<Ending> {
+    if (grant === undefined) return this.#sendAllowed(command);
+    const { access } = command.context;
+    const giveBack = access.whileRunning(grant, () => this.abort('grant-ended'));
+    try {
+      return await this.#sendAllowed(command);
+    } finally {
+      giveBack();
+      this.#grant = grant;
+    }
+  }
+
+  async #sendAllowed(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, destinations, input, records, abortable } = command;
     this.#isReading = judgement.attempt.effect === 'read';
     // The dsync of 2.4 always says 1, of a connection that it makes itself (measured on 2.4.1).
@@ -321,7 +368,9 @@ export class Exchange {
       bytesOut: writer.bytesOut - this.#bytesBefore,
       waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,
+      grant: this.#grant,
     });
+    if (this.#grant !== undefined) this.#context.access.done(this.#grant, isSent);
     if (drained === undefined) return close;
     return waitForPeer(drained, clock, limits.clientStallMs).then((peer) => {
       if (peer === 'ready') return close;

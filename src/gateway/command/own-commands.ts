@@ -14,7 +14,9 @@ import { type Judgement, type Subject, unparsable } from '../../domain/policy/ju
 import type { Policy } from '../../domain/policy/policy.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
+import type { CountMails } from '../access/desk.js';
 import type { Ending } from '../outcome/outcome.js';
+import { accessWords, carryOutAccess, isAccessCommand } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { changedMeanwhile } from './recheck.js';
@@ -29,6 +31,7 @@ export function assessOwnCommand(
   context: ExchangeContext,
   session: ExchangeSession,
   line: CommandLine,
+  count: CountMails,
 ): OwnAssessment | undefined {
   const own = readOwn(line);
   if (own === undefined) return undefined;
@@ -43,6 +46,21 @@ export function assessOwnCommand(
       const judgement = judgeOwn(subject, line, own, []);
       return { ...nowhere, judgement, obstacle, answer: () => Promise.resolve(obstacle) };
     }
+  }
+  if (read.kind === 'parsed' && isAccessCommand(own.command.name)) {
+    const judgement = judgeOwn(subject, line, own, accessWords(context, session, read));
+    const answer: OwnAssessment['answer'] = async (admit) => {
+      try {
+        await admit();
+        const result = await carryOutAccess(context, session, read, count);
+        if (result.kind === 'refused') return { ...result, kind: 'access' };
+        session.writer.addBody(encodeRows(result.items.map((item) => ['access', JSON.stringify(item)])));
+        return { kind: 'answered' };
+      } catch (fault) {
+        return { kind: 'fault', fault, isSent: false, backend: '' };
+      }
+    };
+    return { ...nowhere, judgement, obstacle: undefined, answer };
   }
   let words: readonly CanonicalWord[] = [];
   let reply = (): Buffer => rightsFor(subject);

@@ -2,9 +2,13 @@
 // backend, or was overtaken by a reload.
 // The rules: the command that is sent is the one that the admission names; of two configurations the stricter one counts.
 
+import { bounds } from '../../bounds/bounds.js';
+import { formatWords } from '../../domain/access/item.js';
 import type { Series } from '../../domain/commands/catalog.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
+import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
 import { areSameTerms, limitAsks, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
@@ -23,6 +27,8 @@ export interface AllowedCommand {
   readonly destinations: readonly Destination[];
   /** Other names of its users. */
   readonly aliases: readonly string[];
+  /** The live grants that it was judged with; undefined: none. */
+  readonly grants: GrantsAtHand | undefined;
 }
 
 /** The ending of a command that was not parsed or not allowed. */
@@ -30,7 +36,20 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
   }
-  return { kind: 'denied', reason: judgement.decision.reason, policy };
+  const { decision, attempt, args, user } = judgement;
+  const request = decision.onRequest && requestFor(attempt.command.name, user, args);
+  return { kind: 'denied', reason: decision.reason, policy, request };
+}
+
+/** Longer ones are left to `dovegate explain`. */
+const requestCharsMax = bounds.accessHintChars;
+
+/** The command with which a client asks for access; undefined: it is too long for a log line. */
+function requestFor(name: string, user: string, args: readonly CanonicalWord[]): string | undefined {
+  const words = args.map(({ text, isSecret }) => (isSecret ? { hmac: '' } : text));
+  const named = user === '' ? '' : `--user ${formatWords([user])} `;
+  const text = `dovegate request ${named}--reason WHY -- ${formatWords([name, ...words])}`;
+  return text.length > requestCharsMax ? undefined : text;
 }
 
 /** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */
@@ -62,9 +81,9 @@ export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhi
 
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
 export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending | undefined {
-  const { context, session, line, judgement, aliases } = first;
+  const { context, line, judgement, aliases } = first;
   const { clock, router } = context;
-  const { subject } = session;
+  const subject = subjectOf(first);
   const again = judgeFor(line, subject, router.table, [there], aliases, clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, subject.policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
@@ -79,12 +98,20 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
 /** For the upstream that it got, by the present configuration. Undefined: it means the same and is allowed. */
 export function recheck(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
   const { context, session, judgement, destinations } = first;
+  const { grant } = judgement.decision;
+  if (grant !== undefined && grant !== '' && !context.access.isLive(grant))
+    return { kind: 'grant-over', grant, policy: session.subject.policy.name };
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
   // After a referral another rule may have applied.
   const stillHolds = judgement.series.includes(series) && destinations.includes(destination) && isInTime;
   return stillHolds ? undefined : recheckAt(first, atSeries(destination, series));
+}
+
+/** The subject with the grants that the command was judged with. */
+function subjectOf({ session: { subject }, grants }: AllowedCommand): Subject {
+  return grants === undefined ? subject : { ...subject, grants };
 }
 
 /** The backend, taken as one of that series. */
@@ -101,7 +128,7 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   const { table } = context.router;
   const there = table.backends.find(({ pool }) => pool === destination.pool);
   if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
-  const subject: Subject = { ...session.subject, policy };
+  const subject: Subject = { ...subjectOf(first), policy };
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
@@ -140,6 +167,7 @@ function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Endi
   if (again.unable !== undefined) return again.unable;
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =
+    again.decision.grant === first.decision.grant &&
     cellsOf(again) === cellsOf(first) &&
     again.attempt.effect === first.attempt.effect &&
     again.attempt.command.name === first.attempt.command.name &&

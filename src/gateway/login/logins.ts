@@ -171,7 +171,7 @@ export class Logins {
       const { key, stamp } = found;
       history.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
       keyUses.used(this.#listener, key.name, nowMs, network);
-      return { result: 'ok', login: { account: key.name, stamp, authorities: undefined } };
+      return { result: 'ok', login: { account: key.name, stamp, authorities: undefined, isKey: true } };
     }
     const isRefused = found.kind === 'refused';
     if (isRefused) keyUses.refused(this.#listener, found.key.name);

@@ -22,6 +22,11 @@ export interface Journal {
    * else anyway, so the record may stay a moment to be flushed with others.
    */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
+  /**
+   * Resolves when a signed checkpoint that covers all records appended so far is on disk; without a key, when they are. Rejects with a
+   * JournalFault.
+   */
+  checkpoint(): Promise<void>;
   /** False: a record that is not synced would be lost with the process. */
   readonly isCrashProof: boolean;
   /** Writes the remaining records and the stop record, then closes. */

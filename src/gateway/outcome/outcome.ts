@@ -41,7 +41,17 @@ export type Ending =
     }
   /** dovegate answered one of its own commands. */
   | { readonly kind: 'answered' }
-  | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
+  /** `request`: the command that asks for access; undefined: no request could lift the denial. */
+  | {
+      readonly kind: 'denied';
+      readonly reason: string;
+      readonly policy: string;
+      readonly request?: string | undefined;
+    }
+  /** A grant allowed it, and ended before it was sent. */
+  | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
+  /** A step of access on request was refused. */
+  | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
    * `policy`: the policy with the limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: the time until it is within
@@ -87,7 +97,7 @@ export type Ending =
       readonly text: string | undefined;
     }
   /** The daemon stops and the time for running commands is over, or an operator ended this one. */
-  | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' }
+  | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' | 'grant' }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' }
   /** Others waited for the backend, and the client read less than the minimum rate. */
@@ -206,9 +216,15 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'answered':
       return withoutSentence('', 'ok', undefined, 'info');
     case 'denied': {
-      const { policy, reason } = ending;
+      const { policy, reason, request } = ending;
+      if (request !== undefined)
+        return withSentence('denied', 'on-request', { policy, request }, { error: undefined });
       return withSentence('denied', 'denied', { policy, reason }, { error: undefined });
     }
+    case 'grant-over':
+      return withSentence('denied', 'grant-over', { reason: ending.grant });
+    case 'access':
+      return judgeAccess(ending.code, ending.reason);
     case 'unparsable':
       return withSentence('unparsable', ending.code, { reason: ending.reason });
     case 'limited': {
@@ -266,6 +282,15 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
   }
 }
 
+/** Why a step about access is refused; codes of the table of all codes. */
+export type AccessCode = Extract<Code, `access-${string}`>;
+
+function judgeAccess(code: AccessCode, reason: string): Verdict {
+  const isDenial = codes[code].status !== 'TEMPFAIL';
+  const outcome = code === 'access-limit' ? 'limited' : isDenial ? 'denied' : 'failed';
+  return withSentence(outcome, code, { reason }, isDenial ? { error: undefined } : {});
+}
+
 /** A backend without the line's user has done nothing. */
 function failedAs({ code }: Status, isSeveral: boolean): RecordedOutcome {
   return isSeveral && code !== 'NOUSER' ? 'partly' : 'failed';
@@ -300,10 +325,10 @@ function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
   return withSentence(isSent ? 'unknown' : 'failed', 'internal', {}, { level: 'error' });
 }
 
-function judgeCutOff(isSent: boolean, by: 'operator' | undefined): Verdict {
-  const code = by === 'operator' ? 'killed' : 'draining';
+function judgeCutOff(isSent: boolean, by: 'operator' | 'grant' | undefined): Verdict {
+  const code = by === 'operator' ? 'killed' : by === 'grant' ? 'grant-ended' : 'draining';
   if (!isSent) return withSentence('failed', code);
-  return mayHaveRun('unknown', code, by === 'operator' ? sentenceOf(code) : 'dovegate had to stop');
+  return mayHaveRun('unknown', code, code === 'draining' ? 'dovegate had to stop' : sentenceOf(code));
 }
 
 function judgeRefusedInput(backend: string, answer: Status | 'no-status' | 'broke-off'): Verdict {

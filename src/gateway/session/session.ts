@@ -6,6 +6,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
+import type { Proof } from '../../domain/access/asker.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
@@ -173,6 +174,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   get #context(): ExchangeContext {
     return this.#start.context.exchanges();
+  }
+
+  get proof(): Proof {
+    if (this.#login === undefined) return kernelProof;
+    const { stamp, account: name, isKey } = this.#login;
+    return { kind: isKey === true ? 'key' : 'account', name, stamp };
   }
 
   get principal(): string {
@@ -498,6 +505,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     appendQuietly(journal, observe, record, true);
   }
 }
+
+const kernelProof: Proof = { kind: 'kernel' };
 
 function notServed(): never {
   throw new Error('a command came before the handshake was over');

@@ -19,6 +19,7 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
       return appended.length === 1 ? undefined : new JournalFault('closed', 'it is closed');
     },
     appendDurable: () => assert.fail('nobody waits for it'),
+    checkpoint: () => assert.fail('nobody waits for it'),
     close: () => Promise.resolve(),
   };
   const record = { time: 0, event: 'session-open' } as const;

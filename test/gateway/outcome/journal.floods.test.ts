@@ -35,6 +35,7 @@ function open(isOverShare = false): Story {
     refusal,
     append,
     appendDurable,
+    checkpoint: appendDurable,
     close,
   } as const;
   return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };

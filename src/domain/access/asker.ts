@@ -1,0 +1,169 @@
+// Who asks for access, approves it or ends it: the principal with the words that identify the human behind it, and what forbids an approval.
+// The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a key, the
+// page); an identity that cannot be known approves nothing.
+
+import type { AccessEntry } from '../audit/access-book.js';
+import type { AuditRecord, RecordedPeer } from '../audit/record.js';
+import type { Peer } from '../identity/peer.js';
+import { type Person, personOf, sharesHuman } from '../identity/person.js';
+import type { Policy } from '../policy/policy.js';
+
+/** The policy of somebody who acts, as far as access needs it. */
+export type AskerPolicy = Pick<Policy, 'name' | 'version' | 'users' | 'except' | 'approve'>;
+
+/** Who acts: over a listener, on the page, or at the admin socket. */
+export interface Asker {
+  readonly session?: string | undefined;
+  readonly listener: string | undefined;
+  /** `NAME@LISTENER`; `page:NAME` for a person of the page. */
+  readonly principal: string;
+  readonly policy: AskerPolicy;
+  readonly peer?: RecordedPeer | undefined;
+  /** See {@link identitiesOf}. */
+  readonly identities: readonly string[];
+  /** The login uid as text, `none` where the kernel says that there is none; undefined: over a network, or unknown. */
+  readonly login: string | undefined;
+  /** Changes with the password, key or certificate; undefined: the kernel identified the peer. */
+  readonly credential: string | undefined;
+  /** Why it may ask for nothing; undefined: it may. */
+  readonly whyNotAsk?: string | undefined;
+  /** Why it may approve nothing, whatever the policies say; undefined: it may. */
+  readonly whyNotApprove?: string | undefined;
+}
+
+/** How a peer proved who it is. */
+export type Proof =
+  | { readonly kind: 'kernel' }
+  | { readonly kind: 'account' | 'key'; readonly name: string; readonly stamp: string };
+
+/**
+ * The words that identify the human behind a connection: `user:anna`, `uid:1001` (of the process and of the login), `account:anna`,
+ * `key:anna`, and `name:anna` for each name: an account, a key and a UNIX user of one name are taken for one human.
+ */
+export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
+  const words = new Set<string>();
+  const named = (kind: string, name: string): void => {
+    words.add(`${kind}:${name}`);
+    words.add(`name:${name}`);
+  };
+  if (proof.kind !== 'kernel') named(proof.kind, proof.name);
+  if (peer.uid !== undefined) words.add(`uid:${peer.uid}`);
+  if (peer.loginUid !== undefined) words.add(`uid:${peer.loginUid}`);
+  if (peer.user !== undefined) named('user', peer.user);
+  if (peer.loginUser !== undefined) named('user', peer.loginUser);
+  return [...words];
+}
+
+/** The login of a peer of a UNIX socket, as a grant is bound to it. */
+export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undefined {
+  if (address !== undefined) return undefined;
+  return loginUid === undefined ? (hasNoLogin === true ? 'none' : undefined) : String(loginUid);
+}
+
+const unknownLogin =
+  'the kernel does not say which login this process belongs to (it ended, or lives in another namespace)';
+
+export function whyNotAsk(peer: Peer, proof: Proof): string | undefined {
+  return proof.kind === 'kernel' && loginOf(peer) === undefined ? unknownLogin : undefined;
+}
+
+/** Over a UNIX socket, root and processes without a login approve nothing: no human is known behind them. */
+export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
+  if (proof.kind !== 'kernel') return undefined;
+  if (peer.uid === 0 || peer.loginUid === 0) return 'root may be anybody, so it approves nothing';
+  if (peer.loginUid === undefined)
+    return 'this process belongs to no login, so nobody knows which person it is; log in and ask again';
+  return undefined;
+}
+
+/** One request as the checks need it. */
+export interface Approvable {
+  readonly policy: string;
+  readonly users: readonly string[];
+  readonly identities: readonly string[];
+  /** The words of each approver so far. */
+  readonly approvers: readonly (readonly string[])[];
+}
+
+/** Whether somebody may see the requests of a policy for these users, approve or review them. */
+export function isApprover(
+  { policy }: Pick<Asker, 'policy'>,
+  asked: Pick<Approvable, 'policy' | 'users'>,
+): boolean {
+  if (!policy.approve.includes(asked.policy)) return false;
+  return asked.users.every((user) => policy.users.matches(user) && !policy.except.matches(user));
+}
+
+/** Why somebody may not approve a request; undefined: they may. Sentences, for people. */
+export function whyNoApproval(
+  asker: Asker,
+  asked: Approvable,
+  persons: ReadonlyMap<string, Person>,
+): string | undefined {
+  if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
+  if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
+  if (personOf(asker.identities, persons) === undefined)
+    return 'you are in no entry of `persons`, and only a known person may approve';
+  if (sharesHuman(asker.identities, asked.identities, persons))
+    return 'nobody approves a request of their own';
+  if (asked.approvers.some((each) => sharesHuman(asker.identities, each, persons)))
+    return 'you approved it already; the second approval is for another person';
+  return undefined;
+}
+
+/** The principal who has or asks for access. */
+export function ownerOf({ requested }: AccessEntry): string {
+  return requested.to ?? requested.principal ?? '';
+}
+
+export function approvableOf({ requested, approvals }: AccessEntry): Approvable {
+  return {
+    policy: requested.policy ?? '',
+    users: requested.users ?? [],
+    identities: requested.identities ?? [],
+    approvers: approvals.map(({ identities = [] }) => identities),
+  };
+}
+
+/** Why approvals before the last one do not count any more; undefined: they do. */
+export function whyApprovalsGone(
+  approvals: readonly AuditRecord[],
+  asked: Approvable,
+  {
+    persons,
+    policies,
+  }: { readonly persons: ReadonlyMap<string, Person>; readonly policies: ReadonlyMap<string, AskerPolicy> },
+): string | undefined {
+  const seen: (readonly string[])[] = [];
+  for (const { policy: name = '', identities = [], principal = '' } of approvals) {
+    const policy = policies.get(name);
+    // People of the page have no policy: their role was checked when they approved.
+    const may = principal.startsWith(pagePrefix) || (policy !== undefined && isApprover({ policy }, asked));
+    if (
+      !may ||
+      personOf(identities, persons) === undefined ||
+      sharesHuman(identities, asked.identities, persons)
+    )
+      return `the approval of ${principal} does not count any more; ask again`;
+    if (seen.some((each) => sharesHuman(each, identities, persons))) return 'two approvals are of one person';
+    seen.push(identities);
+  }
+  return undefined;
+}
+
+/** Begins the principal of a person of the page. */
+export const pagePrefix = 'page:';
+
+/** The keys of a record that say who acts. */
+export function actorKeys(asker: Asker): Partial<AuditRecord> {
+  const { session, listener, peer, principal, policy, identities } = asker;
+  return {
+    session,
+    listener,
+    peer,
+    principal,
+    policy: policy.name === '' ? undefined : policy.name,
+    version: policy.version === '' ? undefined : policy.version,
+    identities,
+  };
+}

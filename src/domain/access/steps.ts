@@ -1,0 +1,161 @@
+// The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start needs.
+
+import type { AccessEntry } from '../audit/access-book.js';
+import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
+import type { GrantTerms } from '../policy/grant.js';
+import type { RequestRule } from '../policy/policy.js';
+import { type Asker, actorKeys } from './asker.js';
+
+/** What somebody asks for, parsed and judged. */
+export interface AccessWish {
+  readonly rule: RequestRule;
+  readonly users: readonly string[];
+  readonly command: string;
+  /** With digests for secret words. */
+  readonly args: readonly RecordedArgument[];
+  readonly effect: string;
+  readonly reason: string;
+  readonly forMs: number;
+  readonly uses: number | undefined;
+  /** Digest of the canonical line. */
+  readonly line: string;
+  /** The canonical words, the command's name first; in memory only. */
+  readonly words: readonly string[];
+}
+
+/** An approval may ask for less. */
+export interface Shorter {
+  readonly forMs: number | undefined;
+  readonly uses: number | undefined;
+}
+
+/** `waitMs`: how long it may stay undecided; `matches`: mails that its query matches. */
+export function requestedRecord(
+  owner: Asker,
+  wish: AccessWish,
+  given: {
+    readonly id: string;
+    readonly time: number;
+    readonly waitMs: number;
+    readonly matches: number | undefined;
+  },
+): AuditRecord {
+  const { rule, users, command, args, effect, reason, forMs, uses, line } = wish;
+  const { terms } = rule;
+  const { id, time, waitMs, matches } = given;
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(owner),
+    action: 'requested',
+    rule: `${rule.place.file}:${rule.place.line}`,
+    reason,
+    command,
+    user: users[0] ?? '',
+    args,
+    effect,
+    matches,
+    users,
+    request: id,
+    until: formatTime(time + waitMs),
+    uses,
+    scope: terms.scope,
+    approvals: terms.approvals,
+    duration_ms: forMs,
+    bound: {
+      rule: rule.hash,
+      line: terms.scope === 'command' ? line : undefined,
+      credential: owner.credential,
+      login: owner.login,
+    },
+  };
+}
+
+export function approvedRecord(
+  asker: Asker,
+  requested: AuditRecord,
+  time: number,
+  matches: number | undefined,
+  shorter: Shorter,
+): AuditRecord {
+  const { request, to, principal, command, users, uses, duration_ms: forMs } = requested;
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(asker),
+    action: 'approved',
+    request,
+    to: to ?? principal,
+    command,
+    users,
+    matches,
+    uses: shorter.uses ?? uses,
+    duration_ms: shorter.forMs ?? forMs,
+  };
+}
+
+/** The least that the request and each approval allow. For a destroying command the mails counted last are the most that it may affect. */
+export function grantedRecord(
+  asker: Asker,
+  { id, requested }: AccessEntry,
+  approvals: readonly AuditRecord[],
+  time: number,
+): AuditRecord {
+  const all = [requested, ...approvals];
+  const forMs = least(all.map(({ duration_ms: ms }) => ms)) ?? 0;
+  const matches =
+    requested.effect === 'destroy' ? (approvals.at(-1)?.matches ?? requested.matches) : undefined;
+  const { to, principal, reason, command, effect, users, scope, approvals: needed } = requested;
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(asker),
+    action: 'granted',
+    request: id,
+    grant: id,
+    to: to ?? principal,
+    reason,
+    command,
+    effect,
+    matches,
+    users,
+    until: formatTime(time + forMs),
+    uses: least(all.map(({ uses }) => uses)),
+    scope,
+    approvals: needed,
+    duration_ms: forMs,
+  };
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const numbers = values.filter((value) => value !== undefined);
+  return numbers.length === 0 ? undefined : Math.min(...numbers);
+}
+
+/** Any later step. `asker` undefined: dovegate itself ends it. */
+export function stepRecord(
+  asker: Asker | undefined,
+  { id, requested, granted }: AccessEntry,
+  action: 'refused' | 'revoked' | 'expired' | 'used-up' | 'ended' | 'reviewed',
+  time: number,
+  more: Pick<AuditRecord, 'reason' | 'text'> = {},
+): AuditRecord {
+  const { command, users, to = requested.principal } = requested;
+  const ids = granted === undefined ? { request: id } : { grant: id };
+  const actor = asker === undefined ? { principal: to } : actorKeys(asker);
+  return { time, event: 'access', ...actor, action, to, command, users, ...ids, ...more };
+}
+
+/** The words of a recorded request; undefined: some of them are digests. */
+export function wordsOf({ command = '', args = [] }: AuditRecord): readonly string[] | undefined {
+  const words = args.filter((word) => typeof word === 'string');
+  return words.length === args.length ? [command, ...words] : undefined;
+}
+
+/** A live grant as decisions see it. `rule`: the hash of its rule. */
+export function grantTermsOf({ id, requested, granted }: AccessEntry, rule: string): GrantTerms {
+  const scope = requested.scope === 'user' ? 'user' : 'command';
+  const { bound, users = [] } = requested;
+  const line = scope === 'user' ? undefined : bound?.line;
+  return { id, rule, scope, users, line, maxMatches: granted?.matches };
+}

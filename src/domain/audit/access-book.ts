@@ -1,0 +1,300 @@
+// The requests and grants of temporary access that live, folded from the records of the journal, which is their database. The writer, a
+// start, the gate and readers of a trail follow the same records and come to the same book.
+// The rule: a book that follows only what `carried` returned equals the book that returned it, so the newest segment suffices.
+
+import { bounds } from '../../bounds/bounds.js';
+import { recordKeys } from './keys.js';
+import {
+  type AccessRecord,
+  type AuditRecord,
+  eventOpening,
+  formatTime,
+  isObject,
+  parseTime,
+  timeOpening,
+} from './record.js';
+
+export interface AccessEntry {
+  readonly id: string;
+  /** `requested`: undecided. `granted`: live. `unreviewed`: an ended break-glass grant that nobody has reviewed. */
+  readonly state: 'requested' | 'granted' | 'unreviewed';
+  /** The records, as they were appended; of a long text only its start may be left, of long arguments nothing. */
+  readonly requested: AccessRecord;
+  readonly approvals: readonly AccessRecord[];
+  readonly granted: AccessRecord | undefined;
+  readonly reviewed: AccessRecord | undefined;
+  /** The end of an unreviewed grant. */
+  readonly ended: AccessRecord | undefined;
+  /**
+   * Unix ms, after steps of the clock back: an undecided request expires, a grant ends, an unreviewed one is forgotten. The keys `until`
+   * of the records do not follow the clock.
+   */
+  readonly untilMs: number;
+  /** Undefined: no limit. */
+  readonly usesLeft: number | undefined;
+  readonly used: number;
+  readonly isReviewed: boolean;
+}
+
+type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] };
+type Followed = AuditRecord | Readonly<Record<string, unknown>>;
+
+const requestsMax = bounds.accessRequests;
+const grantsMax = bounds.accessGrants;
+const bytesMax = bounds.accessBytes;
+/** No rule needs nearly as many; a forged journal must not fill the memory. */
+const approvalsMax = bounds.accessApprovals;
+/** A grant that nobody reviews is listed for this time. */
+const unreviewedMs = bounds.accessUnreviewedMs;
+
+export class AccessBook {
+  readonly #entries = new Map<string, Entry>();
+  #requests = 0;
+  #bytes = 0;
+
+  /** Follows a record of the journal, as it was appended or as parsed from its line; ignores those that do not concern access. */
+  follow(record: Followed): void {
+    switch (record['event']) {
+      case 'access':
+        return this.#followAccess(record);
+      case 'admission':
+        return this.#use(record['grant'], 1);
+      case 'completion':
+        return record['sent'] === false ? this.#use(record['grant'], -1) : undefined;
+      case 'clock': {
+        const step = (record as Readonly<Record<string, unknown>>)['step_ms'];
+        // A step forward changes nothing: with the clock, each end comes nearer.
+        if (typeof step !== 'number' || !(step < 0)) return;
+        for (const entry of this.#entries.values()) entry.untilMs += step;
+        return;
+      }
+      default:
+    }
+  }
+
+  find(id: string): AccessEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** In the order of the requests. */
+  get entries(): Iterable<AccessEntry> {
+    return this.#entries.values();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Undecided requests. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** Whether one more request, or grant, would be followed. */
+  get hasRoom(): boolean {
+    return (
+      this.#requests < requestsMax &&
+      this.#entries.size - this.#requests < grantsMax &&
+      this.#bytes + bounds.recordBytes <= bytesMax
+    );
+  }
+
+  /** A book with the same entries. */
+  copy(): AccessBook {
+    const other = new AccessBook();
+    for (const [id, entry] of this.#entries) other.#entries.set(id, { ...entry });
+    other.#requests = this.#requests;
+    other.#bytes = this.#bytes;
+    return other;
+  }
+
+  /** The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. */
+  carried(nowMs: number): AuditRecord[] {
+    const records: AuditRecord[] = [];
+    for (const entry of this.#entries.values()) {
+      const { state, requested, approvals, granted, reviewed, ended, used } = entry;
+      if (state === 'unreviewed' && entry.untilMs <= nowMs) {
+        this.#drop(entry);
+        continue;
+      }
+      const until = formatTime(entry.untilMs);
+      const add = (record: AccessRecord | undefined, change: Partial<AuditRecord> = {}): void => {
+        if (record === undefined) return;
+        records.push({ ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true });
+      };
+      add(requested, state === 'requested' ? { until } : {});
+      for (const each of approvals) add(each);
+      add(granted, { used, ...(state === 'granted' ? { until } : {}) });
+      add(reviewed);
+      add(ended, { until });
+    }
+    return records;
+  }
+
+  #followAccess(raw: Followed): void {
+    const record = asAccess(raw);
+    const id = record.grant ?? record.request;
+    if (typeof id !== 'string') return;
+    const isCarried = raw['carried'] === true;
+    const entry = this.#entries.get(id);
+    if (record.action === 'requested') return this.#request(id, record, entry, isCarried);
+    if (entry === undefined) return;
+    switch (record.action) {
+      case 'approved':
+        if (entry.state !== 'requested' || entry.approvals.length >= approvalsMax) return;
+        entry.approvals = [...entry.approvals, record];
+        return;
+      case 'granted':
+        return this.#grant(entry, record);
+      case 'reviewed':
+        if (entry.state === 'unreviewed') return this.#drop(entry);
+        if (entry.state !== 'granted') return;
+        entry.isReviewed = true;
+        entry.reviewed = record;
+        return;
+      case 'refused':
+      case 'revoked':
+      case 'expired':
+      case 'used-up':
+      case 'ended':
+        return this.#end(entry, record);
+      default:
+    }
+  }
+
+  #request(id: string, record: AccessRecord, before: Entry | undefined, isCarried: boolean): void {
+    const untilMs = parseTime(record.until ?? '');
+    // Which users a request concerns must be known in full.
+    if (untilMs === undefined || record.users === undefined || record.users.length === 0) return;
+    if (before !== undefined) {
+      if (!isCarried) return;
+      this.#forget(before);
+    }
+    const bytes = bytesOf(record);
+    // A carried grant is a request until its next record.
+    const isFull = this.#requests >= requestsMax + (isCarried ? 1 : 0) || this.#bytes + bytes > bytesMax;
+    if (isFull) {
+      this.#entries.delete(id);
+      return;
+    }
+    this.#requests += 1;
+    this.#bytes += bytes;
+    // A known id keeps its place.
+    this.#entries.set(id, {
+      id,
+      state: 'requested',
+      requested: record,
+      approvals: [],
+      granted: undefined,
+      reviewed: undefined,
+      ended: undefined,
+      untilMs,
+      usesLeft: record.uses,
+      used: 0,
+      isReviewed: false,
+    });
+  }
+
+  #grant(entry: Entry, record: AccessRecord): void {
+    const untilMs = parseTime(record.until ?? '');
+    const grants = this.#entries.size - this.#requests;
+    if (entry.state !== 'requested' || untilMs === undefined || grants >= grantsMax) return;
+    const { used: usedBefore = 0, ...granted } = record;
+    this.#requests -= 1;
+    entry.state = 'granted';
+    entry.granted = granted;
+    entry.untilMs = untilMs;
+    entry.used = usedBefore;
+    entry.usesLeft = leftOf(entry);
+  }
+
+  #end(entry: Entry, record: AccessRecord): void {
+    const { state, requested, isReviewed } = entry;
+    if (state === 'unreviewed') return;
+    if (state === 'requested' || requested.approvals !== 0 || isReviewed) return this.#drop(entry);
+    const { until, ...ended } = record;
+    entry.state = 'unreviewed';
+    entry.ended = ended;
+    entry.untilMs = parseTime(until ?? '') ?? record.time + unreviewedMs;
+  }
+
+  #use(id: unknown, by: 1 | -1): void {
+    const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
+    if (entry === undefined || entry.state === 'requested') return;
+    entry.used = Math.max(0, entry.used + by);
+    entry.usesLeft = leftOf(entry);
+  }
+
+  #drop(entry: Entry): void {
+    this.#forget(entry);
+    this.#entries.delete(entry.id);
+  }
+
+  #forget({ state, requested }: Entry): void {
+    if (state === 'requested') this.#requests -= 1;
+    this.#bytes -= bytesOf(requested);
+  }
+}
+
+function leftOf({ granted, used }: Entry): number | undefined {
+  return granted?.uses === undefined ? undefined : Math.max(0, granted.uses - used);
+}
+
+function bytesOf(record: AccessRecord): number {
+  return JSON.stringify(record).length;
+}
+
+/** The event's position in a body: its time has always the same length. */
+const eventAt = timeOpening.length - 1 + formatTime(0).length + eventOpening.length;
+const accessText = Buffer.from('access"');
+const clockText = Buffer.from('clock"');
+const admissionText = Buffer.from('admission"');
+const completionText = Buffer.from('completion"');
+const grantText = Buffer.from(',"grant":"');
+
+/** Whether a book could change by an encoded record (without `seq`). `size`: the number of its entries. */
+export function concernsAccess(body: Buffer, size: number): boolean {
+  if (isAt(body, accessText)) return true;
+  if (size === 0) return false;
+  if (isAt(body, admissionText) || isAt(body, completionText)) return body.includes(grantText);
+  return isAt(body, clockText);
+}
+
+function isAt(body: Buffer, text: Buffer): boolean {
+  return body.compare(text, 0, text.length, eventAt, Math.min(eventAt + text.length, body.length)) === 0;
+}
+
+/** In its form before it was encoded: a carried record becomes the one that was carried. */
+function asAccess(raw: Followed): AccessRecord {
+  const stored = raw as Readonly<Record<string, unknown>>;
+  const kept: Record<string, unknown> = {};
+  for (const key of recordKeys) {
+    const value = stored[key];
+    if (value !== undefined && key !== 'carried' && key !== 'at') kept[key] = whole(value);
+  }
+  const { args, users } = stored;
+  if (Array.isArray(args) && !args.every(isArgument)) delete kept['args'];
+  if (!Array.isArray(users) || !users.every((user) => typeof user === 'string')) delete kept['users'];
+  const time = stored['at'] ?? stored['time'];
+  const timeMs = typeof time === 'string' ? parseTime(time) : time;
+  return { ...kept, time: typeof timeMs === 'number' ? timeMs : 0, event: 'access' };
+}
+
+function isArgument(value: unknown): boolean {
+  return typeof value === 'string' || (isObject(value) && typeof value['hmac'] === 'string');
+}
+
+/** Without the hashes of texts that were cut. */
+function whole(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(whole);
+  if (!isObject(value)) return value;
+  if (typeof value['cut'] === 'string') return `${value['cut']}…`;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, whole(member)]])),
+  );
+}
+
+/** Whether a restart can read again what an undecided request asks for: its arguments are complete and none is redacted. */
+export function isReadable({ args }: AccessRecord): boolean {
+  return args?.every((argument) => typeof argument === 'string') === true;
+}

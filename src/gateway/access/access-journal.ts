@@ -1,0 +1,58 @@
+// The records of access on request on their way to the journal. A step counts once its records are on disk; an end counts at once, so its
+// record is kept and tried again until the journal takes it.
+
+import type { AuditRecord } from '../../domain/audit/record.js';
+import { messageOf } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import type { Journal } from '../outcome/journal.js';
+
+export type StepJournal = Pick<Journal, 'append' | 'appendDurable' | 'checkpoint'>;
+
+/** Undefined: done. A text: why not. */
+type Recorded = Promise<string | undefined>;
+
+export class AccessJournal {
+  readonly #journal: StepJournal;
+  readonly #clock: Pick<Clock, 'wallMs'>;
+  /** Ends that are in force and not in the journal yet; at most one for each request and grant. */
+  #waiting: AuditRecord[] = [];
+
+  constructor(journal: StepJournal, clock: Pick<Clock, 'wallMs'>) {
+    this.#journal = journal;
+    this.#clock = clock;
+  }
+
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** `isSigned`: a signed checkpoint covers them too. */
+  async record(records: readonly AuditRecord[], isSigned = false): Recorded {
+    try {
+      await Promise.all(records.map((record) => this.#journal.appendDurable(record, false)));
+      if (isSigned) await this.#journal.checkpoint();
+      return undefined;
+    } catch (fault) {
+      return messageOf(fault);
+    }
+  }
+
+  /** An end that somebody waits for. */
+  async recordEnd(record: AuditRecord): Recorded {
+    const why = await this.record([record]);
+    if (why !== undefined) this.#waiting.push(record);
+    return why;
+  }
+
+  /** An end by itself. */
+  appendEnd(record: AuditRecord): void {
+    if (this.#journal.append(record) !== undefined) this.#waiting.push(record);
+  }
+
+  /** Tries the waiting ends again. */
+  flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const record of waiting) this.appendEnd({ ...record, time: this.#clock.wallMs() });
+  }
+}

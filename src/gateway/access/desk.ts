@@ -1,0 +1,599 @@
+// Access on request: undecided requests, live grants, and every step between them, each recorded before it takes effect. The journal is the
+// database: a start hands over what its records say, and the same fold (`AccessBook`) follows what is recorded here.
+// The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes effect at
+// once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
+
+import { bounds } from '../../bounds/bounds.js';
+import { TokenBuckets } from '../../concurrency/limits.js';
+import {
+  type Asker,
+  approvableOf,
+  isApprover,
+  ownerOf,
+  whyApprovalsGone,
+  whyNoApproval,
+} from '../../domain/access/asker.js';
+import { type AccessItem, type AccessState, accessItemOf, stepsFor } from '../../domain/access/item.js';
+import {
+  type AccessWish,
+  approvedRecord,
+  grantedRecord,
+  grantTermsOf,
+  requestedRecord,
+  type Shorter,
+  stepRecord,
+  wordsOf,
+} from '../../domain/access/steps.js';
+import { describeRule } from '../../domain/answers/rights.js';
+import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
+import type { AuditRecord } from '../../domain/audit/record.js';
+import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
+import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
+import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { Observe } from '../outcome/events.js';
+import type { AccessCode } from '../outcome/outcome.js';
+import { AccessJournal, type StepJournal } from './access-journal.js';
+
+export type AccessResult =
+  | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
+  | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
+
+/** A command whose mails are counted: it has one of these users in turn. */
+export interface CountedCommand {
+  /** Of its owner. */
+  readonly principal: string;
+  readonly policy: string;
+  readonly users: readonly string[];
+  readonly words: readonly string[];
+}
+
+/** The number of mails that it would affect now; undefined: it has no query; or why they cannot be counted. Never rejects. */
+export type CountMails = (
+  command: CountedCommand,
+) => Promise<number | undefined | { readonly failed: string }>;
+
+/** What of the configuration counts. */
+export interface AccessRights {
+  readonly persons: ReadonlyMap<string, Person>;
+  readonly policies: ReadonlyMap<string, Policy>;
+  /** The policies of a listener that a principal of it may have, by name. */
+  readonly policiesAt: (listener: string) => readonly string[];
+}
+
+export interface DeskParts {
+  readonly clock: Clock;
+  readonly journal: StepJournal;
+  readonly observe: Observe;
+  readonly newId: () => string;
+  readonly digest: (text: string) => string;
+}
+
+/** The live part of an entry, which no record has. */
+interface Live {
+  /** Of a grant: its end by the monotonic clock. */
+  endsMs: number;
+  /** Running commands. */
+  readonly running: Set<() => void>;
+  /** Mails as they were counted last. */
+  matches: number | undefined;
+  /** Undefined: it has words that no record shows, and was asked for before the start. */
+  readonly words: readonly string[] | undefined;
+}
+
+const dayMs = 86_400_000;
+/** How often ends by the clocks are looked for while anything lives. */
+const sweepMs = 1_000;
+const noGrants: ReadonlySet<string> = new Set();
+
+export class AccessDesk {
+  readonly #parts: DeskParts;
+  readonly #book = new AccessBook();
+  readonly #live = new Map<string, Live>();
+  /** Ids of live grants by principal. */
+  readonly #byOwner = new Map<string, Set<string>>();
+  readonly #rate = new TokenBuckets({
+    burst: bounds.accessRate,
+    refillMs: 60_000 / bounds.accessRate,
+    sourcesMax: bounds.questionSources,
+  });
+  /** Break-glass grants of the last day, with the words of their owners. */
+  #broken: { readonly atMs: number; readonly identities: readonly string[] }[] = [];
+  readonly #journal: AccessJournal;
+  /** Steps run one after the other; an end does not wait for them. */
+  #last: Promise<unknown> = Promise.resolve();
+  #timer: Timer | undefined;
+  /** Of the configuration in force. */
+  rights: AccessRights = { persons: new Map(), policies: new Map(), policiesAt: () => [] };
+
+  /** `records`: what lived at the end of the journal, as the start found it; `lastMs`: the time of its last record. */
+  constructor(parts: DeskParts, records: readonly AuditRecord[], lastMs: number) {
+    this.#parts = parts;
+    this.#journal = new AccessJournal(parts.journal, parts.clock);
+    for (const record of records) this.#book.follow(record);
+    const { clock } = parts;
+    const nowMs = Math.max(clock.wallMs(), lastMs);
+    for (const entry of this.#book.entries) {
+      const { matches } = entry.granted ?? entry.requested;
+      const endsMs = clock.now() + entry.untilMs - nowMs;
+      this.#live.set(entry.id, { endsMs, running: new Set(), matches, words: wordsOf(entry.requested) });
+      if (entry.state === 'granted') this.#own(entry);
+      if (entry.requested.approvals === 0 && entry.state !== 'requested')
+        this.#broken.push({ atMs: entry.requested.time, identities: entry.requested.identities ?? [] });
+    }
+    this.#sweepSoon();
+  }
+
+  /** The configuration in force. Requests and grants of rules that are gone end. */
+  turnTo(rights: AccessRights): void {
+    this.rights = rights;
+    for (const entry of this.#book.entries) {
+      if (entry.state === 'unreviewed' || this.#ruleOf(entry) !== undefined) continue;
+      this.#end(entry, 'ended', 'its rule is gone or was changed');
+    }
+  }
+
+  /** Whether anybody has a live grant there; for the usual case that nobody has. */
+  isOwner(principal: string): boolean {
+    return this.#byOwner.has(principal);
+  }
+
+  /** The live grants of this session; undefined: none. */
+  grantsOf(asker: Asker): GrantsAtHand | undefined {
+    const grants: GrantTerms[] = [];
+    for (const id of this.#byOwner.get(asker.principal) ?? noGrants) {
+      const entry = this.#book.find(id);
+      if (entry === undefined || !this.isLive(id)) continue;
+      const { requested } = entry;
+      const { bound } = requested;
+      if (requested.policy !== asker.policy.name || bound?.rule === undefined) continue;
+      if (bound.login !== undefined && bound.login !== asker.login) continue;
+      if (bound.credential !== undefined && bound.credential !== asker.credential) {
+        this.#end(entry, 'ended', 'the password, key or certificate of its owner was changed');
+        continue;
+      }
+      if (entry.usesLeft === 0) continue;
+      grants.push(grantTermsOf(entry, bound.rule));
+    }
+    return grants.length === 0 ? undefined : { grants, digest: this.#parts.digest };
+  }
+
+  /** Whether a grant is in force now. */
+  isLive(id: string): boolean {
+    const entry = this.#book.find(id);
+    const live = this.#live.get(id);
+    if (entry?.state !== 'granted' || live === undefined) return false;
+    const { clock } = this.#parts;
+    return clock.now() < live.endsMs && clock.wallMs() < entry.untilMs;
+  }
+
+  /** Takes a use, before the admission is written. False: the grant ended, or has none left. */
+  take(id: string): boolean {
+    if (!this.isLive(id)) return false;
+    if (this.#book.find(id)?.usesLeft === 0) return false;
+    this.#book.follow({ time: this.#parts.clock.wallMs(), event: 'admission', grant: id });
+    return true;
+  }
+
+  /** After the completion of a command under a grant; `isSent` false gives its use back. */
+  done(id: string, isSent: boolean): void {
+    const time = this.#parts.clock.wallMs();
+    this.#book.follow({ time, event: 'completion', grant: id, sent: isSent });
+    const entry = this.#book.find(id);
+    const isOver = entry?.usesLeft === 0 && this.#live.get(id)?.running.size === 0;
+    if (entry !== undefined && isOver) this.#end(entry, 'used-up');
+  }
+
+  /** `end` is called when the grant ends while a command runs under it. Returns what takes it back. */
+  whileRunning(id: string, end: () => void): () => void {
+    const running = this.#live.get(id)?.running;
+    running?.add(end);
+    return () => void running?.delete(end);
+  }
+
+  async request(asker: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
+    if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
+    const early = this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
+    if (early !== undefined) return early;
+    // Outside of the turn: a slow backend must not hold up the steps of others.
+    const counted = await countFirst(asker, wish, count);
+    const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
+    if (typeof counted === 'object' && isNeeded) return uncounted(counted.failed);
+    const matches = typeof counted === 'number' ? counted : undefined;
+    return this.#inTurn(
+      async () =>
+        this.#whyNoRequest(asker, wish) ?? this.#open(asker, wish, this.#requested(asker, wish, matches), []),
+    );
+  }
+
+  /** An approver gives access without a request; it counts as one approval. `owner`: as far as it is known without a connection. */
+  async grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
+    const { policy, principal: to, identities } = owner;
+    const asked = { policy: policy.name, users: wish.users, identities, approvers: [] };
+    const why = whyNoApproval(asker, asked, this.rights.persons);
+    if (why !== undefined) return denied(why);
+    const early = this.#overRate(asker);
+    if (early !== undefined) return early;
+    const counted = await countFirst(owner, wish, count);
+    if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
+    const matches = typeof counted === 'number' ? counted : undefined;
+    return this.#inTurn(async () => {
+      if (!this.#book.hasRoom) return fullTable();
+      const requested = { ...this.#requested(owner, wish, matches), by: asker.principal, to };
+      const approved = approvedRecord(asker, requested, requested.time, matches, {
+        forMs: undefined,
+        uses: undefined,
+      });
+      return this.#open(asker, wish, requested, [approved]);
+    });
+  }
+
+  async approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
+    const early = this.#approvable(asker, id, shorter);
+    if ('kind' in early) return early;
+    const counted = await this.#countFor(early, count);
+    if (counted !== undefined) return counted;
+    return this.#inTurn(async () => {
+      const entry = this.#approvable(asker, id, shorter);
+      if ('kind' in entry) return entry;
+      const { matches } = this.#live.get(id) ?? {};
+      const approved = approvedRecord(asker, entry.requested, this.#parts.clock.wallMs(), matches, shorter);
+      return this.#decide(asker, entry, [approved]);
+    });
+  }
+
+  /** The request, if this approval may count; else why not. */
+  #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
+    const entry = this.#visible(asker, id);
+    if (entry === undefined || entry.untilMs <= this.#parts.clock.wallMs()) return unknownId();
+    if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
+    if (why !== undefined) return denied(why);
+    const { duration_ms: forMs = 0, uses } = entry.requested;
+    if (shorter.forMs !== undefined && shorter.forMs > forMs)
+      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
+    if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
+      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
+    return entry;
+  }
+
+  refuse(asker: Asker, id: string, reason: string): Promise<AccessResult> {
+    return this.#inTurn(async () => {
+      const entry = this.#visible(asker, id);
+      if (entry === undefined) return unknownId();
+      if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+      if (!this.#isApprover(asker, entry))
+        return denied('only an approver refuses it; withdraw your own request with revoke');
+      return this.#endRecorded(asker, entry, 'refused', reason);
+    });
+  }
+
+  /** By its owner, or by an approver. In force at once. */
+  async revoke(asker: Asker, id: string, reason: string | undefined): Promise<AccessResult> {
+    const entry = this.#visible(asker, id);
+    if (entry === undefined) return unknownId();
+    if (entry.state === 'unreviewed') return denied('it has ended already');
+    return this.#endRecorded(asker, entry, 'revoked', reason);
+  }
+
+  review(asker: Asker, id: string): Promise<AccessResult> {
+    return this.#inTurn(async () => {
+      const entry = this.#visible(asker, id);
+      if (entry === undefined) return unknownId();
+      const { requested } = entry;
+      if (requested.approvals !== 0 || entry.state === 'requested')
+        return denied('only access without an approval is reviewed');
+      if (entry.isReviewed) return denied('it was reviewed already');
+      const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
+      if (why !== undefined)
+        return denied(why.replaceAll('approves', 'reviews').replaceAll('approve', 'review'));
+      const record = stepRecord(asker, entry, 'reviewed', this.#parts.clock.wallMs());
+      const fault = await this.#record([record]);
+      if (fault !== undefined) return fault;
+      const shown = { ...this.#itemOf(asker, entry), reviewed: true, may: [] };
+      this.#book.follow(record);
+      return { kind: 'done', items: [shown] };
+    });
+  }
+
+  /** Own requests and grants, and those that somebody may approve or review; the oldest first. */
+  list(asker: Asker): readonly AccessItem[] {
+    return [...this.#book.entries]
+      .filter((entry) => this.#isVisible(asker, entry))
+      .map((entry) => this.#itemOf(asker, entry));
+  }
+
+  /** One, with its mails counted again for an approver. */
+  async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
+    const entry = this.#visible(asker, id);
+    if (entry === undefined) return unknownId();
+    const isCounted = ownerOf(entry) !== asker.principal && this.#isApprover(asker, entry);
+    if (entry.state === 'requested' && isCounted) await this.#count(entry, count);
+    return { kind: 'done', items: [this.#itemOf(asker, entry)] };
+  }
+
+  /** Numbers for status and metrics. */
+  get counts(): { readonly requests: number; readonly grants: number; readonly unreviewed: number } {
+    let [requests, grants, unreviewed] = [0, 0, 0];
+    for (const { state, requested, isReviewed } of this.#book.entries) {
+      if (state === 'requested') requests += 1;
+      else if (state === 'granted') grants += 1;
+      if (state !== 'requested' && requested.approvals === 0 && !isReviewed) unreviewed += 1;
+    }
+    return { requests, grants, unreviewed };
+  }
+
+  /** Everything, as the operators of the gate see it. */
+  all(): readonly AccessItem[] {
+    return [...this.#book.entries].map((entry) =>
+      accessItemOf(entry, {
+        isMine: false,
+        isApprover: true,
+        may: ['revoke'],
+        matches: this.#live.get(entry.id)?.matches,
+        rule: this.#rule(entry),
+      }),
+    );
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#journal.flush();
+  }
+
+  #inTurn(run: () => Promise<AccessResult>): Promise<AccessResult> {
+    const next = this.#last.then(run, run);
+    this.#last = next.catch(() => undefined);
+    return next;
+  }
+
+  #overRate(asker: Asker): AccessResult | undefined {
+    if (this.#rate.take(asker.principal, this.#parts.clock.now()) === undefined) return undefined;
+    return refused('access-limit', `more than ${bounds.accessRate} requests a minute`);
+  }
+
+  #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
+    const policy = this.rights.policies.get(asker.policy.name);
+    const most = Math.min(policy?.requests.open ?? 0, bounds.accessOpen);
+    let open = 0;
+    for (const { state, requested } of this.#book.entries)
+      if (state === 'requested' && requested.principal === asker.principal) open += 1;
+    if (open >= most)
+      return refused('access-limit', `${open} of your requests wait; withdraw one with revoke`);
+    if (!this.#book.hasRoom) return fullTable();
+    if (rule.terms.approvals > 0) return undefined;
+    const sinceMs = this.#parts.clock.wallMs() - dayMs;
+    this.#broken = this.#broken.filter(({ atMs }) => atMs > sinceMs);
+    const { persons } = this.rights;
+    const mine = this.#broken.filter(({ identities }) => sharesHuman(identities, asker.identities, persons));
+    if (mine.length >= bounds.accessBroken)
+      return refused('access-limit', `access without approval is given ${bounds.accessBroken} times a day`);
+    return undefined;
+  }
+
+  #requested(owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
+    const waitMs = this.rights.policies.get(owner.policy.name)?.requests.waitMs ?? dayMs;
+    const { newId, clock } = this.#parts;
+    return requestedRecord(owner, wish, { id: newId(), time: clock.wallMs(), waitMs, matches });
+  }
+
+  /** Records a new request with the approvals that come with it. */
+  async #open(
+    asker: Asker,
+    wish: AccessWish,
+    requested: AuditRecord,
+    approved: readonly AuditRecord[],
+  ): Promise<AccessResult> {
+    const id = requested.request ?? '';
+    const fault = await this.#record([requested]);
+    if (fault !== undefined) return fault;
+    const { matches } = requested;
+    this.#live.set(id, { endsMs: Infinity, running: new Set(), matches, words: wish.words });
+    this.#book.follow(requested);
+    const entry = this.#book.find(id);
+    if (entry === undefined) return fullTable();
+    this.#sweepSoon();
+    if (approved.length === 0 && wish.rule.terms.approvals > 0)
+      return { kind: 'done', items: [this.#itemOf(asker, entry)] };
+    return this.#decide(asker, entry, approved);
+  }
+
+  /** Records further approvals, and the grant if they are enough; all of them are checked again then. */
+  async #decide(asker: Asker, entry: AccessEntry, more: readonly AuditRecord[]): Promise<AccessResult> {
+    const { requested, id } = entry;
+    const needed = requested.approvals ?? 1;
+    const all = [...entry.approvals, ...more];
+    const isEnough = all.length >= needed;
+    if (isEnough) {
+      const gone = whyApprovalsGone(entry.approvals, approvableOf(entry), this.rights);
+      if (gone !== undefined) return denied(gone);
+    }
+    const nowMs = this.#parts.clock.wallMs();
+    const granted = isEnough ? grantedRecord(asker, entry, all, nowMs) : undefined;
+    const fault = await this.#record([...more, ...(granted === undefined ? [] : [granted])], isEnough);
+    if (fault !== undefined) {
+      // The record of a grant may be on disk all the same: without a signature behind it a start does not take it.
+      if (granted !== undefined && this.#book.find(id) === entry)
+        this.#end(entry, 'ended', 'its approval could not be recorded');
+      return fault;
+    }
+    // Meanwhile it was revoked, or its rule went away: the record of that end follows.
+    if (this.#book.find(id) !== entry || this.#ruleOf(entry) === undefined)
+      return refused('access-changed', 'it was ended meanwhile');
+    for (const record of more) this.#book.follow(record);
+    if (granted !== undefined) {
+      const live = this.#live.get(id);
+      if (live !== undefined) live.endsMs = this.#parts.clock.now() + this.#leftMs(granted);
+      this.#book.follow(granted);
+      this.#own(entry);
+      if (needed === 0) this.#broken.push({ atMs: granted.time, identities: requested.identities ?? [] });
+      this.#sweepSoon();
+    }
+    return { kind: 'done', items: [this.#itemOf(asker, entry)] };
+  }
+
+  #leftMs({ until }: AuditRecord): number {
+    return Math.max(0, (until === undefined ? 0 : Date.parse(until)) - this.#parts.clock.wallMs());
+  }
+
+  /** Ends it now, then records that. */
+  async #endRecorded(
+    asker: Asker,
+    entry: AccessEntry,
+    action: 'refused' | 'revoked',
+    reason: string | undefined,
+  ): Promise<AccessResult> {
+    const item = this.#itemOf(asker, entry, action);
+    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
+    this.#forget(entry, record);
+    const why = await this.#journal.recordEnd(record);
+    this.#sweepSoon();
+    // In force all the same; the record is tried again.
+    if (why !== undefined)
+      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
+    return { kind: 'done', items: [{ ...item, may: [] }] };
+  }
+
+  /** Ends it by itself. */
+  #end(entry: AccessEntry, action: 'expired' | 'used-up' | 'ended', text?: string): void {
+    const record = stepRecord(undefined, entry, action, this.#parts.clock.wallMs(), { text });
+    this.#forget(entry, record);
+    this.#journal.appendEnd(record);
+  }
+
+  #forget(entry: AccessEntry, record: AuditRecord): void {
+    const { id } = entry;
+    const running = this.#live.get(id)?.running;
+    this.#book.follow(record);
+    const owner = ownerOf(entry);
+    const ids = this.#byOwner.get(owner);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#byOwner.delete(owner);
+    if (this.#book.find(id) === undefined) this.#live.delete(id);
+    for (const end of running ?? []) end();
+  }
+
+  #own(entry: AccessEntry): void {
+    const owner = ownerOf(entry);
+    const ids = this.#byOwner.get(owner) ?? new Set();
+    ids.add(entry.id);
+    this.#byOwner.set(owner, ids);
+  }
+
+  /** On disk, and with a signature behind it where asked. Undefined: done. */
+  async #record(records: readonly AuditRecord[], isSigned = false): Promise<AccessResult | undefined> {
+    const why = await this.#journal.record(records, isSigned);
+    return why === undefined ? undefined : refused('access-unrecorded', why);
+  }
+
+  #sweepSoon(): void {
+    if (this.#book.size === 0 && !this.#journal.hasWaiting) return;
+    this.#timer ??= this.#parts.clock.setTimer(sweepMs, () => {
+      this.#timer = undefined;
+      this.#sweep();
+      this.#sweepSoon();
+    });
+  }
+
+  #sweep(): void {
+    this.#journal.flush();
+    const { clock } = this.#parts;
+    const nowMs = clock.wallMs();
+    for (const entry of this.#book.entries) {
+      if (entry.state === 'granted' ? !this.isLive(entry.id) : nowMs >= entry.untilMs)
+        if (entry.state !== 'unreviewed') this.#end(entry, 'expired');
+    }
+  }
+
+  /** The mails of a destroying command become the most that its grant may affect: more than were shown need another look. */
+  async #countFor(entry: AccessEntry, count: CountMails): Promise<AccessResult | undefined> {
+    if (entry.requested.effect !== 'destroy') return undefined;
+    const shown = this.#live.get(entry.id)?.matches;
+    const now = await this.#count(entry, count);
+    if (typeof now === 'object') return uncounted(now.failed);
+    if (now === undefined || (shown !== undefined && now <= shown)) return undefined;
+    const before = shown === undefined ? 'no number was' : `${shown} were`;
+    return refused('access-changed', `${now} mails match now, and ${before} shown; approve it again`);
+  }
+
+  async #count(entry: AccessEntry, count: CountMails): ReturnType<CountMails> {
+    const live = this.#live.get(entry.id);
+    if (live?.words === undefined) return { failed: 'its words are not known any more' };
+    const { policy = '', users = [] } = entry.requested;
+    const found = await count({ principal: ownerOf(entry), policy, users, words: live.words });
+    if (typeof found === 'number') live.matches = found;
+    return found;
+  }
+
+  #ruleOf({ requested: { policy: name = '', bound } }: AccessEntry): RequestRule | undefined {
+    const policy = this.rights.policies.get(name);
+    return policy?.mode === 'enforce' ? policy.onRequest.find(({ hash }) => hash === bound?.rule) : undefined;
+  }
+
+  #rule(entry: AccessEntry): readonly string[] | undefined {
+    const rule = this.#ruleOf(entry);
+    const policy = this.rights.policies.get(entry.requested.policy ?? '');
+    if (rule === undefined || policy === undefined || entry.requested.scope !== 'user') return undefined;
+    return [rule.command, ...describeRule(rule, policy)];
+  }
+
+  /** Only a known person sees what others ask for. */
+  #isApprover(asker: Asker, entry: AccessEntry): boolean {
+    const isKnown = personOf(asker.identities, this.rights.persons) !== undefined;
+    return isKnown && isApprover(asker, approvableOf(entry));
+  }
+
+  #isVisible(asker: Asker, entry: AccessEntry): boolean {
+    return ownerOf(entry) === asker.principal || this.#isApprover(asker, entry);
+  }
+
+  #visible(asker: Asker, id: string): AccessEntry | undefined {
+    const entry = this.#book.find(id);
+    return entry !== undefined && this.#isVisible(asker, entry) ? entry : undefined;
+  }
+
+  #itemOf(asker: Asker, entry: AccessEntry, state?: AccessState): AccessItem {
+    const isMine = ownerOf(entry) === asker.principal;
+    const asked = approvableOf(entry);
+    const mayApprove = whyNoApproval(asker, asked, this.rights.persons) === undefined;
+    const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
+    const matches = this.#live.get(entry.id)?.matches;
+    const rule = this.#rule(entry);
+    return accessItemOf(entry, {
+      state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
+      isMine,
+      isApprover: this.#isApprover(asker, entry) && !isMine,
+      may,
+      matches,
+      rule,
+    });
+  }
+}
+
+function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {
+  return count({ principal: owner.principal, policy: owner.policy.name, users, words });
+}
+
+function refused(code: AccessCode, reason: string): AccessResult {
+  return { kind: 'refused', code, reason };
+}
+
+function denied(reason: string): AccessResult {
+  return refused('access-denied', reason);
+}
+
+function invalid(reason: string): AccessResult {
+  return refused('access-invalid', reason);
+}
+
+function uncounted(why: string): AccessResult {
+  return refused('access-changed', `the mails could not be counted: ${why}`);
+}
+
+function unknownId(): AccessResult {
+  return refused('access-unknown', 'no request or grant of that id that you may see');
+}
+
+function fullTable(): AccessResult {
+  return refused('access-limit', 'too many requests or grants are open here');
+}

@@ -1,0 +1,318 @@
+// The own commands about access on request: reads their arguments, judges the command inside a request as under a grant, counts its mails,
+// and passes all that to the desk, which records and decides.
+// The rules: a request names literal users and one command without input; the number of mails is counted by dovegate, for approvers only.
+
+import { bounds } from '../../bounds/bounds.js';
+import { type Asker, identitiesOf, loginOf, whyNotApprove, whyNotAsk } from '../../domain/access/asker.js';
+import type { AccessWish, Shorter } from '../../domain/access/steps.js';
+import { recordedWords } from '../../domain/answers/own-questions.js';
+import type { ParsedArguments } from '../../domain/commands/parse.js';
+import { parsePrincipal } from '../../domain/identity/peer.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
+import { assess, plainLine } from '../../domain/policy/assess.js';
+import { lineOf } from '../../domain/policy/grant.js';
+import { isAllowed, type Judged } from '../../domain/policy/judge.js';
+import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
+import { nothingAsked } from '../../domain/policy/route.js';
+import type { AccessResult, CountedCommand, CountMails } from '../access/desk.js';
+import { judgeEnding } from '../outcome/outcome.js';
+import { assessCommand } from './assessment.js';
+import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
+import type { ExchangeContext, ExchangeSession } from './context.js';
+import { countMails } from './dispatch.js';
+import { admissionOf, redactedWords } from './exchange-records.js';
+import { nothingStated } from './stated.js';
+
+/** Whether one of our own commands is about access. */
+export function isAccessCommand(name: string): boolean {
+  return Object.hasOwn(steps, name);
+}
+
+/** The client of a session as somebody who asks and approves. */
+export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
+  const { session, listener, principal, peer, recorded } = names;
+  return {
+    session,
+    listener,
+    principal,
+    policy: subject.policy,
+    peer: recorded,
+    identities: identitiesOf(peer, proof),
+    login: loginOf(peer),
+    credential: proof.kind === 'kernel' ? undefined : proof.stamp,
+    whyNotAsk: whyNotAsk(peer, proof),
+    whyNotApprove: whyNotApprove(peer, proof),
+  };
+}
+
+/** Carries out one of these commands. Never rejects. */
+export function carryOutAccess(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  read: ParsedArguments,
+  count: CountMails,
+): Promise<AccessResult> {
+  const step = steps[read.command.name];
+  if (step === undefined) throw new Error(`${read.command.name} is no command about access`);
+  return step({ context, session, asker: askerOf(session), values: read.values, count });
+}
+
+/** The recorded words of such a command: a command inside it as it is judged, with its secrets; ids and texts as they are. */
+export function accessWords(
+  { router, clock }: ExchangeContext,
+  { subject }: ExchangeSession,
+  { values }: ParsedArguments,
+): readonly CanonicalWord[] {
+  const plain = (text: string): CanonicalWord => ({ text, isSecret: false });
+  const options = [...values].flatMap(([name, given]) =>
+    name === 'command' || name === 'id' ? [] : given.map((value) => plain(`--${name}=${value}`)),
+  );
+  const command = values.get('command');
+  if (command === undefined) return [...options, ...(values.get('id') ?? []).map(plain)];
+  const line = plainLine(values.get('user')?.[0] ?? '', command);
+  const { judgement } = assess(line, subject, router.table, nothingAsked, clock.wallMs());
+  const named = values.has('user') ? { ...judgement, user: '' } : judgement;
+  return [...options, ...recordedWords(line, named)];
+}
+
+interface Asked {
+  readonly context: ExchangeContext;
+  readonly session: ExchangeSession;
+  readonly asker: Asker;
+  readonly values: ParsedArguments['values'];
+  readonly count: CountMails;
+}
+
+type Step = (asked: Asked) => Promise<AccessResult>;
+
+const steps: Readonly<Record<string, Step>> = {
+  'dovegate request': async (asked) => {
+    const { context, asker, session, count } = asked;
+    const wish = readWish(asked, session.subject.policy, asker.principal, asker.listener ?? '');
+    return 'kind' in wish ? wish : context.access.request(asker, wish, count);
+  },
+  'dovegate grant': async (asked) => {
+    const { context, asker, count } = asked;
+    const owner = readOwner(asked);
+    if ('kind' in owner) return owner;
+    return context.access.grant(asker, owner.asker, owner.wish, count);
+  },
+  'dovegate requests': async ({ context, asker }) => ({ kind: 'done', items: context.access.list(asker) }),
+  'dovegate access': ({ context, asker, values, count }) => context.access.show(asker, idIn(values), count),
+  'dovegate approve': async ({ context, asker, values, count }) => {
+    const shorter = readShorter(values);
+    return 'kind' in shorter ? shorter : context.access.approve(asker, idIn(values), shorter, count);
+  },
+  'dovegate refuse': async (asked) => {
+    const reason = readReason(asked);
+    if (reason.kind === 'refused') return reason;
+    return asked.context.access.refuse(asked.asker, idIn(asked.values), reason.text);
+  },
+  'dovegate revoke': async (asked) => {
+    const { context, asker, values, session } = asked;
+    const isGiven = values.has('reason') || session.stated.reason !== undefined;
+    const reason = isGiven ? readReason(asked) : undefined;
+    if (reason?.kind === 'refused') return reason;
+    return context.access.revoke(asker, idIn(values), reason?.text);
+  },
+  'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
+};
+
+function idIn(values: Asked['values']): string {
+  return values.get('id')?.[0] ?? '';
+}
+
+function invalid(reason: string): AccessResult & { readonly kind: 'refused' } {
+  return { kind: 'refused', code: 'access-invalid', reason };
+}
+
+function readReason({
+  values,
+  session,
+}: Asked): (AccessResult & { kind: 'refused' }) | { kind: 'reason'; text: string } {
+  const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
+  if (text.trim() === '') return invalid('say why, with --reason');
+  if (Buffer.byteLength(text) > bounds.reasonBytes)
+    return invalid(`a reason has at most ${bounds.reasonBytes} bytes`);
+  return { kind: 'reason', text };
+}
+
+function readShorter(values: Asked['values']): (AccessResult & { kind: 'refused' }) | Shorter {
+  const written = values.get('for')?.[0];
+  const forMs = written === undefined ? undefined : parseDuration(written);
+  if (written !== undefined && (forMs === undefined || forMs <= 0))
+    return invalid('a time is a number with a unit, as 30m, 2h or 1d');
+  const number = values.get('uses')?.[0];
+  if (number !== undefined && !/^[1-9]\d{0,5}$/.test(number)) return invalid('uses is a number from 1 on');
+  return { forMs, uses: number === undefined ? undefined : Number(number) };
+}
+
+/** The access that somebody asks for, or gives: the command must be one that a rule of `on_request` allows for these users. */
+function readWish(
+  asked: Asked,
+  policy: Policy,
+  principal: string,
+  listener: string,
+): (AccessResult & { kind: 'refused' }) | AccessWish {
+  const { context, session, values } = asked;
+  const reason = readReason(asked);
+  if (reason.kind === 'refused') return reason;
+  const shorter = readShorter(values);
+  if ('kind' in shorter) return shorter;
+  const { table } = context.router;
+  const given = values.get('user') ?? [];
+  if (given.length > bounds.accessUsers)
+    return invalid(`a request names at most ${bounds.accessUsers} users`);
+  const names: string[] = [];
+  for (const user of given) {
+    const name = table.userNames.normalise(user);
+    if (name.kind === 'refused') return invalid(name.message);
+    if (!names.includes(name.name)) names.push(name.name);
+  }
+  const words = values.get('command') ?? [];
+  const digest = (text: string): string => context.redact(text).hmac;
+  const grants = { grants: 'all', digest } as const;
+  const subject = { ...session.subject, listener, principal, policy, grants };
+  const nowMs = context.clock.wallMs();
+  let first: Judged | undefined;
+  const users = new Set(names);
+  for (const user of names.length === 0 ? [''] : names) {
+    const { judgement } = assess(plainLine(user, words), subject, table, nothingAsked, nowMs);
+    if (judgement.kind === 'unparsable') return invalid(judgement.message);
+    if (judgement.decision.kind === 'deny')
+      return { kind: 'refused', code: 'access-denied', reason: judgement.decision.reason };
+    if (judgement.decision.grant === undefined) return invalid('policy allows it already; just send it');
+    if (judgement.unable !== undefined) return invalid(judgement.unable.reason);
+    if (judgement.attempt.command.input !== 'none')
+      return invalid('a command with input cannot be requested');
+    first ??= judgement;
+    if (ruleOf(judgement, policy) !== ruleOf(first, policy))
+      return invalid('these users need different rules');
+    for (const name of judgement.attempt.users) users.add(name);
+  }
+  if (users.size === 0) return invalid('say for whose mail, with --user');
+  if (users.size > bounds.accessUsers) return invalid(`a request names at most ${bounds.accessUsers} users`);
+  const rule = first && ruleOf(first, policy);
+  if (first === undefined || rule === undefined) return invalid('no rule of on_request offers it');
+  const { terms } = rule;
+  const { forMs = terms.forMs, uses = terms.uses ?? (terms.scope === 'command' ? 1 : undefined) } = shorter;
+  const usesMax = terms.uses ?? (terms.scope === 'command' ? 1 : undefined);
+  if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
+  if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
+    return invalid(`its rule gives ${usesMax} uses at most`);
+  if (terms.reason !== undefined && !terms.reason.matches(reason.text))
+    return invalid(`its rule wants a reason that matches ${terms.reason.source}`);
+  const command = first.attempt.command.name;
+  const canonical = [command, ...first.args.map(({ text }) => text)];
+  const bytes = [...canonical, ...users, reason.text].reduce(
+    (sum, text) => sum + Buffer.byteLength(text) + 1,
+    0,
+  );
+  if (bytes > bounds.accessTextBytes) return invalid(`it is longer than ${bounds.accessTextBytes} bytes`);
+  return {
+    rule,
+    users: [...users],
+    command,
+    args: redactedWords(first.args, context.redact),
+    effect: first.attempt.effect,
+    reason: reason.text,
+    forMs,
+    uses,
+    line: digest(lineOf(command, first.args)),
+    words: canonical,
+  };
+}
+
+function ruleOf({ decision: { rule } }: Judged, { onRequest }: Policy) {
+  return onRequest.find(({ place }) => place === rule);
+}
+
+/** The principal that an approver gives access to, with the first policy there whose rule offers the command. */
+function readOwner(
+  asked: Asked,
+): (AccessResult & { kind: 'refused' }) | { readonly asker: Asker; readonly wish: AccessWish } {
+  const { context, asker, values } = asked;
+  const to = parsePrincipal(values.get('to')?.[0] ?? '');
+  if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
+  const { policies, policiesAt } = context.access.rights;
+  const names = policiesAt(to.listener).filter((name) => asker.policy.approve.includes(name));
+  let refusal: AccessResult & { readonly kind: 'refused' } = invalid(
+    `you approve nothing at listener "${to.listener}"`,
+  );
+  for (const name of names) {
+    const policy = policies.get(name);
+    if (policy === undefined) continue;
+    const wish = readWish(asked, policy, to.text, to.listener);
+    if ('kind' in wish) {
+      refusal = wish;
+      continue;
+    }
+    const { name: person } = to;
+    const kinds = ['user', 'account', 'key', 'name'];
+    const identities = [
+      ...kinds.map((kind) => `${kind}:${person}`),
+      ...(/^\d+$/.test(person) ? [`uid:${person}`] : []),
+    ];
+    const owner = { listener: to.listener, principal: to.text, policy, identities };
+    return { asker: { ...owner, login: undefined, credential: undefined }, wish };
+  }
+  return refusal;
+}
+
+/** What a count needs of the exchange that asks for it. */
+export type CountingExchange = Pick<
+  DispatchedCommand,
+  'context' | 'session' | 'id' | 'abortable' | 'records'
+> & {
+  /** Its attempts are added, so that a cancellation reaches them. */
+  readonly attempts: BackendAttempt[];
+};
+
+/**
+ * The most mails of one of the users that a command would affect now, by searches with records of their own, which name the client that
+ * asks. Judged as under a grant of the owner's rule.
+ */
+export async function countForAccess(
+  exchange: CountingExchange,
+  { principal, policy: name, users, words }: CountedCommand,
+): Promise<number | undefined | { readonly failed: string }> {
+  const { context, session, attempts, id } = exchange;
+  const { names, subject: own } = session;
+  const policy = context.access.rights.policies.get(name);
+  if (policy === undefined) return { failed: 'its policy is gone' };
+  const digest = (text: string): string => context.redact(text).hmac;
+  const subject = { ...own, principal, policy, grants: { grants: 'all', digest } as const };
+  let most: number | undefined;
+  for (const user of users) {
+    const line = plainLine(user, words);
+    const assessed = await assessCommand(context, subject, line, names.origin);
+    const { judgement, obstacle, destinations, aliases } = assessed;
+    if (!isAllowed(judgement)) continue;
+    if (judgement.attempt.parsed.query === undefined) return undefined;
+    if (obstacle !== undefined) return { failed: judgeEnding(obstacle).text ?? 'no backend has it' };
+    const { time, stated, redact } = {
+      time: context.clock.wallMs(),
+      stated: nothingStated,
+      redact: context.redact,
+    };
+    const facts = { time, names, id, subject, judgement, backends: destinations, stated, redact };
+    const counted = await countMails(
+      {
+        ...exchange,
+        line,
+        judgement,
+        destinations,
+        aliases,
+        grants: subject.grants,
+        known: undefined,
+        isFresh: false,
+        input: undefined,
+        tried: admissionOf(facts),
+      },
+      attempts,
+    );
+    if (typeof counted === 'object') return { failed: judgeEnding(counted).text ?? counted.kind };
+    if (counted !== undefined) most = Math.max(most ?? 0, counted);
+  }
+  return most;
+}
