@@ -113,6 +113,7 @@ const values = {
   accessUsers: 10,
   accessTextBytes: '2KiB',
   accessBroken: 3,
+  accessOver: 1000,
   accessHintChars: 400,
   questionSources: 4096,
   limiterEntries: 100_000,

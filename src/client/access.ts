@@ -1,69 +1,8 @@
 // Access on request: `session.access`. Each call is one of dovegate's own commands, over a socket as words, over HTTP as JSON; each answers
 // with the same objects. A person decides about a request, so nothing here waits for a decision.
 
+import type { AccessItem } from '../domain/page/access.js';
 import { SessionFault } from './client-command.js';
-
-/** The states of a request, and of the grant that it becomes. Never renamed. */
-export type AccessState =
-  /** Undecided, or with fewer approvals than it needs. */
-  | 'requested'
-  /** Live: the command may be sent. */
-  | 'granted'
-  | 'refused'
-  /** Taken back by an approver, by the requester, or by the operators. */
-  | 'revoked'
-  /** Its time is over: without a decision, or of the grant. */
-  | 'expired'
-  | 'used-up'
-  /** The policy or the requester's credential changed, or the daemon could not prove the grant after a start. */
-  | 'ended'
-  /** A grant without approval that is over, and that no approver has reviewed. */
-  | 'unreviewed';
-
-/** What the caller may do with a request or grant. */
-export type AccessAction = 'approve' | 'refuse' | 'revoke' | 'review';
-
-/** One request, or the grant that it became, as dovegate writes it. Times are RFC 3339. */
-export interface AccessItem {
-  readonly id: string;
-  readonly state: AccessState;
-  /** The principal that asked, or that the grant is for: NAME@LISTENER. */
-  readonly to: string;
-  readonly policy: string;
-  /** The mailbox users. */
-  readonly users: readonly string[];
-  /** The command line, with secrets as `[secret]`. With scope `user` it is an example: `rule` says what is permitted. */
-  readonly command: string;
-  /** The rule of `on_request` in words, and where it is written. */
-  readonly rule: string;
-  readonly place: string;
-  readonly scope: 'command' | 'user';
-  readonly reason?: string;
-  /** How many approvals it needs, and those that it has. */
-  readonly approvals: number;
-  readonly approved_by: readonly {
-    readonly principal: string;
-    readonly person?: string;
-    readonly time: string;
-  }[];
-  readonly asked: string;
-  /** Undecided: when it expires. A grant: its end. */
-  readonly until: string;
-  readonly for_ms: number;
-  /** How often the grant may be used, and was. Absent: as often as the time permits. */
-  readonly uses?: number;
-  readonly used: number;
-  /** The number of mails that the query matches. For approvers only. */
-  readonly matches?: number;
-  /** Granted without an approval; somebody has to review it. */
-  readonly break_glass: boolean;
-  readonly reviewed: boolean;
-  /** Asked for by the caller. */
-  readonly mine: boolean;
-  readonly may: readonly AccessAction[];
-  /** Why it was refused, revoked or ended. */
-  readonly why?: string;
-}
 
 /** Ask for less than the rule offers, never for more. */
 export interface AccessTerms {
@@ -208,7 +147,7 @@ function checkCall({ to, users = [], forMs, uses, reason, command = [] }: Access
     throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
 }
 
-const textKeys = ['id', 'state', 'to', 'policy', 'command', 'rule', 'asked', 'until'] as const;
+const textKeys = ['id', 'state', 'to', 'policy', 'command', 'asked', 'until'] as const;
 const listKeys = ['users', 'approved_by', 'may'] as const;
 
 /** A newer dovegate may add keys; one without these is none that this library knows. */

@@ -122,7 +122,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule([], { public: ['api', 'fleet', 'history', 'trail'] }),
+  'domain/page': rule([], { public: ['access', 'api', 'fleet', 'history', 'trail'] }),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {
     public: ['history', 'problems', 'refused-logins'],
@@ -161,7 +161,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
-  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy'], {
+  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy', 'domain/page/access'], {
     public: ['asker', 'item', 'steps'],
   }),
   'domain/config': rule(
@@ -197,7 +197,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['relay', 'reply-writer', 'input'],
   }),
   // Requests and grants of access: who has which, until when.
-  'gateway/access': rule([...belowGateway, 'gateway/outcome'], { public: ['desk'] }),
+  'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], { public: ['desk'] }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
     {
@@ -376,6 +376,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/codes',
       'domain/commands',
       'domain/meaning',
+      // Types of the answers about access.
+      'domain/page/access',
       'adapters/net',
       'adapters/host/clock',
       'adapters/host/system-trust',

@@ -15,7 +15,7 @@ const item: AccessItem = {
   policy: 'support',
   users: ['bob@example.com'],
   command: 'fetch hdr.subject mailbox INBOX all',
-  rule: 'fetch with content',
+  effect: 'read',
   place: 'dovegate.yaml:12',
   scope: 'command',
   reason: 'ticket 4711',

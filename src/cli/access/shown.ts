@@ -47,7 +47,7 @@ export function formatList(items: readonly AccessItem[]): string {
     plain(item.to),
     plain(item.users.join(' ')) || '-',
     localTime(item.until),
-    plain(item.scope === 'user' ? item.rule : item.command),
+    plain(item.rule === undefined ? item.command : item.rule.join(', ')),
   ]);
   const head = ['', 'ID', 'STATE', 'REQUESTER', 'USERS', 'UNTIL', 'COMMAND'];
   const lines = formatColumns([head, ...rows]).split('\n');
@@ -74,7 +74,7 @@ function shortState(item: AccessItem): string {
 function notesOf(item: AccessItem | undefined): string[] {
   if (item === undefined) return [];
   const parts = [
-    ...(item.reason === undefined ? [] : [`reason: ${plain(item.reason)}`]),
+    ...(item.reason === '' ? [] : [`reason: ${plain(item.reason)}`]),
     ...(item.matches === undefined ? [] : [plural(item.matches, 'mail')]),
     ...(item.why === undefined ? [] : [plain(item.why)]),
   ];
@@ -89,18 +89,19 @@ export function formatItem(item: AccessItem): string {
     ['state', formatState(item)],
     ['requester', `${item.to}${item.mine ? ' (you)' : ''}`],
     ['users', item.users.join(' ') || '-'],
-    [item.scope === 'user' ? 'example' : 'command', item.command],
-    [item.scope === 'user' ? 'permits' : 'rule', `${item.rule} (policy ${item.policy}, ${item.place})`],
+    [item.rule === undefined ? 'command' : 'example', item.command],
+    ...optional('permits', item.rule?.join(', ')),
+    ['rule', `${item.place}, policy ${item.policy}`],
     ...optional('mails now', matches?.toString()),
-    ...optional('reason', item.reason),
+    ...optional('reason', item.reason === '' ? undefined : item.reason),
     ['asked', localTime(item.asked)],
     [item.state === 'requested' ? 'open until' : 'until', localTime(item.until)],
     ['for', formatDuration(item.for_ms)],
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
     ['approvals', item.break_glass ? breakGlass(item) : `${approved.length} of ${item.approvals}`],
-    ...approved.map(({ principal, person, time }): [string, string] => [
+    ...approved.map(({ principal, time }): [string, string] => [
       'approved by',
-      `${principal}${person === undefined ? '' : ` (${person})`} at ${localTime(time)}`,
+      `${principal} at ${localTime(time)}`,
     ]),
     ...optional('you may', item.may.length === 0 ? undefined : item.may.join(', ')),
   ];
