@@ -148,6 +148,34 @@ send: 0 done, 1 with --users: not for all, 64 usage, 67 no such user, 75 not rea
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
 dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox create Archive
 
+request: 0 recorded, or with --wait granted, 64 usage, 69 no daemon, 75 with --wait: not decided, 77 refused, or it cannot be requested
+dovegate request --user bob@example.com --reason "ticket 4711" -- fetch hdr.subject mailbox INBOX all
+dovegate request --socket /run/dovegate/support.sock --for 30m --wait 10m -- mailbox status all INBOX
+
+requests: 0 listed, 68 no such request, 69 no daemon, 77 not permitted
+dovegate requests --socket /run/dovegate/leads.sock
+dovegate requests --json
+
+approve: 0 recorded, 68 no such request, 69 no daemon, 75 not recorded, 77 not permitted
+dovegate approve 01KAF3W2Q8T5R1V0XH9M4D6CZE
+dovegate approve 01KAF3W2Q8T5R1V0XH9M4D6CZE --for 30m --uses 1
+
+refuse: 0 recorded, 68 no such request, 69 no daemon, 75 not recorded, 77 not permitted
+dovegate refuse 01KAF3W2Q8T5R1V0XH9M4D6CZE --reason "ask bob himself"
+dovegate refuse --socket /run/dovegate/leads.sock --reason "wrong ticket" 01KAF3W2Q8T5R1V0XH9M4D6CZE
+
+revoke: 0 ended, 68 no such request or grant, 69 no daemon, 77 not permitted
+dovegate revoke 01KAF3W2Q8T5R1V0XH9M4D6CZE
+dovegate revoke --socket /run/dovegate/leads.sock --reason "ticket closed" 01KAF3W2Q8T5R1V0XH9M4D6CZE
+
+grant: 0 recorded, 64 usage, 69 no daemon, 75 not recorded, 77 not permitted
+dovegate grant --to anna@support --user bob@example.com --for 1h -- fetch text mailbox INBOX all
+dovegate grant --socket /run/dovegate/leads.sock --to anna@support --reason "ticket 4711" -- mailbox status all INBOX
+
+review: 0 recorded, 68 no such grant, 69 no daemon, 75 not recorded, 77 not permitted
+dovegate review 01KAF3W2Q8T5R1V0XH9M4D6CZE
+dovegate review --socket /run/dovegate/leads.sock 01KAF3W2Q8T5R1V0XH9M4D6CZE
+
 completion: 0 printed
 dovegate completion bash > /usr/share/bash-completion/completions/dovegate
 dovegate completion zsh --name doveadm

@@ -5,6 +5,7 @@ import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
 import { minorsOf } from '../protocol/minors.js';
+import { addAccess } from './access-commands.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
 import type { CheckOptions } from './check.js';
@@ -33,6 +34,7 @@ export function runDovegate(args: readonly string[]): Promise<number> {
       (await import('./operate.js')).findDaemon({ config }),
     );
     addSend(program, end);
+    addAccess(program, end);
     addCompletion(program, end);
   });
 }

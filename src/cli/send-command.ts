@@ -49,13 +49,24 @@ export function addSend(program: Command, end: End): void {
     )
     .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
     .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
+    .option('--request', 'first ask for the command, as dovegate request does, and wait until it is granted')
+    .option('--wait <duration>', 'with --request: how long (default: 10m)', parseWait)
     .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
     .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseWait)
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)
     .argument('<command...>', 'after --: the command and its arguments')
-    .action(async (words: string[], options: SendOptions & Partial<BulkOptions>) => {
-      const { users, rate, jobs, resume } = options;
+    .action(async (words: string[], options: SendOptions & Partial<BulkOptions> & RequestOptions) => {
+      const { users, rate, jobs, resume, wait } = options;
+      if (options.request === true) {
+        if (users !== undefined || options.dryRun === true)
+          throw new CommandFault(exitCodes.usage, '--request goes without --users and --dry-run');
+        const { requestFirst } = await import('./access/ask-access.js');
+        const refused = await requestFirst(options, words, wait ?? waitDefaultMs);
+        if (refused !== undefined) return end(refused);
+      } else if (wait !== undefined) {
+        throw new CommandFault(exitCodes.usage, '--wait is for --request');
+      }
       if (users === undefined) {
         if ([rate, jobs, resume].some((option) => option !== undefined))
           throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');
@@ -66,6 +77,13 @@ export function addSend(program: Command, end: End): void {
       end(await (await import('./bulk/bulk.js')).bulk({ ...options, users }, words));
     });
 }
+
+interface RequestOptions {
+  readonly request?: boolean;
+  readonly wait?: number;
+}
+
+const waitDefaultMs = 600_000;
 
 function readPace(text: string): number {
   const pace = parsePace(text);

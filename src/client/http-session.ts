@@ -14,6 +14,7 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import { minorForClients } from '../protocol/minors.js';
 import { type LogLine, wordOfExitCode } from '../protocol/reply/reply.js';
+import { type AccessCall, bodyOfCall, createAccess } from './access.js';
 import {
   type Command,
   CommandFailed,
@@ -114,22 +115,38 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
 
   /** Undefined: the server does not know the parameter name, and nothing ran. `isTried`: other names may be tried. */
   async function send(command: Command, json: JsonCommand, isTried: boolean): Promise<Rows | undefined> {
-    const { signal } = command;
+    const answer = await answerTo(
+      command.signal,
+      () => requestOf(command, json),
+      isOwn(json) ? undefined : bodyOf(json, command),
+    );
+    if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
+    return rowsOfAnswer(answer, json, showLog);
+  }
+
+  function showLog(text: string): void {
+    onLog?.({ type: 'error', text, isCut: false });
+  }
+
+  /** Sends one request and reads its answer, whatever it is. Rejects with a SessionFault, or with the signal's reason. */
+  async function answerTo(
+    signal: AbortSignal | undefined,
+    open: () => ClientRequest,
+    body: RequestBody | undefined,
+  ): Promise<Answer> {
     if (isClosed) throw new SessionFault('closed', 'the session was closed');
     signal?.throwIfAborted();
     if (clock.now() > keptUntilMs) target.disconnect();
-    const request = requestOf(command, json);
+    const request = open();
     running.add(request);
     const onAbort = (): void => void request.destroy(new SessionFault('closed', 'canceled'));
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      const body = isOwn(json) ? undefined : bodyOf(json, command);
       const answer = await exchange(request, body, target, options, clock);
       keptUntilMs = clock.now() + answer.keptMs;
-      if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
       if (answer.status === 401 && login === undefined)
         throw new SessionFault('auth-rejected', 'the server asks for a key, and none was given');
-      return rowsOfAnswer(answer, json, (text) => onLog?.({ type: 'error', text, isCut: false }));
+      return answer;
     } catch (fault) {
       throw signal?.aborted === true ? signal.reason : fault;
     } finally {
@@ -152,6 +169,17 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     if (json.takesInput) headers['Expect'] = '100-continue';
     else if (input !== undefined) throw new SessionFault('unsendable', 'the command takes no input');
     return target.open('POST', dryRun === true ? '/dovegate/v1/dry-run' : target.path, headers);
+  }
+
+  async function askAccess(call: AccessCall): Promise<readonly unknown[]> {
+    const headers: Headers = { Accept: 'application/json', 'Content-Type': 'application/json' };
+    if (login !== undefined) headers['Authorization'] = login;
+    // One request is `requests` with an id.
+    const path = `/dovegate/v1/${call.verb === 'access' ? 'requests' : call.verb}`;
+    const body = { head: bodyOfCall(call), input: undefined, tail: '' };
+    const mine = turn.then(() => answerTo(call.signal, () => target.open('POST', path, headers), body));
+    turn = mine.catch(() => undefined);
+    return objectsOfAnswer(await mine, showLog);
   }
 
   async function close(): Promise<void> {
@@ -177,6 +205,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
       eachOf(ask(command), ({ cells }) =>
         cells.map((cell): CellPiece => ({ bytes: Buffer.from(cell), endsCell: true })),
       ),
+    access: createAccess(askAccess),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -347,17 +376,58 @@ function keptMsOf(keepAlive: string): number {
   return seconds === undefined ? keptMsMax : Math.min(keptMsMax, Number(seconds) * 500);
 }
 
-/** Throws CommandFailed for the server's failures of the command, SessionFault for all others. */
-function rowsOfAnswer(
-  { status, reason, code, text }: Answer,
-  json: JsonCommand,
+/** The words of dovegate's answers about access, by their HTTP status. */
+const wordOfStatus: ReadonlyMap<number, string> = new Map([
+  [400, 'USAGE'],
+  [403, 'NOPERM'],
+  [404, 'NOTFOUND'],
+  [503, 'TEMPFAIL'],
+]);
+
+/** The objects of an answer about access. Throws as `rowsOfAnswer`. */
+function objectsOfAnswer(answer: Answer, showLog: (text: string) => void): readonly unknown[] {
+  const { status, code, text } = answer;
+  if (status === 200) {
+    const value = parseJson(text);
+    return Array.isArray(value) ? (value as unknown[]) : [value];
+  }
+  const word = wordOfStatus.get(status);
+  // Another server than dovegate, and a dovegate without access on request, give no code for it.
+  if (word === undefined || typeof code !== 'string' || code === 'unknown-path') throw faultOfStatus(answer);
+  throw failedFor(word, text.trim().slice(0, 1024), readSaidOfJson({ code }), showLog);
+}
+
+function failedFor(
+  word: string,
+  why: string | undefined,
+  own: Said | undefined,
   showLog: (text: string) => void,
-): Rows {
-  const failed = (word: string, why: string | undefined, own?: Said): CommandFailed => {
-    if (why !== undefined) showLog(why);
-    const logs: LogLine[] = why === undefined ? [] : [{ type: 'error', text: why, isCut: false }];
-    return new CommandFailed(word, undefined, logs, own);
-  };
+): CommandFailed {
+  if (why !== undefined) showLog(why);
+  const logs: LogLine[] = why === undefined ? [] : [{ type: 'error', text: why, isCut: false }];
+  return new CommandFailed(word, undefined, logs, own);
+}
+
+/** For an answer that is none of this API. */
+function faultOfStatus({ status, reason }: Answer): SessionFault {
+  if (status === 401) return new SessionFault('auth-rejected', 'the server refused the key');
+  if (status === 404)
+    return new SessionFault('version-unsupported', 'the server has no doveadm HTTP API at this URL (404)');
+  // A proxy forwards a request and may give up later (502, 504). 503 means that it had no server to forward it to.
+  const mayHaveRun = status >= 500 && status !== 503;
+  return new SessionFault(
+    'version-unsupported',
+    `the server answered ${status} ${reason}`,
+    undefined,
+    mayHaveRun,
+  );
+}
+
+/** Throws CommandFailed for the server's failures of the command, SessionFault for all others. */
+function rowsOfAnswer(answer: Answer, json: JsonCommand, showLog: (text: string) => void): Rows {
+  const { status, reason, code, text } = answer;
+  const failed = (word: string, why: string | undefined, own?: Said): CommandFailed =>
+    failedFor(word, why, own, showLog);
   const said = text.trim().slice(0, 200) || reason;
   switch (status) {
     case 200:
@@ -366,18 +436,8 @@ function rowsOfAnswer(
       throw failed('USAGE', `the server could not read the request: ${said}`, readSaidOfJson({ code }));
     case 413:
       throw failed('DATAERR', 'the request is longer than the server takes', readSaidOfJson({ code }));
-    case 401:
-      throw new SessionFault('auth-rejected', 'the server refused the key');
-    case 404:
-      throw new SessionFault('version-unsupported', 'the server has no doveadm HTTP API at this URL (404)');
     default:
-      // A proxy forwards a request and may give up later (502, 504). 503 means that it had no server to forward it to.
-      throw new SessionFault(
-        'version-unsupported',
-        `the server answered ${status} ${reason}`,
-        undefined,
-        status >= 500 && status !== 503,
-      );
+      throw faultOfStatus(answer);
   }
   const value = parseJson(text);
   if (isOwn(json)) return rowsOfData(value, json);

@@ -9,6 +9,7 @@ import { encodeOption } from '../protocol/command.js';
 import { ofMinor } from '../protocol/minors.js';
 import { createMultiplexDecoder, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
+import { type Access, createAccess, objectsOfRows, wordsOfCall } from './access.js';
 import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
 import type { RowColumns } from './command-columns.js';
 import {
@@ -43,6 +44,8 @@ export interface Session extends AsyncDisposable {
   stream(command: Command): AsyncIterable<Row>;
   /** As `stream`, in pieces of cells, for values that are too long to hold; `columns` is ignored. */
   cells(command: Command): AsyncIterable<CellPiece>;
+  /** Access on request of dovegate: what a policy does not allow, and a person may permit for a time. */
+  readonly access: Access;
   /** Resolves when the session is gone and nothing of it is left open. Unanswered commands reject; the server may run them all the same. */
   close(): Promise<void>;
   /** The minor of the protocol that both sides speak. */
@@ -284,6 +287,11 @@ export function createSession(
     named,
     stream: (command) => oneByOne(rowBatches(command)),
     cells: (command) => oneByOne(batchesOf(begin(command))),
+    access: createAccess(async (call) => {
+      const { verb, signal } = call;
+      const command = { name: `dovegate ${verb}`, args: wordsOfCall(call), columns: 2 };
+      return objectsOfRows(await run(signal === undefined ? command : { ...command, signal }));
+    }),
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -122,7 +122,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule([], { public: ['api', 'fleet', 'history', 'trail'] }),
+  'domain/page': rule([], { public: ['access', 'api', 'fleet', 'history', 'trail'] }),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {
     public: ['history', 'problems', 'refused-logins'],
@@ -161,7 +161,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
-  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy'], {
+  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy', 'domain/page/access'], {
     public: ['asker', 'item', 'steps'],
   }),
   'domain/config': rule(
@@ -197,7 +197,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['relay', 'reply-writer', 'input'],
   }),
   // Requests and grants of access: who has which, until when.
-  'gateway/access': rule([...belowGateway, 'gateway/outcome'], { public: ['desk'] }),
+  'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], { public: ['desk'] }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
     {
@@ -376,6 +376,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/codes',
       'domain/commands',
       'domain/meaning',
+      // Types of the answers about access.
+      'domain/page/access',
       'adapters/net',
       'adapters/host/clock',
       'adapters/host/system-trust',
@@ -442,6 +444,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['bulk', 'pace'],
     builtins: ['crypto', 'fs', 'path', 'readline'],
   }),
+  // Access on request: asking, deciding, and both for people to read.
+  'cli/access': rule([...belowCli, 'cli/output', 'cli/doveadm'], { public: ['ask-access'] }),
   // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
   'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
     public: ['completion'],
@@ -475,6 +479,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...belowCli,
       'cli/output',
+      'cli/access',
       'cli/begin',
       'cli/health',
       'cli/audit',

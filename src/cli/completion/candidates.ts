@@ -15,7 +15,7 @@ import {
 } from '../../domain/commands/catalog.js';
 import { allFormats } from '../output/row-printer.js';
 
-interface Candidate {
+export interface Candidate {
   readonly word: string;
   readonly description: string;
 }
@@ -38,6 +38,9 @@ function wordsFrom(begun: string, words: readonly (Candidate | string)[]): Candi
 /** Asks the daemon at a socket what may be run there. Undefined: no answer in time. */
 export type AskRights = (socket: string) => Promise<Rights | undefined>;
 
+/** Asks it for the ids of requests and grants that `verb` (`approve`, `revoke`, ...) is possible for. Empty: none, or no answer in time. */
+export type AskIds = (socket: string, verb: string) => Promise<readonly Candidate[]>;
+
 /**
  * Candidates of dovegate's own command line, read from its option tables, so they cannot get out of date. `words`: those after the
  * program's name, the last one incomplete or empty. Runs nothing that was typed.
@@ -46,6 +49,7 @@ export async function completeProgram(
   program: Program,
   words: readonly string[],
   askRights: AskRights,
+  askIds: AskIds = () => Promise.resolve([]),
 ): Promise<Candidates> {
   const begun = words.at(-1) ?? '';
   let command = program;
@@ -87,6 +91,10 @@ export async function completeProgram(
       hasOwn: command.name() === 'send',
       rights: () => (socket === undefined ? Promise.resolve(undefined) : askRights(socket)),
     });
+  }
+  if (next?.name() === 'id') {
+    const socket = given.get('--socket');
+    return wordsFrom(begun, socket === undefined ? [] : await askIds(socket, command.name()));
   }
   if (next !== undefined) return valuesNamed(begun, next.argChoices, next.name());
   if (positionals.length > 0) return nothing;

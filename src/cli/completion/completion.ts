@@ -5,7 +5,7 @@ import { Argument, type Command, Option } from 'commander';
 import type { Rights } from '../../domain/answers/rights.js';
 import { exitCodes } from '../../ports/machine.js';
 import { plain, stdout } from '../output/output.js';
-import type { Candidates } from './candidates.js';
+import type { Candidate, Candidates } from './candidates.js';
 
 const askMs = 300;
 
@@ -33,7 +33,7 @@ export function addCompletion(program: Command, end: (code: number) => void): vo
       const found =
         options.name === 'doveadm'
           ? await completeDoveadm(words, process.env['DOVEADM_SOCKET'], askRights)
-          : await completeProgram(program, words, askRights);
+          : await completeProgram(program, words, askRights, askIds);
       stdout(linesOf(found).join('\n'));
       end(exitCodes.ok);
     });
@@ -52,6 +52,24 @@ async function askRights(socket: string): Promise<Rights | undefined> {
   } catch {
     // Without rights all names of the catalog are offered.
     return undefined;
+  }
+}
+
+/** `kill` and others have ids too, which no listener knows. */
+const verbs: readonly string[] = ['requests', 'approve', 'refuse', 'revoke', 'review'];
+
+async function askIds(socket: string, verb: string): Promise<readonly Candidate[]> {
+  if (!verbs.includes(verb)) return [];
+  try {
+    const { askAccess } = await import('../doveadm/server-door.js');
+    const items = await askAccess(socket, askMs);
+    return items.flatMap(({ id, to, command, may }) =>
+      verb === 'requests' || may.some((each) => each === verb)
+        ? [{ word: id, description: `${to}: ${command}` }]
+        : [],
+    );
+  } catch {
+    return [];
   }
 }
 

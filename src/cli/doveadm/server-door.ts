@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readSecretFile, readText } from '../../adapters/host/files.js';
 import {
+  type AccessItem,
   type ConnectOptions,
   connect,
   type LogLine,
@@ -267,6 +268,24 @@ export async function askRows(
   withinMs: number,
 ): Promise<AnswerRow[]> {
   const door = await doorOf(place);
+  const rows = await askDoor(door, withinMs, (session, signal) =>
+    session.run({ name, args, columns: 2, signal }),
+  );
+  return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
+}
+
+/** The requests and grants that this client may see at a socket. Rejects as `askRows`. */
+export async function askAccess(socket: string, withinMs: number): Promise<readonly AccessItem[]> {
+  const door = await doorOf(socket);
+  return askDoor(door, withinMs, (session, signal) => session.access.list({ signal }));
+}
+
+/** Opens a session for one question, whose whole time is limited. Rejects with CommandFailed or SessionFault. */
+export async function askDoor<T>(
+  door: ServerDoor,
+  withinMs: number,
+  run: (session: Session, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const timer = systemClock.setTimer(withinMs, () =>
     controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
@@ -274,8 +293,7 @@ export async function askRows(
   const { signal } = controller;
   try {
     await using session = await door.open(() => undefined, signal);
-    const rows = await session.run({ name, args, columns: 2, signal });
-    return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
+    return await run(session, signal);
   } catch (fault) {
     if (!(fault instanceof SessionFault) || fault.code !== 'auth-rejected') throw fault;
     throw new SessionFault(fault.code, messageOfFault(fault, door), fault);

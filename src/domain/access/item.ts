@@ -3,52 +3,7 @@
 
 import type { AccessEntry } from '../audit/access-book.js';
 import { formatTime, type RecordedArgument } from '../audit/record.js';
-
-/** What somebody may do with it. */
-export type AccessStep = 'approve' | 'refuse' | 'revoke' | 'review';
-
-export type AccessState =
-  | 'requested'
-  | 'granted'
-  | 'refused'
-  | 'revoked'
-  | 'expired'
-  | 'used-up'
-  | 'ended'
-  | 'unreviewed';
-
-/** Times are RFC 3339 in UTC, durations in milliseconds. */
-export interface AccessItem {
-  readonly id: string;
-  readonly state: AccessState;
-  /** The principal who has or asks for access, `NAME@LISTENER`. */
-  readonly to: string;
-  readonly policy: string;
-  readonly users: readonly string[];
-  /** The canonical command with its arguments, words quoted where they must be. */
-  readonly command: string;
-  readonly scope: 'command' | 'user';
-  /** For scope `user`: the rule, which allows more than the command. */
-  readonly rule?: readonly string[] | undefined;
-  readonly place: string;
-  readonly effect: string;
-  readonly reason: string;
-  /** Persons who must approve; 0: break-glass. */
-  readonly approvals: number;
-  readonly approved_by: readonly { readonly principal: string; readonly time: string }[];
-  readonly asked: string;
-  /** Of an undecided request: when it expires; of a grant: its end. */
-  readonly until: string;
-  readonly for_ms: number;
-  readonly uses?: number | undefined;
-  readonly used: number;
-  /** Mails that its query matches, as counted last; for approvers. */
-  readonly matches?: number | undefined;
-  readonly break_glass: boolean;
-  readonly reviewed: boolean;
-  readonly mine: boolean;
-  readonly may: readonly AccessStep[];
-}
+import type { AccessItem, AccessState, AccessStep } from '../page/access.js';
 
 /** What the entry does not say itself. */
 export interface AccessView {

@@ -18,7 +18,15 @@ export type Repeat =
 
 export interface CodeRow {
   /** Of the status line, without the dash; '': the backend's own, or none. `HTTP 400`: a refused request. */
-  readonly status: 'NOPERM' | 'NOUSER' | 'USAGE' | 'TEMPFAIL' | 'DATAERR' | '' | `HTTP ${number}`;
+  readonly status:
+    | 'NOPERM'
+    | 'NOUSER'
+    | 'USAGE'
+    | 'TEMPFAIL'
+    | 'DATAERR'
+    | 'NOTFOUND'
+    | ''
+    | `HTTP ${number}`;
   readonly repeat: Repeat;
   /** `{name}` stands for a value. */
   readonly sentence: string;
@@ -147,7 +155,7 @@ const table = {
     'ask another approver; `persons` and `approve` of the policies say who may',
   ),
   'access-unknown': refused(
-    'DATAERR',
+    'NOTFOUND',
     'no such request: {reason}',
     'no request or grant has that id, or it is one of somebody else',
     '`dovegate requests` lists those that you may see',

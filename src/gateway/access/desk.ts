@@ -13,7 +13,7 @@ import {
   whyApprovalsGone,
   whyNoApproval,
 } from '../../domain/access/asker.js';
-import { type AccessItem, type AccessState, accessItemOf, stepsFor } from '../../domain/access/item.js';
+import { accessItemOf, stepsFor } from '../../domain/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
@@ -28,6 +28,7 @@ import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
+import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -91,6 +92,11 @@ export class AccessDesk {
   readonly #book = new AccessBook();
   readonly #live = new Map<string, Live>();
   /** Ids of live grants by principal. */
+  /** How the last ones ended, for their requesters; the oldest first. */
+  readonly #over = new Map<
+    string,
+    { readonly entry: AccessEntry; readonly state: AccessState; readonly why: string | undefined }
+  >();
   readonly #byOwner = new Map<string, Set<string>>();
   readonly #rate = new TokenBuckets({
     burst: bounds.accessRate,
@@ -314,10 +320,18 @@ export class AccessDesk {
   /** One, with its mails counted again for an approver. */
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
-    if (entry === undefined) return unknownId();
+    if (entry === undefined) return this.#showOver(asker, id);
     const isCounted = ownerOf(entry) !== asker.principal && this.#isApprover(asker, entry);
     if (entry.state === 'requested' && isCounted) await this.#count(entry, count);
     return { kind: 'done', items: [this.#itemOf(asker, entry)] };
+  }
+
+  /** One that is over: its requester learns how it ended. */
+  #showOver(asker: Asker, id: string): AccessResult {
+    const over = this.#over.get(id);
+    if (over === undefined || !this.#isVisible(asker, over.entry)) return unknownId();
+    const { entry, state, why } = over;
+    return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
 
   /** Numbers for status and metrics. */
@@ -477,7 +491,13 @@ export class AccessDesk {
     const ids = this.#byOwner.get(owner);
     ids?.delete(id);
     if (ids?.size === 0) this.#byOwner.delete(owner);
-    if (this.#book.find(id) === undefined) this.#live.delete(id);
+    if (this.#book.find(id) === undefined) {
+      this.#live.delete(id);
+      const [oldest] = this.#over.keys();
+      if (oldest !== undefined && this.#over.size >= bounds.accessOver) this.#over.delete(oldest);
+      const state = overStates.find((each) => each === record.action);
+      if (state !== undefined) this.#over.set(id, { entry, state, why: record.reason ?? record.text });
+    }
     for (const end of running ?? []) end();
   }
 
@@ -577,6 +597,8 @@ export class AccessDesk {
     });
   }
 }
+
+const overStates: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];
 
 function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {
   return count({ principal: owner.principal, policy: owner.policy.name, users, words });

@@ -24,6 +24,7 @@ import {
 import {
   type AnswerEncoder,
   createJsonEncoder,
+  createObjectsEncoder,
   createRowsEncoder,
   createUserFilter,
   usernameColumn,
@@ -50,6 +51,16 @@ export function codeHeader(code: Code): readonly [string, string] {
 }
 /** The code of an ending without a sentence, whose effect is unknown. */
 const unexplained: Code = 'outcome-unknown';
+/** The answer to one own command, without an array of commands: rows, or the objects in the rows (a list of them, or the only one). */
+export type BareForm = 'rows' | 'objects' | 'object';
+
+/** HTTP statuses of failures in such an answer; any other is 503. */
+const statusOfCode: Readonly<Partial<Record<string, number>>> = {
+  NOPERM: 403,
+  NOTFOUND: 404,
+  USAGE: 400,
+};
+
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
 
 /** A command's ending without rows. */
@@ -75,7 +86,7 @@ export class HttpAnswer implements ReplyTarget {
   readonly #principal: string;
   /** Held bytes that are counted in the budget. */
   #counted = 0;
-  readonly #isBare: boolean;
+  readonly #bare: BareForm | undefined;
   /** Unwritten output of earlier commands, and of the running one. */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -91,21 +102,23 @@ export class HttpAnswer implements ReplyTarget {
   #areRowsSent = false;
   #isOk = false;
   #failure: Failure | undefined;
+  /** Of a failed bare answer. */
+  #failedStatus = 503;
   #message: string | undefined;
   #code: Code | undefined;
 
-  /** `isBare`: the answer is the rows of its only command, without an array around them. */
+  /** `bare`: the answer is that of its only command, without an array around it. */
   constructor(
     request: HttpRequest,
     transport: Transport,
     head: HttpHead,
     buffered: ByteBudget,
     principal: string,
-    isBare = false,
+    bare?: BareForm,
   ) {
     this.#buffered = buffered;
     this.#principal = principal;
-    this.#isBare = isBare;
+    this.#bare = bare;
     this.#request = request;
     this.#transport = transport;
     this.#head = head;
@@ -152,7 +165,7 @@ export class HttpAnswer implements ReplyTarget {
 
   addBody(bytes: Buffer): void {
     // Answers of dovegate itself have rows of one form.
-    this.#encoder ??= createRowsEncoder(ownColumns);
+    this.#encoder ??= this.#ownEncoder();
     const json = this.#encoder.push(bytes);
     if (json.length > 0) this.#addRows(json);
     this.#count();
@@ -193,6 +206,7 @@ export class HttpAnswer implements ReplyTarget {
       this.#fail({ type: 'exitCode', exitCode, message: cutRow, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
     }
+    this.#failedStatus = statusOfCode[code] ?? 503;
     const more = { message: clientCode && text, code: clientCode ?? unexplained, retryAfterS };
     const exitCode = exitCodeOf(code);
     if (ending.kind === 'denied') this.#fail({ type: 'unAuthorized', exitCode, ...more });
@@ -207,7 +221,7 @@ export class HttpAnswer implements ReplyTarget {
 
   flush(unsentBytesMax: number): Promise<void> | undefined {
     // Its HTTP status is known only at its end.
-    if (this.#isBare) return undefined;
+    if (this.#bare !== undefined) return undefined;
     if (!this.#isStreaming) {
       const most = this.#buffered.isFullFor(this.#principal) ? crowdedBytesMax : heldBytesMax;
       if (this.#heldBytes + this.#rowsBytes <= most) return undefined;
@@ -225,7 +239,7 @@ export class HttpAnswer implements ReplyTarget {
   /** Called after the exchange of the command; `id`: the exchange's. */
   endCommand(tag: string, id: string | undefined): void {
     if (this.#failure === undefined && this.#isOk) {
-      if (!this.#isBare) this.#add(responseEnd(tag));
+      if (this.#bare === undefined) this.#add(responseEnd(tag));
       this.#keep();
       return;
     }
@@ -248,7 +262,7 @@ export class HttpAnswer implements ReplyTarget {
 
   /** The whole request was answered. Resolves when the client has taken the answer; undefined: it has already. */
   finish(): Promise<void> | undefined {
-    if (this.#isBare) return this.#finishBare();
+    if (this.#bare !== undefined) return this.#finishBare();
     this.#held.push(Buffer.from(this.#commands === 0 ? `${answersBegin}${answersEnd}` : answersEnd));
     if (!this.#isStreaming) return this.#request.answer(this.#head, Buffer.concat(this.#held));
     void this.#request.write(this.#takeAll())?.catch(() => undefined);
@@ -263,7 +277,7 @@ export class HttpAnswer implements ReplyTarget {
 
   /** The HTTP status; valid once its commands have ended. */
   get status(): number {
-    return this.#isBare && this.#failure !== undefined ? 503 : this.#head.status;
+    return this.#bare !== undefined && this.#failure !== undefined ? this.#failedStatus : this.#head.status;
   }
 
   #finishBare(): Promise<void> | undefined {
@@ -277,11 +291,17 @@ export class HttpAnswer implements ReplyTarget {
 
   /** False: the rows end within a row. */
   #complete(): boolean {
+    this.#encoder ??= this.#bare === undefined ? undefined : this.#ownEncoder();
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
     if (rest === undefined) return false;
     this.#addRows(Buffer.from(rest));
     this.#isOk = true;
     return true;
+  }
+
+  #ownEncoder(): AnswerEncoder {
+    if (this.#bare === undefined || this.#bare === 'rows') return createRowsEncoder(ownColumns);
+    return createObjectsEncoder(this.#bare === 'objects');
   }
 
   #fail(failure: Failure): void {
@@ -302,7 +322,7 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   #addRows(json: Buffer): void {
-    if (this.#rowsBytes === 0 && !this.#areRowsSent && !this.#isBare)
+    if (this.#rowsBytes === 0 && !this.#areRowsSent && this.#bare === undefined)
       this.#add(`${this.#before}${responseBegin}`);
     this.#addBytes(json);
   }

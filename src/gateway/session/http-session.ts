@@ -29,7 +29,8 @@ import {
   strangerPiecesMax,
   strangerTurn,
 } from './greet-peer.js';
-import { codeHeader, HttpAnswer, plain } from './http-answer.js';
+import { type AccessPath, accessBytesMax, accessPaths, readAccess } from './http-access.js';
+import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 import type { RunningSession } from './roster.js';
 
@@ -199,6 +200,14 @@ class HttpClient {
       case 'run':
       case 'dry-run':
         return this.#run(request, route);
+      case 'request':
+      case 'requests':
+      case 'approve':
+      case 'refuse':
+      case 'revoke':
+      case 'review':
+      case 'grant':
+        return this.#access(request, route);
       default:
         return route satisfies never;
     }
@@ -289,6 +298,35 @@ class HttpClient {
     }
   }
 
+  /** A step of access on request. */
+  async #access(request: HttpRequest, path: AccessPath): Promise<CloseReason | undefined> {
+    const { transport, context } = this.#host;
+    const chunks: Buffer[] = [];
+    let bytes = Number(fieldOf(request, 'content-length') ?? 0);
+    const { clock } = this.#greeting.context;
+    const timer = clock.setTimer(context.limits().inputTimeMs, () => transport.close('input-limit'));
+    try {
+      for (let chunk: Buffer | null = null; bytes <= accessBytesMax; chunks.push(chunk)) {
+        chunk = await request.read();
+        if (chunk === null) break;
+        bytes = Math.max(
+          bytes,
+          chunks.reduce((sum, each) => sum + each.length, chunk.length),
+        );
+      }
+    } catch (fault) {
+      if (fault instanceof WireFault) return await this.#end(request, 'bad-request', 'Bad Request');
+      throw fault;
+    } finally {
+      timer.cancel();
+    }
+    if (bytes > accessBytesMax)
+      return this.#end(request, 'request-too-long', `The request is longer than ${accessBytesMax} bytes`);
+    const line = await this.#host.work(() => readAccess(path, Buffer.concat(chunks)));
+    if ('bad' in line) return this.#end(request, 'bad-request', line.bad);
+    return this.#answer(request, [{ line, input: undefined, tag: '' }], path);
+  }
+
   /** The whole body with its commands; or its fault. */
   async #read(
     request: HttpRequest,
@@ -369,7 +407,7 @@ class HttpClient {
   async #answer(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can',
+    route: 'run' | 'dry-run' | 'can' | AccessPath,
     body?: HeldBytes,
   ): Promise<CloseReason | undefined> {
     const host = this.#host;
@@ -377,7 +415,14 @@ class HttpClient {
     const isLast = host.endsFor !== undefined;
     const head = headOf(200, [['Content-Type', json]], isLast);
     const { buffered } = this.#greeting.context;
-    const answer = new HttpAnswer(request, transport, head, buffered, this.#host.principal, route === 'can');
+    const answer = new HttpAnswer(
+      request,
+      transport,
+      head,
+      buffered,
+      this.#host.principal,
+      bareFormOf(route),
+    );
     try {
       return await this.#runAll(request, commands, route, answer, body);
     } finally {
@@ -388,7 +433,7 @@ class HttpClient {
   async #runAll(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can',
+    route: 'run' | 'dry-run' | 'can' | AccessPath,
     answer: HttpAnswer,
     body: HeldBytes | undefined,
   ): Promise<CloseReason | undefined> {
@@ -496,7 +541,7 @@ const requestEnds = {
 } as const satisfies Partial<Record<Code, readonly [number, CloseReason]>>;
 type RequestCode = keyof typeof requestEnds;
 
-type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run';
+type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run' | AccessPath;
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /', 'entries'],
@@ -504,7 +549,15 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['POST /doveadm/v1', 'run'],
   ['GET /dovegate/v1/can', 'can'],
   ['POST /dovegate/v1/dry-run', 'dry-run'],
+  ...accessPaths.map((path) => [`POST /dovegate/v1/${path}`, path] as const),
 ]);
+
+/** Undefined: an array around the answers of several commands. */
+function bareFormOf(route: 'run' | 'dry-run' | 'can' | AccessPath): BareForm | undefined {
+  if (route === 'run' || route === 'dry-run') return undefined;
+  if (route === 'can') return 'rows';
+  return route === 'requests' ? 'objects' : 'object';
+}
 
 function headOf(status: number, headers: HttpHead['headers'], isLast: boolean, reason?: string): HttpHead {
   return reason === undefined ? { status, headers, isLast } : { status, reason, headers, isLast };

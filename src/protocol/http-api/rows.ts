@@ -8,6 +8,7 @@
 // is never made whole; what is called whole is valid JSON, whatever a server sends.
 
 import { bounds } from '../../bounds/bounds.js';
+import { unescapeLenient } from '../lines.js';
 import { JsonReader, type JsonSink } from './json.js';
 
 /** A column of a reply: its key in JSON, and whether its values are numbers there. */
@@ -372,6 +373,42 @@ export function createJsonEncoder(): AnswerEncoder {
       return reader.push(json) === undefined ? json : none;
     },
     end: () => (held.length === 0 && reader.end() === undefined ? '' : undefined),
+  };
+}
+
+/**
+ * For answers of dovegate itself whose rows are a word and an object as JSON: the objects, as a list or the only one. The JSON is ours, so it
+ * is passed on as it is.
+ */
+export function createObjectsEncoder(isList: boolean): AnswerEncoder {
+  let held: Buffer = none;
+  let cells = 0;
+  let objects = 0;
+  return {
+    get isWithinRow() {
+      return held.length > 0 || cells % 2 === 1;
+    },
+    push(body) {
+      const bytes = held.length === 0 ? body : Buffer.concat([held, body]);
+      let from = 0;
+      let json = '';
+      for (let tab = bytes.indexOf(TAB); tab >= 0; tab = bytes.indexOf(TAB, from)) {
+        if (cells % 2 === 1) {
+          json += objects === 0 ? (isList ? '[' : '') : ',';
+          json += unescapeLenient(bytes.subarray(from, tab)).toString();
+          objects += 1;
+        }
+        cells += 1;
+        from = tab + 1;
+      }
+      held = Buffer.from(bytes.subarray(from));
+      return Buffer.from(json);
+    },
+    end() {
+      if (held.length > 0 || cells % 2 === 1) return undefined;
+      if (!isList) return objects === 1 ? '' : undefined;
+      return objects === 0 ? '[]' : ']';
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { createUserSender, judgeFailure } from '../../../src/cli/bulk/send-user.js';
 import { readWholeInput } from '../../../src/cli/doveadm/ask.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
+import { createAccess } from '../../../src/client/access.js';
 import { CommandFailed } from '../../../src/client/connect.js';
 import type { Session } from '../../../src/client/session.js';
 import { readSaid } from '../../../src/domain/codes/codes.js';
@@ -77,6 +78,7 @@ void test('rows of a user are held up to a size, and beyond it none is shown', a
       run: unused,
       named: unused,
       cells: unused,
+      access: createAccess(unused),
       close,
       [Symbol.asyncDispose]: close,
       minor: 3,

@@ -94,3 +94,31 @@ void test('the socket that is named is asked, for names only', async () => {
   await ask('send', '--', '');
   assert.deepEqual(asked, ['/s', '/t']);
 });
+
+void test('ids are those that the daemon offers for the subcommand', async () => {
+  const program = new Command('dovegate');
+  const never = (): never => assert.fail('it was run');
+  for (const verb of ['approve', 'kill'])
+    program.command(verb).option('--socket <path>').argument('<id>').action(never);
+  const asked: string[] = [];
+  const offeredIds = async (...words: string[]): Promise<string> => {
+    const found = await completeProgram(
+      program,
+      words,
+      () => Promise.resolve(undefined),
+      (socket, verb) => {
+        asked.push(`${socket} ${verb}`);
+        return Promise.resolve([
+          { word: '01KAF', description: 'anna@support: fetch' },
+          { word: '02X', description: '' },
+        ]);
+      },
+    );
+    return found.kind === 'words' ? found.words.map(({ word }) => word).join(' ') : found.kind;
+  };
+  assert.equal(await offeredIds('approve', '--socket', '/s', ''), '01KAF 02X');
+  assert.equal(await offeredIds('approve', '--socket', '/s', '01'), '01KAF');
+  assert.equal(await offeredIds('approve', ''), '');
+  assert.equal(await offeredIds('approve', '--socket', '/s', '01KAF', ''), '');
+  assert.deepEqual(asked, ['/s approve', '/s approve']);
+});

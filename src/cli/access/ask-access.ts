@@ -1,0 +1,296 @@
+// The subcommands of access on request. Scripts read the exit codes: 0 done or granted, 77 refused or not permitted, 75 not decided or
+// broken off, 64 wrong usage, 69 no daemon there.
+
+import { whyDenied } from '../../adapters/host/accounts.js';
+import { systemClock } from '../../adapters/host/clock.js';
+import { holdProcess } from '../../adapters/host/process.js';
+import { bounds } from '../../bounds/bounds.js';
+import {
+  type Access,
+  type AccessItem,
+  type AccessState,
+  CommandFailed,
+  SessionFault,
+} from '../../client/connect.js';
+import { readSaid } from '../../domain/codes/codes.js';
+import { inputOf } from '../../domain/commands/parse.js';
+import { exitCodes } from '../../ports/machine.js';
+import {
+  askDoor,
+  clientSettingsFile,
+  type DoorOptions,
+  exitCodeOf,
+  findServerDoor,
+  type ServerDoor,
+  tempFail,
+} from '../doveadm/server-door.js';
+import { readTypedCommand } from '../doveadm/typed-command.js';
+import { CommandFault, formatJson, plain, stderr, stdout } from '../output/output.js';
+import { byUrgency, formatItem, formatList, formatState } from './shown.js';
+
+/** The server, as for `send`. */
+export interface PlaceOptions {
+  readonly socket?: string;
+  readonly http?: string;
+  readonly keyFile?: string;
+  readonly ca?: string;
+  readonly json: boolean;
+}
+
+interface Terms {
+  readonly for?: number;
+  readonly uses?: number;
+}
+
+export interface AskOptions extends PlaceOptions, Terms {
+  readonly user?: readonly string[];
+  readonly reason?: string;
+  readonly wait?: number;
+}
+
+export interface DecideOptions extends PlaceOptions, Terms {
+  readonly reason?: string;
+}
+
+const reasonBytesMax = bounds.reasonBytes;
+/** One answer of a daemon. */
+const patienceMs = 30_000;
+/** Between two looks at an undecided request, growing. */
+const pauseMs = { first: 1_000, last: 10_000 };
+
+/** Asks, and with `wait` waits for the decision. */
+export async function request(options: AskOptions, words: readonly string[]): Promise<number> {
+  const asked = readAsked(options, words);
+  const door = await doorOf(options);
+  const recorded = await ask(door, (access, signal) => access.request({ ...asked, signal }));
+  const { json, wait } = options;
+  if (wait === undefined || recorded.state !== 'requested') {
+    show(recorded, json, [`${formatState(recorded)}: ${recorded.id}`]);
+    return wait === undefined ? exitCodes.ok : exitCodeOfState(recorded.state);
+  }
+  stderr(`dovegate: request ${plain(recorded.id)} is recorded; waiting for a decision`);
+  const decided = await waitForDecision(door, recorded, wait);
+  show(decided, json, [`${formatState(decided)}: ${decided.id}`]);
+  return exitCodeOfState(decided.state);
+}
+
+/** Lists the requests and grants that this client may see, or shows one. */
+export async function requests(options: PlaceOptions, id: string | undefined): Promise<number> {
+  const door = await doorOf(options);
+  if (id !== undefined) {
+    show(await ask(door, (access, signal) => access.get(id, { signal })), options.json);
+    return exitCodes.ok;
+  }
+  const items = (await ask(door, (access, signal) => access.list({ signal }))).toSorted(byUrgency);
+  stdout(options.json ? formatJson(items) : formatList(items));
+  return exitCodes.ok;
+}
+
+export async function grant(
+  options: AskOptions & { readonly to: string },
+  words: readonly string[],
+): Promise<number> {
+  const asked = readAsked(options, words);
+  const door = await doorOf(options);
+  const item = await ask(door, (access, signal) => access.grant({ ...asked, to: options.to, signal }));
+  show(item, options.json, [`${formatState(item)}: ${item.id}`]);
+  return exitCodes.ok;
+}
+
+export async function decide(
+  verb: 'approve' | 'refuse' | 'revoke' | 'review',
+  options: DecideOptions,
+  id: string,
+): Promise<number> {
+  const { reason = '' } = options;
+  if (options.reason !== undefined) checkReason(reason);
+  const door = await doorOf(options);
+  const item = await ask(door, (access, signal) => {
+    switch (verb) {
+      case 'approve':
+        return access.approve(id, { ...termsOf(options), signal });
+      case 'refuse':
+        return access.refuse(id, { reason, signal });
+      case 'revoke':
+        return access.revoke(id, { ...(options.reason !== undefined && { reason }), signal });
+      case 'review':
+        return access.review(id, { signal });
+      default:
+        return verb satisfies never;
+    }
+  });
+  show(item, options.json, [`${formatState(item)}: ${item.id}`]);
+  return exitCodes.ok;
+}
+
+/**
+ * Before a command is sent: asks for it, and waits. Resolves to undefined once it is granted, else to the exit code; what happens is
+ * written to stderr.
+ */
+export async function requestFirst(
+  options: DoorOptions & { readonly socket?: string; readonly user?: string; readonly reason?: string },
+  words: readonly string[],
+  waitMs: number,
+): Promise<number | undefined> {
+  const { user, reason } = options;
+  const asked = readAsked(
+    { ...(user !== undefined && { user: [user] }), ...(reason !== undefined && { reason }) },
+    words,
+  );
+  const door = await findDoor(options.socket, options);
+  const recorded = await ask(door, (access, signal) => access.request({ ...asked, signal }), tempFail);
+  if (recorded.state === 'requested')
+    stderr(`dovegate: request ${plain(recorded.id)} is recorded; waiting for a decision`);
+  const decided = recorded.state === 'requested' ? await waitForDecision(door, recorded, waitMs) : recorded;
+  stderr(`dovegate: request ${plain(decided.id)}: ${formatState(decided)}`);
+  return decided.state === 'granted' ? undefined : exitCodeOfState(decided.state);
+}
+
+/** Throws a CommandFault for what no server would take. */
+function readAsked(
+  { user: users = [], reason, ...terms }: Pick<AskOptions, 'user' | 'reason' | keyof Terms>,
+  words: readonly string[],
+) {
+  const typed = readTypedCommand(words);
+  const wrong = (text: string): never => {
+    throw new CommandFault(exitCodes.usage, `dovegate: ${text}`);
+  };
+  if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
+    wrong('-A, -F and -S cannot be requested: name each user with --user');
+  if (inputOf(typed.command, typed.parsed) !== 'none')
+    wrong(`"${typed.command.name}" takes a text, and commands with a text cannot be requested`);
+  if (typed.user !== undefined && users.length > 0) wrong('the user is named twice: by --user, and by -u');
+  const named = typed.user === undefined ? users : [typed.user];
+  const repeated = named.find((name, at) => named.indexOf(name) !== at);
+  if (repeated !== undefined) wrong(`--user ${repeated} is given twice`);
+  const mask = named.find((name) => /[*?]/.test(name));
+  if (mask !== undefined) wrong(`a request names its users one by one: ${mask} is a mask`);
+  if (reason !== undefined) checkReason(reason);
+  return {
+    ...(named.length > 0 && { user: named }),
+    name: typed.command.name,
+    args: typed.args,
+    ...(reason !== undefined && { reason }),
+    ...termsOf(terms),
+  };
+}
+
+function checkReason(reason: string): void {
+  const bytes = Buffer.byteLength(reason);
+  if (bytes > reasonBytesMax)
+    throw new CommandFault(
+      exitCodes.usage,
+      `dovegate: a reason has at most ${reasonBytesMax} bytes, this one has ${bytes}`,
+    );
+  if (/\p{Cc}/u.test(reason))
+    throw new CommandFault(exitCodes.usage, 'dovegate: a reason is one line of text');
+}
+
+function termsOf({ for: forMs, uses }: Terms) {
+  if (forMs === 0) throw new CommandFault(exitCodes.usage, 'dovegate: --for must be longer than 0');
+  return { ...(forMs !== undefined && { forMs }), ...(uses !== undefined && { uses }) };
+}
+
+/** The exit code of a decision. */
+function exitCodeOfState(state: AccessState): number {
+  if (state === 'granted') return exitCodes.ok;
+  return state === 'refused' || state === 'revoked' ? exitCodes.notPermitted : tempFail;
+}
+
+/** Looks at the request until it is decided or the time is over. A daemon that is restarted meanwhile is asked again. */
+async function waitForDecision(door: ServerDoor, asked: AccessItem, waitMs: number): Promise<AccessItem> {
+  const endMs = systemClock.now() + waitMs;
+  const release = holdProcess();
+  let item = asked;
+  let pause = pauseMs.first;
+  let isComplained = false;
+  try {
+    while (item.state === 'requested') {
+      const leftMs = endMs - systemClock.now();
+      if (leftMs <= 0) break;
+      await sleep(Math.min(pause, leftMs));
+      pause = Math.min(pause * 1.5, pauseMs.last);
+      try {
+        item = await openAnd(door, (access, signal) => access.get(item.id, { signal }));
+      } catch (fault) {
+        if (fault instanceof CommandFailed && fault.kind !== 'temporary')
+          throw faultOf(fault, door, tempFail);
+        if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
+        if (!isComplained) stderr(`${messageOf(fault, door)}; asking again`);
+        isComplained = true;
+      }
+    }
+  } finally {
+    release();
+  }
+  return item;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimer(ms, resolve);
+  });
+}
+
+async function doorOf({ socket, http, keyFile, ca }: PlaceOptions): Promise<ServerDoor> {
+  return findDoor(socket, {
+    ...(http !== undefined && { http }),
+    ...(keyFile !== undefined && { keyFile }),
+    ...(ca !== undefined && { ca }),
+  });
+}
+
+async function findDoor(socket: string | undefined, options: DoorOptions): Promise<ServerDoor> {
+  const { ca } = options;
+  if (socket !== undefined && ca !== undefined && socket.includes('/'))
+    throw new CommandFault(exitCodes.usage, 'dovegate: --ca is for --http and HOST:PORT');
+  const door = await findServerDoor(socket, process.env, options);
+  if (door !== undefined) return door;
+  const text = `dovegate: no socket: give one with --socket, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
+  throw new CommandFault(exitCodes.usage, text);
+}
+
+/** `gone`: the exit code if no daemon answers. */
+async function ask<T>(
+  door: ServerDoor,
+  run: (access: Access, signal: AbortSignal) => Promise<T>,
+  gone: number = exitCodes.unavailable,
+): Promise<T> {
+  try {
+    return await openAnd(door, run);
+  } catch (fault) {
+    if (fault instanceof CommandFailed || fault instanceof SessionFault) throw faultOf(fault, door, gone);
+    throw fault;
+  }
+}
+
+function openAnd<T>(door: ServerDoor, run: (access: Access, signal: AbortSignal) => Promise<T>): Promise<T> {
+  return askDoor(door, patienceMs, (session, signal) => run(session.access, signal));
+}
+
+function faultOf(fault: CommandFailed | SessionFault, door: ServerDoor, gone: number): CommandFault {
+  const text = messageOf(fault, door);
+  if (fault instanceof CommandFailed) return new CommandFault(exitCodeOf(fault.code), text);
+  const isDenied = fault.code === 'auth-rejected' || isAccessDenied(fault);
+  return new CommandFault(isDenied ? exitCodes.notPermitted : gone, text);
+}
+
+/** What a person reads: dovegate's own sentence where there is one. */
+function messageOf(fault: CommandFailed | SessionFault, door: ServerDoor): string {
+  if (fault instanceof SessionFault) {
+    if (isAccessDenied(fault)) return `dovegate: ${whyDenied(door.name)}`;
+    return `dovegate: ${plain(door.name)}: ${plain(fault.message)}`;
+  }
+  const said = fault.logs.at(-1)?.text ?? '';
+  const sentence = readSaid(said)?.sentence ?? said;
+  return `dovegate: ${plain(sentence === '' ? fault.message : sentence)}`;
+}
+
+function isAccessDenied(fault: unknown): boolean {
+  if (!(fault instanceof Error)) return false;
+  return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);
+}
+
+function show(item: AccessItem, isJson: boolean, head: readonly string[] = []): void {
+  stdout(isJson ? formatJson(item) : [...head.map(plain), formatItem(item)].join('\n'));
+}

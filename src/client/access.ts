@@ -1,0 +1,175 @@
+// Access on request: `session.access`. Each call is one of dovegate's own commands, over a socket as words, over HTTP as JSON; each answers
+// with the same objects. A person decides about a request, so nothing here waits for a decision.
+
+import type { AccessItem } from '../domain/page/access.js';
+import { SessionFault } from './client-command.js';
+
+/** Ask for less than the rule offers, never for more. */
+export interface AccessTerms {
+  readonly forMs?: number;
+  readonly uses?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface AccessRequest extends AccessTerms {
+  /** The mailbox user; several only where the rule permits them. No masks. */
+  readonly user?: string | readonly string[];
+  /** As in `Command`. */
+  readonly name: string;
+  readonly args?: readonly string[];
+  /** Why, at most 512 bytes. The approver reads it. */
+  readonly reason?: string;
+}
+
+export interface AccessGrant extends AccessRequest {
+  /** The principal that gets it: NAME@LISTENER. */
+  readonly to: string;
+}
+
+/** Access on request. Each call rejects as `run` does. */
+export interface Access {
+  /** Asks for one command. Resolves once the request is recorded; with a rule without approvals it is granted at once. */
+  request(request: AccessRequest): Promise<AccessItem>;
+  /** The caller's own requests and grants, and those that the caller may approve. */
+  list(options?: { readonly signal?: AbortSignal }): Promise<AccessItem[]>;
+  /** One of them. For an approver, the number of mails is counted again. */
+  get(id: string, options?: { readonly signal?: AbortSignal }): Promise<AccessItem>;
+  approve(id: string, terms?: AccessTerms): Promise<AccessItem>;
+  refuse(
+    id: string,
+    options: { readonly reason: string; readonly signal?: AbortSignal },
+  ): Promise<AccessItem>;
+  /** Ends a grant, and the commands that run under it; or withdraws the caller's own request. */
+  revoke(
+    id: string,
+    options?: { readonly reason?: string; readonly signal?: AbortSignal },
+  ): Promise<AccessItem>;
+  /** Marks a grant without approval as reviewed. */
+  review(id: string, options?: { readonly signal?: AbortSignal }): Promise<AccessItem>;
+  /** Grants without a request, by an approver. It counts as one approval. */
+  grant(grant: AccessGrant): Promise<AccessItem>;
+}
+
+/** One call, before it is words or JSON. */
+export interface AccessCall {
+  readonly verb: 'request' | 'requests' | 'access' | 'approve' | 'refuse' | 'revoke' | 'review' | 'grant';
+  readonly id?: string | undefined;
+  readonly to?: string | undefined;
+  readonly users?: readonly string[] | undefined;
+  readonly forMs?: number | undefined;
+  readonly uses?: number | undefined;
+  readonly reason?: string | undefined;
+  readonly command?: readonly string[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `ask` sends a call and resolves to the objects of its answer. */
+export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown[]>): Access {
+  async function one(call: AccessCall): Promise<AccessItem> {
+    checkCall(call);
+    const [item] = await ask(call);
+    return itemOf(item);
+  }
+  return {
+    request: (request) => one({ verb: 'request', ...askedOf(request) }),
+    async list({ signal } = {}) {
+      return (await ask({ verb: 'requests', signal })).map(itemOf);
+    },
+    get: (id, { signal } = {}) => one({ verb: 'access', id: idOf(id), signal }),
+    approve: (id, { forMs, uses, signal } = {}) =>
+      one({ verb: 'approve', id: idOf(id), forMs, uses, signal }),
+    refuse: (id, { reason, signal }) => one({ verb: 'refuse', id: idOf(id), reason, signal }),
+    revoke: (id, { reason, signal } = {}) => one({ verb: 'revoke', id: idOf(id), reason, signal }),
+    review: (id, { signal } = {}) => one({ verb: 'review', id: idOf(id), signal }),
+    grant: (grant) => one({ verb: 'grant', to: grant.to, ...askedOf(grant) }),
+  };
+}
+
+/** The words after `dovegate VERB`. */
+export function wordsOfCall({ id, to, users = [], forMs, uses, reason, command }: AccessCall): string[] {
+  return [
+    ...(to === undefined ? [] : ['--to', to]),
+    ...users.flatMap((user) => ['-u', user]),
+    ...(forMs === undefined ? [] : ['--for', `${forMs}ms`]),
+    ...(uses === undefined ? [] : ['--uses', String(uses)]),
+    ...(reason === undefined ? [] : ['--reason', reason]),
+    ...(id === undefined ? [] : ['--', id]),
+    ...(command === undefined ? [] : ['--', ...command]),
+  ];
+}
+
+/** The body of `POST /dovegate/v1/VERB`. */
+export function bodyOfCall({ id, to, users, forMs, uses, reason, command }: AccessCall): string {
+  return JSON.stringify({ id, to, users, for: forMs && `${forMs}ms`, uses, reason, command });
+}
+
+/** The objects in the rows of an answer, whose cells are `access` and JSON. */
+export function objectsOfRows(rows: readonly (readonly string[])[]): unknown[] {
+  return rows.flatMap(([what, value]) => {
+    if (what !== 'access' || value === undefined) return [];
+    try {
+      return [JSON.parse(value) as unknown];
+    } catch {
+      throw unreadable();
+    }
+  });
+}
+
+function askedOf({ user, name, args = [], reason, forMs, uses, signal }: AccessRequest) {
+  const users = user === undefined ? [] : typeof user === 'string' ? [user] : user;
+  return { users, reason, forMs, uses, signal, command: [name, ...args] };
+}
+
+/** An id may come from anywhere; as another type it would be sent as that text. */
+function idOf(id: unknown): string {
+  if (typeof id !== 'string') throw new TypeError(`id must be a string, not a value of type ${typeof id}`);
+  return id;
+}
+
+/** Programs without types get an error that names the key. */
+function checkCall({ to, users = [], forMs, uses, reason, command = [] }: AccessCall): void {
+  const check = (what: string, isRight: boolean, wanted: string): void => {
+    if (!isRight) throw new TypeError(`${what} must be ${wanted}`);
+  };
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;
+  check('user', Array.isArray(users) && users.every(isText), 'a string, or an array of strings');
+  check(
+    'name and args',
+    Array.isArray(command) && command.every(isText),
+    'a string, and an array of strings',
+  );
+  check('to', to === undefined || isText(to), 'a string');
+  check('reason', reason === undefined || isText(reason), 'a string');
+  check('forMs', forMs === undefined || isCount(forMs), 'a whole number of milliseconds above 0');
+  check('uses', uses === undefined || isCount(uses), 'a whole number above 0');
+  if (reason !== undefined && Buffer.byteLength(reason) > 512)
+    throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
+}
+
+const textKeys = ['id', 'state', 'to', 'policy', 'command', 'asked', 'until'] as const;
+const listKeys = ['users', 'approved_by', 'may'] as const;
+
+/** A newer dovegate may add keys; one without these is none that this library knows. */
+function itemOf(value: unknown): AccessItem {
+  if (!isItem(value)) throw unreadable();
+  return value;
+}
+
+function isItem(value: unknown): value is AccessItem {
+  if (typeof value !== 'object' || value === null) return false;
+  const known: Readonly<Record<string, unknown>> = { ...value };
+  return (
+    textKeys.every((key) => typeof known[key] === 'string') &&
+    listKeys.every((key) => Array.isArray(known[key]))
+  );
+}
+
+function unreadable(): SessionFault {
+  return new SessionFault(
+    'unexpected-reply',
+    'the server gave no readable answer about access',
+    undefined,
+    true,
+  );
+}

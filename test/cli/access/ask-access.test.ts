@@ -1,0 +1,273 @@
+// Goal: what scripts rely on: exit codes of each decision and of wrong usage, JSON as the server gave it, and a list sorted by what waits.
+// A server that says what a test tells it stands for the daemon; scenario tests ask the daemon itself.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { AccessItem } from '../../../src/client/connect.js';
+import { openFolder } from '../../kit/folder.js';
+import type { Script } from '../../kit/script.js';
+import { openScriptedDovecot } from '../../kit/scripted-dovecot.js';
+import { runWarm } from '../../kit/warm-program.js';
+
+const id = '01KAF3W2Q8T5R1V0XH9M4D6CZE';
+const item: AccessItem = {
+  id,
+  state: 'requested',
+  to: 'anna@support',
+  policy: 'support',
+  users: ['bob@example.com'],
+  command: 'fetch hdr.subject mailbox INBOX all',
+  effect: 'read',
+  place: 'dovegate.yaml:12',
+  scope: 'command',
+  reason: 'ticket 4711',
+  approvals: 1,
+  approved_by: [],
+  asked: '2026-11-26T10:00:00Z',
+  until: '2026-11-27T10:00:00Z',
+  for_ms: 3_600_000,
+  uses: 1,
+  used: 0,
+  break_glass: false,
+  reviewed: false,
+  mine: true,
+  may: ['revoke'],
+};
+
+/** Answers the commands of dovegate in turn: with objects, or with a status and its sentence. */
+type Said = readonly AccessItem[] | readonly [status: string, sentence: string];
+
+async function openGate(t: TestContext, answers: Readonly<Record<string, Said | readonly Said[]>>) {
+  const asked: string[] = [];
+  const left = new Map(
+    Object.entries(answers).map(([verb, said]) => [
+      verb,
+      Array.isArray(said[0]) ? [...(said as Said[])] : [said as Said],
+    ]),
+  );
+  const script: Script = async ({ fields, user }, connection) => {
+    asked.push([user, ...fields].join('|'));
+    const [name = ''] = fields;
+    if (!name.startsWith('dovegate ')) {
+      await connection.row('subject');
+      return connection.status('+');
+    }
+    const list = left.get(name.slice('dovegate '.length)) ?? [];
+    const said = list.length > 1 ? list.shift() : list[0];
+    if (said === undefined) return connection.status('-USAGE');
+    const [first, sentence] = said;
+    if (typeof first === 'string' && typeof sentence === 'string') {
+      await connection.log('error', sentence);
+      return connection.status(first);
+    }
+    for (const one of said) await connection.row('access', JSON.stringify(one));
+    return connection.status('+');
+  };
+  const unix = join(openFolder(t), 'gate.sock');
+  const gate = await openScriptedDovecot({ unix, minor: 3, script });
+  t.after(() => gate.close());
+  return {
+    asked,
+    unix,
+    run: (verb: string, ...args: string[]) =>
+      runWarm([verb, '--socket', unix, ...args], { env: { TZ: 'Europe/Berlin' } }),
+  };
+}
+
+const fetchWords = ['--', 'fetch', 'hdr.subject', 'mailbox', 'INBOX', 'all'];
+
+void test('a request is recorded and shown; its words are those that send would send', async (t) => {
+  const gate = await openGate(t, { request: [item] });
+  const said = await gate.run(
+    ...([
+      'request',
+      '--user',
+      'bob@example.com',
+      '--reason',
+      'ticket 4711',
+      '--for',
+      '1h',
+      '--uses',
+      '1',
+    ] as const),
+    ...fetchWords,
+  );
+  assert.equal(said.exit, 0, said.text);
+  assert.deepEqual(gate.asked, [
+    '|dovegate request|-u|bob@example.com|--for|3600000ms|--uses|1|--reason|ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
+  ]);
+  assert.match(said.text, new RegExp(`^waits for 1 approval: ${id}\n`));
+  assert.match(said.text, /^command {2,}fetch hdr\.subject mailbox INBOX all$/m);
+  assert.match(said.text, /^you may {2,}revoke$/m);
+  const json = await gate.run('request', '--json', ...fetchWords);
+  assert.deepEqual(JSON.parse(json.stdout.toString()), item);
+});
+
+void test('--wait: the exit code says what was decided', async (t) => {
+  for (const [state, exit] of [
+    ['granted', 0],
+    ['refused', 77],
+    ['revoked', 77],
+    ['expired', 75],
+    ['ended', 75],
+    ['used-up', 75],
+  ] as const) {
+    const gate = await openGate(t, { request: [item], access: [[{ ...item, state, why: 'because' }]] });
+    const said = await gate.run('request', '--wait', '30s', ...fetchWords);
+    assert.equal(said.exit, exit, `${state}: ${said.text}`);
+    assert.match(said.stderr, new RegExp(`request ${id} is recorded; waiting for a decision`));
+  }
+  const open = await openGate(t, { request: [item], access: [item] });
+  const late = await open.run('request', '--wait', '1500ms', '--json', ...fetchWords);
+  assert.equal(late.exit, 75);
+  assert.equal(JSON.parse(late.stdout.toString()).state, 'requested');
+  // A daemon that cannot answer for a moment is asked again; a request that is gone is not.
+  const busy = await openGate(t, {
+    request: [item],
+    access: [
+      ['-TEMPFAIL', 'dovegate: the journal cannot be written [journal-down]'],
+      [{ ...item, state: 'granted' }],
+    ],
+  });
+  assert.equal((await busy.run('request', '--wait', '30s', ...fetchWords)).exit, 0);
+  const gone = await openGate(t, { request: [item], access: ['-NOTFOUND', 'no such request'] });
+  assert.equal((await gone.run('request', '--wait', '30s', ...fetchWords)).exit, 68);
+});
+
+void test('granted at once where no approval is needed', async (t) => {
+  const gate = await openGate(t, {
+    request: [{ ...item, state: 'granted', approvals: 0, break_glass: true }],
+  });
+  const said = await gate.run('request', '--wait', '5s', ...fetchWords);
+  assert.equal(said.exit, 0);
+  assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00: /);
+  assert.match(said.text, /^approvals {2,}none needed; not reviewed yet$/m);
+});
+
+void test('the list begins with what waits for the reader', async (t) => {
+  const items: AccessItem[] = [
+    { ...item, id: 'C', mine: false, may: [], state: 'granted', uses: 3, used: 2 },
+    { ...item, id: 'B', state: 'granted' },
+    { ...item, id: 'A', state: 'unreviewed', may: ['review'], mine: false },
+    { ...item, id: 'Z', may: ['approve', 'refuse'], mine: false, matches: 3 },
+  ];
+  const gate = await openGate(t, {
+    requests: [items, items, [], [{ ...item, reason: 'a\u202eb\u001b[2J' }]],
+  });
+  const { exit, text } = await gate.run('requests');
+  assert.equal(exit, 0);
+  const first = text.split('\n').flatMap((line) => /^[* ] +([A-Z]) /.exec(line)?.[1] ?? []);
+  assert.deepEqual(first, ['Z', 'A', 'B', 'C']);
+  assert.match(text, /^\* +Z +waits for you .* 2026-11-27 11:00 \+01:00 {2}fetch hdr/m);
+  assert.match(text, /reason: ticket 4711; 3 mails/);
+  assert.match(text, /2 lines with \* wait for you\./);
+  const json = await gate.run('requests', '--json');
+  assert.equal(JSON.parse(json.stdout.toString()).length, 4);
+  assert.match((await gate.run('requests')).text, /^No requests/);
+  const hostile = await gate.run('requests');
+  assert.ok(!hostile.text.includes('\u202e') && !hostile.text.includes('\u001b'), hostile.text);
+});
+
+void test('one in full; approve, refuse, revoke, review and grant', async (t) => {
+  const done = {
+    ...item,
+    state: 'granted',
+    approved_by: [{ principal: 'carol@leads', time: item.asked }],
+  } as const;
+  const gate = await openGate(t, {
+    access: [item],
+    approve: [done],
+    refuse: [{ ...item, state: 'refused', why: 'ask bob' }],
+    revoke: [{ ...item, state: 'revoked' }],
+    review: [done],
+    grant: [done],
+  });
+  assert.match((await gate.run('requests', id)).text, /^open until {2,}2026-11-27 11:00/m);
+  const approved = await gate.run('approve', '--for', '30m', '--uses', '1', id);
+  assert.equal(approved.exit, 0);
+  assert.match(approved.text, /^approved by {2,}carol@leads at 2026-11-26 11:00 \+01:00$/m);
+  assert.match((await gate.run('refuse', id, '--reason', 'ask bob')).text, /^refused: ask bob: /);
+  assert.equal((await gate.run('revoke', id)).exit, 0);
+  assert.equal((await gate.run('review', id)).exit, 0);
+  assert.equal((await gate.run('grant', '--to', 'anna@support', '--user', 'bob', ...fetchWords)).exit, 0);
+  assert.deepEqual(gate.asked.slice(1), [
+    `|dovegate approve|--for|1800000ms|--uses|1|--|${id}`,
+    `|dovegate refuse|--reason|ask bob|--|${id}`,
+    `|dovegate revoke|--|${id}`,
+    `|dovegate review|--|${id}`,
+    '|dovegate grant|--to|anna@support|-u|bob|--|fetch|--|hdr.subject|mailbox|INBOX|all',
+  ]);
+});
+
+void test('a refusal is said in the words of dovegate, with the exit code of its status', async (t) => {
+  const gate = await openGate(t, {
+    approve: [
+      '-NOPERM',
+      `dovegate: a request is approved by another person than its requester [denied], id ${id}`,
+    ],
+    review: ['-NOTFOUND', 'dovegate: no such grant'],
+    request: ['-TEMPFAIL', 'dovegate: 5 requests of anna@support are open'],
+  });
+  const own = await gate.run('approve', id);
+  assert.equal(own.exit, 77);
+  assert.equal(own.stderr, 'dovegate: a request is approved by another person than its requester\n');
+  assert.equal((await gate.run('review', id)).exit, 68);
+  assert.equal((await gate.run('request', ...fetchWords)).exit, 75);
+});
+
+void test('wrong usage is 64, and nothing is asked', async (t) => {
+  const gate = await openGate(t, {});
+  for (const wrong of [
+    ['request', '--reason', 'x'.repeat(513), ...fetchWords],
+    ['request', '--reason', 'two\nlines', ...fetchWords],
+    ['request', '--user', 'bob', '--user', 'bob', ...fetchWords],
+    ['request', '--user', '*@example.com', ...fetchWords],
+    ['request', '--user', 'bob', '--', 'fetch', '-u', 'alice', 'uid', 'all'],
+    ['request', '--', 'fetch', '-A', 'uid', 'all'],
+    ['request', '--', 'save'],
+    ['request', '--', 'no such'],
+    ['request', '--for', '1', ...fetchWords],
+    ['request', '--for', '0s', ...fetchWords],
+    ['request', '--uses', '0', ...fetchWords],
+    ['request', '--wait', 'soon', ...fetchWords],
+    ['request'],
+    ['approve'],
+    ['refuse', id],
+    ['grant', ...fetchWords],
+    ['send', '--request', '--dry-run', ...fetchWords],
+    ['send', '--request', '--users', 'all', ...fetchWords],
+    ['send', '--wait', '1m', ...fetchWords],
+  ]) {
+    const [verb = '', ...args] = wrong;
+    const said = await gate.run(verb, ...args);
+    assert.equal(said.exit, 64, `${wrong.join(' ')}: ${said.text}`);
+  }
+  assert.deepEqual(gate.asked, []);
+  assert.equal((await runWarm(['requests', '--socket', '/nowhere/gate.sock'])).exit, 69);
+});
+
+void test('send --request asks, waits and sends', async (t) => {
+  const gate = await openGate(t, { request: [item], access: [[item], [{ ...item, state: 'granted' }]] });
+  const sent = await gate.run(
+    'send',
+    '--request',
+    '--wait',
+    '30s',
+    '--user',
+    'bob@example.com',
+    '--reason',
+    'ticket 4711',
+    '--format',
+    'tab',
+    ...fetchWords,
+  );
+  assert.equal(sent.exit, 0, sent.text);
+  assert.equal(sent.stdout.toString(), 'hdr.subject\nsubject\n');
+  assert.match(sent.stderr, /waiting for a decision\n.*granted until/s);
+  assert.equal(gate.asked.at(-1), 'bob@example.com|fetch|--|hdr.subject|mailbox|INBOX|all');
+  const refused = await openGate(t, { request: [item], access: [{ ...item, state: 'refused', why: 'no' }] });
+  const not = await refused.run('send', '--request', ...fetchWords);
+  assert.equal(not.exit, 77);
+  assert.match(not.stderr, /refused: no/);
+  assert.ok(refused.asked.every((line) => line.includes('dovegate')));
+});

@@ -1,0 +1,173 @@
+// Access on request in the library: the words and the JSON that are sent, and every answer that may come. A script compares states, so they
+// must arrive as dovegate wrote them, over a socket and over HTTP alike.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type AccessItem, CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
+import { settle } from '../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { json, openHttpServer, type ScriptedAnswer } from './http-server.js';
+import { openSession } from './opened.js';
+
+const item: AccessItem = {
+  id: '01KAF3W2Q8T5ZZZZZZZZZZZZZZ',
+  state: 'requested',
+  to: 'anna@support',
+  policy: 'support',
+  users: ['bob@example.com'],
+  command: 'fetch hdr.subject mailbox INBOX all',
+  effect: 'read',
+  place: 'dovegate.yaml:12',
+  scope: 'command',
+  reason: 'ticket 4711',
+  approvals: 1,
+  approved_by: [],
+  asked: '2026-11-26T10:00:00Z',
+  until: '2026-11-27T10:00:00Z',
+  for_ms: 3_600_000,
+  uses: 1,
+  used: 0,
+  break_glass: false,
+  reviewed: false,
+  mine: true,
+  may: ['revoke'],
+};
+const line = (value: unknown): string => `access\t${JSON.stringify(value).replaceAll('\t', '\x01t')}\t`;
+
+const asked = {
+  user: 'bob@example.com',
+  name: 'fetch',
+  args: ['hdr.subject', 'all'],
+  reason: 'ticket 4711',
+  forMs: 3_600_000,
+  uses: 3,
+};
+
+void test('each call is words on the wire', async () => {
+  const { session, peer } = openSession(3, { logs: false });
+  const { access } = session;
+  const calls = [
+    access.request(asked),
+    access.request({ user: ['a', 'b'], name: 'mailbox status', args: ['all', 'INBOX'] }),
+    access.grant({ ...asked, to: 'anna@support' }),
+    access.get(item.id),
+    access.approve(item.id, { forMs: 60_000, uses: 1 }),
+    access.refuse(item.id, { reason: 'not this one' }),
+    access.revoke(item.id),
+    access.review(item.id),
+  ];
+  await settle();
+  peer.send(replyPacket(`${line(item)}\n+\n`.repeat(calls.length)));
+  for (const call of calls) assert.deepEqual(await call, item);
+  const terms = '--for\t3600000ms\t--uses\t3\t--reason\tticket 4711\t--\tfetch\thdr.subject\tall';
+  assert.deepEqual(peer.received().toString().split('\n'), [
+    `\t\tdovegate request\t-u\tbob@example.com\t${terms}`,
+    '\t\tdovegate request\t-u\ta\t-u\tb\t--\tmailbox status\tall\tINBOX',
+    `\t\tdovegate grant\t--to\tanna@support\t-u\tbob@example.com\t${terms}`,
+    `\t\tdovegate access\t--\t${item.id}`,
+    `\t\tdovegate approve\t--for\t60000ms\t--uses\t1\t--\t${item.id}`,
+    `\t\tdovegate refuse\t--reason\tnot this one\t--\t${item.id}`,
+    `\t\tdovegate revoke\t--\t${item.id}`,
+    `\t\tdovegate review\t--\t${item.id}`,
+    '',
+  ]);
+});
+
+void test('a list is rows of a kind; other rows are left to newer clients', async () => {
+  const { session, peer } = openSession(3, { logs: false });
+  const list = session.access.list();
+  peer.send(replyPacket(`${line(item)}later\tx\t${line({ ...item, more: 1 })}\n+\n`));
+  assert.deepEqual(await list, [item, { ...item, more: 1 }]);
+  const none = session.access.list();
+  peer.send(replyPacket('\n+\n'));
+  assert.deepEqual(await none, []);
+});
+
+void test('a refusal is CommandFailed with its sentence; an answer that is no item is no item', async () => {
+  const { session, peer } = openSession(3, { logs: false });
+  const refused = session.access.approve(item.id);
+  peer.send(logPacket('error', 'dovegate: own requests are approved by another person [denied]'));
+  peer.send(replyPacket('\n-NOPERM\n'));
+  await assert.rejects(
+    refused,
+    (fault) =>
+      fault instanceof CommandFailed && fault.kind === 'denied' && /another person/.test(fault.message),
+  );
+  for (const answer of ['access\t{\t\n+\n', line({ id: 'x' }), '\n+\n', line([])]) {
+    const odd = session.access.get(item.id);
+    peer.send(replyPacket(answer.endsWith('\n') ? answer : `${answer}\n+\n`));
+    await assert.rejects(odd, (fault) => fault instanceof SessionFault && fault.code === 'unexpected-reply');
+  }
+});
+
+void test('wrong types and long reasons reject, and nothing is sent', async () => {
+  const { session, peer } = openSession(3, { logs: false });
+  const { access } = session;
+  const wrong: { readonly [key: string]: unknown } = { forMs: -1 };
+  await assert.rejects(access.request({ ...asked, ...wrong }), TypeError);
+  await assert.rejects(access.request({ ...asked, uses: 0.5 }), TypeError);
+  await assert.rejects(access.request({ ...asked, reason: 'x'.repeat(513) }), SessionFault);
+  await settle();
+  assert.equal(peer.received().length, 0);
+});
+
+async function over(t: TestContext, answer: ScriptedAnswer) {
+  const server = await openHttpServer(t, () => answer);
+  const session = await connect({ url: server.url, key: 'dvg_testkey1_secret' });
+  t.after(() => session.close());
+  return { session, server };
+}
+
+void test('over HTTP: JSON to a path each, the same objects back', async (t) => {
+  const { session, server } = await over(t, json(item));
+  const { access } = session;
+  assert.deepEqual(await access.request(asked), item);
+  await access.get(item.id);
+  await access.approve(item.id, { uses: 1 });
+  await access.refuse(item.id, { reason: 'no' });
+  const seen = server.requests.map(({ line: text, body }) => [
+    text.split(' ')[1],
+    JSON.parse(body) as unknown,
+  ]);
+  assert.deepEqual(seen, [
+    [
+      '/dovegate/v1/request',
+      {
+        users: ['bob@example.com'],
+        for: '3600000ms',
+        uses: 3,
+        reason: 'ticket 4711',
+        command: ['fetch', 'hdr.subject', 'all'],
+      },
+    ],
+    ['/dovegate/v1/requests', { id: item.id }],
+    ['/dovegate/v1/approve', { id: item.id, uses: 1 }],
+    ['/dovegate/v1/refuse', { id: item.id, reason: 'no' }],
+  ]);
+  const list = await over(t, json([item, item]));
+  assert.deepEqual(await list.session.access.list(), [item, item]);
+});
+
+void test('over HTTP: a status with a code of dovegate is the failure of the command, any other the end of the session', async (t) => {
+  const said = (status: string, code?: string): ScriptedAnswer => ({
+    bytes: `HTTP/1.1 ${status}\r\n${code === undefined ? '' : `Dovegate-Code: ${code}\r\n`}Content-Length: 4\r\n\r\nwhy?`,
+  });
+  for (const [status, word] of [
+    ['400 Bad Request', 'USAGE'],
+    ['403 Forbidden', 'NOPERM'],
+    ['404 Not Found', 'NOTFOUND'],
+    ['503 Service Unavailable', 'TEMPFAIL'],
+  ] as const) {
+    const { session } = await over(t, said(status, 'denied'));
+    await assert.rejects(
+      session.access.review(item.id),
+      (fault) => fault instanceof CommandFailed && fault.code === word && fault.message.endsWith('why?'),
+    );
+    const other = await over(t, said(status));
+    await assert.rejects(other.session.access.review(item.id), SessionFault);
+  }
+  const old = await over(t, said('404 Not Found', 'unknown-path'));
+  await assert.rejects(
+    old.session.access.list(),
+    (fault) => fault instanceof SessionFault && fault.code === 'version-unsupported',
+  );
+});
