@@ -326,7 +326,7 @@ export class AccessDesk {
   }
 
   /** Numbers for status and metrics. */
-  get counts(): { readonly requests: number; readonly grants: number; readonly unreviewed: number } {
+  get counts() {
     let [requests, grants, unreviewed] = [0, 0, 0];
     for (const { state, requested, isReviewed } of this.#book.entries) {
       if (state === 'requested') requests += 1;
@@ -344,7 +344,7 @@ export class AccessDesk {
         isApprover: true,
         may: ['revoke'],
         matches: this.#live.get(entry.id)?.matches,
-        rule: this.#rule(entry),
+        rule: undefined,
       }),
     );
   }
