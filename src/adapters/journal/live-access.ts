@@ -134,10 +134,10 @@ interface Item {
   readonly isCheckpoint: boolean;
 }
 
-/** Where a head begins that all its records follow, and the lines from there on; undefined: nothing lives. */
+/** The last whole head, and all lines from there on. */
 type Head = readonly [Item, ...Item[]];
 
-/** Of the segments up to a number. */
+/** In the segments up to a number; undefined: there is none, and nothing lives. */
 function findHead(directory: string, number: number): Head | undefined {
   const [newest, before] = listSegments(directory)
     .filter((segment) => segment.number <= number && !segment.isCompressed)
@@ -228,17 +228,19 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   const head = end.segment === undefined ? undefined : findHead(directory, end.segment);
   const uncounted = new Set<string>();
   const book = new AccessBook();
-  for (const { record } of head ?? []) book.follow(record);
   // Most journals have no live access, and nothing more is read: the hashes of a large segment take a second.
-  if (head === undefined || book.size === 0) return new LiveAccess(book, { why: undefined, uncounted });
+  if (head?.some(({ record }) => record['event'] === 'access') !== true)
+    return new LiveAccess(book, { why: undefined, uncounted });
   const key = end.doubt === undefined ? end.key : undefined;
   const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
-  const why = end.doubt ?? (proven === undefined ? 'the journal differs from what was signed' : undefined);
-  if (proven === undefined || why !== undefined) return new LiveAccess(book, { why, uncounted });
-  const counted = new AccessBook();
-  for (const record of proven.covered) counted.follow(record);
-  for (const record of proven.rest) takeAway(counted, uncounted, record);
-  return new LiveAccess(counted, { why: undefined, uncounted });
+  if (proven === undefined) {
+    // Their ends are recorded.
+    for (const { record } of head) book.follow(record);
+    return new LiveAccess(book, { why: end.doubt ?? 'the journal differs from what was signed', uncounted });
+  }
+  for (const record of proven.covered) book.follow(record);
+  for (const record of proven.rest) takeAway(book, uncounted, record);
+  return new LiveAccess(book, { why: undefined, uncounted });
 }
 
 interface Proven {
