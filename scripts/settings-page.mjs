@@ -3,7 +3,7 @@ import { describedSchema } from '../build/src/domain/config/schema.js';
 
 /** Maps whose values are conditions, parameters or targets; a rule is listed once. */
 const leaves = /(\.where|\.with|server_commands)$/;
-const rule = /^policies\.NAME\.(allow|deny)\[\]\./;
+const rule = /^policies\.NAME\.(allow|deny|on_request)\[\]\./;
 
 /** Every setting of a schema: its path and its node. */
 function* settingsIn(node, path) {
@@ -69,7 +69,11 @@ function sectionsOf(found) {
     const first = path.split(/[.[]/)[0];
     const isTop = first === path && !/object|array/.test(node.type);
     const name =
-      first === 'RULE' ? 'Rules (`policies.NAME.allow[]`, `deny[]`)' : isTop ? 'Top' : `\`${first}\``;
+      first === 'RULE'
+        ? 'Rules (`policies.NAME.allow[]`, `deny[]`, `on_request[]`)'
+        : isTop
+          ? 'Top'
+          : `\`${first}\``;
     sections.set(name, [...(sections.get(name) ?? []), [path, node]]);
   }
   return sections;
@@ -82,7 +86,9 @@ export function formatSettingsPage() {
     const isOfRule = rule.test(path);
     // The conditions of rules have a page of their own.
     if (isOfRule && path.replace(rule, '').includes('[')) continue;
-    found.set(isOfRule ? `RULE.${path.replace(rule, '')}` : path, node);
+    const name = isOfRule ? `RULE.${path.replace(rule, '')}` : path;
+    // Keys of several lists are described once.
+    if (!found.has(name)) found.set(name, node);
   }
   const missing = [...found].filter(([, { description }]) => description === undefined);
   if (missing.length > 0)

@@ -7,7 +7,9 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
+import { GlobList } from '../domain/names/glob.js';
 import { nearestName } from '../domain/names/nearest-name.js';
+import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -69,6 +71,7 @@ interface Parts {
   };
   readonly drained: Pick<DrainedBackends, 'put'>;
   readonly reloader: Pick<Reloader, 'reload'>;
+  readonly access: Pick<AccessDesk, 'revoke'>;
 }
 
 /** Returns the function that executes actions. */
@@ -76,6 +79,8 @@ export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const missing = whatIsMissing(parts, action);
     if (missing !== undefined) return { kind: 'unknown', text: missing };
+    // In force at once, with a record of its own.
+    if (action.kind === 'revoke') return revoke(parts, action.id, operator);
     const { by, from, ...peer } = operator;
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
@@ -102,6 +107,27 @@ export function createAct(parts: Parts): Act {
   };
 }
 
+async function revoke({ access }: Parts, id: string, operator: Operator): Promise<ActionResult> {
+  const { by, from: _from, ...peer } = operator;
+  const policy = { name: '', version: '', users: nobody, except: nobody, approve: [] };
+  const principal = `operator:${by}`;
+  const asker = {
+    listener: undefined,
+    principal,
+    policy,
+    peer,
+    identities: [],
+    login: undefined,
+    credential: undefined,
+  };
+  const result = await access.revoke(asker, id, undefined, true);
+  if (result.kind === 'done') return { kind: 'done', text: `${id} is revoked` };
+  const isKnown = result.code === 'access-unrecorded';
+  return { kind: isKnown ? 'undone' : 'unknown', text: result.reason };
+}
+
+const nobody = new GlobList([]);
+
 function whatIsMissing({ pools, service }: Parts, action: OperatorAction): string | undefined {
   if (action.kind === 'kill' && !service.running().some(({ id }) => id === action.id))
     return `no command ${action.id} runs`;
@@ -120,7 +146,11 @@ const unreadMs = 1_000;
 const unread =
   '. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over';
 
-async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator): Promise<ActionResult> {
+async function carryOut(
+  parts: Parts,
+  action: Exclude<OperatorAction, { kind: 'revoke' }>,
+  { by }: Operator,
+): Promise<ActionResult> {
   const { service, pools, served, drained, clock, reloader } = parts;
   switch (action.kind) {
     case 'kill': {

@@ -13,6 +13,7 @@ import { isOfThisMachine } from '../domain/identity/peer.js';
 import type { DownFacts, NowFacts } from '../domain/now/problems.js';
 import type { ReceiverNow } from '../domain/page/api.js';
 import { reachable } from '../domain/policy/policy.js';
+import type { AccessDesk } from '../gateway/access/desk.js';
 import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { UpstreamFault } from '../ports/faults.js';
@@ -61,6 +62,7 @@ export interface Running {
   readonly service: Service;
   readonly served: Switch;
   readonly drained: DrainedBackends;
+  readonly access: AccessDesk;
   readonly reloader: Reloader;
   readonly shipping: Shipping;
   readonly certificates: Certificates;

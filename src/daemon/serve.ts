@@ -315,6 +315,7 @@ async function open(
   const running: Running = {
     ...parts,
     drained,
+    access: lasting.access,
     reloader,
     freeBytes: () => freeBytes,
     memoryFile,

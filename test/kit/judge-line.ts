@@ -3,6 +3,7 @@ import type { Series } from '../../src/domain/commands/catalog.js';
 import type { UserNames } from '../../src/domain/identity/user-name.js';
 import type { MailboxNames } from '../../src/domain/names/mailbox-names.js';
 import { plainLine } from '../../src/domain/policy/assess.js';
+import type { GrantsAtHand } from '../../src/domain/policy/grant.js';
 import { type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
 import type { Policy } from '../../src/domain/policy/policy.js';
 
@@ -13,6 +14,7 @@ export interface AskedLine {
   readonly user: string;
   readonly words: readonly string[];
   readonly clientMinor: number;
+  readonly grants?: GrantsAtHand;
 }
 
 export type LineJudgement =

@@ -8,6 +8,7 @@ import { createBodyStore } from '../../src/adapters/host/held-bytes.js';
 import { readFromDisk } from '../../src/adapters/host/process.js';
 import { createReadHttp } from '../../src/adapters/http/requests.js';
 import {
+  accessRightsOf,
   type ConfiguredContext,
   createExchangeContext,
   sessionLimitsOf,
@@ -129,6 +130,8 @@ export interface MemoryEngineOptions {
   readonly auth?: (kind: string, user: string) => string;
   /** So long each exchange, and each request of HTTP, takes by the clock, until it is over: what is work for a processor takes no time here. */
   readonly workMs?: number;
+  /** The policy of a peer that the kernel knows, by name; default `support`. */
+  readonly policyOf?: (peer: Peer) => string;
   /** What clients meet first; default: the kernel says who they are. */
   readonly access?: (clock: Clock) => ListenerAccess;
 }
@@ -243,6 +246,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   });
   const pools = new Pools(adapters, () => false).prepare(settings).byName;
   const exchanges = createExchangeContext(settings, pools, adapters);
+  exchanges.access.turnTo(accessRightsOf(settings));
   const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
   const policy = settings.policies.get('support');
@@ -252,7 +256,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const context: SessionContext = {
     exchanges: () => exchanges,
     access: () => access,
-    policy: ({ address }, login) => {
+    policy: (peer, login) => {
+      const { address } = peer;
+      if (options.policyOf !== undefined) return settings.policies.get(options.policyOf(peer));
       const ofLogin = login && access.logins?.policyOf(login, access.offer()?.clientCa, address);
       const isIn = ofLogin !== undefined;
       return access.isPreauthenticated || isIn ? policy : undefined;

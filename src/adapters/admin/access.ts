@@ -57,6 +57,8 @@ export function refuseAccess(
 /** Something that an operator wants done. */
 export type OperatorAction =
   | { readonly kind: 'kill'; readonly id: string }
+  /** Ends a request or a grant. */
+  | { readonly kind: 'revoke'; readonly id: string }
   | { readonly kind: 'drain' | 'enable'; readonly backend: string }
   | { readonly kind: 'reload' };
 
@@ -88,6 +90,7 @@ export type Act = (action: OperatorAction, operator: Operator) => Promise<Action
 /** What there is to ask for, each for the word of its path. */
 export const actionRoutes: readonly (readonly [route: string, of: (word: string) => OperatorAction])[] = [
   ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
+  ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],
   ['POST /backend/:name/drain', (backend) => ({ kind: 'drain', backend })],
   ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
   ['POST /reload', () => ({ kind: 'reload' })],

@@ -3,7 +3,7 @@
 // descriptor, the lock's, because descriptors belong to the process.
 
 import { Worker } from 'node:worker_threads';
-import type { TornTail } from '../../domain/audit/record.js';
+import type { AuditRecord, TornTail } from '../../domain/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Retired } from './keeper.js';
@@ -176,6 +176,13 @@ export interface Found {
   readonly recovered: number;
   /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
+  /** Temporary access. */
+  readonly access: {
+    /** What lives after the start, as carried records: a book that follows them has all of it. */
+    readonly records: readonly AuditRecord[];
+    /** Requests and grants that lived when the previous run ended, and do not any more. */
+    readonly ended: number;
+  };
 }
 
 const integers = 4;

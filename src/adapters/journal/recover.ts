@@ -14,11 +14,11 @@ import {
   readClaim,
   readLink,
 } from '../../domain/audit/ledger.js';
-import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
+import { type OwnRecord, parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { readRegular } from '../host/regular-file.js';
 import { findUnreported, putEndAside } from './aside.js';
-import type { Mark } from './handover.js';
+import type { Found, Mark } from './handover.js';
 import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
   checkpointName,
@@ -352,4 +352,22 @@ export function keepCheckpointFile(directory: string, known: KnownEnd | undefine
     const hasRoom = kept.length - retired.length < bounds.keptCheckpoints || kept.includes(file);
     if (text !== undefined && hasRoom) writeWhole(directory, file, text);
   }
+}
+
+/** What a start found, as its record names it. */
+export function foundKeys(
+  found: Pick<Found, 'damage' | 'isBeginningRemoved' | 'appended'>,
+  tail: Tail,
+  known: KnownRecord | undefined,
+): Pick<OwnRecord, 'appended' | 'last_seq' | 'last_hash' | 'error'> {
+  const { damage, isBeginningRemoved, appended } = found;
+  const codes = [
+    ...(damage === undefined ? [] : [`journal-${damage}`]),
+    ...(isBeginningRemoved ? ['journal-removed'] : []),
+    ...(appended === undefined ? [] : ['journal-appended']),
+  ];
+  // If that end is missing, the known one is used.
+  const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
+  const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
+  return { appended, ...named, error: codes.join(' ') || undefined };
 }

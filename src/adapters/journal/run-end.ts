@@ -32,6 +32,8 @@ export interface RunEnd {
   readonly known: KnownEnd | undefined;
   readonly isOrderly: boolean;
   readonly reportedSeq: number;
+  /** `state` knows this journal in this directory. */
+  readonly isInState: boolean;
   /** `state` knows another journal in this directory. */
   readonly isOther: boolean;
   /** `state` knows a journal in this directory, of which nothing is left: its segments are not there, nor a checkpoint. */
@@ -63,7 +65,8 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const ring = own?.seq === known?.seq ? own?.ring : undefined;
   const isGone = isEmpty && own !== undefined;
   const { segment, reportedSeq = 0 } = own ?? {};
-  return { known, isOrderly, reportedSeq, isOther, keys, ring, isGone, segment };
+  const isInState = own !== undefined;
+  return { known, isOrderly, reportedSeq, isInState, isOther, keys, ring, isGone, segment };
 }
 
 /** The journal's id, from its first record. */

@@ -4,20 +4,28 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { encodeBody } from '../../domain/audit/encode.js';
+import { AccessBook } from '../../domain/audit/access-book.js';
+import { encodeBody, lineBytesMax } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
-import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
-import { JournalFault, messageOf } from '../../ports/faults.js';
+import {
+  type AuditRecord,
+  formatTime,
+  type JournalRecord,
+  type OwnRecord,
+} from '../../domain/audit/record.js';
+import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
+import { doubtOf, LiveAccess, readBook, readLiveAccess } from './live-access.js';
 import { DirectoryLock } from './lock.js';
 import { OpenSegment } from './open-segment.js';
 import { forgetPolicies, keepPolicyText, policiesName, type UsedPolicies } from './past-policies.js';
 import {
   cutAfterMark,
   findTail,
+  foundKeys,
   keepCheckpointFile,
   putTornAside,
   type Tail,
@@ -25,19 +33,10 @@ import {
   unsyncedBytesMax,
   writeCheckpointFile,
 } from './recover.js';
-import type { Frame, RingIdentity, RingReader } from './ring.js';
-import {
-  createRing,
-  dropRing,
-  forgetRing,
-  formatNote,
-  keepNote,
-  type Lack,
-  type LeftRing,
-  lackBefore,
-  readLeftRing,
-} from './ring-file.js';
+import type { Frame, RingReader } from './ring.js';
+import { type Lack, type LeftRing, lackBefore, readLeftRing } from './ring-file.js';
 import { firstSeqIn, firstTimeIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
+import { RunRing } from './run-ring.js';
 import {
   isDenied,
   listSegments,
@@ -70,13 +69,13 @@ export type Writer = ReturnType<typeof createWriter>;
 /** `journal`: the id for a new journal. */
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
-  const { reserveBytes, memory, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
+  const { reserveBytes, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   const lock = new DirectoryLock(directory);
+  let access = new LiveAccess(new AccessBook());
   let ring: RingReader | undefined;
-  let mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
-  let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
+  const runRing = new RunRing(options);
   /** State of the ring: the position up to which it was written, its records so far, and the damaged stretches among them. */
   let position = 0;
   let records = 0;
@@ -94,10 +93,10 @@ export function createWriter(options: WriterOptions, journal: string) {
   let lookedMs = -Infinity;
   /** Time of the first record in the open segment. */
   let segmentMs = 0;
+  /** Bytes of the heads in the open segment, which do not count for its size. */
+  let carriedBytes = 0;
   /** The first record of a journal whose beginning was removed, once a start has reported that. */
   let reportedSeq = 0;
-  /** The note of the ring in `state`; undefined: `ring.json` counts. */
-  let ringNote: string | undefined;
   /** The last record that retention left and that is missing in the directory. */
   let missingSeq: number | undefined;
   /** The checkpoint that `state` has. */
@@ -110,7 +109,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         try {
           const report = perform(order);
           if (!('mark' in report)) return report;
-          ledger.settle();
+          settle();
           // Not before the whole order is on disk: healing would cut off the records that the checkpoint covers. The checkpoint of an order
           // without a sync waits for the next flush, which also reports it to the main thread.
           if (order.do !== 'stop') publish();
@@ -143,7 +142,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         if (isLook) lookedMs = nowMs;
         // A start trusts a step of the clock by its signature.
         const mark = ledger.stepsMs === stepsMs ? sync(isLook) : checkpoint(ledger.timeMs, {});
-        ledger.settle();
+        settle();
         const { isReserveUsed } = out;
         if (checkpointLine === undefined && !isReserveUsed) return mark;
         const report = { kind: 'written', ...written(mark) } as const;
@@ -156,6 +155,11 @@ export function createWriter(options: WriterOptions, journal: string) {
       }
     },
   };
+
+  function settle(): void {
+    ledger.settle();
+    access.settle();
+  }
 
   function failed(error: unknown): Report & { readonly kind: 'failed' } {
     isBroken = true;
@@ -171,12 +175,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (order.do === 'heal') return needLock(order.lock) ?? heal(order);
     if (order.do === 'attach') {
       // A later thread does not hold the lock yet, and the note may be another daemon's.
-      const { memory: where, generation } = order.ring;
-      if (!(where instanceof SharedArrayBuffer)) mapped = { bytes: where.bytes, generation };
-      else if (lock.isHeld) {
-        leaveRing();
-        ringFile = undefined;
-        ringNote = noRing;
+      if (!runRing.attach(order.ring) && lock.isHeld) {
+        runRing.giveUp();
         if (keptLine !== undefined) keepEnd(keptLine, false);
       }
       return { kind: 'kept' };
@@ -202,7 +202,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         publish();
         out.close();
         if (order.shares !== undefined) keepShares(order.shares);
-        leaveRing();
+        runRing.leave();
         lock.release();
         return { kind: 'stopped', ...told };
       }
@@ -281,6 +281,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     hasLedger = true;
     isBroken = false;
     const { segment } = tail;
+    access = readLiveAccess(directory, {
+      segment: segment?.number,
+      hash: tail.hash,
+      journal: ledger.journal,
+      key: ledger.signer?.key,
+      doubt: doubtOf(end, tail.key, ledger.signer?.key, damage ?? appended?.file),
+    });
     /** Lost, and perhaps put back later: its name is not used again. */
     const lostNumber = damage === 'cut' ? (end.segment ?? 0) : 0;
     const { key } = ledger.signer ?? {};
@@ -300,7 +307,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       begin(Math.max(tail.nextNumber, lostNumber + 1), before, names.timeMs, change);
       change = {};
       // A start after a crash finds this segment with the end that `state` knows.
-      ringNote = end.ring;
+      runRing.note = end.ring;
       if (end.isGone) publish();
     }
     // Before an orderly stop the whole ring is written, so a ring found afterwards is foreign.
@@ -308,6 +315,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const left =
       !isStopped && end.ring !== noRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? { count: 0, lack: undefined } : recover(left, tail);
+    access.endRecovery();
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.
@@ -325,39 +333,32 @@ export function createWriter(options: WriterOptions, journal: string) {
       program,
       catalog: catalog || undefined,
     };
-    const codes = [
-      ...(damage === undefined ? [] : [`journal-${damage}`]),
-      ...(isBeginningRemoved ? ['journal-removed'] : []),
-      ...(appended === undefined ? [] : ['journal-appended']),
-    ];
     const ofRing = left?.state === undefined ? recovered.lack : left;
     const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };
-    // If that end is missing, the known one is used.
-    const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
-    const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
-    const error = codes.join(' ') || undefined;
-    const start: OwnRecord = { time: wallMs, event: 'start', ...identity, key, torn, appended, ...before };
-    write([encodeBody({ ...start, ...named, error })]);
-    const ends = {
-      unknown: unknown.length,
-      tornBytes: torn?.bytes ?? 0,
-      damage,
-      isBeginningRemoved,
-      appended,
-    };
+    const faults = { damage, isBeginningRemoved, appended };
+    const start: OwnRecord = { time: wallMs, event: 'start', ...identity, key, torn, ...before };
+    write([encodeBody({ ...start, ...foundKeys(faults, tail, known) })]);
+    // Before the checkpoint under which the others live on.
+    const ended = access.ends(wallMs, Math.max(wallMs, ledger.timeMs));
+    write(ended.map((record) => encodeBody(record)));
+    access.settle();
+    const records = access.carried(wallMs);
     const found = {
       journal: ledger.journal,
-      ...ends,
+      unknown: unknown.length,
+      tornBytes: torn?.bytes ?? 0,
+      ...faults,
       keyBefore,
       recovered: recovered.count,
       ring: ofRing?.text,
+      access: { records, ended: ended.length },
     };
-    const mark = lookForMissing(checkpoint(wallMs, change));
+    const mark = lookForMissing(carry(wallMs, records, change));
     nameReported(directory);
     // `state` must not name a ring that is gone.
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
     // Not before all of the old ring is on disk.
-    return { kind: 'opened', found, ring: makeRing(left), ...written(mark) };
+    return { kind: 'opened', found, ring: runRing.make(left, ledger.journal), ...written(mark) };
   }
 
   /**
@@ -376,35 +377,6 @@ export function createWriter(options: WriterOptions, journal: string) {
     flushLines();
     if (frames.length > 0) sync();
     return { count: frames.length, lack };
-  }
-
-  /** Its content is not needed any more: the next start misses nothing, and its space is free. */
-  function leaveRing(): void {
-    try {
-      if (ringFile === undefined) forgetRing(directory);
-      else dropRing(directory, ringFile.path, ringFile.identity);
-    } catch {
-      // The next start finds it, with all of it on disk.
-    }
-  }
-
-  /** A text: why records have no memory that outlives the process. */
-  function makeRing(left: LeftRing | undefined): RingIdentity | string {
-    const { path, bytes } = memory;
-    try {
-      left?.putAside();
-      ringNote = noRing;
-      if (path === undefined) {
-        forgetRing(directory);
-        return 'audit.memory is off';
-      }
-      const identity = createRing(directory, path, bytes, ledger.journal);
-      ringFile = { path, identity };
-      ringNote = formatNote(path, identity);
-      return identity;
-    } catch (error) {
-      return messageOf(error);
-    }
   }
 
   /** On a full disk the previous text stays. */
@@ -441,6 +413,7 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   function seal(body: Buffer): void {
     lineBytes = ledger.sealInto(lines, lineBytes, body);
+    access.note(body);
   }
 
   function flushLines(): void {
@@ -454,7 +427,7 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A segment exceeds its size by one record rather than staying empty. */
   function isFull(more: number): boolean {
-    return out.file.bytes + more > Math.max(segmentBytes, 8192);
+    return out.file.bytes + more > Math.max(segmentBytes, 8192) + carriedBytes;
   }
 
   /** Everything written so far is on disk when this returns; `isLook`: and the files are still in their place. */
@@ -498,7 +471,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     keptLine = line;
     if (stateDirectory === undefined) return;
     const segment = out.number;
-    keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: ringNote, segment });
+    keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: runRing.note, segment });
   }
 
   /** A checkpoint, on disk in the segment. */
@@ -510,6 +483,21 @@ export function createWriter(options: WriterOptions, journal: string) {
     const mark = sync();
     checkpointLine = line.trimEnd();
     return mark;
+  }
+
+  /** A checkpoint, and after it the live access: a head. All of it is in one segment. */
+  function carry(wallMs: number, records: readonly AuditRecord[], more: Partial<OwnRecord>): Mark {
+    const mark = checkpoint(wallMs, { ...more, carries: records.length });
+    if (records.length === 0) return mark;
+    const from = out.file.bytes;
+    for (const record of records) {
+      const body = Buffer.from(encodeBody(record));
+      if (lineBytes + body.length + sealBytesMax > lines.length) flushLines();
+      lineBytes = ledger.sealInto(lines, lineBytes, body);
+    }
+    flushLines();
+    carriedBytes += out.file.bytes - from + lineBytesMax;
+    return checkpoint(wallMs, {});
   }
 
   function rotate(): void {
@@ -535,9 +523,10 @@ export function createWriter(options: WriterOptions, journal: string) {
   function begin(number: number, before: string | undefined, wallMs: number, more: Partial<OwnRecord>): void {
     out.open(number, 0);
     segmentMs = wallMs;
+    carriedBytes = 0;
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;
-    checkpoint(wallMs, { ...ledger.beginSegment(before), ...more });
+    carry(wallMs, access.carried(wallMs), { ...ledger.beginSegment(before), ...more });
   }
 
   function heal(order: Order & { readonly do: 'heal' }): Report {
@@ -552,6 +541,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion after the mark must be written again: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
+    if (hasLedger) access.setBack();
+    else access = new LiveAccess(readBook(directory, target.segment));
     ledger.resume({ ...target, journal: order.journal, open: left });
     hasLedger = true;
     isBroken = false;
@@ -569,11 +560,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     begin(number, segmentName(target.segment), ledger.timeMs, more);
     consume(order.behind);
     const mark = lookForMissing(sync());
-    if (mapped !== undefined && memory.path !== undefined) {
-      ringFile ??= { path: memory.path, identity: { ...mapped, journal: ledger.journal } };
-      keepNote(directory, ringFile.path, ringFile.identity);
-    }
-    ringNote = ringFile === undefined ? noRing : formatNote(ringFile.path, ringFile.identity);
+    runRing.keep(ledger.journal);
     return { kind: 'written', ...written(mark) };
   }
 

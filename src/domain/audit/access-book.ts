@@ -108,8 +108,11 @@ export class AccessBook {
     return other;
   }
 
-  /** The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. */
-  carried(nowMs: number): AuditRecord[] {
+  /**
+   * The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. `isLeft`: leaves out entries
+   * of which it returns false.
+   */
+  carried(nowMs: number, isLeft: (entry: AccessEntry) => boolean = () => true): AuditRecord[] {
     const records: AuditRecord[] = [];
     for (const entry of this.#entries.values()) {
       const { state, requested, approvals, granted, reviewed, ended, used } = entry;
@@ -117,6 +120,7 @@ export class AccessBook {
         this.#drop(entry);
         continue;
       }
+      if (!isLeft(entry)) continue;
       const until = formatTime(entry.untilMs);
       const add = (record: AccessRecord | undefined, change: Partial<AuditRecord> = {}): void => {
         if (record === undefined) return;
@@ -246,21 +250,26 @@ function bytesOf(record: AccessRecord): number {
 
 /** The event's position in a body: its time has always the same length. */
 const eventAt = timeOpening.length - 1 + formatTime(0).length + eventOpening.length;
-const accessText = Buffer.from('access"');
-const clockText = Buffer.from('clock"');
-const admissionText = Buffer.from('admission"');
-const completionText = Buffer.from('completion"');
+const eventTexts = {
+  access: Buffer.from('access"'),
+  clock: Buffer.from('clock"'),
+  admission: Buffer.from('admission"'),
+  completion: Buffer.from('completion"'),
+  checkpoint: Buffer.from('checkpoint"'),
+};
 const grantText = Buffer.from(',"grant":"');
 
 /** Whether a book could change by an encoded record (without `seq`). `size`: the number of its entries. */
 export function concernsAccess(body: Buffer, size: number): boolean {
-  if (isAt(body, accessText)) return true;
+  if (isEvent(body, 'access')) return true;
   if (size === 0) return false;
-  if (isAt(body, admissionText) || isAt(body, completionText)) return body.includes(grantText);
-  return isAt(body, clockText);
+  if (isEvent(body, 'admission') || isEvent(body, 'completion')) return body.includes(grantText);
+  return isEvent(body, 'clock');
 }
 
-function isAt(body: Buffer, text: Buffer): boolean {
+/** Whether an encoded record (without `seq`) is of this event. */
+export function isEvent(body: Buffer, event: keyof typeof eventTexts): boolean {
+  const text = eventTexts[event];
   return body.compare(text, 0, text.length, eventAt, Math.min(eventAt + text.length, body.length)) === 0;
 }
 

@@ -177,23 +177,23 @@ interface Place {
 function placesFrom(
   from: RecordKey,
   to: RecordKey | undefined,
-  of: 'command' | 'own' | undefined,
+  of: 'command' | 'own' | 'others',
 ): readonly Place[] {
   const end = to === undefined ? recordKeys.length : recordKeys.indexOf(to);
   return recordKeys.slice(recordKeys.indexOf(from), end).flatMap((name) => {
     const { of: whose, isWord = false, members } = rowOf(name);
-    const isTaken = of === 'own' ? whose === of || whose === undefined : whose === of;
+    const isTaken = whose === of || (of !== 'command' && whose === undefined);
     return isTaken ? [{ name, opening: `,"${name}":`, isWord, members }] : [];
   });
 }
 
-const layoutOf = (of: 'own' | undefined) => ({
+const layoutOf = (of: 'own' | 'others') => ({
   front: placesFrom('journal', 'principal', of),
   back: placesFrom('program', 'users', of),
   late: placesFrom('next_key', 'argument_records', of),
 });
 const ofOwn = layoutOf('own');
-const ofOthers = layoutOf(undefined);
+const ofOthers = layoutOf('others');
 const beforeArguments = placesFrom('principal', 'args', 'command');
 const afterArguments = placesFrom('input', 'program', 'command');
 const commandKeys = [...beforeArguments, ...afterArguments].map(({ name }) => name);

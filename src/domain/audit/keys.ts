@@ -18,9 +18,9 @@ interface Row {
   readonly members?: readonly string[];
   /**
    * `command`: the line alone determines it, so records with the same arguments have the same value. `own`: only in the journal's own
-   * records. `added`: added by the journal to a long admission.
+   * records. `others`: never in these. `added`: added by the journal to a long admission.
    */
-  readonly of?: 'command' | 'own' | 'added';
+  readonly of?: 'command' | 'own' | 'others' | 'added';
   /** Shown in a limited view, in records of its users. Absent: hidden there. */
   readonly isShown?: true;
   /** A column of an exported exchange, and its position. */
@@ -33,6 +33,7 @@ type Stored = Exclude<keyof OwnRecord, 'time' | 'event'>;
 type Added = 'argument_records' | 'argument_hash';
 
 const own = { of: 'own' } as const;
+const others = { of: 'others' } as const;
 const command = { of: 'command' } as const;
 const quiet = { isQuiet: true } as const;
 const shown = { isShown: true } as const;
@@ -135,17 +136,17 @@ const rows = {
   appended: { members: tailKeys, ...own },
   carries: { ...own },
   until: { ...shown },
-  to: { isWord: true, ...shown },
-  request: { ...shown },
-  grant: { ...shown },
-  scope: { isWord: true, ...shown },
-  approvals: { ...shown },
-  uses: { ...shown },
-  used: { ...shown },
-  identities: { ...quiet },
-  bound: { members: boundKeys, ...quiet },
-  carried: { ...shown },
-  at: { ...shown },
+  to: { isWord: true, ...others, ...shown },
+  request: { ...others, ...shown },
+  grant: { ...others, ...shown },
+  scope: { isWord: true, ...others, ...shown },
+  approvals: { ...others, ...shown },
+  uses: { ...others, ...shown },
+  used: { ...others, ...shown },
+  identities: { ...others, ...quiet },
+  bound: { members: boundKeys, ...others, ...quiet },
+  carried: { ...others, ...shown },
+  at: { ...others, ...shown },
   argument_records: { of: 'added', ...shown },
   argument_hash: { of: 'added' },
   error: { column: 27, ...shown },

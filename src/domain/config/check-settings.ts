@@ -6,6 +6,7 @@ import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { reachable } from '../policy/policy.js';
 import { comparesValues } from '../policy/value-test.js';
+import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';
 import {
@@ -23,6 +24,7 @@ export function checkSettings(settings: Settings, written: Cursor, valid: Cursor
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
+  checkRequests(settings, written, valid);
   checkTests(settings, valid, written.keys('listeners'));
 }
 
@@ -94,7 +96,8 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     const at = valid.down('policies', name);
     if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
     const writes = (key: string): number => written.size('policies', name, key);
-    if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
+    if (['allow', 'use', 'on_request', 'approve'].every((key) => writes(key) === 0))
+      at.warning([], 'allows nothing');
     if (writes('users') === 0) at.warning(['users'], 'covers no user');
     for (const [index, text] of at.words('users').entries()) {
       if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
@@ -106,15 +109,16 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
       const message = 'an alias of such a user gets around it; set mail_users.resolve';
       at.warning(['except'], message, 'except-bypassed');
     }
-    for (const rule of policy.allow) {
+    for (const rule of [...policy.allow, ...policy.onRequest]) {
+      const key = policy.onRequest.some((each) => each === rule) ? 'on_request' : 'allow';
       const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
       if (deny !== undefined) {
         const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
-        at.warning(['allow'], message, undefined, rule.place);
+        at.warning([key], message, undefined, rule.place);
       }
       if (!isKnownSomewhere(rule.command, settings)) {
         const message = `never matches: no backend is of a series that has "${rule.command}"`;
-        at.warning(['allow'], message, undefined, rule.place);
+        at.warning([key], message, undefined, rule.place);
       }
     }
   }
@@ -254,7 +258,8 @@ function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
 function checkNamespaces(settings: Settings, valid: Cursor): void {
   const { backends, policies } = settings;
   checkDenied(settings, valid);
-  const rule = [...policies.values()].flatMap(({ allow }) => allow).find(leavesMailboxOut);
+  const rules = [...policies.values()].flatMap(({ allow, onRequest }) => [...allow, ...onRequest]);
+  const rule = rules.find(leavesMailboxOut);
   if (rule === undefined) return;
   const hurt = `"${rule.command}" without a mailbox is refused (${rule.place.file}:${rule.place.line})`;
   const message = `does not say its shared_namespaces ([] for none), so ${hurt}`;

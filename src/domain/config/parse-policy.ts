@@ -4,9 +4,17 @@ import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
-import { createPolicy, formatRate, type Policy, type PolicyTraits, type Rule } from '../policy/policy.js';
+import {
+  createPolicy,
+  formatDuration,
+  formatRate,
+  type Policy,
+  type PolicyParts,
+  type Rule,
+  usualRequests,
+} from '../policy/policy.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
-import { checkReach, parseRules } from './parse-rule.js';
+import { checkReach, checkRequestable, parseRequestRules, parseRules } from './parse-rule.js';
 import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
@@ -43,7 +51,12 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     except: userPatterns(cursor, 'except'),
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
+    onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), reading.nowMs),
   };
+  if (raw.mode === 'observe' && raw.onRequest.length > 0) {
+    const message = 'has no meaning in mode observe, which refuses next to nothing; take it out';
+    cursor.error(['on_request'], message, 'key-conflict');
+  }
   const shadow = parseShadow(name, raw.shadow, cursor, reading);
   const effective = effectiveText(reading.mailUsers, text);
   const policy = createPolicy({
@@ -58,6 +71,7 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     version: sha256Hex(effective),
   });
   checkReach(policy, cursor);
+  checkRequestable(policy, cursor);
   return policy;
 }
 
@@ -173,18 +187,21 @@ function candidateIn(tree: MapNode, name: string): MapNode {
   return isMap<Scalar, Node>(only) ? only : tree;
 }
 
+type EffectiveParts = Omit<
+  Required<PolicyParts>,
+  'place' | 'usersPlace' | 'exceptPlace' | 'shadow' | 'effectiveText' | 'version'
+>;
+
 function effectiveText(
   mailUsers: MailUserSettings,
-  policy: PolicyTraits & {
-    readonly name: string;
+  policy: Omit<EffectiveParts, 'users' | 'except'> & {
     readonly users: readonly string[];
     readonly except: readonly string[];
-    readonly allow: readonly Rule[];
-    readonly deny: readonly Rule[];
   },
 ): string {
   const { rate, distinctUsers, atOnce } = policy.limits;
-  const { mode, users, except, logs, debug, weight, allow, deny } = policy;
+  const { mode, users, except, logs, debug, weight, allow, deny, onRequest, requests, approve } = policy;
+  const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   const text = {
     version: 1,
     mail_users: {
@@ -208,6 +225,9 @@ function effectiveText(
         },
         allow: allow.map((rule) => rule.meaning),
         deny: deny.map((rule) => rule.meaning),
+        on_request: onRequest.length === 0 ? undefined : onRequest.map((rule) => rule.meaning),
+        requests: isUsual ? undefined : { open: requests.open, wait: formatDuration(requests.waitMs) },
+        approve: approve.length === 0 ? undefined : approve,
       },
     },
   };

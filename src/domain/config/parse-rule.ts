@@ -3,11 +3,12 @@ import { stringify } from 'yaml';
 import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
-import type { Policy, Rule } from '../policy/policy.js';
+import type { Policy, RequestRule, RequestTerms, Rule } from '../policy/policy.js';
 import { parseInstant } from '../policy/policy.js';
+import { createRegex } from '../policy/regex.js';
 import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
-import type { RawRule } from './policy-schema.js';
+import type { RawRequestRule, RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
 
 const commandNames: ReadonlySet<string> = new Set(
@@ -24,10 +25,54 @@ export function parseRules(
   return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, nowMs) ?? []);
 }
 
+/** As {@link parseRules}, for `on_request`. */
+export function parseRequestRules(
+  raw: readonly RawRequestRule[],
+  cursor: Cursor,
+  nowMs: number | undefined,
+): RequestRule[] {
+  return raw.flatMap((each, index) => parseRequestRule(each, cursor.down(index), nowMs) ?? []);
+}
+
+function parseRequestRule(
+  { approvals, forMs, scope, uses, reason, ...raw }: RawRequestRule,
+  cursor: Cursor,
+  nowMs: number | undefined,
+): RequestRule | undefined {
+  const demanded = reason === 'required' ? { reason } : {};
+  const rule = parseRule({ ...raw, ...demanded, masks: false, allUsers: false }, cursor, 'request', nowMs);
+  if (rule === undefined) return undefined;
+  checkRequest(raw.command, cursor);
+  if (approvals === 0 && uses === undefined)
+    cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
+  const terms: RequestTerms = {
+    approvals,
+    forMs,
+    scope,
+    uses: uses ?? (scope === 'command' ? 1 : undefined),
+    reason: typeof reason === 'object' ? parseReason(reason.regex, cursor) : undefined,
+  };
+  return { ...rule, terms, hash: sha256Hex(JSON.stringify(rule.meaning)) };
+}
+
+function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
+  const result = createRegex(written);
+  if (result.kind === 'regex') return result.regex;
+  cursor.error(['reason', 'regex'], result.message);
+  return undefined;
+}
+
+/** An approver sees the whole of what is granted. */
+function checkRequest(command: string, cursor: Cursor): void {
+  if (allSeries.every((series) => (commandNamed(series, command)?.input ?? 'none') === 'none')) return;
+  const message = `"${command}" takes input, which no approver could see: it cannot be requested`;
+  cursor.error(cursor.kind() === 'map' ? ['command'] : [], message);
+}
+
 function parseRule(
   raw: RawRule,
   cursor: Cursor,
-  kind: RuleKind,
+  kind: RuleKind | 'request',
   nowMs: number | undefined,
 ): Rule | undefined {
   const {
@@ -50,12 +95,15 @@ function parseRule(
     return undefined;
   }
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
-  const where = written === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
+  const where =
+    written === undefined
+      ? undefined
+      : parseWhere(cursor.down('where'), command, kind === 'deny' ? 'deny' : 'allow');
   const named = where?.tests.map((each) => each.parameter) ?? [];
   if (kind === 'deny') checkDeny(command, commands, named, cursor);
   else checkAllow(raw, commands, named, cursor);
   const expiresMs = parseExpiry(expires, cursor, nowMs);
-  const { meaning, limitKey } = meaningOf(cursor);
+  const { meaning, limitKey } = meaningOf(cursor, kind);
   return {
     place: cursor.place(),
     command,
@@ -152,17 +200,22 @@ function parseExpiry(
 }
 
 /** Keys for limits, expiry and terms, which do not change the identity of a rule. */
-const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches', 'max_users']);
+const terms = new Set(
+  'limit reason expires emergency max_matches max_users approvals for scope uses'.split(' '),
+);
 
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
-function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
+function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {
   const plain = cursor.plain();
-  if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
+  // A limit of `allow` and one of `on_request` count apart.
+  const about = kind === 'request' ? 'on_request ' : '';
+  if (typeof plain !== 'object' || plain === null)
+    return { meaning: plain, limitKey: `${about}${String(plain)}` };
   const entries = Object.entries(plain);
   const isName = entries.length === 1;
   const text = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), { lineWidth: 0 });
   // A rule may be as long as its list of users, and its counter is looked for at each command.
-  return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(text) };
+  return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(about + text) };
 }
 
 /** Warns about rules without effect: those for everybody in a policy with limited users; those covered by an earlier rule. */
@@ -186,6 +239,20 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
     const hasTerms = reason || limit !== undefined || maxMatches !== undefined;
     const message = `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`;
     cursor.warning(['allow'], message, undefined, rule.place);
+  }
+}
+
+/** The same for `on_request`: users of others, and what is allowed without a request. */
+export function checkRequestable(policy: Policy, cursor: Cursor): void {
+  for (const rule of policy.onRequest) {
+    if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
+      const message = 'never matches: the policy does not hold for these users';
+      cursor.warning(['on_request'], message, undefined, rule.place);
+    }
+    const first = policy.allowByCommand.get(rule.command)?.find((earlier) => allowsAllOf(earlier, rule));
+    if (first === undefined) continue;
+    const message = `nobody needs to request it: line ${first.place.line} allows all of it`;
+    cursor.warning(['on_request'], message, undefined, rule.place);
   }
 }
 

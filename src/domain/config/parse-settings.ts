@@ -1,11 +1,11 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
 // problems. There are settings only without errors; warnings are returned with them.
 import { sha256Hex } from '../identity/credentials.js';
-import type { Person } from '../identity/person.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseListeners } from './parse-listeners.js';
+import { parsePersons } from './parse-persons.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import {
   parseAdmin,
@@ -91,7 +91,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     routes: parseRoutes(raw.routes, cursor.down('routes')),
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands')),
     policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers }),
-    persons: new Map<string, Person>(),
+    persons: parsePersons(raw.persons, cursor.down('persons')),
     tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
     state,
@@ -212,7 +212,7 @@ function behind(path: string, text: string): string {
 
 /** Sections whose errors say nothing about the others. */
 const ownSections =
-  /^(?:listeners|mail_users|backends|routes|policies|server_commands|tests|state|audit|limits|admin|log)(?:[.[]|$)/;
+  /^(?:listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|log)(?:[.[]|$)/;
 
 /** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {

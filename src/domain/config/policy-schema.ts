@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { newestMinor } from '../../protocol/minors.js';
 import { allSeries } from '../commands/catalog.js';
+import { formatDuration, usualRequests } from '../policy/policy.js';
 import {
   as,
   count,
@@ -15,8 +16,16 @@ import {
   section,
   strict,
   text,
+  timer,
   word,
 } from './schema-parts.js';
+
+/** Persons who may have to approve one request. */
+const approvalsMax = 5;
+const usesMax = 10_000;
+const requestUsersMax = 10;
+/** Undecided requests that one principal may have. */
+const openMax = 10;
 
 const bound = z.union([z.string(), z.number()], {
   error: 'must be a number, an age as 30d, or a size as 1MiB',
@@ -72,28 +81,33 @@ const users = listOf(word, 'patterns, as ["*@example.com"]');
 
 const commandName = text('the full name of a command');
 
-const ruleMap = section('a rule', {
+/** Of rules of every list that allows. */
+const ruleKeys = {
   command: commandName,
   where: where.optional().describe('conditions on its parameters ([conditions](conditions.md))'),
   users: users
     .min(1, { error: 'must hold at least one pattern' })
     .optional()
     .describe('patterns on users, within those of the policy'),
-  reason: oneOf(['required']).optional().describe('`required`: the client must give a reason'),
   limit: rate.optional().describe('how often one requester may use the rule'),
   max_matches: count(1, 10_000_000).optional().describe('mails that the search query may find at most'),
-  max_users: count(1, 1_000)
-    .optional()
-    .describe('users that one command line may name; default `limits.users`'),
   expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z')
     .optional()
     .describe('last day, or the time at which the rule ends'),
   emergency: flag().describe('served even while the audit disk has only its reserve left'),
   root_equivalent: flag().describe('permits a command that amounts to root on the mail server'),
-  masks: flag().describe('permits masks where the command takes them'),
   shared: flag().describe('permits mailboxes in shared and public namespaces'),
-  all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
   content: flag().describe('permits what shows the content of mails'),
+};
+
+const ruleMap = section('a rule', {
+  ...ruleKeys,
+  reason: oneOf(['required']).optional().describe('`required`: the client must give a reason'),
+  max_users: count(1, 1_000)
+    .optional()
+    .describe('users that one command line may name; default `limits.users`'),
+  masks: flag().describe('permits masks where the command takes them'),
+  all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
 });
 
 const rule = z.union([commandName.transform((command) => ruleMap.parse({ command })), ruleMap], {
@@ -101,6 +115,47 @@ const rule = z.union([commandName.transform((command) => ruleMap.parse({ command
 });
 
 const rules = listOf(rule, 'rules');
+
+const ofRequests = '`on_request` only: ';
+
+/** A request names its users one by one: no masks, and not all users. */
+const requestRuleMap = section('a rule of on_request', {
+  ...ruleKeys,
+  max_users: count(1, requestUsersMax)
+    .optional()
+    .describe('users that one command line may name; default `limits.users`'),
+  reason: z
+    .union(
+      [
+        oneOf(['required']),
+        strict('a reason', {
+          regex: text('a regular expression').describe(
+            `${ofRequests}what the reason of the request must match`,
+          ),
+        }),
+      ],
+      { error: 'must be required, or a map with the key regex' },
+    )
+    .optional()
+    .describe('of `on_request`: `{ regex }` for the reason of the request'),
+  approvals: count(0, approvalsMax)
+    .prefault(1)
+    .describe(`${ofRequests}persons who must approve; 0 (break-glass): none, and it must be reviewed`),
+  for: timer('1h').describe(`${ofRequests}how long a grant lasts at most`),
+  scope: oneOf(['command', 'user'])
+    .prefault('command')
+    .describe(
+      `${ofRequests}\`command\` grants one command line, \`user\` the rule for the users of the request`,
+    ),
+  uses: count(1, usesMax)
+    .optional()
+    .describe(`${ofRequests}commands under one grant; default: 1, and no limit for scope \`user\``),
+});
+
+const requestRule = z.union(
+  [commandName.transform((command) => requestRuleMap.parse({ command })), requestRuleMap],
+  { error: 'must be the name of a command, or a map with the key command' },
+);
 
 const presetName = z
   .string({ error: 'must be the name of a preset, as presets/support-desk' })
@@ -141,6 +196,18 @@ export const policy = section(
     deny: rules
       .default([])
       .describe('rules that hold whatever is allowed; only `command`, `where` and `users`'),
+    on_request: listOf(requestRule, 'rules')
+      .default([])
+      .describe('rules that are available for a time, on request, when others approve it'),
+    requests: section('the limits of requests', {
+      open: count(1, openMax).prefault(usualRequests.open).describe('undecided requests of one requester'),
+      wait: timer(formatDuration(usualRequests.waitMs)).describe(
+        'an undecided request expires after this time',
+      ),
+    }).prefault({}),
+    approve: listOf(word, 'names of policies')
+      .default([])
+      .describe('policies whose requests the requesters of this one may approve'),
     shadow: file('a file with a candidate for this policy')
       .optional()
       .describe('file with a candidate whose decisions are recorded only'),
@@ -160,6 +227,21 @@ export const policy = section(
   'what a team may do; what no rule allows is denied',
 );
 
+/** The identities of one human. */
+export const person = section(
+  'a person',
+  {
+    users: listOf(word, 'users of this host').default([]).describe('users of this host, by name or uid'),
+    accounts: listOf(word, 'names of accounts').default([]).describe('accounts of listeners'),
+    keys: listOf(word, 'names of keys').default([]).describe('keys of listeners'),
+    page: listOf(word, 'names of people of the page').default([]).describe('people of the page'),
+    oidc: text('an email address or a subject')
+      .optional()
+      .describe('email address, or subject, at the issuer of the page'),
+  },
+  'which identities are the same human',
+);
+
 const testKeys = {
   user: word.prefault('').describe('user field of the command; default: none'),
   command: as(
@@ -172,7 +254,13 @@ const testKeys = {
     .optional()
     .describe('series of the backend; default: that of the backends of the user'),
   client: count(1, newestMinor).optional().describe('minor of the protocol that the client announces'),
-  expect: oneOf(['allow', 'deny', 'unparsable', 'obstacle']).describe('what must be answered'),
+  granted: z
+    .boolean({ error: 'must be true or false' })
+    .optional()
+    .describe('judged as under a grant of a rule of `on_request`'),
+  expect: oneOf(['allow', 'deny', 'request', 'unparsable', 'obstacle']).describe(
+    'what must be answered; `request`: denied, and available on request',
+  ),
 };
 
 export const policyTest = section(
@@ -209,4 +297,6 @@ export const preset = strict('a preset', {
 
 export type RawPolicy = z.infer<typeof policy>;
 export type RawRule = z.infer<typeof rule>;
+export type RawRequestRule = z.infer<typeof requestRule>;
+export type RawHuman = z.infer<typeof person>;
 export type RawPolicyTest = z.infer<typeof policyTest>;

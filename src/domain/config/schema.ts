@@ -9,7 +9,7 @@ import { defaultStream } from '../fleet/block.js';
 import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
 import { pageRoles } from '../page/api.js';
 import { listener } from './listener-schema.js';
-import { policy, policyTest } from './policy-schema.js';
+import { person, policy, policyTest } from './policy-schema.js';
 import {
   address,
   as,
@@ -398,6 +398,9 @@ export const configurationSchema = section('a configuration', {
   backends: named(backend, 'backends').default({}),
   routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
   policies: named(policy, 'policies').default({}),
+  persons: named(person, 'persons')
+    .default({})
+    .describe('which identities are the same human; nobody approves a request of his own'),
   server_commands: z
     .record(z.string(), text('all, by_user, or the name of a backend'), {
       error: 'must be a map of server commands, as { who: all }',

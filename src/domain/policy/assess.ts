@@ -177,7 +177,7 @@ export function assess<Backend extends RoutedBackend>(
 /** Judges the line for all these backends; for both series if there is none, or if one's series is unknown. */
 export function judgeFor(
   line: CommandLine,
-  { listener, principal, clientMinor, policy }: Subject,
+  { listener, principal, clientMinor, policy, grants }: Subject,
   { userNames, remembered, assumedSeries }: RoutingTable,
   backends: readonly RoutedBackend[],
   aliases: readonly string[],
@@ -192,6 +192,7 @@ export function judgeFor(
       principal,
       clientMinor,
       policy,
+      grants,
       userNames,
       sharedNamespaces,
       mailboxNames,
@@ -208,7 +209,8 @@ export function judgeFor(
   // If only some backends declare their namespaces, these count as well as the usual ones.
   const again = judgeWith(jointNamespaces(others));
   if (!isAllowed(again)) return again;
-  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
+  const isSameGrant = again.decision.grant === judgement.decision.grant;
+  if (isSameGrant && areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
     const holdsUntilMs = sooner(judgement.holdsUntilMs, again.holdsUntilMs);
     return { ...judgement, holdsUntilMs, shadow: judgement.shadow ?? again.shadow };
   }

@@ -68,7 +68,7 @@ export interface AttemptContext {
   readonly listener: string;
   readonly principal: string;
   /** Its rules may say how many users one line may name. */
-  readonly policy: Pick<Policy, 'allowByCommand'>;
+  readonly policy: Pick<Policy, 'allowByCommand' | 'onRequestByCommand'>;
   readonly userNames: UserNames;
   /** Those of the destination; undefined: not declared. */
   readonly sharedNamespaces: readonly string[] | undefined;
@@ -144,9 +144,13 @@ export function attemptOf(
 
 const none: readonly never[] = [];
 
-function usersMaxOf({ allowByCommand }: AttemptContext['policy'], { name }: Command): number {
+function usersMaxOf(
+  { allowByCommand, onRequestByCommand }: AttemptContext['policy'],
+  { name }: Command,
+): number {
   let most = 0;
-  for (const { maxUsers = 0 } of allowByCommand.get(name) ?? none) most = Math.max(most, maxUsers);
+  for (const rules of [allowByCommand, onRequestByCommand])
+    for (const { maxUsers = 0 } of rules.get(name) ?? none) most = Math.max(most, maxUsers);
   return most;
 }
 

@@ -1,6 +1,8 @@
 // A policy, an attempt and a time make a decision; equal inputs give equal decisions.
-// The rule: the answer is no unless a rule allows it, a deny always wins, and no rule reaches beyond its policy's users.
+// The rule: the answer is no unless a rule allows it, by itself or under a grant; a deny always wins, and no rule reaches beyond its
+// policy's users.
 import type { Attempt } from './attempt.js';
+import { type Granted, type GrantsAtHand, grantFor, hasGrants, requestableAmong } from './grant.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, RequestRule, Rule, RulePlace } from './policy.js';
 
@@ -38,9 +40,9 @@ export interface Decision {
   readonly holdsUntilMs?: number;
 }
 
-/** Evaluates one attempt at a time in Unix milliseconds. Pure. */
-export function decide(policy: Policy, attempt: Attempt, nowMs: number): Decision {
-  const verdict = judge(policy, attempt, nowMs);
+/** Evaluates one attempt at a time in Unix milliseconds. Pure. `grants`: those of its principal under this policy. */
+export function decide(policy: Policy, attempt: Attempt, nowMs: number, grants?: GrantsAtHand): Decision {
+  const verdict = judge(policy, attempt, nowMs, grants);
   if (verdict.kind === 'allow' || policy.mode === 'enforce' || !mayBeObserved(attempt)) return verdict;
   return {
     kind: 'allow',
@@ -54,7 +56,7 @@ export function decide(policy: Policy, attempt: Attempt, nowMs: number): Decisio
 
 const noObligations: Obligations = { reason: false, limitKey: '', emergency: false };
 
-function judge(policy: Policy, attempt: Attempt, nowMs: number): Decision {
+function judge(policy: Policy, attempt: Attempt, nowMs: number, grants: GrantsAtHand | undefined): Decision {
   const outside = refuseUsers(policy, attempt);
   if (outside !== undefined) return outside;
   const command = attempt.command.name;
@@ -65,17 +67,25 @@ function judge(policy: Policy, attempt: Attempt, nowMs: number): Decision {
     return deny('deny-rule', `a rule of policy ${policy.name} denies "${command}"`, { rule: denied.place });
   }
   const rules = policy.allowByCommand.get(command);
-  if (rules === undefined) return deny('no-rule', `no rule allows "${command}"`);
-
   const asked = ask(policy, attempt, nowMs);
-  for (const rule of rules) {
+  for (const rule of rules ?? []) {
     if (matches(rule, asked)) return allow(rule, command, asked.holdsUntilMs);
   }
-  return refuseByRules(rules, asked, command);
+  if (policy.onRequest.length === 0) return refuseByRules(rules, asked, command);
+  const granted = hasGrants(grants) ? grantFor(asked, grants) : undefined;
+  if (granted !== undefined) return allowByGrant(granted, command, asked.holdsUntilMs);
+  const onRequest = requestableAmong(asked);
+  const denial = refuseByRules(rules, asked, command);
+  return onRequest === undefined ? denial : { ...denial, onRequest };
 }
 
 /** No rule for the command matches: reports the rule that misses least, the first among equals. */
-function refuseByRules(rules: readonly Rule[], asked: Asked, command: string): Decision {
+function refuseByRules(rules: readonly Rule[] | undefined, asked: Asked, command: string): Decision {
+  if (rules === undefined) {
+    const { holdsUntilMs } = asked;
+    const denial = deny('no-rule', `no rule allows "${command}"`);
+    return holdsUntilMs === undefined ? denial : { ...denial, holdsUntilMs };
+  }
   const misses = rules.map((rule) => ({ rule: rule.place, missing: missesOf(rule, asked) }));
   const nearest = misses.reduce((best, each) => (each.missing.length < best.missing.length ? each : best));
   return deny('rule-misses', `no rule allows "${command}" like this: ${nearest.missing[0] ?? ''}`, {
@@ -94,6 +104,16 @@ function allow(rule: Rule, command: string, holdsUntilMs: number | undefined): D
     obligations,
   };
   return holdsUntilMs === undefined ? decision : { ...decision, holdsUntilMs };
+}
+
+function allowByGrant(
+  { rule, id, obligations }: Granted,
+  command: string,
+  holdsUntilMs: number | undefined,
+): Decision {
+  const reason = `a grant allows "${command}"`;
+  const decision: Decision = { ...allow(rule, command, holdsUntilMs), code: 'granted', reason, obligations };
+  return { ...decision, grant: id };
 }
 
 /** Every named user must be covered and not be excepted. Masks and "everybody" depend on the rule: see match. */

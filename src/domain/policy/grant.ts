@@ -1,9 +1,11 @@
 // A grant: one rule of `on_request` that a second person opened to a principal for a time. Who holds one, and until when, is known to the
-// caller; whether it allows an attempt is decided in decide.ts.
-import type { CanonicalWord } from '../meaning/canonical.js';
+// caller.
+// The rules: a grant never allows more than its rule, and nothing to other users; a command with input, for masks or for all users has no
+// grant.
+import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import type { Attempt } from './attempt.js';
-import { ask, matches } from './match.js';
-import type { Policy, RequestRule } from './policy.js';
+import { type Asked, ask, matches } from './match.js';
+import type { Obligations, Policy, RequestRule } from './policy.js';
 
 /** The part of a live grant that a decision depends on. */
 export interface GrantTerms {
@@ -26,15 +28,72 @@ export interface GrantsAtHand {
   readonly digest: (text: string) => string;
 }
 
+/** For questions that suppose a grant of the fitting rule. */
+export const underAnyGrant: GrantsAtHand = { grants: 'all', digest: (text) => text };
+
 /** The text of a canonical command line. No word contains a NUL: the protocol refuses them. */
 export function lineOf(command: string, args: readonly CanonicalWord[]): string {
   return [command, ...args.map(({ text }) => text)].join('\0');
 }
 
-/** The first rule of `on_request` that the attempt matches. */
+/** Whether there is a grant that may match. */
+export function hasGrants(at: GrantsAtHand | undefined): at is GrantsAtHand {
+  return at !== undefined && at.grants.length > 0;
+}
+
+/** The rules of `on_request` that could allow the attempt: it names its users one by one, and is one line that ends with itself. */
+function rulesFor({ mode, onRequestByCommand }: Policy, attempt: Attempt): readonly RequestRule[] {
+  const { command, masks, everybody } = attempt;
+  const isPlain = masks.length === 0 && everybody === 'none' && command.input === 'none';
+  return mode === 'enforce' && isPlain ? (onRequestByCommand.get(command.name) ?? none) : none;
+}
+
+const none: readonly never[] = [];
+
+/** The first rule of `on_request` that the attempt matches. Only for attempts that neither a `deny` nor the policy's users refuse. */
 export function requestableRule(policy: Policy, attempt: Attempt, nowMs: number): RequestRule | undefined {
-  const rules = policy.onRequestByCommand.get(attempt.command.name);
-  if (rules === undefined || policy.mode !== 'enforce') return undefined;
-  const asked = ask(policy, attempt, nowMs);
-  return rules.find((rule) => matches(rule, asked));
+  return requestableAmong(ask(policy, attempt, nowMs));
+}
+
+/** As {@link requestableRule}, within an evaluation. */
+export function requestableAmong(asked: Asked): RequestRule | undefined {
+  return rulesFor(asked.policy, asked.attempt).find((rule) => matches(rule, asked));
+}
+
+export interface Granted {
+  readonly rule: RequestRule;
+  /** Empty: as under a grant of the rule. */
+  readonly id: string;
+  /** Those of the rule; no more mails than were counted at approval. */
+  readonly obligations: Obligations;
+}
+
+/** The first grant that allows the attempt. */
+export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
+  const rules = rulesFor(asked.policy, asked.attempt);
+  if (rules.length === 0) return undefined;
+  if (at.grants === 'all') {
+    const rule = rules.find((each) => matches(each, asked));
+    return rule && { rule, id: '', obligations: rule.obligations };
+  }
+  const { users, parsed, command } = asked.attempt;
+  let digest: string | undefined;
+  for (const { id, rule: hash, scope, users: granted, line, maxMatches } of at.grants) {
+    const rule = rules.find((each) => each.hash === hash);
+    if (rule === undefined || !users.every((user) => granted.includes(user))) continue;
+    if (scope === 'command') {
+      digest ??= at.digest(lineOf(command.name, canonicalWords(parsed)));
+      if (line === undefined || digest !== line) continue;
+    } else if (rule.terms.scope !== 'user' || users.length === 0) {
+      continue;
+    }
+    if (matches(rule, asked)) return { rule, id, obligations: fewer(rule.obligations, maxMatches) };
+  }
+  return undefined;
+}
+
+function fewer(obligations: Obligations, counted: number | undefined): Obligations {
+  const { maxMatches = counted } = obligations;
+  if (maxMatches === undefined || counted === undefined) return obligations;
+  return { ...obligations, maxMatches: Math.min(maxMatches, counted) };
 }

@@ -25,7 +25,7 @@ import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
 
 import { type Decision, decide } from './decide.js';
-import type { GrantsAtHand } from './grant.js';
+import { type GrantsAtHand, hasGrants } from './grant.js';
 import type { Policy } from './policy.js';
 import { stricterTerms } from './terms.js';
 
@@ -165,7 +165,7 @@ export function judgedBytes(key: string, { args, attempt }: Judged): number {
   return 2_000 + key.length * 4 + args.length * 85 + conditions * 140;
 }
 
-/** As {@link judge}, with a cache. Lines with secrets are not cached, nor results of look-ups. */
+/** As {@link judge}, with a cache. Lines with secrets are not cached, nor results of look-ups or of grants. */
 export function judgeOnce(
   line: CommandLine,
   series: readonly Series[],
@@ -177,10 +177,13 @@ export function judgeOnce(
   if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
   const key = judgementKey(line, series, context);
   const known = cache.find(key, context.nowMs);
-  if (known !== undefined) return known;
+  // A grant could lift a denial; a rule that allows it stands before every grant.
+  const mayBeGranted = hasGrants(context.grants);
+  if (known !== undefined && !(mayBeGranted && known.decision.kind === 'deny')) return known;
   const judgement = judge(line, series, context);
-  if (judgement.kind === 'judged' && !judgement.args.some((word) => word.isSecret))
-    cache.keep(key, judgement);
+  if (judgement.kind !== 'judged' || judgement.args.some((word) => word.isSecret)) return judgement;
+  const { kind, grant } = judgement.decision;
+  if (!mayBeGranted || (kind === 'allow' && grant === undefined)) cache.keep(key, judgement);
   return judgement;
 }
 
@@ -190,11 +193,11 @@ const unsaid = '\x02';
 /** The part of a policy's version that goes into a key: 80 bits. */
 const versionShown = 20;
 
-/** Everything that a judgement depends on besides the time. No text contains a NUL: the protocol refuses them. */
+/** Everything that a judgement depends on besides the time and grants. No text contains a NUL: the protocol refuses them. */
 export function judgementKey(
   { user, words, named }: Pick<CommandLine, 'user' | 'words' | 'named'>,
   series: readonly Series[],
-  context: Omit<JudgeContext, 'userNames' | 'nowMs' | 'aliases'>,
+  context: Omit<JudgeContext, 'userNames' | 'nowMs' | 'aliases' | 'grants'>,
 ): string {
   const { policy, listener, principal, clientMinor, sharedNamespaces, mailboxNames = doubtedNames } = context;
   const shared = sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01');
@@ -217,7 +220,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
 function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const known = knownOf(line, series, context.userNames);
   if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
-  const { policy, nowMs } = context;
+  const { policy, nowMs, grants } = context;
   let worst: Judged | undefined;
   let candidate: Decision | undefined;
   let holdsUntilMs: number | undefined;
@@ -225,7 +228,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     const read = readLine(line, one, context);
     if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
     const { attempt, wantsUsernameCell } = read;
-    const decision = decide(policy, attempt, nowMs);
+    const decision = decide(policy, attempt, nowMs, grants);
     holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
     if (policy.shadow !== undefined && candidate?.kind !== 'deny') {
       candidate = enforced(decide(policy.shadow, attempt, nowMs));
@@ -249,8 +252,10 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     worst = both;
   }
   if (worst === undefined) throw new Error('judged for no series');
-  const differs = candidate !== undefined && candidate.kind !== enforced(worst.decision).kind;
-  return { ...worst, shadow: differs ? candidate : undefined, holdsUntilMs };
+  // A shadow ignores grants, so a command under one is not compared.
+  const compared = worst.decision.grant === undefined ? candidate : undefined;
+  const differs = compared !== undefined && compared.kind !== enforced(worst.decision).kind;
+  return { ...worst, shadow: differs ? compared : undefined, holdsUntilMs };
 }
 
 const seriesDiffer =
@@ -299,17 +304,20 @@ function parseLine(
 
 /**
  * The judgement if either of two series may be the backend's: a denial of one, or else the terms of both rules, the stronger effect, and
- * the secrets of both. Undefined: the series differ in the words or users.
+ * the secrets of both. Undefined: the series differ in the words, the users or the grant.
  */
 function stricterOf(one: Judged, other: Judged): Judged | undefined {
   if (!isSame(one.args, other.args)) return undefined;
-  if (one.decision.kind === 'deny') return one;
-  if (other.decision.kind === 'deny') return other;
+  if (one.decision.kind === 'deny') return denialOf(one, other);
+  if (other.decision.kind === 'deny') return denialOf(other, one);
   if (one.wantsUsernameCell !== other.wantsUsernameCell || !areSamePeople(one.attempt, other.attempt)) {
     return undefined;
   }
-  // In observe mode the record contains the denial.
-  const base = one.decision.would === undefined && other.decision.would !== undefined ? other : one;
+  if (!mayShareGrant(one.decision, other.decision)) return undefined;
+  // In observe mode the record contains the denial. A grant that either needs is used up.
+  const isOther = one.decision.would === undefined && other.decision.would !== undefined;
+  const isGrantOfOther = one.decision.grant === undefined && other.decision.grant !== undefined;
+  const base = isOther || isGrantOfOther ? other : one;
   const second = base === one ? other : one;
   const [terms, others] = [base.decision.obligations, second.decision.obligations];
   const obligations =
@@ -325,6 +333,18 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
     unable: base.unable ?? second.unable,
     decision: { ...base.decision, ...(obligations === undefined ? {} : { obligations }) },
   };
+}
+
+/** The denial for both series. It is available on request only if one grant would be enough for both. */
+function denialOf(denied: Judged, { decision: other }: Judged): Judged {
+  const { onRequest, ...rest } = denied.decision;
+  const isLifted = other.kind === 'allow' || other.onRequest?.hash === onRequest?.hash;
+  return onRequest === undefined || isLifted ? denied : { ...denied, decision: rest };
+}
+
+function mayShareGrant(one: Decision, other: Decision): boolean {
+  if (one.grant === undefined || other.grant === undefined) return true;
+  return one.grant === other.grant && one.rule === other.rule;
 }
 
 function areSamePeople(one: Attempt, other: Attempt): boolean {

@@ -1,7 +1,7 @@
 // Where a run of the daemon ends and the next one begins: after `stop` and its checkpoint only a start may follow, and every start names
 // the last record of the run before.
 // The rule: before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left open, and what the
-// memory of the run before held. Anything else after a stop was written by another program.
+// memory of the run before held; after it, ends of temporary access. Anything else after a stop was written by another program.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
@@ -35,7 +35,7 @@ export function createRunEnds() {
       let found: AppendedFault | undefined;
       const isFirst = isOpening(event, head);
       if (event === 'start') found = compare(record ?? {}, place);
-      else if (at !== 'running' && !isFirst) {
+      else if (at !== 'running' && !isFirst && !(at === 'started' && event === 'access')) {
         const text = 'this record and those after it were written after the daemon had stopped';
         found = { kind: 'journal-appended', ...place, text };
         at = 'running';

@@ -3,8 +3,6 @@
 // The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes effect at
 // once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
 
-import { bounds } from '../../bounds/bounds.js';
-import { TokenBuckets } from '../../concurrency/limits.js';
 import {
   type Asker,
   approvableOf,
@@ -27,7 +25,7 @@ import {
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
+import { type Person, personOf } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
@@ -35,6 +33,8 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import type { AccessCode } from '../outcome/outcome.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
+import { AccessLimits } from './access-limits.js';
+import { LastEnds } from './ended.js';
 
 export type AccessResult =
   | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
@@ -91,20 +91,10 @@ export class AccessDesk {
   readonly #parts: DeskParts;
   readonly #book = new AccessBook();
   readonly #live = new Map<string, Live>();
+  readonly #ended = new LastEnds();
   /** Ids of live grants by principal. */
-  /** How the last ones ended, for their requesters; the oldest first. */
-  readonly #over = new Map<
-    string,
-    { readonly entry: AccessEntry; readonly state: AccessState; readonly why: string | undefined }
-  >();
   readonly #byOwner = new Map<string, Set<string>>();
-  readonly #rate = new TokenBuckets({
-    burst: bounds.accessRate,
-    refillMs: 60_000 / bounds.accessRate,
-    sourcesMax: bounds.questionSources,
-  });
-  /** Break-glass grants of the last day, with the words of their owners. */
-  #broken: { readonly atMs: number; readonly identities: readonly string[] }[] = [];
+  readonly #limits: AccessLimits;
   readonly #journal: AccessJournal;
   /** Steps run one after the other; an end does not wait for them. */
   #last: Promise<unknown> = Promise.resolve();
@@ -116,6 +106,7 @@ export class AccessDesk {
   constructor(parts: DeskParts, records: readonly AuditRecord[], lastMs: number) {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
+    this.#limits = new AccessLimits(parts.clock);
     for (const record of records) this.#book.follow(record);
     const { clock } = parts;
     const nowMs = Math.max(clock.wallMs(), lastMs);
@@ -125,7 +116,7 @@ export class AccessDesk {
       this.#live.set(entry.id, { endsMs, running: new Set(), matches, words: wordsOf(entry.requested) });
       if (entry.state === 'granted') this.#own(entry);
       if (entry.requested.approvals === 0 && entry.state !== 'requested')
-        this.#broken.push({ atMs: entry.requested.time, identities: entry.requested.identities ?? [] });
+        this.#limits.noteBroken(entry.requested.time, entry.requested.identities);
     }
     this.#sweepSoon();
   }
@@ -257,9 +248,12 @@ export class AccessDesk {
     if (why !== undefined) return denied(why);
     const { duration_ms: forMs = 0, uses } = entry.requested;
     if (shorter.forMs !== undefined && shorter.forMs > forMs)
-      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
+      return refused(
+        'access-invalid',
+        `it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`,
+      );
     if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
-      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
+      return refused('access-invalid', `it asks for ${uses} uses; an approval may allow fewer, never more`);
     return entry;
   }
 
@@ -274,9 +268,14 @@ export class AccessDesk {
     });
   }
 
-  /** By its owner, or by an approver. In force at once. */
-  async revoke(asker: Asker, id: string, reason: string | undefined): Promise<AccessResult> {
-    const entry = this.#visible(asker, id);
+  /** By its owner, an approver, or an operator of the gate. In force at once. */
+  async revoke(
+    asker: Asker,
+    id: string,
+    reason: string | undefined,
+    isOperator = false,
+  ): Promise<AccessResult> {
+    const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
     if (entry === undefined) return unknownId();
     if (entry.state === 'unreviewed') return denied('it has ended already');
     return this.#endRecorded(asker, entry, 'revoked', reason);
@@ -320,14 +319,14 @@ export class AccessDesk {
 
   /** One that is over: its requester learns how it ended. */
   #showOver(asker: Asker, id: string): AccessResult {
-    const over = this.#over.get(id);
+    const over = this.#ended.find(id);
     if (over === undefined || !this.#isVisible(asker, over.entry)) return unknownId();
     const { entry, state, why } = over;
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
 
   /** Numbers for status and metrics. */
-  get counts(): { readonly requests: number; readonly grants: number; readonly unreviewed: number } {
+  get counts() {
     let [requests, grants, unreviewed] = [0, 0, 0];
     for (const { state, requested, isReviewed } of this.#book.entries) {
       if (state === 'requested') requests += 1;
@@ -345,7 +344,7 @@ export class AccessDesk {
         isApprover: true,
         may: ['revoke'],
         matches: this.#live.get(entry.id)?.matches,
-        rule: this.#rule(entry),
+        rule: undefined,
       }),
     );
   }
@@ -362,27 +361,13 @@ export class AccessDesk {
   }
 
   #overRate(asker: Asker): AccessResult | undefined {
-    if (this.#rate.take(asker.principal, this.#parts.clock.now()) === undefined) return undefined;
-    return refused('access-limit', `more than ${bounds.accessRate} requests a minute`);
+    return limited(this.#limits.overRate(asker));
   }
 
   #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
     const policy = this.rights.policies.get(asker.policy.name);
-    const most = Math.min(policy?.requests.open ?? 0, bounds.accessOpen);
-    let open = 0;
-    for (const { state, requested } of this.#book.entries)
-      if (state === 'requested' && requested.principal === asker.principal) open += 1;
-    if (open >= most)
-      return refused('access-limit', `${open} of your requests wait; withdraw one with revoke`);
-    if (!this.#book.hasRoom) return fullTable();
-    if (rule.terms.approvals > 0) return undefined;
-    const sinceMs = this.#parts.clock.wallMs() - dayMs;
-    this.#broken = this.#broken.filter(({ atMs }) => atMs > sinceMs);
     const { persons } = this.rights;
-    const mine = this.#broken.filter(({ identities }) => sharesHuman(identities, asker.identities, persons));
-    if (mine.length >= bounds.accessBroken)
-      return refused('access-limit', `access without approval is given ${bounds.accessBroken} times a day`);
-    return undefined;
+    return limited(this.#limits.whyNoRequest(asker, rule, policy, { book: this.#book, persons }));
   }
 
   #requested(owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
@@ -440,7 +425,7 @@ export class AccessDesk {
       if (live !== undefined) live.endsMs = this.#parts.clock.now() + this.#leftMs(granted);
       this.#book.follow(granted);
       this.#own(entry);
-      if (needed === 0) this.#broken.push({ atMs: granted.time, identities: requested.identities ?? [] });
+      if (needed === 0) this.#limits.noteBroken(granted.time, requested.identities);
       this.#sweepSoon();
     }
     return { kind: 'done', items: [this.#itemOf(asker, entry)] };
@@ -485,10 +470,7 @@ export class AccessDesk {
     if (ids?.size === 0) this.#byOwner.delete(owner);
     if (this.#book.find(id) === undefined) {
       this.#live.delete(id);
-      const [oldest] = this.#over.keys();
-      if (oldest !== undefined && this.#over.size >= bounds.accessOver) this.#over.delete(oldest);
-      const state = overStates.find((each) => each === record.action);
-      if (state !== undefined) this.#over.set(id, { entry, state, why: record.reason ?? record.text });
+      this.#ended.add(entry, record);
     }
     for (const end of running ?? []) end();
   }
@@ -590,8 +572,6 @@ export class AccessDesk {
   }
 }
 
-const overStates: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];
-
 function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {
   return count({ principal: owner.principal, policy: owner.policy.name, users, words });
 }
@@ -604,8 +584,8 @@ function denied(reason: string): AccessResult {
   return refused('access-denied', reason);
 }
 
-function invalid(reason: string): AccessResult {
-  return refused('access-invalid', reason);
+function limited(why: string | undefined): AccessResult | undefined {
+  return why === undefined ? undefined : refused('access-limit', why);
 }
 
 function uncounted(why: string): AccessResult {

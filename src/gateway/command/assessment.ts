@@ -259,6 +259,8 @@ export function knownLineOf(
   const [destination] = destinations;
   if (!isSettled || obstacle !== undefined || judgement.kind !== 'judged') return undefined;
   if (destination === undefined || destinations.length > 1) return undefined;
+  // A grant ends, and each use of it counts.
+  if (judgement.decision.grant !== undefined) return undefined;
   if (judgement.args.some((word) => word.isSecret)) return undefined;
   // An upstream greeted meanwhile may be of another series; the remembered line would be used for that series.
   if (judgement.series.join() !== seriesOf(destinations).join()) return undefined;

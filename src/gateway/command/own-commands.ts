@@ -14,7 +14,7 @@ import { type Judgement, type Subject, unparsable } from '../../domain/policy/ju
 import type { Policy } from '../../domain/policy/policy.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
-import type { CountMails } from '../access/desk.js';
+import type { AccessResult, CountMails } from '../access/desk.js';
 import type { Ending } from '../outcome/outcome.js';
 import { accessWords, carryOutAccess, isAccessCommand } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
@@ -50,9 +50,12 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && isAccessCommand(own.command.name)) {
     const judgement = judgeOwn(subject, line, own, accessWords(context, session, read));
     const answer: OwnAssessment['answer'] = async (admit) => {
+      const carryOut = (): Promise<AccessResult> => carryOutAccess(context, session, read, count);
+      // A revocation does not wait for a record: it counts on a full disk too.
+      const revoked = own.command.name === 'dovegate revoke' ? carryOut() : undefined;
       try {
         await admit();
-        const result = await carryOutAccess(context, session, read, count);
+        const result = await (revoked ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
         session.writer.addBody(encodeRows(result.items.map((item) => ['access', JSON.stringify(item)])));
         return { kind: 'answered' };

@@ -113,10 +113,11 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
   };
   const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
   const nothingLeft = { recovered: 0, ring: undefined, isBeginningRemoved: false, appended: undefined };
+  const access = { records: [], ended: 0 };
   const driver = new Driver(
     options,
     thread,
-    { mark: startMark, found: { ...found, ...nothingLeft } },
+    { mark: startMark, found: { ...found, ...nothingLeft, access } },
     ring.writer,
   );
   const settled: string[] = [];

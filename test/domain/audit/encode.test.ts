@@ -211,7 +211,16 @@ void test('the worst record of all fits', () => {
   assert.deepEqual(Object.keys(JSON.parse(`{${body}}`)), [
     'time',
     'event',
-    ...recordKeys.filter((key) => rowOf(key).of !== 'added'),
+    ...recordKeys.filter((key) => !['added', 'others'].includes(rowOf(key).of ?? '')),
+  ]);
+  const members = { rule: worst, line: worst, credential: worst, login: worst };
+  const access = { ...fields, event: 'access', identities: [worst, worst], bound: members } as const;
+  const otherBody = encodeBody(access);
+  assert.ok(Buffer.byteLength(otherBody) < lineBytesMax);
+  assert.deepEqual(Object.keys(JSON.parse(`{${otherBody}}`)), [
+    'time',
+    'event',
+    ...recordKeys.filter((key) => !['added', 'own'].includes(rowOf(key).of ?? '')),
   ]);
 });
 

@@ -60,10 +60,19 @@ for (const series of allSeries) {
 
 test('our own commands', () => {
   const words = 'u/user:str?=user <command:array=sub-commands';
+  const wish = 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands';
   assert.deepEqual(ownCommands.map(rowOf), [
     'dovegate can | server session normal none | ',
     `dovegate explain | server session normal none ordered | ${words}`,
     `dovegate dry-run | server session normal none ordered | ${words}`,
+    `dovegate request | server session normal none ordered | ${wish}`,
+    `dovegate grant | server session normal none ordered | to:str?=name ${wish}`,
+    'dovegate requests | server session normal none ordered | ',
+    'dovegate access | server session normal none ordered | <id:str',
+    'dovegate approve | server session normal none ordered | for:str? uses:str? <id:str',
+    'dovegate refuse | server session normal none ordered | reason:str?=text <id:str',
+    'dovegate revoke | server session normal none ordered | reason:str?=text <id:str',
+    'dovegate review | server session normal none ordered | <id:str',
   ]);
 });
 

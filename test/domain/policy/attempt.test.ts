@@ -24,7 +24,7 @@ function resultOf(user: string, words: readonly string[], series: Series = '2.3'
   return attemptOf(parsed, wire?.name, {
     listener: 'support',
     principal: 'bob@support',
-    policy: { allowByCommand: new Map() },
+    policy: { allowByCommand: new Map(), onRequestByCommand: new Map() },
     userNames,
     sharedNamespaces: ['shared/'],
   });

@@ -5,8 +5,9 @@
 //
 //   EXPECTED  `allow LINE`: by the rule in that line of the file. `deny CODE`, `deny CODE LINE`, `observe CODE`. With an effect
 //             (`read` to `destroy`) at its end: that of the invocation, which decides what is on disk before it is sent.
+//             `request LINE`: denied, and available on request by the rule in that line. `granted LINE`: by a grant of it.
 //             `unparsable CODE`: the line means nothing that is sure, and policy is not asked.
-//   WHO       NAME@POLICY: there is a listener of its name for each policy.
+//   WHO       NAME@POLICY: there is a listener of its name for each policy. `+` before it: as under a grant of any rule.
 //   SERIES    2.3, 2.4, or both; `/2` behind it: a client of minor 2, who is of the 2.3 series.
 //   USER      the user field; `-`: none. COMMAND: words separated by blanks, "in quotes" with blanks in them.
 //
@@ -20,6 +21,7 @@ import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { routingTableOf, type Settings } from '../../../src/domain/config/settings.js';
 import { namesAmong } from '../../../src/domain/names/mailbox-names.js';
+import { underAnyGrant } from '../../../src/domain/policy/grant.js';
 import { jointNamespaces } from '../../../src/domain/policy/route.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 
@@ -72,15 +74,16 @@ export function testCases(name: string): void {
 
 /** Judges a case in one series. */
 export function judge(settings: Settings, each: Case, series: Series): LineJudgement {
-  const [, listener = ''] = /@([^@]*)$/.exec(each.who) ?? [];
+  const [, plus, principal = '', listener = ''] = /^(\+)?(.*@([^@]*))$/.exec(each.who) ?? [];
   const policy = settings.policies.get(listener);
   assert.ok(policy, `there is no policy ${listener}`);
   const line = {
     listener,
-    principal: each.who,
+    principal,
     user: each.user,
     words: each.words,
     clientMinor: each.minor,
+    ...(plus === undefined ? {} : { grants: underAnyGrant }),
   };
   const { backends, userNames } = routingTableOf(settings);
   const mailboxNames = namesAmong(backends);
@@ -99,7 +102,9 @@ function show(judgement: LineJudgement, expected: string): string {
   const hasLine = / \d+$/.test(expected);
   const line = hasLine && place !== undefined ? ` ${place.line}` : '';
   if (would !== undefined) return `observe ${would.code}${line}`;
-  if (decision.kind === 'allow') return `allow${line}`;
+  if (decision.kind === 'allow') return `${decision.grant === undefined ? 'allow' : 'granted'}${line}`;
+  const { onRequest } = decision;
+  if (expected.startsWith('request') && onRequest !== undefined) return `request ${onRequest.place.line}`;
   const missing = decision.nearest === undefined ? '' : ` (${decision.nearest.missing.join('; ')})`;
   return `deny ${decision.code}${line}${expected.includes('(') ? missing : ''}`;
 }

@@ -16,6 +16,7 @@ import { routingTableOf, type Settings } from '../../../src/domain/config/settin
 import { createUserNames, type UserNames } from '../../../src/domain/identity/user-name.js';
 import { isMask } from '../../../src/domain/names/glob.js';
 import { plainLine } from '../../../src/domain/policy/assess.js';
+import { underAnyGrant } from '../../../src/domain/policy/grant.js';
 import { type JudgeContext, type Judgement, judge, judgementKey } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import type { CommandLine, JsonValue } from '../../../src/protocol/command.js';
@@ -224,7 +225,8 @@ void test('every case of every table is judged alike in its JSON form', () => {
     const { settings, cases } = readCases(file);
     for (const { who, series, user, words } of cases) {
       const policy = policyOf(settings, who);
-      const context = contextOf(policy, routingTableOf(settings).userNames);
+      const grants = who.startsWith('+') ? underAnyGrant : undefined;
+      const context = { ...contextOf(policy, routingTableOf(settings).userNames), grants };
       for (const one of series) if (compareForms(one, user, words, context)) tried += 1;
     }
   }

@@ -269,6 +269,15 @@ const wireCodes: readonly WireFaultCode[] = [
   'unexpected-input',
 ];
 
+const accessCodes = [
+  'access-denied',
+  'access-unknown',
+  'access-invalid',
+  'access-limit',
+  'access-changed',
+  'access-unrecorded',
+] as const;
+
 void test('every code of the table is produced, here or where a session or a request is refused', () => {
   const made = new Set(
     [...table, ...more].map(([, ending]) => judgeEnding(ending).clientCode as string | undefined),
@@ -278,6 +287,10 @@ void test('every code of the table is produced, here or where a session or a req
   for (const code of wireCodes) made.add(judgeEnding(fault(new WireFault(code, secret), true)).clientCode);
   for (const code of ['dial-timeout', 'tls-failed', 'auth-rejected', 'version-unsupported'] as const)
     made.add(judgeEnding(fault(new UpstreamFault(code, secret), false)).clientCode);
+  for (const code of accessCodes) made.add(judgeEnding({ kind: 'access', code, reason: 'x' }).clientCode);
+  made.add(judgeEnding({ kind: 'denied', reason: 'x', policy: 'p', request: 'x' }).clientCode);
+  made.add(judgeEnding({ kind: 'grant-over', grant: 'x', policy: 'p' }).clientCode);
+  made.add(judgeEnding({ kind: 'cut-off', isSent: false, by: 'grant' }).clientCode);
   for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)
     made.add(judgeEnding({ kind: 'input-ended', why }).clientCode);
   assert.deepEqual(

@@ -1,0 +1,288 @@
+// The live requests and grants of temporary access, beside the chain that is written: the writer follows each record, and copies what lives
+// to the head of each segment and after each start. A start reads the last head and what follows it, so one segment, or two after a crash.
+// The rule: only what a checkpoint under this host's signature covers lives on. Records after it may only take away: whoever can write to
+// the directory, but has no key, can end access and never give it.
+//
+//   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
+
+import {
+  AccessBook,
+  type AccessEntry,
+  concernsAccess,
+  isEvent,
+  isReadable,
+} from '../../domain/audit/access-book.js';
+import { readLink } from '../../domain/audit/ledger.js';
+import { type AuditRecord, parseLine } from '../../domain/audit/record.js';
+import { isRightlySigned } from './kept-end.js';
+import type { RunEnd } from './run-end.js';
+import { listSegments, openSegment, type Segment, withFile } from './segments.js';
+import { readLines } from './trail.js';
+
+type Line = Readonly<Record<string, unknown>>;
+
+/** Actions that give something. */
+const givingActions: ReadonlySet<unknown> = new Set(['requested', 'approved', 'granted']);
+const unsignedText = 'no signed checkpoint covers it';
+const redactedText = 'its arguments are not in the journal in full';
+
+export class LiveAccess {
+  /** Up to the last `settle`. */
+  #book: AccessBook;
+  #pending: Line[] = [];
+  /** Only while the journal is opened. */
+  readonly #start: StartAccess | undefined;
+  #isRecovering: boolean;
+
+  /** `start`: a start found it, and the ring of the previous run comes next. */
+  constructor(book: AccessBook, start?: StartAccess) {
+    this.#book = book;
+    this.#start = start;
+    this.#isRecovering = start !== undefined;
+  }
+
+  /** Follows an encoded record that was sealed. */
+  note(body: Buffer): void {
+    if (!concernsAccess(body, this.#book.size + this.#pending.length)) return;
+    const record = parseLine(`{${body.toString('utf8')}}`);
+    if (record === undefined) return;
+    if (this.#isRecovering && this.#start !== undefined) takeAway(this.#book, this.#start.uncounted, record);
+    else this.#pending.push(record);
+  }
+
+  /** From now on the chain will not be set back before this position. */
+  settle(): void {
+    for (const record of this.#pending) this.#book.follow(record);
+    this.#pending = [];
+  }
+
+  /** The chain was set back to the last `settle`, or to a later record: those records come again. */
+  setBack(): void {
+    this.#pending = [];
+  }
+
+  /** The records for a head. */
+  carried(nowMs: number): AuditRecord[] {
+    if (this.#pending.length === 0) return this.#book.carried(nowMs, this.#isLeft);
+    const book = this.#book.copy();
+    for (const record of this.#pending) book.follow(record);
+    return book.carried(nowMs, this.#isLeft);
+  }
+
+  /** All of the ring's records were noted: those from now on are this run's. */
+  endRecovery(): void {
+    this.#isRecovering = false;
+  }
+
+  /** Records of what does not live on after a start. `nowMs`: the later of the wall clock and the last record. */
+  ends(wallMs: number, nowMs: number): AuditRecord[] {
+    const ends: AuditRecord[] = [];
+    this.settle();
+    for (const entry of this.#book.entries) {
+      const { id, state, requested, granted, untilMs, usesLeft } = entry;
+      if (state === 'unreviewed') continue;
+      const text = this.#whyNot(entry);
+      const isUsedUp = state === 'granted' && usesLeft === 0;
+      const action =
+        untilMs <= nowMs ? 'expired' : isUsedUp ? 'used-up' : text === undefined ? undefined : 'ended';
+      if (action === undefined) continue;
+      const { principal } = requested;
+      const of = state === 'granted' ? { grant: id } : { request: id };
+      const why = action === 'ended' ? { text } : {};
+      const to = granted?.to ?? principal;
+      ends.push({ time: wallMs, event: 'access', principal, action, ...why, to, ...of });
+    }
+    return ends;
+  }
+
+  /** While the journal is opened, the records of ends come after the first heads. */
+  readonly #isLeft = (entry: AccessEntry): boolean =>
+    this.#start === undefined || entry.state === 'unreviewed' || this.#whyNot(entry) === undefined;
+
+  #whyNot({ id, state, requested }: AccessEntry): string | undefined {
+    const { why, uncounted } = this.#start ?? {};
+    if (why !== undefined) return why;
+    if (uncounted?.has(id) === true) return unsignedText;
+    return state === 'requested' && !isReadable(requested) ? redactedText : undefined;
+  }
+}
+
+/** The findings of a start. */
+export interface StartAccess {
+  /** Why nothing lives on; undefined: it may. */
+  readonly why: string | undefined;
+  /** Ids of which no checkpoint covers all records. */
+  readonly uncounted: Set<string>;
+}
+
+/** Follows a record that no checkpoint covers. */
+function takeAway(book: AccessBook, uncounted: Set<string>, record: Line): void {
+  const { event, action, carried, grant, request } = record;
+  // A completion gives a use back; a review ends an obligation.
+  if (carried === true || event === 'completion' || action === 'reviewed') return;
+  const id = grant ?? request;
+  if (event === 'access' && givingActions.has(action) && typeof id === 'string') uncounted.add(id);
+  book.follow(record);
+}
+
+/** A line that a book follows, or a checkpoint. */
+interface Item {
+  readonly segment: Segment;
+  /** Where the line begins. */
+  readonly at: number;
+  readonly record: Line;
+  readonly isCheckpoint: boolean;
+}
+
+/** The last whole head, and all lines from there on. */
+type Head = readonly [Item, ...Item[]];
+
+/** In the segments up to a number; undefined: there is none, and nothing lives. */
+function findHead(directory: string, number: number): Head | undefined {
+  const [newest, before] = listSegments(directory)
+    .filter((segment) => segment.number <= number && !segment.isCompressed)
+    .toReversed();
+  if (newest === undefined) return undefined;
+  const items = readItems(directory, newest);
+  const head = lastHead(items);
+  // A crash interrupted the head of the newest segment; without the key, an older release wrote it.
+  const isInterrupted = items[0]?.at === 0 && 'carries' in items[0].record;
+  if (head !== undefined || !isInterrupted || before === undefined) return head;
+  return lastHead([...readItems(directory, before), ...items]);
+}
+
+function readItems(directory: string, segment: Segment): Item[] {
+  const items: Item[] = [];
+  let at = 0;
+  withFile(openSegment(directory, segment.name), (descriptor) =>
+    readLines(descriptor, 0, ({ bytes, end, isWhole }) => {
+      const item = isWhole ? itemOf(bytes, segment, at) : undefined;
+      if (item !== undefined) items.push(item);
+      at = end;
+      return true;
+    }),
+  );
+  return items;
+}
+
+/** Undefined: no line that counts here. */
+function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
+  const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
+  const isCheckpoint = isEvent(body, 'checkpoint');
+  if (!isCheckpoint && !concernsAccess(body, 1)) return undefined;
+  const record = parseLine(bytes.toString('utf8'));
+  return record === undefined ? undefined : { segment, at, record, isCheckpoint };
+}
+
+function lastHead(items: readonly Item[]): Head | undefined {
+  let found: number | undefined;
+  let begun: { readonly index: number; left: number } | undefined;
+  for (const [index, { record, isCheckpoint }] of items.entries()) {
+    if (isCheckpoint) {
+      if (begun?.left === 0) found = begun.index;
+      const { carries } = record;
+      begun = typeof carries === 'number' ? { index, left: carries } : undefined;
+      if (carries === 0) found = index;
+    } else if (begun !== undefined && record['carried'] === true) begun.left -= 1;
+    else begun = undefined;
+  }
+  const [first, ...rest] = found === undefined ? [] : items.slice(found);
+  return first === undefined ? undefined : [first, ...rest];
+}
+
+/** The book up to the end of a segment, for a thread that continues a chain it has not written. */
+export function readBook(directory: string, number: number): AccessBook {
+  const book = new AccessBook();
+  for (const { record } of findHead(directory, number) ?? []) book.follow(record);
+  return book;
+}
+
+/** Why nothing lives on; undefined: the end of the journal is the one that `state` knows, under this host's signature. */
+export function doubtOf(
+  { known, isInState }: RunEnd,
+  keyAtEnd: string | undefined,
+  ownKey: string | undefined,
+  damage: string | undefined,
+): string | undefined {
+  if (damage !== undefined) return `the journal was changed since the last run (${damage})`;
+  if (ownKey === undefined) return 'the journal is not signed';
+  if (known?.key !== ownKey || (keyAtEnd ?? ownKey) !== ownKey) return 'another key signed the journal';
+  return isInState ? undefined : 'the folder of audit-end.json does not name the end of the journal';
+}
+
+/** The end of the chain, and who has signed it. */
+export interface AccessEnd {
+  /** The number of the newest segment; undefined: there is none. */
+  readonly segment: number | undefined;
+  /** Hash of its last record. */
+  readonly hash: string;
+  readonly journal: string;
+  /** This host's public key; undefined: the journal is not signed. */
+  readonly key: string | undefined;
+  /** Why nothing may live on, according to the start. */
+  readonly doubt: string | undefined;
+}
+
+/** What lived when the previous run ended, except for the records in its ring. */
+export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
+  const head = end.segment === undefined ? undefined : findHead(directory, end.segment);
+  const uncounted = new Set<string>();
+  const book = new AccessBook();
+  // Most journals have no live access, and nothing more is read: the hashes of a large segment take a second.
+  if (head?.some(({ record }) => record['event'] === 'access') !== true)
+    return new LiveAccess(book, { why: undefined, uncounted });
+  const key = end.doubt === undefined ? end.key : undefined;
+  const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
+  if (proven === undefined) {
+    // Their ends are recorded.
+    for (const { record } of head) book.follow(record);
+    return new LiveAccess(book, { why: end.doubt ?? 'the journal differs from what was signed', uncounted });
+  }
+  for (const record of proven.covered) book.follow(record);
+  for (const record of proven.rest) takeAway(book, uncounted, record);
+  return new LiveAccess(book, { why: undefined, uncounted });
+}
+
+interface Proven {
+  readonly covered: readonly Line[];
+  readonly rest: readonly Line[];
+}
+
+/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or nothing in it is signed. */
+function prove(
+  directory: string,
+  [first]: Head,
+  { segment: last = 0, hash, journal, key }: AccessEnd & { readonly key: string },
+): Proven | undefined {
+  const records: Line[] = [];
+  let covered = 0;
+  let before: string | undefined;
+  let isRight = true;
+  const segments = listSegments(directory).filter(
+    ({ number }) => number >= first.segment.number && number <= last,
+  );
+  for (const segment of segments) {
+    if (segment.isCompressed) return undefined;
+    const from = segment.number === first.segment.number ? first.at : 0;
+    withFile(openSegment(directory, segment.name), (descriptor) =>
+      readLines(descriptor, from, ({ bytes, isWhole }) => {
+        const link = isWhole ? readLink(bytes) : undefined;
+        isRight = link?.isIntact === true && link.prev === (before ?? link.prev);
+        before = link?.hash;
+        const item = isRight ? itemOf(bytes, segment, 0) : undefined;
+        if (item?.isCheckpoint === false) records.push(item.record);
+        else if (item !== undefined && isOurs(item.record, bytes)) covered = records.length;
+        return isRight;
+      }),
+    );
+    if (!isRight) return undefined;
+  }
+  const isProven = before === hash && covered > 0;
+  return isProven ? { covered: records.slice(0, covered), rest: records.slice(covered) } : undefined;
+
+  function isOurs(record: Line, bytes: Buffer): boolean {
+    return (
+      record['key'] === key && record['journal'] === journal && isRightlySigned(bytes.toString('utf8'), key)
+    );
+  }
+}

@@ -1,0 +1,282 @@
+// Goal: access on request, from a denial to the end of a grant, with two teams and the engine's own sessions. Phases: denied with the command
+// that asks, requested, not approved by oneself, approved by a second person, used, used up; revoked; expired; two approvals; break-glass.
+// What must not happen: a command at the backend without its grant, a step that is answered without its record.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Peer } from '../../../src/domain/identity/peer.js';
+import type { AccessItem } from '../../../src/domain/page/access.js';
+import { settle } from '../../kit/fake-clock.js';
+import { emptyReply, type MemoryClient, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const settings = `
+version: 1
+listeners:
+  support: { unix: /run/dovegate/support.sock, policy: support, sessions: 30, sessions_per_peer: 30 }
+  leads: { unix: /run/dovegate/leads.sock, policy: leads }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2 } }
+routes: [{ users: ["*"], backend: mail1 }]
+audit: { sign_key: /etc/dovegate/sign.key }
+persons:
+  anna: { users: [anna] }
+  carol: { users: [carol, carol-admin] }
+  dave: { users: [dave] }
+policies:
+  support:
+    users: ["*@example.org"]
+    except: ["boss@example.org"]
+    allow: [quota get]
+    deny: [mailbox rename]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 2h, scope: user, uses: 2, reason: { regex: "ticket [0-9]+.*" } }
+      - { command: mailbox list, approvals: 1, for: 1h }
+      - { command: mailbox subscribe, approvals: 2, for: 30m }
+      - { command: mailbox status, approvals: 0, for: 1h, uses: 20 }
+    requests: { open: 3, wait: 2h }
+  leads:
+    users: ["*@example.org"]
+    except: ["ceo@example.org"]
+    allow: [mailbox list]
+    approve: [support]
+`;
+
+const people = {
+  anna: { uid: 1001, user: 'anna', loginUid: 1001 },
+  carol: { uid: 1002, user: 'carol', loginUid: 1002 },
+  dave: { uid: 1003, user: 'dave', loginUid: 1003 },
+  'carol-admin': { uid: 1004, user: 'carol-admin', loginUid: 1004 },
+} as const satisfies Readonly<Record<string, Partial<Peer>>>;
+
+function openDesk() {
+  const engine = openMemoryEngine({
+    settings,
+    policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
+  });
+  engine.setAnswer(emptyReply);
+  // What was sent, without the searches that count mails.
+  const sent = (): string[] =>
+    engine.commands.map(({ line }) => line.split('\t')[2] ?? '').filter((name) => name !== 'search');
+  return { ...engine, sent, as: (who: Partial<Peer>) => engine.client(2, who) };
+}
+
+/** What the client got for one line, and the items in it. */
+async function ask(client: MemoryClient, line: string) {
+  const before = client.said().length;
+  await client.line(line);
+  await settle();
+  const text = client.said().slice(before);
+  const items = [...text.matchAll(/access\t(\{.*?\})\t/g)].map(
+    ([, json = '']): AccessItem => JSON.parse(json),
+  );
+  return { text, items, item: items[0] };
+}
+
+async function requestOf(client: MemoryClient, line: string): Promise<AccessItem> {
+  const { item, text } = await ask(client, `||dovegate request|${line}`);
+  assert.ok(item, text);
+  return item;
+}
+
+const reading = '-u|bob@example.org|--reason|ticket 4711|--|fetch|hdr.subject|mailbox|INBOX|all';
+const readingLine = '|bob@example.org|fetch|hdr.subject|mailbox|INBOX|all';
+
+void test('denied with the command that asks, requested, approved, used, used up', async () => {
+  const { as, sent, records } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const denied = await ask(anna, readingLine);
+  assert.match(
+    denied.text,
+    /denied by policy support; available on request: dovegate request --user bob@example.org/,
+  );
+  assert.match(denied.text, /\[on-request\]/);
+  assert.equal(sent().length, 0);
+
+  const asked = await requestOf(anna, reading);
+  assert.equal(asked.state, 'requested');
+  assert.deepEqual(asked.may, ['revoke']);
+  assert.equal(records.findLast(({ record }) => record.event === 'access')?.durable, true);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
+
+  const [waiting] = (await ask(carol, '||dovegate requests')).items;
+  assert.deepEqual(waiting?.may, ['approve', 'refuse', 'revoke']);
+  assert.match(waiting?.rule?.join(' ') ?? '', /fetch/);
+  const { item: granted, text } = await ask(carol, `||dovegate approve|${asked.id}`);
+  assert.equal(granted?.state, 'granted', text);
+
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  const admission = records.findLast(({ record }) => record.event === 'admission');
+  assert.equal(admission?.record.grant, asked.id);
+  assert.equal(admission.durable, true);
+  // The rule, and another mailbox of it: a grant of scope `user` is for the rule.
+  await ask(anna, '|bob@example.org|fetch|text|mailbox|Sent|all');
+  assert.equal(sent().length, 2);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
+  assert.equal(sent().length, 2);
+  const actions = records.flatMap(({ record }) => (record.event === 'access' ? record.action : []));
+  assert.deepEqual(actions, ['requested', 'approved', 'granted', 'used-up']);
+});
+
+void test('a grant is for its users, its rule and its principal alone', async () => {
+  const { as, sent } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const asked = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${asked.id}`);
+  for (const line of [
+    '|eve@example.org|fetch|hdr.subject|mailbox|INBOX|all',
+    '|boss@example.org|fetch|hdr.subject|mailbox|INBOX|all',
+    '|bob@example.org|expunge|mailbox|INBOX|all',
+    '|bob@example.org|mailbox rename|a|b',
+    '|bob@example.org|mailbox list',
+  ]) {
+    await ask(anna, line);
+    assert.equal(sent().length, 0, line);
+  }
+  const other = await as({ ...people.anna, loginUid: 1009 });
+  await ask(other, readingLine);
+  assert.equal(sent().length, 0);
+  await ask(carol, readingLine);
+  assert.equal(sent().length, 0);
+});
+
+void test('scope command: exactly that line, once', async () => {
+  const { as, sent } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const asked = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox list|-s|Arch*');
+  assert.equal(asked.uses, 1);
+  await ask(carol, `||dovegate approve|${asked.id}`);
+  await ask(anna, '|bob@example.org|mailbox list|Arch*');
+  assert.equal(sent().length, 0);
+  await ask(anna, '|bob@example.org|mailbox list|-s|--|Arch*');
+  assert.equal(sent().length, 1);
+  await ask(anna, '|bob@example.org|mailbox list|-s|--|Arch*');
+  assert.equal(sent().length, 1);
+});
+
+void test('nobody approves their own, twice, or as root', async () => {
+  const { as } = openDesk();
+  const anna = await as(people.anna);
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent';
+  const asked = await requestOf(anna, wish);
+  const approve = `||dovegate approve|${asked.id}`;
+  const asAnna = [
+    // The same uid in another policy, her login behind sudo and su, her name.
+    { uid: 1001, user: 'anna2', loginUid: 1001 },
+    { uid: 1002, user: 'carol', loginUid: 1001, loginUser: 'anna' },
+    { uid: 0, user: 'root', loginUid: 1002 },
+    { uid: 1002, user: 'carol', hasNoLogin: true },
+    { uid: 1002, user: 'carol' },
+    { uid: 1007, user: 'nobody-knows', loginUid: 1007 },
+  ];
+  for (const peer of asAnna) {
+    const { text } = await ask(await as(peer), approve);
+    assert.match(text, /\[access-(?:denied|unknown)\]/, JSON.stringify(peer));
+  }
+  const first = await ask(await as(people.carol), approve);
+  assert.equal(first.item?.state, 'requested');
+  for (const who of ['carol', 'carol-admin'] as const)
+    assert.match((await ask(await as(people[who]), approve)).text, /second approval is for another person/);
+  const second = await ask(await as(people.dave), approve);
+  assert.equal(second.item?.state, 'granted', second.text);
+});
+
+void test('less, never more; a reason that fits; limits', async () => {
+  const { as } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const request = '||dovegate request|';
+  for (const [line, why] of [
+    ['-u|bob@example.org|--reason|please|--|fetch|text|mailbox|INBOX|all', /matches ticket/],
+    ['-u|bob@example.org|--reason|ticket 1|--for|3h|--|fetch|text|mailbox|INBOX|all', /2h at most/],
+    ['-u|bob@example.org|--reason|ticket 1|--uses|3|--|fetch|text|mailbox|INBOX|all', /2 uses at most/],
+    ['-u|bob@example.org|--|mailbox list', /--reason/],
+    ['-u|*@example.org|--reason|x|--|mailbox list', /access-/],
+    ['--reason|x|--|mailbox list', /access-/],
+    ['-u|boss@example.org|--reason|x|--|mailbox list', /access-denied/],
+    ['-u|bob@example.org|--reason|x|--|mailbox rename|a|b', /access-denied/],
+    ['-u|bob@example.org|--reason|x|--|quota get', /allows it already/],
+    ['-u|bob@example.org|--reason|x|--|mailbox list|-A', /access-/],
+  ] as const)
+    assert.match((await ask(anna, request + line)).text, why, line);
+  const asked = await requestOf(anna, reading);
+  const approve = `||dovegate approve|${asked.id}`;
+  assert.match((await ask(carol, `||dovegate approve|--for|3h|${asked.id}`)).text, /never prolong/);
+  const { item } = await ask(carol, `||dovegate approve|--for|10m|--uses|1|${asked.id}`);
+  assert.equal(item?.for_ms, 600_000);
+  assert.equal(item.uses, 1);
+  assert.match((await ask(carol, approve)).text, /access-denied/);
+});
+
+void test('a request expires, a grant ends by its time, by a clock that leaps, by a revocation, with its rule', async () => {
+  const { as, clock, sent, exchanges } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const give = async (): Promise<string> => {
+    const { id } = await requestOf(anna, reading);
+    assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+    return id;
+  };
+  await give();
+  await clock.advance(2 * 3_600_000 + 1_000);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  const id = await give();
+  await ask(anna, `||dovegate revoke|${id}`);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  await give();
+  const { rights } = exchanges.access;
+  exchanges.access.turnTo({ ...rights, policies: new Map() });
+  exchanges.access.turnTo(rights);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  const late = await requestOf(anna, reading);
+  await clock.advance(2 * 3_600_000 + 1_000);
+  assert.match((await ask(carol, `||dovegate approve|${late.id}`)).text, /access-unknown/);
+});
+
+void test('access without approval is limited, listed, and reviewed by another person', async () => {
+  const { as, sent } = openDesk();
+  const anna = await as(people.anna);
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const first = await requestOf(anna, wish);
+  assert.equal(first.state, 'granted');
+  assert.equal(first.break_glass, true);
+  await ask(anna, '|bob@example.org|mailbox status|messages|INBOX');
+  assert.equal(sent().length, 1);
+  await requestOf(anna, wish);
+  await requestOf(anna, wish);
+  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /3 times a day/);
+  assert.match((await ask(anna, `||dovegate review|${first.id}`)).text, /access-denied/);
+  const carol = await as(people.carol);
+  assert.equal((await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed, true);
+  assert.equal((await ask(carol, '||dovegate requests')).items.length, 3);
+});
+
+void test('a journal that takes nothing: no request, no grant; an end counts all the same', async () => {
+  const { as, sent, setJournal, records, clock } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const { id } = await requestOf(anna, reading);
+  setJournal('refuse');
+  assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /access-unrecorded|audit-failed/);
+  setJournal('take');
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+  const again = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${again.id}`);
+  setJournal('refuse');
+  await ask(carol, `||dovegate revoke|${again.id}`);
+  setJournal('take');
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+  await clock.advance(1_500);
+  const last = records.findLast(({ record }) => record.event === 'access')?.record;
+  assert.ok(last !== undefined);
+});
