@@ -279,6 +279,7 @@ const values = {
   likeNames: 1000,
   clockSteps: 10_000,
   shownOpen: 20,
+  accessReported: 20_000,
   reportRequesters: 10_000,
   reportGroups: 2000,
   replayChanges: 10_000,

@@ -84,6 +84,10 @@ audit report: 0 the time is complete, 1 it is not proved complete, 64 wrong usag
 dovegate audit report --mailbox alice@example.com --from 2026-11-01 --to 2026-11-30
 dovegate audit report --mailbox alice@example.com --from 30d --content --html > alice.html
 
+audit access: 0 printed, also if nobody had access, 64 wrong usage, 78 no journal there
+dovegate audit access --since 30d
+dovegate audit access --user bob@example.com --since 2026-11-01 --json
+
 audit export: 0 written, 1 not all of it can be proved (--with-proof), 78 no journal there
 dovegate audit export --since 7d > week.csv
 dovegate audit export --user alice@example.com --since 7d --with-proof > proof.txt

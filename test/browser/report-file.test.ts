@@ -38,6 +38,8 @@ const touch: Touch = {
   session: 'S',
   listener: 'support',
   backend: 'mail1',
+  grant: '',
+  approvedBy: '',
   seq: 1,
   completedSeq: 2,
 };

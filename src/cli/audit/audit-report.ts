@@ -6,6 +6,7 @@ import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
+import { approvedText } from '../../domain/report/access.js';
 import { createHtmlReport } from '../../domain/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
 import {
@@ -23,6 +24,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeView, isAsked, isInView, openPage } from './ask-page.js';
+import { readAccess } from './audit-access.js';
 import type { Places } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 import { checkJournal } from './audit-verify.js';
@@ -97,6 +99,13 @@ async function openReported(
       rows: (filter) => searchTrail(trail, filter),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
+      approvals: async (sinceMs) => {
+        const ledger = await readAccess(trail, { sinceMs, user: mailbox });
+        return (id) => {
+          const grant = ledger.find(id);
+          return grant === undefined ? '' : approvedText(grant);
+        };
+      },
     };
   }
   if (key.length > 0)

@@ -12,6 +12,7 @@ import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
+import type { AccessFlags } from './audit-access.js';
 import type { CheckProofFlags } from './audit-check-proof.js';
 import type { Places } from './audit-places.js';
 import type { ProofFlags } from './audit-proof.js';
@@ -163,6 +164,19 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       demandCsv(command, flags);
       return run(async (screen) => (await loadReport()).auditReport(screen, placesOf(flags, path), flags));
     });
+
+  reader('access', 'who had access on request to whose mail, granted by whom, and how it was used')
+    .argument('[place...]', placesText)
+    .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--user <name>', 'only access to the mail of this user; * matches any characters')
+    .option('--json', 'one line of JSON for each request')
+    .action((paths: string[], flags: Flags & AccessFlags) =>
+      run(async (screen) => {
+        const { auditAccess } = await import('./audit-access.js');
+        return auditAccess(screen, placesOf(flags, paths), flags);
+      }),
+    );
 
   addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)

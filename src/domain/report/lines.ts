@@ -59,6 +59,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
     const isTried = group.class === 'denied' || group.class === 'failed';
     const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
     const notes = [
+      ...(group.grant === '' ? [] : [grantNote(group)]),
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
       ...(group.isCount ? ['a count that dovegate made for a command'] : []),
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
@@ -83,6 +84,11 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
       ids: group.ids,
     };
   });
+}
+
+/** A grant is named by its id, which finds its whole history. */
+function grantNote({ grant, approvedBy }: TouchGroup): string {
+  return `under grant ${printable(grant)}${approvedBy === '' ? '' : `, ${printable(approvedBy)}`}`;
 }
 
 function triedNotes({ class: group, kind, reached, outcome }: TouchGroup): string[] {

@@ -38,12 +38,14 @@ export interface Reported extends Vouching {
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** Call after the rows: why some may be missing. */
   doubts(): readonly Doubt[];
+  /** Who approved a grant, by its id; called once, if a command ran under one. Absent: the reader cannot say. */
+  readonly approvals?: ((sinceMs: number | undefined) => Promise<(grant: string) => string>) | undefined;
   /** The name of a person who sees a part of the records only. */
   readonly viewer?: string | undefined;
 }
 
 /** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. */
-export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer'> {
+export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer' | 'approvals'> {
   judge(time: AskedTime): Completeness;
 }
 
@@ -90,9 +92,11 @@ export async function makeReport(
   const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
   const counter = createTouchCounter();
   let isNamed = false;
+  let isGranted = false;
   for await (const touch of touches(journal, filter, mailbox)) {
     counter.take(touch);
     isNamed ||= touch.by === 'named';
+    isGranted ||= touch.grant !== '';
   }
   const counts = counter.counts();
   const time = { fromMs, toMs, nowMs };
@@ -125,7 +129,8 @@ export async function makeReport(
 
   async function* texts(): AsyncGenerator<string> {
     yield* form.begin(head, completeness, counts);
-    for await (const touch of touches(journal, filter, mailbox))
+    const approvedBy = isGranted ? await journal.approvals?.(fromMs) : undefined;
+    for await (const touch of touches(journal, filter, mailbox, approvedBy))
       if (!isContentOnly || touch.showed !== 'no') yield* form.take(touch);
     yield* form.finish();
   }
@@ -147,9 +152,10 @@ async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,
   mailbox: string,
+  approvedBy?: (grant: string) => string,
 ): AsyncGenerator<Touch> {
   const isFleet = !('verdict' in journal);
-  const read = createTouchReader(mailbox, isFleet);
+  const read = createTouchReader(mailbox, isFleet, approvedBy);
   const { lastSeq = 0 } = isFleet ? { lastSeq: Infinity } : journal.verdict;
   for await (const row of journal.rows(filter)) {
     if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);
@@ -185,6 +191,8 @@ const cells: Cells = {
   backend: (touch: Touch) => touch.backend,
   seq: (touch: Touch) => touch.seq,
   completed_seq: (touch: Touch) => touch.completedSeq,
+  grant: (touch: Touch) => touch.grant,
+  approved_by: (touch: Touch) => touch.approvedBy,
 };
 const fleetCells: Cells = { time: (touch) => touch.time, host: (touch) => touch.host, ...cells };
 

@@ -60,6 +60,9 @@ export interface Touch {
   readonly session: string;
   readonly listener: string;
   readonly backend: string;
+  /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
+  readonly grant: string;
+  readonly approvedBy: string;
   /** Fleet: the host of the journal. */
   readonly host?: string | undefined;
   readonly seq: number | undefined;
@@ -67,7 +70,11 @@ export interface Touch {
 }
 
 /** Reads rows that a search for this user found. `isFleet`: their field `host` is ours, and not of the record. */
-export function createTouchReader(mailbox: string, isFleet = false): (row: ExchangeRow) => Touch {
+export function createTouchReader(
+  mailbox: string,
+  isFleet = false,
+  approvedBy: (grant: string) => string = () => '',
+): (row: ExchangeRow) => Touch {
   const isNamed = createNameTest({ user: mailbox });
   return (row) => {
     const { fields, admittedSeq, completedSeq } = row;
@@ -98,6 +105,8 @@ export function createTouchReader(mailbox: string, isFleet = false): (row: Excha
       session: text('session'),
       listener: text('listener'),
       backend: text('backend'),
+      grant: text('grant'),
+      approvedBy: text('grant') === '' ? '' : approvedBy(text('grant')),
       ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,
@@ -292,7 +301,18 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 export interface TouchGroup
   extends Pick<
     Touch,
-    'day' | 'host' | 'requester' | 'class' | 'kind' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
+    | 'day'
+    | 'host'
+    | 'requester'
+    | 'class'
+    | 'kind'
+    | 'reason'
+    | 'by'
+    | 'reached'
+    | 'showed'
+    | 'outcome'
+    | 'grant'
+    | 'approvedBy'
   > {
   /** Searches that dovegate made by itself, to count mails for a command. */
   readonly isCount: boolean;
@@ -332,7 +352,7 @@ type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
 /** Gathers touches in the order of the search. A day is returned when it is over; memory holds two days at most. */
 export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): TouchDay[] } {
   const held = new Map<string, Map<string, OpenGroup>>();
-  let given = '';
+  let lastGiven = '';
 
   return {
     take(touch) {
@@ -347,12 +367,14 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
     finish: () => release(0),
   };
 
-  function add(day: Map<string, OpenGroup>, touch: Touch): void {
+  function add(day: Map<string, OpenGroup>, given: Touch): void {
     const isFull = day.size >= groupsMax;
+    let touch = given;
     let key = keyOf(touch, touch.requester, touch.reason);
     let { requester, reason } = touch;
     if (isFull && !day.has(key)) {
       reason = others;
+      if (touch.grant !== '') touch = { ...touch, grant: others, approvedBy: '' };
       key = keyOf(touch, requester, reason);
       if (day.size >= groupsMax * 2 && !day.has(key)) {
         requester = others;
@@ -373,6 +395,8 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         reached,
         showed,
         outcome: touch.outcome,
+        grant: touch.grant,
+        approvedBy: touch.approvedBy,
         isCount: touch.countedFor !== '',
         count: 0,
         firstTime: time,
@@ -396,16 +420,17 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
       const [day = ''] = [...held.keys()].toSorted();
       const groups = [...(held.get(day)?.values() ?? [])].toSorted(compareGroups);
       held.delete(day);
-      days.push({ day, isMore: day <= given, groups });
-      if (day > given) given = day;
+      days.push({ day, isMore: day <= lastGiven, groups });
+      if (day > lastGiven) lastGiven = day;
     }
     return days;
   }
 }
 
 function keyOf(touch: Touch, requester: string, reason: string): string {
-  const { class: group, kind, by, reached, showed, outcome, countedFor, host } = touch;
-  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
+  const { class: group, kind, by, reached, showed, outcome, countedFor, host, grant } = touch;
+  const isCount = countedFor !== '';
+  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, isCount, host, grant]);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {
@@ -414,6 +439,7 @@ function compareGroups(one: TouchGroup, other: TouchGroup): number {
     classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
     compareTexts(one.reason, other.reason) ||
     compareTexts(one.host ?? '', other.host ?? '') ||
+    compareTexts(one.grant, other.grant) ||
     compareTexts(one.firstTime, other.firstTime)
   );
 }

@@ -95,6 +95,8 @@ void test('a row bears the color of its class, and its labels for a narrow scree
     session: 'S',
     listener: 'support',
     backend: '',
+    grant: '',
+    approvedBy: '',
     seq: 1,
     completedSeq: 2,
   };

@@ -15,6 +15,8 @@ const plain: TouchGroup = {
   showed: 'no',
   outcome: 'ok',
   isCount: false,
+  grant: '',
+  approvedBy: '',
   count: 3,
   firstTime: '2026-11-20T08:00:00.000Z',
   lastTime: '2026-11-20T09:00:00.000Z',

@@ -165,6 +165,8 @@ const plain: Touch = {
   session: 'S',
   listener: 'support',
   backend: 'mail1',
+  grant: '',
+  approvedBy: '',
   seq: 1,
   completedSeq: 2,
 };

@@ -1,0 +1,65 @@
+// Access on request for auditors, from a real journal on the disk: as a table, as JSON, and beside the commands of a report.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { auditAccess } from '../../../src/cli/audit/audit-access.js';
+import { auditReport } from '../../../src/cli/audit/audit-report.js';
+import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
+import { temporaryDirectory } from '../../adapters/journal/reading.js';
+import { approver, grantRecords, owner } from '../../kit/access-records.js';
+import { keepScreen, signKey } from './shown.js';
+import { keyFile } from './verifying.js';
+
+const anna = 'anna@example.com';
+
+async function openJournal(t: TestContext): Promise<string> {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal } = await openWatched(directory, { signKey: signKey.secretPem });
+  const { time } = admission('x');
+  for (const record of [
+    ...grantRecords('G1', time),
+    ...grantRecords('G2', time, {
+      reason: 'a\u001b[2Jb',
+      users: ['bob@example.com'],
+      user: 'bob@example.com',
+    }),
+  ])
+    await journal.appendDurable(record, false);
+  await journal.appendDurable(
+    { ...admission('E1'), user: anna, users: [anna], principal: owner, grant: 'G1' },
+    false,
+  );
+  journal.append({ ...completion('E1'), sent: true, outcome: 'ok', grant: 'G1' });
+  await journal.close();
+  return directory;
+}
+
+void test('a table for people, a line of JSON for programs, and the grant beside its command', async (t) => {
+  const directory = await openJournal(t);
+  const places = { config: undefined, paths: [directory] };
+  const table = keepScreen();
+  assert.equal(await auditAccess(table, places, {}), 0);
+  const lines = table.lines();
+  assert.equal(lines[0], '2 requests: 2 granted, 0 refused, 1 granted and never used');
+  assert.ok(!lines.join('').includes('\u001b'));
+  assert.match(
+    lines.find((line) => line.includes('G1')) ?? '',
+    new RegExp(`approved by ${approver} +1 of 3: `),
+  );
+  assert.match(lines.find((line) => line.includes('G2')) ?? '', / never /);
+  const json = keepScreen();
+  await auditAccess(json, places, { json: true, user: anna });
+  const [item, ...more] = json.lines().map((line) => JSON.parse(line));
+  assert.deepEqual(more, []);
+  assert.deepEqual([item.id, item.to, item.used, item.approved_by[0].principal], ['G1', owner, 1, approver]);
+  const none = keepScreen();
+  assert.equal(await auditAccess(none, places, { user: 'eve@example.com' }), 0);
+  assert.deepEqual(none.lines(), ['0 requests: 0 granted, 0 refused, 0 granted and never used']);
+
+  const report = keepScreen();
+  await auditReport(report, places, { mailbox: anna, key: [keyFile(t)] });
+  assert.match(report.lines().join('\n'), new RegExp(`under grant G1, approved by ${approver}`));
+  const csv = keepScreen();
+  await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
+  assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver}\r`));
+});
