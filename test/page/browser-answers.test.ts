@@ -34,7 +34,7 @@ function isEndpoint(name: string): name is Endpoint {
 }
 
 interface DeskOptions {
-  readonly people?: readonly PagePerson[];
+  readonly approve: false, people?: readonly PagePerson[];
   readonly handlers?: PageHandlers;
   readonly append?: () => Promise<void>;
   readonly authorities?: readonly string[];
@@ -45,17 +45,17 @@ interface DeskOptions {
 /** A person of each role, named after it. */
 const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role], place }));
 
-function desk({ people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
+function desk({ approve: false, people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
   const clock = createFakeClock();
   const records: (Note & { readonly by: string })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: (string | undefined)[] = [];
   const acted: unknown[][] = [];
   const now = {
-    people,
+    approve: false, people,
     offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
   };
-  const settings = { page: { people, place } };
+  const settings = { page: { approve: false, people, place } };
   const parts: BrowserParts = {
     clock,
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text) },
@@ -192,6 +192,10 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
     ...(['explain', 'suggest', 'check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
+  ],
+  approve: [
+    ...everybody,
+    ...(['proof', 'verify', 'approvals', 'approve', 'refuse', 'revoke', 'review'] as const),
   ],
 };
 
