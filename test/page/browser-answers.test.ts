@@ -34,7 +34,7 @@ function isEndpoint(name: string): name is Endpoint {
 }
 
 interface DeskOptions {
-  readonly approve: false, people?: readonly PagePerson[];
+  readonly people?: readonly PagePerson[];
   readonly handlers?: PageHandlers;
   readonly append?: () => Promise<void>;
   readonly authorities?: readonly string[];
@@ -45,14 +45,14 @@ interface DeskOptions {
 /** A person of each role, named after it. */
 const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role], place }));
 
-function desk({ approve: false, people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
+function desk({ people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
   const clock = createFakeClock();
   const records: (Note & { readonly by: string })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: (string | undefined)[] = [];
   const acted: unknown[][] = [];
   const now = {
-    approve: false, people,
+    people,
     offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
   };
   const settings = { page: { approve: false, people, place } };
@@ -117,7 +117,7 @@ function desk({ approve: false, people = usual, handlers = {}, append, authoriti
     now,
     refusals: () => refusals,
     replace: (next: readonly PagePerson[]): void => {
-      settings.page = { people: next, place };
+      settings.page = { approve: false, people: next, place };
       door.review();
     },
     enter: async (name: string): Promise<string> => {
