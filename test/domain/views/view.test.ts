@@ -282,15 +282,15 @@ void test('two journals that differ in what is hidden give the same answer to ev
 
 // bounds.accessViewed
 void test('access records are shown with the request that they follow, as long as its users are covered', () => {
-  const ours = [...grantRecords('G1', startMs), over('revoked', 'G1', startMs + 5)];
+  const mine = [...grantRecords('G1', startMs), over('revoked', 'G1', startMs + 5)];
   const users = ['anna@example.com', 'eve@other.org'];
   const others = [...grantRecords('G2', startMs, { users }), over('revoked', 'G2', startMs + 6)];
   const book = new AccessBook();
-  for (const record of [...ours.slice(0, 3), ...others.slice(0, 3)]) book.follow(record);
-  const shown = seen([...ours, ...others, ...book.carried(startMs + 7)]);
+  for (const record of [...mine.slice(0, 3), ...others.slice(0, 3)]) book.follow(record);
+  const shown = seen([...mine, ...others, ...book.carried(startMs + 7)]);
   const whole = shown.filter(({ action }) => action !== undefined);
   assert.deepEqual(
-    whole.map(({ action, grant, request }) => `${action} ${grant ?? request}`),
+    whole.map(({ action, grant, request }) => `${String(action)} ${String(grant ?? request)}`),
     ['requested G1', 'approved G1', 'granted G1', 'revoked G1', 'requested G1', 'approved G1', 'granted G1'],
   );
   assert.ok(!JSON.stringify(shown).includes('G2'), 'the ids of others are hidden');
