@@ -2,15 +2,25 @@
 
 import { quote } from '../audit/encode.js';
 import { parseLine } from '../audit/record.js';
-import type { ExchangeRow, TrailFilter } from './search.js';
 
 /** Filters with which access records are found. */
 const historyKeys: ReadonlySet<string> = new Set(['grant', 'sinceMs', 'untilMs']);
 
 /** The grant whose access records a search finds; undefined: it finds exchanges only. */
-export function historyOf(filter: TrailFilter): string | undefined {
-  const asked = Object.entries(filter).filter(([, value]) => value !== undefined);
-  return asked.every(([key]) => historyKeys.has(key)) ? filter.grant : undefined;
+export function historyOf(filter: { readonly grant?: string | undefined }): string | undefined {
+  const asked: [string, unknown][] = Object.entries(filter);
+  return asked.every(([key, value]) => value === undefined || historyKeys.has(key))
+    ? filter.grant
+    : undefined;
+}
+
+/** An access record in the form of an exchange's row. */
+interface AccessRow {
+  /** Without seq and hashes. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly admittedSeq: number;
+  readonly completedSeq: number;
+  readonly completedTime: string;
 }
 
 /** Every record of a grant contains one of these. */
@@ -24,7 +34,7 @@ export function isAccess(piece: Buffer, eventAt: number): boolean {
 }
 
 /** Undefined: a copy, or of another grant. `since`, `until`: times as in records. */
-export function accessRow(line: Buffer, id: string, since: string, until: string): ExchangeRow | undefined {
+export function accessRow(line: Buffer, id: string, since: string, until: string): AccessRow | undefined {
   const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
   const { time, carried, grant, request } = fields;
   if ((grant ?? request) !== id || carried === true) return undefined;
