@@ -1,6 +1,7 @@
 // `dovegate can`: the rights of a listener, in the style of `sudo -l`. It reads the configuration, or asks the daemon.
 
 import {
+  describeRequestable,
   describeRule,
   effectOfName,
   isForRealDoveadm,
@@ -8,6 +9,7 @@ import {
   type Rights,
   rightsOf,
   rightsOfRows,
+  sayRequestTerms,
 } from '../domain/answers/rights.js';
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
@@ -69,6 +71,10 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
     deny: policy.deny.map((rule) => ruleAsJson(rule, policy)),
+    onRequest: policy.onRequest.map((rule) => {
+      return { ...ruleAsJson(rule, policy), ...describeRequestable(rule, policy) };
+    }),
+    approve: policy.approve,
   };
 }
 
@@ -102,6 +108,9 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
   ];
+  const requestable = rights.onRequest.map((right) => {
+    return { ...right, says: [sayRequestTerms(right), ...right.says] };
+  });
   return [
     formatColumns(head),
     '',
@@ -109,6 +118,12 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...formatRules(rights.allow, read?.policy.allow, (right) => !isForRealDoveadm(right)),
     ...(rights.allow.every(isForRealDoveadm) ? [] : ['', notForRealDoveadm]),
     ...(rights.deny.length === 0 ? [] : ['', 'and never:', ...formatRules(rights.deny, read?.policy.deny)]),
+    ...(rights.onRequest.length === 0
+      ? []
+      : ['', 'on request (dovegate request):', ...formatRules(requestable, read?.policy.onRequest)]),
+    ...(rights.approve.length === 0
+      ? []
+      : ['', `may approve requests of: ${plain(rights.approve.join(', '))}`]),
     '',
     isObserving ? whatObservingServes : whatIsDenied,
   ].join('\n');

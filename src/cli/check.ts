@@ -11,6 +11,7 @@ import {
   type ListenerSocket,
   type Settings,
 } from '../domain/config/settings.js';
+import { identitiesOf } from '../domain/identity/person.js';
 import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
@@ -74,6 +75,8 @@ export function describeSettings(settings: Settings): string {
   ]) {
     lines.push(`${name} -> ${target.kind === 'backend' ? target.backend : target.kind}`);
   }
+  for (const [name, person] of settings.persons)
+    lines.push(`person ${name}: ${identitiesOf(person).join(' ')}`);
   for (const policy of settings.policies.values()) {
     lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);
     for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);

@@ -8,14 +8,16 @@ import {
   explainLine,
   explanationOf,
   explanationOfRows,
+  requestLine,
   sayExplanation,
 } from '../domain/answers/explanation.js';
-import type { RuleInWords } from '../domain/answers/rights.js';
+import { type RuleInWords, sayRequestTerms } from '../domain/answers/rights.js';
 import { codes, isCode } from '../domain/codes/codes.js';
 import type { Series } from '../domain/commands/catalog.js';
 import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import { plainLine } from '../domain/policy/assess.js';
+import { underAnyGrant } from '../domain/policy/grant.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
 import type { Grant, Remedy } from '../domain/review/granting.js';
 import { exitCodes } from '../ports/machine.js';
@@ -36,6 +38,8 @@ export type ExplainOptions = {
       readonly series?: Series | undefined;
       /** Minor of the protocol that the client announces; undefined: that of a current client. */
       readonly clientMinor?: number | undefined;
+      /** As under a grant of a rule of `on_request`. */
+      readonly isGranted?: boolean | undefined;
     })
   /** The socket of the daemon. */
   | { readonly socket: string }
@@ -86,6 +90,7 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
     principal: principalAt(listener.name, options).text,
     clientMinor: options.clientMinor ?? newestMinor,
     policy,
+    grants: options.isGranted === true ? underAnyGrant : undefined,
   };
   const table = routingTableOf(settings, options.series && [options.series]);
   const line = plainLine(options.user, options.words);
@@ -170,7 +175,7 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
     return { decision: 'deny', outcome: 'unparsable', code, reason: message, command, effect };
   }
   const { attempt, args, decision } = judgement;
-  const { rule, nearest, would, obligations } = decision;
+  const { rule, nearest, would, obligations, onRequest } = decision;
   const terms = decision.kind === 'allow' ? obligations : undefined;
   return {
     decision: decision.kind,
@@ -178,6 +183,14 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
     reason: decision.reason,
     rule: rule && formatPlace(rule),
     nearest: nearest && { rule: formatPlace(nearest.rule), missing: nearest.missing },
+    on_request: onRequest && {
+      rule: formatPlace(onRequest.place),
+      approvals: onRequest.terms.approvals,
+      for_ms: onRequest.terms.forMs,
+      scope: onRequest.terms.scope,
+      uses: onRequest.terms.uses,
+      request: requestLine(judgement),
+    },
     would: would && { decision: would.kind, code: would.code, reason: would.reason },
     command: attempt.command.name,
     args: args.map(({ text }) => text),
@@ -194,7 +207,8 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
 }
 
 function formatExplanation({ explanation, ...places }: Shown, words: readonly string[]): string {
-  const { principal, command, sent, concerns, effect, terms, later, rule, nearest, differs } = explanation;
+  const { principal, command, sent, concerns, effect, terms, later, rule, nearest, differs, onRequest } =
+    explanation;
   const { backends, noBackend, series } = explanation;
   const read = plain(series.join(' and as '));
   const backend =
@@ -223,6 +237,8 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   const { grants = [], hindrance } = places.remedy ?? {};
   parts.push(...grants.map(sayGrant));
   if (hindrance !== undefined) parts.push(plain(hindrance));
+  if (onRequest !== undefined)
+    parts.push(`on request, ${sayRequestTerms(onRequest)}:\n${sayRule(onRequest)}`);
   if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
   return parts.join('\n\n');
 }

@@ -178,6 +178,7 @@ const notWithHttp = ['config', 'listener', 'socket', 'uid', 'account'];
 interface ExplainFlags extends Where, Who {
   readonly series: 'auto' | Series;
   readonly client?: number;
+  readonly granted: boolean;
   readonly user: string;
   readonly json: boolean;
 }
@@ -194,7 +195,7 @@ function addPolicyCommands(program: Command, end: End): void {
     .argument('<command...>', 'after --: the words of the command line, its name split or joined')
     .addOption(configOption())
     .addOption(new Option('--listener <name>', listener))
-    .addOption(socketOption('series', 'client'));
+    .addOption(socketOption('series', 'client', 'granted'));
   withClient(explain, 'the client', 'the client, by the name of an account')
     .addOption(
       new Option('--series <series>', 'read it as this Dovecot does; auto: as the backend, or as both')
@@ -207,16 +208,17 @@ function addPolicyCommands(program: Command, end: End): void {
         "the client's release, 2.3 or 2.4, or its minor (default: 2.4); it changes what -A means",
       ).argParser(parseClient),
     )
+    .option('--granted', 'as under a grant of a rule of on_request', false)
     .option('--user <name>', 'the mailbox user of the command line', '')
     .option('--json', 'print JSON', false)
     .action(async (words: string[], flags: ExplainFlags, command: Command) => {
-      const { uid, account, user, json, client: clientMinor } = flags;
+      const { uid, account, user, json, client: clientMinor, granted: isGranted } = flags;
       const series = flags.series === 'auto' ? undefined : flags.series;
       const [id = ''] = words;
       if (words.length === 1 && recordId.test(id))
         command.error(`error: explain takes a command; dovegate audit show ${id} prints the record`);
       const from = placeOf(flags, command);
-      const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor };
+      const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor, isGranted };
       end(await (await import('./explain.js')).explain({ user, words, json, ...asker }));
     });
   const can = program

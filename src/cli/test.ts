@@ -73,11 +73,12 @@ function saidOf(outcome: TestOutcome | undefined): string[] {
 
 function answerOf(judgement: Judgement): string {
   if (judgement.kind === 'unparsable') return `cannot be read: ${judgement.message}`;
-  const { kind, rule, reason, nearest } = judgement.decision;
+  const { kind, rule, reason, nearest, onRequest } = judgement.decision;
   if (kind === 'allow') return rule === undefined ? `allowed: ${reason}` : `allowed by ${formatPlace(rule)}`;
   const by = rule === undefined ? '' : ` by ${formatPlace(rule)}`;
   const near = nearest === undefined ? '' : `; nearest rule ${formatPlace(nearest.rule)}`;
-  return `denied${by}: ${reason}${near}`;
+  const request = onRequest === undefined ? '' : `; available on request by ${formatPlace(onRequest.place)}`;
+  return `denied${by}: ${reason}${near}${request}`;
 }
 
 function coverageOf(settings: Settings, outcomes: readonly TestOutcome[]): CoveredRule[] {

@@ -311,7 +311,7 @@ function testOf(
 
 /** In words, with its place; undefined where no rule stands there, but the users of the policy, or those that it excepts. */
 function ruleAt(policy: Policy, place: RulePlace): RuleShown {
-  const rule = [...policy.allow, ...policy.deny].find((each) => each.place === place);
+  const rule = [...policy.allow, ...policy.deny, ...policy.onRequest].find((each) => each.place === place);
   const at = `${place.file}:${place.line}`;
   return {
     command: rule?.command ?? '',

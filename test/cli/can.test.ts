@@ -1,7 +1,7 @@
 // Goal: can lists what a listener may do as it stands in the file, each rule with its line, conditions and limits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deskConfiguration, linesOf, openDesk } from './desk.js';
+import { deskConfiguration, linesOf, openDesk, requestable } from './desk.js';
 
 test('the rules of a listener, with users, exceptions and limits', async (t) => {
   const { run } = openDesk(t);
@@ -44,6 +44,28 @@ test('what the real doveadm cannot send over a socket is marked', async (t) => {
   assert.deepEqual(
     json.allow.map(({ doveadm }: { doveadm: boolean }) => doveadm),
     [true, false, false, false, false],
+  );
+});
+
+test('what is available on request stands apart, and so do the policies that it may approve', async (t) => {
+  const { run } = openDesk(t, requestable);
+  const told = linesOf(await run('can', '--listener', 'support')).map((line) =>
+    line.replaceAll(/ {2,}/g, '  '),
+  );
+  const at = told.indexOf('on request (dovegate request):');
+  assert.deepEqual(told.slice(at + 1, at + 6), [
+    'mailbox list  read  dovegate.yaml:20',
+    'approved by 1 person, for 2h, for the users of the request, 20 times',
+    'expunge  destroy  dovegate.yaml:21',
+    'approved by 2 persons, for 1h, for one command line, once',
+    'may approve requests of: support',
+  ]);
+  const json = JSON.parse((await run('can', '--listener', 'support', '--json')).stdout.toString());
+  assert.deepEqual(json.approve, ['support']);
+  const [first] = json.onRequest;
+  assert.deepEqual(
+    [first.command, first.approvals, first.duration, first.scope, first.uses, first.rule],
+    ['mailbox list', 1, '2h', 'user', 20, 'dovegate.yaml:20'],
   );
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeSettings } from '../../src/cli/check.js';
 import { hash, withJobs } from '../domain/config/jobs.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
+import { parse, settingsOf, sound } from '../domain/config/sound.js';
 import { deskConfiguration as observing, openDesk } from './desk.js';
 
 /** Without a warning. */
@@ -228,6 +228,17 @@ void test('accounts and their proofs', () => {
     `  policy support for account robot, by a password, or by a certificate with key ${pin}`,
   ]);
   assert.ok(!text.includes('scrypt'));
+});
+
+void test('persons, and what policies offer on request', () => {
+  const { settings } = parse(`${sound}    on_request: [{ command: expunge, approvals: 2 }]
+    approve: [support]
+persons: { carol: { users: [carol, "1001"], oidc: carol@example.com } }
+`);
+  const text = describeSettings(settings ?? assert.fail());
+  assert.match(text, /^person carol: user:carol uid:1001 oidc:carol@example\.com$/m);
+  assert.match(text, /\n +on_request:\n +- approvals: "2"\n +command: expunge\n/);
+  assert.match(text, /\n +approve:\n +- support/);
 });
 
 void test('keys, with when and where they hold', () => {

@@ -43,6 +43,16 @@ policies:
     allow: [quota get]
 `;
 
+/** With rules on request instead of some that allow. */
+export const requestable = deskConfiguration.replace(
+  /^ {6}- mailbox list\n[^]*(?= {4}deny: )/m,
+  `    on_request:
+      - { command: mailbox list, for: 2h, scope: user, uses: 20 }
+      - { command: expunge, approvals: 2 }
+    approve: [support]
+`,
+);
+
 /** Runs a subcommand on a configuration, in its folder: `explain ...` becomes `explain --config dovegate.yaml ...`. */
 export interface Desk {
   readonly folder: string;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
-import { deskConfiguration, linesOf, openDesk } from './desk.js';
+import { deskConfiguration, linesOf, openDesk, requestable } from './desk.js';
 
 test('an allowed command: the rule with its line, what is sent, whom it concerns, where it goes', async (t) => {
   const { run } = openDesk(t);
@@ -18,6 +18,34 @@ test('an allowed command: the rule with its line, what is sent, whom it concerns
     'backend    mail1 (read as Dovecot 2.3 and as 2.4)',
     'not yet    who its users are: the userdb is asked when it comes, and what it says is judged too',
   ]);
+});
+
+test('what is available on request says by which rule, and how to ask; --granted supposes a grant', async (t) => {
+  const { run } = openDesk(t, requestable);
+  const words = ['--listener', 'support', '--user', 'bob', '--', 'mailbox', 'list'];
+  const told = await run('explain', ...words);
+  assert.equal(told.exit, 77);
+  const lines = linesOf(told);
+  assert.equal(
+    lines[0],
+    'denied: no rule allows "mailbox list"; available on request: dovegate request --user bob@example.com -- mailbox list',
+  );
+  assert.ok(
+    lines.includes('on request, approved by 1 person, for 2h, for the users of the request, 20 times:'),
+  );
+  const json = JSON.parse((await run('explain', '--json', ...words)).stdout.toString());
+  assert.deepEqual(json.on_request, {
+    rule: 'dovegate.yaml:17',
+    approvals: 1,
+    for_ms: 7_200_000,
+    scope: 'user',
+    uses: 20,
+    request: 'dovegate request --user bob@example.com -- mailbox list',
+  });
+  const granted = await run('explain', '--granted', ...words);
+  assert.equal(granted.exit, 0);
+  assert.equal(linesOf(granted)[0], 'allowed by dovegate.yaml:17, a rule of policy support');
+  assert.match(granted.text, /on terms +while its grant lasts/);
 });
 
 test('a name split or joined, options in any order, and words behind a second -- are the words of the line', async (t) => {

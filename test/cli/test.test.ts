@@ -1,7 +1,7 @@
 // Goal: the policy tests of a configuration are run; what fails is told with its line and why; --coverage tells idle rules.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deskConfiguration, linesOf, openDesk } from './desk.js';
+import { deskConfiguration, linesOf, openDesk, requestable } from './desk.js';
 
 const tests = `tests:
   - { listener: support, user: bob, command: [quota, get], expect: allow }
@@ -29,6 +29,24 @@ test('failures come as a table with their lines and what was said instead', asyn
       '3 of 5 tests failed',
     ],
   );
+});
+
+test('a test of what is available on request, and of what a grant allows', async (t) => {
+  const { run } = openDesk(
+    t,
+    `${requestable}tests:
+  - { listener: support, user: bob, command: [mailbox, list], expect: request }
+  - { listener: support, user: bob, command: [mailbox, list], granted: true, expect: allow }
+  - { listener: support, user: bob, command: [mailbox, list], expect: allow }
+  - { listener: support, user: bob, command: [quota, get], expect: request }
+`,
+  );
+  const told = await run('test', '--coverage');
+  assert.equal(told.exit, 1);
+  assert.match(told.text, /denied: no rule allows "mailbox list"; available on request by dovegate\.yaml:17/);
+  assert.match(told.text, /request +support +bob +quota get\n +allowed by dovegate\.yaml:15/);
+  assert.match(told.text, /2 of 4 tests failed/);
+  assert.match(told.text, / dovegate\.yaml:18 +support +on_request +expunge\n/);
 });
 
 test('tests that pass end with 0; no tests are said to be none', async (t) => {

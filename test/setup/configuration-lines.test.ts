@@ -19,6 +19,11 @@ policies:
       - quota get
       - { command: mailbox create, users: ${JSON.stringify(many)}, where: { mailbox: [A, "B*"] } }
       - { command: expunge, where: { query: { mailbox: [Trash, "Junk*"] } } }
+    on_request:
+      - { command: mailbox delete, users: ${JSON.stringify(many)}, reason: { regex: "ticket [0-9]+" }, uses: 3 }
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+persons: { carol: { users: [carol], oidc: carol@example.com }, dave: { users: ["1001"] } }
 `;
 
 void test('no line holds more than a few hundred patterns, and the settings are the same at the other end', () => {
@@ -31,6 +36,18 @@ void test('no line holds more than a few hundred patterns, and the settings are 
   for (const line of lines) builder.push(line);
   const built = builder.settings();
   assert.deepEqual([...settingsLines(built)], lines);
+  assert.deepEqual([...built.persons.keys()], ['carol', 'dave']);
+  assert.deepEqual(built.persons.get('dave')?.users, ['1001']);
+  const [requestable] = built.policies.get('support')?.onRequestByCommand.get('mailbox delete') ?? [];
+  const { terms, hash, users } = requestable ?? assert.fail();
+  assert.equal(hash, settings.policies.get('support')?.onRequest[0]?.hash);
+  assert.deepEqual(
+    [terms.uses, terms.reason?.matches('ticket 7'), terms.reason?.matches('no')],
+    [3, true, false],
+  );
+  assert.equal(users?.matches('user7@example.com'), true);
+  assert.deepEqual(built.policies.get('support')?.requests, { open: 2, waitMs: 7_200_000 });
+  assert.deepEqual(built.policies.get('support')?.approve, ['support']);
   const [route] = built.routes;
   const policy = built.policies.get('support');
   const rule = policy?.allow[1];

@@ -3,6 +3,7 @@
 // The rule: it describes rules by their content. Their places are only for readers of the files.
 
 import type { CommandLine } from '../../protocol/command.js';
+import { formatWords } from '../audit/encode.js';
 import { conditionsIn } from '../commands/search-query.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
@@ -12,11 +13,16 @@ import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '.
 import {
   type AnswerPart,
   type AnswerRow,
+  describeRequestable,
   describeRule,
   moreOf,
   partsOf,
+  type RequestableRule,
   type RuleInWords,
+  requestableOfPart,
+  requestDetails,
   rowsOf,
+  rowsOfRequestable,
   rowsOfRule,
   valuesOf,
 } from './rights.js';
@@ -99,6 +105,9 @@ export interface Explanation {
   readonly terms: readonly string[];
   readonly later: readonly string[];
   readonly nearest: NearestRule | undefined;
+  /** For a denial that a grant could lift: its rule, and the command that asks for it. */
+  readonly onRequest: RequestableRule | undefined;
+  readonly request: string | undefined;
   /** If the answer depends on the series: a sentence for each. */
   readonly differs: readonly string[];
 }
@@ -118,8 +127,9 @@ export function explanationOf(explained: Explained): Explanation {
   if (judgement.kind === 'unparsable') {
     const { code, message, command } = judgement;
     const unknown = { would: undefined, rule: undefined, concerns: undefined, nearest: undefined };
+    const requestable = { onRequest: undefined, request: undefined };
     const read = { command, effect: judgement.effect, sent: [], terms: [] };
-    return { decision: 'unparsable', code, reason: message, ...unknown, ...read, ...around };
+    return { decision: 'unparsable', code, reason: message, ...unknown, ...requestable, ...read, ...around };
   }
   const { decision, attempt } = judgement;
   return {
@@ -134,6 +144,8 @@ export function explanationOf(explained: Explained): Explanation {
     effect: attempt.effect,
     terms: termsOf(decision),
     nearest: nearestOf(policy, decision),
+    onRequest: decision.onRequest && describeRequestable(decision.onRequest, policy),
+    request: decision.onRequest && requestLine(judgement),
     ...around,
   };
 }
@@ -146,7 +158,10 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
     const hint = command !== undefined || meant === undefined ? '' : `; did you mean "${meant}"?`;
     return `refused, it cannot be read: ${reason}${hint}`;
   }
-  if (decision === 'deny') return `denied${by}: ${reason}`;
+  if (decision === 'deny') {
+    const { request } = explanation;
+    return `denied${by}: ${reason}${request === undefined ? '' : `; available on request: ${request}`}`;
+  }
   if (obstacle !== undefined) return `allowed${by}, and it cannot be carried out: ${noBackend ?? obstacle}`;
   if (would !== undefined) return `allowed, since ${reason}; enforced, it would be denied: ${would}`;
   const what = rule === undefined ? reason : `a rule of policy ${policy}`;
@@ -161,6 +176,21 @@ function codeOf(obstacle: Obstacle): string {
 
 function sentOf({ attempt, args }: Judged): string[] {
   return [attempt.command.name, ...args.map(({ text }) => text)];
+}
+
+/** A request has no more characters than this. */
+const requestLineMax = 400;
+
+/** What asks for access to the command, as it would be typed into a shell; hidden words are `[secret]`. */
+export function requestLine({ attempt, args }: Pick<Judged, 'attempt' | 'args'>): string {
+  const user = attempt.user === undefined ? [] : ['--user', attempt.user];
+  const words = args.map(({ text, isSecret }) => (isSecret ? '[secret]' : text));
+  const [first, ...others] = words;
+  // Canonical arguments begin with `--`, which is needed only before a word that looks like an option.
+  const isPlain = first === '--' && !others.some((word) => word.startsWith('-'));
+  const asked = ['dovegate', 'request', ...user, '--', ...attempt.command.name.split(' ')];
+  const line = formatWords([...asked, ...(isPlain ? others : words)]).replaceAll("'[secret]'", '[secret]');
+  return line.length <= requestLineMax ? line : `${line.slice(0, requestLineMax - 3)}...`;
 }
 
 function concernOf({ attempt }: Judged): string {
@@ -194,9 +224,10 @@ function otherNamesOf({ command, parsed, mailboxNames }: Judged['attempt']): str
 
 const otherNamesShown = 8;
 
-function termsOf({ kind, obligations }: Decision): string[] {
+function termsOf({ kind, obligations, grant }: Decision): string[] {
   if (kind === 'deny' || obligations === undefined) return [];
   return [
+    ...(grant === undefined ? [] : ['while its grant lasts']),
     ...(obligations.reason ? ['the client must say why'] : []),
     ...(obligations.limit === undefined ? [] : ['within the limit of its rule']),
     ...(obligations.maxMatches === undefined
@@ -213,7 +244,9 @@ function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined 
 
 /** In words; undefined if the place is not a rule but the users of the policy, or its exceptions. */
 function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
-  const rule = [...policy.allow, ...policy.deny].find((each: Rule) => each.place === place);
+  const rule = [...policy.allow, ...policy.deny, ...policy.onRequest].find(
+    (each: Rule) => each.place === place,
+  );
   return rule && { command: rule.command, says: describeRule(rule, policy) };
 }
 
@@ -234,7 +267,7 @@ function answerOf(judgement: Judgement): string {
 }
 
 export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
-  const { rule, nearest } = explanation;
+  const { rule, nearest, onRequest } = explanation;
   return [
     ['decision', explanation.decision],
     ['code', explanation.code],
@@ -256,6 +289,8 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
     ...(nearest === undefined
       ? []
       : [...rowsOfRule('nearest', nearest), ...rowsOf('missing', ...nearest.missing)]),
+    ...(onRequest === undefined ? [] : rowsOfRequestable(onRequest)),
+    ...rowsOf('request', explanation.request),
     ...rowsOf('differs', ...explanation.differs),
   ];
 }
@@ -264,12 +299,13 @@ const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsa
 
 /** Parses an answer. Undefined: it is not one. */
 export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
-  const parts = partsOf(rows, ['if', 'missing']);
+  const parts = partsOf(rows, ['if', 'missing', ...requestDetails]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
   const decision = decisions.find((one) => one === first('decision'));
   if (decision === undefined) return undefined;
   const rule = parts.find(({ what }) => what === 'rule');
   const nearest = parts.find(({ what }) => what === 'nearest');
+  const onRequest = parts.find(({ what }) => what === 'on-request');
   return {
     decision,
     code: first('code') ?? '',
@@ -289,6 +325,8 @@ export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | und
     terms: valuesOf(parts, 'term'),
     later: valuesOf(parts, 'later'),
     nearest: nearest && { ...ruleOfPart(nearest), missing: moreOf(nearest, 'missing') },
+    onRequest: onRequest && requestableOfPart(onRequest),
+    request: first('request'),
     differs: valuesOf(parts, 'differs'),
   };
 }

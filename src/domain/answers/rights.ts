@@ -5,7 +5,7 @@
 
 import { formatEnd } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule } from '../policy/policy.js';
+import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, RequestRule, Rule } from '../policy/policy.js';
 import { formatDuration } from '../policy/policy.js';
 import { describeBounds, describeTest, listOr } from '../policy/value-test.js';
 
@@ -64,6 +64,76 @@ export interface Right extends RuleInWords {
   readonly effect: string;
 }
 
+/** A rule of `on_request` in words, and what a grant of it needs and gives. */
+export interface RequestableRule extends RuleInWords {
+  /** Persons who must approve; 0: break-glass. */
+  readonly approvals: number;
+  /** `2h`. */
+  readonly duration: string;
+  /** `command`, `user`. */
+  readonly scope: string;
+  /** Commands under one grant; undefined: no limit. */
+  readonly uses: number | undefined;
+}
+
+export type RequestableRight = Right & RequestableRule;
+
+export function describeRequestable(
+  rule: RequestRule,
+  policy: Pick<Policy, 'isForEverybody'>,
+): RequestableRule {
+  const { approvals, forMs, scope, uses, reason } = rule.terms;
+  return {
+    command: rule.command,
+    approvals,
+    duration: formatDuration(forMs),
+    scope,
+    uses,
+    says: [
+      ...describeRule(rule, policy),
+      ...(reason === undefined ? [] : [`the reason of the request matches ${reason.source}`]),
+    ],
+  };
+}
+
+/** What a grant of it needs and gives, in one line. */
+export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<RequestableRule, 'says'>): string {
+  const whose = ['without an approval, reviewed later', 'approved by 1 person'][approvals];
+  return [
+    whose ?? `approved by ${approvals} persons`,
+    `for ${duration}`,
+    scope === 'user' ? 'for the users of the request' : 'for one command line',
+    ...(uses === undefined ? [] : [uses === 1 ? 'once' : `${uses} times`]),
+  ].join(', ');
+}
+
+/** Rows that say more of a row `on-request`. */
+export const requestDetails: readonly string[] = ['approvals', 'for', 'scope', 'uses'];
+
+export function rowsOfRequestable(rule: RequestableRule): AnswerRow[] {
+  return [
+    ['on-request', rule.command],
+    ['approvals', String(rule.approvals)],
+    ['for', rule.duration],
+    ['scope', rule.scope],
+    ...rowsOf('uses', rule.uses?.toString()),
+    ...rowsOf('if', ...rule.says),
+  ];
+}
+
+export function requestableOfPart(part: AnswerPart): RequestableRule {
+  const first = (what: string): string | undefined => moreOf(part, what)[0];
+  const uses = first('uses');
+  return {
+    command: part.value,
+    approvals: Number(first('approvals') ?? 1),
+    duration: first('for') ?? '',
+    scope: first('scope') ?? '',
+    uses: uses === undefined ? undefined : Number(uses),
+    says: moreOf(part, 'if'),
+  };
+}
+
 export interface Rights {
   readonly listener: string;
   /** `NAME@LISTENER`; undefined: no particular principal. */
@@ -80,6 +150,10 @@ export interface Rights {
   readonly debug: boolean;
   readonly allow: readonly Right[];
   readonly deny: readonly Right[];
+  /** Available for a time, when others approve it. */
+  readonly onRequest: readonly RequestableRight[];
+  /** The policies whose requests may be approved. */
+  readonly approve: readonly string[];
 }
 
 export function rightsOf(policy: Policy, listener: string, principal: string | undefined): Rights {
@@ -100,6 +174,10 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     debug: policy.debug,
     allow: policy.allow.map((rule) => rightOf(rule, policy)),
     deny: policy.deny.map((rule) => rightOf(rule, policy)),
+    onRequest: policy.onRequest.map((rule) => {
+      return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command) };
+    }),
+    approve: policy.approve,
   };
 }
 
@@ -145,12 +223,17 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
     ...rowsOf('debug', rights.debug ? 'yes' : undefined),
     ...rights.allow.flatMap((right) => rule('allow', right)),
     ...rights.deny.flatMap((right) => rule('deny', right)),
+    ...rights.onRequest.flatMap((right): AnswerRow[] => {
+      const [head, ...more] = rowsOfRequestable(right);
+      return head === undefined ? [] : [head, ['effect', right.effect], ...more];
+    }),
+    ...rowsOf('approve', ...rights.approve),
   ];
 }
 
 /** Parses an answer. Undefined: it is not one. */
 export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
-  const parts = partsOf(rows, ['effect', 'if']);
+  const parts = partsOf(rows, ['effect', 'if', ...requestDetails]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
   const policy = first('policy');
   const listener = first('listener');
@@ -168,6 +251,10 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
     debug: first('debug') === 'yes',
     allow: rules('allow'),
     deny: rules('deny'),
+    onRequest: parts
+      .filter(({ what }) => what === 'on-request')
+      .map((part) => ({ ...requestableOfPart(part), effect: moreOf(part, 'effect')[0] ?? '' })),
+    approve: valuesOf(parts, 'approve'),
   };
 }
 

@@ -71,7 +71,14 @@ export function formatComment(text: string): string {
 }
 
 /** A case for the list `tests` of a configuration, ending in LF. */
-export function formatTest({ listener, as, user, words, expect }: Omit<PolicyTest, 'place'>): string {
+export function formatTest({
+  listener,
+  as,
+  user,
+  words,
+  granted,
+  expect,
+}: Omit<PolicyTest, 'place'>): string {
   const { name, account, groups = [] } = as ?? {};
   const who: { readonly [key: string]: Plain } = {
     ...(name === undefined ? {} : { user: name }),
@@ -83,6 +90,7 @@ export function formatTest({ listener, as, user, words, expect }: Omit<PolicyTes
     ...(as === undefined ? [] : [['as', who] as const]),
     ...(user === '' ? [] : [['user', user] as const]),
     ['command', words],
+    ...(granted === true ? [['granted', granted] as const] : []),
     ['expect', expect],
   ];
   const lines = rows.map(([key, value], at) => `  ${at === 0 ? '- ' : '  '}${key}: ${formatValue(value)}`);

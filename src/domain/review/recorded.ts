@@ -13,6 +13,7 @@ import { isMask } from '../names/glob.js';
 import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
+import { underAnyGrant } from '../policy/grant.js';
 import type { Subject } from '../policy/judge.js';
 import type { Policy } from '../policy/policy.js';
 import {
@@ -66,6 +67,8 @@ export interface RecordedLine {
   /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
   readonly hasReason: boolean;
+  /** A grant allowed it. */
+  readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
 }
@@ -114,6 +117,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     backend: typeof fields['backend'] === 'string' ? fields['backend'] : undefined,
     isObstructed: !isRefused && fields['sent'] === false,
     hasReason: typeof fields['reason'] === 'string' && saysWhy(fields['reason']),
+    isGranted: typeof fields['grant'] === 'string',
     isOpaque: args.some(isDigested),
   };
 }
@@ -150,7 +154,14 @@ export class RecordedAssessor {
 
   assess(line: RecordedLine, policy: Policy): RecordedAssessment {
     const { listener, principal, user, words, series, timeMs } = line;
-    const subject: Subject = { listener, principal, clientMinor: line.client ?? newestMinor, policy };
+    const subject: Subject = {
+      listener,
+      principal,
+      clientMinor: line.client ?? newestMinor,
+      policy,
+      // The grant is over; whether the policy would still give it is the question.
+      grants: line.isGranted ? underAnyGrant : undefined,
+    };
     const key = series.join(' ');
     const table = this.#tables.get(key) ?? routingTableOf(this.#settings, series);
     this.#tables.set(key, table);
@@ -228,7 +239,8 @@ export class Sightings {
     if (listener !== undefined && line.listener !== listener) return;
     if (policy !== undefined && line.policy !== policy) return;
     this.taken += 1;
-    const key = JSON.stringify([line.decision, line.series, line.user, line.words, line.touched]);
+    const { decision, isGranted, series, user, words, touched } = line;
+    const key = JSON.stringify([decision, isGranted, series, user, words, touched]);
     const { timeMs } = line;
     let seen = this.#lines.get(key);
     if (seen === undefined) {

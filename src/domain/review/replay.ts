@@ -23,6 +23,7 @@ import {
   readingsOf,
   type SeriesReading,
 } from '../policy/assess.js';
+import { underAnyGrant } from '../policy/grant.js';
 import type { Subject } from '../policy/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../policy/route.js';
@@ -206,12 +207,15 @@ function answerOf(assessment: Assessment, line: RecordedLine): Answer {
 /** One rule, and whether anything that came in was decided by it. */
 export interface CoveredRule {
   readonly policy: string;
-  readonly kind: 'allow' | 'deny';
+  readonly kind: 'allow' | 'deny' | 'on_request';
   readonly rule: Rule;
   readonly isExercised: boolean;
 }
 
-/** Which rules decide, in tests or in records: a rule counts where it decided, not where it only came near. */
+/**
+ * Which rules decide, in tests or in records: a rule counts where it decided, not where it only came near. One of `on_request` counts where
+ * it was available too.
+ */
 export class Coverage {
   readonly #policies: readonly Policy[];
   /** Places are compared by identity: a preset that two policies use stands in one place for both. */
@@ -225,16 +229,17 @@ export class Coverage {
   take(readings: readonly SeriesReading[]): void {
     for (const { judgement } of readings) {
       if (judgement.kind !== 'judged') continue;
-      const { rule, would } = judgement.decision;
-      for (const place of [rule, would?.rule]) if (place !== undefined) this.#decided.add(place);
+      const { rule, would, onRequest } = judgement.decision;
+      for (const place of [rule, would?.rule, onRequest?.place])
+        if (place !== undefined) this.#decided.add(place);
     }
   }
 
-  /** Every rule of the policies, in the order of the file, of each policy the denying ones after the allowing ones. */
+  /** Every rule of the policies, in the order of the file, of each policy the allowing, denying and requestable ones. */
   rules(): CoveredRule[] {
     return this.#policies.flatMap((policy) =>
-      (['allow', 'deny'] as const).flatMap((kind) =>
-        policy[kind].map((rule) => {
+      (['allow', 'deny', 'on_request'] as const).flatMap((kind) =>
+        policy[kind === 'on_request' ? 'onRequest' : kind].map((rule) => {
           return { policy: policy.name, kind, rule, isExercised: this.#decided.has(rule.place) };
         }),
       ),
@@ -276,14 +281,24 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
       principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
       clientMinor: test.client ?? newestMinor,
       policy,
+      grants: test.granted === true ? underAnyGrant : undefined,
     };
     const assessment = assess(line, subject, table, nothingAsked, nowMs);
-    const fate = fateOf(assessment);
-    // An obstacle is no denial: another series or route takes it away, and then the policy's yes counts.
-    const isPassed = fate === test.expect || (test.expect === 'deny' && fate === 'unparsable');
+    const isPassed = isAsExpected(test.expect, assessment);
     const readings = readingsOf(line, subject, table, assessment, nowMs);
     return { test, isPassed, policy: choice, assessment, readings };
   });
+}
+
+/**
+ * An obstacle is no denial: another series or route takes it away, and then the policy's yes counts. What is available on request is denied
+ * until then.
+ */
+function isAsExpected(expect: PolicyTest['expect'], assessment: Assessment): boolean {
+  const fate = fateOf(assessment);
+  if (expect !== 'request') return fate === expect || (expect === 'deny' && fate === 'unparsable');
+  const { judgement } = assessment;
+  return judgement.kind === 'judged' && judgement.decision.onRequest !== undefined;
 }
 
 /** As the listener would choose it, by the names in the test. */

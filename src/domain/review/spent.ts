@@ -121,7 +121,9 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
 /** The terms of the rule in the record, if the policy is unchanged. */
 function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
   if (record['version'] !== policy.version) return undefined;
-  const rule = policy.allow.find(({ place }) => `${place.file}:${place.line}` === record['rule']);
+  const rule = [...policy.allow, ...policy.onRequest].find(
+    ({ place }) => `${place.file}:${place.line}` === record['rule'],
+  );
   return rule?.obligations;
 }
 

@@ -6,7 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
-import { formatRate, type Policy, type RulePlace } from '../policy/policy.js';
+import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import { effectOf, userPattern } from './generalise.js';
 import {
   formatComment,
@@ -175,11 +175,15 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     else if (decision.code === 'user') {
       outside.push(sight);
       refused.push({ sight, why: withPlace(decision) });
-    } else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
+    } else if (seen.line.isGranted) refused.push({ sight, why: underGrant });
+    else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
     else add(wanted, sight);
   }
   return { wanted, root, everybody, refused, outside, unreadable };
 }
+
+/** Access for a time never becomes access for good. */
+const underGrant = 'it was allowed under a grant; on_request is kept';
 
 /** Denied by a line, not by the lack of one. */
 const saidToBeDenied: ReadonlySet<string> = new Set(['deny-rule', 'except', 'never']);
@@ -215,11 +219,17 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
   };
   const except = policy.except.texts;
   const deny = policy.deny.map((rule) => plainOf(rule.meaning));
+  const onRequest = policy.onRequest.map(({ meaning }) => withNumbers(plainOf(meaning)));
+  const { requests, approve } = policy;
+  const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   return {
     mode: 'enforce',
     users: policy.users.texts,
     ...(except.length === 0 ? {} : { except }),
     ...(deny.length === 0 ? {} : { deny }),
+    ...(onRequest.length === 0 ? {} : { on_request: onRequest }),
+    ...(isUsual ? {} : { requests: { open: requests.open, wait: formatDuration(requests.waitMs) } }),
+    ...(approve.length === 0 ? {} : { approve }),
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
     ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
     ...(policy.debug ? { debug: true } : {}),
@@ -264,6 +274,15 @@ function plainOf(value: unknown): Plain {
   if (Array.isArray(value)) return value.map(plainOf);
   if (typeof value !== 'object' || value === null) return '';
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plainOf(each)]));
+}
+
+/** The meaning of a rule has its numbers as texts. */
+function withNumbers(rule: Plain): Plain {
+  if (typeof rule !== 'object' || Array.isArray(rule)) return rule;
+  const numbers = new Set(['approvals', 'uses', 'max_matches', 'max_users']);
+  return Object.fromEntries(
+    Object.entries(rule).map(([key, value]) => [key, numbers.has(key) ? Number(value) : value]),
+  );
 }
 
 function warnedRule(

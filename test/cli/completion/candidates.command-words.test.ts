@@ -19,6 +19,8 @@ const rights: Rights = {
     effect: 'read',
     says: [],
   })),
+  onRequest: [],
+  approve: [],
   deny: [
     { command: 'mailbox delete', effect: 'destroy', says: [] },
     { command: 'fetch', effect: 'read', says: ['field: hdr'] },

@@ -79,6 +79,8 @@ void test('the socket that is named is asked, for names only', async () => {
     logs: 'filtered',
     debug: false,
     allow: [{ command: 'quota get', effect: 'read', says: [] }],
+    onRequest: [],
+    approve: [],
     deny: [],
   };
   const ask = async (...words: string[]): Promise<string> => {

@@ -6,11 +6,15 @@ import {
   type Explanation,
   explanationOf,
   explanationOfRows,
+  requestLine,
   rowsOfExplanation,
+  sayExplanation,
 } from '../../../src/domain/answers/explanation.js';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { judge } from '../../../src/domain/policy/judge.js';
+import { plainLine } from '../../../src/domain/policy/assess.js';
+import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/policy/grant.js';
+import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
 import { parse, withPolicies } from '../config/sound.js';
 
 const text = withPolicies(`  support:
@@ -20,6 +24,10 @@ const text = withPolicies(`  support:
       - fts flatcurve check
       - { command: flags add, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 20/hour }
     deny: [mailbox delete]
+    on_request:
+      - { command: fetch, content: true, approvals: 2, for: 2h, scope: user, uses: 200, reason: { regex: "ticket [0-9]+" } }
+      - mailbox list
+      - mailbox delete
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
 const { settings, problems } = parse(text);
@@ -27,9 +35,9 @@ const { settings, problems } = parse(text);
 /** The explanation of a line, after its way over the wire. */
 function explained(
   words: readonly string[],
-  from: { policy?: string; series?: readonly Series[] } = {},
+  from: { policy?: string; series?: readonly Series[]; grants?: GrantsAtHand } = {},
 ): Explanation {
-  const { series = ['2.4'] } = from;
+  const { series = ['2.4'], grants } = from;
   const policy = settings?.policies.get(from.policy ?? 'support');
   assert.ok(policy, JSON.stringify(problems));
   const [user = '', ...command] = words;
@@ -43,6 +51,7 @@ function explained(
     userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' }),
     sharedNamespaces: [],
     nowMs: 0,
+    grants,
   };
   const judgeFor = (which: readonly Series[]) => judge({ ...line, ...flags }, which, context);
   const explanation = explanationOf({
@@ -59,6 +68,13 @@ function explained(
   assert.deepEqual(explanationOfRows(rows), explanation);
   assert.doesNotMatch(JSON.stringify(rows), /\.yaml/);
   return explanation;
+}
+
+function judgeOf([user = '', ...words]: readonly string[]): Judgement {
+  const policy = settings?.policies.get('support') ?? assert.fail();
+  const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
+  const who = { listener: 'support', principal: 'alice@support', clientMinor: 4, policy };
+  return judge(plainLine(user, words), ['2.4'], { ...who, userNames, sharedNamespaces: [], nowMs: 0 });
 }
 
 void test('allowed: by which rule, what is sent, for whom', () => {
@@ -78,6 +94,45 @@ void test('denied: by which rule, or which comes nearest and what it misses', ()
   assert.deepEqual(near.terms, []);
   const outside = explained(['bob@example.org', 'quota', 'get']);
   assert.deepEqual([outside.decision, outside.code, outside.rule], ['deny', 'user', undefined]);
+});
+
+void test('available on request: by which rule, and how to ask for it', () => {
+  const words = ['bob', 'fetch', 'hdr.subject', 'mailbox', 'Old stuff', 'all'];
+  const { decision, onRequest, request } = explained(words);
+  assert.equal(decision, 'deny');
+  assert.deepEqual(onRequest, {
+    command: 'fetch',
+    approvals: 2,
+    duration: '2h',
+    scope: 'user',
+    uses: 200,
+    says: ['also what mails say', 'the reason of the request matches ticket [0-9]+'],
+  });
+  assert.equal(
+    request,
+    "dovegate request --user bob@example.com -- fetch hdr.subject mailbox 'Old stuff' all",
+  );
+  assert.match(
+    sayExplanation(explained(words)),
+    /^denied: no rule .*; available on request: dovegate request /,
+  );
+  const long = explained(['bob', 'fetch', 'hdr.subject', 'mailbox', 'x'.repeat(500), 'all']);
+  assert.equal(long.request?.length, 400);
+  const dashed = explained(['bob', 'mailbox', 'list', '--', '-x']);
+  assert.equal(dashed.request, 'dovegate request --user bob@example.com -- mailbox list -- -x');
+  assert.equal(explained(['bob', 'mailbox', 'delete', 'Old']).request, undefined, 'a deny is not for sale');
+  const grants = underAnyGrant;
+  const under = explained(words, { grants });
+  assert.deepEqual([under.decision, under.code, under.rule?.command], ['allow', 'granted', 'fetch']);
+  assert.deepEqual([under.terms, under.request], [['while its grant lasts'], undefined]);
+});
+
+void test('hidden words are not in the command that asks', () => {
+  const judgement = judgeOf(['bob', 'mailbox', 'cryptokey', 'password', '-n', 'geheim']);
+  assert.ok(judgement.kind === 'judged');
+  assert.ok(judgement.args.some(({ isSecret }) => isSecret));
+  assert.doesNotMatch(requestLine(judgement), /geheim/);
+  assert.match(requestLine(judgement), /\[secret\]/);
 });
 
 void test('terms, observing, and what cannot be read', () => {

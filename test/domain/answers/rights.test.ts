@@ -9,6 +9,7 @@ import {
   rightsOf,
   rightsOfRows,
   rowsOfRights,
+  sayRequestTerms,
 } from '../../../src/domain/answers/rights.js';
 import { parse, sound, withPolicies } from '../config/sound.js';
 
@@ -60,6 +61,53 @@ void test('the rows of a policy', () => {
     ],
   );
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
+});
+
+void test('what is available on request, and whose requests may be approved', () => {
+  const { settings } = parse(
+    withPolicies(`  support:
+    users: ["*@example.com"]
+    allow: [quota get]
+    approve: [support]
+    on_request:
+      - { command: fetch, content: true, scope: user, for: 2h, uses: 200, reason: { regex: "ticket [0-9]+" } }
+      - { command: expunge, approvals: 2, for: 30m }
+`),
+  );
+  const rights = rightsOf(settings?.policies.get('support') ?? assert.fail(), 'support', undefined);
+  const rows = rowsOfRights(rights).map((row) => row.join(' '));
+  assert.deepEqual(rows.slice(rows.indexOf('on-request fetch')), [
+    'on-request fetch',
+    'effect read',
+    'approvals 1',
+    'for 2h',
+    'scope user',
+    'uses 200',
+    'if also what mails say',
+    'if the reason of the request matches ticket [0-9]+',
+    'on-request expunge',
+    'effect destroy',
+    'approvals 2',
+    'for 30m',
+    'scope command',
+    'uses 1',
+    'approve support',
+  ]);
+  assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
+  const [first, second] = rights.onRequest;
+  assert.equal(
+    sayRequestTerms(first ?? assert.fail()),
+    'approved by 1 person, for 2h, for the users of the request, 200 times',
+  );
+  assert.equal(
+    sayRequestTerms(second ?? assert.fail()),
+    'approved by 2 persons, for 30m, for one command line, once',
+  );
+  const broken = { command: 'x', approvals: 0, duration: '1h', scope: 'user', uses: undefined };
+  assert.equal(
+    sayRequestTerms(broken),
+    'without an approval, reviewed later, for 1h, for the users of the request',
+  );
 });
 
 void test('observe, nobody in particular, and what is no answer', () => {

@@ -52,6 +52,7 @@ void test('words, user, series and who asked', () => {
     backend: 'mail1',
     isObstructed: false,
     hasReason: true,
+    isGranted: false,
     isOpaque: false,
   });
   assert.deepEqual(lineOf(recordedRow({ words: ['quota', 'get'] })).series, ['2.3', '2.4']);

@@ -5,6 +5,7 @@ import { type AuditRecord, createRedactor, isObject } from '../../../src/domain/
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { underAnyGrant } from '../../../src/domain/policy/grant.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 import { admissionOf } from '../../../src/gateway/command/exchange-records.js';
@@ -21,9 +22,14 @@ export interface Sent {
   reason?: string;
   outcome?: string;
   principal?: string;
+  /** Under a grant of the rule of `on_request` that fits. */
+  isGranted?: boolean;
   /** Default 4: of a client of today. */
   clientMinor?: number;
 }
+
+/** Of every grant here. */
+export const grantId = '01KAGRANT000000000000000000';
 
 const redactor = createRedactor('k'.repeat(32));
 
@@ -51,6 +57,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     userNames: createUserNames(settings.mailUsers),
     sharedNamespaces: settings.backends[0]?.sharedNamespaces,
     nowMs: atMs,
+    grants: sent.isGranted === true ? underAnyGrant : undefined,
   });
   return admissionOf({
     time: atMs,
@@ -69,5 +76,11 @@ export function record(settings: Settings, listener: string, sent: Sent): Exchan
   const fields: unknown = JSON.parse(`{${encodeBody(admission(settings, listener, sent))}}`);
   if (!isObject(fields)) throw new Error('no record');
   const outcome = sent.outcome ?? (fields['decision'] === 'deny' ? 'denied' : 'ok');
-  return { fields: { ...fields, outcome }, admittedSeq: 1, completedSeq: 2, completedTime: undefined };
+  const grant = sent.isGranted === true ? { grant: grantId } : {};
+  return {
+    fields: { ...fields, ...grant, outcome },
+    admittedSeq: 1,
+    completedSeq: 2,
+    completedTime: undefined,
+  };
 }

@@ -6,8 +6,8 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { Coverage, createReplay, type ReplayResult, runTests } from '../../../src/domain/review/replay.js';
 import { hash, withJobs } from '../config/jobs.js';
-import { settingsOf, sound, told } from '../config/sound.js';
-import { record, recordedMs, type Sent } from './recording.js';
+import { parse, settingsOf, sound, told } from '../config/sound.js';
+import { grantId, record, recordedMs, type Sent } from './recording.js';
 
 const withRules = (rules: string): Settings => settingsOf(sound.replace('[quota get]', rules));
 const before = withRules('[quota get, mailbox list, search]');
@@ -86,6 +86,74 @@ void test('a reason that is demanded now must have been said then', () => {
   const [change] = replayed(demanding).changes;
   assert.equal(change?.reason, 'the client must say why, and did not');
   assert.deepEqual(replayed(demanding, [said]).changes, []);
+});
+
+const requestable = (rules: string): Settings => settingsWithWarnings(`${sound}    on_request: ${rules}\n`);
+const granted: Sent = { user: 'bob@example.com', words: ['mailbox', 'delete', 'Old'], isGranted: true };
+
+/** Nobody here may approve, of which there are warnings. */
+function settingsWithWarnings(text: string): Settings {
+  return parse(text).settings ?? assert.fail(told(text).join('\n'));
+}
+
+void test('a record under a grant is judged as under a grant of its rule', () => {
+  const then = requestable('[mailbox delete]');
+  const row = record(then, 'support', granted);
+  assert.deepEqual([row.fields['decision'], row.fields['grant']], ['allow', grantId]);
+  const by = (settings: Settings, sent = row): ReplayResult => {
+    const replay = createReplay(settings);
+    replay.take(sent);
+    return replay.finish();
+  };
+  assert.deepEqual(by(then).changes, []);
+  assert.deepEqual(by(requestable('[{ command: mailbox delete, approvals: 3 }]')).changes, []);
+  const [gone] = by(withRules('[quota get]')).changes;
+  assert.deepEqual([gone?.from, gone?.to], ['allow', 'deny']);
+  const [narrower] = by(requestable('[{ command: mailbox delete, users: ["a*@example.com"] }]')).changes;
+  assert.deepEqual([narrower?.from, narrower?.to], ['allow', 'deny']);
+  // What was denied then, and is available on request now, stays denied.
+  const denied = record(before, 'support', { ...granted, isGranted: false });
+  assert.deepEqual(by(then, denied).changes, []);
+});
+
+void test('tests ask whether a command is available on request, and what a grant allows', () => {
+  const text = `${sound}    on_request: [mailbox delete]
+    deny: [sieve delete]
+mail_users: { default_realm: example.com }
+tests:
+  - { listener: support, user: bob, command: [mailbox delete, Old], expect: request }
+  - { listener: support, user: bob, command: [mailbox delete, Old], expect: deny }
+  - { listener: support, user: bob, command: [mailbox delete, Old], expect: allow }
+  - { listener: support, user: bob, command: [mailbox delete, Old], granted: true, expect: allow }
+  - { listener: support, user: bob, command: [mailbox delete, Old], granted: true, expect: request }
+  - { listener: support, user: bob, command: [quota get], expect: request }
+  - { listener: support, user: bob, command: [sieve delete, main], expect: request }
+  - { listener: support, user: bob@example.org, command: [mailbox delete, Old], granted: true, expect: deny }
+  - { listener: support, user: bob, command: [nonsense], expect: request }
+`;
+  const outcome = runTests(settingsWithWarnings(text), nowMs).map(({ isPassed }) => isPassed);
+  assert.deepEqual(outcome, [true, true, false, true, false, false, false, true, false]);
+});
+
+void test('a rule of on_request is exercised by a grant of it, and where it was available', () => {
+  const rulesUsed = (tests: string): string[] => {
+    const settings = settingsWithWarnings(
+      `${sound}    on_request: [mailbox delete, sieve list]\ntests:\n${tests}`,
+    );
+    const coverage = new Coverage(settings.policies.values());
+    for (const { readings } of runTests(settings, nowMs)) coverage.take(readings);
+    return coverage
+      .rules()
+      .filter(({ isExercised }) => isExercised)
+      .map(({ kind, rule }) => `${kind} ${rule.command}`);
+  };
+  const line = 'listener: support, user: bob@example.com, command';
+  assert.deepEqual(rulesUsed(`  - { ${line}: [mailbox delete, Old], expect: request }\n`), [
+    'on_request mailbox delete',
+  ]);
+  assert.deepEqual(rulesUsed(`  - { ${line}: [sieve list], granted: true, expect: allow }\n`), [
+    'on_request sieve list',
+  ]);
 });
 
 void test('what an old client meant by -A is recorded as what it is, so that a client of today judges it the same', () => {

@@ -7,8 +7,8 @@ import { encodeBody, encodeRecord } from '../../../src/domain/audit/encode.js';
 import { type AuditRecord, isOwnRecord, type JournalRecord } from '../../../src/domain/audit/record.js';
 import { Limiter, limitAsks } from '../../../src/domain/policy/terms.js';
 import { createSpent } from '../../../src/domain/review/spent.js';
-import { settingsOf, sound } from '../config/sound.js';
-import { admission, recordedMs, type Sent } from './recording.js';
+import { parse, settingsOf, sound } from '../config/sound.js';
+import { admission, grantId, recordedMs, type Sent } from './recording.js';
 
 const limited = settingsOf(
   sound.replace(
@@ -73,6 +73,29 @@ void test('what was refused has used nothing up; what has no end counts', () => 
   assert.equal(left(exchange('A', expunge, undefined)), 2);
   const list: Sent = { user: 'bob@example.com', words: ['mailbox', 'list'] };
   assert.equal(left([...exchange('A', list), ...exchange('B', list)]), 3, 'it destroys nothing');
+});
+
+void test('what a grant allowed counts by the limit of its rule', () => {
+  const rules =
+    '[quota get]\n    on_request: [{ command: expunge, content: true, limit: 3/hour, scope: user }]';
+  const { settings } = parse(sound.replace('[quota get]', rules));
+  const policy = settings?.policies.get('support') ?? assert.fail();
+  const limiter = new Limiter(100);
+  const moment = { wallMs: recordedMs + minute, nowMs: 5000, stepsMs: 0, stepsBeforeMs: 0 };
+  const spent = createSpent(settings ?? assert.fail(), limiter, moment);
+  const lines = textOf(exchange('A', { ...expunge, isGranted: true }, true, settings)).toString();
+  assert.match(lines, /"decision":"allow"/);
+  spent.take(Buffer.from(lines.replaceAll('"id":"A"', `"id":"A","grant":"${grantId}"`)));
+  assert.equal(spent.finish(), 1);
+  const asked = {
+    principal: 'carol@support',
+    users: ['bob@example.com'],
+    masks: [],
+    everybody: 'none',
+  } as const;
+  const [rule] = policy.onRequest;
+  const verdicts = [1, 2, 3].map(() => limiter.admit(limitAsks(policy, rule?.obligations, asked), 5000).kind);
+  assert.deepEqual(verdicts, ['within', 'within', 'over']);
 });
 
 void test('an hour is an hour, whatever the wall clock did', () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Sightings } from '../../../src/domain/review/recorded.js';
 import { type Suggestion, suggest } from '../../../src/domain/review/suggest.js';
-import { settingsOf, sound } from '../config/sound.js';
+import { parse, settingsOf, sound } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
 import { wordsOf } from './seeing.js';
 
@@ -89,6 +89,42 @@ policies:
     #   once, last 2026-11-20 11:51 UTC, "who": no rule allows "who"
     # Left out: 1, no command that could be read.
 `,
+  );
+});
+
+void test('on_request stays as it is, and what a grant allowed does not become access for good', () => {
+  const settings =
+    parse(`${sound}    on_request:
+      - mailbox delete
+      - { command: expunge, max_matches: 5, approvals: 2, for: 30m, scope: user, uses: 3, reason: { regex: "ticket [0-9]+" } }
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+`).settings ?? assert.fail();
+  const sightings = new Sightings({ listener: 'support' });
+  const words = ['mailbox', 'delete', 'Old'];
+  const sent = { user: 'bob@example.com', words, principal: 'carol@support' };
+  sightings.take(record(settings, 'support', { ...sent, words: ['quota', 'get'] }));
+  sightings.take(record(settings, 'support', { ...sent, isGranted: true }));
+  sightings.take(record(settings, 'support', sent));
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  assert.equal(rules, 1);
+  assert.ok(
+    text.includes(`    users: ["*@example.com"]
+    on_request: [mailbox delete, { approvals: 2, command: expunge, for: 30m, max_matches: 5, reason: { regex: "ticket [0-9]+" }, scope: user, uses: 3 }]
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+    allow:
+`),
+    text,
+  );
+  assert.match(text, /"mailbox delete": it was allowed under a grant; on_request is kept\n/);
+  assert.match(text, /"mailbox delete": no rule allows "mailbox delete"\n/);
+  // It is read back with the same rules.
+  const again = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
+  assert.deepEqual(
+    again?.onRequest.map(({ hash }) => hash),
+    policy.onRequest.map(({ hash }) => hash),
   );
 });
 

@@ -3,7 +3,10 @@
 // is not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lineKey, lineScope } from '../../../src/gateway/command/assessment.js';
+import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
+import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/policy/grant.js';
+import { nothingAsked } from '../../../src/domain/policy/route.js';
+import { knownLineOf, lineKey, lineScope } from '../../../src/gateway/command/assessment.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -42,6 +45,23 @@ void test('what is known of a line comes to the same: the line that is sent, bot
     assert.equal(others.length, 2);
     for (const other of others) assert.deepEqual(other, second);
   }
+});
+
+void test('what a grant allows is not remembered: the next time the grant is looked at again', async () => {
+  const settings = memorySettings.replace(/^( +)allow: /m, '$1on_request: [mailbox delete]\n$1allow: ');
+  const { engine } = await repeat(line, 2, { settings });
+  const { router } = engine.context.exchanges();
+  const policy = engine.context.policy({ listener: 'support', uid: 1000 }, undefined) ?? assert.fail();
+  const found = (grants: GrantsAtHand | undefined, ...words: string[]) => {
+    const subject = { listener: 'support', principal: 'x@support', clientMinor: 2, policy, grants };
+    const asked = plainLine('alice@example.org', words);
+    const assessed = assess(asked, subject, router.table, nothingAsked, 0);
+    const remembered = knownLineOf(asked, { ...assessed, obstacle: undefined }, (value) => ({ hmac: value }));
+    return [fateOf(assessed), remembered !== undefined];
+  };
+  assert.deepEqual(found(underAnyGrant, 'mailbox delete', 'Old'), ['allow', false]);
+  assert.deepEqual(found(undefined, 'mailbox delete', 'Old'), ['deny', false]);
+  assert.deepEqual(found(underAnyGrant, 'quota', 'get'), ['allow', true]);
 });
 
 void test('its limits are counted each time, and a reason is for one command', async () => {
