@@ -28,8 +28,8 @@ export interface Adapters {
   readonly journal: Journal;
   readonly observe: Observe;
   readonly redactor: Redactor;
-  /** Requests and grants that live, as the start found them in the journal; the time of its last record before. */
-  readonly access: { readonly records: readonly AuditRecord[]; readonly lastMs: number };
+  /** The records of the requests and grants that live, as the start found them in the journal. */
+  readonly access: readonly AuditRecord[];
 }
 
 /** Fields of one command line; each costs memory. */
@@ -131,8 +131,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
     questions: new TokenBuckets(questionRate),
     access: new AccessDesk(
       { clock, journal, observe, newId, digest: (text) => adapters.redactor.redact(text).hmac },
-      adapters.access.records,
-      adapters.access.lastMs,
+      adapters.access,
     ),
     userLock: new UserLock(),
     buffered: new ByteBudget(settings.limits.bufferedBytesMax),

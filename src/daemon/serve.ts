@@ -231,7 +231,7 @@ async function open(
     journal,
     observe,
     redactor: openRedactor(settings.audit, settings.state),
-    access: { records: [], lastMs: 0 },
+    access: journal.found.access.records,
   };
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);

@@ -25,7 +25,7 @@ function openDaemon() {
       journal,
       observe: (event) => void events.push(event),
       redactor: createRedactor('a key for tests only'),
-      access: { records: [], lastMs: 0 },
+      access: [],
     });
   /** Asks where a user lives, and answers where the service takes the question. */
   const ask = async ({ router }: ConfiguredContext, user: string, socket = '/run/auth'): Promise<void> => {

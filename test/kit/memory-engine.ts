@@ -225,7 +225,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       if (isWork && options.workMs !== undefined) clock.advanceNow(options.workMs);
     },
     redactor: createRedactor('a key for tests only'),
-    access: { records: [], lastMs: 0 },
+    access: [],
   };
   dialler.onAccept((end) => {
     if (end.address.kind === 'unix' && end.address.path.endsWith('-userdb')) {

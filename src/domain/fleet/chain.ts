@@ -347,7 +347,12 @@ export class Chain {
     const { state } = this;
     if (event === 'stop') state.isStopped = true;
     else if (event === 'start') state.isStopped = false;
-    else if (state.isStopped && !isOpening(event, line.toString('latin1', 0, headBytes))) {
+    else if (
+      state.isStopped &&
+      !isOpening(event, line.toString('latin1', 0, headBytes)) &&
+      // The head of a segment that a start begins.
+      !(event === 'access' && line.includes(',"carried":true'))
+    ) {
       state.isStopped = false;
       const text = `record ${seq} and those after it were written after the gate had stopped, before it was started again; ${compare}`;
       this.#tell('journal-appended', seq, text, head);

@@ -18,6 +18,8 @@ export function createRunEnds() {
   let at: 'running' | 'stopped' | 'started' = 'running';
   /** The start of the records that a start may write first after a stop. */
   let pending: AppendedFault | undefined;
+  /** Records of live access that the head of a segment still has. */
+  let carriesLeft = 0;
   /** The last record that no start writes before its own. */
   let otherSeq = 0;
   const seqs = new Float64Array(recentMax);
@@ -33,7 +35,11 @@ export function createRunEnds() {
       place: Place,
     ): AppendedFault | undefined {
       let found: AppendedFault | undefined;
-      const isFirst = isOpening(event, head);
+      // A segment that a start begins has a head: the live access that its first checkpoint announces.
+      const isCarried = event === 'access' && carriesLeft > 0;
+      const isFirst = isCarried || isOpening(event, head);
+      if (isCarried) carriesLeft -= 1;
+      else carriesLeft = event === 'checkpoint' ? Number(record?.['carries'] ?? 0) : 0;
       if (event === 'start') found = compare(record ?? {}, place);
       else if (at !== 'running' && !isFirst && !(at === 'started' && event === 'access')) {
         const text = 'this record and those after it were written after the daemon had stopped';

@@ -26,11 +26,11 @@ export class AccessJournal {
     return this.#waiting.length > 0;
   }
 
-  /** `isSigned`: a signed checkpoint covers them too. */
-  async record(records: readonly AuditRecord[], isSigned = false): Recorded {
+  /** On disk, with a signed checkpoint behind them: a start counts nothing else. */
+  async record(records: readonly AuditRecord[]): Recorded {
     try {
       await Promise.all(records.map((record) => this.#journal.appendDurable(record, false)));
-      if (isSigned) await this.#journal.checkpoint();
+      await this.#journal.checkpoint();
       return undefined;
     } catch (fault) {
       return messageOf(fault);
@@ -39,9 +39,13 @@ export class AccessJournal {
 
   /** An end that somebody waits for. */
   async recordEnd(record: AuditRecord): Recorded {
-    const why = await this.record([record]);
-    if (why !== undefined) this.#waiting.push(record);
-    return why;
+    try {
+      await this.#journal.appendDurable(record, false);
+      return undefined;
+    } catch (fault) {
+      this.#waiting.push(record);
+      return messageOf(fault);
+    }
   }
 
   /** An end by itself. */

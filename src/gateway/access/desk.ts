@@ -102,14 +102,14 @@ export class AccessDesk {
   /** Of the configuration in force. */
   rights: AccessRights = { persons: new Map(), policies: new Map(), policiesAt: () => [] };
 
-  /** `records`: what lived at the end of the journal, as the start found it; `lastMs`: the time of its last record. */
-  constructor(parts: DeskParts, records: readonly AuditRecord[], lastMs: number) {
+  /** `records`: what lives at the end of the journal, as the start found it. */
+  constructor(parts: DeskParts, records: readonly AuditRecord[]) {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
     this.#limits = new AccessLimits(parts.clock);
     for (const record of records) this.#book.follow(record);
     const { clock } = parts;
-    const nowMs = Math.max(clock.wallMs(), lastMs);
+    const nowMs = clock.wallMs();
     for (const entry of this.#book.entries) {
       const { matches } = entry.granted ?? entry.requested;
       const endsMs = clock.now() + entry.untilMs - nowMs;
@@ -409,7 +409,7 @@ export class AccessDesk {
     }
     const nowMs = this.#parts.clock.wallMs();
     const granted = isEnough ? grantedRecord(asker, entry, all, nowMs) : undefined;
-    const fault = await this.#record([...more, ...(granted === undefined ? [] : [granted])], isEnough);
+    const fault = await this.#record(granted === undefined ? more : [...more, granted]);
     if (fault !== undefined) {
       // The record of a grant may be on disk all the same: without a signature behind it a start does not take it.
       if (granted !== undefined && this.#book.find(id) === entry)
@@ -482,9 +482,9 @@ export class AccessDesk {
     this.#byOwner.set(owner, ids);
   }
 
-  /** On disk, and with a signature behind it where asked. Undefined: done. */
-  async #record(records: readonly AuditRecord[], isSigned = false): Promise<AccessResult | undefined> {
-    const why = await this.#journal.record(records, isSigned);
+  /** Undefined: done. */
+  async #record(records: readonly AuditRecord[]): Promise<AccessResult | undefined> {
+    const why = await this.#journal.record(records);
     return why === undefined ? undefined : refused('access-unrecorded', why);
   }
 
