@@ -33,6 +33,7 @@ import {
 import {
   doorBodyBytesMax,
   type Parsed,
+  parseAccessCall,
   parseActionCall,
   parseExtractCall,
   parsePageCall,
@@ -43,6 +44,7 @@ import { networkOf } from '../domain/identity/peer.js';
 import type { PageRole } from '../domain/page/api.js';
 import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import { formatFilter } from '../domain/views/look.js';
+import type { AccessDesk } from '../gateway/access/desk.js';
 import { redactedWords } from '../gateway/command/exchange-records.js';
 import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
@@ -50,6 +52,7 @@ import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { withGroup } from '../setup/sockets.js';
+import { decideOnPage } from './door-access.js';
 import { DoorNotes } from './door-notes.js';
 import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
@@ -83,6 +86,7 @@ export interface DoorParts extends NowParts {
   };
   readonly floods: Pick<FloodWatch, 'admit'>;
   readonly findPeer: FindPeer;
+  readonly access: AccessDesk;
   readonly act: Act;
   /** Commands that ended, since the start. */
   readonly exchanges: CountedExchanges;
@@ -195,6 +199,11 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       if ('code' in person) return refused(person);
       const operator = { ...peer, by: person.name, from };
       return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
+    }),
+    access: called('access', parseAccessCall, async (asked, peer) => {
+      const person = personOf(asked.as, ['approve']);
+      if ('code' in person) return refused(person);
+      return json(200, await decideOnPage(parts.access, served.now.settings, person, asked, peer));
     }),
     refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =

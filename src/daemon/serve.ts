@@ -337,7 +337,7 @@ async function open(
       const signing = { ownKey: signKey.key, sign: signKey.sign };
       const place = await doorPlace(path);
       const about = { running, watch: watched, started, floods, findPeer, act, directory };
-      const counted = { exchanges: metrics.exchanges };
+      const counted = { exchanges: metrics.exchanges, access: lasting.access };
       door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
       opened.add('the door of the page', () => door?.close());
     }

@@ -9,6 +9,8 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
+  type DoorAccess,
+  type DoorAccessed,
   type DoorCaller,
   type DoorDone,
   type DoorExtract,
@@ -142,6 +144,14 @@ export class Daemon {
   ): Promise<DoorDone> {
     const asked = { as: this.#as(who, ['operate']), kind, what, from };
     const done: DoorDone = JSON.parse(await this.#call('operate', asked));
+    return done;
+  }
+
+  /** Requests for access, or a step of one. Rejects with a DoorFault; one that is too old to know it is an unknown call. */
+  async access(who: Asking, asked: Omit<DoorAccess, 'as'>): Promise<DoorAccessed> {
+    const done: DoorAccessed = JSON.parse(
+      await this.#call('access', { as: this.#as(who, ['approve']), ...asked }),
+    );
     return done;
   }
 

@@ -26,6 +26,7 @@ import { createCertificates, pageName, pageTlsFilesOf } from '../setup/certifica
 import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
 import { acceptWith, PassedSockets, placeOf, withGroup } from '../setup/sockets.js';
 import { createAccessHandlers } from './access-answers.js';
+import { createApprovalHandlers } from './approvals-answers.js';
 import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
 import { createHistoryAnswers } from './history-answers.js';
@@ -116,6 +117,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
       ...createAccessHandlers({ ...parts, certificates: certificates.expiries }),
       ...proof,
       ...createNowHandlers(daemon, stream),
+      ...createApprovalHandlers(daemon),
       history: charts.history,
     },
     host: hostName(),

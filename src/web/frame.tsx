@@ -1,6 +1,7 @@
 // The frame around every screen: bar, menu, keys, help; and which screen the address means.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { ApprovalsContext, useFollowingApprovals, waitingFor } from './approvals.js';
 import { Bar, Foot, Problems, StaleNotice } from './bar.js';
 import { Dialog } from './dialog.js';
 import { createKeyReader } from './keys.js';
@@ -15,6 +16,8 @@ import { walkRows } from './table.js';
 
 export function Frame({ session }: { readonly session: Session }) {
   const live = useFollowing(session);
+  const approvals = useFollowingApprovals(session);
+  const waiting = waitingFor(approvals);
   const place = usePlace();
   const [isHelp, setHelp] = useState(false);
   const isLimited = session.me.users !== undefined;
@@ -35,31 +38,39 @@ export function Frame({ session }: { readonly session: Session }) {
   return (
     <SessionContext.Provider value={session}>
       <LiveContext.Provider value={live}>
-        <a class="skip" href="#main">
-          To the screen
-        </a>
-        <StaleNotice />
-        <div class={live.isStale ? 'all old' : 'all'}>
-          <Problems />
-          <Bar onHelp={() => setHelp(true)} />
-          <div class="menu-line">
-            <nav class="menu" aria-label="Screens">
-              {seen
-                .filter(({ key }) => key !== undefined)
-                .map(({ path, title, key }) => (
-                  <Link key={path} to={path} isHere={found?.screen.title === title} title={`keys: g ${key}`}>
-                    <Icon name={title} />
-                    {title}
-                  </Link>
-                ))}
-            </nav>
+        <ApprovalsContext.Provider value={approvals}>
+          <a class="skip" href="#main">
+            To the screen
+          </a>
+          <StaleNotice />
+          <div class={live.isStale ? 'all old' : 'all'}>
+            <Problems />
+            <Bar onHelp={() => setHelp(true)} />
+            <div class="menu-line">
+              <nav class="menu" aria-label="Screens">
+                {seen
+                  .filter(({ key }) => key !== undefined)
+                  .map(({ path, title, key }) => (
+                    <Link
+                      key={path}
+                      to={path}
+                      isHere={found?.screen.title === title}
+                      title={`keys: g ${key}`}
+                    >
+                      <Icon name={title} />
+                      {title}
+                      {title === 'Approvals' && waiting > 0 && <span class="badge warn">{waiting}</span>}
+                    </Link>
+                  ))}
+              </nav>
+            </div>
+            <main id="main" ref={main} tabIndex={-1}>
+              <Shown found={found} place={place} />
+            </main>
+            <Foot />
           </div>
-          <main id="main" ref={main} tabIndex={-1}>
-            <Shown found={found} place={place} />
-          </main>
-          <Foot />
-        </div>
-        {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
+          {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
+        </ApprovalsContext.Provider>
       </LiveContext.Provider>
     </SessionContext.Provider>
   );

@@ -3,6 +3,7 @@
 import type { ComponentType } from 'preact';
 import type { PageRole } from '../domain/page/api.js';
 import { AccessScreen } from './access-screen.js';
+import { ApprovalsScreen } from './approvals-screen.js';
 import { BackendsScreen } from './backends-screen.js';
 import { ExchangeScreen } from './exchange-screen.js';
 import { KeysScreen } from './keys-screen.js';
@@ -31,11 +32,12 @@ export interface Screen {
   readonly component: ComponentType<ScreenProps>;
 }
 
-const everybody: readonly PageRole[] = ['view', 'operate', 'audit'];
+const everybody: readonly PageRole[] = ['view', 'operate', 'audit', 'approve'];
 
 export const screens: readonly Screen[] = [
   { path: '/', title: 'Now', key: 'n', roles: everybody, component: NowScreen },
   { path: '/backends', title: 'Backends', key: 'b', roles: everybody, component: BackendsScreen },
+  { path: '/approvals', title: 'Approvals', key: 'v', roles: ['approve'], component: ApprovalsScreen },
   { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], component: TrailScreen },
   { path: '/trail/:id', title: 'One command', roles: ['audit'], component: ExchangeScreen },
   { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], component: MailboxScreen },

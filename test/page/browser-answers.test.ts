@@ -55,7 +55,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
     people,
     offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
   };
-  const settings = { page: { people, place } };
+  const settings = { page: { approve: false, people, place } };
   const parts: BrowserParts = {
     clock,
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text) },
@@ -117,7 +117,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
     now,
     refusals: () => refusals,
     replace: (next: readonly PagePerson[]): void => {
-      settings.page = { people: next, place };
+      settings.page = { approve: false, people: next, place };
       door.review();
     },
     enter: async (name: string): Promise<string> => {
@@ -192,6 +192,10 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
     ...(['explain', 'suggest', 'check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
+  ],
+  approve: [
+    ...everybody,
+    ...(['proof', 'verify', 'approvals', 'approve', 'refuse', 'revoke', 'review'] as const),
   ],
 };
 

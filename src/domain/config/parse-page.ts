@@ -18,15 +18,34 @@ export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefine
   if (raw.unix === undefined && raw.tcp === undefined)
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
   if (socket === undefined && tcp === undefined) return undefined;
-  const { tls, fleetFile } = raw;
+  const { tls, fleetFile, approve } = raw;
+  checkApprove(people, approve, cursor);
   return {
     ...(socket !== undefined && { socket }),
     ...(tcp !== undefined && { tcp }),
     ...(tls !== undefined && { tls }),
     people,
+    approve,
     ...(fleetFile !== undefined && { fleetFile }),
     place: cursor.place(),
   };
+}
+
+function checkApprove(people: readonly PagePerson[], approve: boolean, cursor: Cursor): void {
+  const approvers = people.filter(({ roles }) => roles.includes('approve'));
+  if (approve && approvers.length === 0)
+    cursor.warning(['approve'], 'has no effect: no person has the role approve', 'no-effect');
+  else if (approve)
+    cursor.warning(
+      ['approve'],
+      "the page's process vouches for who approves: whoever takes it over can approve requests as these people",
+    );
+  if (!approve && approvers.length > 0)
+    cursor.warning(
+      ['people', approvers[0]?.name ?? ''],
+      'has the role approve, which has no effect without admin.page.approve: true',
+      'no-effect',
+    );
 }
 
 function parseSocket({ unix, mode, owner, group, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
@@ -104,8 +123,12 @@ function parseRoles({ role, roles }: RawPerson, at: Cursor): PagePerson['roles']
 }
 
 function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
-  if (!roles.includes('audit'))
-    at.error(['users'], `is for role audit: "${roles.join('" and "')}" shows no records`, 'key-conflict');
+  if (!roles.includes('audit') && !roles.includes('approve'))
+    at.error(
+      ['users'],
+      `is for roles audit and approve: "${roles.join('" and "')}" shows no records`,
+      'key-conflict',
+    );
   const users = userPatterns(at, 'users');
   if (at.size('users') === 0)
     at.error(['users'], 'an empty list shows nothing; take it out to show the records of all users');

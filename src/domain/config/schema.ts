@@ -246,14 +246,16 @@ const pagePerson = section(
     role: oneOf(pageRoles)
       .optional()
       .describe(
-        '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records',
+        '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records; `approve`: decides about requests for access',
       ),
     roles: listOf(oneOf(pageRoles), 'roles, as [operate, audit]')
       .optional()
       .describe('several of them, in the place of `role`, as `[operate, audit]`'),
     users: listOf(word, 'patterns of users, as ["*@example.com"]')
       .optional()
-      .describe('patterns of the mail users whose records they may see; absent: all records'),
+      .describe(
+        'patterns of the mail users whose records they may see, and whose requests they may approve; absent: all',
+      ),
   },
   'somebody who may sign in to the page, by one or more of three proofs',
 ).refine(({ role, roles }) => role !== undefined || roles !== undefined, {
@@ -287,6 +289,9 @@ const page = section(
       .optional()
       .describe('group of that socket, where systemd does not make it; default: the group of the page'),
     people: named(pagePerson, 'people'),
+    approve: flag(false).describe(
+      'people with the role `approve` may decide about requests for access here; the page then vouches for who they are',
+    ),
     fleet: as(
       'fleetFile',
       file('the path of the status.json that dovegate audit fleet watch writes').optional(),

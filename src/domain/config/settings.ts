@@ -194,7 +194,7 @@ export interface AdminSettings extends Omit<RawAdmin, 'tcp' | 'page'> {
 }
 
 /** The page, and its people. There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Pick<RawPage, 'tls' | 'fleetFile'>, Placed {
+export interface PageSettings extends Pick<RawPage, 'tls' | 'fleetFile' | 'approve'>, Placed {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** Where browsers connect. */

@@ -2,6 +2,7 @@
 // The rules: each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the
 // page has; the daemon checks all three, and composes by itself whatever it writes or signs.
 
+import type { AccessItem, AccessStep } from '../page/access.js';
 import type { JournalNow, Now, PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
 import type { ExtractFacts } from '../views/extract.js';
@@ -32,6 +33,8 @@ export const doorCalls = {
   sign: 'POST /sign',
   /** DoorAction -> DoorDone. */
   operate: 'POST /operate',
+  /** DoorAccess -> DoorAccessed. Older daemons do not know it. */
+  access: 'POST /access',
   /** DoorRefused: recorded as often as strangers may have something recorded. */
   refused: 'POST /refused',
   /** DoorPage. */
@@ -171,6 +174,23 @@ export interface DoorDone {
   readonly kind: 'done' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
   readonly text: string;
 }
+
+/** A look at requests for access, or a step of one; each step is recorded by what it does. */
+export interface DoorAccess {
+  readonly as: DoorCaller;
+  readonly from: readonly string[];
+  readonly step: 'list' | AccessStep;
+  /** Empty for a list. */
+  readonly id: string;
+  readonly forMs?: number | undefined;
+  readonly uses?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+export type DoorAccessed =
+  | { readonly items: readonly AccessItem[] }
+  /** Why not, as a sentence, and whether it may be asked again. */
+  | { readonly text: string; readonly isPassing: boolean };
 
 export interface DoorRefused {
   readonly why: string;

@@ -6,6 +6,7 @@ import { isObject, parseRequest } from '../audit/record.js';
 import { type PageRole, pageRoles } from '../page/api.js';
 import { parseAsked } from '../views/look.js';
 import {
+  type DoorAccess,
   type DoorAction,
   type DoorCaller,
   type DoorExtract,
@@ -73,6 +74,33 @@ export function parseActionCall(body: string): Parsed<DoorAction> {
   if (kind !== 'kill' && kind !== 'drain' && kind !== 'enable') return 'kind: must be kill, drain or enable';
   if (!isText(what, nameCharsMax)) return 'what: must be an id, or the name of a backend';
   return { as, from, kind, what };
+}
+
+const accessSteps = ['list', 'approve', 'refuse', 'revoke', 'review'] as const;
+
+export function parseAccessCall(body: string): Parsed<DoorAccess> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { from, id, forMs, uses, reason } = value;
+  const as = callerIn(value['as']);
+  if (as === undefined) return noCaller;
+  if (!isFrom(from)) return noFrom;
+  const step = accessSteps.find((each) => each === value['step']);
+  if (step === undefined) return `step: must be one of ${accessSteps.join(', ')}`;
+  if (!isText(id, nameCharsMax)) return 'id: must be a text';
+  for (const number of [forMs, uses])
+    if (number !== undefined && !(isCount(number) && number > 0)) return 'forMs, uses: must be above 0';
+  if (!isOptionalText(reason) || Buffer.byteLength(reason ?? '') > bounds.reasonBytes)
+    return `reason: must be a text of at most ${bounds.reasonBytes} bytes`;
+  return {
+    as,
+    from,
+    step,
+    id,
+    ...(forMs !== undefined && { forMs: Number(forMs) }),
+    ...(uses !== undefined && { uses: Number(uses) }),
+    ...(reason !== undefined && { reason }),
+  };
 }
 
 export function parseRefusedCall(body: string): Parsed<DoorRefused> {

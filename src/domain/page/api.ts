@@ -3,10 +3,11 @@
 // The rules: an endpoint outside of this table does not exist; a change is a POST; a name of a mail user occurs only in answers for
 // `audit`.
 
+import type { AccessItem } from './access.js';
 import type { FleetShown } from './fleet.js';
 
-/** The rights of a person: see that it works; see and act; look at records. */
-export const pageRoles = ['view', 'operate', 'audit'] as const;
+/** The rights of a person: see that it works; see and act; look at records; decide about requests for access. */
+export const pageRoles = ['view', 'operate', 'audit', 'approve'] as const;
 export type PageRole = (typeof pageRoles)[number];
 
 /** Whether one of these roles is among those that may. */
@@ -73,6 +74,13 @@ export const endpoints = {
   verify: 'POST /api/verify',
   /** -> KeysTable. */
   keys: 'GET /api/keys',
+  /** -> Approvals. */
+  approvals: 'GET /api/approvals',
+  /** Decide -> Approvals, of the one. */
+  approve: 'POST /api/approvals/:id/approve',
+  refuse: 'POST /api/approvals/:id/refuse',
+  revoke: 'POST /api/approvals/:id/revoke',
+  review: 'POST /api/approvals/:id/review',
 } as const;
 export type Endpoint = keyof typeof endpoints;
 
@@ -108,7 +116,25 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   verify: everybody,
   // Programs and teams, no mail users. An auditor with a limited view gets 403.
   keys: ['operate', 'audit'],
+  // Only where `admin.page.approve` is true.
+  approvals: ['approve'],
+  approve: ['approve'],
+  refuse: ['approve'],
+  revoke: ['approve'],
+  review: ['approve'],
 };
+
+/** Requests and grants that a person may decide about. */
+export interface Approvals {
+  readonly items: readonly AccessItem[];
+}
+
+/** An approval may give less; a refusal says why. */
+export interface Decide {
+  readonly forMs?: number;
+  readonly uses?: number;
+  readonly reason?: string;
+}
 
 /** The body of every answer that is not 200. */
 export interface Refused {

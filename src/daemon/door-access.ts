@@ -1,0 +1,69 @@
+// Steps of access on request that people take on the page. The page's process vouches for who they are, so each step needs `admin.page.approve`,
+// the role `approve`, and an entry in `persons` that names the person of the page.
+
+import type { Asker } from '../domain/access/asker.js';
+import { pagePrefix } from '../domain/access/asker.js';
+import type { RecordedPeer } from '../domain/audit/record.js';
+import { codes, sentenceOf } from '../domain/codes/codes.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import type { DoorAccess, DoorAccessed } from '../domain/door/door.js';
+import { GlobList } from '../domain/names/glob.js';
+import type { AccessDesk, AccessResult } from '../gateway/access/desk.js';
+
+const isOff =
+  'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
+
+/** Carries out a call. Never rejects. */
+export async function decideOnPage(
+  desk: AccessDesk,
+  settings: Settings,
+  person: PagePerson,
+  { step, id, forMs, uses, reason }: DoorAccess,
+  peer: RecordedPeer,
+): Promise<DoorAccessed> {
+  if (settings.admin?.page?.approve !== true) return { text: isOff, isPassing: false };
+  const asker = askerOnPage(person, settings, peer);
+  switch (step) {
+    case 'list':
+      return { items: desk.list(asker) };
+    case 'approve':
+      // Without an exchange nothing is counted: a command that deletes is held to the number of the request.
+      return accessed(await desk.approve(asker, id, { forMs, uses }, () => Promise.resolve(undefined)));
+    case 'refuse':
+      if (reason === undefined || reason.trim() === '') return { text: 'say why', isPassing: false };
+      return accessed(await desk.refuse(asker, id, reason));
+    case 'revoke':
+      return accessed(await desk.revoke(asker, id, reason));
+    case 'review':
+      return accessed(await desk.review(asker, id));
+    default:
+      return step satisfies never;
+  }
+}
+
+/** A person of the page approves for every policy, within the mail users that the person may see. */
+function askerOnPage({ name, user, users }: PagePerson, { policies }: Settings, peer: RecordedPeer): Asker {
+  const own = user === undefined ? [] : [/^\d+$/.test(user) ? `uid:${user}` : `user:${user}`, `name:${user}`];
+  return {
+    listener: undefined,
+    principal: `${pagePrefix}${name}`,
+    policy: {
+      name: '',
+      version: '',
+      users: new GlobList(users ?? ['*']),
+      except: new GlobList([]),
+      approve: [...policies.keys()],
+    },
+    peer,
+    identities: [`page:${name}`, `name:${name}`, ...own],
+    login: undefined,
+    credential: undefined,
+    whyNotAsk: 'nothing is requested on the page',
+  };
+}
+
+function accessed(result: AccessResult): DoorAccessed {
+  if (result.kind === 'done') return { items: result.items };
+  const { code, reason } = result;
+  return { text: sentenceOf(code, { reason }), isPassing: codes[code].repeat === 'safe' };
+}
