@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { install, root, run } from './setup.mjs';
 
-const all = ['ring', 'journal', 'pool'];
+const all = ['ring', 'journal', 'pool', 'access'];
 const number = { type: 'string' };
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -168,7 +168,7 @@ function readItems(directory: string, segment: Segment): Item[] {
 /** Undefined: no line that counts here. */
 function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
-  const isCheckpoint = isEvent(body, 'checkpoint');
+  const isCheckpoint = isEvent(body, 'ch');
   if (!isCheckpoint && !concernsAccess(body, 1)) return undefined;
   const record = parseLine(bytes.toString('utf8'));
   return record === undefined ? undefined : { segment, at, record, isCheckpoint };

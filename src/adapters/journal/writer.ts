@@ -342,7 +342,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const ended = access.ends(wallMs, Math.max(wallMs, ledger.timeMs));
     write(ended.map((record) => encodeBody(record)));
     access.settle();
-    const records = access.carried(wallMs);
+    const carried = access.carried(wallMs);
     const found = {
       journal: ledger.journal,
       unknown: unknown.length,
@@ -351,9 +351,9 @@ export function createWriter(options: WriterOptions, journal: string) {
       keyBefore,
       recovered: recovered.count,
       ring: ofRing?.text,
-      access: { records, ended: ended.length },
+      access: { records: carried, ended: ended.length },
     };
-    const mark = lookForMissing(carry(wallMs, records, change));
+    const mark = lookForMissing(carry(wallMs, carried, change));
     nameReported(directory);
     // `state` must not name a ring that is gone.
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
@@ -486,11 +486,11 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   /** A checkpoint, and after it the live access: a head. All of it is in one segment. */
-  function carry(wallMs: number, records: readonly AuditRecord[], more: Partial<OwnRecord>): Mark {
-    const mark = checkpoint(wallMs, { ...more, carries: records.length });
-    if (records.length === 0) return mark;
+  function carry(wallMs: number, carried: readonly AuditRecord[], more: Partial<OwnRecord>): Mark {
+    const mark = checkpoint(wallMs, { ...more, carries: carried.length });
+    if (carried.length === 0) return mark;
     const from = out.file.bytes;
-    for (const record of records) {
+    for (const record of carried) {
       const body = Buffer.from(encodeBody(record));
       if (lineBytes + body.length + sealBytesMax > lines.length) flushLines();
       lineBytes = ledger.sealInto(lines, lineBytes, body);

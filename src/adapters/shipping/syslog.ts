@@ -77,6 +77,7 @@ function severityOf({ event, decision, outcome, error, level }: Readonly<Record<
       return level === 'warning' ? 'warning' : 'informational';
     case 'limit':
       return 'warning';
+    case 'access':
     case 'clock':
     case 'operator':
     case 'reload':

@@ -150,7 +150,7 @@ const headBytes = 96;
 
 const filterKeys = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect'] as const),
-  ...(['outcome', 'session', 'text'] as const),
+  ...(['outcome', 'session', 'grant', 'text'] as const),
 ];
 
 /** As typed options, with times in UTC. */

@@ -210,6 +210,7 @@ function commandOf({ fields }: ExchangeRow): string {
 }
 
 function outcomeOf({ fields, completedSeq }: ExchangeRow): string {
+  if (fields['event'] === 'access') return printable(formatValue(fields['action']));
   const outcome = completedSeq === undefined ? 'open' : printable(formatValue(fields['outcome']));
   const { would, mode } = fields;
   if (mode === 'shadow') return `${outcome} (the shadow would ${would === 'deny' ? 'deny' : 'allow'})`;

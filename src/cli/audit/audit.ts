@@ -297,6 +297,7 @@ export function addFilterOptions(command: Command): Command {
     .option('--principal <name>', 'the requester: bob, bob@LISTENER; * matches any characters')
     .option('--listener <name>', 'the listener that took it')
     .option('--session <id>', 'all commands of one session')
+    .option('--grant <id>', 'all commands under one grant, with its request, approvals and end')
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', 'how it ended; open: no end is recorded').choices(outcomes))
     .option('--backend <name>', 'the backend it went to')

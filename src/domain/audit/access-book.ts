@@ -3,7 +3,7 @@
 // The rule: a book that follows only what `carried` returned equals the book that returned it, so the newest segment suffices.
 
 import { bounds } from '../../bounds/bounds.js';
-import { recordKeys } from './keys.js';
+import { type RecordKey, recordKeys } from './keys.js';
 import {
   type AccessRecord,
   type AuditRecord,
@@ -37,7 +37,8 @@ export interface AccessEntry {
 }
 
 type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] };
-type Followed = AuditRecord | Readonly<Record<string, unknown>>;
+/** A record as it was appended, or as parsed from its line. */
+type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
 const requestsMax = bounds.accessRequests;
 const grantsMax = bounds.accessGrants;
@@ -47,6 +48,9 @@ const approvalsMax = bounds.accessApprovals;
 /** A grant that nobody reviews is listed for this time. */
 const unreviewedMs = bounds.accessUnreviewedMs;
 
+/** Actions after which a request or grant does not live. */
+const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
+
 export class AccessBook {
   readonly #entries = new Map<string, Entry>();
   #requests = 0;
@@ -54,15 +58,15 @@ export class AccessBook {
 
   /** Follows a record of the journal, as it was appended or as parsed from its line; ignores those that do not concern access. */
   follow(record: Followed): void {
-    switch (record['event']) {
+    switch (record.event) {
       case 'access':
         return this.#followAccess(record);
       case 'admission':
-        return this.#use(record['grant'], 1);
+        return this.#use(record.grant, 1);
       case 'completion':
-        return record['sent'] === false ? this.#use(record['grant'], -1) : undefined;
+        return record.sent === false ? this.#use(record.grant, -1) : undefined;
       case 'clock': {
-        const step = (record as Readonly<Record<string, unknown>>)['step_ms'];
+        const { step_ms: step } = record;
         // A step forward changes nothing: with the clock, each end comes nearer.
         if (typeof step !== 'number' || !(step < 0)) return;
         for (const entry of this.#entries.values()) entry.untilMs += step;
@@ -139,31 +143,17 @@ export class AccessBook {
     const record = asAccess(raw);
     const id = record.grant ?? record.request;
     if (typeof id !== 'string') return;
-    const isCarried = raw['carried'] === true;
+    const isCarried = raw.carried === true;
     const entry = this.#entries.get(id);
     if (record.action === 'requested') return this.#request(id, record, entry, isCarried);
     if (entry === undefined) return;
-    switch (record.action) {
-      case 'approved':
-        if (entry.state !== 'requested' || entry.approvals.length >= approvalsMax) return;
-        entry.approvals = [...entry.approvals, record];
-        return;
-      case 'granted':
-        return this.#grant(entry, record);
-      case 'reviewed':
-        if (entry.state === 'unreviewed') return this.#drop(entry);
-        if (entry.state !== 'granted') return;
-        entry.isReviewed = true;
-        entry.reviewed = record;
-        return;
-      case 'refused':
-      case 'revoked':
-      case 'expired':
-      case 'used-up':
-      case 'ended':
-        return this.#end(entry, record);
-      default:
-    }
+    const { action = '' } = record;
+    if (action === 'approved') {
+      if (entry.state !== 'requested' || entry.approvals.length >= approvalsMax) return;
+      entry.approvals = [...entry.approvals, record];
+    } else if (action === 'granted') this.#grant(entry, record);
+    else if (action === 'reviewed') this.#review(entry, record);
+    else if (endings.has(action)) this.#end(entry, record);
   }
 
   #request(id: string, record: AccessRecord, before: Entry | undefined, isCarried: boolean): void {
@@ -212,6 +202,13 @@ export class AccessBook {
     entry.usesLeft = leftOf(entry);
   }
 
+  #review(entry: Entry, record: AccessRecord): void {
+    if (entry.state === 'unreviewed') return this.#drop(entry);
+    if (entry.state !== 'granted') return;
+    entry.isReviewed = true;
+    entry.reviewed = record;
+  }
+
   #end(entry: Entry, record: AccessRecord): void {
     const { state, requested, isReviewed } = entry;
     if (state === 'unreviewed') return;
@@ -250,41 +247,34 @@ function bytesOf(record: AccessRecord): number {
 
 /** The event's position in a body: its time has always the same length. */
 const eventAt = timeOpening.length - 1 + formatTime(0).length + eventOpening.length;
-const eventTexts = {
-  access: Buffer.from('access"'),
-  clock: Buffer.from('clock"'),
-  admission: Buffer.from('admission"'),
-  completion: Buffer.from('completion"'),
-  checkpoint: Buffer.from('checkpoint"'),
-};
-const grantText = Buffer.from(',"grant":"');
+const grantText = Buffer.from('grant":"');
 
 /** Whether a book could change by an encoded record (without `seq`). `size`: the number of its entries. */
 export function concernsAccess(body: Buffer, size: number): boolean {
-  if (isEvent(body, 'access')) return true;
+  // Two characters tell the events apart: this runs for each record of a journal.
+  if (isEvent(body, 'ac')) return true;
   if (size === 0) return false;
-  if (isEvent(body, 'admission') || isEvent(body, 'completion')) return body.includes(grantText);
-  return isEvent(body, 'clock');
+  // A quote within a value has a backslash before it.
+  if (isEvent(body, 'ad') || isEvent(body, 'co')) return body.includes(grantText);
+  return isEvent(body, 'cl');
 }
 
-/** Whether an encoded record (without `seq`) is of this event. */
-export function isEvent(body: Buffer, event: keyof typeof eventTexts): boolean {
-  const text = eventTexts[event];
-  return body.compare(text, 0, text.length, eventAt, Math.min(eventAt + text.length, body.length)) === 0;
+/** Whether the event of an encoded record (without `seq`) begins so: `access`, `admission`, `completion`, `clock`, `checkpoint`. */
+export function isEvent(body: Buffer, start: 'ac' | 'ad' | 'co' | 'cl' | 'ch'): boolean {
+  return body[eventAt] === start.charCodeAt(0) && body[eventAt + 1] === start.charCodeAt(1);
 }
 
 /** In its form before it was encoded: a carried record becomes the one that was carried. */
 function asAccess(raw: Followed): AccessRecord {
-  const stored = raw as Readonly<Record<string, unknown>>;
   const kept: Record<string, unknown> = {};
   for (const key of recordKeys) {
-    const value = stored[key];
+    const value = raw[key];
     if (value !== undefined && key !== 'carried' && key !== 'at') kept[key] = whole(value);
   }
-  const { args, users } = stored;
+  const { args, users } = raw;
   if (Array.isArray(args) && !args.every(isArgument)) delete kept['args'];
   if (!Array.isArray(users) || !users.every((user) => typeof user === 'string')) delete kept['users'];
-  const time = stored['at'] ?? stored['time'];
+  const time = raw.at ?? raw.time;
   const timeMs = typeof time === 'string' ? parseTime(time) : time;
   return { ...kept, time: typeof timeMs === 'number' ? timeMs : 0, event: 'access' };
 }

@@ -13,6 +13,7 @@ export interface AskTrail {
     readonly outcome?: string;
     readonly id?: string;
     readonly session?: string;
+    readonly grant?: string;
     readonly text?: string;
     readonly sinceMs?: number;
     readonly untilMs?: number;

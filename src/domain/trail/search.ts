@@ -18,6 +18,7 @@ import {
 } from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
 import { nearestName } from '../names/nearest-name.js';
+import { accessRow, grantTexts, historyOf, isAccess } from './grant-history.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
@@ -39,6 +40,8 @@ export interface TrailFilter {
   readonly outcome?: string | undefined;
   readonly id?: string | undefined;
   readonly session?: string | undefined;
+  /** Commands under this grant; without any other filter but a time, its access records too. */
+  readonly grant?: string | undefined;
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -48,7 +51,10 @@ export interface TrailFilter {
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. */
+/**
+ * One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or an access record of a grant:
+ * its keys, among them `event`, and its seq and time for both records.
+ */
 export interface ExchangeRow {
   readonly fields: Stored;
   /** Seq of the two records; undefined: not found. */
@@ -94,9 +100,11 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
   const ownNeedles = needlesOf(filter);
   // Ids and sessions are the most specific, then users.
+  const history = historyOf(filter);
   const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
   /** Every matching admission contains one of these; undefined: there is no such text. */
-  const needles = isByUser ? user.needles : ownNeedles.length > 0 ? ownNeedles.slice(0, 1) : undefined;
+  const firstNeedles = ownNeedles.length > 0 ? ownNeedles.slice(0, 1) : undefined;
+  const needles = history === undefined ? (isByUser ? user.needles : firstNeedles) : grantTexts(history);
   const others = isByUser ? ownNeedles : ownNeedles.slice(1);
   const { sinceMs = -Infinity, untilMs = Infinity, principal } = filter;
   const since = sinceMs === -Infinity ? '' : formatTime(Math.floor(sinceMs));
@@ -125,6 +133,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
         else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
           complete(piece, at, end, eventAt, rows);
+        else if (history !== undefined && hit < end && isAccess(piece, eventAt))
+          take(accessRow(piece.subarray(at, end), history, since, until), rows);
         at = end + 1;
       }
       // The caller reuses the piece.
@@ -274,7 +284,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   function isAdmissionWanted(record: Stored): boolean {
     if (user?.isWanted(record) === false) return false;
     if (principal !== undefined && !isFitting(shown(record['principal']), principal)) return false;
-    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
+    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session', 'grant'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
     const { command } = filter;
@@ -293,6 +303,10 @@ export function isRowCut({ args, users }: Stored): boolean {
 }
 
 const cutTexts = ['{"more":', '{"cut":'].map((text) => Buffer.from(text));
+
+function take(row: ExchangeRow | undefined, rows: ExchangeRow[]): void {
+  if (row !== undefined) rows.push(row);
+}
 
 function mayBeCut(admission: Buffer): boolean {
   return cutTexts.some((text) => admission.includes(text));
@@ -363,6 +377,7 @@ function needlesOf(filter: TrailFilter): Buffer[] {
   for (const key of [
     'id',
     'session',
+    'grant',
     'principal',
     'command',
     'listener',

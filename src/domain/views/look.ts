@@ -81,7 +81,7 @@ export const openMax = bounds.lookOpen;
 
 const texts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
-  ...(['id', 'session', 'text'] as const),
+  ...(['id', 'session', 'grant', 'text'] as const),
 ];
 const times = ['sinceMs', 'untilMs'] as const;
 const textCharsMax = bounds.lookTextChars;

@@ -72,7 +72,7 @@ function events(): Event[] {
   return found;
 }
 
-/** All shown keys of an exchange's record; `prev` and `hash` are not among them. */
+/** All shown keys of the record of an exchange or of access; `prev` and `hash` are not among them. */
 export const shownKeys: ReadonlySet<string> = new Set([
   'seq',
   'time',
@@ -90,10 +90,14 @@ export interface View {
 const openMax = bounds.openViewed;
 /** Completed exchanges that may still get log lines. */
 const endedMax = bounds.endedViewed;
+/** Requests whose later records are shown. */
+const requestsMax = bounds.accessViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';
 const argumentsHead = `${eventOpening}arguments"`;
+const accessHead = `${eventOpening}access"`;
+const requestedText = ',"action":"requested"';
 const plainNames = /^[ !#-[\]-z|~]+(?:","[ !#-[\]-z|~]+)*$/;
 /** A foreign line may contain anything. */
 const damagedLine = '{}\n';
@@ -105,6 +109,8 @@ export function createView(users: readonly string[] | undefined): View {
   const globs = new GlobList(users);
   const open = new Set<string>();
   const ended = new Set<string>();
+  /** Shown requests for access, which have users: later records of theirs have only the id. */
+  const requests = new Set<string>();
 
   return {
     take(piece) {
@@ -137,7 +143,9 @@ export function createView(users: readonly string[] | undefined): View {
 
   /** For a line of an exchange. False: the parsed record decides. */
   function isSurelyHidden(text: string): boolean {
-    const id = readWord(text, 'id');
+    if (text.startsWith(accessHead, text.indexOf(eventOpening)) && !text.includes(requestedText))
+      return !requests.has(readWord(text, 'grant') ?? readWord(text, 'request') ?? '');
+    const id = readWord(text, 'id') ?? readWord(text, 'request');
     if (id === undefined) return true;
     const at = text.indexOf(usersOpening);
     // Completions and log lines have no users, and argument records follow their admission.
@@ -152,6 +160,7 @@ export function createView(users: readonly string[] | undefined): View {
   /** Completions, log lines and argument records: they follow their admission, and one whose admission was not seen is hidden. */
   function isShown(record: Stored): boolean {
     const { event, id } = record;
+    if (event === 'access') return isAccessShown(record);
     if (typeof id !== 'string') return false;
     if (event === 'admission') {
       if (!covers(record) || open.size >= openMax) return false;
@@ -164,6 +173,17 @@ export function createView(users: readonly string[] | undefined): View {
       ended.add(id);
       if (ended.size > endedMax) for (const oldest of ended) return ended.delete(oldest);
     }
+    return true;
+  }
+
+  function isAccessShown(record: Stored): boolean {
+    const { action, grant, request } = record;
+    const id = grant ?? request;
+    if (typeof id !== 'string') return false;
+    if (action !== 'requested') return requests.has(id);
+    if (!covers(record)) return false;
+    requests.add(id);
+    if (requests.size > requestsMax) for (const oldest of requests) return requests.delete(oldest);
     return true;
   }
 }

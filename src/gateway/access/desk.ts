@@ -72,7 +72,7 @@ export interface DeskParts {
 
 /** The live part of an entry, which no record has. */
 interface Live {
-  /** Of a grant: its end by the monotonic clock. */
+  /** Its end by the monotonic clock. */
   endsMs: number;
   /** Running commands. */
   readonly running: Set<() => void>;
@@ -85,7 +85,6 @@ interface Live {
 const dayMs = 86_400_000;
 /** How often ends by the clocks are looked for while anything lives. */
 const sweepMs = 1_000;
-const noGrants: ReadonlySet<string> = new Set();
 
 export class AccessDesk {
   readonly #parts: DeskParts;
@@ -138,7 +137,7 @@ export class AccessDesk {
   /** The live grants of this session; undefined: none. */
   grantsOf(asker: Asker): GrantsAtHand | undefined {
     const grants: GrantTerms[] = [];
-    for (const id of this.#byOwner.get(asker.principal) ?? noGrants) {
+    for (const id of this.#byOwner.get(asker.principal) ?? []) {
       const entry = this.#book.find(id);
       if (entry === undefined || !this.isLive(id)) continue;
       const { requested } = entry;
@@ -158,10 +157,13 @@ export class AccessDesk {
   /** Whether a grant is in force now. */
   isLive(id: string): boolean {
     const entry = this.#book.find(id);
-    const live = this.#live.get(id);
-    if (entry?.state !== 'granted' || live === undefined) return false;
+    return entry?.state === 'granted' && this.#isInTime(entry);
+  }
+
+  /** By both clocks: a step of the wall clock prolongs nothing. */
+  #isInTime({ id, untilMs }: AccessEntry): boolean {
     const { clock } = this.#parts;
-    return clock.now() < live.endsMs && clock.wallMs() < entry.untilMs;
+    return clock.now() < (this.#live.get(id)?.endsMs ?? -Infinity) && clock.wallMs() < untilMs;
   }
 
   /** Takes a use, before the admission is written. False: the grant ended, or has none left. */
@@ -242,7 +244,7 @@ export class AccessDesk {
   /** The request, if this approval may count; else why not. */
   #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
     const entry = this.#visible(asker, id);
-    if (entry === undefined || entry.untilMs <= this.#parts.clock.wallMs()) return unknownId();
+    if (entry === undefined || !this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
     if (why !== undefined) return denied(why);
@@ -387,7 +389,8 @@ export class AccessDesk {
     const fault = await this.#record([requested]);
     if (fault !== undefined) return fault;
     const { matches } = requested;
-    this.#live.set(id, { endsMs: Infinity, running: new Set(), matches, words: wish.words });
+    const endsMs = this.#parts.clock.now() + this.#leftMs(requested);
+    this.#live.set(id, { endsMs, running: new Set(), matches, words: wish.words });
     this.#book.follow(requested);
     const entry = this.#book.find(id);
     if (entry === undefined) return fullTable();
@@ -499,12 +502,8 @@ export class AccessDesk {
 
   #sweep(): void {
     this.#journal.flush();
-    const { clock } = this.#parts;
-    const nowMs = clock.wallMs();
-    for (const entry of this.#book.entries) {
-      if (entry.state === 'granted' ? !this.isLive(entry.id) : nowMs >= entry.untilMs)
-        if (entry.state !== 'unreviewed') this.#end(entry, 'expired');
-    }
+    for (const entry of this.#book.entries)
+      if (entry.state !== 'unreviewed' && !this.#isInTime(entry)) this.#end(entry, 'expired');
   }
 
   /** The mails of a destroying command become the most that its grant may affect: more than were shown need another look. */

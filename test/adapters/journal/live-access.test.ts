@@ -68,19 +68,21 @@ function recordsIn(path: string): StoredRecord[] {
 function eventsOf(place: Place): string[] {
   return recordsOf(place)
     .filter(({ event, carried }) => event === 'access' && carried === undefined)
-    .map(({ action, grant, request, text }) =>
-      [action, grant ?? request, text].filter((part) => part !== undefined).join(' '),
-    );
+    .map(({ action, grant, request, text }) => [action, grant ?? request, text].filter(isText).join(' '));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 /** The book of the whole journal, and the book of its newest head. */
 function books(place: Place): readonly [readonly unknown[], readonly unknown[]] {
   const all = new AccessBook();
   const records = recordsOf(place);
-  for (const record of records) all.follow(record as unknown as AuditRecord);
+  for (const record of records) all.follow(record);
   const head = records.findLastIndex(({ carries }) => carries !== undefined);
   const last = new AccessBook();
-  for (const record of records.slice(head)) last.follow(record as unknown as AuditRecord);
+  for (const record of records.slice(head)) last.follow(record);
   return [shown(all), shown(last)];
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import { encodeBody, encodeRecord } from '../../../src/domain/audit/encode.js';
 import { Ledger, noteExchange, type OpenExchanges } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
@@ -14,6 +15,7 @@ import {
   type TrailFilter,
 } from '../../../src/domain/trail/search.js';
 import { createView } from '../../../src/domain/views/view.js';
+import { grantRecords, over } from '../../kit/access-records.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 
@@ -479,4 +481,40 @@ void test('a value that stands elsewhere in the line is not the value of the key
   for (const key of ['listener', 'policy', 'decision', 'effect', 'session'] as const)
     assert.equal(count({ [key]: nested[key] }), 0, key);
   assert.equal(count({ listener: 'jobs', policy: 'q' }), 1);
+});
+
+void test('the whole history of a grant, once, with the commands under it', () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  const lines: string[] = [];
+  const add = (record: JournalRecord) => lines.push(ledger.seal(encodeBody(record)));
+  const book = new AccessBook();
+  for (const record of [...grantRecords('G1', started), ...grantRecords('G2', started)]) {
+    book.follow(record);
+    add(record);
+  }
+  const users = ['anna@example.com'];
+  const command = { decision: 'allow', command: 'fetch', args: ['text'], users } as const;
+  add({ time: started + 10, event: 'admission', id: 'E1', ...command, grant: 'G1' });
+  for (const record of book.carried(started + 20)) add(record);
+  add({ time: started + 30, event: 'completion', id: 'E1', outcome: 'ok', grant: 'G1' });
+  add({ time: started + 40, event: 'admission', id: 'E2', ...command, grant: 'G2' });
+  add({ time: started + 41, event: 'admission', id: 'E3', ...command, reason: ',"grant":"G1"' });
+  add(over('revoked', 'G1', started + 50));
+  const found = (filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): string[] => {
+    const search = createSearch(filter);
+    const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
+    return rows.map(({ fields }) => String(fields['action'] ?? fields['id']));
+  };
+  const history = ['requested', 'approved', 'granted', 'E1', 'revoked'];
+  assert.deepEqual(found({ grant: 'G1' }), history);
+  assert.deepEqual(found({ grant: 'G1' }, lines), history);
+  assert.deepEqual(found({ grant: 'G1', sinceMs: started + 2, untilMs: started + 50 }), ['granted', 'E1']);
+  assert.deepEqual(found({ grant: 'G1', command: 'fetch' }), ['E1']);
+  assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), ['E1']);
+  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3']);
+  assert.deepEqual(found({ grant: 'G3' }), []);
+  const limited = createView(['*@example.com'])
+    .take(Buffer.from(lines.join('')))
+    .toString();
+  assert.deepEqual(found({ grant: 'G1' }, [limited]), history);
 });

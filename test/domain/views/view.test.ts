@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { recordKeys, rowOf } from '../../../src/domain/audit/keys.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, createSurvey, type TrailFilter } from '../../../src/domain/trail/search.js';
 import { allEvents, createCover, createView, shownKeys } from '../../../src/domain/views/view.js';
+import { grantRecords, over, requested } from '../../kit/access-records.js';
 
 const ours = ['*@example.com'];
 const startMs = Date.UTC(2026, 10, 20);
@@ -274,5 +277,33 @@ void test('two journals that differ in what is hidden give the same answer to ev
       assert.doesNotMatch(JSON.stringify(one), /other\.org/);
     }),
     { numRuns: 300 * rounds },
+  );
+});
+
+// bounds.accessViewed
+void test('access records are shown with the request that they follow, as long as its users are covered', () => {
+  const mine = [...grantRecords('G1', startMs), over('revoked', 'G1', startMs + 5)];
+  const users = ['anna@example.com', 'eve@other.org'];
+  const others = [...grantRecords('G2', startMs, { users }), over('revoked', 'G2', startMs + 6)];
+  const book = new AccessBook();
+  for (const record of [...mine.slice(0, 3), ...others.slice(0, 3)]) book.follow(record);
+  const shown = seen([...mine, ...others, ...book.carried(startMs + 7)]);
+  const whole = shown.filter(({ action }) => action !== undefined);
+  assert.deepEqual(
+    whole.map(({ action, grant, request }) => `${String(action)} ${String(grant ?? request)}`),
+    ['requested G1', 'approved G1', 'granted G1', 'revoked G1', 'requested G1', 'approved G1', 'granted G1'],
+  );
+  assert.ok(!JSON.stringify(shown).includes('G2'), 'the ids of others are hidden');
+  for (const key of ['bound', 'identities', 'by'])
+    assert.ok(
+      whole.every((record) => !(key in record)),
+      key,
+    );
+  const many = Array.from({ length: bounds.accessViewed + 1 }, (_, at) => requested(`R${at}`, startMs));
+  const late = ['R0', 'R1'].map((id) => over('refused', id, startMs, 'request'));
+  const last = seen([...many, ...late]).slice(-2);
+  assert.deepEqual(
+    last.map(({ action }) => action),
+    [undefined, 'refused'],
   );
 });

@@ -1,0 +1,200 @@
+// The real desk and the real book beside the model of access: each step of the model is taken by the desk, whose journal is a list; a restart
+// makes a new desk of what a book of that list carries.
+
+import assert from 'node:assert/strict';
+import { accessRightsOf } from '../../src/daemon/engine-parts.js';
+import type { Asker } from '../../src/domain/access/asker.js';
+import type { AccessWish } from '../../src/domain/access/steps.js';
+import { AccessBook } from '../../src/domain/audit/access-book.js';
+import type { AuditRecord, OwnRecord } from '../../src/domain/audit/record.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { AccessDesk, type AccessRights } from '../../src/gateway/access/desk.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+import { type AccessState, accessModel, type Who } from './access-model.js';
+import { Beside, type Choose } from './explore.js';
+
+const tickMs = 600_000;
+const yearMs = 365 * 86_400_000;
+const user = 'bob@example.org';
+/** With rules, and without. */
+const [withRules, withoutRules] = [true, false].map((has) => {
+  const rules = `
+    on_request:
+      - { command: fetch, approvals: 1, for: 20m, scope: user, uses: 2 }
+      - { command: search, approvals: 2, for: 20m, scope: user, uses: 2 }
+      - { command: mailbox list, approvals: 0, for: 20m, scope: user, uses: 2 }
+    requests: { open: 10, wait: 30m }`;
+  const text = `
+version: 1
+listeners:
+  x: { unix: /run/dovegate/x.sock, policy: support }
+  y: { unix: /run/dovegate/y.sock, policy: leads }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+audit: { sign_key: /etc/dovegate/sign.pem }
+persons:
+  anna: { users: [anna, anna-2] }
+  carol: { users: [carol, carol-2] }
+  dave: { users: [dave] }
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get]${has ? rules : ''}
+  leads: { users: ["*@example.org"], allow: [quota get], approve: [support] }
+`;
+  const { settings, problems } = parseSettings('/etc/dovegate.yaml', {
+    readText: () => text,
+    glob: () => [],
+    presetText: () => undefined,
+  });
+  assert.ok(settings !== undefined, JSON.stringify(problems));
+  return accessRightsOf(settings);
+});
+
+const rules: Readonly<Record<string, string>> = { one: 'fetch', two: 'search', none: 'mailbox list' };
+
+function askerOf(words: readonly string[], policy: string): Asker {
+  const [word = ''] = words;
+  const named = withRules?.policies.get(policy);
+  assert.ok(named !== undefined);
+  const principal = `${word}@x`;
+  return { listener: 'x', principal, policy: named, identities: words, login: '1', credential: undefined };
+}
+
+const anna = askerOf(['user:anna', 'uid:1'], 'support');
+const approvers: Readonly<Record<Who, Asker>> = {
+  'anna-2': askerOf(['user:anna-2'], 'leads'),
+  carol: askerOf(['user:carol', 'uid:2'], 'leads'),
+  'carol-2': askerOf(['user:carol-2'], 'leads'),
+  dave: askerOf(['user:dave', 'uid:3'], 'leads'),
+};
+
+export class AccessStand {
+  readonly beside: Beside<AccessState>;
+  readonly #choose: Choose;
+  readonly #clock = createFakeClock();
+  readonly #records: (AuditRecord | OwnRecord)[] = [];
+  #ids: string[] = [];
+  #serial = 0;
+  #has = true;
+  #desk: AccessDesk;
+
+  constructor(choose: Choose, itemsMax: number) {
+    this.beside = new Beside(accessModel({ itemsMax }));
+    this.#choose = choose;
+    this.#desk = this.#open();
+  }
+
+  async run(): Promise<void> {
+    for (;;) {
+      const choice = this.#choose(this.beside.options);
+      if (choice === undefined) break;
+      await this.#act(choice);
+      this.beside.go(choice);
+      this.#compare();
+    }
+    this.#desk.close();
+  }
+
+  #open(): AccessDesk {
+    const book = new AccessBook();
+    for (const record of this.#records) book.follow({ ...record });
+    const desk = new AccessDesk(
+      {
+        clock: this.#clock,
+        journal: {
+          append: (record) => {
+            void this.#records.push(record);
+            return undefined;
+          },
+          appendDurable: async (record) => void this.#records.push(record),
+          checkpoint: () => Promise.resolve(),
+        },
+        observe: () => undefined,
+        newId: () => {
+          this.#serial += 1;
+          return `ID${String(this.#serial).padStart(24, '0')}`;
+        },
+        digest: (text) => text,
+      },
+      book.carried(this.#clock.wallMs()),
+    );
+    desk.turnTo(this.#rights());
+    return desk;
+  }
+
+  #rights(): AccessRights {
+    const rights = this.#has ? withRules : withoutRules;
+    assert.ok(rights !== undefined);
+    return rights;
+  }
+
+  async #act(choice: string): Promise<void> {
+    const [, number = ''] = / (\d+)$/.exec(choice) ?? [];
+    const id = this.#ids[Number(number)] ?? '';
+    const count = (): Promise<undefined> => Promise.resolve(undefined);
+    if (choice.startsWith('request ')) return this.#request(choice.slice('request '.length));
+    if (choice.includes(' approves ')) {
+      const who = Object.entries(approvers).find(([name]) => choice.startsWith(`${name} approves`));
+      assert.ok(who !== undefined);
+      await this.#desk.approve(who[1], id, { forMs: undefined, uses: undefined }, count);
+    } else if (choice.startsWith('use ') || choice.startsWith('fail ')) {
+      const hasIt = this.#desk.grantsOf(anna)?.grants !== undefined;
+      const isTaken = hasIt && this.#desk.take(id);
+      if (!isTaken) return;
+      void this.#records.push({ time: this.#clock.wallMs(), event: 'admission', grant: id });
+      const sent = choice.startsWith('use ');
+      void this.#records.push({ time: this.#clock.wallMs(), event: 'completion', grant: id, sent });
+      this.#desk.done(id, sent);
+    } else if (choice.startsWith('carol refuses')) await this.#desk.refuse(approvers.carol, id, 'x');
+    else if (choice.startsWith('anna revokes')) await this.#desk.revoke(anna, id, undefined);
+    else if (choice === 'tick') await this.#clock.advance(tickMs);
+    else if (choice.includes('leaps')) {
+      const ms = choice.endsWith('back') ? -yearMs : yearMs;
+      this.#clock.leap(ms);
+      this.#records.push({ time: this.#clock.wallMs(), event: 'clock', step_ms: ms });
+      // The desk looks once a second.
+      this.#clock.advanceNow(1_000);
+    } else if (choice.startsWith('reload')) {
+      this.#has = !this.#has;
+      this.#desk.turnTo(this.#rights());
+    } else if (choice === 'restart') {
+      this.#desk.close();
+      this.#desk = this.#open();
+    }
+  }
+
+  async #request(name: string): Promise<void> {
+    const rule = withRules?.policies.get('support')?.onRequest.find(({ command }) => command === rules[name]);
+    assert.ok(rule !== undefined);
+    const wish: AccessWish = {
+      rule,
+      users: [user],
+      command: rule.command,
+      args: ['all'],
+      effect: 'read',
+      reason: 'x',
+      forMs: rule.terms.forMs,
+      uses: rule.terms.uses,
+      line: 'x',
+      words: [rule.command, 'all'],
+    };
+    const asked = await this.#desk.request(anna, wish, () => Promise.resolve(undefined));
+    assert.equal(asked.kind, 'done', JSON.stringify(asked));
+    if (asked.kind === 'done') this.#ids.push(asked.items[0]?.id ?? '');
+  }
+
+  /** The states, uses and approvals of all items are those of the model. */
+  #compare(): void {
+    const items = new Map(this.#desk.list(anna).map((item) => [item.id, item]));
+    for (const [at, { at: state, uses, approvers: by }] of this.beside.state.items.entries()) {
+      const item = items.get(this.#ids[at] ?? '');
+      const isOver = item === undefined || item.state === 'unreviewed' || item.state === 'expired';
+      const real = isOver ? 'over' : item.state;
+      assert.equal(real, state, `item ${at}`);
+      if (isOver || item === undefined) continue;
+      assert.equal((item.uses ?? 0) - item.used, uses, `uses of item ${at}`);
+      assert.equal(item.approved_by.length, by.length, `approvals of item ${at}`);
+    }
+  }
+}
