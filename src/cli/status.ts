@@ -82,6 +82,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ],
     ...observersOf(values['observing']),
     ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
+    ...accessOf(values['access'], screen),
   ];
   const hidden: string[] = [];
   const table = <Of extends Values>(
@@ -105,6 +106,18 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
   if (hidden.length > 0)
     lines.push('', `no room for ${hidden.join(', ')}: make the terminal wider, or use --json`);
   return lines.join('\n');
+}
+
+/** Access on request; nothing where nothing of it lives. */
+function accessOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
+  const access = valuesOf(told);
+  const [requests, grants, unreviewed] = ['requests', 'grants', 'unreviewed'].map((key) =>
+    number(access[key]),
+  );
+  if (!requests && !grants && !unreviewed) return [];
+  const review =
+    unreviewed === 0 ? [] : [screen.paint('doubtful', `${unreviewed} without approval to be reviewed`)];
+  return [['access', [`${requests} requests wait`, `${grants} grants are live`, ...review].join(', ')]];
 }
 
 const named =

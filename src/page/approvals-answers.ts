@@ -25,7 +25,10 @@ export function createApprovalHandlers(
   };
 
   async function decide(request: PageRequest, step: DoorAccess['step']): Promise<PageReply> {
-    const { params: [id = ''] = [], body } = request;
+    const {
+      params: [id = ''],
+      body,
+    } = request;
     const value = body === '' ? {} : parseRequest(body);
     if (typeof value === 'string' || !isObject(value)) return refusedReply(400, 'this is no decision');
     const { forMs, uses, reason } = value;

@@ -52,6 +52,7 @@ export const people = {
   oncall: { role: 'operate' },
   auditor: { role: 'audit' },
   limited: { role: 'audit', users: ['*@example.org'] },
+  approver: { role: 'approve' },
 } as const;
 export type PersonName = keyof typeof people;
 
@@ -266,6 +267,7 @@ listeners:
     tls: { mode: starttls, certificate: tls.crt, key: tls.key }
     accounts:
       migrator: { password_hash: "${hash}", policy: migration }
+      asker: { password_hash: "${hash}", policy: support }
 mail_users: { characters: "A-Za-z0-9._+=@<>()/-" }
 backends:
   mail1: ${backend(mail1.address)}
@@ -284,10 +286,13 @@ policies:
       - { command: fetch, content: true }
       - { command: search, content: true }
       - { command: expunge, where: { query: { mailbox: [Trash, Junk] } } }
+    on_request:
+      - { command: mailbox create, approvals: 1, for: 2h, scope: user, uses: 9 }
   migration:
     mode: observe
     users: ["*@example.org"]
     allow: [mailbox list]
+persons: { approver: { page: [approver] } }
 state: state
 audit: { directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s }
 admin:
@@ -297,6 +302,7 @@ admin:
     tcp: "127.0.0.1:${port}"
     unix: page.sock
     fleet: status.json
+    approve: true
     people:
       ourselves: { user: "${process.getuid?.() ?? 0}", role: audit }
 ${named}

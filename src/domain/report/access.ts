@@ -139,9 +139,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     if (!isCarried) item.lastTime = step.time;
     switch (action) {
       case 'approved':
-        if (
-          !item.approvedBy.some(({ time, principal }) => time === step.time && principal === step.principal)
-        )
+        if (!item.approvedBy.some(({ time, principal: by }) => time === step.time && by === principal))
           item.approvedBy.push(step);
         return;
       case 'granted':

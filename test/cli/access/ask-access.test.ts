@@ -37,13 +37,14 @@ const item: AccessItem = {
 /** Answers the commands of dovegate in turn: with objects, or with a status and its sentence. */
 type Said = readonly AccessItem[] | readonly [status: string, sentence: string];
 
+function isList(said: Said | readonly Said[]): said is readonly Said[] {
+  return Array.isArray(said[0]);
+}
+
 async function openGate(t: TestContext, answers: Readonly<Record<string, Said | readonly Said[]>>) {
   const asked: string[] = [];
   const left = new Map(
-    Object.entries(answers).map(([verb, said]) => [
-      verb,
-      Array.isArray(said[0]) ? [...(said as Said[])] : [said as Said],
-    ]),
+    Object.entries(answers).map(([verb, said]) => [verb, isList(said) ? [...said] : [said]]),
   );
   const script: Script = async ({ fields, user }, connection) => {
     asked.push([user, ...fields].join('|'));
