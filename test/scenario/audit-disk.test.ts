@@ -3,7 +3,17 @@
 // happen: a command that was sent and is not on disk, a wait without end, a service that needs a hand to return.
 // Mounting needs root: elsewhere the two tests that mount are skipped, and say so.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runDovegate } from '../kit/daemon.js';
@@ -57,6 +67,40 @@ test('a full disk: with the reserve only emergencies are served, then everything
     const codes = new Set(records.flatMap(({ error }) => (error === undefined ? [] : [error])));
     assert.deepEqual([...codes], ['audit-reserve']);
     t.diagnostic(`${served} commands until the disk was full`);
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a full disk: "check --start" says that a restart would end a daemon that still answers', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }`;
+    const { client, daemon } = await openGateway(owner, {
+      policy,
+      audit,
+      more: 'admin: { unix: admin.sock }',
+    });
+    const asked = () => runDovegate(['check', '--start', '--config', daemon.configFile]);
+    assert.equal((await asked()).exit, 0);
+    const one = await client();
+    assert.equal((await ask(one, list)).status, '+');
+    const filler = openSync(join(place, 'filler'), 'w');
+    try {
+      for (;;) writeSync(filler, Buffer.alloc(4096));
+    } catch {
+      // It is full.
+    }
+    closeSync(filler);
+    const early = await asked();
+    assert.equal(early.exit, 1, early.text);
+    assert.match(early.text, /a daemon would not start now: .* are free for the journal in .*df -h/);
+    while ((await ask(one, list)).status === '+');
+    const told = await asked();
+    assert.equal(told.exit, 1, told.text);
+    assert.match(told.text, /would not start now: the daemon cannot write its journal: .*df -h/);
+    // It still answers, with the reason.
+    assert.equal((await ask(await client(), list)).status, '-TEMPFAIL');
+    rmSync(join(place, 'filler'));
+    await until(async () => (await asked()).exit === 0, 'a start would work again');
   });
   if (!isDone) t.skip(rootOnly);
 });

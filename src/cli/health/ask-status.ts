@@ -1,0 +1,34 @@
+// The report of a running daemon over its admin socket, or why there is none, within five seconds.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { exitCodes } from '../../ports/machine.js';
+import { findDaemon } from '../operate.js';
+import { CommandFault } from '../output/output.js';
+import type { Told } from './daemon-look.js';
+import { within } from './look.js';
+
+const askMs = 5_000;
+
+/** `socket`: of the daemon; undefined: as the file says. */
+export async function askStatus(config: string, socket: string | undefined): Promise<Told> {
+  const ask = async (): Promise<Told> => {
+    try {
+      const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
+      const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
+      if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
+      const told: unknown = JSON.parse(status.body);
+      if (typeof told !== 'object' || told === null) return { why: 'its answer is not that of dovegate' };
+      return { status: { ...told }, metrics: metrics.status === 200 ? metrics.body : '' };
+    } catch (fault) {
+      if (fault instanceof CommandFault)
+        return fault.exitCode === exitCodes.notPermitted
+          ? { why: fault.message.replaceAll('\n', '; '), isDenied: true }
+          : { why: fault.message };
+      if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
+      throw fault;
+    }
+  };
+  return within(askMs, systemClock, ask(), () => ({
+    why: `the daemon did not answer within ${askMs / 1000} s`,
+  }));
+}
