@@ -13,7 +13,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { daemonUidOf, type LoadedConfiguration, packaged, summarise } from '../setup/inspect.js';
-import { askStatus } from './health/ask-status.js';
+import { askSettled } from './health/ask-status.js';
 import type { Look } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { pageCommand } from './operate.js';
@@ -45,7 +45,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     const admin = settings === undefined ? join(runFolder(config), 'admin.sock') : settings.admin?.unix;
     // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
-    const told = isAsked ? await askStatus(config, admin) : undefined;
+    const told = isAsked ? await askSettled(config, admin) : undefined;
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
     const commands = commandsFor(config, settings, service !== undefined, daemonUid);
     const found =
@@ -159,6 +159,7 @@ function commandsFor(
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
     restart: isService ? 'systemctl restart dovegate' : undefined,
+    remake: isService ? remakeCommand(settings) : undefined,
     status: commandFor('status', config),
     check: commandFor('check', config),
     verify: commandFor('audit verify', config),
@@ -174,6 +175,17 @@ function socketUnitsOf(settings: Settings | undefined): readonly string[] {
   return (settings?.listeners ?? []).flatMap(({ socket }) =>
     socket.kind === 'systemd' ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
   );
+}
+
+/** For a folder of sockets that is gone. A socket unit keeps the removed one until it is stopped, and starts only before the service. */
+function remakeCommand(settings: Settings | undefined): string {
+  const page = settings?.admin?.page === undefined ? [] : ['dovegate-page.socket', 'dovegate-page.service'];
+  const sockets = [...socketUnitsOf(settings), ...page.slice(0, 1)];
+  const units = [...sockets, 'dovegate.service', ...page.slice(1)].join(' ');
+  const make = 'systemd-tmpfiles --create dovegate.conf';
+  return sockets.length === 0
+    ? `${make} && systemctl restart dovegate.service`
+    : `${make} && systemctl stop ${units} && systemctl start ${units}`;
 }
 
 /**

@@ -301,12 +301,16 @@ for (const release of releases) {
         );
         assert.equal(await mainPid(), pid);
         assert.equal(await machine.property(service, 'ActiveState'), 'active');
+        const fail = '/etc/systemd/system/dovegate.service.d/fail.conf';
+        machine.write(fail, '[Service]\nExecStart=\nExecStart=/bin/false\n');
+        await machine.run('systemctl', 'daemon-reload');
         assert.notEqual((await machine.try('systemctl', 'restart', service)).exit, 0);
         assert.match(
           await dpkgPasses('--install', put(newer)),
           /was failing before this installation already/,
         );
-        await machine.run('rm', `${small}/filler`);
+        await machine.run('rm', '-r', `${small}/filler`, fail.slice(0, fail.lastIndexOf('/')));
+        await machine.run('systemctl', 'daemon-reload');
         await machine.try('systemctl', 'stop', service);
         machine.write(file, configuration);
         await machine.run('umount', small);
@@ -376,6 +380,10 @@ for (const release of releases) {
       );
       assert.match(await dpkgPasses('--purge', 'dovegate'), /\/etc\/dovegate stays, with its secrets/);
       assert.ok(existsSync(machine.path('/etc/dovegate/dovecot-snippet.conf')));
+      // As docs/install.md says it.
+      for (const user of ['dovegate', 'dovegate-page']) await machine.run('userdel', user);
+      for (const group of ['dovegate', 'dovegate-page'])
+        assert.notEqual((await machine.try('getent', 'group', group)).exit, 0, group);
     });
   });
 }

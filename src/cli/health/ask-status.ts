@@ -1,13 +1,35 @@
 // The report of a running daemon over its admin socket, or why there is none, within five seconds.
 
 import { systemClock } from '../../adapters/host/clock.js';
+import { pause } from '../../concurrency/waiting.js';
+import { parseTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { findDaemon } from '../operate.js';
 import { CommandFault } from '../output/output.js';
-import type { Told } from './daemon-look.js';
+import { type Told, textOf, valuesOf } from './daemon-look.js';
 import { within } from './look.js';
 
 const askMs = 5_000;
+
+/** The page finds a daemon that has just started within this time. */
+const pageMs = 6_000;
+const againMs = 500;
+
+/** As `askStatus`, but right after a start of the daemon it is asked again until the page has found it. */
+export async function askSettled(config: string, socket: string | undefined): Promise<Told> {
+  for (;;) {
+    const told = await askStatus(config, socket);
+    if (!isPageLate(told, systemClock.wallMs())) return told;
+    await pause(systemClock, againMs);
+  }
+}
+
+/** The daemon has just started, and its page has not asked it yet. */
+export function isPageLate(told: Told, wallMs: number): boolean {
+  if ('why' in told || told.status['page'] === undefined) return false;
+  const ageMs = wallMs - (parseTime(textOf(told.status['started'])) ?? 0);
+  return valuesOf(told.status['page'])['connected'] === false && ageMs >= 0 && ageMs < pageMs;
+}
 
 /** `socket`: of the daemon; undefined: as the file says. */
 export async function askStatus(config: string, socket: string | undefined): Promise<Told> {

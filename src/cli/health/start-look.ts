@@ -35,7 +35,7 @@ export async function whyNoStart(
     const free = bavail * bsize + reserveOf(directory);
     // Without any blocks it is a file system in memory that has no limit.
     if (blocks === 0 || free >= startBytes) return undefined;
-    return `${formatBytes(free)} are free for the journal in ${directory}, and a start needs ${formatBytes(startBytes)}; free the disk: ${dfOf(folder)}`;
+    return `${formatBytes(free)} are free for the journal in ${directory}, and the records of a start want ${formatBytes(startBytes)}; free the disk: ${dfOf(folder)}`;
   };
   return within(statMs, clock, look(), () => `the file system of ${folder} does not answer`);
 }
