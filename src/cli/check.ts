@@ -54,7 +54,7 @@ export async function check({ config, verbose, json, start }: CheckOptions): Pro
 async function whyNoStartOf(config: string, settings: Settings): Promise<string | undefined> {
   const [{ whyNoStart }, { askStatus }] = await Promise.all([
     import('./health/start-look.js'),
-    import('./health/ask-status.js'),
+    import('./ask-status.js'),
   ]);
   const release = holdProcess();
   try {

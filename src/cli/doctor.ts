@@ -13,7 +13,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { daemonUidOf, type LoadedConfiguration, packaged, summarise } from '../setup/inspect.js';
-import { askSettled } from './health/ask-status.js';
+import { askSettled } from './ask-status.js';
 import type { Look } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { pageCommand } from './operate.js';

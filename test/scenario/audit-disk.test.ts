@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
+import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { runTool, withSmallDisk } from '../kit/small-disk.js';
@@ -99,8 +99,32 @@ test('a full disk: "check --start" says that a restart would end a daemon that s
     assert.match(told.text, /would not start now: the daemon cannot write its journal: .*df -h/);
     // It still answers, with the reason.
     assert.equal((await ask(await client(), list)).status, '-TEMPFAIL');
+    // Its last records stay in memory for the next start, and none is called lost.
+    assert.equal((await daemon.stop()).code, 1);
+    const of = (from: typeof daemon, event: string) => from.logs.filter((line) => line.event === event);
+    const [left] = of(daemon, 'audit-left');
+    assert.deepEqual([left?.level, of(daemon, 'audit-lost')], ['warn', []]);
+    assert.equal(of(daemon, 'audit-begun').length, 1);
     rmSync(join(place, 'filler'));
-    await until(async () => (await asked()).exit === 0, 'a start would work again');
+    assert.equal((await asked()).exit, 0);
+    const config = readFileSync(daemon.configFile, 'utf8');
+    const next = await startDaemon(owner, { folder: daemon.folder, config });
+    const [recovered] = of(next, 'audit-recovered');
+    // The disk took some of them before it was full, without a sync.
+    const taken = Number(/: (\d+) records taken from audit\.memory/.exec(String(recovered?.['text']))?.[1]);
+    assert.ok(taken > 0 && taken <= Number(left?.['count']), `${taken} of ${String(left?.['count'])}`);
+    assert.deepEqual(of(next, 'audit-begun'), []);
+    await next.stop();
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a disk that is smaller than the reserve is called that', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, memory: off, reserve: 4MiB }`;
+    const { daemon } = await openGateway(owner, { policy, audit });
+    const { text } = await daemon.waitForLog(({ event }) => event === 'audit-reserve', 'the reserve');
+    assert.match(String(text), /smaller than audit\.reserve.*Lower audit\.reserve/);
   });
   if (!isDone) t.skip(rootOnly);
 });

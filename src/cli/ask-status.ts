@@ -1,13 +1,13 @@
 // The report of a running daemon over its admin socket, or why there is none, within five seconds.
 
-import { systemClock } from '../../adapters/host/clock.js';
-import { pause } from '../../concurrency/waiting.js';
-import { parseTime } from '../../domain/audit/record.js';
-import { exitCodes } from '../../ports/machine.js';
-import { findDaemon } from '../operate.js';
-import { CommandFault } from '../output/output.js';
-import { type Told, textOf, valuesOf } from './daemon-look.js';
-import { within } from './look.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { pause } from '../concurrency/waiting.js';
+import { parseTime } from '../domain/audit/record.js';
+import { exitCodes } from '../ports/machine.js';
+import { type Told, textOf, valuesOf } from './health/daemon-look.js';
+import { within } from './health/look.js';
+import { findDaemon } from './operate.js';
+import { CommandFault } from './output/output.js';
 
 const askMs = 5_000;
 
