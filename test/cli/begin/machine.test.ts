@@ -20,5 +20,8 @@ void test('a pattern for each domain; none where there are many, or where users 
 
 void test('users that are not listed: a stopped Dovecot is another cause than a userdb without a list', () => {
   assert.match(whyNotListed(false), /Dovecot is stopped$/);
-  assert.match(whyNotListed(true), /userdb of this Dovecot cannot list its users, as with the driver static$/);
+  assert.match(
+    whyNotListed(true),
+    /userdb of this Dovecot cannot list its users, as with the driver static$/,
+  );
 });
