@@ -82,6 +82,8 @@ const people = 'dovegate-people';
 const program = `${prefix}/lib/dovegate`;
 const main = `${program}/dist/main.js`;
 const configuration = '/etc/dovegate';
+/** Of the journal and of keys. */
+const stateFolder = '/var/lib/dovegate';
 const units = [
   ['dovegate.service', `${unitsLib}/systemd/system/dovegate.service`],
   ['dovegate-fleet.service', `${unitsLib}/systemd/system/dovegate-fleet.service`],
@@ -312,6 +314,10 @@ function prepareSystem() {
   callShell('old-systemd.sh', 'match_systemd', [], 'inherit');
   if (!works('systemd-tmpfiles', '--create', 'dovegate.conf'))
     console.log('make its folder after each start of the machine: install -d -o dovegate /run/dovegate');
+  // As the unit makes it at its start; a daemon that is started by hand needs it too. One that is there keeps its owner and mode.
+  const state = ['install', '-d', '-o', 'dovegate', '-g', 'dovegate', '-m', '0711', stateFolder];
+  if (!existsSync(stateFolder) && !works(...state))
+    console.log(`this did not work, and is needed: ${state.join(' ')}`);
   if (existsSync('/run/systemd/system')) works('systemctl', 'daemon-reload');
 }
 

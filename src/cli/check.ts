@@ -1,5 +1,7 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
+import { systemClock } from '../adapters/host/clock.js';
+import { holdProcess } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
 import { formatEnd } from '../domain/audit/record.js';
@@ -17,7 +19,7 @@ import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { summarise } from '../setup/inspect.js';
 import { formatPeers } from '../setup/peers.js';
-import { stdout } from './output/output.js';
+import { CommandFault, stdout } from './output/output.js';
 
 /** The file to check, and the form of the output. */
 export interface CheckOptions {
@@ -26,10 +28,15 @@ export interface CheckOptions {
   readonly verbose: boolean;
   /** Prints each problem as a line of JSON with its code, and nothing else. */
   readonly json: boolean;
+  /** Also whether a daemon could open its journal now. */
+  readonly start: boolean;
 }
 
-/** Exit code 0, or 78 if there is an error; warnings leave it at 0. */
-export function check({ config, verbose, json }: CheckOptions): number {
+/**
+ * Exit code 0, or 78 if there is an error; warnings leave it at 0. With `start` also 1, as a CommandFault with the reason: the
+ * configuration has no errors, and a start would fail now.
+ */
+export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
   const loaded = loadConfiguration(config, { isForDaemon: true });
   if (json) {
     for (const problem of loaded.found) stdout(formatJsonLine(problem));
@@ -38,7 +45,26 @@ export function check({ config, verbose, json }: CheckOptions): number {
     if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));
     stdout(summarise(config, loaded));
   }
-  return loaded.errors === 0 ? exitCodes.ok : exitCodes.configuration;
+  if (loaded.settings === undefined) return exitCodes.configuration;
+  const why = start ? await whyNoStartOf(config, loaded.settings) : undefined;
+  if (why !== undefined) throw new CommandFault(exitCodes.failed, `a daemon would not start now: ${why}`);
+  return exitCodes.ok;
+}
+
+/** Loaded on demand: most checks ask no daemon. */
+async function whyNoStartOf(config: string, settings: Settings): Promise<string | undefined> {
+  const [{ whyNoStart }, { askStatus }] = await Promise.all([
+    import('./health/start-look.js'),
+    import('./ask-status.js'),
+  ]);
+  const release = holdProcess();
+  try {
+    const told =
+      settings.admin?.unix === undefined ? undefined : await askStatus(config, settings.admin.unix);
+    return await whyNoStart(settings, told, systemClock);
+  } finally {
+    release();
+  }
 }
 
 /** Several lines, without the last LF. */

@@ -13,11 +13,11 @@ import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { daemonUidOf, type LoadedConfiguration, packaged, summarise } from '../setup/inspect.js';
-import type { Told } from './health/daemon-look.js';
-import { type Look, within } from './health/look.js';
+import { askSettled } from './ask-status.js';
+import type { Look } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
-import { findDaemon, pageCommand } from './operate.js';
-import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
+import { pageCommand } from './operate.js';
+import { formatJson, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
@@ -27,7 +27,6 @@ export interface DoctorOptions {
   readonly json: boolean;
 }
 
-const askMs = 5_000;
 const standardFile = packaged.file;
 
 /**
@@ -46,7 +45,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     const admin = settings === undefined ? join(runFolder(config), 'admin.sock') : settings.admin?.unix;
     // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
-    const told = isAsked ? await askAll(config, admin) : undefined;
+    const told = isAsked ? await askSettled(config, admin) : undefined;
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
     const commands = commandsFor(config, settings, service !== undefined, daemonUid);
     const found =
@@ -136,30 +135,6 @@ function socketsIn(folder: string): readonly string[] {
   }
 }
 
-/** `socket`: of the daemon; undefined: as the file says. */
-async function askAll(config: string, socket: string | undefined): Promise<Told> {
-  const ask = async (): Promise<Told> => {
-    try {
-      const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
-      const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
-      if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
-      const told: unknown = JSON.parse(status.body);
-      if (typeof told !== 'object' || told === null) return { why: 'its answer is not that of dovegate' };
-      return { status: { ...told }, metrics: metrics.status === 200 ? metrics.body : '' };
-    } catch (fault) {
-      if (fault instanceof CommandFault)
-        return fault.exitCode === exitCodes.notPermitted
-          ? { why: fault.message.replaceAll('\n', '; '), isDenied: true }
-          : { why: fault.message };
-      if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
-      throw fault;
-    }
-  };
-  return within(askMs, systemClock, ask(), () => ({
-    why: `the daemon did not answer within ${askMs / 1000} s`,
-  }));
-}
-
 /** With the prefix that it needs on this machine. */
 function commandFor(subcommand: string, config: string): string {
   return `dovegate ${subcommand}${config === standardFile ? '' : ` --config ${formatWords([config])}`}`;
@@ -184,6 +159,7 @@ function commandsFor(
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
     restart: isService ? 'systemctl restart dovegate' : undefined,
+    remake: isService ? remakeCommand(settings) : undefined,
     status: commandFor('status', config),
     check: commandFor('check', config),
     verify: commandFor('audit verify', config),
@@ -199,6 +175,17 @@ function socketUnitsOf(settings: Settings | undefined): readonly string[] {
   return (settings?.listeners ?? []).flatMap(({ socket }) =>
     socket.kind === 'systemd' ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
   );
+}
+
+/** For a folder of sockets that is gone. A socket unit keeps the removed one until it is stopped, and starts only before the service. */
+function remakeCommand(settings: Settings | undefined): string {
+  const page = settings?.admin?.page === undefined ? [] : ['dovegate-page.socket', 'dovegate-page.service'];
+  const sockets = [...socketUnitsOf(settings), ...page.slice(0, 1)];
+  const units = [...sockets, 'dovegate.service', ...page.slice(1)].join(' ');
+  const make = 'systemd-tmpfiles --create dovegate.conf';
+  return sockets.length === 0
+    ? `${make} && systemctl restart dovegate.service`
+    : `${make} && systemctl stop ${units} && systemctl start ${units}`;
 }
 
 /**

@@ -16,7 +16,7 @@ serve: 0 stopped in order, 70 a fault of dovegate, 78 the configuration has prob
 dovegate serve
 dovegate serve --config ./dovegate.yaml
 
-check: 0 no errors, 78 errors
+check: 0 no errors, 1 with --start: a daemon would not start now, 78 errors
 dovegate check
 dovegate check --config ./dovegate.yaml --verbose
 

@@ -105,8 +105,9 @@ function addDaemonCommands(program: Command, end: End): void {
     .addOption(configOption())
     .option('--verbose', 'print the effective settings and rules too', false)
     .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
+    .option('--start', 'check too whether the disk has room for the journal of a start', false)
     .action(async (options: CheckOptions) => {
-      end((await import('./check.js')).check(options));
+      end(await (await import('./check.js')).check(options));
     });
   const withDaemon = (command: Command): Command =>
     command

@@ -12,6 +12,7 @@ import {
 } from '../adapters/host/files.js';
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
+import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { createLinkThread } from '../adapters/nats/link-thread.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
@@ -52,6 +53,8 @@ export async function openAudit(
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
   const isNews = createCheckpointNews();
+  // Opening replaces the note in `state`.
+  const former = readKept(state)?.directory;
   const journal = await openJournal({
     directory: settings.directory,
     stateDirectory: state,
@@ -82,6 +85,8 @@ export async function openAudit(
       observe(event);
     },
   });
+  // Its start, and the checkpoint after it.
+  if (journal.seq <= 2) reportBegun(log, settings.directory, former);
   reportFound(log, journal.found);
   reportMemory(log, settings, journal);
   reportKey(log, signKey, journal.found);
@@ -115,6 +120,18 @@ function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: OpenJ
   log.report({ event: 'audit-key-changed', level: 'error', text });
 }
 
+/** A disk that is not mounted looks like a first start. `former`: the directory of the last run; undefined: `state` does not name one. */
+function reportBegun(log: Log, directory: string, former: string | undefined): void {
+  // Then its beginning is missing, which is reported as that.
+  if (former === directory) return;
+  const todo =
+    former === undefined
+      ? 'that is right at a first start. If dovegate ran here before, its disk is not mounted: stop it, mount the disk, and start it'
+      : `the journal before is in ${former}, and stays there: "dovegate audit" reads it if it is named`;
+  const text = `a new journal begins in ${directory}, where nothing of an earlier one is; ${todo}`;
+  log.report({ event: 'audit-begun', level: 'warn', text });
+}
+
 const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, string>> = {
   cut: 'records that its last checkpoint names are missing at its end',
   rewritten: 'the record that its last checkpoint names is another one',
@@ -129,7 +146,8 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }
   if (isBeginningRemoved) {
-    const text = 'its first segments are missing, and retention had left them: somebody removed them';
+    const text =
+      'its first segments are missing, and retention had left them: somebody removed them, or their disk is not mounted';
     log.report({ event: 'audit-damaged', level: 'error', type: 'removed', text });
   }
   if (appended !== undefined) {
@@ -240,6 +258,13 @@ function onceASecond(clock: Clock, write: (count: number, text: string) => void)
   };
 }
 
+const spaceTexts: Readonly<Record<Extract<JournalEvent, { kind: 'space' }>['why'], string>> = {
+  full: 'the disk of the journal is full; only its reserve is left',
+  size: 'the journal has reached audit.max_size, and its oldest segment is younger than audit.keep_min; only rules with emergency: true are served. Raise max_size, or find out who writes that much',
+  small:
+    'the disk of the journal is smaller than audit.reserve, so only rules with emergency: true are served. Lower audit.reserve, or give the journal a larger disk',
+};
+
 function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
   switch (event.kind) {
     case 'failed': {
@@ -257,14 +282,17 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
       return;
     case 'lost':
       return losses.lost(event.records);
+    case 'left': {
+      const { records: count } = event;
+      const text = `${count} ${count === 1 ? 'record is' : 'records are'} in audit.memory and not on disk: the next start writes them, if that comes before the machine is shut down`;
+      return log.report({ event: 'audit-left', level: 'warn', text, count });
+    }
     case 'checkpoint':
       log.report({ event: 'audit-checkpoint', level: 'info', text: event.line });
       return;
     case 'space':
       if (event.space === 'reserve') {
-        const text = event.isForSize
-          ? 'the journal has reached audit.max_size, and its oldest segment is younger than audit.keep_min; only rules with emergency: true are served. Raise max_size, or find out who writes that much'
-          : 'the disk of the journal is full; only its reserve is left';
+        const text = spaceTexts[event.why];
         log.report({ event: 'audit-reserve', level: 'error', text });
       }
       return;

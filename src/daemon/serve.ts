@@ -4,7 +4,7 @@
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
-import { onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -68,6 +68,7 @@ interface End {
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve({ config }: { readonly config: string }): Promise<number> {
+  nameProcess('serve');
   const log = await createLog('info', process.stdout.isTTY, systemClock);
   // Before everything else: an uncaught error ends every phase in order.
   const fatal = watchFatalErrors(log);

@@ -5,7 +5,7 @@
 import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { whyNoRight } from '../adapters/host/files.js';
-import { hostName, programVersion, yieldToOthers } from '../adapters/host/process.js';
+import { hostName, nameProcess, programVersion, yieldToOthers } from '../adapters/host/process.js';
 import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -50,6 +50,7 @@ const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
 /** Runs until a signal ends it; resolves to the exit code. `door`: the path of `admin.door`. */
 export async function page({ door }: { readonly door: string }): Promise<number> {
+  nameProcess('page');
   // Commands come before people who look at them.
   yieldToOthers();
   const log = await createLog('info', process.stdout.isTTY, systemClock);

@@ -7,6 +7,7 @@ import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
+import { formatWords } from '../domain/audit/encode.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
@@ -264,6 +265,32 @@ export function inspectMemory(
     : `${memoryFile} cannot be made: ${poor.text}; every command then waits until its record is on disk, as with "off"`;
   const { file = '' } = listeners[0]?.place ?? {};
   return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
+}
+
+/**
+ * A warning for each folder of records and of state that is missing, and that the daemon cannot make. `where`: the folder above it that
+ * is closed to the daemon, and the one to make there. The unit of systemd makes `/var/lib/dovegate`, so it is no error.
+ */
+export function inspectFolders(
+  { audit, state, listeners }: Settings,
+  where: (path: string) => { readonly above: string; readonly missing: string } | undefined,
+  daemonName: string,
+): readonly Problem[] {
+  const { file = '' } = listeners[0]?.place ?? {};
+  const folders = [
+    ['audit.directory', audit.directory],
+    ['state', state],
+  ] as const;
+  const told = new Set<string>();
+  return folders.flatMap(([path, folder]): Problem[] => {
+    const closed = where(folder);
+    // One command makes what both need.
+    if (closed === undefined || told.has(closed.missing)) return [];
+    told.add(closed.missing);
+    const todo = formatWords(['install', '-d', '-o', daemonName, '-m', '0711', closed.missing]);
+    const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; run: ${todo} (a unit with StateDirectory= does that at its start)`;
+    return [{ file, line: 1, column: 1, path, message, severity: 'warning', code: 'doubtful' }];
+  });
 }
 
 const sections: ReadonlyMap<string, string> = new Map([

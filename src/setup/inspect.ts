@@ -16,6 +16,7 @@ import {
   trustedByUs,
   type Unsafe,
   whatDenies,
+  whereNotMade,
   whyPoorMemory,
   whyUnreadable,
   whyUnsafe,
@@ -31,6 +32,7 @@ import type { Settings } from '../domain/config/settings.js';
 import {
   inspectCertificates,
   inspectFiles,
+  inspectFolders,
   inspectMemory,
   inspectModes,
   inspectReceivers,
@@ -92,6 +94,11 @@ export function* inspect(
   yield inspectToken(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
+  // A start says so itself.
+  if (isForDaemon) {
+    const name = localUserName(daemon.uid) ?? String(daemon.uid);
+    yield inspectFolders(settings, (path) => whereNotMade(path, daemon), name);
+  }
   yield inspectTrust(settings, systemListFile());
   // For the daemon's own user, advice how to make a file readable.
   const advice = (path: string): string => (isForDaemon ? '' : howToPermit(path, ourselves(), files));

@@ -257,7 +257,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/regular-file',
     ],
     {
-      public: ['compressed', 'journal', 'search-trail', 'segments', 'trail'],
+      public: ['compressed', 'journal', 'kept-end', 'search-trail', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),
@@ -471,7 +471,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats/installed',
     ],
     {
-      public: ['backend-look', 'look', 'looks', 'daemon-look'],
+      public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look'],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },

@@ -3,10 +3,20 @@
 // happen: a command that was sent and is not on disk, a wait without end, a service that needs a hand to return.
 // Mounting needs root: elsewhere the two tests that mount are skipped, and say so.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
+import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { runTool, withSmallDisk } from '../kit/small-disk.js';
@@ -57,6 +67,64 @@ test('a full disk: with the reserve only emergencies are served, then everything
     const codes = new Set(records.flatMap(({ error }) => (error === undefined ? [] : [error])));
     assert.deepEqual([...codes], ['audit-reserve']);
     t.diagnostic(`${served} commands until the disk was full`);
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a full disk: "check --start" says that a restart would end a daemon that still answers', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }`;
+    const { client, daemon } = await openGateway(owner, {
+      policy,
+      audit,
+      more: 'admin: { unix: admin.sock }',
+    });
+    const asked = () => runDovegate(['check', '--start', '--config', daemon.configFile]);
+    assert.equal((await asked()).exit, 0);
+    const one = await client();
+    assert.equal((await ask(one, list)).status, '+');
+    const filler = openSync(join(place, 'filler'), 'w');
+    try {
+      for (;;) writeSync(filler, Buffer.alloc(4096));
+    } catch {
+      // It is full.
+    }
+    closeSync(filler);
+    const early = await asked();
+    assert.equal(early.exit, 1, early.text);
+    assert.match(early.text, /a daemon would not start now: .* are free for the journal in .*df -h/);
+    while ((await ask(one, list)).status === '+');
+    const told = await asked();
+    assert.equal(told.exit, 1, told.text);
+    assert.match(told.text, /would not start now: the daemon cannot write its journal: .*df -h/);
+    // It still answers, with the reason.
+    assert.equal((await ask(await client(), list)).status, '-TEMPFAIL');
+    // Its last records stay in memory for the next start, and none is called lost.
+    assert.equal((await daemon.stop()).code, 1);
+    const of = (from: typeof daemon, event: string) => from.logs.filter((line) => line.event === event);
+    const [left] = of(daemon, 'audit-left');
+    assert.deepEqual([left?.level, of(daemon, 'audit-lost')], ['warn', []]);
+    assert.equal(of(daemon, 'audit-begun').length, 1);
+    rmSync(join(place, 'filler'));
+    assert.equal((await asked()).exit, 0);
+    const config = readFileSync(daemon.configFile, 'utf8');
+    const next = await startDaemon(owner, { folder: daemon.folder, config });
+    const [recovered] = of(next, 'audit-recovered');
+    // The disk took some of them before it was full, without a sync.
+    const taken = Number(/: (\d+) records taken from audit\.memory/.exec(String(recovered?.['text']))?.[1]);
+    assert.ok(taken > 0 && taken <= Number(left?.['count']), `${taken} of ${String(left?.['count'])}`);
+    assert.deepEqual(of(next, 'audit-begun'), []);
+    await next.stop();
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a disk that is smaller than the reserve is called that', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, memory: off, reserve: 4MiB }`;
+    const { daemon } = await openGateway(owner, { policy, audit });
+    const { text } = await daemon.waitForLog(({ event }) => event === 'audit-reserve', 'the reserve');
+    assert.match(String(text), /smaller than audit\.reserve.*Lower audit\.reserve/);
   });
   if (!isDone) t.skip(rootOnly);
 });

@@ -278,6 +278,60 @@ for (const release of releases) {
       machine.write(file, configuration);
     });
 
+    await t.test(
+      'on a full disk of the journal the old daemon stays; that one was failing is said',
+      async () => {
+        const small = '/var/lib/dovegate/small';
+        await machine.run('systemctl', 'stop', service);
+        await machine.run('install', '-d', '-o', 'dovegate', '-m', '0700', small);
+        await machine.run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small);
+        machine.write(
+          file,
+          configuration.replace('directory: /var/lib/dovegate/audit', `directory: ${small}/audit`),
+        );
+        await machine.run('chown', 'dovegate:', small);
+        await machine.run('systemctl', 'start', service);
+        assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+        const pid = await mainPid();
+        await machine.try('sh', '-c', `cat /dev/zero > ${small}/filler`);
+        const said = await dpkgPasses('--install', put(newer));
+        assert.match(
+          said,
+          /a daemon would not start now: [^]*so the daemon was not restarted; the old one still runs\./,
+        );
+        assert.equal(await mainPid(), pid);
+        assert.equal(await machine.property(service, 'ActiveState'), 'active');
+        const fail = '/etc/systemd/system/dovegate.service.d/fail.conf';
+        machine.write(fail, '[Service]\nExecStart=\nExecStart=/bin/false\n');
+        await machine.run('systemctl', 'daemon-reload');
+        assert.notEqual((await machine.try('systemctl', 'restart', service)).exit, 0);
+        assert.match(
+          await dpkgPasses('--install', put(newer)),
+          /was failing before this installation already/,
+        );
+        await machine.run('rm', '-r', `${small}/filler`, fail.slice(0, fail.lastIndexOf('/')));
+        await machine.run('systemctl', 'daemon-reload');
+        await machine.try('systemctl', 'stop', service);
+        machine.write(file, configuration);
+        await machine.run('umount', small);
+        await machine.run('rmdir', small);
+        await machine.run('systemctl', 'start', service);
+        assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      },
+    );
+
+    await t.test(
+      'removed and installed again: it says that nothing is enabled, and what to type',
+      async () => {
+        await dpkgPasses('--remove', 'dovegate');
+        assert.match(await dpkgPasses('--install', put(newer)), /neither enabled nor running/);
+        const command = 'systemctl enable --now dovegate@support.socket dovegate.service';
+        assert.ok((await machine.try('dovegate', 'doctor')).text.includes(`next: ${command}\n`));
+        await machine.run('sh', '-c', command);
+        assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      },
+    );
+
     await t.test('removed: only /etc, the journal and its user stay; purged: the journal stays', async () => {
       const snippet = '/etc/dovecot/conf.d/99-dovegate.conf';
       const needed =
@@ -326,6 +380,10 @@ for (const release of releases) {
       );
       assert.match(await dpkgPasses('--purge', 'dovegate'), /\/etc\/dovegate stays, with its secrets/);
       assert.ok(existsSync(machine.path('/etc/dovegate/dovecot-snippet.conf')));
+      // As docs/install.md says it.
+      for (const user of ['dovegate', 'dovegate-page']) await machine.run('userdel', user);
+      for (const group of ['dovegate', 'dovegate-page'])
+        assert.notEqual((await machine.try('getent', 'group', group)).exit, 0, group);
     });
   });
 }

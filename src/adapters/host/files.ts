@@ -286,6 +286,25 @@ export function whyPoorMemory(
   }
 }
 
+/**
+ * For a folder that is not there: the one above it in which the user `who` cannot make it. Undefined: it is there, the user can make it,
+ * or that is not visible.
+ */
+export function whereNotMade(
+  path: string,
+  who: { readonly uid: number; readonly gids: readonly number[] },
+): { readonly above: string; readonly missing: string } | undefined {
+  let missing = resolve(path);
+  if (!isMissing(missing)) return undefined;
+  while (isMissing(dirname(missing))) missing = dirname(missing);
+  const above = dirname(missing);
+  try {
+    return mayMakeFiles(above, statSync(above), who) ? undefined : { above, missing };
+  } catch {
+    return undefined;
+  }
+}
+
 function mayMakeFiles(
   folder: string,
   { uid, gid, mode }: Stats,

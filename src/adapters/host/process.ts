@@ -156,6 +156,11 @@ export function onFatalError(run: (fault: unknown) => void): void {
   process.on('unhandledRejection', tell);
 }
 
+/** The name that `ps`, `top` and `pgrep` show, for a process that stays: otherwise it is `node`. */
+export function nameProcess(subcommand: string): void {
+  process.title = `dovegate ${subcommand}`;
+}
+
 /** Keeps the process alive (all other timers let it end). Returns a function that releases it. */
 export function holdProcess(): () => void {
   const timer = setInterval(() => undefined, 2 ** 30);

@@ -16,7 +16,8 @@ export type DriverEvent =
   | { readonly kind: 'checkpoint'; readonly line: string }
   /** The disk is full: a piece of the reserve was released. */
   | { readonly kind: 'reserve-used' }
-  | { readonly kind: 'lost'; readonly records: number };
+  /** `left`: the closed journal could not write them; they are in the ring. */
+  | { readonly kind: 'lost' | 'left'; readonly records: number };
 
 /**
  * Whether records can be promised. `slow`: the disk missed a deadline without an error; records without a sync continue.
@@ -578,7 +579,8 @@ export class Driver {
     this.#pauseTimer?.cancel();
     this.#closeTimer?.cancel();
     this.#reject(end);
-    this.lose(this.#published - this.mark.records);
+    const records = this.#published - this.mark.records;
+    if (records > 0) this.#options.observe({ kind: 'left', records });
     void this.#thread.end();
     if (fault === undefined) this.#closing?.resolve();
     else this.#closing?.reject(fault);

@@ -213,7 +213,9 @@ export class OpenJournal implements Journal {
       shares: () => this.#maintenance.sharesText(),
       observe: (event) => {
         if (event.kind === 'reserve-used') this.#maintenance.useReserve();
-        observe(event);
+        // The next start takes them from the file of the ring, if there is one.
+        if (event.kind === 'left' && !this.isCrashProof) this.#driver.lose(event.records);
+        else observe(event);
       },
     };
     this.#driver = new Driver(drive, thread, opened, ring.writer);

@@ -11,12 +11,17 @@ import type { UsedPolicies } from './past-policies.js';
 import { fileName } from './segments.js';
 import type { Filling, Shares } from './shares.js';
 
+/**
+ * Why only the reserve is left. `size`: the segments have reached their size, and none of them is old enough to be removed; `small`: the
+ * whole disk is not larger than the reserve.
+ */
+export type NoSpace = 'full' | 'size' | 'small';
+
 export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
   /** Work besides the records failed (compressing, filling the reserve); it is tried again. */
   | { readonly kind: 'not-tended'; readonly text: string }
-  /** `isForSize`: the segments have reached their size, and none of them is old enough to be removed. */
-  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean }
+  | { readonly kind: 'space'; readonly space: JournalSpace; readonly why: NoSpace }
   /** Records that must not be removed yet began to fill the journal, or ceased to. */
   | { readonly kind: 'filling'; readonly filling: Filling };
 
@@ -162,10 +167,10 @@ export class Maintenance {
     this.#timer = clock.setTimer(Math.min(tendIntervalMs, msMax), this.#again);
   }
 
-  #enter(space: JournalSpace, isForSize = false): void {
+  #enter(space: JournalSpace, why: NoSpace = 'full'): void {
     if (this.space === space) return;
     this.space = space;
-    this.#options.observe({ kind: 'space', space, isForSize });
+    this.#options.observe({ kind: 'space', space, why });
   }
 
   /** True: there is no space, and an operator may make some. */
@@ -191,7 +196,7 @@ export class Maintenance {
     const filled = await this.#keep({ do: 'fill-reserve', bytes: this.#options.reserveBytes });
     if (filled?.kind === 'done') this.#enter('normal');
     if (filled?.kind !== 'failed' || !filled.isDiskFull) return false;
-    this.#enter('reserve');
+    this.#enter('reserve', report.shelf.totalBytes <= this.#options.reserveBytes ? 'small' : 'full');
     return true;
   }
 
@@ -250,7 +255,7 @@ export class Maintenance {
     const { retired, isFull: isTooLarge } = this.#choose(shelf, this.#driver.mark.openSeq);
     const isFull = isTooLarge && retired.length === 0;
     await this.#driver.setFull(isFull);
-    if (isFull) this.#enter('reserve', true);
+    if (isFull) this.#enter('reserve', 'size');
     else if (this.#isFull && shelf.reserveBytes >= this.#options.reserveBytes) this.#enter('normal');
     this.#isFull = isFull;
   }

@@ -18,11 +18,17 @@ export const recordEvents = {
     'records were lost: `audit.memory` was full (their commands were refused, or had ended) or damaged',
     'free the disk; `count` says how many',
   ],
+  'audit-left': [
+    ['warn'],
+    { ours: 'at a stop while the disk takes no record' },
+    'the daemon stopped, and its last records are in `audit.memory` only: the next start writes them',
+    'free the disk, and start it before the machine is shut down; `count` says how many',
+  ],
   'audit-reserve': [
     ['error'],
     'client',
-    'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
-    'free the disk, or raise `max_size`; it is noticed within seconds',
+    'the disk is full but for `audit.reserve`, or smaller than it, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
+    'free the disk, lower `reserve` or raise `max_size`, as `text` says; it is noticed within seconds',
   ],
   'audit-filling': [
     ['info', 'warn'],
@@ -31,6 +37,12 @@ export const recordEvents = {
     },
     'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; `text` names the largest writers, which are refused first. Level info: it is over',
     'find out what they do in a loop, raise `max_size`, or lower `keep_min`',
+  ],
+  'audit-begun': [
+    ['warn'],
+    atStart,
+    'a new journal begins, since nothing of an earlier one is in `audit.directory`; `text` names the directory before, if `state` knows one',
+    'at a first start nothing; else stop it, mount the disk of the journal, and start it',
   ],
   'audit-key-made': [
     ['info'],

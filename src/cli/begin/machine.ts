@@ -2,6 +2,7 @@
 // nothing in Dovecot; a Dovecot program that hangs or prints something unexpected costs a few seconds and a sentence.
 
 import { gidOf, ourselves, uidOf, userNameOf } from '../../adapters/host/accounts.js';
+import { isMissing } from '../../adapters/host/files.js';
 import { readFromDisk, shippedPresets } from '../../adapters/host/process.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import { type DovecotFacts, parseDoveconf } from './doveconf.js';
@@ -68,15 +69,25 @@ async function askDovecot(): Promise<DovecotFacts | string> {
 
 async function askMailUsers({
   defaultRealm,
+  baseDirectory,
 }: DovecotFacts): Promise<Pick<Machine, 'mailUsers' | 'noMailUsers'>> {
   const ended = await runProgram('doveadm', ['user', '*'], askLimits);
   const isAnswered = ended.kind === 'ended' && ended.exitCode === 0;
   const mailUsers = patternsOf(isAnswered ? ended.stdout.split('\n') : [], defaultRealm);
   if (mailUsers.length > 0) return { mailUsers, noMailUsers: undefined };
+  // Its first process removes the file when it ends.
+  const isRunning = !isMissing(`${baseDirectory}/master.pid`);
   const noMailUsers = isAnswered
     ? `"doveadm user '*'" lists users without a domain, or of more than ${domainsMax} domains`
-    : `"doveadm user '*'" fails: Dovecot may be stopped`;
+    : whyNotListed(isRunning);
   return { mailUsers, noMailUsers };
+}
+
+/** Why Dovecot lists no users, as a sentence without its dot. */
+export function whyNotListed(isRunning: boolean): string {
+  return isRunning
+    ? `"doveadm user '*'" fails: the userdb of this Dovecot cannot list its users, as with the driver static`
+    : `"doveadm user '*'" fails: Dovecot is stopped`;
 }
 
 /** `*@DOMAIN` for each domain; empty if there are none, or too many. */

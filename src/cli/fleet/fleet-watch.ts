@@ -6,6 +6,7 @@ import { loadNative } from '../../adapters/host/native.js';
 import {
   createServiceManager,
   holdProcess,
+  nameProcess,
   onSignal,
   takeServiceEnvironment,
 } from '../../adapters/host/process.js';
@@ -52,6 +53,7 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const environment = takeServiceEnvironment(process.env, process.pid);
   const manager = createServiceManager(environment, await loadNative(), systemClock);
   const release = holdProcess();
+  nameProcess('audit fleet watch');
   const watch = new Watch(screen, config, settings, folder);
   const offStop = onSignal(['SIGTERM', 'SIGINT'], () => watch.stop());
   const offReload = onSignal(['SIGHUP'], () => watch.reload());

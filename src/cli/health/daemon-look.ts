@@ -21,6 +21,8 @@ export interface DaemonCommands {
   readonly reload: string;
   /** The command that restarts it; undefined: that depends on how it was started. */
   readonly restart?: string | undefined;
+  /** The command that makes the folder of its sockets again, and then the sockets; undefined: as `restart`. */
+  readonly remake?: string | undefined;
   readonly status: string;
   readonly check: string;
 }
@@ -34,6 +36,10 @@ export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly hash: string | undefined;
   /** The journal is not writable: another start would fail like the last one. */
   readonly isJournalShut?: boolean;
+  /** Its unit is active: another start does nothing. */
+  readonly isRunning?: boolean;
+  /** The folder of its admin socket is gone. */
+  readonly isFolderGone?: boolean;
 };
 
 export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCommands): readonly Look[] {
@@ -106,9 +112,18 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
 /** A file with errors starts no daemon, and neither does a journal that is not writable. */
 function lookAtStart(
   why: string,
-  { hash, isJournalShut }: Expected,
-  { start, log, check }: DaemonCommands,
+  { hash, isJournalShut, isRunning, isFolderGone }: Expected,
+  { start, log, restart, remake, check }: DaemonCommands,
 ): Look {
+  if (isRunning === true && isFolderGone === true)
+    return bad(
+      'daemon',
+      `dovegate.service runs, and the folder of its sockets is gone: ${why}`,
+      'make the folder again, and restart it',
+      remake,
+    );
+  if (isRunning === true)
+    return bad('daemon', `dovegate.service runs, and does not answer: ${why}`, 'restart it', restart);
   if (hash === undefined) return bad('daemon', why, 'repair the file, then start it', check);
   const failing = log === undefined ? why : `${why}; dovegate.service fails at each start`;
   if (isJournalShut === true) {

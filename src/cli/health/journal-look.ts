@@ -205,6 +205,12 @@ async function lookAtSpace(
     const free = bavail * bsize;
     const share = blocks === 0 ? 1 : bavail / blocks;
     const text = `${formatBytes(free)} free (${Math.round(share * 100)} %)`;
+    if (blocks > 0 && blocks * bsize <= reserveBytes)
+      return bad(
+        name,
+        `${text}: its disk has ${formatBytes(blocks * bsize)}, less than the reserve of ${formatBytes(reserveBytes)}`,
+        'lower audit.reserve, or give the journal a larger disk',
+      );
     if (free < 2 * reserveBytes)
       return bad(
         name,

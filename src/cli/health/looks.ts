@@ -1,7 +1,9 @@
 // All looks of `dovegate doctor`, in the order in which a person would repair things.
 
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { uidOf } from '../../adapters/host/accounts.js';
+import { isMissing } from '../../adapters/host/files.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
@@ -68,6 +70,8 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...settings,
     hash: isWhole ? settings.hash : undefined,
     isJournalShut: journal[0]?.status === 'bad',
+    isRunning: options.service?.isRunning === true,
+    isFolderGone: settings.admin?.unix !== undefined && isMissing(dirname(settings.admin.unix)),
   };
   return [
     ...backends,
@@ -99,9 +103,10 @@ export interface Service {
   readonly uid: number | undefined;
   /** Its last start failed; systemd may start it again. */
   readonly isFailing: boolean;
+  readonly isRunning: boolean;
 }
 
-export const noService: Service = { uid: undefined, isFailing: false };
+export const noService: Service = { uid: undefined, isFailing: false, isRunning: false };
 
 /** Undefined: systemd does not run here, or its unit uses another file. */
 export async function lookAtService(config: string): Promise<Service | undefined> {
@@ -124,6 +129,7 @@ export function readService(lines: string, findUid: (name: string) => number | u
   return {
     uid: user === '' ? 0 : findUid(user),
     isFailing: of('ActiveState') === 'failed' || of('SubState') === 'auto-restart',
+    isRunning: of('ActiveState') === 'active',
   };
 }
 

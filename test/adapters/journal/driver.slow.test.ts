@@ -124,7 +124,7 @@ void test('a mute thread is ended after five deadlines, and another one heals fr
 });
 
 void test('closing ends in its time while the thread hangs', async () => {
-  const { clock, driver, threads, thread, settled, awaited, add, turns, pass } = createHandDriver();
+  const { clock, driver, threads, thread, settled, awaited, add, turns, pass, events } = createHandDriver();
   awaited('A');
   await turns();
   add();
@@ -137,7 +137,8 @@ void test('closing ends in its time while the thread hangs', async () => {
   assert.equal(thread.isEnded, true, 'a new one may still write what is left');
   await pass(deadlineMs);
   assert.equal(end?.code, 'deadline');
-  assert.deepEqual([driver.state.at, driver.lost, threads.length, clock.timers], ['closed', 2, 1, 0]);
+  assert.deepEqual([driver.state.at, driver.lost, threads.length, clock.timers], ['closed', 0, 1, 0]);
+  assert.deepEqual(events.at(-1), { kind: 'left', records: 2 });
 });
 
 void test('a lone command wakes the thread once; its completion waits for the linger timer', async () => {

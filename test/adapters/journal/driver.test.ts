@@ -248,7 +248,9 @@ async function story(
     onDisk.map((record) => record['id']),
     appended,
   );
-  const lost = events.flatMap((event) => (event.kind === 'lost' ? [event.records] : []));
+  const lost = events.flatMap((event) =>
+    event.kind === 'lost' || event.kind === 'left' ? [event.records] : [],
+  );
   if (ends[0] === 'closed') assert.deepEqual(lost, []);
   return { steps: threads.steps, state: driver.state.at };
 }

@@ -246,7 +246,7 @@ void test('what is young stays: without room the reserve is used, then nothing i
   for (let at = 0; at < 12; at += 1) await journal.appendDurable(admission(`A${at}`), false);
   for (let at = 0; at < 12; at += 1) await journal.appendDurable(completion(`A${at}`), false);
   const full = await seen('space');
-  assert.deepEqual(full, { kind: 'space', space: 'reserve', isForSize: true });
+  assert.deepEqual(full, { kind: 'space', space: 'reserve', why: 'size' });
   assert.equal(await isRefused(journal, 'B'), true);
   assert.match(journal.fault?.message ?? '', /audit\.max_size is reached.*audit\.reserve is used up/);
   assert.ok(

@@ -182,7 +182,7 @@ void test('a Dovecot that is stopped, or has many domains: all mail users are ne
   for (const [doveadm, said] of [
     [
       'exit 75',
-      /^--preset has no default here: in whose mailboxes\? .* fails: Dovecot may be stopped\); .*--mail-users/,
+      /^--preset has no default here: in whose mailboxes\? .* fails: Dovecot is stopped\); .*--mail-users/,
     ],
     ['for i in 1 2 3 4 5 6; do echo a@d$i.example; done', /of more than 5 domains/],
   ] as const) {

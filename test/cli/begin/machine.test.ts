@@ -1,7 +1,7 @@
 // Goal: the domains of the mail users become patterns, if they are few and plain.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { patternsOf } from '../../../src/cli/begin/machine.js';
+import { patternsOf, whyNotListed } from '../../../src/cli/begin/machine.js';
 
 void test('a pattern for each domain; none where there are many, or where users have none', () => {
   assert.deepEqual(patternsOf(['b@example.net', 'a@example.com', 'c@example.com', ''], undefined), [
@@ -16,4 +16,12 @@ void test('a pattern for each domain; none where there are many, or where users 
   const many = Array.from({ length: 50 }, (_, at) => `a@d${at}.example`);
   assert.deepEqual(patternsOf(many, undefined), []);
   assert.deepEqual(patternsOf(['a@"\u001b[31m'], undefined), []);
+});
+
+void test('users that are not listed: a stopped Dovecot is another cause than a userdb without a list', () => {
+  assert.match(whyNotListed(false), /Dovecot is stopped$/);
+  assert.match(
+    whyNotListed(true),
+    /userdb of this Dovecot cannot list its users, as with the driver static$/,
+  );
 });

@@ -1,6 +1,7 @@
 // Goal: what the daemon says of itself becomes lines: not ready, closed, without descriptors, receivers that are away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isPageLate } from '../../../src/cli/ask-status.js';
 import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js';
 import { settingsOf, sound } from '../../domain/config/sound.js';
 
@@ -62,6 +63,30 @@ void test('a start that fails: its log, and the journal before another start', (
   const [shut] = lookAtDaemon(none, { ...settings, isJournalShut: true }, { ...commands, log: 'LOG' });
   assert.deepEqual([shut?.status, shut?.next], ['bad', undefined]);
   assert.match(shut?.todo ?? '', /^repair the journal as below, then start it \(why it failed: LOG\)/);
+});
+
+void test('a daemon that runs and has lost its socket is restarted, not started', () => {
+  const none: Told = { why: 'no daemon answers' };
+  const all = { ...commands, restart: 'RESTART', remake: 'REMAKE' };
+  const [silent] = lookAtDaemon(none, { ...settings, isRunning: true }, all);
+  assert.deepEqual([silent?.status, silent?.next], ['bad', 'RESTART']);
+  const [gone] = lookAtDaemon(none, { ...settings, isRunning: true, isFolderGone: true }, all);
+  assert.deepEqual([gone?.status, gone?.next], ['bad', 'REMAKE']);
+  assert.match(gone?.text ?? '', /runs, and the folder of its sockets is gone/);
+});
+
+void test('right after a start the page may not have asked yet; later that is a warning', () => {
+  const told = (page?: object): Told => ({
+    status: { started: '2026-11-26T10:00:00.000Z', ...(page === undefined ? {} : { page }) },
+    metrics: '',
+  });
+  const startMs = Date.parse('2026-11-26T10:00:00.000Z');
+  assert.ok(isPageLate(told({ connected: false }), startMs + 1_000));
+  assert.ok(!isPageLate(told({ connected: true }), startMs + 1_000));
+  assert.ok(!isPageLate(told({ connected: false }), startMs + 60_000));
+  assert.ok(!isPageLate(told({ connected: false }), startMs - 60_000), 'the clock went back');
+  assert.ok(!isPageLate(told(), startMs + 1_000), 'without a page');
+  assert.ok(!isPageLate({ why: 'no daemon answers' }, startMs));
 });
 
 void test('beside a file with errors: what runs, and never another start', () => {

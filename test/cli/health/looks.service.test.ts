@@ -7,9 +7,25 @@ void test('the unit: its user, and whether it fails at each start', () => {
   const uidOf = (name: string): number | undefined => (name === 'dovegate' ? 999 : undefined);
   const lines = (active: string, sub: string): string =>
     `LoadState=loaded\nActiveState=${active}\nSubState=${sub}\nUser=dovegate\n`;
-  assert.deepEqual(readService(lines('active', 'running'), uidOf), { uid: 999, isFailing: false });
-  assert.deepEqual(readService(lines('inactive', 'dead'), uidOf), { uid: 999, isFailing: false });
-  assert.deepEqual(readService(lines('activating', 'auto-restart'), uidOf), { uid: 999, isFailing: true });
-  assert.deepEqual(readService(lines('failed', 'failed'), uidOf), { uid: 999, isFailing: true });
+  assert.deepEqual(readService(lines('active', 'running'), uidOf), {
+    uid: 999,
+    isFailing: false,
+    isRunning: true,
+  });
+  assert.deepEqual(readService(lines('inactive', 'dead'), uidOf), {
+    uid: 999,
+    isFailing: false,
+    isRunning: false,
+  });
+  assert.deepEqual(readService(lines('activating', 'auto-restart'), uidOf), {
+    uid: 999,
+    isFailing: true,
+    isRunning: false,
+  });
+  assert.deepEqual(readService(lines('failed', 'failed'), uidOf), {
+    uid: 999,
+    isFailing: true,
+    isRunning: false,
+  });
   assert.deepEqual(readService('LoadState=not-found\nUser=\n', uidOf), noService);
 });

@@ -1,0 +1,42 @@
+// Goal: `check` names a folder of records that the daemon would need and cannot make, with the command that makes it.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { whereNotMade } from '../../src/adapters/host/files.js';
+import { inspectFolders } from '../../src/setup/inspect-files.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+import { openFolder } from '../kit/folder.js';
+
+const settings = settingsOf(`${sound}audit: { directory: /lib/gate/audit }\nstate: /lib/gate\n`);
+
+void test('a folder that the daemon may not make is a warning with the command, once for both', () => {
+  const closed = { above: '/lib', missing: '/lib/gate' };
+  const told = inspectFolders(settings, () => closed, 'dovegate');
+  assert.deepEqual(
+    told.map(({ severity, path, message }) => `${severity} ${path}: ${message}`),
+    [
+      'warning audit.directory: /lib/gate/audit is not there, and dovegate, the user of the daemon, may not make it in /lib, so "dovegate serve" would not start; run: install -d -o dovegate -m 0711 /lib/gate (a unit with StateDirectory= does that at its start)',
+    ],
+  );
+  assert.deepEqual(
+    inspectFolders(settings, () => undefined, 'dovegate'),
+    [],
+  );
+});
+
+void test('what counts is the nearest folder that is there, and who it lets make another', (t) => {
+  const folder = openFolder(t);
+  const above = join(folder, 'lib');
+  mkdirSync(above);
+  chmodSync(above, 0o755);
+  const stranger = { uid: 54_321, gids: [54_321] };
+  const wanted = join(above, 'gate', 'audit');
+  assert.deepEqual(whereNotMade(wanted, stranger), { above, missing: join(above, 'gate') });
+  chmodSync(above, 0o1777);
+  assert.equal(whereNotMade(wanted, stranger), undefined, 'everybody may make it');
+  chmodSync(above, 0o755);
+  assert.equal(whereNotMade(wanted, { uid: process.getuid?.() ?? 0, gids: [] }), undefined, 'its owner may');
+  mkdirSync(wanted, { recursive: true });
+  assert.equal(whereNotMade(wanted, stranger), undefined, 'it is there');
+});
