@@ -27,5 +27,10 @@ export function timeOf(ms: number): string {
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count} ${count === 1 ? word : words}`;
+  return `${countOf(count)} ${count === 1 ? word : words}`;
+}
+
+/** 12,345 */
+export function countOf(count: number): string {
+  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ',');
 }

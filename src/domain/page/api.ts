@@ -251,7 +251,15 @@ export interface RunningCommand {
   readonly durationMs: number;
   /** When it is given up; absent: never. */
   readonly deadlineMs?: number;
+  /** How long its client has moved no byte while the command waits for it; absent: its client is not slow. */
+  readonly clientMs?: number;
 }
+
+/**
+ * Who can change that a command was denied or failed: people who write policies, the requester, the people of the mail server, or those of
+ * dovegate's own host.
+ */
+export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
 
 /** A refusal or a failure. */
 export interface Trouble {
@@ -270,6 +278,10 @@ export interface Trouble {
   readonly backend?: string;
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
+  /** Absent: a daemon of an older release does not tell. */
+  readonly owner?: TroubleOwner;
+  /** Of a denial by policy. */
+  readonly policy?: string;
 }
 
 export interface BackendNow {
@@ -282,6 +294,8 @@ export interface BackendNow {
   readonly text?: string;
   /** Since when it is up, or not. */
   readonly since?: string;
+  /** It is down, and was not up since the daemon started: it may be down for longer. */
+  readonly mayBeLonger?: true;
   readonly connections: number;
   readonly dialing: number;
   readonly idle: number;
