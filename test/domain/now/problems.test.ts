@@ -404,7 +404,7 @@ void test('a key that is used from elsewhere is not one that is old', () => {
   );
   assert.match(
     first({ refusedKeys: [old] })[1] ?? '',
-    /from 203\.0\.113\.9 and elsewhere: it was replaced\.$/,
+    /from 203\.0\.113\.9 and elsewhere, and not accepted: it was replaced\.$/,
   );
 });
 
