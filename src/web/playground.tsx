@@ -215,7 +215,13 @@ function Answer({ answer }: { readonly answer: Explained }) {
       <dl class="facts">
         <Fact name="requester" text={answer.principal} />
         <Fact name="policy" text={answer.policy} />
-        {sent.length > 0 && <Fact name="sent as" text={formatCommand(sent)} isCode />}
+        {sent.length > 0 && (
+          <Fact
+            name={answer.decision === 'allow' ? 'would be sent as' : 'in canonical form'}
+            text={formatCommand(sent)}
+            isCode
+          />
+        )}
         <Fact name="concerns" text={answer.concerns} />
         {answer.effect !== undefined && (
           <div>
@@ -230,7 +236,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
           text={
             where === undefined || series.length === 0
               ? where
-              : `${where} (read as Dovecot ${series.join(', ')})`
+              : `${where} (parsed as Dovecot ${series.join(', ')})`
           }
         />
         {terms.length > 0 && <Fact name="on terms" text={terms.join('; ')} />}

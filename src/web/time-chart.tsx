@@ -17,7 +17,7 @@ import {
 import { Name } from './kit.js';
 import { outcomeParts, outcomeSign } from './signs.js';
 import { visible } from './visible.js';
-import { countWords, localTime } from './wording.js';
+import { countWords, localTime, zoneOffsetMs } from './wording.js';
 
 export interface ChartSeries {
   readonly name: string;
@@ -88,12 +88,7 @@ export function TimeChart(props: TimeChartProps) {
   const clock = (ms: number, isExact = false): string =>
     localTime(new Date(ms).toISOString(), until, isExact);
   const when = cursor === undefined ? undefined : clock(timeOf(cursor), step < 60);
-  const moments = momentsOf(
-    timeOf(0),
-    untilMs,
-    Math.max(2, Math.floor(width / 110)),
-    -new Date(untilMs).getTimezoneOffset() * 60_000,
-  );
+  const moments = momentsOf(timeOf(0), untilMs, Math.max(2, Math.floor(width / 110)), zoneOffsetMs(untilMs));
   const said = (value: number | null | undefined): string =>
     value === null || value === undefined ? 'no sample' : format(value);
   const reading = (at: number): string =>

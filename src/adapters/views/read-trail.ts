@@ -74,6 +74,7 @@ export interface AnswerEnd {
   readonly notes?: readonly string[] | undefined;
   readonly retired?: readonly RetiredRecords[] | undefined;
   readonly surveyed?: Surveyed | undefined;
+  readonly content?: TrailContent | undefined;
   /** The id of the exchange that was found. */
   readonly id?: string | undefined;
   /** With it, in a whole view: its neighbors in the session, the checkpoint after it, the policy as it was. */
@@ -167,9 +168,11 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   const { before, after, checkpoint } = around;
   // Rules name users of others, too.
   const version = isWhole ? versionOf(all, id) : undefined;
+  const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
   return answer(lines, {
     rows: lines.length,
     id,
+    content: own && contentOf(own.record),
     notes: damage.notes(),
     around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,
     checkpoint,

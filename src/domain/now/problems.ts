@@ -2,8 +2,9 @@
 // The rules: a sentence is made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend,
 // and no mail user; a principal is named if its records fill the journal or its client is slow; a code is never renamed.
 
+import { formatCount } from '../audit/encode.js';
 import type { NowHead } from '../page/api.js';
-import { countOf, durationOf, freeOf, plural, timeOf } from './amounts.js';
+import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
 import { type FillingFacts, sayFilling } from './filling.js';
 import type { RefusedKey } from './refused-logins.js';
@@ -506,7 +507,7 @@ function refusedKey({
 }: RefusedKey): FoundProblem[] {
   if (count < refusalsMin) return [];
   const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
-  const times = `${countOf(count)} times since ${timeOf(firstMs)}, from ${from}`;
+  const times = `${formatCount(count)} times since ${timeOf(firstMs)}, from ${from}`;
   const which = `The key "${key}" of listener "${listener}"`;
   if (why === 'address') {
     return [
@@ -541,7 +542,7 @@ function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
   return [
     {
       code: 'login-failed',
-      text: `${countOf(count)} logins failed in the last minute, ${countOf(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      text: `${formatCount(count)} logins failed in the last minute, ${formatCount(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
       try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
       isDegrading: false,
     },
