@@ -27,7 +27,7 @@ import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
 import { commandText, usersText, valueText } from './trail-rows.js';
-import { durationWords } from './wording.js';
+import { countWords, durationWords } from './wording.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
 
@@ -183,7 +183,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
         </div>
       )}
       <details>
-        <summary>All records as they are stored ({all.length})</summary>
+        <summary>All records as they are stored ({countWords(all.length)})</summary>
         {all.map((record) => (
           <Raw key={valueText(record['seq'])} record={record} />
         ))}

@@ -90,8 +90,7 @@ export function Playground({ rows, query }: PlaygroundProps) {
             />
           ) : (
             <Field
-              label="uid of who asks"
-              type="number"
+              label="user of this host, or uid"
               value={asked.as}
               onInput={(value) => set({ as: value })}
               placeholder="anybody"
@@ -178,7 +177,13 @@ function questionOf({ listener, as, user, reason, line, json, form, hasLogins }:
   if (hasLogins && as === '') return 'Choose the account or the key that asks.';
   const who = {
     listener,
-    ...(as === '' ? {} : hasLogins ? { account: as } : { uid: Number(as) }),
+    ...(as === ''
+      ? {}
+      : hasLogins
+        ? { account: as }
+        : /^\d+$/.test(as)
+          ? { uid: Number(as) }
+          : { uidName: as }),
     ...(reason === '' ? {} : { reason }),
   };
   if (form === 'json') return json.trim() === '' ? 'Write the request.' : { ...who, json };

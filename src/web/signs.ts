@@ -80,6 +80,12 @@ const decisions: Readonly<Record<string, SignFacts | undefined>> = {
 /** The parts of a bar, from the ground up. */
 export const outcomeParts = ['ok', 'denied', 'failed', 'unknown'] as const;
 
+/** A bar has no part of its own for commands that have not ended. */
+export function partWord(part: (typeof outcomeParts)[number]): string {
+  const { word } = outcomeSign(part);
+  return part === 'unknown' ? `${outcomeSign('open').word} or ${word}` : word;
+}
+
 export function outcomeSign(outcome: string): SignFacts {
   return (Object.hasOwn(outcomes, outcome) && outcomes[outcome]) || sign(outcome, 'strange', 'question');
 }

@@ -15,7 +15,7 @@ import {
   type Values,
 } from './chart.js';
 import { Name } from './kit.js';
-import { outcomeParts, outcomeSign } from './signs.js';
+import { outcomeParts, outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
 import { countWords, localTime, zoneOffsetMs } from './wording.js';
 
@@ -251,7 +251,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
       : `${clock(bar.at)}: ${
           outcomeParts
             .filter((part) => bar[part] > 0)
-            .map((part) => `${countWords(bar[part])} ${outcomeSign(part).word}`)
+            .map((part) => `${countWords(bar[part])} ${partWord(part)}`)
             .join(', ') || 'nothing'
         }`;
   const take = (one: number, other: number): void => {
@@ -355,7 +355,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
           return sum === 0 ? null : (
             <span key={part}>
               <span class={`swatch s-${outcomeSign(part).tone}`} />
-              {outcomeSign(part).word} <b class="number">{countWords(sum)}</b>
+              {partWord(part)} <b class="number">{countWords(sum)}</b>
             </span>
           );
         })}

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import { outcomeOf } from '../domain/page/leave-out.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
@@ -10,7 +11,6 @@ import type { QueryKey } from './trail-query.js';
 import {
   allUsers,
   commandText,
-  outcomeOf,
   queryValue,
   type ShownRow,
   type TrailColumn,

@@ -1,6 +1,7 @@
 // The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { outcomeOf } from '../domain/page/leave-out.js';
 import { AskFault } from './api.js';
 import { sentenceOf } from './asked.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence } from './kit.js';
@@ -31,7 +32,6 @@ import {
   columnsText,
   knownValues,
   lookedText,
-  outcomeOf,
   retiredTexts,
   type ShownRow,
   type TrailColumn,
@@ -290,7 +290,12 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
         </p>
       )}
       {(rows.length > 0 || isBusy) && (
-        <TrailHistogram filter={parsed.filter} isDue={rows.length > 0} onSpan={onSpan} />
+        <TrailHistogram
+          filter={parsed.filter}
+          not={parsed.not ?? []}
+          isDue={rows.length > 0}
+          onSpan={onSpan}
+        />
       )}
       <Panel
         title={
@@ -346,7 +351,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
             )}
             {found !== undefined &&
               found.leftOut > 0 &&
-              ` ${plural(found.leftOut, 'command is', 'commands are')} left out here; the bars above and files have them.`}
+              ` ${plural(found.leftOut, 'command is', 'commands are')} left out of the rows and the bars; saved files have them.`}
           </p>
           {fault !== undefined && (
             <p role="alert" class="said bad">

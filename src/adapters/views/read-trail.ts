@@ -3,6 +3,7 @@
 // The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
 // for every view and every filter.
 
+import { formatCount } from '../../domain/audit/encode.js';
 import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
 import type { TrailContent } from '../../domain/page/trail.js';
 import { contentOf } from '../../domain/report/touch.js';
@@ -123,7 +124,7 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
       return search(trail, task, asked, clock);
     case 'histogram': {
       const { users, limits } = task;
-      const { histogram, rows } = await countBack(trail, asked.filter, users, limits.timeMs, clock);
+      const { histogram, rows } = await countBack(trail, asked, users, limits.timeMs, clock);
       return { text: `${JSON.stringify(histogram)}\n`, rows };
     }
     case 'export':
@@ -214,7 +215,7 @@ function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
 }
 
 function leftOut(count: number): string {
-  return `${count} commands without an end are left out: there are too many`;
+  return `${formatCount(count)} commands without an end are left out: there are too many`;
 }
 
 async function search(

@@ -320,6 +320,8 @@ export interface Explain {
   /** An account or a key of the listener. */
   readonly account?: string;
   readonly uid?: number;
+  /** Instead of the uid: its name, as the configuration has it. */
+  readonly uidName?: string;
   readonly reason?: string;
 }
 
@@ -393,6 +395,8 @@ export interface SuggestedGroup {
   readonly exampleUser?: string;
   /** Why it is not suggested. */
   readonly why?: string;
+  /** The rule of the policy, as FILE:LINE, that allows all of these already. */
+  readonly allowedBy?: string;
 }
 
 /** How much of the journal was read. */
@@ -484,9 +488,16 @@ export interface AccessPolicy {
   readonly except: readonly string[];
   readonly limits: readonly string[];
   /** One for each effect. `mayAll`: one of them also for all users at once. */
-  readonly cells: readonly { readonly commands: readonly string[]; readonly mayAll: boolean }[];
+  readonly cells: readonly AccessCell[];
+  /** Commands that may show or search what is in mails, whatever their effect. */
+  readonly content: AccessCell;
   readonly allow: readonly RuleOfPolicy[];
   readonly deny: readonly RuleOfPolicy[];
+}
+
+export interface AccessCell {
+  readonly commands: readonly string[];
+  readonly mayAll: boolean;
 }
 
 export interface RuleOfPolicy extends RuleShown {

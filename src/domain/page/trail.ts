@@ -1,5 +1,7 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
+import type { Exclusion } from './leave-out.js';
+
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
   readonly filter: {
@@ -17,6 +19,8 @@ export interface AskTrail {
     readonly sinceMs?: number;
     readonly untilMs?: number;
   };
+  /** For a histogram: rows that are not counted. */
+  readonly not?: readonly Exclusion[];
   /** For a search: a page of the newest commands; `before` from the previous page. */
   readonly newest?: { readonly before?: number; readonly rows: number };
   /** For an export and an extract: continues after a part, with its cursor. */

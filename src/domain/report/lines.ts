@@ -1,6 +1,6 @@
 // The common parts of all forms of a report: their input, and the lines for people. Text of records is made harmless here.
 
-import { printable } from '../audit/encode.js';
+import { formatCount, printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';
 import type { Completeness } from './completeness.js';
 import {
@@ -61,7 +61,9 @@ const triedTexts: Readonly<Record<TouchKind, string>> = {
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
     const isTried = group.class === 'denied' || group.class === 'failed';
-    const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
+    const names = [...group.commands].map(([name, count]) =>
+      count === 1 ? name : `${name} (${formatCount(count)})`,
+    );
     const notes = [
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
       ...(group.isCount ? ['a count that dovegate made for a command'] : []),

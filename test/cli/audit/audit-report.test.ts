@@ -93,7 +93,9 @@ void test('was anything deleted? The first sentence; what was denied or failed i
   assert.equal(lines[1], '2 commands may have deleted something; 2 attempts were denied.');
   const rows = lines.slice(lines.indexOf('') + 2);
   assert.deepEqual(
-    rows.map((line) => / {2}(may have deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' ')),
+    rows.map((line) =>
+      / {2}(may have deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '),
+    ),
     ['may have deleted 2', 'read, no content 3', 'tried, failed 1', 'tried, denied 2'],
   );
   assert.match(rows.at(-1) ?? '', /asked to delete$/);
