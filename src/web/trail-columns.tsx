@@ -2,7 +2,6 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { outcomeOf } from '../domain/page/leave-out.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
@@ -81,7 +80,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
           const would = wouldText(row);
           return (
             <>
-              {pick(row, <Outcome outcome={outcomeOf(row)} />)}
+              {pick(row, <Outcome outcome={queryValue(row, 'outcome')} />)}
               {would !== '' && <span class="faint wide-only"> {would}</span>}
             </>
           );

@@ -1,7 +1,6 @@
 // The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { outcomeOf } from '../domain/page/leave-out.js';
 import { AskFault } from './api.js';
 import { sentenceOf } from './asked.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence } from './kit.js';
@@ -32,6 +31,7 @@ import {
   columnsText,
   knownValues,
   lookedText,
+  queryValue,
   retiredTexts,
   type ShownRow,
   type TrailColumn,
@@ -330,7 +330,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
           columns={columns.map((column) => columnOf(column, (row, only) => setPicked({ row, only })))}
           keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
           toneOf={(row) => {
-            const { tone } = outcomeSign(outcomeOf(row));
+            const { tone } = outcomeSign(queryValue(row, 'outcome'));
             return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
           }}
           onOpen={(row) => {

@@ -105,7 +105,7 @@ export function localTime(time: string, now: string, isExact = false): string {
 }
 
 /** A date whose UTC is what the clock of the reader shows. */
-function zoned(time: string): Date {
+function zoned(time: string) {
   const ms = Date.parse(time);
   return new Date(ms + zoneOffsetMs(ms));
 }
