@@ -100,7 +100,7 @@ export function BackendsScreen({ query }: ScreenProps) {
           </Sign>
         ),
     },
-    { title: 'failed dials', line: 0, cell: (row) => <Failed backend={row} /> },
+    { title: 'failed dials', line: 3, cell: (row) => <Failed backend={row} /> },
     { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
     ...(mayChange
       ? [
@@ -298,12 +298,12 @@ function BoxPicture({ boxes }: { readonly boxes: readonly Box[] }) {
 
 function Failed({ backend }: { readonly backend: BackendNow }) {
   const failed = failedDials(backend);
-  if (failed.length === 0) return <span class="faint">none</span>;
+  if (failed.length === 0) return <span class="faint nothing">none</span>;
   return (
     <>
       {failed.map(({ step, count }) => (
         <span class="step" key={step}>
-          <span class="number">{countWords(count)}</span> at {step}
+          <span class="number">{countWords(count)}</span> failed at {step}
         </span>
       ))}
     </>

@@ -226,7 +226,10 @@ export function verdictOf(head: MailboxHead): {
   const { isComplete, signedTo, counts, sentences } = head;
   if (!isComplete) return { tone: 'bad', text: sentences[0] ?? '' };
   if (counts.unsigned === 0 || signedTo === undefined)
-    return { tone: 'good', text: 'Complete: nothing is missing, and all of it is signed.' };
+    return {
+      tone: 'good',
+      text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
+    };
   const later = plural(counts.unsigned, 'later command', 'later commands');
   const from = signedTo.slice(0, 10) === head.madeAt.slice(0, 10) ? 11 : 0;
   const until = signedTo.slice(from, 19).replace('T', ' ');

@@ -118,7 +118,7 @@ function Tiles({ tiles, started }: TilesProps) {
           label={`Commands a second, of the last ten minutes at most: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
         />
         <p>
-          {since} {rateWords(mean)} on average, {rateWords(most)} at most
+          {rateWords(mean)} on average, {rateWords(most)} at most, {since}
         </p>
       </Tile>
       <Tile title="Failed" tone={failedTone(tiles)} value={countWords(failed)}>
@@ -335,7 +335,7 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
     ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
     { title: 'backend', cell: (row) => <Name value={row.backend} /> },
     {
-      title: 'why, and who can change it',
+      title: 'why, and the cause',
       kind: 'wide',
       line: 3,
       cell: (row) => <Why row={row} seesRules={seesRules} />,
@@ -412,7 +412,7 @@ function Why({ row, seesRules }: WhyProps) {
       <Sentence text={text} />
       {owner !== undefined && (
         <p class="why faint">
-          up to <Name value={owner} max={60} />
+          cause: <Name value={owner} max={60} />
           {seesRules && policy !== undefined && (
             <>
               {': '}

@@ -16,18 +16,18 @@ export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'l
   return `${principal}@${listener}`;
 }
 
-/** Who can change that something was denied or failed. Undefined: an older dovegate does not tell. */
+/** What caused that something was denied or failed. Undefined: an older dovegate does not tell. */
 export function ownerText({ owner, policy, backend }: Trouble): string | undefined {
   if (owner === undefined) return undefined;
-  if (owner === 'policy' && policy !== undefined) return `who writes policy ${policy}`;
-  return owner === 'server' && backend !== undefined ? `mail server ${backend}` : ownerWords[owner];
+  if (owner === 'policy' && policy !== undefined) return `policy ${policy}`;
+  return owner === 'server' && backend !== undefined ? `the mail server ${backend}` : ownerWords[owner];
 }
 
 const ownerWords: Readonly<Record<TroubleOwner, string>> = {
-  policy: 'who writes policies',
+  policy: 'a policy',
   requester: 'the requester',
   server: 'the mail server',
-  gate: 'dovegate',
+  gate: 'dovegate or its host',
 };
 
 /** One command in a line, as a confirmation repeats it. */

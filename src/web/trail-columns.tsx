@@ -81,7 +81,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
           return (
             <>
               {pick(row, <Outcome outcome={queryValue(row, 'outcome')} />)}
-              {would !== '' && <span class="faint wide-only"> {would}</span>}
+              {would !== '' && <span class="faint would"> {would}</span>}
             </>
           );
         },

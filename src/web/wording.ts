@@ -98,10 +98,10 @@ export function localTime(time: string, now: string, isExact = false): string {
   const today = zoned(now);
   if (Number.isNaN(at.getTime())) return time;
   const clock = at.toISOString().slice(11, isExact ? 19 : 16);
-  const [day, month, year] = [at.getUTCDate(), at.getUTCMonth(), at.getUTCFullYear()];
+  const [date, month, year] = [at.getUTCDate(), at.getUTCMonth(), at.getUTCFullYear()];
   const isThisYear = year === today.getUTCFullYear();
-  if (isThisYear && month === today.getUTCMonth() && day === today.getUTCDate()) return clock;
-  return `${day} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
+  if (isThisYear && month === today.getUTCMonth() && date === today.getUTCDate()) return clock;
+  return `${date} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
 }
 
 /** A date whose UTC is what the clock of the reader shows. */

@@ -176,7 +176,7 @@ void test('the headline of a report says when commands are later than the last s
   const unsigned = { ...head, counts: { ...counts, unsigned: 3 } };
   assert.deepEqual(verdictOf(head), {
     tone: 'good',
-    text: 'Complete: nothing is missing, and all of it is signed.',
+    text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
   });
   assert.deepEqual(verdictOf(unsigned), {
     tone: 'warn',
