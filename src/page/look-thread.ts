@@ -2,7 +2,6 @@
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { systemClock } from '../adapters/host/clock.js';
-import { yieldThread } from '../adapters/host/process.js';
 import { type LongPart, type LongTask, readLong } from '../adapters/views/read-long.js';
 import { type ReadTask, readTrail } from '../adapters/views/read-trail.js';
 import { bounds } from '../bounds/bounds.js';
@@ -19,11 +18,7 @@ const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: b
 /** It cannot go on, so it has more time. */
 const histogramLimits = { ...limits, timeMs: bounds.histogramMs };
 
-if (parentPort !== null) {
-  // Who reads the journal waits for who watches, and both for commands.
-  yieldThread();
-  begin(parentPort);
-}
+if (parentPort !== null) begin(parentPort);
 
 function begin(port: MessagePort): void {
   let untaken: Promise<void> | undefined;

@@ -3,7 +3,7 @@
 // The rules: values of systemd are removed from the environment, so that no child uses them; nothing here waits or fails the daemon: a
 // message that cannot be sent is tried again while the queue is full, else dropped.
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { getPriority, hostname, setPriority } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
@@ -11,8 +11,6 @@ import { listFiles, readText, whyFailed } from './files.js';
 
 /** As in systemd/dovegate-page.service. */
 const niceness = 10;
-/** The least that there is. */
-const threadNiceness = 19;
 
 /** The package's folder as seen from the bundle in dist/, and from build/src/adapters/host/process.js in a test build. */
 const folders = [new URL('../', import.meta.url), new URL('../../../../', import.meta.url)];
@@ -133,19 +131,6 @@ function openDescriptors(): number | undefined {
 export function yieldToOthers(): void {
   try {
     if (getPriority() < niceness) setPriority(niceness);
-  } catch {
-    // As it was.
-  }
-}
-
-/**
- * From now on, every other process, and the other threads of this one, come before the thread that calls it. Linux keeps a niceness for
- * each thread; elsewhere nothing changes.
- */
-export function yieldThread(): void {
-  try {
-    const [, tid] = /\/task\/(\d+)$/.exec(readlinkSync('/proc/thread-self')) ?? [];
-    if (tid !== undefined) setPriority(Number(tid), threadNiceness);
   } catch {
     // As it was.
   }

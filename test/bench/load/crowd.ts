@@ -2,9 +2,10 @@
 // the thread has the lowest priority here: what it costs itself is none of the page's.
 // Messages to it: a Crowd, then anything, which ends it. From it: `ready` when all watch, `over` at the end.
 
+import { readlinkSync } from 'node:fs';
 import { request } from 'node:http';
+import { constants, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { yieldThread } from '../../../src/adapters/host/process.js';
 
 export interface Crowd {
   readonly port: number;
@@ -76,6 +77,12 @@ async function run({ port, tokens, searches, isFollowing }: Crowd, over: AbortSi
   await new Promise((resolve) => {
     over.addEventListener('abort', resolve, { once: true });
   });
+}
+
+/** Linux keeps a priority for each thread. */
+function yieldThread(): void {
+  const [, tid] = /\/task\/(\d+)$/.exec(readlinkSync('/proc/thread-self')) ?? [];
+  if (tid !== undefined) setPriority(Number(tid), constants.priority.PRIORITY_LOW);
 }
 
 const over = new AbortController();
