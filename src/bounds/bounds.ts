@@ -343,6 +343,7 @@ const values = {
   lookOpen: 4000,
   newestRows: 1000,
   lookTextChars: 4096,
+  lookExclusions: 20,
   refusedReports: 20,
   accessQuestions: 20,
   reviewReadMs: '4s',

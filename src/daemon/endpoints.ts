@@ -214,7 +214,7 @@ function showBackend({ backend, pool, series }: LookedAt, byOperators: DrainedBa
     ...(backend.drained ? ['configuration'] : []),
     ...(byOperator === undefined ? [] : [`${byOperator.by}, ${byOperator.since}`]),
   ];
-  const { text, health, fault, changedMs, ...counts } = pool;
+  const { text, health, fault, changedMs, hasBeenUp: _, ...counts } = pool;
   const shown = { name, address: formatAddress(address), series, connections, drained };
   const since = formatTime(changedMs);
   return { ...shown, isUp: text === undefined, health, text, since, code: fault?.code, ...counts };

@@ -10,7 +10,7 @@ import { type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
 import type { BackendNow, JournalNow, Now, Problem, RunningCommand } from '../domain/page/api.js';
 import { type Shown, showRunning } from './endpoints.js';
 import type { NowWatch } from './now-watch.js';
-import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf } from './running.js';
+import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf, slowMsMin } from './running.js';
 
 /** What is shown is made of. */
 export interface NowParts {
@@ -91,7 +91,7 @@ export function runningFirst(one: Exchange, other: Exchange): number {
 }
 
 function runningOf(exchange: Exchange): RunningCommand {
-  const { id, principal, listener, command, backend, isWaiting, durationMs, deadlineMs } = exchange;
+  const { id, principal, listener, command, backend, isWaiting, durationMs, deadlineMs, clientMs } = exchange;
   return {
     id,
     principal,
@@ -101,6 +101,7 @@ function runningOf(exchange: Exchange): RunningCommand {
     ...(isWaiting === true ? { isWaiting } : {}),
     durationMs: Math.round(durationMs),
     ...(deadlineMs === undefined ? {} : { deadlineMs: Math.round(deadlineMs) }),
+    ...(clientMs === undefined || clientMs < slowMsMin ? {} : { clientMs: Math.round(clientMs) }),
   };
 }
 
@@ -122,11 +123,12 @@ function backendsOf(
   looked: readonly LookedAt[],
 ): readonly BackendNow[] {
   const nowMs = running.clock.wallMs();
-  return backends.map((backend, at) => {
+  return backends.map((backend, at): BackendNow => {
     const { name, address, series, isUp, health, since, connections, dialing, idle, leased } = backend;
-    const fault = looked[at]?.pool.fault;
+    const pool = looked[at]?.pool;
     const isDrained = health === 'drained';
-    const down = fault === undefined || isDrained ? undefined : whyDown(downFacts(fault, nowMs));
+    const facts = pool?.fault === undefined || isDrained ? undefined : downFacts(pool.fault, pool);
+    const down = facts && whyDown(facts);
     const text = isDrained ? 'taken out of service' : down;
     const ends = certificates.find((each) => each.role === 'backend' && each.name === name);
     return {
@@ -137,6 +139,7 @@ function backendsOf(
       health,
       ...(text === undefined ? {} : { text }),
       ...(since === undefined || isDrained ? {} : { since }),
+      ...(facts?.mayBeLonger === true ? { mayBeLonger: true } : {}),
       connections,
       dialing,
       idle,

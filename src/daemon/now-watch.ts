@@ -7,6 +7,7 @@ import { decisionCodes, errorCodes, lookupCodes } from '../adapters/telemetry/co
 import { formatTime } from '../domain/audit/record.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { type CountedAs, History } from '../domain/now/history.js';
+import { ownerOf } from '../domain/now/owners.js';
 import { type NowFacts, Standing } from '../domain/now/problems.js';
 import { RefusedLogins } from '../domain/now/refused-logins.js';
 import type { Trouble } from '../domain/page/api.js';
@@ -261,12 +262,13 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     const isKey = keyRefusal !== undefined && account !== undefined;
     const from = networkOf(address ?? '-');
     const text = isKey ? `The key ${keySentences[keyRefusal]} (${from}).` : loginSentences[result];
-    return { row: { at, kind: 'login', principal: isKey ? account : from, listener, text }, user: '' };
+    const principal = isKey ? account : from;
+    return { row: { at, kind: 'login', principal, listener, text, owner: 'requester' }, user: '' };
   }
   if (event.kind === 'session-refused') {
     const principal = event.principal ?? '-';
     const text = 'No session: not among its peers or networks, or a limit of sessions is reached.';
-    return { row: { at, kind: 'denied', principal, listener, text }, user: '' };
+    return { row: { at, kind: 'denied', principal, listener, text, owner: 'requester' }, user: '' };
   }
   const { exchange, outcome } = event;
   const backend = placeOf(event);
@@ -277,7 +279,16 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     ...(command === undefined ? {} : { command }),
     ...(backend === undefined ? {} : { backend }),
   };
-  return { row: { at, id, kind, principal, ...where, text: sentenceOf(event) }, user };
+  const { denial, error, status } = event;
+  const isDenied = denial !== undefined;
+  const owner = ownerOf({ outcome, isDenied, error, status: statusWord(status) });
+  const by = isDenied || owner === 'policy' ? { policy: event.policy } : {};
+  return { row: { at, id, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
+}
+
+/** Undefined: there is none, or it could be any word. */
+function statusWord(status: string): string | undefined {
+  return /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1];
 }
 
 /** Of a command that was denied or failed. */
@@ -285,14 +296,14 @@ function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: E
   if (denial !== undefined && error === undefined) {
     const place =
       rule === undefined ? '' : ` (${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line})`;
-    return `Policy "${policy}" refuses it: ${plain(decisionCodes[denial][0])}${place}.`;
+    return `Policy "${policy}" denies it: ${plain(decisionCodes[denial][0])}${place}.`;
   }
   if (error !== undefined) return `${capital(errorMeaning(error)[0])}.`;
   if (outcome === 'denied')
-    return `Policy "${policy}" refuses it: it asks for a reason, or the peer is not served any more.`;
+    return `Policy "${policy}" denies it: it asks for a reason, or the peer is not served any more.`;
   if (denial === undefined && status.startsWith('-')) {
-    const word = /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1] ?? '';
-    return `${backend ?? 'The backend'} answered: ${statusWords[word] ?? 'it failed'}.`;
+    const said = statusWords[statusWord(status) ?? ''] ?? 'it failed; its log lines say why';
+    return `${backend ?? 'The backend'} answered: ${said}.`;
   }
   return 'It failed.';
 }
@@ -307,6 +318,7 @@ const statusWords: Readonly<Record<string, string>> = {
   NOPERM: 'permission denied (NOPERM)',
   EXPIRED: 'expired (EXPIRED)',
   CHANGED: 'changed meanwhile (CHANGED)',
+  NOTPOSSIBLE: 'it is not possible, as with a full mailbox (NOTPOSSIBLE)',
   PROTOCOL: 'protocol error (PROTOCOL)',
   UNKNOWN: 'it failed without saying why (UNKNOWN)',
 };

@@ -162,7 +162,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
 }
 
 /** A client that moves no byte for this time is slow. */
-const slowMsMin = 1_000;
+export const slowMsMin = 1_000;
 
 function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal']['filling'] {
   const { isFilling, youngBytes, bytesMax, largest } = filling;
@@ -171,13 +171,13 @@ function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal
 
 function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFacts['backends'][number] {
   const { name, address, connections, passwordFiles, caFile } = backend;
-  const { health, fault, changedMs, waiters, oldestWaitMs, leased } = pool;
+  const { health, fault, waiters, oldestWaitMs, leased } = pool;
   const isDrained = health === 'drained';
   return {
     name,
     host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
     isDrained,
-    down: fault === undefined || isDrained ? undefined : downFacts(fault, changedMs),
+    down: fault === undefined || isDrained ? undefined : downFacts(fault, pool),
     waiting: waiters,
     oldestWaitMs,
     leased,
@@ -188,9 +188,13 @@ function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFac
   };
 }
 
-export function downFacts(fault: UpstreamFault, sinceMs: number): DownFacts {
+export function downFacts(
+  fault: UpstreamFault,
+  { changedMs: sinceMs, hasBeenUp }: Pick<PoolSnapshot, 'changedMs' | 'hasBeenUp'>,
+): DownFacts {
   const { code, tlsCause } = fault;
-  return { code, system: systemCode(fault), tlsCause, sinceMs, why: meaningIn(errorCodes, code) };
+  const why = meaningIn(errorCodes, code);
+  return { code, system: systemCode(fault), tlsCause, sinceMs, mayBeLonger: !hasBeenUp, why };
 }
 
 /** The system's code, such as ECONNREFUSED; undefined: it was not a system error. */

@@ -2,12 +2,12 @@
 // The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line; rules name mail users,
 // so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
 
-import { lookUpUser } from '../adapters/host/accounts.js';
+import { localUserName, lookUpUser, type NameNumbers } from '../adapters/host/accounts.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import type { DoorFacts } from '../domain/door/door.js';
-import type { Endpoint } from '../domain/page/api.js';
+import type { Endpoint, Explain } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { accessTable } from './access-table.js';
@@ -38,13 +38,15 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
 
   return {
     explain: unlimited(async ({ body, who, isStill }) => {
-      const asked = parseExplain(body);
-      if (typeof asked === 'string') return refusedReply(400, asked);
+      const parsed = parseExplain(body);
+      if (typeof parsed === 'string') return refusedReply(400, parsed);
       const waitMs = questions.take(who.name, clock.now());
       if (waitMs !== undefined)
         return refusedReply(429, `${who.name} asks too often; try again in ${waitMs} ms`);
       const { told } = daemon;
       if (told?.numbers === undefined) return unanswered;
+      const asked = withUid(parsed, told.numbers);
+      if (typeof asked === 'string') return refusedReply(404, asked);
       try {
         const { series } = await daemon.facts();
         const judging = judgingBy(told.settings, told.numbers, series);
@@ -65,7 +67,9 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
     replay: unlimited(replay),
     access: unlimited(async () => {
       const { told } = daemon;
-      return told === undefined ? unanswered : jsonReply(200, accessTable(told.settings, clock.wallMs()));
+      return told === undefined
+        ? unanswered
+        : jsonReply(200, accessTable(told.settings, clock.wallMs(), localUserName));
     }),
     keys: unlimited(async () => {
       const { told } = daemon;
@@ -78,6 +82,16 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
       }
     }),
   };
+}
+
+/** Only names of the configuration: a page is no way to ask who has a login on this host. A text: it has no such name. */
+function withUid(asked: Explain, { uidOf }: NameNumbers): Explain | string {
+  const { uidName } = asked;
+  if (uidName === undefined) return asked;
+  const uid = uidOf(uidName);
+  return uid === undefined
+    ? `the configuration names no user ${JSON.stringify(uidName)} of this host; give the uid`
+    : { ...asked, uid };
 }
 
 const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');

@@ -3,22 +3,28 @@
 
 import { describeRule, effectOfName, isForAllUsers, rightsOf } from '../domain/answers/rights.js';
 import { allEffects, allSeries, commandsOf, type Effect } from '../domain/commands/catalog.js';
-import type { Settings } from '../domain/config/settings.js';
-import type { AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
+import type { PeersSettings, Settings } from '../domain/config/settings.js';
+import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
 import { formatPeers } from '../setup/peers.js';
 
 type Row = AccessTable['rows'][number];
 
-/** `nowMs`: rules that have ended by then are left out. */
-export function accessTable({ listeners, policies }: Settings, nowMs: number): AccessTable {
+/** `nowMs`: rules that have ended by then are left out; `nameOf`: the name of a uid. */
+export function accessTable(
+  { listeners, policies }: Settings,
+  nowMs: number,
+  nameOf: (uid: number) => string | undefined,
+): AccessTable {
+  const named = (shown: PeersSettings | undefined): PeersSettings | undefined =>
+    shown && { ...shown, users: shown.users.map((user) => nameOfUser(user, nameOf)) };
   return {
     effects: allEffects.map((name) => ({ name, commands: commandsByEffect.get(name) ?? 0 })),
     rows: listeners.flatMap((listener): Row[] => {
       const { name, peers, accounts, keys } = listener;
       return [
         ...listener.policies.map((choice): Row => {
-          const people = formatPeers(choice.peers ?? peers).trim();
+          const people = formatPeers(named(choice.peers ?? peers)).trim();
           const row = { kind: 'listener', listener: name, name, policy: choice.policy } as const;
           return people === '' ? row : { ...row, people };
         }),
@@ -32,6 +38,12 @@ export function accessTable({ listeners, policies }: Settings, nowMs: number): A
     }),
     policies: [...policies.values()].map((policy) => policyShown(policy, nowMs)),
   };
+}
+
+/** `alice (1001)` for a uid, if it has a name. */
+function nameOfUser(user: string, nameOf: (uid: number) => string | undefined): string {
+  const name = /^\d{1,10}$/.test(user) ? nameOf(Number(user)) : undefined;
+  return name === undefined ? user : `${name} (${user})`;
 }
 
 const commandsByEffect: ReadonlyMap<Effect, number> = countCommands();
@@ -64,6 +76,10 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
   const holding = policy.allow.filter(
     ({ command, expiresMs }) => (expiresMs === undefined || nowMs < expiresMs) && !isDenied(command),
   );
+  const cellOf = (rules: readonly Rule[]): AccessCell => ({
+    commands: [...new Set(rules.map(({ command }) => command))],
+    mayAll: rules.some((rule) => isForAllUsers(rule, policy)),
+  });
   return {
     name: policy.name,
     place: placeOf(policy),
@@ -72,13 +88,10 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
     users,
     except,
     limits,
-    cells: allEffects.map((effect) => {
-      const rules = holding.filter(({ command }) => effectOfName(command) === effect);
-      return {
-        commands: [...new Set(rules.map(({ command }) => command))],
-        mayAll: rules.some((rule) => isForAllUsers(rule, policy)),
-      };
-    }),
+    cells: allEffects.map((effect) =>
+      cellOf(holding.filter(({ command }) => effectOfName(command) === effect)),
+    ),
+    content: cellOf(holding.filter(({ content, rootEquivalent }) => content || rootEquivalent)),
     allow: policy.allow.map(shown),
     deny: policy.deny.map(shown),
   };

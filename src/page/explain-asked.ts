@@ -96,7 +96,7 @@ function isBroken(text: string): boolean {
 export function parseExplain(body: string): Explain | string {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;
-  const { listener, words, json, user, account, uid, reason } = value;
+  const { listener, words, json, user, account, uid, uidName, reason } = value;
   const isText = (each: unknown, max: number): each is string | undefined =>
     each === undefined || (typeof each === 'string' && each.length <= max && !isBroken(each));
   if (typeof listener !== 'string') return 'listener: must be the name of a listener';
@@ -106,11 +106,13 @@ export function parseExplain(body: string): Explain | string {
     return `reason: must be a text of at most ${reasonCharsMax} characters`;
   if (uid !== undefined && !(Number.isSafeInteger(uid) && Number(uid) >= 0 && Number(uid) <= uidMax))
     return 'uid: must be a number of a user';
+  if (!isText(uidName, nameCharsMax)) return `uidName: must be a text of at most ${nameCharsMax} characters`;
   const who = {
     listener,
     ...(user === undefined ? {} : { user }),
     ...(account === undefined ? {} : { account }),
     ...(uid === undefined ? {} : { uid: Number(uid) }),
+    ...(uidName === undefined ? {} : { uidName }),
     ...(reason === undefined ? {} : { reason }),
   };
   if (json !== undefined) {

@@ -124,7 +124,7 @@ async function suggested(
   };
 }
 
-function groupOf({ kind, command, written, why, sights }: SuggestedKind): SuggestedGroup {
+function groupOf({ kind, command, written, why, allowedBy, sights }: SuggestedKind): SuggestedGroup {
   const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
   const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
   const lastMs = lastOf(sights);
@@ -142,6 +142,7 @@ function groupOf({ kind, command, written, why, sights }: SuggestedKind): Sugges
     example: wordsShown(example?.words ?? []),
     ...(example === undefined || example.user === '' ? {} : { exampleUser: example.user }),
     ...(why === undefined ? {} : { why }),
+    ...(allowedBy === undefined ? {} : { allowedBy: `${allowedBy.file}:${allowedBy.line}` }),
   };
 }
 

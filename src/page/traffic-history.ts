@@ -6,7 +6,14 @@
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';
-import { type History, type HistoryOf, type Series, type Span, spanSteps } from '../domain/page/history.js';
+import {
+  type History,
+  type HistoryOf,
+  type Series,
+  type Span,
+  spanSteps,
+  type Whole,
+} from '../domain/page/history.js';
 
 export const stepMs = 10_000;
 const stepsKept = spanSteps['1h'].count;
@@ -142,7 +149,7 @@ export class TrafficHistory {
       const present = places.filter((place) => (numbers[place] ?? 0) > 0);
       if (present.length === 0) return [];
       const ended = present.reduce((sum, place) => sum + (numbers[place + at.ended] ?? 0), 0);
-      return [{ ended, series: this.#seriesOf(of, name, numbers, places) }];
+      return [{ ended, series: this.#seriesOf(of, name, numbers, places, present) }];
     });
     return {
       since: label(this.#startMs),
@@ -152,7 +159,13 @@ export class TrafficHistory {
     };
   }
 
-  #seriesOf(of: HistoryOf, name: string, numbers: Float32Array, places: readonly number[]): Series {
+  #seriesOf(
+    of: HistoryOf,
+    name: string,
+    numbers: Float32Array,
+    places: readonly number[],
+    present: readonly number[],
+  ): Series {
     const each = (value: (place: number, seconds: number) => number | null): (number | null)[] =>
       places.map((place) => {
         const seconds = numbers[place] ?? 0;
@@ -175,6 +188,24 @@ export class TrafficHistory {
       ...(of === 'teams' ? {} : { waiting: end(at.waiting) }),
       ...(of === 'backends' ? { upstreams: end(at.upstreams) } : {}),
       ...(of === 'gate' ? { journalBytes: rate(at.journalBytes) } : {}),
+      all: this.#wholeOf(numbers, present),
+    };
+  }
+
+  #wholeOf(numbers: Float32Array, present: readonly number[]): Whole {
+    const sums = new Float64Array(this.#width);
+    for (const place of present)
+      for (const [field, value] of numbers.subarray(place, place + this.#width).entries())
+        sums[field] = (sums[field] ?? 0) + value;
+    const rate = (field: number): number =>
+      Math.round(((sums[field] ?? 0) / (sums[at.seconds] ?? 1)) * 1000) / 1000;
+    const share = (part: number): number | null => percentile(sums.subarray(at.buckets), this.#bounds, part);
+    return {
+      rate: rate(at.ended),
+      denied: rate(at.denied),
+      failed: rate(at.failed),
+      p50: share(0.5),
+      p99: share(0.99),
     };
   }
 

@@ -217,8 +217,10 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
 /** What was asked for; the daemon adds the view that it was seen through. */
 function wordsOf(asked: Asked): readonly string[] {
   if (asked.look === 'show') return [`wanted=${asked.wanted}`];
+  if (!('filter' in asked)) return [];
+  const not = (asked.not ?? []).map(({ key, value }) => `-${key}=${value}`);
   const form = asked.look === 'histogram' ? ['as=histogram'] : [];
-  return 'filter' in asked ? [...formatFilter(asked.filter), ...afterOf(asked), ...form] : [];
+  return [...formatFilter(asked.filter), ...not, ...afterOf(asked), ...form];
 }
 
 /** Where an earlier part ended. */

@@ -1,7 +1,7 @@
 // Screen "access": who may do what, the rules in words, and a playground for single commands.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AccessPolicy, AccessTable } from '../domain/page/api.js';
+import type { AccessCell, AccessPolicy, AccessTable } from '../domain/page/api.js';
 import { type AccessRow, accessRows, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
@@ -58,7 +58,8 @@ export function AccessScreen({ query }: ScreenProps) {
         <Matrix table={table} rows={rows} />
         <p class="faint inside">
           A number is how many commands of that kind a policy allows, of all that there are; its rules say for
-          which users and with which options. Enter or a click on a row shows them.
+          which users and with which options. "content" has those that may show or search what is in mails.
+          Enter or a click on a row shows the rules.
         </p>
       </Panel>
       {shown !== undefined && <PolicyInWords key={shown.name} policy={shown} />}
@@ -90,9 +91,19 @@ function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: r
     ...effects.map(
       ({ name, commands }, at): Column<Row> => ({
         title: effectSign(name).word,
-        cell: (row) => <Cell policy={byName.get(row.policy)} at={at} ofCommands={commands} />,
+        cell: (row) => {
+          const policy = byName.get(row.policy);
+          return <Cell policy={policy} cell={policy?.cells[at]} ofCommands={commands} />;
+        },
       }),
     ),
+    {
+      title: effectSign('content').word,
+      cell: (row) => {
+        const policy = byName.get(row.policy);
+        return <Cell policy={policy} cell={policy?.content} />;
+      },
+    },
   ];
   return (
     <Table
@@ -147,12 +158,12 @@ function Who({ row }: { readonly row: Row }) {
 
 interface CellProps {
   readonly policy: AccessPolicy | undefined;
-  readonly at: number;
-  readonly ofCommands: number;
+  readonly cell: AccessCell | undefined;
+  /** Of that effect. */
+  readonly ofCommands?: number;
 }
 
-function Cell({ policy, at, ofCommands }: CellProps) {
-  const cell = policy?.cells[at];
+function Cell({ policy, cell, ofCommands }: CellProps) {
   if (policy === undefined || cell === undefined) return null;
   if (policy.isObserving)
     return (
@@ -165,8 +176,8 @@ function Cell({ policy, at, ofCommands }: CellProps) {
   if (cell.commands.length === 0) return <span class="faint">none</span>;
   return (
     <span title={cell.commands.join(', ')}>
-      <strong class="number">{countWords(cell.commands.length)}</strong>{' '}
-      <span class="faint number">of {countWords(ofCommands)}</span>
+      <strong class="number">{countWords(cell.commands.length)}</strong>
+      {ofCommands !== undefined && <span class="faint number"> of {countWords(ofCommands)}</span>}
       {cell.mayAll && (
         <>
           <br />

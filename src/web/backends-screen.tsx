@@ -1,10 +1,9 @@
 // Screen "backends": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
 
 import { useState } from 'preact/hooks';
-import type { BackendNow, Done } from '../domain/page/api.js';
+import type { BackendNow, Done, RunningCommand } from '../domain/page/api.js';
 import type { Series } from '../domain/page/history.js';
 import { AskFault } from './api.js';
-import { meanOf } from './chart.js';
 import { Confirm } from './dialog.js';
 import {
   Ago,
@@ -20,11 +19,19 @@ import {
   Time,
 } from './kit.js';
 import { useLive } from './live.js';
-import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
+import {
+  type Box,
+  backendState,
+  boxesOf,
+  boxesWords,
+  certificateLeft,
+  failedDials,
+  longestAt,
+} from './running.js';
 import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { backendMeasures, failedShare, shareWords, valueOf } from './traffic.js';
+import { backendMeasures, failedShare, shareWords, shortSince, valueOf } from './traffic.js';
 import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
 import { countWords, durationWords, plural, rateWords } from './wording.js';
 
@@ -45,6 +52,7 @@ export function BackendsScreen({ query }: ScreenProps) {
   if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
   const seriesOf = (name: string): Series | undefined =>
     tenMinutes.history?.series.find((each) => each.name === name);
+  const since = tenMinutes.history && shortSince(tenMinutes.history, '10m');
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
     {
@@ -68,8 +76,17 @@ export function BackendsScreen({ query }: ScreenProps) {
       ),
     },
     { title: 'state', line: 3, cell: (row) => <State backend={row} /> },
-    { title: 'ten minutes', line: 2, grows: true, cell: (row) => <Traffic series={seriesOf(row.name)} /> },
-    { title: 'upstreams', line: 3, cell: (row) => <Boxes backend={row} /> },
+    {
+      title: 'ten minutes',
+      line: 2,
+      grows: true,
+      cell: (row) => <Traffic series={seriesOf(row.name)} since={since} />,
+    },
+    {
+      title: 'upstreams',
+      line: 3,
+      cell: (row) => <Boxes backend={row} longest={longestAt(now.running, row.name)} />,
+    },
     {
       title: 'queue',
       line: 3,
@@ -83,7 +100,7 @@ export function BackendsScreen({ query }: ScreenProps) {
           </Sign>
         ),
     },
-    { title: 'failed dials', line: 0, cell: (row) => <Failed backend={row} /> },
+    { title: 'failed dials', line: 3, cell: (row) => <Failed backend={row} /> },
     { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
     ...(mayChange
       ? [
@@ -175,6 +192,7 @@ function State({ backend }: { readonly backend: BackendNow }) {
       {backend.since !== undefined && (
         <p class="why faint">
           {backend.isUp ? 'up' : 'down'} for <Ago at={backend.since} />, since <Time at={backend.since} />
+          {backend.mayBeLonger === true && ' or longer: not reached since dovegate started'}
         </p>
       )}
       {backend.text !== undefined && (
@@ -191,8 +209,14 @@ function State({ backend }: { readonly backend: BackendNow }) {
   );
 }
 
-function Traffic({ series }: { readonly series: Series | undefined }) {
-  const rate = series && meanOf(series.rate);
+interface TrafficProps {
+  readonly series: Series | undefined;
+  /** Of less than ten minutes. */
+  readonly since: string | undefined;
+}
+
+function Traffic({ series, since }: TrafficProps) {
+  const rate = series?.all.rate;
   if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
   const share = failedShare(series) ?? 0;
   const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
@@ -211,7 +235,12 @@ function Traffic({ series }: { readonly series: Series | undefined }) {
       </span>
       {p50 !== undefined && p99 !== undefined && (
         <span class="faint number boxes-words">
-          half in {durationWords(p50)}, p99 at most {durationWords(p99)}
+          p50 {durationWords(p50)}, p99 {durationWords(p99)}
+        </span>
+      )}
+      {since !== undefined && (
+        <span class="faint boxes-words">
+          since <Time at={since} />
         </span>
       )}
     </>
@@ -222,13 +251,26 @@ function Traffic({ series }: { readonly series: Series | undefined }) {
 const failedShareBad = 0.01;
 
 const boxesMax = 128;
+/** Most commands take milliseconds. */
+const longMs = 5_000;
 
-function Boxes({ backend }: { readonly backend: BackendNow }) {
+interface BoxesProps {
+  readonly backend: BackendNow;
+  /** The command that has run there for the longest time; undefined: none, or it is not shown. */
+  readonly longest: RunningCommand | undefined;
+}
+
+function Boxes({ backend, longest }: BoxesProps) {
   const boxes = boxesOf(backend, boxesMax);
   return (
     <>
       {boxes !== undefined && <BoxPicture boxes={boxes} />}
       <span class="faint number boxes-words">{boxesWords(backend)}</span>
+      {longest !== undefined && longest.durationMs >= longMs && (
+        <span class="boxes-words">
+          <Name value={longest.command} isCode /> runs for <Duration ms={longest.durationMs} />
+        </span>
+      )}
     </>
   );
 }
@@ -256,12 +298,12 @@ function BoxPicture({ boxes }: { readonly boxes: readonly Box[] }) {
 
 function Failed({ backend }: { readonly backend: BackendNow }) {
   const failed = failedDials(backend);
-  if (failed.length === 0) return <span class="faint">none</span>;
+  if (failed.length === 0) return <span class="faint nothing">none</span>;
   return (
     <>
       {failed.map(({ step, count }) => (
         <span class="step" key={step}>
-          <span class="number">{countWords(count)}</span> at {step}
+          <span class="number">{countWords(count)}</span> failed at {step}
         </span>
       ))}
     </>

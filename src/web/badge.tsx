@@ -1,20 +1,21 @@
 // How a command ended and what it can do, as a shape, a word and a colour.
 
-import type { ComponentChildren } from 'preact';
+import type { TrailContent } from '../domain/page/trail.js';
 import { Name } from './kit.js';
 import { ShapeOf } from './shapes.js';
-import { classSign, decisionSign, effectSign, outcomeSign, type SignFacts } from './signs.js';
+import { classSign, decisionSign, effectWith, outcomeSign, type SignFacts } from './signs.js';
 
 interface BadgeProps {
   readonly facts: SignFacts;
-  readonly children?: ComponentChildren;
 }
 
-export function Badge({ facts: { word, tone, shape }, children }: BadgeProps) {
+export function Badge({ facts: { word, tone, shape } }: BadgeProps) {
   return (
     <span class={`badge ${tone}`}>
       <ShapeOf shape={shape} />
-      <span>{children ?? <Name value={word} max={24} />}</span>
+      <span>
+        <Name value={word} max={24} />
+      </span>
     </span>
   );
 }
@@ -30,14 +31,13 @@ export function Decision({ decision }: { readonly decision: string }) {
 interface EffectProps {
   /** Undefined or empty: the record does not say. */
   readonly effect: string | undefined;
-  /** Whether mails are shown; `maybe`: the record does not say. */
-  readonly content?: 'yes' | 'maybe' | undefined;
+  /** Whether mails are shown; undefined: they are not, or nobody asked. */
+  readonly content?: TrailContent | undefined;
 }
 
 export function Effect({ effect, content }: EffectProps) {
   if (effect === undefined || effect === '') return null;
-  if (content === undefined || effect !== 'read') return <Badge facts={effectSign(effect)} />;
-  return <Badge facts={effectSign('content')}>{content === 'yes' ? 'content' : 'content?'}</Badge>;
+  return <Badge facts={effectWith(effect, content)} />;
 }
 
 /** Of a report of a mailbox, in the words of the report. */

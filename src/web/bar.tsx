@@ -10,7 +10,7 @@ import { useSession } from './session.js';
 import { Icon, Mark } from './shapes.js';
 import type { Tone } from './signs.js';
 import { visible } from './visible.js';
-import { durationWords, localTime, marked } from './wording.js';
+import { durationWords, localTime, marked, zoneWords } from './wording.js';
 
 const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
   serving: 'good',
@@ -70,9 +70,10 @@ export function Bar({ onHelp }: { readonly onHelp: () => void }) {
 }
 
 /** What is seldom looked for: release, configuration, who is signed in. */
-export function Foot() {
+export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc: () => void }) {
   const { me } = useSession();
-  const head = useLive().now?.head;
+  const { now } = useLive();
+  const head = now?.head;
   return (
     <footer>
       <span>
@@ -90,6 +91,12 @@ export function Foot() {
       )}
       <span>
         <Name value={me.name} max={24} /> ({me.roles.join(', ')}), until <Time at={me.ends} />
+      </span>
+      <span class="zone">
+        times: {zoneWords(now?.at ?? me.ends)}{' '}
+        <Button kind="small" isDown={isUtc} onClick={onUtc}>
+          all in UTC
+        </Button>
       </span>
     </footer>
   );

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
+import type { TrailContent, TrailEnd, TrailLine } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
@@ -27,7 +27,7 @@ import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
 import { commandText, usersText, valueText } from './trail-rows.js';
-import { durationWords } from './wording.js';
+import { countWords, durationWords } from './wording.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
 
@@ -127,7 +127,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
   const outcome = completion === undefined ? 'open' : valueText(completion['outcome']);
   return (
     <>
-      <Answer exchange={exchange} outcome={outcome} />
+      <Answer exchange={exchange} outcome={outcome} content={end.content} />
       <Panel title="Its life">
         <Life steps={lifeOf(exchange)} />
       </Panel>
@@ -136,7 +136,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
           <Facts facts={whoOf(exchange)} />
         </Part>
         <Part title="What">
-          <Facts facts={whatOf(exchange)} />
+          <Facts facts={whatOf(exchange, end.content)} />
           <Arguments exchange={exchange} />
           <Mailbox user={(admission ?? completion)?.['user']} />
         </Part>
@@ -183,7 +183,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
         </div>
       )}
       <details>
-        <summary>All records as they are stored ({all.length})</summary>
+        <summary>All records as they are stored ({countWords(all.length)})</summary>
         {all.map((record) => (
           <Raw key={valueText(record['seq'])} record={record} />
         ))}
@@ -192,8 +192,14 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
   );
 }
 
+interface AnswerProps {
+  readonly exchange: Exchange;
+  readonly outcome: string;
+  readonly content: TrailContent | undefined;
+}
+
 /** What became of it, and what to do about a denial. */
-function Answer({ exchange, outcome }: { readonly exchange: Exchange; readonly outcome: string }) {
+function Answer({ exchange, outcome, content }: AnswerProps) {
   const { admission, completion } = exchange;
   const record = admission ?? completion ?? {};
   const row = { fields: record };
@@ -209,7 +215,7 @@ function Answer({ exchange, outcome }: { readonly exchange: Exchange; readonly o
       </h2>
       <p class="exchange-head">
         <Outcome outcome={outcome} />
-        <Effect effect={valueText(record['effect'])} />
+        <Effect effect={valueText(record['effect'])} content={content} />
         <span>
           <Name value={valueText(record['principal'])} max={80} />
           {users !== '' && (

@@ -1,6 +1,7 @@
 // One command as its records tell it: when it came, was recorded, sent, answered and ended; who asked, for what, and why it was allowed or not.
 
-import type { TrailLine } from '../domain/page/trail.js';
+import type { TrailContent, TrailLine } from '../domain/page/trail.js';
+import { effectWith } from './signs.js';
 import { valueText } from './trail-rows.js';
 import { durationWords } from './wording.js';
 import { formatCommand } from './words.js';
@@ -75,7 +76,7 @@ export function lifeOf({ admission, completion }: Exchange): LifeStep[] {
   const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
   const decision = valueText(admission?.['decision']);
   const steps: LifeStep[] = [
-    { what: 'came', ms: 0, about: 'the last byte of its line was read' },
+    { what: 'came', ms: 0, about: 'its line was there in full' },
     {
       what: 'recorded',
       ms: recorded,
@@ -83,7 +84,7 @@ export function lifeOf({ admission, completion }: Exchange): LifeStep[] {
     },
   ];
   const isOpen = completion === undefined;
-  const notSent = isOpen ? 'not known yet' : 'no byte of it went to a backend';
+  const notSent = isOpen ? 'not known yet' : 'nothing was sent to a backend';
   const waited = waitMs === undefined ? '' : `after ${durationWords(waitMs)} of waiting for a connection`;
   steps.push({ what: 'sent', ms: isSent ? sent : undefined, about: isSent ? waited : notSent });
   if (isSent)
@@ -147,10 +148,15 @@ export function whoOf({ admission, completion, session: { opened } }: Exchange):
 }
 
 /** What was asked for. */
-export function whatOf(exchange: Exchange): Fact[] {
+export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
   const { admission, completion } = exchange;
   const users = wholeList(exchange, 'users');
-  const asked = users === undefined ? admission : { ...admission, users };
+  const effect = valueText(admission?.['effect']);
+  const asked = admission && {
+    ...admission,
+    ...(users === undefined ? {} : { users }),
+    ...(effect === '' ? {} : { effect: effectWith(effect, content).word }),
+  };
   return [
     ...facts(asked ?? completion, [
       ['command', 'Command'],
@@ -225,7 +231,7 @@ export function whyOf({ admission }: Exchange): Fact[] {
     ['text', 'In words'],
     ['mode', 'Mode'],
     ['would', 'Would have been'],
-    ['series', 'Read as Dovecot'],
+    ['series', 'Parsed as Dovecot'],
     ['version', 'Hash of the policy'],
   ]);
 }

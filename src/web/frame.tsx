@@ -10,9 +10,10 @@ import { LiveContext, useFollowing } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
 import { matchPath } from './route.js';
 import { type Screen, screens } from './screens.js';
-import { mayDo, type Session, SessionContext } from './session.js';
+import { mayDo, type Session, SessionContext, wantsUtc } from './session.js';
 import { Icon } from './shapes.js';
 import { walkRows } from './table.js';
+import { showUtc } from './wording.js';
 
 export function Frame({ session }: { readonly session: Session }) {
   const live = useFollowing(session);
@@ -20,6 +21,8 @@ export function Frame({ session }: { readonly session: Session }) {
   const waiting = waitingFor(approvals);
   const place = usePlace();
   const [isHelp, setHelp] = useState(false);
+  const [isUtc, setUtc] = useState(wantsUtc.read);
+  showUtc(isUtc);
   const isLimited = session.me.users !== undefined;
   const seen = screens.filter(
     ({ roles, isWhole }) => mayDo(session, ...roles) && !(isWhole === true && isLimited),
@@ -67,7 +70,13 @@ export function Frame({ session }: { readonly session: Session }) {
             <main id="main" ref={main} tabIndex={-1}>
               <Shown found={found} place={place} />
             </main>
-            <Foot />
+            <Foot
+              isUtc={isUtc}
+              onUtc={() => {
+                wantsUtc.keep(!isUtc);
+                setUtc(!isUtc);
+              }}
+            />
           </div>
           {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
         </ApprovalsContext.Provider>

@@ -6,7 +6,7 @@ import { useLive } from './live.js';
 import { Icon, ShapeOf } from './shapes.js';
 import type { Shape, Tone } from './signs.js';
 import { breakable, cut, pieces, visible } from './visible.js';
-import { agoWords, durationWords, localTime, marked, utcTime } from './wording.js';
+import { agoWords, countWords, durationWords, localTime, marked, utcTime } from './wording.js';
 
 interface NameProps {
   /** Undefined: nothing is drawn but a dash. */
@@ -46,7 +46,7 @@ export function Name({ value, max = 48, isCode }: NameProps) {
             setWhole(!isWhole);
           }}
         >
-          {isWhole ? 'less' : `all ${value.length}`}
+          {isWhole ? 'less' : `all ${countWords(value.length)}`}
         </button>
       )}
     </bdi>

@@ -13,7 +13,7 @@ import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';
 import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
-import { byWords, composePolicy, fileNameOf, mayTick, withEffect } from './learn.js';
+import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf } from './route.js';
@@ -139,7 +139,8 @@ interface SeenProps {
 function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
   const { groups, looked, place } = suggested;
   const reads = withEffect(suggested, 'read');
-  const rest = groups.filter((group) => !mayTick(group));
+  const allowed = groups.filter(isAllowed);
+  const rest = groups.filter((group) => !mayTick(group) && !isAllowed(group));
   return (
     <>
       <Looked looked={looked} />
@@ -178,6 +179,29 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
                 ) : null,
               )}
             </ul>
+            {!groups.some(mayTick) && (
+              <p class="faint">Nothing was seen that a rule would have to be written for.</p>
+            )}
+            {allowed.length > 0 && (
+              <>
+                <h3>Allowed already</h3>
+                <ul class="groups">
+                  {allowed.map((group, at) => (
+                    <li key={at}>
+                      <p class="tick">
+                        <Head group={group} />
+                      </p>
+                      <p>
+                        <Sign tone="good">
+                          by the rule at <Name value={group.allowedBy} max={80} />
+                        </Sign>
+                      </p>
+                      <Group group={group} />
+                    </li>
+                  ))}
+                </ul>
+              </>
+            )}
             {rest.length > 0 && (
               <>
                 <h3>Seen, and not to be ticked</h3>
@@ -305,8 +329,8 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
         marked={new Set(problems.map(({ line }) => line))}
       />
       <p class="faint">
-        To take the place of <Name value={place} max={80} />. Then: <code>dovegate check</code>,{' '}
-        <code>dovegate reload</code>.
+        It has what is allowed already, too. To take the place of <Name value={place} max={80} />. Then:{' '}
+        <code>dovegate check</code>, <code>dovegate reload</code>.
       </p>
       <div aria-live="polite">
         {isBusy && <p class="faint">Checking …</p>}

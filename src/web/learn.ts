@@ -1,11 +1,14 @@
 // The text of a policy, put together from the groups that were ticked.
 
 import type { Suggested, SuggestedGroup } from '../domain/page/api.js';
+import { countWords } from './wording.js';
 
-/** The file; undefined: nothing is ticked. */
+/** The file, with what is allowed already; undefined: nothing is ticked. */
 export function composePolicy(suggested: Suggested, ticked: ReadonlySet<number>): string | undefined {
-  const chosen = suggested.groups.filter((group, at) => mayTick(group) && ticked.has(at));
-  if (chosen.length === 0) return undefined;
+  const chosen = suggested.groups.filter(
+    (group, at) => isAllowed(group) || (mayTick(group) && ticked.has(at)),
+  );
+  if (chosen.every(isAllowed)) return undefined;
   return [
     ...suggested.before,
     '    allow:',
@@ -15,9 +18,14 @@ export function composePolicy(suggested: Suggested, ticked: ReadonlySet<number>)
   ].join('\n');
 }
 
+/** A rule of the policy allows it: it stays, and is no matter of a tick. */
+export function isAllowed({ allowedBy }: SuggestedGroup): boolean {
+  return allowedBy !== undefined;
+}
+
 /** What amounts to root, or concerns all users, is no matter of a tick. */
-export function mayTick({ kind }: SuggestedGroup): boolean {
-  return kind === 'rule';
+export function mayTick(group: SuggestedGroup): boolean {
+  return group.kind === 'rule' && !isAllowed(group);
 }
 
 /** The groups of that effect, as `read`. */
@@ -28,7 +36,7 @@ export function withEffect({ groups }: Suggested, effect: string): number[] {
 /** By whom, in words: one name, or how many. */
 export function byWords({ byWhom, byCount }: SuggestedGroup): string {
   const [only = 'nobody'] = byWhom;
-  return byCount <= 1 ? only : `${only} and ${byCount - 1} more`;
+  return byCount <= 1 ? only : `${only} and ${countWords(byCount - 1)} more`;
 }
 
 /** A file name that a policy's name gives, whatever characters it has. */

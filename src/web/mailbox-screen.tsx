@@ -21,9 +21,10 @@ import {
   questionOf,
   type Report,
   type RequesterSum,
-  readAnswer,
+  shownAnswer,
   spanWords,
   sumByRequester,
+  verdictOf,
   withEvent,
   withFileEvent,
 } from './mailbox.js';
@@ -31,7 +32,6 @@ import { progressWords } from './proof.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
 import { type Session, useSession } from './session.js';
-import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
 import { trailPath } from './trail-query.js';
 import { countWords, plural, utcTime } from './wording.js';
@@ -51,8 +51,8 @@ function Nothing() {
   return (
     <Empty>
       Name a mailbox: the report says whether something was deleted, who touched the mailbox, on which day,
-      how (changed, content read, read, or tried and denied) and with which reason, and whether the journal is
-      complete for that time.
+      how (changed, content shown or searched, or tried and denied) and with which reason, and whether the
+      journal is complete for that time.
       {users !== undefined && (
         <>
           {' '}
@@ -91,7 +91,7 @@ function Ask({ question }: { readonly question: Question }) {
           checked={isContentOnly}
           onInput={(event) => setContentOnly(event.currentTarget.checked)}
         />{' '}
-        only what showed content
+        only what showed or searched content
       </label>
       <Button type="submit" kind="main">
         Make the report
@@ -236,17 +236,18 @@ interface PaperProps {
 /** What is printed. */
 function Paper({ user, head, report, isBroken }: PaperProps) {
   const { me } = useSession();
-  const [first = '', ...rest] = head.sentences;
+  const { tone, text: verdict } = verdictOf(head);
+  const rest = head.sentences.filter((text) => text !== verdict);
   const { days, left, isWhole } = report;
   const doubts = new Set(head.doubts.filter(({ isSerious }) => isSerious).map(({ text }) => text));
-  const tone: Tone = head.isComplete ? 'good' : 'bad';
   return (
     <article class="paper">
       <h2>
         Who touched <Name value={head.mailbox} max={300} />
       </h2>
       <p>
-        {head.period}, on host <Name value={head.host} max={100} />
+        {head.period}, on host <Name value={head.host} max={100} />. All days and times of this report are
+        UTC.
       </p>
       <section class={`verdict ${tone}`} aria-label="Verdict">
         <dl class="answers">
@@ -255,16 +256,16 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
             <dd class={head.counts.deleted > 0 ? 'destroy' : undefined}>{head.answer}</dd>
           </div>
           <div>
-            <dt>Was anything read?</dt>
+            <dt>Was content of mails shown?</dt>
             <dd class={head.counts.showed + head.counts.maybeShowed > 0 ? 'content' : undefined}>
-              {readAnswer(head.counts)}
+              {shownAnswer(head.counts)}
             </dd>
           </div>
         </dl>
         <p>
           <Sign tone={tone}>
             <strong>
-              <Name value={sentence(first)} max={1000} />
+              <Name value={sentence(verdict)} max={1000} />
             </strong>
           </Sign>
         </p>
@@ -281,7 +282,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
           </ul>
         )}
       </section>
-      {head.isContentOnly && <p>Only commands that showed content, or may have, are listed.</p>}
+      {head.isContentOnly && <p>Only commands that showed or searched content, or may have, are listed.</p>}
       <Requesters days={days} classes={head.classes} isAll={left === 0 && isWhole} />
       {days.length === 0 && isWhole && (
         <Empty>
@@ -309,7 +310,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
             for <Name value={head.madeBy} max={200} />
           </>
         )}{' '}
-        at {utcTime(head.madeAt)}. Days and times are UTC.
+        at {utcTime(head.madeAt)}.
       </p>
     </article>
   );
@@ -340,8 +341,8 @@ function Requesters({ days, classes, isAll }: RequestersProps) {
           count === 0 ? <span class="faint nothing">–</span> : <strong>{countWords(count)}</strong>,
       }),
     ),
-    { title: 'first (UTC)', cell: ({ firstTime }) => minuteOf(firstTime) },
-    { title: 'last (UTC)', cell: ({ lastTime }) => minuteOf(lastTime) },
+    { title: 'first', cell: ({ firstTime }) => minuteOf(firstTime) },
+    { title: 'last', cell: ({ lastTime }) => minuteOf(lastTime) },
   ];
   return (
     <section>
@@ -369,7 +370,7 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
     cell: ({ what, ...line }) => <Class group={line.class} what={what} />,
   },
   { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
-  { title: 'time (UTC)', cell: (line) => <span class="number">{spanWords(line)}</span> },
+  { title: 'time', cell: (line) => <span class="number">{spanWords(line)}</span> },
   {
     title: 'reason',
     kind: 'wide',

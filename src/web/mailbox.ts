@@ -198,13 +198,40 @@ export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime'
   return first === last ? first : `${first} to ${last}`;
 }
 
-/** Whether content of mails was shown, in a sentence. */
-export function readAnswer({ showed, maybeShowed }: Pick<MailboxCounts, 'showed' | 'maybeShowed'>): string {
-  if (showed === 0 && maybeShowed === 0) return 'No recorded command showed content of mails.';
+/** Whether content of mails was shown or searched, in a sentence. */
+export function shownAnswer({
+  showed,
+  searched,
+  maybeShowed,
+}: Pick<MailboxCounts, 'showed' | 'searched' | 'maybeShowed'>): string {
+  const search =
+    searched === 0
+      ? ''
+      : `${plural(searched, 'command', 'commands')} searched in content, which shows which mails have a word`;
+  if (showed === 0 && maybeShowed === 0)
+    return `No recorded command showed content of mails${search === '' ? '' : `; ${search}`}.`;
   const surely = showed === 0 ? '' : `${plural(showed, 'command', 'commands')} showed content of mails`;
   const perhaps =
     maybeShowed === 0
       ? ''
       : `${plural(maybeShowed, 'command', 'commands')} may have shown ${showed === 0 ? 'content of mails' : 'some'}`;
-  return `${[surely, perhaps].filter((part) => part !== '').join('; ')}.`;
+  return `${[surely, perhaps, search].filter((part) => part !== '').join('; ')}.`;
+}
+
+/** How far the report can be trusted, and how well that is. `first`: its first sentence. */
+export function verdictOf(head: MailboxHead): {
+  readonly tone: 'good' | 'warn' | 'bad';
+  readonly text: string;
+} {
+  const { isComplete, signedTo, counts, sentences } = head;
+  if (!isComplete) return { tone: 'bad', text: sentences[0] ?? '' };
+  if (counts.unsigned === 0 || signedTo === undefined)
+    return {
+      tone: 'good',
+      text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
+    };
+  const later = plural(counts.unsigned, 'later command', 'later commands');
+  const from = signedTo.slice(0, 10) === head.madeAt.slice(0, 10) ? 11 : 0;
+  const until = signedTo.slice(from, 19).replace('T', ' ');
+  return { tone: 'warn', text: `Complete; signed until ${until}, ${later} not signed yet.` };
 }

@@ -26,6 +26,7 @@ import {
   failedTone,
   journalTone,
   journalWords,
+  ownerText,
   runningLine,
   waitingTone,
   whoAsked,
@@ -44,7 +45,7 @@ export function NowScreen({ query }: ScreenProps) {
   if (session.me.users !== undefined && !mayDo(session, 'view', 'operate'))
     return (
       <>
-        <Tiles tiles={now.tiles} />
+        <Tiles tiles={now.tiles} started={now.head.started} />
         <Empty>
           Your role shows what concerns <Name value={session.me.users.join(' ')} max={300} /> in the trail.
           Which commands run and fail is for people with the role view or operate.
@@ -53,7 +54,7 @@ export function NowScreen({ query }: ScreenProps) {
     );
   return (
     <>
-      <Tiles tiles={now.tiles} />
+      <Tiles tiles={now.tiles} started={now.head.started} />
       <Traffic query={query} />
       <Panel
         title={
@@ -90,8 +91,22 @@ export function NowScreen({ query }: ScreenProps) {
   );
 }
 
-function Tiles({ tiles }: { readonly tiles: NowTiles }) {
+interface TilesProps {
+  readonly tiles: NowTiles;
+  /** When the daemon was: nothing is counted from before. */
+  readonly started: string;
+}
+
+function Tiles({ tiles, started }: TilesProps) {
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
+  const isShort = history.length < stepsOfTenMinutes;
+  const since = isShort ? (
+    <>
+      since <Time at={started} />
+    </>
+  ) : (
+    'in ten minutes'
+  );
   const most = Math.max(perSecond, ...history);
   const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
@@ -100,14 +115,16 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
         <Sparkline
           values={history}
           length={120}
-          label={`Commands a second of the last ten minutes: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
+          label={`Commands a second, of the last ten minutes at most: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
         />
         <p>
-          in ten minutes {rateWords(mean)} on average, {rateWords(most)} at most
+          {rateWords(mean)} on average, {rateWords(most)} at most, {since}
         </p>
       </Tile>
-      <Tile title="Failed, in ten minutes" tone={failedTone(tiles)} value={countWords(failed)}>
-        <p>and {plural(denied, 'was', 'were')} denied by policy</p>
+      <Tile title="Failed" tone={failedTone(tiles)} value={countWords(failed)}>
+        <p>
+          {since}; and {plural(denied, 'was', 'were')} denied
+        </p>
       </Tile>
       <Tile title="Waiting" tone={waitingTone(tiles)} value={countWords(waiting)}>
         <p>
@@ -118,6 +135,9 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
     </div>
   );
 }
+
+/** One each five seconds, in whole steps. */
+const stepsOfTenMinutes = 119;
 
 const receiverTones = { connected: 'good', connecting: 'warn', away: 'warn', forked: 'bad' } as const;
 
@@ -180,7 +200,22 @@ function Running({ rows, onKill }: RunningProps) {
         ),
     },
     { title: 'for', kind: 'number', line: 1, cell: (row) => <Duration ms={row.durationMs} /> },
-    { title: 'of its time', kind: 'wide', cell: (row) => <Deadline command={row} /> },
+    {
+      title: 'of its time',
+      kind: 'wide',
+      cell: (row) => (
+        <>
+          <Deadline command={row} />
+          {row.clientMs !== undefined && (
+            <p class="why">
+              <Sign tone="warn">
+                slow client: it has taken nothing for <Duration ms={row.clientMs} />
+              </Sign>
+            </p>
+          )}
+        </>
+      ),
+    },
     ...(mayKill
       ? [
           {
@@ -277,6 +312,7 @@ function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
 function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
+  const seesRules = isAuditor && session.me.users === undefined;
   const columns: Column<Trouble>[] = [
     {
       title: 'outcome',
@@ -298,7 +334,12 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
     { title: 'who', cell: (row) => <Name value={whoAsked(row)} /> },
     ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
     { title: 'backend', cell: (row) => <Name value={row.backend} /> },
-    { title: 'why', kind: 'wide', line: 3, cell: (row) => <Sentence text={row.text} /> },
+    {
+      title: 'why, and the cause',
+      kind: 'wide',
+      line: 3,
+      cell: (row) => <Why row={row} seesRules={seesRules} />,
+    },
     {
       title: 'when',
       line: 1,
@@ -321,7 +362,7 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
           {
             title: 'exchange',
             kind: 'action' as const,
-            line: 0 as const,
+            line: 2 as const,
             cell: (row: Trouble) =>
               row.id === undefined ? null : <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>,
           },
@@ -329,21 +370,57 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
       : []),
   ];
   return (
-    <Table
-      label="The last commands that were denied or failed, newest first"
-      rows={rows}
-      columns={columns}
-      keyOf={(row) =>
-        `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
-      }
-      empty={
-        <Empty>
-          Nothing was denied and nothing failed lately. Here the last 20 would stand, each with its reason.
-        </Empty>
-      }
-      {...(isAuditor
-        ? { onOpen: (row: Trouble) => (row.id === undefined ? undefined : go(pathOf('/trail/:id', row.id))) }
-        : {})}
-    />
+    <>
+      <Table
+        label="The last commands that were denied or failed, newest first"
+        rows={rows}
+        columns={columns}
+        keyOf={(row) =>
+          `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
+        }
+        empty={
+          <Empty>
+            Nothing was denied and nothing failed lately. Here the last 20 would stand, each with its reason.
+          </Empty>
+        }
+        {...(isAuditor
+          ? {
+              onOpen: (row: Trouble) => (row.id === undefined ? undefined : go(pathOf('/trail/:id', row.id))),
+            }
+          : {})}
+      />
+      {!isAuditor && rows.length > 0 && (
+        <p class="faint inside">
+          Mail users, and the records of these commands, are shown to people with the role audit.
+        </p>
+      )}
+    </>
+  );
+}
+
+interface WhyProps {
+  readonly row: Trouble;
+  /** Screen Access is for who sees all mail users. */
+  readonly seesRules: boolean;
+}
+
+function Why({ row, seesRules }: WhyProps) {
+  const { text, policy } = row;
+  const owner = ownerText(row);
+  return (
+    <>
+      <Sentence text={text} />
+      {owner !== undefined && (
+        <p class="why faint">
+          cause: <Name value={owner} max={60} />
+          {seesRules && policy !== undefined && (
+            <>
+              {': '}
+              <Link to={`/access?policy=${encodeURIComponent(policy)}`}>its rules</Link>
+            </>
+          )}
+        </p>
+      )}
+    </>
   );
 }

@@ -90,8 +90,7 @@ export function Playground({ rows, query }: PlaygroundProps) {
             />
           ) : (
             <Field
-              label="uid of who asks"
-              type="number"
+              label="user of this host, or uid"
               value={asked.as}
               onInput={(value) => set({ as: value })}
               placeholder="anybody"
@@ -178,7 +177,13 @@ function questionOf({ listener, as, user, reason, line, json, form, hasLogins }:
   if (hasLogins && as === '') return 'Choose the account or the key that asks.';
   const who = {
     listener,
-    ...(as === '' ? {} : hasLogins ? { account: as } : { uid: Number(as) }),
+    ...(as === ''
+      ? {}
+      : hasLogins
+        ? { account: as }
+        : /^\d+$/.test(as)
+          ? { uid: Number(as) }
+          : { uidName: as }),
     ...(reason === '' ? {} : { reason }),
   };
   if (form === 'json') return json.trim() === '' ? 'Write the request.' : { ...who, json };
@@ -215,7 +220,13 @@ function Answer({ answer }: { readonly answer: Explained }) {
       <dl class="facts">
         <Fact name="requester" text={answer.principal} />
         <Fact name="policy" text={answer.policy} />
-        {sent.length > 0 && <Fact name="sent as" text={formatCommand(sent)} isCode />}
+        {sent.length > 0 && (
+          <Fact
+            name={answer.decision === 'allow' ? 'would be sent as' : 'in canonical form'}
+            text={formatCommand(sent)}
+            isCode
+          />
+        )}
         <Fact name="concerns" text={answer.concerns} />
         {answer.effect !== undefined && (
           <div>
@@ -230,7 +241,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
           text={
             where === undefined || series.length === 0
               ? where
-              : `${where} (read as Dovecot ${series.join(', ')})`
+              : `${where} (parsed as Dovecot ${series.join(', ')})`
           }
         />
         {terms.length > 0 && <Fact name="on terms" text={terms.join('; ')} />}

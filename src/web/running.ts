@@ -1,13 +1,34 @@
 // What the screens "now" and "backends" say of what runs and of what went wrong, in words.
 
-import type { BackendNow, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
-import { dayWords, durationWords, plural } from './wording.js';
+import type {
+  BackendNow,
+  JournalNow,
+  NowTiles,
+  RunningCommand,
+  Trouble,
+  TroubleOwner,
+} from '../domain/page/api.js';
+import { countWords, dayWords, durationWords, plural } from './wording.js';
 
 /** Who asked, at which listener: a principal has the listener in its name, who has not signed in has none. */
 export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
   if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
   return `${principal}@${listener}`;
 }
+
+/** What caused that something was denied or failed. Undefined: an older dovegate does not tell. */
+export function ownerText({ owner, policy, backend }: Trouble): string | undefined {
+  if (owner === undefined) return undefined;
+  if (owner === 'policy' && policy !== undefined) return `policy ${policy}`;
+  return owner === 'server' && backend !== undefined ? `the mail server ${backend}` : ownerWords[owner];
+}
+
+const ownerWords: Readonly<Record<TroubleOwner, string>> = {
+  policy: 'a policy',
+  requester: 'the requester',
+  server: 'the mail server',
+  gate: 'dovegate or its host',
+};
 
 /** One command in a line, as a confirmation repeats it. */
 export function runningLine(command: RunningCommand): string {
@@ -20,6 +41,11 @@ export function runningLine(command: RunningCommand): string {
         ? `, waiting for ${backend}`
         : ` at ${backend}`;
   return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}`;
+}
+
+/** The command that has run for the longest time at a backend; rows are the oldest first. */
+export function longestAt(running: readonly RunningCommand[], name: string): RunningCommand | undefined {
+  return running.find(({ backend, isWaiting }) => backend === name && isWaiting !== true);
 }
 
 /** 0 to 1: how much of its time is over; undefined: it has no deadline. */
@@ -103,8 +129,12 @@ export function boxesOf({ connections, leased, idle, dialing }: BackendNow, max:
 }
 
 export function boxesWords({ connections, leased, idle, dialing }: BackendNow): string {
-  const parts = [`${leased} busy`, `${idle} idle`, ...(dialing > 0 ? [`${dialing} dialing`] : [])];
-  return `${parts.join(', ')}, of ${connections}`;
+  const parts = [
+    `${countWords(leased)} busy`,
+    `${countWords(idle)} idle`,
+    ...(dialing > 0 ? [`${countWords(dialing)} dialing`] : []),
+  ];
+  return `${parts.join(', ')}, of ${countWords(connections)}`;
 }
 
 const stepWords: Readonly<Record<string, string>> = {

@@ -32,3 +32,23 @@ export function useSession(): Session {
 export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean {
   return session.me.roles.some((role) => roles.includes(role));
 }
+
+/** Whether this browser shows all times in UTC. A browser that keeps nothing shows local times. */
+export const wantsUtc = {
+  read: (): boolean => {
+    try {
+      return window.localStorage.getItem(utcKey) === '1';
+    } catch {
+      return false;
+    }
+  },
+  keep: (isUtc: boolean): void => {
+    try {
+      window.localStorage.setItem(utcKey, isUtc ? '1' : '0');
+    } catch {
+      // It counts until the tab is closed.
+    }
+  },
+};
+
+const utcKey = 'dovegate-utc';

@@ -1,6 +1,8 @@
 // The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
+import type { TrailContent } from '../domain/page/trail.js';
+
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 
 export type Shape =
@@ -41,11 +43,14 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   open: sign('open', 'quiet', 'dots'),
 };
 
-/** The most that a command can do, weakest first; `content`: it shows what is in mails. */
+/**
+ * The most that a command can do, weakest first; `content`: it shows what is in mails; `searched`: it says which mails have something in them.
+ */
 export const effects: Readonly<Record<string, SignFacts>> = {
   read: sign('read', 'quiet', 'eye'),
   session: sign('session', 'quiet', 'link'),
   content: sign('content', 'content', 'envelope'),
+  searched: sign('content search', 'content', 'envelope'),
   write: sign('write', 'write', 'pen'),
   admin: sign('admin', 'write', 'gear'),
   destroy: sign('destroy', 'destroy', 'flame'),
@@ -56,6 +61,7 @@ const classes: Readonly<Record<string, SignFacts | undefined>> = {
   destroyed: effects['destroy'],
   changed: effects['write'],
   content: effects['content'],
+  searched: effects['searched'],
   read: effects['read'],
   session: effects['session'],
   unread: outcomes['unparsable'],
@@ -74,12 +80,25 @@ const decisions: Readonly<Record<string, SignFacts | undefined>> = {
 /** The parts of a bar, from the ground up. */
 export const outcomeParts = ['ok', 'denied', 'failed', 'unknown'] as const;
 
+/** A bar has no part of its own for commands that have not ended. */
+export function partWord(part: (typeof outcomeParts)[number]): string {
+  const { word } = outcomeSign(part);
+  return part === 'unknown' ? `${outcomeSign('open').word} or ${word}` : word;
+}
+
 export function outcomeSign(outcome: string): SignFacts {
   return (Object.hasOwn(outcomes, outcome) && outcomes[outcome]) || sign(outcome, 'strange', 'question');
 }
 
 export function decisionSign(decision: string): SignFacts {
   return (Object.hasOwn(decisions, decision) && decisions[decision]) || outcomeSign(decision);
+}
+
+/** With what its record says of content, which only commands that read can show. */
+export function effectWith(effect: string, content: TrailContent | undefined): SignFacts {
+  if (content === undefined || effect !== 'read') return effectSign(effect);
+  const facts = effectSign(content === 'searched' ? content : 'content');
+  return content === 'maybe' ? { ...facts, word: `${facts.word}?` } : facts;
 }
 
 export function effectSign(effect: string): SignFacts {

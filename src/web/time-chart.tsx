@@ -15,9 +15,9 @@ import {
   type Values,
 } from './chart.js';
 import { Name } from './kit.js';
-import { outcomeParts, outcomeSign } from './signs.js';
+import { outcomeParts, outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
-import { countWords, localTime } from './wording.js';
+import { countWords, localTime, zoneOffsetMs } from './wording.js';
 
 export interface ChartSeries {
   readonly name: string;
@@ -88,12 +88,7 @@ export function TimeChart(props: TimeChartProps) {
   const clock = (ms: number, isExact = false): string =>
     localTime(new Date(ms).toISOString(), until, isExact);
   const when = cursor === undefined ? undefined : clock(timeOf(cursor), step < 60);
-  const moments = momentsOf(
-    timeOf(0),
-    untilMs,
-    Math.max(2, Math.floor(width / 110)),
-    -new Date(untilMs).getTimezoneOffset() * 60_000,
-  );
+  const moments = momentsOf(timeOf(0), untilMs, Math.max(2, Math.floor(width / 110)), zoneOffsetMs(untilMs));
   const said = (value: number | null | undefined): string =>
     value === null || value === undefined ? 'no sample' : format(value);
   const reading = (at: number): string =>
@@ -256,7 +251,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
       : `${clock(bar.at)}: ${
           outcomeParts
             .filter((part) => bar[part] > 0)
-            .map((part) => `${countWords(bar[part])} ${outcomeSign(part).word}`)
+            .map((part) => `${countWords(bar[part])} ${partWord(part)}`)
             .join(', ') || 'nothing'
         }`;
   const take = (one: number, other: number): void => {
@@ -360,7 +355,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
           return sum === 0 ? null : (
             <span key={part}>
               <span class={`swatch s-${outcomeSign(part).tone}`} />
-              {outcomeSign(part).word} <b class="number">{countWords(sum)}</b>
+              {partWord(part)} <b class="number">{countWords(sum)}</b>
             </span>
           );
         })}

@@ -1,29 +1,29 @@
 // Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
-import type { History, HistoryOf, Series, Span } from '../domain/page/history.js';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { History, HistoryOf, Span } from '../domain/page/history.js';
 import { sentenceOf } from './asked.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
+import { useDaemonMs } from './live.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
 import { colorOf, TimeChart } from './time-chart.js';
 import {
   backendMeasures,
   condensed,
-  isPeak,
   listOf,
   type Measure,
   measureOf,
   measures,
+  nextLookMs,
   padded,
+  shortSince,
   spanNamed,
   spanTexts,
   valueOf,
 } from './traffic.js';
-
-/** Steps of ten seconds are looked for as often, those of a minute each half minute. */
-const lookMs: Readonly<Record<Span, number>> = { '10m': 10_000, '1h': 10_000, '24h': 30_000 };
+import { durationWords } from './wording.js';
 
 interface Known {
   readonly key: string;
@@ -36,21 +36,25 @@ export function useHistory(of: HistoryOf, span: Span | undefined): Omit<Known, '
   const { api } = useSession();
   const key = `${of} ${span}`;
   const [known, setKnown] = useState<Known>({ key });
+  const clock = useRef<() => number>(Date.now);
+  clock.current = useDaemonMs() ?? Date.now;
   useEffect(() => {
     if (span === undefined) return undefined;
     const leaving = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
+      let pauseMs = 10_000;
       try {
         const { signal } = leaving;
         const history = await api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal });
         setKnown({ key, history });
+        pauseMs = nextLookMs(history, clock.current());
       } catch (error) {
         if (leaving.signal.aborted) return;
         const fault = sentenceOf(error);
         setKnown((before) => (before.key === key ? { ...before, fault } : { key, fault }));
       }
-      timer = setTimeout(() => void ask(), lookMs[span]);
+      timer = setTimeout(() => void ask(), pauseMs);
     };
     void ask();
     return () => {
@@ -145,8 +149,17 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
         <Empty>
           {history.trouble === undefined ? (
             <>
-              No command ended since <Time at={history.since} />. Each {of === 'teams' ? 'team' : 'backend'}{' '}
-              with commands has a line here.
+              {history.until > history.since ? (
+                <>
+                  No command ended since <Time at={history.since} />.
+                </>
+              ) : (
+                <>
+                  Counting began at <Time at={history.since} isExact />; the first figures come after{' '}
+                  {durationWords(history.step * 1000)}.
+                </>
+              )}{' '}
+              Each {of === 'teams' ? 'team' : 'backend'} with commands has a line here.
             </>
           ) : (
             <Sentence text={history.trouble} />
@@ -161,7 +174,9 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
           format={format}
           isStacked={isStacked}
         >
-          {(at, when) => <Names series={history.series} at={at} when={when} all={all} measure={measure} />}
+          {(at, when) => (
+            <Names history={history} span={span} at={at} when={when} all={all} measure={measure} />
+          )}
         </TimeChart>
       )}
     </Panel>
@@ -169,7 +184,8 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
 }
 
 interface NamesProps {
-  readonly series: readonly Series[];
+  readonly history: History;
+  readonly span: Span;
   readonly at: number | undefined;
   readonly when: string | undefined;
   readonly all: typeof measures;
@@ -177,21 +193,32 @@ interface NamesProps {
 }
 
 /** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
-function Names({ series, at, when, all: shown, measure }: NamesProps) {
+function Names({ history, span, at, when, all: shown, measure }: NamesProps) {
+  const since = shortSince(history, span);
   return (
     <table>
       <thead>
         <tr>
-          <th scope="col">{when === undefined ? 'average' : `at ${when}`}</th>
+          <th scope="col">
+            {when !== undefined ? (
+              `at ${when}`
+            ) : since === undefined ? (
+              `in ${spanTexts.find(({ value }) => value === span)?.text}`
+            ) : (
+              <>
+                since <Time at={since} isExact={history.step < 60} />
+              </>
+            )}
+          </th>
           {shown.map(({ value, text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
-              {when === undefined && isPeak(value) ? `${text}, most` : text}
+              {when === undefined && value === 'waiting' ? `${text}, most` : text}
             </th>
           ))}
         </tr>
       </thead>
       <tbody>
-        {series.map((each, place) => (
+        {history.series.map((each, place) => (
           <tr key={each.name}>
             <th scope="row">
               <span class={`swatch ${colorOf(place, each.name)}`} />

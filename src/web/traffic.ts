@@ -63,15 +63,10 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure] ?? [];
 }
 
-/** Of several steps that become one, and of the whole time: the greatest counts, not the average. */
-export function isPeak(measure: Measure): boolean {
-  return measure === 'p99' || measure === 'waiting';
-}
-
-/** Undefined: no sample. */
+/** Of several steps that become one, the greatest counts and not the average. Undefined: no sample. */
 function summed(values: Values, measure: Measure): number | undefined {
   const mean = meanOf(values);
-  return mean !== undefined && isPeak(measure) ? maxOf(values) : mean;
+  return mean !== undefined && (measure === 'p99' || measure === 'waiting') ? maxOf(values) : mean;
 }
 
 function withLists(
@@ -116,17 +111,33 @@ export function condensed(history: History, most: number): History {
   return { ...shorter, step: step * factor };
 }
 
-/** Of one name, at a moment, or of the whole time. Undefined: no sample. */
+/** Of one name, at a moment, or of the whole time: of a queue the greatest. Undefined: no sample. */
 export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
   const values = listOf(series, measure);
-  return at === undefined ? summed(values, measure) : (values[at] ?? undefined);
+  if (at !== undefined) return values[at] ?? undefined;
+  return measure === 'waiting' ? summed(values, measure) : (series.all[measure] ?? undefined);
 }
 
 /** How many of all commands failed, of the whole time; undefined: none ended. */
-export function failedShare({ rate, failed }: Series): number | undefined {
-  const ended = meanOf(rate);
-  return ended === undefined || ended === 0 ? undefined : Math.min(1, (meanOf(failed) ?? 0) / ended);
+export function failedShare({ all: { rate, failed } }: Series): number | undefined {
+  return rate === 0 ? undefined : Math.min(1, failed / rate);
 }
+
+/** Since when averages count, if that is less than their span: RFC 3339; undefined: they count all of it. */
+export function shortSince({ since, until }: History, span: Span): string | undefined {
+  const { count, seconds } = spanSteps[span];
+  return Date.parse(until) - Date.parse(since) < count * seconds * 1000 ? since : undefined;
+}
+
+/** Until the next step is there: a look that comes just after it shows the newest one. */
+export function nextLookMs({ until, step }: History, nowMs: number): number {
+  const leftMs = Date.parse(until) + step * 1000 + lookDelayMs - nowMs;
+  return Math.min(step * 1000, Math.max(lookMsMin, leftMs));
+}
+
+/** The daemon is asked for the counts of a step when it is over. */
+const lookDelayMs = 700;
+const lookMsMin = 2_000;
 
 /** 0 %, < 0.1 %, 0.4 %, 12 %. */
 export function shareWords(share: number): string {

@@ -10,7 +10,6 @@ import type { QueryKey } from './trail-query.js';
 import {
   allUsers,
   commandText,
-  outcomeOf,
   queryValue,
   type ShownRow,
   type TrailColumn,
@@ -81,8 +80,8 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
           const would = wouldText(row);
           return (
             <>
-              {pick(row, <Outcome outcome={outcomeOf(row)} />)}
-              {would !== '' && <span class="faint wide-only"> {would}</span>}
+              {pick(row, <Outcome outcome={queryValue(row, 'outcome')} />)}
+              {would !== '' && <span class="faint would"> {would}</span>}
             </>
           );
         },

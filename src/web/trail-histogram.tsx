@@ -1,5 +1,6 @@
 // How many commands a search finds, over its time, by outcome. It reads all that the search covers, so it is asked for after the rows.
 
+import type { Exclusion } from '../domain/page/leave-out.js';
 import type { AskTrail, Histogram as Counted } from '../domain/page/trail.js';
 import { useAnswer } from './asked.js';
 import { Empty, Sentence } from './kit.js';
@@ -8,15 +9,17 @@ import { Histogram } from './time-chart.js';
 
 interface TrailHistogramProps {
   readonly filter: AskTrail['filter'];
+  readonly not: readonly Exclusion[];
   /** The first rows are there. */
   readonly isDue: boolean;
   readonly onSpan: (fromMs: number, toMs: number) => void;
 }
 
-export function TrailHistogram({ filter, isDue, onSpan }: TrailHistogramProps) {
+export function TrailHistogram({ filter, not, isDue, onSpan }: TrailHistogramProps) {
   const { api } = useSession();
-  const { value, fault } = useAnswer(isDue ? JSON.stringify(filter) : undefined, (signal) =>
-    api.json<Counted>('POST /api/trail/histogram', { body: { filter }, signal }),
+  const body = not.length === 0 ? { filter } : { filter, not };
+  const { value, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, (signal) =>
+    api.json<Counted>('POST /api/trail/histogram', { body, signal }),
   );
   if (fault !== undefined)
     return (

@@ -1,10 +1,11 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
+import type { Exclusion } from '../domain/page/leave-out.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Name, Segments } from './kit.js';
 import { go } from './location.js';
 import { pathOf } from './route.js';
-import { canLeaveOut, type Exclusion, type QueryKey, queryKeys, type Terms } from './trail-query.js';
+import { canLeaveOut, type QueryKey, queryKeys, type Terms } from './trail-query.js';
 import { queryValue, type ShownRow, wantedOf } from './trail-rows.js';
 
 export interface Wanted {
@@ -86,8 +87,10 @@ interface PicksProps {
 
 /** Searches for a value of a row only, or without it. */
 export function Picks({ row, only, wanted, onWanted, onClose }: PicksProps) {
-  const keys = queryKeys.filter(
-    ({ key }) => canLeaveOut(key) && (only === undefined || key === only) && queryValue(row, key) !== '',
+  const keys = queryKeys.flatMap(({ key, label }) =>
+    canLeaveOut(key) && (only === undefined || key === only) && queryValue(row, key) !== ''
+      ? [{ key, label }]
+      : [],
   );
   const id = wantedOf(row);
   return (

@@ -1,6 +1,7 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a filter,
 // as fields, as completion, and as the command that finds the same.
 
+import type { Exclusion, ExclusionKey } from '../domain/page/leave-out.js';
 import type { AskTrail } from '../domain/page/trail.js';
 import { encoded } from './route.js';
 
@@ -69,12 +70,6 @@ export const queryKeys: readonly KeyFacts[] = [
 
 export type Terms = Readonly<Partial<Record<QueryKey, string>>>;
 
-/** What is left out of what a search found: `-command:"quota get"`. */
-export interface Exclusion {
-  readonly key: QueryKey;
-  readonly value: string;
-}
-
 export type ParsedQuery =
   | {
       readonly terms: Terms;
@@ -116,7 +111,7 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
   return 'problem' in parsed || not.length === 0 ? parsed : { ...parsed, not };
 }
 
-export function canLeaveOut(key: QueryKey): boolean {
+export function canLeaveOut(key: QueryKey): key is ExclusionKey {
   return key !== 'since' && key !== 'until' && key !== 'text';
 }
 

@@ -1,7 +1,8 @@
 // Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
 
+import { outcomeOf } from '../domain/page/leave-out.js';
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
-import type { Exclusion, QueryKey } from './trail-query.js';
+import type { QueryKey } from './trail-query.js';
 import { countWords, plural } from './wording.js';
 import { withoutEnd } from './words.js';
 
@@ -13,7 +14,7 @@ export function valueText(value: unknown): string {
   if (Array.isArray(value)) return value.map(valueText).join(' ');
   const { hmac, more, cut, end, bytes, ...rest }: Readonly<Record<string, unknown>> = { ...value };
   if (typeof hmac === 'string') return `hmac:${hmac}`;
-  if (typeof more === 'number') return `(${more} more, not recorded)`;
+  if (typeof more === 'number') return `(${countWords(more)} more, not recorded)`;
   if (typeof cut === 'string') return `${cut}(cut: ${valueText(bytes)} bytes)${valueText(end)}`;
   const all = bytes === undefined ? rest : { bytes, ...rest };
   return Object.entries(all)
@@ -24,11 +25,6 @@ export function valueText(value: unknown): string {
 /** Who chooses a value may not add another key: a program can be called `/tmp/a uid=0`. */
 function quotedPart(text: string): string {
   return /[\s"]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
-}
-
-/** `open`: it has no end. */
-export function outcomeOf({ fields, completedSeq }: TrailRow): string {
-  return completedSeq === undefined ? 'open' : valueText(fields['outcome']);
 }
 
 /** What a shadow or an observed policy would have said; empty: nothing else. */
@@ -115,31 +111,6 @@ export function queryValue(row: TrailRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
   const value = row.fields[key];
   return typeof value === 'string' ? value : '';
-}
-
-/** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
-export function isLeftOut(row: TrailRow, not: readonly Exclusion[]): boolean {
-  return not.some(({ key, value }) => {
-    const found = queryValue(row, key);
-    if (key === 'command' && found.startsWith(`${value} `)) return true;
-    const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
-    return matches(found, wanted);
-  });
-}
-
-/** `*` stands for any characters. */
-function matches(text: string, pattern: string): boolean {
-  const [start = '', ...parts] = pattern.split('*');
-  if (parts.length === 0) return text === pattern;
-  if (!text.startsWith(start)) return false;
-  let at = start.length;
-  const end = parts.pop() ?? '';
-  for (const part of parts) {
-    const found = text.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return text.length - end.length >= at && text.endsWith(end);
 }
 
 /** What a screen opens for a row; undefined: nothing says which command it is. */

@@ -31,7 +31,7 @@ import {
   columnsText,
   knownValues,
   lookedText,
-  outcomeOf,
+  queryValue,
   retiredTexts,
   type ShownRow,
   type TrailColumn,
@@ -290,7 +290,12 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
         </p>
       )}
       {(rows.length > 0 || isBusy) && (
-        <TrailHistogram filter={parsed.filter} isDue={rows.length > 0} onSpan={onSpan} />
+        <TrailHistogram
+          filter={parsed.filter}
+          not={parsed.not ?? []}
+          isDue={rows.length > 0}
+          onSpan={onSpan}
+        />
       )}
       <Panel
         title={
@@ -325,7 +330,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
           columns={columns.map((column) => columnOf(column, (row, only) => setPicked({ row, only })))}
           keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
           toneOf={(row) => {
-            const { tone } = outcomeSign(outcomeOf(row));
+            const { tone } = outcomeSign(queryValue(row, 'outcome'));
             return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
           }}
           onOpen={(row) => {
@@ -346,7 +351,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
             )}
             {found !== undefined &&
               found.leftOut > 0 &&
-              ` ${plural(found.leftOut, 'command is', 'commands are')} left out here; the bars above and files have them.`}
+              ` ${plural(found.leftOut, 'command is', 'commands are')} left out of the rows and the bars; saved files have them.`}
           </p>
           {fault !== undefined && (
             <p role="alert" class="said bad">

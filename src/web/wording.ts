@@ -66,19 +66,48 @@ export function bytesWords(bytes: number): string {
   return `${value < 9.95 ? value.toFixed(1) : countWords(value)} ${units[at]}`;
 }
 
+let isUtc = false;
+
+/** All times in UTC, or in local time. */
+export function showUtc(isWanted: boolean): void {
+  isUtc = isWanted;
+}
+
+/** `local (UTC+1)`, `UTC`: the zone of all times, on the day of a time. */
+export function zoneWords(time: string): string {
+  return isUtc ? 'UTC' : `local (${offsetWords(zoneOffsetMs(Date.parse(time)))})`;
+}
+
+/** How far a shown time is ahead of UTC. */
+export function zoneOffsetMs(atMs: number): number {
+  return isUtc ? 0 : -new Date(atMs).getTimezoneOffset() * minute;
+}
+
+function offsetWords(ms: number): string {
+  const minutes = Math.abs(Math.round(ms / minute));
+  const rest = minutes % 60 === 0 ? '' : `:${String(minutes % 60).padStart(2, '0')}`;
+  return `UTC${ms < 0 ? '−' : '+'}${Math.floor(minutes / 60)}${rest}`;
+}
+
 /**
- * Local: the time of day if it is the day of `now`, else with the day, and with the year if it is another one. Both are RFC 3339.
+ * As the reader wants it: the time of day if it is the day of `now`, else with the day, and with the year if it is another one. Both are RFC 3339.
  * `isExact`: with seconds.
  */
 export function localTime(time: string, now: string, isExact = false): string {
-  const at = new Date(Date.parse(time));
-  const today = new Date(Date.parse(now));
+  const at = zoned(time);
+  const today = zoned(now);
   if (Number.isNaN(at.getTime())) return time;
-  const padded = (value: number): string => String(value).padStart(2, '0');
-  const clock = [at.getHours(), at.getMinutes(), ...(isExact ? [at.getSeconds()] : [])].map(padded).join(':');
-  if (at.toDateString() === today.toDateString()) return clock;
-  const year = at.getFullYear() === today.getFullYear() ? '' : ` ${at.getFullYear()}`;
-  return `${at.getDate()} ${months[at.getMonth()]}${year} ${clock}`;
+  const clock = at.toISOString().slice(11, isExact ? 19 : 16);
+  const [date, month, year] = [at.getUTCDate(), at.getUTCMonth(), at.getUTCFullYear()];
+  const isThisYear = year === today.getUTCFullYear();
+  if (isThisYear && month === today.getUTCMonth() && date === today.getUTCDate()) return clock;
+  return `${date} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
+}
+
+/** A date whose UTC is what the clock of the reader shows. */
+function zoned(time: string) {
+  const ms = Date.parse(time);
+  return new Date(ms + zoneOffsetMs(ms));
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];

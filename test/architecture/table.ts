@@ -123,10 +123,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule([], { public: ['access', 'api', 'fleet', 'history', 'trail'] }),
+  'domain/page': rule([], { public: ['access', 'api', 'fleet', 'history', 'leave-out', 'trail'] }),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {
-    public: ['history', 'problems', 'refused-logins'],
+    public: ['history', 'owners', 'problems', 'refused-logins'],
   }),
   'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page'], {
     public: ['extract', 'histogram', 'look', 'view'],

@@ -4,14 +4,17 @@
 // people who watch cost the daemon and the page's process, with 100 commands a second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { Worker } from 'node:worker_threads';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';
 import { signIn, watchNow } from '../kit/page-client.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
-import { type Load, withBench } from './load/bench-processes.js';
+import { withBench } from './load/bench-processes.js';
+import type { Crowd } from './load/crowd.js';
 import { journalStartedMs, makeJournal } from './load/journal.js';
 import { spreadOf } from './load/rounds.js';
 
@@ -123,58 +126,65 @@ await withBench(async (bench) => {
   const load = { clients: 16, line: '\talice@example.org\tquota get', seconds: 3, target: daemon.socket };
   await bench.load({ ...load, seconds: 8 });
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
-  /** Searches one after the other until it is over. */
-  const searchOn = async (over: AbortSignal): Promise<void> => {
-    for (let at = 0; !over.aborted; at += 1) {
-      const { status } = await search(port, token, searches[at % searches.length]?.[1] ?? {});
-      // Asked too often: somebody who reads what comes is not so fast.
-      if (status !== 200) await sleep(200);
-    }
+  const ticks = (pid: number): number => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11]) + Number(fields[12]);
   };
-  /** Looks at the last 15 minutes and their bars every 10 s, as a browser does that follows; `at` spreads them over these 10 s. */
-  const follow = async (over: AbortSignal, own: string, at: number): Promise<void> => {
-    for (let next = at; !over.aborted; next += 1) {
-      if (next % peopleMax === 0) {
-        const filter = { sinceMs: Date.now() - 900_000 };
-        await search(port, own, filter);
-        await askWhole(port, own, '/api/trail/histogram', { filter });
-      }
-      await sleep(10_000 / peopleMax);
-    }
-  };
-  /** p99 of commands without and beside what `crowd` does until it is over, in turns, since a machine may get slower by the minute. */
-  const compare = async (what: string, crowd: (over: AbortSignal) => Promise<void>): Promise<void> => {
-    const p99: { readonly without: number; readonly beside: number }[] = [];
-    const besideCrowd = async (): Promise<Load> => {
-      const over = new AbortController();
-      const busy = crowd(over.signal);
-      const beside = await bench.load(load);
-      over.abort();
-      await busy;
-      return beside;
+  /** In cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
+  const measureUsage = (): (() => { readonly daemon: number; readonly page: number }) => {
+    // The page is started again in between.
+    const pids = [daemon.pid, daemon.pagePid] as const;
+    const [before, startMs] = [pids.map(ticks), performance.now()];
+    return () => {
+      const spanMs = performance.now() - startMs;
+      const [ofDaemon = 0, ofPage = 0] = pids.map(
+        (pid, at) => ((ticks(pid) - (before[at] ?? 0)) * 10) / spanMs,
+      );
+      return { daemon: ofDaemon, page: ofPage };
     };
+  };
+  /** Beside a load, in a thread of the lowest priority: the browsers of people are on other machines. */
+  const besideCrowd = async (crowd: Crowd): Promise<{ readonly p99: number; readonly page: number }> => {
+    const thread = new Worker(new URL('load/crowd.js', import.meta.url));
+    try {
+      thread.postMessage(crowd);
+      await once(thread, 'message');
+      const usage = measureUsage();
+      const { p99 } = await bench.load(load);
+      return { p99, page: usage().page };
+    } finally {
+      await thread.terminate();
+    }
+  };
+  /** p99 of commands without and beside a crowd, in turns, since a machine may get slower by the minute. */
+  const compare = async (what: string, crowd: Crowd): Promise<void> => {
+    const p99: { readonly without: number; readonly beside: number; readonly page: number }[] = [];
     for (let n = 0; n < rounds; n += 1) {
       const first = n % 2 === 0 ? await bench.load(load) : undefined;
-      const { p99: beside } = await besideCrowd();
+      const { p99: beside, page } = await besideCrowd(crowd);
       const { p99: without } = first ?? (await bench.load(load));
-      p99.push({ without, beside });
+      p99.push({ without, beside, page });
     }
     const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
     const without = spreadOf(p99.map((each) => each.without));
     const beside = spreadOf(p99.map((each) => each.beside));
+    const page = spreadOf(p99.map((each) => each.page));
     say(
       `p99 of 16 clients without, and beside ${what}`,
-      `${without.median} us (${without.from} to ${without.to}), ${beside.median} us (${beside.from} to ${beside.to}): ${ratio.median.toFixed(2)} x`,
+      `${without.median} us (${without.from} to ${without.to}), ${beside.median} us (${beside.from} to ${beside.to}): ${ratio.median.toFixed(2)} x; the page takes ${page.median.toFixed(2)} processors`,
     );
   };
-  await compare('one who searches', searchOn);
+  const filters = searches.map(([, filter]) => ({ filter }));
+  await compare('one who searches', { port, tokens: [token], searches: filters, isFollowing: false });
   const tokens: string[] = [];
   // One after the other: a password takes the processor a while.
   for (const name of names) tokens.push(await signIn(port, name, password));
-  await compare(`${peopleMax} who watch, search and follow`, async (over) => {
-    const watching = await Promise.all(tokens.map((own) => watchNow(owner, port, own)));
-    await Promise.all([searchOn(over), ...tokens.slice(1).map((own, at) => follow(over, own, at))]);
-    for (const watcher of watching) watcher.close();
+  await compare(`${peopleMax} who watch, search and follow`, {
+    port,
+    tokens,
+    searches: filters,
+    isFollowing: true,
   });
 
   // 20 watchers and a report of all of it; the page is killed in the middle of each load.
@@ -203,21 +213,10 @@ await withBench(async (bench) => {
     `${calm.median} us (${calm.from} to ${calm.to}), ${kills.median} us (${kills.from} to ${kills.to})`,
   );
 
-  const pids = [daemon.pid, daemon.pagePid] as const;
-  const ticks = (pid: number): number => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return Number(fields[11]) + Number(fields[12]);
-  };
-  /** In cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
   const usage = async (seconds: number): Promise<{ readonly daemon: number; readonly page: number }> => {
-    const [before, startMs] = [pids.map(ticks), performance.now()];
+    const measured = measureUsage();
     await sleep(seconds * 1000);
-    const spanMs = performance.now() - startMs;
-    const [ofDaemon = 0, ofPage = 0] = pids.map(
-      (pid, at) => ((ticks(pid) - (before[at] ?? 0)) * 10) / spanMs,
-    );
-    return { daemon: ofDaemon, page: ofPage };
+    return measured();
   };
   const idle = await usage(10);
   const client = await openRawClient({ path: daemon.socket, minor: 2 });

@@ -52,7 +52,7 @@ browserTest('a value of a row becomes the search, and is left out by a minus', a
   await page.keyboard.press('f');
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'without command quota get' }).click();
-  await page.getByText('8 commands are left out here').waitFor();
+  await page.getByText('8 commands are left out of the rows and the bars').waitFor();
   assert.equal(await rows.count(), 4);
   assert.match(decodeURIComponent(page.url()), /-command:"quota[+ ]get"/);
   await rows.first().getByText('denied').click();

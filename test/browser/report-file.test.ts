@@ -117,7 +117,7 @@ for (const [name, size, media] of [
         const shown = [...document.querySelectorAll('td span')].find((each) => each.textContent === '${text}');
         return getComputedStyle(shown).backgroundColor;
       })()`);
-    const colors = await Promise.all(['may have deleted', 'content read', 'tried, denied'].map(colorOf));
+    const colors = await Promise.all(['may have deleted', 'showed content', 'tried, denied'].map(colorOf));
     assert.equal(new Set(colors).size, 3, colors.join(' '));
     assert.ok(await page.getByText('mail-gate-1.example.com').isVisible());
     assert.ok(await page.getByText(/^H5eJHrv8GsYy/).isVisible());

@@ -207,7 +207,9 @@ async function take(page: Page, name: string): Promise<number> {
   const whole = await page.evaluate<number>('document.documentElement.scrollHeight');
   const width = page.viewportSize()?.width ?? 0;
   const clip = { x: 0, y: 0, width, height: Math.min(Math.max(whole, 400), isForDocs ? height * 1.4 : 4000) };
-  const png = shrinkPng(await page.screenshot({ clip, fullPage: true, animations: 'disabled' }));
+  const taken = await page.screenshot({ clip, fullPage: true, animations: 'disabled' });
+  // Pictures of the documentation are small; the others have all their colours.
+  const png = isForDocs ? shrinkPng(taken) : taken;
   writeFileSync(join(folder, `${name}.png`), png);
   return png.length;
 }

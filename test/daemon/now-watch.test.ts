@@ -34,13 +34,13 @@ const sentences: readonly (readonly [
   [
     'denied by a rule',
     { ...denied, denial: 'deny-rule', rule },
-    'Policy "support" refuses it: a line of deny (support.yaml:14).',
+    'Policy "support" denies it: a line of deny (support.yaml:14).',
   ],
-  ['no rule', { ...denied, denial: 'no-rule' }, 'Policy "support" refuses it: no rule names the command.'],
+  ['no rule', { ...denied, denial: 'no-rule' }, 'Policy "support" denies it: no rule names the command.'],
   [
     'without a reason',
     denied,
-    'Policy "support" refuses it: it asks for a reason, or the peer is not served any more.',
+    'Policy "support" denies it: it asks for a reason, or the peer is not served any more.',
   ],
   [
     'backend away',
@@ -51,9 +51,21 @@ const sentences: readonly (readonly [
   ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
   ['the prototype', { ...failed, error: 'lookup-constructor' }, 'It failed.'],
   ['status of the backend', { ...failed, status: '-NOUSER' }, 'mail1 answered: no such user (NOUSER).'],
-  ['a word of the backend', { ...failed, status: '-ZULUQ7' }, 'mail1 answered: it failed.'],
-  ['a name in the status', { ...failed, status: '-NOUSER zuluq7@example.org' }, 'mail1 answered: it failed.'],
-  ['a referral', { ...failed, status: '-REFERRAL\tzuluq7@host' }, 'mail1 answered: it failed.'],
+  [
+    'a word of the backend',
+    { ...failed, status: '-ZULUQ7' },
+    'mail1 answered: it failed; its log lines say why.',
+  ],
+  [
+    'a name in the status',
+    { ...failed, status: '-NOUSER zuluq7@example.org' },
+    'mail1 answered: it failed; its log lines say why.',
+  ],
+  [
+    'a referral',
+    { ...failed, status: '-REFERRAL\tzuluq7@host' },
+    'mail1 answered: it failed; its log lines say why.',
+  ],
 ];
 for (const [what, more, text] of sentences) {
   void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
@@ -94,6 +106,27 @@ void test('logins: what the peer called itself is not shown, the name of a key i
     ],
   );
   assert.deepEqual([watch.facts().failedLogins.count, watch.facts().refusedKeys[0]?.key], [3, 'webmail']);
+});
+
+void test('each row says who can change it, and a denial its policy', () => {
+  const owners = (more: Partial<ExchangeEnded>): readonly unknown[] => {
+    const watch = new NowWatch(createFakeClock());
+    watch.observe({ ...ended, ...more });
+    const [{ row } = {}] = watch.troubles();
+    return [row?.owner, row?.policy];
+  };
+  assert.deepEqual(owners({ ...denied, denial: 'no-rule' }), ['policy', 'support']);
+  assert.deepEqual(owners({ ...denied, outcome: 'limited', error: 'over-limit' }), ['policy', 'support']);
+  assert.deepEqual(owners({ ...denied, outcome: 'unparsable', error: 'unknown-option' }), [
+    'requester',
+    undefined,
+  ]);
+  assert.deepEqual(owners({ ...failed, status: '-NOUSER' }), ['requester', undefined]);
+  assert.deepEqual(owners({ ...failed, status: '-NOTPOSSIBLE' }), ['server', undefined]);
+  for (const error of ['dial-refused', 'lookup-reply-timeout', 'reply-bad-frame'] as const)
+    assert.deepEqual(owners({ ...failed, error }), ['server', undefined], error);
+  for (const error of ['audit-failed', 'queue-full', 'internal'] as const)
+    assert.deepEqual(owners({ ...failed, error }), ['gate', undefined], error);
 });
 
 void test('the last 20 of a million, newest first, with the users beside them', () => {

@@ -35,7 +35,7 @@ export async function openBrowser(owner: Owner): Promise<Browser> {
 }
 
 export const phone = { width: 390, height: 844 } as const;
-export const desktop = { width: 1280, height: 800 } as const;
+export const desktop = { width: 1440, height: 900 } as const;
 export const sizes = { phone, desktop } as const;
 export const schemes = ['light', 'dark'] as const;
 

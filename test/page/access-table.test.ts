@@ -8,7 +8,7 @@ const configuration = `version: 1
 listeners:
   support:
     unix: support.sock
-    policies: [{ peers: { groups: [helpdesk] }, policy: support }, { policy: watch }]
+    policies: [{ peers: { users: [1001, 1002], groups: [helpdesk] }, policy: support }, { policy: watch }]
 backends:
   mail1: { address: "127.0.0.1:24245", tls: off, password_file: mail1.password }
 routes: [{ users: ["*"], backend: mail1 }]
@@ -20,6 +20,7 @@ policies:
       - { command: quota get, all_users: true }
       - { command: quota recalc, expires: 2026-01-01 }
       - mailbox delete
+      - { command: search, content: true }
       - { command: expunge, where: { query: { mailbox: [Trash] } }, reason: required }
     deny: [mailbox delete]
     limits: { rate: 60/minute }
@@ -35,7 +36,7 @@ function tableOf(nowMs: number) {
     glob: () => [],
   });
   assert.ok(settings, JSON.stringify(problems));
-  return accessTable(settings, nowMs);
+  return accessTable(settings, nowMs, (uid) => (uid === 1001 ? 'emil' : undefined));
 }
 
 void test('rows by who gets in, cells by effect', () => {
@@ -46,7 +47,13 @@ void test('rows by who gets in, cells by effect', () => {
   );
   assert.ok(effects.every(({ commands }) => commands > 0));
   assert.deepEqual(rows, [
-    { kind: 'listener', listener: 'support', name: 'support', policy: 'support', people: 'groups helpdesk' },
+    {
+      kind: 'listener',
+      listener: 'support',
+      name: 'support',
+      policy: 'support',
+      people: 'users emil (1001) 1002 groups helpdesk',
+    },
     { kind: 'listener', listener: 'support', name: 'support', policy: 'watch' },
   ]);
   const cells = policies.map(({ name, cells: all }) => [
@@ -54,9 +61,13 @@ void test('rows by who gets in, cells by effect', () => {
     ...all.map(({ commands, mayAll }) => `${commands.join(', ')}${mayAll ? ' *' : ''}`),
   ]);
   assert.deepEqual(cells, [
-    ['support', 'quota get', '', '', '', 'expunge'],
+    ['support', 'quota get, search', '', '', '', 'expunge'],
     ['watch', 'quota get *', '', '', '', ''],
   ]);
+  assert.deepEqual(
+    policies.map(({ content }) => content.commands),
+    [['search'], []],
+  );
   const [support, watch] = policies;
   assert.match(support?.shadow ?? '', /next\.yaml:1$/);
   assert.equal(watch?.isObserving, true);
@@ -67,7 +78,7 @@ void test('rows by who gets in, cells by effect', () => {
     says: [],
     place: 'd.yaml:14',
   });
-  assert.deepEqual(support?.allow[3]?.says, [
+  assert.deepEqual(support?.allow[4]?.says, [
     'query: every mail it selects has mailbox Trash',
     'no other options',
     'the client must say why',

@@ -55,8 +55,24 @@ void test('rates are differences a second, labelled with the time of the wall; m
     until: '2026-01-02T03:04:05.000Z',
     step: 10,
     series: [
-      { name: 'support', rate: [10, 1], denied: [2, 0], failed: [0.5, 0], p50: [5, 5], p99: [9.9, 9.9] },
-      { name: 'jobs', rate: [0.5, 0], denied: [0, 0], failed: [0, 0], p50: [5, null], p99: [9.9, null] },
+      {
+        name: 'support',
+        rate: [10, 1],
+        denied: [2, 0],
+        failed: [0.5, 0],
+        p50: [5, 5],
+        p99: [9.9, 9.9],
+        all: { rate: 5.5, denied: 1, failed: 0.25, p50: 5, p99: 9.9 },
+      },
+      {
+        name: 'jobs',
+        rate: [0.5, 0],
+        denied: [0, 0],
+        failed: [0, 0],
+        p50: [5, null],
+        p99: [9.9, null],
+        all: { rate: 0.25, denied: 0, failed: 0, p50: 5, p99: 9.9 },
+      },
     ],
   });
   const [gate] = kept.seriesOf('gate');
@@ -64,6 +80,16 @@ void test('rates are differences a second, labelled with the time of the wall; m
     [gate?.name, gate?.rate, gate?.journalBytes, gate?.waiting],
     ['gate', [10.5, 1], [1050, 100], [0, 0]],
   );
+});
+
+void test('one slow command in a step of its own is not the p99 of the whole time', () => {
+  const kept = begin(traffic([team('a', 0)]));
+  kept.take(traffic([team('a', 1000)]));
+  kept.take(traffic([team('a', 1001, { buckets: [1000, 0, 0, 1] })]));
+  kept.take(traffic([], { run: 'second' }));
+  const { p99, all } = kept.team('a');
+  assert.deepEqual(p99, [9.9, 1000, null]);
+  assert.deepEqual([all.rate, all.p99], [50.05, 9.91]);
 });
 
 void test('backends have what waits and is open at the end of a step', () => {

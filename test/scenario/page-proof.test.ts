@@ -125,7 +125,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
         .filter((line) => !['denied', 'unread'].includes(line.class))
         .map(({ what, reason, note }) => [what, reason, note]),
       [
-        ['read', 'ticket <4711>', ''],
+        ['read, no content', 'ticket <4711>', ''],
         // The backend knows neither of them.
         ['tried, failed', 'ticket <4711>', 'asked for content; the mail server said no'],
         ['tried, failed', 'ticket <4711>', 'asked to delete; the mail server said no'],

@@ -65,7 +65,7 @@ void test('the line of time: what the records have of it, each step after the on
       ['ended', 100],
     ],
   );
-  assert.match(denied[2]?.about ?? '', /no byte of it went to a backend/);
+  assert.match(denied[2]?.about ?? '', /nothing was sent to a backend/);
   assert.deepEqual(
     lifeOf(exchange(admission)).map(({ what }) => what),
     ['came', 'recorded', 'sent', 'not ended'],

@@ -31,12 +31,13 @@ const suggested: Suggested = {
     group('expunge', { effect: 'destroy' }),
     group('dsync', { kind: 'root' }),
     group('who', { kind: 'refused', yaml: [] }),
+    group('mailbox list', { allowedBy: 'd.yaml:9' }),
   ],
 };
 
-void test('only what is ticked', () => {
+void test('what is ticked, and what is allowed already', () => {
   assert.equal(composePolicy(suggested, new Set()), undefined);
-  assert.equal(composePolicy(suggested, new Set([2, 3, 17])), undefined);
+  assert.equal(composePolicy(suggested, new Set([2, 3, 4, 17])), undefined);
   assert.equal(
     composePolicy(suggested, new Set([0, 2, 3])),
     [
@@ -47,6 +48,8 @@ void test('only what is ticked', () => {
       '    allow:',
       '      # 3 times',
       '      - quota get',
+      '      # 3 times',
+      '      - mailbox list',
       '    # Left out: 1',
       '',
     ].join('\n'),
@@ -56,7 +59,7 @@ void test('only what is ticked', () => {
 void test('groups of one effect, who it was, and a file name without tricks', () => {
   assert.deepEqual(withEffect(suggested, 'read'), [0]);
   assert.equal(byWords(group('x')), 'carol@support');
-  assert.equal(byWords(group('x', { byCount: 1200 })), 'carol@support and 1199 more');
+  assert.equal(byWords(group('x', { byCount: 1200 })), 'carol@support and 1,199 more');
   assert.equal(fileNameOf('../../etc/passwd'), '-etc-passwd.yaml');
   assert.equal(fileNameOf(''), 'policy.yaml');
 });

@@ -1,8 +1,8 @@
 // Goal: a report is whole only with its end, the address bar holds the question, and sums count what reached a mail server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MailboxDay, MailboxLine } from '../../src/domain/page/trail.js';
-import { touchClasses } from '../../src/domain/report/touch.js';
+import type { MailboxDay, MailboxHead, MailboxLine } from '../../src/domain/page/trail.js';
+import { createTouchCounter, touchClasses } from '../../src/domain/report/touch.js';
 import {
   askOf,
   classesOf,
@@ -13,9 +13,10 @@ import {
   noReport,
   queryOf,
   questionOf,
-  readAnswer,
+  shownAnswer,
   spanWords,
   sumByRequester,
+  verdictOf,
   withEvent,
   withFileEvent,
 } from '../../src/web/mailbox.js';
@@ -146,12 +147,46 @@ void test('people, the gravest first; what was denied is counted apart', () => {
   );
   assert.deepEqual(
     classesOf(sums, touchClasses).map(({ what }) => what),
-    ['may have deleted', 'content read', 'read', 'session', 'tried, denied'],
+    ['may have deleted', 'showed content', 'read, no content', 'session', 'tried, denied'],
   );
   assert.deepEqual(
     [sums[0]?.firstTime, sums[0]?.lastTime],
     ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z'],
   );
+});
+
+void test('the headline of a report says when commands are later than the last signature', () => {
+  const counts = { ...createTouchCounter().counts(), commands: 4 };
+  const head: MailboxHead = {
+    mailbox: 'alice@example.com',
+    period: '',
+    from: '',
+    to: '2026-11-20T14:03:00.000Z',
+    isComplete: true,
+    answer: '',
+    sentences: ['NOT proved complete'],
+    doubts: [],
+    signedTo: '2026-11-20T14:02:10.123Z',
+    isContentOnly: false,
+    madeAt: '2026-11-20T14:03:00.000Z',
+    host: '',
+    counts,
+    classes: [],
+  };
+  const unsigned = { ...head, counts: { ...counts, unsigned: 3 } };
+  assert.deepEqual(verdictOf(head), {
+    tone: 'good',
+    text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
+  });
+  assert.deepEqual(verdictOf(unsigned), {
+    tone: 'warn',
+    text: 'Complete; signed until 14:02:10, 3 later commands not signed yet.',
+  });
+  assert.match(
+    verdictOf({ ...unsigned, madeAt: '2026-11-21T00:00:10.000Z' }).text,
+    /signed until 2026-11-20 14:02:10,/,
+  );
+  assert.deepEqual(verdictOf({ ...head, isComplete: false }), { tone: 'bad', text: 'NOT proved complete' });
 });
 
 void test('one time, or two', () => {
@@ -160,11 +195,21 @@ void test('one time, or two', () => {
 });
 
 void test('whether content was shown is a sentence, and "may have" is no "no"', () => {
-  assert.equal(readAnswer({ showed: 0, maybeShowed: 0 }), 'No recorded command showed content of mails.');
-  assert.equal(readAnswer({ showed: 1, maybeShowed: 0 }), '1 command showed content of mails.');
-  assert.equal(readAnswer({ showed: 0, maybeShowed: 2 }), '2 commands may have shown content of mails.');
   assert.equal(
-    readAnswer({ showed: 3, maybeShowed: 1 }),
+    shownAnswer({ showed: 0, searched: 0, maybeShowed: 0 }),
+    'No recorded command showed content of mails.',
+  );
+  assert.equal(shownAnswer({ showed: 1, searched: 0, maybeShowed: 0 }), '1 command showed content of mails.');
+  assert.equal(
+    shownAnswer({ showed: 0, searched: 0, maybeShowed: 2 }),
+    '2 commands may have shown content of mails.',
+  );
+  assert.equal(
+    shownAnswer({ showed: 3, searched: 0, maybeShowed: 1 }),
     '3 commands showed content of mails; 1 command may have shown some.',
+  );
+  assert.equal(
+    shownAnswer({ showed: 0, searched: 1, maybeShowed: 0 }),
+    'No recorded command showed content of mails; 1 command searched in content, which shows which mails have a word.',
   );
 });

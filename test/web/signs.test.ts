@@ -50,3 +50,43 @@ void test('no screen spells an outcome or an effect in another way, or gives one
   }
   assert.deepEqual(wrong, []);
 });
+
+/** How unlike two colors look: their distance in OKLab, in which 0 is the same and black is 1 from white. */
+function distance(one: string, other: string): number {
+  const lab = (hex: string): readonly [number, number, number] => {
+    const [r = 0, g = 0, b = 0] = [1, 3, 5].map((at) => {
+      const part = Number.parseInt(hex.slice(at, at + 2), 16) / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    const l = Math.cbrt(0.4122 * r + 0.5363 * g + 0.0514 * b);
+    const m = Math.cbrt(0.2119 * r + 0.6807 * g + 0.1074 * b);
+    const s = Math.cbrt(0.0883 * r + 0.2817 * g + 0.63 * b);
+    return [
+      0.2105 * l + 0.7936 * m - 0.0041 * s,
+      1.978 * l - 2.4286 * m + 0.4506 * s,
+      0.0259 * l + 0.7828 * m - 0.8087 * s,
+    ];
+  };
+  const [a, b] = [lab(one), lab(other)];
+  return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+}
+
+void test('no line of a chart has the color of a state or an effect, or of another line, in both themes', () => {
+  const [light = '', dark = ''] = textOf('src/web/style.css').split('@media (prefers-color-scheme: dark)');
+  for (const [theme, style] of [
+    ['light', light],
+    ['dark', dark],
+  ] as const) {
+    const color = (name: string): string => {
+      const [, found] = new RegExp(`--${name}: (#[0-9a-f]{6});`).exec(style) ?? [];
+      return found ?? assert.fail(`${theme}: no color ${name}`);
+    };
+    const series = ['s0', 's1', 's2', 's3', 's4', 's5'];
+    const states = ['good', 'warn', 'bad', 'odd', 'write', 'content', 'destroy'];
+    for (const [at, name] of series.entries())
+      for (const other of [...states, ...series.slice(0, at)]) {
+        const found = distance(color(name), color(other));
+        assert.ok(found > 0.09, `${theme}: ${name} looks like ${other} (${found.toFixed(3)})`);
+      }
+  }
+});

@@ -6,8 +6,10 @@ import {
   condensed,
   failedShare,
   measureOf,
+  nextLookMs,
   padded,
   shareWords,
+  shortSince,
   spanNamed,
   valueOf,
 } from '../../src/web/traffic.js';
@@ -20,21 +22,35 @@ const series: Series = {
   p50: [null, 5, 7],
   p99: [null, 50, 70],
   waiting: [null, 0, 3],
+  all: { rate: 3, denied: 0.5, failed: 0.15, p50: 6, p99: 60 },
 };
 
-void test('rates are averages of what is known, times and queues the greatest; at a moment it is what was then', () => {
+void test('rates and times are of all that is known, of a queue the greatest; at a moment it is what was then', () => {
   assert.equal(valueOf(series, 'rate', undefined), 3);
-  assert.equal(valueOf(series, 'p99', undefined), 70);
+  assert.equal(valueOf(series, 'p99', undefined), 60);
   assert.equal(valueOf(series, 'waiting', undefined), 3);
   assert.equal(valueOf(series, 'rate', 0), undefined);
   assert.equal(valueOf(series, 'rate', 1), 2);
-  assert.equal(valueOf({ ...series, p99: [null] }, 'p99', undefined), undefined);
+  assert.equal(valueOf({ ...series, all: { ...series.all, p99: null } }, 'p99', undefined), undefined);
 });
 
 void test('the share of failures is of all that ended, and none where nothing did', () => {
   assert.equal(shareWords(failedShare(series) ?? 0), '5.0 %');
-  assert.equal(failedShare({ ...series, rate: [0, null] }), undefined);
+  assert.equal(failedShare({ ...series, all: { ...series.all, rate: 0 } }), undefined);
   assert.deepEqual([0, 0.0004, 0.05, 0.5, 1].map(shareWords), ['0 %', '< 0.1 %', '5.0 %', '50 %', '100 %']);
+});
+
+void test('averages of less than their span say since when, and a look comes just after the end of a step', () => {
+  const [since, until] = ['2026-11-21T10:00:00Z', '2026-11-21T10:09:50Z'];
+  const history = { since, until, step: 10, series: [series] };
+  assert.equal(shortSince(history, '10m'), since);
+  assert.equal(shortSince({ ...history, until: '2026-11-21T10:10:00Z' }, '10m'), undefined);
+  const untilMs = Date.parse(until);
+  assert.equal(nextLookMs(history, untilMs + 4_000), 6_700);
+  assert.deepEqual(
+    [-60_000, 10_500, 90_000].map((ms) => nextLookMs(history, untilMs + ms)),
+    [10_000, 2_000, 2_000],
+  );
 });
 
 void test('many steps become fewer, counted from the last one, whose time is known', () => {

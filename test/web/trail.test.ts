@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
+import { isLeftOut, outcomeOf } from '../../src/domain/page/leave-out.js';
 import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
 import { formatCsvHeader } from '../../src/domain/trail/export.js';
 import type { Api } from '../../src/web/api.js';
@@ -29,11 +30,9 @@ import {
   columnsOf,
   columnsText,
   commandText,
-  isLeftOut,
   knownValues,
   lookedText,
   lookedWith,
-  outcomeOf,
   retiredTexts,
   trailColumns,
   usersText,

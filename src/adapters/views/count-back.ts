@@ -3,8 +3,9 @@
 // it came.
 
 import { parseTime } from '../../domain/audit/record.js';
+import { type Exclusion, isLeftOut } from '../../domain/page/leave-out.js';
 import type { Histogram } from '../../domain/page/trail.js';
-import { createSearch, type TrailFilter } from '../../domain/trail/search.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/trail/search.js';
 import { createHistogram } from '../../domain/views/histogram.js';
 import { openMax } from '../../domain/views/look.js';
 import { createView } from '../../domain/views/view.js';
@@ -16,7 +17,7 @@ import { createDamageCount, seqOfLine } from './reading.js';
 /** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
 export async function countBack(
   trail: Trail,
-  filter: TrailFilter,
+  { filter, not = [] }: { readonly filter: TrailFilter; readonly not?: readonly Exclusion[] },
   users: readonly string[] | undefined,
   timeMs: number,
   clock: Pick<Clock, 'now'>,
@@ -28,14 +29,17 @@ export async function countBack(
   const search = createSearch(filter);
   const looked = createLooked();
   const found = createHistogram();
+  const count = (row: ExchangeRow): void => {
+    if (!isLeftOut(row, not)) found.take(row);
+  };
   const open: Entry[] = [];
   let isWhole = true;
 
   const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
   for await (const { bytes, newer } of piecesBack(files, undefined, createDamageCount())) {
     looked.take(bytes);
-    for (const row of search.take(view.take(bytes))) found.take(row);
-    for (const later of newer) for (const row of search.takeEnds(later, show)) found.take(row);
+    for (const row of search.take(view.take(bytes))) count(row);
+    for (const later of newer) for (const row of search.takeEnds(later, show)) count(row);
     for (const admission of search.waiting()) {
       isWhole &&= open.length < openMax;
       if (open.length < openMax)
@@ -48,7 +52,7 @@ export async function countBack(
     break;
   }
   const ends = await findEnds(trail, filter, show, open, () => elapsedMs() < timeMs * 2);
-  for (const row of ends.rows.values()) found.take(row);
+  for (const row of ends.rows.values()) count(row);
 
   const range = looked.finish(undefined, undefined);
   const { sinceMs, untilMs } = filter;

@@ -3,6 +3,7 @@
 // The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
 // for every view and every filter.
 
+import { formatCount } from '../../domain/audit/encode.js';
 import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
 import type { TrailContent } from '../../domain/page/trail.js';
 import { contentOf } from '../../domain/report/touch.js';
@@ -74,6 +75,7 @@ export interface AnswerEnd {
   readonly notes?: readonly string[] | undefined;
   readonly retired?: readonly RetiredRecords[] | undefined;
   readonly surveyed?: Surveyed | undefined;
+  readonly content?: TrailContent | undefined;
   /** The id of the exchange that was found. */
   readonly id?: string | undefined;
   /** With it, in a whole view: its neighbors in the session, the checkpoint after it, the policy as it was. */
@@ -122,7 +124,7 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
       return search(trail, task, asked, clock);
     case 'histogram': {
       const { users, limits } = task;
-      const { histogram, rows } = await countBack(trail, asked.filter, users, limits.timeMs, clock);
+      const { histogram, rows } = await countBack(trail, asked, users, limits.timeMs, clock);
       return { text: `${JSON.stringify(histogram)}\n`, rows };
     }
     case 'export':
@@ -167,9 +169,11 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   const { before, after, checkpoint } = around;
   // Rules name users of others, too.
   const version = isWhole ? versionOf(all, id) : undefined;
+  const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
   return answer(lines, {
     rows: lines.length,
     id,
+    content: own && contentOf(own.record),
     notes: damage.notes(),
     around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,
     checkpoint,
@@ -211,7 +215,7 @@ function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
 }
 
 function leftOut(count: number): string {
-  return `${count} commands without an end are left out: there are too many`;
+  return `${formatCount(count)} commands without an end are left out: there are too many`;
 }
 
 async function search(

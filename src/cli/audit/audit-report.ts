@@ -178,7 +178,7 @@ function createTextReport(screen: Screen, isFleet: boolean): ReportForm {
       return [
         screen.paint('title', `who touched ${mailbox}${isContentOnly ? ' (content only)' : ''}`),
         counts.deleted === 0 ? answer : screen.paint('doubtful', answer),
-        screen.paint(isComplete ? 'good' : 'bad', first),
+        screen.paint(!isComplete ? 'bad' : counts.unsigned > 0 ? 'doubtful' : 'good', first),
         ...rest.map((text) => `  ${text}`),
         '',
       ];

@@ -154,7 +154,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     .requiredOption('--mailbox <name>', 'the mailbox user')
     .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
-    .option('--content', 'list only commands that showed content, or may have')
+    .option('--content', 'list only commands that showed or searched content, or may have')
     .option('--whole', 'verify everything again first, without what the verifier saved', false)
     .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
     .addOption(separatorOption())

@@ -1,5 +1,7 @@
 // Bytes, times and counts in the sentences of problems.
 
+import { formatCount } from '../audit/encode.js';
+
 export function freeOf(freeBytes: number | undefined): string {
   return freeBytes === undefined ? '' : ` (${bytesOf(freeBytes)} free)`;
 }
@@ -27,5 +29,5 @@ export function timeOf(ms: number): string {
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count} ${count === 1 ? word : words}`;
+  return `${formatCount(count)} ${count === 1 ? word : words}`;
 }

@@ -2,6 +2,7 @@
 // The rules: a sentence is made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend,
 // and no mail user; a principal is named if its records fill the journal or its client is slow; a code is never renamed.
 
+import { formatCount } from '../audit/encode.js';
 import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
@@ -108,6 +109,8 @@ export interface DownFacts {
   /** The fault of its certificate; undefined: another cause, or unknown. */
   readonly tlsCause?: keyof typeof tlsWords | undefined;
   readonly sinceMs: number;
+  /** It was not reached since the daemon started, so it may be down for longer. */
+  readonly mayBeLonger?: boolean;
   readonly why: Meaning;
 }
 
@@ -223,7 +226,7 @@ function journalFailure({ failed, isDenied = false, freeBytes, directory }: Jour
   return [
     {
       code: 'audit-failed',
-      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. What must be recorded first is refused.`,
+      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. Commands that must be recorded first fail.`,
       try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
       isDegrading: true,
     },
@@ -312,11 +315,12 @@ function allDown(served: readonly BackendFacts[]): FoundProblem {
   const names = served.map(({ name }) => name).join(', ');
   const isNone = served.length === 0;
   const sinceMs = Math.max(...served.map(({ down }) => down?.sinceMs ?? 0));
+  const longer = served.every(({ down }) => down?.mayBeLonger === true) ? orLonger : '';
   return {
     code: 'backends-down',
     text: isNone
-      ? 'All backends are taken out of service. All commands for them are refused.'
-      : `No backend is up since ${timeOf(sinceMs)}: ${names}. All commands for them are refused.`,
+      ? 'All backends are taken out of service. All commands for them fail.'
+      : `No backend is up since ${timeOf(sinceMs)}${longer}: ${names}. All commands for them fail.`,
     try: isNone ? 'dovegate backend enable NAME' : 'look at what they share: network, certificate, password',
     isDegrading: true,
     ...(isNone ? {} : { sinceMs }),
@@ -328,11 +332,11 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
   if (down === undefined) return [];
   const why = whyDown(down);
   const effect =
-    waiting === 0 ? 'Its commands are refused.' : `${plural(waiting, 'command waits', 'commands wait')}.`;
+    waiting === 0 ? 'Its commands fail.' : `${plural(waiting, 'command waits', 'commands wait')}.`;
   return [
     {
       code: 'backend-down',
-      text: `${name} is down since ${timeOf(down.sinceMs)}: ${why}. ${effect}`,
+      text: `${name} is down since ${timeOf(down.sinceMs)}${down.mayBeLonger === true ? orLonger : ''}: ${why}. ${effect}`,
       try: tryAt(backend, down),
       backend: name,
       isDegrading: true,
@@ -340,6 +344,9 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
     },
   ];
 }
+
+/** A daemon that was started within an outage does not know its beginning. */
+const orLonger = ' or longer (it was not reached since dovegate started)';
 
 /** The end of a sentence about a backend. */
 export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {
@@ -430,7 +437,7 @@ function routeDown(
 function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups'][number]): FoundProblem {
   return {
     code: 'lookup-failing',
-    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it are refused.`,
+    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
     try: ask ?? 'systemctl status dovecot',
     isDegrading: true,
     sinceMs,
@@ -500,13 +507,13 @@ function refusedKey({
 }: RefusedKey): FoundProblem[] {
   if (count < refusalsMin) return [];
   const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
-  const times = `${count} times since ${timeOf(firstMs)}, from ${from}`;
+  const times = `${formatCount(count)} times since ${timeOf(firstMs)}, from ${from}`;
   const which = `The key "${key}" of listener "${listener}"`;
   if (why === 'address') {
     return [
       {
         code: 'key-stolen',
-        text: `${which} was used ${times}, where it is not permitted, and refused: it may be stolen.`,
+        text: `${which} was used ${times}, where it is not permitted, and not accepted: it may be stolen.`,
         try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
         isDegrading: false,
         sinceMs: firstMs,
@@ -516,7 +523,7 @@ function refusedKey({
   return [
     {
       code: 'key-refused',
-      text: `${which} was refused ${times}: ${oldKeys[why]}.`,
+      text: `${which} was used ${times}, and not accepted: ${oldKeys[why]}.`,
       try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
       isDegrading: false,
       sinceMs: firstMs,
@@ -535,7 +542,7 @@ function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
   return [
     {
       code: 'login-failed',
-      text: `${count} logins failed in the last minute, ${most.count} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      text: `${formatCount(count)} logins failed in the last minute, ${formatCount(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
       try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
       isDegrading: false,
     },

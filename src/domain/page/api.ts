@@ -277,7 +277,15 @@ export interface RunningCommand {
   readonly durationMs: number;
   /** When it is given up; absent: never. */
   readonly deadlineMs?: number;
+  /** How long its client has moved no byte while the command waits for it; absent: its client is not slow. */
+  readonly clientMs?: number;
 }
+
+/**
+ * Who can change that a command was denied or failed: people who write policies, the requester, the people of the mail server, or those of
+ * dovegate's own host.
+ */
+export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
 
 /** A refusal or a failure. */
 export interface Trouble {
@@ -296,6 +304,10 @@ export interface Trouble {
   readonly backend?: string;
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
+  /** Absent: a daemon of an older release does not tell. */
+  readonly owner?: TroubleOwner;
+  /** Of a denial by policy. */
+  readonly policy?: string;
 }
 
 export interface BackendNow {
@@ -308,6 +320,8 @@ export interface BackendNow {
   readonly text?: string;
   /** Since when it is up, or not. */
   readonly since?: string;
+  /** It is down, and was not up since the daemon started: it may be down for longer. */
+  readonly mayBeLonger?: true;
   readonly connections: number;
   readonly dialing: number;
   readonly idle: number;
@@ -332,6 +346,8 @@ export interface Explain {
   /** An account or a key of the listener. */
   readonly account?: string;
   readonly uid?: number;
+  /** Instead of the uid: its name, as the configuration has it. */
+  readonly uidName?: string;
   readonly reason?: string;
 }
 
@@ -405,6 +421,8 @@ export interface SuggestedGroup {
   readonly exampleUser?: string;
   /** Why it is not suggested. */
   readonly why?: string;
+  /** The rule of the policy, as FILE:LINE, that allows all of these already. */
+  readonly allowedBy?: string;
 }
 
 /** How much of the journal was read. */
@@ -496,9 +514,16 @@ export interface AccessPolicy {
   readonly except: readonly string[];
   readonly limits: readonly string[];
   /** One for each effect. `mayAll`: one of them also for all users at once. */
-  readonly cells: readonly { readonly commands: readonly string[]; readonly mayAll: boolean }[];
+  readonly cells: readonly AccessCell[];
+  /** Commands that may show or search what is in mails, whatever their effect. */
+  readonly content: AccessCell;
   readonly allow: readonly RuleOfPolicy[];
   readonly deny: readonly RuleOfPolicy[];
+}
+
+export interface AccessCell {
+  readonly commands: readonly string[];
+  readonly mayAll: boolean;
 }
 
 export interface RuleOfPolicy extends RuleShown {

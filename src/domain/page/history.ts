@@ -34,6 +34,17 @@ export interface Series {
   readonly upstreams?: readonly (number | null)[];
   /** Of the gate: bytes of records, a second. */
   readonly journalBytes?: readonly (number | null)[];
+  readonly all: Whole;
+}
+
+/** The same of all steps with a sample together: one slow command among thousands is not their p99. */
+export interface Whole {
+  readonly rate: number;
+  readonly denied: number;
+  readonly failed: number;
+  /** Null: nothing ended. */
+  readonly p50: number | null;
+  readonly p99: number | null;
 }
 
 export interface History {

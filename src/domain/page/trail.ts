@@ -1,5 +1,7 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
+import type { Exclusion } from './leave-out.js';
+
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
   readonly filter: {
@@ -18,6 +20,8 @@ export interface AskTrail {
     readonly sinceMs?: number;
     readonly untilMs?: number;
   };
+  /** For a histogram: rows that are not counted. */
+  readonly not?: readonly Exclusion[];
   /** For a search: a page of the newest commands; `before` from the previous page. */
   readonly newest?: { readonly before?: number; readonly rows: number };
   /** For an export and an extract: continues after a part, with its cursor. */
@@ -45,8 +49,11 @@ export interface TrailRow {
   readonly completedTime?: string;
 }
 
-/** The command asks for content of mails; `maybe`: its record does not show it. Of pages of the newest commands. */
-export type TrailContent = 'yes' | 'maybe';
+/**
+ * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages of
+ * the newest commands, and of one command.
+ */
+export type TrailContent = 'yes' | 'searched' | 'maybe';
 
 /** A line of what the trail answers. */
 export type TrailLine =
@@ -79,6 +86,7 @@ export interface TrailEnd {
   readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
   /** Of `show`: the id of the command. */
   readonly id?: string;
+  readonly content?: TrailContent;
   /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
   readonly around?: {
     readonly before?: Readonly<Record<string, unknown>>;
@@ -173,7 +181,11 @@ export interface MailboxCounts {
   readonly commands: number;
   readonly requesters: number;
   readonly showed: number;
+  /** Searched in content, and showed none. */
+  readonly searched: number;
   readonly maybeShowed: number;
+  /** Later than the last signature, as is perhaps their end only; 0 also where nothing is signed. */
+  readonly unsigned: number;
   /** Did not reach a mail server; not among `commands`. */
   readonly stopped: number;
   /** Of `stopped`: policy or a limit said no. */
@@ -192,7 +204,16 @@ export interface MailboxLine {
   /** Only for a fleet. */
   readonly host?: string | undefined;
   readonly requester: string;
-  readonly class: 'destroyed' | 'changed' | 'content' | 'read' | 'session' | 'unread' | 'failed' | 'denied';
+  readonly class:
+    | 'destroyed'
+    | 'changed'
+    | 'content'
+    | 'searched'
+    | 'read'
+    | 'session'
+    | 'unread'
+    | 'failed'
+    | 'denied';
   /** The class in words. */
   readonly what: string;
   readonly count: number;

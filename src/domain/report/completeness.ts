@@ -1,7 +1,7 @@
 // Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
 // The rule: `isComplete` only if a trusted signature covers the whole time; every reason against it has a sentence.
 
-import { quoteUnlessPlain } from '../audit/encode.js';
+import { formatCount, quoteUnlessPlain } from '../audit/encode.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import type { RetiredRecords, Verdict } from '../trail/verify.js';
 import type { TouchCounts } from './touch.js';
@@ -161,8 +161,8 @@ function segmentsText({ segments }: RetiredRecords): string {
 function tellTail(doubt: Tell, signedTime: string, records: number, lastTime: string): void {
   if (records === 0) return;
   const isLong = (parseTime(lastTime) ?? 0) - (parseTime(signedTime) ?? 0) > tailMsMax;
-  const which = records === 1 ? '1 record after that is' : `${records} records after that are`;
-  const text = `signed up to ${signedTime}; ${which} chained to it and not signed yet`;
+  const which = records === 1 ? '1 record after that is' : `${formatCount(records)} records after that are`;
+  const text = `signed up to ${momentText(signedTime)} UTC; ${which} chained to it and not signed yet`;
   doubt(
     'unsigned-tail',
     isLong ? `${text}, for longer than any daemon waits with a signature` : text,
@@ -218,9 +218,9 @@ export function deletionSentence(
   const view = viewer === undefined ? '' : `${ofView(viewer)}, `;
   const found = isNone
     ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything`
-    : `${view}${deleted} ${deleted === 1 ? 'command' : 'commands'} may have deleted something`;
+    : `${view}${plural(deleted, 'command')} may have deleted something`;
   const tried = (count: number, one: string, many: string): string[] =>
-    count === 0 ? [] : [count === 1 ? `1 attempt ${one}` : `${count} attempts ${many}`];
+    count === 0 ? [] : [`${plural(count, 'attempt')} ${count === 1 ? one : many}`];
   const rest = [
     ...tried(deleteDenied, 'was denied', 'were denied'),
     ...tried(deleteFailed, 'failed', 'failed'),
@@ -246,10 +246,15 @@ export function reportSentences(
   counts: TouchCounts,
   isToAsked: boolean,
 ): readonly string[] {
-  const { isComplete, from, to, signedBy, whose, doubts, hosts } = completeness;
+  const { isComplete, from, to, signedTo, signedBy, whose, doubts, hosts } = completeness;
   const period = formatPeriod(from, to, isToAsked);
   if (hosts !== undefined) return fleetSentences(completeness, hosts, counts, period);
-  const signed = signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose})`}`;
+  const until =
+    counts.unsigned === 0 || signedTo === undefined
+      ? ''
+      : ` until ${momentText(signedTo)} UTC, ${plural(counts.unsigned, 'later command')} not signed yet`;
+  const signed =
+    signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose})`}${until}`;
   const first = isComplete
     ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
     : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
@@ -290,21 +295,27 @@ function reasonsText(doubts: readonly Doubt[]): string {
   return count === 1 ? 'one reason stands below' : `${count} reasons stand below`;
 }
 
-function countsText({ requesters, isMoreRequesters, commands, showed, maybeShowed }: TouchCounts): string {
+function countsText(counts: TouchCounts): string {
+  const { requesters, isMoreRequesters, commands, showed, searched, maybeShowed } = counts;
   if (commands === 0) return 'no command touched this mailbox';
-  const who =
-    requesters === 1 && !isMoreRequesters
-      ? '1 requester'
-      : `${isMoreRequesters ? 'more than ' : ''}${requesters} requesters`;
-  const what = commands === 1 ? '1 command' : `${commands} commands`;
-  const maybe = maybeShowed === 0 ? '' : `, ${maybeShowed} may have shown content`;
-  return `${who}, ${what}, ${showed === 0 ? 'none' : showed} of them showed content${maybe}`;
+  const who = isMoreRequesters
+    ? `more than ${plural(requesters, 'requester')}`
+    : plural(requesters, 'requester');
+  const search = searched === 0 ? '' : `, ${formatCount(searched)} searched in content`;
+  const maybe = maybeShowed === 0 ? '' : `, ${formatCount(maybeShowed)} may have shown content`;
+  const shown = showed === 0 ? 'none' : formatCount(showed);
+  return `${who}, ${plural(commands, 'command')}, ${shown} of them showed content${search}${maybe}`;
+}
+
+/** `1 command`, `12,345 commands`. */
+function plural(count: number, one: string): string {
+  return `${formatCount(count)} ${one}${count === 1 ? '' : 's'}`;
 }
 
 function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
-    count === 0 ? [] : [`note: ${count}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
-  const why = `${denied} denied, ${stopped - denied} failed`;
+    count === 0 ? [] : [`note: ${formatCount(count)}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
+  const why = `${formatCount(denied)} denied, ${formatCount(stopped - denied)} failed`;
   return [
     ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),

@@ -47,7 +47,7 @@ export function createHtmlReport(): ReportForm {
   const book = createDayBook();
   let isEmpty = true;
   return {
-    begin(head, completeness, { deleted }) {
+    begin(head, completeness, { deleted, unsigned }) {
       const { mailbox, period, isComplete, isNamed, isContentOnly, answer, sentences, madeAt, madeBy } = head;
       const [first = '', ...rest] = sentences;
       const title = escape(`Who touched ${mailbox}, ${period}`);
@@ -60,14 +60,16 @@ export function createHtmlReport(): ReportForm {
         `<title>${title}</title><style>${style}\n</style></head><body>`,
         `<h1>${title}</h1>`,
         `<p class="answer ${tone}">${escape(answer)}</p>`,
-        `<p class="verdict ${isComplete ? 'complete' : 'doubtful'}">${escape(first)}</p>`,
+        `<p class="verdict ${!isComplete ? 'doubtful' : unsigned > 0 ? 'warn' : 'complete'}">${escape(first)}</p>`,
         '<dl>',
         ...factsOf(head, completeness).map(
           ([name, text]) => `<dt>${escape(printable(name))}</dt><dd>${escape(printable(text))}</dd>`,
         ),
         '</dl>',
         ...(rest.length === 0 ? [] : ['<ul>', ...rest.map((text) => `<li>${escape(text)}</li>`), '</ul>']),
-        ...(isContentOnly ? ['<p>Only commands that showed content, or may have, are listed.</p>'] : []),
+        ...(isContentOnly
+          ? ['<p>Only commands that showed or searched content, or may have, are listed.</p>']
+          : []),
         `<p>Made by dovegate at ${escape(madeAt)}${madeBy === undefined ? '' : `, for ${escape(madeBy)}`}. Days and times are UTC.</p>`,
       ];
     },

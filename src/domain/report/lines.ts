@@ -1,6 +1,6 @@
 // The common parts of all forms of a report: their input, and the lines for people. Text of records is made harmless here.
 
-import { printable } from '../audit/encode.js';
+import { formatCount, printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';
 import type { Completeness } from './completeness.js';
 import {
@@ -43,11 +43,15 @@ export interface ReportForm {
 
 const classTexts = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
 
+/** Their words say it. */
+const tellsContent: ReadonlySet<TouchClass> = new Set<TouchClass>(['content', 'searched']);
+
 /** The kind of a command that was denied or failed. */
 const triedTexts: Readonly<Record<TouchKind, string>> = {
   destroyed: 'asked to delete',
   changed: 'asked to change something',
   content: 'asked for content',
+  searched: 'asked to search content',
   read: '',
   session: '',
   unread: '',
@@ -57,7 +61,9 @@ const triedTexts: Readonly<Record<TouchKind, string>> = {
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
     const isTried = group.class === 'denied' || group.class === 'failed';
-    const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
+    const names = [...group.commands].map(([name, count]) =>
+      count === 1 ? name : `${name} (${formatCount(count)})`,
+    );
     const notes = [
       ...(group.grant === '' ? [] : [grantNote(group)]),
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
@@ -65,9 +71,13 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
       ...(isTried ? triedNotes(group) : endingOf(group)),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),
-      ...(group.showed === 'yes' && group.class !== 'content' ? ['showed content'] : []),
-      ...(group.showed === 'maybe' ? ['may have shown content'] : []),
-      ...(group.class === 'content' && group.showed === 'no' ? ['no content came'] : []),
+      ...(group.showed === 'yes' && !tellsContent.has(group.class)
+        ? [group.kind === 'searched' ? 'searched content' : 'showed content']
+        : []),
+      ...(group.showed === 'maybe'
+        ? [group.kind === 'searched' ? 'may have found what it searched' : 'may have shown content']
+        : []),
+      ...(tellsContent.has(group.class) && group.showed === 'no' ? ['no content came'] : []),
     ];
     return {
       day: isMore ? `${printable(day)} (more)` : printable(day),

@@ -90,7 +90,8 @@ export async function makeReport(
 ): Promise<CountedReport> {
   const { mailbox, fromMs, toMs, nowMs, isContentOnly, host, madeBy } = asked;
   const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
-  const counter = createTouchCounter();
+  const isSigned = 'verdict' in journal && journal.isChecked;
+  const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;
   let isGranted = false;
   for await (const touch of touches(journal, filter, mailbox)) {
@@ -215,12 +216,14 @@ export function createJsonReport(): ReportForm {
         commands: counts.commands,
         requesters: counts.requesters,
         showed_content: counts.showed,
+        searched_content: counts.searched,
         may_have_shown_content: counts.maybeShowed,
         not_named: counts.notNamed,
         open: counts.open,
         unknown: counts.unknown,
         not_reached: counts.stopped,
         denied: counts.denied,
+        not_signed_yet: counts.unsigned,
         may_have_deleted: counts.deleted,
         delete_denied: counts.deleteDenied,
         delete_failed: counts.deleteFailed,

@@ -8,7 +8,7 @@ import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
-import type { MailboxClass, MailboxCounts, MailboxLine } from '../page/trail.js';
+import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../page/trail.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
@@ -21,8 +21,9 @@ export type TouchKind = Exclude<TouchClass, 'denied' | 'failed'>;
 export const touchClasses: readonly MailboxClass[] = [
   { class: 'destroyed', what: 'may have deleted', tone: 'bad' },
   { class: 'changed', what: 'changed', tone: 'warn' },
-  { class: 'content', what: 'content read', tone: 'warn' },
-  { class: 'read', what: 'read', tone: 'quiet' },
+  { class: 'content', what: 'showed content', tone: 'warn' },
+  { class: 'searched', what: 'searched content', tone: 'warn' },
+  { class: 'read', what: 'read, no content', tone: 'quiet' },
   { class: 'session', what: 'session', tone: 'quiet' },
   { class: 'unread', what: 'not understood', tone: 'quiet' },
   { class: 'failed', what: 'tried, failed', tone: 'quiet' },
@@ -50,7 +51,7 @@ export interface Touch {
   readonly by: 'named' | 'mask' | 'all';
   /** Whether a byte of it went to a mail server. */
   readonly reached: Certainty;
-  /** Whether the client got content of mails. */
+  /** Whether the client got content of mails, or an answer that depends on it: which mails have a word. */
   readonly showed: Certainty;
   /** A word of the closed list, or `open`. */
   readonly outcome: string;
@@ -131,9 +132,13 @@ function isForAll({ users, args }: ExchangeRow['fields']): boolean {
   return Array.isArray(args) && args.includes('-A');
 }
 
-/** Whether a command reads content, and whether even an answer without rows reveals some, as with a search. */
+/**
+ * Whether a command reads content; whether it searches in content and shows none; and whether even an answer without rows reveals some, as
+ * with a search.
+ */
 interface Asked {
   readonly content: Certainty;
+  readonly isSearch?: boolean;
   readonly isAnsweredByNone: boolean;
 }
 
@@ -164,13 +169,18 @@ function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireU
   if (first?.command.effect !== 'read') return nothing;
   const words = parsed.flatMap(contentAsked);
   if (words.length === 0) return readings.length > parsed.length ? unknown : nothing;
-  return { content: 'yes', isAnsweredByNone: words.some((word) => !word.startsWith('field ')) };
+  return {
+    content: 'yes',
+    isSearch: words.every((word) => word.startsWith('key ')),
+    isAnsweredByNone: words.some((word) => !word.startsWith('field ')),
+  };
 }
 
 /** Whether a command asks for content of mails; undefined: it does not. */
-export function contentOf(fields: ExchangeRow['fields']): 'yes' | 'maybe' | undefined {
-  const { content } = askedOf(fields, false);
-  return content === 'no' ? undefined : content;
+export function contentOf(fields: ExchangeRow['fields']): TrailContent | undefined {
+  const { content, isSearch } = askedOf(fields, false);
+  if (content === 'no') return undefined;
+  return isSearch === true ? 'searched' : content;
 }
 
 /** The series of a record's judgement; without one, any is possible. */
@@ -214,7 +224,8 @@ const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
 function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): TouchKind {
   switch (effect) {
     case 'read':
-      return asked.content === 'no' ? 'read' : 'content';
+      if (asked.content === 'no') return 'read';
+      return asked.isSearch === true ? 'searched' : 'content';
     case 'session':
       return 'session';
     case 'write':
@@ -255,13 +266,19 @@ export interface TouchCounts extends MailboxCounts {
 /** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
 const requestersMax = bounds.reportRequesters;
 
-export function createTouchCounter(): { take(touch: Touch): void; counts(): TouchCounts } {
+/** `signedSeq`: the last record that a signature covers. */
+export function createTouchCounter(signedSeq = Infinity): {
+  take(touch: Touch): void;
+  counts(): TouchCounts;
+} {
   const requesters = new Set<string>();
   const counts = {
     commands: 0,
     isMoreRequesters: false,
     showed: 0,
+    searched: 0,
     maybeShowed: 0,
+    unsigned: 0,
     notNamed: 0,
     open: 0,
     unknown: 0,
@@ -272,7 +289,8 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
     deleteFailed: 0,
   };
   return {
-    take({ class: group, kind, requester, reached, showed, by, outcome }) {
+    take({ class: group, kind, requester, reached, showed, by, outcome, seq = 0, completedSeq = seq }) {
+      if (completedSeq > signedSeq) counts.unsigned += 1;
       if (group === 'denied') counts.denied += 1;
       // An unparsed line may have had any effect; one that was not sent had none.
       if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
@@ -287,7 +305,8 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
       counts.commands += 1;
       if (requesters.size < requestersMax) requesters.add(requester);
       else if (!requesters.has(requester)) counts.isMoreRequesters = true;
-      if (showed === 'yes') counts.showed += 1;
+      if (showed === 'yes' && kind === 'searched') counts.searched += 1;
+      else if (showed === 'yes') counts.showed += 1;
       if (showed === 'maybe') counts.maybeShowed += 1;
       if (by !== 'named') counts.notNamed += 1;
       if (outcome === 'open') counts.open += 1;

@@ -47,6 +47,8 @@ export interface SuggestedKind {
   readonly written: WrittenRule | undefined;
   /** Why it is not suggested. */
   readonly why: string | undefined;
+  /** The rule of the present policy that allows all of them; undefined: none, or several. */
+  readonly allowedBy?: RulePlace | undefined;
   readonly sights: readonly Sight[];
 }
 
@@ -130,7 +132,8 @@ function findKinds(
     }
     const comments = [seenComment(sights), ...notesOf(sights, found.rule, policy)];
     const written = { comments, rule: found.rule, isCommentedOut: false };
-    rules.push({ kind: 'rule', command: nameOf(sights), written, why: undefined, sights });
+    const allowedBy = decidingRule(sights, policy)?.place;
+    rules.push({ kind: 'rule', command: nameOf(sights), written, why: undefined, allowedBy, sights });
   }
   const grave = (kind: 'root' | 'everybody', sights: readonly Sight[]): SuggestedKind => {
     const grant = kind === 'root' ? 'root_equivalent' : 'all_users';

@@ -4,6 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime, isObject, parseRequest } from '../audit/record.js';
 import type { PageRole } from '../page/api.js';
+import { type Exclusion, exclusionKeys } from '../page/leave-out.js';
 import type { TrailFilter } from '../trail/search.js';
 
 /** The requests; the paths are `/trail/` and the word. */
@@ -63,6 +64,8 @@ export type Asked =
       readonly cursor: Cursor | undefined;
       /** For a search. */
       readonly newest?: NewestAsked;
+      /** For a histogram: what is not counted. */
+      readonly not?: readonly Exclusion[];
       /** For an export and an extract: each row as the line of a file, for the caller to write unchanged. */
       readonly as?: FileForm;
     }
@@ -85,6 +88,7 @@ const texts = [
 ];
 const times = ['sinceMs', 'untilMs'] as const;
 const textCharsMax = bounds.lookTextChars;
+const exclusionsMax = bounds.lookExclusions;
 
 /** The path of a look. */
 export function lookPath(look: Look): string {
@@ -111,7 +115,10 @@ export function parseAsked(look: Look, body: string): Asked | string {
   const cursor = value['cursor'] === undefined ? undefined : parseCursor(value['cursor']);
   if (typeof cursor === 'string') return cursor;
   if (cursor !== undefined && look === 'histogram') return 'cursor: not for a histogram';
-  const { newest: newestText, as } = value;
+  const { newest: newestText, as, not: notText } = value;
+  const not = notText === undefined ? undefined : parseExclusions(notText);
+  if (typeof not === 'string') return not;
+  if (not !== undefined && look !== 'histogram') return 'not: only for a histogram';
   const newest = newestText === undefined ? undefined : parseNewest(newestText);
   if (typeof newest === 'string') return newest;
   if (newest !== undefined && (look !== 'search' || cursor !== undefined))
@@ -125,8 +132,23 @@ export function parseAsked(look: Look, body: string): Asked | string {
     filter,
     cursor,
     ...(newest === undefined ? {} : { newest }),
+    ...(not === undefined ? {} : { not }),
     ...(as === undefined ? {} : { as }),
   };
+}
+
+function parseExclusions(value: unknown): readonly Exclusion[] | string {
+  const text = `not: must be at most ${exclusionsMax} of { key: one of ${exclusionKeys.join(', ')}, value: a text }`;
+  if (!Array.isArray(value) || value.length > exclusionsMax) return text;
+  const all = value.map((each: unknown): Exclusion | undefined => {
+    if (!isObject(each)) return undefined;
+    const { key: name, value: given } = each;
+    const key = exclusionKeys.find((one) => one === name);
+    const isFit = typeof given === 'string' && given.length <= textCharsMax;
+    return key !== undefined && isFit ? { key, value: given } : undefined;
+  });
+  const found = all.filter((each) => each !== undefined);
+  return found.length === all.length ? found : text;
 }
 
 function parseNewest(value: unknown): NewestAsked | string {

@@ -207,6 +207,7 @@ export class Health {
   #isWatched = false;
   #aliveMs: number;
   #changedMs: number;
+  #hasBeenUp = false;
   /** Failures before the last successful dial, and when that was. */
   #before = { failures: 0, upMs: 0 };
 
@@ -229,6 +230,11 @@ export class Health {
   /** When it last became up or down. The wall clock's time is stored, so that repeated calls give the same value. */
   get changedMs(): number {
     return this.#changedMs;
+  }
+
+  /** A dial has succeeded once. Until then it may have been down for longer than `changedMs` says. */
+  get hasBeenUp(): boolean {
+    return this.#hasBeenUp;
   }
 
   /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */
@@ -265,6 +271,7 @@ export class Health {
     const { clock, backend, observe } = this.#parts;
     const was = this.#state;
     this.#aliveMs = clock.now();
+    this.#hasBeenUp = true;
     if (was.at === 'up') return;
     this.#before = { failures: was.failures, upMs: this.#aliveMs };
     this.#becomeUp();

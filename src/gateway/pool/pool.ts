@@ -93,7 +93,7 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   snapshot(): PoolSnapshot {
-    const { state, fault, failed, changedMs } = this.#dials.health;
+    const { state, fault, failed, changedMs, hasBeenUp } = this.#dials.health;
     const { idle, leased } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
@@ -104,6 +104,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       waiters: this.#queue.size,
       oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
       changedMs,
+      hasBeenUp,
       fault,
     };
     if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
@@ -437,6 +438,8 @@ export interface PoolSnapshot {
   readonly oldestWaitMs: number;
   /** When its health last became up or down, on the wall clock. */
   readonly changedMs: number;
+  /** It was up since the daemon started. */
+  readonly hasBeenUp: boolean;
   /** Why it is down. */
   readonly fault: UpstreamFault | undefined;
   /** `drained`: an operator took it out of service; else what is known of its health. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { readTrail } from '../../../src/adapters/views/read-trail.js';
+import type { Exclusion } from '../../../src/domain/page/leave-out.js';
 import type { Histogram } from '../../../src/domain/page/trail.js';
 import { createSearch, type TrailFilter } from '../../../src/domain/trail/search.js';
 import { createHistogram } from '../../../src/domain/views/histogram.js';
@@ -13,12 +14,20 @@ interface Asking {
   readonly directory: string;
   readonly users?: readonly string[] | undefined;
   readonly filter?: TrailFilter;
+  readonly not?: readonly Exclusion[];
   readonly timeMs?: number;
   readonly clock?: { now(): number };
 }
 
-async function ask({ directory, users, filter = {}, timeMs = 60_000, clock = { now: () => 0 } }: Asking) {
-  const asked = { look: 'histogram', filter, cursor: undefined } as const;
+async function ask({
+  directory,
+  users,
+  filter = {},
+  not = [],
+  timeMs = 60_000,
+  clock = { now: () => 0 },
+}: Asking) {
+  const asked = { look: 'histogram', filter, cursor: undefined, not } as const;
   const limits = { rowsMax: 1, bytesMax: 1, timeMs };
   const { text, rows } = await readTrail({ directory, asked, users, ownKey: '', limits }, clock);
   const histogram: Histogram = JSON.parse(text);
@@ -65,6 +74,11 @@ void test('it counts what a search from the start finds, through any view', asyn
       assert.deepEqual([rows, sum(histogram), histogram.isWhole], [wanted.rows, wanted.rows, true], what);
       assert.deepEqual(histogram.buckets, wanted.buckets, what);
     }
+  const not = [{ key: 'outcome', value: 'ok' }] as const;
+  const others = await ask({ directory, users: ours, not });
+  const [whole, ok] = [expected(all, ours, {}).rows, expected(all, ours, { outcome: 'ok' }).rows];
+  assert.ok(ok > 0 && whole > ok);
+  assert.equal(sum(others.histogram), whole - ok, 'what is left out of the rows is in no bar');
   const { histogram } = await ask({ directory });
   assert.deepEqual(
     [histogram.from, histogram.to, histogram.step, histogram.buckets[1]],

@@ -72,7 +72,7 @@ void test('first the verdict, then groups by day, requester, class and reason', 
   assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
   assert.match(
     rows,
-    /carol@support +content read +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
+    /carol@support +showed content +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
   );
 });
 
@@ -93,8 +93,10 @@ void test('was anything deleted? The first sentence; what was denied or failed i
   assert.equal(lines[1], '2 commands may have deleted something; 2 attempts were denied.');
   const rows = lines.slice(lines.indexOf('') + 2);
   assert.deepEqual(
-    rows.map((line) => / {2}(may have deleted|read|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' ')),
-    ['may have deleted 2', 'read 3', 'tried, failed 1', 'tried, denied 2'],
+    rows.map((line) =>
+      / {2}(may have deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '),
+    ),
+    ['may have deleted 2', 'read, no content 3', 'tried, failed 1', 'tried, denied 2'],
   );
   assert.match(rows.at(-1) ?? '', /asked to delete$/);
   const json = (await report(t, directory, { json: true })).lines.map((line) => JSON.parse(line));

@@ -193,7 +193,20 @@ void test('no backend is up: one sentence for all of them, then each', () => {
   const [, text] = first({ backends: [down('mail1'), later] });
   assert.equal(
     text,
-    'No backend is up since {2026-11-21T02:14:00.000Z}: mail1, mail2. All commands for them are refused.',
+    'No backend is up since {2026-11-21T02:14:00.000Z}: mail1, mail2. All commands for them fail.',
+  );
+});
+
+void test('a daemon that was started within an outage says that it may be longer', () => {
+  const before = down('mail1');
+  const { down: facts } = before;
+  if (facts === undefined) assert.fail('not down');
+  const [, text] = first({
+    backends: [{ ...before, down: { ...facts, mayBeLonger: true } }, backend('mail2')],
+  });
+  assert.match(
+    text ?? '',
+    /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started\): /,
   );
 });
 
@@ -224,11 +237,11 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
   };
   assert.deepEqual(first({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }), [
     'audit-failed',
-    'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). What must be recorded first is refused.',
+    'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). Commands that must be recorded first fail.',
     'free the disk; df -h /var/lib/dovegate/audit',
   ]);
   const [, denied, look] = first({ journal: { ...failed, failed: ['no right'], isDenied: true } });
-  assert.match(denied ?? '', /do not reach the disk: no right\. What/);
+  assert.match(denied ?? '', /do not reach the disk: no right\. Commands/);
   assert.equal(look, 'ls -ld /var/lib/dovegate/audit');
   // One cause, one sentence.
   assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
@@ -283,7 +296,7 @@ void test('a receiver is away, with what waits for it', () => {
   ];
   assert.deepEqual(first({ sinks }), [
     'ship-away',
-    'The receiver log1:6514 gets no records: nobody listens there. 1234 records wait for it.',
+    'The receiver log1:6514 gets no records: nobody listens there. 1,234 records wait for it.',
     'mend the receiver',
   ]);
   assert.equal(find({ sinks }).length, 1);
@@ -377,7 +390,7 @@ void test('a key that is used from elsewhere is not one that is old', () => {
     [code, text],
     [
       'key-stolen',
-      'The key "webmail" of listener "panel" was used 3 times since {2026-11-21T02:14:00.000Z}, from 203.0.113.9, where it is not permitted, and refused: it may be stolen.',
+      'The key "webmail" of listener "panel" was used 3 times since {2026-11-21T02:14:00.000Z}, from 203.0.113.9, where it is not permitted, and not accepted: it may be stolen.',
     ],
   );
   assert.match(
@@ -391,7 +404,7 @@ void test('a key that is used from elsewhere is not one that is old', () => {
   );
   assert.match(
     first({ refusedKeys: [old] })[1] ?? '',
-    /from 203\.0\.113\.9 and elsewhere: it was replaced\.$/,
+    /from 203\.0\.113\.9 and elsewhere, and not accepted: it was replaced\.$/,
   );
 });
 

@@ -122,6 +122,18 @@ void test('the sentence of a time that is complete', () => {
   assert.deepEqual(rest, []);
 });
 
+void test('commands that are later than the last signature are in the first sentence', () => {
+  const [first] = reportSentences(
+    judgeCompleteness(whole, asked, vouching),
+    { ...counts, unsigned: 3, searched: 1, commands: 1234 },
+    true,
+  );
+  assert.match(
+    first ?? '',
+    /this host's own key\) until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 3 later commands not signed yet, nothing missing, 3 requesters, 1,234 commands, 2 of them showed content, 1 searched in content$/,
+  );
+});
+
 void test('the sentences of one that is not, and notes', () => {
   const found = {
     ...counts,

@@ -103,7 +103,7 @@ void test('for the page: a head, then days with lines that name their exchanges'
   assert.deepEqual(
     days.map(({ day, lines: all }) => [day, all.map(({ what, count, ids }) => [what, count, ids])]),
     [
-      ['2026-11-20', [['read', 2, ['E2', 'E4']]]],
+      ['2026-11-20', [['read, no content', 2, ['E2', 'E4']]]],
       ['2026-11-21', [['may have deleted', 1, ['E6']]]],
     ],
   );

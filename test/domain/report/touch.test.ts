@@ -42,7 +42,7 @@ const commands: readonly [string, ExchangeRow, string][] = [
   ['text', row('fetch text mailbox INBOX all'), 'content named yes yes'],
   ['a header of the asker', row('fetch hdr.subject mailbox INBOX all'), 'content named yes yes'],
   ['text of no mail', row('fetch text mailbox INBOX all', { cells: 0 }), 'content named yes no'],
-  ['a word of the text', row('search body secret', { cells: 0 }), 'content named yes yes'],
+  ['a word of the text', row('search body secret', { cells: 0 }), 'searched named yes yes'],
   ['a place', row('search mailbox INBOX'), 'read named yes no'],
   ['destroyed by a word of the text', row('expunge body secret'), 'destroyed named yes no'],
   ['flags', row('flags add \\Seen all'), 'changed named yes no'],
@@ -259,7 +259,9 @@ void test('counts: what did not reach a mail server is apart', () => {
     requesters: 2,
     isMoreRequesters: false,
     showed: 1,
+    searched: 0,
     maybeShowed: 1,
+    unsigned: 0,
     notNamed: 1,
     open: 1,
     unknown: 1,
@@ -269,6 +271,15 @@ void test('counts: what did not reach a mail server is apart', () => {
     deleteDenied: 0,
     deleteFailed: 0,
   });
+});
+
+void test('counts: a search in content is no content that was shown, and what is later than the last signature', () => {
+  const counter = createTouchCounter(10);
+  counter.take({ ...plain, class: 'searched', kind: 'searched', showed: 'yes', seq: 9, completedSeq: 10 });
+  counter.take({ ...plain, seq: 10, completedSeq: 11 });
+  counter.take({ ...plain, seq: 12, completedSeq: undefined });
+  const { showed, searched, unsigned } = counter.counts();
+  assert.deepEqual([showed, searched, unsigned], [0, 1, 2]);
 });
 
 void test('counts: what may have deleted something, and what tried to', () => {

@@ -76,6 +76,25 @@ void test('hostile bodies are refused with a sentence', () => {
     assert.equal(typeof parseAsked('show', body), 'string', body);
 });
 
+// bounds.lookExclusions
+void test('what a histogram leaves out', () => {
+  const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
+  const not = [{ key: 'command', value: 'quota get' }];
+  assert.deepEqual(asked('histogram', { not }), { look: 'histogram', filter: {}, cursor: undefined, not });
+  assert.match(String(asked('search', { not })), /^not: only for a histogram/);
+  const one = { key: 'user', value: 'x' };
+  assert.equal(typeof asked('histogram', { not: Array.from({ length: 20 }, () => one) }), 'object');
+  for (const wrong of [
+    {},
+    [7],
+    [{ key: 'since', value: 'x' }],
+    [{ key: 'user' }],
+    [{ key: 'user', value: 'x'.repeat(5000) }],
+    Array.from({ length: 21 }, () => one),
+  ])
+    assert.match(String(asked('histogram', { not: wrong })), /^not: must be at most 20/);
+});
+
 // bounds.newestRows
 void test('a page of the newest, and rows as lines of a file', () => {
   const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));

@@ -1,0 +1,38 @@
+// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Pure.
+// The rule: a code that is in no list is a matter of dovegate's own host.
+
+import type { TroubleOwner } from '../page/api.js';
+
+/** Codes of the key `error`. Codes of look-ups begin with `lookup-`, those of broken replies with `reply-`. */
+const ofServer = new Set(
+  (
+    'dial-refused,dial-timeout,tls-failed,auth-rejected,version-unsupported,closed-early,early-answer,' +
+    'not-all-backends,backend-failed,over-quota'
+  ).split(','),
+);
+const ofRequester = new Set(
+  (
+    'user-unknown,exists,client-gone,client-stall,client-slow,over-share,input-cut,input-late,' +
+    'input-too-long,input-command-like'
+  ).split(','),
+);
+const ofPolicy = new Set(['denied', 'over-limit']);
+/** Of the status of a backend: what was asked for is not there, or cannot be. */
+const statusesOfRequester = new Set(['NOUSER', 'NOTFOUND', 'DATAERR', 'USAGE', 'EXPIRED', 'CHANGED']);
+
+/** `status`: the word of the status line; undefined: there is none, or it is `+`. */
+export function ownerOf(ended: {
+  readonly outcome: string;
+  readonly isDenied: boolean;
+  readonly error: string | undefined;
+  readonly status: string | undefined;
+}): TroubleOwner {
+  const { outcome, isDenied, error, status } = ended;
+  if (error === undefined) {
+    if (isDenied || outcome === 'denied') return 'policy';
+    return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
+  }
+  if (ofPolicy.has(error)) return 'policy';
+  if (outcome === 'unparsable' || ofRequester.has(error)) return 'requester';
+  return ofServer.has(error) || /^(lookup|reply)-/.test(error) ? 'server' : 'gate';
+}
