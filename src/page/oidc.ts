@@ -47,10 +47,9 @@ export interface OidcProved {
 
 export type Oidc = ReturnType<typeof createOidc>;
 
-/** Metadata of the issuer are asked for again after this time, and after a failure. */
-const knownMs = 600_000;
-const failedMs = 5_000;
-/** How long the first screen waits for the first answer of the issuer. */
+/** For how long an answer of the issuer, or a failure, counts: so often strangers can have it asked. */
+const knownMs = 5_000;
+/** How long the first screen waits for the issuer. */
 const patienceMs = 1_500;
 /** Before the end of its time a sign-in is renewed, and again and again where the issuer is away. */
 const earlyMs = 300_000;
@@ -76,15 +75,10 @@ export function createOidc({ clock, log, people }: OidcParts) {
     return page?.oidc && JSON.stringify([page.oidc, needsGroups(page)]);
   }
 
-  function isFresh(key: string): boolean {
-    if (known?.key !== key) return false;
-    return clock.now() - known.atMs < ('issuer' in known ? knownMs : failedMs);
-  }
-
   /** One question at a time, whose answer counts for a while. Rejects with an IssuerFault. */
   function issuerNow(page: PageSettings): Promise<Issuer> {
     const key = keyOf(page) ?? '';
-    if (known !== undefined && isFresh(key))
+    if (known?.key === key && clock.now() - known.atMs < knownMs)
       return 'issuer' in known ? Promise.resolve(known.issuer) : Promise.reject(known.fault);
     if (asking?.key !== key) {
       const issuer = ask(page, key).finally(() => {
@@ -177,8 +171,9 @@ export function createOidc({ clock, log, people }: OidcParts) {
       )
         return undefined;
       const asked = issuerNow(page).catch(() => undefined);
+      const isDown = known?.key === key && 'fault' in known;
       // Other ways in must not wait for an issuer that is down.
-      if (known?.key !== key) await Promise.race([asked, pause(clock, patienceMs)]);
+      if (!isDown) await Promise.race([asked, pause(clock, patienceMs)]);
       const text = known?.key === key && 'fault' in known ? known.fault.message : undefined;
       return { at: new URL(page.oidc.issuer).host, ...(text !== undefined && { text }) };
     },
