@@ -52,7 +52,9 @@ async function look(t: Parameters<typeof desk.look>[0]) {
   issuer.person = carol;
   issuer.faults = {};
   // What goes to the issuer goes to another origin.
-  return desk.look(t, { origin: undefined });
+  const watched = await desk.look(t, { origin: undefined });
+  watched.page.setDefaultTimeout(20_000);
+  return watched;
 }
 
 async function signIn(page: Page, path = '/'): Promise<void> {
@@ -60,21 +62,14 @@ async function signIn(page: Page, path = '/'): Promise<void> {
   await button(page).click();
 }
 
-/** Keeps the browser from going back; resolves to where it would have gone. */
+/** The browser stays at the issuer; resolves to where it would have gone. */
 async function stopBefore(page: Page): Promise<string> {
-  await page.goto(`${desk.daemon.origin}/`);
-  const back = new Promise<string>((resolve) => {
-    void page.route(`${issuer.address}/authorize*`, async (route) => {
-      const response = await route.fetch({ maxRedirects: 0 });
-      resolve(response.headers()['location'] ?? '');
-      await route.fulfill({ status: 200, contentType: 'text/html', body: '<title>stopped</title>' });
-    });
-  });
-  await button(page).click();
-  const address = await back;
+  const { length } = issuer.answers;
+  issuer.faults = { holdsBrowsers: true };
+  await signIn(page);
   await page.waitForURL(`${issuer.address}/**`);
-  await page.unroute(`${issuer.address}/authorize*`);
-  return address;
+  issuer.faults = {};
+  return issuer.answers[length] ?? assert.fail('nobody came');
 }
 
 browserTest('a sign-in: nothing is in a cookie, an address, the history, a log or the journal', async (t) => {

@@ -45,6 +45,8 @@ export interface IssuerFaults {
   readonly refreshToken?: string;
   /** Of the answer by the browser. */
   readonly response?: Readonly<Record<string, string | undefined>>;
+  /** Browsers stay here; where they would go is in `answers`. */
+  readonly holdsBrowsers?: true;
   /** In the place of every answer to the page's process at this path. */
   readonly reply?: { readonly path: string; readonly send: (response: ServerResponse) => void };
 }
@@ -56,6 +58,8 @@ export interface OidcIssuer {
   faults: IssuerFaults;
   /** Codes, tokens and secrets that it gave to anybody, or was shown. */
   readonly secrets: readonly string[];
+  /** Where browsers were sent, or would have been. */
+  readonly answers: readonly string[];
   /** Requests so far, as `METHOD /path`. */
   readonly requests: readonly string[];
   /** Ends the account of a person: nothing of theirs is renewed. */
@@ -81,6 +85,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
   const codes = new Map<string, Grant>();
   const refreshing = new Map<string, Grant>();
   const secrets: string[] = [];
+  const answers: string[] = [];
   const requests: string[] = [];
   let address = '';
 
@@ -141,7 +146,10 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
       else answer.set(key, value);
     }
     const by = asked.get('response_mode') === 'fragment' ? '#' : '?';
-    response.writeHead(302, { location: `${redirect}${by}${answer}` }).end();
+    const location = `${redirect}${by}${answer}`;
+    answers.push(location);
+    if (issuer.faults.holdsBrowsers !== true) response.writeHead(302, { location }).end();
+    else response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>held</title>');
   }
 
   function token(asked: URLSearchParams, authorization: string, response: ServerResponse): void {
@@ -233,6 +241,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     person: undefined,
     faults: {},
     secrets,
+    answers,
     requests,
     remove: (sub) => void people.delete(sub),
     async stop() {
