@@ -197,7 +197,12 @@ function faultOf(library: typeof Library, host: string, fault: unknown): IssuerF
   }
   const code = fault instanceof library.ClientError ? fault.code : undefined;
   const sentence = sentences.get(code ?? '');
-  if (sentence !== undefined) return new IssuerFault('refused', `${host}: ${sentence}`, fault);
+  if (sentence !== undefined) {
+    // The library's own words; it keeps values out of them.
+    const detail =
+      fault instanceof Error && fault.cause instanceof Error ? ` (${shown(fault.cause.message)})` : '';
+    return new IssuerFault('refused', `${host}: ${sentence}${detail}`, fault);
+  }
   return new IssuerFault(
     'away',
     `${host} does not answer as an issuer does: ${shown(messageOf(fault))}`,
