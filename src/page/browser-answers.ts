@@ -6,7 +6,7 @@ import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
-import { createPageSessions, type PageSession } from '../adapters/page/page-sessions.js';
+import { createPageSessions, type PageSession, type SignInWay } from '../adapters/page/page-sessions.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
@@ -27,6 +27,7 @@ import type { Clock } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { pageName } from '../setup/certificates.js';
 import { type Daemon, isChanged } from './daemon.js';
+import { createOidc } from './oidc.js';
 import type { People } from './people.js';
 
 const refusals = { unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
@@ -59,7 +60,8 @@ export type PageRefusal =
   | 'late-link' // older than a minute, or taken back
   | 'used-link' // a second time
   | 'wrong-password'
-  | 'wrong-certificate'; // none, nobody's, or of several people
+  | 'wrong-certificate' // none, nobody's, or of several people
+  | 'wrong-oidc'; // an answer of the issuer that does not count, or of nobody
 
 /** A request of somebody who is signed in. */
 type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
@@ -75,6 +77,7 @@ const signInText = 'sign in: run "dovegate page open" on this host, or give name
 export function createBrowserAnswers(parts: BrowserParts) {
   const { clock, log, daemon, people, guard, offer } = parts;
   const sessions = createPageSessions({ clock });
+  const oidc = createOidc(parts);
   const counts = { signIns: 0, refusedSignIns: 0 };
   /** Refusals that the daemon is being told, and those that it was not. */
   let telling = 0;
@@ -121,22 +124,23 @@ export function createBrowserAnswers(parts: BrowserParts) {
   async function note(
     action: 'page-sign-in' | 'page-sign-out',
     person: PagePerson,
-    address: string | undefined,
+    session: PageSession,
     how?: string,
   ) {
+    const { address } = session;
     const args = how === undefined ? {} : { args: [`how=${how}`] };
-    await daemon.record(person, { action, from: fromAddress(address), ...args });
+    await daemon.record(person, { action, from: fromOf(address, session), ...args });
     const text = `${person.name}: ${action} from ${address ?? 'here'}`;
     log.report({ event: 'operator', level: 'info', text });
   }
 
   /** A session that has begun is recorded, or it ends at once. Somebody who sees no records may look while nothing can be recorded. */
-  async function welcome(token: string, session: PageSession, how: string): Promise<PageReply> {
-    const { name, address, endsMs } = session;
+  async function welcome(token: string, session: PageSession): Promise<PageReply> {
+    const { name, how, endsMs } = session;
     const person = people.byName(name);
     try {
       if (person === undefined) throw new Error('the person is gone');
-      await note('page-sign-in', person, address, how);
+      await note('page-sign-in', person, session, how);
     } catch (fault) {
       log.report({
         event: 'admin-failed',
@@ -159,7 +163,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const entered = sessions.redeem(link, peer.address, token);
     switch (entered.kind) {
       case 'entered':
-        return welcome(entered.token, entered.session, 'link');
+        return welcome(entered.token, entered.session);
       case 'crowded':
         return refusedReply(503, crowdedText);
       case 'own':
@@ -216,7 +220,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return refusedReply(401, 'this name and password do not fit');
   }
 
-  function enter(proved: Login, address: string | undefined, how: string): Promise<PageReply> | PageReply {
+  function enter(proved: Login, address: string | undefined, how: SignInWay): Promise<PageReply> | PageReply {
     const person = people.byName(proved.account);
     // A reload came in between.
     if (person === undefined) return refusedReply(401, signInText);
@@ -232,9 +236,53 @@ export function createBrowserAnswers(parts: BrowserParts) {
       );
       return refusedReply(401, signInText);
     }
-    const entered = sessions.enter({ name, address, isStill });
+    const entered = sessions.enter({ name, how, address, isStill });
     if (entered.kind !== 'entered') return refusedReply(503, crowdedText);
-    return welcome(entered.token, entered.session, how);
+    return welcome(entered.token, entered.session);
+  }
+
+  async function oidcBegin({ origin }: PageCall, body: Body): Promise<PageReply> {
+    const begun = await oidc.begin(body, origin);
+    return 'status' in begun ? refusedReply(begun.status, begun.text) : jsonReply(200, begun);
+  }
+
+  async function oidcFinish({ origin, peer, signal }: PageCall, body: Body): Promise<PageReply> {
+    const proved = await oidc.finish(body, origin, peer.address);
+    if ('status' in proved) {
+      if (proved.recorded !== undefined) refuse('wrong-oidc', peer, undefined, `oidc: ${proved.recorded}`);
+      return refusedReply(proved.status, proved.text);
+    }
+    const { person, signIn } = proved;
+    const isSame = watchOf(person);
+    // Nobody is there for the token; or a reload came in between.
+    if (signal.aborted || !isSame()) return refusedReply(401, signInText);
+    const ended = new AbortController();
+    const entered = sessions.enter({
+      ...signIn,
+      name: person.name,
+      address: peer.address,
+      isStill: () => isSame() && proved.isStill(),
+      onEnd: () => ended.abort(),
+    });
+    if (entered.kind !== 'entered') return refusedReply(503, crowdedText);
+    const { session } = entered;
+    const kept = oidc.keep(proved, ended.signal).then((why) => expire(session, person, why));
+    kept.catch((fault: unknown) =>
+      log.report({ event: 'admin-failed', level: 'error', text: messageOf(fault) }),
+    );
+    return welcome(entered.token, session);
+  }
+
+  /** Ends a session that the issuer does not renew. */
+  async function expire(session: PageSession, person: PagePerson, why: string | undefined): Promise<void> {
+    if (why === undefined) return;
+    sessions.leave(session);
+    log.report({
+      event: 'operator',
+      level: 'info',
+      text: `${person.name}: the sign-in was not renewed: ${why}`,
+    });
+    await note('page-sign-out', person, session, 'not-renewed');
   }
 
   function me(session: PageSession, { name, roles, users }: PagePerson): PageReply {
@@ -247,7 +295,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   async function logout(session: PageSession, person: PagePerson): Promise<PageReply> {
     sessions.leave(session);
     try {
-      await note('page-sign-out', person, session.address);
+      await note('page-sign-out', person, session);
     } catch (fault) {
       log.report({ event: 'admin-failed', level: 'error', text: `a sign-out: ${messageOf(fault)}` });
     }
@@ -258,10 +306,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
     kind: 'kill' | 'drain' | 'enable',
     what: string,
     person: PagePerson,
-    { address }: HttpPeer,
+    from: readonly string[],
   ): Promise<PageReply> {
     try {
-      const done = await daemon.operate(person, kind, what, fromAddress(address));
+      const done = await daemon.operate(person, kind, what, from);
       return done.kind === 'done'
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
@@ -273,11 +321,17 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   /** Without names. Before the daemon sent its settings it is not known, so all are offered. */
-  function ways(): Ways {
+  async function ways(): Promise<Ways> {
+    const atIssuer = await oidc.way();
     const persons = people.page?.people;
     const has = (key: 'user' | 'passwordHash' | 'certificateName'): boolean =>
       persons === undefined || persons.some((person) => person[key] !== undefined);
-    return { link: has('user'), password: has('passwordHash'), certificate: has('certificateName') };
+    return {
+      link: has('user'),
+      password: has('passwordHash'),
+      certificate: has('certificateName'),
+      ...(atIssuer && { oidc: atIssuer }),
+    };
   }
 
   /** Before anybody is known. */
@@ -286,13 +340,15 @@ export function createBrowserAnswers(parts: BrowserParts) {
     await loginsNow().turnOf(call.peer.address, call.signal);
     const body = parseBody(await call.readBody());
     if (body === undefined) return refusedReply(400, 'the request must be a JSON object, and short');
-    return call.endpoint === 'redeem' ? redeem(call, body) : login(call, body);
+    if (call.endpoint === 'redeem') return redeem(call, body);
+    if (call.endpoint === 'oidc-begin') return oidcBegin(call, body);
+    return call.endpoint === 'oidc-finish' ? oidcFinish(call, body) : login(call, body);
   }
 
   async function answer(call: PageCall): Promise<PageReply> {
     const { endpoint, params, token, peer } = call;
     const those = mayAsk[endpoint];
-    if (endpoint === 'ways') return jsonReply(200, ways());
+    if (endpoint === 'ways') return jsonReply(200, await ways());
     if (those === 'nobody-yet') return answerStranger(call);
     if (token === undefined) {
       refuse('no-token', peer, undefined, endpoint);
@@ -312,7 +368,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const person = people.byName(session.name);
     // It was found just now, so this cannot be.
     if (person === undefined) return unauthorized(signInText);
-    call.known(person.name);
+    // The members of a group are as many people.
+    call.known(session.how === 'oidc-group' ? `${person.name} ${session.oidc}` : person.name);
     if (!isAmong(person.roles, those)) {
       refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
       return refusedReply(403, whyNotAsked(person.name, person.roles, endpoint, those));
@@ -337,9 +394,12 @@ export function createBrowserAnswers(parts: BrowserParts) {
   const own: Partial<Record<Endpoint, (...asked: Asked) => Promise<PageReply> | PageReply>> = {
     me: (_call, session, person) => me(session, person),
     logout: (_call, session, person) => logout(session, person),
-    drain: ({ params: [backend = ''], peer }, _session, person) => operate('drain', backend, person, peer),
-    enable: ({ params: [backend = ''], peer }, _session, person) => operate('enable', backend, person, peer),
-    kill: ({ params: [id = ''], peer }, _session, person) => operate('kill', id, person, peer),
+    drain: ({ params: [backend = ''], peer }, session, person) =>
+      operate('drain', backend, person, fromOf(peer.address, session)),
+    enable: ({ params: [backend = ''], peer }, session, person) =>
+      operate('enable', backend, person, fromOf(peer.address, session)),
+    kill: ({ params: [id = ''], peer }, session, person) =>
+      operate('kill', id, person, fromOf(peer.address, session)),
   };
 
   async function serve(
@@ -360,7 +420,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       endpoint,
       params,
       body,
-      who: { name, roles, users, from: fromAddress(peer.address) },
+      who: { name, roles, users, how: session.how, from: fromOf(peer.address, session) },
       isStill: () => sessions.isLive(session),
       signal,
     });
@@ -395,12 +455,17 @@ const signInRefusals: ReadonlySet<PageRefusal> = new Set([
   'used-link',
   'wrong-password',
   'wrong-certificate',
+  'wrong-oidc',
 ]);
 const tellingMax = 16;
 const refusedCharsMax = 900;
 
-function fromAddress(address: string | undefined): readonly string[] {
-  return address === undefined ? [] : [`address=${address}`];
+/** Where somebody is, and who it is to the issuer: of a group, the name of the person says little. */
+function fromOf(address: string | undefined, { oidc }: Pick<PageSession, 'oidc'>): readonly string[] {
+  return [
+    ...(address === undefined ? [] : [`address=${address}`]),
+    ...(oidc === undefined ? [] : [`oidc=${oidc}`]),
+  ];
 }
 
 function unauthorized(text: string): PageReply {
@@ -418,13 +483,14 @@ function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
 }
 
 /** Changes with everything that makes a person who they are. */
-function stampOf({ name, roles, users, user, certificateName, passwordHash }: PagePerson): string {
-  return sha256Hex(
-    JSON.stringify([name, roles, users ?? null, user ?? '', certificateName ?? '', passwordHash ?? '']),
-  );
+function stampOf({ name, roles, users, user, certificateName, passwordHash, oidc }: PagePerson): string {
+  const proofs = [user ?? '', certificateName ?? '', passwordHash ?? '', oidc ?? null];
+  return sha256Hex(JSON.stringify([name, roles, users ?? null, ...proofs]));
 }
 
-function parseBody(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+type Body = Readonly<Record<string, unknown>>;
+
+function parseBody(text: string | undefined): Body | undefined {
   return parseLine(text === '' ? '{}' : (text ?? ''));
 }
 

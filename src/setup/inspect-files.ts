@@ -7,6 +7,7 @@ import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
+import { installOidcCommand } from '../adapters/page/oidc-library.js';
 import { formatWords } from '../domain/audit/encode.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
@@ -40,14 +41,16 @@ export interface NamedFile {
 
 /**
  * For each file that the daemon will need: the problem if it is not readable now. `credentials`: our folder, if this process
- * is a service with credentials; otherwise a missing credential is only a warning, because only the service sees it.
+ * is a service with credentials; otherwise a missing credential is only a warning, because only the service sees it. `withPage`: those of
+ * the page, too, which the daemon does not read.
  */
 export function* inspectFiles(
   settings: Settings,
   whyUnreadable: WhyUnreadable,
   credentials: string | undefined,
+  withPage = false,
 ): Generator<readonly Problem[]> {
-  for (const { place, path, file } of namedFiles(settings)) {
+  for (const { place, path, file } of [...namedFiles(settings), ...(withPage ? pageFiles(settings) : [])]) {
     const why = file === undefined ? undefined : whyUnreadable(file);
     if (file === undefined || why === undefined) {
       yield [];
@@ -89,6 +92,16 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
   ];
 }
 
+/** What only the page's process reads, but for its TLS. */
+function pageFiles({ admin }: Settings): readonly NamedFile[] {
+  const { oidc, place } = admin?.page ?? {};
+  if (oidc === undefined || place === undefined) return [];
+  return [
+    { place, path: 'admin.page.oidc.client_secret_file', file: oidc.clientSecretFile },
+    { place, path: 'admin.page.oidc.ca', file: oidc.caFile },
+  ];
+}
+
 /** If the system has no list of authorities: a problem for each backend and receiver without an own one. */
 export function inspectTrust(
   { backends, audit }: Pick<Settings, 'backends' | 'audit'>,
@@ -116,23 +129,26 @@ export function inspectTrust(
 export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 
 /** Settings whose files are secret; all others may be public. */
-const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file|credentials)(\[\d+\])?$/;
+const secretKeys =
+  /\.(password_file|client_secret_file|key|sign_key|hmac_key|token_file|credentials)(\[\d+\])?$/;
 
 /**
  * For each unsafe file, the problem: for `files`, which hold the configuration itself, and for those that `settings` name. It
- * points to the value that names the file; for the first file, to its own first line.
+ * points to the value that names the file; for the first file, to its own first line. `withPage`: as for {@link inspectFiles}.
  */
 export function* inspectModes(
   files: ReadonlyMap<string, Asking | undefined>,
   settings: Settings | undefined,
   whyUnsafe: WhyUnsafe,
+  withPage = false,
 ): Generator<readonly Problem[]> {
   const asked = [...files].map(([file, from]) => ({
     place: from?.place ?? { file, line: 1, column: 1 },
     path: from?.path ?? '',
     file,
   }));
-  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings)];
+  const ofPage = settings !== undefined && withPage ? pageFiles(settings) : [];
+  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings), ...ofPage];
   for (const { place, path, file } of [...asked, ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
     const severity = why?.isDoubtful === true ? 'warning' : 'error';
@@ -250,6 +266,17 @@ export function inspectReceivers(
     severity: 'error',
     code: 'not-installed',
   }));
+}
+
+/** If people sign in at an issuer: the problem if the optional library is not installed. */
+export function inspectIssuer(
+  { admin }: Pick<Settings, 'admin'>,
+  hasLibrary: () => boolean,
+): readonly Problem[] {
+  const { oidc, place } = admin?.page ?? {};
+  if (oidc === undefined || place === undefined || hasLibrary()) return [];
+  const message = `the library for OpenID Connect is not installed; run \`${installOidcCommand}\` where dovegate is installed, or take this out`;
+  return [{ ...place, path: 'admin.page.oidc', message, severity: 'error', code: 'not-installed' }];
 }
 
 /** A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then. */

@@ -24,6 +24,7 @@ import {
 import { credentialsFolder } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { hasNatsLibrary } from '../adapters/nats/installed.js';
+import { hasOidcLibrary } from '../adapters/page/oidc-library.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
@@ -33,6 +34,7 @@ import {
   inspectCertificates,
   inspectFiles,
   inspectFolders,
+  inspectIssuer,
   inspectMemory,
   inspectModes,
   inspectReceivers,
@@ -86,9 +88,11 @@ export function* inspect(
   const daemons = uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
   const trusted = trustedByUs(daemons);
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
-  yield* inspectModes(files, settings, why);
+  // What is the page's stops no gate, so a start does not look at it.
+  yield* inspectModes(files, settings, why, isForDaemon);
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
+  if (isForDaemon) yield inspectIssuer(settings, hasOidcLibrary);
   yield inspectReceivers(settings, hasNatsLibrary);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
@@ -106,7 +110,7 @@ export function* inspect(
     const said = whyUnreadable(path);
     return said === undefined ? undefined : `${said}${advice(path)}`;
   };
-  yield* inspectFiles(settings, whyNot, credentialsFolder());
+  yield* inspectFiles(settings, whyNot, credentialsFolder(), isForDaemon);
   yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice, isForDaemon);
   // What root can read and give away says nothing of the daemon.
   const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;

@@ -116,9 +116,9 @@ async function send(options: ApiOptions, ask: Ask, asked: AskOptions): Promise<R
   }
   if (reply.status === 200) return reply;
   const text = await refusalOf(reply);
-  // A newer session may have begun meanwhile: it is not ended by the answer to an older one. Nor is one by a link that is no good,
-  // which anybody can put into an address.
-  const isOfSession = ask !== 'POST /api/redeem' && ask !== 'POST /api/login';
+  // A newer session may have begun meanwhile: it is not ended by the answer to an older one. Nor is one by a link, or an answer of an
+  // issuer, that is no good: anybody can put one into an address.
+  const isOfSession = !/\/(redeem|login|oidc)/.test(ask);
   if (reply.status === 401 && isOfSession && token !== undefined && token === options.token())
     options.onSignedOut(text);
   throw new AskFault(reply.status, text);

@@ -6,6 +6,7 @@ import type { Entered, Me } from '../domain/page/api.js';
 import { type Api, AskFault, createApi } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';
+import { takeReturned } from './oidc.js';
 import { token } from './session.js';
 import { Mark } from './shapes.js';
 import { SignIn, type SignInText } from './sign-in.js';
@@ -36,9 +37,10 @@ function Page({ link }: { readonly link: string }) {
     setState(await whoAmI(api));
   };
   const start = async (): Promise<void> => {
-    if (link !== '') {
+    const asked = askToEnter(api, link);
+    if (asked !== undefined) {
       try {
-        await enter(await api.json<Entered>('POST /api/redeem', { body: { link } }));
+        await enter(await asked);
         return;
       } catch (error) {
         // A link that was used already, opened again in a tab that has its session.
@@ -93,6 +95,14 @@ function Page({ link }: { readonly link: string }) {
 const signingOut =
   'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';
 
+/** With the answer of an issuer, which is good for one request, or with a link. */
+function askToEnter(api: Api, link: string): Promise<Entered> | undefined {
+  const body = returned;
+  returned = undefined;
+  if (body !== undefined) return api.json('POST /api/oidc/finish', { body });
+  return link === '' ? undefined : api.json('POST /api/redeem', { body: { link } });
+}
+
 /** Of the daemon that these scripts came from. */
 let ownVersion: string | undefined;
 
@@ -124,6 +134,7 @@ function takeLink(): string {
   return link;
 }
 
+let returned = takeReturned();
 const place = document.getElementById('page');
 if (place !== null) {
   const link = takeLink();

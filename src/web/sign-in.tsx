@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Entered, Login, Ways } from '../domain/page/api.js';
 import { type Api, AskFault } from './api.js';
 import { Button, Field, Panel } from './kit.js';
+import { goToIssuer } from './oidc.js';
 import { Mark } from './shapes.js';
 import { visible } from './visible.js';
 
@@ -36,16 +37,18 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
     setSaid(text);
     setBusy(false);
   }, [text]);
-  const enter = async (login: Login): Promise<void> => {
+  const attempt = async (run: () => Promise<void>): Promise<void> => {
     setBusy(true);
     setSaid(undefined);
     try {
-      onEntered(await api.json<Entered>('POST /api/login', { body: login }));
+      await run();
     } catch (error) {
       setSaid({ text: error instanceof AskFault ? error.message : String(error), isGood: false });
       setBusy(false);
     }
   };
+  const enter = (login: Login): Promise<void> =>
+    attempt(async () => onEntered(await api.json<Entered>('POST /api/login', { body: login })));
   return (
     <main class="sign-in">
       <h1 class="brand">
@@ -76,6 +79,19 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
               {isBusy ? 'Signing in …' : 'Sign in'}
             </Button>
           </form>
+        </Panel>
+      )}
+      {ways?.oidc !== undefined && (
+        <Panel title={`At ${ways.oidc.at}`}>
+          {ways.oidc.text !== undefined && <p>It does not work now: {visible(ways.oidc.text)}.</p>}
+          <div class="buttons">
+            <Button
+              isOff={isBusy}
+              onClick={() => void attempt(() => goToIssuer(api)).then(() => setBusy(false))}
+            >
+              Sign in at {ways.oidc.at}
+            </Button>
+          </div>
         </Panel>
       )}
       {ways?.certificate === true && (

@@ -335,10 +335,29 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
 
   // HTTP for the page: its files, who has a session, and requests of people.
   'adapters/page': rule(
-    ['ports', 'concurrency', 'domain/identity', 'domain/page', 'domain/door', 'adapters/http'],
+    [
+      'ports',
+      'concurrency',
+      'domain/identity',
+      'domain/page',
+      'domain/door',
+      'adapters/http',
+      'adapters/host/system-trust',
+    ],
     {
-      public: ['door-client', 'page-request', 'page-files', 'page-server', 'page-sessions', 'people-socket'],
-      builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
+      public: [
+        'door-client',
+        'issuer',
+        'oidc-library',
+        'page-request',
+        'page-files',
+        'page-server',
+        'page-sessions',
+        'people-socket',
+      ],
+      // https: the issuer of OpenID Connect, by the optional library, which is loaded when somebody signs in there.
+      builtins: ['fs', 'path', 'crypto', 'http', 'https', 'url', 'zlib'],
+      packages: ['openid-client'],
     },
   ),
   // The page itself, in the browser.
@@ -352,6 +371,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host',
       'adapters/journal/segments',
       'adapters/nats/installed',
+      'adapters/page/oidc-library',
       'adapters/telemetry/log',
     ],
     {

@@ -54,7 +54,7 @@ export interface WatchOptions {
   readonly size?: { readonly width: number; readonly height: number };
   readonly scheme?: 'light' | 'dark';
   /** Requests to other origins than this are faults. */
-  readonly origin?: string;
+  readonly origin?: string | undefined;
 }
 
 /** Reports violations of the policy on the console, where the page is watched; those of frames too. */

@@ -89,6 +89,10 @@ export interface PageDaemonOptions {
   readonly script?: Script;
   /** Instead of the usual one, in which names are hostile. */
   readonly configuration?: (parts: ConfigurationParts) => string;
+  /** More files beside the configuration. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Of the page's process. */
+  readonly pageEnv?: Readonly<Record<string, string>>;
   /** The name of the host, for those who are root. */
   readonly host?: string;
 }
@@ -127,11 +131,13 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
     'tls.crt': tls.certificatePem,
     'tls.key': tls.keyPem,
     'status.json': JSON.stringify(hostileFleet(Date.now())),
+    ...options.files,
   };
   const named = ['unshare', '--uts', 'sh', '-c', `hostname ${options.host}; exec "$@"`, 'sh'];
   const launcher = options.host === undefined || process.getuid?.() !== 0 ? {} : { launcher: named };
   let daemon = await startDaemon(owner, { config, files, ...launcher });
-  let pageProcess = await startPage(owner, daemon, launcher);
+  const ofPage = { ...launcher, ...(options.pageEnv && { env: options.pageEnv }) };
+  let pageProcess = await startPage(owner, daemon, ofPage);
   owner.after(async () => {
     await Promise.all([mail1.close(), mail2.close()]);
   });
@@ -145,7 +151,7 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
     async killPage() {
       await pageProcess.kill();
       return async () => {
-        pageProcess = await startPage(owner, daemon, launcher);
+        pageProcess = await startPage(owner, daemon, ofPage);
       };
     },
     get mail1() {

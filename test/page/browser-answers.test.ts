@@ -94,6 +94,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
       endpoint,
       params: endpoints[endpoint].includes(':') ? ['THING'] : [],
       token: undefined,
+      origin: 'https://gate.example.com',
       peer: stranger,
       readBody: () => Promise.resolve(more.body === undefined ? '' : JSON.stringify(more.body)),
       known: () => undefined,

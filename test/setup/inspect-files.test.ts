@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectReceivers, inspectTrust, inspectFiles as steps } from '../../src/setup/inspect-files.js';
+import {
+  inspectIssuer,
+  inspectModes,
+  inspectReceivers,
+  inspectTrust,
+  inspectFiles as steps,
+} from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const text = sound
@@ -135,4 +141,37 @@ void test('a credential of the service is missed by the service alone', () => {
   assert.deepEqual(told('/run/credentials/dovegate.service'), [
     'error: /run/credentials/dovegate.service/p cannot be read: there is no such file',
   ]);
+});
+
+void test('the files of an issuer are looked at for the page only, and its secret is one', () => {
+  const settings = settingsOf(`${sound}
+admin:
+  page:
+    tcp: "127.0.0.1:9147"
+    oidc: { issuer: "https://sso.example.com", client_id: dovegate, client_secret_file: /etc/oidc.secret, ca: /etc/sso.pem }
+    people: { carol: { oidc: { sub: x }, role: view } }
+`);
+  const why = (path: string) => (path === '/etc/p' ? undefined : 'there is no such file');
+  const shown = (problems: readonly { readonly path: string; readonly message: string }[]) =>
+    problems.map(({ path, message }) => `${path}: ${message}`);
+  assert.deepEqual(inspectFiles(settings, why, undefined), []);
+  assert.deepEqual(shown(inspectFiles(settings, why, undefined, true)), [
+    'admin.page.oidc.client_secret_file: /etc/oidc.secret cannot be read: there is no such file',
+    'admin.page.oidc.ca: /etc/sso.pem cannot be read: there is no such file',
+  ]);
+  const open = (path: string, isSecret: boolean) =>
+    isSecret && path.startsWith('/etc/oidc') ? { text: `${path} is open`, isDoubtful: false } : undefined;
+  assert.deepEqual([...inspectModes(new Map(), settings, open)].flat(), []);
+  assert.deepEqual(shown([...inspectModes(new Map(), settings, open, true)].flat()), [
+    'admin.page.oidc.client_secret_file: /etc/oidc.secret is open',
+  ]);
+  assert.deepEqual(
+    inspectIssuer(settings, () => true),
+    [],
+  );
+  assert.match(inspectIssuer(settings, () => false)[0]?.message ?? '', /npm install openid-client@6\.9\.0/);
+  assert.deepEqual(
+    inspectIssuer(settingsOf(sound), () => assert.fail('nobody needs it')),
+    [],
+  );
 });

@@ -1,6 +1,7 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page.
 
 import type { Endpoint, PageRole } from '../../domain/page/api.js';
+import type { SignInWay } from './page-sessions.js';
 
 /** Who asks. */
 export interface PageCaller {
@@ -9,6 +10,8 @@ export interface PageCaller {
   readonly roles: readonly PageRole[];
   /** Patterns of mail users; undefined: all. */
   readonly users: readonly string[] | undefined;
+  /** Undefined: the kernel named them at the socket of the page. */
+  readonly how?: SignInWay;
   /** Where they are, for records: `address=192.0.2.7`, or the uid at the socket of the page. */
   readonly from: readonly string[];
 }

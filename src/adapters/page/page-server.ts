@@ -22,6 +22,8 @@ export interface PageCall {
   readonly endpoint: Endpoint;
   readonly params: readonly string[];
   readonly token: string | undefined;
+  /** Of the page, as the browser has it. */
+  readonly origin: string;
   readonly peer: HttpPeer;
   /** Undefined: it is too long. Rejects where the other side has gone. */
   readonly readBody: () => Promise<string | undefined>;
@@ -165,7 +167,9 @@ async function answerRequest(call: HttpCall, options: PageServerOptions): Promis
   const { endpoint, params } = found;
   const token = bearerOf(headersDistinct);
   const readBody = (): Promise<string | undefined> => call.readBody(options.bodyBytesMax);
-  return data(await options.answer({ endpoint, params, token, peer, readBody, known: call.work, signal }));
+  const origin = `${options.place.hasTls ? 'https' : 'http'}://${headersDistinct['host']?.[0] ?? ''}`;
+  const asked = { endpoint, params, token, origin, peer, readBody, known: call.work, signal };
+  return data(await options.answer(asked));
 }
 
 /** The headers that say where a request comes from, cut short. */

@@ -8,10 +8,16 @@ import { bounds } from '../../bounds/bounds.js';
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
+/** How somebody signed in. `oidc-group`: as one of the members of a group of the issuer, so the person's name is that of many people. */
+export type SignInWay = 'link' | 'password' | 'certificate' | 'oidc' | 'oidc-group';
+
 /** A person signed in. */
 export interface PageSession {
   /** The person's name in the configuration. */
   readonly name: string;
+  readonly how: SignInWay;
+  /** Who it is to the issuer, for records: an address or an id; undefined: no issuer was asked. */
+  readonly oidc?: string | undefined;
   /** Of the sign-in, for records. */
   readonly address: string | undefined;
   /** Milliseconds of the wall clock. */
@@ -37,11 +43,15 @@ export type Found =
   | { readonly kind: 'unknown' };
 
 /** Where a session comes from. */
-export interface SignIn {
-  readonly name: string;
-  readonly address: string | undefined;
+export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'address'> {
+  /** Who counts as one person; default: the name. */
+  readonly owner?: string;
+  /** How long it may last; default: `sessionMs`. */
+  readonly lifeMs?: number;
   /** False once the person is gone or is not the same any more, or the proof does not count any more. */
   readonly isStill: () => boolean;
+  /** Called once, when the session has ended. */
+  readonly onEnd?: () => void;
 }
 
 export interface PageSessionParts {
@@ -71,10 +81,12 @@ interface Link {
 }
 
 interface Session extends PageSession {
+  readonly owner: string;
   readonly hash: string;
   /** Hash of the link that opened it. */
   readonly link: string | undefined;
   readonly isStill: () => boolean;
+  readonly onEnd: (() => void) | undefined;
   readonly timer: Timer;
   usedMs: number;
   /** Of each request that runs: to be called when the session ends. */
@@ -104,7 +116,14 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
     session.timer.cancel();
     remember(session.hash, session.name);
     if (session.link !== undefined) remember(session.link, session.name);
+    session.onEnd?.();
     for (const onEnd of session.running) onEnd();
+  }
+
+  /** Makes room for one more session where these are as many as there may be. */
+  function makeRoom(among: readonly Session[], most: number): void {
+    const [leastLately] = among.toSorted((one, other) => one.usedMs - other.usedMs);
+    if (among.length >= most && leastLately !== undefined) end(leastLately);
   }
 
   function isActive({ running, usedMs }: Session): boolean {
@@ -112,29 +131,41 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   }
 
   function activePeople(): ReadonlySet<string> {
-    return new Set([...sessions.values()].filter(isActive).map((each) => each.name));
+    return new Set([...sessions.values()].filter(isActive).map((each) => each.owner));
   }
 
   /** Whether others take all places. */
-  function isCrowdedFor(name: string): boolean {
+  function isCrowdedFor(owner: string): boolean {
     const people = activePeople();
-    return !people.has(name) && people.size >= peopleMax;
+    return !people.has(owner) && people.size >= peopleMax;
   }
 
-  function open({ name, address, isStill }: SignIn, link?: string): Entered {
-    if (isCrowdedFor(name)) return { kind: 'crowded' };
-    const own = [...sessions.values()].filter((each) => each.name === name);
-    const [leastLately] = own.toSorted((one, other) => one.usedMs - other.usedMs);
-    if (own.length >= sessionsPerPersonMax && leastLately !== undefined) end(leastLately);
+  function open(signIn: SignIn, link?: string): Entered {
+    const { name, how, oidc, address, owner = name, lifeMs = sessionMs, isStill, onEnd } = signIn;
+    if (isCrowdedFor(owner)) return { kind: 'crowded' };
+    makeRoom(
+      [...sessions.values()].filter((each) => each.owner === owner),
+      sessionsPerPersonMax,
+    );
+    // The members of a group are as many as the issuer says.
+    if (oidc !== undefined)
+      makeRoom(
+        [...sessions.values()].filter((each) => each.oidc !== undefined),
+        bounds.oidcSessions,
+      );
     const { token, hash } = newToken();
     const session: Session = {
       name,
+      how,
+      oidc,
       address,
-      endsMs: clock.wallMs() + sessionMs,
+      endsMs: clock.wallMs() + lifeMs,
+      owner,
       hash,
       link,
       isStill,
-      timer: clock.setTimer(sessionMs, () => end(session)),
+      onEnd,
+      timer: clock.setTimer(lifeMs, () => end(session)),
       usedMs: clock.now(),
       running: new Set(),
     };
@@ -181,7 +212,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
           remember(hash, link.name);
           return { kind: 'late', name: link.name };
         }
-        const entered = open({ name: link.name, address, isStill: link.isStill }, hash);
+        const entered = open({ name: link.name, how: 'link', address, isStill: link.isStill }, hash);
         // Where there was no room it can be tried again.
         if (entered.kind === 'entered') links.delete(hash);
         return entered;
@@ -214,7 +245,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         end(session);
         return { kind: 'ended', name: session.name };
       }
-      if (!isActive(session) && isCrowdedFor(session.name)) return { kind: 'crowded', name: session.name };
+      if (!isActive(session) && isCrowdedFor(session.owner)) return { kind: 'crowded', name: session.name };
       session.usedMs = clock.now();
       return { kind: 'live', session };
     },

@@ -306,6 +306,12 @@ const listed = {
     'the page cannot ask the daemon: `text` says why. It tries again each half second',
     'systemctl status dovegate',
   ],
+  'issuer-away': [
+    ['warn'],
+    { ours: 'once for each fault, while somebody signs in' },
+    'the page cannot ask the issuer of `admin.page.oidc`: `text` says why. Other ways to sign in work',
+    'repair the issuer, the network, or the settings',
+  ],
   // upstreams and backends
   'upstream-opened': [['info'], 'backend', 'a backend was dialled and greeted us'],
   'upstream-closed': [['info'], 'backend', 'an upstream was closed; `reason` says why'],

@@ -1,6 +1,7 @@
 // Reads `admin.page`: its sockets, and people with their roles. A setting that could admit the wrong person, or no person, is an error: a
 // proof without verification, one that two people share, a person without one.
 import { isOfThisMachine } from '../identity/peer.js';
+import { foldAscii } from '../identity/user-name.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
 import type { RawPage, RawPerson } from './schema.js';
@@ -15,15 +16,17 @@ export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefine
     parsePerson(name, each, raw, cursor.down('people', name)),
   );
   checkProofs(raw, cursor);
+  checkIssuer(raw, cursor);
   if (raw.unix === undefined && raw.tcp === undefined)
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
   if (socket === undefined && tcp === undefined) return undefined;
-  const { tls, fleetFile, approve } = raw;
+  const { tls, oidc, fleetFile, approve } = raw;
   checkApprove(people, approve, cursor);
   return {
     ...(socket !== undefined && { socket }),
     ...(tcp !== undefined && { tcp }),
     ...(tls !== undefined && { tls }),
+    ...(oidc !== undefined && { oidc }),
     people,
     approve,
     ...(fleetFile !== undefined && { fleetFile }),
@@ -85,16 +88,16 @@ function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
 }
 
 function parsePerson(name: string, person: RawPerson, raw: RawPage, at: Cursor): PagePerson {
-  const { user, certificateName: certificate, passwordHash: hash } = person;
+  const { user, certificateName: certificate, passwordHash: hash, oidc } = person;
   const roles = parseRoles(person, at);
-  if (user === undefined && certificate === undefined && hash === undefined) {
+  if (user === undefined && certificate === undefined && hash === undefined && oidc === undefined) {
     const message =
-      'could never sign in; add user (of this host), certificate_name, or password_hash (see dovegate hash-password)';
+      'could never sign in; add user (of this host), certificate_name, password_hash (see dovegate hash-password), or oidc';
     at.error([], message, 'missing-key');
   }
   if (user !== undefined && raw.unix === undefined)
     at.error(['user'], 'needs admin.page.unix: only there the kernel says who asks', 'missing-key');
-  for (const key of ['certificate_name', 'password_hash'])
+  for (const key of ['certificate_name', 'password_hash', 'oidc'])
     if (at.has(key) && raw.tcp === undefined)
       at.error([key], 'needs admin.page.tcp: it is shown by a browser', 'missing-key');
   if (certificate !== undefined) {
@@ -105,6 +108,7 @@ function parsePerson(name: string, person: RawPerson, raw: RawPage, at: Cursor):
     }
   }
   if (hash !== undefined) checkHash(hash, at);
+  if (oidc !== undefined) checkIdentity(person, oidc, raw, at.down('oidc'));
   return {
     name,
     ...without(person, 'role', 'roles', 'users'),
@@ -135,19 +139,67 @@ function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
   return users;
 }
 
-/** A user of this host, or a certificate, belongs to one person. */
+/** Reports an identity that no claim of the issuer can match, and one that would lend the name of a person to others. */
+function checkIdentity(
+  { user, certificateName, passwordHash }: RawPerson,
+  oidc: NonNullable<RawPerson['oidc']>,
+  raw: RawPage,
+  at: Cursor,
+): void {
+  const [given, ...more] = Object.entries(oidc);
+  if (raw.oidc === undefined)
+    at.error([], 'needs admin.page.oidc: the issuer that says who they are', 'missing-key');
+  if (given === undefined || more.length > 0)
+    return at.error([], 'must have one of email, sub and group', 'key-conflict');
+  const [key, value] = given;
+  const isWord = key === 'group' ? !/^\s|\p{C}|\s$/u.test(value) : !/[\s\p{C}]/u.test(value);
+  if (!isWord) at.error([key], 'can match nobody: it has a blank or an invisible character');
+  else if (key === 'email' && !/^[^@*]+@[^@*]+$/.test(value))
+    at.error([key], 'can match nobody: must be one address, as carol@example.com');
+  else if (value.includes('*'))
+    at.error([key], 'can match nobody: it is compared as it stands, without patterns');
+  if (key === 'group' && (user ?? certificateName ?? passwordHash) !== undefined)
+    at.error(
+      [key],
+      'is many people: take out the other proofs, or make a person of their own of them',
+      'key-conflict',
+    );
+}
+
+function checkIssuer({ oidc, people }: RawPage, cursor: Cursor): void {
+  if (oidc === undefined) return;
+  const at = cursor.down('oidc');
+  const url = URL.canParse(oidc.issuer) ? new URL(oidc.issuer) : undefined;
+  const isLocal = url?.protocol === 'http:' && isOfThisMachine(url.hostname.replace(/^\[|\]$/g, ''));
+  if (url === undefined || (url.protocol !== 'https:' && !isLocal))
+    at.error(
+      ['issuer'],
+      'must be an address with https://, as https://sso.example.com; http on loopback only',
+    );
+  else if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '')
+    at.error(['issuer'], 'must be an address without a name, a password, "?" and "#"');
+  else if (url.pathname.includes('/.well-known/'))
+    at.error(['issuer'], 'must be the issuer itself, without /.well-known/openid-configuration');
+  if (!Object.values(people).some((each) => each.oidc !== undefined))
+    cursor.warning(['oidc'], 'lets nobody in: no person has oidc', 'no-effect');
+}
+
+/** A user of this host, a certificate, or an identity at the issuer, belongs to one person. */
 function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
   const owners = new Map<string, string>();
-  for (const [name, { user, certificateName }] of Object.entries(people)) {
+  for (const [name, { user, certificateName, oidc }] of Object.entries(people)) {
     const at = cursor.down('people', name);
     for (const [key, proof, what] of [
       ['user', user, 'a user of this host'],
       ['certificate_name', certificateName, 'a certificate'],
+      ['oidc.email', oidc?.email === undefined ? undefined : foldAscii(oidc.email), 'an address'],
+      ['oidc.sub', oidc?.sub, 'an id of the issuer'],
+      ['oidc.group', oidc?.group, 'a group of the issuer'],
     ] as const) {
       if (proof === undefined) continue;
       const other = owners.get(`${key} ${proof}`);
       if (other !== undefined)
-        at.error([key], `${proof} is "${other}" already; ${what} is one person`, 'defined-twice');
+        at.error(key.split('.'), `${proof} is "${other}" already; ${what} is one person`, 'defined-twice');
       owners.set(`${key} ${proof}`, name);
     }
   }

@@ -232,6 +232,14 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
+const personOidc = section('one of email, sub and group', {
+  email: text('an address, as carol@example.com')
+    .optional()
+    .describe('their address, which the issuer must have verified'),
+  sub: word.optional().describe('the id that the issuer gives them'),
+  group: word.optional().describe('a group of the issuer: all of its members are this person of the page'),
+});
+
 const pagePerson = section(
   'a person',
   {
@@ -243,6 +251,7 @@ const pagePerson = section(
     password_hash: text('a hash that dovegate hash-password printed')
       .optional()
       .describe('hash of their password, from `dovegate hash-password`; needs `tcp`'),
+    oidc: personOidc.optional().describe('who they are to the issuer of `admin.page.oidc`'),
     role: oneOf(pageRoles)
       .optional()
       .describe(
@@ -257,7 +266,7 @@ const pagePerson = section(
         'patterns of the mail users whose records they may see, and whose requests they may approve; absent: all',
       ),
   },
-  'somebody who may sign in to the page, by one or more of three proofs',
+  'somebody who may sign in to the page, by one or more of four proofs',
 ).refine(({ role, roles }) => role !== undefined || roles !== undefined, {
   path: ['role'],
   error: `must be one of: ${pageRoles.join(', ')}`,
@@ -288,6 +297,22 @@ const page = section(
     group: word
       .optional()
       .describe('group of that socket, where systemd does not make it; default: the group of the page'),
+    oidc: section(
+      'the issuer of OpenID Connect',
+      {
+        issuer: text('an https address, as https://sso.example.com/realms/mail').describe(
+          'its address; `http` on loopback only',
+        ),
+        client_id: text('the name of the page at the issuer').describe('name of the page at the issuer'),
+        client_secret_file: file('a file with the secret of that client').describe(
+          'file with the secret of that client; only the process of the page reads it',
+        ),
+        ca: as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
+          "file with the authorities of the issuer (PEM); default: the system's",
+        ),
+      },
+      'sign-in at an issuer of OpenID Connect',
+    ).optional(),
     people: named(pagePerson, 'people'),
     approve: flag(false).describe(
       'people with the role `approve` may decide about requests for access here; the page then vouches for who they are',

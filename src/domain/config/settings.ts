@@ -194,16 +194,16 @@ export interface AdminSettings extends Omit<RawAdmin, 'tcp' | 'page'> {
 }
 
 /** The page, and its people. There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Pick<RawPage, 'tls' | 'fleetFile' | 'approve'>, Placed {
+export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile' | 'approve'>, Placed {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** Where browsers connect. */
   readonly tcp?: HostAndPort;
-  /** At least one; no two have one user, or one certificate. */
+  /** At least one; no two have one user, one certificate, or one identity at the issuer. */
   readonly people: readonly PagePerson[];
 }
 
-/** A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password. */
+/** A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password, an identity at the issuer. */
 export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
   /** At least one. */
   readonly roles: readonly PageRole[];

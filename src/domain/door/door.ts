@@ -144,7 +144,7 @@ export type DoorWord = string | { readonly secret: string };
 export interface DoorRecord {
   readonly as: DoorCaller;
   readonly action: RecordedAction;
-  /** Where the person is: `address=192.0.2.7`, or `uid=1001 pid=77` at the socket of the page. */
+  /** Where the person is: `address=192.0.2.7`, with `oidc=` where an issuer says who it is, or `uid=1001 pid=77` at the socket of the page. */
   readonly from: readonly string[];
   readonly args: readonly DoorWord[];
   /** How many rows were shown. */

@@ -140,7 +140,7 @@ export function parsePageCall(body: string): Parsed<DoorPage> {
 }
 
 const noCaller = 'as: must have person, role and generation';
-const noFrom = 'from: must be address=, or uid=, pid= and user=';
+const noFrom = 'from: must be address= and oidc=, or uid=, pid= and user=';
 
 function callerIn(value: unknown): DoorCaller | undefined {
   if (!isObject(value)) return undefined;
@@ -172,7 +172,8 @@ function isTexts(value: unknown, max: number): value is readonly string[] {
 
 /** The words that say where a person is. */
 function isFrom(value: unknown): value is readonly string[] {
-  const known = /^(?:address=[0-9a-fA-F.:%a-z]{1,64}|uid=\d{1,10}|pid=\d{1,10}|user=[^\s\p{C}]{1,256})$/u;
+  const known =
+    /^(?:address=[0-9a-fA-F.:%a-z]{1,64}|uid=\d{1,10}|pid=\d{1,10}|(?:user|oidc)=[^\s\p{C}]{1,256})$/u;
   return isTexts(value, fromMax) && value.every((each) => known.test(each));
 }
 

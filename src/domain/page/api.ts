@@ -34,6 +34,10 @@ export const endpoints = {
   redeem: 'POST /api/redeem',
   /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
   login: 'POST /api/login',
+  /** OidcBegin -> OidcBegun. */
+  'oidc-begin': 'POST /api/oidc/begin',
+  /** OidcFinish -> Entered. */
+  'oidc-finish': 'POST /api/oidc/finish',
   logout: 'POST /api/logout',
   /** -> Me. */
   me: 'GET /api/me',
@@ -91,6 +95,8 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   ways: 'nobody-yet',
   redeem: 'nobody-yet',
   login: 'nobody-yet',
+  'oidc-begin': 'nobody-yet',
+  'oidc-finish': 'nobody-yet',
   logout: everybody,
   me: everybody,
   now: everybody,
@@ -152,6 +158,36 @@ export interface Ways {
   readonly link: boolean;
   readonly password: boolean;
   readonly certificate: boolean;
+  readonly oidc?: OidcWay;
+}
+
+/** Sign-in at an issuer of OpenID Connect. */
+export interface OidcWay {
+  /** Its host. */
+  readonly at: string;
+  /** Why it does not work now, as a sentence. */
+  readonly text?: string;
+}
+
+/** The verifier stays in the browser until the end. Each is 43 characters of base64url. */
+export interface OidcBegin {
+  readonly state: string;
+  readonly nonce: string;
+  /** SHA-256 of the verifier. */
+  readonly challenge: string;
+}
+
+export interface OidcBegun {
+  /** Where to go. */
+  readonly address: string;
+  readonly issuer: string;
+}
+
+/** Back from the issuer: what was made for `oidc-begin`, with the verifier, and what it answered. */
+export interface OidcFinish extends Pick<OidcBegun, 'issuer'>, Omit<OidcBegin, 'challenge'> {
+  readonly verifier: string;
+  /** The parameters behind `#` or `?`. */
+  readonly response: string;
 }
 
 /** Empty: by the certificate of the connection. */

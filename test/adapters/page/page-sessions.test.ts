@@ -23,7 +23,8 @@ function desk() {
     sessions,
     gone,
     link: (name = 'alice') => sessions.link(name, isStill(name)),
-    enter: (name = 'alice') => opened(sessions.enter({ name, address: '192.0.2.1', isStill: isStill(name) })),
+    enter: (name = 'alice') =>
+      opened(sessions.enter({ name, how: 'password', address: '192.0.2.1', isStill: isStill(name) })),
   };
 }
 
@@ -150,7 +151,10 @@ void test('twenty people at once; a person who comes back must wait as well; ses
   // The last two were not used; a stream runs in the first.
   assert.deepEqual(sessions.redeem(text, undefined).kind, 'late', 'a minute is over');
   assert.equal(sessions.find(idle.token).kind, 'live');
-  assert.equal(sessions.enter({ name: 'another', address: undefined, isStill: () => true }).kind, 'crowded');
+  assert.equal(
+    sessions.enter({ name: 'another', how: 'link', address: undefined, isStill: () => true }).kind,
+    'crowded',
+  );
 });
 
 void test('guesses are remembered nowhere', () => {

@@ -1,0 +1,221 @@
+// The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library, which
+// is an optional package and loaded when an issuer is asked.
+// The rules: a claim counts only from an ID token with a signature under the issuer's keys, for this client, unexpired, with the nonce of the
+// browser; no message of a fault holds a code or a token.
+
+import type * as Library from 'openid-client';
+import { bounds } from '../../bounds/bounds.js';
+import { messageOf } from '../../ports/faults.js';
+import { createIssuerFetch, IssuerAwayFault, isSafeAddress } from './issuer-fetch.js';
+import { installOidcCommand } from './oidc-library.js';
+
+export interface IssuerOptions {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** PEM; undefined: the system's list. */
+  readonly ca: string | undefined;
+  /** Whether to ask for the groups of people, where the issuer has a scope for them. */
+  readonly needsGroups: boolean;
+}
+
+/**
+ * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the answer that came by the browser,
+ * or the token behind it, does not count. The message is a sentence for people.
+ */
+export class IssuerFault extends Error {
+  readonly kind: 'away' | 'ended' | 'refused';
+  constructor(kind: IssuerFault['kind'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+  }
+}
+
+/** What the browser made, and has for itself until it comes back. */
+export interface Challenge {
+  readonly state: string;
+  readonly nonce: string;
+  /** SHA-256 of the verifier. */
+  readonly challenge: string;
+}
+
+/** What came back by the browser, and what it had kept. */
+export interface Returned {
+  /** The parameters, as in a query. */
+  readonly response: string;
+  readonly state: string;
+  readonly nonce: string;
+  readonly verifier: string;
+}
+
+/** The claims of an ID token that count. */
+export interface Identity {
+  readonly sub: string;
+  /** Only if the issuer has verified it. */
+  readonly email: string | undefined;
+  readonly groups: readonly string[];
+  /** For the next renewal; undefined: there is none. */
+  readonly refreshToken: string | undefined;
+}
+
+export interface Issuer {
+  /** Where the browser goes. `redirect`: where it comes back to. */
+  address(challenge: Challenge, redirect: string): string;
+  /** Rejects with an IssuerFault. */
+  redeem(returned: Returned, redirect: string): Promise<Identity>;
+  /** Rejects with an IssuerFault. */
+  renew(refreshToken: string): Promise<Identity>;
+}
+
+/** Parameters of an answer; others of the issuer's own are left out. */
+const answerKeys = ['code', 'state', 'iss', 'error', 'error_description'];
+
+/** Asks for the metadata. Rejects with an IssuerFault. */
+export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
+  const library = await loadLibrary();
+  const address = new URL(options.issuer);
+  const config = await asked(() => discover(library, address, options));
+  const metadata = config.serverMetadata();
+  // The library is lenient with some well-known issuers.
+  if (!URL.canParse(metadata.issuer) || new URL(metadata.issuer).href !== address.href)
+    throw new IssuerFault(
+      'away',
+      `${address.host} says that it is another issuer than admin.page.oidc.issuer`,
+    );
+  const { authorization_endpoint: place = '', token_endpoint: token = '', jwks_uri: keys = '' } = metadata;
+  for (const each of [place, token, keys])
+    if (!URL.canParse(each) || !isSafeAddress(new URL(each)))
+      throw new IssuerFault('away', `${address.host} has an endpoint without https, or lacks one`);
+  // The signature counts, not only the connection that a token came by.
+  library.enableNonRepudiationChecks(config);
+  const isOffered = (list: readonly unknown[] | undefined, what: string): boolean =>
+    list?.includes(what) === true;
+  const scopes = options.needsGroups && isOffered(metadata.scopes_supported, 'groups') ? ' groups' : '';
+  // Out of the log of every proxy, and out of headers.
+  const mode = isOffered(metadata.response_modes_supported, 'fragment') ? { response_mode: 'fragment' } : {};
+
+  return {
+    address: ({ state, nonce, challenge }, redirect) =>
+      library.buildAuthorizationUrl(config, {
+        redirect_uri: redirect,
+        scope: `openid email${scopes}`,
+        state,
+        nonce,
+        code_challenge: challenge,
+        code_challenge_method: 'S256',
+        ...mode,
+      }).href,
+    redeem: ({ response, state, nonce, verifier }, redirect) =>
+      asked(async () => {
+        const url = new URL(redirect);
+        for (const [key, value] of new URLSearchParams(response))
+          if (answerKeys.includes(key)) url.searchParams.append(key, value);
+        const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier };
+        return identityIn(
+          await library.authorizationCodeGrant(config, url, { ...checks, idTokenExpected: true }),
+        );
+      }),
+    renew: (refreshToken) =>
+      asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken))),
+  };
+
+  /** With its faults as ours. */
+  async function asked<Value>(ask: () => Promise<Value>): Promise<Value> {
+    try {
+      return await ask();
+    } catch (fault) {
+      throw faultOf(library, address.host, fault);
+    }
+  }
+}
+
+async function loadLibrary(): Promise<typeof Library> {
+  try {
+    return await import('openid-client');
+  } catch (cause) {
+    throw new IssuerFault('away', `the library is not installed; run \`${installOidcCommand}\``, cause);
+  }
+}
+
+function discover(
+  library: typeof Library,
+  address: URL,
+  { clientId, clientSecret, ca }: IssuerOptions,
+): Promise<Library.Configuration> {
+  // `client_secret_basic`, which is the standard's default, where the issuer has not only the other one.
+  const byBasic = library.ClientSecretBasic(clientSecret);
+  const byPost = library.ClientSecretPost(clientSecret);
+  const authenticate: Library.ClientAuth = (server, ...rest) => {
+    const { token_endpoint_auth_methods_supported: methods = ['client_secret_basic'] } = server;
+    return (methods.includes('client_secret_basic') ? byBasic : byPost)(server, ...rest);
+  };
+  const client = { [library.clockTolerance]: clockToleranceS };
+  return library.discovery(address, clientId, client, authenticate, {
+    [library.customFetch]: createIssuerFetch(ca),
+    timeout: bounds.oidcRequestMs / 1000,
+    ...(address.protocol === 'http:' && { execute: [library.allowInsecureRequests] }),
+  });
+}
+
+const clockToleranceS = 30;
+
+function identityIn(tokens: Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers): Identity {
+  const claims = tokens.claims();
+  if (claims === undefined) throw new IssuerFault('ended', 'the issuer sent no ID token');
+  const { sub, email, email_verified: isVerified, groups } = claims;
+  const { refresh_token: refreshToken } = tokens;
+  return {
+    sub,
+    email: typeof email === 'string' && isVerified === true ? email : undefined,
+    groups: Array.isArray(groups) ? groups.filter((each) => typeof each === 'string') : [],
+    refreshToken:
+      refreshToken !== undefined && refreshToken.length <= bounds.oidcTokenChars ? refreshToken : undefined,
+  };
+}
+
+/** Sentences for codes of the library. */
+const sentences: ReadonlyMap<string, string> = new Map([
+  ['OAUTH_JWT_CLAIM_COMPARISON_FAILED', 'its ID token is for another client, nonce or issuer'],
+  ['OAUTH_JWT_TIMESTAMP_CHECK_FAILED', 'its ID token has expired, or is not valid yet; compare the clocks'],
+  ['OAUTH_INVALID_RESPONSE', 'its answer does not belong to this sign-in, or is malformed'],
+  ['OAUTH_UNSUPPORTED_OPERATION', 'its ID token is not signed in a way that counts'],
+  ['OAUTH_KEY_SELECTION_FAILED', 'its ID token is signed by a key that it does not publish'],
+]);
+
+function faultOf(library: typeof Library, host: string, fault: unknown): IssuerFault {
+  if (fault instanceof IssuerFault) return fault;
+  // The connection; the library wraps it.
+  for (let each: unknown = fault, deep = 0; each instanceof Error && deep < 4; each = each.cause, deep += 1)
+    if (each instanceof IssuerAwayFault)
+      return new IssuerFault('away', `the issuer cannot be asked: ${each.message}`, fault);
+  if (fault instanceof library.AuthorizationResponseError)
+    return new IssuerFault('refused', `${host} refused the sign-in: ${saidIn(fault)}`, fault);
+  if (fault instanceof library.ResponseBodyError) {
+    // What else it says, as of a wrong secret, is nothing that the person did.
+    const kind = fault.error === 'invalid_grant' ? 'ended' : 'away';
+    return new IssuerFault(kind, `${host} refused the sign-in: ${saidIn(fault)}`, fault);
+  }
+  const code = fault instanceof library.ClientError ? fault.code : undefined;
+  const sentence = sentences.get(code ?? '');
+  if (sentence !== undefined) {
+    // The library's own words; it keeps values out of them.
+    const detail =
+      fault instanceof Error && fault.cause instanceof Error ? ` (${shown(fault.cause.message)})` : '';
+    return new IssuerFault('refused', `${host}: ${sentence}${detail}`, fault);
+  }
+  return new IssuerFault(
+    'away',
+    `${host} does not answer as an issuer does: ${shown(messageOf(fault))}`,
+    fault,
+  );
+}
+
+/** What the issuer says, for people: short, and of visible characters. */
+function saidIn(fault: { readonly error: string; readonly error_description?: string | undefined }): string {
+  const more = fault.error_description === undefined ? '' : `, ${shown(fault.error_description)}`;
+  return `${shown(fault.error)}${more}`;
+}
+
+function shown(text: string): string {
+  return text.replace(/[\p{C}\p{Z}]+/gu, ' ').slice(0, bounds.oidcTextChars);
+}

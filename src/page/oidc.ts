@@ -1,0 +1,307 @@
+// Sign-in at an issuer of OpenID Connect: who of the page's people somebody is by its word, and for how long.
+// The rules: what a sign-in begins with stays in the browser, so a stolen address of the way back opens nothing; tokens are in memory only;
+// a sign-in holds for an hour, and longer only if the issuer renews it.
+
+import { readSmallFile } from '../adapters/host/small-file.js';
+import {
+  type Identity,
+  type Issuer,
+  IssuerFault,
+  type IssuerOptions,
+  openIssuer,
+} from '../adapters/page/issuer.js';
+import type { SignIn } from '../adapters/page/page-sessions.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import { TokenBuckets } from '../concurrency/limits.js';
+import { pause } from '../concurrency/waiting.js';
+import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import { networkOf } from '../domain/identity/peer.js';
+import { foldAscii } from '../domain/identity/user-name.js';
+import type { OidcBegun, OidcWay } from '../domain/page/api.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { People } from './people.js';
+
+export interface OidcParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly people: Pick<People, 'page'>;
+}
+
+/** Why not. `recorded`: for the record of a refusal; undefined: there is none, as it is nobody's fault. */
+export interface OidcRefused {
+  readonly status: 400 | 401 | 404 | 429 | 503;
+  readonly text: string;
+  readonly recorded?: string;
+}
+
+/** Who it is, and what the session is made with. */
+export interface OidcProved {
+  readonly person: PagePerson;
+  readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
+  readonly identity: Identity;
+  /** Whether the issuer is still the one that said so. */
+  readonly isStill: () => boolean;
+}
+
+export type Oidc = ReturnType<typeof createOidc>;
+
+/** For how long an answer of the issuer, or a failure, counts: so often strangers can have it asked. */
+const knownMs = 5_000;
+/** How long the first screen waits for the issuer. */
+const patienceMs = 1_500;
+/** Before the end of its time a sign-in is renewed, and again and again where the issuer is away. */
+const earlyMs = 300_000;
+const againMs = 30_000;
+
+const tryRate = {
+  burst: bounds.oidcTries,
+  refillMs: bounds.oidcTryMs,
+  sourcesMax: bounds.oidcSources,
+} as const;
+
+export function createOidc({ clock, log, people }: OidcParts) {
+  /** What came of asking last. */
+  let known:
+    | { readonly key: string; readonly atMs: number; readonly issuer: Issuer }
+    | { readonly key: string; readonly atMs: number; readonly fault: IssuerFault }
+    | undefined;
+  let asking: { readonly key: string; readonly issuer: Promise<Issuer> } | undefined;
+  const tries = new TokenBuckets(tryRate);
+  let running = 0;
+
+  function keyOf(page: PageSettings | undefined): string | undefined {
+    return page?.oidc && JSON.stringify([page.oidc, needsGroups(page)]);
+  }
+
+  /** One question at a time, whose answer counts for a while. Rejects with an IssuerFault. */
+  function issuerNow(page: PageSettings): Promise<Issuer> {
+    const key = keyOf(page) ?? '';
+    if (known?.key === key && clock.now() - known.atMs < knownMs)
+      return 'issuer' in known ? Promise.resolve(known.issuer) : Promise.reject(known.fault);
+    if (asking?.key !== key) {
+      const issuer = ask(page, key).finally(() => {
+        if (asking?.issuer === issuer) asking = undefined;
+      });
+      asking = { key, issuer };
+    }
+    return asking.issuer;
+  }
+
+  async function ask(page: PageSettings, key: string): Promise<Issuer> {
+    const before = known?.key === key && 'fault' in known ? known.fault.message : undefined;
+    try {
+      const issuer = await openIssuer(await optionsOf(page));
+      if (keyOf(people.page) === key) known = { key, atMs: clock.now(), issuer };
+      return issuer;
+    } catch (cause) {
+      const fault = cause instanceof IssuerFault ? cause : new IssuerFault('away', messageOf(cause), cause);
+      if (keyOf(people.page) === key) known = { key, atMs: clock.now(), fault };
+      if (fault.message !== before) log.report({ event: 'issuer-away', level: 'warn', text: fault.message });
+      throw fault;
+    }
+  }
+
+  /** Forgets what was asked, as after a change of the secret. */
+  function doubt(fault: unknown): void {
+    if (fault instanceof IssuerFault && fault.kind === 'away') known = undefined;
+  }
+
+  /** Whom the issuer means, and the rest of a sign-in. */
+  function provedBy(page: PageSettings, identity: Identity): OidcProved | undefined {
+    const found = personBy(page.people, identity);
+    const who = [identity.email, identity.sub].find((each) => each !== undefined && isWord(each));
+    if (found === undefined || who === undefined) return undefined;
+    const key = keyOf(page);
+    const { person, isGroup } = found;
+    const isRenewable = identity.refreshToken !== undefined;
+    return {
+      person,
+      signIn: {
+        how: isGroup ? 'oidc-group' : 'oidc',
+        oidc: who,
+        owner: isGroup ? `${person.name} ${identity.sub}` : person.name,
+        lifeMs: isRenewable ? bounds.pageSessionMs : bounds.oidcRenewMs,
+      },
+      identity,
+      isStill: () => keyOf(people.page) === key,
+    };
+  }
+
+  async function redeemed(
+    page: PageSettings,
+    body: Readonly<Record<string, unknown>>,
+    redirect: string,
+  ): Promise<OidcProved | OidcRefused> {
+    const [state, nonce, verifier] = [body['state'], body['nonce'], body['verifier']];
+    const { response, issuer: begunAt } = body;
+    if (!isSecret(state) || !isSecret(nonce) || !isSecret(verifier))
+      return refused('this sign-in did not begin in this tab; sign in again');
+    if (typeof response !== 'string' || response.length > bounds.oidcTokenChars)
+      return refused('the answer of the issuer is too long');
+    if (begunAt !== page.oidc?.issuer) return refused('this sign-in began at another issuer; sign in again');
+    try {
+      const issuer = await issuerNow(page);
+      const identity = await issuer.redeem({ response, state, nonce, verifier }, redirect);
+      const proved = provedBy(page, identity);
+      if (proved !== undefined && proved.isStill()) return proved;
+      const { sub, email = 'none that is verified' } = identity;
+      return {
+        status: 401,
+        text: 'you are signed in at the issuer, but admin.page.people has nobody with your verified address, id or group',
+        recorded: `nobody: sub=${sub}, address: ${email}`,
+      };
+    } catch (fault) {
+      doubt(fault);
+      if (!(fault instanceof IssuerFault)) throw fault;
+      return fault.kind === 'away' ? { status: 503, text: fault.message } : refused(fault.message);
+    }
+  }
+
+  return {
+    /** Undefined: nobody signs in so. Never rejects. */
+    async way(): Promise<OidcWay | undefined> {
+      const { page } = people;
+      const key = keyOf(page);
+      if (
+        page?.oidc === undefined ||
+        key === undefined ||
+        !page.people.some((each) => each.oidc !== undefined)
+      )
+        return undefined;
+      const asked = issuerNow(page).catch(() => undefined);
+      const isDown = known?.key === key && 'fault' in known;
+      // Other ways in must not wait for an issuer that is down.
+      if (!isDown) await Promise.race([asked, pause(clock, patienceMs)]);
+      const text = known?.key === key && 'fault' in known ? known.fault.message : undefined;
+      return { at: new URL(page.oidc.issuer).host, ...(text !== undefined && { text }) };
+    },
+
+    /** `origin`: of the page, as the browser has it. */
+    async begin(body: Readonly<Record<string, unknown>>, origin: string): Promise<OidcBegun | OidcRefused> {
+      const { page } = people;
+      const [state, nonce, challenge] = [body['state'], body['nonce'], body['challenge']];
+      if (page?.oidc === undefined) return noIssuer;
+      if (!isSecret(state) || !isSecret(nonce) || !isSecret(challenge))
+        return { status: 400, text: 'state, nonce, challenge: must be 43 characters of base64url each' };
+      try {
+        const issuer = await issuerNow(page);
+        return {
+          address: issuer.address({ state, nonce, challenge }, redirectOf(origin)),
+          issuer: page.oidc.issuer,
+        };
+      } catch (fault) {
+        if (!(fault instanceof IssuerFault)) throw fault;
+        return { status: 503, text: fault.message };
+      }
+    },
+
+    /** Back from the issuer. */
+    async finish(
+      body: Readonly<Record<string, unknown>>,
+      origin: string,
+      address: string | undefined,
+    ): Promise<OidcProved | OidcRefused> {
+      const { page } = people;
+      if (page?.oidc === undefined) return noIssuer;
+      if (tries.take(networkOf(address ?? '-'), clock.now()) !== undefined)
+        return { status: 429, text: 'too many sign-ins from your network; try again in a minute' };
+      if (running >= bounds.oidcAtOnce)
+        return { status: 503, text: 'too many people sign in at once; try again in a few seconds' };
+      running += 1;
+      try {
+        return await redeemed(page, body, redirectOf(origin));
+      } finally {
+        running -= 1;
+      }
+    },
+
+    /** Renews a sign-in until its session ends. Resolves with why it must end, or with undefined when it has. Never rejects. */
+    async keep(
+      { person, signIn, identity, isStill }: OidcProved,
+      signal: AbortSignal,
+    ): Promise<string | undefined> {
+      let { refreshToken } = identity;
+      while (refreshToken !== undefined) {
+        await pause(clock, bounds.oidcRenewMs - earlyMs, signal);
+        const untilMs = clock.now() + earlyMs;
+        let renewed: OidcProved | undefined;
+        while (renewed === undefined) {
+          const { page } = people;
+          if (signal.aborted || page === undefined || !isStill()) return undefined;
+          try {
+            const next: Identity = await (await issuerNow(page)).renew(refreshToken);
+            renewed = provedBy(page, next);
+            // A new token is the only one that counts from now on; without one the old one goes on.
+            refreshToken = next.refreshToken ?? refreshToken;
+            const isSame = next.sub === identity.sub && renewed?.person.name === person.name;
+            if (!isSame || renewed?.signIn.how !== signIn.how)
+              return 'by the word of the issuer it is not this person any more';
+          } catch (fault) {
+            doubt(fault);
+            if (fault instanceof IssuerFault && fault.kind === 'ended') return fault.message;
+            if (clock.now() >= untilMs) return messageOf(fault);
+            await pause(clock, againMs, signal);
+          }
+        }
+      }
+      return undefined;
+    },
+  };
+}
+
+const noIssuer: OidcRefused = { status: 404, text: 'nobody signs in at an issuer here' };
+
+function refused(text: string): OidcRefused {
+  return { status: 401, text, recorded: text };
+}
+
+function redirectOf(origin: string): string {
+  return `${origin}/sign-in`;
+}
+
+function isSecret(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value);
+}
+
+/** As a word of a record. */
+function isWord(text: string): boolean {
+  return /^[^\s\p{C}]{1,256}$/u.test(text);
+}
+
+function needsGroups({ people }: PageSettings): boolean {
+  return people.some((each) => each.oidc?.group !== undefined);
+}
+
+/** By the id before the address, by both before a group; of several groups, the person who stands first. */
+function personBy(
+  people: readonly PagePerson[],
+  { sub, email, groups }: Identity,
+): { readonly person: PagePerson; readonly isGroup: boolean } | undefined {
+  const address = email && foldAscii(email);
+  const own =
+    people.find(({ oidc }) => oidc?.sub === sub) ??
+    people.find(({ oidc }) => oidc?.email !== undefined && foldAscii(oidc.email) === address);
+  if (own !== undefined) return { person: own, isGroup: false };
+  const person = people.find(({ oidc }) => oidc?.group !== undefined && groups.includes(oidc.group));
+  return person && { person, isGroup: true };
+}
+
+/** Reads the files of the settings. Rejects with an IssuerFault. */
+async function optionsOf(page: PageSettings): Promise<IssuerOptions> {
+  const { issuer = '', clientId = '', clientSecretFile = '', caFile } = page.oidc ?? {};
+  const read = async (file: string, key: string): Promise<string> => {
+    const found = await readSmallFile(file, bounds.oidcFileBytes);
+    if (found.kind === 'text' && found.text.trim() !== '') return found.text;
+    const why = found.kind === 'text' ? 'is empty' : found.kind === 'fault' ? found.text : `is ${found.kind}`;
+    throw new IssuerFault('away', `the file of admin.page.oidc.${key} cannot be used: it ${why}`);
+  };
+  return {
+    issuer,
+    clientId,
+    clientSecret: (await read(clientSecretFile, 'client_secret_file')).replace(/\r?\n$/, ''),
+    ca: caFile === undefined ? undefined : await read(caFile, 'ca'),
+    needsGroups: needsGroups(page),
+  };
+}
