@@ -68,7 +68,7 @@ const builtins = {
     });
   },
 };
-const outside = ['koffi', '@nats-io/*'];
+const outside = ['koffi', '@nats-io/*', 'nodemailer'];
 
 /** Packages of node_modules that files of the bundle come from: name -> folder. */
 function packagesOf(builds) {

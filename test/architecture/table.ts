@@ -128,9 +128,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto'],
   }),
   // What the page's process asks of the daemon.
-  'domain/door': rule(['domain/audit', 'domain/page', 'domain/trail', 'domain/views'], {
-    public: ['door', 'parse'],
-  }),
+  'domain/door': rule(
+    ['domain/audit', 'domain/notices/fault', 'domain/page', 'domain/trail', 'domain/views'],
+    {
+      public: ['door', 'parse'],
+    },
+  ),
+  // What people outside of dovegate are told of temporary access.
+  'domain/notices': rule(['domain/audit'], { public: ['fault', 'forms', 'notice', 'plain-text'] }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
@@ -156,7 +161,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/config': rule(
-    [...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page', 'domain/door'],
+    [
+      ...protocol,
+      ...domain,
+      'domain/views',
+      'domain/fleet',
+      'domain/notices/notice',
+      'domain/page',
+      'domain/door',
+    ],
     {
       public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
       builtins: ['path'],
@@ -282,7 +295,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats',
       'adapters/host/regular-file',
     ],
-    { public: ['shipping'], builtins: ['fs', 'path'] },
+    { public: ['find-record', 'follow', 'shipping'], builtins: ['fs', 'path'] },
   ),
   'adapters/telemetry': rule(
     [
@@ -319,6 +332,22 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
     },
   ),
+  // Webhooks and mails. The library for mail is an optional package: loaded when the first mail is sent.
+  'adapters/notices': rule(
+    [
+      'ports',
+      'domain/audit/record',
+      'domain/identity/peer',
+      'domain/notices',
+      'adapters/host/regular-file',
+      'adapters/host/system-trust',
+    ],
+    {
+      public: ['connection', 'installed', 'mail', 'place-file', 'webhook'],
+      builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
+      packages: ['nodemailer'],
+    },
+  ),
   // The page itself, in the browser.
   web: { imports: ['domain/page'], builtins: [], packages: ['preact'] },
 
@@ -330,6 +359,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host',
       'adapters/journal/segments',
       'adapters/nats/installed',
+      'adapters/notices/installed',
+      'adapters/notices/webhook',
       'adapters/telemetry/log',
     ],
     {
@@ -383,6 +414,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/http',
       'adapters/journal',
       'adapters/net',
+      'adapters/notices',
+      'adapters/shipping/find-record',
+      'adapters/shipping/follow',
       'adapters/telemetry',
     ],
     {
