@@ -30,6 +30,7 @@ import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
 import { createHistoryAnswers } from './history-answers.js';
 import { createLooks } from './looks.js';
+import { createNotices } from './notices.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
 import { People } from './people.js';
@@ -47,8 +48,15 @@ const flushMsMax = 1_000;
 /** The names of sockets that systemd hands over. */
 const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
-/** Runs until a signal ends it; resolves to the exit code. `door`: the path of `admin.door`. */
-export async function page({ door }: { readonly door: string }): Promise<number> {
+export interface PageProcessOptions {
+  /** The path of `admin.door`. */
+  readonly door: string;
+  /** The directory of its own state: how far receivers of notices are. */
+  readonly state: string;
+}
+
+/** Runs until a signal ends it; resolves to the exit code. */
+export async function page({ door, state }: PageProcessOptions): Promise<number> {
   // Commands come before people who look at them.
   yieldToOthers();
   const log = await createLog('info', process.stdout.isTTY, systemClock);
@@ -58,7 +66,7 @@ export async function page({ door }: { readonly door: string }): Promise<number>
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     const { manager, stop } = own;
-    const status = await fatal.race(open(door, log, own, opened));
+    const status = await fatal.race(open({ door, state }, log, own, opened));
     manager.ready(status());
     manager.follow(status);
     manager.watch(() => true);
@@ -79,7 +87,7 @@ export async function page({ door }: { readonly door: string }): Promise<number>
 type Own = Awaited<ReturnType<typeof openProcess>>;
 
 /** Resolves to what the service manager is shown. */
-async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promise<() => string> {
+async function open(options: PageProcessOptions, log: Log, own: Own, opened: Opened): Promise<() => string> {
   const { clock, native } = own;
   const findPeer = createFindPeer(native, clock);
   const passed = new PassedSockets(own.passed, native);
@@ -88,7 +96,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
   const daemon = new Daemon({
     clock,
     log,
-    client: createDoorClient(doorPath, clock),
+    client: createDoorClient(options.door, clock),
     onSettings: () => review(),
   });
   opened.add('the door', () => daemon.close());
@@ -107,6 +115,8 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
   const proof = createProofHandlers(parts);
   const charts = createHistoryAnswers(clock, daemon);
   opened.add('samples of the traffic', () => charts.close());
+  const notices = createNotices({ clock, log, directory: options.state });
+  opened.add('notices', () => notices.close());
   const browsers = createBrowserAnswers({
     ...parts,
     guard,
@@ -181,8 +191,9 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
 
   /** After new settings. */
   async function review(): Promise<void> {
-    const { settings } = daemon.told ?? {};
-    if (settings === undefined) return;
+    const { settings, head } = daemon.told ?? {};
+    if (settings === undefined || head === undefined) return;
+    notices.replace(settings.notices ?? [], head);
     log.setLevel(settings.log.level);
     readCertificate();
     browsers.review();
@@ -318,7 +329,13 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
       watchers: stream.watchers,
       ...browsers.counts,
       problem: problem(),
+      ...(daemon.told?.settings.notices && { notices: notices.receivers }),
     };
-    daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
+    daemon
+      .tell(told)
+      .then(({ seq }) => {
+        if (seq !== undefined) notices.reached(seq);
+      })
+      .catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
   }
 }

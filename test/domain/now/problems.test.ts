@@ -32,6 +32,7 @@ const nothing: NowFacts = {
   routes: [],
   journal,
   sinks: [],
+  notices: [],
   failedReload: undefined,
   certificates: [],
   keys: [],
