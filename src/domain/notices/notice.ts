@@ -86,12 +86,12 @@ export function isWanted({ event }: Notice, events: readonly NoticeEvent[]): boo
 
 function factsOf(record: Readonly<Record<string, unknown>>): Facts {
   const name = (key: string): string | undefined => textOf(record[key], (text) => plainText(text, nameMax));
-  const users = Array.isArray(record['users']) ? usersOf(record['users']) : undefined;
+  const users = Array.isArray(record['users']) ? usersOf(record['users']) : [];
   const facts: Record<FactKey, Facts[FactKey]> = {
     principal: name('principal'),
     listener: name('listener'),
     policy: name('policy'),
-    users,
+    users: users.length === 0 ? undefined : users,
     scope: name('scope'),
     command: textOf(record['command'], (text) => plainText(text, textMax)),
     reason: textOf(record['reason'], (text) => plainSentence(text, textMax)),
@@ -108,7 +108,7 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
 }
 
 function usersOf(values: readonly unknown[]): readonly string[] {
-  const all = values.flatMap((each) => textOf(each, (text) => plainText(text, nameMax)) ?? []);
+  const all = values.flatMap((each) => textOf(each, (text) => plainText(text, nameMax)) || []);
   const shown = all.slice(0, bounds.noticeUsers);
   return all.length > shown.length ? [...shown, `and ${all.length - shown.length} more`] : shown;
 }
