@@ -69,20 +69,18 @@ const unreachable: ReadonlySet<string> = new Set([
   'EPERM',
 ]);
 
-/** Total. The words of a receiver are in `cause` at most. */
-export function noticeFaultOf(cause: unknown): NoticeFault {
+/** Total. The words of a receiver are in `cause` at most. `code`: of the system, OpenSSL or Node; default: the error's own. */
+export function noticeFaultOf(cause: unknown, code: string = systemCodeOf(cause)): NoticeFault {
   if (cause instanceof NoticeFault) return cause;
-  const code = systemCodeOf(cause);
-  const of = (what: NoticeFaultCode): NoticeFault => new NoticeFault(what, undefined, cause);
-  if (cause instanceof UpstreamFault) return of('ca-file');
-  if (code === 'ETIMEDOUT' || code === 'ESOCKETTIMEDOUT') return of('timeout');
-  if (unreachable.has(code)) return of('unreachable');
-  if (code.startsWith('HPE_')) return of('not-http');
-  if (
-    /^(?:CERT_|ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|INVALID_|EPROTO|ETLS)/.test(
-      code,
-    )
-  )
-    return of('tls-failed');
-  return of('internal');
+  return new NoticeFault(cause instanceof UpstreamFault ? 'ca-file' : faultCodeOf(code), undefined, cause);
+}
+
+const ofTls =
+  /^(?:CERT_|ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|INVALID_|EPROTO$|ETLS$)/;
+
+function faultCodeOf(code: string): NoticeFaultCode {
+  if (code === 'ETIMEDOUT') return 'timeout';
+  if (unreachable.has(code)) return 'unreachable';
+  if (code.startsWith('HPE_')) return 'not-http';
+  return ofTls.test(code) ? 'tls-failed' : 'internal';
 }

@@ -97,21 +97,18 @@ function connected(socket: Socket): Promise<void> {
 
 /** Of the library's errors: the words of the server stay in the cause. */
 function faultOf(cause: unknown): NoticeFault {
-  if (cause instanceof Error && 'responseCode' in cause && typeof cause.responseCode === 'number')
-    return new NoticeFault('mail-refused', cause.responseCode, cause);
-  switch (systemCodeOf(cause)) {
-    case 'EENVELOPE':
-    case 'EMESSAGE':
-    case 'EPROTOCOL':
-      return new NoticeFault('mail-refused', undefined, cause);
-    case 'ECONNECTION':
-    case 'ESOCKET':
-      return cause instanceof Error && cause.cause !== undefined
-        ? noticeFaultOf(cause.cause)
-        : new NoticeFault('unreachable', undefined, cause);
-    default:
-      return noticeFaultOf(cause);
-  }
+  if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
+  const responseCode = 'responseCode' in cause ? cause.responseCode : undefined;
+  const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
+  const code = systemCodeOf(cause);
+  if (code === 'ETLS') return new NoticeFault('tls-failed', undefined, cause);
+  if (typeof responseCode === 'number') return new NoticeFault('mail-refused', responseCode, cause);
+  if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
+    return new NoticeFault('mail-refused', undefined, cause);
+  if (typeof originalCode === 'string') return noticeFaultOf(cause, originalCode);
+  return code === 'ECONNECTION' || code === 'ESOCKET'
+    ? new NoticeFault('unreachable', undefined, cause)
+    : noticeFaultOf(cause);
 }
 
 async function loadLibrary(): Promise<typeof Library> {

@@ -3,24 +3,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { NoticeSettings } from '../../../src/domain/config/settings.js';
+import { parse, sound } from './sound.js';
 
 const page = 'admin: { page: { unix: /run/page.sock, people: { anna: { user: anna, role: view } } } }';
 
-function read(notices: string, admin = page): { settings: readonly NoticeSettings[]; problems: string[]; hash: string } {
-  const text = `version: 1
-listeners: { support: { unix: /run/s.sock, policy: support } }
-backends: { mail1: { address: "127.0.0.1:24245", tls: off, password_file: /p, shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies: { support: { users: ["*@example.org"], allow: [quota get] } }
-${admin}
-${notices}
-`;
-  const { settings, problems } = parseSettings('/etc/d.yaml', {
-    text: () => text,
-    list: () => [],
-  } as never);
+function read(
+  notices: string,
+  admin = page,
+): { settings: readonly NoticeSettings[]; problems: string[]; hash: string } {
+  const { settings, problems } = parse(`${sound}${admin}\n${notices}\n`);
   return {
     settings: settings?.notices ?? [],
     hash: settings?.hash ?? '',
@@ -41,12 +33,12 @@ void test('a webhook and a mail, with their defaults', () => {
       {
         kind: 'webhook',
         name: 'chat',
-        caFile: '/etc/ca.pem',
+        caFile: '/etc/dovegate/ca.pem',
         events: ['requested', 'break-glass'],
         expireMs: 7_200_000,
         url: 'https://chat.example.com/hooks/x',
         format: 'json',
-        secretFile: '/etc/hook',
+        secretFile: '/etc/dovegate/hook',
       },
       {
         kind: 'webhook',
@@ -77,7 +69,10 @@ void test('a configuration without receivers has the hash that it had before the
 
 const text = 'format: text';
 const cases: readonly (readonly [string, RegExp])[] = [
-  [`webhook: "http://chat.example.com/x", ${text}`, /^notices\.c\.webhook: error: http: is not encrypted, and chat\.example\.com/],
+  [
+    `webhook: "http://chat.example.com/x", ${text}`,
+    /^notices\.c\.webhook: error: http: is not encrypted, and chat\.example\.com/,
+  ],
   [`webhook: "http://10.0.0.1/x", ${text}`, /^notices\.c\.webhook: error: http: is not encrypted/],
   [`webhook: "ftp://localhost/x", ${text}`, /^notices\.c\.webhook: error: must be a URL/],
   [`webhook: nonsense, ${text}`, /^notices\.c\.webhook: error: must be a URL/],
@@ -85,29 +80,53 @@ const cases: readonly (readonly [string, RegExp])[] = [
   ['webhook: "https://chat.example.com/x"', /^notices\.c: error: needs secret_file/],
   [`webhook: "http://127.0.0.1/x", ${text}, ca: ca.pem`, /^notices\.c\.ca: warning: has no effect/],
   ['events: [requested]', /^notices\.c: error: needs webhook or mail/],
-  [`webhook: "http://127.0.0.1/x", ${text}, events: [approved]`, /^notices\.c\.events\[0\]: error: must be one of: requested, granted/],
-  [`webhook: "http://127.0.0.1/x", ${text}, events: []`, /^notices\.c\.events: error: must hold at least one/],
-  [`webhook: "http://127.0.0.1/x", mail: { to: [a@b.c], from: a@b.c }`, /^notices\.c\.mail: error: a receiver is either/],
-  ['mail: { to: ["a@b.c\\r\\nBcc: x@y.z"], from: a@b.c }', /^notices\.c\.mail\.to\[0\]: error: must be an address/],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, events: [approved]`,
+    /^notices\.c\.events\[0\]: error: must be one of: requested, granted/,
+  ],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, events: []`,
+    /^notices\.c\.events: error: must hold at least one/,
+  ],
+  [
+    `webhook: "http://127.0.0.1/x", mail: { to: [a@b.c], from: a@b.c }`,
+    /^notices\.c\.mail: error: a receiver is either/,
+  ],
+  [
+    'mail: { to: ["a@b.c\\r\\nBcc: x@y.z"], from: a@b.c }',
+    /^notices\.c\.mail\.to\[0\]: error: must be an address/,
+  ],
   ['mail: { to: ["<a@b.c>"], from: a@b.c }', /^notices\.c\.mail\.to\[0\]: error: must be an address/],
   ['mail: { to: [a@b.c], from: "Gate <a@b.c>" }', /^notices\.c\.mail\.from: error: must be an address/],
   ['mail: { to: [a@b.c], from: a@b.c, server: mail }', /^notices\.c\.mail\.server: error: must be HOST:PORT/],
   ['mail: { to: [a@b.c], from: a@b.c }, secret_file: x', /^notices\.c\.secret_file: error: is for a webhook/],
   ['mail: { to: [], from: a@b.c }', /^notices\.c\.mail\.to: error: must hold at least one address/],
-  [`webhook: "http://127.0.0.1/x", ${text}, link: true`, /^notices\.c\.link: error: "link" is not a key here/],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, link: true`,
+    /^notices\.c\.link: error: "link" is not a key here/,
+  ],
 ];
 
 void test('what could be read or forged on its way, or goes nowhere, is a problem', () => {
   for (const [receiver, expected] of cases) {
     const { problems } = read(`notices: { c: { ${receiver} } }`);
-    assert.ok(problems.some((each) => expected.test(each)), `${receiver}\n${problems.join('\n')}`);
+    assert.ok(
+      problems.some((each) => expected.test(each)),
+      `${receiver}\n${problems.join('\n')}`,
+    );
   }
   assert.match(
     read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text} } }`, '').problems.join(),
     /^notices: error: needs admin\.page/,
   );
   // bounds.noticeReceivers
-  const many = Array.from({ length: bounds.noticeReceivers + 1 }, (_, at) => `c${at}: { webhook: "http://127.0.0.1/x", ${text} }`);
-  assert.match(read(`notices: { ${many.join(', ')} }`).problems.join(), /^notices: error: must hold at most 8 receivers/);
+  const many = Array.from(
+    { length: bounds.noticeReceivers + 1 },
+    (_, at) => `c${at}: { webhook: "http://127.0.0.1/x", ${text} }`,
+  );
+  assert.match(
+    read(`notices: { ${many.join(', ')} }`).problems.join(),
+    /^notices: error: must hold at most 8 receivers/,
+  );
   assert.deepEqual(read(`notices: { ${many.slice(1).join(', ')} }`).problems, []);
 });
