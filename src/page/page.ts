@@ -112,11 +112,11 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
   const parts = { clock, log, daemon, people, looks };
-  const proof = createProofHandlers(parts);
-  const charts = createHistoryAnswers(clock, daemon);
-  opened.add('samples of the traffic', () => charts.close());
   const notices = createNotices({ clock, log, directory: options.state });
   opened.add('notices', () => notices.close());
+  const proof = createProofHandlers({ ...parts, notices: () => notices.receivers });
+  const charts = createHistoryAnswers(clock, daemon);
+  opened.add('samples of the traffic', () => charts.close());
   const browsers = createBrowserAnswers({
     ...parts,
     guard,
