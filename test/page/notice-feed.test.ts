@@ -170,7 +170,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   const { fault, lagMs, delivered } = feed.state;
   assert.equal(delivered, 1);
   assert.equal(fault?.code, 'status');
-  assert.ok(lagMs >= hourMs && Number(fault?.forMs) >= hourMs);
+  assert.ok(lagMs >= hourMs && (fault?.forMs ?? 0) >= hourMs);
   // Pauses double up to bounds.noticeRetryMaxMs.
   assert.ok(story.attempts.count < 30 && bounds.noticeRetryMaxMs === 300_000, String(story.attempts.count));
   story.refuse = undefined;

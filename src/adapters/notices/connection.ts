@@ -1,6 +1,6 @@
 // What both ways of sending share: how a name is looked up, who is trusted in TLS, the files of a receiver, and errors as codes.
 
-import { type LookupAddress, lookup as lookUpName } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup as lookUpName } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { bounds } from '../../bounds/bounds.js';
@@ -9,8 +9,14 @@ import { systemCodeOf, UpstreamFault } from '../../ports/faults.js';
 import { readRegularFile } from '../host/regular-file.js';
 import { systemContext } from '../host/system-trust.js';
 
+type Resolve = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
+) => void;
+
 /** Each takes a thread of four that files need, too, and a name server that does not answer holds it for seconds. */
-export function createLookup(resolve: typeof lookUpName = lookUpName): LookupFunction {
+export function createLookup(resolve: Resolve = lookUpName): LookupFunction {
   let running = 0;
   const waiting: (() => void)[] = [];
   const next = (): void => {

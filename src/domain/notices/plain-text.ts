@@ -4,9 +4,8 @@
 
 /** Line ends, tabs and other controls. */
 const breaks = /[\p{Cc}\p{Zl}\p{Zp}]+/gu;
-/** Bidirectional, zero-width and other invisible characters; halves of pairs; characters that no font has; fillers that look like nothing. */
-const invisible =
-  /[\p{Cf}\p{Cs}\p{Co}\p{Cn}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f]/gu;
+/** Bidirectional, zero-width and other invisible characters; halves of pairs; characters that no font has. */
+const invisible = /[\p{Cf}\p{Cs}\p{Co}\p{Cn}]|\p{Default_Ignorable_Code_Point}|\u2800/gu;
 /** More marks above a letter than any script needs. */
 const marks = /(\p{M}{3})\p{M}+/gu;
 /** Schemes whose links have no slashes. */

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
+import { createServer as createSocketServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
@@ -52,8 +52,9 @@ async function listen(
       server.close(resolve);
     });
   });
-  const { port } = server.address() as AddressInfo;
-  return port;
+  const address = server.address();
+  assert.ok(address !== null && typeof address !== 'string');
+  return address.port;
 }
 
 /** Timers are this much faster than they say, so that a test of a time limit takes no time. */
@@ -111,9 +112,7 @@ void test('a signed notice, as a receiver verifies it; and the text form for cha
   assert.equal(id, `${'ab'.repeat(16)}.7`);
   assert.equal(again?.headers['webhook-id'], id);
   assert.ok(Math.abs(Number(timestamp) - Date.now() / 1000) < 60);
-  const digest = createHmac('sha256', secret)
-    .update(`${String(id)}.${String(timestamp)}.${first.body}`)
-    .digest('base64');
+  const digest = createHmac('sha256', secret).update([id, timestamp, first.body].join('.')).digest('base64');
   assert.equal(signature, `v1,${digest}`);
   assert.equal(JSON.parse(first.body).type, 'access.requested');
   assert.equal(chat.headers['webhook-signature'], undefined);
@@ -279,13 +278,9 @@ void test('TLS: the authority and the name are verified, and a missing file is a
 void test('names are looked up a few at a time, so that a name server that is silent leaves room for files', async () => {
   // bounds.noticeLookups
   const asked: (() => void)[] = [];
-  const lookup = createLookup(((
-    _name: string,
-    _options: unknown,
-    callback: (...found: unknown[]) => void,
-  ) => {
+  const lookup = createLookup((_name, _options, callback) => {
     asked.push(() => callback(null, [{ address: '192.0.2.7', family: 4 }]));
-  }) as never);
+  });
   const found: unknown[] = [];
   for (const name of ['a', 'b', 'c', 'd'])
     lookup(`${name}.example`, { all: name !== 'a' }, (_error, address) => found.push(address));

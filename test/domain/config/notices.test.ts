@@ -28,10 +28,11 @@ void test('a webhook and a mail, with their defaults', () => {
   assert.deepEqual(problems, []);
   const all = ['requested', 'granted', 'refused', 'revoked', 'break-glass'];
   assert.deepEqual(
-    settings.map(({ place: _, ...each }) => each),
+    settings.map(({ place, ...each }) => ({ ...each, file: place.file })),
     [
       {
         kind: 'webhook',
+        file: '/etc/dovegate/d.yaml',
         name: 'chat',
         caFile: '/etc/dovegate/ca.pem',
         events: ['requested', 'break-glass'],
@@ -42,6 +43,7 @@ void test('a webhook and a mail, with their defaults', () => {
       },
       {
         kind: 'webhook',
+        file: '/etc/dovegate/d.yaml',
         name: 'room',
         events: all,
         expireMs: 86_400_000,
@@ -50,6 +52,7 @@ void test('a webhook and a mail, with their defaults', () => {
       },
       {
         kind: 'mail',
+        file: '/etc/dovegate/d.yaml',
         name: 'mail',
         events: all,
         expireMs: 86_400_000,
