@@ -296,8 +296,7 @@ export function inspectNotices(
       const why = whyUnreadable(file);
       if (why !== undefined) add(key, `${file} cannot be read: ${why}`, 'unreadable-file');
       const unsafe = whyUnsafe(file, key === 'secret_file');
-      if (unsafe !== undefined)
-        add(key, unsafe.text, 'unsafe-file', unsafe.isDoubtful === true ? 'warning' : 'error');
+      if (unsafe !== undefined) add(key, unsafe.text, 'unsafe-file', unsafe.isDoubtful ? 'warning' : 'error');
     }
     const secret = secretFile === undefined ? undefined : read(secretFile);
     if (secret !== undefined && parseSecret(secret) === undefined) {
