@@ -68,7 +68,7 @@ const builtins = {
     });
   },
 };
-const outside = ['koffi', '@nats-io/*', 'openid-client'];
+const outside = ['koffi', '@nats-io/*', 'nodemailer', 'openid-client'];
 
 /** Packages of node_modules that files of the bundle come from: name -> folder. */
 function packagesOf(builds) {

@@ -37,6 +37,7 @@ const folders = [
   ['/run/dovegate', dovegate, 0o755],
   ['/run/dovegate-door', dovegate, 0o755],
   ['/run/dovegate-page', page, 0o700],
+  ['/var/lib/dovegate-page', page, 0o700],
   ['/var/lib/dovegate', dovegate, 0o711],
   ['/var/lib/dovegate/audit', dovegate, 0o700],
 ];

@@ -367,6 +367,15 @@ const values = {
   oidcRenewMs: '1h',
   fleetStatusBytes: '4MiB',
   historyBytes: '8MiB',
+  // Receivers of notices, and the texts of people that they get.
+  noticeReceivers: 8,
+  noticeTextChars: 1000,
+  noticeUsers: 10,
+  noticeMs: '15s',
+  noticeHeadBytes: '8KiB',
+  noticeAnswerBytes: '16KiB',
+  noticeLookups: 2,
+  noticeRetryMaxMs: '5m',
   // Operators and files.
   yamlDepth: 32,
   fleetVerifiers: 16,

@@ -10,6 +10,7 @@ import {
   journalCodes,
   logCodes,
   lookupCodes,
+  noticeCodes,
   shipCodes,
 } from '../adapters/telemetry/codes.js';
 import { type Repeat, codes as saidCodes } from '../domain/codes/codes.js';
@@ -142,6 +143,10 @@ ${codes(journalCodes)}
 ## Receivers of records: \`type\` of \`ship-away\`
 
 ${codes(shipCodes)}
+
+## Receivers of notices: \`type\` of \`notices-away\`
+
+${codes(noticeCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 

@@ -1,6 +1,6 @@
 // `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
 
-import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
+import { pageStateDirectory, readFromDisk, standardPageSocket } from '../adapters/host/process.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import { standardDoor } from '../domain/door/door.js';
 import { exitCodes } from '../ports/machine.js';
@@ -18,13 +18,15 @@ export interface PageOptions {
   readonly config: string;
   /** `admin.door` itself. */
   readonly door?: string;
+  /** The directory of its own state. */
+  readonly state?: string;
 }
 
 /** Runs until a signal; resolves to the exit code. */
-export async function servePage({ config, door }: PageOptions): Promise<number> {
+export async function servePage({ config, door, state }: PageOptions): Promise<number> {
   // The page's user cannot read the configuration of the packaged service.
   const path = door ?? findAdmin(config, readFromDisk)?.door ?? standardDoor;
-  return (await import('../page/page.js')).page({ door: path });
+  return (await import('../page/page.js')).page({ door: path, state: state ?? pageStateDirectory() });
 }
 
 /** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */

@@ -350,6 +350,10 @@ function addPage(program: Command, end: End): void {
     .description("the page's own process, beside dovegate serve")
     .addOption(configOption('the configuration file, which names admin.door; it need not be readable'))
     .option('--door <path>', 'admin.door itself; no file is read then')
+    .option(
+      '--state <directory>',
+      'its own state: how far receivers of notices are; default: $STATE_DIRECTORY, else /var/lib/dovegate-page',
+    )
     .action(async (options: PageOptions) => {
       end(await (await import('./page-open.js')).servePage(options));
     });

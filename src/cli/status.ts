@@ -101,6 +101,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...table(listenerColumns, listOf(values['listeners'])),
     ...table(backendColumns, listOf(values['backends'])),
     ...table(keyColumns, listOf(values['keys'])),
+    ...table(noticeColumns, listOf(valuesOf(values['page'])['notices'])),
     ...table(exchangeColumns, listOf(values['exchanges'])),
   ];
   if (hidden.length > 0)
@@ -170,6 +171,28 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'LAST-USED', text: named('last_used', 'not since the start'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
 ];
+
+const noticeColumns: readonly Column<Values>[] = [
+  { name: 'NOTICES', text: named('receiver') },
+  {
+    name: 'STATE',
+    text: (row) => (row['fault'] === undefined ? 'up' : faultOf(valuesOf(row['fault']))),
+    paint: (row) => (row['fault'] === undefined ? 'good' : 'bad'),
+  },
+  { name: 'DELIVERED', text: named('delivered') },
+  { name: 'FAILED', text: named('failed'), goes: 2 },
+  {
+    name: 'DROPPED',
+    text: named('dropped'),
+    paint: (row) => (number(row['dropped']) > 0 ? 'doubtful' : undefined),
+    goes: 1,
+  },
+];
+
+function faultOf({ code, status: shown, for_ms: forMs }: Values): string {
+  const seconds = Math.round(number(forMs) / 1000);
+  return `failed for ${seconds} s (${[text(code), text(shown)].filter((each) => each !== '').join(' ')})`;
+}
 
 /** A client that moves no byte for this time is slow. */
 const slowMs = 1_000;

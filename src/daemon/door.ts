@@ -22,6 +22,7 @@ import {
   type DoorCaller,
   type DoorFacts,
   type DoorHead,
+  type DoorKnown,
   type DoorPage,
   type DoorRefusal,
   doorCalls,
@@ -224,7 +225,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }),
     page: called('page', parsePageCall, (page) => {
       told = { ...page, atMs: clock.now() };
-      return Promise.resolve(json(200, {}));
+      return Promise.resolve(json(200, { seq: journal.seq } satisfies DoorKnown));
     }),
   };
 

@@ -4,7 +4,14 @@
 import { judgeReadiness } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
-import { errorCodes, foundCodes, journalCodes, lookupCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import {
+  errorCodes,
+  foundCodes,
+  journalCodes,
+  lookupCodes,
+  noticeCodes,
+  shipCodes,
+} from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
@@ -149,6 +156,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       isForked: state.at === 'forked',
       away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
     })),
+    notices: noticeFaults(running),
     failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
     certificates: expiriesOf(expiriesNow(running), settings),
     keys: keys.shown(),
@@ -206,6 +214,17 @@ function systemCode(fault: Error): string | undefined {
     cause = cause.cause;
   }
   return undefined;
+}
+
+/** Receivers of notices with a fault, as the page told of them. */
+function noticeFaults({ page, clock }: Running): NowFacts['notices'] {
+  const { notices = [], ageMs = 0 } = page() ?? {};
+  return notices.flatMap(({ name, fault }) => {
+    if (fault === undefined) return [];
+    const { code, status, forMs } = fault;
+    const sinceMs = Math.round(clock.wallMs() - forMs - ageMs);
+    return [{ name, sinceMs, why: meaningIn(noticeCodes, code), status }];
+  });
 }
 
 /** Those that the page told of stand beside our own. */

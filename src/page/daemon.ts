@@ -16,6 +16,7 @@ import {
   type DoorExtract,
   type DoorFacts,
   type DoorHead,
+  type DoorKnown,
   type DoorPage,
   type DoorRefused,
   type DoorTraffic,
@@ -159,8 +160,9 @@ export class Daemon {
     await this.#call('refused', refused);
   }
 
-  async tell(page: DoorPage): Promise<void> {
-    await this.#call('page', page);
+  async tell(page: DoorPage): Promise<DoorKnown> {
+    const known: DoorKnown = JSON.parse(await this.#call('page', page));
+    return known;
   }
 
   close(): void {

@@ -103,6 +103,7 @@ const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
   'audit-unsynced',
   'audit-forked',
   'ship-away',
+  'notices-away',
   'audit-lost',
   'audit-damaged',
   'journal-appended',

@@ -31,6 +31,7 @@ import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
 import { createHistoryAnswers } from './history-answers.js';
 import { createLooks } from './looks.js';
+import { createNotices } from './notices.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
 import { People } from './people.js';
@@ -48,8 +49,15 @@ const flushMsMax = 1_000;
 /** The names of sockets that systemd hands over. */
 const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
-/** Runs until a signal ends it; resolves to the exit code. `door`: the path of `admin.door`. */
-export async function page({ door }: { readonly door: string }): Promise<number> {
+export interface PageProcessOptions {
+  /** The path of `admin.door`. */
+  readonly door: string;
+  /** The directory of its own state: how far receivers of notices are. */
+  readonly state: string;
+}
+
+/** Runs until a signal ends it; resolves to the exit code. */
+export async function page({ door, state }: PageProcessOptions): Promise<number> {
   nameProcess('page');
   // Commands come before people who look at them.
   yieldToOthers();
@@ -60,7 +68,7 @@ export async function page({ door }: { readonly door: string }): Promise<number>
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     const { manager, stop } = own;
-    const status = await fatal.race(open(door, log, own, opened));
+    const status = await fatal.race(open({ door, state }, log, own, opened));
     manager.ready(status());
     manager.follow(status);
     manager.watch(() => true);
@@ -81,7 +89,7 @@ export async function page({ door }: { readonly door: string }): Promise<number>
 type Own = Awaited<ReturnType<typeof openProcess>>;
 
 /** Resolves to what the service manager is shown. */
-async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promise<() => string> {
+async function open(options: PageProcessOptions, log: Log, own: Own, opened: Opened): Promise<() => string> {
   const { clock, native } = own;
   const findPeer = createFindPeer(native, clock);
   const passed = new PassedSockets(own.passed, native);
@@ -90,7 +98,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
   const daemon = new Daemon({
     clock,
     log,
-    client: createDoorClient(doorPath, clock),
+    client: createDoorClient(options.door, clock),
     onSettings: () => review(),
   });
   opened.add('the door', () => daemon.close());
@@ -106,7 +114,9 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
   const parts = { clock, log, daemon, people, looks };
-  const proof = createProofHandlers(parts);
+  const notices = createNotices({ clock, log, directory: options.state });
+  opened.add('notices', () => notices.close());
+  const proof = createProofHandlers({ ...parts, notices: () => notices.receivers });
   const charts = createHistoryAnswers(clock, daemon);
   opened.add('samples of the traffic', () => charts.close());
   const browsers = createBrowserAnswers({
@@ -184,8 +194,9 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
 
   /** After new settings. */
   async function review(): Promise<void> {
-    const { settings } = daemon.told ?? {};
-    if (settings === undefined) return;
+    const { settings, head } = daemon.told ?? {};
+    if (settings === undefined || head === undefined) return;
+    notices.replace(settings.notices ?? [], head);
     log.setLevel(settings.log.level);
     readCertificate();
     browsers.review();
@@ -321,7 +332,13 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
       watchers: stream.watchers,
       ...browsers.counts,
       problem: problem(),
+      ...(daemon.told?.settings.notices && { notices: notices.receivers }),
     };
-    daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
+    daemon
+      .tell(told)
+      .then(({ seq }) => {
+        if (seq !== undefined) notices.reached(seq);
+      })
+      .catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
   }
 }

@@ -9,13 +9,15 @@ import {
   type PageRequest,
   refusedReply,
 } from '../adapters/page/page-request.js';
+import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart } from '../adapters/views/read-long.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
-import type { Proof, Verified, VerifyProgress } from '../domain/page/api.js';
+import type { NoticeReceiver } from '../domain/notices/fault.js';
+import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/page/api.js';
 import type { AskReport } from '../domain/page/trail.js';
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
 import { messageOf } from '../ports/faults.js';
@@ -31,6 +33,8 @@ export interface ProofParts {
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
   readonly looks: Pick<Looks, 'readLong'>;
+  /** Receivers of notices. */
+  readonly notices?: () => readonly NoticeReceiver[];
 }
 
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
@@ -95,6 +99,7 @@ export function createProofHandlers(
       ...(signal?.aborted === false && 'by' in now && { running: asSeen(now) }),
       started: head.started,
       receivers: facts.receivers,
+      notices: noticesNow(parts.notices?.() ?? []),
       fleet: others,
     };
     return jsonReply(200, shown);
@@ -271,4 +276,15 @@ function isTime(value: unknown): value is number | undefined {
     value === undefined ||
     (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 253_402_300_800_000)
   );
+}
+
+/** Undefined: the settings name none. */
+function noticesNow(receivers: readonly NoticeReceiver[]): readonly NoticesNow[] | undefined {
+  if (receivers.length === 0) return undefined;
+  return receivers.map(({ name, delivered, dropped, fault }) => ({
+    name,
+    delivered,
+    dropped,
+    ...(fault && { text: noticeCodes[fault.code][0] }),
+  }));
 }

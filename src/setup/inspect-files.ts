@@ -7,6 +7,8 @@ import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
+import { howToInstallMail } from '../adapters/notices/installed.js';
+import { parseSecret } from '../adapters/notices/webhook.js';
 import { installOidcCommand } from '../adapters/page/oidc-library.js';
 import { formatWords } from '../domain/audit/encode.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
@@ -277,6 +279,64 @@ export function inspectIssuer(
   if (oidc === undefined || place === undefined || hasLibrary()) return [];
   const message = `the library for OpenID Connect is not installed; run \`${installOidcCommand}\` where dovegate is installed, or take this out`;
   return [{ ...place, path: 'admin.page.oidc', message, severity: 'error', code: 'not-installed' }];
+}
+
+/** Of the process of the page, whose files the daemon does not read. */
+export interface NoticeChecks {
+  readonly hasMailLibrary: () => boolean;
+  readonly whyUnreadable: WhyUnreadable;
+  readonly whyUnsafe: WhyUnsafe;
+  /** The text of a file that we can read; undefined: we cannot. */
+  readonly read: (path: string) => string | undefined;
+}
+
+/** Receivers of notices: the library for mail, and files that are not there, that others can read, or that hold no secret. */
+export function inspectNotices(
+  { notices = [] }: Pick<Settings, 'notices'>,
+  { hasMailLibrary: hasLibrary, whyUnreadable, whyUnsafe, read }: NoticeChecks,
+): readonly Problem[] {
+  return notices.flatMap((each): readonly Problem[] => {
+    const { name, place, kind, caFile } = each;
+    const secretFile = kind === 'webhook' ? each.secretFile : undefined;
+    const found: Problem[] = [];
+    const add = (
+      key: string,
+      message: string,
+      code: Problem['code'],
+      severity: Problem['severity'] = 'error',
+    ) => void found.push({ ...place, path: `notices.${name}.${key}`, message, severity, code });
+    if (kind === 'mail' && !hasLibrary())
+      add(
+        'mail',
+        `the library for mail is not installed; ${howToInstallMail}, or take this receiver out`,
+        'not-installed',
+      );
+    for (const [key, file] of [
+      ['secret_file', secretFile],
+      ['ca', caFile],
+    ] as const) {
+      if (file === undefined) continue;
+      if (file.startsWith(credentialsFolder)) {
+        const message = `${file} is there only while the service of the page runs, so it was not looked at`;
+        add(key, message, 'unreadable-file', 'warning');
+        continue;
+      }
+      const why = whyUnreadable(file);
+      if (why !== undefined) add(key, `${file} cannot be read: ${why}`, 'unreadable-file');
+      const unsafe = whyUnsafe(file, key === 'secret_file');
+      if (unsafe !== undefined) add(key, unsafe.text, 'unsafe-file', unsafe.isDoubtful ? 'warning' : 'error');
+    }
+    const secret = secretFile === undefined ? undefined : read(secretFile);
+    if (secret !== undefined && parseSecret(secret) === undefined) {
+      const make = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
+      add(
+        'secret_file',
+        `${secretFile ?? ''} must hold whsec_ and base64 of 24 to 64 bytes; ${make}`,
+        'doubtful',
+      );
+    }
+    return found;
+  });
 }
 
 /** A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then. */

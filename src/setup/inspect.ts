@@ -24,7 +24,9 @@ import {
 import { credentialsFolder } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { hasNatsLibrary } from '../adapters/nats/installed.js';
+import { hasMailLibrary } from '../adapters/notices/installed.js';
 import { hasOidcLibrary } from '../adapters/page/oidc-library.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
@@ -37,11 +39,13 @@ import {
   inspectIssuer,
   inspectMemory,
   inspectModes,
+  inspectNotices,
   inspectReceivers,
   inspectRights,
   inspectSignKey,
   inspectToken,
   inspectTrust,
+  type NoticeChecks,
 } from './inspect-files.js';
 import { inspectAccounts, inspectReaders } from './peers.js';
 
@@ -93,6 +97,7 @@ export function* inspect(
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
   if (isForDaemon) yield inspectIssuer(settings, hasOidcLibrary);
+  if (isForDaemon) yield inspectNotices(settings, noticeChecks());
   yield inspectReceivers(settings, hasNatsLibrary);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
@@ -125,6 +130,24 @@ export function* inspect(
     gidsOf,
     daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
   });
+}
+
+/** The page has a user of its own, who may own these files. */
+function noticeChecks(): NoticeChecks {
+  const uid = uidOf(pageUser);
+  const trusted = trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
+  return {
+    hasMailLibrary,
+    whyUnreadable,
+    whyUnsafe: (path, isSecret) => whyUnsafe(path, isSecret, trusted),
+    read(path) {
+      try {
+        return readIfThere(path, bounds.secretFileBytes);
+      } catch {
+        return undefined;
+      }
+    },
+  };
 }
 
 /** For a person who checks policies, not at each start: a policy may observe for weeks. */
@@ -185,6 +208,9 @@ export function howToPermit(path: string, { uid, gids }: Account, files: OwnFile
     ];
   return `; run: ${commands.map((words) => formatWords([...words, denied.path])).join(' && ')}`;
 }
+
+/** The user of the packaged page. */
+const pageUser = 'dovegate-page';
 
 /** Where the packaged service reads its configuration, and its user. */
 export const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;

@@ -1,7 +1,7 @@
 // Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Proof, ReceiverNow, Refused, VerifyProgress } from '../domain/page/api.js';
+import type { NoticesNow, Proof, ReceiverNow, Refused, VerifyProgress } from '../domain/page/api.js';
 import { AskFault } from './api.js';
 import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
@@ -53,6 +53,7 @@ export function ProofScreen() {
           }
         />
       </Panel>
+      {proof.notices !== undefined && <NoticesPart receivers={proof.notices} />}
       <Words />
       <AsCommand>dovegate audit verify --socket PATH</AsCommand>
       {proof.fleet !== undefined && <AsCommand>dovegate audit fleet status</AsCommand>}
@@ -284,6 +285,39 @@ function ReceiverState({ row }: { readonly row: ReceiverNow }) {
         </p>
       )}
     </>
+  );
+}
+
+function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] }) {
+  return (
+    <Panel title="Notices of temporary access" isTable>
+      <Table
+        label="Receivers of notices"
+        rows={receivers}
+        keyOf={(row) => row.name}
+        columns={[
+          { title: 'receiver', cell: (row) => <Name value={row.name} /> },
+          {
+            title: 'state',
+            cell: ({ text }) => (
+              <>
+                <Sign tone={text === undefined ? 'good' : 'bad'}>
+                  {text === undefined ? 'in order' : 'failing'}
+                </Sign>
+                {text !== undefined && (
+                  <p class="why">
+                    <Sentence text={text} />
+                  </p>
+                )}
+              </>
+            ),
+          },
+          { title: 'delivered', cell: (row) => countWords(row.delivered) },
+          { title: 'too old, dropped', cell: (row) => countWords(row.dropped) },
+        ]}
+        empty={<Empty>None yet.</Empty>}
+      />
+    </Panel>
   );
 }
 

@@ -133,9 +133,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto'],
   }),
   // What the page's process asks of the daemon.
-  'domain/door': rule(['domain/audit', 'domain/page', 'domain/trail', 'domain/views'], {
-    public: ['door', 'parse'],
-  }),
+  'domain/door': rule(
+    ['domain/audit', 'domain/notices/fault', 'domain/page', 'domain/trail', 'domain/views'],
+    {
+      public: ['door', 'parse'],
+    },
+  ),
+  // What people outside of dovegate are told of temporary access.
+  'domain/notices': rule(['domain/audit'], { public: ['fault', 'forms', 'notice', 'plain-text'] }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
@@ -166,7 +171,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['asker', 'item', 'steps'],
   }),
   'domain/config': rule(
-    [...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page', 'domain/door'],
+    [
+      ...protocol,
+      ...domain,
+      'domain/views',
+      'domain/fleet',
+      'domain/notices/notice',
+      'domain/page',
+      'domain/door',
+    ],
     {
       public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
       builtins: ['path'],
@@ -304,7 +317,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats',
       'adapters/host/regular-file',
     ],
-    { public: ['shipping'], builtins: ['fs', 'path'] },
+    { public: ['find-record', 'follow', 'shipping'], builtins: ['fs', 'path'] },
   ),
   'adapters/telemetry': rule(
     [
@@ -313,6 +326,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/audit',
       'domain/codes',
       'domain/keys/key',
+      'domain/notices/fault',
       'domain/now/problems',
       'domain/policy/decide',
       'gateway/outcome',
@@ -326,6 +340,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/identity',
       'domain/audit',
+      'domain/notices/fault',
       'domain/now/problems',
       'gateway/outcome',
       'adapters/http',
@@ -360,6 +375,22 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['openid-client'],
     },
   ),
+  // Webhooks and mails. The library for mail is an optional package: loaded when the first mail is sent.
+  'adapters/notices': rule(
+    [
+      'ports',
+      'domain/audit/record',
+      'domain/identity/peer',
+      'domain/notices',
+      'adapters/host/regular-file',
+      'adapters/host/system-trust',
+    ],
+    {
+      public: ['connection', 'installed', 'mail', 'place-file', 'webhook'],
+      builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
+      packages: ['nodemailer'],
+    },
+  ),
   // The page itself, in the browser.
   web: { imports: ['domain/page'], builtins: [], packages: ['preact'] },
 
@@ -371,6 +402,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host',
       'adapters/journal/segments',
       'adapters/nats/installed',
+      'adapters/notices/installed',
+      'adapters/notices/webhook',
       'adapters/page/oidc-library',
       'adapters/telemetry/log',
     ],
@@ -427,6 +460,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/http',
       'adapters/journal',
       'adapters/net',
+      'adapters/notices',
+      'adapters/shipping/find-record',
+      'adapters/shipping/follow',
       'adapters/telemetry',
     ],
     {

@@ -55,6 +55,7 @@ const idleInstallScripts: Readonly<Record<string, string>> = {
 /** Licences under which the dependencies of the published program may come. */
 const licences = new Set([
   'MIT',
+  'MIT-0',
   'ISC',
   'Apache-2.0',
   'Unlicense',

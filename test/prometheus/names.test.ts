@@ -5,6 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/adapters/host/clock.js';
+import { createDoorClient } from '../../src/adapters/page/door-client.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { serveWatchMetrics } from '../../src/cli/fleet/watch-metrics.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
@@ -84,6 +86,12 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
   await logIn({ port: jobs, from, user: 'migrator', password: 'wrong', isTls: true });
   for (const key of [far, near])
     await askRaw({ port: panel }, encodePost({ body: '[]', authorization: authorizationOf.key(key) }));
+  // As the page's process tells of itself.
+  const receiver = { name: 'chat', delivered: 1, failed: 1, dropped: 1, lagMs: 1 };
+  const told = { version: '1', certificates: [], people: 1, watchers: 0, signIns: 1, refusedSignIns: 0 };
+  const door = createDoorClient(daemon.path('door.sock'), systemClock);
+  await door.call('page', { ...told, notices: [receiver] });
+  door.close();
   // Of a backend that is gone: a dial that fails.
   await backend.close();
   let text = '';

@@ -5,8 +5,10 @@ import { formatProblem } from '../../src/domain/config/problem.js';
 import {
   inspectIssuer,
   inspectModes,
+  inspectNotices,
   inspectReceivers,
   inspectTrust,
+  type NoticeChecks,
   inspectFiles as steps,
 } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
@@ -127,6 +129,49 @@ audit:
     inspectReceivers(without, () => assert.fail('nobody needs it')),
     [],
   );
+});
+
+void test('receivers of notices: the library, and files of theirs that are missing, readable for others or no secret', () => {
+  const settings = settingsOf(`${sound}
+admin: { page: { unix: /run/page.sock, people: { anna: { user: anna, role: view } } } }
+notices:
+  chat: { webhook: "https://a.example/", secret_file: /etc/hook, ca: /etc/ca }
+  other: { webhook: "https://a.example/", secret_file: /run/credentials/dovegate-page.service/hook }
+  mail: { mail: { to: [a@b.c], from: a@b.c } }
+`);
+  const checks: NoticeChecks = {
+    hasMailLibrary: () => true,
+    whyUnreadable: () => undefined,
+    whyUnsafe: () => undefined,
+    read: () => `whsec_${'A'.repeat(40)}\n`,
+  };
+  const later =
+    'notices.other.secret_file: warning: /run/credentials/dovegate-page.service/hook is there only while the service of the page runs, so it was not looked at';
+  const told = (more: Partial<NoticeChecks>) =>
+    inspectNotices(settings, { ...checks, ...more })
+      .map(({ path, severity, message }) => `${path}: ${severity}: ${message}`)
+      .filter((each) => each !== later);
+  assert.equal(inspectNotices(settings, checks).length, 1);
+  assert.deepEqual(told({}), []);
+  assert.deepEqual(told({ hasMailLibrary: () => false }), [
+    'notices.mail.mail: error: the library for mail is not installed; run `npm install nodemailer@10.6.1` where dovegate is installed, or take this receiver out',
+  ]);
+  assert.deepEqual(told({ whyUnreadable: () => 'there is no such file' }), [
+    'notices.chat.secret_file: error: /etc/hook cannot be read: there is no such file',
+    'notices.chat.ca: error: /etc/ca cannot be read: there is no such file',
+  ]);
+  assert.deepEqual(
+    told({
+      whyUnsafe: (path, isSecret) =>
+        isSecret ? { text: `${path} may be read`, isDoubtful: false } : undefined,
+    }),
+    ['notices.chat.secret_file: error: /etc/hook may be read'],
+  );
+  assert.deepEqual(told({ read: () => 'hush' }), [
+    'notices.chat.secret_file: error: /etc/hook must hold whsec_ and base64 of 24 to 64 bytes; make one with: echo "whsec_$(openssl rand -base64 32)"',
+  ]);
+  assert.deepEqual(told({ read: () => undefined }), []);
+  assert.deepEqual(inspectNotices(settingsOf(sound), checks), []);
 });
 
 void test('a credential of the service is missed by the service alone', () => {

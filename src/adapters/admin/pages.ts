@@ -3,6 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatEnd, formatTime } from '../../domain/audit/record.js';
+import type { NoticeReceiver } from '../../domain/notices/fault.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
@@ -92,6 +93,7 @@ export interface DaemonSnapshot {
               readonly signIns: number;
               readonly refusedSignIns: number;
               readonly problem?: string | undefined;
+              readonly notices?: readonly NoticeReceiver[] | undefined;
             }
           | undefined;
       }
@@ -310,7 +312,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
 
 function pageOf(told: NonNullable<DaemonSnapshot['page']>['told']): unknown {
   if (told === undefined) return { connected: false };
-  const { version, people, watchers, signIns, refusedSignIns, problem } = told;
+  const { version, people, watchers, signIns, refusedSignIns, problem, notices } = told;
   return {
     connected: true,
     problem,
@@ -319,6 +321,14 @@ function pageOf(told: NonNullable<DaemonSnapshot['page']>['told']): unknown {
     watchers,
     sign_ins: signIns,
     refused_sign_ins: refusedSignIns,
+    notices: notices?.map(({ name, delivered, failed, dropped, lagMs, fault }) => ({
+      receiver: name,
+      delivered,
+      failed,
+      dropped,
+      lag_ms: Math.round(lagMs),
+      fault: fault && { code: fault.code, status: fault.status, for_ms: Math.round(fault.forMs) },
+    })),
   };
 }
 

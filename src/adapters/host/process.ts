@@ -91,6 +91,12 @@ export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate
 export const standardJournal = '/var/lib/dovegate/audit';
 export const standardPageSocket = '/run/dovegate/page.sock';
 
+/** Where the page keeps its own state: as systemd says, or as the package has it. */
+export function pageStateDirectory(): string {
+  const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
+  return first === undefined || first === '' ? '/var/lib/dovegate-page' : first;
+}
+
 /** Descriptors that the process may have open at once; undefined: not known. */
 export function descriptorsMax(): number | undefined {
   try {

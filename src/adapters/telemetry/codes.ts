@@ -4,6 +4,7 @@
 // The rules: a code is never renamed or reused. Every code of a closed list is in here; the compiler refuses a list with one that is not.
 
 import { codes } from '../../domain/codes/codes.js';
+import type { NoticeFaultCode } from '../../domain/notices/fault.js';
 import type { FoundCode } from '../../domain/now/problems.js';
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
@@ -114,6 +115,35 @@ export const shipCodes: Table<ShipFaultCode> = {
   internal: ['a bug of ours', 'tell us'],
 };
 
+/** The key `type` of `notices-away`. */
+export const noticeCodes: Table<NoticeFaultCode> = {
+  unreachable: [
+    'it cannot be reached, or it ended the connection',
+    'repair the receiver, or correct its address',
+  ],
+  timeout: ['it did not take the notice in time', 'repair the receiver'],
+  'tls-failed': [
+    'its certificate is not trusted, is for another name, or what came is not TLS',
+    'correct `ca` or the certificate',
+  ],
+  redirected: ['it answers with a redirect, which is not followed', 'name the URL that it redirects to'],
+  status: ['it answers with an HTTP status that is no success', 'correct the URL or the secret'],
+  'not-http': ['its answer is not HTTP, or too long', 'correct the URL'],
+  'mail-refused': ['the mail server does not take the mail', "look into the mail server's log"],
+  'secret-file': [
+    '`secret_file` cannot be read by the user of the page, or does not hold `whsec_` and base64 of 24 to 64 bytes',
+    'make one as docs/notices.md says',
+  ],
+  'ca-file': ['`ca`, or the list of authorities of the system, cannot be used', 'correct `ca`'],
+  'library-missing': ['the library for mail is not installed', '`npm install nodemailer@10.6.1`'],
+  'state-file': [
+    'how far the receiver is cannot be read or stored; after a restart notices may come again',
+    'give the user of the page its state directory (`--state`)',
+  ],
+  'journal-unreadable': ['a file of the journal cannot be read', '`dovegate audit verify`'],
+  internal: ['a bug of ours', 'tell us'],
+};
+
 /** The key `reason` of the end of a session or of an upstream. */
 export const closeReasons: Table<CloseReason> = {
   'peer-ended': ['the other side had said all that it wanted'],
@@ -202,6 +232,7 @@ export const foundCodes: Table<FoundCode> = {
   'key-expires': ['the same of a key of an HTTP listener', 'as for the event'],
   'audit-forked': ['the stream holds another journal under the id of this one', 'as for the event'],
   'ship-away': ['a receiver gets no records', 'as for the event'],
+  'notices-away': ['a receiver of notices takes none', 'as for the event'],
   'audit-lost': ['records never reached the disk since the start', 'as for the event'],
   'audit-damaged': [
     'the start found signed records missing, or other ones in their place',
@@ -300,6 +331,19 @@ const listed = {
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
+  'notices-away': [
+    ['warn'],
+    'receiver',
+    'a receiver of notices does not take them. `type` is the code, `sink` its name. It is tried again; the next line comes when the code changes',
+    'as the code says',
+  ],
+  'notices-back': [['info'], 'receiver', 'a receiver takes notices again'],
+  'notices-dropped': [
+    ['warn'],
+    'receiver',
+    '`count` notices were older than `expire` and were dropped; the receiver got one notice that says so',
+    'read what happened meanwhile in the journal',
+  ],
   'door-away': [
     ['warn'],
     { ours: 'once each time the daemon goes' },

@@ -4,6 +4,7 @@
 // unknown value is absent, never 0.
 
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { NoticeReceiver } from '../../domain/notices/fault.js';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -214,7 +215,17 @@ export interface MetricsSnapshot {
   /** The answer of `/readyz`. */
   readonly isReady: boolean;
   /** Undefined: the configuration has no page. `told`: what its process said of itself. */
-  readonly page?: { readonly told: { readonly people: number } | undefined } | undefined;
+  readonly page?:
+    | {
+        readonly told:
+          | {
+              readonly people: number;
+              /** Receivers of notices; absent: the settings name none. */
+              readonly notices?: readonly NoticeReceiver[] | undefined;
+            }
+          | undefined;
+      }
+    | undefined;
   readonly listeners: readonly {
     readonly name: string;
     readonly sessions: number;
@@ -382,6 +393,7 @@ export function createGauges(
     "1: the page's process asks the daemon. 0: it does not, so nobody can open the page. Absent without admin.page.",
   );
   const pagePeople = gauge('page_people', 'People who are signed in to the page.');
+  const notices = createNoticeMetrics(registry);
   const build = gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node');
 
   return (snapshot) => {
@@ -426,6 +438,7 @@ export function createGauges(
       pageUp.set(snapshot.page.told === undefined ? 0 : 1);
       pagePeople.set(snapshot.page.told?.people ?? 0);
     }
+    notices(snapshot.page?.told?.notices ?? []);
     const { journal } = snapshot;
     writable.set(journal.state === 'writable' ? 1 : 0);
     inReserve.set(journal.space === 'reserve' ? 1 : 0);
@@ -446,6 +459,39 @@ export function createGauges(
     replace(logDropped, snapshot.logDropped);
     logSuppressed.reset();
     for (const [event, count] of snapshot.logSuppressed) logSuppressed.inc({ event }, count);
+  };
+}
+
+/** Of receivers of notices, which the page's process told of; none of them without `notices`. */
+function createNoticeMetrics(registry: Registry): (receivers: readonly NoticeReceiver[]) => void {
+  const options = (name: string, help: string) => ({
+    name: `dovegate_notices_${name}`,
+    help,
+    labelNames: ['receiver'],
+    registers: [registry],
+  });
+  const up = new Gauge(
+    options('up', '1: the last notice was taken, or there was none. 0: it was not, and is tried again.'),
+  );
+  const lag = new Gauge(
+    options('lag_seconds', 'How long the oldest notice that was not delivered has waited; 0: none waits.'),
+  );
+  const delivered = new Counter(
+    options('delivered_total', 'Notices that a receiver has taken since the page was started.'),
+  );
+  const failed = new Counter(options('failed_total', 'Attempts that failed since the page was started.'));
+  const dropped = new Counter(
+    options('dropped_total', 'Notices that were too old before they could be delivered.'),
+  );
+  return (receivers) => {
+    for (const each of [up, lag, delivered, failed, dropped]) each.reset();
+    for (const { name: receiver, fault, lagMs, ...counts } of receivers) {
+      up.set({ receiver }, fault === undefined ? 1 : 0);
+      lag.set({ receiver }, lagMs / 1000);
+      delivered.inc({ receiver }, counts.delivered);
+      failed.inc({ receiver }, counts.failed);
+      dropped.inc({ receiver }, counts.dropped);
+    }
   };
 }
 

@@ -1,6 +1,7 @@
 // Checks a running daemon over its admin socket: it serves this very configuration, is ready, and has file descriptors left.
 
 import { descriptorsMax } from '../../adapters/host/process.js';
+import { noticeCodes } from '../../adapters/telemetry/codes.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
@@ -164,11 +165,27 @@ function pageIn(status: Values): Look[] {
   if (typeof problem === 'string')
     return [warning('page', problem, 'its log has more', 'journalctl -u dovegate-page -n 20')];
   if (connected === true)
-    return [ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`)];
+    return [
+      ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`),
+      ...noticesIn(valuesOf(status['page'])),
+    ];
   const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';
   return [
     warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.service'),
   ];
+}
+
+function noticesIn({ notices }: Values): Look[] {
+  return listOf(notices).map((receiver) => {
+    const name = `notices ${textOf(receiver['receiver'])}`;
+    if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
+    const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
+    const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];
+    const [means, ask] = known ?? [textOf(code), undefined];
+    const shown = typeof status === 'number' ? ` (${status})` : '';
+    const seconds = typeof forMs === 'number' ? ` for ${Math.round(forMs / 1000)} s` : '';
+    return warning(name, `has failed${seconds}: ${means}${shown}`, ask ?? 'look at the receiver');
+  });
 }
 
 /** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */

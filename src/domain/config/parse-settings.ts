@@ -5,6 +5,7 @@ import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseListeners } from './parse-listeners.js';
+import { parseNotices } from './parse-notices.js';
 import { parsePersons } from './parse-persons.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import {
@@ -80,6 +81,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
   const admin = parseAdmin(raw.admin, cursor.down('admin'));
+  const notices = parseNotices(raw, cursor);
   if (limits.clientStallMs >= 60_000) {
     // Dovecot gives up on a reader that is silent for 60 s, without closing.
     const message = 'from 60s on Dovecot cuts the reply before dovegate notices';
@@ -97,6 +99,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     state,
     audit: parseAudit(raw, cursor.down('audit')),
     ...(admin && { admin }),
+    ...(notices.length > 0 && { notices }),
     limits,
     log,
   };
@@ -212,7 +215,7 @@ function behind(path: string, text: string): string {
 
 /** Sections whose errors say nothing about the others. */
 const ownSections =
-  /^(?:listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|log)(?:[.[]|$)/;
+  /^(?:listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
 
 /** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {

@@ -7,6 +7,7 @@ import { allEffects, type Effect } from '../commands/catalog.js';
 import { standardDoor } from '../door/door.js';
 import { defaultStream } from '../fleet/block.js';
 import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
+import { noticeEvents } from '../notices/notice.js';
 import { pageRoles } from '../page/api.js';
 import { listener } from './listener-schema.js';
 import { person, policy, policyTest } from './policy-schema.js';
@@ -346,6 +347,42 @@ const admin = section('the admin endpoints', {
     ),
 });
 
+const noticeMail = section('a mail', {
+  to: listOf(text('an address, as leads@example.com'), 'addresses, as [leads@example.com]')
+    .min(1, { error: 'must hold at least one address' })
+    .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' })
+    .describe('addresses that get it'),
+  from: text('an address, as dovegate@gate1.example.com').describe('address that it comes from'),
+  server: text('HOST:PORT, as localhost:25')
+    .prefault('localhost:25')
+    .describe(
+      '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
+    ),
+});
+
+const noticeReceiver = section(
+  'a receiver of notices',
+  {
+    webhook: text('a URL, as https://chat.example.com/hooks/x')
+      .optional()
+      .describe('URL that each notice is posted to; `http:` on loopback only'),
+    secret_file: file('a file with a secret, as whsec_...')
+      .optional()
+      .describe('file with the secret that signs, `whsec_` and base64; needed for `format: json`'),
+    format: oneOf(['json', 'text'])
+      .prefault('json')
+      .describe('`json`: Standard Webhooks; `text`: `{"text": "..."}` for Slack, Mattermost and Rocket.Chat'),
+    ca,
+    mail: noticeMail.optional().describe('instead of `webhook`: a mail, sent by the package `nodemailer`'),
+    events: listOf(oneOf(noticeEvents), 'events, as [requested, break-glass]')
+      .min(1, { error: `must hold at least one of: ${noticeEvents.join(', ')}` })
+      .prefault([...noticeEvents])
+      .describe('which records make a notice; `granted` includes `break-glass`'),
+    expire: duration('1d').describe('a notice that could not be delivered for so long is dropped'),
+  },
+  "a webhook or a mail that tells people of temporary access; sent by the page's process",
+);
+
 const limits = section('the limits', {
   // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
   line: as(
@@ -446,6 +483,7 @@ export const configurationSchema = section('a configuration', {
   audit: audit.prefault({}),
   limits: limits.prefault({}),
   admin: admin.optional(),
+  notices: named(noticeReceiver, 'receivers of notices').default({}),
   log: strict('the log settings', {
     level: oneOf(logLevels).prefault('info').describe('from which level on the log is written'),
   }).prefault({}),
@@ -477,6 +515,7 @@ export type RawSink = z.infer<typeof sink>;
 export type RawAdmin = z.infer<typeof admin>;
 export type RawPage = z.infer<typeof page>;
 export type RawPerson = z.infer<typeof pagePerson>;
+export type RawNoticeReceiver = z.infer<typeof noticeReceiver>;
 export type RawClient = z.infer<typeof clientSchema>;
 
 /** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */

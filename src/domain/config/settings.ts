@@ -24,6 +24,7 @@ import type {
   RawBackend,
   RawConfiguration,
   RawMailUsers,
+  RawNoticeReceiver,
   RawPage,
   RawPerson,
   RawSink,
@@ -52,6 +53,8 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly audit: AuditSettings;
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
+  /** Absent: there is none. */
+  readonly notices?: readonly NoticeSettings[];
   /** SHA-256 of the whole meaning; equal settings have equal hashes. */
   readonly hash: string;
 }
@@ -207,6 +210,23 @@ export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile'
 export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
   /** At least one. */
   readonly roles: readonly PageRole[];
+}
+
+/** A receiver of notices, of the page's process. */
+export type NoticeSettings = WebhookSettings | MailSettings;
+
+interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events' | 'expireMs'>, Named {}
+
+/** TLS, or a URL of this machine. */
+export interface WebhookSettings extends AnyNoticeSettings, Pick<RawNoticeReceiver, 'secretFile' | 'format'> {
+  readonly kind: 'webhook';
+  readonly url: string;
+}
+
+export interface MailSettings extends AnyNoticeSettings, HostAndPort {
+  readonly kind: 'mail';
+  readonly to: readonly string[];
+  readonly from: string;
 }
 
 /** For assessing command lines without a daemon. `series`: replaces that of all backends. */

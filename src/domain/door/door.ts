@@ -2,6 +2,7 @@
 // The rules: each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the
 // page has; the daemon checks all three, and composes by itself whatever it writes or signs.
 
+import type { NoticeReceiver } from '../notices/fault.js';
 import type { AccessItem, AccessStep } from '../page/access.js';
 import type { JournalNow, Now, PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
@@ -37,7 +38,7 @@ export const doorCalls = {
   access: 'POST /access',
   /** DoorRefused: recorded as often as strangers may have something recorded. */
   refused: 'POST /refused',
-  /** DoorPage. */
+  /** DoorPage -> DoorKnown. */
   page: 'POST /page',
 } as const;
 export type DoorCall = keyof typeof doorCalls;
@@ -214,6 +215,14 @@ export interface DoorPage {
   readonly refusedSignIns: number;
   /** What keeps it from serving, as a sentence. */
   readonly problem?: string | undefined;
+  /** Absent: the settings name none, or the page is older. */
+  readonly notices?: readonly NoticeReceiver[] | undefined;
+}
+
+/** What a page is answered that has told of itself; an older daemon says nothing. */
+export interface DoorKnown {
+  /** The last record on disk: up to it the page may send notices. */
+  readonly seq?: number;
 }
 
 /** Why the daemon does not do it. */

@@ -3,6 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { isObject, parseRequest } from '../audit/record.js';
+import { type NoticeReceiver, noticeFaultCodes } from '../notices/fault.js';
 import { type PageRole, pageRoles } from '../page/api.js';
 import { parseAsked } from '../views/look.js';
 import {
@@ -128,6 +129,8 @@ export function parsePageCall(body: string): Parsed<DoorPage> {
       : undefined;
   });
   if (!shown.every((each) => each !== undefined)) return 'certificates: must have role, name and leftMs';
+  const receivers = value['notices'] === undefined ? undefined : noticesIn(value['notices']);
+  if (typeof receivers === 'string') return receivers;
   return {
     version,
     certificates: shown,
@@ -136,7 +139,34 @@ export function parsePageCall(body: string): Parsed<DoorPage> {
     signIns: Number(signIns),
     refusedSignIns: Number(refusedSignIns),
     ...(problem !== undefined && { problem }),
+    ...(receivers !== undefined && { notices: receivers }),
   };
+}
+
+function noticesIn(value: unknown): Parsed<readonly NoticeReceiver[]> {
+  if (!Array.isArray(value) || value.length > bounds.noticeReceivers) return 'notices: too many';
+  const receivers = value.map(receiverIn);
+  return receivers.every((each) => each !== undefined)
+    ? receivers
+    : 'notices: must have name, delivered, failed, dropped and lagMs';
+}
+
+function receiverIn(value: unknown): NoticeReceiver | undefined {
+  if (!isObject(value)) return undefined;
+  const { name, delivered, failed, dropped, lagMs, fault } = value;
+  if (!isText(name, nameCharsMax) || !/^[A-Za-z0-9._-]+$/.test(name)) return undefined;
+  if (!isCount(delivered) || !isCount(failed) || !isCount(dropped) || !isDuration(lagMs)) return undefined;
+  const shown = { name, delivered, failed, dropped, lagMs };
+  if (fault === undefined) return shown;
+  const { code, status, forMs }: Readonly<Record<string, unknown>> = isObject(fault) ? fault : {};
+  const known = noticeFaultCodes.find((each) => each === code);
+  if (known === undefined || !isDuration(forMs) || (status !== undefined && !isCount(status)))
+    return undefined;
+  return { ...shown, fault: { code: known, status, forMs } };
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
 }
 
 const noCaller = 'as: must have person, role and generation';

@@ -7,6 +7,7 @@ import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
 import { type FillingFacts, sayFilling } from './filling.js';
+import { type NoticesAway, sayNotices } from './notices.js';
 import type { RefusedKey } from './refused-logins.js';
 
 export type NowState = NowHead['state'];
@@ -39,6 +40,7 @@ export type FoundCode =
   | 'queue-grows' // commands wait for long, or the queue is half full
   | 'audit-forked' // a receiver holds another journal under the id of this one
   | 'ship-away' // a receiver gets no records
+  | 'notices-away' // a receiver of notices takes none
   | 'audit-lost' // records never reached the disk
   | 'audit-damaged' // the start found that the journal is not what its last checkpoint says
   | 'journal-appended' // the start found lines that no run of the daemon wrote
@@ -66,6 +68,7 @@ export interface NowFacts extends EndsFacts {
     readonly isForked: boolean;
     readonly lagRecords: number;
   }[];
+  readonly notices: readonly NoticesAway[];
   /** The last reload, if it failed, with the sentences of `dovegate reload`. */
   readonly failedReload: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
   /** Times of `RefusedKey` are of the wall clock here. */
@@ -166,6 +169,9 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...findEnds(facts, true),
     ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
     ...facts.sinks.flatMap(sinkAway),
+    ...facts.notices.map(
+      (each): FoundProblem => ({ code: 'notices-away', ...sayNotices(each), isDegrading: false }),
+    ),
     ...lostRecords(facts.journal),
     ...touched(facts.journal),
     ...stalled(facts.stall),

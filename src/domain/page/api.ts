@@ -584,8 +584,19 @@ export interface Proof {
   readonly segments: number;
   readonly bytes: number;
   readonly receivers: readonly ReceiverNow[];
+  /** Receivers of notices; absent: there are none. */
+  readonly notices?: readonly NoticesNow[] | undefined;
   /** The other gates; absent: admin.page.fleet is not set. */
   readonly fleet?: FleetShown | undefined;
+}
+
+/** Since the page was started. */
+export interface NoticesNow {
+  readonly name: string;
+  readonly delivered: number;
+  readonly dropped: number;
+  /** Why it takes none; absent: it does. */
+  readonly text?: string;
 }
 
 export interface Verified extends VerifyResult {

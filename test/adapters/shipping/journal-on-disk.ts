@@ -20,6 +20,8 @@ export interface DiskJournal {
   readonly lines: readonly string[];
   /** Writes so many records, with `more` in each. */
   write(count: number, more?: Partial<JournalRecord>): void;
+  /** Records whose keys from `time` to the last are given as text. */
+  writeBodies(...bodies: readonly string[]): void;
   /** Bytes as they are. */
   writeRaw(text: string): void;
   /** Cuts the segment that is written to, and forgets the records behind it. */
@@ -52,6 +54,14 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16)): DiskJourn
         text += line;
       }
       appendFileSync(path(), text);
+      journal.seq = ledger.seq;
+    },
+    writeBodies(...bodies) {
+      for (const body of bodies) {
+        const line = ledger.seal(body);
+        lines.push(line.trimEnd());
+        appendFileSync(path(), line);
+      }
       journal.seq = ledger.seq;
     },
     writeRaw: (text) => appendFileSync(path(), text),

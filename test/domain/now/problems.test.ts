@@ -32,6 +32,7 @@ const nothing: NowFacts = {
   routes: [],
   journal,
   sinks: [],
+  notices: [],
   failedReload: undefined,
   certificates: [],
   keys: [],
@@ -300,6 +301,17 @@ void test('a receiver is away, with what waits for it', () => {
     'mend the receiver',
   ]);
   assert.equal(find({ sinks }).length, 1);
+});
+
+void test('a receiver of notices takes none: its name, since when, and the meaning of the code', () => {
+  const why = ['it answers with an HTTP status that is no success', 'correct the URL'] as const;
+  const notices = [{ name: 'chat', sinceMs: 0, why, status: 500 }];
+  assert.deepEqual(first({ notices }), [
+    'notices-away',
+    'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it answers with an HTTP status that is no success (500).',
+    'correct the URL',
+  ]);
+  assert.equal(find({ notices })[0]?.isDegrading, false);
 });
 
 void test('who waits for a slow client is named, with what ends it', () => {

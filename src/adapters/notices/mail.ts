@@ -1,0 +1,120 @@
+// Sends a notice as a mail in plain text, by nodemailer, an optional package that is loaded when the first mail is sent.
+// The rules: beyond this machine only over TLS whose certificate is verified; the socket is ours and closes at the time limit, whatever the
+// library or the server does; a message has the same Message-ID at each delivery.
+
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
+import type * as Library from 'nodemailer';
+import { bounds } from '../../bounds/bounds.js';
+import { isOfThisMachine } from '../../domain/identity/peer.js';
+import { NoticeFault } from '../../domain/notices/fault.js';
+import { mailOf } from '../../domain/notices/forms.js';
+import type { Notice } from '../../domain/notices/notice.js';
+import { systemCodeOf } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import { noticeFaultOf, trustOf } from './connection.js';
+
+export interface Mailbox {
+  readonly to: readonly string[];
+  readonly from: string;
+  readonly host: string;
+  readonly port: number;
+  readonly caFile?: string | undefined;
+}
+
+/** Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort. */
+export async function sendMail(
+  { to, from, host, port, caFile }: Mailbox,
+  notice: Notice,
+  { clock, lookup }: { readonly clock: Clock; readonly lookup: LookupFunction },
+  signal: AbortSignal,
+): Promise<void> {
+  const { createTransport } = await loadLibrary();
+  const isLocal = isOfThisMachine(host);
+  const tls = isLocal ? undefined : await trustOf(caFile);
+  signal.throwIfAborted();
+  const socket = connect({ host, port, lookup });
+  // Stays: a late error of a dying socket must not end the process.
+  socket.on('error', () => undefined);
+  const end = (reason: unknown): void => {
+    socket.destroy(reason instanceof Error ? reason : undefined);
+  };
+  const late = new NoticeFault('timeout');
+  let isLate = false;
+  const timer = clock.setTimer(bounds.noticeMs, () => {
+    isLate = true;
+    end(late);
+  });
+  const onAbort = (): void => end(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await connected(socket);
+    const transport = createTransport({
+      host,
+      port,
+      connection: socket,
+      secure: false,
+      ...(tls === undefined
+        ? { ignoreTLS: true }
+        : {
+            requireTLS: true,
+            tls: { ...tls, servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true },
+          }),
+      greetingTimeout: bounds.noticeMs,
+      socketTimeout: bounds.noticeMs,
+      maxResponseSize: bounds.noticeAnswerBytes,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+    const { subject, text } = mailOf(notice);
+    await transport.sendMail({
+      from: { name: '', address: from },
+      to: to.map((address) => ({ name: '', address })),
+      subject,
+      text,
+      messageId: `<${notice.id}@${from.slice(from.lastIndexOf('@') + 1)}>`,
+      date: new Date(notice.timeMs),
+      headers: { 'Auto-Submitted': 'auto-generated' },
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    throw isLate ? late : faultOf(cause);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+    socket.destroy();
+  }
+}
+
+function connected(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('connect', () => resolve());
+    socket.once('error', reject);
+    socket.once('close', () => reject(new NoticeFault('unreachable')));
+  });
+}
+
+/** Of the library's errors: the words of the server stay in the cause. */
+function faultOf(cause: unknown): NoticeFault {
+  if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
+  const responseCode = 'responseCode' in cause ? cause.responseCode : undefined;
+  const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
+  const code = systemCodeOf(cause);
+  if (code === 'ETLS') return new NoticeFault('tls-failed', undefined, cause);
+  if (typeof responseCode === 'number') return new NoticeFault('mail-refused', responseCode, cause);
+  if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
+    return new NoticeFault('mail-refused', undefined, cause);
+  if (typeof originalCode === 'string') return noticeFaultOf(cause, originalCode);
+  return code === 'ECONNECTION' || code === 'ESOCKET'
+    ? new NoticeFault('unreachable', undefined, cause)
+    : noticeFaultOf(cause);
+}
+
+async function loadLibrary(): Promise<typeof Library> {
+  try {
+    return await import('nodemailer');
+  } catch (cause) {
+    throw new NoticeFault('library-missing', undefined, cause);
+  }
+}

@@ -1,0 +1,104 @@
+// Reads `notices`: receivers of notices, each a webhook or a mail. A receiver whose notices could be read or written on their way is an
+// error, and so is one that nothing would send to.
+import { bounds } from '../../bounds/bounds.js';
+import { isOfThisMachine } from '../identity/peer.js';
+import type { Cursor } from './cursor.js';
+import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
+import { parseHostAndPort } from './schema-parts.js';
+import type { MailSettings, NoticeSettings, WebhookSettings } from './settings.js';
+
+/** Every valid receiver; faults of the others are reported. `cursor` is at the whole configuration. */
+export function parseNotices(
+  { notices, admin }: Pick<RawConfiguration, 'notices' | 'admin'>,
+  cursor: Cursor,
+): NoticeSettings[] {
+  const all = Object.entries(notices);
+  if (all.length > 0 && admin?.page === undefined)
+    cursor.error(['notices'], 'needs admin.page: the process of the page sends them', 'missing-key');
+  if (all.length > bounds.noticeReceivers)
+    cursor.error(['notices'], `must hold at most ${bounds.noticeReceivers} receivers`);
+  return all.flatMap(([name, raw]) => parseReceiver(name, raw, cursor.down('notices', name)));
+}
+
+function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): NoticeSettings[] {
+  const { webhook, mail, caFile, events, expireMs } = raw;
+  if (webhook !== undefined && mail !== undefined) {
+    at.error(['mail'], 'a receiver is either a webhook or a mail; write two of them', 'key-conflict');
+    return [];
+  }
+  const shared = {
+    name,
+    ...(caFile !== undefined && { caFile }),
+    events: [...new Set(events)],
+    expireMs,
+    place: at.place(),
+  };
+  if (webhook !== undefined) return parseWebhook(webhook, raw, shared, at);
+  if (mail !== undefined) return parseMail(mail, shared, at);
+  at.error([], 'needs webhook or mail', 'missing-key');
+  return [];
+}
+
+type Shared = Pick<NoticeSettings, 'name' | 'caFile' | 'events' | 'expireMs' | 'place'>;
+
+function parseWebhook(
+  webhook: string,
+  { secretFile, format }: RawNoticeReceiver,
+  shared: Shared,
+  at: Cursor,
+): WebhookSettings[] {
+  const url = URL.canParse(webhook) ? new URL(webhook) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
+    at.error(['webhook'], 'must be a URL, as https://chat.example.com/hooks/x');
+    return [];
+  }
+  if (url.username !== '' || url.password !== '')
+    at.error(['webhook'], 'a URL holds no user and no password; use secret_file');
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  if (url.protocol === 'http:' && !isOfThisMachine(host)) {
+    const message = `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
+    at.error(['webhook'], message);
+  }
+  if (url.protocol === 'http:' && shared.caFile !== undefined)
+    at.warning(['ca'], 'has no effect: the URL is http:', 'no-effect');
+  if (format === 'json' && secretFile === undefined) {
+    const message =
+      'needs secret_file, with which the receiver verifies each notice; without a signature only format: text is possible';
+    at.error([], message, 'missing-key');
+  }
+  return [
+    {
+      kind: 'webhook',
+      ...shared,
+      url: url.href,
+      format,
+      ...(secretFile !== undefined && { secretFile }),
+    },
+  ];
+}
+
+/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
+const addressPattern =
+  /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
+function parseMail(
+  { to, from, server }: NonNullable<RawNoticeReceiver['mail']>,
+  shared: Shared,
+  at: Cursor,
+): MailSettings[] {
+  for (const key of ['secret_file', 'format'])
+    if (at.has(key)) at.error([key], 'is for a webhook; take it out', 'key-conflict');
+  for (const [index, address] of to.entries())
+    if (!addressPattern.test(address))
+      at.error(['mail', 'to', index], 'must be an address, as leads@example.com');
+  if (!addressPattern.test(from))
+    at.error(['mail', 'from'], 'must be an address, as dovegate@gate1.example.com');
+  const place = parseHostAndPort(server);
+  if (place === undefined) {
+    at.error(['mail', 'server'], 'must be HOST:PORT or [IPV6]:PORT, as localhost:25');
+    return [];
+  }
+  if (isOfThisMachine(place.host) && shared.caFile !== undefined)
+    at.warning(['ca'], 'has no effect: a mail server of this machine is asked without TLS', 'no-effect');
+  return [{ kind: 'mail', ...shared, to, from, ...place }];
+}

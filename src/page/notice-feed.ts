@@ -1,0 +1,275 @@
+// One receiver of notices: follows the journal from a stored place, and sends what the receiver wants to hear of, one at a time.
+// The rules: the queue is the journal, so nothing piles up while a receiver is down; a notice is sent again until the receiver has taken it
+// or it is too old; the place is stored after each, so that a notice may come twice, with the same id, and none is lost.
+
+import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
+import { findRecord } from '../adapters/shipping/find-record.js';
+import { beginning, createFollower, type Position } from '../adapters/shipping/follow.js';
+import { bounds } from '../bounds/bounds.js';
+import { pause, type Wakes } from '../concurrency/waiting.js';
+import { readClaim } from '../domain/audit/ledger.js';
+import { NoticeFault, type NoticeReceiver } from '../domain/notices/fault.js';
+import {
+  accessMark,
+  addDropped,
+  type Dropped,
+  droppedNotice,
+  isWanted,
+  type Notice,
+  type NoticeEvent,
+  noticeOf,
+} from '../domain/notices/notice.js';
+import { JournalFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+
+export interface NoticeFeedParts {
+  readonly name: string;
+  readonly events: readonly NoticeEvent[];
+  readonly expireMs: number;
+  readonly clock: Clock;
+  /** From 0 to below 1, for jitter. */
+  readonly chance: () => number;
+  readonly directory: string;
+  readonly journal: string;
+  readonly host: string;
+  readonly place: PlaceFile;
+  /** The last record that is on disk for certain; later ones may be cut off and written again. */
+  readonly untilSeq: () => number;
+  /** Woken when there may be more. */
+  readonly wakes: Wakes;
+  /** Rejects with a NoticeFault, or with the reason of the abort. */
+  readonly send: (notice: Notice, signal: AbortSignal) => Promise<void>;
+  readonly onFault: (fault: NoticeFault) => void;
+  /** After faults, a notice was taken. */
+  readonly onBack: () => void;
+  readonly onDropped: (count: number) => void;
+}
+
+export interface NoticeFeed {
+  readonly state: NoticeReceiver;
+  /** Resolves when nothing runs any more; a notice on its way is given up, and sent again by the next feed. */
+  close(): Promise<void>;
+}
+
+const retryMs = 1_000;
+/** Records without a notice move the place in memory; a start reads at most what was written in this time again. */
+const saveMs = 60_000;
+
+/** Runs until it is closed. */
+export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
+  const { clock, directory, journal, host, place } = parts;
+  const ended = new AbortController();
+  const { signal } = ended;
+  const source = { journal, host };
+  let delivered = 0;
+  let failed = 0;
+  let droppedCount = 0;
+  let fault:
+    | { readonly code: NoticeFault['code']; readonly status?: number | undefined; readonly sinceMs: number }
+    | undefined;
+  /** By the wall clock: of the notice that waits. */
+  let waitingMs: number | undefined;
+  let pauses = 0;
+  let position: Position = beginning;
+  let sinceMs = 0;
+  let dropped: Dropped | undefined;
+  let savedMs = -Infinity;
+  let savedSeq = -1;
+  const follower = createFollower(directory, ({ kind }) => {
+    // Records were cut off, or an older copy was put back: what is young enough comes again.
+    if (kind === 'not-continued') sinceMs = oldestMs();
+  });
+  const running = run();
+
+  return {
+    get state() {
+      return {
+        name: parts.name,
+        delivered,
+        failed,
+        dropped: droppedCount,
+        lagMs: waitingMs === undefined ? 0 : Math.max(0, clock.wallMs() - waitingMs),
+        ...(fault && {
+          fault: { code: fault.code, status: fault.status, forMs: clock.now() - fault.sinceMs },
+        }),
+      };
+    },
+    close() {
+      ended.abort(new Error('the page is stopping'));
+      return running;
+    },
+  };
+
+  /** Never rejects. */
+  async function run(): Promise<void> {
+    while (!signal.aborted && !(await attempt(begin))) await backOff();
+    while (!signal.aborted) {
+      const isMore = await attempt(step);
+      if (isMore === undefined) await backOff();
+      else if (!isMore) await parts.wakes.next(signal, { clock, ms: saveMs });
+    }
+    await save().catch(() => undefined);
+    await follower.close().catch(() => undefined);
+  }
+
+  /** Undefined: it failed, which is reported. */
+  async function attempt(work: () => Promise<boolean>): Promise<boolean | undefined> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (!signal.aborted) failWith(cause instanceof NoticeFault ? cause : journalFault(cause));
+      return undefined;
+    }
+  }
+
+  /** Where the receiver is; a new one hears of what comes from now on. */
+  async function begin(): Promise<boolean> {
+    const kept = await place.load().catch((cause: unknown) => {
+      throw new NoticeFault('state-file', undefined, cause);
+    });
+    if (kept === undefined) {
+      position = await endOf(directory, parts.untilSeq());
+      await follower.seek(position);
+      await save();
+      return true;
+    }
+    if (kept === 'foreign' || kept.journal !== journal) {
+      sinceMs = oldestMs();
+      return true;
+    }
+    const { segment, bytes, seq, hash } = kept;
+    position = { segment, bytes, seq, hash };
+    ({ sinceMs, dropped } = kept);
+    savedSeq = seq;
+    await follower.seek(position);
+    return true;
+  }
+
+  /** The next records; false: there are no more. */
+  async function step(): Promise<boolean> {
+    const batch = await follower.next(parts.untilSeq());
+    if (fault?.code === 'journal-unreadable') {
+      fault = undefined;
+      pauses = 0;
+    }
+    if (batch === undefined) {
+      await tellDropped();
+      if (position.seq !== savedSeq && clock.now() - savedMs >= saveMs) await save();
+      return false;
+    }
+    const { segment, bytes } = batch.position;
+    let at = bytes - batch.text.length;
+    if (!batch.text.includes(accessMark)) {
+      position = batch.position;
+      if (clock.now() - savedMs >= saveMs) await save();
+      return true;
+    }
+    try {
+      for (const line of batch.lines) {
+        at += line.bytes.length + 1;
+        const notice = noticeOf(line.bytes.toString('utf8'), source);
+        const isDue = notice !== undefined && notice.timeMs >= sinceMs && isWanted(notice, parts.events);
+        if (isDue) await deliver(notice, line.seq);
+        position = { segment, bytes: at, seq: line.seq, hash: readClaim(line.bytes)?.hash ?? '' };
+        if (isDue) await save();
+      }
+    } catch (cause) {
+      // What the follower gave out already comes again.
+      await follower.seek(position);
+      throw cause;
+    }
+    return true;
+  }
+
+  /** Resolves when the receiver has taken it, or it is too old. Rejects at the end only. */
+  async function deliver(notice: Notice, seq: number): Promise<void> {
+    waitingMs = notice.timeMs;
+    try {
+      for (;;) {
+        if (notice.timeMs < oldestMs()) {
+          dropped = addDropped(dropped, notice.timeMs, seq);
+          droppedCount += 1;
+          return;
+        }
+        const isTaken = await attempt(async () => {
+          await tellDropped();
+          await send(notice);
+          return true;
+        });
+        if (isTaken === true) return;
+        signal.throwIfAborted();
+        await backOff();
+        signal.throwIfAborted();
+      }
+    } finally {
+      waitingMs = undefined;
+    }
+  }
+
+  async function tellDropped(): Promise<void> {
+    if (dropped === undefined) return;
+    const { count } = dropped;
+    await send(droppedNotice(dropped, source));
+    dropped = undefined;
+    parts.onDropped(count);
+    await save();
+  }
+
+  async function send(notice: Notice): Promise<void> {
+    await parts.send(notice, signal);
+    if (notice.event !== 'dropped') delivered += 1;
+    pauses = 0;
+    if (fault === undefined) return;
+    fault = undefined;
+    parts.onBack();
+  }
+
+  /** A place that cannot be stored is reported, and the feed goes on: after a restart these notices come again. */
+  async function save(): Promise<void> {
+    const { segment, bytes, seq, hash } = position;
+    const kept: KeptPlace = { journal, segment, bytes, seq, hash, sinceMs, ...(dropped && { dropped }) };
+    savedMs = clock.now();
+    try {
+      await place.save(kept);
+      savedSeq = seq;
+      if (fault?.code === 'state-file') fault = undefined;
+    } catch (cause) {
+      failWith(new NoticeFault('state-file', undefined, cause));
+    }
+  }
+
+  function failWith(cause: NoticeFault): void {
+    failed += 1;
+    const { code, status } = cause;
+    const isKnown = fault?.code === code && fault.status === status;
+    fault = { code, status, sinceMs: fault?.sinceMs ?? clock.now() };
+    if (!isKnown) parts.onFault(cause);
+  }
+
+  /** Twice as long after each fault, and by chance up to half of it shorter. */
+  async function backOff(): Promise<void> {
+    const ms = Math.min(retryMs * 2 ** pauses, bounds.noticeRetryMaxMs);
+    pauses = Math.min(pauses + 1, 30);
+    await pause(clock, ms * (1 - parts.chance() / 2), signal);
+  }
+
+  /** Notices of before are too old. */
+  function oldestMs(): number {
+    return Math.max(0, clock.wallMs() - parts.expireMs);
+  }
+}
+
+function journalFault(cause: unknown): NoticeFault {
+  const isSystem = cause instanceof JournalFault || (cause instanceof Error && 'code' in cause);
+  return new NoticeFault(isSystem ? 'journal-unreadable' : 'internal', undefined, cause);
+}
+
+/** After the last record that is on disk. */
+async function endOf(directory: string, seq: number): Promise<Position> {
+  if (seq === 0) return beginning;
+  const found = await findRecord(directory, seq);
+  const { segment, start, end, hash, prev } = found;
+  return found.seq === seq
+    ? { segment, bytes: end, seq, hash }
+    : { segment, bytes: start, seq: found.seq - 1, hash: prev };
+}

@@ -1,0 +1,121 @@
+// The receivers of notices that the settings name, each with a feed of its own.
+// The rule: a receiver that is down, slow or hostile delays no other one, and nothing else of the page.
+
+import { randomFraction } from '../adapters/host/clock.js';
+import { createLookup } from '../adapters/notices/connection.js';
+import { sendMail } from '../adapters/notices/mail.js';
+import { createPlaceFile } from '../adapters/notices/place-file.js';
+import { postWebhook } from '../adapters/notices/webhook.js';
+import { noticeCodes } from '../adapters/telemetry/codes.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { Wakes } from '../concurrency/waiting.js';
+import type { NoticeSettings } from '../domain/config/settings.js';
+import type { DoorHead } from '../domain/door/door.js';
+import type { NoticeReceiver } from '../domain/notices/fault.js';
+import type { Notice } from '../domain/notices/notice.js';
+import type { Clock } from '../ports/machine.js';
+import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
+
+export interface NoticesParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  /** The page's own state. */
+  readonly directory: string;
+}
+
+export type Notices = ReturnType<typeof createNotices>;
+
+export function createNotices({ clock, log, directory }: NoticesParts) {
+  const feeds = new Map<string, { readonly meant: string; readonly feed: NoticeFeed }>();
+  const wakes = new Wakes();
+  const lookup = createLookup();
+  let untilSeq: number | undefined;
+  let wanted: { readonly settings: readonly NoticeSettings[]; readonly head: DoorHead } | undefined;
+  let changes: Promise<void> = Promise.resolve();
+  let isClosed = false;
+
+  return {
+    /** Of the settings that are served now. Does not wait. */
+    replace(settings: readonly NoticeSettings[], head: DoorHead): void {
+      // The numbers of another journal say nothing of this one.
+      if (wanted !== undefined && wanted.head.journal !== head.journal) untilSeq = undefined;
+      wanted = { settings, head };
+      change();
+    },
+    /** The last record that is on disk; nothing is sent before it is known. */
+    reached(seq: number): void {
+      const isFirst = untilSeq === undefined;
+      untilSeq = seq;
+      if (isFirst) change();
+      wakes.wake();
+    },
+    get receivers(): readonly NoticeReceiver[] {
+      return [...feeds.values()].map(({ feed }) => feed.state);
+    },
+    async close(): Promise<void> {
+      isClosed = true;
+      await changes;
+      await Promise.all([...feeds.values()].map(({ feed }) => feed.close()));
+    },
+  };
+
+  function change(): void {
+    changes = changes.then(apply);
+  }
+
+  async function apply(): Promise<void> {
+    if (wanted === undefined || untilSeq === undefined || isClosed) return;
+    const { settings, head } = wanted;
+    const { directory: records, journal, host } = head;
+    const meant = new Map(
+      settings.map((each) => [
+        each.name,
+        JSON.stringify([{ ...each, place: undefined }, records, journal, host]),
+      ]),
+    );
+    const gone = [...feeds].filter(([name, { meant: before }]) => meant.get(name) !== before);
+    await Promise.all(gone.map(([, { feed }]) => feed.close()));
+    for (const [name] of gone) feeds.delete(name);
+    for (const each of settings) {
+      if (!feeds.has(each.name) && !isClosed)
+        feeds.set(each.name, { meant: meant.get(each.name) ?? '', feed: start(each, head) });
+    }
+  }
+
+  function start(settings: NoticeSettings, { directory: records, journal, host }: DoorHead): NoticeFeed {
+    const { name, events, expireMs } = settings;
+    return startNoticeFeed({
+      name,
+      events,
+      expireMs,
+      clock,
+      chance: randomFraction,
+      directory: records,
+      journal,
+      host,
+      place: createPlaceFile(directory, name),
+      untilSeq: () => untilSeq ?? 0,
+      wakes,
+      send: (notice, signal) => send(settings, notice, signal),
+      onFault({ code, status }) {
+        const [means] = noticeCodes[code];
+        const text = `${name}: ${means}${status === undefined ? '' : ` (${status})`}`;
+        log.report({ event: 'notices-away', level: 'warn', sink: name, type: code, text });
+      },
+      onBack() {
+        log.report({ event: 'notices-back', level: 'info', sink: name, text: `${name} takes notices again` });
+      },
+      onDropped(count) {
+        const text = `${name}: ${count} notices were older than ${expireMs / 1000} s and were dropped; the records are in the journal`;
+        log.report({ event: 'notices-dropped', level: 'warn', sink: name, count, text });
+      },
+    });
+  }
+
+  function send(settings: NoticeSettings, notice: Notice, signal: AbortSignal): Promise<void> {
+    const with_ = { clock, lookup };
+    return settings.kind === 'mail'
+      ? sendMail(settings, notice, with_, signal)
+      : postWebhook(settings, notice, with_, signal);
+  }
+}

@@ -1,0 +1,199 @@
+// Goal: a notice as a mail that no text of a record can change the headers of, over verified TLS beyond this machine, and within a time and
+// bytes whatever the server does. What must not happen: a mail in clear to another machine, a socket that stays, words of the server in a fault.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import type { LookupFunction, Socket } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { hasMailLibrary } from '../../../src/adapters/notices/installed.js';
+import { type Mailbox, sendMail } from '../../../src/adapters/notices/mail.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { NoticeFault } from '../../../src/domain/notices/fault.js';
+import { noticeOf } from '../../../src/domain/notices/notice.js';
+import type { Clock } from '../../../src/ports/machine.js';
+import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
+import { makeAuthority } from '../../kit/certificates.js';
+import { hostileTexts } from '../../kit/page-daemon.js';
+import { openSmtpServer, type SmtpOptions } from '../../kit/smtp-server.js';
+import { temporaryDirectory } from '../journal/reading.js';
+
+const usual = { to: ['leads@example.com', 'second@example.com'], from: 'dovegate@gate1.example.com' };
+/** Every name is this machine. */
+const lookup: LookupFunction = (_name, options, callback) => {
+  if (options.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  else callback(null, '127.0.0.1', 4);
+};
+
+function send(
+  mailbox: Partial<Mailbox> & { readonly port: number },
+  { facts = usualRequest, clock = systemClock }: { facts?: AccessFacts; clock?: Clock } = {},
+  signal = new AbortController().signal,
+): Promise<void> {
+  const notice = noticeOf(accessLine(7, 1_764_144_000_000, facts), {
+    journal: 'ab'.repeat(16),
+    host: 'gate1',
+  });
+  assert.ok(notice !== undefined);
+  return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, notice, { clock, lookup }, signal);
+}
+
+async function faultOf(attempt: Promise<void>): Promise<string> {
+  const fault = await attempt.then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  assert.ok(fault instanceof NoticeFault, String(fault));
+  assert.doesNotMatch(fault.message, /evil/);
+  return fault.message;
+}
+
+function headersOf(text: string): Map<string, string> {
+  const head = text.slice(0, text.indexOf('\n\n')).replaceAll(/\n[ \t]+/g, ' ');
+  const lines = head.split('\n').map((line) => {
+    const [name = '', ...value] = line.split(': ');
+    return [name.toLowerCase(), value.join(': ')] as const;
+  });
+  assert.equal(new Map(lines).size, lines.length, head);
+  return new Map(lines);
+}
+
+const names = [
+  'auto-submitted',
+  'content-transfer-encoding',
+  'content-type',
+  'date',
+  'from',
+  'message-id',
+  'mime-version',
+  'subject',
+  'to',
+];
+
+void test('a mail in plain text, with the same Message-ID at each delivery', async (t) => {
+  assert.ok(hasMailLibrary());
+  const server = await openSmtpServer(t);
+  await send({ port: server.port });
+  await send({ port: server.port });
+  const [first, again] = server.mails;
+  assert.ok(first !== undefined && again !== undefined);
+  assert.match(first.from, /^MAIL FROM:<dovegate@gate1\.example\.com>/);
+  assert.deepEqual(first.to, ['RCPT TO:<leads@example.com>', 'RCPT TO:<second@example.com>']);
+  const headers = headersOf(first.text);
+  assert.deepEqual([...headers.keys()].toSorted(), names);
+  assert.equal(headers.get('message-id'), `<${'ab'.repeat(16)}.7@gate1.example.com>`);
+  assert.equal(headersOf(again.text).get('message-id'), headers.get('message-id'));
+  assert.equal(headers.get('subject'), 'dovegate gate1: temporary access requested (anna@support)');
+  assert.match(headers.get('content-type') ?? '', /^text\/plain; charset=utf-8$/);
+  assert.match(first.text, /^reason: ticket 4711$/m);
+});
+
+void test('no text of a record adds a header, an address or a part', async (t) => {
+  const server = await openSmtpServer(t);
+  const evil = [
+    ...hostileTexts,
+    'x\r\nBcc: victim@example.net\r\n\r\n<h1>x</h1>\r\n.\r\nMAIL FROM:<a@b>',
+    '.\r\n.',
+  ];
+  for (const text of evil) {
+    const facts = {
+      ...usualRequest,
+      reason: text,
+      principal: text,
+      command: text,
+      users: [text],
+      listener: text,
+    };
+    await send({ port: server.port }, { facts });
+  }
+  assert.equal(server.mails.length, evil.length);
+  for (const { to, text } of server.mails) {
+    assert.equal(to.length, 2);
+    assert.deepEqual([...headersOf(text).keys()].toSorted(), names);
+  }
+});
+
+void test('beyond this machine only over TLS, with authority and name', async (t) => {
+  const [authority, stranger] = [makeAuthority({ name: 'ours' }), makeAuthority({ name: 'evil' })];
+  const caFile = join(temporaryDirectory(t), 'ca.pem');
+  writeFileSync(caFile, authority.certificatePem);
+  const host = 'mail.example.com';
+  const at = async (options: SmtpOptions): Promise<number> => (await openSmtpServer(t, options)).port;
+  const good = await openSmtpServer(t, { tls: authority.issue({ names: [host] }) });
+  await send({ host, port: good.port, caFile });
+  assert.equal(good.mails[0]?.isSecure, true);
+  const [plain, other, foreign] = [
+    await openSmtpServer(t),
+    await openSmtpServer(t, { tls: authority.issue({ names: ['evil.example'] }) }),
+    await openSmtpServer(t, { tls: stranger.issue({ names: [host] }) }),
+  ];
+  for (const { port } of [plain, other, foreign]) {
+    assert.equal(await faultOf(send({ host, port, caFile })), 'tls-failed');
+  }
+  for (const { mails } of [plain, other, foreign]) assert.equal(mails.length, 0);
+  assert.equal(await faultOf(send({ host, port: await at({}), caFile: `${caFile}.none` })), 'ca-file');
+});
+
+/** Timers are this much faster than they say. */
+function fasterClock(factor: number): Clock {
+  return { ...systemClock, setTimer: (ms, run) => systemClock.setTimer(ms / factor, run) };
+}
+
+void test('a server that refuses, is silent, floods or goes away', async (t) => {
+  const clock = fasterClock(50);
+  const refusing = (command: string) =>
+    openSmtpServer(t, { say: (said) => (said === command ? '550 evil words' : undefined) });
+  for (const command of ['greeting', 'MAIL', 'RCPT', 'DATA', '.']) {
+    const { port } = await refusing(command);
+    assert.equal(await faultOf(send({ port })), 'mail-refused 550', command);
+  }
+  // bounds.noticeMs
+  const startMs = performance.now();
+  const silent = await openSmtpServer(t, { talk: () => undefined });
+  assert.equal(await faultOf(send({ port: silent.port }, { clock })), 'timeout');
+  const drips = await openSmtpServer(t, {
+    talk: (socket) => {
+      const drip = setInterval(() => (socket.destroyed ? clearInterval(drip) : socket.write('2')), 10);
+    },
+  });
+  assert.equal(await faultOf(send({ port: drips.port }, { clock })), 'timeout');
+  assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMs));
+  // bounds.noticeAnswerBytes
+  const written = { bytes: 0 };
+  for (const piece of ['e'.repeat(1000), `220-${'e'.repeat(500)}\r\n`, '250 evil\r\n']) {
+    written.bytes = 0;
+    const floods = await openSmtpServer(t, { talk: (socket) => flood(socket, piece, written) });
+    await faultOf(send({ port: floods.port }, { clock }));
+    assert.ok(written.bytes < 32 << 20, `${written.bytes} bytes of ${bounds.noticeAnswerBytes}`);
+  }
+  const gone = await openSmtpServer(t, { talk: (socket) => socket.end('220 hello\r\n') });
+  assert.equal(await faultOf(send({ port: gone.port })), 'unreachable');
+  assert.equal(await faultOf(send({ port: 1 })), 'unreachable');
+  const ended = new AbortController();
+  const reason = new Error('the page is stopping');
+  const attempt = send({ port: silent.port }, {}, ended.signal);
+  setTimeout(() => ended.abort(reason), 50);
+  await assert.rejects(attempt, reason);
+});
+
+function flood(socket: Socket, piece: string, written: { bytes: number }): void {
+  const write = (): void => {
+    while (!socket.destroyed && written.bytes < 64 << 20) {
+      written.bytes += piece.length;
+      if (!socket.write(piece)) {
+        socket.once('drain', write);
+        return;
+      }
+    }
+  };
+  write();
+}
+
+void test('some addresses are refused: the mail counts as taken', async (t: TestContext) => {
+  let refused = 0;
+  const server = await openSmtpServer(t, {
+    say: (command) => (command === 'RCPT' && (refused += 1) === 1 ? '550 evil words' : undefined),
+  });
+  await send({ port: server.port });
+  assert.equal(server.mails.length, 1);
+});

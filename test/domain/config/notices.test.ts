@@ -1,0 +1,135 @@
+// Goal: receivers of notices are read as written, and one whose notices could be read or forged on their way, or that nothing could be sent
+// to, is a problem at its place.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import type { NoticeSettings } from '../../../src/domain/config/settings.js';
+import { parse, sound } from './sound.js';
+
+const page = 'admin: { page: { unix: /run/page.sock, people: { anna: { user: anna, role: view } } } }';
+
+function read(
+  notices: string,
+  admin = page,
+): { settings: readonly NoticeSettings[]; problems: string[]; hash: string } {
+  const { settings, problems } = parse(`${sound}${admin}\n${notices}\n`);
+  return {
+    settings: settings?.notices ?? [],
+    hash: settings?.hash ?? '',
+    problems: problems.map(({ path, severity, message }) => `${path}: ${severity}: ${message}`),
+  };
+}
+
+void test('a webhook and a mail, with their defaults', () => {
+  const { settings, problems } = read(`notices:
+  chat: { webhook: "https://chat.example.com/hooks/x", secret_file: hook, ca: ca.pem, events: [requested, break-glass], expire: 2h }
+  room: { webhook: "http://localhost:8065/hooks/y", format: text }
+  mail: { mail: { to: [leads@example.com], from: dovegate@gate1.example.com } }`);
+  assert.deepEqual(problems, []);
+  const all = ['requested', 'granted', 'refused', 'revoked', 'break-glass'];
+  assert.deepEqual(
+    settings.map(({ place, ...each }) => ({ ...each, file: place.file })),
+    [
+      {
+        kind: 'webhook',
+        file: '/etc/dovegate/d.yaml',
+        name: 'chat',
+        caFile: '/etc/dovegate/ca.pem',
+        events: ['requested', 'break-glass'],
+        expireMs: 7_200_000,
+        url: 'https://chat.example.com/hooks/x',
+        format: 'json',
+        secretFile: '/etc/dovegate/hook',
+      },
+      {
+        kind: 'webhook',
+        file: '/etc/dovegate/d.yaml',
+        name: 'room',
+        events: all,
+        expireMs: 86_400_000,
+        url: 'http://localhost:8065/hooks/y',
+        format: 'text',
+      },
+      {
+        kind: 'mail',
+        file: '/etc/dovegate/d.yaml',
+        name: 'mail',
+        events: all,
+        expireMs: 86_400_000,
+        to: ['leads@example.com'],
+        from: 'dovegate@gate1.example.com',
+        host: 'localhost',
+        port: 25,
+      },
+    ],
+  );
+});
+
+void test('a configuration without receivers has the hash that it had before there were any', () => {
+  assert.equal(read('notices: {}').hash, read('').hash);
+  assert.notEqual(read('notices: { c: { webhook: "http://[::1]:1/", format: text } }').hash, read('').hash);
+});
+
+const text = 'format: text';
+const cases: readonly (readonly [string, RegExp])[] = [
+  [
+    `webhook: "http://chat.example.com/x", ${text}`,
+    /^notices\.c\.webhook: error: http: is not encrypted, and chat\.example\.com/,
+  ],
+  [`webhook: "http://10.0.0.1/x", ${text}`, /^notices\.c\.webhook: error: http: is not encrypted/],
+  [`webhook: "ftp://localhost/x", ${text}`, /^notices\.c\.webhook: error: must be a URL/],
+  [`webhook: nonsense, ${text}`, /^notices\.c\.webhook: error: must be a URL/],
+  [`webhook: "https://u:p@chat.example.com/x", ${text}`, /^notices\.c\.webhook: error: a URL holds no user/],
+  ['webhook: "https://chat.example.com/x"', /^notices\.c: error: needs secret_file/],
+  [`webhook: "http://127.0.0.1/x", ${text}, ca: ca.pem`, /^notices\.c\.ca: warning: has no effect/],
+  ['events: [requested]', /^notices\.c: error: needs webhook or mail/],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, events: [approved]`,
+    /^notices\.c\.events\[0\]: error: must be one of: requested, granted/,
+  ],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, events: []`,
+    /^notices\.c\.events: error: must hold at least one/,
+  ],
+  [
+    `webhook: "http://127.0.0.1/x", mail: { to: [a@b.c], from: a@b.c }`,
+    /^notices\.c\.mail: error: a receiver is either/,
+  ],
+  [
+    'mail: { to: ["a@b.c\\r\\nBcc: x@y.z"], from: a@b.c }',
+    /^notices\.c\.mail\.to\[0\]: error: must be an address/,
+  ],
+  ['mail: { to: ["<a@b.c>"], from: a@b.c }', /^notices\.c\.mail\.to\[0\]: error: must be an address/],
+  ['mail: { to: [a@b.c], from: "Gate <a@b.c>" }', /^notices\.c\.mail\.from: error: must be an address/],
+  ['mail: { to: [a@b.c], from: a@b.c, server: mail }', /^notices\.c\.mail\.server: error: must be HOST:PORT/],
+  ['mail: { to: [a@b.c], from: a@b.c }, secret_file: x', /^notices\.c\.secret_file: error: is for a webhook/],
+  ['mail: { to: [], from: a@b.c }', /^notices\.c\.mail\.to: error: must hold at least one address/],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, link: true`,
+    /^notices\.c\.link: error: "link" is not a key here/,
+  ],
+];
+
+void test('what could be read or forged on its way, or goes nowhere, is a problem', () => {
+  for (const [receiver, expected] of cases) {
+    const { problems } = read(`notices: { c: { ${receiver} } }`);
+    assert.ok(
+      problems.some((each) => expected.test(each)),
+      `${receiver}\n${problems.join('\n')}`,
+    );
+  }
+  assert.match(
+    read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text} } }`, '').problems.join(),
+    /^notices: error: needs admin\.page/,
+  );
+  // bounds.noticeReceivers
+  const many = Array.from(
+    { length: bounds.noticeReceivers + 1 },
+    (_, at) => `c${at}: { webhook: "http://127.0.0.1/x", ${text} }`,
+  );
+  assert.match(
+    read(`notices: { ${many.join(', ')} }`).problems.join(),
+    /^notices: error: must hold at most 8 receivers/,
+  );
+  assert.deepEqual(read(`notices: { ${many.slice(1).join(', ')} }`).problems, []);
+});

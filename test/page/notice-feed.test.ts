@@ -1,0 +1,300 @@
+// Goal: a receiver gets each notice at least once, in the order of the journal, whatever happens to it, to the page and to the journal, and
+// recognizes duplicates by their id. What must not happen: a notice that is lost, memory that grows while a receiver is down, a notice of
+// before a receiver was there, more than one on its way.
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { createPlaceFile, type PlaceFile } from '../../src/adapters/notices/place-file.js';
+import { bounds } from '../../src/bounds/bounds.js';
+import { Wakes } from '../../src/concurrency/waiting.js';
+import { NoticeFault } from '../../src/domain/notices/fault.js';
+import { type Notice, type NoticeEvent, noticeEvents } from '../../src/domain/notices/notice.js';
+import { type NoticeFeed, startNoticeFeed } from '../../src/page/notice-feed.js';
+import { temporaryDirectory } from '../adapters/journal/reading.js';
+import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
+import { type AccessFacts, accessBody, usualRequest } from '../kit/access-record.js';
+import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+interface Story {
+  readonly clock: FakeClock;
+  readonly journal: DiskJournal;
+  readonly state: string;
+  /** What the receiver has taken: ids. */
+  readonly taken: string[];
+  readonly notices: Notice[];
+  readonly faults: string[];
+  /** Attempts so far, and the most that were on their way at once. */
+  readonly attempts: { count: number; most: number };
+  /** Why the receiver does not take one; undefined: it does. */
+  refuse: ((notice: Notice) => NoticeFault | undefined) | undefined;
+  /** A record of access, now. */
+  note(facts?: AccessFacts): void;
+  open(options?: { readonly events?: readonly NoticeEvent[]; readonly place?: PlaceFile }): NoticeFeed;
+  /** Turns the clock until something is so. */
+  until(isSo: () => boolean, stepMs?: number): Promise<void>;
+}
+
+function tell(t: TestContext): Story {
+  const clock = createFakeClock();
+  const journal = openDiskJournal(t);
+  const state = join(temporaryDirectory(t), 'state');
+  const wakes = new Wakes();
+  let onItsWay = 0;
+  const story: Story = {
+    clock,
+    journal,
+    state,
+    taken: [],
+    notices: [],
+    faults: [],
+    attempts: { count: 0, most: 0 },
+    refuse: undefined,
+    note(facts = usualRequest) {
+      journal.writeBodies(accessBody(clock.wallMs(), facts));
+      wakes.wake();
+    },
+    open({ events = noticeEvents, place = createPlaceFile(state, 'chat') } = {}) {
+      const feed = startNoticeFeed({
+        name: 'chat',
+        events,
+        expireMs: dayMs,
+        clock,
+        chance: () => 0.5,
+        directory: journal.directory,
+        journal: journal.id,
+        host: 'gate1',
+        place,
+        untilSeq: () => journal.seq,
+        wakes,
+        async send(notice) {
+          onItsWay += 1;
+          story.attempts.count += 1;
+          story.attempts.most = Math.max(story.attempts.most, onItsWay);
+          try {
+            await new Promise((resolve) => {
+              setImmediate(resolve);
+            });
+            const fault = story.refuse?.(notice);
+            if (fault !== undefined) throw fault;
+            story.taken.push(notice.id.slice(notice.id.indexOf('.') + 1));
+            story.notices.push(notice);
+          } finally {
+            onItsWay -= 1;
+          }
+        },
+        onFault: ({ message }) => story.faults.push(message),
+        onBack: () => story.faults.push('back'),
+        onDropped: (count) => story.faults.push(`dropped ${count}`),
+      });
+      t.after(() => feed.close());
+      return feed;
+    },
+    async until(isSo, stepMs = 100) {
+      for (let turns = 0; !isSo(); turns += 1) {
+        if (turns > 20_000) assert.fail('it does not come');
+        await clock.advance(stepMs);
+        await new Promise((resolve) => {
+          setTimeout(resolve, 1);
+        });
+      }
+    },
+  };
+  return story;
+}
+
+/** So much real time that a feed has read what there is. */
+async function read(): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, 100);
+  });
+}
+
+void test('a new receiver hears of what comes from now on, of its events alone, in the order of the journal', async (t) => {
+  const story = tell(t);
+  story.journal.write(10);
+  story.note();
+  story.open({ events: ['granted', 'refused'] });
+  await read();
+  story.note({ ...usualRequest, action: 'granted', approvals: 1 });
+  story.note();
+  story.journal.write(1000);
+  story.note({ ...usualRequest, action: 'granted', approvals: 0 });
+  story.journal.rotate();
+  story.journal.compress(1);
+  story.note({ ...usualRequest, action: 'expired' });
+  story.note({ ...usualRequest, action: 'refused' });
+  await story.until(() => story.taken.length === 3);
+  assert.deepEqual(
+    story.notices.map(({ event }) => event),
+    ['granted', 'break-glass', 'refused'],
+  );
+  assert.deepEqual(story.taken, ['12', '1014', '1016']);
+  assert.equal(story.attempts.most, 1);
+});
+
+void test('down for an hour: each comes once when it is back, few attempts are made, and memory does not grow', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  const used = (): number => {
+    if (typeof collect === 'function') collect();
+    return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+  };
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.note();
+  await story.until(() => story.taken.length === 1);
+  story.refuse = () => new NoticeFault('status', 503);
+  story.note();
+  await story.until(() => feed.state.fault !== undefined);
+  const before = used();
+  const begun = story.clock.now();
+  for (let round = 0; round < 60; round += 1) {
+    for (let at = 0; at < 5; at += 1) story.note({ ...usualRequest, reason: 'x'.repeat(4000) });
+    story.journal.write(200, { reason: 'y'.repeat(2000) });
+    await story.clock.advance(hourMs / 60);
+    await read();
+  }
+  assert.ok(story.clock.now() - begun >= hourMs);
+  // The test itself keeps each line that it wrote.
+  const ours = story.journal.lines.reduce((sum, line) => sum + line.length, 0);
+  assert.ok(ours > 20 << 20);
+  const grown = used() - before - ours;
+  assert.ok(grown < 4 << 20, `${grown} bytes more`);
+  const { fault, lagMs, delivered } = feed.state;
+  assert.equal(delivered, 1);
+  assert.equal(fault?.code, 'status');
+  assert.ok(lagMs >= hourMs && (fault?.forMs ?? 0) >= hourMs);
+  // Pauses double up to bounds.noticeRetryMaxMs.
+  assert.ok(story.attempts.count < 30 && bounds.noticeRetryMaxMs === 300_000, String(story.attempts.count));
+  story.refuse = undefined;
+  await story.until(() => story.taken.length >= 302, 10_000);
+  const expected = story.journal.lines.flatMap((line, at) =>
+    line.includes('"event":"access"') ? [String(at + 1)] : [],
+  );
+  assert.deepEqual(story.taken, expected);
+  assert.deepEqual(story.faults, ['status 503', 'back']);
+  assert.equal(feed.state.fault, undefined);
+  assert.equal(story.attempts.most, 1);
+});
+
+void test('ended between sending and storing: the notice comes again with its id, and none is lost', async (t) => {
+  const story = tell(t);
+  await story.open().close();
+  // A place that is not stored any more, as after a kill.
+  const file = createPlaceFile(story.state, 'chat');
+  let isKilled = false;
+  let release = (): void => undefined;
+  const never = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  t.after(() => release());
+  const killed: PlaceFile = {
+    load: () => file.load(),
+    save: (place) => (isKilled ? never : file.save(place)),
+  };
+  story.open({ place: killed });
+  await read();
+  story.note();
+  await story.until(() => story.taken.length === 1);
+  await read();
+  isKilled = true;
+  story.note();
+  await story.until(() => story.taken.length === 2);
+  // The next process.
+  story.note();
+  story.open();
+  await story.until(() => story.taken.length === 4);
+  assert.deepEqual(story.taken, ['1', '2', '2', '3']);
+  const [, second, again] = story.notices;
+  assert.deepEqual(second, again);
+});
+
+void test('closed while the receiver is down: the next feed begins with the same notice', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.refuse = () => new NoticeFault('unreachable');
+  story.note();
+  story.note();
+  await story.until(() => feed.state.fault !== undefined);
+  await feed.close();
+  assert.deepEqual(story.taken, []);
+  story.refuse = undefined;
+  story.open();
+  await story.until(() => story.taken.length === 2);
+  assert.deepEqual(story.taken, ['1', '2']);
+});
+
+void test('what is too old is dropped, and one notice says so', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.refuse = () => new NoticeFault('unreachable');
+  for (let at = 0; at < 5; at += 1) story.note();
+  await story.until(() => feed.state.fault !== undefined);
+  await story.until(() => feed.state.dropped === 5, 60_000);
+  // A restart in between: nothing is forgotten, nothing is counted twice.
+  await feed.close();
+  story.note();
+  story.refuse = undefined;
+  const next = story.open();
+  await story.until(() => story.taken.length === 2);
+  assert.deepEqual(story.taken, ['5.dropped', '6']);
+  assert.equal(story.notices[0]?.facts.dropped, 5);
+  assert.equal(next.state.delivered, 1);
+  assert.ok(story.faults.includes('dropped 5'));
+  // Without a notice behind them the receiver is told as well.
+  story.refuse = () => new NoticeFault('unreachable');
+  story.note();
+  await story.until(() => next.state.dropped === 1, 60_000);
+  story.refuse = undefined;
+  await story.until(() => story.taken.length === 3, 10_000);
+  assert.equal(story.taken[2], '7.dropped');
+});
+
+void test('another journal, records that were cut off, a place that is not ours: what is young comes again', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  for (let at = 0; at < 3; at += 1) story.note();
+  await story.until(() => story.taken.length === 3);
+  // A power cut: the last two were not on disk.
+  story.journal.cut(2);
+  story.note({ ...usualRequest, action: 'refused' });
+  await story.until(() => story.taken.length === 5);
+  assert.deepEqual(story.taken.slice(3), ['1', '2']);
+  assert.equal(story.notices.at(-1)?.event, 'refused');
+  await feed.close();
+  // Older than a day: silently passed over, since the receiver may have had it.
+  await story.clock.advance(dayMs + 1);
+  story.note();
+  writeFileSync(join(story.state, 'notices-chat.json'), 'not ours');
+  const next = story.open();
+  await story.until(() => story.taken.length === 6);
+  assert.equal(story.taken[5], '3');
+  assert.equal(next.state.dropped, 0);
+});
+
+void test('a place that cannot be stored, and a journal that cannot be read, are faults that end', async (t) => {
+  const story = tell(t);
+  story.note();
+  const feed = story.open();
+  await read();
+  rmSync(story.state, { recursive: true });
+  writeFileSync(story.state, 'a file in the place of the directory');
+  story.note();
+  await story.until(() => story.taken.length === 1);
+  await story.until(() => feed.state.fault?.code === 'state-file');
+  rmSync(story.state);
+  story.note();
+  await story.until(() => story.taken.length === 2);
+  await story.until(() => feed.state.fault === undefined);
+  assert.deepEqual(story.taken, ['2', '3']);
+});

@@ -1,0 +1,118 @@
+// Goal: each receiver of the settings has a feed of its own, and settings can change while it runs. What must not happen: a receiver that
+// never answers, floods or is down delays another one; a notice before the end of the journal is known; a connection after the end.
+import assert from 'node:assert/strict';
+import { createServer, type RequestListener } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/adapters/host/clock.js';
+import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
+import type { DoorHead } from '../../src/domain/door/door.js';
+import { noticeEvents } from '../../src/domain/notices/notice.js';
+import { createNotices } from '../../src/page/notices.js';
+import { temporaryDirectory } from '../adapters/journal/reading.js';
+import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
+import { accessBody, usualRequest } from '../kit/access-record.js';
+import { until } from '../kit/until.js';
+
+const place = { file: '/etc/dovegate/d.yaml', line: 1, column: 1 };
+
+async function openReceiver(
+  t: TestContext,
+  name: string,
+  handler: RequestListener,
+): Promise<{ readonly settings: WebhookSettings; readonly ids: string[]; open(): number }> {
+  const ids: string[] = [];
+  const server = createServer((request, response) => {
+    ids.push(String(request.headers['webhook-id']).replace(/^.*?\./, ''));
+    handler(request, response);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  let connections = 0;
+  server.on('connection', (socket) => {
+    connections += 1;
+    socket.on('close', () => {
+      connections -= 1;
+    });
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address !== 'string');
+  const settings = {
+    kind: 'webhook',
+    name,
+    url: `http://127.0.0.1:${address.port}/`,
+    format: 'text',
+    events: noticeEvents,
+    expireMs: 86_400_000,
+    place,
+  } as const;
+  return { settings: { ...settings, events: [...noticeEvents] }, ids, open: () => connections };
+}
+
+function headOf({ directory, id }: DiskJournal): DoorHead {
+  const rest = { generation: 1, host: 'gate1', version: '1', started: '', ownKey: '' };
+  return { ...rest, directory, journal: id };
+}
+
+void test('a receiver that never answers, one that floods and one that is down delay no other', async (t) => {
+  const journal = openDiskJournal(t);
+  const lines: string[] = [];
+  const notices = createNotices({
+    clock: systemClock,
+    log: { report: ({ event, text }) => void lines.push(`${event} ${text}`) },
+    directory: temporaryDirectory(t),
+  });
+  t.after(() => notices.close());
+  const good = await openReceiver(t, 'good', (_, response) => void response.writeHead(204).end());
+  const silent = await openReceiver(t, 'silent', () => undefined);
+  const flood = await openReceiver(t, 'flood', (request, response) => {
+    response.writeHead(500);
+    const timer = setInterval(() => response.write('e'.repeat(65_536)), 1);
+    request.on('close', () => clearInterval(timer));
+  });
+  const down: NoticeSettings = { ...good.settings, name: 'down', url: 'http://127.0.0.1:1/' };
+  notices.replace([silent.settings, flood.settings, down, good.settings], headOf(journal));
+  await new Promise((resolve) => {
+    setTimeout(resolve, 100);
+  });
+  assert.equal(notices.receivers.length, 0);
+  notices.reached(journal.seq);
+  await until(() => notices.receivers.length === 4, 'the feeds');
+  await new Promise((resolve) => {
+    setTimeout(resolve, 200);
+  });
+  const startMs = performance.now();
+  for (let at = 0; at < 20; at += 1) journal.writeBodies(accessBody(Date.now(), usualRequest));
+  // On disk, and not known to be: nothing is sent.
+  assert.deepEqual(good.ids, []);
+  notices.reached(journal.seq);
+  await until(
+    () => good.ids.length === 20,
+    () => `${good.ids.join()} ${lines.join('\n')}`,
+  );
+  assert.ok(performance.now() - startMs < 10_000);
+  assert.deepEqual(
+    good.ids,
+    Array.from({ length: 20 }, (_, at) => String(at + 1)),
+  );
+  await until(() => notices.receivers.filter(({ fault }) => fault !== undefined).length >= 2, 'their faults');
+  assert.deepEqual(silent.ids, ['1']);
+  assert.equal(silent.open(), 1);
+  assert.ok(flood.open() <= 1);
+  assert.equal(notices.receivers.find(({ name }) => name === 'good')?.delivered, 20);
+  assert.ok(lines.includes('notices-away flood: it answers with an HTTP status that is no success (500)'));
+  // Settings without two of them, and one of another URL: it goes on where it was.
+  const moved = await openReceiver(t, 'down', (_, response) => void response.writeHead(200).end());
+  notices.replace([good.settings, moved.settings], headOf(journal));
+  await until(() => moved.ids.length === 20, 'all for the one that is back');
+  await until(() => silent.open() === 0 && flood.open() === 0, 'no connection of those that are gone');
+  assert.deepEqual(notices.receivers.map(({ name }) => name).toSorted(), ['down', 'good']);
+  await notices.close();
+  journal.writeBodies(accessBody(Date.now(), usualRequest));
+  notices.reached(journal.seq);
+  assert.equal(good.ids.length, 20);
+});

@@ -1,0 +1,198 @@
+// Goal: notices come from the page's process, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a journal
+// which has records of access; the page is killed between the sending of a notice and the storing of its place, and started again; a
+// receiver that fails, in the metrics, the status and the problems. Then the same daemon with and without notices, side by side.
+// What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a record of the gate more.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { segmentName } from '../../src/adapters/journal/segments.js';
+import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
+import { accessBody, usualRequest } from '../kit/access-record.js';
+import { askHttp } from '../kit/ask-http.js';
+import { type Daemon, runDovegate, startPage } from '../kit/daemon.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { until } from '../kit/until.js';
+
+const uid = process.getuid?.() ?? 0;
+const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`;
+
+interface Chat {
+  readonly port: number;
+  /** Ids of everything that came. */
+  readonly ids: string[];
+  answer: (response: ServerResponse, id: string) => void;
+}
+
+async function openChat(t: TestContext): Promise<Chat> {
+  const chat: Chat = { port: 0, ids: [], answer: (response) => void response.writeHead(204).end() };
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      const id = String(request.headers['webhook-id']);
+      chat.ids.push(id.slice(id.indexOf('.') + 1));
+      chat.answer(response, id);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address !== 'string');
+  return Object.assign(chat, { port: address.port });
+}
+
+function settings(notices: string): string {
+  return `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: { oncall: { user: "${uid}", role: view } } } }\n${notices}`;
+}
+
+const noticesTo = (port: number): string =>
+  `notices: { chat: { webhook: "http://127.0.0.1:${port}/hook", secret_file: hook } }`;
+
+function openPage(t: TestContext, daemon: Daemon): Promise<Daemon> {
+  return startPage(t, daemon, { args: ['--state', 'page-state'] });
+}
+
+void test('killed between sending and storing, then a receiver that fails', {
+  timeout: 600_000,
+}, async (t) => {
+  const chat = await openChat(t);
+  const before = openDiskJournal(t);
+  const nowMs = Date.now();
+  before.write(20, { time: nowMs - 60_000 });
+  for (const action of ['requested', 'granted', 'refused', 'revoked'])
+    before.writeBodies(accessBody(nowMs - 50_000, { ...usualRequest, action }));
+  before.write(20, { time: nowMs - 40_000 });
+  const { daemon } = await openGateway(t, {
+    more: settings(noticesTo(chat.port)),
+    files: {
+      hook: secret,
+      [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
+      // Not of us: what is young enough comes.
+      [join('page-state', 'notices-chat.json')]: '-',
+    },
+  });
+  let killed: Promise<unknown> | undefined;
+  const first = await openPage(t, daemon);
+  chat.answer = (response) => {
+    if (chat.ids.length === 2) {
+      // It has left the page, and no answer comes before the end of it.
+      killed = first.kill();
+      return;
+    }
+    response.writeHead(204).end();
+  };
+  await until(() => killed !== undefined, 'the second notice');
+  await killed;
+  chat.answer = (response) => void response.writeHead(204).end();
+  const second = await openPage(t, daemon);
+  await until(
+    () => chat.ids.length >= 5,
+    () => `all: ${chat.ids.join()} ${second.output()}`,
+  );
+  assert.deepEqual(chat.ids, ['21', '22', '22', '23', '24']);
+  const metrics = async (): Promise<string> =>
+    (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
+  await until(
+    async () => (await metrics()).includes('dovegate_notices_delivered_total{receiver="chat"} 3'),
+    'the metrics of what was delivered',
+  );
+  const last = await metrics();
+  assert.match(last, /^dovegate_notices_up\{receiver="chat"\} 1$/m);
+  assert.match(last, /^dovegate_notices_lag_seconds\{receiver="chat"\} 0$/m);
+  await second.stop();
+
+  // The place is of before: all of them come again, to a receiver that takes none.
+  writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
+  chat.answer = (response) => void response.writeHead(500).end('<b>evil</b>');
+  const third = await openPage(t, daemon);
+  await third.waitForLog(({ event }) => event === 'notices-away', 'the failing receiver');
+  await until(async () => /^dovegate_notices_up\{receiver="chat"\} 0$/m.test(await metrics()), 'up is 0');
+  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
+  const { page, problems } = JSON.parse(body);
+  assert.equal(page.notices[0].receiver, 'chat');
+  assert.deepEqual([page.notices[0].fault.code, page.notices[0].fault.status], ['status', 500]);
+  assert.match(
+    problems.find(({ code }: { code: string }) => code === 'notices-away').text,
+    /^The receiver of notices chat takes none since \S+: it answers with an HTTP status that is no success \(500\)\.$/,
+  );
+  const shown = await runDovegate(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  assert.match(shown.stdout.toString(), /^NOTICES +STATE/m);
+  assert.match(shown.stdout.toString(), /^chat +failed for \d+ s \(status 500\)/m);
+  const doctor = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  assert.match(doctor.stdout.toString(), /notices chat\b.*has failed for \d+ s/);
+  assert.doesNotMatch(third.output() + body + shown.stdout.toString(), /evil/);
+  assert.deepEqual(daemon.grepSecrets([secret.trim().slice(6)]), []);
+});
+
+/** What a process holds: descriptors by kind and file, threads. */
+function heldBy({ pid, folder }: Daemon): readonly string[] {
+  const of = (fd: string): string => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`)
+        .replace(folder, '')
+        .replace(/\[\d+\]/, '')
+        .replace(/\d{4,}/, 'N')
+        .replaceAll(/dg-\w+/g, 'dg');
+    } catch {
+      return '';
+    }
+  };
+  const descriptors = readdirSync(`/proc/${pid}/fd`).map(of);
+  const threads = /^Threads:\s+\d+$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0] ?? '';
+  return [...descriptors.filter((each) => each !== ''), threads].toSorted();
+}
+
+async function ask({ client }: Gateway): Promise<void> {
+  const asking = await client();
+  for (let at = 0; at < 20; at += 1) await asking.ask({ user: 'alice@example.org', fields: ['quota get'] });
+  asking.close();
+}
+
+void test('the gate is the same with notices and without', { timeout: 600_000 }, async (t) => {
+  const chat = await openChat(t);
+  // Hostile, too: it never answers.
+  chat.answer = () => undefined;
+  const seen = [];
+  for (const notices of ['', noticesTo(chat.port)]) {
+    const before = openDiskJournal(t);
+    before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
+    const gateway = await openGateway(t, {
+      more: settings(notices),
+      files: {
+        hook: secret,
+        [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
+        [join('page-state', 'notices-chat.json')]: '-',
+      },
+    });
+    const { daemon } = gateway;
+    const page = await openPage(t, daemon);
+    await ask(gateway);
+    const count = chat.ids.length;
+    if (notices !== '') await until(() => chat.ids.length > count || count > 0, 'the notice');
+    // The connections of the page to the door, and what the daemon does each second, are the same then.
+    await until(async () => {
+      const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
+      return JSON.parse(body).page.connected === true;
+    }, 'the page tells of itself');
+    let held: readonly string[] = [];
+    await until(() => {
+      const last = held;
+      held = heldBy(daemon);
+      return JSON.stringify(last) === JSON.stringify(held);
+    }, 'nothing changes');
+    const files = readdirSync(daemon.path('state'), { recursive: true }).map(String).toSorted();
+    await page.stop();
+    await daemon.stop();
+    const records = auditRecords(daemon).map(({ event, action }) => JSON.stringify([event, action]));
+    seen.push({ held, files, records: records.filter((each) => !each.startsWith('["checkpoint"')) });
+  }
+  const [without, withThem] = seen;
+  assert.equal(chat.ids.length > 0, true);
+  assert.deepEqual(withThem, without);
+});
