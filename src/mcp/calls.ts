@@ -155,7 +155,10 @@ export function createAgentCalls({
         if (fault instanceof SessionFault)
           return failure({
             error: fault.code,
-            message: fault.message,
+            message:
+              fault.code === 'unexpected-reply'
+                ? `${fault.message}; ask for fewer fields, or narrow the query`
+                : fault.message,
             ran: fault.mayHaveRun ? 'perhaps' : 'no',
           });
         throw fault;
