@@ -206,6 +206,7 @@ const values = {
   dryRunBackends: 20,
   // Agents.
   agentMessageBytes: '4MiB',
+  agentUnreadBytes: '1MiB',
   agentCalls: 16,
   agentReplyBytes: '4MiB',
   agentAnswerBytes: '64KiB',

@@ -38,6 +38,16 @@ function run(): number {
   const wire = new StdioServerTransport(process.stdin, process.stdout, {
     maxBufferSize: bounds.agentMessageBytes,
   });
+  const send = wire.send.bind(wire);
+  // A host that reads no answers is not read either: the SDK would hold an answer to each of its calls.
+  wire.send = (message) => {
+    const sent = send(message);
+    if (process.stdout.writableLength > bounds.agentUnreadBytes && !process.stdin.isPaused()) {
+      process.stdin.pause();
+      process.stdout.once('drain', () => process.stdin.resume());
+    }
+    return sent;
+  };
   const close = wire.close.bind(wire);
   // It leaves standard input open after a message that is too long, or an output that nobody reads: the process would stay.
   wire.close = async () => {

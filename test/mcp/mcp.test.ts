@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import * as z from 'zod';
 import { bounds } from '../../src/bounds/bounds.js';
@@ -295,4 +296,30 @@ void test('a host that goes away, and one that writes what is no message', { tim
   assert.equal(agentAnswer(result).said['command'], 'quota get');
   hostile.child.stdin.write('x'.repeat(bounds.agentMessageBytes + 1));
   assert.deepEqual(await hostile.ended, [0, null]);
+});
+
+void test('a host that reads no answers is not read', { timeout: 60_000 }, async (t) => {
+  const host = openHost(t, ['--socket', '/nonexistent/dovegate.sock']);
+  const rssMiB = (): number =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${host.child.pid}/status`, 'utf8'))?.[1]) / 1024;
+  let asked = 0;
+  const call = { method: 'tools/call', params: { name: 'next_rows', arguments: { cursor: 'x' } } };
+  for (let isStuck = false; !isStuck; ) {
+    asked += 1;
+    if (host.ask({ id: asked + 1, ...call })) continue;
+    isStuck = await Promise.race([
+      once(host.child.stdin, 'drain').then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(resolve, 3000, true)),
+    ]);
+    // bounds.agentUnreadBytes: an answer has some 250 bytes.
+    assert.ok(asked < 40_000, `${asked} calls were read`);
+  }
+  assert.ok(rssMiB() < 250, `${rssMiB()} MiB`);
+  let answers = 0;
+  host.child.stdout.on('data', (chunk: Buffer) => {
+    answers += chunk.toString().split('\n').length - 1;
+  });
+  while (answers < asked + 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  host.child.stdin.end();
+  assert.deepEqual(await host.ended, [0, null]);
 });
