@@ -1,43 +1,49 @@
 // Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows of
-// `dovegate can` that announce it, and two wire commands. A gate that does not announce it has no such tools.
+// `dovegate can` that announce it, the wire commands, and the form of their answers. A gate that announces nothing has no such tools.
 
-import type { Command } from '../client/connect.js';
-import type { Tool } from './tools.js';
-import { reasonProperty } from './tools.js';
+import type { Row } from '../client/connect.js';
+import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
+import type { Cells } from './answers.js';
+import { type CommandTool, commandOf, type Reading, reasonProperty, type Tool, wrong } from './tools.js';
 
-/** What `can` names a rule that may be asked for. */
+/** What `can` names a rule that may be asked for, and the rows that say more of it. */
 const announcement = 'on-request';
+const details = ['effect', 'if', 'approvals', 'for', 'scope', 'uses'];
 
-/** The commands that may be asked for; empty: there are none, or the gate has no access on request. */
-export function requestable(rows: readonly (readonly string[])[]): readonly string[] {
-  return [
-    ...new Set(rows.flatMap(([what, value = '']) => (what === announcement ? [value] : []))),
-  ].toSorted();
+/** The rules that may be asked for; empty: there are none, or the gate has no access on request. */
+export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] {
+  return partsOf(rows, details)
+    .filter(({ what }) => what === announcement)
+    .map((part) => ({
+      command: part.value,
+      effect: moreOf(part, 'effect')[0] ?? '',
+      says: [
+        'only after request_access',
+        ...moreOf(part, 'for').map((time) => `for ${time} at most`),
+        ...moreOf(part, 'if'),
+      ],
+    }));
 }
 
-export function accessTools(commands: readonly string[]): readonly Tool[] {
-  if (commands.length === 0) return [];
+/** `names`: the tools whose calls may be asked for. */
+export function accessTools(names: readonly string[]): readonly Tool[] {
+  if (names.length === 0) return [];
   const text = { type: 'string' } as const;
   return [
     {
       name: 'request_access',
       title: 'request access',
-      description: `Asks a person to approve one command that the policy does not permit alone. It may be asked for: ${commands.join(', ')}. The result has the id of the request; "request_status" shows what became of it. When it is granted, make the call that was requested, with the same arguments.`,
+      description: `Asks a person to approve one call that the policy does not permit alone, of: ${names.join(', ')}. The result has the id and the state of the request; "request_status" shows what became of it. Once it is "granted", make exactly the same call.`,
       inputSchema: {
         type: 'object',
         properties: {
-          user: { ...text, description: 'One user, such as bob@example.com.' },
-          command: {
-            type: 'array',
-            items: text,
-            description:
-              'The command as for doveadm, one word an entry: ["fetch", "hdr.subject", "mailbox", "INBOX", "all"]. Only exactly this command is granted.',
-          },
-          for: { ...text, description: 'How long, such as 30m or 2h; default: what the rule permits.' },
-          uses: { type: 'integer', description: 'How many times; default 1.' },
+          tool: { ...text, description: 'Name of the tool.' },
+          arguments: { type: 'object', description: 'The arguments of the call, without "reason".' },
+          for: { ...text, description: 'How long it is needed, such as 30m; default: as the rule says.' },
+          uses: { type: 'integer', description: 'How many calls; default: as the rule says.' },
           reason: reasonProperty,
         },
-        required: ['user', 'command', 'reason'],
+        required: ['tool', 'arguments', 'reason'],
         additionalProperties: false,
       },
       annotations: { readOnlyHint: false, destructiveHint: false },
@@ -45,10 +51,10 @@ export function accessTools(commands: readonly string[]): readonly Tool[] {
     {
       name: 'request_status',
       title: 'request status',
-      description: 'The requests of this client, and what became of them.',
+      description: 'The requests of this client and what became of them, or the one with this id.',
       inputSchema: {
         type: 'object',
-        properties: { reason: reasonProperty },
+        properties: { id: text, reason: reasonProperty },
         required: ['reason'],
         additionalProperties: false,
       },
@@ -57,30 +63,56 @@ export function accessTools(commands: readonly string[]): readonly Tool[] {
   ];
 }
 
-/** The wire command of a call. Undefined: it is another tool. A text: why the call is wrong. */
+/** The wire command of a call. */
 export function accessCommand(
-  tool: string,
+  name: string,
   given: Readonly<Record<string, unknown>>,
-): Command | string | undefined {
-  if (tool === 'request_status') return { name: 'dovegate requests' };
-  if (tool !== 'request_access') return undefined;
-  const { user, command, for: time, uses } = given;
-  if (typeof user !== 'string' || user === '') return 'user must be one user, such as bob@example.com';
-  if (!Array.isArray(command) || command.length === 0) return 'command must be a list of words';
-  const words = command.filter((word) => typeof word === 'string');
-  if (words.length !== command.length) return 'command must be a list of words';
-  if (time !== undefined && typeof time !== 'string') return 'for must be a time, such as 30m';
-  if (uses !== undefined && (typeof uses !== 'number' || !Number.isInteger(uses)))
-    return 'uses must be a whole number';
-  return {
-    name: 'dovegate request',
-    args: [
-      '-u',
-      user,
-      ...(time === undefined ? [] : ['--for', time]),
-      ...(uses === undefined ? [] : ['--uses', String(uses)]),
-      '--',
-      ...words,
-    ],
-  };
+  tools: ReadonlyMap<string, CommandTool>,
+): Reading {
+  const { tool, arguments: asked, for: time, uses, reason, id } = given;
+  if (name === 'request_status') {
+    if (id !== undefined && typeof id !== 'string') return wrong('value-type', 'id must be a string');
+    const command =
+      id === undefined ? { name: 'dovegate requests' } : { name: 'dovegate access', args: ['--', id] };
+    return { kind: 'command', command };
+  }
+  const wanted = typeof tool === 'string' ? tools.get(tool) : undefined;
+  if (wanted === undefined) return wrong('value-type', 'tool must be the name of a tool for a command');
+  if (typeof asked !== 'object' || asked === null || Array.isArray(asked))
+    return wrong('value-type', 'arguments must be the arguments of the call, as an object');
+  if (time !== undefined && typeof time !== 'string')
+    return wrong('value-type', 'for must be a time, such as 30m');
+  if (uses !== undefined && (typeof uses !== 'number' || !Number.isSafeInteger(uses)))
+    return wrong('value-type', 'uses must be a whole number');
+  const reading = commandOf(wanted, { ...asked, reason });
+  if (reading.kind === 'wrong') return reading;
+  const { command } = reading;
+  const args = [
+    ...(command.user === undefined ? [] : ['-u', command.user]),
+    ...(time === undefined ? [] : ['--for', time]),
+    ...(uses === undefined ? [] : ['--uses', String(uses)]),
+    '--reason',
+    String(reason),
+    '--',
+    command.name,
+    ...(command.args ?? []),
+  ];
+  return { kind: 'command', command: { name: 'dovegate request', args } };
+}
+
+/** Rows `access` hold a request or a grant each, as JSON; others are left out. */
+export function accessCells(rows: readonly Row[]): readonly Cells[] {
+  return rows.flatMap(([what, value = '']): Cells[] => {
+    if (what !== 'access') return [];
+    const item: unknown = JSON.parse(value);
+    if (typeof item !== 'object' || item === null) return [];
+    return [
+      Object.fromEntries(
+        Object.entries(item).map(([key, each]) => [
+          key,
+          typeof each === 'string' ? each : JSON.stringify(each),
+        ]),
+      ),
+    ];
+  });
 }

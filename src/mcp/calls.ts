@@ -8,12 +8,11 @@ import {
   CommandFailed,
   type ConnectOptions,
   connect,
-  type Row,
   type Session,
   SessionFault,
 } from '../client/connect.js';
-import { type AnswerRow, type Rights, rightsOfRows } from '../domain/answers/rights.js';
-import { accessCommand, accessTools, requestable } from './access.js';
+import { type AnswerRow, rightsOfRows } from '../domain/answers/rights.js';
+import { accessCells, accessCommand, accessTools, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
 
@@ -80,10 +79,18 @@ export function createAgentCalls({
 
   async function refresh(signal: AbortSignal): Promise<Offer> {
     const rows = await withSession(signal, (session) => session.run({ ...can, tag, signal }));
-    const rights = rightsOf(rows);
+    const pairs = rows.map(([what = '', value = '']): AnswerRow => [what, value]);
+    const rights = rightsOfRows(pairs);
+    if (rights === undefined) throw new SessionFault('unexpected-reply', 'it is not an answer of dovegate');
+    const requestable = requestableRights(pairs);
+    const commands = commandTools(rights, requestable);
     offer = {
-      commands: new Map(commandTools(rights).map((each) => [each.tool.name, each])),
-      access: accessTools(requestable(rows)),
+      commands: new Map(commands.map((each) => [each.tool.name, each])),
+      access: accessTools(
+        commands
+          .filter(({ tool }) => requestable.some(({ command }) => command === tool.title))
+          .map(({ tool }) => tool.name),
+      ),
     };
     return offer;
   }
@@ -103,14 +110,9 @@ export function createAgentCalls({
       });
     const problem = reasonProblem(given['reason']);
     if (problem !== undefined) return failure({ error: 'reason', message: problem });
-    const reason = String(given['reason']);
-    const reading = tool === undefined ? accessCommand(name, given) : commandOf(tool, given);
-    if (reading === undefined || typeof reading === 'string')
-      return failure({ error: 'value-type', message: reading ?? 'there is no such tool' });
-    if ('kind' in reading && reading.kind === 'wrong')
-      return failure({ error: reading.code, message: reading.text, ran: 'no' });
-    const command = 'kind' in reading ? reading.command : reading;
-    return { ...command, reason, tag };
+    const reading = tool === undefined ? accessCommand(name, given, commands) : commandOf(tool, given);
+    if (reading.kind === 'wrong') return failure({ error: reading.code, message: reading.text, ran: 'no' });
+    return { ...reading.command, reason: String(given['reason']), tag };
   }
 
   async function send(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal) {
@@ -119,7 +121,11 @@ export function createAgentCalls({
       known = await refresh(signal);
     const command = read(name, given, known);
     if ('content' in command) return command;
-    const rows = await withSession(signal, (session) => cellsOf(session, { ...command, signal }));
+    const rows = await withSession(signal, async (session) =>
+      known.commands.has(name)
+        ? cellsOf(session, { ...command, signal })
+        : accessCells(await session.run({ ...command, signal })),
+    );
     const said = { command: command.name, tag, ...(command.dryRun === true ? { dry_run: true } : {}) };
     return answers.rows(said, rows);
   }
@@ -177,13 +183,6 @@ async function cellsOf(session: Session, command: Command): Promise<readonly Cel
     const rows = await session.run(command);
     return rows.map((row) => Object.fromEntries(row.map((cell, at) => [String(at + 1), cell])));
   }
-}
-
-function rightsOf(rows: readonly Row[]): Rights {
-  const pairs = rows.map(([what = '', value = '']): AnswerRow => [what, value]);
-  const rights = rightsOfRows(pairs);
-  if (rights === undefined) throw new SessionFault('unexpected-reply', 'it is not an answer of dovegate');
-  return rights;
 }
 
 /** Our own sentences are said as such; what a mail server says may hold names that strangers chose. */

@@ -22,7 +22,7 @@ import type { JsonValue, NamedParameter } from '../protocol/command.js';
 
 /** An alias, because only those are accepted as JSON of the protocol. */
 type Property = {
-  readonly type: 'string' | 'integer' | 'boolean' | 'array';
+  readonly type: 'string' | 'integer' | 'boolean' | 'array' | 'object';
   readonly items?: { readonly type: 'string' };
   readonly description?: string;
 };
@@ -62,15 +62,17 @@ export const reasonProperty: Property = {
     'Why this call is made, in one line, for the audit record: the ticket, and the person who asked for it.',
 };
 
-export function commandTools(rights: Rights): readonly CommandTool[] {
-  const names = [...new Set(rights.allow.map(({ command }) => command))].toSorted();
+/** `requestable`: rules that a person may grant; their commands are tools too, for calls under a grant. */
+export function commandTools(rights: Rights, requestable: readonly Right[] = []): readonly CommandTool[] {
+  const all = [...rights.allow, ...requestable];
+  const names = [...new Set(all.map(({ command }) => command))].toSorted();
   return names.flatMap((name) => {
     const commands = allSeries.toReversed().flatMap((series) => {
       const command = commandNamed(series, name);
       // A connection in both directions has no result.
       return command === undefined || command.input === 'duplex' ? [] : [{ series, command }];
     });
-    const rules = rights.allow.filter(({ command }) => command === name);
+    const rules = all.filter(({ command }) => command === name);
     return commands.length === 0 ? [] : [toolOf(name, commands, rules, rights)];
   });
 }
@@ -234,7 +236,7 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
   return fault;
 }
 
-function wrong(code: string, text: string): Reading {
+export function wrong(code: string, text: string): Reading {
   return { kind: 'wrong', code, text };
 }
 

@@ -12,6 +12,7 @@ import { type Agent, type AgentAnswer, agentAnswer, agentProgram, openAgent } fr
 import { startDaemon } from '../kit/daemon.js';
 import { type Gateway, openGateway, recordsOf } from '../kit/gateway.js';
 import type { Script } from '../kit/script.js';
+import { until } from '../kit/until.js';
 
 const user = 'alice@example.org';
 const reason = 'ticket 4711, asked by Carol';
@@ -277,7 +278,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   const gone = openHost(t, args);
   gone.child.stdout.resume();
   gone.ask({ id: 2, ...call('quota_get', {}) });
-  while (backend.commands.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => backend.commands.length > 0, 'the command at the backend');
   gone.child.stdin.end();
   assert.deepEqual(await gone.ended, [0, null]);
   release();
@@ -290,7 +291,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   });
   hostile.child.stdin.write('no json\n{"jsonrpc":"2.0"}\n[1,2]\n');
   hostile.ask({ id: 3, ...call('quota_get', {}) });
-  while (!text.includes('"id":3')) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => text.includes('"id":3'), 'the answer');
   const line = text.split('\n').find((each) => each.includes('"id":3')) ?? '';
   const { result } = z.object({ result: z.unknown() }).parse(JSON.parse(line));
   assert.equal(agentAnswer(result).said['command'], 'quota get');
@@ -319,7 +320,10 @@ void test('a host that reads no answers is not read', { timeout: 60_000 }, async
   host.child.stdout.on('data', (chunk: Buffer) => {
     answers += chunk.toString().split('\n').length - 1;
   });
-  while (answers < asked + 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(
+    () => answers === asked + 1,
+    () => `${answers} of ${asked + 1} answers`,
+  );
   host.child.stdin.end();
   assert.deepEqual(await host.ended, [0, null]);
 });
