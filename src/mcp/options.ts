@@ -48,7 +48,7 @@ export function readOptions(args: readonly string[]): Options {
     const trusted = ca === undefined ? undefined : readFileSync(ca, 'utf8');
     return {
       kind: 'serve',
-      tag: `${tag}-${Buffer.from(randomBytes(6)).toString('hex')}`,
+      tag: `${tag}-${Buffer.from(randomBytes(8)).toString('hex')}`,
       connect:
         socket !== undefined
           ? { socket }

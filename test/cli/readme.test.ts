@@ -250,6 +250,7 @@ const otherWords = new Set([
   'accepted-audit-keys',
   'client-ca',
   'doveadm-server',
+  'dovegate-mcp',
   'dovegate-page',
   'dovegate-people',
   'dsync-server',
@@ -265,7 +266,9 @@ const otherWords = new Set([
   'session-open',
   'stream-filling',
   'stream-filling-ended',
+  'result-too-long',
   'unexpected-reply',
+  'unknown-cursor',
 ]);
 
 test('every code that a page names is one of docs/messages.md, or a preset', () => {

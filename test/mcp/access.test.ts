@@ -62,8 +62,11 @@ void test('a request is for the command that the same call sends', () => {
     command: {
       name: 'dovegate request',
       args: [
-        ...['-u', 'bob@example.org', '--for', '30m', '--uses', '2', '--reason', reason, '--', 'fetch'],
-        ...['--', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
+        ...'-u bob@example.org --for 30m --uses 2 --reason'.split(' '),
+        reason,
+        ...'-- fetch --'.split(' '),
+        'uid hdr.subject',
+        ...'mailbox INBOX all'.split(' '),
       ],
     },
   });

@@ -130,7 +130,7 @@ void test('tools are what the policy permits, and calls are recorded with their 
   for (const record of asked) assert.equal(record['reason'], reason);
   const tags = new Set(admitted.map((record) => record['tag']));
   assert.equal(tags.size, 1);
-  assert.match(String([...tags][0]), /^test-[0-9a-f]{12}$/);
+  assert.match(String([...tags][0]), /^test-[0-9a-f]{16}$/);
 });
 
 void test('long results come in pieces, and a cursor ends', async (t) => {
