@@ -4,11 +4,12 @@
 // by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, and each thread, is one file, which Node loads in less time than
 // many. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts and optional packages stay in node_modules.
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, relative } from 'node:path';
 import { build } from 'esbuild';
 import { makeWeb } from './copy-web.mjs';
+import { licences, packagesOf } from './licences.mjs';
 import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
@@ -69,27 +70,6 @@ const builtins = {
   },
 };
 const outside = ['koffi', '@nats-io/*', 'nodemailer', 'openid-client'];
-
-/** Packages of node_modules that files of the bundle come from: name -> folder. */
-function packagesOf(builds) {
-  const found = new Map();
-  for (const path of builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))) {
-    const [folder, name] = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path) ?? [];
-    if (folder !== undefined) found.set(name, folder);
-  }
-  return [...found].toSorted(([one], [other]) => (one < other ? -1 : 1));
-}
-
-/** The licence of each package whose code is in the bundle: its authors ask that it goes with every copy. */
-function licences(packages) {
-  const texts = packages.map(([name, folder]) => {
-    const { version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
-    const file = readdirSync(join(root, folder)).find((each) => /^(licen[cs]e|copying)/i.test(each));
-    if (file === undefined) throw new Error(`${name}: the package has no text of its licence`);
-    return `${name} ${version}: ${license}\n\n${readFileSync(join(root, folder, file), 'utf8').trim()}\n`;
-  });
-  return `Packages whose code is part of the files beside this one, with their licences.\n\n${texts.join(`\n${'='.repeat(80)}\n\n`)}`;
-}
 
 const dist = join(root, 'dist');
 rmSync(dist, { recursive: true, force: true });

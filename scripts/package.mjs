@@ -1,8 +1,9 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [debian] [rpm] [archive]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [mcp] [debian] [rpm] [archive]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
+//   mcp       dovegate-mcp-VERSION.tgz: tools for AI agents, @dovegate/mcp
 //   debian    dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
@@ -23,6 +24,7 @@ import { root } from './setup.mjs';
 /** Those that use the built program are imported when it is there. */
 const makers = {
   client: packClient,
+  mcp: async (...args) => (await import('./package/mcp.mjs')).packMcp(...args),
   debian: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
   rpm: async (...args) => (await import('./package/rpm.mjs')).packRpm(...args),
   archive: async (...args) => (await import('./package/archive.mjs')).packArchive(...args),
@@ -102,8 +104,8 @@ for (const name of names) {
     console.error(`left out: ${name}; there is no ${tools[name]}`);
     continue;
   }
-  // The library is the same for all.
-  for (const architecture of name === 'client' ? archs.slice(0, 1) : archs) {
+  // These are the same for all.
+  for (const architecture of ['client', 'mcp'].includes(name) ? archs.slice(0, 1) : archs) {
     const build = { version, architecture, hasRuntime, compression };
     const path = await makers[name](output, join(work, `${name}-${architecture}`), build);
     console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);

@@ -212,6 +212,16 @@ const values = {
   tableRows: 100,
   bulkRowChars: '16MiB',
   dryRunBackends: 20,
+  // Agents.
+  agentMessageBytes: '4MiB',
+  agentUnreadBytes: '1MiB',
+  agentCalls: 16,
+  agentReplyBytes: '4MiB',
+  agentAnswerBytes: '64KiB',
+  agentKeptResults: 8,
+  agentKeptBytes: '16MiB',
+  agentKeptMs: '10m',
+  agentMessageChars: 4096,
   // Receivers and journals.
   receiverConnectMs: '5s',
   receiverHandshakeMs: '5s',

@@ -441,6 +441,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       builtins: ['http', 'https'],
     },
   ),
+  // Tools for AI agents: a program of its own (@dovegate/mcp), beside the library that it uses. Nothing imports it.
+  mcp: rule(
+    [
+      'client',
+      'ports',
+      'protocol',
+      'domain/answers/rights',
+      'domain/commands',
+      'domain/meaning',
+      'adapters/host/clock',
+      'adapters/host/process',
+    ],
+    { public: ['mcp'], builtins: ['fs', 'util'], packages: ['@modelcontextprotocol/server'] },
+  ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     public: ['serve'],
     builtins: ['process'],

@@ -29,6 +29,7 @@ import {
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { agentProgram } from '../kit/agent.js';
 import { type Authority, type Issued, makeAuthority } from '../kit/certificates.js';
 import { builtProgram, type Daemon, startDaemon, startPage } from '../kit/daemon.js';
 import { memoryPlace, type Owner, removeAfter } from '../kit/folder.js';
@@ -146,6 +147,8 @@ function openScene(owner: Owner, pagePath: string): Scene {
   mkdirSync(programs);
   chmodSync(builtProgram, 0o755);
   for (const name of ['dovegate', 'doveadm']) symlinkSync(builtProgram, join(programs, name));
+  chmodSync(agentProgram, 0o755);
+  symlinkSync(agentProgram, join(programs, 'dovegate-mcp'));
   // As in a checkout.
   mkdirSync(join(etc, 'dist'));
   symlinkSync(builtProgram, join(etc, 'dist/main.js'));

@@ -251,6 +251,7 @@ const otherWords = new Set([
   'break-glass',
   'client-ca',
   'doveadm-server',
+  'dovegate-mcp',
   'dovegate-page',
   'dovegate-people',
   'dsync-server',
@@ -266,9 +267,11 @@ const otherWords = new Set([
   'session-open',
   'stream-filling',
   'stream-filling-ended',
+  'result-too-long',
   'unexpected-reply',
   'webhook-id',
   'webhook-signature',
+  'unknown-cursor',
 ]);
 
 test('every code that a page names is one of docs/messages.md, or a preset', () => {

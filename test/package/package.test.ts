@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root, textOf } from '../architecture/project.js';
+import { licences } from './licences.js';
 
 const bomShape = z.object({
   specVersion: z.string().optional(),
@@ -51,19 +52,6 @@ const idleInstallScripts: Readonly<Record<string, string>> = {
   'node_modules/esbuild': 'it only checks the binary, which is an optional package of its own',
   'node_modules/koffi': 'it only looks for the binary, which is an optional package of its own',
 };
-
-/** Licences under which the dependencies of the published program may come. */
-const licences = new Set([
-  'MIT',
-  'MIT-0',
-  'ISC',
-  'Apache-2.0',
-  'Unlicense',
-  'BSD-2-Clause',
-  'BSD-3-Clause',
-  'BlueOak-1.0.0',
-  '0BSD',
-]);
 
 const lock = lockShape.parse(JSON.parse(textOf('package-lock.json')));
 const manifest = readManifest();

@@ -52,7 +52,7 @@ async function desk(t: TestContext, options: DeskOptions = {}) {
   const clientSecretFile = join(folder, 'secret');
   writeFileSync(clientSecretFile, `${client.clientSecret}\n`);
   const oidc = { issuer: issuer.address, clientId: client.clientId, clientSecretFile };
-  let page: PageSettings = { people: options.people ?? people, oidc, place };
+  let page: PageSettings = { people: options.people ?? people, approve: false, oidc, place };
   const records: (Note & { readonly by: string })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: string[] = [];

@@ -49,6 +49,8 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     name,
     users: userPatterns(cursor, 'users'),
     except: userPatterns(cursor, 'except'),
+    // The policy decides, key by key; then the first preset that has the key.
+    limits: Object.assign({}, ...presets.map(({ limits }) => limits).toReversed(), raw.limits),
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
     onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), reading.nowMs),
@@ -87,14 +89,17 @@ function rulesOf(
 }
 
 /** The rules of a shipped preset, with its parameters filled in. `cursor` stands at an item of `use`. */
-function parsePreset(cursor: Cursor, reading: PolicyReading): ReturnType<typeof rulesOf> | undefined {
+function parsePreset(
+  cursor: Cursor,
+  reading: PolicyReading,
+): (ReturnType<typeof rulesOf> & Pick<RawPolicy, 'limits'>) | undefined {
   const { problems, sources } = reading;
   const name = cursor.source() ?? cursor.source('preset') ?? '';
   const written = sources.preset(name, { place: cursor.place(), path: cursor.path() });
   if (written === undefined) return undefined;
   const filled = fillIn(written, presetValues(createCursor(written, problems), cursor), problems);
   const valid = isMap<Scalar, Node>(filled) ? validate(presetSchema, filled, problems) : undefined;
-  return valid && rulesOf(valid.value, valid.cursor, reading);
+  return valid && { ...rulesOf(valid.value, valid.cursor, reading), limits: valid.value.limits };
 }
 
 /** The values of `with`, else the preset's defaults; a parameter without either must be given. */

@@ -179,6 +179,12 @@ const use = z.union(
   { error: 'must be the name of a preset, or a map with the keys preset and with' },
 );
 
+const limits = section('the limits of a policy', {
+  rate: rate.optional().describe('commands of one requester'),
+  distinct_users: rate.optional().describe('different users that one requester names'),
+  at_once: count(1, 100_000).optional().describe('running commands of one requester'),
+});
+
 export const policy = section(
   'a policy',
   {
@@ -211,11 +217,7 @@ export const policy = section(
     shadow: file('a file with a candidate for this policy')
       .optional()
       .describe('file with a candidate whose decisions are recorded only'),
-    limits: section('the limits of a policy', {
-      rate: rate.optional().describe('commands of one requester'),
-      distinct_users: rate.optional().describe('different users that one requester names'),
-      at_once: count(1, 100_000).optional().describe('running commands of one requester'),
-    }).prefault({}),
+    limits: limits.prefault({}),
     logs: oneOf(['none', 'filtered', 'full'])
       .prefault('filtered')
       .describe('log lines of backends that reach the client'),
@@ -285,6 +287,7 @@ export const preset = strict('a preset', {
     }),
     'parameters',
   ).optional(),
+  limits: limits.prefault({}),
   allow: rules.default([]),
   deny: rules.default([]),
   tests: strict('the tests of a preset', {

@@ -1,0 +1,212 @@
+// Calls of tools: each is one command on a connection of its own, one after another, with its reason and the tag of the process. A gate that
+// was restarted in between needs nothing of us, and an agent never has two commands at once.
+
+import { systemClock } from '../adapters/host/clock.js';
+import { bounds } from '../bounds/bounds.js';
+import {
+  type Command,
+  CommandFailed,
+  type ConnectOptions,
+  connect,
+  type Session,
+  SessionFault,
+} from '../client/connect.js';
+import { type AnswerRow, rightsOfRows } from '../domain/answers/rights.js';
+import { accessCells, accessCommand, accessTools, requestableRights } from './access.js';
+import { type Answer, type Cells, createAnswers, failure } from './answers.js';
+import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
+
+export interface AgentCalls {
+  /** The tools of now. Rejects with a sentence if the gate does not answer. */
+  list(signal: AbortSignal): Promise<readonly Tool[]>;
+  /** Never rejects for what the gate or the agent did; with the signal's reason when it is aborted. */
+  call(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Answer>;
+}
+
+interface Offer {
+  readonly commands: ReadonlyMap<string, CommandTool>;
+  readonly access: readonly Tool[];
+}
+
+const nextRows: Tool = {
+  name: 'next_rows',
+  title: 'next rows',
+  description:
+    'The next rows of a long result, by the cursor that the call before gave. They are kept for some minutes. No command is run.',
+  inputSchema: {
+    type: 'object',
+    properties: { cursor: { type: 'string' } },
+    required: ['cursor'],
+    additionalProperties: false,
+  },
+  annotations: { readOnlyHint: true, destructiveHint: false },
+};
+
+const can: Command = { name: 'dovegate can' };
+
+export function createAgentCalls({
+  connect: server,
+  tag,
+}: {
+  readonly connect: ConnectOptions;
+  readonly tag: string;
+}): AgentCalls {
+  const answers = createAnswers(systemClock);
+  let offer: Offer | undefined;
+  let inLine = 0;
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One at a time. Undefined: too many wait. */
+  async function inTurn<T>(signal: AbortSignal, use: () => Promise<T>): Promise<T | undefined> {
+    if (inLine >= bounds.agentCalls) return undefined;
+    inLine += 1;
+    const mine = last.then(() => {
+      signal.throwIfAborted();
+      return use();
+    });
+    last = mine.catch(() => undefined);
+    try {
+      return await mine;
+    } finally {
+      inLine -= 1;
+    }
+  }
+
+  async function withSession<T>(signal: AbortSignal, use: (session: Session) => Promise<T>): Promise<T> {
+    await using session = await connect({ ...server, replyBytesMax: bounds.agentReplyBytes, signal });
+    return await use(session);
+  }
+
+  async function refresh(signal: AbortSignal): Promise<Offer> {
+    const rows = await withSession(signal, (session) => session.run({ ...can, tag, signal }));
+    const pairs = rows.map(([what = '', value = '']): AnswerRow => [what, value]);
+    const rights = rightsOfRows(pairs);
+    if (rights === undefined) throw new SessionFault('unexpected-reply', 'it is not an answer of dovegate');
+    const requestable = requestableRights(pairs);
+    const commands = commandTools(rights, requestable);
+    offer = {
+      commands: new Map(commands.map((each) => [each.tool.name, each])),
+      access: accessTools(
+        commands
+          .filter(({ tool }) => requestable.some(({ command }) => command === tool.title))
+          .map(({ tool }) => tool.name),
+      ),
+    };
+    return offer;
+  }
+
+  /** The command of a call, or the answer to one that cannot be one. */
+  function read(
+    name: string,
+    given: Readonly<Record<string, unknown>>,
+    { commands, access }: Offer,
+  ): Command | Answer {
+    const tool = commands.get(name);
+    const isAccess = access.some((each) => each.name === name);
+    if (tool === undefined && !isAccess)
+      return failure({
+        error: 'unknown-tool',
+        message: `There is no tool "${name.slice(0, 64)}": the policy does not permit such a command, or does not any longer.`,
+      });
+    const problem = reasonProblem(given['reason']);
+    if (problem !== undefined) return failure({ error: 'reason', message: problem });
+    const reading = tool === undefined ? accessCommand(name, given, commands) : commandOf(tool, given);
+    if (reading.kind === 'wrong') return failure({ error: reading.code, message: reading.text, ran: 'no' });
+    return { ...reading.command, reason: String(given['reason']), tag };
+  }
+
+  async function send(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal) {
+    let known = offer ?? (await refresh(signal));
+    if (!known.commands.has(name) && !known.access.some((each) => each.name === name))
+      known = await refresh(signal);
+    const command = read(name, given, known);
+    if ('content' in command) return command;
+    const rows = await withSession(signal, async (session) =>
+      known.commands.has(name)
+        ? cellsOf(session, { ...command, signal })
+        : accessCells(await session.run({ ...command, signal })),
+    );
+    const said = { command: command.name, tag, ...(command.dryRun === true ? { dry_run: true } : {}) };
+    return answers.rows(said, rows);
+  }
+
+  return {
+    async list(signal) {
+      try {
+        const found = await inTurn(signal, () => refresh(signal));
+        if (found === undefined) throw new Error('too many calls at once');
+        return [...[...found.commands.values()].map(({ tool }) => tool), ...found.access, nextRows];
+      } catch (fault) {
+        signal.throwIfAborted();
+        throw fault instanceof CommandFailed || fault instanceof SessionFault
+          ? new Error(`dovegate did not say what is permitted: ${fault.message}`, { cause: fault })
+          : fault;
+      }
+    },
+    async call(name, given, signal) {
+      const { cursor } = given;
+      if (name === nextRows.name) return answers.next(typeof cursor === 'string' ? cursor : '');
+      try {
+        return (
+          (await inTurn(signal, () => send(name, given, signal))) ??
+          failure({
+            error: 'too-many-calls',
+            message: `More than ${bounds.agentCalls} calls wait. Call again when others have ended.`,
+            ran: 'no',
+          })
+        );
+      } catch (fault) {
+        signal.throwIfAborted();
+        if (fault instanceof CommandFailed) return failureOf(fault);
+        if (fault instanceof SessionFault)
+          return failure({
+            error: fault.code,
+            message:
+              fault.code === 'unexpected-reply'
+                ? `${fault.message}; ask for fewer fields, or narrow the query`
+                : fault.message,
+            ran: fault.mayHaveRun ? 'perhaps' : 'no',
+          });
+        throw fault;
+      }
+    },
+  };
+}
+
+/** Rows by the names of their columns; where these are not known, by number. */
+async function cellsOf(session: Session, command: Command): Promise<readonly Cells[]> {
+  try {
+    return await session.named(command);
+  } catch (fault) {
+    // Nothing was sent. What cannot be sent at all fails again.
+    if (!(fault instanceof SessionFault) || fault.code !== 'unsendable') throw fault;
+    const rows = await session.run(command);
+    return rows.map((row) => Object.fromEntries(row.map((cell, at) => [String(at + 1), cell])));
+  }
+}
+
+/** Our own sentences are said as such; what a mail server says may hold names that strangers chose. */
+function failureOf(fault: CommandFailed): Answer {
+  const { kind, code, reason, mayHaveRun, mayRetry, retryAfterMs, id, message } = fault;
+  const said = {
+    error: kind,
+    code: reason ?? code,
+    ran: mayHaveRun ? 'perhaps' : 'no',
+    ...(mayRetry ? { may_retry: true } : {}),
+    ...(retryAfterMs === undefined ? {} : { retry_after_s: Math.ceil(retryAfterMs / 1000) }),
+    ...(id === undefined ? {} : { record: id }),
+  };
+  const isOwn = reason !== undefined && reason !== 'backend-failed';
+  const text = message
+    .replace(/^the server answered \w+: (?:dovegate: )?/, '')
+    .slice(0, bounds.agentMessageChars);
+  return isOwn ? failure({ ...said, message: text }) : failure(said, { message: text });
+}
+
+/** What is wrong with a reason; undefined: nothing. */
+function reasonProblem(reason: unknown): string | undefined {
+  if (typeof reason !== 'string' || reason.trim() === '')
+    return 'reason is missing: say in one line why the call is made';
+  if (Buffer.byteLength(reason) > 512) return 'reason has more than 512 bytes';
+  return /\p{Cc}/u.test(reason) ? 'reason must be one line of text' : undefined;
+}

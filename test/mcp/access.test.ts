@@ -1,0 +1,89 @@
+// Goal: access on request as tools: there are none unless the gate announces rules, and a call asked for is, word by word, the command that the
+// same call sends. What must not happen: a request for something else than what the agent will send.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type AnswerRow, rightsOfRows } from '../../src/domain/answers/rights.js';
+import { accessCells, accessCommand, accessTools, requestableRights } from '../../src/mcp/access.js';
+import { commandOf, commandTools } from '../../src/mcp/tools.js';
+
+const plain: readonly AnswerRow[] = [
+  ['listener', 'support'],
+  ['policy', 'support'],
+  ['user', '*@example.org'],
+  ['allow', 'quota get'],
+  ['effect', 'read'],
+];
+const announced: readonly AnswerRow[] = [
+  ...plain,
+  ['on-request', 'fetch'],
+  ['effect', 'read'],
+  ['approvals', '1'],
+  ['for', '2h'],
+  ['scope', 'command'],
+  ['uses', '1'],
+  ['if', 'also what mails say'],
+];
+
+function toolsOf(rows: readonly AnswerRow[]) {
+  const rights = rightsOfRows(rows) ?? assert.fail();
+  const requestable = requestableRights(rows);
+  return new Map(commandTools(rights, requestable).map((each) => [each.tool.name, each]));
+}
+
+void test('a gate that announces nothing has no tools for requests', () => {
+  assert.deepEqual([...toolsOf(plain).keys()], ['quota_get']);
+  assert.deepEqual(accessTools(requestableRights(plain).map(({ command }) => command)), []);
+  const tools = toolsOf(announced);
+  assert.deepEqual([...tools.keys()], ['fetch', 'quota_get']);
+  assert.match(tools.get('fetch')?.tool.description ?? '', /only after request_access; for 2h at most/);
+  assert.deepEqual(
+    accessTools(['fetch']).map(({ name }) => name),
+    ['request_access', 'request_status'],
+  );
+});
+
+void test('a request is for the command that the same call sends', () => {
+  const tools = toolsOf(announced);
+  const call = { user: 'bob@example.org', field: ['uid', 'hdr.subject'], query: ['mailbox', 'INBOX', 'all'] };
+  const reason = 'ticket 4711';
+  const sent = commandOf(tools.get('fetch') ?? assert.fail(), { ...call, reason });
+  assert.deepEqual(sent, {
+    kind: 'command',
+    command: {
+      name: 'fetch',
+      user: 'bob@example.org',
+      args: ['--', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
+      dryRun: false,
+    },
+  });
+  const asked = { tool: 'fetch', arguments: call, for: '30m', uses: 2, reason };
+  assert.deepEqual(accessCommand('request_access', asked, tools), {
+    kind: 'command',
+    command: {
+      name: 'dovegate request',
+      args: [
+        ...'-u bob@example.org --for 30m --uses 2 --reason'.split(' '),
+        reason,
+        ...'-- fetch --'.split(' '),
+        'uid hdr.subject',
+        ...'mailbox INBOX all'.split(' '),
+      ],
+    },
+  });
+  const wrong = [
+    { ...asked, tool: 'expunge' },
+    { ...asked, arguments: [] },
+    { ...asked, arguments: { ...call, user: '*' } },
+    { ...asked, arguments: { ...call, socketPath: '/x' } },
+    { ...asked, for: 30 },
+    { ...asked, uses: 1.5 },
+  ];
+  for (const given of wrong) assert.equal(accessCommand('request_access', given, tools).kind, 'wrong');
+  assert.deepEqual(
+    accessCells([
+      ['access', '{"id":"01M8","state":"granted","used":0}'],
+      ['later', 'x'],
+    ]),
+    [{ id: '01M8', state: 'granted', used: '0' }],
+  );
+});
