@@ -88,7 +88,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['canonical', 'columns', 'reach'],
     },
   ),
-  'domain/audit': rule([], { public: ['access-book', 'encode', 'keys', 'ledger', 'record'], builtins: ['crypto'] }),
+  'domain/audit': rule([], {
+    public: ['access-book', 'encode', 'keys', 'ledger', 'record'],
+    builtins: ['crypto'],
+  }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['checkpoints', 'export', 'search', 'verify'],
   }),
