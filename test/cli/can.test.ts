@@ -54,9 +54,9 @@ test('what is available on request stands apart, and so do the policies that it 
   );
   const at = told.indexOf('on request (dovegate request):');
   assert.deepEqual(told.slice(at + 1, at + 6), [
-    'mailbox list  read  dovegate.yaml:20',
+    'mailbox list  read  dovegate.yaml:17',
     'approved by 1 person, for 2h, for the users of the request, 20 times',
-    'expunge  destroy  dovegate.yaml:21',
+    'expunge  destroy  dovegate.yaml:18',
     'approved by 2 persons, for 1h, for one command line, once',
     'may approve requests of: support',
   ]);
@@ -65,7 +65,7 @@ test('what is available on request stands apart, and so do the policies that it 
   const [first] = json.onRequest;
   assert.deepEqual(
     [first.command, first.approvals, first.duration, first.scope, first.uses, first.rule],
-    ['mailbox list', 1, '2h', 'user', 20, 'dovegate.yaml:20'],
+    ['mailbox list', 1, '2h', 'user', 20, 'dovegate.yaml:17'],
   );
 });
 
