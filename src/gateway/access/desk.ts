@@ -123,10 +123,10 @@ export class AccessDesk {
   /** The configuration in force. Requests and grants of rules that are gone end. */
   turnTo(rights: AccessRights): void {
     this.rights = rights;
-    for (const entry of this.#book.entries) {
-      if (entry.state === 'unreviewed' || this.#ruleOf(entry) !== undefined) continue;
-      this.#end(entry, 'ended', 'its rule is gone or was changed');
-    }
+    this.#sweep();
+    for (const entry of this.#book.entries)
+      if (entry.state !== 'unreviewed' && this.#ruleOf(entry) === undefined)
+        this.#end(entry, 'ended', 'its rule is gone or was changed');
   }
 
   /** Whether anybody has a live grant there; for the usual case that nobody has. */
