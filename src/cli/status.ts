@@ -5,7 +5,7 @@ import { holdProcess } from '../adapters/host/process.js';
 import { exitCodes } from '../ports/machine.js';
 import { type Column, createTable } from './audit/audit-table.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
-import { CommandFault, formatColumns, plain } from './output/output.js';
+import { CommandFault, formatColumns, plain, plural } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface StatusOptions extends WhichDaemon {
@@ -118,7 +118,16 @@ function accessOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   if (!requests && !grants && !unreviewed) return [];
   const review =
     unreviewed === 0 ? [] : [screen.paint('doubtful', `${unreviewed} without approval to be reviewed`)];
-  return [['access', [`${requests} requests wait`, `${grants} grants are live`, ...review].join(', ')]];
+  return [
+    [
+      'access',
+      [
+        plural(requests ?? 0, 'request waits', 'requests wait'),
+        `${plural(grants ?? 0, 'grant')} live`,
+        ...review,
+      ].join(', '),
+    ],
+  ];
 }
 
 const named =

@@ -189,6 +189,7 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       whyNoMemory,
     },
     exchanges: service.running(),
+    access: running.access.counts,
     reload: reload && { ...reload, time: formatTime(reload.atMs) },
     isReloadSuccess: reload?.isSuccess ?? true,
     sinks: shipping.sinks.map(({ state: now, ...sink }) => ({

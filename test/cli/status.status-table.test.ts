@@ -230,3 +230,13 @@ dovegate `),
   assert.ok(!shown.includes('undefined'));
   assert.equal(formatStatus({ ...full, problems: [] }, pipe), formatStatus(full, pipe));
 });
+
+test('access on request is named where something of it lives', () => {
+  const lineOf = (access: unknown): string | undefined =>
+    formatStatus({ state: 'serving', access }, pipe)
+      .split('\n')
+      .find((line) => line.startsWith('access'));
+  assert.match(lineOf({ requests: 2, grants: 1, unreviewed: 0 }) ?? '', / 2 requests wait, 1 grant live$/);
+  assert.match(lineOf({ requests: 0, grants: 0, unreviewed: 3 }) ?? '', /3 without approval to be reviewed$/);
+  assert.equal(lineOf({ requests: 0, grants: 0, unreviewed: 0 }), undefined);
+});

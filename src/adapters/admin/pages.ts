@@ -58,6 +58,8 @@ export interface DaemonSnapshot {
     readonly whyNoMemory: string | undefined;
   };
   /** Receivers of the records. */
+  /** Access on request: how many wait, live, and were granted without an approval and not reviewed. */
+  readonly access?: { readonly requests: number; readonly grants: number; readonly unreviewed: number };
   readonly sinks: readonly {
     readonly name: string;
     readonly state: 'connecting' | 'connected' | 'away' | 'forked';
@@ -276,6 +278,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       memory: journal.memory,
       memory_fault: journal.whyNoMemory,
     },
+    access: snapshot.access,
     shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
       sink: name,
       state,
