@@ -233,14 +233,14 @@ function Traffic({ series, since }: TrafficProps) {
           </>
         )}
       </span>
-      {p50 !== undefined && p99 !== undefined && (
+      {(since !== undefined || (p50 !== undefined && p99 !== undefined)) && (
         <span class="faint number boxes-words">
-          p50 {durationWords(p50)}, p99 {durationWords(p99)}
-        </span>
-      )}
-      {since !== undefined && (
-        <span class="faint boxes-words">
-          since <Time at={since} />
+          {p50 !== undefined && p99 !== undefined && `p50 ${durationWords(p50)}, p99 ${durationWords(p99)}`}
+          {since !== undefined && (
+            <>
+              {p50 !== undefined && ', '}since <Time at={since} />
+            </>
+          )}
         </span>
       )}
     </>

@@ -116,6 +116,8 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
       return {
         title,
         kind: 'number',
+        // A phone has room for whole names instead.
+        line: 0,
         cell: ({ fields: { [key]: value } }) => (typeof value === 'number' ? <Duration ms={value} /> : ''),
       };
     case 'text':

@@ -146,9 +146,8 @@ await withBench(async (bench) => {
   };
   /** Beside a load, in a thread of the lowest priority: the browsers of people are on other machines. */
   const besideCrowd = async (crowd: Crowd): Promise<{ readonly p99: number; readonly page: number }> => {
-    const thread = new Worker(new URL('load/crowd.js', import.meta.url));
+    const thread = new Worker(new URL('load/crowd.js', import.meta.url), { workerData: crowd });
     try {
-      thread.postMessage(crowd);
       await once(thread, 'message');
       const usage = measureUsage();
       const { p99 } = await bench.load(load);

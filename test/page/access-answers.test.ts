@@ -71,13 +71,13 @@ const question = JSON.stringify({ listener, user: 'anna@example.com', words: ['q
 
 void test('a user of this host is meant by a name only if the configuration has it', async () => {
   const { ask, records } = desk();
-  const question = (uidName: unknown): string =>
+  const asking = (uidName: unknown): string =>
     JSON.stringify({ listener: 'support', words: ['quota', 'get'], user: 'bob@example.com', uidName });
-  const unknown = await ask('explain', question('nobody-has-this-name'));
+  const unknown = await ask('explain', asking('nobody-has-this-name'));
   assert.deepEqual([unknown.status, records.length], [404, 0]);
   assert.match(unknown.value.text, /names no user "nobody-has-this-name" of this host; give the uid/);
-  assert.equal((await ask('explain', question(7))).status, 400);
-  const { value } = await ask('explain', question('root'));
+  assert.equal((await ask('explain', asking(7))).status, 400);
+  const { value } = await ask('explain', asking('root'));
   assert.match(JSON.stringify(value), /uid:0@support|root@support|uid 0/);
 });
 

@@ -1,11 +1,11 @@
 // People at the page, as a thread: some watch, one searches without a pause, the others follow. Their browsers stand on other machines, so
 // the thread has the lowest priority here: what it costs itself is none of the page's.
-// Messages to it: a Crowd, then anything, which ends it. From it: `ready` when all watch, `over` at the end.
+// It begins with a Crowd, says `ready` when all watch, and goes on until it is terminated.
 
 import { readlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { constants, setPriority } from 'node:os';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 
 export interface Crowd {
   readonly port: number;
@@ -24,21 +24,21 @@ const sleep = (ms: number): Promise<void> =>
     setTimeout(resolve, ms);
   });
 
-/** Resolves with the status at the end of the answer; `over` ends it. */
+/** Resolves with the status at the end of the answer. */
 function ask(
   port: number,
   token: string,
   path: string,
-  { body, over }: { readonly body?: object; readonly over: AbortSignal },
-  onFirst?: () => void,
+  body?: object,
+  onFirst?: (status: number) => void,
 ): Promise<number> {
   return new Promise((resolve) => {
     const method = body === undefined ? 'GET' : 'POST';
     const headers = { Authorization: `Bearer ${token}` };
-    const options = { host: '127.0.0.1', port, method, path, headers, agent: false, signal: over };
+    const options = { host: '127.0.0.1', port, method, path, headers, agent: false };
     const asked = request(options, (response) => {
       const end = (): void => resolve(response.statusCode ?? 0);
-      response.once('data', () => onFirst?.());
+      response.once('data', () => onFirst?.(response.statusCode ?? 0));
       response.on('error', end).on('close', end);
       response.resume();
     });
@@ -47,36 +47,39 @@ function ask(
   });
 }
 
-async function run({ port, tokens, searches, isFollowing }: Crowd, over: AbortSignal): Promise<void> {
+async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void> {
   const [searcher = '', ...others] = tokens;
   const watching = isFollowing ? tokens : [];
   await Promise.all(
     watching.map(
-      (token) => new Promise<void>((resolve) => void ask(port, token, '/api/now', { over }, resolve)),
+      (token) =>
+        new Promise<void>((resolve, reject) => {
+          const onFirst = (status: number): void =>
+            status === 200 ? resolve() : reject(new Error(`a watcher got ${status}`));
+          void ask(port, token, '/api/now', undefined, onFirst);
+        }),
     ),
   );
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage('ready');
   const searchOn = async (): Promise<void> => {
-    for (let at = 0; !over.aborted; at += 1) {
+    for (let at = 0; ; at += 1) {
       const body = { ...searches[at % searches.length], newest: { rows: 50 } };
-      const status = await ask(port, searcher, '/api/trail/search', { body, over });
+      const status = await ask(port, searcher, '/api/trail/search', body);
       // Asked too often: somebody who reads what comes is not so fast.
       if (status !== 200) await sleep(200);
     }
   };
   const follow = async (token: string, at: number): Promise<void> => {
     await sleep((followMs * at) / others.length);
-    while (!over.aborted) {
+    for (;;) {
       const filter = { sinceMs: Date.now() - 900_000 };
-      await ask(port, token, '/api/trail/search', { body: { filter, newest: { rows: 50 } }, over });
-      await ask(port, token, '/api/trail/histogram', { body: { filter }, over });
+      await ask(port, token, '/api/trail/search', { filter, newest: { rows: 50 } });
+      await ask(port, token, '/api/trail/histogram', { filter });
       await sleep(followMs);
     }
   };
-  void Promise.all([searchOn(), ...(isFollowing ? others.map(follow) : [])]);
-  await new Promise((resolve) => {
-    over.addEventListener('abort', resolve, { once: true });
-  });
+  await Promise.all([searchOn(), ...(isFollowing ? others.map(follow) : [])]);
 }
 
 /** Linux keeps a priority for each thread. */
@@ -85,9 +88,6 @@ function yieldThread(): void {
   if (tid !== undefined) setPriority(Number(tid), constants.priority.PRIORITY_LOW);
 }
 
-const over = new AbortController();
-parentPort?.once('message', (crowd: Crowd) => {
-  yieldThread();
-  parentPort?.once('message', () => over.abort());
-  void run(crowd, over.signal).then(() => parentPort?.postMessage('over'));
-});
+yieldThread();
+const crowd: Crowd = workerData;
+await run(crowd);
