@@ -21,6 +21,8 @@ export interface Asker {
   readonly peer?: RecordedPeer | undefined;
   /** See {@link identitiesOf}. */
   readonly identities: readonly string[];
+  /** Those of the login alone, where it has another uid: behind sudo and su the kernel names two humans. */
+  readonly loginIdentities?: readonly string[] | undefined;
   /** The login uid as text, `none` where the kernel says that there is none; undefined: over a network, or unknown. */
   readonly login: string | undefined;
   /** Changes with the password, key or certificate; undefined: the kernel identified the peer. */
@@ -58,6 +60,12 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
 export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undefined {
   if (address !== undefined) return undefined;
   return loginUid === undefined ? (hasNoLogin === true ? 'none' : undefined) : String(loginUid);
+}
+
+/** The words of the login where it is not that of the process. */
+export function loginIdentitiesOf({ uid, loginUid, loginUser }: Peer): readonly string[] | undefined {
+  if (loginUid === undefined || loginUid === uid) return undefined;
+  return [`uid:${loginUid}`, ...(loginUser === undefined ? [] : [`user:${loginUser}`])];
 }
 
 const unknownLogin =
@@ -102,8 +110,11 @@ export function whyNoApproval(
 ): string | undefined {
   if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
-  if (personOf(asker.identities, persons) === undefined)
-    return 'you are in no entry of `persons`, and only a known person may approve';
+  const person = personOf(asker.identities, persons);
+  if (person === undefined) return 'you are in no entry of `persons`, and only a known person may approve';
+  // Another human may have become this user.
+  if (asker.loginIdentities !== undefined && personOf(asker.loginIdentities, persons) !== person)
+    return 'this login is not that of the same person; approve from a login of your own';
   if (sharesHuman(asker.identities, asked.identities, persons))
     return 'nobody approves a request of their own';
   if (asked.approvers.some((each) => sharesHuman(asker.identities, each, persons)))

@@ -2,6 +2,7 @@
 // The rules: words that records hide are `[secret]` here too; the number of mails is for approvers only, since it says something about content.
 
 import type { AccessEntry } from '../audit/access-book.js';
+import { formatWords } from '../audit/encode.js';
 import { formatTime, type RecordedArgument } from '../audit/record.js';
 import type { AccessItem, AccessState, AccessStep } from '../page/access.js';
 
@@ -24,7 +25,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     to: requested.to ?? requested.principal ?? '',
     policy: requested.policy ?? '',
     users: requested.users ?? [],
-    command: formatWords([requested.command ?? '', ...(requested.args ?? [])]),
+    command: formatCommand([requested.command ?? '', ...(requested.args ?? [])]),
     scope: requested.scope === 'user' ? 'user' : 'command',
     rule: view.rule,
     place: requested.rule ?? '',
@@ -58,18 +59,12 @@ export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: bo
   return [...(state === 'granted' ? (['revoke'] as const) : []), ...(isOpen ? (['review'] as const) : [])];
 }
 
-/** Words for a shell: quoted where they must be, hidden ones as `[secret]`. The `--` of the canonical form is left out where it says nothing. */
-export function formatWords(words: readonly RecordedArgument[]): string {
-  const [name = '', ...args] = words;
-  const shown = args[0] === '--' && !args.slice(1).some(isDashed) ? args.slice(1) : args;
-  return [typeof name === 'string' ? name : '[secret]', ...shown.map(formatWord)].join(' ');
+/** The canonical command for a shell: hidden words as `[secret]`, and the `--` left out where it says nothing. */
+export function formatCommand(words: readonly RecordedArgument[]): string {
+  const [name = '', ...args] = words.map((word) => (typeof word === 'string' ? word : secretWord));
+  const isPlain = args[0] === '--' && !args.slice(1).some((word) => word.startsWith('-'));
+  const shown = formatWords(isPlain ? args.slice(1) : args).replaceAll(`'${secretWord}'`, secretWord);
+  return `${name} ${shown}`.trimEnd();
 }
 
-function isDashed(word: RecordedArgument): boolean {
-  return typeof word === 'string' && word.startsWith('-');
-}
-
-function formatWord(word: RecordedArgument): string {
-  if (typeof word !== 'string') return '[secret]';
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}
+const secretWord = '[secret]';

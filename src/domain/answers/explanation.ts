@@ -2,6 +2,7 @@
 // nothing itself.
 // The rule: it describes rules by their content. Their places are only for readers of the files.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { formatWords } from '../audit/encode.js';
 import { conditionsIn } from '../commands/search-query.js';
@@ -178,8 +179,7 @@ function sentOf({ attempt, args }: Judged): string[] {
   return [attempt.command.name, ...args.map(({ text }) => text)];
 }
 
-/** A request has no more characters than this. */
-const requestLineMax = 400;
+const requestLineMax = bounds.accessHintChars;
 
 /** What asks for access to the command, as it would be typed into a shell; hidden words are `[secret]`. */
 export function requestLine({ attempt, args }: Pick<Judged, 'attempt' | 'args'>): string {

@@ -82,27 +82,34 @@ function checkApprovers(settings: Settings, policy: Policy, rule: RequestRule, h
     else here.warning([], message);
   };
   const policies = [...settings.policies.values()].filter(({ approve }) => approve.includes(policy.name));
-  if (policies.length === 0) {
+  const onPage = pageApprovers(settings);
+  if (policies.length === 0 && onPage.length === 0) {
     report(`no policy has approve: [${policy.name}]`);
     return;
   }
-  const approvers = askersOf(
-    settings,
-    policies.map(({ name }) => name),
-    true,
-  ).persons;
+  const names = policies.map(({ name }) => name);
+  const approvers = new Set([...askersOf(settings, names, true).persons, ...onPage]);
   const needed = Math.max(1, approvals);
-  const names = [...approvers].join(', ');
+  const known = [...approvers].join(', ');
   if (approvers.size === 0) report(`nobody with approve: [${policy.name}] is in persons`);
-  else if (approvers.size < needed) report(`it needs ${needed} persons, and there is only ${names}`);
+  else if (approvers.size < needed) report(`it needs ${needed} persons, and there is only ${known}`);
   else {
     const requesters = askersOf(settings, [policy.name], false);
     const isOnlyOwn = [...requesters.persons].every(
       (name) => approvers.size - (approvers.has(name) ? 1 : 0) < needed,
     );
     if (isOnlyOwn && requesters.persons.size > 0 && !requesters.hasOthers)
-      report(`nobody may approve a request of his own, and there is only ${names}`);
+      report(`nobody may approve a request of his own, and there is only ${known}`);
   }
+}
+
+/** Names in `persons` of the people who decide about requests on the page. */
+function pageApprovers({ admin, persons }: Settings): readonly string[] {
+  const { approve = false, people = [] } = admin?.page ?? {};
+  if (!approve) return [];
+  return people.flatMap(({ name, roles }) =>
+    roles.includes('approve') ? (personOf([`page:${name}`], persons) ?? []) : [],
+  );
 }
 
 /** `isApproving`: without root, whom the kernel does not tell apart. */

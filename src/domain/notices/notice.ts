@@ -12,6 +12,7 @@ export type NoticeEvent = (typeof noticeEvents)[number];
 
 /** The facts of a notice in the order in which they are shown, by the key of its JSON, with their words. */
 export const factWords = {
+  to: 'access of',
   principal: 'by',
   listener: 'listener',
   policy: 'policy',
@@ -59,6 +60,8 @@ const nameMax = 256;
 export function noticeOf(line: string, { journal, host }: NoticeSource): Notice | undefined {
   if (readHead(line)?.event !== 'access') return undefined;
   const record = parseLine(line) ?? {};
+  // A copy at the head of a segment is nothing new.
+  if (record['carried'] === true) return undefined;
   const { seq, time, action, approvals } = record;
   const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
   const event = eventOf(action, approvals);
@@ -88,6 +91,7 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
   const name = (key: string): string | undefined => textOf(record[key], (text) => plainText(text, nameMax));
   const users = Array.isArray(record['users']) ? usersOf(record['users']) : [];
   const facts: Record<FactKey, Facts[FactKey]> = {
+    to: name('to'),
     principal: name('principal'),
     listener: name('listener'),
     policy: name('policy'),

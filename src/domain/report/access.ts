@@ -3,7 +3,7 @@
 // The rule: what is left out for want of memory is counted, and the answer says so.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatWords } from '../access/item.js';
+import { formatCommand } from '../access/item.js';
 import {
   eventPlace,
   formatTime,
@@ -173,7 +173,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
       to: text('to') || text('principal'),
       policy: text('policy'),
       users,
-      command: formatWords([text('command'), ...args.filter(isArgument)]),
+      command: formatCommand([text('command'), ...args.filter(isArgument)]),
       scope: text('scope'),
       rule: text('rule'),
       reason: text('reason'),

@@ -3,7 +3,14 @@
 // The rules: a request names literal users and one command without input; the number of mails is counted by dovegate, for approvers only.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type Asker, identitiesOf, loginOf, whyNotApprove, whyNotAsk } from '../../domain/access/asker.js';
+import {
+  type Asker,
+  identitiesOf,
+  loginIdentitiesOf,
+  loginOf,
+  whyNotApprove,
+  whyNotAsk,
+} from '../../domain/access/asker.js';
 import type { AccessWish, Shorter } from '../../domain/access/steps.js';
 import { recordedWords } from '../../domain/answers/own-questions.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
@@ -38,6 +45,7 @@ export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
     policy: subject.policy,
     peer: recorded,
     identities: identitiesOf(peer, proof),
+    loginIdentities: proof.kind === 'kernel' ? loginIdentitiesOf(peer) : undefined,
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
     whyNotAsk: whyNotAsk(peer, proof),

@@ -2,10 +2,8 @@
 // backend, or was overtaken by a reload.
 // The rules: the command that is sent is the one that the admission names; of two configurations the stricter one counts.
 
-import { bounds } from '../../bounds/bounds.js';
-import { formatWords } from '../../domain/access/item.js';
+import { requestLine } from '../../domain/answers/explanation.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
@@ -36,20 +34,9 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
   }
-  const { decision, attempt, args, user } = judgement;
-  const request = decision.onRequest && requestFor(attempt.command.name, user, args);
+  const { decision } = judgement;
+  const request = decision.onRequest && requestLine(judgement);
   return { kind: 'denied', reason: decision.reason, policy, request };
-}
-
-/** Longer ones are left to `dovegate explain`. */
-const requestCharsMax = bounds.accessHintChars;
-
-/** The command with which a client asks for access; undefined: it is too long for a log line. */
-function requestFor(name: string, user: string, args: readonly CanonicalWord[]): string | undefined {
-  const words = args.map(({ text, isSecret }) => (isSecret ? { hmac: '' } : text));
-  const named = user === '' ? '' : `--user ${formatWords([user])} `;
-  const text = `dovegate request ${named}--reason WHY -- ${formatWords([name, ...words])}`;
-  return text.length > requestCharsMax ? undefined : text;
 }
 
 /** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */

@@ -170,6 +170,8 @@ void test('nobody approves their own, twice, or as root', async () => {
     { uid: 1002, user: 'carol', hasNoLogin: true },
     { uid: 1002, user: 'carol' },
     { uid: 1007, user: 'nobody-knows', loginUid: 1007 },
+    // Somebody without an entry became carol.
+    { uid: 1002, user: 'carol', loginUid: 1007, loginUser: 'nobody-knows' },
   ];
   for (const peer of asAnna) {
     const { text } = await ask(await as(peer), approve);
