@@ -247,6 +247,7 @@ test('docs/client-http.md has the reasons for which dovegate answers in another 
 
 /** Words with hyphens that are no codes. */
 const otherWords = new Set([
+  'used-up',
   'accepted-audit-keys',
   'break-glass',
   'client-ca',

@@ -38,7 +38,10 @@ void test('names by the catalog of both series', async () => {
   assert.equal(await offered('dire'), 'director');
   assert.equal(await offered('nonsense '), '');
   assert.equal(await offered('doveg'), '');
-  assert.equal(await offered('dovegate ', undefined, true), 'can dry-run explain');
+  assert.equal(
+    await offered('dovegate ', undefined, true),
+    'access approve can dry-run explain grant refuse request requests review revoke',
+  );
 });
 
 void test('names by rights: less what is never allowed, but not what is denied under conditions', async () => {
