@@ -142,7 +142,8 @@ browserTest('a renewal goes unseen; who is removed at the issuer is out at the n
 });
 
 browserTest('while the issuer is down the page says so, and a password works', async (t) => {
-  const { page, forget, faults } = await look(t);
+  const watched = await look(t);
+  const { page, faults } = watched;
   await page.goto(`${desk.daemon.origin}/`);
   const start = await issuer.stop();
   // What it answered last counts for 5 s.
@@ -158,7 +159,7 @@ browserTest('while the issuer is down the page says so, and a password works', a
   await start();
   // A failure counts for 5 s.
   await page.waitForTimeout(5500);
-  forget((fault) => /503/.test(fault));
+  watched.forget((fault) => /503/.test(fault));
   assert.deepEqual(faults, []);
 });
 
@@ -222,7 +223,8 @@ browserTest(
         /access_denied, <img src=x>/,
       ],
     ];
-    const { page, faults, forget, context } = await look(t);
+    const watched = await look(t);
+    const { page, faults, context } = watched;
     for (const [wrong, text] of cases) {
       issuer.faults = wrong;
       await signIn(page);
@@ -231,7 +233,7 @@ browserTest(
       assert.equal(page.url(), `${desk.daemon.origin}/`);
       assert.equal(await page.evaluate('sessionStorage.length'), 0);
     }
-    forget((fault) => /40[19] \(Unauthorized\)/.test(fault));
+    watched.forget((fault) => /40[19] \(Unauthorized\)/.test(fault));
     assert.deepEqual(faults, []);
     assert.deepEqual(await context.cookies(), []);
     const { daemon, pageProcess } = desk.daemon;

@@ -146,7 +146,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
       else answer.set(key, value);
     }
     const by = asked.get('response_mode') === 'fragment' ? '#' : '?';
-    const location = `${redirect}${by}${answer}`;
+    const location = `${redirect}${by}${answer.toString()}`;
     answers.push(location);
     if (issuer.faults.holdsBrowsers !== true) response.writeHead(302, { location }).end();
     else response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>held</title>');
@@ -175,7 +175,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     return json(response, 200, tokens(grant, isFirst));
   }
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', address);
     requests.push(`${request.method} ${pathname}`);
     const { reply } = issuer.faults;
@@ -207,7 +207,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
   }
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    answer(request, response).catch((fault: unknown) => response.writeHead(500).end(String(fault)));
+    respond(request, response).catch((fault: unknown) => response.writeHead(500).end(String(fault)));
   };
   let port = 0;
   let server = make();
