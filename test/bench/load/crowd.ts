@@ -13,7 +13,7 @@ export interface Crowd {
   readonly tokens: readonly string[];
   /** Bodies of searches of the first of them, one after the other. */
   readonly searches: readonly object[];
-  /** All watch, and all but the first look at the last 15 minutes and their bars each 10 s, as a browser does that follows. */
+  /** All watch, and all but the first look at the last 15 minutes each 10 s, as a browser does that follows. */
   readonly isFollowing: boolean;
 }
 
@@ -64,8 +64,10 @@ async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void
   parentPort?.postMessage('ready');
   const searchOn = async (): Promise<void> => {
     for (let at = 0; ; at += 1) {
-      const body = { ...searches[at % searches.length], newest: { rows: 50 } };
-      const status = await ask(port, searcher, '/api/trail/search', body);
+      const search = searches[at % searches.length];
+      const status = await ask(port, searcher, '/api/trail/search', { ...search, newest: { rows: 50 } });
+      // The rows first, then the bars, as a browser does once for each search.
+      if (status === 200 && isFollowing) await ask(port, searcher, '/api/trail/histogram', { ...search });
       // Asked too often: somebody who reads what comes is not so fast.
       if (status !== 200) await sleep(200);
     }
@@ -74,8 +76,8 @@ async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void
     await sleep((followMs * at) / others.length);
     for (;;) {
       const filter = { sinceMs: Date.now() - 900_000 };
+      // The bars of a followed search stay as they are.
       await ask(port, token, '/api/trail/search', { filter, newest: { rows: 50 } });
-      await ask(port, token, '/api/trail/histogram', { filter });
       await sleep(followMs);
     }
   };
