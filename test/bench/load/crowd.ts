@@ -11,9 +11,10 @@ export interface Crowd {
   readonly port: number;
   /** Of sessions. */
   readonly tokens: readonly string[];
-  /** Bodies of searches of the first of them, one after the other. */
+  /** Bodies of searches of the first of them, one after the other; none: nobody searches. */
   readonly searches: readonly object[];
-  /** All watch, and all but the first look at the last 15 minutes each 10 s, as a browser does that follows. */
+  readonly isWatching: boolean;
+  /** All but the first look at the last 15 minutes each 10 s, as a browser does that follows. */
   readonly isFollowing: boolean;
 }
 
@@ -47,9 +48,9 @@ function ask(
   });
 }
 
-async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void> {
+async function run({ port, tokens, searches, isWatching, isFollowing }: Crowd): Promise<void> {
   const [searcher = '', ...others] = tokens;
-  const watching = isFollowing ? tokens : [];
+  const watching = isWatching ? tokens : [];
   await Promise.all(
     watching.map(
       (token) =>
@@ -63,7 +64,7 @@ async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage('ready');
   const searchOn = async (): Promise<void> => {
-    for (let at = 0; ; at += 1) {
+    for (let at = 0; searches.length > 0; at += 1) {
       const search = searches[at % searches.length];
       const status = await ask(port, searcher, '/api/trail/search', { ...search, newest: { rows: 50 } });
       // The rows first, then the bars, as a browser does once for each search.
