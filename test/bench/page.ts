@@ -180,10 +180,10 @@ await withBench(async (bench) => {
   const tokens: string[] = [];
   // One after the other: a password takes the processor a while.
   for (const name of names) tokens.push(await signIn(port, name, password));
-  const watching = { port, tokens, searches: [], isWatching: true, isFollowing: false };
-  await compare(`${peopleMax} who watch`, watching);
+  const all = { port, tokens, searches: [], isWatching: true, isFollowing: false };
+  await compare(`${peopleMax} who watch`, all);
   await compare(`${peopleMax} who watch, search and follow`, {
-    ...watching,
+    ...all,
     searches: filters,
     isFollowing: true,
   });
