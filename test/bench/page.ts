@@ -175,13 +175,15 @@ await withBench(async (bench) => {
     );
   };
   const filters = searches.map(([, filter]) => ({ filter }));
-  await compare('one who searches', { port, tokens: [token], searches: filters, isFollowing: false });
+  const alone = { port, tokens: [token], searches: filters, isWatching: false, isFollowing: false };
+  await compare('one who searches', alone);
   const tokens: string[] = [];
   // One after the other: a password takes the processor a while.
   for (const name of names) tokens.push(await signIn(port, name, password));
+  const all = { port, tokens, searches: [], isWatching: true, isFollowing: false };
+  await compare(`${peopleMax} who watch`, all);
   await compare(`${peopleMax} who watch, search and follow`, {
-    port,
-    tokens,
+    ...all,
     searches: filters,
     isFollowing: true,
   });

@@ -11,9 +11,10 @@ export interface Crowd {
   readonly port: number;
   /** Of sessions. */
   readonly tokens: readonly string[];
-  /** Bodies of searches of the first of them, one after the other. */
+  /** Bodies of searches of the first of them, one after the other; none: nobody searches. */
   readonly searches: readonly object[];
-  /** All watch, and all but the first look at the last 15 minutes and their bars each 10 s, as a browser does that follows. */
+  readonly isWatching: boolean;
+  /** All but the first look at the last 15 minutes each 10 s, as a browser does that follows. */
   readonly isFollowing: boolean;
 }
 
@@ -47,9 +48,9 @@ function ask(
   });
 }
 
-async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void> {
+async function run({ port, tokens, searches, isWatching, isFollowing }: Crowd): Promise<void> {
   const [searcher = '', ...others] = tokens;
-  const watching = isFollowing ? tokens : [];
+  const watching = isWatching ? tokens : [];
   await Promise.all(
     watching.map(
       (token) =>
@@ -63,9 +64,11 @@ async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage('ready');
   const searchOn = async (): Promise<void> => {
-    for (let at = 0; ; at += 1) {
-      const body = { ...searches[at % searches.length], newest: { rows: 50 } };
-      const status = await ask(port, searcher, '/api/trail/search', body);
+    for (let at = 0; searches.length > 0; at += 1) {
+      const search = searches[at % searches.length];
+      const status = await ask(port, searcher, '/api/trail/search', { ...search, newest: { rows: 50 } });
+      // The rows first, then the bars, as a browser does once for each search.
+      if (status === 200 && isFollowing) await ask(port, searcher, '/api/trail/histogram', { ...search });
       // Asked too often: somebody who reads what comes is not so fast.
       if (status !== 200) await sleep(200);
     }
@@ -74,8 +77,8 @@ async function run({ port, tokens, searches, isFollowing }: Crowd): Promise<void
     await sleep((followMs * at) / others.length);
     for (;;) {
       const filter = { sinceMs: Date.now() - 900_000 };
+      // The bars of a followed search stay as they are.
       await ask(port, token, '/api/trail/search', { filter, newest: { rows: 50 } });
-      await ask(port, token, '/api/trail/histogram', { filter });
       await sleep(followMs);
     }
   };
