@@ -17,7 +17,7 @@ import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { NoticeReceiver } from '../domain/notices/fault.js';
-import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/page/api.js';
+import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/page/proof.js';
 import type { AskReport } from '../domain/page/trail.js';
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
 import { messageOf } from '../ports/faults.js';

@@ -1,6 +1,7 @@
 // The report of one mailbox, as it comes in events; which time it is asked for; and how it is summed up.
 
-import type { Refused, VerifyProgress } from '../domain/page/api.js';
+import type { Refused } from '../domain/page/api.js';
+import type { VerifyProgress } from '../domain/page/proof.js';
 import type {
   AskReport,
   MailboxClass,

@@ -1,7 +1,8 @@
 // Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { NoticesNow, Proof, ReceiverNow, Refused, VerifyProgress } from '../domain/page/api.js';
+import type { ReceiverNow, Refused } from '../domain/page/api.js';
+import type { NoticesNow, Proof, VerifyProgress } from '../domain/page/proof.js';
 import { AskFault } from './api.js';
 import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';

@@ -1,6 +1,6 @@
 // What the screen "proof" says of a journal, from what the daemon knows of it.
 
-import type { Proof, VerifyProgress } from '../domain/page/api.js';
+import type { Proof, VerifyProgress } from '../domain/page/proof.js';
 import { bytesWords, countWords, plural } from './wording.js';
 
 export interface ProofState {

@@ -11,7 +11,10 @@ void test('a screen imports from src/web and preact, and only types from domain/
     [...textOf(path).matchAll(/^(import|export)\s+(type\s)?[^;]*?from\s+'([^']+)';|^import\s+'([^']+)';/gm)]
       .filter(([, , type, from = '', bare]) => {
         if (from.startsWith('./') && !from.includes('..')) return false;
-        if (type !== undefined && /^(\.\.\/)+domain\/page\/(access|api|fleet|history|leave-out|trail)\.js$/.test(from))
+        if (
+          type !== undefined &&
+          /^(\.\.\/)+domain\/page\/(access|api|fleet|history|keys|leave-out|proof|trail)\.js$/.test(from)
+        )
           return false;
         if (/^(\.\.\/)[a-z-]+\.js$/.test(from) && path.split('/').length > 3) return false;
         return bare !== undefined || !/^preact(\/hooks)?$/.test(from);

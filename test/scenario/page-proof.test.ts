@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
-import type { Proof, Verified } from '../../src/domain/page/api.js';
+import type { Proof, Verified } from '../../src/domain/page/proof.js';
 import type { MailboxDay, MailboxHead } from '../../src/domain/page/trail.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';

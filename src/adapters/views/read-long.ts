@@ -2,7 +2,7 @@
 // found in parts, each when the one before was taken.
 // The rule: memory does not grow with the journal, nor with what is found; in a limited view every row comes through it.
 
-import type { VerifyProgress, VerifyResult } from '../../domain/page/api.js';
+import type { VerifyProgress, VerifyResult } from '../../domain/page/proof.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
 import { type Doubt } from '../../domain/report/completeness.js';
 import { findingsOf } from '../../domain/report/findings.js';

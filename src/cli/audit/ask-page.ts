@@ -11,7 +11,7 @@ import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { GlobList } from '../../domain/names/glob.js';
-import type { Verified, VerifyProgress } from '../../domain/page/api.js';
+import type { Verified, VerifyProgress } from '../../domain/page/proof.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
 import type { Verdict } from '../../domain/trail/verify.js';
 import type { SignedExtract } from '../../domain/views/extract.js';

@@ -31,11 +31,17 @@ export function parseRequestRules(
   cursor: Cursor,
   nowMs: number | undefined,
 ): RequestRule[] {
-  return raw.flatMap((each, index) => parseRequestRule(each, cursor.down(index), nowMs) ?? []);
+  return raw.flatMap(({ command, ...each }, index) =>
+    [command]
+      .flat()
+      .flatMap((one) => parseRequestRule({ ...each, command: one }, cursor.down(index), nowMs) ?? []),
+  );
 }
 
+type OneRequestRule = Omit<RawRequestRule, 'command'> & { readonly command: string };
+
 function parseRequestRule(
-  { approvals, forMs, scope, uses, reason, ...raw }: RawRequestRule,
+  { approvals, forMs, scope, uses, reason, ...raw }: OneRequestRule,
   cursor: Cursor,
   nowMs: number | undefined,
 ): RequestRule | undefined {
@@ -52,7 +58,10 @@ function parseRequestRule(
     uses: uses ?? (scope === 'command' ? 1 : undefined),
     reason: typeof reason === 'object' ? parseReason(reason.regex, cursor) : undefined,
   };
-  return { ...rule, terms, hash: sha256Hex(JSON.stringify(rule.meaning)) };
+  // One of a list of commands is a rule of its own.
+  const { meaning: written } = rule;
+  const meaning = typeof written === 'object' ? { ...written, command: raw.command } : written;
+  return { ...rule, meaning, terms, hash: sha256Hex(JSON.stringify(meaning)) };
 }
 
 function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {

@@ -121,6 +121,11 @@ const ofRequests = '`on_request` only: ';
 /** A request names its users one by one: no masks, and not all users. */
 const requestRuleMap = section('a rule of on_request', {
   ...ruleKeys,
+  command: z
+    .union([commandName, listOf(commandName, 'names of commands').min(1)], {
+      error: 'must be the full name of a command, or a list of them',
+    })
+    .describe('its full name; of `on_request` also a list, for one rule each'),
   max_users: count(1, requestUsersMax)
     .optional()
     .describe('users that one command line may name; default `limits.users`'),

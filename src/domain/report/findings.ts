@@ -3,7 +3,7 @@
 // sentence is made of numbers, times and keys in their proper form, and of our file names; never of text of a record.
 
 import { formatTime, parseTime } from '../audit/record.js';
-import type { Finding, VerifyResult } from '../page/api.js';
+import type { Finding, VerifyResult } from '../page/proof.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
 
 const shownMax = 20;

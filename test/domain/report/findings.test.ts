@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { VerifyResult } from '../../../src/domain/page/api.js';
+import type { VerifyResult } from '../../../src/domain/page/proof.js';
 import { findingsOf } from '../../../src/domain/report/findings.js';
 import type { TrailFault, TrailFaultKind, Verdict } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, type PaperTrail, rehash, verify } from '../trail/paper-trail.js';
