@@ -326,7 +326,8 @@ export function inspectNotices(
       const unsafe = whyUnsafe(file, key === 'secret_file');
       if (unsafe !== undefined) add(key, unsafe.text, 'unsafe-file', unsafe.isDoubtful ? 'warning' : 'error');
     }
-    const secret = secretFile === undefined ? undefined : read(secretFile);
+    const isThere = secretFile !== undefined && !secretFile.startsWith(credentialsFolder);
+    const secret = isThere ? read(secretFile) : undefined;
     if (secret !== undefined && parseSecret(secret) === undefined) {
       const make = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
       add(

@@ -252,6 +252,7 @@ const otherWords = new Set([
   'break-glass',
   'client-ca',
   'doveadm-server',
+  'dovegate-dedicated',
   'dovegate-mcp',
   'dovegate-page',
   'dovegate-people',

@@ -4,8 +4,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import type { AccessEntry } from '../../../src/domain/audit/access-book.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
+import { LastEnds } from '../../../src/gateway/access/ended.js';
 import { settle } from '../../kit/fake-clock.js';
 import { emptyReply, type MemoryClient, openMemoryEngine } from '../../kit/memory-engine.js';
 
@@ -282,3 +285,56 @@ void test('a journal that takes nothing: no request, no grant; an end counts all
   const last = records.findLast(({ record }) => record.event === 'access')?.record;
   assert.ok(last !== undefined);
 });
+
+void test('what one principal, and the process, can hold or ask is bounded', async () => {
+  const { as, clock, exchanges } = openDesk();
+  const anna = await as(people.anna);
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox list|INBOX';
+  // The policy allows three, a policy at most this many.
+  assert.ok(bounds.accessOpen >= 3);
+  const ids: string[] = [];
+  for (let count = 0; count < 3; count += 1) ids.push((await requestOf(anna, wish)).id);
+  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /3 of your requests wait/);
+  // Refused ones count for the rate.
+  for (let count = 4; count < bounds.accessRate; count += 1) await ask(anna, `||dovegate request|${wish}`);
+  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /more than 10 requests a minute/);
+  await clock.advance(60_000);
+  for (const id of ids) await ask(anna, `||dovegate revoke|${id}`);
+  const users = Array.from({ length: bounds.accessUsers + 1 }, (_, at) => `-u|u${at}@example.org`).join('|');
+  const many = await ask(anna, `||dovegate request|${users}|--reason|x|--|mailbox list|INBOX`);
+  assert.match(many.text, /at most 10 users/);
+  const long = 'x'.repeat(bounds.accessTextBytes);
+  const tooLong = await ask(anna, `||dovegate request|-u|bob@example.org|--reason|x|--|mailbox list|${long}`);
+  assert.match(tooLong.text, /longer than 2048 bytes|access-invalid/);
+  const hint = await ask(anna, `|bob@example.org|mailbox list|${'y'.repeat(600)}`);
+  const [, request = ''] = /available on request: (.*) \[on-request\]/.exec(hint.text) ?? [];
+  assert.ok(request.length > 0 && request.length <= bounds.accessHintChars, hint.text);
+  assert.equal(bounds.accessBroken, 3);
+  // Ends are remembered for their requester, the last ones.
+  assert.match((await ask(anna, `||dovegate access|${ids[0] ?? ''}`)).text, /"state":"revoked"/);
+  const ended = new LastEnds();
+  const entry = { id: '' };
+  for (let count = 0; count <= bounds.accessOver; count += 1)
+    ended.add({ ...known(entry), id: `E${count}` }, { time: 0, event: 'access', action: 'ended' });
+  assert.equal(ended.find('E0'), undefined);
+  assert.equal(ended.find(`E${bounds.accessOver}`)?.state, 'ended');
+  assert.equal(exchanges.access.counts.requests, 0);
+});
+
+/** An entry of which only the id matters. */
+function known({ id }: { readonly id: string }): AccessEntry {
+  const requested = { time: 0, event: 'access' } as const;
+  return {
+    id,
+    state: 'requested',
+    requested,
+    approvals: [],
+    granted: undefined,
+    reviewed: undefined,
+    ended: undefined,
+    untilMs: 0,
+    usesLeft: undefined,
+    used: 0,
+    isReviewed: false,
+  };
+}

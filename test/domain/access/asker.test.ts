@@ -1,0 +1,122 @@
+// Which identities may ask and approve, and how a request is shown.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type Asker,
+  identitiesOf,
+  loginIdentitiesOf,
+  loginOf,
+  whyApprovalsGone,
+  whyNoApproval,
+  whyNotApprove,
+  whyNotAsk,
+} from '../../../src/domain/access/asker.js';
+import { formatCommand } from '../../../src/domain/access/item.js';
+import type { Peer } from '../../../src/domain/identity/peer.js';
+import type { Person } from '../../../src/domain/identity/person.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
+
+const kernel = { kind: 'kernel' } as const;
+const none = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
+const persons = new Map<string, Person>([
+  ['carol', { ...none, users: ['carol', 'carol-admin'], accounts: ['carol'], keys: ['desk'] }],
+  ['dave', { ...none, users: ['dave'] }],
+]);
+const policy = {
+  name: 'leads',
+  version: 'v',
+  users: new GlobList(['*@example.org']),
+  except: new GlobList(['ceo@example.org']),
+  approve: ['support'],
+};
+
+function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] = kernel): Asker {
+  const whole = { listener: 'x', ...peer };
+  return {
+    listener: 'x',
+    principal: 'who@x',
+    policy,
+    identities: identitiesOf(whole, proof),
+    loginIdentities: loginIdentitiesOf(whole),
+    login: loginOf(whole),
+    credential: undefined,
+    whyNotApprove: whyNotApprove(whole, proof),
+  };
+}
+
+const asked = {
+  policy: 'support',
+  users: ['bob@example.org'],
+  identities: ['user:anna', 'uid:1'],
+  approvers: [],
+};
+const carol = { uid: 2, user: 'carol', loginUid: 2 };
+
+void test('a process of which the kernel tells no login asks only where it says that there is none', () => {
+  assert.notEqual(whyNotAsk({ listener: 'x', uid: 1 }, kernel), undefined);
+  assert.equal(whyNotAsk({ listener: 'x', uid: 1, hasNoLogin: true }, kernel), undefined);
+  assert.equal(
+    whyNotAsk({ listener: 'x', address: '192.0.2.1' }, { kind: 'key', name: 'k', stamp: 's' }),
+    undefined,
+  );
+});
+
+void test('who may approve', () => {
+  const cases: readonly (readonly [
+    why: RegExp | undefined,
+    asker: Asker,
+    request?: Partial<typeof asked>,
+  ])[] = [
+    [undefined, askerOf(carol)],
+    [undefined, askerOf({ ...carol, uid: 3, user: 'carol-admin', loginUser: 'carol' })],
+    [undefined, askerOf({ address: '192.0.2.1' }, { kind: 'key', name: 'desk', stamp: 's' })],
+    [/does not let you/, askerOf(carol), { policy: 'other' }],
+    [/does not let you/, askerOf(carol), { users: ['bob@example.org', 'ceo@example.org'] }],
+    [/root may be anybody/, askerOf({ ...carol, uid: 0, user: 'root' })],
+    [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
+    [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
+    [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],
+    [/in no entry/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],
+    // Somebody else became carol, or carol became dave.
+    [/not that of the same person/, askerOf({ ...carol, loginUid: 9, loginUser: 'eve' })],
+    [/in no entry/, askerOf({ uid: 4, user: 'dave', loginUid: 2, loginUser: 'carol' })],
+    [/of their own/, askerOf(carol), { identities: ['account:carol'] }],
+    [/of their own/, askerOf(carol), { identities: ['user:service', 'uid:2'] }],
+    [/of their own/, askerOf(carol), { identities: ['key:carol', 'name:carol'] }],
+  ];
+  for (const [why, asker, request] of cases) {
+    const said = whyNoApproval(asker, { ...asked, ...request }, persons);
+    if (why === undefined) assert.equal(said, undefined);
+    else assert.match(said ?? '', why, JSON.stringify(asker.identities));
+  }
+  const twice = { ...asked, approvers: [['key:desk']] };
+  assert.match(whyNoApproval(askerOf(carol), twice, persons) ?? '', /for another person/);
+});
+
+void test('an approval counts as long as its policy, its person and its users do', () => {
+  const policies = new Map([['leads', policy]]);
+  const approval = {
+    time: 0,
+    event: 'access',
+    principal: 'carol@x',
+    policy: 'leads',
+    identities: ['user:carol'],
+  } as const;
+  assert.equal(whyApprovalsGone([approval], asked, { persons, policies }), undefined);
+  assert.match(
+    whyApprovalsGone([approval], asked, { persons, policies: new Map() }) ?? '',
+    /carol@x does not count/,
+  );
+  assert.match(whyApprovalsGone([approval], asked, { persons: new Map(), policies }) ?? '', /does not count/);
+  assert.match(whyApprovalsGone([approval, approval], asked, { persons, policies }) ?? '', /of one person/);
+});
+
+void test('a command as it would be typed, without its secrets', () => {
+  assert.equal(
+    formatCommand(['fetch', '--', 'hdr.subject', 'mailbox', 'IN BOX']),
+    "fetch hdr.subject mailbox 'IN BOX'",
+  );
+  assert.equal(formatCommand(['fetch', '--', '-x']), 'fetch -- -x');
+  assert.equal(formatCommand(['search', '--', 'text', { hmac: 'a' }]), 'search text [secret]');
+  assert.equal(formatCommand(['who']), 'who');
+});
