@@ -8,27 +8,34 @@ import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import type { DoorAccess, DoorAccessed } from '../domain/door/door.js';
 import { GlobList } from '../domain/names/glob.js';
-import type { AccessDesk, AccessResult } from '../gateway/access/desk.js';
+import type { AccessResult } from '../gateway/access/desk.js';
+import type { ExchangeContext } from '../gateway/command/context.js';
+import { countWithoutClient } from '../gateway/command/count-without-client.js';
 
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
 
+/** Every member of a group has that entry, so it is no person. */
+const isGroup =
+  'a group of OpenID Connect gives no approval: ask for an entry of your own in admin.page.people';
+
 /** Carries out a call. Never rejects. */
 export async function decideOnPage(
-  desk: AccessDesk,
+  context: ExchangeContext,
   settings: Settings,
   person: PagePerson,
   { step, id, forMs, uses, reason }: DoorAccess,
   peer: RecordedPeer,
 ): Promise<DoorAccessed> {
+  const desk = context.access;
   if (settings.admin?.page?.approve !== true) return { text: isOff, isPassing: false };
+  if (person.oidc?.group !== undefined && step !== 'list') return { text: isGroup, isPassing: false };
   const asker = askerOnPage(person, settings, peer);
   switch (step) {
     case 'list':
       return { items: desk.list(asker) };
     case 'approve':
-      // Without an exchange nothing is counted: a command that deletes is held to the number of the request.
-      return accessed(await desk.approve(asker, id, { forMs, uses }, () => Promise.resolve(undefined)));
+      return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
     case 'refuse':
       if (reason === undefined || reason.trim() === '') return { text: 'say why', isPassing: false };
       return accessed(await desk.refuse(asker, id, reason));
@@ -42,8 +49,15 @@ export async function decideOnPage(
 }
 
 /** A person of the page approves for every policy, within the mail users that the person may see. */
-function askerOnPage({ name, user, users }: PagePerson, { policies }: Settings, peer: RecordedPeer): Asker {
-  const own = user === undefined ? [] : [/^\d+$/.test(user) ? `uid:${user}` : `user:${user}`, `name:${user}`];
+function askerOnPage(
+  { name, user, users, oidc }: PagePerson,
+  { policies }: Settings,
+  peer: RecordedPeer,
+): Asker {
+  const own = [
+    ...(user === undefined ? [] : [/^\d+$/.test(user) ? `uid:${user}` : `user:${user}`, `name:${user}`]),
+    ...[oidc?.email, oidc?.sub].flatMap((each) => (each === undefined ? [] : [`oidc:${each}`])),
+  ];
   return {
     listener: undefined,
     principal: `${pagePrefix}${name}`,

@@ -204,7 +204,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     access: called('access', parseAccessCall, async (asked, peer) => {
       const person = personOf(asked.as, ['approve']);
       if ('code' in person) return refused(person);
-      return json(200, await decideOnPage(parts.access, served.now.settings, person, asked, peer));
+      return json(200, await decideOnPage(served.now.exchanges, served.now.settings, person, asked, peer));
     }),
     refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =

@@ -218,7 +218,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
     {
       public: [
-        'access-commands',
+        'count-without-client',
         'assessment',
         'context',
         'exchange',

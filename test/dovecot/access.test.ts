@@ -61,7 +61,7 @@ policies:
     users: ["*@example.org"]
     allow: [mailbox status]
     on_request:
-      - { command: fetch, content: true, approvals: 1, for: 2h, scope: user, uses: 2, reason: { regex: "ticket [0-9]+.*" } }
+      - { command: [fetch, search], content: true, approvals: 1, for: 2h, scope: user, uses: 2, reason: { regex: "ticket [0-9]+.*" } }
       - { command: expunge, approvals: 2, for: 30m }
       - { command: mailbox list, approvals: 0, for: 1h, uses: 20 }
   leads:
@@ -100,7 +100,9 @@ admin: { unix: admin.sock }
       return async (...fields) => {
         const reply = await client.ask({ user: '', fields });
         const json = /access\t(\{.*?\})\t/.exec(reply.body.toString())?.[1];
-        return json === undefined ? JSON.stringify(reply.logs) : (JSON.parse(json) as AccessItem);
+        if (json === undefined) return JSON.stringify(reply.logs);
+        const item: AccessItem = JSON.parse(json);
+        return item;
       };
     };
     const carol = await approver('carol');
@@ -202,7 +204,10 @@ admin: { unix: admin.sock }
       );
       const first = await carol('dovegate approve', id);
       assert.ok(typeof first === 'object' && first.state === 'requested', JSON.stringify(first));
-      assert.match(String(await carol('dovegate approve', id)), /second approval is for another person/);
+      assert.match(
+        JSON.stringify(await carol('dovegate approve', id)),
+        /second approval is for another person/,
+      );
       assert.equal((await doveadm(...expunge)).exit, 77);
       const second = await dave('dovegate approve', id);
       assert.ok(typeof second === 'object' && second.state === 'granted', JSON.stringify(second));

@@ -221,31 +221,30 @@ void test('kill -9 at chosen and random instants of access on request', async (t
   }
 
   const records = readWhole(first.path('audit'));
-  const granted = new Map<unknown, { readonly until: unknown; readonly uses: number; used: number }>();
+  const granted = new Map<string, { readonly until: unknown; readonly uses: number; used: number }>();
   const over = new Set<unknown>();
   const admitted = new Map<string, unknown>();
   for (const record of records) {
     const { event, action, grant, time, args } = record;
     if (event === 'access' && record['carried'] !== true) {
       const id = record['grant'] ?? record['request'];
-      if (action === 'granted')
+      if (action === 'granted' && typeof grant === 'string')
         granted.set(grant, { until: record['until'], uses: Number(record['uses']), used: 0 });
       if (['revoked', 'expired', 'ended'].includes(String(action))) over.add(id);
     }
-    if (event === 'admission' && grant !== undefined && Array.isArray(args)) {
+    if (event === 'admission' && typeof grant === 'string' && Array.isArray(args)) {
       const live = granted.get(grant);
-      assert.ok(live !== undefined, `an admission under ${String(grant)}, which was never granted`);
+      assert.ok(live !== undefined, `an admission under ${grant}, which was never granted`);
       live.used += 1;
       assert.ok(String(time) < String(live.until), 'an admission after the end of its grant');
       admitted.set(String(args.at(-1)), grant);
     }
-    if (event === 'completion' && grant !== undefined && record['sent'] === false) {
+    if (event === 'completion' && typeof grant === 'string' && record['sent'] === false) {
       const live = granted.get(grant);
       if (live !== undefined) live.used -= 1;
     }
   }
-  for (const [id, { uses, used }] of granted)
-    assert.ok(used <= uses, `${String(id)}: ${used} of ${uses} uses`);
+  for (const [id, { uses, used }] of granted) assert.ok(used <= uses, `${id}: ${used} of ${uses} uses`);
   const named = backend.commands.map(({ fields }) => fields.at(-1) ?? '');
   for (const name of named) assert.ok(admitted.has(name), `${name} has no admission under a grant`);
   assert.ok(named.length >= rounds / 2, `only ${named.length} commands`);

@@ -164,10 +164,9 @@ for (const { series, words, why } of nothing) {
 test("our own commands are no server's, however they are spelled", () => {
   assert.deepEqual(
     ownCommands.map(({ name }) => name),
-    [
-      ...['can', 'explain', 'dry-run'],
-      ...['request', 'grant', 'requests', 'access', 'approve', 'refuse', 'revoke', 'review'],
-    ].map((name) => `dovegate ${name}`),
+    'can explain dry-run request grant requests access approve refuse revoke review'
+      .split(' ')
+      .map((name) => `dovegate ${name}`),
   );
   for (const { name, words } of ownCommands) {
     for (const line of [

@@ -59,7 +59,12 @@ function openDesk() {
   // What was sent, without the searches that count mails.
   const sent = (): string[] =>
     engine.commands.map(({ line }) => line.split('\t')[2] ?? '').filter((name) => name !== 'search');
-  return { ...engine, sent, as: (who: Partial<Peer>) => engine.client(2, who) };
+  return {
+    ...engine,
+    sent,
+    setJournal: (mode: 'take' | 'refuse') => engine.setJournal(mode),
+    as: (who: Partial<Peer>) => engine.client(2, who),
+  };
 }
 
 /** What the client got for one line, and the items in it. */

@@ -1,47 +1,13 @@
-// Steps of access on request by people of the page: who they are to the desk, and how mails are counted for them without a client.
-// The rule: the page's process vouches for the person; whether that person may approve is decided here like for any other.
+// Counts mails for people of the page, who decide about requests without a client.
 
 import { Abortable } from '../../concurrency/abortable.js';
-import { type Asker, pagePrefix } from '../../domain/access/asker.js';
-import type { RecordedPeer } from '../../domain/audit/record.js';
-import { GlobList } from '../../domain/names/glob.js';
-import type { Policy } from '../../domain/policy/policy.js';
+import type { Asker } from '../../domain/access/asker.js';
 import type { CountMails } from '../access/desk.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import { countForAccess } from './access-commands.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { ExchangeRecords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
-
-/** A person of the page with the right to approve. */
-export interface PageApprover {
-  readonly name: string;
-  /** Patterns of the mail users whose requests the person may decide on. */
-  readonly users: readonly string[];
-  readonly peer?: RecordedPeer | undefined;
-}
-
-/** Such a person may decide on the requests of every policy, for these users. */
-export function askerOfPage(
-  { name, users, peer }: PageApprover,
-  policies: ReadonlyMap<string, Policy>,
-): Asker {
-  return {
-    listener: undefined,
-    principal: `${pagePrefix}${name}`,
-    policy: {
-      name: '',
-      version: '',
-      users: new GlobList(users),
-      except: new GlobList([]),
-      approve: [...policies.keys()],
-    },
-    peer,
-    identities: [`page:${name}`, `name:${name}`],
-    login: undefined,
-    credential: undefined,
-  };
-}
 
 /** Counts mails for somebody who has no session. The records of the searches name that person. */
 export function countWithoutClient(context: ExchangeContext, asker: Asker): CountMails {
