@@ -152,6 +152,14 @@ export function accessRightsOf({ persons, policies, listeners }: Settings): Acce
       ];
       return [...new Set(named)];
     },
+    isNamedAt: (name, principal) => {
+      const listener = listeners.find((each) => each.name === name);
+      if (listener === undefined) return false;
+      const { accounts, keys } = listener;
+      return (
+        accounts.length + keys.length === 0 || [...accounts, ...keys].some((each) => each.name === principal)
+      );
+    },
   };
 }
 

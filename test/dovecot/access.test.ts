@@ -202,6 +202,8 @@ admin: { unix: admin.sock }
         'INBOX',
         'all',
       );
+      const shown = await carol('dovegate access', id);
+      assert.ok(typeof shown === 'object' && (shown.matches ?? 0) > 0, JSON.stringify(shown));
       const first = await carol('dovegate approve', id);
       assert.ok(typeof first === 'object' && first.state === 'requested', JSON.stringify(first));
       assert.match(
@@ -209,6 +211,7 @@ admin: { unix: admin.sock }
         /second approval is for another person/,
       );
       assert.equal((await doveadm(...expunge)).exit, 77);
+      assert.match(JSON.stringify(await dave('dovegate approve', id)), /no number was shown/);
       const second = await dave('dovegate approve', id);
       assert.ok(typeof second === 'object' && second.state === 'granted', JSON.stringify(second));
       const mails = Number(second.matches);

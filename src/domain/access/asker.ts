@@ -124,7 +124,11 @@ export function whyNoApproval(
 
 /** The principal who has or asks for access. */
 export function ownerOf({ requested }: AccessEntry): string {
-  return requested.to ?? requested.principal ?? '';
+  return ownerOfRequest(requested);
+}
+
+export function ownerOfRequest({ to, principal }: AuditRecord): string {
+  return to ?? principal ?? '';
 }
 
 export function approvableOf({ requested, approvals }: AccessEntry): Approvable {

@@ -103,8 +103,9 @@ export function grantedRecord(
 ): AuditRecord {
   const all = [requested, ...approvals];
   const forMs = least(all.map(({ duration_ms: ms }) => ms)) ?? 0;
-  const matches =
-    requested.effect === 'destroy' ? (approvals.at(-1)?.matches ?? requested.matches) : undefined;
+  // No approver consented to more mails than were counted for them.
+  const counted = (approvals.length === 0 ? [requested] : approvals).map((each) => each.matches);
+  const matches = requested.effect === 'destroy' ? least(counted) : undefined;
   const { to, principal, reason, command, effect, users, scope, approvals: needed } = requested;
   return {
     time,

@@ -16,7 +16,7 @@ import {
 
 export interface AccessEntry {
   readonly id: string;
-  /** `requested`: undecided. `granted`: live. `unreviewed`: an ended break-glass grant that nobody has reviewed. */
+  /** `requested`: undecided. `granted`: live. `unreviewed`: an ended break-glass grant, up to its review and for a day at least. */
   readonly state: 'requested' | 'granted' | 'unreviewed';
   /** The records, as they were appended; of a long text only its start may be left, of long arguments nothing. */
   readonly requested: AccessRecord;
@@ -47,6 +47,8 @@ const bytesMax = bounds.accessBytes;
 const approvalsMax = bounds.accessApprovals;
 /** A grant that nobody reviews is listed for this time. */
 const unreviewedMs = bounds.accessUnreviewedMs;
+/** A reviewed one is kept as long as it counts against its owner's number a day. */
+const countedMs = 86_400_000;
 
 /** Actions after which a request or grant does not live. */
 const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
@@ -203,8 +205,8 @@ export class AccessBook {
   }
 
   #review(entry: Entry, record: AccessRecord): void {
-    if (entry.state === 'unreviewed') return this.#drop(entry);
-    if (entry.state !== 'granted') return;
+    if (entry.state === 'unreviewed') entry.untilMs = entry.requested.time + countedMs;
+    if (entry.state === 'requested') return;
     entry.isReviewed = true;
     entry.reviewed = record;
   }
@@ -212,11 +214,12 @@ export class AccessBook {
   #end(entry: Entry, record: AccessRecord): void {
     const { state, requested, isReviewed } = entry;
     if (state === 'unreviewed') return;
-    if (state === 'requested' || requested.approvals !== 0 || isReviewed) return this.#drop(entry);
+    if (state === 'requested' || requested.approvals !== 0) return this.#drop(entry);
     const { until, ...ended } = record;
     entry.state = 'unreviewed';
     entry.ended = ended;
-    entry.untilMs = parseTime(until ?? '') ?? record.time + unreviewedMs;
+    const untilMs = isReviewed ? requested.time + countedMs : record.time + unreviewedMs;
+    entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
 
   #use(id: unknown, by: 1 | -1): void {

@@ -47,15 +47,20 @@ export function sharesHuman(
 ): boolean {
   const words = new Set(one.map(folded));
   if (other.some((word) => words.has(folded(word)))) return true;
-  const names = new Set(personsOf(one, persons));
-  return personsOf(other, persons).some((name) => names.has(name));
+  const names = new Set(personsOf(one, persons, true));
+  return personsOf(other, persons, true).some((name) => names.has(name));
 }
 
-function personsOf(identities: readonly string[], persons: ReadonlyMap<string, Person>): string[] {
+/** `byName`: an identity that a person does not list, and that has the name of one that it lists, counts as the person's too. */
+function personsOf(
+  identities: readonly string[],
+  persons: ReadonlyMap<string, Person>,
+  byName = false,
+): string[] {
   const words = new Set(identities.map(folded));
-  return [...persons]
-    .filter(([, person]) => identitiesOf(person).some((word) => words.has(word)))
-    .map(([name]) => name);
+  const isOf = (word: string): boolean =>
+    words.has(word) || (byName && words.has(`name:${word.slice(word.indexOf(':') + 1)}`));
+  return [...persons].filter(([, person]) => identitiesOf(person).some(isOf)).map(([name]) => name);
 }
 
 /** Issuers spell email addresses in either case. */

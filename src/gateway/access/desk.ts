@@ -25,7 +25,7 @@ import {
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { type Person, personOf } from '../../domain/identity/person.js';
+import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
@@ -35,24 +35,11 @@ import type { AccessCode } from '../outcome/outcome.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
 import { LastEnds } from './ended.js';
+import { type CountMails, LiveEntry } from './live-entry.js';
 
 export type AccessResult =
   | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
   | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
-
-/** A command whose mails are counted: it has one of these users in turn. */
-export interface CountedCommand {
-  /** Of its owner. */
-  readonly principal: string;
-  readonly policy: string;
-  readonly users: readonly string[];
-  readonly words: readonly string[];
-}
-
-/** The number of mails that it would affect now; undefined: it has no query; or why they cannot be counted. Never rejects. */
-export type CountMails = (
-  command: CountedCommand,
-) => Promise<number | undefined | { readonly failed: string }>;
 
 /** What of the configuration counts. */
 export interface AccessRights {
@@ -60,6 +47,8 @@ export interface AccessRights {
   readonly policies: ReadonlyMap<string, Policy>;
   /** The policies of a listener that a principal of it may have, by name. */
   readonly policiesAt: (listener: string) => readonly string[];
+  /** Whether a principal of that name may be there: of listeners with accounts or keys the names are known. */
+  readonly isNamedAt: (listener: string, name: string) => boolean;
 }
 
 export interface DeskParts {
@@ -70,18 +59,6 @@ export interface DeskParts {
   readonly digest: (text: string) => string;
 }
 
-/** The live part of an entry, which no record has. */
-interface Live {
-  /** Its end by the monotonic clock. */
-  endsMs: number;
-  /** Running commands. */
-  readonly running: Set<() => void>;
-  /** Mails as they were counted last. */
-  matches: number | undefined;
-  /** Undefined: it has words that no record shows, and was asked for before the start. */
-  readonly words: readonly string[] | undefined;
-}
-
 const dayMs = 86_400_000;
 /** How often ends by the clocks are looked for while anything lives. */
 const sweepMs = 1_000;
@@ -89,7 +66,7 @@ const sweepMs = 1_000;
 export class AccessDesk {
   readonly #parts: DeskParts;
   readonly #book = new AccessBook();
-  readonly #live = new Map<string, Live>();
+  readonly #live = new Map<string, LiveEntry>();
   readonly #ended = new LastEnds();
   /** Ids of live grants by principal. */
   readonly #byOwner = new Map<string, Set<string>>();
@@ -99,7 +76,12 @@ export class AccessDesk {
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   /** Of the configuration in force. */
-  rights: AccessRights = { persons: new Map(), policies: new Map(), policiesAt: () => [] };
+  rights: AccessRights = {
+    persons: new Map(),
+    policies: new Map(),
+    policiesAt: () => [],
+    isNamedAt: () => false,
+  };
 
   /** `records`: what lives at the end of the journal, as the start found it. */
   constructor(parts: DeskParts, records: readonly AuditRecord[]) {
@@ -112,7 +94,7 @@ export class AccessDesk {
     for (const entry of this.#book.entries) {
       const { matches } = entry.granted ?? entry.requested;
       const endsMs = clock.now() + entry.untilMs - nowMs;
-      this.#live.set(entry.id, { endsMs, running: new Set(), matches, words: wordsOf(entry.requested) });
+      this.#live.set(entry.id, new LiveEntry(endsMs, matches, wordsOf(entry.requested)));
       if (entry.state === 'granted') this.#own(entry);
       if (entry.requested.approvals === 0 && entry.state !== 'requested')
         this.#limits.noteBroken(entry.requested.time, entry.requested.identities);
@@ -149,6 +131,10 @@ export class AccessDesk {
         continue;
       }
       if (entry.usesLeft === 0) continue;
+      // Whoever approved it may have become its owner by su or sudo.
+      const isOwn = ({ identities = [] }: AuditRecord): boolean =>
+        sharesHuman(identities, asker.identities, this.rights.persons);
+      if (entry.approvals.some(isOwn)) continue;
       grants.push(grantTermsOf(entry, bound.rule));
     }
     return grants.length === 0 ? undefined : { grants, digest: this.#parts.digest };
@@ -230,8 +216,8 @@ export class AccessDesk {
   async approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
     const early = this.#approvable(asker, id, shorter);
     if ('kind' in early) return early;
-    const counted = await this.#countFor(early, count);
-    if (counted !== undefined) return counted;
+    const why = await this.#live.get(id)?.whyLookAgain(asker.principal, early.requested, count);
+    if (why !== undefined) return refused('access-changed', why);
     return this.#inTurn(async () => {
       const entry = this.#approvable(asker, id, shorter);
       if ('kind' in entry) return entry;
@@ -306,7 +292,7 @@ export class AccessDesk {
   /** Own requests and grants, and those that somebody may approve or review; the oldest first. */
   list(asker: Asker): readonly AccessItem[] {
     return [...this.#book.entries]
-      .filter((entry) => this.#isVisible(asker, entry))
+      .filter((entry) => this.#isVisible(asker, entry) && !isOver(entry))
       .map((entry) => this.#itemOf(asker, entry));
   }
 
@@ -314,8 +300,8 @@ export class AccessDesk {
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
     if (entry === undefined) return this.#showOver(asker, id);
-    const isCounted = ownerOf(entry) !== asker.principal && this.#isApprover(asker, entry);
-    if (entry.state === 'requested' && isCounted) await this.#count(entry, count);
+    if (entry.state === 'requested' && this.#seesMatches(asker, entry))
+      await this.#live.get(id)?.count(entry.requested, count);
     return { kind: 'done', items: [this.#itemOf(asker, entry)] };
   }
 
@@ -390,7 +376,7 @@ export class AccessDesk {
     if (fault !== undefined) return fault;
     const { matches } = requested;
     const endsMs = this.#parts.clock.now() + this.#leftMs(requested);
-    this.#live.set(id, { endsMs, running: new Set(), matches, words: wish.words });
+    this.#live.set(id, new LiveEntry(endsMs, matches, wish.words));
     this.#book.follow(requested);
     const entry = this.#book.find(id);
     if (entry === undefined) return fullTable();
@@ -506,24 +492,11 @@ export class AccessDesk {
       if (entry.state !== 'unreviewed' && !this.#isInTime(entry)) this.#end(entry, 'expired');
   }
 
-  /** The mails of a destroying command become the most that its grant may affect: more than were shown need another look. */
-  async #countFor(entry: AccessEntry, count: CountMails): Promise<AccessResult | undefined> {
-    if (entry.requested.effect !== 'destroy') return undefined;
-    const shown = this.#live.get(entry.id)?.matches;
-    const now = await this.#count(entry, count);
-    if (typeof now === 'object') return uncounted(now.failed);
-    if (now === undefined || (shown !== undefined && now <= shown)) return undefined;
-    const before = shown === undefined ? 'no number was' : `${shown} were`;
-    return refused('access-changed', `${now} mails match now, and ${before} shown; approve it again`);
-  }
-
-  async #count(entry: AccessEntry, count: CountMails): ReturnType<CountMails> {
-    const live = this.#live.get(entry.id);
-    if (live?.words === undefined) return { failed: 'its words are not known any more' };
-    const { policy = '', users = [] } = entry.requested;
-    const found = await count({ principal: ownerOf(entry), policy, users, words: live.words });
-    if (typeof found === 'number') live.matches = found;
-    return found;
+  /** Neither its requester, as whomever, nor who made it for another: the number would answer questions about content. */
+  #seesMatches(asker: Asker, entry: AccessEntry): boolean {
+    const { identities = [], by } = entry.requested;
+    const isOwn = sharesHuman(asker.identities, identities, this.rights.persons) || by === asker.principal;
+    return !isOwn && this.#isApprover(asker, entry);
   }
 
   #ruleOf({ requested: { policy: name = '', bound } }: AccessEntry): RequestRule | undefined {
@@ -558,17 +531,24 @@ export class AccessDesk {
     const asked = approvableOf(entry);
     const mayApprove = whyNoApproval(asker, asked, this.rights.persons) === undefined;
     const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
-    const matches = this.#live.get(entry.id)?.matches;
+    const live = this.#live.get(entry.id);
+    const matches = this.#seesMatches(asker, entry) ? live?.matches : undefined;
+    if (matches !== undefined) live?.shown.set(asker.principal, matches);
     const rule = this.#rule(entry);
     return accessItemOf(entry, {
       state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
       isMine,
-      isApprover: this.#isApprover(asker, entry) && !isMine,
+      isApprover: true,
       may,
       matches,
       rule,
     });
   }
+}
+
+/** A reviewed grant that has ended is kept for its number a day alone. */
+function isOver({ state, isReviewed }: AccessEntry): boolean {
+  return state === 'unreviewed' && isReviewed;
 }
 
 function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {

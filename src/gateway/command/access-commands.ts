@@ -21,7 +21,8 @@ import { lineOf } from '../../domain/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
 import { nothingAsked } from '../../domain/policy/route.js';
-import type { AccessResult, CountedCommand, CountMails } from '../access/desk.js';
+import type { AccessResult } from '../access/desk.js';
+import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { judgeEnding } from '../outcome/outcome.js';
 import { assessCommand } from './assessment.js';
 import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
@@ -203,6 +204,10 @@ function readWish(
   const rule = first && ruleOf(first, policy);
   if (first === undefined || rule === undefined) return invalid('no rule of on_request offers it');
   const { terms } = rule;
+  if (names.length > 1 && terms.scope === 'command')
+    return invalid('one command line has one user; make a request for each');
+  if (names.length > 1 && first.attempt.effect === 'destroy')
+    return invalid('what deletes is requested user by user, so that an approver sees the number of each');
   const { forMs = terms.forMs, uses = terms.uses ?? (terms.scope === 'command' ? 1 : undefined) } = shorter;
   const usesMax = terms.uses ?? (terms.scope === 'command' ? 1 : undefined);
   if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
@@ -242,7 +247,9 @@ function readOwner(
   const { context, asker, values } = asked;
   const to = parsePrincipal(values.get('to')?.[0] ?? '');
   if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
-  const { policies, policiesAt } = context.access.rights;
+  const { policies, policiesAt, isNamedAt } = context.access.rights;
+  if (/[*?\s]/.test(to.name) || !isNamedAt(to.listener, to.name))
+    return invalid(`nobody can be "${to.text}"; say NAME@LISTENER as records name them`);
   const names = policiesAt(to.listener).filter((name) => asker.policy.approve.includes(name));
   let refusal: AccessResult & { readonly kind: 'refused' } = invalid(
     `you approve nothing at listener "${to.listener}"`,

@@ -355,7 +355,11 @@ async function countMatches(
   const rowCells = search.rowCells + (search.isOfAll && !/^[^\t]*\t\d{1,10}\t/.test(head) ? 1 : 0);
   const matches = Math.ceil(cells / rowCells);
   if (matches <= most) return { matches };
-  const reason = `${matches} mails match, and its rule allows at most ${most}`;
+  // The holder of a grant never learns the number: it would answer questions about content.
+  const reason =
+    judgement.decision.grant === undefined
+      ? `${matches} mails match, and its rule allows at most ${most}`
+      : 'more mails match than were approved; ask again';
   const { name: policy } = session.subject.policy;
   return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
 }

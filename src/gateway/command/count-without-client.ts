@@ -2,7 +2,7 @@
 
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Asker } from '../../domain/access/asker.js';
-import type { CountMails } from '../access/desk.js';
+import type { CountMails } from '../access/live-entry.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import { countForAccess } from './access-commands.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';

@@ -8,7 +8,7 @@ import type { Command } from '../../domain/commands/catalog.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
-import type { CountedCommand, CountMails } from '../access/desk.js';
+import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
@@ -190,7 +190,6 @@ export class Exchange {
     const isStrict = isAllowed(shown) && (grant !== undefined || strict.has(shown.attempt.effect));
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
     this.#records = records;
-    if (grant !== undefined) records.admission = { ...records.admission, grant };
     const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly no command has input.
     const input =
@@ -199,7 +198,9 @@ export class Exchange {
         : new CommandInput(context, subject.principal, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
-      const refusal = obstacle ?? refuseByLimits(allowed, session, context);
+      // An end of access counts on a full disk too.
+      const isEnd = allowed.command === 'dovegate revoke';
+      const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
       if (refusal !== undefined) {
         ending = refusal;
       } else if (grant !== undefined && !context.access.take(grant)) {
@@ -223,6 +224,7 @@ export class Exchange {
           records,
           tried: this.#isDryRun ? admissionOf({ ...facts, judgement }) : undefined,
         };
+        if (grant !== undefined) records.admission = { ...records.admission, grant };
         ending = await (this.#isDryRun ? this.#try(command) : this.#send(command, grant));
       }
     } else {

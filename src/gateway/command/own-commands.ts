@@ -14,9 +14,10 @@ import { type Judgement, type Subject, unparsable } from '../../domain/policy/ju
 import type { Policy } from '../../domain/policy/policy.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
-import type { AccessResult, CountMails } from '../access/desk.js';
+import type { AccessResult } from '../access/desk.js';
+import type { CountMails } from '../access/live-entry.js';
 import type { Ending } from '../outcome/outcome.js';
-import { accessWords, carryOutAccess, isAccessCommand } from './access-commands.js';
+import { accessWords, askerOf, carryOutAccess, isAccessCommand } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { changedMeanwhile } from './recheck.js';
@@ -70,7 +71,9 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
-    const explained = explainQuestion(context.router.table, subject, asked, context.clock.wallMs());
+    const grants = context.access.grantsOf(askerOf(session));
+    const holder = grants === undefined ? subject : { ...subject, grants };
+    const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs());
     words = recordedWords(asked, explained.judgement);
     reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }

@@ -83,6 +83,8 @@ void test('who may approve', () => {
     [/of their own/, askerOf(carol), { identities: ['account:carol'] }],
     [/of their own/, askerOf(carol), { identities: ['user:service', 'uid:2'] }],
     [/of their own/, askerOf(carol), { identities: ['key:carol', 'name:carol'] }],
+    // The account has the name of a user of hers that she does not act as now.
+    [/of their own/, askerOf(carol), { identities: ['account:carol-admin', 'name:carol-admin'] }],
   ];
   for (const [why, asker, request] of cases) {
     const said = whyNoApproval(asker, { ...asked, ...request }, persons);

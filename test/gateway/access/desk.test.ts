@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import type { AccessEntry } from '../../../src/domain/audit/access-book.js';
+import { AccessBook, type AccessEntry } from '../../../src/domain/audit/access-book.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
 import { LastEnds } from '../../../src/gateway/access/ended.js';
@@ -343,3 +343,38 @@ function known({ id }: { readonly id: string }): AccessEntry {
     isReviewed: false,
   };
 }
+
+void test('an approver never uses the grant that they approved, as whomever', async () => {
+  const { as, sent } = openDesk();
+  const carol = await as(people.carol);
+  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  for (const to of ['an*na@support', 'nobody@elsewhere', 'anna'])
+    assert.match((await ask(carol, `||dovegate grant|--to|${to}|${given}`)).text, /access-invalid/, to);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.equal(item?.state, 'granted', text);
+  assert.equal(item.matches, undefined, 'the number of mails is not for who made it');
+  // carol became anna by su.
+  await ask(await as({ ...people.anna, loginUid: 1002, loginUser: 'carol' }), readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
+void test('access without approval counts for a day, also after its review and a restart', async () => {
+  const { as, records, clock } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  for (let count = 0; count < 3; count += 1) {
+    const { id } = await requestOf(anna, wish);
+    await ask(anna, `||dovegate revoke|${id}`);
+    await ask(carol, `||dovegate review|${id}`);
+  }
+  assert.deepEqual((await ask(carol, '||dovegate requests')).items, []);
+  const book = new AccessBook();
+  for (const { record } of records) book.follow(record);
+  const again = new AccessBook();
+  for (const record of book.carried(clock.wallMs())) again.follow(record);
+  assert.equal(again.size, 3);
+  assert.deepEqual(again.carried(clock.wallMs() + 90_000_000), []);
+});

@@ -1,0 +1,62 @@
+// The part of a request or grant that no record has: its end by the monotonic clock, the commands that run under it, and its mails as they
+// were counted and shown.
+// The rule: an approver consents to the number that was shown to that approver, and to no other.
+
+import { ownerOfRequest } from '../../domain/access/asker.js';
+import type { AuditRecord } from '../../domain/audit/record.js';
+
+/** A command whose mails are counted: it has one of these users in turn. */
+export interface CountedCommand {
+  /** Of its owner. */
+  readonly principal: string;
+  readonly policy: string;
+  readonly users: readonly string[];
+  readonly words: readonly string[];
+}
+
+/** The number of mails that it would affect now; undefined: it has no query; or why they cannot be counted. Never rejects. */
+export type CountMails = (
+  command: CountedCommand,
+) => Promise<number | undefined | { readonly failed: string }>;
+
+export class LiveEntry {
+  endsMs: number;
+  /** Ends each running command. */
+  readonly running = new Set<() => void>();
+  /** Mails as they were counted last. */
+  matches: number | undefined;
+  /** The number that each approver was shown last, by principal. */
+  readonly shown = new Map<string, number>();
+  /** Undefined: some are digests in the journal, and it was asked for before the start. */
+  readonly #words: readonly string[] | undefined;
+
+  constructor(endsMs: number, matches: number | undefined, words: readonly string[] | undefined) {
+    this.endsMs = endsMs;
+    this.matches = matches;
+    this.#words = words;
+  }
+
+  async count(requested: AuditRecord, count: CountMails): ReturnType<CountMails> {
+    if (this.#words === undefined) return { failed: 'its words are not known any more' };
+    const { policy = '', users = [] } = requested;
+    const found = await count({ principal: ownerOfRequest(requested), policy, users, words: this.#words });
+    if (typeof found === 'number') this.matches = found;
+    return found;
+  }
+
+  /** Why an approver must look again: more mails of a command that deletes match than were shown. The new number counts as shown. */
+  async whyLookAgain(
+    approver: string,
+    requested: AuditRecord,
+    count: CountMails,
+  ): Promise<string | undefined> {
+    if (requested.effect !== 'destroy') return undefined;
+    const now = await this.count(requested, count);
+    if (typeof now === 'object') return `the mails could not be counted: ${now.failed}`;
+    const before = this.shown.get(approver);
+    if (now === undefined || (before !== undefined && now <= before)) return undefined;
+    this.shown.set(approver, now);
+    const seen = before === undefined ? 'no number was' : `${before} were`;
+    return `${now} mails match now, and ${seen} shown; approve it again`;
+  }
+}
