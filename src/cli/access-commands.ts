@@ -45,8 +45,18 @@ export function addAccess(program: Command, end: End): void {
     .action(decide('refuse'));
   asked('revoke', 'end a grant and its running commands at once, or withdraw a request')
     .option('--reason <text>', 'why')
+    .option('--admin <path>', 'the admin socket, as an operator of the gate, instead of a listener')
     .argument('<id>', 'its id in requests')
-    .action(decide('revoke'));
+    .action(async (id: string, options: DecideOptions & { readonly admin?: string }) => {
+      const { admin: socket } = options;
+      if (socket === undefined) return decide('revoke')(id, options);
+      end(
+        await (await import('./operate.js')).post(
+          { config: '', socket },
+          `/access/${encodeURIComponent(id)}/revoke`,
+        ),
+      );
+    });
   withCommand(asked('grant', 'permit a command to somebody who did not ask; counts as one approval'))
     .requiredOption('--to <principal>', 'who gets it: NAME@LISTENER')
     .action(async (words: string[], options: AskOptions & { readonly to: string }) => {

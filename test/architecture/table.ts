@@ -213,7 +213,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['relay', 'reply-writer', 'input'],
   }),
   // Requests and grants of access: who has which, until when.
-  'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], { public: ['desk'] }),
+  'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], {
+    public: ['desk', 'live-entry'],
+  }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
     {

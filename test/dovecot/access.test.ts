@@ -258,6 +258,16 @@ admin: { unix: admin.sock }
       const access = await runWarm(['audit', 'access', '--since', '1d', directory]);
       assert.equal(access.exit, 0, access.text);
       assert.match(access.text, /alice@example\.org/);
+      const [first] = JSON.parse(
+        `[${(await runWarm(['audit', 'access', '--since', '1d', '--json', directory])).stdout
+          .toString()
+          .trim()
+          .split('\n')
+          .join(',')}]`,
+      );
+      const history = await runWarm(['audit', 'search', '--grant', String(first?.id), directory]);
+      for (const action of ['requested', 'approved', 'granted', 'used-up'])
+        assert.ok(history.text.includes(action), history.text);
       const verified = await runWarm(['audit', 'verify', directory, '--key', daemon.path('sign.pem')]);
       assert.equal(verified.exit, 0, verified.text);
     });
