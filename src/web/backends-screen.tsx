@@ -31,7 +31,7 @@ import {
 import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { backendMeasures, failedShare, shareWords, shortSince, valueOf } from './traffic.js';
+import { backendMeasures, shareWords, shortSince, valueOf } from './traffic.js';
 import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
 import { countWords, durationWords, plural, rateWords } from './wording.js';
 
@@ -219,7 +219,7 @@ interface TrafficProps {
 function Traffic({ series, since, isUp }: TrafficProps) {
   const rate = series?.all.rate;
   if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
-  const share = failedShare(series) ?? 0;
+  const share = valueOf(series, 'failed', undefined) ?? 0;
   const Rate = isUp ? 'strong' : 'span';
   const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
   return (
