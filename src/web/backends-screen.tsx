@@ -99,7 +99,7 @@ export function BackendsScreen({ query }: ScreenProps) {
           </Sign>
         ),
     },
-    { title: 'failed dials', line: 3, cell: (row) => <Failed backend={row} /> },
+    { title: 'failed dials', line: 3, isNamed: true, cell: (row) => <Failed backend={row} /> },
     { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
     ...(mayChange
       ? [
@@ -308,7 +308,7 @@ function Failed({ backend }: { readonly backend: BackendNow }) {
     <>
       {failed.map(({ step, count }) => (
         <span class="step" key={step}>
-          <span class="number">{countWords(count)}</span> failed at {step}
+          <span class="number">{countWords(count)}</span> at {step}
         </span>
       ))}
     </>
