@@ -31,7 +31,7 @@ import {
 import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { backendMeasures, failedShare, shareWords, shortSince, valueOf } from './traffic.js';
+import { backendMeasures, shareWords, shortSince, valueOf } from './traffic.js';
 import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
 import { countWords, durationWords, plural, rateWords } from './wording.js';
 
@@ -75,12 +75,11 @@ export function BackendsScreen({ query }: ScreenProps) {
         </>
       ),
     },
-    { title: 'state', line: 3, cell: (row) => <State backend={row} /> },
+    { title: 'state', line: 2, grows: true, cell: (row) => <State backend={row} /> },
     {
       title: 'ten minutes',
-      line: 2,
-      grows: true,
-      cell: (row) => <Traffic series={seriesOf(row.name)} since={since} />,
+      line: 3,
+      cell: (row) => <Traffic series={seriesOf(row.name)} since={since} isUp={row.isUp} />,
     },
     {
       title: 'upstreams',
@@ -100,7 +99,7 @@ export function BackendsScreen({ query }: ScreenProps) {
           </Sign>
         ),
     },
-    { title: 'failed dials', line: 3, cell: (row) => <Failed backend={row} /> },
+    { title: 'failed dials', line: 3, isNamed: true, cell: (row) => <Failed backend={row} /> },
     { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
     ...(mayChange
       ? [
@@ -213,23 +212,29 @@ interface TrafficProps {
   readonly series: Series | undefined;
   /** Of less than ten minutes. */
   readonly since: string | undefined;
+  /** Otherwise it is of a time that is over. */
+  readonly isUp: boolean;
 }
 
-function Traffic({ series, since }: TrafficProps) {
+function Traffic({ series, since, isUp }: TrafficProps) {
   const rate = series?.all.rate;
   if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
-  const share = failedShare(series) ?? 0;
+  const share = valueOf(series, 'failed', undefined) ?? 0;
+  const Rate = isUp ? 'strong' : 'span';
   const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
   return (
     <>
-      <span class="step">
-        <strong class="number">{rateWords(rate)}</strong> a second
+      <span class={isUp ? 'step' : 'step faint'}>
+        {!isUp && 'before: '}
+        <Rate class="number">{rateWords(rate)}</Rate> a second
         {share > 0 && (
           <>
             ,{' '}
-            <Sign tone={share >= failedShareBad ? 'bad' : 'quiet'}>
-              <span class="number">{shareWords(share)}</span> failed
-            </Sign>
+            {share >= failedShareBad ? (
+              <Sign tone="bad">{shareWords(share)} failed</Sign>
+            ) : (
+              <span class="number">{shareWords(share)} failed</span>
+            )}
           </>
         )}
       </span>
@@ -303,7 +308,7 @@ function Failed({ backend }: { readonly backend: BackendNow }) {
     <>
       {failed.map(({ step, count }) => (
         <span class="step" key={step}>
-          <span class="number">{countWords(count)}</span> failed at {step}
+          <span class="number">{countWords(count)}</span> at {step}
         </span>
       ))}
     </>

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { TrailContent, TrailEnd, TrailLine } from '../domain/page/trail.js';
+import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
@@ -13,6 +13,7 @@ import {
   type Fact,
   type LifeStep,
   lifeOf,
+  nextOf,
   type StoredRecord,
   tryPath,
   whatOf,
@@ -127,7 +128,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
   const outcome = completion === undefined ? 'open' : valueText(completion['outcome']);
   return (
     <>
-      <Answer exchange={exchange} outcome={outcome} content={end.content} />
+      <Answer exchange={exchange} outcome={outcome} end={end} />
       <Panel title="Its life">
         <Life steps={lifeOf(exchange)} />
       </Panel>
@@ -195,11 +196,11 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
 interface AnswerProps {
   readonly exchange: Exchange;
   readonly outcome: string;
-  readonly content: TrailContent | undefined;
+  readonly end: TrailEnd;
 }
 
 /** What became of it, and what to do about a denial. */
-function Answer({ exchange, outcome, content }: AnswerProps) {
+function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
   const { admission, completion } = exchange;
   const record = admission ?? completion ?? {};
   const row = { fields: record };
@@ -208,6 +209,7 @@ function Answer({ exchange, outcome, content }: AnswerProps) {
   const tone = outcomeSign(outcome).tone;
   const why = valueText(admission?.['text']);
   const tried = tryPath(exchange);
+  const next = nextOf(exchange, policy?.text);
   return (
     <section class={`verdict ${tone === 'quiet' ? '' : tone}`} aria-label="What became of it">
       <h2>
@@ -238,6 +240,11 @@ function Answer({ exchange, outcome, content }: AnswerProps) {
       {valueText(record['reason']) !== '' && (
         <p>
           Reason given: <Name value={valueText(record['reason'])} max={300} />
+        </p>
+      )}
+      {next !== undefined && (
+        <p>
+          <Name value={next} max={600} />
         </p>
       )}
       {outcome === 'denied' && tried !== undefined && (

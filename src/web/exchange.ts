@@ -236,6 +236,28 @@ export function whyOf({ admission }: Exchange): Fact[] {
   ]);
 }
 
+/** Who can change that it was denied, as a sentence. `policyText`: the policy as it was then. Undefined: policy did not deny it. */
+export function nextOf(
+  { admission, completion }: Exchange,
+  policyText: string | undefined,
+): string | undefined {
+  if (admission?.['decision'] !== 'deny' || completion?.['outcome'] !== 'denied') return undefined;
+  const [rule, policy, command] = ['rule', 'policy', 'command'].map((key) => valueText(admission[key]));
+  const writer = `the person who writes policies, if this should be allowed (${rule ? `rule ${rule}` : 'no rule yet'}, policy ${policy})`;
+  // What a rule denies, and users whom the policy does not hold for, no grant allows.
+  const isOpen = valueText(admission['text']).startsWith('no rule allows');
+  return isOpen && offeredBy(policyText ?? '').has(command ?? '')
+    ? `Who acts next: the requester, who can ask for access: on_request of policy ${policy} has "${command}" (dovegate request), and names its terms. Or ${writer}.`
+    : `Who acts next: ${writer}.`;
+}
+
+/** The commands under `on_request`, in a policy's text as dovegate writes it. */
+function offeredBy(policyText: string): ReadonlySet<string> {
+  const [, block = ''] = /^ {4}on_request:\n((?: {6}.*\n?)*)/m.exec(policyText) ?? [];
+  const found = block.matchAll(/^ {6}(?:- (?:command: )?| {2}command: )"?([\w -]+?)"?$/gm);
+  return new Set([...found].map(([, command = '']) => command));
+}
+
 /** Where its records stand in the chain; a limited view has no hashes. */
 export function chainOf({
   all,

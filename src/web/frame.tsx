@@ -37,6 +37,7 @@ export function Frame({ session }: { readonly session: Session }) {
     // Another screen: what is read aloud and walked by Tab begins there, unless it has put the focus somewhere itself.
     if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
   }, [place.path]);
+  const menu = useMenuAtHere(place.path);
   useTitle(found?.screen.title, live.now?.head.host ?? session.me.host, live.now?.head.problems.length ?? 0);
   return (
     <SessionContext.Provider value={session}>
@@ -50,14 +51,14 @@ export function Frame({ session }: { readonly session: Session }) {
             <Problems />
             <Bar onHelp={() => setHelp(true)} />
             <div class="menu-line">
-              <nav class="menu" aria-label="Screens">
+              <nav class="menu" aria-label="Screens" ref={menu}>
                 {seen
                   .filter(({ key }) => key !== undefined)
                   .map(({ path, title, key }) => (
                     <Link
                       key={path}
                       to={path}
-                      isHere={found?.screen.title === title}
+                      isHere={found?.screen.title === title || isBelow(path, place.path)}
                       title={`keys: g ${key}`}
                     >
                       <Icon name={title} />
@@ -120,6 +121,22 @@ function Shown({ found, place }: { readonly found: Found | undefined; readonly p
       <Component key={found.screen.path} params={found.params} query={place.query} />
     </>
   );
+}
+
+/** A screen without a place of its own, as one command, belongs to the one above it. */
+function isBelow(path: string, shown: string): boolean {
+  return path !== '/' && shown.startsWith(`${path}/`);
+}
+
+/** A menu that is wider than a phone is moved to where one is. */
+function useMenuAtHere(path: string) {
+  const menu = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const here = menu.current?.querySelector<HTMLElement>('[aria-current]');
+    if (menu.current && here)
+      menu.current.scrollLeft = here.offsetLeft - (menu.current.clientWidth - here.offsetWidth) / 2;
+  }, [path]);
+  return menu;
 }
 
 /** The title of the tab begins with what is wrong: tabs are narrow. */

@@ -7,7 +7,7 @@ import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { countWords, plural } from './wording.js';
+import { countWords } from './wording.js';
 
 type Row = KeysTable['rows'][number];
 
@@ -22,18 +22,25 @@ export function KeysScreen() {
   const at = now?.at ?? value.since;
   const columns: Column<Row>[] = [
     { title: 'what', line: 1, grows: true, cell: (row) => <What row={row} /> },
-    { title: 'policy', cell: (row) => <Name value={row.policy} /> },
-    { title: 'ends', line: 3, cell: (row) => <Ends row={row} now={at} /> },
-    { title: 'last used', line: 3, cell: (row) => <Used row={row} since={value.since} now={at} /> },
+    { title: 'policy', isNamed: true, cell: (row) => <Name value={row.policy} /> },
+    { title: 'ends', line: 3, isNamed: true, cell: (row) => <Ends row={row} now={at} /> },
     {
-      title: 'failed',
+      title: 'last used',
+      line: 3,
+      isNamed: true,
+      cell: (row) => <Used row={row} since={value.since} now={at} />,
+    },
+    {
+      title: 'failed sign-ins',
+      isNamed: true,
+      line: 3,
       cell: (row) =>
         row.failures === undefined ? (
           <span class="faint nothing">–</span>
         ) : row.failures === 0 ? (
-          <span class="faint">never</span>
+          <span class="faint">none</span>
         ) : (
-          <Sign tone="warn">{plural(row.failures, 'time', 'times')}</Sign>
+          <Sign tone="warn">{countWords(row.failures)}</Sign>
         ),
     },
   ];

@@ -67,11 +67,15 @@ function Breakable({ text }: { readonly text: string }) {
 }
 
 /** A sentence of the daemon, with its times in local time. */
-export function Sentence({ text }: { readonly text: string }) {
+export function Sentence({ text, isExact }: { readonly text: string; readonly isExact?: boolean }) {
   return (
     <>
       {marked(text).map((part, at) =>
-        'time' in part ? <Time key={at} at={part.time} /> : <Name key={at} value={part.text} max={1000} />,
+        'time' in part ? (
+          <Time key={at} at={part.time} {...(isExact === true && { isExact })} />
+        ) : (
+          <Name key={at} value={part.text} max={1000} />
+        ),
       )}
     </>
   );

@@ -152,7 +152,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
       ) : (
         <div class="learn">
           <Panel
-            title="Tick what is to be allowed"
+            title="No rule allows it: would be denied"
             label="What was seen"
             controls={
               reads.length > 0 && (
@@ -162,6 +162,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
               )
             }
           >
+            {groups.some(mayTick) && <p class="faint">Tick what is to be allowed: each becomes a rule.</p>}
             <ul class="groups">
               {groups.map((group, at) =>
                 mayTick(group) ? (
@@ -184,7 +185,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
             )}
             {allowed.length > 0 && (
               <>
-                <h3>Allowed already</h3>
+                <h3>A rule allows it already</h3>
                 <ul class="groups">
                   {allowed.map((group, at) => (
                     <li key={at}>
@@ -204,7 +205,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
             )}
             {rest.length > 0 && (
               <>
-                <h3>Seen, and not to be ticked</h3>
+                <h3>Would be denied, and is nothing to tick</h3>
                 <ul class="groups">
                   {rest.map((group, at) => (
                     <li key={at}>

@@ -226,13 +226,13 @@ export function verdictOf(head: MailboxHead): {
 } {
   const { isComplete, signedTo, counts, sentences } = head;
   if (!isComplete) return { tone: 'bad', text: sentences[0] ?? '' };
-  if (counts.unsigned === 0 || signedTo === undefined)
+  const from = signedTo?.slice(0, 10) === head.madeAt.slice(0, 10) ? 11 : 0;
+  const until = signedTo?.slice(from, 19).replace('T', ' ');
+  if (counts.unsigned === 0 || until === undefined)
     return {
       tone: 'good',
-      text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
+      text: `Complete; nothing is missing, and all commands for this mailbox are signed${until === undefined ? '' : `, up to ${until} UTC`}.`,
     };
   const later = plural(counts.unsigned, 'later command', 'later commands');
-  const from = signedTo.slice(0, 10) === head.madeAt.slice(0, 10) ? 11 : 0;
-  const until = signedTo.slice(from, 19).replace('T', ' ');
-  return { tone: 'warn', text: `Complete; signed until ${until}, ${later} not signed yet.` };
+  return { tone: 'warn', text: `Complete; signed up to ${until} UTC, ${later} not signed yet.` };
 }

@@ -1,7 +1,7 @@
 // Screen "now": what runs, what fails, what waits, for somebody who was woken up.
 
 import { useState } from 'preact/hooks';
-import type { Done, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
+import type { BackendNow, Done, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {
@@ -26,6 +26,7 @@ import {
   failedTone,
   journalTone,
   journalWords,
+  listWords,
   ownerText,
   runningLine,
   waitingTone,
@@ -45,7 +46,7 @@ export function NowScreen({ query }: ScreenProps) {
   if (session.me.users !== undefined && !mayDo(session, 'view', 'operate'))
     return (
       <>
-        <Tiles tiles={now.tiles} started={now.head.started} />
+        <Tiles tiles={now.tiles} started={now.head.started} backends={now.backends} />
         <Empty>
           Your role shows what concerns <Name value={session.me.users.join(' ')} max={300} /> in the trail.
           Which commands run and fail is for people with the role view or operate.
@@ -54,7 +55,7 @@ export function NowScreen({ query }: ScreenProps) {
     );
   return (
     <>
-      <Tiles tiles={now.tiles} started={now.head.started} />
+      <Tiles tiles={now.tiles} started={now.head.started} backends={now.backends} />
       <Traffic query={query} />
       <Panel
         title={
@@ -95,9 +96,10 @@ interface TilesProps {
   readonly tiles: NowTiles;
   /** When the daemon was: nothing is counted from before. */
   readonly started: string;
+  readonly backends: readonly BackendNow[];
 }
 
-function Tiles({ tiles, started }: TilesProps) {
+function Tiles({ tiles, started, backends }: TilesProps) {
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
   const isShort = history.length < stepsOfTenMinutes;
   const since = isShort ? (
@@ -111,7 +113,8 @@ function Tiles({ tiles, started }: TilesProps) {
   const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
     <div class="tiles">
-      <Tile title="Commands a second" value={rateWords(perSecond)}>
+      <BackendsTile backends={backends} />
+      <Tile title="Commands a second now" value={rateWords(perSecond)}>
         <Sparkline
           values={history}
           length={120}
@@ -133,6 +136,24 @@ function Tiles({ tiles, started }: TilesProps) {
       </Tile>
       <JournalTile journal={journal} />
     </div>
+  );
+}
+
+/** There only while one is down: what still works, and what does not. */
+function BackendsTile({ backends }: Pick<TilesProps, 'backends'>) {
+  const [up, down] = [backends.filter(({ isUp }) => isUp), backends.filter(({ isUp }) => !isUp)];
+  if (down.length === 0) return null;
+  return (
+    <Tile title="Backends up" tone="bad" value={`${countWords(up.length)} of ${countWords(backends.length)}`}>
+      <p>
+        down: <Name value={listWords(down)} max={80} />
+        {up.length > 0 && (
+          <>
+            ; up: <Name value={listWords(up)} max={80} />
+          </>
+        )}
+      </p>
+    </Tile>
   );
 }
 

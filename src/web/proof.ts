@@ -18,9 +18,10 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
   if (last === undefined)
     return {
       tone: 'quiet',
-      title: 'Not checked yet',
+      title: 'The whole journal is not checked yet',
       sentences: [
-        `Nobody has checked the whole journal since dovegate was started at {${started}}.`,
+        `Nobody has had all of it checked here since dovegate was started at {${started}}: that is no sign of a fault.`,
+        'A report of a mailbox checks what it needs by itself, and its verdict holds without this one.',
         'A check reads every record and every signature. Commands do not become slower by it.',
       ],
       steps: [],

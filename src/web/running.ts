@@ -111,6 +111,15 @@ export function backendState(backend: BackendNow): {
   return { tone: 'good', word: 'up' };
 }
 
+/** The names of the first few. */
+export function listWords(backends: readonly Pick<BackendNow, 'name'>[]): string {
+  const names = backends.slice(0, namesMax).map(({ name }) => name);
+  const more = backends.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${countWords(more)} more` : ''}`;
+}
+
+const namesMax = 3;
+
 /** What each box of a backend's upstreams stands for, in the order in which they are drawn. */
 export type Box = 'leased' | 'idle' | 'dialing' | 'free';
 

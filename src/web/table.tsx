@@ -12,6 +12,8 @@ export interface Column<T> {
   readonly line?: 0 | 1 | 2 | 3;
   /** Takes what is left of its line on a phone, and is cut there. */
   readonly grows?: boolean;
+  /** Bears its title on a phone, too: the value alone would mean anything. */
+  readonly isNamed?: true;
 }
 
 interface TableProps<T> {
@@ -65,11 +67,15 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
               onKeyDown={(event) => onKeyDown(event, row)}
               onClick={onOpen === undefined ? undefined : () => hasNoSelection() && onOpen(row)}
             >
-              {columns.map(({ title, kind, line = 2, grows, cell }) => (
+              {columns.map(({ title, kind, line = 2, grows, isNamed, cell }) => (
                 <td
                   key={title}
                   role="cell"
-                  class={isInLines ? `${kind ?? ''} line-${line}${grows === true ? ' grows' : ''}` : kind}
+                  class={
+                    isInLines
+                      ? `${kind ?? ''} line-${line}${grows === true ? ' grows' : ''}${isNamed === true ? ' named' : ''}`
+                      : kind
+                  }
                   data-title={kind === 'action' ? undefined : title}
                 >
                   <div class="cell">{cell(row)}</div>

@@ -349,6 +349,11 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
         </svg>
       </div>
       <p class="legend">
+        {cursor === undefined && (
+          <span>
+            found <b class="number">{countWords(bars.reduce((all, bar) => all + sumOf(bar), 0))}</b>
+          </span>
+        )}
         {outcomeParts.map((part) => {
           const of = cursor === undefined ? bars : bars.slice(marked?.[0], (marked?.[1] ?? 0) + 1);
           const sum = of.reduce((all, bar) => all + bar[part], 0);

@@ -195,6 +195,7 @@ interface NamesProps {
 /** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
 function Names({ history, span, at, when, all: shown, measure }: NamesProps) {
   const since = shortSince(history, span);
+  const isFine = history.step < 60;
   return (
     <table>
       <thead>
@@ -202,17 +203,22 @@ function Names({ history, span, at, when, all: shown, measure }: NamesProps) {
           <th scope="col">
             {when !== undefined ? (
               `at ${when}`
-            ) : since === undefined ? (
-              `in ${spanTexts.find(({ value }) => value === span)?.text}`
             ) : (
               <>
-                since <Time at={since} isExact={history.step < 60} />
+                {since === undefined ? (
+                  `in ${spanTexts.find(({ value }) => value === span)?.text}`
+                ) : (
+                  <>
+                    since <Time at={since} isExact={isFine} />
+                  </>
+                )}
+                , up to <Time at={history.until} isExact={isFine} />
               </>
             )}
           </th>
-          {shown.map(({ value, text }) => (
+          {shown.map(({ value, text, head = text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
-              {when === undefined && value === 'waiting' ? `${text}, most` : text}
+              {when === undefined && value === 'waiting' ? `${text}, most` : head}
             </th>
           ))}
         </tr>

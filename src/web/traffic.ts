@@ -15,6 +15,8 @@ export type Measure = 'rate' | 'denied' | 'failed' | 'p50' | 'p99' | 'waiting';
 interface MeasureFacts {
   readonly value: Measure;
   readonly text: string;
+  /** Above a column of its values; absent: the text. */
+  readonly head?: string;
   /** What the axis counts. */
   readonly label: string;
   /** Sums are drawn on top of each other, times are not. */
@@ -23,9 +25,16 @@ interface MeasureFacts {
 }
 
 export const measures: readonly MeasureFacts[] = [
-  { value: 'rate', text: 'rate', label: 'Commands a second', isStacked: true, format: rateWords },
-  { value: 'denied', text: 'denied', label: 'Denied a second', isStacked: true, format: rateWords },
-  { value: 'failed', text: 'failed', label: 'Failed a second', isStacked: true, format: rateWords },
+  {
+    value: 'rate',
+    text: 'rate',
+    head: 'a second',
+    label: 'Commands a second',
+    isStacked: true,
+    format: rateWords,
+  },
+  { value: 'denied', text: 'denied', label: 'Denied, of all commands', isStacked: false, format: shareWords },
+  { value: 'failed', text: 'failed', label: 'Failed, of all commands', isStacked: false, format: shareWords },
   {
     value: 'p50',
     text: 'p50',
@@ -59,8 +68,15 @@ export function spanNamed(text: string | null): Span {
   return spanTexts.find(({ value }) => value === text)?.value ?? '10m';
 }
 
+/** What a chart draws. Errors are shares of all that ended: a rate of them says nothing without the other rate. */
 export function listOf(series: Series, measure: Measure): Values {
-  return series[measure] ?? [];
+  if (measure !== 'denied' && measure !== 'failed') return series[measure] ?? [];
+  return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
+}
+
+/** Undefined: none ended, or there is no sample. */
+function shareOf(part: number | null, all: number | null): number | undefined {
+  return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
 }
 
 /** Of several steps that become one, the greatest counts and not the average. Undefined: no sample. */
@@ -114,13 +130,11 @@ export function condensed(history: History, most: number): History {
 /** Of one name, at a moment, or of the whole time: of a queue the greatest. Undefined: no sample. */
 export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
   const values = listOf(series, measure);
+  const { all } = series;
   if (at !== undefined) return values[at] ?? undefined;
-  return measure === 'waiting' ? summed(values, measure) : (series.all[measure] ?? undefined);
-}
-
-/** How many of all commands failed, of the whole time; undefined: none ended. */
-export function failedShare({ all: { rate, failed } }: Series): number | undefined {
-  return rate === 0 ? undefined : Math.min(1, failed / rate);
+  if (measure === 'waiting') return summed(values, measure);
+  if (measure === 'denied' || measure === 'failed') return shareOf(all[measure], all.rate);
+  return all[measure] ?? undefined;
 }
 
 /** Since when averages count, if that is less than their span: RFC 3339; undefined: they count all of it. */

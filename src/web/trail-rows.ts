@@ -156,7 +156,7 @@ export function lookedText(looked: Looked | undefined, isThrough: boolean): stri
   const { records, fromTime, toTime } = looked;
   const range = fromTime === undefined || toTime === undefined ? '' : ` from {${fromTime}} to {${toTime}}`;
   const end = isThrough ? '; nothing older is left' : '';
-  return `Looked through ${plural(records, 'record', 'records')}${range}${end}.`;
+  return `For these rows ${plural(records, 'record was', 'records were')} looked through${range}${end}.`;
 }
 
 /** What retention removed, a sentence each. */

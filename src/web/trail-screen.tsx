@@ -142,7 +142,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
           spellcheck={false}
           autocapitalize="none"
           autocomplete="off"
-          placeholder="user:alice* command:expunge since:7d -outcome:ok"
+          placeholder="for example: user:alice* command:expunge since:7d -outcome:ok"
           aria-describedby={`${id}-hint`}
           onInput={(event) => setText(event.currentTarget.value)}
         />
@@ -302,8 +302,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
           <>
             Commands{' '}
             <span class="count">
-              {countWords(rows.length)}
-              {isThrough ? '' : '+'}
+              {isThrough ? countWords(rows.length) : `the newest ${countWords(rows.length)}`}
             </span>
           </>
         }
@@ -347,7 +346,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
           <p role="status">
             {isBusy ? 'Searching … ' : ''}
             {(found !== undefined || !isBusy) && fault === undefined && (
-              <Sentence text={lookedText(found?.looked, isThrough)} />
+              <Sentence text={lookedText(found?.looked, isThrough)} isExact />
             )}
             {found !== undefined &&
               found.leftOut > 0 &&

@@ -44,6 +44,31 @@ browserTest('the trail on a phone', async (t) => {
   assert.deepEqual(faults, []);
 });
 
+browserTest(
+  'every screen of the menu is reached on a phone, and the one that is shown is seen and marked',
+  async (t) => {
+    const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
+    const menu = page.getByRole('navigation', { name: 'Screens' });
+    const titles = await menu.getByRole('link').allTextContents();
+    assert.ok(titles.includes('Keys') && titles.includes('Learn'), titles.join());
+    for (const title of titles) {
+      await menu.getByRole('link', { name: title, exact: true }).click();
+      const here = menu.locator('[aria-current=page]');
+      await here.getByText(title, { exact: true }).waitFor();
+      await settled(page);
+      const { x = -1, width = 0 } = (await here.boundingBox()) ?? {};
+      assert.ok(x >= 0 && x + width <= phone.width, `${title} is at ${x} px, ${width} px wide`);
+    }
+    // One command has no place of its own.
+    await page.goBack();
+    await menu.getByRole('link', { name: 'Trail', exact: true }).click();
+    await page.locator('[data-row]').first().click();
+    await page.waitForURL(/trail\/./);
+    assert.equal(await menu.locator('[aria-current=page]').textContent(), 'Trail');
+    assert.deepEqual(faults, []);
+  },
+);
+
 browserTest('a value of a row becomes the search, and is left out by a minus', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   const rows = page.locator('[data-row]');

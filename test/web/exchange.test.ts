@@ -7,6 +7,7 @@ import {
   type Exchange,
   exchangeOf,
   lifeOf,
+  nextOf,
   tryPath,
   whatOf,
   whoOf,
@@ -135,4 +136,27 @@ void test('a command can be tried again where its words are recorded: at its lis
   assert.match(tryPath(exchange(remote)) ?? '', /&as=anna&/);
   // A secret and a part that is not recorded would be another command.
   assert.equal(tryPath(exchange({ ...admission, listener: 'support' })), undefined);
+});
+
+void test('who acts next after a denial: who writes policies, or the requester where on_request offers it', () => {
+  const text = 'no rule allows "expunge"';
+  const refused = { ...admission, decision: 'deny', policy: 'helpdesk', rule: undefined, text };
+  const over = { ...completion, outcome: 'denied', sent: false };
+  const policyOf = (items: string): string =>
+    `version: 1\npolicies:\n  helpdesk:\n    allow:\n      - quota get\n    on_request:\n${items}    requests:\n      open: 2\n`;
+  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy helpdesk).';
+  const next = (items: string, more: object = {}) =>
+    nextOf(exchange({ ...refused, ...more }, over), policyOf(items));
+  const offered =
+    /^Who acts next: the requester, who can ask for access: on_request of policy helpdesk has "expunge"/;
+  assert.match(next('      - expunge\n') ?? '', offered);
+  assert.match(next('      - mailbox list\n      - for: 1h\n        command: expunge\n') ?? '', offered);
+  assert.match(next('      - command: expunge\n        for: 1h\n') ?? '', offered);
+  assert.equal(next('      - mailbox list\n'), `Who acts next: ${writer}`);
+  assert.equal(nextOf(exchange(refused, over), undefined), `Who acts next: ${writer}`);
+  assert.equal(
+    next('      - expunge\n', { rule: 'd.yaml:9', text: 'a rule of policy helpdesk denies "expunge"' }),
+    'Who acts next: the person who writes policies, if this should be allowed (rule d.yaml:9, policy helpdesk).',
+  );
+  assert.equal(nextOf(exchange(admission, completion), undefined), undefined);
 });

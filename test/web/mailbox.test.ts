@@ -176,15 +176,17 @@ void test('the headline of a report says when commands are later than the last s
   const unsigned = { ...head, counts: { ...counts, unsigned: 3 } };
   assert.deepEqual(verdictOf(head), {
     tone: 'good',
-    text: 'Complete: nothing is missing, and all commands for this mailbox are signed.',
+    text: 'Complete; nothing is missing, and all commands for this mailbox are signed, up to 14:02:10 UTC.',
   });
+  // A fleet has no one signature.
+  assert.match(verdictOf({ ...head, signedTo: undefined }).text, /this mailbox are signed\.$/);
   assert.deepEqual(verdictOf(unsigned), {
     tone: 'warn',
-    text: 'Complete; signed until 14:02:10, 3 later commands not signed yet.',
+    text: 'Complete; signed up to 14:02:10 UTC, 3 later commands not signed yet.',
   });
   assert.match(
     verdictOf({ ...unsigned, madeAt: '2026-11-21T00:00:10.000Z' }).text,
-    /signed until 2026-11-20 14:02:10,/,
+    /signed up to 2026-11-20 14:02:10 UTC,/,
   );
   assert.deepEqual(verdictOf({ ...head, isComplete: false }), { tone: 'bad', text: 'NOT proved complete' });
 });

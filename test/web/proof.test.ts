@@ -33,7 +33,7 @@ const last: Verified = {
 
 void test('nobody asked yet: nothing is claimed', () => {
   const { tone, title, sentences } = judgeProof(proof);
-  assert.deepEqual([tone, title], ['quiet', 'Not checked yet']);
+  assert.deepEqual([tone, title], ['quiet', 'The whole journal is not checked yet']);
   assert.match(sentences[0] ?? '', /since dovegate was started at \{2026-11-20T00:00:00\.000Z\}/);
 });
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Series } from '../../src/domain/page/history.js';
 import {
   condensed,
-  failedShare,
+  listOf,
   measureOf,
   nextLookMs,
   padded,
@@ -34,9 +34,12 @@ void test('rates and times are of all that is known, of a queue the greatest; at
   assert.equal(valueOf({ ...series, all: { ...series.all, p99: null } }, 'p99', undefined), undefined);
 });
 
-void test('the share of failures is of all that ended, and none where nothing did', () => {
-  assert.equal(shareWords(failedShare(series) ?? 0), '5.0 %');
-  assert.equal(failedShare({ ...series, all: { ...series.all, rate: 0 } }), undefined);
+void test('denied and failed are shares of all that ended, and none where nothing did', () => {
+  assert.equal(shareWords(valueOf(series, 'failed', undefined) ?? 0), '5.0 %');
+  assert.equal(valueOf(series, 'denied', 2), 0.25);
+  assert.deepEqual(listOf(series, 'denied'), [null, 0, 0.25]);
+  assert.deepEqual(listOf({ ...series, rate: [null, 0, 4] }, 'failed'), [null, null, 0.075]);
+  assert.equal(valueOf({ ...series, all: { ...series.all, rate: 0 } }, 'failed', undefined), undefined);
   assert.deepEqual([0, 0.0004, 0.05, 0.5, 1].map(shareWords), ['0 %', '< 0.1 %', '5.0 %', '50 %', '100 %']);
 });
 

@@ -98,7 +98,10 @@ void test('pages add up what they looked through', () => {
   const one = lookedWith(undefined, page(901, 2000, 'B', 'C'));
   const two = lookedWith(one, page(1, 900, 'A', 'B'));
   assert.deepEqual(two, { records: 2000, fromTime: 'A', toTime: 'C' });
-  assert.equal(lookedText(two, true), 'Looked through 2,000 records from {A} to {C}; nothing older is left.');
+  assert.equal(
+    lookedText(two, true),
+    'For these rows 2,000 records were looked through from {A} to {C}; nothing older is left.',
+  );
   assert.equal(lookedWith(two, { rows: 0 }), two);
   assert.match(lookedText(undefined, true), /^The journal holds no records/);
   assert.deepEqual(

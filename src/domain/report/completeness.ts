@@ -258,9 +258,13 @@ export function reportSentences(
   const first = isComplete
     ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
     : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
+  // The first sentence counts those that are.
+  const tail = counts.unsigned === 0 ? '; none of them is of this mailbox in this time' : '';
   return [
     first,
-    ...doubts.map(({ text, isSerious }) => (isSerious ? text : `note: ${text}`)),
+    ...doubts.map(({ code, text, isSerious }) =>
+      isSerious ? text : `note: ${text}${code === 'unsigned-tail' ? tail : ''}`,
+    ),
     ...notes(counts),
   ];
 }

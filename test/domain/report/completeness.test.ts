@@ -134,6 +134,18 @@ void test('commands that are later than the last signature are in the first sent
   );
 });
 
+void test('a note of records that are not signed yet says that none of them is of this mailbox, where that is so', () => {
+  const tail = { ...whole, signedSeq: 27, signedTime: '2026-11-20T08:03:00.000Z' };
+  const judged = judgeCompleteness(tail, asked, vouching);
+  const [, note] = reportSentences(judged, counts, true);
+  assert.match(
+    note ?? '',
+    /^note: signed up to .* not signed yet; none of them is of this mailbox in this time$/,
+  );
+  const [, other] = reportSentences(judged, { ...counts, unsigned: 1 }, true);
+  assert.match(other ?? '', / not signed yet$/);
+});
+
 void test('the sentences of one that is not, and notes', () => {
   const found = {
     ...counts,
