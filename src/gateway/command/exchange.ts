@@ -151,8 +151,8 @@ export class Exchange {
     const context = this.#context;
     const session = this.#session;
     const { names, stated } = session;
-    // A dry run answers for the policy: the number of mails is for approvers.
-    const isOwner = !this.#isDryRun && context.access.isOwner(names.principal);
+    // A dry run answers for the policy: the number of mails is for approvers. A remembered line is one that a rule allows, without a grant.
+    const isOwner = known === undefined && !this.#isDryRun && context.access.isOwner(names.principal);
     const grants = isOwner ? context.access.grantsOf(askerOf(session)) : undefined;
     const subject = grants === undefined ? session.subject : { ...session.subject, grants };
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;

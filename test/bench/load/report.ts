@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { type Measured, type Round, type Spread, spreadOf } from './rounds.js';
 import type { Usage } from './usage.js';
 
-export type Unit = 'x' | 'us' | 'KiB' | 'MiB';
+export type Unit = 'x' | 'us' | 'ms' | 'KiB' | 'MiB';
 
 export interface Row extends Spread {
   readonly name: string;
@@ -79,16 +79,19 @@ function isRow(value: unknown): value is Row {
   );
 }
 
-/** Reads ROUNDS, SECONDS, `--json` and `--check` from the command line, and a recorded run before anything is measured. */
+/**
+ * Reads ROUNDS, SECONDS, `--quick` (one round), `--json` and `--check` from the command line, and a recorded run before anything is
+ * measured.
+ */
 export function openReport(bench: string, defaults: { rounds: number; seconds: number }): Report {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean' }, check: { type: 'string' } },
+    options: { json: { type: 'boolean' }, check: { type: 'string' }, quick: { type: 'boolean' } },
   });
   // npm runs scripts in the project's folder.
   const file = values.check === undefined ? undefined : resolve(process.env['INIT_CWD'] ?? '.', values.check);
   const recorded = file === undefined ? [] : parseDocument(readFileSync(file, 'utf8'), bench);
-  const rounds = Number(positionals[0] ?? defaults.rounds);
+  const rounds = Number(positionals[0] ?? (values.quick === true ? 1 : defaults.rounds));
   const seconds = Number(positionals[1] ?? defaults.seconds);
   const print = values.json === true ? console.error : console.log;
   const rows: Row[] = [];
