@@ -46,7 +46,7 @@ const warmingSeconds = 2;
 /** Less than a segment by what a start writes, so that it opens no new one. */
 const fullBytes = segmentBytes - (4 << 20);
 const owner = `${userInfo().username}@desk`;
-const kept: Kind = { ...kinds.kept, name: '64 clients' };
+const sixtyFour: Kind = { ...kinds.kept, name: '64 clients' };
 const short: Kind = { ...kinds.short, name: '16 clients, new connections' };
 const search: Kind = {
   ...kinds.kept,
@@ -122,7 +122,7 @@ async function measureCommands(bench: Bench): Promise<void> {
   const { tls } = await bench.startBackend();
   const found = new Map<Kind, Round[]>();
   const tasks: readonly (readonly [Kind, readonly Name[]])[] = [
-    [kept, ['none', 'others', 'control', 'own']],
+    [sixtyFour, ['none', 'others', 'control', 'own']],
     [short, ['none', 'others', 'control', 'own']],
     [search, ['synced', 'own']],
   ];

@@ -272,6 +272,7 @@ const otherWords = new Set([
   'result-too-long',
   'unexpected-reply',
   'webhook-id',
+  'wrong-oidc',
   'webhook-signature',
   'unknown-cursor',
 ]);

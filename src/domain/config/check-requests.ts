@@ -14,7 +14,6 @@ export function checkRequests(settings: Settings, written: Cursor, valid: Cursor
   const isWhole = (['listeners', 'persons', 'policies'] as const).every(
     (key) => sizeOf(settings[key]) === written.size(key),
   );
-  let isSigningAsked = false;
   for (const [name, policy] of settings.policies) {
     const at = valid.down('policies', name);
     for (const [index, other] of policy.approve.entries()) {
@@ -32,10 +31,6 @@ export function checkRequests(settings: Settings, written: Cursor, valid: Cursor
       checkDuration(settings, policy, rule, here);
       if (isWhole) checkApprovers(settings, policy, rule, here);
     }
-    if (settings.audit.signKeyFile !== undefined || isSigningAsked) continue;
-    isSigningAsked = true;
-    const message = 'without audit.sign_key all requests and grants end at each restart';
-    at.warning(['on_request'], message, 'missing-key');
   }
 }
 

@@ -165,8 +165,8 @@ export class AccessDesk {
     const time = this.#parts.clock.wallMs();
     this.#book.follow({ time, event: 'completion', grant: id, sent: isSent });
     const entry = this.#book.find(id);
-    const isOver = entry?.usesLeft === 0 && this.#live.get(id)?.running.size === 0;
-    if (entry !== undefined && isOver) this.#end(entry, 'used-up');
+    const isUsedUp = entry?.usesLeft === 0 && this.#live.get(id)?.running.size === 0;
+    if (entry !== undefined && isUsedUp) this.#end(entry, 'used-up');
   }
 
   /** `end` is called when the grant ends while a command runs under it. Returns what takes it back. */
