@@ -205,7 +205,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
             )}
             {rest.length > 0 && (
               <>
-                <h3>Would be denied, and is nothing to tick</h3>
+                <h3>No tick for these: would be denied, or were under a grant</h3>
                 <ul class="groups">
                   {rest.map((group, at) => (
                     <li key={at}>
