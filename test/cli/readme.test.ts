@@ -262,6 +262,7 @@ const otherWords = new Set([
   'input-not-utf8',
   'no-such-user',
   'not-found',
+  'openid-client',
   'over-quota',
   'receiver-client',
   'rotate-key',
