@@ -270,15 +270,31 @@ export function inspectReceivers(
   }));
 }
 
-/** If people sign in at an issuer: the problem if the optional library is not installed. */
+/** If people sign in at an issuer: the problems if the optional library is not installed, or the secret is empty. `read`: as in NoticeChecks. */
 export function inspectIssuer(
   { admin }: Pick<Settings, 'admin'>,
   hasLibrary: () => boolean,
+  read: NoticeChecks['read'],
 ): readonly Problem[] {
   const { oidc, place } = admin?.page ?? {};
-  if (oidc === undefined || place === undefined || hasLibrary()) return [];
-  const message = `the library for OpenID Connect is not installed; run \`${installOidcCommand}\` where dovegate is installed, or take this out`;
-  return [{ ...place, path: 'admin.page.oidc', message, severity: 'error', code: 'not-installed' }];
+  if (oidc === undefined || place === undefined) return [];
+  const path = 'admin.page.oidc';
+  const found: Problem[] = [];
+  if (!hasLibrary()) {
+    const message = `the library for OpenID Connect is not installed; run \`${installOidcCommand}\` where dovegate is installed, or take this out`;
+    found.push({ ...place, path, message, severity: 'error', code: 'not-installed' });
+  }
+  if (read(oidc.clientSecretFile)?.trim() === '') {
+    const message = `${oidc.clientSecretFile} is empty; write the secret of the client into it`;
+    found.push({
+      ...place,
+      path: `${path}.client_secret_file`,
+      message,
+      severity: 'error',
+      code: 'doubtful',
+    });
+  }
+  return found;
 }
 
 /** Of the process of the page, whose files the daemon does not read. */

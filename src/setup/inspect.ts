@@ -96,7 +96,7 @@ export function* inspect(
   yield* inspectModes(files, settings, why, isForDaemon);
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
-  if (isForDaemon) yield inspectIssuer(settings, hasOidcLibrary);
+  if (isForDaemon) yield inspectIssuer(settings, hasOidcLibrary, readIfReadable);
   if (isForDaemon) yield inspectNotices(settings, noticeChecks());
   yield inspectReceivers(settings, hasNatsLibrary);
   yield inspectSignKey(settings, readIfThere);
@@ -140,14 +140,17 @@ function noticeChecks(): NoticeChecks {
     hasMailLibrary,
     whyUnreadable,
     whyUnsafe: (path, isSecret) => whyUnsafe(path, isSecret, trusted),
-    read(path) {
-      try {
-        return readIfThere(path, bounds.secretFileBytes);
-      } catch {
-        return undefined;
-      }
-    },
+    read: readIfReadable,
   };
+}
+
+/** Undefined: there is none, or we cannot read it, which is reported with the other files. */
+function readIfReadable(path: string): string | undefined {
+  try {
+    return readIfThere(path, bounds.secretFileBytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** For a person who checks policies, not at each start: a policy may observe for weeks. */

@@ -211,12 +211,30 @@ admin:
     'admin.page.oidc.client_secret_file: /etc/oidc.secret is open',
   ]);
   assert.deepEqual(
-    inspectIssuer(settings, () => true),
+    inspectIssuer(
+      settings,
+      () => true,
+      () => 's3cret\n',
+    ),
     [],
   );
-  assert.match(inspectIssuer(settings, () => false)[0]?.message ?? '', /npm install openid-client@6\.9\.0/);
+  const none = (): undefined => undefined;
   assert.deepEqual(
-    inspectIssuer(settingsOf(sound), () => assert.fail('nobody needs it')),
+    shown(
+      inspectIssuer(
+        settings,
+        () => true,
+        () => '\n',
+      ),
+    ),
+    ['admin.page.oidc.client_secret_file: /etc/oidc.secret is empty; write the secret of the client into it'],
+  );
+  assert.match(
+    inspectIssuer(settings, () => false, none)[0]?.message ?? '',
+    /npm install openid-client@6\.9\.0/,
+  );
+  assert.deepEqual(
+    inspectIssuer(settingsOf(sound), () => assert.fail('nobody needs it'), none),
     [],
   );
 });

@@ -7,6 +7,9 @@ import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type { MailSettings, NoticeSettings, WebhookSettings } from './settings.js';
 
+/** Several attempts of `bounds.noticeMs` and the pauses between them: no notice is dropped untried. */
+const expireMsMin = 600_000;
+
 /** Every valid receiver; faults of the others are reported. `cursor` is at the whole configuration. */
 export function parseNotices(
   { notices, admin }: Pick<RawConfiguration, 'notices' | 'admin'>,
@@ -22,6 +25,8 @@ export function parseNotices(
 
 function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): NoticeSettings[] {
   const { webhook, mail, caFile, events, expireMs } = raw;
+  if (expireMs < expireMsMin)
+    at.error(['expire'], 'must be at least 10m: a notice needs time to be sent, and to be tried again');
   if (webhook !== undefined && mail !== undefined) {
     at.error(['mail'], 'a receiver is either a webhook or a mail; write two of them', 'key-conflict');
     return [];

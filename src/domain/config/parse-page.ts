@@ -152,6 +152,7 @@ function checkIdentity(
   if (given === undefined || more.length > 0)
     return at.error([], 'must have one of email, sub and group', 'key-conflict');
   const [key, value] = given;
+  if (value === '') return at.error([key], 'must not be empty: it would be whoever has an empty one');
   const isWord = key === 'group' ? !/^\s|\p{C}|\s$/u.test(value) : !/[\s\p{C}]/u.test(value);
   if (!isWord) at.error([key], 'can match nobody: it has a blank or an invisible character');
   else if (key === 'email' && !/^[^@*]+@[^@*]+$/.test(value))

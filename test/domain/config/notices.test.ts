@@ -104,6 +104,7 @@ const cases: readonly (readonly [string, RegExp])[] = [
   ['mail: { to: [a@b.c], from: a@b.c, server: mail }', /^notices\.c\.mail\.server: error: must be HOST:PORT/],
   ['mail: { to: [a@b.c], from: a@b.c }, secret_file: x', /^notices\.c\.secret_file: error: is for a webhook/],
   ['mail: { to: [], from: a@b.c }', /^notices\.c\.mail\.to: error: must hold at least one address/],
+  [`webhook: "http://127.0.0.1/x", ${text}, expire: 1s`, /^notices\.c\.expire: error: must be at least 10m/],
   [
     `webhook: "http://127.0.0.1/x", ${text}, link: true`,
     /^notices\.c\.link: error: "link" is not a key here/,
@@ -121,6 +122,10 @@ void test('what could be read or forged on its way, or goes nowhere, is a proble
   assert.match(
     read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text} } }`, '').problems.join(),
     /^notices: error: needs admin\.page/,
+  );
+  assert.deepEqual(
+    read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text}, expire: 10m } }`).problems,
+    [],
   );
   // bounds.noticeReceivers
   const many = Array.from(

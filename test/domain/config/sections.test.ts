@@ -386,6 +386,11 @@ void test('mistake: people whom no word of the issuer can mean, or too many', ()
       email,
     );
   assert.match(of(person('{ group: "mail-*" }'))[0] ?? '', /^people\.a\.oidc\.group: can match nobody/);
+  for (const key of ['email', 'sub', 'group'])
+    assert.match(
+      of(person(`{ ${key}: "" }`)).join(),
+      new RegExp(`people\\.a\\.oidc\\.${key}: must (?:not be|be .*not) empty`),
+    );
   assert.match(of(person('{ sub: "a b" }'))[0] ?? '', /^people\.a\.oidc\.sub: can match nobody/);
   assert.deepEqual(of(person('{ group: Mail Leads }')), []);
   assert.match(
