@@ -2,6 +2,7 @@
 // The rules: the queue is the journal, so nothing piles up while a receiver is down; a notice is sent again until the receiver has taken it
 // or it is too old; the place is stored after each, so that a notice may come twice, with the same id, and none is lost.
 
+import { findSegments, segmentName } from '../adapters/journal/segments.js';
 import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
 import { findRecord } from '../adapters/shipping/find-record.js';
 import { beginning, createFollower, type Position } from '../adapters/shipping/follow.js';
@@ -43,6 +44,8 @@ export interface NoticeFeedParts {
   /** After faults, a notice was taken. */
   readonly onBack: () => void;
   readonly onDropped: (count: number) => void;
+  /** Where the receiver is was lost, so it is told again of what is younger than `expireMs`. */
+  readonly onAgain: (why: string) => void;
 }
 
 export interface NoticeFeed {
@@ -75,9 +78,9 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   let dropped: Dropped | undefined;
   let savedMs = -Infinity;
   let savedSeq = -1;
-  const follower = createFollower(directory, ({ kind }) => {
+  const follower = createFollower(directory, (found) => {
     // Records were cut off, or an older copy was put back: what is young enough comes again.
-    if (kind === 'not-continued') sinceMs = oldestMs();
+    if (found.kind === 'not-continued') again(found.text);
   });
   const running = run();
 
@@ -134,7 +137,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       return true;
     }
     if (kept === 'foreign' || kept.journal !== journal) {
-      sinceMs = oldestMs();
+      again(kept === 'foreign' ? 'its file in the state was not written here' : 'it is of another journal');
       return true;
     }
     const { segment, bytes, seq, hash } = kept;
@@ -153,6 +156,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       pauses = 0;
     }
     if (batch === undefined) {
+      if (await isBehindAll()) return true;
       await tellDropped();
       if (position.seq !== savedSeq && clock.now() - savedMs >= saveMs) await save();
       return false;
@@ -179,6 +183,22 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       throw cause;
     }
     return true;
+  }
+
+  /** There are later records, but the segment of the position is none and none comes after it: an older copy of the journal was put back. */
+  async function isBehindAll(): Promise<boolean> {
+    const { segment, seq } = position;
+    if (seq >= parts.untilSeq()) return false;
+    if ((await findSegments(directory)).some(({ number }) => number >= segment)) return false;
+    position = beginning;
+    await follower.seek(position);
+    again(`${segmentName(segment)} is not in the journal`);
+    return true;
+  }
+
+  function again(why: string): void {
+    sinceMs = oldestMs();
+    parts.onAgain(why);
   }
 
   /** Resolves when the receiver has taken it, or it is too old. Rejects at the end only. */

@@ -105,6 +105,10 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
       onBack() {
         log.report({ event: 'notices-back', level: 'info', sink: name, text: `${name} takes notices again` });
       },
+      onAgain(why) {
+        const text = `${name}: how far it is was lost (${why}), so it is told again of what is younger than ${expireMs / 1000} s`;
+        log.report({ event: 'notices-again', level: 'warn', sink: name, text });
+      },
       onDropped(count) {
         const text = `${name}: ${count} notices were older than ${expireMs / 1000} s and were dropped; the records are in the journal`;
         log.report({ event: 'notices-dropped', level: 'warn', sink: name, count, text });

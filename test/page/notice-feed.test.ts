@@ -2,7 +2,7 @@
 // recognizes duplicates by their id. What must not happen: a notice that is lost, memory that grows while a receiver is down, a notice of
 // before a receiver was there, more than one on its way.
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -90,6 +90,7 @@ function tell(t: TestContext): Story {
         },
         onFault: ({ message }) => story.faults.push(message),
         onBack: () => story.faults.push('back'),
+        onAgain: (why) => story.faults.push(`again: ${why}`),
         onDropped: (count) => story.faults.push(`dropped ${count}`),
       });
       t.after(() => feed.close());
@@ -280,6 +281,31 @@ void test('another journal, records that were cut off, a place that is not ours:
   await story.until(() => story.taken.length === 6);
   assert.equal(story.taken[5], '3');
   assert.equal(next.state.dropped, 0);
+});
+
+void test('a place in a segment that does not exist: what is young comes again, and the log says so', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.note();
+  await story.until(() => story.taken.length === 1);
+  await feed.close();
+  const path = join(story.state, 'notices-chat.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replace('"segment":1,', '"segment":999,'));
+  story.faults.length = 0;
+  const next = story.open();
+  await read();
+  story.note();
+  await story.until(() => story.taken.length === 3);
+  assert.deepEqual(story.taken, ['1', '1', '2']);
+  assert.deepEqual(story.faults, ['again: 00000999.jsonl is not in the journal']);
+  // Stored: the next start goes on.
+  await next.close();
+  story.open();
+  await read();
+  story.note();
+  await story.until(() => story.taken.length === 4);
+  assert.equal(story.taken[3], '3');
 });
 
 void test('a place that cannot be stored, and a journal that cannot be read, are faults that end', async (t) => {

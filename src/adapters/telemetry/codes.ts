@@ -338,6 +338,12 @@ const listed = {
     'as the code says',
   ],
   'notices-back': [['info'], 'receiver', 'a receiver takes notices again'],
+  'notices-again': [
+    ['warn'],
+    'receiver',
+    'how far a receiver is was lost: another journal, records that were cut off, an older copy of the journal or of the state. It is told again of what is younger than `expire`',
+    'nothing; receivers know a notice that they have by its `webhook-id`',
+  ],
   'notices-dropped': [
     ['warn'],
     'receiver',
