@@ -142,7 +142,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What people outside of dovegate are told of temporary access.
-  'domain/notices': rule(['domain/audit'], { public: ['fault', 'forms', 'notice', 'plain-text'] }),
+  'domain/notices': rule(['domain/audit', 'domain/policy'], {
+    public: ['fault', 'forms', 'notice', 'plain-text'],
+  }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {

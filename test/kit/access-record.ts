@@ -24,6 +24,7 @@ export const usualRequest = {
   policy: 'support',
   version: 'ab'.repeat(32),
   request: '01KB3W3QZ5R7Y8F4T2M6N0P9XA',
+  duration_ms: 3_600_000,
   until: '2026-11-26T16:00:00.000Z',
   uses: 3,
   scope: 'command',

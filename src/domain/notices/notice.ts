@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime, isObject, parseLine, parseTime, readHead } from '../audit/record.js';
+import { formatDuration } from '../policy/policy.js';
 import { plainSentence, plainText } from './plain-text.js';
 
 /** What a receiver may be told of; the values of `events`. */
@@ -20,6 +21,8 @@ export const factWords = {
   scope: 'scope',
   command: 'command',
   reason: 'reason',
+  for: 'asked for',
+  decide_by: 'to decide by',
   until: 'until',
   uses: 'uses',
   approvals: 'approvals',
@@ -90,6 +93,9 @@ export function isWanted({ event }: Notice, events: readonly NoticeEvent[]): boo
 function factsOf(record: Readonly<Record<string, unknown>>): Facts {
   const name = (key: string): string | undefined => textOf(record[key], (text) => plainText(text, nameMax));
   const users = Array.isArray(record['users']) ? usersOf(record['users']) : [];
+  const end = typeof record['until'] === 'number' ? formatTime(record['until']) : name('until');
+  const length = record['duration_ms'];
+  const isRequest = record['action'] === 'requested';
   const facts: Record<FactKey, Facts[FactKey]> = {
     to: name('to'),
     principal: name('principal'),
@@ -99,7 +105,10 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
     scope: name('scope'),
     command: textOf(record['command'], (text) => plainText(text, textMax)),
     reason: textOf(record['reason'], (text) => plainSentence(text, textMax)),
-    until: typeof record['until'] === 'number' ? formatTime(record['until']) : name('until'),
+    // Of a request the length is asked for, and `until` in its record is when it lapses.
+    for: isRequest && typeof length === 'number' && length > 0 ? formatDuration(length) : undefined,
+    decide_by: isRequest ? end : undefined,
+    until: isRequest ? undefined : end,
     uses: countOf(record['uses']),
     approvals: countOf(record['approvals']),
     request: name('request'),

@@ -57,7 +57,8 @@ void test('a request, in JSON, in a chat and as a mail', () => {
       scope: 'command',
       command: 'fetch hdr.subject mailbox INBOX all',
       reason: 'ticket 4711',
-      until: '2026-11-26T16:00:00.000Z',
+      for: '1h',
+      decide_by: '2026-11-26T16:00:00.000Z',
       uses: 3,
       request: usualRequest.request,
     },
@@ -74,7 +75,8 @@ void test('a request, in JSON, in a chat and as a mail', () => {
       'scope: `command`',
       'command: `fetch hdr.subject mailbox INBOX all`',
       'reason: `ticket 4711`',
-      'until: `2026-11-26T16:00:00.000Z`',
+      'asked for: `1h`',
+      'to decide by: `2026-11-26T16:00:00.000Z`',
       'uses: `3`',
       `request: \`${usualRequest.request}\``,
     ].join('\n'),
@@ -82,6 +84,17 @@ void test('a request, in JSON, in a chat and as a mail', () => {
   const { subject, text } = mailOf(notice);
   assert.equal(subject, 'dovegate gate1: temporary access requested (anna@support)');
   assert.match(text, /^reason: ticket 4711$/m);
+});
+
+void test('the end of a request is when it lapses, the end of a grant is that of the access', () => {
+  const { for: length, decide_by: lapses, until } = noticeFor(usualRequest).facts;
+  assert.deepEqual([length, lapses, until], ['1h', usualRequest.until, undefined]);
+  const granted = noticeFor({ ...usualRequest, action: 'granted', approvals: 1 }).facts;
+  assert.deepEqual(
+    [granted.for, granted.decide_by, granted.until],
+    [undefined, undefined, usualRequest.until],
+  );
+  assert.equal(noticeFor({ ...usualRequest, duration_ms: 'x' }).facts.for, undefined);
 });
 
 void test('which records make a notice, and which receiver gets it', () => {
