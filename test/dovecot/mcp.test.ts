@@ -156,8 +156,12 @@ for (const release of releasesAsked()) {
     const ways = [
       ['--socket', daemon.path('support.sock')],
       [
-        ...['--http', `https://localhost:${httpPort}`, '--key-file', daemon.path('agent.key')],
-        ...['--ca', daemon.path('authority.pem')],
+        '--http',
+        `https://localhost:${httpPort}`,
+        '--key-file',
+        daemon.path('agent.key'),
+        '--ca',
+        daemon.path('authority.pem'),
       ],
     ];
     for (const way of ways) {
