@@ -1,10 +1,10 @@
 // Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows of
-// `dovegate can` that announce it, the wire commands, and the form of their answers. A gate that announces nothing has no such tools.
+// `dovegate can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no such tools.
 
-import type { Row } from '../client/connect.js';
+import type { Access, AccessItem, AccessRequest } from '../client/connect.js';
 import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
 import type { Cells } from './answers.js';
-import { type CommandTool, commandOf, type Reading, reasonProperty, type Tool, wrong } from './tools.js';
+import { type CommandTool, commandOf, reasonProperty, type Tool, type Wrong, wrong } from './tools.js';
 
 /** What `can` names a rule that may be asked for, and the rows that say more of it. */
 const announcement = 'on-request';
@@ -39,7 +39,10 @@ export function accessTools(names: readonly string[]): readonly Tool[] {
         properties: {
           tool: { ...text, description: 'Name of the tool.' },
           arguments: { type: 'object', description: 'The arguments of the call, without "reason".' },
-          for: { ...text, description: 'How long it is needed, such as 30m; default: as the rule says.' },
+          for_minutes: {
+            type: 'integer',
+            description: 'How long it is needed; default: as the rule says.',
+          },
           uses: { type: 'integer', description: 'How many calls; default: as the rule says.' },
           reason: reasonProperty,
         },
@@ -51,11 +54,12 @@ export function accessTools(names: readonly string[]): readonly Tool[] {
     {
       name: 'request_status',
       title: 'request status',
-      description: 'The requests of this client and what became of them, or the one with this id.',
+      description:
+        'What became of the request with this id; without it, the open requests and live grants of this client.',
       inputSchema: {
         type: 'object',
-        properties: { id: text, reason: reasonProperty },
-        required: ['reason'],
+        properties: { id: text },
+        required: [],
         additionalProperties: false,
       },
       annotations: { readOnlyHint: true, destructiveHint: false },
@@ -63,56 +67,64 @@ export function accessTools(names: readonly string[]): readonly Tool[] {
   ];
 }
 
-/** The wire command of a call. */
-export function accessCommand(
+export type AccessReading =
+  | { readonly kind: 'request'; readonly request: AccessRequest }
+  /** Without an id: all of them. */
+  | { readonly kind: 'status'; readonly id: string | undefined }
+  | Wrong;
+
+/** What a call asks the gate. A request is for the command that the tool itself would send. */
+export function readAccess(
   name: string,
   given: Readonly<Record<string, unknown>>,
   tools: ReadonlyMap<string, CommandTool>,
-): Reading {
-  const { tool, arguments: asked, for: time, uses, reason, id } = given;
+): AccessReading {
+  const { tool, arguments: asked, for_minutes: minutes, uses, reason, id } = given;
   if (name === 'request_status') {
     if (id !== undefined && typeof id !== 'string') return wrong('value-type', 'id must be a string');
-    const command =
-      id === undefined ? { name: 'dovegate requests' } : { name: 'dovegate access', args: ['--', id] };
-    return { kind: 'command', command };
+    return { kind: 'status', id };
   }
   const wanted = typeof tool === 'string' ? tools.get(tool) : undefined;
   if (wanted === undefined) return wrong('value-type', 'tool must be the name of a tool for a command');
   if (typeof asked !== 'object' || asked === null || Array.isArray(asked))
     return wrong('value-type', 'arguments must be the arguments of the call, as an object');
-  if (time !== undefined && typeof time !== 'string')
-    return wrong('value-type', 'for must be a time, such as 30m');
-  if (uses !== undefined && (typeof uses !== 'number' || !Number.isSafeInteger(uses)))
-    return wrong('value-type', 'uses must be a whole number');
+  if (minutes !== undefined && !isCount(minutes))
+    return wrong('value-type', 'for_minutes must be a whole number above 0');
+  if (uses !== undefined && !isCount(uses)) return wrong('value-type', 'uses must be a whole number above 0');
   const reading = commandOf(wanted, { ...asked, reason });
   if (reading.kind === 'wrong') return reading;
-  const { command } = reading;
-  const args = [
-    ...(command.user === undefined ? [] : ['-u', command.user]),
-    ...(time === undefined ? [] : ['--for', time]),
-    ...(uses === undefined ? [] : ['--uses', String(uses)]),
-    '--reason',
-    String(reason),
-    '--',
-    command.name,
-    ...(command.args ?? []),
-  ];
-  return { kind: 'command', command: { name: 'dovegate request', args } };
+  const { user, name: command, args = [] } = reading.command;
+  return {
+    kind: 'request',
+    request: {
+      name: command,
+      args,
+      reason: String(reason),
+      ...(user === undefined ? {} : { user }),
+      ...(minutes === undefined ? {} : { forMs: minutes * 60_000 }),
+      ...(uses === undefined ? {} : { uses }),
+    },
+  };
 }
 
-/** Rows `access` hold a request or a grant each, as JSON; others are left out. */
-export function accessCells(rows: readonly Row[]): readonly Cells[] {
-  return rows.flatMap(([what, value = '']): Cells[] => {
-    if (what !== 'access') return [];
-    const item: unknown = JSON.parse(value);
-    if (typeof item !== 'object' || item === null) return [];
-    return [
-      Object.fromEntries(
-        Object.entries(item).map(([key, each]) => [
-          key,
-          typeof each === 'string' ? each : JSON.stringify(each),
-        ]),
-      ),
-    ];
-  });
+/** Sends it, over a socket or over HTTP alike. */
+export async function askAccess(
+  access: Access,
+  reading: Exclude<AccessReading, Wrong>,
+  signal: AbortSignal,
+): Promise<readonly AccessItem[]> {
+  if (reading.kind === 'request') return [await access.request({ ...reading.request, signal })];
+  return reading.id === undefined ? access.list({ signal }) : [await access.get(reading.id, { signal })];
+}
+
+/** A request or a grant as a row: what is no text is JSON. */
+export function cellsOfItem(item: AccessItem): Cells {
+  return Object.fromEntries(
+    Object.entries(item).map(([key, each]) => [key, typeof each === 'string' ? each : JSON.stringify(each)]),
+  );
+}
+
+/** Not so large that its milliseconds are no whole number any more. */
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) <= 1e9;
 }

@@ -12,7 +12,7 @@ import {
   SessionFault,
 } from '../client/connect.js';
 import { type AnswerRow, rightsOfRows } from '../domain/answers/rights.js';
-import { accessCells, accessCommand, accessTools, requestableRights } from './access.js';
+import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
 
@@ -41,6 +41,9 @@ const nextRows: Tool = {
   },
   annotations: { readOnlyHint: true, destructiveHint: false },
 };
+
+const onRequest =
+  'The policy does not permit this call alone; a person may. To ask, call the tool "request_access" with the name of this tool and the same arguments.';
 
 const can: Command = { name: 'dovegate can' };
 
@@ -95,37 +98,26 @@ export function createAgentCalls({
     return offer;
   }
 
-  /** The command of a call, or the answer to one that cannot be one. */
-  function read(
-    name: string,
-    given: Readonly<Record<string, unknown>>,
-    { commands, access }: Offer,
-  ): Command | Answer {
-    const tool = commands.get(name);
-    const isAccess = access.some((each) => each.name === name);
-    if (tool === undefined && !isAccess)
+  async function send(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal) {
+    let known = offer ?? (await refresh(signal));
+    const isAccess = (): boolean => known.access.some((each) => each.name === name);
+    if (!known.commands.has(name) && !isAccess()) known = await refresh(signal);
+    const tool = known.commands.get(name);
+    if (tool === undefined && !isAccess())
       return failure({
         error: 'unknown-tool',
         message: `There is no tool "${name.slice(0, 64)}": the policy does not permit such a command, or does not any longer.`,
       });
-    const problem = reasonProblem(given['reason']);
+    const problem = name === 'request_status' ? undefined : reasonProblem(given['reason']);
     if (problem !== undefined) return failure({ error: 'reason', message: problem });
-    const reading = tool === undefined ? accessCommand(name, given, commands) : commandOf(tool, given);
+    const reading = tool === undefined ? readAccess(name, given, known.commands) : commandOf(tool, given);
     if (reading.kind === 'wrong') return failure({ error: reading.code, message: reading.text, ran: 'no' });
-    return { ...reading.command, reason: String(given['reason']), tag };
-  }
-
-  async function send(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal) {
-    let known = offer ?? (await refresh(signal));
-    if (!known.commands.has(name) && !known.access.some((each) => each.name === name))
-      known = await refresh(signal);
-    const command = read(name, given, known);
-    if ('content' in command) return command;
-    const rows = await withSession(signal, async (session) =>
-      known.commands.has(name)
-        ? cellsOf(session, { ...command, signal })
-        : accessCells(await session.run({ ...command, signal })),
-    );
+    if (reading.kind !== 'command') {
+      const items = await withSession(signal, ({ access }) => askAccess(access, reading, signal));
+      return answers.rows({}, items.map(cellsOfItem));
+    }
+    const command = { ...reading.command, reason: String(given['reason']), tag };
+    const rows = await withSession(signal, (session) => cellsOf(session, { ...command, signal }));
     const said = { command: command.name, tag, ...(command.dryRun === true ? { dry_run: true } : {}) };
     return answers.rows(said, rows);
   }
@@ -196,6 +188,8 @@ function failureOf(fault: CommandFailed): Answer {
     ...(retryAfterMs === undefined ? {} : { retry_after_s: Math.ceil(retryAfterMs / 1000) }),
     ...(id === undefined ? {} : { record: id }),
   };
+  // The gate names a shell command, which an agent does not have.
+  if (reason === 'on-request') return failure({ ...said, message: onRequest });
   const isOwn = reason !== undefined && reason !== 'backend-failed';
   const text = message
     .replace(/^the server answered \w+: (?:dovegate: )?/, '')

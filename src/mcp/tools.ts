@@ -186,10 +186,14 @@ function aboutOf({ role, danger }: Parameter): string | undefined {
   return danger === undefined ? role && abouts[role] : `It ${danger.why}.`;
 }
 
-export type Reading =
-  | { readonly kind: 'command'; readonly command: SentCommand }
-  /** The call cannot be a command; for the agent. */
-  | { readonly kind: 'wrong'; readonly code: string; readonly text: string };
+/** The call cannot be a command; for the agent. */
+export interface Wrong {
+  readonly kind: 'wrong';
+  readonly code: string;
+  readonly text: string;
+}
+
+export type Reading = { readonly kind: 'command'; readonly command: SentCommand } | Wrong;
 
 /** The command of a call, without its reason. Every value is checked as the gate does it, so that a mistake has a sentence. */
 export function commandOf(tool: CommandTool, given: Readonly<Record<string, unknown>>): Reading {
@@ -236,7 +240,7 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
   return fault;
 }
 
-export function wrong(code: string, text: string): Reading {
+export function wrong(code: string, text: string): Wrong {
   return { kind: 'wrong', code, text };
 }
 

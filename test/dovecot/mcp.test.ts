@@ -1,10 +1,18 @@
 // Goal: an AI agent at real Dovecots, through the SDK's own client over standard input and output, `dovegate-mcp` and the daemon. Phases: it
-// reads; it stores a mail that gives orders, and reads it as data; a dry run and the change itself; what the policy does not permit.
-// What must not happen: a mail that is gone after a dry run or a refusal, an order outside of its mark, a command without its reason.
+// reads; it stores a mail that gives orders, and reads it as data; a dry run and the change itself; what the policy does not permit; and, over
+// a socket and over an HTTP key, what a person approves for one use.
+// What must not happen: a mail that is gone after a dry run or a refusal, an order outside of its mark, a command without its reason, an answer
+// before the approval or after its use.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { openAgent } from '../kit/agent.js';
 import type { Lab } from '../kit/dovecot-lab.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
 import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
 
 const policy = `
@@ -100,5 +108,105 @@ for (const release of releasesAsked()) {
     for (const record of admitted) {
       if (record['command'] !== 'search') assert.equal(record['reason'], reason, JSON.stringify(record));
     }
+  });
+}
+
+const onRequest = `
+    users: ["*@example.org"]
+    allow: [quota get]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 1h, uses: 1 }`;
+
+for (const release of releasesAsked()) {
+  test(`Dovecot ${release}: an agent asks, and a person approves`, { timeout: labTestMs }, async (t) => {
+    const lab = await openRealDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    const [leadsPort = 0, httpPort = 0] = await freePorts(2);
+    const key = makeKey(randomBytes(keyBytes));
+    const tls = 'tls: { mode: implicit, certificate: gate.crt, key: gate.key }';
+    const gateway = await openRealGateway(t, lab, {
+      policy: onRequest,
+      listeners: `  leads:
+    tcp: "127.0.0.1:${leadsPort}"
+    ${tls}
+    accounts: { carol: { password_hash: "${hash}", policy: leads } }
+  web:
+    tcp: "127.0.0.1:${httpPort}"
+    protocol: http
+    ${tls}
+    keys: { agent: { hash: "${hashKey(key)}", policy: support, expires: 2099-01-01 } }`,
+      policies: `  leads: { users: ["*@example.org"], allow: [mailbox list], approve: [support] }`,
+      more: `persons: { carol: { accounts: [carol] } }`,
+      files: filesOf(authority),
+    });
+    const { daemon } = gateway;
+    writeFileSync(daemon.path('agent.key'), `${key}\n`, { mode: 0o600 });
+    writeFileSync(daemon.path('authority.pem'), authority.certificatePem);
+    const approver = await openRawClient({
+      host: '127.0.0.1',
+      port: leadsPort,
+      minor: 2,
+      tls: 'implicit',
+      ca: authority.certificatePem,
+      serverName: 'localhost',
+      auth: { user: 'carol', password },
+    });
+    t.after(() => approver.close());
+    const asked = { user: alice, field: ['hdr.subject'], query: ['mailbox', 'INBOX'] };
+    const ways = [
+      ['--socket', daemon.path('support.sock')],
+      [
+        '--http',
+        `https://localhost:${httpPort}`,
+        '--key-file',
+        daemon.path('agent.key'),
+        '--ca',
+        daemon.path('authority.pem'),
+      ],
+    ];
+    for (const way of ways) {
+      await t.test(way[0] ?? '', async (step) => {
+        const agent = await openAgent(step, way);
+        const fetch = () => agent.call('fetch', { ...asked, reason });
+        const denied = await fetch();
+        assert.deepEqual(
+          [denied.isError, denied.said['code'], denied.said['ran']],
+          [true, 'on-request', 'no'],
+          JSON.stringify(denied.said),
+        );
+        assert.match(String(denied.said['message']), /"request_access"/);
+        assert.doesNotMatch(denied.texts.join(''), /dovegate request/);
+
+        const request = await agent.call('request_access', { tool: 'fetch', arguments: asked, reason });
+        assert.equal(request.isError, false, JSON.stringify(request.said));
+        const id = /"id":"([0-9A-Z]{26})"/.exec(JSON.stringify(request.data))?.[1] ?? assert.fail();
+        const state = async (): Promise<string> => {
+          const shown = await agent.call('request_status', { id });
+          return /"state":"([^"]*)"/.exec(JSON.stringify(shown.data))?.[1] ?? JSON.stringify(shown.said);
+        };
+        assert.equal(await state(), 'requested');
+        assert.match(JSON.stringify((await agent.call('request_status', {})).data), new RegExp(id));
+        assert.equal((await fetch()).said['code'], 'on-request');
+
+        const approved = await approver.ask({ user: '', fields: ['dovegate approve', id] });
+        assert.match(approved.body.toString(), /"state":"granted"/, JSON.stringify(approved.logs));
+        assert.equal(await state(), 'granted');
+        const worked = await fetch();
+        assert.equal(worked.isError, false, JSON.stringify(worked.said));
+        assert.match(JSON.stringify(worked.data), /"hdr.subject":/);
+        assert.equal((await fetch()).said['code'], 'on-request');
+        assert.equal(await state(), 'used-up');
+        const unknown = await agent.call('request_status', { id: '01M8AXYZ8PA61HJN4YPXBPXS61' });
+        assert.equal(unknown.isError, true);
+      });
+    }
+    const records = (await gateway.finish()).map(({ record }) => record);
+    const ran = records.filter(
+      ({ event, command, decision }) => event === 'admission' && command === 'fetch' && decision === 'allow',
+    );
+    assert.deepEqual(
+      ran.map((record) => record['reason']),
+      [reason, reason],
+    );
   });
 }

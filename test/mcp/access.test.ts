@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AnswerRow, rightsOfRows } from '../../src/domain/answers/rights.js';
-import { accessCells, accessCommand, accessTools, requestableRights } from '../../src/mcp/access.js';
+import type { AccessItem } from '../../src/domain/page/access.js';
+import { accessTools, cellsOfItem, readAccess, requestableRights } from '../../src/mcp/access.js';
 import { commandOf, commandTools } from '../../src/mcp/tools.js';
 
 const plain: readonly AnswerRow[] = [
@@ -56,18 +57,16 @@ void test('a request is for the command that the same call sends', () => {
       dryRun: false,
     },
   });
-  const asked = { tool: 'fetch', arguments: call, for: '30m', uses: 2, reason };
-  assert.deepEqual(accessCommand('request_access', asked, tools), {
-    kind: 'command',
-    command: {
-      name: 'dovegate request',
-      args: [
-        ...'-u bob@example.org --for 30m --uses 2 --reason'.split(' '),
-        reason,
-        ...'-- fetch --'.split(' '),
-        'uid hdr.subject',
-        ...'mailbox INBOX all'.split(' '),
-      ],
+  const asked = { tool: 'fetch', arguments: call, for_minutes: 30, uses: 2, reason };
+  assert.deepEqual(readAccess('request_access', asked, tools), {
+    kind: 'request',
+    request: {
+      user: 'bob@example.org',
+      name: 'fetch',
+      args: ['--', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
+      reason,
+      forMs: 1_800_000,
+      uses: 2,
     },
   });
   const wrong = [
@@ -75,15 +74,37 @@ void test('a request is for the command that the same call sends', () => {
     { ...asked, arguments: [] },
     { ...asked, arguments: { ...call, user: '*' } },
     { ...asked, arguments: { ...call, socketPath: '/x' } },
-    { ...asked, for: 30 },
+    { ...asked, for_minutes: '30m' },
+    { ...asked, for_minutes: 0 },
     { ...asked, uses: 1.5 },
   ];
-  for (const given of wrong) assert.equal(accessCommand('request_access', given, tools).kind, 'wrong');
-  assert.deepEqual(
-    accessCells([
-      ['access', '{"id":"01M8","state":"granted","used":0}'],
-      ['later', 'x'],
-    ]),
-    [{ id: '01M8', state: 'granted', used: '0' }],
-  );
+  for (const given of wrong) assert.equal(readAccess('request_access', given, tools).kind, 'wrong');
+  assert.deepEqual(readAccess('request_status', { id: '01M8' }, tools), { kind: 'status', id: '01M8' });
+});
+
+void test('a request as a row', () => {
+  const item: AccessItem = {
+    id: '01M8',
+    state: 'granted',
+    to: 'anna@agent',
+    policy: 'support',
+    users: ['bob@example.org'],
+    command: 'fetch -- uid all',
+    scope: 'command',
+    place: 'dovegate.yaml:9',
+    effect: 'read',
+    reason: 'ticket 4711',
+    approvals: 1,
+    approved_by: [],
+    asked: '2026-11-26T04:00:00Z',
+    until: '2026-11-26T05:00:00Z',
+    for_ms: 3_600_000,
+    used: 0,
+    break_glass: false,
+    reviewed: false,
+    mine: true,
+    may: [],
+  };
+  const { state, users, used } = cellsOfItem(item);
+  assert.deepEqual([state, users, used], ['granted', '["bob@example.org"]', '0']);
 });
