@@ -73,9 +73,10 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
   const directory = /directory: (\S+),/.exec(content)?.[1];
   assert.deepEqual(
     page.volumes.map((volume) => volume.replace(/^(\w+):/, '')),
-    [`${directory}:ro`, `${dirname(door)}:ro`],
+    // The last is its own: how far receivers of notices are.
+    [`${directory}:ro`, `${dirname(door)}:ro`, 'page-state:/var/lib/dovegate-page'],
   );
-  for (const volume of page.volumes) {
+  for (const volume of page.volumes.slice(0, 2)) {
     assert.ok(dovegate.volumes.includes(volume.replace(/:ro$/, '')), volume);
     assert.ok(folders.includes(volume.split(':')[1] ?? ''), volume);
   }
@@ -245,13 +246,17 @@ void test('kubernetes: the page has the door and the journal, and nothing else o
     [
       [directory, true],
       [dirname(door), true],
+      // A folder of its own in the volume: how far receivers of notices are.
+      ['/var/lib/dovegate-page', undefined],
     ],
   );
   // The first container makes the folder of the journal, and one for records in memory that outlives the others.
   const memory = dirname(/memory: (\S+),/.exec(text)?.[1] ?? '');
   const [program, , script = ''] = maker.command ?? [];
   assert.equal(program, 'node');
-  assert.ok(script.startsWith(`for (const path of ['${memory}', '${directory}'])`));
+  assert.ok(
+    script.includes(`for (const path of ['${memory}', '${directory}', '${dirname(directory ?? '')}/page'])`),
+  );
   const volume = maker.volumeMounts.find(({ mountPath }) => memory.startsWith(`${mountPath}/`))?.name;
   assert.ok(daemon.volumeMounts.some(({ name }) => name === volume));
   assert.equal(pod.volumes.find(({ name }) => name === volume)?.emptyDir?.medium, 'Memory');

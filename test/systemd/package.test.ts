@@ -350,7 +350,7 @@ for (const release of releases) {
       const left = (await everything(machine)).filter((path) => !before.includes(path));
       // frank, and what the upgrade wrote for the socket of the page.
       const expected =
-        /^\/(etc|var\/lib)\/dovegate(\/|$)|^\/etc\/systemd\/system\/dovegate-page\.socket\.d(\/|$)/;
+        /^\/(etc|var\/lib)\/dovegate(-page)?(\/|$)|^\/etc\/systemd\/system\/dovegate-page\.socket\.d(\/|$)/;
       const strange = left.filter((path) => !expected.test(path));
       assert.deepEqual(strange, []);
       assert.ok(left.includes(file) && left.includes('/etc/dovegate/environment'));
@@ -365,6 +365,7 @@ for (const release of releases) {
       assert.match(purge, /the audit journal stays/);
       assert.ok(!existsSync(machine.path('/etc/systemd/system/dovegate-page.socket.d')));
       assert.ok(!existsSync(machine.path('/etc/dovegate')));
+      assert.ok(!existsSync(machine.path('/var/lib/dovegate-page')));
       assert.equal(readAudit(machine.path('/var/lib/dovegate/audit')).length, records);
       assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
     });
