@@ -135,7 +135,13 @@ function lookInto(folder: string): void {
     'identity',
     'meaning',
     'names',
+    // The form of a request for access, which the page has too.
+    'page',
   ]);
+  assert.deepEqual(
+    readdirSync(join(own, 'lib/domain/page')).filter((name) => name.endsWith('.js')),
+    ['access.js'],
+  );
   const page = readFileSync(join(own, 'README.md'), 'utf8');
   assert.match(page, /from '@dovegate\/client'/);
   // The words to type; others of the same form are run above.

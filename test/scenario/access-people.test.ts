@@ -62,10 +62,7 @@ test('asked for, approved by another person, used once, and listed', async (t) =
 
   const denied = await as('anna', 'send', '--user', alice, ...words);
   assert.equal(denied.exit, 77);
-  assert.match(
-    denied.text,
-    /available on request: dovegate request --user alice@example\.org --reason WHY -- fetch/,
-  );
+  assert.match(denied.text, /available on request: dovegate request --user alice@example\.org -- fetch/);
   const wrong = await as('anna', 'request', '--user', alice, '--reason', 'curious', ...words);
   assert.equal(wrong.exit, 64, wrong.text);
   const long = await as('anna', 'request', '--user', alice, '--reason', 'ticket 1', '--for', '3h', ...words);

@@ -18,6 +18,31 @@ import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovec
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const alice = 'alice@example.org';
 
+/** A request that needs no approval. */
+const granted = {
+  id: '01KDYAK34845MPXQWX6V6XJE37',
+  state: 'granted',
+  to: 'anna@support',
+  policy: 'support',
+  users: ['bob@example.com'],
+  command: 'fetch hdr.subject mailbox INBOX all',
+  scope: 'command',
+  place: 'dovegate.yaml:12',
+  effect: 'read',
+  reason: 'ticket 4711',
+  approvals: 0,
+  approved_by: [],
+  asked: '2026-11-20T08:22:34.123Z',
+  until: '2026-11-20T09:22:34.123Z',
+  for_ms: 3_600_000,
+  uses: 1,
+  used: 0,
+  break_glass: true,
+  reviewed: false,
+  mine: true,
+  may: ['revoke'],
+};
+
 const answer: Script = async ({ user, fields }, connection) => {
   const [name = '', ...args] = fields;
   if (name === 'save') {
@@ -32,6 +57,7 @@ const answer: Script = async ({ user, fields }, connection) => {
     await connection.log('error', "cmd mailbox create: Can't create mailbox Archive: Mailbox already exists");
     return connection.status('-DATAERR');
   }
+  if (name === 'dovegate request') await connection.row('access', JSON.stringify(granted));
   if (name === 'mailbox list') for (const box of ['INBOX', 'Archive']) await connection.row(box);
   if (name === 'fetch' && args.includes('uid hdr.subject'))
     for (let uid = 1; uid <= 1_000; uid += 1) await connection.row(String(uid), `subject ${uid}`);
