@@ -1,0 +1,48 @@
+// Steps of access on request by people of the page: whom an issuer names is the person of `persons` with that address, and a group is nobody.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decideOnPage } from '../../src/daemon/door-access.js';
+import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
+
+const settings = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+persons:
+  anna: { users: [anna], oidc: anna@example.com }
+  carol: { page: [carol] }
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get]
+    on_request: [{ command: fetch, content: true, approvals: 1, for: 1h, scope: user }]
+admin:
+  page:
+    tcp: "127.0.0.1:9147"
+    approve: true
+    oidc: { issuer: "https://issuer.example", client_id: dovegate, client_secret_file: /etc/dovegate/page/secret }
+    people:
+      desk: { oidc: { email: anna@example.com }, role: approve }
+      carol: { oidc: { email: carol@example.com }, role: approve }
+      leads: { oidc: { group: leads }, role: approve }
+`;
+
+void test('an address of the issuer is the person who has it, and a group approves nothing', async () => {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(emptyReply);
+  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
+  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
+  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  assert.notEqual(id, '', anna.said());
+  const as = (name: string) => {
+    const person = engine.settings.admin?.page?.people.find((each) => each.name === name);
+    assert.ok(person !== undefined);
+    const caller = { person: name, role: 'approve', generation: 1 } as const;
+    const asked = { as: caller, from: [], step: 'approve', id } as const;
+    return decideOnPage(engine.exchanges, engine.settings, person, asked, {});
+  };
+  assert.match(JSON.stringify(await as('leads')), /a group of OpenID Connect gives no approval/);
+  assert.match(JSON.stringify(await as('desk')), /nobody approves a request of their own/);
+  assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);
+});
