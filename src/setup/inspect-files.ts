@@ -3,13 +3,11 @@
 
 import { join } from 'node:path';
 import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
+import { howToInstall, type OptionalPackage } from '../adapters/host/optional-packages.js';
 import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
-import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import { howToInstallMail } from '../adapters/notices/installed.js';
 import { parseSecret } from '../adapters/notices/webhook.js';
-import { installOidcCommand } from '../adapters/page/oidc-library.js';
 import { formatWords } from '../domain/audit/encode.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
@@ -254,17 +252,21 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   ];
 }
 
+export type IsInstalled = (name: OptionalPackage) => boolean;
+
+const nats = '@nats-io/transport-node';
+
 /** Receivers that need the optional library, if it is not installed. */
 export function inspectReceivers(
   { audit }: Pick<Settings, 'audit'>,
-  hasLibrary: () => boolean,
+  isInstalled: IsInstalled,
 ): readonly Problem[] {
   const needing = audit.ship.flatMap(({ kind, place }, index) => (kind === 'nats' ? [{ place, index }] : []));
-  if (needing.length === 0 || hasLibrary()) return [];
+  if (needing.length === 0 || isInstalled(nats)) return [];
   return needing.map(({ place, index }) => ({
     ...place,
     path: `audit.ship[${index}].nats`,
-    message: `the library for NATS is not installed; ${howToInstall}, or take this receiver out`,
+    message: `the library for NATS is not installed; ${howToInstall(nats)}, or take this receiver out`,
     severity: 'error',
     code: 'not-installed',
   }));
@@ -273,15 +275,15 @@ export function inspectReceivers(
 /** If people sign in at an issuer: the problems if the optional library is not installed, or the secret is empty. `read`: as in NoticeChecks. */
 export function inspectIssuer(
   { admin }: Pick<Settings, 'admin'>,
-  hasLibrary: () => boolean,
+  isInstalled: IsInstalled,
   read: NoticeChecks['read'],
 ): readonly Problem[] {
   const { oidc, place } = admin?.page ?? {};
   if (oidc === undefined || place === undefined) return [];
   const path = 'admin.page.oidc';
   const found: Problem[] = [];
-  if (!hasLibrary()) {
-    const message = `the library for OpenID Connect is not installed; run \`${installOidcCommand}\` where dovegate is installed, or take this out`;
+  if (!isInstalled('openid-client')) {
+    const message = `the library for OpenID Connect is not installed; ${howToInstall('openid-client')}, or take this out`;
     found.push({ ...place, path, message, severity: 'error', code: 'not-installed' });
   }
   if (read(oidc.clientSecretFile)?.trim() === '') {
@@ -299,7 +301,7 @@ export function inspectIssuer(
 
 /** Of the process of the page, whose files the daemon does not read. */
 export interface NoticeChecks {
-  readonly hasMailLibrary: () => boolean;
+  readonly isInstalled: IsInstalled;
   readonly whyUnreadable: WhyUnreadable;
   readonly whyUnsafe: WhyUnsafe;
   /** The text of a file that we can read; undefined: we cannot. */
@@ -309,7 +311,7 @@ export interface NoticeChecks {
 /** Receivers of notices: the library for mail, and files that are not there, that others can read, or that hold no secret. */
 export function inspectNotices(
   { notices = [] }: Pick<Settings, 'notices'>,
-  { hasMailLibrary: hasLibrary, whyUnreadable, whyUnsafe, read }: NoticeChecks,
+  { isInstalled, whyUnreadable, whyUnsafe, read }: NoticeChecks,
 ): readonly Problem[] {
   return notices.flatMap((each): readonly Problem[] => {
     const { name, place, kind, caFile } = each;
@@ -321,10 +323,10 @@ export function inspectNotices(
       code: Problem['code'],
       severity: Problem['severity'] = 'error',
     ) => void found.push({ ...place, path: `notices.${name}.${key}`, message, severity, code });
-    if (kind === 'mail' && !hasLibrary())
+    if (kind === 'mail' && !isInstalled('nodemailer'))
       add(
         'mail',
-        `the library for mail is not installed; ${howToInstallMail}, or take this receiver out`,
+        `the library for mail is not installed; ${howToInstall('nodemailer')}, or take this receiver out`,
         'not-installed',
       );
     for (const [key, file] of [

@@ -21,11 +21,9 @@ import {
   whyUnreadable,
   whyUnsafe,
 } from '../adapters/host/files.js';
+import { isInstalled } from '../adapters/host/optional-packages.js';
 import { credentialsFolder } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
-import { hasNatsLibrary } from '../adapters/nats/installed.js';
-import { hasMailLibrary } from '../adapters/notices/installed.js';
-import { hasOidcLibrary } from '../adapters/page/oidc-library.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
@@ -96,9 +94,9 @@ export function* inspect(
   yield* inspectModes(files, settings, why, isForDaemon);
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
-  if (isForDaemon) yield inspectIssuer(settings, hasOidcLibrary, readIfReadable);
+  if (isForDaemon) yield inspectIssuer(settings, isInstalled, readIfReadable);
   if (isForDaemon) yield inspectNotices(settings, noticeChecks());
-  yield inspectReceivers(settings, hasNatsLibrary);
+  yield inspectReceivers(settings, isInstalled);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();
@@ -137,7 +135,7 @@ function noticeChecks(): NoticeChecks {
   const uid = uidOf(pageUser);
   const trusted = trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
   return {
-    hasMailLibrary,
+    isInstalled,
     whyUnreadable,
     whyUnsafe: (path, isSecret) => whyUnsafe(path, isSecret, trusted),
     read: readIfReadable,

@@ -263,7 +263,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'v8',
       'vm',
     ],
-    packages: ['koffi'],
+    // Those after koffi are only looked for.
+    packages: ['koffi', '@nats-io/transport-node', 'nodemailer', 'openid-client'],
   }),
   'adapters/journal': rule(
     [
@@ -303,10 +304,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/fleet',
       'domain/streams',
       'adapters/host/clock',
+      'adapters/host/optional-packages',
       'adapters/host/system-trust',
     ],
     {
-      public: ['dial', 'fault', 'installed', 'link', 'link-thread', 'rights', 'servers'],
+      public: ['dial', 'fault', 'link', 'link-thread', 'rights', 'servers'],
       // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its own.
       builtins: ['fs', 'net', 'tls', 'crypto', 'worker_threads'],
       packages: ['@nats-io/transport-node'],
@@ -337,6 +339,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/policy/decide',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
+      'adapters/host/optional-packages',
     ],
     { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
@@ -363,13 +366,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/page',
       'domain/door',
       'adapters/http',
+      'adapters/host/optional-packages',
       'adapters/host/system-trust',
     ],
     {
       public: [
         'door-client',
         'issuer',
-        'oidc-library',
         'page-request',
         'page-files',
         'page-server',
@@ -392,7 +395,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: ['connection', 'installed', 'mail', 'place-file', 'webhook'],
+      public: ['connection', 'mail', 'place-file', 'webhook'],
       builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
       packages: ['nodemailer'],
     },
@@ -407,10 +410,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/net',
       'adapters/host',
       'adapters/journal/segments',
-      'adapters/nats/installed',
-      'adapters/notices/installed',
       'adapters/notices/webhook',
-      'adapters/page/oidc-library',
       'adapters/telemetry/log',
     ],
     {
@@ -544,7 +544,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/net',
       'adapters/nats/fault',
       'adapters/nats/link',
-      'adapters/nats/installed',
+      'adapters/host/optional-packages',
     ],
     {
       public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look'],

@@ -140,7 +140,7 @@ notices:
   mail: { mail: { to: [a@b.c], from: a@b.c } }
 `);
   const checks: NoticeChecks = {
-    hasMailLibrary: () => true,
+    isInstalled: () => true,
     whyUnreadable: () => undefined,
     whyUnsafe: () => undefined,
     read: () => `whsec_${'A'.repeat(40)}\n`,
@@ -153,7 +153,7 @@ notices:
       .filter((each) => each !== later);
   assert.equal(inspectNotices(settings, checks).length, 1);
   assert.deepEqual(told({}), []);
-  assert.deepEqual(told({ hasMailLibrary: () => false }), [
+  assert.deepEqual(told({ isInstalled: () => false }), [
     'notices.mail.mail: error: the library for mail is not installed; run `npm install nodemailer@10.6.1` where dovegate is installed, or take this receiver out',
   ]);
   assert.deepEqual(told({ whyUnreadable: () => 'there is no such file' }), [

@@ -13,10 +13,10 @@ import {
 } from 'node:tls';
 import type * as Library from '@nats-io/transport-node';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
+import { howToInstall } from '../host/optional-packages.js';
 import { systemContext } from '../host/system-trust.js';
 import { faultOfHandshake } from './dial-faults.js';
 import { NatsFault } from './fault.js';
-import { howToInstall } from './installed.js';
 import type { Intake } from './intake.js';
 import { type NatsServer, placeOf } from './servers.js';
 import { BoundedTransport } from './transport.js';
@@ -52,7 +52,7 @@ export async function loadLibrary(): Promise<NatsLibrary> {
   try {
     return await import('@nats-io/transport-node');
   } catch (cause) {
-    const text = `the package for NATS is not installed: ${howToInstall}, and start again`;
+    const text = `the package for NATS is not installed: ${howToInstall('@nats-io/transport-node')}, and start again`;
     throw new NatsFault('library-missing', text, cause);
   }
 }

@@ -6,8 +6,8 @@
 import type * as Library from 'openid-client';
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
+import { installCommand } from '../host/optional-packages.js';
 import { createIssuerFetch, IssuerAwayFault, isSafeAddress } from './issuer-fetch.js';
-import { installOidcCommand } from './oidc-library.js';
 
 export interface IssuerOptions {
   readonly issuer: string;
@@ -133,7 +133,11 @@ async function loadLibrary(): Promise<typeof Library> {
   try {
     return await import('openid-client');
   } catch (cause) {
-    throw new IssuerFault('away', `the library is not installed; run \`${installOidcCommand}\``, cause);
+    throw new IssuerFault(
+      'away',
+      `the library is not installed; run \`${installCommand('openid-client')}\``,
+      cause,
+    );
   }
 }
 

@@ -12,6 +12,7 @@ import type { EngineEvent, Note, ShipFaultCode } from '../../gateway/outcome/eve
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
+import { installCommand } from '../host/optional-packages.js';
 import { atEnd, atStart, byClock, byFiles, byReload, type Cause } from './causes.js';
 import { recordEvents } from './record-events.js';
 
@@ -110,7 +111,10 @@ export const shipCodes: Table<ShipFaultCode> = {
     "look into the servers' log, if it stays",
   ],
   refused: ['the servers refuse, with words of their own', "look into the servers' log"],
-  'library-missing': ['the library for NATS is not installed', '`npm install @nats-io/transport-node@3.3.1`'],
+  'library-missing': [
+    'the library for NATS is not installed',
+    `\`${installCommand('@nats-io/transport-node')}\``,
+  ],
   'journal-unreadable': ['a file of our journal cannot be read', '`dovegate audit verify`'],
   internal: ['a bug of ours', 'tell us'],
 };
@@ -135,7 +139,7 @@ export const noticeCodes: Table<NoticeFaultCode> = {
     'make one as docs/notices.md says',
   ],
   'ca-file': ['`ca`, or the list of authorities of the system, cannot be used', 'correct `ca`'],
-  'library-missing': ['the library for mail is not installed', '`npm install nodemailer@10.6.1`'],
+  'library-missing': ['the library for mail is not installed', `\`${installCommand('nodemailer')}\``],
   'state-file': [
     'how far the receiver is cannot be read or stored; after a restart notices may come again',
     'give the user of the page its state directory (`--state`)',

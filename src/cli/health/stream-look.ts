@@ -3,8 +3,8 @@
 
 import { X509Certificate } from 'node:crypto';
 import { readText } from '../../adapters/host/files.js';
+import { installCommand } from '../../adapters/host/optional-packages.js';
 import { NatsFault, type NatsFaultCode } from '../../adapters/nats/fault.js';
-import { installCommand } from '../../adapters/nats/installed.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
 import { hostStreamOf, subjectOf, verifierName } from '../../domain/fleet/block.js';
@@ -201,7 +201,7 @@ function adviceFor(
   const server = place.replace(/:\d+$/, '');
   const own = client?.certificateFile ?? credentialsFile;
   const advice: Readonly<Record<NatsFaultCode, readonly [string, string]>> = {
-    'library-missing': ['install it where dovegate is', installCommand],
+    'library-missing': ['install it where dovegate is', installCommand('@nats-io/transport-node')],
     'dial-refused': message.includes('resolved')
       ? ['compare audit.ship with the names of the network', `getent hosts ${server}`]
       : ['look whether the server runs', `ssh root@${server} systemctl status nats-server`],

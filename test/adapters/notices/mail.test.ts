@@ -6,7 +6,7 @@ import type { LookupFunction, Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { hasMailLibrary } from '../../../src/adapters/notices/installed.js';
+import { isInstalled } from '../../../src/adapters/host/optional-packages.js';
 import { type Mailbox, sendMail } from '../../../src/adapters/notices/mail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { NoticeFault } from '../../../src/domain/notices/fault.js';
@@ -71,7 +71,7 @@ const names = [
 ];
 
 void test('a mail in plain text, with the same Message-ID at each delivery', async (t) => {
-  assert.ok(hasMailLibrary());
+  assert.ok(isInstalled('nodemailer'));
   const server = await openSmtpServer(t);
   await send({ port: server.port });
   await send({ port: server.port });
