@@ -1,7 +1,7 @@
 // `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
-// time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, and beside 20
-// people who watch, search and follow, against p99 without, taken in turns in one run; p99 while the page is killed; the processor time that 20
-// people who watch cost the daemon and the page's process, with 100 commands a second and without any.
+// time of a page of 50 rows that somebody searches in the trail; p99 of commands, of 16 clients that never pause and of 1,000 a second, beside
+// searches that never stop, and beside 20 people who watch, search and follow, against p99 without, taken in turns in one run; p99 while the
+// page is killed; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { freePorts } from '../kit/free-ports.js';
 import { signIn, watchNow } from '../kit/page-client.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
-import { withBench } from './load/bench-processes.js';
+import { type LoadOptions, withBench } from './load/bench-processes.js';
 import type { Crowd } from './load/crowd.js';
 import { journalStartedMs, makeJournal } from './load/journal.js';
 import { spreadOf } from './load/rounds.js';
@@ -123,7 +123,9 @@ await withBench(async (bench) => {
     say(`search: ${name}`, `${had}, end ${ms(end)}, ${asked[0]?.rows ?? 0} rows`);
   }
 
+  // As many commands as the machine can, and as many as a busy site has: with the first both processors are taken without any page.
   const load = { clients: 16, line: '\talice@example.org\tquota get', seconds: 3, target: daemon.socket };
+  const paced = { ...load, perSecond: 1000 };
   await bench.load({ ...load, seconds: 8 });
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
   const ticks = (pid: number): number => {
@@ -145,24 +147,27 @@ await withBench(async (bench) => {
     };
   };
   /** Beside a load, in a thread of the lowest priority: the browsers of people are on other machines. */
-  const besideCrowd = async (crowd: Crowd): Promise<{ readonly p99: number; readonly page: number }> => {
+  const besideCrowd = async (
+    crowd: Crowd,
+    beside: LoadOptions,
+  ): Promise<{ readonly p99: number; readonly page: number }> => {
     const thread = new Worker(new URL('load/crowd.js', import.meta.url), { workerData: crowd });
     try {
       await once(thread, 'message');
       const usage = measureUsage();
-      const { p99 } = await bench.load(load);
+      const { p99 } = await bench.load(beside);
       return { p99, page: usage().page };
     } finally {
       await thread.terminate();
     }
   };
   /** p99 of commands without and beside a crowd, in turns, since a machine may get slower by the minute. */
-  const compare = async (what: string, crowd: Crowd): Promise<void> => {
+  const compareAt = async (what: string, crowd: Crowd, own: LoadOptions): Promise<void> => {
     const p99: { readonly without: number; readonly beside: number; readonly page: number }[] = [];
     for (let n = 0; n < rounds; n += 1) {
-      const first = n % 2 === 0 ? await bench.load(load) : undefined;
-      const { p99: beside, page } = await besideCrowd(crowd);
-      const { p99: without } = first ?? (await bench.load(load));
+      const first = n % 2 === 0 ? await bench.load(own) : undefined;
+      const { p99: beside, page } = await besideCrowd(crowd, own);
+      const { p99: without } = first ?? (await bench.load(own));
       p99.push({ without, beside, page });
     }
     const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
@@ -170,9 +175,12 @@ await withBench(async (bench) => {
     const beside = spreadOf(p99.map((each) => each.beside));
     const page = spreadOf(p99.map((each) => each.page));
     say(
-      `p99 of 16 clients without, and beside ${what}`,
+      `p99 of ${own.perSecond === undefined ? '16 clients' : `${own.perSecond} commands a second`} without, and beside ${what}`,
       `${without.median} us (${without.from} to ${without.to}), ${beside.median} us (${beside.from} to ${beside.to}): ${ratio.median.toFixed(2)} x; the page takes ${page.median.toFixed(2)} processors`,
     );
+  };
+  const compare = async (what: string, crowd: Crowd): Promise<void> => {
+    for (const own of [load, paced]) await compareAt(what, crowd, own);
   };
   const filters = searches.map(([, filter]) => ({ filter }));
   const alone = { port, tokens: [token], searches: filters, isWatching: false, isFollowing: false };
