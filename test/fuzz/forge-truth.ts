@@ -115,7 +115,7 @@ export function retire({ directory }: Place, run: Run, wallMs: number): void {
   const segments = [{ ...first, why: 'age' as const }];
   const policies = { versions: [], startSeq: 0 };
   run.writer.carryOut({ do: 'retire', behind: run.ring.writer.head, segments, policies, wallMs });
-  carryOutSlowly(directory, { do: 'remove', files: [`${first.name}${first.isCompressed ? '.gz' : ''}`] });
+  carryOutSlowly(directory, { do: 'remove', names: [first.name] });
 }
 
 /** Several rounds attack the same journal, each its own copy of it. */

@@ -216,7 +216,7 @@ export class JournalStand extends Stand<JournalState> {
 
   #remove(): void {
     const { directory } = this.#place;
-    const report = carryOutSlowly(directory, { do: 'remove', files: [segmentFiles(directory)[0] ?? ''] });
+    const report = carryOutSlowly(directory, { do: 'remove', names: [segmentFiles(directory)[0] ?? ''] });
     assert.equal(report.kind, 'done');
   }
 

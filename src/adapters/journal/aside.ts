@@ -45,8 +45,8 @@ function freeName(directory: string, name: string, kind: Kind): string | undefin
 }
 
 /** The files that were put aside for some segments, by their names. */
-export function listAside(directory: string, files: readonly string[]): readonly string[] {
-  const names = new Set(files.map((file) => file.replace(/\.gz$/, '')));
+export function listAside(directory: string, segments: readonly string[]): readonly string[] {
+  const names = new Set(segments);
   return readdirSync(directory).filter((file) => names.has(asidePattern.exec(file)?.[1] ?? ''));
 }
 

@@ -64,7 +64,8 @@ export type KeeperOrder =
   /** Look at the segments above a number. Only those below the mark's segment are closed: later bytes may still be cut off. */
   | ({ readonly do: 'look'; readonly above: number; readonly mark: MarkPlace } & Identity)
   | { readonly do: 'compress'; readonly name: string }
-  | { readonly do: 'remove'; readonly files: readonly string[] }
+  /** Segments by their names, oldest first. */
+  | { readonly do: 'remove'; readonly names: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number }
   /** Keeps a text of `Shares`. */
   | { readonly do: 'keep-shares'; readonly text: string };
@@ -120,9 +121,12 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
         // First the files put aside for them: after an end in between, nobody would remove those. One may be a directory.
-        for (const file of listAside(directory, order.files))
+        for (const file of listAside(directory, order.names))
           rmSync(join(directory, file), { force: true, recursive: true });
-        for (const file of order.files) rmSync(join(directory, file), { force: true });
+        // Every form: an end within `compress` leaves two of them, and the compressed one would come back in the middle of the journal.
+        for (const name of order.names)
+          for (const form of [`${name}.gz.new`, `${name}.gz`, name])
+            rmSync(join(directory, form), { force: true });
         syncDirectory(directory);
         return { kind: 'done', bytes: 0 };
       case 'fill-reserve':

@@ -8,7 +8,6 @@ import type { Driver } from './driver.js';
 import { Thread } from './handover.js';
 import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
-import { fileName } from './segments.js';
 import type { Filling, Shares } from './shares.js';
 
 /**
@@ -227,7 +226,7 @@ export class Maintenance {
     }));
     if (report.kind !== 'written') return nothing;
     // Otherwise their bytes would no longer be counted, and only the next start would examine them again.
-    const removed = await this.#keep({ do: 'remove', files: retired.map(fileName) });
+    const removed = await this.#keep({ do: 'remove', names: retired.map(({ name }) => name) });
     if (removed?.kind !== 'done') return nothing;
     this.#closed = this.#closed.slice(retired.length);
     const { shippedSeq = Infinity } = this.#options.limits();

@@ -76,6 +76,23 @@ void test('segments that are closed are compressed, and read as they are by the 
   assert.deepEqual(await verified(directory), []);
 });
 
+void test('a stop within the compression of a segment leaves it in two forms, and retention removes all of them', async (t) => {
+  const directory = temporaryDirectory(t);
+  await run(t, directory, 4, { signKey: key.secretPem });
+  // As after a stop between the two names of a compressed segment, and one before its new file was whole.
+  const second = join(directory, '00000002.jsonl');
+  writeFileSync(`${second}.gz`, gzipSync(readFileSync(second)));
+  writeFileSync(join(directory, '00000003.jsonl.gz.new'), 'not whole');
+  const { journal, seen } = await tending(t, directory, {
+    limits: () => ({ ...keepAll, sizeMax: { bytes: 1 } }),
+  });
+  await seen('tended');
+  await journal.close();
+  const left = readdirSync(directory).filter((file) => /^\d+\.jsonl/.test(file));
+  assert.deepEqual([left.length, left], [1, segmentFiles(directory).slice(-1)]);
+  assert.deepEqual(await verified(directory), []);
+});
+
 void test('a segment that a restart must read is neither compressed nor retired', async (t) => {
   const directory = temporaryDirectory(t);
   const limits = { ...keepAll, keepMs: -1 };

@@ -67,7 +67,7 @@ void test('what was put aside goes before its segment, so that an end in between
   for (const name of [`${first}.torn`, `${first}.gz.appended-2`]) writeFileSync(join(directory, name), 'x');
   // What cannot be removed as a segment stands for the end.
   mkdirSync(join(directory, first));
-  assert.equal(carryOutSlowly(directory, { do: 'remove', files: [first] }).kind, 'failed');
+  assert.equal(carryOutSlowly(directory, { do: 'remove', names: [first] }).kind, 'failed');
   assert.deepEqual(readdirSync(directory), [first]);
 });
 
