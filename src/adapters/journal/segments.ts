@@ -332,7 +332,7 @@ export interface SegmentReader {
   close(): Promise<void>;
 }
 
-/** Undefined: the file is gone, or was compressed since the directory was read. Rejects with the system's error. */
+/** Undefined: the segment is gone. It may have been compressed since the directory was read. Rejects with the system's error. */
 export async function openSegmentReader(
   directory: string,
   segment: Segment,
@@ -342,8 +342,10 @@ export async function openSegmentReader(
   try {
     file = await openRegularFile(path, bounds.plainSegmentBytes);
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    return segment.isCompressed
+      ? undefined
+      : openSegmentReader(directory, { ...segment, isCompressed: true });
   }
   return segment.isCompressed ? inflating(segment, file) : plain(segment, file);
 }

@@ -79,10 +79,7 @@ async function withReader<Value>(
   segment: Segment,
   use: (reader: SegmentReader) => Promise<Value | undefined>,
 ): Promise<Value | undefined> {
-  // Compressed since the directory was read: use its other form.
-  const reader =
-    (await openSegmentReader(directory, segment)) ??
-    (await openSegmentReader(directory, { ...segment, isCompressed: !segment.isCompressed }));
+  const reader = await openSegmentReader(directory, segment);
   if (reader === undefined) return undefined;
   try {
     return await use(reader);

@@ -117,7 +117,7 @@ export function createFollower(
         const rest = await scan(untilSeq);
         if (rest !== undefined) return rest;
         const opened = await openSegmentReader(directory, following);
-        // Compressed or retired just now: the directory is read again.
+        // Retired just now: the directory is read again.
         if (opened === undefined) continue;
         await close();
         reader = opened;

@@ -124,6 +124,17 @@ for (const form of ['plain', 'compressed'] as const) {
   });
 }
 
+void test('a segment that is compressed after the directory was read is read in its new form', async (t) => {
+  const directory = temporaryDirectory(t);
+  const segment = { number: 1, name: segmentName(1), isCompressed: false };
+  writeFileSync(join(directory, segment.name), text);
+  assert.equal(carryOutSlowly(directory, { do: 'compress', name: segment.name }).kind, 'done');
+  const reader = await openSegmentReader(directory, segment);
+  assert.ok(reader?.segment.isCompressed);
+  t.after(() => reader.close());
+  await assertReads(reader, 99_999, 65_536);
+});
+
 void test('plain: what is written later is read later, what was cut off is not there any more', async (t) => {
   const { path, reader } = await opened(t, 'plain', text.subarray(0, 100));
   assert.equal((await reader.read(90, 100)).length, 10);

@@ -99,6 +99,24 @@ void test('segments that go under its feet: what is open is read to its end, wha
   assert.deepEqual(fresh.faults, []);
 });
 
+void test('a segment that is compressed while its place is looked for: nothing is left out', async (t) => {
+  for (let turns = 0; turns < 12; turns += 1) {
+    const journal = openDiskJournal(t);
+    const { all, faults, follower, position } = follow(t, journal);
+    journal.write(3);
+    await all();
+    const before = position();
+    journal.write(4);
+    journal.rotate();
+    journal.write(1);
+    await follower.seek(before);
+    const rest = all();
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+    journal.compress(1);
+    assert.deepEqual([await rest, faults], [journal.lines.slice(3), []], `after ${turns} turns`);
+  }
+});
+
 void test('damage is stepped over and told, however long it is', async (t) => {
   const journal = openDiskJournal(t);
   const { all, faults } = follow(t, journal);
