@@ -86,7 +86,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   /** The last checkpoint of the current order. */
   let checkpointLine: string | undefined;
   let hasLedger = false;
-  /** After a failure, only `open` or `heal` may follow. */
+  /** After a failure or the stop, only `open` or `heal` may follow. */
   let isBroken = false;
   let isUnsynced = false;
   let unsyncedBytes = 0;
@@ -204,6 +204,8 @@ export function createWriter(options: WriterOptions, journal: string) {
         if (order.shares !== undefined) keepShares(order.shares);
         runRing.leave();
         lock.release();
+        // From now on the directory may be another daemon's.
+        isBroken = true;
         return { kind: 'stopped', ...told };
       }
       default:

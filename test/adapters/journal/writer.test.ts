@@ -542,3 +542,12 @@ void test('without a lock nothing is promised', (t) => {
   assert.equal(report.kind, 'lock');
   assert.deepEqual(segmentFiles(directory), []);
 });
+
+void test('after the stop no order writes: the directory may be the one of another daemon', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  assert.equal(writer.carryOut({ do: 'stop', behind: 0, wallMs }).kind, 'stopped');
+  const order = { do: 'keep-policy', behind: 0, version: 'ab'.repeat(32), text: 'x' } as const;
+  assert.equal(writer.carryOut(order).kind, 'failed');
+  assert.ok(!existsSync(join(directory, 'policies')));
+});
