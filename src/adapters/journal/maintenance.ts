@@ -288,11 +288,20 @@ export class Maintenance {
   /** Undefined: the journal is being closed. */
   async #keep(order: KeeperOrder): Promise<KeeperReport | undefined> {
     if (this.#isEnded) return undefined;
-    this.#keeper ??= new Thread({ role: 'keep', directory: this.#options.directory });
-    const report = await this.#keeper.ask(order);
+    const report = await this.#ask(order);
     if (this.#isEnded) return undefined;
     this.#tell(order.do, report.kind === 'failed' ? `${order.do}: ${report.message}` : undefined);
     return report;
+  }
+
+  async #ask(order: KeeperOrder): Promise<KeeperReport> {
+    try {
+      this.#keeper ??= new Thread({ role: 'keep', directory: this.#options.directory });
+    } catch (error) {
+      // The system has no thread left. The next round tries again.
+      return { kind: 'failed', message: String(error), isDiskFull: false };
+    }
+    return this.#keeper.ask(order);
   }
 }
 
