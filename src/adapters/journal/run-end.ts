@@ -94,7 +94,7 @@ export interface Followed {
 export function followRunEnd(
   directory: string,
   { known, isOrderly, keys }: RunEnd,
-  plainMax = plainBytesMax,
+  plainMax: number,
 ): Followed {
   const nothing = { appended: undefined, oldestSeq: known?.oldestSeq, stopLine: undefined };
   if (known === undefined) return { ...nothing, isLost: false };
@@ -186,9 +186,6 @@ function findRecord(
   }
   return undefined;
 }
-
-/** Segments have at most so much text. */
-export const plainBytesMax = bounds.plainSegmentBytes;
 
 /** The daemon never compresses the last segment: further lines may follow in it. False: it is unreadable. */
 function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
