@@ -2,14 +2,13 @@
 // bytes whatever the server does. What must not happen: a mail in clear to another machine, a socket that stays, words of the server in a fault.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import type { LookupFunction, Socket } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { isInstalled } from '../../../src/adapters/host/optional-packages.js';
 import { type Mailbox, sendMail } from '../../../src/adapters/notices/mail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { NoticeFault } from '../../../src/domain/notices/fault.js';
 import { noticeOf } from '../../../src/domain/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
@@ -17,6 +16,7 @@ import { makeAuthority } from '../../kit/certificates.js';
 import { hostileTexts } from '../../kit/page-daemon.js';
 import { openSmtpServer, type SmtpOptions } from '../../kit/smtp-server.js';
 import { temporaryDirectory } from '../journal/reading.js';
+import { fasterClock, faultOf, flood } from './attempts.js';
 
 const usual = { to: ['leads@example.com', 'second@example.com'], from: 'dovegate@gate1.example.com' };
 /** Every name is this machine. */
@@ -36,16 +36,6 @@ function send(
   });
   assert.ok(notice !== undefined);
   return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, notice, { clock, lookup }, signal);
-}
-
-async function faultOf(attempt: Promise<void>): Promise<string> {
-  const fault = await attempt.then(
-    () => undefined,
-    (cause: unknown) => cause,
-  );
-  assert.ok(fault instanceof NoticeFault, String(fault));
-  assert.doesNotMatch(fault.message, /evil/);
-  return fault.message;
 }
 
 function headersOf(text: string): Map<string, string> {
@@ -134,11 +124,6 @@ void test('beyond this machine only over TLS, with authority and name', async (t
   assert.equal(await faultOf(send({ host, port: await at({}), caFile: `${caFile}.none` })), 'ca-file');
 });
 
-/** Timers are this much faster than they say. */
-function fasterClock(factor: number): Clock {
-  return { ...systemClock, setTimer: (ms, run) => systemClock.setTimer(ms / factor, run) };
-}
-
 void test('a server that refuses, is silent, floods or goes away', async (t) => {
   const clock = fasterClock(50);
   const refusing = (command: string) =>
@@ -175,19 +160,6 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
   setTimeout(() => ended.abort(reason), 50);
   await assert.rejects(attempt, reason);
 });
-
-function flood(socket: Socket, piece: string, written: { bytes: number }): void {
-  const write = (): void => {
-    while (!socket.destroyed && written.bytes < 64 << 20) {
-      written.bytes += piece.length;
-      if (!socket.write(piece)) {
-        socket.once('drain', write);
-        return;
-      }
-    }
-  };
-  write();
-}
 
 void test('some addresses are refused: the mail counts as taken', async (t: TestContext) => {
   let refused = 0;

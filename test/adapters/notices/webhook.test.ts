@@ -12,12 +12,12 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { createLookup } from '../../../src/adapters/notices/connection.js';
 import { parseSecret, postWebhook, type Webhook } from '../../../src/adapters/notices/webhook.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { NoticeFault } from '../../../src/domain/notices/fault.js';
 import { noticeOf } from '../../../src/domain/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { accessLine, usualRequest } from '../../kit/access-record.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { temporaryDirectory } from '../journal/reading.js';
+import { fasterClock, faultOf, flood } from './attempts.js';
 
 const notice = noticeOf(accessLine(7, 1_764_144_000_000, usualRequest), {
   journal: 'ab'.repeat(16),
@@ -57,11 +57,6 @@ async function listen(
   return address.port;
 }
 
-/** Timers are this much faster than they say, so that a test of a time limit takes no time. */
-function fasterClock(factor: number): Clock {
-  return { ...systemClock, setTimer: (ms, run) => systemClock.setTimer(ms / factor, run) };
-}
-
 function post(
   webhook: Webhook,
   clock: Clock = systemClock,
@@ -69,16 +64,6 @@ function post(
 ): Promise<void> {
   assert.ok(notice !== undefined);
   return postWebhook(webhook, notice, { clock, lookup: createLookup() }, signal);
-}
-
-async function faultOf(attempt: Promise<void>): Promise<string> {
-  const fault = await attempt.then(
-    () => undefined,
-    (cause: unknown) => cause,
-  );
-  assert.ok(fault instanceof NoticeFault, String(fault));
-  assert.doesNotMatch(fault.message, /evil/);
-  return fault.message;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
@@ -166,20 +151,6 @@ function rawServer(t: TestContext, talk: (socket: Socket) => void): Promise<numb
       socket.once('data', () => talk(socket));
     }),
   );
-}
-
-/** Writes as long as it is taken; counts. */
-function flood(socket: Socket, piece: string, written: { bytes: number }): void {
-  const write = (): void => {
-    while (!socket.destroyed && written.bytes < 64 << 20) {
-      written.bytes += piece.length;
-      if (!socket.write(piece)) {
-        socket.once('drain', write);
-        return;
-      }
-    }
-  };
-  write();
 }
 
 void test('a hostile receiver costs its time and a few bytes', async (t) => {
