@@ -2,35 +2,13 @@
 // must arrive as dovegate wrote them, over a socket and over HTTP alike.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type AccessItem, CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
+import { CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
+import { accessItem as item } from '../kit/access-item.js';
 import { settle } from '../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../kit/memory-backend.js';
 import { json, openHttpServer, type ScriptedAnswer } from './http-server.js';
 import { openSession } from './opened.js';
 
-const item: AccessItem = {
-  id: '01KAF3W2Q8T5ZZZZZZZZZZZZZZ',
-  state: 'requested',
-  to: 'anna@support',
-  policy: 'support',
-  users: ['bob@example.com'],
-  command: 'fetch hdr.subject mailbox INBOX all',
-  effect: 'read',
-  place: 'dovegate.yaml:12',
-  scope: 'command',
-  reason: 'ticket 4711',
-  approvals: 1,
-  approved_by: [],
-  asked: '2026-11-26T10:00:00Z',
-  until: '2026-11-27T10:00:00Z',
-  for_ms: 3_600_000,
-  uses: 1,
-  used: 0,
-  break_glass: false,
-  reviewed: false,
-  mine: true,
-  may: ['revoke'],
-};
 const line = (value: unknown): string => `access\t${JSON.stringify(value).replaceAll('\t', '\x01t')}\t`;
 
 const asked = {

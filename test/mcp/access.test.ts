@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AnswerRow, rightsOfRows } from '../../src/domain/answers/rights.js';
-import type { AccessItem } from '../../src/domain/page/access.js';
 import { accessTools, cellsOfItem, readAccess, requestableRights } from '../../src/mcp/access.js';
 import { commandOf, commandTools } from '../../src/mcp/tools.js';
+import { accessItem } from '../kit/access-item.js';
 
 const plain: readonly AnswerRow[] = [
   ['listener', 'support'],
@@ -83,28 +83,6 @@ void test('a request is for the command that the same call sends', () => {
 });
 
 void test('a request as a row', () => {
-  const item: AccessItem = {
-    id: '01M8',
-    state: 'granted',
-    to: 'anna@agent',
-    policy: 'support',
-    users: ['bob@example.org'],
-    command: 'fetch -- uid all',
-    scope: 'command',
-    place: 'dovegate.yaml:9',
-    effect: 'read',
-    reason: 'ticket 4711',
-    approvals: 1,
-    approved_by: [],
-    asked: '2026-11-26T04:00:00Z',
-    until: '2026-11-26T05:00:00Z',
-    for_ms: 3_600_000,
-    used: 0,
-    break_glass: false,
-    reviewed: false,
-    mine: true,
-    may: [],
-  };
-  const { state, users, used } = cellsOfItem(item);
-  assert.deepEqual([state, users, used], ['granted', '["bob@example.org"]', '0']);
+  const { state, users, used } = cellsOfItem(accessItem);
+  assert.deepEqual([state, users, used], ['requested', '["bob@example.com"]', '0']);
 });

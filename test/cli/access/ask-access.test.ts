@@ -4,35 +4,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { AccessItem } from '../../../src/client/connect.js';
+import { accessItem as item } from '../../kit/access-item.js';
 import { openFolder } from '../../kit/folder.js';
 import type { Script } from '../../kit/script.js';
 import { openScriptedDovecot } from '../../kit/scripted-dovecot.js';
 import { runWarm } from '../../kit/warm-program.js';
 
-const id = '01KAF3W2Q8T5R1V0XH9M4D6CZE';
-const item: AccessItem = {
-  id,
-  state: 'requested',
-  to: 'anna@support',
-  policy: 'support',
-  users: ['bob@example.com'],
-  command: 'fetch hdr.subject mailbox INBOX all',
-  effect: 'read',
-  place: 'dovegate.yaml:12',
-  scope: 'command',
-  reason: 'ticket 4711',
-  approvals: 1,
-  approved_by: [],
-  asked: '2026-11-26T10:00:00Z',
-  until: '2026-11-27T10:00:00Z',
-  for_ms: 3_600_000,
-  uses: 1,
-  used: 0,
-  break_glass: false,
-  reviewed: false,
-  mine: true,
-  may: ['revoke'],
-};
+const { id } = item;
 
 /** Answers the commands of dovegate in turn: with objects, or with a status and its sentence. */
 type Said = readonly AccessItem[] | readonly [status: string, sentence: string];
