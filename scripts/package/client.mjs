@@ -64,7 +64,7 @@ function readme(version) {
 }
 
 /** The unpacked package in `folder`; of this tree, which is built already. */
-export function makeClient(folder, version) {
+function makeClient(folder, version) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   compile(folder);
@@ -98,10 +98,15 @@ export function makeClient(folder, version) {
   write(folder, 'README.md', readme(version));
 }
 
-/** Packs it into `output`; the path of the tarball. */
+/** Makes the package in `folder`, and packs it into `output`; the path of the tarball. */
 export function packClient(output, folder, { version }) {
   makeClient(folder, version);
-  const tarball = join(output, `dovegate-client-${version}.tgz`);
+  return pack(output, folder, `dovegate-client-${version}.tgz`);
+}
+
+/** Packs the package in `folder` into `output`; the path of the tarball. */
+export function pack(output, folder, name) {
+  const tarball = join(output, name);
   rmSync(tarball, { force: true });
   run('npm', ['pack', '--pack-destination', output, '--loglevel=error'], {
     cwd: folder,

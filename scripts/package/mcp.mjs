@@ -1,10 +1,11 @@
 // Makes the package @dovegate/mcp: tools for AI agents as one program, `dovegate-mcp`. It is one file with all that it needs, the SDK too, so
 // that it is installed without a network and runs the versions that were tested.
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import { licences, packagesOf } from '../licences.mjs';
-import { root, run } from '../setup.mjs';
+import { root } from '../setup.mjs';
+import { pack } from './client.mjs';
 
 const page = 'docs/agents.md';
 
@@ -17,7 +18,7 @@ function readme(version) {
 }
 
 /** The unpacked package in `folder`. */
-export async function makeMcp(folder, version) {
+async function makeMcp(folder, version) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const outfile = join(folder, 'lib', 'mcp.js');
@@ -53,15 +54,8 @@ export async function makeMcp(folder, version) {
   writeFileSync(join(folder, 'README.md'), readme(version));
 }
 
-/** Packs it into `output`; the path of the tarball. */
+/** Makes the package in `folder`, and packs it into `output`; the path of the tarball. */
 export async function packMcp(output, folder, { version }) {
   await makeMcp(folder, version);
-  const tarball = join(output, `dovegate-mcp-${version}.tgz`);
-  rmSync(tarball, { force: true });
-  run('npm', ['pack', '--pack-destination', output, '--loglevel=error'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  if (!existsSync(tarball)) throw new Error(`npm pack made no ${relative(output, tarball)}`);
-  return tarball;
+  return pack(output, folder, `dovegate-mcp-${version}.tgz`);
 }
