@@ -183,50 +183,48 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
             {!groups.some(mayTick) && (
               <p class="faint">Nothing was seen that a rule would have to be written for.</p>
             )}
-            {allowed.length > 0 && (
-              <>
-                <h3>A rule allows it already</h3>
-                <ul class="groups">
-                  {allowed.map((group, at) => (
-                    <li key={at}>
-                      <p class="tick">
-                        <Head group={group} />
-                      </p>
-                      <p>
-                        <Sign tone="good">
-                          by the rule at <Name value={group.allowedBy} max={80} />
-                        </Sign>
-                      </p>
-                      <Group group={group} />
-                    </li>
-                  ))}
-                </ul>
-              </>
-            )}
-            {rest.length > 0 && (
-              <>
-                <h3>No tick for these: would be denied, or were under a grant</h3>
-                <ul class="groups">
-                  {rest.map((group, at) => (
-                    <li key={at}>
-                      <p class="tick">
-                        <Head group={group} />
-                      </p>
-                      <p>
-                        <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
-                          <Name value={group.why ?? ''} max={300} />
-                        </Sign>
-                      </p>
-                      <Group group={group} />
-                    </li>
-                  ))}
-                </ul>
-              </>
-            )}
+            <Settled title="A rule allows it already" groups={allowed} />
+            <Settled title="No tick for these: would be denied, or were under a grant" groups={rest} />
           </Panel>
           <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
         </div>
       )}
+    </>
+  );
+}
+
+interface SettledProps {
+  readonly title: string;
+  readonly groups: readonly SuggestedGroup[];
+}
+
+/** Groups that have no tick, with what settles them. */
+function Settled({ title, groups }: SettledProps) {
+  if (groups.length === 0) return null;
+  return (
+    <>
+      <h3>{title}</h3>
+      <ul class="groups">
+        {groups.map((group, at) => (
+          <li key={at}>
+            <p class="tick">
+              <Head group={group} />
+            </p>
+            <p>
+              {isAllowed(group) ? (
+                <Sign tone="good">
+                  by the rule at <Name value={group.allowedBy} max={80} />
+                </Sign>
+              ) : (
+                <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
+                  <Name value={group.why ?? ''} max={300} />
+                </Sign>
+              )}
+            </p>
+            <Group group={group} />
+          </li>
+        ))}
+      </ul>
     </>
   );
 }
