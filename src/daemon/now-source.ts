@@ -85,7 +85,7 @@ function problemOf({ code, text, try: hint, backend }: FoundProblem): Problem {
 type Exchange = NonNullable<Shown['exchanges']>[number];
 
 /** Then the oldest first: what holds an upstream for long makes the others wait. */
-export function runningFirst(one: Exchange, other: Exchange): number {
+function runningFirst(one: Exchange, other: Exchange): number {
   const waits = Number(one.isWaiting === true) - Number(other.isWaiting === true);
   return waits === 0 ? other.durationMs - one.durationMs : waits;
 }

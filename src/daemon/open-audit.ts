@@ -97,7 +97,7 @@ export async function openAudit(
  * Whether a checkpoint belongs in the log: not if only checkpoints were recorded since the last one there. The log still
  * reveals a tail that was cut off together with its checkpoint, and an idle daemon does not fill it.
  */
-export function createCheckpointNews(): (line: string) => boolean {
+function createCheckpointNews(): (line: string) => boolean {
   let lastSeq = -1;
   return (line) => {
     const found = parseLine(line)?.['seq'];

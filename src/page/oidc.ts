@@ -45,8 +45,6 @@ export interface OidcProved {
   readonly isStill: () => boolean;
 }
 
-export type Oidc = ReturnType<typeof createOidc>;
-
 /** For how long an answer of the issuer, or a failure, counts: so often strangers can have it asked. */
 const knownMs = 5_000;
 /** How long the first screen waits for the issuer. */

@@ -64,7 +64,7 @@ type Line =
   | readonly ['end'];
 
 /** Characters of one message: at most 64 KiB, which takes the main thread about 50 us. */
-export const pieceChars = 32 * 1024;
+const pieceChars = 32 * 1024;
 
 /** Lines with their ends, cut into messages. */
 export function* piecesOf(lines: Iterable<string>): Generator<string> {

@@ -65,7 +65,7 @@ export function* inspectFiles(
 }
 
 /** Every file that settings name or use by default, without those of listeners' TLS. */
-export function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
+function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const top: Place = { file, line: 1, column: 1 };
   return [

@@ -242,7 +242,7 @@ const wnohang = 1;
 const pathBytesMax = 108;
 
 /** The functions. `find` throws for a function that the library lacks; `errno` is that of the last call. */
-export function serviceFunctions(
+function serviceFunctions(
   find: (prototype: string) => ForeignFunction,
   errno: () => number,
 ): ServiceFunctions {

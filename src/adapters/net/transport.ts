@@ -383,7 +383,7 @@ export interface Drain {
 }
 
 /** Starts a wait. */
-export function pendingDrain(): Drain {
+function pendingDrain(): Drain {
   let pending: Pending<void> | undefined;
   const promise = new Promise<void>((resolve, reject) => {
     pending = { resolve, reject };

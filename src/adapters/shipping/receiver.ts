@@ -72,8 +72,6 @@ async function within<Value>(
   }
 }
 
-export type Outlet = ReturnType<typeof createOutlet>;
-
 /** A receiver is disconnected if it takes less than one send in this time. */
 export const stallMs = bounds.receiverStallMs;
 

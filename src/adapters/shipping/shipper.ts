@@ -243,7 +243,7 @@ export function startShipper(options: ShipperOptions) {
 }
 
 /** Wakes the one script that waits. A signal is not lost when nothing waits yet. */
-export class WakeSignal {
+class WakeSignal {
   readonly #clock: Clock;
   #heard: (() => void) | undefined;
   #isRung = false;

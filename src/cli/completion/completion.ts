@@ -83,11 +83,11 @@ function linesOf(found: Candidates): string[] {
   ];
 }
 
-export const allShells = ['bash', 'zsh', 'fish'] as const;
+const allShells = ['bash', 'zsh', 'fish'] as const;
 
 type Shell = (typeof allShells)[number];
 
-export const allNames = ['dovegate', 'doveadm'] as const;
+const allNames = ['dovegate', 'doveadm'] as const;
 
 type ProgramName = (typeof allNames)[number];
 

@@ -61,7 +61,7 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
 }
 
 /** One line: host, kind, and the sentence. */
-export function formatFinding({ kind, host, seq, text }: FleetFinding): string {
+function formatFinding({ kind, host, seq, text }: FleetFinding): string {
   const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');
   return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);
 }

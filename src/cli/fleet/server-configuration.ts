@@ -3,7 +3,7 @@
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 
 /** Paths at the server. */
-export const serverFiles = {
+const serverFiles = {
   configuration: '/etc/nats-server.conf',
   folder: '/etc/nats',
   authority: '/etc/nats/ca.pem',

@@ -23,7 +23,7 @@ const ofUser: readonly (readonly string[])[] = [
 const ofServer: readonly (readonly string[])[] = [['service status'], ['process status'], ['instance list']];
 
 const answerMs = 10_000;
-export const doctorsReason = 'dovegate doctor';
+const doctorsReason = 'dovegate doctor';
 
 interface Way {
   readonly listener: ListenerSettings;

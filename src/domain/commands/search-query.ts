@@ -71,7 +71,7 @@ export function searchKeyNamed(word: string): SearchKey | undefined {
 }
 
 /** Whether a server of the series accepts the value, and both series read it alike. */
-export function isSearchValue(series: Series, kind: ValueKind, value: string): boolean {
+function isSearchValue(series: Series, kind: ValueKind, value: string): boolean {
   switch (kind) {
     case 'text':
       return true;

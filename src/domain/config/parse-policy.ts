@@ -128,11 +128,7 @@ function presetValues(preset: Cursor, cursor: Cursor): Map<string, string[]> {
  * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into its surrounding list);
  * within a longer text it must be one value. Places stay those of the preset.
  */
-export function fillIn(
-  node: Node,
-  values: ReadonlyMap<string, readonly string[]>,
-  problems: ProblemList,
-): Node {
+function fillIn(node: Node, values: ReadonlyMap<string, readonly string[]>, problems: ProblemList): Node {
   if (isMap<Scalar, Node>(node)) {
     for (const entry of node.items) if (entry.value) entry.value = fillIn(entry.value, values, problems);
   } else if (isSeq<Node>(node)) {

@@ -31,7 +31,7 @@ export function parseSize(written: string): number | undefined {
 }
 
 /** `20/hour`; undefined for anything else, and for a count of 0. */
-export function parseRate(written: string): Rate | undefined {
+function parseRate(written: string): Rate | undefined {
   const match = ratePattern.exec(written);
   const number = Number(match?.[1] ?? 0);
   const windowMs = ratePeriods[match?.[2] ?? ''];

@@ -281,7 +281,7 @@ function codeOf(point: string): number {
 /** Code points, as inclusive ranges in rising order that neither touch nor overlap. */
 export type Ranges = readonly (readonly [number, number])[];
 
-export const pointMax = 0x10ffff;
+const pointMax = 0x10ffff;
 
 // ASCII only, so that \d is ten digits and nothing else.
 const digits: Ranges = [[0x30, 0x39]];
@@ -296,7 +296,7 @@ const blanks: Ranges = [
   [0x20, 0x20],
 ];
 /** The characters of `\\d` and the like, by their letter. */
-export const escapedClasses: Readonly<Record<string, Ranges>> = {
+const escapedClasses: Readonly<Record<string, Ranges>> = {
   d: digits,
   w: wordRanges,
   s: blanks,
@@ -317,7 +317,7 @@ export function merge(ranges: readonly (readonly [number, number])[]): Ranges {
   return merged;
 }
 
-export function negate(ranges: Ranges): Ranges {
+function negate(ranges: Ranges): Ranges {
   const rest: [number, number][] = [];
   let from = 0;
   for (const [low, high] of ranges) {

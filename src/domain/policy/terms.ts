@@ -34,7 +34,7 @@ export function stricterTerms(one: Obligations, other: Obligations): Obligations
 }
 
 /** The least number of visible characters: a ticket number has them, a blank or an invisible character does not. */
-export const reasonVisibleMin = 3;
+const reasonVisibleMin = 3;
 
 /**
  * Letters, digits, punctuation and symbols. Not counted: blanks, controls and format characters (zero-width, bidirectional), marks that

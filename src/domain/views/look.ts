@@ -75,7 +75,7 @@ export type Asked =
 export type FileForm = 'csv' | 'json';
 
 /** Rows of one page. */
-export const newestRowsMax = bounds.newestRows;
+const newestRowsMax = bounds.newestRows;
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
 export const askedBytesMax = bounds.lookBodyBytes;

@@ -263,7 +263,7 @@ export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
 }
 
 /** Notice to a client that waits long: a log line is a frame of its own and may be sent at any time. */
-export function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string): void {
+function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string): void {
   writer.say('info', { code: 'waiting', sentence: sentenceOf('waiting', { backend }) });
   void writer.flush(Number.POSITIVE_INFINITY);
 }

@@ -11,7 +11,7 @@ import type { ClientPace } from './lease.js';
 /** From this waiting time on, transfers above their share must move faster than `limits.min_rate`. */
 export const patienceMs = bounds.sharePatienceMs;
 /** After this waiting time no speed is enough. */
-export const patienceMaxMs = bounds.sharePatienceMaxMs;
+const patienceMaxMs = bounds.sharePatienceMaxMs;
 /** Every half second the demanded rate doubles. */
 const doublingMs = bounds.rateDoublingMs;
 /** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
