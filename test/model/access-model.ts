@@ -4,8 +4,8 @@
 
 import type { Model, Step } from './explore.js';
 
-/** Rules: `one` and `two` need so many approvals, `none` is break-glass. Each grant has two uses. */
-export type Rule = 'one' | 'two' | 'none';
+/** Rules: `one` and `two` need so many approvals, `none` is break-glass, `given` is `one` without a request. Each grant has two uses. */
+export type Rule = 'one' | 'two' | 'none' | 'given';
 /** Of these, anna and anna-2 are one human, as are carol and carol-2. */
 export type Who = 'anna-2' | 'carol' | 'carol-2' | 'dave';
 
@@ -15,6 +15,9 @@ interface Item {
   readonly left: number;
   readonly uses: number;
   readonly approvers: readonly Who[];
+  /** The login to which it is bound; 0: to none yet. And those whose commands were sent. */
+  readonly login: 0 | 1 | 2;
+  readonly logins: readonly number[];
   /** Years by which the wall clock was moved since then, and whether it was ever moved ahead: a start cannot tell such a step from a long stop. */
   readonly offset: number;
   readonly wasAhead: boolean;
@@ -43,7 +46,9 @@ export type AccessFlaw =
   | 'a restart gives uses back'
   | 'a use is not counted'
   | 'used after its end'
-  | 'an end is forgotten';
+  | 'an end is forgotten'
+  | 'a first use binds nothing'
+  | 'a restart forgets the login';
 
 const waitTicks = 3;
 const grantTicks = 2;
@@ -66,7 +71,7 @@ export function accessModel(options: {
   };
 }
 
-const needed: Readonly<Record<Rule, number>> = { one: 1, two: 2, none: 0 };
+const needed: Readonly<Record<Rule, number>> = { one: 1, two: 2, none: 0, given: 1 };
 
 const invariants: Model<AccessState>['invariants'] = {
   'a grant has approvals of as many other persons as its rule needs': ({ items }) =>
@@ -78,6 +83,7 @@ const invariants: Model<AccessState>['invariants'] = {
     items.every(({ at, age }) => at !== 'granted' || age < grantTicks),
   'no more commands than uses': ({ items }) => items.every(({ sent }) => sent <= usesMax),
   'no command after an end': ({ items }) => items.every(({ late }) => late === 0),
+  'a grant serves one login': ({ items }) => items.every(({ logins }) => logins.length < 2),
   'what has ended stays so': ({ items }) => items.every(({ at, hasEnded }) => at === 'over' || !hasEnded),
 };
 
@@ -93,15 +99,17 @@ function actionsOf(
   });
   const over = { at: 'over', hasEnded: true } as const;
   if (items.length < itemsMax && has)
-    for (const rule of ['one', 'two', 'none'] as const) {
+    for (const rule of ['one', 'two', 'none', 'given'] as const) {
       if (rule === 'none' && broken > 0) continue;
-      const isGranted = rule === 'none';
+      const isGranted = rule === 'none' || rule === 'given';
       const item: Item = {
         rule,
         at: isGranted ? 'granted' : 'requested',
         left: isGranted ? grantTicks : waitTicks,
         uses: usesMax,
-        approvers: [],
+        approvers: rule === 'given' ? ['carol'] : [],
+        login: rule === 'given' ? 0 : 1,
+        logins: [],
         offset: 0,
         wasAhead: false,
         age: 0,
@@ -111,7 +119,7 @@ function actionsOf(
       };
       steps.push([
         `request ${rule}`,
-        { ...state, items: [...items, item], broken: broken + (isGranted ? 1 : 0) },
+        { ...state, items: [...items, item], broken: broken + (rule === 'none' ? 1 : 0) },
       ]);
     }
   for (const [at, item] of items.entries()) {
@@ -139,14 +147,20 @@ function actionsOf(
     }
     // A command is tried also where there is no grant any more: it must not leave.
     const mayUse = isLive || (flaw === 'used after its end' && item.hasEnded);
-    if (item.at !== 'requested') {
+    for (const login of item.at === 'requested' ? [] : ([1, 2] as const)) {
+      const isOf = item.login === login || item.login === 0;
+      const isBound = item.login !== 0 || flaw === 'a first use binds nothing';
+      const bound = isBound ? {} : { login };
       const late = item.late + (isLive ? 0 : 1);
       const uses = flaw === 'a use is not counted' ? item.uses : item.uses - 1;
       const used = uses === 0 ? { uses, ...over } : { uses };
       const sent = item.sent + 1;
-      steps.push([`use ${at}`, mayUse && item.uses > 0 ? change(at, { ...used, sent, late }) : state]);
+      const logins = item.logins.includes(login) ? item.logins : [...item.logins, login];
+      const next = { ...used, sent, late, logins, ...bound };
+      const mayGo = mayUse && isOf && item.uses > 0;
+      steps.push([`login ${login} uses ${at}`, mayGo ? change(at, next) : state]);
       // Its backend is away: the use is given back.
-      steps.push([`fail ${at}`, state]);
+      steps.push([`login ${login} fails ${at}`, mayGo ? change(at, bound) : state]);
     }
     if (item.at === 'requested') steps.push([`carol refuses ${at}`, change(at, over)]);
     if (item.at !== 'over') steps.push([`anna revokes ${at}`, change(at, over)]);
@@ -186,6 +200,7 @@ function actionsOf(
         return { at: 'granted', left: 1 };
       if (at === 'over') return {};
       if (wasAhead) return { left: 0, offset: 0, ...over };
+      if (flaw === 'a restart forgets the login' && rule === 'given') return { offset: 0, login: 0 };
       if (at !== 'granted') return { offset: 0 };
       const more = flaw === 'a restart prolongs' ? { left: left + 1, offset: 0 } : { offset: 0 };
       return flaw === 'a restart gives uses back' && rule === 'one' ? { ...more, uses: usesMax } : more;

@@ -51,7 +51,12 @@ policies:
   return accessRightsOf(settings);
 });
 
-const rules: Readonly<Record<string, string>> = { one: 'fetch', two: 'search', none: 'mailbox list' };
+const rules: Readonly<Record<string, string>> = {
+  one: 'fetch',
+  two: 'search',
+  none: 'mailbox list',
+  given: 'fetch',
+};
 
 function askerOf(words: readonly string[], policy: string): Asker {
   const [word = ''] = words;
@@ -62,12 +67,17 @@ function askerOf(words: readonly string[], policy: string): Asker {
 }
 
 const anna = askerOf(['user:anna', 'uid:1'], 'support');
+/** The same user behind another login. */
+const elsewhere: Asker = { ...anna, identities: ['user:anna', 'uid:1', 'uid:9'], login: '2' };
 const approvers: Readonly<Record<Who, Asker>> = {
   'anna-2': askerOf(['user:anna-2'], 'leads'),
   carol: askerOf(['user:carol', 'uid:2'], 'leads'),
   'carol-2': askerOf(['user:carol-2'], 'leads'),
   dave: askerOf(['user:dave', 'uid:3'], 'leads'),
 };
+
+/** As an approver names anna. */
+const unseen: Asker = { ...anna, identities: ['user:anna', 'name:anna'], login: undefined };
 
 export class AccessStand {
   readonly beside: Beside<AccessState>;
@@ -138,12 +148,15 @@ export class AccessStand {
       const who = Object.entries(approvers).find(([name]) => choice.startsWith(`${name} approves`));
       assert.ok(who !== undefined);
       await this.#desk.approve(who[1], id, { forMs: undefined, uses: undefined }, count);
-    } else if (choice.startsWith('use ') || choice.startsWith('fail ')) {
-      const hasIt = this.#desk.grantsOf(anna)?.grants !== undefined;
-      const isTaken = hasIt && this.#desk.take(id);
-      if (!isTaken) return;
-      void this.#records.push({ time: this.#clock.wallMs(), event: 'admission', grant: id });
-      const sent = choice.startsWith('use ');
+    } else if (choice.startsWith('login ')) {
+      const asker = choice.startsWith('login 1') ? anna : elsewhere;
+      const { grants = [] } = this.#desk.grantsOf(asker) ?? {};
+      const hasIt = grants !== 'all' && grants.some((grant) => grant.id === id);
+      const keys = this.#desk.take(id, asker);
+      assert.equal(hasIt, keys !== undefined);
+      if (keys === undefined) return;
+      void this.#records.push({ time: this.#clock.wallMs(), event: 'admission', ...keys });
+      const sent = choice.includes(' uses ');
       void this.#records.push({ time: this.#clock.wallMs(), event: 'completion', grant: id, sent });
       this.#desk.done(id, sent);
     } else if (choice.startsWith('carol refuses')) await this.#desk.refuse(approvers.carol, id, 'x');
@@ -179,7 +192,11 @@ export class AccessStand {
       line: 'x',
       words: [rule.command, 'all'],
     };
-    const asked = await this.#desk.request(anna, wish, () => Promise.resolve(undefined));
+    const count = (): Promise<undefined> => Promise.resolve(undefined);
+    const asked =
+      name === 'given'
+        ? await this.#desk.grant(approvers.carol, unseen, wish, count)
+        : await this.#desk.request(anna, wish, count);
     assert.equal(asked.kind, 'done', JSON.stringify(asked));
     if (asked.kind === 'done') this.#ids.push(asked.items[0]?.id ?? '');
   }

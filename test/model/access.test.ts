@@ -23,6 +23,8 @@ const flaws: readonly (readonly [AccessFlaw, string])[] = [
   ['a use is not counted', more],
   ['used after its end', 'no command after an end'],
   ['an end is forgotten', 'what has ended stays so'],
+  ['a first use binds nothing', 'a grant serves one login'],
+  ['a restart forgets the login', 'a grant serves one login'],
 ];
 void test('each planted error breaks its invariant', (t) => {
   findFlaws(t, flaws, (flaw) => accessModel({ itemsMax: 1, flaw }));

@@ -64,6 +64,7 @@ export class AccessBook {
       case 'access':
         return this.#followAccess(record);
       case 'admission':
+        this.#bind(record);
         return this.#use(record.grant, 1);
       case 'completion':
         return record.sent === false ? this.#use(record.grant, -1) : undefined;
@@ -222,6 +223,18 @@ export class AccessBook {
     entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
 
+  /** The first command under a grant that an approver gave says to whom it belongs from then on. */
+  #bind({ grant: id, bound }: Followed): void {
+    const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
+    if (entry?.state !== 'granted' || isBound(entry.requested) || !isObject(bound)) return;
+    const { login, credential } = bound;
+    const owner = {
+      ...(typeof login === 'string' && { login }),
+      ...(typeof credential === 'string' && { credential }),
+    };
+    entry.requested = { ...entry.requested, bound: { ...entry.requested.bound, ...owner } };
+  }
+
   #use(id: unknown, by: 1 | -1): void {
     const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
     if (entry === undefined || entry.state === 'requested') return;
@@ -244,8 +257,16 @@ function leftOf({ granted, used }: Entry): number | undefined {
   return granted?.uses === undefined ? undefined : Math.max(0, granted.uses - used);
 }
 
+/** A request is bound to its login or credential; a grant that an approver gave is not, up to its first use. */
+export function isBound({ bound }: AccessRecord): boolean {
+  return bound?.login !== undefined || bound?.credential !== undefined;
+}
+
+/** Of the longest `bound`: a grant keeps its size when it is bound. */
+const boundBytes = 300;
+
 function bytesOf(record: AccessRecord): number {
-  return JSON.stringify(record).length;
+  return JSON.stringify({ ...record, bound: undefined }).length + boundBytes;
 }
 
 /** The event's position in a body: its time has always the same length. */

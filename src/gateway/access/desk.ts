@@ -23,7 +23,7 @@ import {
   wordsOf,
 } from '../../domain/access/steps.js';
 import { describeRule } from '../../domain/answers/rights.js';
-import { AccessBook, type AccessEntry } from '../../domain/audit/access-book.js';
+import { AccessBook, type AccessEntry, isBound } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
@@ -125,12 +125,11 @@ export class AccessDesk {
       const { requested } = entry;
       const { bound } = requested;
       if (requested.policy !== asker.policy.name || bound?.rule === undefined) continue;
-      if (bound.login !== undefined && bound.login !== asker.login) continue;
       if (bound.credential !== undefined && bound.credential !== asker.credential) {
         this.#end(entry, 'ended', 'the password, key or certificate of its owner was changed');
         continue;
       }
-      if (entry.usesLeft === 0) continue;
+      if (entry.usesLeft === 0 || !belongsTo(entry, asker)) continue;
       // Whoever approved it may have become its owner by su or sudo.
       const isOwn = ({ identities = [] }: AuditRecord): boolean =>
         sharesHuman(identities, asker.identities, this.rights.persons);
@@ -152,12 +151,18 @@ export class AccessDesk {
     return clock.now() < (this.#live.get(id)?.endsMs ?? -Infinity) && clock.wallMs() < untilMs;
   }
 
-  /** Takes a use, before the admission is written. False: the grant ended, or has none left. */
-  take(id: string): boolean {
-    if (!this.isLive(id)) return false;
-    if (this.#book.find(id)?.usesLeft === 0) return false;
-    this.#book.follow({ time: this.#parts.clock.wallMs(), event: 'admission', grant: id });
-    return true;
+  /**
+   * Takes a use, before the admission is written. Returns the keys for that record; undefined: the grant ended, has no use left, or belongs
+   * to another login. The first use of a grant that an approver gave binds it.
+   */
+  take(id: string, asker: Asker): Pick<AuditRecord, 'grant' | 'bound'> | undefined {
+    const entry = this.#book.find(id);
+    if (entry === undefined || !this.isLive(id) || entry.usesLeft === 0) return undefined;
+    if (!belongsTo(entry, asker)) return undefined;
+    const { login, credential } = asker;
+    const keys = isBound(entry.requested) ? { grant: id } : { grant: id, bound: { login, credential } };
+    this.#book.follow({ time: this.#parts.clock.wallMs(), event: 'admission', ...keys });
+    return keys;
   }
 
   /** After the completion of a command under a grant; `isSent` false gives its use back. */
@@ -544,6 +549,13 @@ export class AccessDesk {
       rule,
     });
   }
+}
+
+/** A grant that is not bound yet is for every login and credential that is known. */
+function belongsTo({ requested }: AccessEntry, { login, credential }: Asker): boolean {
+  if (!isBound(requested)) return login !== undefined || credential !== undefined;
+  const { bound } = requested;
+  return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
 }
 
 /** A reviewed grant that has ended is kept for its number a day alone. */

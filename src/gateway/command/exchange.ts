@@ -203,7 +203,7 @@ export class Exchange {
       const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
       if (refusal !== undefined) {
         ending = refusal;
-      } else if (grant !== undefined && !context.access.take(grant)) {
+      } else if (grant !== undefined && !this.#take(grant, records)) {
         ending = { kind: 'grant-over', grant, policy: subject.policy.name };
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
@@ -224,7 +224,6 @@ export class Exchange {
           records,
           tried: this.#isDryRun ? admissionOf({ ...facts, judgement }) : undefined,
         };
-        if (grant !== undefined) records.admission = { ...records.admission, grant };
         ending = await (this.#isDryRun ? this.#try(command) : this.#send(command, grant));
       }
     } else {
@@ -238,6 +237,13 @@ export class Exchange {
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
     const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
     return this.#complete(shown, ending, backend, progress, closeFor, records, input);
+  }
+
+  /** Takes a use of a grant, which its admission names. False: there is none. */
+  #take(grant: string, records: ExchangeRecords): boolean {
+    const keys = this.#context.access.take(grant, askerOf(this.#session));
+    if (keys !== undefined) records.admission = { ...records.admission, ...keys };
+    return keys !== undefined;
   }
 
   /** A dry run: when its turn comes, counts the mails that the command would affect, and answers with what would happen. */

@@ -87,6 +87,23 @@ void test('admissions count, and commands that were never sent do not', () => {
   assert.deepEqual([unlimited.find('R1')?.used, unlimited.find('R1')?.usesLeft], [1, undefined]);
 });
 
+void test('a grant that an approver gave belongs to the login or credential of its first use, also once it is carried', () => {
+  const bound = { rule: 'ab'.repeat(32), line: 'cd'.repeat(32) };
+  const given = [requested('R1', t, { bound, to: 'bob@support' }), approved('R1', t), granted('R1', t)];
+  const use = (owner: AuditRecord['bound']): AuditRecord => ({ ...admission('R1'), bound: owner });
+  const boundOf = (book: AccessBook): unknown => book.find('R1')?.requested.bound;
+  for (const owner of [{ login: '1001' }, { login: 'none' }, { credential: 'ef'.repeat(32) }]) {
+    const book = bookOf(...given, read(use(owner)), use({ login: '1002', credential: 'other' }));
+    assert.deepEqual(boundOf(book), { ...bound, ...owner });
+    assert.deepEqual(boundOf(bookOf(...book.carried(t + 1))), boundOf(book));
+    assert.equal(book.find('R1')?.used, 2);
+  }
+  // A request says itself whose it is, and so does a book without a use.
+  const asked = bookOf(...grantRecords('R1', t), use({ login: '1002' }));
+  assert.equal(asked.find('R1')?.requested.bound?.login, '1001');
+  assert.deepEqual(boundOf(bookOf(...given, admission('R1'))), bound);
+});
+
 void test('a step of the clock never extends', () => {
   const year = 365 * 24 * hour;
   for (const [steps, until] of [

@@ -360,6 +360,37 @@ void test('an approver never uses the grant that they approved, as whomever', as
   assert.deepEqual(sent(), ['fetch']);
 });
 
+void test('a grant that an approver gave belongs to the login that uses it first, also after a restart', async () => {
+  const { as, sent, records, clock, exchanges } = openDesk();
+  const carol = await as(people.carol);
+  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.equal(item?.state, 'granted', text);
+  const other = await as({ ...people.anna, loginUid: 1009 });
+  const unknown = await as({ uid: 1001, user: 'anna' });
+  await ask(unknown, readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(other, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  const admissions = records.filter(({ record }) => record.event === 'admission' && record.grant === item.id);
+  assert.deepEqual(
+    admissions.map(({ record }) => record.bound),
+    [{ login: '1009', credential: undefined }],
+  );
+  for (const client of [await as(people.anna), await as({ ...people.anna, hasNoLogin: true }), unknown])
+    assert.match((await ask(client, readingLine)).text, /on-request/);
+  assert.deepEqual(sent(), ['fetch']);
+  // A start knows the login too.
+  const book = new AccessBook();
+  for (const { record } of records) book.follow(record);
+  const again = new AccessBook();
+  for (const record of book.carried(clock.wallMs())) again.follow(record);
+  assert.equal(again.find(item.id)?.requested.bound?.login, '1009');
+  assert.equal(exchanges.access.isLive(item.id), true);
+  await ask(other, readingLine);
+  assert.deepEqual(sent(), ['fetch', 'fetch']);
+});
+
 void test('access without approval counts for a day, also after its review and a restart', async () => {
   const { as, records, clock } = openDesk();
   const anna = await as(people.anna);
