@@ -151,8 +151,8 @@ export class Exchange {
     const context = this.#context;
     const session = this.#session;
     const { names, stated } = session;
-    // A dry run answers for the policy: the number of mails is for approvers. A remembered line is one that a rule allows, without a grant.
-    const isOwner = known === undefined && !this.#isDryRun && context.access.isOwner(names.principal);
+    // A remembered line is one that a rule allows, without a grant.
+    const isOwner = known === undefined && context.access.isOwner(names.principal);
     const grants = isOwner ? context.access.grantsOf(askerOf(session)) : undefined;
     const subject = grants === undefined ? session.subject : { ...session.subject, grants };
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
@@ -203,7 +203,7 @@ export class Exchange {
       const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
       if (refusal !== undefined) {
         ending = refusal;
-      } else if (grant !== undefined && !this.#take(grant, records)) {
+      } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
         ending = { kind: 'grant-over', grant, policy: subject.policy.name };
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
@@ -246,21 +246,25 @@ export class Exchange {
     return keys !== undefined;
   }
 
-  /** A dry run: when its turn comes, counts the mails that the command would affect, and answers with what would happen. */
+  /** A dry run, which uses no grant: when its turn comes, counts the mails that the command would affect, and answers with what would happen. */
   async #try(command: DispatchedCommand): Promise<Ending> {
-    const { context, session, line, records, abortable } = command;
-    const { principal, policy } = session.subject;
+    const { context, session, line, judgement, grants, records, abortable } = command;
+    const { subject } = session;
+    const { principal, policy } = subject;
     let giveBack: (() => void) | undefined;
     try {
       const { atOnce } = policy.limits;
       if (atOnce !== undefined) {
         giveBack = await context.turns.take(`${principal}\0${policy.name}`, atOnce, abortable.signal);
       }
-      const matches = await countMails(command, this.#attempts);
+      // Under a grant the number of mails is for its approvers alone.
+      const isShown = judgement.decision.grant === undefined;
+      const matches = isShown ? await countMails(command, this.#attempts) : undefined;
       if (typeof matches === 'object') return matches;
       records.admission = { ...records.admission, matches };
       records.isBrief = true;
-      return await answerDryRun(context, session, line, matches, () =>
+      const asked = { line, matches, subject: grants === undefined ? subject : { ...subject, grants } };
+      return await answerDryRun(context, session, asked, () =>
         matches === undefined ? records.admitQuestion(principal) : records.admit(),
       );
     } catch (fault) {

@@ -128,18 +128,22 @@ export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgemen
   return own.kind === 'judged' ? { ...own, decision: judgement.decision, shadow: judgement.shadow } : own;
 }
 
+interface DryRun {
+  readonly subject: Subject;
+  readonly line: CommandLine;
+  readonly matches: number | undefined;
+}
+
 /**
- * Answers a dry run of an allowed command, which was counted as if it had been sent. `mails`: the number that it would affect now. Never
- * rejects.
+ * Answers a dry run of an allowed command, which was counted as if it had been sent. `subject`: with its live grants; `matches`: the number
+ * of mails that it would affect now. Never rejects.
  */
 export async function answerDryRun(
   context: ExchangeContext,
   session: ExchangeSession,
-  line: CommandLine,
-  mails: number | undefined,
+  { subject, line, matches }: DryRun,
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
-  const { subject } = session;
   const explained = explainQuestion(context.router.table, subject, line, context.clock.wallMs());
   try {
     await admit();
@@ -148,7 +152,7 @@ export async function answerDryRun(
   }
   // While it waited for its record, the policy may have changed.
   if (session.now().policy !== subject.policy) return changedMeanwhile;
-  const rows = [...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', mails?.toString())];
+  const rows = [...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', matches?.toString())];
   session.writer.addBody(encodeRows(rows));
   return { kind: 'answered' };
 }

@@ -391,6 +391,29 @@ void test('a grant that an approver gave belongs to the login that uses it first
   assert.deepEqual(sent(), ['fetch', 'fetch']);
 });
 
+void test('a dry run is judged under live grants, uses none, and counts no mails', async () => {
+  const { as, sent, commands, records } = openDesk();
+  const anna = await as(people.anna);
+  const dryRun = `||dovegate dry-run|-u|bob@example.org|--|fetch|hdr.subject|mailbox|INBOX|all`;
+  assert.match((await ask(anna, dryRun)).text, /on-request/);
+  const { id } = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  const before = commands.length;
+  for (let count = 0; count < 3; count += 1) {
+    const { text } = await ask(anna, dryRun);
+    assert.match(text, /decision\tallow/);
+    assert.doesNotMatch(text, /mails\t/);
+  }
+  assert.equal(commands.length, before);
+  assert.equal((await ask(anna, '||dovegate requests')).item?.used, 0);
+  assert.deepEqual(
+    records.filter(({ record }) => record.event === 'admission' && record.grant !== undefined),
+    [],
+  );
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
 void test('access without approval counts for a day, also after its review and a restart', async () => {
   const { as, records, clock } = openDesk();
   const anna = await as(people.anna);
