@@ -34,6 +34,7 @@ const touch: Touch = {
   showed: 'maybe',
   outcome: 'unknown',
   countedFor: '',
+  countedForRequest: '',
   id: 'E',
   session: 'S',
   listener: 'support',

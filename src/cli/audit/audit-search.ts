@@ -206,7 +206,15 @@ export function formatMoment(time: unknown): string {
 }
 
 function commandOf({ fields }: ExchangeRow): string {
-  return printable([fields['command'], fields['args']].map(formatValue).join(' ').trim());
+  const parts = [fields['command'], fields['args'], countNote(fields)].map(formatValue);
+  return printable(parts.filter((part) => part !== '').join(' '));
+}
+
+/** dovegate made a search by itself, to count mails. */
+function countNote({ event, for: exchange, request }: ExchangeRow['fields']): string {
+  if (event === 'access' || exchange === undefined) return '';
+  const what = request === undefined ? formatValue(exchange) : `request ${formatValue(request)}`;
+  return `(a count by dovegate for ${what})`;
 }
 
 function outcomeOf({ fields, completedSeq }: ExchangeRow): string {

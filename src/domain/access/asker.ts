@@ -2,7 +2,7 @@
 // The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a key, the
 // page); an identity that cannot be known approves nothing.
 
-import type { AccessEntry } from '../audit/access-book.js';
+import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
 import type { Peer } from '../identity/peer.js';
 import { type Person, personOf, sharesHuman } from '../identity/person.js';
@@ -129,6 +129,13 @@ export function ownerOf({ requested }: AccessEntry): string {
 
 export function ownerOfRequest({ to, principal }: AuditRecord): string {
   return to ?? principal ?? '';
+}
+
+/** Whether the login and credential are those of a grant; one that is not bound yet is for each that is known. */
+export function belongsTo({ requested }: AccessEntry, { login, credential }: Asker): boolean {
+  if (!isBound(requested)) return login !== undefined || credential !== undefined;
+  const { bound } = requested;
+  return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
 }
 
 export function approvableOf({ requested, approvals }: AccessEntry): Approvable {

@@ -73,7 +73,7 @@ const rows = {
   format: { ...own },
   session: { column: 3, ...quiet, ...shown },
   id: { column: 2, ...shown },
-  for: { ...shown },
+  for: { column: 34, ...shown },
   protocol: { isWord: true, ...shown },
   tag: { ...shown },
   listener: { isWord: true, column: 4, ...shown },

@@ -4,6 +4,7 @@ import { formatCount, printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';
 import type { Completeness } from './completeness.js';
 import {
+  type CountFor,
   type Touch,
   type TouchClass,
   type TouchCounts,
@@ -57,6 +58,11 @@ const triedTexts: Readonly<Record<TouchKind, string>> = {
   unread: '',
 };
 
+const countTexts: Readonly<Record<CountFor, string>> = {
+  command: 'a count that dovegate made for a command',
+  request: 'a count that dovegate made for the approvers of a request',
+};
+
 /** The lines of a day. */
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
@@ -67,7 +73,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
     const notes = [
       ...(group.grant === '' ? [] : [grantNote(group)]),
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
-      ...(group.isCount ? ['a count that dovegate made for a command'] : []),
+      ...(group.countFor === undefined ? [] : [countTexts[group.countFor]]),
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
       ...(isTried ? triedNotes(group) : endingOf(group)),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),

@@ -57,6 +57,8 @@ export interface Touch {
   readonly outcome: string;
   /** The exchange for which dovegate itself made this search; empty: a client sent it. */
   readonly countedFor: string;
+  /** The request for access that it was made for. */
+  readonly countedForRequest: string;
   readonly id: string;
   readonly session: string;
   readonly listener: string;
@@ -102,6 +104,7 @@ export function createTouchReader(
       showed,
       outcome: completedSeq === undefined ? 'open' : text('outcome'),
       countedFor: text('for'),
+      countedForRequest: text('request'),
       id: text('id'),
       session: text('session'),
       listener: text('listener'),
@@ -333,8 +336,8 @@ export interface TouchGroup
     | 'grant'
     | 'approvedBy'
   > {
-  /** Searches that dovegate made by itself, to count mails for a command. */
-  readonly isCount: boolean;
+  /** Searches that dovegate made by itself, to count mails for a command, or for the approvers of a request. Undefined: a client sent them. */
+  readonly countFor: CountFor | undefined;
   readonly count: number;
   readonly firstTime: string;
   readonly lastTime: string;
@@ -416,7 +419,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         outcome: touch.outcome,
         grant: touch.grant,
         approvedBy: touch.approvedBy,
-        isCount: touch.countedFor !== '',
+        countFor: countForOf(touch),
         count: 0,
         firstTime: time,
         lastTime: time,
@@ -447,9 +450,16 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
 }
 
 function keyOf(touch: Touch, requester: string, reason: string): string {
-  const { class: group, kind, by, reached, showed, outcome, countedFor, host, grant } = touch;
-  const isCount = countedFor !== '';
-  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, isCount, host, grant]);
+  const { class: group, kind, by, reached, showed, outcome, host, grant } = touch;
+  const countFor = countForOf(touch);
+  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, countFor, host, grant]);
+}
+
+export type CountFor = 'command' | 'request';
+
+function countForOf({ countedFor, countedForRequest }: Touch): CountFor | undefined {
+  if (countedForRequest !== '') return 'request';
+  return countedFor === '' ? undefined : 'command';
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {

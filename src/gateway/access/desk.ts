@@ -6,6 +6,7 @@
 import {
   type Asker,
   approvableOf,
+  belongsTo,
   isApprover,
   ownerOf,
   whyApprovalsGone,
@@ -186,13 +187,15 @@ export class AccessDesk {
     const early = this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
     if (early !== undefined) return early;
     // Outside of the turn: a slow backend must not hold up the steps of others.
-    const counted = await countFirst(asker, wish, count);
+    const id = this.#parts.newId();
+    const counted = await countFirst(id, asker, wish, count);
     const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
     if (typeof counted === 'object' && isNeeded) return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(
       async () =>
-        this.#whyNoRequest(asker, wish) ?? this.#open(asker, wish, this.#requested(asker, wish, matches), []),
+        this.#whyNoRequest(asker, wish) ??
+        this.#open(asker, wish, this.#requested(id, asker, wish, matches), []),
     );
   }
 
@@ -204,12 +207,13 @@ export class AccessDesk {
     if (why !== undefined) return denied(why);
     const early = this.#overRate(asker);
     if (early !== undefined) return early;
-    const counted = await countFirst(owner, wish, count);
+    const id = this.#parts.newId();
+    const counted = await countFirst(id, owner, wish, count);
     if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(async () => {
       if (!this.#book.hasRoom) return fullTable();
-      const requested = { ...this.#requested(owner, wish, matches), by: asker.principal, to };
+      const requested = { ...this.#requested(id, owner, wish, matches), by: asker.principal, to };
       const approved = approvedRecord(asker, requested, requested.time, matches, {
         forMs: undefined,
         uses: undefined,
@@ -363,10 +367,9 @@ export class AccessDesk {
     return limited(this.#limits.whyNoRequest(asker, rule, policy, { book: this.#book, persons }));
   }
 
-  #requested(owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
+  #requested(id: string, owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
     const waitMs = this.rights.policies.get(owner.policy.name)?.requests.waitMs ?? dayMs;
-    const { newId, clock } = this.#parts;
-    return requestedRecord(owner, wish, { id: newId(), time: clock.wallMs(), waitMs, matches });
+    return requestedRecord(owner, wish, { id, time: this.#parts.clock.wallMs(), waitMs, matches });
   }
 
   /** Records a new request with the approvals that come with it. */
@@ -551,20 +554,18 @@ export class AccessDesk {
   }
 }
 
-/** A grant that is not bound yet is for every login and credential that is known. */
-function belongsTo({ requested }: AccessEntry, { login, credential }: Asker): boolean {
-  if (!isBound(requested)) return login !== undefined || credential !== undefined;
-  const { bound } = requested;
-  return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
-}
-
 /** A reviewed grant that has ended is kept for its number a day alone. */
 function isOver({ state, isReviewed }: AccessEntry): boolean {
   return state === 'unreviewed' && isReviewed;
 }
 
-function countFirst(owner: Asker, { users, words }: AccessWish, count: CountMails): ReturnType<CountMails> {
-  return count({ principal: owner.principal, policy: owner.policy.name, users, words });
+function countFirst(
+  request: string,
+  { principal, policy }: Asker,
+  { users, words }: AccessWish,
+  count: CountMails,
+): ReturnType<CountMails> {
+  return count({ request, principal, policy: policy.name, users, words });
 }
 
 function refused(code: AccessCode, reason: string): AccessResult {

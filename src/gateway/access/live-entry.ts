@@ -7,6 +7,8 @@ import type { AuditRecord } from '../../domain/audit/record.js';
 
 /** A command whose mails are counted: it has one of these users in turn. */
 export interface CountedCommand {
+  /** The request's id, for the records of the searches. */
+  readonly request: string;
   /** Of its owner. */
   readonly principal: string;
   readonly policy: string;
@@ -38,8 +40,9 @@ export class LiveEntry {
 
   async count(requested: AuditRecord, count: CountMails): ReturnType<CountMails> {
     if (this.#words === undefined) return { failed: 'its words are not known any more' };
-    const { policy = '', users = [] } = requested;
-    const found = await count({ principal: ownerOfRequest(requested), policy, users, words: this.#words });
+    const { request = '', policy = '', users = [] } = requested;
+    const principal = ownerOfRequest(requested);
+    const found = await count({ request, principal, policy, users, words: this.#words });
     if (typeof found === 'number') this.matches = found;
     return found;
   }

@@ -285,11 +285,11 @@ export type CountingExchange = Pick<
 
 /**
  * The most mails of one of the users that a command would affect now, by searches with records of their own, which name the client that
- * asks. Judged as under a grant of the owner's rule.
+ * asks and the request. Judged as under a grant of the owner's rule.
  */
 export async function countForAccess(
   exchange: CountingExchange,
-  { principal, policy: name, users, words }: CountedCommand,
+  { request, principal, policy: name, users, words }: CountedCommand,
 ): Promise<number | undefined | { readonly failed: string }> {
   const { context, session, attempts, id } = exchange;
   const { names, subject: own } = session;
@@ -322,7 +322,7 @@ export async function countForAccess(
         known: undefined,
         isFresh: false,
         input: undefined,
-        tried: admissionOf(facts),
+        tried: { ...admissionOf(facts), request },
       },
       attempts,
     );

@@ -52,6 +52,18 @@ void test('the table pairs both records of an exchange, and shows the text of cl
   assert.match(last ?? '', /open \(would deny\)/);
 });
 
+void test('a search that dovegate made to count mails says so', async (t) => {
+  const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
+    record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;
+  for (const [more, note] of [
+    [{}, '(a count by dovegate for E9)'],
+    [{ request: 'R1' }, '(a count by dovegate for request R1)'],
+  ] as const) {
+    const { lines } = await search(await writeJournal(t, 1, counted(more)), {}, 'table');
+    assert.ok(lines[1]?.includes(`search ${note} `), lines.join('\n'));
+  }
+});
+
 void test('in a terminal no line is wider than it, and outcomes have a colour', async (t) => {
   const { lines } = await search(await writeJournal(t, 5, varied), {}, 'table', 80);
   for (const line of lines) assert.ok(line.replaceAll(/<\w+:|>/g, '').length <= 80, line);

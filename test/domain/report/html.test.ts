@@ -93,6 +93,7 @@ void test('a row bears the color of its class, and its labels for a narrow scree
     showed: 'no',
     outcome: 'denied',
     countedFor: '',
+    countedForRequest: '',
     id: 'E',
     session: 'S',
     listener: 'support',

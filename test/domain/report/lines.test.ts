@@ -14,7 +14,7 @@ const plain: TouchGroup = {
   reached: 'yes',
   showed: 'no',
   outcome: 'ok',
-  isCount: false,
+  countFor: undefined,
   grant: '',
   approvedBy: '',
   count: 3,
@@ -52,7 +52,8 @@ const notes: readonly [Partial<TouchGroup>, string][] = [
   [{ outcome: 'open', reached: 'maybe' }, 'no end is recorded'],
   [{ by: 'all' }, 'may have touched it: all users, or nobody can tell whose'],
   [{ by: 'mask' }, 'may have touched it: by a mask, or a list that was cut'],
-  [{ isCount: true }, 'a count that dovegate made for a command'],
+  [{ countFor: 'command' }, 'a count that dovegate made for a command'],
+  [{ countFor: 'request' }, 'a count that dovegate made for the approvers of a request'],
 ];
 
 for (const [more, note] of notes) {

@@ -161,6 +161,7 @@ const plain: Touch = {
   showed: 'no',
   outcome: 'ok',
   countedFor: '',
+  countedForRequest: '',
   id: 'E',
   session: 'S',
   listener: 'support',
@@ -198,6 +199,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
     dayAt('2026-11-20T10:00:00.000Z', { by: 'all' }),
     dayAt('2026-11-20T10:00:00.000Z', { outcome: 'timeout' }),
     dayAt('2026-11-20T10:00:00.000Z', { countedFor: 'F', command: 'search' }),
+    dayAt('2026-11-20T10:00:01.000Z', { countedFor: 'F', countedForRequest: 'R', command: 'search' }),
   ]);
   assert.deepEqual(rest, []);
   assert.deepEqual(
@@ -209,6 +211,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
       ['carol@support', 'read', '', 3, 'quota get,1 mailbox list,2'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
+      ['carol@support', 'read', '', 1, 'search,1'],
       ['carol@support', 'read', '', 1, 'search,1'],
       ['carol@support', 'denied', '', 1, 'quota get,1'],
       ['carol@support', 'denied', '', 1, 'expunge,1'],

@@ -414,6 +414,30 @@ void test('a dry run is judged under live grants, uses none, and counts no mails
   assert.deepEqual(sent(), ['fetch']);
 });
 
+void test('the record of a search that counts mails for a request names it', async () => {
+  const { as, records } = openDesk();
+  const carol = await as(people.carol);
+  const { id } = await requestOf(await as(people.anna), reading);
+  await ask(carol, `||dovegate access|${id}`);
+  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const admissions = records.flatMap(({ record }) => (record.event === 'admission' ? record : []));
+  const counts = admissions.filter(({ command }) => command === 'search');
+  assert.deepEqual(
+    counts.map(({ principal, request }) => [principal, request]),
+    [
+      ['anna@support', id],
+      ['carol@support', id],
+      ['carol@support', item?.id],
+    ],
+  );
+  const asked = new Map(admissions.map((record) => [record.id, record.command]));
+  assert.deepEqual(
+    counts.map(({ for: exchange }) => asked.get(exchange)),
+    ['dovegate request', 'dovegate access', 'dovegate grant'],
+  );
+});
+
 void test('access without approval counts for a day, also after its review and a restart', async () => {
   const { as, records, clock } = openDesk();
   const anna = await as(people.anna);
