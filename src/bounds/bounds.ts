@@ -115,6 +115,7 @@ const values = {
   accessBroken: 3,
   accessOver: 1000,
   accessHintChars: 400,
+  accessShown: 100,
   questionSources: 4096,
   limiterEntries: 100_000,
   judgementsRemembered: 4096,

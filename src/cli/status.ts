@@ -102,6 +102,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...table(backendColumns, listOf(values['backends'])),
     ...table(keyColumns, listOf(values['keys'])),
     ...table(noticeColumns, listOf(valuesOf(values['page'])['notices'])),
+    ...table(accessColumns, listOf(valuesOf(values['access'])['list'])),
     ...table(exchangeColumns, listOf(values['exchanges'])),
   ];
   if (hidden.length > 0)
@@ -112,19 +113,21 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
 /** Access on request; nothing where nothing of it lives. */
 function accessOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   const access = valuesOf(told);
-  const [requests, grants, unreviewed] = ['requests', 'grants', 'unreviewed'].map((key) =>
+  const listed = listOf(access['list']).length;
+  const [requests = 0, grants = 0, unreviewed = 0] = ['requests', 'grants', 'unreviewed'].map((key) =>
     number(access[key]),
   );
-  if (!requests && !grants && !unreviewed) return [];
+  if (requests + grants + unreviewed === 0) return [];
   const review =
     unreviewed === 0 ? [] : [screen.paint('doubtful', `${unreviewed} without approval to be reviewed`)];
   return [
     [
       'access',
       [
-        plural(requests ?? 0, 'request waits', 'requests wait'),
-        `${plural(grants ?? 0, 'grant')} live`,
+        plural(requests, 'request waits', 'requests wait'),
+        `${plural(grants, 'grant')} live`,
         ...review,
+        ...(requests + grants > listed && listed > 0 ? [`the first ${listed} are listed`] : []),
       ].join(', '),
     ],
   ];
@@ -180,6 +183,33 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'LAST-USED', text: named('last_used', 'not since the start'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
 ];
+
+const accessColumns: readonly Column<Values>[] = [
+  { name: 'ACCESS', text: named('id') },
+  { name: 'STATE', text: accessStateOf, cellsMin: 10 },
+  { name: 'REQUESTER', text: named('to'), cellsMin: 10 },
+  { name: 'USERS', text: (row) => wordsOf(row['users'], ' '), cellsMin: 10, goes: 2 },
+  { name: 'UNTIL', text: (row) => text(row['until']).slice(0, 16).replace('T', ' '), goes: 3 },
+  {
+    name: 'COMMAND',
+    text: (row) => wordsOf(row['rule'], ', ') || text(row['command']),
+    cellsMin: 10,
+    goes: 1,
+  },
+];
+
+/** `waits, 1 of 2 approvals`, `granted, used 1 of 3`. */
+function accessStateOf(row: Values): string {
+  const { state, used, uses, approvals, approved_by: by } = row;
+  if (state === 'requested')
+    return `waits, ${Array.isArray(by) ? by.length : 0} of ${plural(number(approvals), 'approval')}`;
+  const count = uses === undefined ? `used ${number(used)}x` : `used ${number(used)} of ${number(uses)}`;
+  return state === 'granted' ? `granted, ${count}` : 'over, not reviewed';
+}
+
+function wordsOf(value: unknown, separator: string): string {
+  return Array.isArray(value) ? value.map(text).join(separator) : '';
+}
 
 const noticeColumns: readonly Column<Values>[] = [
   { name: 'NOTICES', text: named('receiver') },

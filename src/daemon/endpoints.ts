@@ -11,6 +11,7 @@ import { bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
 import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.js';
 import { type AdminSettings, type BackendAddress, formatListenerSocket } from '../domain/config/settings.js';
@@ -189,7 +190,7 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       whyNoMemory,
     },
     exchanges: service.running(),
-    access: running.access.counts,
+    access: { ...running.access.counts, list: () => running.access.all(bounds.accessShown) },
     reload: reload && { ...reload, time: formatTime(reload.atMs) },
     isReloadSuccess: reload?.isSuccess ?? true,
     sinks: shipping.sinks.map(({ state: now, ...sink }) => ({

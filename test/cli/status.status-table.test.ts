@@ -239,4 +239,21 @@ test('access on request is named where something of it lives', () => {
   assert.match(lineOf({ requests: 2, grants: 1, unreviewed: 0 }) ?? '', / 2 requests wait, 1 grant live$/);
   assert.match(lineOf({ requests: 0, grants: 0, unreviewed: 3 }) ?? '', /3 without approval to be reviewed$/);
   assert.equal(lineOf({ requests: 0, grants: 0, unreviewed: 0 }), undefined);
+  const item = {
+    id: 'R1',
+    to: 'anna@support',
+    users: ['bob@example.org'],
+    until: '2026-11-26T16:00:00.000Z',
+  };
+  const list = [
+    { ...item, state: 'requested', approvals: 2, approved_by: [{}], command: 'expunge mailbox Trash all' },
+    { ...item, id: 'G1', state: 'granted', used: 1, uses: 3, rule: ['fetch', 'with\u001b content'] },
+    { ...item, id: 'G2', state: 'unreviewed', command: 'mailbox list' },
+  ];
+  const access = { requests: 7, grants: 1, unreviewed: 1, list };
+  assert.match(lineOf(access) ?? '', /the first 3 are listed$/);
+  const [, rows = ''] = formatStatus({ state: 'serving', access }, pipe).split('ACCESS');
+  assert.match(rows, /R1 +waits, 1 of 2 approvals +anna@support +bob@example.org +2026-11-26 16:00 +expunge/);
+  assert.match(rows, /G1 +granted, used 1 of 3 .* fetch, with\\x1b content/);
+  assert.match(rows, /G2 +over, not reviewed /);
 });

@@ -57,9 +57,14 @@ export interface DaemonSnapshot {
     /** Why they do not; undefined: they do. */
     readonly whyNoMemory: string | undefined;
   };
+  /** Access on request: how many wait, live, and were granted without an approval and not reviewed; the first of them. */
+  readonly access?: {
+    readonly requests: number;
+    readonly grants: number;
+    readonly unreviewed: number;
+    readonly list: () => readonly unknown[];
+  };
   /** Receivers of the records. */
-  /** Access on request: how many wait, live, and were granted without an approval and not reviewed. */
-  readonly access?: { readonly requests: number; readonly grants: number; readonly unreviewed: number };
   readonly sinks: readonly {
     readonly name: string;
     readonly state: 'connecting' | 'connected' | 'away' | 'forked';
@@ -278,7 +283,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       memory: journal.memory,
       memory_fault: journal.whyNoMemory,
     },
-    access: snapshot.access,
+    access: snapshot.access && { ...snapshot.access, list: snapshot.access.list() },
     shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
       sink: name,
       state,

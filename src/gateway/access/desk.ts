@@ -333,17 +333,13 @@ export class AccessDesk {
     return { requests, grants, unreviewed };
   }
 
-  /** Everything, as the operators of the gate see it. */
-  all(): readonly AccessItem[] {
-    return [...this.#book.entries].map((entry) =>
-      accessItemOf(entry, {
-        isMine: false,
-        isApprover: true,
-        may: ['revoke'],
-        matches: this.#live.get(entry.id)?.matches,
-        rule: undefined,
-      }),
-    );
+  /** For the operators of the gate, without numbers of mails: undecided requests, then grants, each the oldest first. */
+  all(most: number): readonly AccessItem[] {
+    const entries = [...this.#book.entries].filter((entry) => !isOver(entry));
+    const waiting = entries.filter(({ state }) => state === 'requested');
+    const others = entries.filter(({ state }) => state !== 'requested');
+    const shown = [...waiting, ...others].slice(0, most);
+    return shown.map((entry) => accessItemOf(entry, { ...unseen, rule: this.#rule(entry) }));
   }
 
   close(): void {
@@ -553,6 +549,9 @@ export class AccessDesk {
     });
   }
 }
+
+/** Nobody in particular looks. */
+const unseen = { isMine: false, isApprover: false, may: [], matches: undefined } as const;
 
 /** A reviewed grant that has ended is kept for its number a day alone. */
 function isOver({ state, isReviewed }: AccessEntry): boolean {

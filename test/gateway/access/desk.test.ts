@@ -414,6 +414,26 @@ void test('a dry run is judged under live grants, uses none, and counts no mails
   assert.deepEqual(sent(), ['fetch']);
 });
 
+void test('operators see what waits and lives, without secrets and numbers of mails', async () => {
+  const { as, exchanges } = openDesk();
+  const anna = await as(people.anna);
+  const first = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${first.id}`);
+  const secret = '-u|bob@example.org|--reason|ticket 1|--|fetch|hdr.subject|mailbox|INBOX|subject|hello';
+  const second = await requestOf(anna, secret);
+  const all = exchanges.access.all(bounds.accessShown);
+  assert.deepEqual(
+    all.map(({ id, state, to }) => [id, state, to]),
+    [
+      [second.id, 'requested', 'anna@support'],
+      [first.id, 'granted', 'anna@support'],
+    ],
+  );
+  assert.doesNotMatch(JSON.stringify(all), /hello|"matches"/);
+  assert.match(JSON.stringify(all), /\[secret\]/);
+  assert.equal(exchanges.access.all(1).length, 1);
+});
+
 void test('the record of a search that counts mails for a request names it', async () => {
   const { as, records } = openDesk();
   const carol = await as(people.carol);
