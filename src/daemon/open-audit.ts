@@ -141,7 +141,7 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
 
 /** Reports the findings of a start once, at a high level if another process must have been involved. */
 function reportFound(log: Log, found: OpenJournal['found']): void {
-  const { damage, isBeginningRemoved, appended, unknown, tornBytes, recovered, ring } = found;
+  const { damage, isBeginningRemoved, appended, access, unknown, tornBytes, recovered, ring } = found;
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }
@@ -157,6 +157,11 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
         ? `something that is no plain file had the name of a file of the journal; it lies in ${appended.file}`
         : `${appended.bytes} bytes were appended to the journal after the run before had ended; ${where}, and none of it is signed`;
     log.report({ event: 'journal-appended', level: 'error', text });
+  }
+  const { ended: count, doubt } = access;
+  if (doubt !== undefined && count > 0) {
+    const text = `all access on request ended: ${doubt}; ${count} ${count === 1 ? 'request or grant' : 'requests and grants'}`;
+    log.report({ event: 'access-ended', level: 'warn', text, count });
   }
   if (ring !== undefined) {
     log.report({ event: 'audit-memory', level: 'error', type: 'left', text: ring });

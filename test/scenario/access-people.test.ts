@@ -3,11 +3,12 @@
 // that is shown, a number of mails for the requester.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
@@ -130,6 +131,43 @@ test('asked for, approved by another person, used once, and listed', async (t) =
     [id, 'anna@panel', 1, { fetch: 1 }, 'carol@panel', 'used-up'],
   );
   assert.deepEqual([second.end.action, second.end.why], ['refused', 'ask alice']);
+});
+
+test('a start that cannot prove what lived says so in the log', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const [anna, carol] = [makeKey(randomBytes(keyBytes)), makeKey(randomBytes(keyBytes))];
+  const { daemon } = await openGateway(t, {
+    listeners: `
+  panel:
+    tcp: "127.0.0.1:${port}"
+    protocol: http
+    tls: { mode: off }
+    keys: { anna: { hash: "${hashKey(anna)}", policy: support }, carol: { hash: "${hashKey(carol)}", policy: leads } }`,
+    policy: policies.replace('{ command: fetch, content: true,', '{ command: mailbox list,'),
+    more: 'persons: { anna: { keys: [anna] }, carol: { keys: [carol] } }\n',
+  });
+  const asked = await fetch(`http://127.0.0.1:${port}/dovegate/v1/request`, {
+    method: 'POST',
+    headers: { Authorization: `X-Dovecot-API ${Buffer.from(anna).toString('base64')}` },
+    body: JSON.stringify({ users: [alice], reason: 'ticket 1', command: ['mailbox list'] }),
+  });
+  assert.equal(asked.status, 200, await asked.text());
+  const again = async () => {
+    const { folder, configFile } = daemon;
+    return startDaemon(t, { folder, config: readFileSync(configFile, 'utf8') });
+  };
+  await daemon.stop();
+  const proven = await again();
+  assert.deepEqual(
+    proven.logs.filter(({ event }) => event === 'access-ended'),
+    [],
+  );
+  await proven.stop();
+  rmSync(daemon.path('state/audit-end.json'));
+  const doubted = await again();
+  const [line, ...more] = doubted.logs.filter(({ event }) => event === 'access-ended');
+  assert.deepEqual([line?.level, line?.['count'], more], ['warn', 1, []]);
+  assert.match(String(line?.['text']), /^all access on request ended: .*; 1 request or grant$/);
 });
 
 // bounds.httpAccessBytes

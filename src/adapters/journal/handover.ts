@@ -182,6 +182,8 @@ export interface Found {
     readonly records: readonly AuditRecord[];
     /** Requests and grants that lived when the previous run ended, and do not any more. */
     readonly ended: number;
+    /** Why all of them ended; undefined: each has a reason of its own. */
+    readonly doubt: string | undefined;
   };
 }
 

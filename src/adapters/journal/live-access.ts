@@ -74,6 +74,11 @@ export class LiveAccess {
     this.#isRecovering = false;
   }
 
+  /** Why nothing lives on after the start; undefined: it may. */
+  get doubt(): string | undefined {
+    return this.#start?.why;
+  }
+
   /** Records of what does not live on after a start. `nowMs`: the later of the wall clock and the last record. */
   ends(wallMs: number, nowMs: number): AuditRecord[] {
     const ends: AuditRecord[] = [];

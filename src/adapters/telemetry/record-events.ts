@@ -74,6 +74,12 @@ export const recordEvents = {
     'lines were appended to the journal after the run before had ended; they were moved to `SEGMENT.appended`, and none is signed',
     'find out who can write to the directory; `dovegate audit verify`',
   ],
+  'access-ended': [
+    ['warn'],
+    atStart,
+    'all requests and grants of access ended, since the journal is not the one that this host signed last; `text` says how it differs',
+    'find out who changed the journal, the key or `state`; the requesters ask again',
+  ],
   'audit-recovered': [
     ['info'],
     atStart,
