@@ -112,7 +112,7 @@ function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
 }
 
 /** Every name whose number these settings need. */
-export function namesIn({ listeners, audit, admin }: Settings): {
+export function namesIn({ listeners, persons, audit, admin }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
 } {
@@ -126,6 +126,7 @@ export function namesIn({ listeners, audit, admin }: Settings): {
       ]),
       ...set(page?.socket?.owner),
       ...(page?.people ?? []).flatMap(({ user }) => set(user)),
+      ...[...persons.values()].flatMap(({ users }) => users),
     ],
     groups: [
       ...listeners.flatMap((each) => [
@@ -175,9 +176,26 @@ export function inspectAccounts(
     ...(audit.group === undefined
       ? []
       : inspectGroup(audit.group, ourselves, numbers, tellTop, audit.directory)),
+    ...inspectPersons(settings, numbers),
     ...(admin?.page === undefined ? [] : inspectPage(admin.page, ourselves, numbers)),
     ...(admin?.page === undefined || audit.group !== undefined ? [] : [withoutGroup(admin.page)]),
   ];
+}
+
+/** One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. */
+function inspectPersons({ persons }: Settings, numbers: NameNumbers): Problem[] {
+  const owners = new Map<number, { readonly person: string; readonly user: string }>();
+  return [...persons].flatMap(([person, { users, place }]) =>
+    users.flatMap((user): Problem[] => {
+      const uid = numbers.uidOf(user);
+      if (uid === undefined) return [];
+      const other = owners.get(uid) ?? { person, user };
+      owners.set(uid, other);
+      if (other.person === person) return [];
+      const message = `${user} is the same user as ${other.user} of "${other.person}"; an identity is one person`;
+      return [teller(place, `persons.${person}`)('users', 'error', message)];
+    }),
+  );
 }
 
 function withoutGroup({ place }: PageSettings): Problem {

@@ -87,6 +87,25 @@ void test('what is not known here lets nobody in, or ends the start, and both ar
   assert.deepEqual(namesIn(journal).groups, ['evil']);
 });
 
+void test('one user, by name and by uid, in two persons', () => {
+  const two = (one: string, other: string) =>
+    settingsOf(`${sound}persons:\n  carol: { users: [${one}] }\n  dave: { users: [${other}] }\n`);
+  const same = (uidOf: NameNumbers['uidOf'], settings: Settings) =>
+    inspectAccounts(settings, root, { ...numbers, uidOf }).map(({ path, message }) => `${path}: ${message}`);
+  const uidOf = (name: string) => ({ carol: 1002, '1002': 1002, dave: 1003 })[name];
+  assert.deepEqual(same(uidOf, two('carol', 'dave, "1002"')), [
+    'persons.dave.users: 1002 is the same user as carol of "carol"; an identity is one person',
+  ]);
+  assert.deepEqual(same(uidOf, two('carol, "1002"', 'dave')), []);
+  assert.deepEqual(
+    same(() => undefined, two('carol', '"1002"')),
+    [],
+  );
+  const [problem] = inspectAccounts(two('carol', '"1002"'), root, { ...numbers, uidOf });
+  assert.equal(problem?.line, sound.split('\n').length + 2);
+  assert.deepEqual(namesIn(two('carol', 'dave')).users.slice(-2), ['carol', 'dave']);
+});
+
 void test('an owner or group that this user cannot set is told', () => {
   assert.deepEqual(told(settingsWith('group: desk, policy: support'), mail), []);
   assert.deepEqual(told(settingsWith('owner: alice, policy: support'), mail), [

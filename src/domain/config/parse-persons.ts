@@ -1,16 +1,14 @@
 // Reads `persons`: which identities are the same human.
 // The rule: an identity belongs to one person; a person who could approve his own request under another name is an error.
-import { identitiesOf, type Person } from '../identity/person.js';
+import { identitiesOf } from '../identity/person.js';
 import type { Cursor } from './cursor.js';
 import type { RawHuman } from './policy-schema.js';
+import type { Settings } from './settings.js';
 
-export function parsePersons(
-  raw: Readonly<Record<string, RawHuman>>,
-  cursor: Cursor,
-): ReadonlyMap<string, Person> {
+export function parsePersons(raw: Readonly<Record<string, RawHuman>>, cursor: Cursor): Settings['persons'] {
   const owners = new Map<string, string>();
   const persons = Object.entries(raw).map(([name, each]) => {
-    const person: Person = { ...each, oidc: each.oidc };
+    const person = { ...each, oidc: each.oidc, place: cursor.place(name) };
     const identities = identitiesOf(person);
     if (identities.length === 0)
       cursor.error([name], 'has no identity; add users, accounts, keys, page or oidc', 'missing-key');

@@ -46,7 +46,7 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly serverCommands: ServerCommandRules;
   readonly policies: ReadonlyMap<string, Policy>;
   /** By name; no two have an identity in common. */
-  readonly persons: ReadonlyMap<string, HumanPerson>;
+  readonly persons: ReadonlyMap<string, HumanPerson & Placed>;
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
