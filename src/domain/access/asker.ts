@@ -138,7 +138,8 @@ export function belongsTo({ requested }: AccessEntry, { login, credential }: Ask
   return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
 }
 
-export function approvableOf({ requested, approvals }: AccessEntry): Approvable {
+/** `approvals`: those that count. */
+export function approvableOf({ requested }: AccessEntry, approvals: readonly AuditRecord[]): Approvable {
   return {
     policy: requested.policy ?? '',
     users: requested.users ?? [],
@@ -147,30 +148,30 @@ export function approvableOf({ requested, approvals }: AccessEntry): Approvable 
   };
 }
 
-/** Why approvals before the last one do not count any more; undefined: they do. */
-export function whyApprovalsGone(
-  approvals: readonly AuditRecord[],
-  asked: Approvable,
+/**
+ * The approvals that count by this configuration: of approvers, each of another person than the requester and than those before. After the
+ * grant they are those that counted for it.
+ */
+export function countingApprovals(
+  entry: AccessEntry,
   {
     persons,
     policies,
   }: { readonly persons: ReadonlyMap<string, Person>; readonly policies: ReadonlyMap<string, AskerPolicy> },
-): string | undefined {
-  const seen: (readonly string[])[] = [];
-  for (const { policy: name = '', identities = [], principal = '' } of approvals) {
+): readonly AuditRecord[] {
+  const { state, requested, approvals } = entry;
+  if (state !== 'requested') return approvals;
+  const asked = { policy: requested.policy ?? '', users: requested.users ?? [] };
+  const humans = [requested.identities ?? []];
+  return approvals.filter(({ policy: name = '', identities = [], principal = '' }) => {
     const policy = policies.get(name);
     // People of the page have no policy: their role was checked when they approved.
     const may = principal.startsWith(pagePrefix) || (policy !== undefined && isApprover({ policy }, asked));
-    if (
-      !may ||
-      personOf(identities, persons) === undefined ||
-      sharesHuman(identities, asked.identities, persons)
-    )
-      return `the approval of ${principal} does not count any more; ask again`;
-    if (seen.some((each) => sharesHuman(each, identities, persons))) return 'two approvals are of one person';
-    seen.push(identities);
-  }
-  return undefined;
+    if (!may || personOf(identities, persons) === undefined) return false;
+    if (humans.some((each) => sharesHuman(each, identities, persons))) return false;
+    humans.push(identities);
+    return true;
+  });
 }
 
 /** Begins the principal of a person of the page. */

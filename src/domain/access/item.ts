@@ -3,11 +3,13 @@
 
 import type { AccessEntry } from '../audit/access-book.js';
 import { formatWords } from '../audit/encode.js';
-import { formatTime, type RecordedArgument } from '../audit/record.js';
+import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
 import type { AccessItem, AccessState, AccessStep } from '../page/access.js';
 
 /** What the entry does not say itself. */
 export interface AccessView {
+  /** Those that count. */
+  readonly approvals: readonly AuditRecord[];
   readonly state?: AccessState | undefined;
   readonly isMine: boolean;
   readonly isApprover: boolean;
@@ -17,7 +19,7 @@ export interface AccessView {
 }
 
 export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
-  const { requested, granted, approvals } = entry;
+  const { requested, granted } = entry;
   const { duration_ms: forMs = 0, uses } = granted ?? requested;
   return {
     id: entry.id,
@@ -32,7 +34,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     effect: requested.effect ?? '',
     reason: requested.reason ?? '',
     approvals: requested.approvals ?? 1,
-    approved_by: approvals.map(({ principal = '', time }) => ({ principal, time: formatTime(time) })),
+    approved_by: view.approvals.map(({ principal = '', time }) => ({ principal, time: formatTime(time) })),
     asked: formatTime(requested.time),
     until: formatTime(entry.untilMs),
     for_ms: forMs,

@@ -1,6 +1,6 @@
 // The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start needs.
 
-import type { AccessEntry } from '../audit/access-book.js';
+import { type AccessEntry, approverSeparator } from '../audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
 import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
@@ -94,10 +94,13 @@ export function approvedRecord(
   };
 }
 
-/** The least that the request and each approval allow. For a destroying command the mails counted last are the most that it may affect. */
+/**
+ * The least that the request and each approval allow. For a destroying command the mails counted last are the most that it may affect.
+ * `approvals`: those that count.
+ */
 export function grantedRecord(
   asker: Asker,
-  { id, requested }: AccessEntry,
+  { id, requested, approvals: recorded }: AccessEntry,
   approvals: readonly AuditRecord[],
   time: number,
 ): AuditRecord {
@@ -106,6 +109,7 @@ export function grantedRecord(
   // No approver consented to more mails than were counted for them.
   const counted = (approvals.length === 0 ? [requested] : approvals).map((each) => each.matches);
   const matches = requested.effect === 'destroy' ? least(counted) : undefined;
+  const isWhole = recorded.every((each) => approvals.includes(each));
   const { to, principal, reason, command, effect, users, scope, approvals: needed } = requested;
   return {
     time,
@@ -119,6 +123,7 @@ export function grantedRecord(
     command,
     effect,
     matches,
+    by: isWhole ? undefined : approvals.map((each) => each.principal).join(approverSeparator),
     users,
     until: formatTime(time + forMs),
     uses: least(all.map(({ uses }) => uses)),

@@ -198,6 +198,7 @@ export class AccessBook {
     if (entry.state !== 'requested' || untilMs === undefined || grants >= grantsMax) return;
     const { used: usedBefore = 0, ...granted } = record;
     this.#requests -= 1;
+    entry.approvals = countedFor(record, entry.approvals);
     entry.state = 'granted';
     entry.granted = granted;
     entry.untilMs = untilMs;
@@ -251,6 +252,20 @@ export class AccessBook {
     if (state === 'requested') this.#requests -= 1;
     this.#bytes -= bytesOf(requested);
   }
+}
+
+/** Between the approvers in `by` of a grant. */
+export const approverSeparator = ', ';
+
+/** The approvals that a grant counted: all of them, or where some did not count any more, those of the principals in `by`. */
+export function countedFor<Approval extends Pick<AuditRecord, 'principal'>>(
+  { by }: Pick<AuditRecord, 'by'>,
+  approvals: readonly Approval[],
+): readonly Approval[] {
+  const names = by?.split(approverSeparator);
+  return names === undefined
+    ? approvals
+    : approvals.filter(({ principal = '' }) => names.includes(principal));
 }
 
 function leftOf({ granted, used }: Entry): number | undefined {

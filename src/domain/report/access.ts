@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatCommand } from '../access/item.js';
+import { countedFor } from '../audit/access-book.js';
 import {
   eventPlace,
   formatTime,
@@ -72,7 +73,7 @@ export interface AccessAsked {
 
 type Open = { -readonly [Key in keyof AccessReported]: AccessReported[Key] } & {
   readonly commands: Map<string, number>;
-  readonly approvedBy: AccessStepTaken[];
+  approvedBy: AccessStepTaken[];
   /** Times of its steps and uses, carried ones aside. */
   lastTime: string;
 };
@@ -144,6 +145,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
         return;
       case 'granted':
         item.granted ??= step.time;
+        item.approvedBy = [...countedFor({ by: text('by') || undefined }, item.approvedBy)];
         item.until = text('until');
         item.usesMax = numberOf(record['uses']) ?? item.usesMax;
         // The count of a segment that is not read.

@@ -7,12 +7,12 @@ import {
   type Asker,
   approvableOf,
   belongsTo,
+  countingApprovals,
   isApprover,
   ownerOf,
-  whyApprovalsGone,
   whyNoApproval,
 } from '../../domain/access/asker.js';
-import { accessItemOf, stepsFor } from '../../domain/access/item.js';
+import { type AccessView, accessItemOf, stepsFor } from '../../domain/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
@@ -241,7 +241,7 @@ export class AccessDesk {
     const entry = this.#visible(asker, id);
     if (entry === undefined || !this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-    const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
+    const why = this.#whyNoApproval(asker, entry);
     if (why !== undefined) return denied(why);
     const { duration_ms: forMs = 0, uses } = entry.requested;
     if (shorter.forMs !== undefined && shorter.forMs > forMs)
@@ -286,7 +286,7 @@ export class AccessDesk {
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
       if (entry.isReviewed) return denied('it was reviewed already');
-      const why = whyNoApproval(asker, approvableOf(entry), this.rights.persons);
+      const why = this.#whyNoApproval(asker, entry);
       if (why !== undefined)
         return denied(why.replaceAll('approves', 'reviews').replaceAll('approve', 'review'));
       const record = stepRecord(asker, entry, 'reviewed', this.#parts.clock.wallMs());
@@ -339,7 +339,7 @@ export class AccessDesk {
     const waiting = entries.filter(({ state }) => state === 'requested');
     const others = entries.filter(({ state }) => state !== 'requested');
     const shown = [...waiting, ...others].slice(0, most);
-    return shown.map((entry) => accessItemOf(entry, { ...unseen, rule: this.#rule(entry) }));
+    return shown.map((entry) => this.#shown(entry, unseen));
   }
 
   close(): void {
@@ -394,12 +394,8 @@ export class AccessDesk {
   async #decide(asker: Asker, entry: AccessEntry, more: readonly AuditRecord[]): Promise<AccessResult> {
     const { requested, id } = entry;
     const needed = requested.approvals ?? 1;
-    const all = [...entry.approvals, ...more];
+    const all = [...countingApprovals(entry, this.rights), ...more];
     const isEnough = all.length >= needed;
-    if (isEnough) {
-      const gone = whyApprovalsGone(entry.approvals, approvableOf(entry), this.rights);
-      if (gone !== undefined) return denied(gone);
-    }
     const nowMs = this.#parts.clock.wallMs();
     const granted = isEnough ? grantedRecord(asker, entry, all, nowMs) : undefined;
     const fault = await this.#record(granted === undefined ? more : [...more, granted]);
@@ -515,10 +511,15 @@ export class AccessDesk {
     return [rule.command, ...describeRule(rule, policy)];
   }
 
+  #whyNoApproval(asker: Asker, entry: AccessEntry): string | undefined {
+    const { rights } = this;
+    return whyNoApproval(asker, approvableOf(entry, countingApprovals(entry, rights)), rights.persons);
+  }
+
   /** Only a known person sees what others ask for. */
   #isApprover(asker: Asker, entry: AccessEntry): boolean {
     const isKnown = personOf(asker.identities, this.rights.persons) !== undefined;
-    return isKnown && isApprover(asker, approvableOf(entry));
+    return isKnown && isApprover(asker, approvableOf(entry, []));
   }
 
   #isVisible(asker: Asker, entry: AccessEntry): boolean {
@@ -532,21 +533,23 @@ export class AccessDesk {
 
   #itemOf(asker: Asker, entry: AccessEntry, state?: AccessState): AccessItem {
     const isMine = ownerOf(entry) === asker.principal;
-    const asked = approvableOf(entry);
-    const mayApprove = whyNoApproval(asker, asked, this.rights.persons) === undefined;
+    const mayApprove = this.#whyNoApproval(asker, entry) === undefined;
     const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
     const live = this.#live.get(entry.id);
     const matches = this.#seesMatches(asker, entry) ? live?.matches : undefined;
     if (matches !== undefined) live?.shown.set(asker.principal, matches);
-    const rule = this.#rule(entry);
-    return accessItemOf(entry, {
+    return this.#shown(entry, {
       state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
       isMine,
       isApprover: true,
       may,
       matches,
-      rule,
     });
+  }
+
+  #shown(entry: AccessEntry, view: Omit<AccessView, 'approvals' | 'rule'>): AccessItem {
+    const approvals = countingApprovals(entry, this.rights);
+    return accessItemOf(entry, { ...view, approvals, rule: this.#rule(entry) });
   }
 }
 

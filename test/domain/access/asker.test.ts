@@ -3,18 +3,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type Asker,
+  countingApprovals,
   identitiesOf,
   loginIdentitiesOf,
   loginOf,
-  whyApprovalsGone,
   whyNoApproval,
   whyNotApprove,
   whyNotAsk,
 } from '../../../src/domain/access/asker.js';
 import { formatCommand } from '../../../src/domain/access/item.js';
+import { AccessBook } from '../../../src/domain/audit/access-book.js';
+import type { AccessRecord } from '../../../src/domain/audit/record.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import type { Person } from '../../../src/domain/identity/person.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
+import { requested } from '../../kit/access-records.js';
 
 const kernel = { kind: 'kernel' } as const;
 const none = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
@@ -103,14 +106,31 @@ void test('an approval counts as long as its policy, its person and its users do
     principal: 'carol@x',
     policy: 'leads',
     identities: ['user:carol'],
+    action: 'approved',
+    request: 'R1',
   } as const;
-  assert.equal(whyApprovalsGone([approval], asked, { persons, policies }), undefined);
-  assert.match(
-    whyApprovalsGone([approval], asked, { persons, policies: new Map() }) ?? '',
-    /carol@x does not count/,
-  );
-  assert.match(whyApprovalsGone([approval], asked, { persons: new Map(), policies }) ?? '', /does not count/);
-  assert.match(whyApprovalsGone([approval, approval], asked, { persons, policies }) ?? '', /of one person/);
+  const request = requested('R1', 0, {
+    policy: asked.policy,
+    users: asked.users,
+    identities: asked.identities,
+  });
+  const counted = (
+    approvals: readonly AccessRecord[],
+    rights = { persons, policies },
+    change: Partial<AccessRecord> = {},
+  ): number => {
+    const book = new AccessBook();
+    for (const record of [{ ...request, ...change }, ...approvals]) book.follow(record);
+    const entry = book.find('R1');
+    return entry === undefined ? -1 : countingApprovals(entry, rights).length;
+  };
+  assert.equal(counted([approval]), 1);
+  assert.equal(counted([approval], { persons, policies: new Map() }), 0);
+  assert.equal(counted([approval], { persons: new Map(), policies }), 0);
+  assert.equal(counted([approval], undefined, { users: ['ceo@example.org'] }), 0);
+  assert.equal(counted([approval], undefined, { identities: ['key:desk'] }), 0);
+  // Two of one person.
+  assert.equal(counted([approval, { ...approval, identities: ['key:desk'] }]), 1);
 });
 
 void test('a command as it would be typed, without its secrets', () => {

@@ -68,6 +68,18 @@ void test('a request is undecided, then a grant, then gone', () => {
   assert.equal(book.size, 0);
 });
 
+void test('a grant names the approvers whose approvals counted, where others did not any more', () => {
+  const approvers = (by: string | undefined): unknown => {
+    const dave = approved('R1', t, { principal: 'dave@leads' });
+    const book = bookOf(requested('R1', t), approved('R1', t), dave, granted('R1', t, { by }));
+    return bookOf(...book.carried(t + 1))
+      .find('R1')
+      ?.approvals.map(({ principal }) => principal);
+  };
+  assert.deepEqual(approvers(undefined), ['carol@leads', 'dave@leads']);
+  assert.deepEqual(approvers('dave@leads, erin@leads'), ['dave@leads']);
+});
+
 void test('each end removes an undecided request and a grant', () => {
   for (const action of ['refused', 'revoked', 'expired', 'used-up', 'ended'] as const) {
     assert.equal(bookOf(requested('R1', t), over(action, 'R1', t, 'request')).size, 0, action);

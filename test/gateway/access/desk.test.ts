@@ -434,6 +434,37 @@ void test('operators see what waits and lives, without secrets and numbers of ma
   assert.equal(exchanges.access.all(1).length, 1);
 });
 
+void test('an approval that does not count any more is not shown, and another one takes its place', async () => {
+  const { as, exchanges, records, sent } = openDesk();
+  const desk = exchanges.access;
+  const anna = await as(people.anna);
+  const dave = await as(people.dave);
+  const line = '|bob@example.org|mailbox subscribe|Sent';
+  const { id } = await requestOf(anna, `-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent`);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  const approvers = async (client: MemoryClient): Promise<readonly string[] | undefined> =>
+    (await ask(client, `||dovegate access|${id}`)).item?.approved_by.map(({ principal }) => principal);
+  assert.deepEqual(await approvers(dave), ['carol@support']);
+  const { rights } = desk;
+  const erin = { users: ['erin'], accounts: [], keys: [], page: [], oidc: undefined };
+  const persons = new Map([...rights.persons, ['erin', erin] as const]);
+  persons.delete('carol');
+  desk.turnTo({ ...rights, persons });
+  for (const client of [anna, dave]) assert.deepEqual(await approvers(client), []);
+  assert.deepEqual(desk.all(1)[0]?.approved_by, []);
+  const again = await ask(dave, `||dovegate approve|${id}`);
+  assert.deepEqual([again.item?.state, again.item?.approved_by.length], ['requested', 1], again.text);
+  await ask(anna, line);
+  assert.deepEqual(sent(), []);
+  const last = await ask(await as({ uid: 1005, user: 'erin', loginUid: 1005 }), `||dovegate approve|${id}`);
+  assert.equal(last.item?.state, 'granted', last.text);
+  assert.deepEqual(await approvers(anna), ['dave@support', 'erin@support']);
+  const granted = records.find(({ record }) => record.event === 'access' && record.action === 'granted');
+  assert.equal(granted?.record.by, 'dave@support, erin@support');
+  await ask(anna, line);
+  assert.deepEqual(sent(), ['mailbox subscribe']);
+});
+
 void test('the record of a search that counts mails for a request names it', async () => {
   const { as, records } = openDesk();
   const carol = await as(people.carol);
