@@ -510,17 +510,20 @@ void test('property: after random records, rotations, stops and kills the newest
       count += 1;
       const place = placeIn(join(root.elsewhere, String(count)));
       let time = t0;
+      let kills = 0;
       let run = startRun(place, { wallMs: time, segmentBytes: 8192 });
       const book = new AccessBook();
       for (const [what, number] of events) {
         time += 10;
-        const id = `G${number}`;
+        // No id is used again after an end that only a start knows.
+        const id = `G${number}.${kills}`;
         const records = recordsFor(what, id, time, book, count);
         if (records.length > 0) write(run, ...records);
         if (what === 'checkpoint') checkpoint(run, time);
         if (what === 'stop' || what === 'kill') {
           if (what === 'stop') stop(run, time);
           else kill(run);
+          if (what === 'kill') kills += 1;
           run = startRun(place, { wallMs: time, segmentBytes: 8192 });
           const lived = new AccessBook();
           for (const record of run.found.access.records) lived.follow(record);
