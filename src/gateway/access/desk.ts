@@ -109,7 +109,7 @@ export class AccessDesk {
     this.#sweep();
     for (const entry of this.#book.entries)
       if (entry.state !== 'unreviewed' && this.#ruleOf(entry) === undefined)
-        this.#end(entry, 'ended', 'its rule is gone or was changed');
+        this.#end(entry, 'ended', ruleGone);
   }
 
   /** Whether anybody has a live grant there; for the usual case that nobody has. */
@@ -188,7 +188,9 @@ export class AccessDesk {
     if (early !== undefined) return early;
     // Outside of the turn: a slow backend must not hold up the steps of others.
     const id = this.#parts.newId();
+    const { rights } = this;
     const counted = await countFirst(id, asker, wish, count);
+    if (this.rights !== rights) return reloaded();
     const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
     if (typeof counted === 'object' && isNeeded) return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
@@ -208,7 +210,9 @@ export class AccessDesk {
     const early = this.#overRate(asker);
     if (early !== undefined) return early;
     const id = this.#parts.newId();
+    const { rights } = this;
     const counted = await countFirst(id, owner, wish, count);
+    if (this.rights !== rights) return reloaded();
     if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(async () => {
@@ -225,7 +229,10 @@ export class AccessDesk {
   async approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
     const early = this.#approvable(asker, id, shorter);
     if ('kind' in early) return early;
+    const { rights } = this;
     const why = await this.#live.get(id)?.whyLookAgain(asker.principal, early.requested, count);
+    // A reload may have taken the right to approve.
+    if (this.rights !== rights) return reloaded();
     if (why !== undefined) return refused('access-changed', why);
     return this.#inTurn(async () => {
       const entry = this.#approvable(asker, id, shorter);
@@ -385,6 +392,11 @@ export class AccessDesk {
     const entry = this.#book.find(id);
     if (entry === undefined) return fullTable();
     this.#sweepSoon();
+    if (this.#ruleOf(entry) === undefined) {
+      // A reload came while the record was written: no later one would end it.
+      this.#end(entry, 'ended', ruleGone);
+      return reloaded();
+    }
     if (approved.length === 0 && wish.rule.terms.approvals > 0)
       return { kind: 'done', items: [this.#itemOf(asker, entry)] };
     return this.#decide(asker, entry, approved);
@@ -570,7 +582,7 @@ function countFirst(
   return count({ request, principal, policy: policy.name, users, words });
 }
 
-function refused(code: AccessCode, reason: string): AccessResult {
+function refused(code: AccessCode, reason: string): AccessResult & { readonly kind: 'refused' } {
   return { kind: 'refused', code, reason };
 }
 
@@ -584,6 +596,13 @@ function limited(why: string | undefined): AccessResult | undefined {
 
 function uncounted(why: string): AccessResult {
   return refused('access-changed', `the mails could not be counted: ${why}`);
+}
+
+const ruleGone = 'its rule is gone or was changed';
+
+/** Of two configurations the stricter one counts: who asks again is judged by the new one. */
+export function reloaded(): AccessResult & { readonly kind: 'refused' } {
+  return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
 }
 
 function unknownId(): AccessResult {

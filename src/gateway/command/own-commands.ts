@@ -1,7 +1,8 @@
 // The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. This module records, counts and
 // sends nothing.
 // The rules: clients read their own policy only; no backend and no auth service is contacted for an answer, so it costs as much as a
-// refused command and does not reveal which users exist; a secret in a command is a secret in a question about it.
+// refused command and does not reveal which users exist (a request for access asks both, and tells nothing of it); a secret in a command is a
+// secret in a question about it.
 
 import { explanationOf, rowsOfExplanation } from '../../domain/answers/explanation.js';
 import { explainQuestion, judgeOwn, readOwn, recordedWords } from '../../domain/answers/own-questions.js';
@@ -56,6 +57,8 @@ export function assessOwnCommand(
       const revoked = own.command.name === 'dovegate revoke' ? carryOut() : undefined;
       try {
         await admit();
+        // While it waited for its record, the policy may have changed.
+        if (revoked === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
         const result = await (revoked ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
         session.writer.addBody(encodeRows(result.items.map((item) => ['access', JSON.stringify(item)])));
