@@ -21,7 +21,7 @@ import { lineOf } from '../../domain/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
 import { nothingAsked } from '../../domain/policy/route.js';
-import type { AccessResult } from '../access/desk.js';
+import { type AccessResult, reloaded } from '../access/desk.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { judgeEnding } from '../outcome/outcome.js';
 import { assessCommand } from './assessment.js';
@@ -97,12 +97,12 @@ type Step = (asked: Asked) => Promise<AccessResult>;
 const steps: Readonly<Record<string, Step>> = {
   'dovegate request': async (asked) => {
     const { context, asker, session, count } = asked;
-    const wish = readWish(asked, session.subject.policy, asker.principal, asker.listener ?? '');
+    const wish = await readWish(asked, session.subject.policy, asker.principal, asker.listener ?? '');
     return 'kind' in wish ? wish : context.access.request(asker, wish, count);
   },
   'dovegate grant': async (asked) => {
     const { context, asker, count } = asked;
-    const owner = readOwner(asked);
+    const owner = await readOwner(asked);
     if ('kind' in owner) return owner;
     return context.access.grant(asker, owner.asker, owner.wish, count);
   },
@@ -127,18 +127,17 @@ const steps: Readonly<Record<string, Step>> = {
   'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
 };
 
+type Refused = AccessResult & { readonly kind: 'refused' };
+
 function idIn(values: Asked['values']): string {
   return values.get('id')?.[0] ?? '';
 }
 
-function invalid(reason: string): AccessResult & { readonly kind: 'refused' } {
+function invalid(reason: string): Refused {
   return { kind: 'refused', code: 'access-invalid', reason };
 }
 
-function readReason({
-  values,
-  session,
-}: Asked): (AccessResult & { kind: 'refused' }) | { kind: 'reason'; text: string } {
+function readReason({ values, session }: Asked): Refused | { kind: 'reason'; text: string } {
   const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
   if (text.trim() === '') return invalid('say why, with --reason');
   if (Buffer.byteLength(text) > bounds.reasonBytes)
@@ -146,7 +145,7 @@ function readReason({
   return { kind: 'reason', text };
 }
 
-function readShorter(values: Asked['values']): (AccessResult & { kind: 'refused' }) | Shorter {
+function readShorter(values: Asked['values']): Refused | Shorter {
   const written = values.get('for')?.[0];
   const forMs = written === undefined ? undefined : parseDuration(written);
   if (written !== undefined && (forMs === undefined || forMs <= 0))
@@ -156,25 +155,29 @@ function readShorter(values: Asked['values']): (AccessResult & { kind: 'refused'
   return { forMs, uses: number === undefined ? undefined : Number(number) };
 }
 
-/** The access that somebody asks for, or gives: the command must be one that a rule of `on_request` allows for these users. */
-function readWish(
+/**
+ * The access that somebody asks for, or gives: the command must be one that a rule of `on_request` allows for these users. Judged as the
+ * command will be, for the backend of each user and with the aliases of each, so that approvers see whose mail it is.
+ */
+async function readWish(
   asked: Asked,
   policy: Policy,
   principal: string,
   listener: string,
-): (AccessResult & { kind: 'refused' }) | AccessWish {
+): Promise<Refused | AccessWish> {
   const { context, session, values } = asked;
   const reason = readReason(asked);
   if (reason.kind === 'refused') return reason;
   const shorter = readShorter(values);
   if ('kind' in shorter) return shorter;
-  const { table } = context.router;
+  const { rights } = context.access;
+  const { userNames } = context.router.table;
   const given = values.get('user') ?? [];
   if (given.length > bounds.accessUsers)
     return invalid(`a request names at most ${bounds.accessUsers} users`);
   const names: string[] = [];
   for (const user of given) {
-    const name = table.userNames.normalise(user);
+    const name = userNames.normalise(user);
     if (name.kind === 'refused') return invalid(name.message);
     if (!names.includes(name.name)) names.push(name.name);
   }
@@ -182,23 +185,34 @@ function readWish(
   const digest = (text: string): string => context.redact(text).hmac;
   const grants = { grants: 'all', digest } as const;
   const subject = { ...session.subject, listener, principal, policy, grants };
-  const nowMs = context.clock.wallMs();
   let first: Judged | undefined;
   const users = new Set(names);
+  const others = new Set<string>();
   for (const user of names.length === 0 ? [''] : names) {
-    const { judgement } = assess(plainLine(user, words), subject, table, nothingAsked, nowMs);
-    if (judgement.kind === 'unparsable') return invalid(judgement.message);
-    if (judgement.decision.kind === 'deny')
+    const line = plainLine(user, words);
+    const { judgement, obstacle, aliases } = await assessCommand(
+      context,
+      subject,
+      line,
+      session.names.origin,
+    );
+    if (judgement.kind === 'judged' && judgement.decision.kind === 'deny')
       return { kind: 'refused', code: 'access-denied', reason: judgement.decision.reason };
+    // Without an answer an alias stays hidden. A user without a home is no obstacle: a requester may not know who exists.
+    if (obstacle?.kind === 'unresolved')
+      return { kind: 'refused', code: 'access-changed', reason: judgeEnding(obstacle).text ?? obstacle.code };
+    if (judgement.kind === 'unparsable') return invalid(judgement.message);
     if (judgement.decision.grant === undefined) return invalid('policy allows it already; just send it');
-    if (judgement.unable !== undefined) return invalid(judgement.unable.reason);
+    if (obstacle?.kind === 'unparsable') return invalid(obstacle.reason);
     if (judgement.attempt.command.input !== 'none')
       return invalid('a command with input cannot be requested');
     first ??= judgement;
     if (ruleOf(judgement, policy) !== ruleOf(first, policy))
       return invalid('these users need different rules');
     for (const name of judgement.attempt.users) users.add(name);
+    for (const name of aliases) others.add(name);
   }
+  if (context.access.rights !== rights) return reloaded();
   if (users.size === 0) return invalid('say for whose mail, with --user');
   if (users.size > bounds.accessUsers) return invalid(`a request names at most ${bounds.accessUsers} users`);
   const rule = first && ruleOf(first, policy);
@@ -217,14 +231,15 @@ function readWish(
     return invalid(`its rule wants a reason that matches ${terms.reason.source}`);
   const command = first.attempt.command.name;
   const canonical = [command, ...first.args.map(({ text }) => text)];
-  const bytes = [...canonical, ...users, reason.text].reduce(
+  const everybody = [...new Set([...users, ...others])];
+  const bytes = [...canonical, ...everybody, reason.text].reduce(
     (sum, text) => sum + Buffer.byteLength(text) + 1,
     0,
   );
   if (bytes > bounds.accessTextBytes) return invalid(`it is longer than ${bounds.accessTextBytes} bytes`);
   return {
     rule,
-    users: [...users],
+    users: everybody,
     command,
     args: redactedWords(first.args, context.redact),
     effect: first.attempt.effect,
@@ -241,9 +256,9 @@ function ruleOf({ decision: { rule } }: Judged, { onRequest }: Policy) {
 }
 
 /** The principal that an approver gives access to, with the first policy there whose rule offers the command. */
-function readOwner(
+async function readOwner(
   asked: Asked,
-): (AccessResult & { kind: 'refused' }) | { readonly asker: Asker; readonly wish: AccessWish } {
+): Promise<Refused | { readonly asker: Asker; readonly wish: AccessWish }> {
   const { context, asker, values } = asked;
   const to = parsePrincipal(values.get('to')?.[0] ?? '');
   if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
@@ -251,13 +266,11 @@ function readOwner(
   if (/[*?\s]/.test(to.name) || !isNamedAt(to.listener, to.name))
     return invalid(`nobody can be "${to.text}"; say NAME@LISTENER as records name them`);
   const names = policiesAt(to.listener).filter((name) => asker.policy.approve.includes(name));
-  let refusal: AccessResult & { readonly kind: 'refused' } = invalid(
-    `you approve nothing at listener "${to.listener}"`,
-  );
+  let refusal: Refused = invalid(`you approve nothing at listener "${to.listener}"`);
   for (const name of names) {
     const policy = policies.get(name);
     if (policy === undefined) continue;
-    const wish = readWish(asked, policy, to.text, to.listener);
+    const wish = await readWish(asked, policy, to.text, to.listener);
     if ('kind' in wish) {
       refusal = wish;
       continue;
@@ -298,11 +311,16 @@ export async function countForAccess(
   const digest = (text: string): string => context.redact(text).hmac;
   const subject = { ...own, principal, policy, grants: { grants: 'all', digest } as const };
   let most: number | undefined;
+  let denied: string | undefined;
   for (const user of users) {
     const line = plainLine(user, words);
     const assessed = await assessCommand(context, subject, line, names.origin);
     const { judgement, obstacle, destinations, aliases } = assessed;
-    if (!isAllowed(judgement)) continue;
+    const why = judgement.kind === 'unparsable' ? judgement.message : judgement.decision.reason;
+    if (!isAllowed(judgement)) {
+      denied = why;
+      continue;
+    }
     if (judgement.attempt.parsed.query === undefined) return undefined;
     if (obstacle !== undefined) return { failed: judgeEnding(obstacle).text ?? 'no backend has it' };
     const { time, stated, redact } = {
@@ -329,5 +347,6 @@ export async function countForAccess(
     if (typeof counted === 'object') return { failed: judgeEnding(counted).text ?? counted.kind };
     if (counted !== undefined) most = Math.max(most ?? 0, counted);
   }
-  return most;
+  // A command that is not allowed for any of them any more has no number to approve.
+  return most ?? (denied === undefined ? undefined : { failed: denied });
 }
