@@ -11,10 +11,13 @@ import {
 import { isObject, parseRequest } from '../domain/audit/record.js';
 import type { DoorAccess } from '../domain/door/door.js';
 import type { Endpoint } from '../domain/page/api.js';
-import type { Daemon } from './daemon.js';
+import { type Daemon, isUnknownCall } from './daemon.js';
+
+const olderText =
+  'dovegate is older than the page and has no requests for access: install the same version of both';
 
 export function createApprovalHandlers(
-  daemon: Pick<Daemon, 'access'>,
+  daemon: Pick<Daemon, 'access' | 'away'>,
 ): Partial<Record<Endpoint, PageHandler>> {
   return {
     approvals: (request) => ask(request, { step: 'list', id: '' }),
@@ -49,6 +52,7 @@ export function createApprovalHandlers(
       return refusedReply(done.isPassing ? 503 : 409, done.text);
     } catch (fault) {
       if (!(fault instanceof DoorFault)) throw fault;
+      if (daemon.away === undefined && isUnknownCall(fault)) return refusedReply(503, olderText);
       return refusedReply(fault.code === 'stale' ? 409 : 503, fault.message);
     }
   }

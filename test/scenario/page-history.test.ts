@@ -1,20 +1,18 @@
 // Goal: the charts of the page are right, and survive whatever ends.
-// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know the call yet; histograms of
+// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know some calls yet; histograms of
 // the trail in two views.
 // What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an auditor of
 // some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
-import { renameSync } from 'node:fs';
-import { createServer, request } from 'node:http';
 import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
-import { doorVersion, doorVersionHeader } from '../../src/domain/door/door.js';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
 import type { Histogram } from '../../src/domain/page/trail.js';
 import { startDaemon, startPage } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
+import { becomeOlder } from '../kit/older-daemon.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
 import { hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
@@ -26,10 +24,12 @@ async function openStage(t: TestContext) {
   door: door.sock
   page:
     tcp: 127.0.0.1:${port}
+    approve: true
     people:
       viewer: { password_hash: "${hash}", role: view }
       auditor: { password_hash: "${hash}", role: audit }
       limited: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }
+      lead: { password_hash: "${hash}", role: approve }
 `;
   const policy = '\n    users: ["**"]\n    allow: [quota get]';
   const gateway = await openGateway(t, { more, policy });
@@ -112,39 +112,23 @@ test('rates by team, by backend and of the gate; a daemon that is killed leaves 
   );
 });
 
-test('a daemon that does not know the call: everything else works, and the history says why it is empty', async (t) => {
+test('a daemon that does not know some calls: everything else works, and history and approvals say why they are empty', async (t) => {
   const stage = await openStage(t);
   const { daemon, page, history } = stage;
   await page?.kill();
-  const [real, door] = [daemon.path('real.sock'), daemon.path('door.sock')];
-  renameSync(door, real);
-  const older = createServer((asked, response) => {
-    if (asked.url === '/traffic') {
-      const text = `there is no such call; this daemon speaks version ${doorVersion} of the door`;
-      response.writeHead(404, { [doorVersionHeader]: String(doorVersion) });
-      response.end(JSON.stringify({ code: 'version', text }));
-      return;
-    }
-    const { method, url: path, headers } = asked;
-    const passed = request({ socketPath: real, method, path, headers, agent: false }, (answered) => {
-      response.writeHead(answered.statusCode ?? 500, answered.headers);
-      answered.pipe(response).on('close', () => answered.destroy());
-    });
-    passed.on('error', () => response.destroy());
-    asked.pipe(passed);
-  });
-  await new Promise<void>((resolve) => {
-    older.listen(door, resolve);
-  });
-  t.after(() => {
-    older.close();
-    older.closeAllConnections();
-  });
+  await becomeOlder(t, daemon, ['/traffic', '/access']);
   await startPage(t, daemon);
   await stage.comeAgain();
   await until(async () => /older than the page/.test((await history('teams')).trouble ?? ''), 'the sentence');
   const { series, since, until: end } = await history('gate', '24h');
   assert.deepEqual([series, since === end], [[], true]);
+  const lead = await signIn(stage.port, 'lead', password);
+  const approvals = await askPageAt(stage.port, 'GET', '/api/approvals', { token: lead });
+  assert.deepEqual(
+    [approvals.status, /dovegate is older than the page/.test(approvals.body)],
+    [503, true],
+    approvals.body,
+  );
 });
 
 test('a histogram of the trail: the numbers of what a search shows, in two views, and a record of each look', async (t) => {

@@ -351,6 +351,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     after: [],
     rows: 1,
   });
+  const access = (step: unknown) => ({ as: as('auditor', 'audit'), step, id: '', from: [] });
   const operators = () => recordsOf(daemon, 'operator');
   const before = operators().length;
   const auditor = as('auditor', 'audit');
@@ -384,6 +385,11 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     ['/record', { ...look(auditor), from: ['event=admission'] }, 400, 'malformed'],
     ['/record', { ...look(auditor), as: undefined }, 400, 'malformed'],
     ['/record', '[', 400, 'malformed'],
+    // A step of a page of a later version, and one of nobody.
+    ['/access', { ...access('grant'), as: as('oncall', 'operate') }, 400, 'malformed'],
+    ['/access', access(undefined), 400, 'malformed'],
+    ['/access', access('list'), 403, 'person'],
+    ['/access', '', 400, 'malformed'],
     ['/reload', {}, 404, 'version'],
     ['/status.json', {}, 404, 'version'],
     // bounds.doorBodyBytes
