@@ -1,0 +1,126 @@
+// Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant is in
+// use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is approved, and a
+// reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works.
+// What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import type { AccessItem } from '../../src/domain/page/access.js';
+import { runDovegate } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openGateway, recordsOf } from '../kit/gateway.js';
+import { authority, filesOf } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
+
+const alice = 'alice@example.org';
+const words = ['--', 'fetch', 'text', 'mailbox', 'INBOX', 'all'];
+
+const desk = (time: string): string => `policies:
+  desk:
+    users: ["*@example.org"]
+    allow: [quota get]
+    on_request:
+      - { command: [search, fetch], content: true, approvals: 1, for: ${time}, uses: 2 }
+`;
+
+const people = `persons: { carol: { keys: [carol] } }
+policies:
+  leads: { users: ["*@example.org"], allow: [mailbox list], approve: [desk] }
+`;
+
+test('included files, and reloads while somebody waits', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const keys = new Map(['anna', 'carol'].map((name) => [name, makeKey(randomBytes(keyBytes))]));
+  const keyLines = [...keys].map(
+    ([name, key]) =>
+      `\n      ${name}: { hash: "${hashKey(key)}", policy: ${name === 'carol' ? 'leads' : 'desk'} }`,
+  );
+  const { daemon } = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel:
+    tcp: "127.0.0.1:${port}"
+    protocol: http
+    tls: { certificate: gate.crt, key: gate.key }
+    keys:${keyLines.join('')}`,
+    more: 'include: [conf.d/*.yaml]\nadmin: { unix: admin.sock }\n',
+    files: { ...filesOf(authority), 'conf.d/desk.yaml': desk('2h'), 'conf.d/people.yaml': people },
+    backend: {
+      script: async (_, connection) => {
+        await connection.status('+');
+      },
+    },
+  });
+  const folder = openFolder(t);
+  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
+  for (const [name, key] of keys) writeFileSync(join(folder, name), key);
+  const argsOf = (who: string, verb: string, args: readonly string[]): readonly string[] => {
+    const place = ['--http', `https://localhost:${port}`, '--ca', join(folder, 'ca.pem')];
+    return [verb, ...place, '--key-file', join(folder, who), ...args];
+  };
+  const as = (who: string, verb: string, ...args: string[]) => runWarm(argsOf(who, verb, args));
+  const gate = (verb: string) => runWarm([verb, '--config', daemon.configFile]);
+  const reload = async (): Promise<void> => {
+    const done = await gate('reload');
+    assert.equal(done.exit, 0, done.text);
+  };
+  const listed = async (who: string): Promise<readonly AccessItem[]> => {
+    const list = await as(who, 'requests', '--json');
+    return JSON.parse(list.stdout.toString());
+  };
+  // In a process of its own: warm ones run one command after the other.
+  const ask = () =>
+    runDovegate(
+      argsOf('anna', 'request', ['--wait', '60s', '--user', alice, '--reason', 'ticket 1', ...words]),
+    );
+  const send = () => as('anna', 'send', '--user', alice, ...words);
+
+  assert.equal((await gate('check')).exit, 0);
+  daemon.write('conf.d/people.yaml', people.replace('approve: [desk]', 'approve: []'));
+  const checked = await gate('check');
+  assert.match(checked.text, /conf\.d\/desk\.yaml:6:9: .*nobody could approve it/, checked.text);
+  daemon.write('conf.d/people.yaml', people);
+
+  // The same rule in another file, in another line, keeps the request.
+  let waiting = ask();
+  await until(async () => (await listed('carol')).length === 1, 'the request');
+  const [first] = await listed('carol');
+  assert.match(first?.place ?? '', /conf\.d\/desk\.yaml:6$/);
+  rmSync(daemon.path('conf.d/desk.yaml'));
+  daemon.write('conf.d/team.yaml', `# Moved.\n${desk('2h')}`);
+  await reload();
+  assert.equal((await listed('anna'))[0]?.state, 'requested');
+  const approved = await as('carol', 'approve', first?.id ?? '');
+  assert.equal(approved.exit, 0, approved.text);
+  const granted = await waiting;
+  assert.deepEqual([granted.exit, /^granted until /m.test(granted.text)], [0, true], granted.text);
+  assert.equal((await send()).exit, 0);
+  await reload();
+  assert.equal((await send()).exit, 0);
+  assert.equal((await send()).exit, 77);
+
+  // Another text of the rule is another rule: the client that waits is told at once.
+  waiting = ask();
+  await until(async () => (await listed('carol')).length === 1, 'the second request');
+  daemon.write('conf.d/team.yaml', desk('1h'));
+  await reload();
+  const ended = await waiting;
+  assert.equal(ended.exit, 75, ended.text);
+  assert.match(ended.text, /^ended: its rule is gone or was changed: /m);
+  assert.deepEqual(await listed('carol'), []);
+
+  // The one that a list of commands names last is a rule of its own.
+  const again = await as('anna', 'request', '--json', '--user', alice, '--reason', 'ticket 2', ...words);
+  assert.equal(again.exit, 0, again.text);
+  const { id, for_ms: forMs }: AccessItem = JSON.parse(again.stdout.toString());
+  assert.equal(forMs, 3_600_000);
+  assert.equal((await as('carol', 'approve', id)).exit, 0);
+  assert.equal((await send()).exit, 0);
+  const actions = recordsOf(daemon, 'access').map(({ action }) => action);
+  assert.deepEqual(actions.slice(-4), ['ended', 'requested', 'approved', 'granted']);
+});
