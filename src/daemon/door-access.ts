@@ -8,7 +8,7 @@ import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import type { DoorAccess, DoorAccessed } from '../domain/door/door.js';
 import { GlobList } from '../domain/names/glob.js';
-import type { AccessResult } from '../gateway/access/desk.js';
+import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
 

@@ -32,15 +32,20 @@ import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
-import type { AccessCode } from '../outcome/outcome.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
 import { LastEnds } from './ended.js';
 import { type CountMails, LiveEntry } from './live-entry.js';
-
-export type AccessResult =
-  | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
-  | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
+import {
+  type AccessResult,
+  denied,
+  fullTable,
+  limited,
+  refused,
+  reloaded,
+  uncounted,
+  unknownId,
+} from './result.js';
 
 /** What of the configuration counts. */
 export interface AccessRights {
@@ -565,6 +570,8 @@ export class AccessDesk {
   }
 }
 
+const ruleGone = 'its rule is gone or was changed';
+
 /** Nobody in particular looks. */
 const unseen = { isMine: false, isApprover: false, may: [], matches: undefined } as const;
 
@@ -580,35 +587,4 @@ function countFirst(
   count: CountMails,
 ): ReturnType<CountMails> {
   return count({ request, principal, policy: policy.name, users, words });
-}
-
-function refused(code: AccessCode, reason: string): AccessResult & { readonly kind: 'refused' } {
-  return { kind: 'refused', code, reason };
-}
-
-function denied(reason: string): AccessResult {
-  return refused('access-denied', reason);
-}
-
-function limited(why: string | undefined): AccessResult | undefined {
-  return why === undefined ? undefined : refused('access-limit', why);
-}
-
-function uncounted(why: string): AccessResult {
-  return refused('access-changed', `the mails could not be counted: ${why}`);
-}
-
-const ruleGone = 'its rule is gone or was changed';
-
-/** Of two configurations the stricter one counts: who asks again is judged by the new one. */
-export function reloaded(): AccessResult & { readonly kind: 'refused' } {
-  return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
-}
-
-function unknownId(): AccessResult {
-  return refused('access-unknown', 'no request or grant of that id that you may see');
-}
-
-function fullTable(): AccessResult {
-  return refused('access-limit', 'too many requests or grants are open here');
 }

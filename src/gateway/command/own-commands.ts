@@ -15,8 +15,8 @@ import { type Judgement, type Subject, unparsable } from '../../domain/policy/ju
 import type { Policy } from '../../domain/policy/policy.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
-import type { AccessResult } from '../access/desk.js';
 import type { CountMails } from '../access/live-entry.js';
+import type { AccessResult } from '../access/result.js';
 import type { Ending } from '../outcome/outcome.js';
 import { accessWords, askerOf, carryOutAccess, isAccessCommand } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';

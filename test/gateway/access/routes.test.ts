@@ -210,7 +210,7 @@ void test('a reload in the middle: no request of a rule that is gone, no approva
   routes.setJournal('take');
   await until(() => anna.said().length > before, 'an answer');
   assert.match(anna.said().slice(before), /\[access-changed\]/);
-  assert.deepEqual(desk.all(), []);
+  assert.deepEqual(desk.all(10), []);
   const actions = (): readonly unknown[] =>
     records.filter(({ record }) => record.event === 'access').map(({ record }) => record.action);
   assert.deepEqual(actions(), ['requested', 'ended']);
@@ -229,7 +229,7 @@ void test('a reload in the middle: no request of a rule that is gone, no approva
   await until(() => carol.said().length > asked, 'an answer');
   assert.match(carol.said().slice(asked), /reloaded meanwhile.*\[access-changed\]/);
   assert.deepEqual(
-    desk.all().map(({ state }) => state),
+    desk.all(10).map(({ state }) => state),
     ['requested'],
   );
 });

@@ -1,0 +1,37 @@
+// What becomes of a step: done, shown, or refused with one of the codes of access on request, and the words of each refusal.
+
+import type { AccessItem } from '../../domain/page/access.js';
+import type { AccessCode } from '../outcome/outcome.js';
+
+export type AccessResult =
+  | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
+  | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
+
+export function refused(code: AccessCode, reason: string): AccessResult & { readonly kind: 'refused' } {
+  return { kind: 'refused', code, reason };
+}
+
+export function denied(reason: string): AccessResult {
+  return refused('access-denied', reason);
+}
+
+export function limited(why: string | undefined): AccessResult | undefined {
+  return why === undefined ? undefined : refused('access-limit', why);
+}
+
+export function uncounted(why: string): AccessResult {
+  return refused('access-changed', `the mails could not be counted: ${why}`);
+}
+
+/** Of two configurations the stricter one counts: who asks again is judged by the new one. */
+export function reloaded(): AccessResult & { readonly kind: 'refused' } {
+  return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
+}
+
+export function unknownId(): AccessResult {
+  return refused('access-unknown', 'no request or grant of that id that you may see');
+}
+
+export function fullTable(): AccessResult {
+  return refused('access-limit', 'too many requests or grants are open here');
+}
