@@ -215,8 +215,9 @@ const noticeColumns: readonly Column<Values>[] = [
   { name: 'NOTICES', text: named('receiver') },
   {
     name: 'STATE',
-    text: (row) => (row['fault'] === undefined ? 'up' : faultOf(valuesOf(row['fault']))),
-    paint: (row) => (row['fault'] === undefined ? 'good' : 'bad'),
+    text: (row) =>
+      isUntold(row) ? notTold : row['fault'] === undefined ? 'up' : faultOf(valuesOf(row['fault'])),
+    paint: (row) => (isUntold(row) || row['fault'] !== undefined ? 'bad' : 'good'),
   },
   { name: 'DELIVERED', text: named('delivered') },
   { name: 'FAILED', text: named('failed'), goes: 2 },
@@ -227,6 +228,13 @@ const noticeColumns: readonly Column<Values>[] = [
     goes: 1,
   },
 ];
+
+/** Without the page's process. */
+function isUntold(row: Values): boolean {
+  return row['told'] === false;
+}
+
+const notTold = "not told: the page's process does not run";
 
 function faultOf({ code, status: shown, for_ms: forMs }: Values): string {
   const seconds = Math.round(number(forMs) / 1000);

@@ -133,6 +133,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
   let streams = 0;
+  let pages = 0;
   const notes = new DoorNotes({ clock, journal, onError });
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
@@ -153,7 +154,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   };
 
   const handlers: Readonly<Record<DoorCall, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>> = {
-    settings: async ({ signal }) => streamOf(settings.watch(signal)),
+    settings: async ({ signal }) => streamOf(whilePage(settings.watch(signal))),
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
     async traffic() {
@@ -328,6 +329,17 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       yield* pieces;
     } finally {
       streams -= 1;
+    }
+  }
+
+  /** The stream that a page reads as long as it lives: with the last of them goes what it told. */
+  async function* whilePage(pieces: AsyncGenerator<string>): AsyncGenerator<string> {
+    pages += 1;
+    try {
+      yield* pieces;
+    } finally {
+      pages -= 1;
+      if (pages === 0) told = undefined;
     }
   }
 

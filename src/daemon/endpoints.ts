@@ -25,7 +25,7 @@ import { adminName } from '../setup/certificates.js';
 import { acceptWith, type OfferOf } from '../setup/sockets.js';
 import { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
-import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running } from './running.js';
+import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running, untold } from './running.js';
 
 /** The state of the daemon at one moment, without what is constant for the process. */
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
@@ -200,7 +200,7 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
     })),
     certificates: expiriesNow(running),
     keys: running.keys.shown(),
-    page: settings.admin?.page && { told: running.page() },
+    page: settings.admin?.page && { told: running.page(), untold: untold(running) },
   };
 }
 

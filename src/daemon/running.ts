@@ -157,6 +157,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
     })),
     notices: noticeFaults(running),
+    untold: untold(running),
     failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
     certificates: expiriesOf(expiriesNow(running), settings),
     keys: keys.shown(),
@@ -225,6 +226,11 @@ function noticeFaults({ page, clock }: Running): NowFacts['notices'] {
     const sinceMs = Math.round(clock.wallMs() - forMs - ageMs);
     return [{ name, sinceMs, why: meaningIn(noticeCodes, code), status }];
   });
+}
+
+/** Receivers that are told nothing, since the page's process is not there: their names in the configuration. */
+export function untold({ page, served }: Running): readonly string[] {
+  return page() === undefined ? (served.now.settings.notices ?? []).map(({ name }) => name) : [];
 }
 
 /** Those that the page told of stand beside our own. */

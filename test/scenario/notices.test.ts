@@ -127,6 +127,29 @@ void test('killed between sending and storing, then a receiver that fails', {
   const doctor = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(doctor.stdout.toString(), /notices chat\b.*has failed for \d+ s/);
   assert.doesNotMatch(third.output() + body + shown.stdout.toString(), /evil/);
+
+  // The page's process dies: nobody is told, and the gate says so at once.
+  const atMs = performance.now();
+  await third.kill();
+  const told = async () =>
+    JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body);
+  await until(async () => (await told()).page.connected === false, 'the page is gone');
+  assert.ok(performance.now() - atMs < 5_000, 'within 5 s');
+  const dead = await told();
+  assert.deepEqual(dead.page, { connected: false, notices: [{ receiver: 'chat', told: false }] });
+  assert.deepEqual(
+    // The journal is of another host.
+    dead.problems.flatMap(({ code, text }: { code: string; text: string }) =>
+      code === 'audit-damaged' ? [] : [[code, text.split(':')[0]]],
+    ),
+    [['notices-away', 'Receivers of notices are told nothing (chat)']],
+  );
+  await until(async () => /^dovegate_notices_up\{receiver="chat"\} 0$/m.test(await metrics()), 'up is 0');
+  assert.doesNotMatch(await metrics(), /^dovegate_notices_(?!up)\w+\{/m);
+  const gone = await runDovegate(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  assert.match(gone.stdout.toString(), /^chat +not told: the page's process does not run/m);
+  const asked = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  assert.match(asked.stdout.toString(), /notices chat\b.*is told nothing: the page's process does not run/);
   assert.deepEqual(daemon.grepSecrets([secret.trim().slice(6)]), []);
 });
 

@@ -89,9 +89,13 @@ export interface DaemonSnapshot {
     /** When it is given up; undefined: its reply has begun, or it is not known yet. */
     readonly deadlineMs?: number | undefined;
   })[];
-  /** The page's process; absent: the configuration has no page. `told`: what it said of itself; undefined: nothing for a while. */
+  /**
+   * The page's process; absent: the configuration has no page. `told`: what it said of itself; undefined: nothing for a while. `untold`:
+   * receivers of notices that are told nothing meanwhile.
+   */
   readonly page?:
     | {
+        readonly untold: readonly string[];
         readonly told:
           | {
               readonly version: string;
@@ -301,7 +305,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       last_used: lastUsedMs === undefined ? undefined : formatTime(lastUsedMs),
       failures,
     })),
-    page: snapshot.page && pageOf(snapshot.page.told),
+    page: snapshot.page && pageOf(snapshot.page),
     reload: reload && {
       time: reload.time,
       success: reload.isSuccess,
@@ -318,8 +322,11 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
   };
 }
 
-function pageOf(told: NonNullable<DaemonSnapshot['page']>['told']): unknown {
-  if (told === undefined) return { connected: false };
+function pageOf({ told, untold }: NonNullable<DaemonSnapshot['page']>): unknown {
+  if (told === undefined) {
+    const notices = untold.map((receiver) => ({ receiver, told: false }));
+    return { connected: false, notices: notices.length === 0 ? undefined : notices };
+  }
   const { version, people, watchers, signIns, refusedSignIns, problem, notices } = told;
   return {
     connected: true,

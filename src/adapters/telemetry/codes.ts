@@ -236,7 +236,10 @@ export const foundCodes: Table<FoundCode> = {
   'key-expires': ['the same of a key of an HTTP listener', 'as for the event'],
   'audit-forked': ['the stream holds another journal under the id of this one', 'as for the event'],
   'ship-away': ['a receiver gets no records', 'as for the event'],
-  'notices-away': ['a receiver of notices takes none', 'as for the event'],
+  'notices-away': [
+    'a receiver of notices takes none, or the process of the page does not run',
+    'as for the event',
+  ],
   'audit-lost': ['records never reached the disk since the start', 'as for the event'],
   'audit-damaged': [
     'the start found signed records missing, or other ones in their place',

@@ -214,9 +214,10 @@ export interface MetricsSnapshot {
   readonly isReloadSuccess: boolean;
   /** The answer of `/readyz`. */
   readonly isReady: boolean;
-  /** Undefined: the configuration has no page. `told`: what its process said of itself. */
+  /** Undefined: the configuration has no page. `told`: what its process said of itself. `untold`: receivers that are told nothing without it. */
   readonly page?:
     | {
+        readonly untold: readonly string[];
         readonly told:
           | {
               readonly people: number;
@@ -438,7 +439,7 @@ export function createGauges(
       pageUp.set(snapshot.page.told === undefined ? 0 : 1);
       pagePeople.set(snapshot.page.told?.people ?? 0);
     }
-    notices(snapshot.page?.told?.notices ?? []);
+    notices(snapshot.page?.told?.notices ?? [], snapshot.page?.untold ?? []);
     const { journal } = snapshot;
     writable.set(journal.state === 'writable' ? 1 : 0);
     inReserve.set(journal.space === 'reserve' ? 1 : 0);
@@ -462,8 +463,10 @@ export function createGauges(
   };
 }
 
-/** Of receivers of notices, which the page's process told of; none of them without `notices`. */
-function createNoticeMetrics(registry: Registry): (receivers: readonly NoticeReceiver[]) => void {
+/** Of receivers of notices, which the page's process told of; without it they are down, and nothing else is known. */
+function createNoticeMetrics(
+  registry: Registry,
+): (receivers: readonly NoticeReceiver[], untold: readonly string[]) => void {
   const options = (name: string, help: string) => ({
     name: `dovegate_notices_${name}`,
     help,
@@ -471,7 +474,10 @@ function createNoticeMetrics(registry: Registry): (receivers: readonly NoticeRec
     registers: [registry],
   });
   const up = new Gauge(
-    options('up', '1: the last notice was taken, or there was none. 0: it was not, and is tried again.'),
+    options(
+      'up',
+      '1: the last notice was taken, or there was none. 0: it was not, or the process of the page does not run.',
+    ),
   );
   const lag = new Gauge(
     options('lag_seconds', 'How long the oldest notice that was not delivered has waited; 0: none waits.'),
@@ -483,8 +489,9 @@ function createNoticeMetrics(registry: Registry): (receivers: readonly NoticeRec
   const dropped = new Counter(
     options('dropped_total', 'Notices that were too old before they could be delivered.'),
   );
-  return (receivers) => {
+  return (receivers, untold) => {
     for (const each of [up, lag, delivered, failed, dropped]) each.reset();
+    for (const receiver of untold) up.set({ receiver }, 0);
     for (const { name: receiver, fault, lagMs, ...counts } of receivers) {
       up.set({ receiver }, fault === undefined ? 1 : 0);
       lag.set({ receiver }, lagMs / 1000);

@@ -172,12 +172,15 @@ function pageIn(status: Values): Look[] {
   const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';
   return [
     warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.service'),
+    ...noticesIn(valuesOf(status['page'])),
   ];
 }
 
 function noticesIn({ notices }: Values): Look[] {
   return listOf(notices).map((receiver) => {
     const name = `notices ${textOf(receiver['receiver'])}`;
+    if (receiver['told'] === false)
+      return warning(name, "is told nothing: the page's process does not run", 'start the page, as above');
     if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];

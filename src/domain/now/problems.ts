@@ -7,7 +7,7 @@ import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
 import { type FillingFacts, sayFilling } from './filling.js';
-import { type NoticesAway, sayNotices } from './notices.js';
+import { type NoticesAway, sayNotices, sayUntold } from './notices.js';
 import type { RefusedKey } from './refused-logins.js';
 
 export type NowState = NowHead['state'];
@@ -69,6 +69,8 @@ export interface NowFacts extends EndsFacts {
     readonly lagRecords: number;
   }[];
   readonly notices: readonly NoticesAway[];
+  /** Receivers of notices that are told nothing, since the page's process does not run. */
+  readonly untold: readonly string[];
   /** The last reload, if it failed, with the sentences of `dovegate reload`. */
   readonly failedReload: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
   /** Times of `RefusedKey` are of the wall clock here. */
@@ -172,6 +174,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...facts.notices.map(
       (each): FoundProblem => ({ code: 'notices-away', ...sayNotices(each), isDegrading: false }),
     ),
+    ...untoldReceivers(facts.untold),
     ...lostRecords(facts.journal),
     ...touched(facts.journal),
     ...stalled(facts.stall),
@@ -224,6 +227,10 @@ export class Standing {
     }
     this.#judgedMs = nowMs;
   }
+}
+
+function untoldReceivers(names: readonly string[]): FoundProblem[] {
+  return names.length === 0 ? [] : [{ code: 'notices-away', ...sayUntold(names), isDegrading: false }];
 }
 
 function journalFailure({ failed, isDenied = false, freeBytes, directory }: JournalFacts): FoundProblem[] {

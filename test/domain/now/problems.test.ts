@@ -33,6 +33,7 @@ const nothing: NowFacts = {
   journal,
   sinks: [],
   notices: [],
+  untold: [],
   failedReload: undefined,
   certificates: [],
   keys: [],
@@ -312,6 +313,14 @@ void test('a receiver of notices takes none: its name, since when, and the meani
     'correct the URL',
   ]);
   assert.equal(find({ notices })[0]?.isDegrading, false);
+});
+
+void test('without the process of the page its receivers of notices are told nothing', () => {
+  assert.deepEqual(first({ untold: ['chat', 'mail'] }), [
+    'notices-away',
+    "Receivers of notices are told nothing (chat, mail): the page's process does not run, or does not answer. Once it runs, it sends what they missed.",
+    'systemctl enable --now dovegate-page.service, and read its log',
+  ]);
 });
 
 void test('who waits for a slow client is named, with what ends it', () => {
