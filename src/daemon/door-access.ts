@@ -3,6 +3,7 @@
 
 import type { Asker } from '../domain/access/asker.js';
 import { pagePrefix } from '../domain/access/asker.js';
+import { whyNoReason } from '../domain/access/steps.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
 import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
@@ -11,6 +12,7 @@ import { GlobList } from '../domain/names/glob.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
+import type { AccessCode } from '../gateway/outcome/outcome.js';
 
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
@@ -28,8 +30,10 @@ export async function decideOnPage(
   peer: RecordedPeer,
 ): Promise<DoorAccessed> {
   const desk = context.access;
-  if (settings.admin?.page?.approve !== true) return { text: isOff, isPassing: false };
-  if (person.oidc?.group !== undefined && step !== 'list') return { text: isGroup, isPassing: false };
+  if (settings.admin?.page?.approve !== true) return refused('access-denied', isOff);
+  if (person.oidc?.group !== undefined && step !== 'list') return refused('access-denied', isGroup);
+  const whyNot = reason === undefined ? undefined : whyNoReason(reason);
+  if (whyNot !== undefined) return refused('access-invalid', whyNot);
   const asker = askerOnPage(person, settings, peer);
   switch (step) {
     case 'list':
@@ -37,7 +41,7 @@ export async function decideOnPage(
     case 'approve':
       return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
     case 'refuse':
-      if (reason === undefined || reason.trim() === '') return { text: 'say why', isPassing: false };
+      if (reason === undefined || reason.trim() === '') return refused('access-invalid', 'say why');
       return accessed(await desk.refuse(asker, id, reason));
     case 'revoke':
       return accessed(await desk.revoke(asker, id, reason));
@@ -79,5 +83,9 @@ function askerOnPage(
 function accessed(result: AccessResult): DoorAccessed {
   if (result.kind === 'done') return { items: result.items };
   const { code, reason } = result;
-  return { text: sentenceOf(code, { reason }), isPassing: codes[code].repeat === 'safe' };
+  return refused(code, sentenceOf(code, { reason }));
+}
+
+function refused(code: AccessCode, text: string): DoorAccessed {
+  return { text, isPassing: codes[code].repeat === 'safe', code };
 }

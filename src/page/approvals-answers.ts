@@ -35,25 +35,40 @@ export function createApprovalHandlers(
     const value = body === '' ? {} : parseRequest(body);
     if (typeof value === 'string' || !isObject(value)) return refusedReply(400, 'this is no decision');
     const { forMs, uses, reason } = value;
-    const number = (given: unknown): number | undefined => (typeof given === 'number' ? given : undefined);
-    return ask(request, {
-      step,
-      id,
-      forMs: number(forMs),
-      uses: number(uses),
-      reason: typeof reason === 'string' ? reason : undefined,
-    });
+    // Their values are the daemon's to judge.
+    if (!isNumber(forMs) || !isNumber(uses)) return refusedReply(400, 'forMs, uses: must be numbers');
+    if (!isText(reason)) return refusedReply(400, 'reason: must be a text');
+    return ask(request, { step, id, forMs, uses, reason });
   }
 
   async function ask({ who }: PageRequest, asked: Omit<DoorAccess, 'as' | 'from'>): Promise<PageReply> {
     try {
       const done = await daemon.access(who, { ...asked, from: who.from });
       if ('items' in done) return jsonReply(200, done);
-      return refusedReply(done.isPassing ? 503 : 409, done.text);
+      return refusedReply(statuses[done.code ?? ''] ?? (done.isPassing ? 503 : 409), done.text);
     } catch (fault) {
       if (!(fault instanceof DoorFault)) throw fault;
       if (daemon.away === undefined && isUnknownCall(fault)) return refusedReply(503, olderText);
-      return refusedReply(fault.code === 'stale' ? 409 : 503, fault.message);
+      return refusedReply(statuses[fault.code] ?? 503, fault.message);
     }
   }
+}
+
+/** By the code of the desk, and of the door. */
+const statuses: Readonly<Partial<Record<string, number>>> = {
+  'access-invalid': 400,
+  'access-denied': 403,
+  'access-unknown': 404,
+  'access-changed': 409,
+  malformed: 400,
+  person: 403,
+  stale: 409,
+};
+
+function isNumber(value: unknown): value is number | undefined {
+  return value === undefined || typeof value === 'number';
+}
+
+function isText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string';
 }

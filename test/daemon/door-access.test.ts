@@ -35,13 +35,26 @@ void test('an address of the issuer is the person who has it, and a group approv
   await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
   const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
   assert.notEqual(id, '', anna.said());
-  const as = (name: string) => {
+  const personNamed = (name: string) => {
     const person = engine.settings.admin?.page?.people.find((each) => each.name === name);
     assert.ok(person !== undefined);
-    const caller = { person: name, role: 'approve', generation: 1 } as const;
-    const asked = { as: caller, from: [], step: 'approve', id } as const;
-    return decideOnPage(engine.exchanges, engine.settings, person, asked, {});
+    return person;
   };
+  const callerOf = (person: string) =>
+    ({ as: { person, role: 'approve', generation: 1 }, from: [], id }) as const;
+  const as = (name: string) => {
+    const asked = { ...callerOf(name), step: 'approve' } as const;
+    return decideOnPage(engine.exchanges, engine.settings, personNamed(name), asked, {});
+  };
+  const refusing = { ...callerOf('carol'), step: 'refuse', reason: 'no\u001b[31m\nway' } as const;
+  assert.deepEqual(
+    await decideOnPage(engine.exchanges, engine.settings, personNamed('carol'), refusing, {}),
+    {
+      text: 'a reason is one line of text',
+      isPassing: false,
+      code: 'access-invalid',
+    },
+  );
   assert.match(JSON.stringify(await as('leads')), /a group of OpenID Connect gives no approval/);
   assert.match(JSON.stringify(await as('desk')), /nobody approves a request of their own/);
   assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);

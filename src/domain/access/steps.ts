@@ -1,5 +1,6 @@
 // The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start needs.
 
+import { bounds } from '../../bounds/bounds.js';
 import { type AccessEntry, approverSeparator } from '../audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
 import type { GrantTerms } from '../policy/grant.js';
@@ -27,6 +28,12 @@ export interface AccessWish {
 export interface Shorter {
   readonly forMs: number | undefined;
   readonly uses: number | undefined;
+}
+
+/** Why a text is no reason; undefined: it is one. */
+export function whyNoReason(text: string): string | undefined {
+  if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
+  return /\p{Cc}/u.test(text) ? 'a reason is one line of text' : undefined;
 }
 
 /** `waitMs`: how long it may stay undecided; `matches`: mails that its query matches. */

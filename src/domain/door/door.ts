@@ -190,8 +190,8 @@ export interface DoorAccess {
 
 export type DoorAccessed =
   | { readonly items: readonly AccessItem[] }
-  /** Why not, as a sentence, and whether it may be asked again. */
-  | { readonly text: string; readonly isPassing: boolean };
+  /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes; older daemons do not say it. */
+  | { readonly text: string; readonly isPassing: boolean; readonly code?: string };
 
 export interface DoorRefused {
   readonly why: string;

@@ -11,7 +11,7 @@ import {
   whyNotApprove,
   whyNotAsk,
 } from '../../domain/access/asker.js';
-import type { AccessWish, Shorter } from '../../domain/access/steps.js';
+import { type AccessWish, type Shorter, whyNoReason } from '../../domain/access/steps.js';
 import { recordedWords } from '../../domain/answers/own-questions.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import { parsePrincipal } from '../../domain/identity/peer.js';
@@ -140,9 +140,8 @@ function invalid(reason: string): Refused {
 function readReason({ values, session }: Asked): Refused | { kind: 'reason'; text: string } {
   const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
   if (text.trim() === '') return invalid('say why, with --reason');
-  if (Buffer.byteLength(text) > bounds.reasonBytes)
-    return invalid(`a reason has at most ${bounds.reasonBytes} bytes`);
-  return { kind: 'reason', text };
+  const why = whyNoReason(text);
+  return why === undefined ? { kind: 'reason', text } : invalid(why);
 }
 
 function readShorter(values: Asked['values']): Refused | Shorter {

@@ -126,6 +126,19 @@ void test('denied with the command that asks, requested, approved, used, used up
   assert.deepEqual(actions, ['requested', 'approved', 'granted', 'used-up']);
 });
 
+void test('a reason of a step is one line of text', async () => {
+  const { as } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const asked = await requestOf(anna, reading);
+  for (const step of ['refuse', 'revoke']) {
+    const { text } = await ask(carol, `||dovegate ${step}|--reason|no\u001b[31m way|${asked.id}`);
+    assert.match(text, /a reason is one line of text/, step);
+  }
+  const [still] = (await ask(carol, '||dovegate requests')).items;
+  assert.equal(still?.state, 'requested');
+});
+
 void test('a grant is for its users, its rule and its principal alone', async () => {
   const { as, sent } = openDesk();
   const anna = await as(people.anna);
