@@ -59,13 +59,9 @@ export async function readText(path: string, bytesMax: number): Promise<string> 
 }
 
 const unreachable: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
   'EPIPE',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EAI_FAIL',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'EHOSTDOWN',
@@ -86,6 +82,8 @@ const ofTls =
 
 function faultCodeOf(code: string): NoticeFaultCode {
   if (code === 'ETIMEDOUT') return 'timeout';
+  if (code === 'ENOTFOUND' || code.startsWith('EAI_')) return 'unknown-host';
+  if (code === 'ECONNREFUSED') return 'connection-refused';
   if (unreachable.has(code)) return 'unreachable';
   if (code.startsWith('HPE_')) return 'not-http';
   return ofTls.test(code) ? 'tls-failed' : 'internal';

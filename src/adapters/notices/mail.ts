@@ -101,7 +101,9 @@ function faultOf(cause: unknown): NoticeFault {
   const responseCode = 'responseCode' in cause ? cause.responseCode : undefined;
   const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
   const code = systemCodeOf(cause);
-  if (code === 'ETLS') return new NoticeFault('tls-failed', undefined, cause);
+  // Where it refuses the command STARTTLS, there is an answer; else TLS was begun.
+  if (code === 'ETLS')
+    return new NoticeFault(responseCode === undefined ? 'tls-failed' : 'no-starttls', undefined, cause);
   if (typeof responseCode === 'number') return new NoticeFault('mail-refused', responseCode, cause);
   if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
     return new NoticeFault('mail-refused', undefined, cause);

@@ -121,11 +121,23 @@ export const shipCodes: Table<ShipFaultCode> = {
 
 /** The key `type` of `notices-away`. */
 export const noticeCodes: Table<NoticeFaultCode> = {
+  'unknown-host': [
+    'its host name is unknown, or no name server answers (ENOTFOUND)',
+    'correct the host name, or repair the name server',
+  ],
+  'connection-refused': [
+    'its host refuses the connection: nothing listens at that port (ECONNREFUSED)',
+    'start the receiver, or correct its port',
+  ],
   unreachable: [
     'it cannot be reached, or it ended the connection',
     'repair the receiver, or correct its address',
   ],
   timeout: ['it did not take the notice in time', 'repair the receiver'],
+  'no-starttls': [
+    'the mail server has no STARTTLS, and nothing is sent unencrypted',
+    'switch STARTTLS on there, or name another `server`',
+  ],
   'tls-failed': [
     'its certificate is not trusted, is for another name, or what came is not TLS',
     'correct `ca` or the certificate',

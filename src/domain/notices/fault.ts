@@ -2,8 +2,11 @@
 
 /** In the order of docs/messages.md. */
 export const noticeFaultCodes = [
+  'unknown-host',
+  'connection-refused',
   'unreachable',
   'timeout',
+  'no-starttls',
   'tls-failed',
   'redirected',
   'status',

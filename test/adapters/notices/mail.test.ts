@@ -117,7 +117,8 @@ void test('beyond this machine only over TLS, with authority and name', async (t
     await openSmtpServer(t, { tls: authority.issue({ names: ['evil.example'] }) }),
     await openSmtpServer(t, { tls: stranger.issue({ names: [host] }) }),
   ];
-  for (const { port } of [plain, other, foreign]) {
+  assert.equal(await faultOf(send({ host, port: plain.port, caFile })), 'no-starttls');
+  for (const { port } of [other, foreign]) {
     assert.equal(await faultOf(send({ host, port, caFile })), 'tls-failed');
   }
   for (const { mails } of [plain, other, foreign]) assert.equal(mails.length, 0);
@@ -153,7 +154,7 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
   }
   const gone = await openSmtpServer(t, { talk: (socket) => socket.end('220 hello\r\n') });
   assert.equal(await faultOf(send({ port: gone.port })), 'unreachable');
-  assert.equal(await faultOf(send({ port: 1 })), 'unreachable');
+  assert.equal(await faultOf(send({ port: 1 })), 'connection-refused');
   const ended = new AbortController();
   const reason = new Error('the page is stopping');
   const attempt = send({ port: silent.port }, {}, ended.signal);

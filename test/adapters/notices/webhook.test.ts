@@ -61,9 +61,10 @@ function post(
   webhook: Webhook,
   clock: Clock = systemClock,
   signal = new AbortController().signal,
+  lookup = createLookup(),
 ): Promise<void> {
   assert.ok(notice !== undefined);
-  return postWebhook(webhook, notice, { clock, lookup: createLookup() }, signal);
+  return postWebhook(webhook, notice, { clock, lookup }, signal);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
@@ -205,7 +206,14 @@ void test('a hostile receiver costs its time and a few bytes', async (t) => {
   assert.equal(await faultOf(post(slow, fast)), 'timeout');
   assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMs));
   // Nobody listens.
-  assert.equal(await faultOf(post({ url: 'http://127.0.0.1:1/', format: 'text' })), 'unreachable');
+  assert.equal(await faultOf(post({ url: 'http://127.0.0.1:1/', format: 'text' })), 'connection-refused');
+  for (const code of ['ENOTFOUND', 'EAI_AGAIN']) {
+    const lookup = createLookup((_name, _options, callback) =>
+      callback(Object.assign(new Error('evil'), { code }), []),
+    );
+    const chat = { url: 'https://chat.example.com/evil', format: 'text' } as const;
+    assert.equal(await faultOf(post(chat, systemClock, undefined, lookup)), 'unknown-host', code);
+  }
 });
 
 void test('an attempt ends with the abort, also of a receiver that never answers', async (t) => {
