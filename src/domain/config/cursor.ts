@@ -123,6 +123,18 @@ export class Cursor {
     return this.kind(...path) !== undefined;
   }
 
+  /** Whether the key is in the file, also if its value was removed, so that nothing says that it is missing. */
+  isWritten(key: string): boolean {
+    const { node } = this.#point;
+    return isMap<Scalar, Node>(node) && entryOf(node, key) !== undefined;
+  }
+
+  /** Whether items of the list were removed. */
+  isShortened(...path: PropertyKey[]): boolean {
+    const { node } = this.down(...path).#point;
+    return isSeq<Node>(node) && this.#itemsOf(node).length < node.items.length;
+  }
+
   /** Names of a map's keys as written, including those with invalid values; empty if there is no map. */
   keys(...path: PropertyKey[]): string[] {
     const { node } = this.down(...path).#point;
@@ -286,6 +298,10 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
     );
     if (only === undefined || others.length > 0) at(path, issue.message);
     else for (const inner of only) report(inner, path, root, reporting);
+  } else if (issue.code === 'too_small' && root.isShortened(...path)) {
+    // What it lacks was reported.
+    bad.push(path);
+    reported.add(nameOf(path));
   } else {
     at(path, issue.message);
   }

@@ -40,7 +40,7 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
   };
   if (webhook !== undefined) return parseWebhook(webhook, raw, shared, at);
   if (mail !== undefined) return parseMail(mail, shared, at);
-  at.error([], 'needs webhook or mail', 'missing-key');
+  if (!at.isWritten('webhook') && !at.isWritten('mail')) at.error([], 'needs webhook or mail', 'missing-key');
   return [];
 }
 

@@ -12,9 +12,7 @@ import type { PagePerson, PageSettings, UnixSocket } from './settings.js';
 export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefined {
   const socket = parseSocket(raw, cursor);
   const tcp = parseTcp(raw, cursor);
-  const people = Object.entries(raw.people).map(([name, each]) =>
-    parsePerson(name, each, raw, cursor.down('people', name)),
-  );
+  const people = Object.entries(raw.people).map(([name, each]) => parsePerson(name, each, raw, cursor));
   checkProofs(raw, cursor);
   checkIssuer(raw, cursor);
   if (raw.unix === undefined && raw.tcp === undefined)
@@ -87,10 +85,11 @@ function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
   return place;
 }
 
-function parsePerson(name: string, person: RawPerson, raw: RawPage, at: Cursor): PagePerson {
+function parsePerson(name: string, person: RawPerson, raw: RawPage, page: Cursor): PagePerson {
+  const at = page.down('people', name);
   const { user, certificateName: certificate, passwordHash: hash, oidc } = person;
   const roles = parseRoles(person, at);
-  if (user === undefined && certificate === undefined && hash === undefined && oidc === undefined) {
+  if (!['user', 'certificate_name', 'password_hash', 'oidc'].some((key) => at.isWritten(key))) {
     const message =
       'could never sign in; add user (of this host), certificate_name, password_hash (see dovegate hash-password), or oidc';
     at.error([], message, 'missing-key');
@@ -108,7 +107,11 @@ function parsePerson(name: string, person: RawPerson, raw: RawPage, at: Cursor):
     }
   }
   if (hash !== undefined) checkHash(hash, at);
-  if (oidc !== undefined) checkIdentity(person, oidc, raw, at.down('oidc'));
+  if (oidc !== undefined) {
+    if (!page.isWritten('oidc'))
+      at.error(['oidc'], 'needs admin.page.oidc: the issuer that says who they are', 'missing-key');
+    checkIdentity(person, oidc, at.down('oidc'));
+  }
   return {
     name,
     ...without(person, 'role', 'roles', 'users'),
@@ -143,12 +146,9 @@ function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
 function checkIdentity(
   { user, certificateName, passwordHash }: RawPerson,
   oidc: NonNullable<RawPerson['oidc']>,
-  raw: RawPage,
   at: Cursor,
 ): void {
   const [given, ...more] = Object.entries(oidc);
-  if (raw.oidc === undefined)
-    at.error([], 'needs admin.page.oidc: the issuer that says who they are', 'missing-key');
   if (given === undefined || more.length > 0)
     return at.error([], 'must have one of email, sub and group', 'key-conflict');
   const [key, value] = given;
@@ -181,7 +181,7 @@ function checkIssuer({ oidc, people }: RawPage, cursor: Cursor): void {
     at.error(['issuer'], 'must be an address without a name, a password, "?" and "#"');
   else if (url.pathname.includes('/.well-known/'))
     at.error(['issuer'], 'must be the issuer itself, without /.well-known/openid-configuration');
-  if (!Object.values(people).some((each) => each.oidc !== undefined))
+  if (!Object.keys(people).some((name) => cursor.down('people', name).isWritten('oidc')))
     cursor.warning(['oidc'], 'lets nobody in: no person has oidc', 'no-effect');
 }
 

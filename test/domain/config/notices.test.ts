@@ -119,6 +119,14 @@ void test('what could be read or forged on its way, or goes nowhere, is a proble
       `${receiver}\n${problems.join('\n')}`,
     );
   }
+  // One fault is one problem.
+  for (const receiver of [
+    'mail: { to: [a@b.c] }',
+    'webhook: 7',
+    `webhook: "http://127.0.0.1/x", ${text}, events: [expired]`,
+    'mail: { to: [{ a: b }], from: a@b.c }',
+  ])
+    assert.equal(read(`notices: { c: { ${receiver} } }`).problems.length, 1, receiver);
   assert.match(
     read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text} } }`, '').problems.join(),
     /^notices: error: needs admin\.page/,

@@ -412,4 +412,11 @@ void test('mistake: people whom no word of the issuer can mean, or too many', ()
   ]);
   const without = withIssuer(usualIssuer, person('{ sub: x }')).replace(/^ {4}oidc: .*\n/m, '');
   assert.match(told(without).join(), /people\.a\.oidc: needs admin\.page\.oidc/);
+  const broken = withIssuer(
+    '{ issuer: "https://sso.example.com/", client_secret_file: s }',
+    person('{ sub: x }'),
+  );
+  assert.match(told(broken).join('\n'), /^[\d:]+ admin\.page\.oidc\.client_id: is missing; [^\n]+$/);
+  const misspelled = withIssuer(usualIssuer, person('{ emial: a@b.example }'));
+  assert.match(told(misspelled).join('\n'), /^[\d:]+ admin\.page\.people\.a\.oidc\.emial: [^\n]+$/);
 });
