@@ -65,6 +65,8 @@ export function createOidc({ clock, log, people }: OidcParts) {
     | { readonly key: string; readonly atMs: number; readonly issuer: Issuer }
     | { readonly key: string; readonly atMs: number; readonly fault: IssuerFault }
     | undefined;
+  /** Why it was away, as logged; undefined: it was not, or that it is back was logged. */
+  let away: string | undefined;
   let asking: { readonly key: string; readonly issuer: Promise<Issuer> } | undefined;
   const tries = new TokenBuckets(tryRate);
   let running = 0;
@@ -88,15 +90,18 @@ export function createOidc({ clock, log, people }: OidcParts) {
   }
 
   async function ask(page: PageSettings, key: string): Promise<Issuer> {
-    const before = known?.key === key && 'fault' in known ? known.fault.message : undefined;
     try {
       const issuer = await openIssuer(await optionsOf(page));
+      if (away !== undefined)
+        log.report({ event: 'issuer-back', level: 'info', text: 'the issuer can be asked again' });
+      away = undefined;
       if (keyOf(people.page) === key) known = { key, atMs: clock.now(), issuer };
       return issuer;
     } catch (cause) {
       const fault = cause instanceof IssuerFault ? cause : new IssuerFault('away', messageOf(cause), cause);
       if (keyOf(people.page) === key) known = { key, atMs: clock.now(), fault };
-      if (fault.message !== before) log.report({ event: 'issuer-away', level: 'warn', text: fault.message });
+      if (fault.message !== away) log.report({ event: 'issuer-away', level: 'warn', text: fault.message });
+      away = fault.message;
       throw fault;
     }
   }

@@ -47,6 +47,12 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
       setBusy(false);
     }
   };
+  /** What was said of the issuer before is older than the answer to this attempt. */
+  const enterAtIssuer = async (): Promise<void> => {
+    setWays((before) => (before?.oidc === undefined ? before : { ...before, oidc: { at: before.oidc.at } }));
+    await attempt(() => goToIssuer(api));
+    setBusy(false);
+  };
   const enter = (login: Login): Promise<void> =>
     attempt(async () => onEntered(await api.json<Entered>('POST /api/login', { body: login })));
   return (
@@ -85,10 +91,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
         <Panel title={`At ${ways.oidc.at}`}>
           {ways.oidc.text !== undefined && <p>It does not work now: {visible(ways.oidc.text)}.</p>}
           <div class="buttons">
-            <Button
-              isOff={isBusy}
-              onClick={() => void attempt(() => goToIssuer(api)).then(() => setBusy(false))}
-            >
+            <Button isOff={isBusy} onClick={() => void enterAtIssuer()}>
               Sign in at {ways.oidc.at}
             </Button>
           </div>

@@ -152,6 +152,12 @@ browserTest('while the issuer is down the page says so, and a password works', a
   await said(page).filter({ hasText: 'the issuer cannot be asked: 127.0.0.1' }).waitFor();
   await page.reload();
   await page.getByText(/It does not work now: the issuer cannot be asked: 127/).waitFor();
+  // One reason at once: that of the last attempt.
+  await button(page).click();
+  await said(page).filter({ hasText: 'the issuer cannot be asked: 127.0.0.1' }).waitFor();
+  assert.equal(await page.getByText(/It does not work now/).count(), 0);
+  await page.reload();
+  await page.getByText(/It does not work now/).waitFor();
   await page.getByLabel('Name', { exact: true }).fill('oncall');
   await page.getByLabel('Password', { exact: true }).fill(pagePassword);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();

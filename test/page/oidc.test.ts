@@ -328,6 +328,10 @@ void test('the other ways in work while the issuer is down, and the page says wh
   await clock.advance(5000);
   await enter();
   assert.equal((await ways()).oidc?.text, undefined);
+  await clock.advance(5000);
+  await enter();
+  assert.equal(logged.filter((each) => each.includes('issuer-away')).length, 1);
+  assert.equal(logged.filter((each) => each.includes('issuer-back')).length, 1);
 });
 
 // bounds.oidcFileBytes

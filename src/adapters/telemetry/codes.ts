@@ -381,6 +381,11 @@ const listed = {
     'the page cannot ask the issuer of `admin.page.oidc`: `text` says why. Other ways to sign in work',
     'repair the issuer, the network, or the settings',
   ],
+  'issuer-back': [
+    ['info'],
+    { ours: 'once after each `issuer-away`, when somebody signs in' },
+    'the issuer of `admin.page.oidc` can be asked again',
+  ],
   // upstreams and backends
   'upstream-opened': [['info'], 'backend', 'a backend was dialled and greeted us'],
   'upstream-closed': [['info'], 'backend', 'an upstream was closed; `reason` says why'],
