@@ -8,6 +8,7 @@ import type { RecordedPeer } from '../domain/audit/record.js';
 import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import type { DoorAccess, DoorAccessed } from '../domain/door/door.js';
+import { personOf } from '../domain/identity/person.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
@@ -36,8 +37,10 @@ export async function decideOnPage(
   if (whyNot !== undefined) return refused('access-invalid', whyNot);
   const asker = askerOnPage(person, settings, peer);
   switch (step) {
-    case 'list':
-      return { items: desk.list(asker) };
+    case 'list': {
+      const whyNone = whyNoneIn(person, asker, settings);
+      return { items: desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
+    }
     case 'approve':
       return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
     case 'refuse':
@@ -50,6 +53,14 @@ export async function decideOnPage(
     default:
       return step satisfies never;
   }
+}
+
+/** Why somebody may approve nothing, whatever is asked for. */
+function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, { persons }: Settings): string | undefined {
+  if (oidc?.group !== undefined) return isGroup;
+  return personOf(asker.identities, persons) === undefined
+    ? `you may approve nothing, since no one entry of persons names you: ask an operator to add page: [${name}] to yours`
+    : undefined;
 }
 
 /** A person of the page approves for every policy, within the mail users that the person may see. */

@@ -9,6 +9,7 @@ import { Confirm } from './dialog.js';
 import { AsCommand, Button, Duration, Empty, Field, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
+import { visible } from './visible.js';
 import { countWords, plural } from './wording.js';
 
 type Step = 'approve' | 'refuse' | 'revoke' | 'review';
@@ -19,7 +20,7 @@ interface Chosen {
 }
 
 export function ApprovalsScreen() {
-  const { approvals, fault, askAgain } = useApprovals();
+  const { approvals, whyNone, fault, askAgain } = useApprovals();
   const [chosen, choose] = useState<Chosen | undefined>();
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
   const waiting = approvals.filter(({ state }) => state === 'requested');
@@ -67,7 +68,13 @@ export function ApprovalsScreen() {
   );
   return (
     <>
-      {table('Waiting', waiting, 'Nothing waits. A request is here from the moment it is recorded.')}
+      {table(
+        'Waiting',
+        waiting,
+        whyNone === undefined
+          ? 'Nothing waits. A request is here from the moment it is recorded.'
+          : `Nothing is shown: ${visible(whyNone)}.`,
+      )}
       {table('Live, or to be reviewed', others, 'Nobody has access on request now.')}
       <AsCommand>dovegate requests --socket /run/dovegate/SOCKET</AsCommand>
       {chosen !== undefined && (

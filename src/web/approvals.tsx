@@ -13,11 +13,15 @@ const everyMs = 10_000;
 export interface ApprovalsState {
   /** Undefined: not known yet, or refused. */
   readonly approvals: readonly AccessItem[] | undefined;
+  /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
+  readonly whyNone: string | undefined;
   readonly fault: string | undefined;
   readonly askAgain: () => void;
 }
 
-const nothing: ApprovalsState = { approvals: undefined, fault: undefined, askAgain: () => undefined };
+const notKnown = { approvals: undefined, whyNone: undefined, fault: undefined } as const;
+
+const nothing: ApprovalsState = { ...notKnown, askAgain: () => undefined };
 
 export const ApprovalsContext = createContext<ApprovalsState>(nothing);
 
@@ -32,7 +36,7 @@ export function waitingFor({ approvals = [] }: ApprovalsState): number {
 
 export function useFollowingApprovals(session: Session): ApprovalsState {
   const [asked, setAsked] = useState(0);
-  const [state, setState] = useState<Pick<ApprovalsState, 'approvals' | 'fault'>>(nothing);
+  const [state, setState] = useState<Omit<ApprovalsState, 'askAgain'>>(notKnown);
   const isApprover = mayDo(session, 'approve');
   useEffect(() => {
     if (!isApprover) return undefined;
@@ -40,9 +44,9 @@ export function useFollowingApprovals(session: Session): ApprovalsState {
     const ask = (): void => {
       if (document.visibilityState === 'hidden') return;
       session.api.json<Approvals>('GET /api/approvals', { signal: end.signal }).then(
-        ({ items }) => setState({ approvals: items, fault: undefined }),
+        ({ items, whyNone }) => setState({ approvals: items, whyNone, fault: undefined }),
         (error: unknown) => {
-          if (!end.signal.aborted) setState({ approvals: undefined, fault: sentenceOf(error) });
+          if (!end.signal.aborted) setState({ ...notKnown, fault: sentenceOf(error) });
         },
       );
     };

@@ -38,6 +38,7 @@ const desk = shareDesk(async (owner) => {
         `    oidc: { issuer: "${issuer.address}", client_id: ${client.clientId}, client_secret_file: oidc.secret }
     people:
       carol: { oidc: { email: carol@example.org }, role: audit }
+      dora: { oidc: { sub: id-dora }, role: approve }
       leads: { oidc: { group: mail-leads }, role: operate }
 `,
       ),
@@ -120,6 +121,16 @@ browserTest('a sign-in: nothing is in a cookie, an address, the history, a log o
   // `back` leads to where a new sign-in begins, never to a used answer.
   await page.goBack();
   await page.goForward();
+  assert.deepEqual(faults, []);
+});
+
+browserTest('whom no entry of persons names sees why nothing is there to approve', async (t) => {
+  const { page, faults } = await look(t);
+  issuer.person = { sub: 'id-dora' };
+  await signIn(page, '/approvals');
+  await page
+    .getByText(/Nothing is shown: you may approve nothing, since no one entry of persons names you/)
+    .waitFor();
   assert.deepEqual(faults, []);
 });
 

@@ -25,6 +25,7 @@ admin:
     people:
       desk: { oidc: { email: anna@example.com }, role: approve }
       carol: { oidc: { email: carol@example.com }, role: approve }
+      erin: { oidc: { sub: erin }, role: approve }
       leads: { oidc: { group: leads }, role: approve }
 `;
 
@@ -57,5 +58,20 @@ void test('an address of the issuer is the person who has it, and a group approv
   );
   assert.match(JSON.stringify(await as('leads')), /a group of OpenID Connect gives no approval/);
   assert.match(JSON.stringify(await as('desk')), /nobody approves a request of their own/);
+  const list = async (name: string) =>
+    decideOnPage(
+      engine.exchanges,
+      engine.settings,
+      personNamed(name),
+      { ...callerOf(name), step: 'list' },
+      {},
+    );
+  assert.match(JSON.stringify(await list('leads')), /"whyNone":"a group of OpenID Connect gives no approval/);
+  assert.deepEqual(await list('erin'), {
+    items: [],
+    whyNone:
+      'you may approve nothing, since no one entry of persons names you: ask an operator to add page: [erin] to yours',
+  });
+  assert.doesNotMatch(JSON.stringify(await list('carol')), /whyNone/);
   assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);
 });

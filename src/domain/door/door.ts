@@ -189,7 +189,11 @@ export interface DoorAccess {
 }
 
 export type DoorAccessed =
-  | { readonly items: readonly AccessItem[] }
+  | {
+      readonly items: readonly AccessItem[];
+      /** Of a list: why this person may approve nothing, as a sentence. */
+      readonly whyNone?: string;
+    }
   /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes; older daemons do not say it. */
   | { readonly text: string; readonly isPassing: boolean; readonly code?: string };
 
