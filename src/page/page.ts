@@ -4,7 +4,7 @@
 
 import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { whyNoRight } from '../adapters/host/files.js';
+import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
 import { hostName, nameProcess, programVersion, yieldToOthers } from '../adapters/host/process.js';
 import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
@@ -16,7 +16,7 @@ import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-se
 import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
-import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { askedBytesMax } from '../domain/views/look.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
@@ -198,11 +198,21 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     if (settings === undefined || head === undefined) return;
     notices.replace(settings.notices ?? [], head);
     log.setLevel(settings.log.level);
+    lookAtSecrets(settings);
     readCertificate();
     browsers.review();
     await listen();
     log.report({ event: 'page-opened', level: problem() === undefined ? 'info' : 'warn', text: status() });
     tell();
+  }
+
+  /** One that others can read is used and reported: `check` refuses it, but the daemon, which reloads, reads none of these files. */
+  function lookAtSecrets({ admin, notices: receivers = [] }: Settings): void {
+    const ofNotices = receivers.map((each) => (each.kind === 'webhook' ? each.secretFile : undefined));
+    for (const file of new Set([admin?.page?.oidc?.clientSecretFile, ...ofNotices])) {
+      const unsafe = file === undefined ? undefined : whyUnsafe(file, true, trustedByUs());
+      if (unsafe !== undefined) log.report({ event: 'secret-unsafe', level: 'warn', text: unsafe.text });
+    }
   }
 
   function readCertificate(): void {

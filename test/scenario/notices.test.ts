@@ -4,7 +4,7 @@
 // What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a record of the gate more.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -110,7 +110,13 @@ void test('killed between sending and storing, then a receiver that fails', {
   // The place is of before: all of them come again, to a receiver that takes none.
   writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
   chat.answer = (response) => void response.writeHead(500).end('<b>evil</b>');
+  chmodSync(daemon.path('hook'), 0o644);
   const third = await openPage(t, daemon);
+  const unsafe = await third.waitForLog(
+    ({ event }) => event === 'secret-unsafe',
+    'the secret that others can read',
+  );
+  assert.match(String(unsafe['text']), /hook can be read by every user/);
   await third.waitForLog(({ event }) => event === 'notices-away', 'the failing receiver');
   await until(async () => /^dovegate_notices_up\{receiver="chat"\} 0$/m.test(await metrics()), 'up is 0');
   const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');

@@ -375,6 +375,12 @@ const listed = {
     'the page cannot ask the daemon: `text` says why. It tries again each half second',
     'systemctl status dovegate',
   ],
+  'secret-unsafe': [
+    ['warn'],
+    { ours: 'once for each file, at a start of the page and after a reload' },
+    'others can read or change a secret that the page uses: `text` says which. It is used all the same',
+    'run what `text` says, and make a new secret if somebody may have read it',
+  ],
   'issuer-away': [
     ['warn'],
     { ours: 'once for each fault, while somebody signs in' },
