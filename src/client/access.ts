@@ -4,11 +4,17 @@
 import type { AccessItem } from '../domain/page/access.js';
 import { SessionFault } from './client-command.js';
 
+/** Of every call. */
+export interface AccessOptions {
+  /** As in `Command`. */
+  readonly tag?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** Ask for less than the rule offers, never for more. */
-export interface AccessTerms {
+export interface AccessTerms extends AccessOptions {
   readonly forMs?: number;
   readonly uses?: number;
-  readonly signal?: AbortSignal;
 }
 
 export interface AccessRequest extends AccessTerms {
@@ -31,21 +37,15 @@ export interface Access {
   /** Asks for one command. Resolves once the request is recorded; with a rule without approvals it is granted at once. */
   request(request: AccessRequest): Promise<AccessItem>;
   /** The caller's own requests and grants, and those that the caller may approve. */
-  list(options?: { readonly signal?: AbortSignal }): Promise<AccessItem[]>;
+  list(options?: AccessOptions): Promise<AccessItem[]>;
   /** One of them. For an approver, the number of mails is counted again. */
-  get(id: string, options?: { readonly signal?: AbortSignal }): Promise<AccessItem>;
+  get(id: string, options?: AccessOptions): Promise<AccessItem>;
   approve(id: string, terms?: AccessTerms): Promise<AccessItem>;
-  refuse(
-    id: string,
-    options: { readonly reason: string; readonly signal?: AbortSignal },
-  ): Promise<AccessItem>;
+  refuse(id: string, options: AccessOptions & { readonly reason: string }): Promise<AccessItem>;
   /** Ends a grant, and the commands that run under it; or withdraws the caller's own request. */
-  revoke(
-    id: string,
-    options?: { readonly reason?: string; readonly signal?: AbortSignal },
-  ): Promise<AccessItem>;
+  revoke(id: string, options?: AccessOptions & { readonly reason?: string }): Promise<AccessItem>;
   /** Marks a grant without approval as reviewed. */
-  review(id: string, options?: { readonly signal?: AbortSignal }): Promise<AccessItem>;
+  review(id: string, options?: AccessOptions): Promise<AccessItem>;
   /** Grants without a request, by an approver. It counts as one approval. */
   grant(grant: AccessGrant): Promise<AccessItem>;
 }
@@ -60,6 +60,7 @@ export interface AccessCall {
   readonly uses?: number | undefined;
   readonly reason?: string | undefined;
   readonly command?: readonly string[] | undefined;
+  readonly tag?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -72,20 +73,22 @@ export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown
   }
   return {
     request: (request) => one({ verb: 'request', ...askedOf(request) }),
-    async list({ signal } = {}) {
-      return (await ask({ verb: 'requests', signal })).map(itemOf);
+    async list({ tag, signal } = {}) {
+      const call = { verb: 'requests', tag, signal } as const;
+      checkCall(call);
+      return (await ask(call)).map(itemOf);
     },
-    get: (id, { signal } = {}) => one({ verb: 'access', id: idOf(id), signal }),
-    approve: (id, { forMs, uses, signal } = {}) =>
-      one({ verb: 'approve', id: idOf(id), forMs, uses, signal }),
-    refuse: (id, { reason, signal }) => one({ verb: 'refuse', id: idOf(id), reason, signal }),
-    revoke: (id, { reason, signal } = {}) => one({ verb: 'revoke', id: idOf(id), reason, signal }),
-    review: (id, { signal } = {}) => one({ verb: 'review', id: idOf(id), signal }),
+    get: (id, { tag, signal } = {}) => one({ verb: 'access', id: idOf(id), tag, signal }),
+    approve: (id, { forMs, uses, tag, signal } = {}) =>
+      one({ verb: 'approve', id: idOf(id), forMs, uses, tag, signal }),
+    refuse: (id, { reason, tag, signal }) => one({ verb: 'refuse', id: idOf(id), reason, tag, signal }),
+    revoke: (id, { reason, tag, signal } = {}) => one({ verb: 'revoke', id: idOf(id), reason, tag, signal }),
+    review: (id, { tag, signal } = {}) => one({ verb: 'review', id: idOf(id), tag, signal }),
     grant: (grant) => one({ verb: 'grant', to: grant.to, ...askedOf(grant) }),
   };
 }
 
-/** The words after `dovegate VERB`. */
+/** The words after `dovegate VERB`; the tag is no word of it. */
 export function wordsOfCall({ id, to, users = [], forMs, uses, reason, command }: AccessCall): string[] {
   return [
     ...(to === undefined ? [] : ['--to', to]),
@@ -99,8 +102,8 @@ export function wordsOfCall({ id, to, users = [], forMs, uses, reason, command }
 }
 
 /** The body of `POST /dovegate/v1/VERB`. */
-export function bodyOfCall({ id, to, users, forMs, uses, reason, command }: AccessCall): string {
-  return JSON.stringify({ id, to, users, for: forMs && `${forMs}ms`, uses, reason, command });
+export function bodyOfCall({ id, to, users, forMs, uses, reason, command, tag }: AccessCall): string {
+  return JSON.stringify({ id, to, users, for: forMs && `${forMs}ms`, uses, reason, command, tag });
 }
 
 /** The objects in the rows of an answer, whose cells are `access` and JSON. */
@@ -115,9 +118,9 @@ export function objectsOfRows(rows: readonly (readonly string[])[]): unknown[] {
   });
 }
 
-function askedOf({ user, name, args = [], reason, forMs, uses, signal }: AccessRequest) {
+function askedOf({ user, name, args = [], reason, forMs, uses, tag, signal }: AccessRequest) {
   const users = user === undefined ? [] : typeof user === 'string' ? [user] : user;
-  return { users, reason, forMs, uses, signal, command: [name, ...args] };
+  return { users, reason, forMs, uses, tag, signal, command: [name, ...args] };
 }
 
 /** An id may come from anywhere; as another type it would be sent as that text. */
@@ -127,7 +130,7 @@ function idOf(id: unknown): string {
 }
 
 /** Programs without types get an error that names the key. */
-function checkCall({ to, users = [], forMs, uses, reason, command = [] }: AccessCall): void {
+function checkCall({ to, users = [], forMs, uses, reason, command = [], tag }: AccessCall): void {
   const check = (what: string, isRight: boolean, wanted: string): void => {
     if (!isRight) throw new TypeError(`${what} must be ${wanted}`);
   };
@@ -141,6 +144,8 @@ function checkCall({ to, users = [], forMs, uses, reason, command = [] }: Access
   );
   check('to', to === undefined || isText(to), 'a string');
   check('reason', reason === undefined || isText(reason), 'a string');
+  const isTag = typeof tag === 'string' && /^[\w.:-]{1,64}$/.test(tag);
+  check('tag', tag === undefined || isTag, '1 to 64 letters, digits, _, -, . or :');
   check('forMs', forMs === undefined || isCount(forMs), 'a whole number of milliseconds above 0');
   check('uses', uses === undefined || isCount(uses), 'a whole number above 0');
   if (reason !== undefined && Buffer.byteLength(reason) > 512)

@@ -13,7 +13,7 @@ import { createSession, type Session, type SessionOptions } from './session.js';
 export type { Code as FailureReason } from '../domain/codes/codes.js';
 export type { AccessItem, AccessState, AccessStep } from '../domain/page/access.js';
 export type { LogLine, LogType } from '../protocol/reply/reply.js';
-export type { Access, AccessGrant, AccessRequest, AccessTerms } from './access.js';
+export type { Access, AccessGrant, AccessOptions, AccessRequest, AccessTerms } from './access.js';
 export type { Command, CommandInput } from './client-command.js';
 export {
   CommandFailed,

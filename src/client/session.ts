@@ -288,9 +288,10 @@ export function createSession(
     stream: (command) => oneByOne(rowBatches(command)),
     cells: (command) => oneByOne(batchesOf(begin(command))),
     access: createAccess(async (call) => {
-      const { verb, signal } = call;
+      const { verb, tag, signal } = call;
       const command = { name: `dovegate ${verb}`, args: wordsOfCall(call), columns: 2 };
-      return objectsOfRows(await run(signal === undefined ? command : { ...command, signal }));
+      const more = { ...(tag !== undefined && { tag }), ...(signal !== undefined && { signal }) };
+      return objectsOfRows(await run({ ...command, ...more }));
     }),
     close,
     [Symbol.asyncDispose]: close,

@@ -1,7 +1,7 @@
 // Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows of
 // `dovegate can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no such tools.
 
-import type { Access, AccessItem, AccessRequest } from '../client/connect.js';
+import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
 import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
 import type { Cells } from './answers.js';
 import { type CommandTool, commandOf, reasonProperty, type Tool, type Wrong, wrong } from './tools.js';
@@ -111,10 +111,10 @@ export function readAccess(
 export async function askAccess(
   access: Access,
   reading: Exclude<AccessReading, Wrong>,
-  signal: AbortSignal,
+  options: Required<AccessOptions>,
 ): Promise<readonly AccessItem[]> {
-  if (reading.kind === 'request') return [await access.request({ ...reading.request, signal })];
-  return reading.id === undefined ? access.list({ signal }) : [await access.get(reading.id, { signal })];
+  if (reading.kind === 'request') return [await access.request({ ...reading.request, ...options })];
+  return reading.id === undefined ? access.list(options) : [await access.get(reading.id, options)];
 }
 
 /** A request or a grant as a row: what is no text is JSON. */

@@ -113,8 +113,8 @@ export function createAgentCalls({
     const reading = tool === undefined ? readAccess(name, given, known.commands) : commandOf(tool, given);
     if (reading.kind === 'wrong') return failure({ error: reading.code, message: reading.text, ran: 'no' });
     if (reading.kind !== 'command') {
-      const items = await withSession(signal, ({ access }) => askAccess(access, reading, signal));
-      return answers.rows({}, items.map(cellsOfItem));
+      const items = await withSession(signal, ({ access }) => askAccess(access, reading, { tag, signal }));
+      return answers.rows({ tag }, items.map(cellsOfItem));
     }
     const command = { ...reading.command, reason: String(given['reason']), tag };
     const rows = await withSession(signal, (session) => cellsOf(session, { ...command, signal }));

@@ -32,6 +32,7 @@ void test('each call is words on the wire', async () => {
     access.refuse(item.id, { reason: 'not this one' }),
     access.revoke(item.id),
     access.review(item.id),
+    access.get(item.id, { tag: 'mcp-1' }),
   ];
   await settle();
   peer.send(replyPacket(`${line(item)}\n+\n`.repeat(calls.length)));
@@ -46,6 +47,8 @@ void test('each call is words on the wire', async () => {
     `\t\tdovegate refuse\t--reason\tnot this one\t--\t${item.id}`,
     `\t\tdovegate revoke\t--\t${item.id}`,
     `\t\tdovegate review\t--\t${item.id}`,
+    '\t\tOPTION\tdovegate-tag=mcp-1',
+    `\t\tdovegate access\t--\t${item.id}`,
     '',
   ]);
 });
@@ -83,6 +86,7 @@ void test('wrong types and long reasons reject, and nothing is sent', async () =
   const wrong: { readonly [key: string]: unknown } = { forMs: -1 };
   await assert.rejects(access.request({ ...asked, ...wrong }), TypeError);
   await assert.rejects(access.request({ ...asked, uses: 0.5 }), TypeError);
+  await assert.rejects(access.list({ tag: 'a b' }), TypeError);
   await assert.rejects(access.request({ ...asked, reason: 'x'.repeat(513) }), SessionFault);
   await settle();
   assert.equal(peer.received().length, 0);
@@ -101,7 +105,7 @@ void test('over HTTP: JSON to a path each, the same objects back', async (t) => 
   assert.deepEqual(await access.request(asked), item);
   await access.get(item.id);
   await access.approve(item.id, { uses: 1 });
-  await access.refuse(item.id, { reason: 'no' });
+  await access.refuse(item.id, { reason: 'no', tag: 'panel-7' });
   const seen = server.requests.map(({ line: text, body }) => [
     text.split(' ')[1],
     JSON.parse(body) as unknown,
@@ -119,7 +123,7 @@ void test('over HTTP: JSON to a path each, the same objects back', async (t) => 
     ],
     ['/dovegate/v1/requests', { id: item.id }],
     ['/dovegate/v1/approve', { id: item.id, uses: 1 }],
-    ['/dovegate/v1/refuse', { id: item.id, reason: 'no' }],
+    ['/dovegate/v1/refuse', { id: item.id, reason: 'no', tag: 'panel-7' }],
   ]);
   const list = await over(t, json([item, item]));
   assert.deepEqual(await list.session.access.list(), [item, item]);

@@ -204,6 +204,14 @@ for (const release of releasesAsked()) {
     const ran = records.filter(
       ({ event, command, decision }) => event === 'admission' && command === 'fetch' && decision === 'allow',
     );
+    // One tag finds the whole conversation: what was asked for, and what ran.
+    const tags = records.flatMap(({ event, command, tag }) =>
+      event === 'admission' && /^(?:fetch|dovegate (?:request|requests|access))$/.test(String(command))
+        ? [String(tag)]
+        : [],
+    );
+    assert.equal(new Set(tags).size, ways.length, tags.join());
+    for (const tag of tags) assert.match(tag, /^mcp-[0-9a-f]{16}$/);
     assert.deepEqual(
       ran.map((record) => record['reason']),
       [reason, reason],

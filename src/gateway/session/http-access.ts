@@ -18,8 +18,14 @@ export type AccessPath = (typeof accessPaths)[number];
 /** The members of a body, each with the option that it becomes; `id` and `command` follow the options. */
 const options = { to: '--to', users: '--user', for: '--for', uses: '--uses', reason: '--reason' } as const;
 
+/** What a body asks for. `tag`: the client's name for it, as in other commands; empty: none. */
+export interface AccessBody {
+  readonly line: CommandLine;
+  readonly tag: string;
+}
+
 /** The line of a request; or the text of its 400. `requests` with an id shows that one. */
-export function readAccess(path: AccessPath, body: Buffer): CommandLine | { readonly bad: string } {
+export function readAccess(path: AccessPath, body: Buffer): AccessBody | { readonly bad: string } {
   let value: unknown = {};
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
@@ -45,15 +51,17 @@ export function readAccess(path: AccessPath, body: Buffer): CommandLine | { read
   const list = command === undefined ? undefined : listOf(command);
   if (members.has('id') && id === undefined) return { bad: '"id" is a text' };
   if (command !== undefined && list === undefined) return { bad: '"command" is a list of texts' };
-  members.delete('id');
-  members.delete('command');
+  const tag = members.get('tag') ?? '';
+  if (typeof tag !== 'string' || !/^[\w.:-]{0,64}$/.test(tag))
+    return { bad: '"tag" is at most 64 letters, digits, "_", "-", "." and ":"' };
+  for (const name of ['id', 'command', 'tag']) members.delete(name);
   const [unknown] = members.keys();
   // A typo must not ask for more than was meant.
   if (unknown !== undefined) return { bad: `There is no member "${unknown.slice(0, 64)}"` };
   if (id !== undefined) words.push('--', id);
   if (list !== undefined) words.push('--', ...list);
   const verb = path === 'requests' && id !== undefined ? 'access' : path;
-  return plainLine('', [`dovegate ${verb}`, ...words]);
+  return { line: plainLine('', [`dovegate ${verb}`, ...words]), tag };
 }
 
 function wordOf(value: unknown): string | undefined {

@@ -322,9 +322,9 @@ class HttpClient {
     }
     if (bytes > accessBytesMax)
       return this.#end(request, 'request-too-long', `The request is longer than ${accessBytesMax} bytes`);
-    const line = await this.#host.work(() => readAccess(path, Buffer.concat(chunks)));
-    if ('bad' in line) return this.#end(request, 'bad-request', line.bad);
-    return this.#answer(request, [{ line, input: undefined, tag: '' }], path);
+    const read = await this.#host.work(() => readAccess(path, Buffer.concat(chunks)));
+    if ('bad' in read) return this.#end(request, 'bad-request', read.bad);
+    return this.#answer(request, [{ ...read, input: undefined }], path);
   }
 
   /** The whole body with its commands; or its fault. */

@@ -5,9 +5,17 @@ import { type AccessPath, readAccess } from '../../../src/gateway/session/http-a
 
 function wordsOf(path: AccessPath, body: unknown): readonly string[] | string {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const line = readAccess(path, Buffer.from(text));
-  return 'bad' in line ? line.bad : line.words;
+  const read = readAccess(path, Buffer.from(text));
+  return 'bad' in read ? read.bad : read.line.words;
 }
+
+void test('a tag is the name of the request in the records, and no word of it', () => {
+  const read = readAccess('requests', Buffer.from('{"tag":"mcp-0123:a.b"}'));
+  assert.ok(!('bad' in read));
+  assert.deepEqual([read.line.words, read.tag], [['dovegate requests'], 'mcp-0123:a.b']);
+  for (const tag of ['a b', 'x'.repeat(65), 7])
+    assert.match(String(wordsOf('requests', { tag })), /"tag" is/);
+});
 
 void test('members become options, and the command follows them', () => {
   const asked = {
