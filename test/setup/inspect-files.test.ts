@@ -136,7 +136,7 @@ void test('receivers of notices: the library, and files of theirs that are missi
 admin: { page: { unix: /run/page.sock, people: { anna: { user: anna, role: view } } } }
 notices:
   chat: { webhook: "https://a.example/", secret_file: /etc/hook, ca: /etc/ca }
-  other: { webhook: "https://a.example/", secret_file: /run/credentials/dovegate-page.service/hook }
+  other: { webhook: "https://b.example/", secret_file: /run/credentials/dovegate-page.service/hook }
   mail: { mail: { to: [a@b.c], from: a@b.c } }
 `);
   const checks: NoticeChecks = {

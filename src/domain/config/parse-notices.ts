@@ -20,7 +20,27 @@ export function parseNotices(
     cursor.error(['notices'], 'needs admin.page: the process of the page sends them', 'missing-key');
   if (all.length > bounds.noticeReceivers)
     cursor.error(['notices'], `must hold at most ${bounds.noticeReceivers} receivers`);
-  return all.flatMap(([name, raw]) => parseReceiver(name, raw, cursor.down('notices', name)));
+  const receivers = all.flatMap(([name, raw]) => parseReceiver(name, raw, cursor.down('notices', name)));
+  warnOfSameUrls(receivers, cursor.down('notices'));
+  return receivers;
+}
+
+/** Two receivers of one channel, which gets an event twice. */
+function warnOfSameUrls(receivers: readonly NoticeSettings[], at: Cursor): void {
+  const webhooks = receivers.filter((each) => each.kind === 'webhook');
+  for (const [index, { name, url, events }] of webhooks.entries()) {
+    const isSame = (each: WebhookSettings): boolean =>
+      each.url === url && each.events.some((event) => events.includes(event));
+    const first = webhooks.slice(0, index).find(isSame);
+    if (first === undefined) continue;
+    const message = `is the URL of ${first.name}, too, so events of both arrive twice; give each event to one of them`;
+    at.warning([name, 'webhook'], message, 'defined-twice');
+  }
+}
+
+function warnOfRepeated(values: readonly string[], at: Cursor): void {
+  for (const [index, value] of values.entries())
+    if (values.indexOf(value) < index) at.warning([index], `${value} is there twice`, 'defined-twice');
 }
 
 function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): NoticeSettings[] {
@@ -31,6 +51,7 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
     at.error(['mail'], 'a receiver is either a webhook or a mail; write two of them', 'key-conflict');
     return [];
   }
+  warnOfRepeated(events, at.down('events'));
   const shared = {
     name,
     ...(caFile !== undefined && { caFile }),
@@ -59,6 +80,8 @@ function parseWebhook(
   }
   if (url.username !== '' || url.password !== '')
     at.error(['webhook'], 'a URL holds no user and no password; use secret_file');
+  if (url.hash !== '')
+    at.warning(['webhook'], 'what stands behind # in a URL is never sent; take it out', 'no-effect');
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   if (url.protocol === 'http:' && !isOfThisMachine(host)) {
     const message = `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
@@ -86,6 +109,9 @@ function parseWebhook(
 const addressPattern =
   /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 
+/** Of mail servers that begin with TLS. */
+const smtpsPort = 465;
+
 function parseMail(
   { to, from, server }: NonNullable<RawNoticeReceiver['mail']>,
   shared: Shared,
@@ -103,6 +129,12 @@ function parseMail(
     at.error(['mail', 'server'], 'must be HOST:PORT or [IPV6]:PORT, as localhost:25');
     return [];
   }
+  warnOfRepeated(to, at.down('mail', 'to'));
+  if (place.port === smtpsPort)
+    at.warning(
+      ['mail', 'server'],
+      'port 465 expects TLS from the first byte, and mail is sent with STARTTLS; write port 25 or 587',
+    );
   if (isOfThisMachine(place.host) && shared.caFile !== undefined)
     at.warning(['ca'], 'has no effect: a mail server of this machine is asked without TLS', 'no-effect');
   return [{ kind: 'mail', ...shared, to, from, ...place }];

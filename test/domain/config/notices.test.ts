@@ -104,6 +104,22 @@ const cases: readonly (readonly [string, RegExp])[] = [
   ['mail: { to: [a@b.c], from: a@b.c, server: mail }', /^notices\.c\.mail\.server: error: must be HOST:PORT/],
   ['mail: { to: [a@b.c], from: a@b.c }, secret_file: x', /^notices\.c\.secret_file: error: is for a webhook/],
   ['mail: { to: [], from: a@b.c }', /^notices\.c\.mail\.to: error: must hold at least one address/],
+  [
+    `webhook: "https://chat.example.com/x#frag", ${text}`,
+    /^notices\.c\.webhook: warning: what stands behind # .* never sent/,
+  ],
+  [
+    `webhook: "http://127.0.0.1/x", ${text}, events: [granted, refused, granted]`,
+    /^notices\.c\.events\[2\]: warning: granted is there twice/,
+  ],
+  [
+    'mail: { to: [a@b.c, d@e.f, a@b.c], from: a@b.c }',
+    /^notices\.c\.mail\.to\[2\]: warning: a@b\.c is there twice/,
+  ],
+  [
+    'mail: { to: [a@b.c], from: a@b.c, server: "mx:465" }',
+    /^notices\.c\.mail\.server: warning: port 465 expects TLS/,
+  ],
   [`webhook: "http://127.0.0.1/x", ${text}, expire: 1s`, /^notices\.c\.expire: error: must be at least 10m/],
   [
     `webhook: "http://127.0.0.1/x", ${text}, link: true`,
@@ -135,10 +151,17 @@ void test('what could be read or forged on its way, or goes nowhere, is a proble
     read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text}, expire: 10m } }`).problems,
     [],
   );
+  // Of one channel, for different events and for the same.
+  const twice = (events: string): string[] =>
+    read(
+      `notices: { a: { webhook: "http://127.0.0.1/x", ${text}, events: [granted] }, b: { webhook: "http://127.0.0.1/x", ${text}, events: [${events}] } }`,
+    ).problems;
+  assert.deepEqual(twice('refused'), []);
+  assert.match(twice('refused, granted').join(), /^notices\.b\.webhook: warning: is the URL of a, too/);
   // bounds.noticeReceivers
   const many = Array.from(
     { length: bounds.noticeReceivers + 1 },
-    (_, at) => `c${at}: { webhook: "http://127.0.0.1/x", ${text} }`,
+    (_, at) => `c${at}: { webhook: "http://127.0.0.1/x${at}", ${text} }`,
   );
   assert.match(
     read(`notices: { ${many.join(', ')} }`).problems.join(),
