@@ -45,6 +45,7 @@ import {
   inspectTrust,
   type NoticeChecks,
 } from './inspect-files.js';
+import { inspectPageFiles, whyHidden } from './inspect-page.js';
 import { inspectAccounts, inspectReaders } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, with warnings. */
@@ -96,6 +97,9 @@ export function* inspect(
   if (isForDaemon) yield inspectModesOfPolicies(settings);
   if (isForDaemon) yield inspectIssuer(settings, isInstalled, readIfReadable);
   if (isForDaemon) yield inspectNotices(settings, noticeChecks());
+  const closedToPage = (path: string): string | undefined => whyClosedToPage(path, files);
+  if (isForDaemon)
+    yield inspectPageFiles(settings, { whyUnreadable, whyClosed: closedToPage, whyUnsafe: why });
   yield inspectReceivers(settings, isInstalled);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
@@ -173,15 +177,22 @@ interface Account {
 /** Files of the configuration itself, by path. */
 type OwnFiles = { has(path: string): boolean };
 
-/** Why the user of the daemon cannot read a file that we can; undefined: it can, nobody can, or it is not known. */
-function whyClosed(path: string, daemon: Account, files: OwnFiles): string | undefined {
+/** Why the user of the daemon, or of the page, cannot read a file that we can; undefined: it can, nobody can, or it is not known. */
+function whyClosed(path: string, account: Account, files: OwnFiles, of = 'daemon'): string | undefined {
   if (whyUnreadable(path) !== undefined) return undefined;
-  const name = localUserName(daemon.uid) ?? String(daemon.uid);
-  return withRightsOf(daemon, () => {
+  const name = localUserName(account.uid) ?? String(account.uid);
+  return withRightsOf(account, () => {
     const why = whyUnreadable(path);
     if (why === undefined) return undefined;
-    return `${path} cannot be read by ${name}, the user of the daemon: ${why}${howToPermit(path, daemon, files)}`;
+    return `${path} cannot be read by ${name}, the user of the ${of}: ${why}${howToPermit(path, account, files)}`;
   });
+}
+
+/** The same of the packaged page, whose user exists where its service does. */
+function whyClosedToPage(path: string, files: OwnFiles): string | undefined {
+  const uid = uidOf(pageUser);
+  if (uid === undefined || !files.has(packaged.file)) return undefined;
+  return whyHidden(path) ?? whyClosed(path, { uid, gids: gidsOf(uid) }, files, 'page');
 }
 
 /**
