@@ -79,6 +79,7 @@ export function BackendsScreen({ query }: ScreenProps) {
     {
       title: 'ten minutes',
       line: 3,
+      isNamed: true,
       cell: (row) => <Traffic series={seriesOf(row.name)} since={since} isUp={row.isUp} />,
     },
     {
@@ -225,7 +226,7 @@ function Traffic({ series, since, isUp }: TrafficProps) {
   return (
     <>
       <span class={isUp ? 'step' : 'step faint'}>
-        {!isUp && 'before: '}
+        {!isUp && 'was '}
         <Rate class="number">{rateWords(rate)}</Rate> a second
         {share > 0 && (
           <>

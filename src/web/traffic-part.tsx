@@ -175,7 +175,7 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
           isStacked={isStacked}
         >
           {(at, when) => (
-            <Names history={history} span={span} at={at} when={when} all={all} measure={measure} />
+            <Names of={of} history={history} span={span} at={at} when={when} all={all} measure={measure} />
           )}
         </TimeChart>
       )}
@@ -184,6 +184,7 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
 }
 
 interface NamesProps {
+  readonly of: HistoryOf;
   readonly history: History;
   readonly span: Span;
   readonly at: number | undefined;
@@ -193,29 +194,30 @@ interface NamesProps {
 }
 
 /** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
-function Names({ history, span, at, when, all: shown, measure }: NamesProps) {
+function Names({ of, history, span, at, when, all: shown, measure }: NamesProps) {
   const since = shortSince(history, span);
   const isFine = history.step < 60;
   return (
     <table>
-      <thead>
-        <tr>
-          <th scope="col">
-            {when !== undefined ? (
-              `at ${when}`
+      <caption>
+        {when !== undefined ? (
+          `at ${when}`
+        ) : (
+          <>
+            {since === undefined ? (
+              `in ${spanTexts.find(({ value }) => value === span)?.text}`
             ) : (
               <>
-                {since === undefined ? (
-                  `in ${spanTexts.find(({ value }) => value === span)?.text}`
-                ) : (
-                  <>
-                    since <Time at={since} isExact={isFine} />
-                  </>
-                )}
-                , up to <Time at={history.until} isExact={isFine} />
+                since <Time at={since} isExact={isFine} />
               </>
             )}
-          </th>
+            , up to <Time at={history.until} isExact={isFine} />
+          </>
+        )}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">{of === 'teams' ? 'team' : 'backend'}</th>
           {shown.map(({ value, text, head = text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
               {when === undefined && value === 'waiting' ? `${text}, most` : head}

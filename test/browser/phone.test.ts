@@ -76,6 +76,23 @@ browserTest(
   },
 );
 
+browserTest('averages of a backend have titles on a phone, each in one line', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/backends', { size: phone });
+  // The first figures are there after ten seconds.
+  await page.getByRole('columnheader', { name: 'a second' }).waitFor();
+  await settled(page);
+  const linesOf = (selector: string): Promise<readonly number[]> =>
+    page.evaluate(`[...document.querySelectorAll('${selector}')].filter((each) => each.offsetHeight > 0).map((each) =>
+      Math.round(each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)))`);
+  for (const selector of ['.chart caption', '.chart thead th'])
+    assert.deepEqual(new Set(await linesOf(selector)), new Set([1]), selector);
+  const title = await page.evaluate<string>(
+    `getComputedStyle([...document.querySelectorAll('[data-row] .step')][0].closest('td'), '::before').content`,
+  );
+  assert.match(title, /ten minutes/);
+  assert.deepEqual(faults, []);
+});
+
 browserTest('a value of a row becomes the search, and is left out by a minus', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   const rows = page.locator('[data-row]');
