@@ -12,7 +12,11 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 needs() {
 	case $1 in
 	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm"
-		echo "createrepo_c createrepo-c"; echo "gpg gpg"; echo "gpg-agent gpg-agent";;
+		echo "createrepo_c createrepo-c"; echo "gpg gpg"; echo "gpg-agent gpg-agent"
+		# The package for arm64 runs on amd64 under emulation.
+		if [ "$(uname -m)" = x86_64 ]; then
+			echo "qemu-aarch64-static qemu-user-static"; echo "/usr/aarch64-linux-gnu/lib/libstdc++.so.6 libstdc++6-arm64-cross"
+		fi;;
 	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
 	page)

@@ -40,6 +40,8 @@ export interface DaemonOptions {
   descriptors?: readonly number[];
   /** Another program than dist/main.js. */
   program?: string;
+  /** Another Node than this process's. */
+  node?: string;
   /** How long the start may take; default 120 s. */
   startMs?: number;
   /** The record that says that it has started; default `started`. */
@@ -94,7 +96,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
 
   const { command = 'serve' } = options;
   const args = [options.program ?? builtProgram, command, '--config', configFile, ...(options.args ?? [])];
-  const [file = '', ...rest] = [...(options.launcher ?? []), process.execPath, ...args];
+  const [file = '', ...rest] = [...(options.launcher ?? []), options.node ?? process.execPath, ...args];
   const child = spawn(file, rest, {
     cwd: folder,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
