@@ -216,7 +216,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Requests and grants of access: who has which, until when.
   'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], {
-    public: ['desk', 'live-entry'],
+    public: ['desk', 'live-entry', 'result'],
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],

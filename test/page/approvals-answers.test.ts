@@ -11,6 +11,7 @@ const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, f
 async function approve(body: string, answer: DoorAccessed | DoorFault) {
   const asked: Omit<DoorAccess, 'as'>[] = [];
   const handlers = createApprovalHandlers({
+    away: undefined,
     access(_who, access) {
       asked.push(access);
       return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
