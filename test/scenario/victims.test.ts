@@ -91,7 +91,7 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     void test(`${kind}, within its share: nothing is ended, though another command waits`, {
       timeout: 300_000,
     }, async (t) => {
-      const gateway = await open({ more: 'limits: { queue_timeout: 16s, drain: 100ms }' });
+      const gateway = await open({ more: 'limits: { queue_timeout: 30s, drain: 100ms }' });
       const honest = ['hogs.sock', 'hogs.sock', 'victims.sock', 'victims.sock'].map((socket) =>
         openHog(t, gateway.daemon.path(socket), kind, false),
       );
@@ -141,7 +141,7 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
   void test('a silent backend, within its share: nobody is ended', { timeout: 300_000 }, async (t) => {
     const gate = createGate();
     const gateway = await open({
-      more: 'limits: { queue_timeout: 16s, drain: 100ms }',
+      more: 'limits: { queue_timeout: 30s, drain: 100ms }',
       backend: {
         script: async (_command, connection) => {
           await connection.row('x'.repeat(1_000));
