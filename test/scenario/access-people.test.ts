@@ -50,7 +50,13 @@ test('asked for, approved by another person, used once, and listed', async (t) =
     tls: { certificate: gate.crt, key: gate.key }
     keys:${keyLines.join('')}`,
     policy: policies,
-    more: 'persons: { anna: { keys: [anna] }, carol: { keys: [carol] } }\n',
+    more: `persons: { anna: { keys: [anna] }, carol: { keys: [carol] } }
+admin:
+  door: door.sock
+  page:
+    unix: page.sock
+    people: { ourselves: { user: "${process.getuid?.() ?? -1}", role: audit } }
+`,
     files: filesOf(authority),
     backend: { script: answer },
   });
@@ -131,6 +137,25 @@ test('asked for, approved by another person, used once, and listed', async (t) =
     [id, 'anna@panel', 1, { fetch: 1 }, 'carol@panel', 'used-up'],
   );
   assert.deepEqual([second.end.action, second.end.why], ['refused', 'ask alice']);
+
+  for (const place of [
+    ['--config', daemon.configFile],
+    ['--socket', daemon.path('page.sock')],
+  ]) {
+    const found = await runWarm(['audit', 'search', '--grant', id, '--json', ...place]);
+    const rows = found.stdout
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      rows.map(({ action, command }) => action ?? command),
+      ['requested', 'approved', 'granted', 'fetch', 'used-up'],
+      place[0],
+    );
+    const refusal = await runWarm(['audit', 'search', '--grant', second.id, ...place]);
+    assert.match(refusal.text, / refused$/m, refusal.text);
+  }
 });
 
 test('a start that cannot prove what lived says so in the log', async (t) => {

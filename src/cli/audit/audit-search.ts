@@ -226,7 +226,7 @@ function outcomeOf({ fields, completedSeq }: ExchangeRow): string {
 }
 
 function durationOf({ fields }: ExchangeRow): string {
-  const duration = fields['duration_ms'];
+  const duration = fields['event'] === 'access' ? undefined : fields['duration_ms'];
   return typeof duration === 'number' ? String(Math.round(duration)) : '';
 }
 

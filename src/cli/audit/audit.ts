@@ -8,6 +8,7 @@ import { allEffects } from '../../domain/commands/catalog.js';
 import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
 import type { Separator } from '../../domain/trail/export.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
+import { pickFilter } from '../../domain/views/look.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
@@ -316,13 +317,14 @@ export function filterOf(options: FilterOptions): TrailFilter {
     const times = `--since is ${formatTime(since)}, and --until is ${formatTime(until)}`;
     throw new CommandFault(exitCodes.usage, `--since must be before --until: ${times}`);
   }
-  return {
+  // Options that are no filter are left out: with another filter, the access records of a grant are not asked for.
+  return pickFilter({
     ...same,
     // A name alone matches at any listener.
     principal: principal === undefined || /[@*]/.test(principal) ? principal : `${principal}@*`,
     sinceMs: since,
     untilMs: until,
-  };
+  });
 }
 
 /** Unix milliseconds of a time on the command line. Throws commander's InvalidArgumentError. */

@@ -1,12 +1,14 @@
 // Access on request for auditors, from a real journal on the disk: as a table, as JSON, and beside the commands of a report.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditAccess } from '../../../src/cli/audit/audit-access.js';
 import { auditReport } from '../../../src/cli/audit/audit-report.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
-import { approver, grantRecords, owner } from '../../kit/access-records.js';
+import { approver, grantRecords, over, owner } from '../../kit/access-records.js';
+import { runWarm } from '../../kit/warm-program.js';
 import { keepScreen, signKey } from './shown.js';
 import { keyFile } from './verifying.js';
 
@@ -30,6 +32,7 @@ async function openJournal(t: TestContext): Promise<string> {
     false,
   );
   journal.append({ ...completion('E1'), sent: true, outcome: 'ok', grant: 'G1' });
+  await journal.appendDurable(over('revoked', 'G1', time + 9), false);
   await journal.close();
   return directory;
 }
@@ -62,4 +65,41 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   const csv = keepScreen();
   await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
   assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver}\r`));
+});
+
+void test('the built program finds a grant with its history, in each form and with a configuration', async (t) => {
+  const directory = await openJournal(t);
+  const configFile = join(directory, '..', 'dovegate.yaml');
+  writeFileSync(
+    configFile,
+    `version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*@example.com"], allow: [quota get] } }
+audit: { directory: "${directory}" }
+`,
+  );
+  const history = ['requested', 'approved', 'granted', 'ok', 'revoked'];
+  const forms = [
+    ['search', '--grant', 'G1', directory],
+    ['search', '--grant', 'G1', '--config', configFile],
+    ['search', '--grant', 'G1', '--json', directory],
+    ['export', '--grant', 'G1', directory],
+    ['export', '--grant', 'G1', '--format', 'json', directory],
+    ['export', '--grant', 'G1', '--with-proof', directory],
+  ];
+  for (const form of forms) {
+    const { exit, text } = await runWarm(['audit', ...form]);
+    assert.equal(exit, 0, text);
+    for (const word of history) assert.match(text, new RegExp(`\\b${word}\\b`), `${form.join(' ')}: ${text}`);
+    // The hashes of a proof may have it by chance.
+    if (!form.includes('--with-proof')) assert.doesNotMatch(text, /G2/);
+  }
+  // How long a grant lasts is not how long a step took.
+  const table = await runWarm(['audit', 'search', '--grant', 'G1', directory]);
+  assert.doesNotMatch(table.text, /3600000/);
+  // With another filter it finds commands alone.
+  const { stdout } = await runWarm(['audit', 'search', '--grant', 'G1', '--command', 'quota get', directory]);
+  assert.doesNotMatch(stdout.toString(), /granted/);
 });

@@ -41,6 +41,11 @@ void test('options become a filter', () => {
   });
 });
 
+void test('options that are no filter are not in it', () => {
+  const options = { grant: 'G1', config: '/etc/dovegate.yaml', json: true, format: 'csv', key: [] };
+  assert.deepEqual(filterOf(options), { grant: 'G1' });
+});
+
 void test('a principal without listener is that one at any', () => {
   assert.equal(read('--principal', 'bob').principal, 'bob@*');
   assert.equal(read('--principal', 'bob@support').principal, 'bob@support');
