@@ -23,6 +23,7 @@ import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import { openRegular, readRegular } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { isRightlySigned } from './kept-end.js';
+import { firstSeqOf } from './run-end.js';
 import {
   fileName,
   isDiskFull,
@@ -96,6 +97,8 @@ export interface Shelf {
   readonly closed: readonly Shelved[];
   /** The first segment that its successor does not name or prove: none from there on is known to be closed. */
   readonly damaged: string | undefined;
+  /** Names of retired segments that came back: they are in none of the other fields. */
+  readonly leftovers: readonly string[];
   /** Bytes of the other examined segments. */
   readonly otherBytes: number;
   /** Free bytes of the file system. */
@@ -194,7 +197,9 @@ function fillReserve(directory: string, bytes: number): void {
 /** Examines the segments above a number. Slow for thousands of them. */
 function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look' }): Shelf {
   const { above, mark } = order;
-  const segments = listSegments(directory).filter(({ number }) => number > above);
+  const found = listSegments(directory).filter(({ number }) => number > above);
+  const leftovers = findLeftovers(directory, found, order);
+  const segments = found.filter((segment) => !leftovers.includes(segment));
   const ends = readEnds(directory, segments, order);
   const closed: Shelved[] = [];
   let otherBytes = 0;
@@ -212,7 +217,31 @@ function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look'
   const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
   const sizes = { freeBytes: bsize * bavail, totalBytes: bsize * blocks, reserveBytes: reserve?.size ?? 0 };
   const shares = above < 0 ? readIn(directory, sharesName) : undefined;
-  return { closed, damaged, otherBytes, ...sizes, shares };
+  return { closed, damaged, leftovers: leftovers.map(({ name }) => name), otherBytes, ...sizes, shares };
+}
+
+/**
+ * Retired segments that came back, as the compressed form of one of which only the plain file was removed. A checkpoint at the head of the
+ * newest segment says which record is the oldest left; they stand before the segment that begins with that record, and begin with an older
+ * one. Both heads must be signed by this daemon's key: what no checkpoint calls retired is never removed here.
+ */
+function findLeftovers(
+  directory: string,
+  segments: readonly Segment[],
+  { above, mark, ...identity }: KeeperOrder & { readonly do: 'look' },
+): readonly Segment[] {
+  const newest = segments.findLast(({ number }) => number <= mark.segment);
+  // In later looks the oldest one is not among them.
+  if (newest === undefined || above >= 0 || identity.key === undefined) return [];
+  const headOf = (segment: Segment) => {
+    const first = readFirst(directory, segment, identity);
+    return first?.isProven === true ? first : undefined;
+  };
+  const oldestSeq = headOf(newest)?.oldestSeq;
+  if (oldestSeq === undefined) return [];
+  const oldest = segments.findIndex((segment) => headOf(segment)?.end.nextSeq === oldestSeq);
+  const before = segments.slice(0, Math.max(0, oldest));
+  return before.filter((segment) => (firstSeqOf(directory, segment) ?? oldestSeq) < oldestSeq);
 }
 
 /**
@@ -254,6 +283,7 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
   const line = text.slice(0, text.indexOf('\n'));
   const record = parseLine(line) ?? {};
   const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = record;
+  const { oldest_seq: oldest } = record;
   const endWallMs = parseTime(readHead(line)?.time ?? '');
   if (endWallMs === undefined || typeof lastHash !== 'string' || typeof nextSeq !== 'number')
     return undefined;
@@ -261,7 +291,8 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
   // Another journal of the same key has segments of the same names.
   const isSigned = record['key'] === key && record['journal'] === journal && isRightlySigned(line, key);
   const isProven = key === undefined || isSigned;
-  return { before, isProven, end: { lastHash, nextSeq, endMs, endWallMs } };
+  const oldestSeq = typeof oldest === 'number' ? oldest : undefined;
+  return { before, isProven, oldestSeq, end: { lastHash, nextSeq, endMs, endWallMs } };
 }
 
 /** Whether every record of a segment contains the hash of the one before, up to the record with this hash. */

@@ -180,11 +180,14 @@ export class Maintenance {
     const above = this.#closed.at(-1)?.number ?? -1;
     const report = await this.#keep({ do: 'look', above, mark: { segment, hash }, ...this.#identity });
     if (report?.kind !== 'looked') return false;
-    const { damaged, freeBytes, reserveBytes } = report.shelf;
+    const { damaged, leftovers, freeBytes, reserveBytes } = report.shelf;
+    const cleared = leftovers.length > 0 ? await this.#keep({ do: 'remove', names: leftovers }) : undefined;
+    const gone = cleared?.kind === 'done' ? leftovers : [];
     const text = `${damaged} or the segment after it was changed or is damaged: nothing from there on is retired`;
     this.#tell('damaged', damaged === undefined ? undefined : text);
     this.#closed = [...this.#closed, ...report.shelf.closed];
-    const { retired, unshipped } = await this.#retire(report.shelf);
+    const { retired: chosen, unshipped } = await this.#retire(report.shelf);
+    const retired = [...gone, ...chosen];
     const compressed = await this.#compress();
     await this.#judgeSize(report.shelf);
     await this.#judgeShares(report.shelf, added);

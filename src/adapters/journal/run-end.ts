@@ -215,7 +215,12 @@ function moveAway(directory: string, segments: readonly Segment[], from: number)
 /** The first existing record; undefined: its line is unreadable. */
 export function firstSeqIn(directory: string): number | undefined {
   const [first] = listSegments(directory);
-  return first === undefined ? undefined : readClaim(Buffer.from(firstLine(directory, first)))?.seq;
+  return first === undefined ? undefined : firstSeqOf(directory, first);
+}
+
+/** The first record of a segment; undefined: its line is unreadable. */
+export function firstSeqOf(directory: string, segment: Segment): number | undefined {
+  return readClaim(Buffer.from(firstLine(directory, segment)))?.seq;
 }
 
 /**

@@ -608,6 +608,48 @@ void test('a first record that was made older retires nothing, and is reported',
   await watched.journal.close();
 });
 
+/** A journal whose first segments were retired, with the text that the second one had. */
+async function retiredRun(t: TestContext, directory: string): Promise<string> {
+  let limits = keepAll;
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 2);
+  const text = readFileSync(join(directory, '00000002.jsonl'), 'utf8');
+  await fill(watched, directory, 4);
+  limits = { ...keepAll, sizeMax: { bytes: 1 } };
+  await until(() => segmentFiles(directory).length === 1);
+  limits = keepAll;
+  await fill(watched, directory, 4, 'F');
+  await watched.journal.close();
+  return text;
+}
+
+void test('a retired segment that came back is removed again, and no other one with it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const text = await retiredRun(t, directory);
+  const left = numbersIn(directory);
+  writeFileSync(join(directory, '00000002.jsonl.gz'), gzipSync(text));
+  const watched = await firstLook(t, directory, { signKey: key.secretPem });
+  assert.deepEqual(retiredOf(watched), ['00000002.jsonl']);
+  assert.deepEqual(textsOf(watched), []);
+  await watched.journal.close();
+  assert.deepEqual(numbersIn(directory).slice(0, left.length), left);
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('what stands before the oldest segment and was not retired stays there', async (t) => {
+  const directory = temporaryDirectory(t);
+  await retiredRun(t, directory);
+  // The oldest one behind all others: these are later ones.
+  const [oldest = ''] = segmentFiles(directory);
+  const behind = oldest.replace(/^\d{8}/, '00000900');
+  renameSync(join(directory, oldest), join(directory, behind));
+  const left = numbersIn(directory);
+  const watched = await firstLook(t, directory, { signKey: key.secretPem });
+  await watched.journal.close();
+  assert.deepEqual(retiredOf(watched), []);
+  for (const number of left.filter((each) => each !== 900)) assert.ok(numbersIn(directory).includes(number));
+});
+
 void test('a first record of another journal with the same key counts for nothing', async (t) => {
   const directory = temporaryDirectory(t);
   const other = temporaryDirectory(t);
