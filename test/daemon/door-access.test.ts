@@ -16,7 +16,9 @@ policies:
   support:
     users: ["*@example.org"]
     allow: [quota get]
-    on_request: [{ command: fetch, content: true, approvals: 1, for: 1h, scope: user }]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 1h, scope: user }
+      - { command: expunge, approvals: 1, for: 1h }
 admin:
   page:
     tcp: "127.0.0.1:9147"
@@ -74,4 +76,19 @@ void test('an address of the issuer is the person who has it, and a group approv
   });
   assert.doesNotMatch(JSON.stringify(await list('carol')), /whyNone/);
   assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);
+});
+
+void test('a count on the page, for which no command asks, names the request twice', async () => {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(emptyReply);
+  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
+  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|expunge|mailbox|INBOX|all');
+  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  const carol = engine.settings.admin?.page?.people.find(({ name }) => name === 'carol');
+  assert.ok(carol !== undefined);
+  const as = { person: 'carol', role: 'approve', generation: 1 } as const;
+  const asked = { as, from: [], id, step: 'approve' } as const;
+  await decideOnPage(engine.exchanges, engine.settings, carol, asked, {});
+  const count = engine.records.findLast(({ record }) => record.event === 'admission')?.record;
+  assert.deepEqual([count?.listener, count?.command, count?.for, count?.request], ['page', 'search', id, id]);
 });

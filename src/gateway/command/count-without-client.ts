@@ -37,7 +37,8 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
         throw new Error('a count has no input');
       },
     };
-    const id = context.newId();
+    // No exchange asks for it: the searches name the request in its place.
+    const id = command.request;
     const time = context.clock.wallMs();
     const records = new ExchangeRecords(context, { time, event: 'admission' }, false);
     const exchange = { context, session, id, abortable: new Abortable(), records, attempts: [] };
