@@ -14,6 +14,7 @@ interface Item {
   readonly at: 'requested' | 'granted' | 'over';
   readonly left: number;
   readonly uses: number;
+  /** Those whose approval has not fallen: one falls where another person approves while it does not count. */
   readonly approvers: readonly Who[];
   /** The login to which it is bound; 0: to none yet. And those whose commands were sent. */
   readonly login: 0 | 1 | 2;
@@ -33,6 +34,8 @@ export interface AccessState {
   readonly items: readonly Item[];
   /** Rules that the configuration has now. */
   readonly has: boolean;
+  /** Carol is in no entry of `persons` now: she approves nothing, and her approvals of what waits do not count. */
+  readonly isAway: boolean;
   /** Break-glass requests so far. */
   readonly broken: number;
 }
@@ -41,6 +44,7 @@ export type AccessFlaw =
   | 'own approval counts'
   | 'one person counts twice'
   | 'one approval is enough'
+  | 'a fallen approval counts again'
   | 'a step back prolongs'
   | 'a restart prolongs'
   | 'a restart gives uses back'
@@ -64,7 +68,7 @@ export function accessModel(options: {
   readonly flaw?: AccessFlaw;
 }): Model<AccessState> {
   return {
-    initial: { items: [], has: true, broken: 0 },
+    initial: { items: [], has: true, isAway: false, broken: 0 },
     actions: (state) => actionsOf(state, options),
     invariants,
     keyOf: (state) => JSON.stringify(state),
@@ -79,6 +83,11 @@ const invariants: Model<AccessState>['invariants'] = {
       const humans = new Set(approvers.map(humanOf));
       return at !== 'granted' || (humans.size >= needed[rule] && !humans.has('anna'));
     }),
+  'a request waits only where approvals are missing': ({ items }) =>
+    items.every(({ at, rule, approvers }) => {
+      const humans = new Set(approvers.map(humanOf));
+      return at !== 'requested' || humans.size < needed[rule];
+    }),
   'no grant is longer than it was approved for': ({ items }) =>
     items.every(({ at, age }) => at !== 'granted' || age < grantTicks),
   'no more commands than uses': ({ items }) => items.every(({ sent }) => sent <= usesMax),
@@ -87,11 +96,16 @@ const invariants: Model<AccessState>['invariants'] = {
   'what has ended stays so': ({ items }) => items.every(({ at, hasEnded }) => at === 'over' || !hasEnded),
 };
 
+/** The approvals of what waits that count now. */
+export function countingOf({ isAway }: AccessState, { at, approvers }: Item): readonly Who[] {
+  return at === 'requested' && isAway ? approvers.filter((who) => humanOf(who) !== 'carol') : approvers;
+}
+
 function actionsOf(
   state: AccessState,
   { itemsMax, flaw }: Parameters<typeof accessModel>[0],
 ): Step<AccessState>[] {
-  const { items, has, broken } = state;
+  const { items, has, isAway, broken } = state;
   const steps: Step<AccessState>[] = [];
   const change = (at: number, to: Partial<Item>): AccessState => ({
     ...state,
@@ -100,7 +114,7 @@ function actionsOf(
   const over = { at: 'over', hasEnded: true } as const;
   if (items.length < itemsMax && has)
     for (const rule of ['one', 'two', 'none', 'given'] as const) {
-      if (rule === 'none' && broken > 0) continue;
+      if ((rule === 'none' && broken > 0) || (rule === 'given' && isAway)) continue;
       const isGranted = rule === 'none' || rule === 'given';
       const item: Item = {
         rule,
@@ -126,13 +140,17 @@ function actionsOf(
     const isLive = item.at === 'granted' && item.left > 0;
     for (const who of item.at === 'requested' ? whos : []) {
       const isOwn = humanOf(who) === 'anna' && flaw !== 'own approval counts';
+      const isNobody = isAway && humanOf(who) === 'carol';
+      const counting = countingOf(state, item);
       const isAgain =
         flaw === 'one person counts twice'
-          ? item.approvers.includes(who)
-          : item.approvers.some((each) => humanOf(each) === humanOf(who));
-      const approvers = isOwn || isAgain ? item.approvers : [...item.approvers, who];
+          ? counting.includes(who)
+          : counting.some((each) => humanOf(each) === humanOf(who));
+      const isRefused = isOwn || isNobody || isAgain;
+      const kept = flaw === 'a fallen approval counts again' ? item.approvers : counting;
+      const approvers = isRefused ? item.approvers : [...kept, who];
       const most = flaw === 'one approval is enough' ? 1 : needed[item.rule];
-      const isEnough = approvers.length >= most && approvers.length > item.approvers.length;
+      const isEnough = counting.length + 1 >= most && !isRefused;
       const granted = isEnough
         ? ({
             at: 'granted',
@@ -162,7 +180,7 @@ function actionsOf(
       // Its backend is away: the use is given back.
       steps.push([`login ${login} fails ${at}`, mayGo ? change(at, bound) : state]);
     }
-    if (item.at === 'requested') steps.push([`carol refuses ${at}`, change(at, over)]);
+    if (item.at === 'requested' && !isAway) steps.push([`carol refuses ${at}`, change(at, over)]);
     if (item.at !== 'over') steps.push([`anna revokes ${at}`, change(at, over)]);
   }
   const all = (of: (item: Item) => Partial<Item>, to: Partial<AccessState> = {}): AccessState => ({
@@ -193,6 +211,9 @@ function actionsOf(
     has ? 'reload without rules' : 'reload with rules',
     has ? all(({ at }) => (at === 'over' ? {} : over), { has: false }) : { ...state, has: true },
   ]);
+  const isWanted = items.some(({ at, rule }) => at === 'requested' && rule === 'two');
+  if (isAway || isWanted)
+    steps.push([`reload with${isAway ? '' : 'out'} carol`, { ...state, isAway: !isAway }]);
   steps.push([
     'restart',
     all(({ at, left, hasEnded, rule, approvers, wasAhead }) => {

@@ -10,7 +10,7 @@ import type { AuditRecord, OwnRecord } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { AccessDesk, type AccessRights } from '../../src/gateway/access/desk.js';
 import { createFakeClock } from '../kit/fake-clock.js';
-import { type AccessState, accessModel, type Who } from './access-model.js';
+import { type AccessState, accessModel, countingOf, type Who } from './access-model.js';
 import { Beside, type Choose } from './explore.js';
 
 const tickMs = 600_000;
@@ -87,6 +87,7 @@ export class AccessStand {
   #ids: string[] = [];
   #serial = 0;
   #has = true;
+  #isAway = false;
   #desk: AccessDesk;
 
   constructor(choose: Choose, itemsMax: number) {
@@ -136,7 +137,9 @@ export class AccessStand {
   #rights(): AccessRights {
     const rights = this.#has ? withRules : withoutRules;
     assert.ok(rights !== undefined);
-    return rights;
+    const persons = new Map(rights.persons);
+    if (this.#isAway) persons.delete('carol');
+    return { ...rights, persons };
   }
 
   async #act(choice: string): Promise<void> {
@@ -169,7 +172,8 @@ export class AccessStand {
       // The desk looks once a second.
       this.#clock.advanceNow(1_000);
     } else if (choice.startsWith('reload')) {
-      this.#has = !this.#has;
+      if (choice.endsWith(' carol')) this.#isAway = !this.#isAway;
+      else this.#has = !this.#has;
       this.#desk.turnTo(this.#rights());
     } else if (choice === 'restart') {
       this.#desk.close();
@@ -204,7 +208,9 @@ export class AccessStand {
   /** The states, uses and approvals of all items are those of the model. */
   #compare(): void {
     const items = new Map(this.#desk.list(anna).map((item) => [item.id, item]));
-    for (const [at, { at: state, uses, approvers: by }] of this.beside.state.items.entries()) {
+    for (const [at, modelled] of this.beside.state.items.entries()) {
+      const { at: state, uses } = modelled;
+      const by = countingOf(this.beside.state, modelled);
       const item = items.get(this.#ids[at] ?? '');
       const isOver = item === undefined || item.state === 'unreviewed' || item.state === 'expired';
       const real = isOver ? 'over' : item.state;

@@ -17,6 +17,7 @@ const flaws: readonly (readonly [AccessFlaw, string])[] = [
   ['own approval counts', approved],
   ['one person counts twice', approved],
   ['one approval is enough', approved],
+  ['a fallen approval counts again', 'a request waits only where approvals are missing'],
   ['a step back prolongs', longer],
   ['a restart prolongs', longer],
   ['a restart gives uses back', more],

@@ -78,14 +78,17 @@ export function requestedRecord(
   };
 }
 
+/** `before`: those of the approvals so far that count. */
 export function approvedRecord(
   asker: Asker,
-  requested: AuditRecord,
+  { requested, approvals }: Pick<AccessEntry, 'requested' | 'approvals'>,
+  before: readonly AuditRecord[],
   time: number,
   matches: number | undefined,
   shorter: Shorter,
 ): AuditRecord {
   const { request, to, principal, command, users, uses, duration_ms: forMs } = requested;
+  const isWhole = approvals.every((each) => before.includes(each));
   return {
     time,
     event: 'access',
@@ -94,6 +97,7 @@ export function approvedRecord(
     request,
     to: to ?? principal,
     command,
+    by: isWhole ? undefined : [...before, asker].map((each) => each.principal).join(approverSeparator),
     users,
     matches,
     uses: shorter.uses ?? uses,
@@ -107,7 +111,7 @@ export function approvedRecord(
  */
 export function grantedRecord(
   asker: Asker,
-  { id, requested, approvals: recorded }: AccessEntry,
+  { id, requested }: AccessEntry,
   approvals: readonly AuditRecord[],
   time: number,
 ): AuditRecord {
@@ -116,7 +120,6 @@ export function grantedRecord(
   // No approver consented to more mails than were counted for them.
   const counted = (approvals.length === 0 ? [requested] : approvals).map((each) => each.matches);
   const matches = requested.effect === 'destroy' ? least(counted) : undefined;
-  const isWhole = recorded.every((each) => approvals.includes(each));
   const { to, principal, reason, command, effect, users, scope, approvals: needed } = requested;
   return {
     time,
@@ -130,7 +133,6 @@ export function grantedRecord(
     command,
     effect,
     matches,
-    by: isWhole ? undefined : approvals.map((each) => each.principal).join(approverSeparator),
     users,
     until: formatTime(time + forMs),
     uses: least(all.map(({ uses }) => uses)),

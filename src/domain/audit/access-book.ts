@@ -152,8 +152,10 @@ export class AccessBook {
     if (entry === undefined) return;
     const { action = '' } = record;
     if (action === 'approved') {
-      if (entry.state !== 'requested' || entry.approvals.length >= approvalsMax) return;
-      entry.approvals = [...entry.approvals, record];
+      // One that did not count when another one arrived never counts again: else a request could have enough of them, and no grant.
+      const before = countedFor(record, entry.approvals);
+      if (entry.state !== 'requested' || before.length >= approvalsMax) return;
+      entry.approvals = [...before, record];
     } else if (action === 'granted') this.#grant(entry, record);
     else if (action === 'reviewed') this.#review(entry, record);
     else if (endings.has(action)) this.#end(entry, record);
@@ -198,7 +200,6 @@ export class AccessBook {
     if (entry.state !== 'requested' || untilMs === undefined || grants >= grantsMax) return;
     const { used: usedBefore = 0, ...granted } = record;
     this.#requests -= 1;
-    entry.approvals = countedFor(record, entry.approvals);
     entry.state = 'granted';
     entry.granted = granted;
     entry.untilMs = untilMs;
@@ -254,10 +255,10 @@ export class AccessBook {
   }
 }
 
-/** Between the approvers in `by` of a grant. */
+/** Between the approvers in `by` of an approval. */
 export const approverSeparator = ', ';
 
-/** The approvals that a grant counted: all of them, or where some did not count any more, those of the principals in `by`. */
+/** The approvals that count when another one arrives: all, or where some do not any more, those of the principals in `by`. */
 export function countedFor<Approval extends Pick<AuditRecord, 'principal'>>(
   { by }: Pick<AuditRecord, 'by'>,
   approvals: readonly Approval[],

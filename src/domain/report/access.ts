@@ -73,7 +73,6 @@ export interface AccessAsked {
 
 type Open = { -readonly [Key in keyof AccessReported]: AccessReported[Key] } & {
   readonly commands: Map<string, number>;
-  approvedBy: AccessStepTaken[];
   /** Times of its steps and uses, carried ones aside. */
   lastTime: string;
 };
@@ -141,11 +140,10 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     switch (action) {
       case 'approved':
         if (!item.approvedBy.some(({ time, principal: by }) => time === step.time && by === principal))
-          item.approvedBy.push(step);
+          item.approvedBy = [...countedFor({ by: text('by') || undefined }, item.approvedBy), step];
         return;
       case 'granted':
         item.granted ??= step.time;
-        item.approvedBy = [...countedFor({ by: text('by') || undefined }, item.approvedBy)];
         item.until = text('until');
         item.usesMax = numberOf(record['uses']) ?? item.usesMax;
         // The count of a segment that is not read.

@@ -223,10 +223,9 @@ export class AccessDesk {
     return this.#inTurn(async () => {
       if (!this.#book.hasRoom) return fullTable();
       const requested = { ...this.#requested(id, owner, wish, matches), by: asker.principal, to };
-      const approved = approvedRecord(asker, requested, requested.time, matches, {
-        forMs: undefined,
-        uses: undefined,
-      });
+      const entry = { requested: { ...requested, event: 'access' }, approvals: [] } as const;
+      const whole = { forMs: undefined, uses: undefined };
+      const approved = approvedRecord(asker, entry, [], requested.time, matches, whole);
       return this.#open(asker, wish, requested, [approved]);
     });
   }
@@ -243,7 +242,9 @@ export class AccessDesk {
       const entry = this.#approvable(asker, id, shorter);
       if ('kind' in entry) return entry;
       const { matches } = this.#live.get(id) ?? {};
-      const approved = approvedRecord(asker, entry.requested, this.#parts.clock.wallMs(), matches, shorter);
+      const before = countingApprovals(entry, this.rights);
+      const nowMs = this.#parts.clock.wallMs();
+      const approved = approvedRecord(asker, entry, before, nowMs, matches, shorter);
       return this.#decide(asker, entry, [approved]);
     });
   }

@@ -68,16 +68,16 @@ void test('a request is undecided, then a grant, then gone', () => {
   assert.equal(book.size, 0);
 });
 
-void test('a grant names the approvers whose approvals counted, where others did not any more', () => {
+void test('an approval names those that count with it, where others do not any more', () => {
   const approvers = (by: string | undefined): unknown => {
-    const dave = approved('R1', t, { principal: 'dave@leads' });
-    const book = bookOf(requested('R1', t), approved('R1', t), dave, granted('R1', t, { by }));
+    const dave = approved('R1', t, { principal: 'dave@leads', by });
+    const book = bookOf(requested('R1', t), approved('R1', t), dave, granted('R1', t));
     return bookOf(...book.carried(t + 1))
       .find('R1')
       ?.approvals.map(({ principal }) => principal);
   };
   assert.deepEqual(approvers(undefined), ['carol@leads', 'dave@leads']);
-  assert.deepEqual(approvers('dave@leads, erin@leads'), ['dave@leads']);
+  assert.deepEqual(approvers('erin@leads, dave@leads'), ['dave@leads']);
 });
 
 void test('each end removes an undecided request and a grant', () => {
