@@ -233,6 +233,9 @@ function termsOf({ kind, obligations, grant }: Decision): string[] {
     ...(obligations.maxMatches === undefined
       ? []
       : [`not when its query finds more than ${obligations.maxMatches} mails`]),
+    ...(obligations.approvedMatches === undefined
+      ? []
+      : ['not when its query finds more mails than were approved']),
   ];
 }
 

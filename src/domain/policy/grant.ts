@@ -87,13 +87,11 @@ export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
     } else if (rule.terms.scope !== 'user' || users.length === 0) {
       continue;
     }
-    if (matches(rule, asked)) return { rule, id, obligations: fewer(rule.obligations, maxMatches) };
+    if (matches(rule, asked)) return { rule, id, obligations: approvedFor(rule.obligations, maxMatches) };
   }
   return undefined;
 }
 
-function fewer(obligations: Obligations, counted: number | undefined): Obligations {
-  const { maxMatches = counted } = obligations;
-  if (maxMatches === undefined || counted === undefined) return obligations;
-  return { ...obligations, maxMatches: Math.min(maxMatches, counted) };
+function approvedFor(obligations: Obligations, counted: number | undefined): Obligations {
+  return counted === undefined ? obligations : { ...obligations, approvedMatches: counted };
 }

@@ -134,6 +134,11 @@ export interface Obligations {
   readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
   /** A search with the same query must not find more mails than this. */
   readonly maxMatches?: number;
+  /**
+   * Nor more than this, the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions about
+   * content by it.
+   */
+  readonly approvedMatches?: number;
   /** Served even while the audit disk has only its reserve left. */
   readonly emergency: boolean;
 }

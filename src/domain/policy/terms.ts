@@ -11,13 +11,15 @@ export function areSameTerms(one: Obligations | undefined, other: Obligations | 
     one?.limit === other?.limit &&
     one?.alsoLimit?.limit === other?.alsoLimit?.limit &&
     one?.maxMatches === other?.maxMatches &&
+    one?.approvedMatches === other?.approvedMatches &&
     one?.emergency === other?.emergency
   );
 }
 
 /** Terms that satisfy both: for a command judged in two series and allowed by two rules, while the applicable one is unknown. */
 export function stricterTerms(one: Obligations, other: Obligations): Obligations {
-  const counts = [one.maxMatches, other.maxMatches].filter((count) => count !== undefined);
+  const maxMatches = lesser(one.maxMatches, other.maxMatches);
+  const approvedMatches = lesser(one.approvedMatches, other.approvedMatches);
   const { limit, limitKey } = one.limit === undefined ? other : one;
   const isSecondLimit =
     one.limit !== undefined && other.limit !== undefined && one.limitKey !== other.limitKey;
@@ -28,9 +30,19 @@ export function stricterTerms(one: Obligations, other: Obligations): Obligations
     ...(isSecondLimit && other.limit !== undefined
       ? { alsoLimit: { limit: other.limit, limitKey: other.limitKey } }
       : {}),
-    ...(counts.length === 0 ? {} : { maxMatches: Math.min(...counts) }),
+    ...(maxMatches === undefined ? {} : { maxMatches }),
+    ...(approvedMatches === undefined ? {} : { approvedMatches }),
     emergency: one.emergency && other.emergency,
   };
+}
+
+/** The most mails that the query may find, by the rule and by the approvals; undefined: they are not counted. */
+export function mostMatches(terms: Obligations | undefined): number | undefined {
+  return lesser(terms?.maxMatches, terms?.approvedMatches);
+}
+
+function lesser(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 /** The least number of visible characters: a ticket number has them, a blank or an invisible character does not. */

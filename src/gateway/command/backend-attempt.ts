@@ -13,6 +13,7 @@ import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
 import { replyCells } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
+import { mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
@@ -183,7 +184,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
     const refusal = recheck(this.#command, this.#destination, upstream.series);
     if (refusal !== undefined) return unsent(refusal);
-    const most = judgement.decision.obligations?.maxMatches;
+    const most = mostMatches(judgement.decision.obligations);
     if (this.#command.tried !== undefined) return this.#count(upstream, most);
     return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
   }
@@ -355,13 +356,21 @@ async function countMatches(
   const rowCells = search.rowCells + (search.isOfAll && !/^[^\t]*\t\d{1,10}\t/.test(head) ? 1 : 0);
   const matches = Math.ceil(cells / rowCells);
   if (matches <= most) return { matches };
-  // The holder of a grant never learns the number: it would answer questions about content.
-  const reason =
-    judgement.decision.grant === undefined
-      ? `${matches} mails match, and its rule allows at most ${most}`
-      : 'more mails match than were approved; ask again';
+  const reason = whyTooMany(judgement, matches);
   const { name: policy } = session.subject.policy;
   return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
+}
+
+/**
+ * The holder of a grant never learns how many match or were approved: that would answer questions about content. The number of a rule is no
+ * secret.
+ */
+function whyTooMany({ decision: { grant, obligations } }: Judged, matches: number): string {
+  const most = obligations?.maxMatches;
+  if (grant === undefined) return `${matches} mails match, and its rule allows at most ${most ?? 0}`;
+  return most !== undefined && matches > most
+    ? `more mails match than the ${most} that its rule allows`
+    : 'more mails match than were approved; ask again';
 }
 
 /** The same query as a search. `copy` and `move` search the mail of the source user; other commands their own user, or all users. */

@@ -10,6 +10,7 @@ import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js
 import { replyShape } from '../../domain/meaning/columns.js';
 import { namesSeveral } from '../../domain/meaning/reach.js';
 import type { Judged, Judgement } from '../../domain/policy/judge.js';
+import { mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';
@@ -132,7 +133,7 @@ function attemptAt(
 function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, judgement: Judged): boolean {
   const { attempt, decision } = judgement;
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
-  if (decision.obligations?.maxMatches !== undefined) return false;
+  if (mostMatches(decision.obligations) !== undefined) return false;
   // An upstream opened for this command cannot have ended before it.
   if (!isReused || ending.kind !== 'fault' || !ending.isSent) return false;
   const { fault } = ending;
@@ -151,7 +152,7 @@ function follow(
   if (target === undefined) return { reason: 'which cannot be read' };
   if ((count?.bytesIn ?? 0) > 0) return { reason: 'behind rows of its own' };
   if (judgement.attempt.command.input !== 'none') return { reason: 'after the input was read' };
-  if (judgement.decision.obligations?.maxMatches !== undefined)
+  if (mostMatches(judgement.decision.obligations) !== undefined)
     return { reason: 'after mails were counted here' };
   const user = router.table.userNames.normalise(target.user);
   if (user.kind === 'refused' || user.name !== judgement.user) return { reason: 'for another user' };

@@ -6,6 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Command } from '../../domain/commands/catalog.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
+import { mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
@@ -311,8 +312,8 @@ export class Exchange {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
     const { clock, turns } = context;
-    // With max_matches a search comes first, and the admission has its result.
-    const isCounted = judgement.decision.obligations?.maxMatches !== undefined;
+    // Where mails are counted, a search comes first, and the admission has its result.
+    const isCounted = mostMatches(judgement.decision.obligations) !== undefined;
     let startMs = clock.now();
     let giveBack: (() => void) | undefined;
     // Each await costs a turn of the microtask queue, and most commands need none of these.

@@ -9,7 +9,7 @@ import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
-import { areSameTerms, limitAsks, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
+import { areSameTerms, limitAsks, mostMatches, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
@@ -119,7 +119,7 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  const { reason, maxMatches } = again.decision.obligations ?? {};
+  const { reason } = again.decision.obligations ?? {};
   if (reason === true && !saysWhy(session.stated.reason)) {
     return { kind: 'denied', reason: whyNoReason(session.stated.reason), policy: policy.name };
   }
@@ -131,7 +131,7 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
     again.user === judgement.user &&
     policy.logs === before.logs &&
     policy.debug === before.debug &&
-    maxMatches === judgement.decision.obligations?.maxMatches;
+    mostMatches(again.decision.obligations) === mostMatches(judgement.decision.obligations);
   return isHandledAlike ? undefined : changedMeanwhile;
 }
 

@@ -10,6 +10,7 @@ import type { Peer } from '../../../src/domain/identity/peer.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
 import { LastEnds } from '../../../src/gateway/access/ended.js';
 import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
 import { emptyReply, type MemoryClient, openMemoryEngine } from '../../kit/memory-engine.js';
 
 const settings = `
@@ -50,9 +51,11 @@ const people = {
   'carol-admin': { uid: 1004, user: 'carol-admin', loginUid: 1004 },
 } as const satisfies Readonly<Record<string, Partial<Peer>>>;
 
-function openDesk() {
+/** `rules`: further ones of `on_request`. */
+function openDesk(rules: readonly string[] = []) {
+  const more = rules.map((rule) => `      - ${rule}\n`).join('');
   const engine = openMemoryEngine({
-    settings,
+    settings: settings.replace('    requests: {', `${more}    requests: {`),
     policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
   });
   engine.setAnswer(emptyReply);
@@ -63,6 +66,11 @@ function openDesk() {
     ...engine,
     sent,
     setJournal: (mode: 'take' | 'refuse') => engine.setJournal(mode),
+    /** So many mails match each search from now on. */
+    setMails: (count: number) =>
+      engine.setAnswer((line) =>
+        replyPacket(line.includes('search') ? `${'0123456789abcdef\t1\t'.repeat(count)}\n+\n` : '\n+\n'),
+      ),
     as: (who: Partial<Peer>) => engine.client(2, who),
   };
 }
@@ -551,4 +559,47 @@ void test('access without approval counts for a day, also after its review and a
   for (const record of book.carried(clock.wallMs())) again.follow(record);
   assert.equal(again.size, 3);
   assert.deepEqual(again.carried(clock.wallMs() + 90_000_000), []);
+});
+
+void test('whoever has a grant is told no number of mails, but that of the rule', async () => {
+  const { as, sent, setMails } = openDesk([
+    '{ command: expunge, where: { query: { mailbox: Junk } }, max_matches: 4, approvals: 0, for: 1h, uses: 20 }',
+    '{ command: expunge, approvals: 0, for: 1h, uses: 20 }',
+  ]);
+  const anna = await as(people.anna);
+  const give = async (mailbox: string): Promise<void> => {
+    const line = `-u|bob@example.org|--reason|x|--|expunge|mailbox|${mailbox}|all`;
+    assert.equal((await requestOf(anna, line)).state, 'granted');
+  };
+  const termsOf = async (mailbox: string): Promise<readonly string[]> => {
+    const line = `-u|bob@example.org|--|expunge|mailbox|${mailbox}|all`;
+    const [one, other] = await Promise.all(
+      ['explain', 'dry-run'].map(async (verb) => {
+        const { text } = await ask(await as(people.anna), `||dovegate ${verb}|${line}`);
+        return [...text.matchAll(/term\t([^\t]*)\t/g)].map(([, term = '']) => term);
+      }),
+    );
+    assert.deepEqual(one, other);
+    return one ?? [];
+  };
+  const approved = 'not when its query finds more mails than were approved';
+
+  setMails(3);
+  await give('Trash');
+  assert.deepEqual(await termsOf('Trash'), ['while its grant lasts', approved]);
+  setMails(4);
+  const many = await ask(anna, '|bob@example.org|expunge|mailbox|Trash|all');
+  assert.match(many.text, /more mails match than were approved; ask again/);
+
+  await give('Junk');
+  const ofRule = 'not when its query finds more than 4 mails';
+  assert.deepEqual(await termsOf('Junk'), ['while its grant lasts', ofRule, approved]);
+  setMails(5);
+  const over = await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
+  assert.match(over.text, /more mails match than the 4 that its rule allows/);
+  assert.doesNotMatch(over.text, /ask again|5 mails/);
+  assert.deepEqual(sent(), []);
+  setMails(4);
+  await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
+  assert.deepEqual(sent(), ['expunge']);
 });
