@@ -138,6 +138,22 @@ export function belongsTo({ requested }: AccessEntry, { login, credential }: Ask
   return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
 }
 
+/** Whether the same human asked for it, or gave it to another principal, as whomever. */
+export function isMadeBy(
+  { identities }: Pick<Asker, 'identities'>,
+  { requested, approvals }: AccessEntry,
+  persons: ReadonlyMap<string, Person>,
+): boolean {
+  const { by } = requested;
+  const makers = [requested.identities ?? []];
+  if (by !== undefined) {
+    // The name too: a crash may have come between the request and the approval of whoever gave it.
+    makers.push([by.startsWith(pagePrefix) ? by : `name:${by.slice(0, by.lastIndexOf('@'))}`]);
+    for (const each of approvals) if (each.principal === by) makers.push(each.identities ?? []);
+  }
+  return makers.some((each) => sharesHuman(identities, each, persons));
+}
+
 /** `approvals`: those that count. */
 export function approvableOf({ requested }: AccessEntry, approvals: readonly AuditRecord[]): Approvable {
   return {

@@ -9,6 +9,7 @@ import {
   belongsTo,
   countingApprovals,
   isApprover,
+  isMadeBy,
   ownerOf,
   whyNoApproval,
 } from '../../domain/access/asker.js';
@@ -512,9 +513,7 @@ export class AccessDesk {
 
   /** Neither its requester, as whomever, nor who made it for another: the number would answer questions about content. */
   #seesMatches(asker: Asker, entry: AccessEntry): boolean {
-    const { identities = [], by } = entry.requested;
-    const isOwn = sharesHuman(asker.identities, identities, this.rights.persons) || by === asker.principal;
-    return !isOwn && this.#isApprover(asker, entry);
+    return !isMadeBy(asker, entry, this.rights.persons) && this.#isApprover(asker, entry);
   }
 
   #ruleOf({ requested: { policy: name = '', bound } }: AccessEntry): RequestRule | undefined {

@@ -5,6 +5,7 @@ import {
   type Asker,
   countingApprovals,
   identitiesOf,
+  isMadeBy,
   loginIdentitiesOf,
   loginOf,
   whyNoApproval,
@@ -17,7 +18,7 @@ import type { AccessRecord } from '../../../src/domain/audit/record.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import type { Person } from '../../../src/domain/identity/person.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
-import { requested } from '../../kit/access-records.js';
+import { approved, requested } from '../../kit/access-records.js';
 
 const kernel = { kind: 'kernel' } as const;
 const none = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
@@ -131,6 +132,30 @@ void test('an approval counts as long as its policy, its person and its users do
   assert.equal(counted([approval], undefined, { identities: ['key:desk'] }), 0);
   // Two of one person.
   assert.equal(counted([approval, { ...approval, identities: ['key:desk'] }]), 1);
+});
+
+void test('a request is that of its owner and of whoever gave it, as whomever', () => {
+  const request = requested('R1', 0, { principal: 'anna@x', to: 'anna@x', identities: ['user:anna'] });
+  const isMade = (
+    by: string | undefined,
+    identities: readonly string[],
+    approval?: AccessRecord,
+  ): boolean => {
+    const book = new AccessBook();
+    for (const record of [{ ...request, by }, approval]) if (record !== undefined) book.follow(record);
+    const entry = book.find('R1') ?? assert.fail();
+    return isMadeBy({ identities }, entry, persons);
+  };
+  const approval = approved('R1', 1, { principal: 'carol@x', identities: ['user:carol', 'uid:2'] });
+  assert.equal(isMade(undefined, ['user:anna']), true);
+  assert.equal(isMade(undefined, ['user:carol'], approval), false);
+  for (const each of ['user:carol', 'user:carol-admin', 'key:desk', 'uid:2'])
+    assert.equal(isMade('carol@x', ['user:x', each], approval), true, each);
+  assert.equal(isMade('carol@x', ['user:dave'], approval), false);
+  // A start found the request, and not the approval that came with it.
+  assert.equal(isMade('carol@x', ['key:desk']), true);
+  assert.equal(isMade('carol@x', ['user:dave']), false);
+  assert.equal(isMade('page:carol', ['page:carol', 'name:carol']), true);
 });
 
 void test('a command as it would be typed, without its secrets', () => {

@@ -603,3 +603,21 @@ void test('whoever has a grant is told no number of mails, but that of the rule'
   await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
   assert.deepEqual(sent(), ['expunge']);
 });
+
+void test('who gave access sees no number of mails, as whomever', async () => {
+  const { as, setMails } = openDesk();
+  setMails(3);
+  const carol = await as(people.carol);
+  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.deepEqual([item?.state, item?.matches], ['granted', undefined], text);
+  const seen = async (who: Partial<Peer>): Promise<number | undefined> => {
+    const shown = await ask(await as(who), `||dovegate access|${item?.id ?? ''}`);
+    assert.equal(shown.item?.id, item?.id, shown.text);
+    return shown.item?.matches;
+  };
+  assert.equal(await seen(people['carol-admin']), undefined);
+  assert.equal(await seen({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' }), undefined);
+  assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
+  assert.equal(await seen(people.dave), 3);
+});
