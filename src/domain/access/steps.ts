@@ -142,6 +142,20 @@ export function grantedRecord(
   };
 }
 
+/**
+ * Why a further approval would give a grant that cannot be used: of a command that deletes, more mails match than an approver before consented
+ * to. `approvals`: those that count.
+ */
+export function whyTooMany(
+  { requested }: AccessEntry,
+  approvals: readonly AuditRecord[],
+  matches: number | undefined,
+): string | undefined {
+  const most = requested.effect === 'destroy' ? least(approvals.map((each) => each.matches)) : undefined;
+  if (most === undefined || matches === undefined || matches <= most) return undefined;
+  return `${matches} mails match now, and an earlier approval is for at most ${most}; refuse it, so that it is asked for again`;
+}
+
 function least(values: readonly (number | undefined)[]): number | undefined {
   const numbers = values.filter((value) => value !== undefined);
   return numbers.length === 0 ? undefined : Math.min(...numbers);

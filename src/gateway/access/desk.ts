@@ -22,6 +22,7 @@ import {
   requestedRecord,
   type Shorter,
   stepRecord,
+  whyTooMany,
   wordsOf,
 } from '../../domain/access/steps.js';
 import { describeRule } from '../../domain/answers/rights.js';
@@ -238,16 +239,24 @@ export class AccessDesk {
     const why = await this.#live.get(id)?.whyLookAgain(asker.principal, early.requested, count);
     // A reload may have taken the right to approve.
     if (this.rights !== rights) return reloaded();
-    if (why !== undefined) return refused('access-changed', why);
+    const tooMany = this.#whyTooMany(early) ?? why;
+    if (tooMany !== undefined) return refused('access-changed', tooMany);
     return this.#inTurn(async () => {
       const entry = this.#approvable(asker, id, shorter);
       if ('kind' in entry) return entry;
+      const above = this.#whyTooMany(entry);
+      if (above !== undefined) return refused('access-changed', above);
       const { matches } = this.#live.get(id) ?? {};
       const before = countingApprovals(entry, this.rights);
       const nowMs = this.#parts.clock.wallMs();
       const approved = approvedRecord(asker, entry, before, nowMs, matches, shorter);
       return this.#decide(asker, entry, [approved]);
     });
+  }
+
+  #whyTooMany(entry: AccessEntry): string | undefined {
+    const approvals = countingApprovals(entry, this.rights);
+    return whyTooMany(entry, approvals, this.#live.get(entry.id)?.matches);
   }
 
   /** The request, if this approval may count; else why not. */

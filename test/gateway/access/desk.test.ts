@@ -621,3 +621,26 @@ void test('who gave access sees no number of mails, as whomever', async () => {
   assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
   assert.equal(await seen(people.dave), 3);
 });
+
+void test('an approval that would give a grant for fewer mails than match is refused', async () => {
+  const { as, records, setMails } = openDesk(['{ command: expunge, approvals: 2, for: 30m }']);
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const dave = await as(people.dave);
+  setMails(5);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all');
+  assert.equal((await ask(carol, `||dovegate access|${id}`)).item?.matches, 5);
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'requested');
+  setMails(7);
+  const why = /7 mails match now, and an earlier approval is for at most 5; refuse it/;
+  assert.match((await ask(dave, `||dovegate approve|${id}`)).text, why);
+  assert.equal((await ask(dave, `||dovegate access|${id}`)).item?.matches, 7);
+  assert.match((await ask(dave, `||dovegate approve|${id}`)).text, why);
+  const approvals = records.filter(({ record }) => record.event === 'access' && record.action === 'approved');
+  assert.equal(approvals.length, 1);
+  setMails(4);
+  const granted = await ask(dave, `||dovegate approve|${id}`);
+  assert.equal(granted.item?.state, 'granted', granted.text);
+  const { record } = records.findLast((each) => each.record.action === 'granted') ?? {};
+  assert.equal(record?.matches, 4);
+});
