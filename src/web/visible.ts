@@ -7,9 +7,9 @@ export interface Piece {
   readonly isOdd: boolean;
 }
 
-/** No script puts more than four marks on one letter. */
+/** As in a terminal, blanks other than the plain one too. No script puts more than four marks on one letter. */
 const odd =
-  /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb\p{Surrogate}]|(?<=\p{M}{4})\p{M}/gu;
+  /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]|(?! )\p{Zs}|(?<=\p{M}{4})\p{M}/gu;
 
 /** The text in pieces, escapes apart from the rest. */
 export function pieces(text: string): Piece[] {

@@ -12,6 +12,7 @@ void test('characters that are not seen, or change how others are, become escape
     ['a\u200bb\ufeffc\u00ad', 'a\\u{200b}b\\u{feff}c\\xad'],
     ['\n\r\t\u0000\u001b[2J\u007f\u0085', '\\n\\r\\t\\x00\\x1b[2J\\x7f\\x85'],
     ['\u{e0041}\u3164\u2028\u115f', '\\u{e0041}\\u{3164}\\u{2028}\\u{115f}'],
+    ['a\u00a0b\u3000c\u2009d\u2800e f', 'a\\xa0b\\u{3000}c\\u{2009}d\\u{2800}e f'],
     ['\ud800x', '\\u{d800}x'],
     ['<img src=x onerror=alert(1)>', '<img src=x onerror=alert(1)>'],
     ['😀', '😀'],

@@ -150,11 +150,14 @@ export function harmlessJson(line: string): string {
   );
 }
 
-/** Text with control, escape, zero-width and bidirectional characters made visible. Keeps to one line. */
+/**
+ * Text for people: control, escape, invisible and bidirectional characters, and blanks other than the plain one, as escapes. Keeps to one
+ * line.
+ */
 export function printable(text: string): string {
   if (visible.test(text)) return text;
-  return text.replace(notForTerminals, (character) => {
-    const code = character.charCodeAt(0);
+  return text.replace(notForPeople, (character) => {
+    const code = character.codePointAt(0) ?? 0;
     if (character === '\n') return '\\n';
     if (character === '\r') return '\\r';
     if (character === '\t') return '\\t';
@@ -166,6 +169,9 @@ export function printable(text: string): string {
 const visible = /^[ -~]*$/;
 const notForTerminals =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+/** What Unicode calls ignorable by default (zero-width characters, Hangul fillers, tags), and symbols that are blank. */
+const notForPeople =
+  /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]|(?! )\p{Zs}/gu;
 
 /** Limit of a list of users, so that a long one leaves room for the arguments that contain it. */
 const usersBytesMax = bounds.recordUsersBytes;

@@ -2,10 +2,10 @@
 // program would make by itself.
 // The rule: text of a record enters a notice through `plainText` only.
 
-/** Line ends, tabs and other controls. */
-const breaks = /[\p{Cc}\p{Zl}\p{Zp}]+/gu;
+/** Line ends, tabs and other controls, and blanks of every kind. */
+const breaks = /[\p{Cc}\p{Z}]+/gu;
 /** Bidirectional, zero-width and other invisible characters; halves of pairs; characters that no font has. */
-const invisible = /[\p{Cf}\p{Cs}\p{Co}\p{Cn}]|\p{Default_Ignorable_Code_Point}|\u2800/gu;
+const invisible = /[\p{Cf}\p{Cs}\p{Co}\p{Cn}]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\u{1d159}]/gu;
 /** More marks above a letter than any script needs. */
 const marks = /(\p{M}{3})\p{M}+/gu;
 /** Schemes whose links have no slashes. */

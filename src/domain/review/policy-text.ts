@@ -119,8 +119,12 @@ function formatText(text: string): string {
   // 30d, 1024B, 60/minute.
   if (/^\d+(?:[a-df-zA-DF-Z][A-Za-z]*|\/[a-z]+)$/.test(text)) return text;
   return JSON.stringify(text).replace(/[^ -~]/gu, (character) =>
-    printable(character) === character
-      ? character
-      : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    printable(character) === character ? character : escape(character.codePointAt(0) ?? 0),
   );
+}
+
+function escape(code: number): string {
+  return code > 0xffff
+    ? `\\U${code.toString(16).padStart(8, '0')}`
+    : `\\u${code.toString(16).padStart(4, '0')}`;
 }

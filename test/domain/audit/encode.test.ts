@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
-import { encodeBody, lineBytesMax, quote } from '../../../src/domain/audit/encode.js';
+import { encodeBody, lineBytesMax, printable, quote } from '../../../src/domain/audit/encode.js';
 import { recordKeys, rowOf } from '../../../src/domain/audit/keys.js';
 import { sealLine } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
@@ -285,6 +285,19 @@ void test('a terminal that is shown a line obeys nothing in it', () => {
     '"größe 漢字 \ud83d\ude00"',
     'but people can read their language',
   );
+});
+
+void test('people see that a text has characters which nobody sees', () => {
+  const cases: readonly (readonly [string, string])[] = [
+    ['größe 漢字 \u{1f600} a b', 'größe 漢字 \u{1f600} a b'],
+    ['x\u200b\u202e\u00ad\ufeff', 'x\\u{200b}\\u{202e}\\xad\\u{feff}'],
+    ['\u3164\u115f\uffa0', '\\u{3164}\\u{115f}\\u{ffa0}'],
+    ['ticket\u{e0041}\u{e007f}', 'ticket\\u{e0041}\\u{e007f}'],
+    ['\u00a0\u3000\u2009\u202f\u1680', '\\xa0\\u{3000}\\u{2009}\\u{202f}\\u{1680}'],
+    ['\u2800\ufffc\u{1d159}', '\\u{2800}\\u{fffc}\\u{1d159}'],
+    ['\n\r\t\0\u0085\ud800', '\\n\\r\\t\\x00\\x85\\u{d800}'],
+  ];
+  for (const [text, shown] of cases) assert.equal(printable(text), shown);
 });
 
 void test('a lone surrogate becomes the replacement character', () => {

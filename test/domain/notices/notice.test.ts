@@ -215,6 +215,7 @@ void test('reasons are one plain line: no line end, control, bidirectional or in
     plainSentence('ticket 4711: bob cannot read mail, e.g. of 16:00 (v2.3)', 100),
     'ticket 4711: bob cannot read mail, e.g. of 16:00 (v2.3)',
   );
+  assert.equal(plainSentence('a\u00a0b\u3000\u2009c\u3164\u{e0041}\u2800d', 100), 'a b cd');
   // Names of a command line keep their dots: an approver must read them as they are.
   assert.equal(
     plainText('fetch hdr.subject from http://evil.example', 100),

@@ -39,6 +39,7 @@ void test('words stand as they are where YAML cannot take them for anything else
     'Ü',
   ];
   for (const text of quoted) assert.equal(formatValue(text), JSON.stringify(text));
+  assert.equal(formatValue('a\u{e0041}\u3000'), '"a\\U000e0041\\u3000"');
 });
 
 void test('any text, and anything made of texts, is read back the same, on one line', () => {
