@@ -65,7 +65,8 @@ export class AccessBook {
         return this.#followAccess(record);
       case 'admission':
         this.#bind(record);
-        return this.#use(record.grant, 1);
+        // A search that counts mails for the command is no use of its own.
+        return record.for === undefined ? this.#use(record.grant, 1) : undefined;
       case 'completion':
         return record.sent === false ? this.#use(record.grant, -1) : undefined;
       case 'clock': {

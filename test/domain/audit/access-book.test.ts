@@ -99,6 +99,21 @@ void test('admissions count, and commands that were never sent do not', () => {
   assert.deepEqual([unlimited.find('R1')?.used, unlimited.find('R1')?.usesLeft], [1, undefined]);
 });
 
+void test('a search that counts mails for a command under a grant is no use, and says to whom the grant belongs', () => {
+  const count = (record: AuditRecord): AuditRecord => ({ ...record, id: 'E2', for: 'E1', command: 'search' });
+  const given = [requested('R1', t, { bound: { rule: 'ab'.repeat(32) } }), granted('R1', t)];
+  const search = read(count({ ...admission('R1'), bound: { login: '1001' } }));
+  const { grant: _, ...answered } = unsent('R1');
+  const book = bookOf(...given, search, count(answered));
+  assert.deepEqual([book.find('R1')?.used, book.find('R1')?.usesLeft], [0, 3]);
+  assert.equal(book.find('R1')?.requested.bound?.login, '1001');
+  // More mails match than its rule allows: the command is never sent.
+  for (const record of [admission('R1'), unsent('R1')]) book.follow(record);
+  assert.equal(book.find('R1')?.used, 0);
+  for (const record of [count(admission('R1')), admission('R1')]) book.follow(record);
+  assert.equal(book.find('R1')?.used, 1);
+});
+
 void test('a grant that an approver gave belongs to the login or credential of its first use, also once it is carried', () => {
   const bound = { rule: 'ab'.repeat(32), line: 'cd'.repeat(32) };
   const given = [requested('R1', t, { bound, to: 'bob@support' }), approved('R1', t), granted('R1', t)];

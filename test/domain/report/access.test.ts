@@ -83,6 +83,22 @@ void test('an approval that did not count any more when another one arrived is n
   );
 });
 
+void test('a search by which dovegate counts mails for a command is no use', () => {
+  const count = { for: '1', command: 'search', effect: 'read' };
+  const [admission, completion] = use('2', 'A', start + 50);
+  assert.ok(admission !== undefined && completion !== undefined);
+  const { grant: _, ...answered } = completion;
+  const searched = [
+    { ...admission, ...count },
+    { ...answered, ...count },
+  ];
+  const records = [...grantRecords('A', start), ...searched, ...use('1', 'A', start + 100)];
+  const [item] = ledgerOf(records).finish().items;
+  assert.ok(item);
+  assert.deepEqual([item.used, [...item.commands]], [1, [['fetch', 1]]]);
+  assert.equal(item.firstUse, formatTime(start + 100));
+});
+
 void test('waiting, refused, never used, and without an approval', () => {
   const { items } = ledgerOf([
     requested('W', start),
