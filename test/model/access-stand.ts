@@ -1,11 +1,13 @@
 // The real desk and the real book beside the model of access: each step of the model is taken by the desk, whose journal is a list; a restart
-// makes a new desk of what a book of that list carries.
+// is one after a kill, and makes a new desk of what the real start takes from that list: what no checkpoint covers gives nothing.
 
 import assert from 'node:assert/strict';
+import { LiveAccess } from '../../src/adapters/journal/live-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
 import type { Asker } from '../../src/domain/access/asker.js';
 import type { AccessWish } from '../../src/domain/access/steps.js';
 import { AccessBook } from '../../src/domain/audit/access-book.js';
+import { encodeBody } from '../../src/domain/audit/encode.js';
 import type { AuditRecord, OwnRecord } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { AccessDesk, type AccessRights } from '../../src/gateway/access/desk.js';
@@ -84,6 +86,8 @@ export class AccessStand {
   readonly #choose: Choose;
   readonly #clock = createFakeClock();
   readonly #records: (AuditRecord | OwnRecord)[] = [];
+  /** Records that a signed checkpoint covers. */
+  #covered = 0;
   #ids: string[] = [];
   #serial = 0;
   #has = true;
@@ -109,7 +113,11 @@ export class AccessStand {
 
   #open(): AccessDesk {
     const book = new AccessBook();
-    for (const record of this.#records) book.follow({ ...record });
+    for (const record of this.#records.slice(0, this.#covered)) book.follow({ ...record });
+    const live = new LiveAccess(book, { why: undefined, uncounted: new Set() });
+    for (const record of this.#records.slice(this.#covered)) live.note(Buffer.from(encodeBody(record)));
+    // The start writes its own checkpoint.
+    this.#covered = this.#records.length;
     const desk = new AccessDesk(
       {
         clock: this.#clock,
@@ -119,7 +127,9 @@ export class AccessStand {
             return undefined;
           },
           appendDurable: async (record) => void this.#records.push(record),
-          checkpoint: () => Promise.resolve(),
+          checkpoint: async () => {
+            this.#covered = this.#records.length;
+          },
         },
         observe: () => undefined,
         newId: () => {
@@ -128,7 +138,7 @@ export class AccessStand {
         },
         digest: (text) => text,
       },
-      book.carried(this.#clock.wallMs()),
+      live.carried(this.#clock.wallMs()),
     );
     desk.turnTo(this.#rights());
     return desk;

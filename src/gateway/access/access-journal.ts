@@ -16,6 +16,9 @@ export class AccessJournal {
   readonly #clock: Pick<Clock, 'wallMs'>;
   /** Ends that are in force and not in the journal yet; at most one for each request and grant. */
   #waiting: AuditRecord[] = [];
+  /** What the next checkpoint must cover, and whether one is under way. */
+  #isUnsigned = false;
+  #isSigning = false;
 
   constructor(journal: StepJournal, clock: Pick<Clock, 'wallMs'>) {
     this.#journal = journal;
@@ -51,6 +54,29 @@ export class AccessJournal {
   /** An end by itself. */
   appendEnd(record: AuditRecord): void {
     if (this.#journal.append(record) !== undefined) this.#waiting.push(record);
+  }
+
+  /**
+   * A signed checkpoint behind what was appended, soon: after a crash a use is not given back by a record that anybody may have written.
+   * However many there are, one is made at a time.
+   */
+  signSoon(): void {
+    this.#isUnsigned = true;
+    if (!this.#isSigning) void this.#sign();
+  }
+
+  async #sign(): Promise<void> {
+    this.#isSigning = true;
+    try {
+      while (this.#isUnsigned) {
+        this.#isUnsigned = false;
+        await this.#journal.checkpoint();
+      }
+    } catch {
+      // The next one covers it.
+    } finally {
+      this.#isSigning = false;
+    }
   }
 
   /** Tries the waiting ends again. */

@@ -142,6 +142,7 @@ void test('a crash: what a checkpoint covers lives on, and later records only ta
   const place = placeFor(t);
   const run = granting(place);
   write(run, ...grantRecords('G2', t0 + 1), requested('R2', t0 + 1), ...grantRecords('G3', t0 + 2));
+  write(run, admissionOf('G3', t0 + 3), completionOf('G3', false, t0 + 3));
   checkpoint(run, t0 + 5);
   const used = [admissionOf('G1', t0 + 6), completionOf('G1', false, t0 + 6), admissionOf('G1', t0 + 7)];
   write(run, ...used, over('revoked', 'G2', t0 + 8), approved('R2', t0 + 9), ...grantRecords('G4', t0 + 9));
