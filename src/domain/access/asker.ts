@@ -56,10 +56,12 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
   return [...words];
 }
 
+const noLogin = 'none';
+
 /** The login of a peer of a UNIX socket, as a grant is bound to it. */
 export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undefined {
   if (address !== undefined) return undefined;
-  return loginUid === undefined ? (hasNoLogin === true ? 'none' : undefined) : String(loginUid);
+  return loginUid === undefined ? (hasNoLogin === true ? noLogin : undefined) : String(loginUid);
 }
 
 /** The words of the login where it is not that of the process. */
@@ -131,8 +133,18 @@ export function ownerOfRequest({ to, principal }: AuditRecord): string {
   return to ?? principal ?? '';
 }
 
-/** Whether the login and credential are those of a grant; one that is not bound yet is for each that is known. */
-export function belongsTo({ requested }: AccessEntry, { login, credential }: Asker): boolean {
+/** The kernel says that this process belongs to no login, and nothing else says who is behind it. */
+export function lacksLogin({ login, credential }: Pick<Asker, 'login' | 'credential'>): boolean {
+  return credential === undefined && login === noLogin;
+}
+
+/**
+ * Whether the login and credential are those of a grant; one that is not bound yet is for each that is known. Without a request nobody
+ * showed who asks, and its approver may be behind the cron of its owner: then a process without a login has none of it.
+ */
+export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
+  const { login, credential } = asker;
+  if (requested.by !== undefined && lacksLogin(asker)) return false;
   if (!isBound(requested)) return login !== undefined || credential !== undefined;
   const { bound } = requested;
   return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;

@@ -48,6 +48,11 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
   };
 }
 
+/** A reviewed grant that has ended is kept for its number a day alone. */
+export function isOver({ state, isReviewed }: AccessEntry): boolean {
+  return state === 'unreviewed' && isReviewed;
+}
+
 /** What somebody who sees an entry may do with it. */
 export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: boolean): AccessStep[] {
   const { state, requested, isReviewed } = entry;

@@ -10,10 +10,11 @@ import {
   countingApprovals,
   isApprover,
   isMadeBy,
+  lacksLogin,
   ownerOf,
   whyNoApproval,
 } from '../../domain/access/asker.js';
-import { type AccessView, accessItemOf, stepsFor } from '../../domain/access/item.js';
+import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
@@ -37,7 +38,7 @@ import type { Observe } from '../outcome/events.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
 import { LastEnds } from './ended.js';
-import { type CountMails, LiveEntry } from './live-entry.js';
+import { type CountMails, countFirst, LiveEntry } from './live-entry.js';
 import {
   type AccessResult,
   denied,
@@ -145,6 +146,16 @@ export class AccessDesk {
       grants.push(grantTermsOf(entry, bound.rule));
     }
     return grants.length === 0 ? undefined : { grants, digest: this.#parts.digest };
+  }
+
+  /** The id of a live grant of that rule for these users, which this session has not for want of a login; undefined: there is none. */
+  withheldFrom(asker: Asker, rule: string, users: readonly string[]): string | undefined {
+    if (!lacksLogin(asker)) return undefined;
+    return [...(this.#byOwner.get(asker.principal) ?? [])].find((id) => {
+      const { by, policy, bound, users: granted } = this.#book.find(id)?.requested ?? {};
+      if (by === undefined || policy !== asker.policy.name || bound?.rule !== rule) return false;
+      return this.isLive(id) && users.every((user) => granted?.includes(user));
+    });
   }
 
   /** Whether a grant is in force now. */
@@ -584,17 +595,3 @@ const ruleGone = 'its rule is gone or was changed';
 
 /** Nobody in particular looks. */
 const unseen = { isMine: false, isApprover: false, may: [], matches: undefined } as const;
-
-/** A reviewed grant that has ended is kept for its number a day alone. */
-function isOver({ state, isReviewed }: AccessEntry): boolean {
-  return state === 'unreviewed' && isReviewed;
-}
-
-function countFirst(
-  request: string,
-  { principal, policy }: Asker,
-  { users, words }: AccessWish,
-  count: CountMails,
-): ReturnType<CountMails> {
-  return count({ request, principal, policy: policy.name, users, words });
-}

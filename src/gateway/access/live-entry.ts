@@ -2,7 +2,8 @@
 // were counted and shown.
 // The rule: an approver consents to the number that was shown to that approver, and to no other.
 
-import { ownerOfRequest } from '../../domain/access/asker.js';
+import { type Asker, ownerOfRequest } from '../../domain/access/asker.js';
+import type { AccessWish } from '../../domain/access/steps.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 
 /** A command whose mails are counted: it has one of these users in turn. */
@@ -20,6 +21,16 @@ export interface CountedCommand {
 export type CountMails = (
   command: CountedCommand,
 ) => Promise<number | undefined | { readonly failed: string }>;
+
+/** Before the request is recorded; for who would have the access. */
+export function countFirst(
+  request: string,
+  { principal, policy }: Asker,
+  { users, words }: AccessWish,
+  count: CountMails,
+): ReturnType<CountMails> {
+  return count({ request, principal, policy: policy.name, users, words });
+}
 
 export class LiveEntry {
   endsMs: number;

@@ -228,7 +228,12 @@ export class Exchange {
         ending = await (this.#isDryRun ? this.#try(command) : this.#send(command, grant));
       }
     } else {
-      ending = refusalOf(judgement, subject.policy.name);
+      const rule = judgement.kind === 'judged' ? judgement.decision.onRequest : undefined;
+      const withheld =
+        isOwner && rule !== undefined && judgement.kind === 'judged'
+          ? context.access.withheldFrom(askerOf(session), rule.hash, judgement.attempt.users)
+          : undefined;
+      ending = refusalOf(judgement, subject.policy.name, withheld);
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;

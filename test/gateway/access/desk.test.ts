@@ -398,7 +398,7 @@ void test('a grant that an approver gave belongs to the login that uses it first
     admissions.map(({ record }) => record.bound),
     [{ login: '1009', credential: undefined }],
   );
-  for (const client of [await as(people.anna), await as({ ...people.anna, hasNoLogin: true }), unknown])
+  for (const client of [await as(people.anna), unknown])
     assert.match((await ask(client, readingLine)).text, /on-request/);
   assert.deepEqual(sent(), ['fetch']);
   // A start knows the login too.
@@ -409,6 +409,28 @@ void test('a grant that an approver gave belongs to the login that uses it first
   assert.equal(again.find(item.id)?.requested.bound?.login, '1009');
   assert.equal(exchanges.access.isLive(item.id), true);
   await ask(other, readingLine);
+  assert.deepEqual(sent(), ['fetch', 'fetch']);
+});
+
+void test('a process without a login uses no grant that an approver gave, and one that it asked for', async () => {
+  const { as, sent } = openDesk();
+  const carol = await as(people.carol);
+  const cron = await as({ uid: 1001, user: 'anna', hasNoLogin: true });
+  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.equal(item?.state, 'granted');
+  const { text } = await ask(cron, readingLine);
+  assert.match(text, /\[denied\]/);
+  assert.match(text, new RegExp(`grant ${item.id} was given without a request.*without a login`));
+  assert.match(text, /ask: dovegate request --user bob@example.org/);
+  assert.match((await ask(cron, '|eve@example.org|fetch|text|mailbox|INBOX|all')).text, /on-request/);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  assert.match((await ask(cron, readingLine)).text, /without a login/);
+  const { id } = await requestOf(cron, reading);
+  await ask(carol, `||dovegate approve|${id}`);
+  await ask(cron, readingLine);
   assert.deepEqual(sent(), ['fetch', 'fetch']);
 });
 
