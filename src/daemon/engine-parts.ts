@@ -1,10 +1,12 @@
 // Builds the engine's parts from the settings: routes, the parts that exchanges share, the limits of sessions.
 
+import { localUserName } from '../adapters/host/accounts.js';
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
 import type { AuditRecord, Redactor } from '../domain/audit/record.js';
-import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
+import { loginsOf, mailboxNamesOf, type Settings } from '../domain/config/settings.js';
+import { canBeProcess } from '../domain/identity/peer.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { Limiter } from '../domain/policy/terms.js';
@@ -155,10 +157,10 @@ export function accessRightsOf({ persons, policies, listeners }: Settings): Acce
     isNamedAt: (name, principal) => {
       const listener = listeners.find((each) => each.name === name);
       if (listener === undefined) return false;
-      const { accounts, keys } = listener;
-      return (
-        accounts.length + keys.length === 0 || [...accounts, ...keys].some((each) => each.name === principal)
-      );
+      const logins = loginsOf(listener);
+      if (logins.length > 0) return logins.some((each) => each.name === principal);
+      // Other names are the system's; a directory may be slow, and only its own file is read.
+      return listener.socket.kind !== 'tcp' && canBeProcess(principal, localUserName);
     },
   };
 }

@@ -111,6 +111,21 @@ function nameOf(peer: Peer, account: string | undefined): string {
   return '-';
 }
 
+/**
+ * Whether a process of this machine may be the principal of that name, as far as its form says. `userName`: of a uid, as far as it is known;
+ * a uid with a name is no principal.
+ */
+export function canBeProcess(name: string, userName: (uid: number) => string | undefined): boolean {
+  if (!/^\d+$/.test(name)) return isUnmistakable(name) && !neverInNames.test(name);
+  const uid = Number(name);
+  return uid <= lastUid && nameOf({ listener: '', uid, user: userName(uid) }, undefined) === name;
+}
+
+/** The fields of /etc/passwd end at a colon; the others are characters that nobody sees. */
+const neverInNames = /[:\p{Default_Ignorable_Code_Point}]/u;
+/** The number after it stands for no uid. */
+const lastUid = 0xfffffffe;
+
 function isUnmistakable(name: string): boolean {
   return name !== '-' && !/^[0-9]*$/.test(name) && !/[\s\p{C}]/u.test(name) && name.length <= maxNameBytes;
 }

@@ -56,7 +56,7 @@ export interface AccessRights {
   readonly policies: ReadonlyMap<string, Policy>;
   /** The policies of a listener that a principal of it may have, by name. */
   readonly policiesAt: (listener: string) => readonly string[];
-  /** Whether a principal of that name may be there: of listeners with accounts or keys the names are known. */
+  /** Whether a principal of that name may be there: accounts and keys are known, and names of users have a form. */
   readonly isNamedAt: (listener: string, name: string) => boolean;
 }
 

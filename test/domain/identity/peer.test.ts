@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ListenerSettings, PeersSettings } from '../../../src/domain/config/settings.js';
 import {
+  canBeProcess,
   choosePolicy,
   createGate,
   demandsIdentity,
@@ -17,6 +18,37 @@ import {
   principalOf,
 } from '../../../src/domain/identity/peer.js';
 import { settingsOf, sound } from '../config/sound.js';
+
+void test('the names that a process of this machine may have', () => {
+  const userName = (uid: number): string | undefined => ({ 0: 'root', 1001: 'anna', 1002: '77' })[uid];
+  const names = [
+    'anna',
+    'Anna',
+    'anna@example.com',
+    'jürgen',
+    'x1',
+    'host$',
+    '1002',
+    '1003',
+    '77',
+    '4294967294',
+  ];
+  for (const name of names) assert.ok(canBeProcess(name, userName), name);
+  const never = [
+    '',
+    '-',
+    '0',
+    '1001',
+    '01003',
+    '4294967295',
+    'an na',
+    'an\u200bna',
+    'an\u00adna',
+    'an\u3164na',
+  ];
+  for (const name of [...never, 'an:na', 'an\nna', 'anna\u0000', 'a'.repeat(257)])
+    assert.ok(!canBeProcess(name, userName), JSON.stringify(name));
+});
 
 void test('addresses and what they count as', () => {
   const cases: readonly (readonly [string, string])[] = [
