@@ -30,14 +30,16 @@ export class LiveAccess {
   /** Up to the last `settle`. */
   #book: AccessBook;
   #pending: Line[] = [];
-  /** Only while the journal is opened. */
   readonly #start: StartAccess | undefined;
+  /** What does not live on is in the book yet. */
+  #isOpening: boolean;
   #isRecovering: boolean;
 
   /** `start`: a start found it, and the ring of the previous run comes next. */
   constructor(book: AccessBook, start?: StartAccess) {
     this.#book = book;
     this.#start = start;
+    this.#isOpening = start !== undefined;
     this.#isRecovering = start !== undefined;
   }
 
@@ -100,9 +102,15 @@ export class LiveAccess {
     return ends;
   }
 
+  /** The records of all ends were noted: everything else lives, and what comes is this run's. */
+  endOpening(): void {
+    this.settle();
+    this.#isOpening = false;
+  }
+
   /** While the journal is opened, the records of ends come after the first heads. */
   readonly #isLeft = (entry: AccessEntry): boolean =>
-    this.#start === undefined || entry.state === 'unreviewed' || this.#whyNot(entry) === undefined;
+    !this.#isOpening || entry.state === 'unreviewed' || this.#whyNot(entry) === undefined;
 
   #whyNot({ id, state, requested }: AccessEntry): string | undefined {
     const { why, uncounted } = this.#start ?? {};

@@ -343,7 +343,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     // Before the checkpoint under which the others live on.
     const ended = access.ends(wallMs, Math.max(wallMs, ledger.timeMs));
     write(ended.map((record) => encodeBody(record)));
-    access.settle();
+    access.endOpening();
     const carried = access.carried(wallMs);
     const found = {
       journal: ledger.journal,

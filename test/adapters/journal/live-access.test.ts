@@ -305,6 +305,20 @@ void test('a grant that somebody appended after a crash, with a right chain, doe
   await assertLives(place, ['G1 granted 3 50m'], 2);
 });
 
+void test('after a start at which all ends, new grants are carried into new segments', async (t) => {
+  const place = placeFor(t);
+  stop(granting(place), t0 + minute);
+  rmSync(place.state, { recursive: true });
+  mkdirSync(place.state);
+  const run = startRun(place, { wallMs: t0 + minute, segmentBytes: 16_384 });
+  assert.equal(run.found.access.ended, 2);
+  write(run, ...grantRecords('G2', t0 + minute));
+  checkpoint(run, t0 + minute);
+  for (let at = 0; at < 100; at += 1) write(run, filler(t0 + minute + at));
+  stop(run, t0 + 2 * minute);
+  await assertLives(place, ['G2 granted 3 51m'], 0);
+});
+
 void test('a checkpoint of another key covers nothing', async (t) => {
   const place = placeFor(t);
   const other = placeFor(t);
