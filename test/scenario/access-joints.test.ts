@@ -1,15 +1,16 @@
 // Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant is in
 // use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is approved, and a
-// reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works.
+// reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works. And a mail server that is
+// away: the use of a command that was not sent is given back, also after a kill.
 // What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import type { AccessItem } from '../../src/domain/page/access.js';
-import { runDovegate } from '../kit/daemon.js';
+import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway, recordsOf } from '../kit/gateway.js';
@@ -123,4 +124,61 @@ test('included files, and reloads while somebody waits', async (t) => {
   assert.equal((await send()).exit, 0);
   const actions = recordsOf(daemon, 'access').map(({ action }) => action);
   assert.deepEqual(actions.slice(-4), ['ended', 'requested', 'approved', 'granted']);
+});
+
+void test('a use that is given back is given back after a kill, too', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const keys = new Map(['anna', 'carol'].map((name) => [name, makeKey(randomBytes(keyBytes))]));
+  const keyLines = [...keys].map(
+    ([name, key]) =>
+      `\n      ${name}: { hash: "${hashKey(key)}", policy: ${name === 'carol' ? 'leads' : 'desk'} }`,
+  );
+  const { daemon: first, backend } = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel:
+    tcp: "127.0.0.1:${port}"
+    protocol: http
+    tls: { certificate: gate.crt, key: gate.key }
+    keys:${keyLines.join('')}`,
+    more: 'include: [conf.d/*.yaml]\n',
+    audit:
+      '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }',
+    files: {
+      ...filesOf(authority),
+      'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
+      'conf.d/desk.yaml': desk('2h'),
+      'conf.d/people.yaml': people,
+    },
+    backend: {
+      script: async (_, connection) => {
+        await connection.status('+');
+      },
+    },
+  });
+  const folder = openFolder(t);
+  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
+  for (const [name, key] of keys) writeFileSync(join(folder, name), key);
+  const as = (who: string, verb: string, ...args: string[]) => {
+    const place = ['--http', `https://localhost:${port}`, '--ca', join(folder, 'ca.pem')];
+    return runWarm([verb, ...place, '--key-file', join(folder, who), ...args]);
+  };
+  const used = async (): Promise<readonly number[]> => {
+    const list = await as('anna', 'requests', '--json');
+    const items: readonly AccessItem[] = JSON.parse(list.stdout.toString());
+    return items.map((item) => item.used);
+  };
+  const asked = await as('anna', 'request', '--json', '--user', alice, '--reason', 'ticket 1', ...words);
+  const { id }: AccessItem = JSON.parse(asked.stdout.toString());
+  assert.equal((await as('carol', 'approve', id)).exit, 0);
+  const send = () => as('anna', 'send', '--user', alice, ...words);
+  assert.equal((await send()).exit, 0);
+  await backend.close();
+  assert.equal((await send()).exit, 75);
+  assert.deepEqual(await used(), [1]);
+  await first.kill();
+  const config = readFileSync(first.configFile, 'utf8');
+  const daemon = await startDaemon(t, { folder: first.folder, config });
+  assert.deepEqual(await used(), [1]);
+  await daemon.stop();
 });
