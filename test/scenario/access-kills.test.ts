@@ -247,7 +247,7 @@ void test('kill -9 at chosen and random instants of access on request', async (t
   for (const [id, { uses, used }] of granted) assert.ok(used <= uses, `${id}: ${used} of ${uses} uses`);
   const named = backend.commands.map(({ fields }) => fields.at(-1) ?? '');
   for (const name of named) assert.ok(admitted.has(name), `${name} has no admission under a grant`);
-  assert.ok(named.length >= rounds / 2, `only ${named.length} commands`);
+  assert.ok(named.length >= rounds / 5, `only ${named.length} commands`);
 
   const verified = await runWarm(['audit', 'verify', first.path('audit'), '--key', first.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
