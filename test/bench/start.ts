@@ -1,7 +1,7 @@
 // `npm run bench -- start [ROUNDS]`: what a start costs, in processor time of `node -e 0`: the daemon until it serves, `--help`, and `send`
 // with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on those that `npm run package` and
 // `npm run test:matrix` have brought here.
-import { existsSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -30,7 +30,10 @@ function nodes(): readonly string[] {
     const names = existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [];
     return names.filter((name) => wanted.test(name)).map((name) => join(root, folder, name, program));
   });
-  return [process.execPath, ...others.filter((path) => existsSync(path))];
+  const there = others.filter((path) => existsSync(path));
+  // A package gives it its mode.
+  for (const path of there) chmodSync(path, 0o755);
+  return [process.execPath, ...there];
 }
 
 /** The program as it is built for tests, as it is released, and with the code that Node has compiled before. */
