@@ -550,8 +550,10 @@ export class AccessDesk {
   }
 
   #whyNoApproval(asker: Asker, entry: AccessEntry): string | undefined {
-    const { rights } = this;
-    return whyNoApproval(asker, approvableOf(entry, countingApprovals(entry, rights)), rights.persons);
+    const { persons } = this.rights;
+    const why = whyNoApproval(asker, approvableOf(entry, countingApprovals(entry, this.rights)), persons);
+    if (why !== undefined || !isMadeBy(asker, entry, persons)) return why;
+    return 'you gave this access, so another person must approve it';
   }
 
   /** Only a known person sees what others ask for. */
