@@ -13,7 +13,7 @@ import { startDaemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
-import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
+import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
 import { runWarm } from '../kit/warm-program.js';
 import { alice, backendPassword, labTestMs, openRealDovecot, releasesAsked, runAt } from './real-gateway.js';
 
@@ -87,15 +87,7 @@ admin: { unix: admin.sock }
       return runWarm([name, '--socket', socket, ...rest]);
     };
     const approver = async (name: string): Promise<(...fields: string[]) => Promise<AccessItem | string>> => {
-      const client = await openRawClient({
-        host: '127.0.0.1',
-        port: leadsPort,
-        minor: 2,
-        tls: 'implicit',
-        ca: authority.certificatePem,
-        serverName: 'localhost',
-        auth: { user: name, password },
-      });
+      const client = await openAccount(leadsPort, name);
       t.after(() => client.close());
       return async (...fields) => {
         const reply = await client.ask({ user: '', fields });

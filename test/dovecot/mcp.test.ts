@@ -11,8 +11,7 @@ import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { openAgent } from '../kit/agent.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { freePorts } from '../kit/free-ports.js';
-import { openRawClient } from '../kit/raw-client.js';
-import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
+import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
 import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
 
 const policy = `
@@ -142,15 +141,7 @@ for (const release of releasesAsked()) {
     const { daemon } = gateway;
     writeFileSync(daemon.path('agent.key'), `${key}\n`, { mode: 0o600 });
     writeFileSync(daemon.path('authority.pem'), authority.certificatePem);
-    const approver = await openRawClient({
-      host: '127.0.0.1',
-      port: leadsPort,
-      minor: 2,
-      tls: 'implicit',
-      ca: authority.certificatePem,
-      serverName: 'localhost',
-      auth: { user: 'carol', password },
-    });
+    const approver = await openAccount(leadsPort, 'carol');
     t.after(() => approver.close());
     const asked = { user: alice, field: ['hdr.subject'], query: ['mailbox', 'INBOX'] };
     const ways = [

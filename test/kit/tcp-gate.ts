@@ -73,6 +73,19 @@ export async function openGate(
   };
 }
 
+/** Logged in with {@link password} as an account of a listener with implicit TLS, whose certificate is of {@link authority}. */
+export function openAccount(port: number, user: string): Promise<RawClient> {
+  return openRawClient({
+    host: '127.0.0.1',
+    port,
+    minor: 2,
+    tls: 'implicit',
+    ca: authority.certificatePem,
+    serverName: 'localhost',
+    auth: { user, password },
+  });
+}
+
 /** Allowed. */
 export const quota = { user: 'alice@example.org', fields: ['quota get'] };
 

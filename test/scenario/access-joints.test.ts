@@ -7,13 +7,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import type { AccessItem } from '../../src/domain/page/access.js';
 import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
-import { openGateway, recordsOf } from '../kit/gateway.js';
+import { type Gateway, openGateway, recordsOf } from '../kit/gateway.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -34,14 +34,26 @@ policies:
   leads: { users: ["*@example.org"], allow: [mailbox list], approve: [desk] }
 `;
 
-test('included files, and reloads while somebody waits', async (t) => {
+interface Panel {
+  readonly gateway: Gateway;
+  /** Arguments of a command of somebody who has a key: anna asks, carol approves. */
+  readonly argsOf: (who: string, verb: string, args: readonly string[]) => readonly string[];
+  readonly as: (who: string, verb: string, ...args: string[]) => ReturnType<typeof runWarm>;
+}
+
+/** A gateway that is asked over HTTP, with its policies in included files. */
+async function openPanel(
+  t: TestContext,
+  { more = '', files = {}, ...options }: Partial<Parameters<typeof openGateway>[1]> = {},
+): Promise<Panel> {
   const [port = 0] = await freePorts(1);
   const keys = new Map(['anna', 'carol'].map((name) => [name, makeKey(randomBytes(keyBytes))]));
   const keyLines = [...keys].map(
     ([name, key]) =>
       `\n      ${name}: { hash: "${hashKey(key)}", policy: ${name === 'carol' ? 'leads' : 'desk'} }`,
   );
-  const { daemon } = await openGateway(t, {
+  const gateway = await openGateway(t, {
+    ...options,
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
   panel:
@@ -49,8 +61,8 @@ test('included files, and reloads while somebody waits', async (t) => {
     protocol: http
     tls: { certificate: gate.crt, key: gate.key }
     keys:${keyLines.join('')}`,
-    more: 'include: [conf.d/*.yaml]\nadmin: { unix: admin.sock }\n',
-    files: { ...filesOf(authority), 'conf.d/desk.yaml': desk('2h'), 'conf.d/people.yaml': people },
+    more: `include: [conf.d/*.yaml]\n${more}`,
+    files: { ...filesOf(authority), 'conf.d/desk.yaml': desk('2h'), 'conf.d/people.yaml': people, ...files },
     backend: {
       script: async (_, connection) => {
         await connection.status('+');
@@ -60,11 +72,16 @@ test('included files, and reloads while somebody waits', async (t) => {
   const folder = openFolder(t);
   writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
   for (const [name, key] of keys) writeFileSync(join(folder, name), key);
-  const argsOf = (who: string, verb: string, args: readonly string[]): readonly string[] => {
+  const argsOf: Panel['argsOf'] = (who, verb, args) => {
     const place = ['--http', `https://localhost:${port}`, '--ca', join(folder, 'ca.pem')];
     return [verb, ...place, '--key-file', join(folder, who), ...args];
   };
-  const as = (who: string, verb: string, ...args: string[]) => runWarm(argsOf(who, verb, args));
+  return { gateway, argsOf, as: (who, verb, ...args) => runWarm(argsOf(who, verb, args)) };
+}
+
+test('included files, and reloads while somebody waits', async (t) => {
+  const { gateway, argsOf, as } = await openPanel(t, { more: 'admin: { unix: admin.sock }\n' });
+  const { daemon } = gateway;
   const gate = (verb: string) => runWarm([verb, '--config', daemon.configFile]);
   const reload = async (): Promise<void> => {
     const done = await gate('reload');
@@ -127,42 +144,12 @@ test('included files, and reloads while somebody waits', async (t) => {
 });
 
 void test('a use that is given back is given back after a kill, too', async (t) => {
-  const [port = 0] = await freePorts(1);
-  const keys = new Map(['anna', 'carol'].map((name) => [name, makeKey(randomBytes(keyBytes))]));
-  const keyLines = [...keys].map(
-    ([name, key]) =>
-      `\n      ${name}: { hash: "${hashKey(key)}", policy: ${name === 'carol' ? 'leads' : 'desk'} }`,
-  );
-  const { daemon: first, backend } = await openGateway(t, {
-    listeners: `
-  support: { unix: support.sock, mode: "0600", policy: support }
-  panel:
-    tcp: "127.0.0.1:${port}"
-    protocol: http
-    tls: { certificate: gate.crt, key: gate.key }
-    keys:${keyLines.join('')}`,
-    more: 'include: [conf.d/*.yaml]\n',
+  const { gateway, as } = await openPanel(t, {
     audit:
       '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }',
-    files: {
-      ...filesOf(authority),
-      'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
-      'conf.d/desk.yaml': desk('2h'),
-      'conf.d/people.yaml': people,
-    },
-    backend: {
-      script: async (_, connection) => {
-        await connection.status('+');
-      },
-    },
+    files: { 'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString() },
   });
-  const folder = openFolder(t);
-  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
-  for (const [name, key] of keys) writeFileSync(join(folder, name), key);
-  const as = (who: string, verb: string, ...args: string[]) => {
-    const place = ['--http', `https://localhost:${port}`, '--ca', join(folder, 'ca.pem')];
-    return runWarm([verb, ...place, '--key-file', join(folder, who), ...args]);
-  };
+  const { daemon: first, backend } = gateway;
   const used = async (): Promise<readonly number[]> => {
     const list = await as('anna', 'requests', '--json');
     const items: readonly AccessItem[] = JSON.parse(list.stdout.toString());

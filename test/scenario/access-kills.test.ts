@@ -7,13 +7,12 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { test } from 'node:test';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { readWhole } from '../adapters/journal/reading.js';
-import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -31,7 +30,6 @@ const policy = `
 const more = 'persons: { carol: { accounts: [carol] }, dave: { accounts: [dave] } }';
 const audit =
   '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
-const password = 'invented for this test';
 /** What a kill is aimed at, and what it must come before. */
 const aims = [
   ['"action":"granted"', 'between a grant and its answer'],
@@ -74,27 +72,19 @@ function pause(ms: number): Promise<void> {
 }
 
 void test('kill -9 at chosen and random instants of access on request', async (t) => {
-  const authority = makeAuthority({ name: 'access authority' });
-  const gate = authority.issue({ names: ['localhost', '127.0.0.1'] });
   const [port = 0] = await freePorts(1);
-  const hash = await hashPassword(Buffer.from(password), 14);
   const accounts = ['carol', 'dave'].map((name) => `${name}: { password_hash: "${hash}", policy: leads }`);
   const { daemon: first, backend } = await openGateway(t, {
     policy,
     audit,
     more,
-    authority,
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
   leads:
     tcp: "127.0.0.1:${port}"
     tls: { mode: implicit, certificate: gate.crt, key: gate.key }
     accounts: { ${accounts.join(', ')} }`,
-    files: {
-      'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
-      'gate.crt': gate.certificatePem,
-      'gate.key': gate.keyPem,
-    },
+    files: { ...filesOf(authority), 'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString() },
   });
   const config = readFileSync(first.configFile, 'utf8');
   const answered: Answered = { items: new Map(), ended: new Set(), commands: 0 };
@@ -105,15 +95,7 @@ void test('kill -9 at chosen and random instants of access on request', async (t
   const opened = (name?: string): Promise<RawClient> =>
     name === undefined
       ? openRawClient({ path: first.path('support.sock'), minor: 2 })
-      : openRawClient({
-          host: '127.0.0.1',
-          port,
-          minor: 2,
-          tls: 'implicit',
-          ca: authority.certificatePem,
-          serverName: 'localhost',
-          auth: { user: name, password },
-        });
+      : openAccount(port, name);
   const keep = (items: readonly Item[]): void => {
     for (const item of items) answered.items.set(item.id, item);
   };
