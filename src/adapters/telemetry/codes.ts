@@ -340,13 +340,13 @@ const listed = {
   'login-failed': [
     ['warn'],
     'stranger',
-    'a login was refused. `type` is the reason, `account` the name that was tried, `address` the address of the client',
-    'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
+    'a login was refused: `type` is the reason, `account` the name in the login, `address` the client',
+    'one client: correct its name, password or certificate; many attempts from one address: block it, somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
     'stranger',
-    'a request to the page was refused. `type` is the reason, `address` the address of the browser; `text` names the person, if known',
+    'a request to the page was refused: `type` is the reason, `address` the browser, `text` the person, if known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
@@ -360,14 +360,14 @@ const listed = {
   'notices-again': [
     ['warn'],
     'receiver',
-    'how far a receiver is was lost: another journal, records that were cut off, an older copy of the journal or of the state. It is told again of what is younger than `expire`',
-    'nothing; receivers know a notice that they have by its `webhook-id`',
+    'the position of a receiver was lost (another journal, a cut or restored one, or an older state), so notices younger than `expire` are sent again',
+    'nothing; a repeated notice has the same `webhook-id`',
   ],
   'notices-dropped': [
     ['warn'],
     'receiver',
-    '`count` notices were older than `expire` and were dropped; the receiver got one notice that says so',
-    'read what happened meanwhile in the journal',
+    '`count` notices were dropped because they were older than `expire`; the receiver got one notice about it',
+    'read the events of that time in the journal',
   ],
   'door-away': [
     ['warn'],
@@ -378,8 +378,8 @@ const listed = {
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'others can read or change a secret that the page uses: `text` says which. It is used all the same',
-    'run what `text` says, and make a new secret if somebody may have read it',
+    'other users can read or change a secret of the page: `text` names the file. The page still uses it',
+    'run the command in `text`; replace the secret if somebody may have read it',
   ],
   'issuer-away': [
     ['warn'],

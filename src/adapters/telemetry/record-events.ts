@@ -77,7 +77,7 @@ export const recordEvents = {
   'access-ended': [
     ['warn'],
     atStart,
-    'all requests and grants of access ended, since the journal is not the one that this host signed last; `text` says how it differs',
+    'all requests and grants of access ended, because the journal is not the one that this host signed last; `text` says how it differs',
     'find out who changed the journal, the key or `state`; the requesters ask again',
   ],
   'audit-recovered': [
