@@ -44,7 +44,7 @@ export interface NoticeFeedParts {
   /** After faults, a notice was taken. */
   readonly onBack: () => void;
   readonly onDropped: (count: number) => void;
-  /** Where the receiver is was lost, so it is told again of what is younger than `expireMs`. */
+  /** The position of the receiver was lost, so notices younger than `expireMs` are sent again. */
   readonly onAgain: (why: string) => void;
 }
 

@@ -106,7 +106,7 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
         log.report({ event: 'notices-back', level: 'info', sink: name, text: `${name} takes notices again` });
       },
       onAgain(why) {
-        const text = `${name}: how far it is was lost (${why}), so it is told again of what is younger than ${expireMs / 1000} s`;
+        const text = `${name}: its position was lost (${why}), so notices younger than ${expireMs / 1000} s are sent again`;
         log.report({ event: 'notices-again', level: 'warn', sink: name, text });
       },
       onDropped(count) {
