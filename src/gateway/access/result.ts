@@ -7,8 +7,14 @@ export type AccessResult =
   | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
   | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
 
-export function refused(code: AccessCode, reason: string): AccessResult & { readonly kind: 'refused' } {
+export type Refused = AccessResult & { readonly kind: 'refused' };
+
+export function refused(code: AccessCode, reason: string): Refused {
   return { kind: 'refused', code, reason };
+}
+
+export function invalid(reason: string): Refused {
+  return refused('access-invalid', reason);
 }
 
 export function denied(reason: string): AccessResult {
@@ -24,7 +30,7 @@ export function uncounted(why: string): AccessResult {
 }
 
 /** Of two configurations the stricter one counts: who asks again is judged by the new one. */
-export function reloaded(): AccessResult & { readonly kind: 'refused' } {
+export function reloaded(): Refused {
   return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
 }
 

@@ -22,7 +22,7 @@ import { isAllowed, type Judged } from '../../domain/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
 import { nothingAsked } from '../../domain/policy/route.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
-import { type AccessResult, reloaded } from '../access/result.js';
+import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
 import { judgeEnding } from '../outcome/outcome.js';
 import { assessCommand } from './assessment.js';
 import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
@@ -127,14 +127,8 @@ const steps: Readonly<Record<string, Step>> = {
   'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
 };
 
-type Refused = AccessResult & { readonly kind: 'refused' };
-
 function idIn(values: Asked['values']): string {
   return values.get('id')?.[0] ?? '';
-}
-
-function invalid(reason: string): Refused {
-  return { kind: 'refused', code: 'access-invalid', reason };
 }
 
 function readReason({ values, session }: Asked): Refused | { kind: 'reason'; text: string } {
@@ -196,10 +190,10 @@ async function readWish(
       session.names.origin,
     );
     if (judgement.kind === 'judged' && judgement.decision.kind === 'deny')
-      return { kind: 'refused', code: 'access-denied', reason: judgement.decision.reason };
+      return refused('access-denied', judgement.decision.reason);
     // Without an answer an alias stays hidden. A user without a home is no obstacle: a requester may not know who exists.
     if (obstacle?.kind === 'unresolved')
-      return { kind: 'refused', code: 'access-changed', reason: judgeEnding(obstacle).text ?? obstacle.code };
+      return refused('access-changed', judgeEnding(obstacle).text ?? obstacle.code);
     if (judgement.kind === 'unparsable') return invalid(judgement.message);
     if (judgement.decision.grant === undefined) return invalid('policy allows it already; just send it');
     if (obstacle?.kind === 'unparsable') return invalid(obstacle.reason);
