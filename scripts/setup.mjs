@@ -65,14 +65,30 @@ export function installPackages(stages) {
 const sharedMemory = '/dev/shm';
 const memoryName = /^dovegate-of-([0-9]+)-/;
 
+/** Removes a directory, and takes away first what a killed test has mounted below it. What cannot be removed is said, and stays. */
+function removeTree(path) {
+  const places = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4])
+    .filter((place) => place?.startsWith(`${path}/`));
+  for (const place of places.toReversed()) {
+    spawnSync('fsfreeze', ['-u', place], { stdio: 'ignore' });
+    spawnSync('umount', ['-l', place], { stdio: 'inherit' });
+  }
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    console.error(`${path}, of a run that has ended, cannot be removed: ${error.message}`);
+  }
+}
+
 /** Removes this run's directory in memory, and those of this user's runs that have ended without removing theirs. */
 function clearMemory() {
   for (const name of readdirSync(sharedMemory)) {
     const pid = memoryName.exec(name)?.[1];
     const path = join(sharedMemory, name);
     if (pid === undefined || lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid()) continue;
-    if (Number(pid) === process.pid || !existsSync(`/proc/${pid}`))
-      rmSync(path, { recursive: true, force: true });
+    if (Number(pid) === process.pid || !existsSync(`/proc/${pid}`)) removeTree(path);
   }
 }
 

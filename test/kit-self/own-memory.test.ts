@@ -1,9 +1,12 @@
-// Goal: files in memory do not outlive a run. Phases: a run that succeeds, one that fails, one that is killed while another one runs.
+// Goal: files in memory do not outlive a run, and never stop the next one. Phases: a run that succeeds, one that fails, one that is
+// killed while another one runs, one that leaves a mounted file system, one whose directory belongs to another user.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { runTool } from '../kit/small-disk.js';
 
 const setup = new URL('../../../scripts/setup.mjs', import.meta.url).href;
 const hasMemory = process.platform === 'linux' && existsSync('/dev/shm');
@@ -48,6 +51,38 @@ test('a run removes its own directory in memory, and those of ended runs', {
 });
 
 const isRoot = process.geteuid?.() === 0;
+test('what a killed test has mounted goes with its run', { skip: !hasMemory || !isRoot }, (t) => {
+  const { pid } = spawnSync(process.execPath, ['-e', '']);
+  const left = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
+  const mounted = [join(left, 'disk'), join(left, 'disk', 'inner')];
+  t.after(() => {
+    for (const place of mounted.toReversed()) runTool('umount', '-l', place);
+    rmSync(left, { recursive: true, force: true });
+  });
+  for (const place of mounted) {
+    mkdirSync(place);
+    assert.ok(runTool('mount', '-t', 'tmpfs', 'tmpfs', place));
+  }
+  placeAfter('process.exit(0)');
+  assert.ok(!existsSync(left));
+});
+
+test('a directory that cannot be removed is said, and the run goes on', {
+  skip: !hasMemory || !isRoot,
+}, (t) => {
+  const { pid } = spawnSync(process.execPath, ['-e', '']);
+  const left = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
+  t.after(() => {
+    runTool('umount', left);
+    rmSync(left, { recursive: true, force: true });
+  });
+  // Nobody removes the place of a file system itself while it is mounted.
+  assert.ok(runTool('mount', '-t', 'tmpfs', 'tmpfs', left));
+  const { status, stderr } = spawnSync(process.execPath, argsOf('process.exit(0)'), { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, new RegExp(`^${left}, of a run that has ended, cannot be removed: EBUSY`, 'm'));
+});
+
 test('directories of other users are left alone', { skip: !hasMemory || !isRoot }, (t) => {
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   const foreign = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
