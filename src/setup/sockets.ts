@@ -77,8 +77,8 @@ export class PassedSockets {
     if (found === undefined) {
       const there = this.#passed.map((each) => each.name).join(', ') || 'none';
       throw new ListenFault(
-        `listener ${listener}: systemd handed over no socket named ${name} (handed over: ${there}). It makes one only ` +
-          `while the service is stopped: ${socketUnitCommands(name).join('; ')}`,
+        `listener ${listener}: systemd handed over no socket named ${name} (handed over: ${there}). ` +
+          `Run: ${socketUnitCommands(name).join('; ')}. If it is still missing: journalctl -u dovegate@${name}.socket`,
       );
     }
     if (more.length > 0) {

@@ -125,7 +125,7 @@ void test('a reload that wants a socket which nobody handed over: status says so
   const { stdout } = await runWarm(['status', ...options]);
   const [first = '', second = ''] = String(stdout).split('\n');
   assert.match(first, /listener sales: systemd handed over no socket named sales \(handed over: support\)/);
-  assert.match(first, /systemctl enable --now dovegate@sales\.socket/);
+  assert.match(first, /systemctl enable dovegate@sales\.socket; systemctl restart dovegate\.service/);
   assert.match(second, /^ {2}try: do what it says; then dovegate reload/);
   // The circle: the file has no problem.
   assert.equal((await runWarm(['check', ...options])).exit, 0);

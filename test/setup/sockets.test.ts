@@ -48,9 +48,9 @@ void test('none of that name, two of it, or one that does not listen', () => {
   };
   assert.equal(
     why('sales'),
-    'listener team: systemd handed over no socket named sales (handed over: support, twice, twice, file). It makes one only ' +
-      'while the service is stopped: systemctl stop dovegate.service; systemctl enable --now dovegate@sales.socket; ' +
-      'systemctl start dovegate.service',
+    'listener team: systemd handed over no socket named sales (handed over: support, twice, twice, file). Run: ' +
+      'systemctl enable dovegate@sales.socket; systemctl restart dovegate.service. ' +
+      'If it is still missing: journalctl -u dovegate@sales.socket',
   );
   assert.match(why('twice'), /2 sockets named twice/);
   assert.match(why('file'), /as file is no socket/);

@@ -232,13 +232,9 @@ export interface PassedSocket {
   readonly name: string;
 }
 
-/** The commands that pass the socket of a packaged socket unit to the daemon: systemd starts no socket unit while its service runs. */
+/** The commands that pass the socket of a packaged socket unit to the daemon: the service wants it, so a restart makes it first. */
 export function socketUnitCommands(name: string): readonly string[] {
-  return [
-    'systemctl stop dovegate.service',
-    `systemctl enable --now dovegate@${name}.socket`,
-    'systemctl start dovegate.service',
-  ];
+  return [`systemctl enable dovegate@${name}.socket`, 'systemctl restart dovegate.service'];
 }
 
 /** Values from systemd for this process. */

@@ -34,7 +34,7 @@ export function lookAtListener(
     return bad(
       name,
       `the daemon does not serve ${place}`,
-      'reload it; if that finds no socket, its unit starts only while the service is stopped',
+      'reload it; if that finds no socket, enable its unit, and restart the service',
       socketUnitCommands(socket.name).join(' && '),
     );
   if (isServing === false)
