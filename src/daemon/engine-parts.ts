@@ -1,6 +1,6 @@
 // Builds the engine's parts from the settings: routes, the parts that exchanges share, the limits of sessions.
 
-import { localUserName } from '../adapters/host/accounts.js';
+import { hasUser, localUserName } from '../adapters/host/accounts.js';
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
@@ -140,8 +140,11 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
   };
 }
 
-/** What of a configuration counts for access on request. */
-export function accessRightsOf({ persons, policies, listeners }: Settings): AccessRights {
+/** What of a configuration counts for access on request. `isUser`: of this machine; undefined: unknown. */
+export function accessRightsOf(
+  { persons, policies, listeners }: Settings,
+  isUser: (name: string) => Promise<boolean | undefined> = hasUser,
+): AccessRights {
   return {
     persons,
     policies,
@@ -154,13 +157,14 @@ export function accessRightsOf({ persons, policies, listeners }: Settings): Acce
       ];
       return [...new Set(named)];
     },
-    isNamedAt: (name, principal) => {
+    isNamedAt: async (name, principal) => {
       const listener = listeners.find((each) => each.name === name);
       if (listener === undefined) return false;
       const logins = loginsOf(listener);
       if (logins.length > 0) return logins.some((each) => each.name === principal);
-      // Other names are the system's; a directory may be slow, and only its own file is read.
-      return listener.socket.kind !== 'tcp' && canBeProcess(principal, localUserName);
+      // Other names are the system's, and numbers are uids without a name.
+      if (listener.socket.kind === 'tcp' || !canBeProcess(principal, localUserName)) return false;
+      return /^\d+$/.test(principal) || (await isUser(principal)) !== false;
     },
   };
 }

@@ -132,6 +132,8 @@ export interface MemoryEngineOptions {
   readonly workMs?: number;
   /** The policy of a peer that the kernel knows, by name; default `support`. */
   readonly policyOf?: (peer: Peer) => string;
+  /** Whether this machine has such a user, for a grant without a request; undefined: unknown. Default: yes. */
+  readonly isUser?: (name: string) => Promise<boolean | undefined>;
   /** What clients meet first; default: the kernel says who they are. */
   readonly access?: (clock: Clock) => ListenerAccess;
 }
@@ -246,7 +248,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   });
   const pools = new Pools(adapters, () => false).prepare(settings).byName;
   const exchanges = createExchangeContext(settings, pools, adapters);
-  exchanges.access.turnTo(accessRightsOf(settings));
+  exchanges.access.turnTo(accessRightsOf(settings, options.isUser ?? (() => Promise.resolve(true))));
   const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
   const policy = settings.policies.get('support');

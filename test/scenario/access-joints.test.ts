@@ -31,7 +31,7 @@ const desk = (time: string): string => `policies:
 
 const people = `persons: { carol: { keys: [carol] } }
 policies:
-  leads: { users: ["*@example.org"], allow: [mailbox list], approve: [desk] }
+  leads: { users: ["*@example.org"], allow: [mailbox list], approve: [desk, support] }
 `;
 
 interface Panel {
@@ -99,10 +99,18 @@ test('included files, and reloads while somebody waits', async (t) => {
   const send = () => as('anna', 'send', '--user', alice, ...words);
 
   assert.equal((await gate('check')).exit, 0);
-  daemon.write('conf.d/people.yaml', people.replace('approve: [desk]', 'approve: []'));
+  daemon.write('conf.d/people.yaml', people.replace('approve: [desk, support]', 'approve: []'));
   const checked = await gate('check');
   assert.match(checked.text, /conf\.d\/desk\.yaml:6:9: .*nobody could approve it/, checked.text);
   daemon.write('conf.d/people.yaml', people);
+
+  // Of the UNIX socket, the system's users are known.
+  const given = ['--user', alice, '--reason', 'ticket 1', ...words];
+  const nobody = await as('carol', 'grant', '--to', 'no-such-user-here@support', ...given);
+  assert.equal(nobody.exit, 64, nobody.text);
+  assert.match(nobody.text, /nobody can be "no-such-user-here@support"/);
+  const somebody = await as('carol', 'grant', '--to', 'root@support', ...given);
+  assert.doesNotMatch(somebody.text, /nobody can be/);
 
   // The same rule in another file, in another line, keeps the request.
   let waiting = ask();

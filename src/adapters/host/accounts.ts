@@ -135,12 +135,33 @@ export async function lookUpNumbers(names: {
 }
 
 /** The lines of a database for a key, as `getent` prints them; empty if there are none or no answer. Never rejects. */
-export function askLater(database: 'passwd' | 'group', key: string): Promise<readonly string[]> {
+export async function askLater(database: Database, key: string): Promise<readonly string[]> {
+  return (await answerOf(database, key)) ?? [];
+}
+
+/** The same; undefined: no answer. */
+function answerOf(database: Database, key: string): Promise<readonly string[] | undefined> {
   return new Promise((resolve) => {
-    execFile('getent', [database, '--', key], { timeout: askTimeoutMs }, (fault, stdout) =>
-      resolve(fault === null ? stdout.split('\n') : []),
-    );
+    execFile('getent', [database, '--', key], { timeout: askTimeoutMs }, (fault, stdout) => {
+      if (fault === null) resolve(stdout.split('\n'));
+      else resolve(fault.code === noSuchKey ? [] : undefined);
+    });
   });
+}
+
+/** An exit code of `getent`. */
+const noSuchKey = 2;
+
+let nameQuestions = 0;
+
+/** Whether the system has a user of that name; undefined: its directory does not answer, or too many questions wait. Never rejects. */
+export async function hasUser(name: string): Promise<boolean | undefined> {
+  if (fromLines(readLines('/etc/passwd'), name) !== undefined) return true;
+  if (nameQuestions >= questionsMax) return undefined;
+  nameQuestions += 1;
+  const lines = await answerOf('passwd', name);
+  nameQuestions -= 1;
+  return lines && fromLines(lines, name) !== undefined;
 }
 
 /** The groups that a user would get at a login now, its own one included; empty for a uid unknown to the system. */

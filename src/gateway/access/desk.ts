@@ -56,8 +56,8 @@ export interface AccessRights {
   readonly policies: ReadonlyMap<string, Policy>;
   /** The policies of a listener that a principal of it may have, by name. */
   readonly policiesAt: (listener: string) => readonly string[];
-  /** Whether a principal of that name may be there: accounts and keys are known, and names of users have a form. */
-  readonly isNamedAt: (listener: string, name: string) => boolean;
+  /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
+  readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
 }
 
 export interface DeskParts {
@@ -89,7 +89,7 @@ export class AccessDesk {
     persons: new Map(),
     policies: new Map(),
     policiesAt: () => [],
-    isNamedAt: () => false,
+    isNamedAt: () => Promise.resolve(false),
   };
 
   /** `records`: what lives at the end of the journal, as the start found it. */

@@ -255,11 +255,15 @@ async function readOwner(
   const { context, asker, values } = asked;
   const to = parsePrincipal(values.get('to')?.[0] ?? '');
   if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
-  const { policies, policiesAt, isNamedAt } = context.access.rights;
-  if (/[*?\s]/.test(to.name) || !isNamedAt(to.listener, to.name))
-    return invalid(`nobody can be "${to.text}"; say NAME@LISTENER as records name them`);
+  const { rights } = context.access;
+  const { policies, policiesAt, isNamedAt } = rights;
   const names = policiesAt(to.listener).filter((name) => asker.policy.approve.includes(name));
   let refusal: Refused = invalid(`you approve nothing at listener "${to.listener}"`);
+  // Only approvers learn which names exist here.
+  if (names.length === 0) return refusal;
+  if (/[*?\s]/.test(to.name) || !(await isNamedAt(to.listener, to.name)))
+    return invalid(`nobody can be "${to.text}"; say NAME@LISTENER as records name them`);
+  if (context.access.rights !== rights) return reloaded();
   for (const name of names) {
     const policy = policies.get(name);
     if (policy === undefined) continue;

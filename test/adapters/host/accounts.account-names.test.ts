@@ -1,6 +1,6 @@
 // Goal: names of uids come without anybody waiting on the event loop, are remembered, and a directory that is mute costs a name.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,6 +8,7 @@ import {
   askLater,
   createAccountNames,
   gidOf,
+  hasUser,
   uidOf,
   userNameOf,
 } from '../../../src/adapters/host/accounts.js';
@@ -80,6 +81,37 @@ void test('a directory that never answers is ended', { timeout: 60_000 }, async 
   });
   assert.deepEqual(await askLater('passwd', String(strange)), []);
   assert.equal(existsSync(`/proc/${readFileSync(pidFile, 'utf8').trim()}`), false);
+});
+
+void test('whether a name is that of a user: no, yes, or no answer; only so many questions at once', async (t) => {
+  const folder = openFolder(t);
+  const program = join(folder, 'getent');
+  const before = process.env['PATH'];
+  t.after(() => {
+    process.env['PATH'] = before;
+  });
+  assert.equal(await hasUser(own.username), true);
+  assert.equal(await hasUser('no-such-name-here'), false);
+  process.env['PATH'] = `${folder}:${before}`;
+  const answers: readonly [string, boolean | undefined][] = [
+    ['echo "$3:x:4711:100::/:"', true],
+    ['echo "dora:x:4711:100::/:"', false],
+    ['exit 2', false],
+    ['exit 1', undefined],
+    ['kill -9 $$', undefined],
+  ];
+  for (const [script, found] of answers) {
+    writeFileSync(program, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    assert.equal(await hasUser('Dora'), found, script);
+  }
+  process.env['PATH'] = folder;
+  rmSync(program);
+  assert.equal(await hasUser('Dora'), undefined, 'no such program');
+  process.env['PATH'] = before;
+  const asked = Array.from({ length: bounds.accountQuestions + 1 }, () => hasUser('no-such-name-here'));
+  const all = await Promise.all(asked);
+  assert.deepEqual(all, [...all.slice(1).map(() => false), undefined]);
+  assert.equal(await hasUser('no-such-name-here'), false);
 });
 
 void test('names of the system, and their numbers', () => {

@@ -57,6 +57,7 @@ function openDesk(rules: readonly string[] = []) {
   const engine = openMemoryEngine({
     settings: settings.replace('    requests: {', `${more}    requests: {`),
     policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
+    isUser: (name) => Promise.resolve({ anna: true, 'nobody-here': false }[name]),
   });
   engine.setAnswer(emptyReply);
   // What was sent, without the searches that count mails.
@@ -377,9 +378,13 @@ void test('an approver never uses the grant that they approved, as whomever', as
     '0@support',
     'an\u200bna@support',
     '-@support',
+    'nobody-here@support',
   ];
   for (const to of nobody)
     assert.match((await ask(carol, `||dovegate grant|--to|${to}|${given}`)).text, /access-invalid/, to);
+  // Without an answer of the directory the name may exist.
+  const far = await ask(carol, `||dovegate grant|--to|far@support|${given}`);
+  assert.equal(far.item?.state, 'granted', far.text);
   const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   assert.equal(item?.state, 'granted', text);
   assert.equal(item.matches, undefined, 'the number of mails is not for who made it');
