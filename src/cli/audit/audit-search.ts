@@ -3,7 +3,7 @@
 import { type Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import { eachLine, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
-import { printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
+import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import {
   formatCsvHeader,
@@ -44,7 +44,7 @@ export async function auditSearch(
   const table = createTable(exchangeColumnsFor(screen), screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
-    json: (row) => [formatJsonRow(row)],
+    json: (row) => [harmlessJson(formatJsonRow(row))],
     // RFC 4180 ends its lines in CR LF.
     csv: (row) => [`${formatCsvRow(row, separator)}\r`],
   };

@@ -2,7 +2,7 @@
 
 import { holdProcess } from '../../adapters/host/process.js';
 import type { NatsLink } from '../../adapters/nats/link.js';
-import { printable } from '../../domain/audit/encode.js';
+import { harmlessJson, printable } from '../../domain/audit/encode.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
@@ -51,7 +51,7 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
     const { rows, older } = newest.finish();
     const table = createTable([hostColumn, ...exchangeColumnsFor(screen)], screen);
     for (const row of rows) {
-      for (const line of json ? [formatJsonRow(row)] : table.add(row)) await screen.print(line);
+      for (const line of json ? [harmlessJson(formatJsonRow(row))] : table.add(row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
     for (const line of table.finish()) await screen.print(line);

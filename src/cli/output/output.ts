@@ -30,7 +30,7 @@ export async function readStdin(bytesMax: number): Promise<Buffer> {
   return all;
 }
 
-/** A value as JSON on several lines, without control characters of a terminal. */
+/** A value as JSON on several lines, without control characters of a terminal and invisible ones. */
 export function formatJson(value: unknown): string {
   const lines = JSON.stringify(value, undefined, 2).split('\n');
   return lines.map(harmlessJson).join('\n');

@@ -118,7 +118,7 @@ function encodeWithin(
  * bidirectional and line separator characters are written as escapes, so that `cat` of a journal is harmless.
  */
 export function quote(value: string): string {
-  return plain.test(value) ? `"${value}"` : formatJson(value.replace(loneSurrogate, '\ufffd'));
+  return plain.test(value) ? `"${value}"` : formatRecorded(value.replace(loneSurrogate, '\ufffd'));
 }
 
 const plain = /^[ !#-[\]-~]*$/;
@@ -136,18 +136,25 @@ export function quoteUnlessPlain(name: string): string {
 const plainName = /^[!#-[\]-~]+$/;
 const loneSurrogate = /\p{Surrogate}/gu;
 
-/** A value as JSON on one line, without terminal controls: the same value for a parser. */
+/** A value as JSON on one line, with the escapes of records: searches and digests compare their bytes, so these never change. */
+export function formatRecorded(value: unknown): string {
+  return escapeIn(JSON.stringify(value), escapedInRecords);
+}
+
+/** A value as JSON on one line, without terminal controls and invisible characters: the same value for a parser. */
 export function formatJson(value: unknown): string {
   return harmlessJson(JSON.stringify(value));
 }
 
-/** A line of JSON without terminal controls: the same value for a parser. */
+/** A line of JSON without terminal controls and invisible characters: the same value for a parser. */
 export function harmlessJson(line: string): string {
+  return escapeIn(line, invisible);
+}
+
+function escapeIn(line: string, characters: RegExp): string {
   if (visible.test(line)) return line;
-  return line.replace(
-    notForTerminals,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const escape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return line.replace(characters, (character) => character.split('').map(escape).join(''));
 }
 
 /**
@@ -167,11 +174,13 @@ export function printable(text: string): string {
 
 /** Matches most texts, ten times faster than the search for characters that need care. */
 const visible = /^[ -~]*$/;
-const notForTerminals =
+const escapedInRecords =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 /** What Unicode calls ignorable by default (zero-width characters, Hangul fillers, tags), and symbols that are blank. */
-const notForPeople =
-  /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]|(?! )\p{Zs}/gu;
+const invisible =
+  /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]/gu;
+/** The same, and blanks that look like the plain one. */
+const notForPeople = new RegExp(`${invisible.source}|(?! )\\p{Zs}`, 'gu');
 
 /** Limit of a list of users, so that a long one leaves room for the arguments that contain it. */
 const usersBytesMax = bounds.recordUsersBytes;

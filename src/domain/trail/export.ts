@@ -1,7 +1,7 @@
 // Rows for programs and for people: CSV that is safe in a spreadsheet, JSON, and text that is safe in a terminal.
 // The rule: nothing that a client wrote into a record can command a spreadsheet or a terminal.
 
-import { formatJson, printable } from '../audit/encode.js';
+import { formatRecorded, printable } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import { isObject } from '../audit/record.js';
 import type { ExchangeRow } from './search.js';
@@ -21,7 +21,7 @@ export const exportColumns: readonly string[] = [...places]
 /** One exchange as JSON: the recorded keys as they are, then seq and time of the completion. One line, without LF. */
 export function formatJsonRow(row: ExchangeRow): string {
   const { admittedSeq: seq, completedSeq: completed_seq, completedTime: completed_time } = row;
-  return formatJson({ ...row.fields, seq, completed_seq, completed_time });
+  return formatRecorded({ ...row.fields, seq, completed_seq, completed_time });
 }
 
 /** The separator of two cells of CSV. Spreadsheets expect the one of the user's language: a semicolon in much of Europe. */

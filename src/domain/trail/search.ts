@@ -4,7 +4,7 @@
 // The rule: damage is skipped; verify decides what can be trusted.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatJson, quote } from '../audit/encode.js';
+import { formatRecorded, quote } from '../audit/encode.js';
 import {
   argumentCount,
   eventPlace,
@@ -277,7 +277,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 
   function holdsText(record: Stored | undefined): boolean {
     return (
-      text === undefined || formatJson([record?.['args'], record?.['users']]).includes(text.toString('utf8'))
+      text === undefined ||
+      formatRecorded([record?.['args'], record?.['users']]).includes(text.toString('utf8'))
     );
   }
 

@@ -9,7 +9,7 @@
 // `prev` and `hash` are left out of shown records too: with the hash of a hidden line, a reader could check guesses of that line.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatJson } from '../audit/encode.js';
+import { formatRecorded } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import {
   eventOpening,
@@ -138,7 +138,7 @@ export function createView(users: readonly string[] | undefined): View {
     const record = parseLine(piece.toString('utf8', at, end));
     if (record === undefined) return `${bare}}\n`;
     if (decision !== 'by-users') return `${bare}${membersOf(record, decision)}}\n`;
-    return isShown(record) ? `${formatJson(pick(record))}\n` : `${bare}}\n`;
+    return isShown(record) ? `${formatRecorded(pick(record))}\n` : `${bare}}\n`;
   }
 
   /** For a line of an exchange. False: the parsed record decides. */

@@ -147,6 +147,20 @@ void test('the list begins with what waits for the reader', async (t) => {
   assert.ok(!hostile.text.includes('\u202e') && !hostile.text.includes('\u001b'), hostile.text);
 });
 
+void test('JSON on a terminal has no character that nobody sees, and is the same value', async (t) => {
+  // Bidirectional, zero width, C1, a tag, a variation selector, fillers and a blank symbol.
+  const reason = 'a\u202eb\u200bc\u009bd\u{e0041}e\ufe0ff\u3164g\u034fh\u2800i\ufffc';
+  const shown = { ...item, reason };
+  const gate = await openGate(t, { requests: [shown], access: [shown], revoke: [shown] });
+  for (const args of [['requests'], ['requests', id], ['revoke', id]] as const) {
+    const [verb, ...more] = args;
+    const { stdout } = await gate.run(verb, '--json', ...more);
+    const text = stdout.toString();
+    assert.match(text, /^[\n -~]*$/, verb);
+    assert.deepEqual([JSON.parse(text)].flat(), [shown]);
+  }
+});
+
 void test('one in full; approve, refuse, revoke, review and grant', async (t) => {
   const done = {
     ...item,
