@@ -261,14 +261,14 @@ interface Proven {
   readonly rest: readonly Line[];
 }
 
-/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or nothing in it is signed. */
+/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or the head is not signed. */
 function prove(
   directory: string,
   [first]: Head,
   { segment: last = 0, hash, journal, key }: AccessEnd & { readonly key: string },
 ): Proven | undefined {
   const records: Line[] = [];
-  let covered = 0;
+  let covered: number | undefined;
   let before: string | undefined;
   let isRight = true;
   const segments = listSegments(directory).filter(
@@ -290,8 +290,9 @@ function prove(
     );
     if (!isRight) return undefined;
   }
-  const isProven = before === hash && covered > 0;
-  return isProven ? { covered: records.slice(0, covered), rest: records.slice(covered) } : undefined;
+  // A signature covers the copies of its head, or it is that of an empty one.
+  if (before !== hash || covered === undefined || covered < Number(first.record['carries'])) return undefined;
+  return { covered: records.slice(0, covered), rest: records.slice(covered) };
 
   function isOurs(record: Line, bytes: Buffer): boolean {
     return (

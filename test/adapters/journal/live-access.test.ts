@@ -156,6 +156,18 @@ void test('a crash: what a checkpoint covers lives on, and later records only ta
   assert.deepEqual(await faultsOf(place, place.state), []);
 });
 
+void test('a crash before any checkpoint covers access: nothing lives on, and the journal is not said to differ', async (t) => {
+  for (const hasRing of [false, true]) {
+    const place = placeFor(t);
+    const run = startRun(place, { wallMs: t0, hasRing });
+    write(run, requested('R1', t0));
+    kill(run);
+    await assertLives(place, [], 1, { hasRing });
+    assert.deepEqual(eventsOf(place), ['requested R1', 'ended R1 no signed checkpoint covers it']);
+    assert.deepEqual(await faultsOf(place, place.state), []);
+  }
+});
+
 void test('SIGKILL with records in the ring only: ends and uses count, gifts do not', async (t) => {
   const place = placeFor(t);
   const run = granting(place, { hasRing: true });
