@@ -86,6 +86,12 @@ export interface MemoryRecord {
   readonly isBrief: boolean;
 }
 
+/**
+ * `hold` waits for `take`. `refuse`: takes nothing. `full`: of a full disk with a full memory, which takes completions only. `later`: of a
+ * full disk, which gets later what is refused now.
+ */
+export type JournalMode = 'take' | 'hold' | 'refuse' | 'full' | 'later';
+
 export interface MemoryEngine {
   readonly settings: Settings;
   readonly clock: FakeClock;
@@ -104,8 +110,8 @@ export interface MemoryEngine {
   readonly commands: readonly MemoryCommand[];
   /** How the backend answers from now on. */
   setAnswer(answer: Answer): void;
-  /** How the journal takes records from now on: default `take`; `hold` waits for `take`; `refuse` rejects. */
-  setJournal(mode: 'take' | 'hold' | 'refuse'): void;
+  /** How the journal takes records from now on; default `take`. */
+  setJournal(mode: JournalMode): void;
   /** Whether the journal has only its reserve left; default `normal`. */
   setSpace(space: Journal['space']): void;
   /** Whose records fill the journal; default nobody's. */
@@ -160,7 +166,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const events: EngineEvent[] = [];
   const commands: MemoryCommand[] = [];
   let answer: Answer = emptyReply;
-  let mode: 'take' | 'hold' | 'refuse' = 'take';
+  let mode: JournalMode = 'take';
   let space: Journal['space'] = 'normal';
   let overShare: readonly string[] = [];
   let held: (() => void)[] = [];
@@ -173,6 +179,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       });
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
+    if (mode === 'full') throw new JournalFault('overflow', 'the journal is full');
+    if (mode === 'later') records.push({ record, durable: false, isPatient, isBrief });
+    if (mode === 'later') throw new JournalFault('write-failed', 'the journal gets it later');
     records.push({ record, durable: true, isPatient, isBrief });
   };
   const append: Journal['append'] = (record, isBrief = false) => {

@@ -272,8 +272,8 @@ export class OpenJournal implements Journal {
     const { state } = this.#driver;
     if (state.at !== 'writable') {
       // Kept all the same, so that the journal records the attempt when the disk is back.
-      if (!this.#driver.add(body, this.#room(record))) this.#driver.lose(countOf(body));
-      return Promise.reject(state.fault);
+      const isKept = this.#driver.add(body, this.#room(record));
+      return Promise.reject(isKept ? state.fault : this.#overflow(body));
     }
     return new Promise((resolve, reject) => {
       const isTaken = this.#driver.addAwaited(body, this.#room(record), isPatient, resolve, reject);

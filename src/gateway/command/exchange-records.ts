@@ -20,7 +20,7 @@ import type { RulePlace } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
-import { appendFirst, appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
+import { appendFirst, appendQuietly, type FloodWatch, isLost, type Journal } from '../outcome/journal.js';
 import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Stated } from './stated.js';
@@ -350,6 +350,8 @@ export class ExchangeRecords {
   #heldErrors: BackendLog[] | undefined;
   /** Why the journal did not take the record, or why nothing may be sent. */
   #fault: unknown;
+  /** The journal never gets the admission. */
+  #isLost = false;
 
   constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
     this.#parts = parts;
@@ -376,8 +378,14 @@ export class ExchangeRecords {
       );
     } catch (fault) {
       this.#fault = fault;
+      this.#isLost = isLost(fault);
       throw fault;
     }
+    // Only a use of a grant is given back by a completion.
+    if (this.admission.grant !== undefined)
+      this.#durable?.catch((fault: unknown) => {
+        this.#isLost = isLost(fault);
+      });
     return this.#durable;
   }
 
@@ -394,7 +402,7 @@ export class ExchangeRecords {
     if (this.#state !== 'open') return;
     this.#state = 'admitted';
     this.admission.time = this.#parts.clock.wallMs();
-    this.#append(this.admission);
+    this.#isLost = !this.#append(this.admission);
   }
 
   /**
@@ -447,12 +455,14 @@ export class ExchangeRecords {
       const isUsersFault = isFaultOfUser(facts, log.text);
       this.#parts.observe(isUsersFault ? { ...log, isUsersFault } : log);
     }
-    this.#append(completionOf(facts));
+    // A use that the journal does not count must not be given back there: another command took the one that it counts.
+    this.#append(completionOf(this.#isLost ? { ...facts, grant: undefined } : facts));
     this.#parts.observe(endedOf(facts, this.#state !== 'counted'));
   }
 
-  #append(record: AuditRecord): void {
-    if (this.#state === 'counted') return;
-    appendQuietly(this.#parts.journal, this.#parts.observe, record, this.isBrief);
+  /** False: it is lost. */
+  #append(record: AuditRecord): boolean {
+    if (this.#state === 'counted') return true;
+    return appendQuietly(this.#parts.journal, this.#parts.observe, record, this.isBrief);
   }
 }

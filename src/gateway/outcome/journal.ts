@@ -5,7 +5,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import type { JournalFault } from '../../ports/faults.js';
+import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
 
@@ -18,8 +18,9 @@ export interface Journal {
    */
   append(record: AuditRecord, isBrief?: boolean): JournalFault | undefined;
   /**
-   * As `append`, but resolves when the record is on disk. Rejects with a JournalFault. `isPatient`: the caller has to wait for something
-   * else anyway, so the record may stay a moment to be flushed with others.
+   * As `append`, but resolves when the record is on disk. Rejects with a JournalFault; the record may reach the disk later all the same,
+   * unless it {@link isLost}. `isPatient`: the caller has to wait for something else anyway, so the record may stay a moment to be flushed
+   * with others.
    */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
   /**
@@ -58,15 +59,21 @@ export interface JournalFill {
   readonly largest: readonly WriterShare[];
 }
 
-/** Appends a record of something that happens in any case. The journal counts lost records; observers get an event. */
+/** Whether the journal never gets the record that it did not take with this fault. */
+export function isLost(fault: unknown): boolean {
+  return fault instanceof JournalFault && (fault.code === 'overflow' || fault.code === 'closed');
+}
+
+/** Appends a record of something that happens in any case. The journal counts lost records; observers get an event. False: it is lost. */
 export function appendQuietly(
   journal: Journal,
   observe: Observe,
   record: AuditRecord,
   isBrief = false,
-): void {
+): boolean {
   const fault = journal.append(record, isBrief);
   if (fault !== undefined) observe({ kind: 'audit-failed', text: fault.message });
+  return fault === undefined;
 }
 
 /**

@@ -11,7 +11,12 @@ import type { AccessItem } from '../../../src/domain/page/access.js';
 import { LastEnds } from '../../../src/gateway/access/ended.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { emptyReply, type MemoryClient, openMemoryEngine } from '../../kit/memory-engine.js';
+import {
+  emptyReply,
+  type JournalMode,
+  type MemoryClient,
+  openMemoryEngine,
+} from '../../kit/memory-engine.js';
 
 const settings = `
 version: 1
@@ -66,7 +71,7 @@ function openDesk(rules: readonly string[] = []) {
   return {
     ...engine,
     sent,
-    setJournal: (mode: 'take' | 'refuse') => engine.setJournal(mode),
+    setJournal: (mode: JournalMode) => engine.setJournal(mode),
     /** So many mails match each search from now on. */
     setMails: (count: number) =>
       engine.setAnswer((line) =>
@@ -311,6 +316,34 @@ void test('a journal that takes nothing: no request, no grant; an end counts all
   await clock.advance(1_500);
   const last = records.findLast(({ record }) => record.event === 'access')?.record;
   assert.ok(last !== undefined);
+});
+
+void test('a command that the journal has not at all gives no use back, also after a restart', async () => {
+  const { as, records, setJournal } = openDesk();
+  const anna = await as(people.anna);
+  const { id } = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  await ask(anna, readingLine);
+  const used = (): number | undefined => {
+    const book = new AccessBook();
+    for (const { record } of records) book.follow({ ...record });
+    return book.find(id)?.used;
+  };
+  assert.equal(used(), 1);
+  // The memory of the journal has no room for admissions, and some for completions.
+  setJournal('full');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  const last = records.at(-1)?.record;
+  assert.deepEqual([last?.event, last?.sent], ['completion', false]);
+  assert.equal(used(), 1);
+  // It is another matter where the disk is full, and the record comes later.
+  setJournal('later');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  assert.equal(used(), 1);
+  await ask(anna, readingLine);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
 });
 
 void test('what one principal, and the process, can hold or ask is bounded', async () => {
