@@ -43,6 +43,7 @@ import {
   type AccessResult,
   denied,
   fullTable,
+  invalid,
   limited,
   refused,
   reloaded,
@@ -280,12 +281,9 @@ export class AccessDesk {
     if (why !== undefined) return denied(why);
     const { duration_ms: forMs = 0, uses } = entry.requested;
     if (shorter.forMs !== undefined && shorter.forMs > forMs)
-      return refused(
-        'access-invalid',
-        `it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`,
-      );
+      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
     if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
-      return refused('access-invalid', `it asks for ${uses} uses; an approval may allow fewer, never more`);
+      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
     return entry;
   }
 
