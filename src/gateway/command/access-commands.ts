@@ -215,8 +215,8 @@ async function readWish(
     return invalid('one command line has one user; make a request for each');
   if (names.length > 1 && first.attempt.effect === 'destroy')
     return invalid('what deletes is requested user by user, so that an approver sees the number of each');
-  const { forMs = terms.forMs, uses = terms.uses ?? (terms.scope === 'command' ? 1 : undefined) } = shorter;
   const usesMax = terms.uses ?? (terms.scope === 'command' ? 1 : undefined);
+  const { forMs = terms.forMs, uses = usesMax } = shorter;
   if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
   if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
     return invalid(`its rule gives ${usesMax} uses at most`);
@@ -320,12 +320,9 @@ export async function countForAccess(
     }
     if (judgement.attempt.parsed.query === undefined) return undefined;
     if (obstacle !== undefined) return { failed: judgeEnding(obstacle).text ?? 'no backend has it' };
-    const { time, stated, redact } = {
-      time: context.clock.wallMs(),
-      stated: nothingStated,
-      redact: context.redact,
-    };
-    const facts = { time, names, id, subject, judgement, backends: destinations, stated, redact };
+    const { clock, redact } = context;
+    const known = { names, id, subject, judgement, backends: destinations, redact };
+    const facts = { ...known, time: clock.wallMs(), stated: nothingStated };
     const counted = await countMails(
       {
         ...exchange,
