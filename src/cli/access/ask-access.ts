@@ -61,22 +61,22 @@ const pauseMs = { first: 1_000, last: 10_000 };
 /** Asks, and with `wait` waits for the decision. */
 export async function request(options: AskOptions, words: readonly string[]): Promise<number> {
   const asked = readAsked(options, words);
-  const door = await doorOf(options);
+  const door = await findDoor(options.socket, options);
   const recorded = await ask(door, (access, signal) => access.request({ ...asked, signal }));
   const { json, wait } = options;
   if (wait === undefined || recorded.state !== 'requested') {
-    show(recorded, json, [`${formatState(recorded)}: ${recorded.id}`]);
+    showStep(recorded, json);
     return wait === undefined ? exitCodes.ok : exitCodeOfState(recorded.state);
   }
   stderr(`dovegate: request ${plain(recorded.id)} is recorded; waiting for a decision`);
   const decided = await waitForDecision(door, recorded, wait);
-  show(decided, json, [`${formatState(decided)}: ${decided.id}`]);
+  showStep(decided, json);
   return exitCodeOfState(decided.state);
 }
 
 /** Lists the requests and grants that this client may see, or shows one. */
 export async function requests(options: PlaceOptions, id: string | undefined): Promise<number> {
-  const door = await doorOf(options);
+  const door = await findDoor(options.socket, options);
   if (id !== undefined) {
     show(await ask(door, (access, signal) => access.get(id, { signal })), options.json);
     return exitCodes.ok;
@@ -91,9 +91,9 @@ export async function grant(
   words: readonly string[],
 ): Promise<number> {
   const asked = readAsked(options, words);
-  const door = await doorOf(options);
+  const door = await findDoor(options.socket, options);
   const item = await ask(door, (access, signal) => access.grant({ ...asked, to: options.to, signal }));
-  show(item, options.json, [`${formatState(item)}: ${item.id}`]);
+  showStep(item, options.json);
   return exitCodes.ok;
 }
 
@@ -104,7 +104,7 @@ export async function decide(
 ): Promise<number> {
   const { reason = '' } = options;
   if (options.reason !== undefined) checkReason(reason);
-  const door = await doorOf(options);
+  const door = await findDoor(options.socket, options);
   const item = await ask(door, (access, signal) => {
     switch (verb) {
       case 'approve':
@@ -119,7 +119,7 @@ export async function decide(
         return verb satisfies never;
     }
   });
-  show(item, options.json, [`${formatState(item)}: ${item.id}`]);
+  showStep(item, options.json);
   return exitCodes.ok;
 }
 
@@ -232,14 +232,6 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
-async function doorOf({ socket, http, keyFile, ca }: PlaceOptions): Promise<ServerDoor> {
-  return findDoor(socket, {
-    ...(http !== undefined && { http }),
-    ...(keyFile !== undefined && { keyFile }),
-    ...(ca !== undefined && { ca }),
-  });
-}
-
 async function findDoor(socket: string | undefined, options: DoorOptions): Promise<ServerDoor> {
   const { ca } = options;
   if (socket !== undefined && ca !== undefined && socket.includes('/'))
@@ -291,6 +283,12 @@ function isAccessDenied(fault: unknown): boolean {
   return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);
 }
 
-function show(item: AccessItem, isJson: boolean, head: readonly string[] = []): void {
-  stdout(isJson ? formatJson(item) : [...head.map(plain), formatItem(item)].join('\n'));
+/** After a step: its result first. */
+function showStep(item: AccessItem, isJson: boolean): void {
+  if (!isJson) stdout(plain(`${formatState(item)}: ${item.id}`));
+  show(item, isJson);
+}
+
+function show(item: AccessItem, isJson: boolean): void {
+  stdout(isJson ? formatJson(item) : formatItem(item));
 }
