@@ -21,7 +21,7 @@ export interface Asker {
   readonly peer?: RecordedPeer | undefined;
   /** See {@link identitiesOf}. */
   readonly identities: readonly string[];
-  /** Those of the login alone, where it has another uid: behind sudo and su the kernel names two humans. */
+  /** Those of the login alone, where it has another uid: see {@link humanOf}. */
   readonly loginIdentities?: readonly string[] | undefined;
   /** The login uid as text, `none` where the kernel says that there is none; undefined: over a network, or unknown. */
   readonly login: string | undefined;
@@ -70,6 +70,32 @@ export function loginIdentitiesOf({ uid, loginUid, loginUser }: Peer): readonly 
   return [`uid:${loginUid}`, ...(loginUser === undefined ? [] : [`user:${loginUser}`])];
 }
 
+/** The same of a recorded peer, whose words these are. */
+function recordedLoginWords({ peer, identities = [] }: AuditRecord): readonly string[] {
+  const { uid, user, login_uid: loginUid } = peer ?? {};
+  if (loginUid === undefined || loginUid === uid) return [];
+  const own = user === undefined ? '' : `user:${user}`;
+  return identities.filter(
+    (word) => word === `uid:${loginUid}` || (word.startsWith('user:') && word !== own),
+  );
+}
+
+/**
+ * The one person behind these words; undefined: none, or several. A process without a login can set that of anybody, so words of the login name
+ * nobody: they only make it unknown who acts, where they are another person's, as behind sudo and su.
+ */
+export function humanOf(
+  { identities, loginIdentities = [] }: Pick<Asker, 'identities' | 'loginIdentities'>,
+  persons: ReadonlyMap<string, Person>,
+): string | undefined {
+  const person = personOf(withoutLogin(identities, loginIdentities), persons);
+  return personOf(identities, persons) === person ? person : undefined;
+}
+
+function withoutLogin(identities: readonly string[], loginIdentities: readonly string[]): readonly string[] {
+  return identities.filter((word) => !loginIdentities.includes(word));
+}
+
 const unknownLogin =
   'the kernel does not say which login this process belongs to (it ended, or lives in another namespace)';
 
@@ -112,10 +138,13 @@ export function whyNoApproval(
 ): string | undefined {
   if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
-  const person = personOf(asker.identities, persons);
+  const { identities, loginIdentities = [], credential } = asker;
+  const person = personOf(withoutLogin(identities, loginIdentities), persons);
   if (person === undefined) return 'you are in no entry of `persons`, and only a known person may approve';
-  // Another human may have become this user.
-  if (asker.loginIdentities !== undefined && personOf(asker.loginIdentities, persons) !== person)
+  // Another human may have become this user. A password, key or certificate says itself who it is.
+  const login = credential === undefined ? personOf(loginIdentities, persons) : person;
+  const isOther = loginIdentities.length > 0 && login !== person;
+  if (isOther || personOf(identities, persons) !== person)
     return 'this login is not that of the same person; approve from a login of your own';
   if (sharesHuman(asker.identities, asked.identities, persons))
     return 'nobody approves a request of their own';
@@ -191,11 +220,13 @@ export function countingApprovals(
   if (state !== 'requested') return approvals;
   const asked = { policy: requested.policy ?? '', users: requested.users ?? [] };
   const humans = [requested.identities ?? []];
-  return approvals.filter(({ policy: name = '', identities = [], principal = '' }) => {
+  return approvals.filter((approval) => {
+    const { policy: name = '', identities = [], principal = '' } = approval;
+    const loginIdentities = recordedLoginWords(approval);
     const policy = policies.get(name);
     // People of the page have no policy: their role was checked when they approved.
     const may = principal.startsWith(pagePrefix) || (policy !== undefined && isApprover({ policy }, asked));
-    if (!may || personOf(identities, persons) === undefined) return false;
+    if (!may || humanOf({ identities, loginIdentities }, persons) === undefined) return false;
     if (humans.some((each) => sharesHuman(each, identities, persons))) return false;
     humans.push(identities);
     return true;

@@ -8,6 +8,7 @@ import {
   approvableOf,
   belongsTo,
   countingApprovals,
+  humanOf,
   isApprover,
   isMadeBy,
   lacksLogin,
@@ -29,7 +30,7 @@ import {
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry, isBound } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { type Person, personOf, sharesHuman } from '../../domain/identity/person.js';
+import { type Person, sharesHuman } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
@@ -556,7 +557,7 @@ export class AccessDesk {
 
   /** Only a known person sees what others ask for. */
   #isApprover(asker: Asker, entry: AccessEntry): boolean {
-    const isKnown = personOf(asker.identities, this.rights.persons) !== undefined;
+    const isKnown = humanOf(asker, this.rights.persons) !== undefined;
     return isKnown && isApprover(asker, approvableOf(entry, []));
   }
 

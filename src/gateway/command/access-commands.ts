@@ -46,7 +46,7 @@ export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
     policy: subject.policy,
     peer: recorded,
     identities: identitiesOf(peer, proof),
-    loginIdentities: proof.kind === 'kernel' ? loginIdentitiesOf(peer) : undefined,
+    loginIdentities: loginIdentitiesOf(peer),
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
     whyNotAsk: whyNotAsk(peer, proof),

@@ -43,7 +43,7 @@ function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] 
     identities: identitiesOf(whole, proof),
     loginIdentities: loginIdentitiesOf(whole),
     login: loginOf(whole),
-    credential: undefined,
+    credential: proof.kind === 'kernel' ? undefined : proof.stamp,
     whyNotApprove: whyNotApprove(whole, proof),
   };
 }
@@ -83,7 +83,24 @@ void test('who may approve', () => {
     [/in no entry/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],
     // Somebody else became carol, or carol became dave.
     [/not that of the same person/, askerOf({ ...carol, loginUid: 9, loginUser: 'eve' })],
-    [/in no entry/, askerOf({ uid: 4, user: 'dave', loginUid: 2, loginUser: 'carol' })],
+    [/not that of the same person/, askerOf({ uid: 4, user: 'dave', loginUid: 2, loginUser: 'carol' })],
+    // A process without a login can set that of anybody.
+    [/in no entry/, askerOf({ uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' })],
+    [
+      /in no entry/,
+      askerOf(
+        { uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' },
+        { kind: 'key', name: 'eve', stamp: 's' },
+      ),
+    ],
+    [undefined, askerOf({ uid: 9, user: 'eve', loginUid: 9 }, { kind: 'key', name: 'desk', stamp: 's' })],
+    [
+      /not that of the same person/,
+      askerOf(
+        { uid: 9, user: 'eve', loginUid: 4, loginUser: 'dave' },
+        { kind: 'key', name: 'desk', stamp: 's' },
+      ),
+    ],
     [/of their own/, askerOf(carol), { identities: ['account:carol'] }],
     [/of their own/, askerOf(carol), { identities: ['user:service', 'uid:2'] }],
     [/of their own/, askerOf(carol), { identities: ['key:carol', 'name:carol'] }],
@@ -130,6 +147,15 @@ void test('an approval counts as long as its policy, its person and its users do
   assert.equal(counted([approval], { persons: new Map(), policies }), 0);
   assert.equal(counted([approval], undefined, { users: ['ceo@example.org'] }), 0);
   assert.equal(counted([approval], undefined, { identities: ['key:desk'] }), 0);
+  // The login of carol is left, and the user who approved is hers no more.
+  const sudo = {
+    ...approval,
+    identities: ['uid:7', 'uid:2', 'user:eve', 'name:eve', 'user:carol', 'name:carol'],
+    peer: { uid: 7, user: 'eve', login_uid: 2 },
+  };
+  const hers = new Map([['carol', { ...none, users: ['carol', 'eve'] }]]);
+  assert.equal(counted([sudo], { persons: hers, policies }), 1);
+  assert.equal(counted([sudo]), 0);
   // Two of one person.
   assert.equal(counted([approval, { ...approval, identities: ['key:desk'] }]), 1);
 });

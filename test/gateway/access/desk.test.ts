@@ -207,11 +207,17 @@ void test('nobody approves their own, twice, or as root', async () => {
     { uid: 1007, user: 'nobody-knows', loginUid: 1007 },
     // Somebody without an entry became carol.
     { uid: 1002, user: 'carol', loginUid: 1007, loginUser: 'nobody-knows' },
+    // Somebody without an entry, or another person, has the login of carol: a process without one can set any.
+    { uid: 1007, user: 'nobody-knows', loginUid: 1002, loginUser: 'carol' },
+    { uid: 1003, user: 'dave', loginUid: 1002, loginUser: 'carol' },
   ];
   for (const peer of asAnna) {
     const { text } = await ask(await as(peer), approve);
     assert.match(text, /\[access-(?:denied|unknown)\]/, JSON.stringify(peer));
   }
+  // Nor does such a login show what others ask for.
+  for (const peer of asAnna.filter(({ uid, loginUid }) => uid !== 1002 && uid !== 1001 && loginUid === 1002))
+    if (peer.uid !== 0) assert.deepEqual((await ask(await as(peer), '||dovegate requests')).items, []);
   const first = await ask(await as(people.carol), approve);
   assert.equal(first.item?.state, 'requested');
   for (const who of ['carol', 'carol-admin'] as const)
@@ -686,7 +692,8 @@ void test('who gave access sees no number of mails, as whomever', async () => {
     return shown.item?.matches;
   };
   assert.equal(await seen(people['carol-admin']), undefined);
-  assert.equal(await seen({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' }), undefined);
+  const job = await as({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-unknown/);
   assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
   assert.equal(await seen(people.dave), 3);
 });
