@@ -1,19 +1,27 @@
 // Steps of access on request that people take on the page. The page's process vouches for who they are, so each step needs `admin.page.approve`,
 // the role `approve`, and an entry in `persons` that names the person of the page.
 
-import type { Asker } from '../domain/access/asker.js';
-import { pagePrefix } from '../domain/access/asker.js';
+import {
+  type Asker,
+  identitiesOf,
+  loginIdentitiesOf,
+  noPerson,
+  pagePrefix,
+  whyNobody,
+  whyNotApprove,
+} from '../domain/access/asker.js';
 import { whyNoReason } from '../domain/access/steps.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
 import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
-import type { DoorAccess, DoorAccessed } from '../domain/door/door.js';
-import { personOf } from '../domain/identity/person.js';
+import type { DoorAccess, DoorAccessed, LinkOpener } from '../domain/door/door.js';
+import type { Peer } from '../domain/identity/peer.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
 import type { AccessCode } from '../gateway/outcome/outcome.js';
+import { pageName } from '../setup/certificates.js';
 
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
@@ -27,7 +35,7 @@ export async function decideOnPage(
   context: ExchangeContext,
   settings: Settings,
   person: PagePerson,
-  { step, id, forMs, uses, reason }: DoorAccess,
+  { step, id, forMs, uses, reason, opener }: DoorAccess,
   peer: RecordedPeer,
 ): Promise<DoorAccessed> {
   const desk = context.access;
@@ -35,7 +43,7 @@ export async function decideOnPage(
   if (person.oidc?.group !== undefined && step !== 'list') return refused('access-denied', isGroup);
   const whyNot = reason === undefined ? undefined : whyNoReason(reason);
   if (whyNot !== undefined) return refused('access-invalid', whyNot);
-  const asker = askerOnPage(person, settings, peer);
+  const asker = askerOnPage(person, settings, peer, opener);
   switch (step) {
     case 'list': {
       const whyNone = whyNoneIn(person, asker, settings);
@@ -58,21 +66,28 @@ export async function decideOnPage(
 /** Why somebody may approve nothing, whatever is asked for. */
 function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, { persons }: Settings): string | undefined {
   if (oidc?.group !== undefined) return isGroup;
-  return personOf(asker.identities, persons) === undefined
+  const why = whyNobody(asker, persons);
+  return why === noPerson
     ? `you may approve nothing, since no one entry of persons names you: ask an operator to add page: [${name}] to yours`
-    : undefined;
+    : why;
 }
 
-/** A person of the page approves for every policy, within the mail users that the person may see. */
+/**
+ * A person of the page approves for every policy, within the mail users that the person may see. Who came by a link is judged as at the
+ * socket of a listener: the process that got it may be behind sudo or su.
+ */
 function askerOnPage(
   { name, user, users, oidc }: PagePerson,
   { policies }: Settings,
   peer: RecordedPeer,
+  opener: LinkOpener | undefined,
 ): Asker {
   const own = [
     ...(user === undefined ? [] : [/^\d+$/.test(user) ? `uid:${user}` : `user:${user}`, `name:${user}`]),
     ...[oidc?.email, oidc?.sub].flatMap((each) => (each === undefined ? [] : [`oidc:${each}`])),
   ];
+  const linked: Peer | undefined = opener && { listener: pageName, ...opener };
+  const shown = linked === undefined ? [] : identitiesOf(linked, { kind: 'kernel' });
   return {
     listener: undefined,
     principal: `${pagePrefix}${name}`,
@@ -84,10 +99,12 @@ function askerOnPage(
       approve: [...policies.keys()],
     },
     peer,
-    identities: [`page:${name}`, `name:${name}`, ...own],
+    identities: [...new Set([`page:${name}`, `name:${name}`, ...own, ...shown])],
+    loginIdentities: linked && loginIdentitiesOf(linked),
     login: undefined,
     credential: undefined,
     whyNotAsk: 'nothing is requested on the page',
+    whyNotApprove: linked && whyNotApprove(linked, { kind: 'kernel' }),
   };
 }
 

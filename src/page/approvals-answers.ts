@@ -41,9 +41,13 @@ export function createApprovalHandlers(
     return ask(request, { step, id, forMs, uses, reason });
   }
 
-  async function ask({ who }: PageRequest, asked: Omit<DoorAccess, 'as' | 'from'>): Promise<PageReply> {
+  async function ask(
+    { who }: PageRequest,
+    asked: Omit<DoorAccess, 'as' | 'from' | 'opener'>,
+  ): Promise<PageReply> {
+    const { from, opener } = who;
     try {
-      const done = await daemon.access(who, { ...asked, from: who.from });
+      const done = await daemon.access(who, { ...asked, from, opener });
       if ('items' in done) return jsonReply(200, done);
       return refusedReply(statuses[done.code ?? ''] ?? (done.isPassing ? 503 : 409), done.text);
     } catch (fault) {

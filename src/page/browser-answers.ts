@@ -11,6 +11,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import type { LinkOpener } from '../domain/door/door.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import {
   type Endpoint,
@@ -420,7 +421,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
       endpoint,
       params,
       body,
-      who: { name, roles, users, how: session.how, from: fromOf(peer.address, session) },
+      who: {
+        name,
+        roles,
+        users,
+        how: session.how,
+        opener: session.opener,
+        from: fromOf(peer.address, session),
+      },
       isStill: () => sessions.isLive(session),
       signal,
     });
@@ -439,7 +447,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
       refuse(why, peer, undefined, what);
     },
     /** A link for a person whom the kernel named: what stands behind `#`. */
-    link: (person: PagePerson): string => sessions.link(person.name, watchOf(person)),
+    link: (person: PagePerson, opener: LinkOpener): string =>
+      sessions.link(person.name, opener, watchOf(person)),
     /** After a reload: ends the sessions of people who are gone, or not the same any more. */
     review: (): void => sessions.review(),
     counts,

@@ -17,6 +17,7 @@ import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adap
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
+import type { LinkOpener } from '../domain/door/door.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { askedBytesMax } from '../domain/views/look.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
@@ -138,7 +139,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   const answerPeople = createPageAnswers({
     ...parts,
     verify: proof.verify,
-    link: (person) => linkFor(person),
+    link: linkFor,
   });
   const files = createPageFiles();
 
@@ -186,10 +187,10 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     return fault ?? (tlsFault === undefined ? undefined : `admin.page.tls: ${tlsFault}`);
   }
 
-  function linkFor(person: PagePerson): string | undefined {
+  function linkFor(person: PagePerson, opener: LinkOpener): string | undefined {
     const { tcp, tls } = people.page ?? {};
     if (served.tcp?.close === undefined) return undefined;
-    return tcp && `${pageAddress(tcp, tls !== undefined, hostName())}/#${browsers.link(person)}`;
+    return tcp && `${pageAddress(tcp, tls !== undefined, hostName())}/#${browsers.link(person, opener)}`;
   }
 
   /** After new settings. */
@@ -294,8 +295,11 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   }
 
   async function whoIs(connection: Parameters<typeof descriptorOf>[0]): Promise<SocketPeer | undefined> {
-    const { uid, pid, user } = await findPeer(pageName, descriptorOf(connection)).describe();
-    return uid === undefined ? undefined : { uid, pid, user };
+    const { uid, pid, user, loginUid, loginUser } = await findPeer(
+      pageName,
+      descriptorOf(connection),
+    ).describe();
+    return uid === undefined ? undefined : { uid, pid, user, loginUid, loginUser };
   }
 
   function listenForBrowsers(

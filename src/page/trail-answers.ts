@@ -7,7 +7,7 @@ import { type PageCaller, type PageHandler, refusedReply } from '../adapters/pag
 import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { PagePerson } from '../domain/config/settings.js';
-import type { RecordedAction } from '../domain/door/door.js';
+import type { LinkOpener, RecordedAction } from '../domain/door/door.js';
 import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
 import { extractNotes } from '../domain/views/extract.js';
 import {
@@ -37,7 +37,7 @@ export interface PageParts extends TrailParts {
   /** Of the whole journal. */
   readonly verify: PageHandler;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
-  readonly link: (person: PagePerson) => string | undefined;
+  readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
 }
 
 /** Where a person of this host asks for a link to the page. */
@@ -91,7 +91,8 @@ async function checkAll(
 /** No record, no link. */
 async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<TextAnswer> {
   const { link, daemon, log } = parts;
-  const address = link(person);
+  const { uid, loginUid, loginUser } = who;
+  const address = link(person, { uid, loginUid, loginUser });
   if (address === undefined)
     return plainAnswer(
       404,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
+import type { LinkOpener } from '../../src/domain/door/door.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `
@@ -12,6 +13,7 @@ routes: [{ users: ["*"], backend: mail1 }]
 persons:
   anna: { users: [anna], oidc: anna@example.com }
   carol: { page: [carol] }
+  dave: { users: [dave, dave-admin] }
 policies:
   support:
     users: ["*@example.org"]
@@ -22,11 +24,13 @@ policies:
 admin:
   page:
     tcp: "127.0.0.1:9147"
+    unix: /run/dovegate/page.sock
     approve: true
     oidc: { issuer: "https://issuer.example", client_id: dovegate, client_secret_file: /etc/dovegate/page/secret }
     people:
       desk: { oidc: { email: anna@example.com }, role: approve }
       carol: { oidc: { email: carol@example.com }, role: approve }
+      dave: { user: dave, role: approve }
       erin: { oidc: { sub: erin }, role: approve }
       leads: { oidc: { group: leads }, role: approve }
 `;
@@ -76,6 +80,39 @@ void test('an address of the issuer is the person who has it, and a group approv
   });
   assert.doesNotMatch(JSON.stringify(await list('carol')), /whyNone/);
   assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);
+});
+
+void test('who came by a link is judged by the process that got it, as at the socket of a listener', async () => {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(emptyReply);
+  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
+  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
+  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  const dave = engine.settings.admin?.page?.people.find(({ name }) => name === 'dave');
+  assert.ok(dave !== undefined);
+  const as = { person: 'dave', role: 'approve', generation: 1 } as const;
+  const ask = async (step: 'list' | 'approve', opener?: LinkOpener): Promise<string> => {
+    const asked = { as, from: [], id, step, opener };
+    return JSON.stringify(await decideOnPage(engine.exchanges, engine.settings, dave, asked, {}));
+  };
+  const refused: readonly (readonly [LinkOpener, RegExp])[] = [
+    [{ uid: 1003, loginUid: 1001, loginUser: 'anna' }, /this login is not that of the same person/],
+    [{ uid: 1003, loginUid: 1009, loginUser: 'eve' }, /this login is not that of the same person/],
+    [{ uid: 1003, loginUid: 1009 }, /this login is not that of the same person/],
+    [{ uid: 1003 }, /this process belongs to no login/],
+    [{ uid: 1003, loginUid: 0, loginUser: 'root' }, /root may be anybody/],
+  ];
+  for (const [opener, why] of refused) {
+    const answer = await ask('approve', opener);
+    assert.match(answer, why);
+    assert.match(answer, /"code":"access-denied"/);
+    const list = await ask('list', opener);
+    assert.match(list, new RegExp(`"whyNone":"${why.source}`));
+    assert.doesNotMatch(list, /"may":\[[^\]]*"approve"/);
+  }
+  assert.match(await ask('list', { uid: 1003, loginUid: 1003 }), /"may":\["approve",/);
+  const admin = { uid: 1003, loginUid: 1004, loginUser: 'dave-admin' };
+  assert.match(await ask('approve', admin), /"state":"granted"/);
 });
 
 void test('a count on the page, for which no command asks, names the request twice', async () => {

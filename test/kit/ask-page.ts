@@ -12,7 +12,8 @@ export interface PageAnswer {
 /** Written for Node alone, since who runs it may read nothing else. */
 const speaker = `
 const { request } = require('node:http');
-const [socketPath] = process.argv.slice(1);
+const [socketPath, loginUid] = process.argv.slice(1);
+if (loginUid) require('node:fs').writeFileSync('/proc/self/loginuid', loginUid);
 const ask = ([path, body, method = 'POST']) => new Promise((resolve) => {
   const asked = request({ socketPath, path, method, agent: false }, (response) => {
     let text = '';
@@ -30,16 +31,18 @@ process.stdin.setEncoding('utf8').on('data', (piece) => { text += piece; }).on('
 });
 `;
 
-/** `uid` undefined: as ourselves; another one needs root. */
+/** `uid` undefined: as ourselves; another one needs root. `loginUid`: of a process that has no login yet. */
 export async function askPageAs(
   uid: number | undefined,
   socket: string,
   requests: readonly PageRequest[],
+  loginUid?: number,
 ): Promise<readonly PageAnswer[]> {
   const who = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups', '--'];
   const before = uid === undefined ? [] : [...who, process.execPath];
   const file = uid === undefined ? process.execPath : 'setpriv';
-  const args = [...before, '-e', speaker, socket];
+  const login = loginUid === undefined ? [] : [String(loginUid)];
+  const args = [...before, '-e', speaker, socket, ...login];
   const { stdout, text, exit } = await runProgram(file, args, {
     stdin: JSON.stringify(requests),
     cwd: '/',

@@ -6,7 +6,8 @@ import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import type { DoorAccess, DoorAccessed } from '../../src/domain/door/door.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
 
-const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, from: [] };
+const opener = { uid: 1001, loginUid: 1002 };
+const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, opener, from: [] };
 
 async function approve(body: string, answer: DoorAccessed | DoorFault) {
   const asked: Omit<DoorAccess, 'as'>[] = [];
@@ -64,4 +65,6 @@ void test('a value of another kind does not become one that was not given', asyn
   const { status, asked } = await approve('{"forMs":60000,"uses":1}', { items: [] });
   assert.equal(status, 200);
   assert.deepEqual([asked[0]?.forMs, asked[0]?.uses], [60_000, 1]);
+  // The daemon judges by the process that got the link.
+  assert.deepEqual(asked[0]?.opener, opener);
 });

@@ -27,6 +27,7 @@ import { createFakeClock, settle } from '../kit/fake-clock.js';
 const place = { file: 'd.yaml', line: 1, column: 1 };
 const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
 const all: readonly Endpoint[] = Object.keys(endpoints).flatMap((name) => (isEndpoint(name) ? [name] : []));
+const opener = { uid: 1001, loginUid: 1001 };
 const stranger = { address: '192.0.2.9', certificate: undefined };
 
 function isEndpoint(name: string): name is Endpoint {
@@ -122,7 +123,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
       door.review();
     },
     enter: async (name: string): Promise<string> => {
-      const reply = await ask('redeem', { body: { link: door.link(personNamed(name)) } });
+      const reply = await ask('redeem', { body: { link: door.link(personNamed(name), opener) } });
       return tokenOf(reply);
     },
   };
@@ -237,7 +238,7 @@ void test('a link signs in its person once; sign-ins and sign-outs are records',
   const { ask, door, records, refusals } = desk();
   const [viewer] = usual;
   assert.ok(viewer);
-  const link = door.link(viewer);
+  const link = door.link(viewer, opener);
   const token = tokenOf(await ask('redeem', { body: { link } }));
   const me = await ask('me', { token });
   assert.deepEqual(JSON.parse(bodyOf(me)), {
@@ -269,7 +270,7 @@ void test('a stolen link: the second one to use it is refused, and the first one
   const { ask, door, refusals } = desk();
   const [viewer] = usual;
   assert.ok(viewer);
-  const link = door.link(viewer);
+  const link = door.link(viewer, opener);
   const token = tokenOf(await ask('redeem', { body: { link } }));
   const again = await ask('redeem', { body: { link }, token });
   assert.equal(again.status, 409, 'the window that has the session may open it again');
@@ -292,7 +293,7 @@ void test('links that nobody was given, and late ones', async () => {
   const { ask, door, refusals, clock } = desk();
   const [person] = usual;
   assert.ok(person);
-  const link = door.link(person);
+  const link = door.link(person, opener);
   await clock.advance(60_000);
   for (const text of [link, 'x', 'A'.repeat(43)])
     assert.equal((await ask('redeem', { body: { link: text } })).status, 401);
@@ -419,7 +420,7 @@ void test('actions are done in the name of the person, with the address', async 
 void test('no record, no sign-in of an auditor; on call may look while the disk is full', async () => {
   const { ask, door, logged } = desk({ append: () => Promise.reject(new Error('no space')) });
   for (const person of usual) {
-    const reply = await ask('redeem', { body: { link: door.link(person) } });
+    const reply = await ask('redeem', { body: { link: door.link(person, opener) } });
     assert.equal(reply.status, person.roles.includes('audit') ? 503 : 200);
     assert.equal(bodyOf(reply).includes('"token"'), !person.roles.includes('audit'));
   }

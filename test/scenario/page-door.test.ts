@@ -1,10 +1,10 @@
 // Goal: nobody gets anything of the page but the people of `admin.page.people`, each what the role allows, and what was refused is in the
 // journal. Phases: a link of `dovegate page open`, once; requests that a page of somebody else could make; each role at each endpoint;
-// TLS with passwords and certificates of people.
+// TLS with passwords and certificates of people; an approval by a link of another login.
 // What must not happen: data or a change for a stranger, a cookie, a token in an address, a refusal without a record.
 
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
@@ -20,6 +20,13 @@ import { runWarm } from '../kit/warm-program.js';
 const ourUid = process.getuid?.() ?? -1;
 const isRoot = ourUid === 0;
 const uids = { audit: 41_001, view: 41_003, operate: 41_004, stranger: 41_005 } as const;
+
+/** A process that has a login already cannot take another one. */
+function whyNoLogin(): string | false {
+  if (!isRoot) return 'only root can be somebody else';
+  const login = readFileSync('/proc/self/loginuid', 'utf8').trim();
+  return login === String(2 ** 32 - 1) ? false : `this process has the login ${login} already`;
+}
 
 interface Refusal {
   readonly by: unknown;
@@ -60,11 +67,13 @@ async function openStage(
   {
     people = usualPeople,
     more = '',
+    policy,
     files = {},
     tls,
   }: {
     people?: string;
     more?: string;
+    policy?: string;
     files?: Readonly<Record<string, string>>;
     tls?: RawHttpOptions['tls'];
   } = {},
@@ -72,6 +81,7 @@ async function openStage(
   const [port = 0] = await freePorts(1);
   const gateway = await openGateway(t, {
     more: settings(port, people, more),
+    ...(policy !== undefined && { policy }),
     files: { 'page/.keep': '', ...files },
   });
   chmodSync(gateway.daemon.folder, 0o711);
@@ -129,8 +139,13 @@ const open = async ({ gateway }: Stage): Promise<string> => {
   return stdout.toString();
 };
 
-async function linkAs({ gateway }: Stage, uid: number): Promise<{ status: number; body: string }> {
-  const [answer] = await askPageAs(uid, gateway.daemon.path('page/page.sock'), [['/page/open', '']]);
+async function linkAs(
+  { gateway }: Stage,
+  uid: number,
+  loginUid?: number,
+): Promise<{ status: number; body: string }> {
+  const path = gateway.daemon.path('page/page.sock');
+  const [answer] = await askPageAs(uid, path, [['/page/open', '']], loginUid);
   return answer ?? { status: 0, body: '' };
 }
 
@@ -339,4 +354,41 @@ test('TLS, a password and certificates of people', async (t) => {
       'correct horse',
     ),
   );
+});
+
+test('a link approves for the login that it was made in', { skip: whyNoLogin() }, async (t) => {
+  const uid = 41_006;
+  const stage = await openStage(t, {
+    people: `
+      ourselves: { user: "${ourUid}", role: audit }
+      carol: { user: "${uid}", role: approve }
+persons: { carol: { users: ["${uid}"] } }`,
+    more: '\n    approve: true',
+    policy: `
+    users: ["*@example.org"]
+    allow: [quota get]
+    on_request: [{ command: fetch, content: true, approvals: 1, for: 1h }]`,
+  });
+  const { daemon } = stage.gateway;
+  const words = ['--user', 'alice@example.org', '--reason', 'x', '--json', '--', 'fetch', 'text', 'all'];
+  const asked = await runWarm(['request', '--socket', daemon.path('support.sock'), ...words]);
+  assert.equal(asked.exit, 0, asked.text);
+  const { id } = JSON.parse(asked.stdout.toString());
+  const approve = async (loginUid?: number) => {
+    const token = await redeem(stage, (await linkAs(stage, uid, loginUid)).body);
+    const answer = await stage.ask(`POST /api/approvals/${id}/approve`, { token, body: {} });
+    return [answer.status, answer.body.toString()] as const;
+  };
+  for (const [loginUid, why] of [
+    [uids.stranger, /this login is not that of the same person/],
+    [0, /root may be anybody/],
+    [undefined, /this process belongs to no login/],
+  ] as const) {
+    const [status, text] = await approve(loginUid);
+    assert.equal(status, 403, text);
+    assert.match(text, why);
+  }
+  const [status, text] = await approve(uid);
+  assert.equal(status, 200, text);
+  assert.match(text, /"state":"granted"/);
 });

@@ -1,5 +1,6 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page.
 
+import type { LinkOpener } from '../../domain/door/door.js';
 import type { Endpoint, PageRole } from '../../domain/page/api.js';
 import type { SignInWay } from './page-sessions.js';
 
@@ -12,6 +13,7 @@ export interface PageCaller {
   readonly users: readonly string[] | undefined;
   /** Undefined: the kernel named them at the socket of the page. */
   readonly how?: SignInWay;
+  readonly opener?: LinkOpener | undefined;
   /** Where they are, for records: `address=192.0.2.7`, or the uid at the socket of the page. */
   readonly from: readonly string[];
 }

@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
+import type { LinkOpener } from '../../domain/door/door.js';
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
@@ -18,6 +19,8 @@ export interface PageSession {
   readonly how: SignInWay;
   /** Who it is to the issuer, for records: an address or an id; undefined: no issuer was asked. */
   readonly oidc?: string | undefined;
+  /** Who got the link; undefined: no link opened it. */
+  readonly opener?: LinkOpener | undefined;
   /** Of the sign-in, for records. */
   readonly address: string | undefined;
   /** Milliseconds of the wall clock. */
@@ -43,7 +46,7 @@ export type Found =
   | { readonly kind: 'unknown' };
 
 /** Where a session comes from. */
-export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'address'> {
+export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'opener' | 'address'> {
   /** Who counts as one person; default: the name. */
   readonly owner?: string;
   /** How long it may last; default: `sessionMs`. */
@@ -76,6 +79,7 @@ const tokenBytes = 32;
 
 interface Link {
   readonly name: string;
+  readonly opener: LinkOpener;
   readonly untilMs: number;
   readonly isStill: () => boolean;
 }
@@ -141,7 +145,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   }
 
   function open(signIn: SignIn, link?: string): Entered {
-    const { name, how, oidc, address, owner = name, lifeMs = sessionMs, isStill, onEnd } = signIn;
+    const { name, how, oidc, opener, address, owner = name, lifeMs = sessionMs, isStill, onEnd } = signIn;
     if (isCrowdedFor(owner)) return { kind: 'crowded' };
     makeRoom(
       [...sessions.values()].filter((each) => each.owner === owner),
@@ -158,6 +162,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       name,
       how,
       oidc,
+      opener,
       address,
       endsMs: clock.wallMs() + lifeMs,
       owner,
@@ -184,8 +189,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   return {
     /** People who use the page now. */
     count: (): number => activePeople().size,
-    /** A new link of a person: what stands behind `#`. */
-    link(name: string, isStill: () => boolean): string {
+    /** A new link of a person, for that process: what stands behind `#`. */
+    link(name: string, opener: LinkOpener, isStill: () => boolean): string {
       dropLateLinks();
       const own = [...links].filter(([, each]) => each.name === name);
       const [oldest] = own;
@@ -194,7 +199,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         remember(oldest[0], name);
       }
       const { token, hash } = newToken();
-      links.set(hash, { name, untilMs: clock.now() + linkMs, isStill });
+      links.set(hash, { name, opener, untilMs: clock.now() + linkMs, isStill });
       return token;
     },
 
@@ -212,7 +217,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
           remember(hash, link.name);
           return { kind: 'late', name: link.name };
         }
-        const entered = open({ name: link.name, how: 'link', address, isStill: link.isStill }, hash);
+        const { name, opener, isStill } = link;
+        const entered = open({ name, how: 'link', opener, address, isStill }, hash);
         // Where there was no room it can be tried again.
         if (entered.kind === 'entered') links.delete(hash);
         return entered;

@@ -1,12 +1,12 @@
 // The socket of the page: requests about the journal by people whom the kernel names. It has a table of its own, so nothing that changes the
 // daemon can be asked for here.
 
+import type { LinkOpener } from '../../domain/door/door.js';
 import { type HttpCall, plainAnswer, shortLimits, type TextAnswer } from '../http/server.js';
 import { foreignSource } from '../http/source.js';
 
 /** Who is at the other end, by the word of the kernel. */
-export interface SocketPeer {
-  readonly uid: number;
+export interface SocketPeer extends LinkOpener {
   readonly pid?: number | undefined;
   /** The system's name of the uid. */
   readonly user?: string | undefined;

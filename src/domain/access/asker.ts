@@ -71,29 +71,36 @@ export function loginIdentitiesOf({ uid, loginUid, loginUser }: Peer): readonly 
 }
 
 /** The same of a recorded peer, whose words these are. */
-function recordedLoginWords({ peer, identities = [] }: AuditRecord): readonly string[] {
+function recordedLoginWords({ peer, principal, identities = [] }: AuditRecord): readonly string[] {
   const { uid, user, login_uid: loginUid } = peer ?? {};
-  if (loginUid === undefined || loginUid === uid) return [];
+  // There the peer is the page's process.
+  if (loginUid === undefined || loginUid === uid || principal?.startsWith(pagePrefix) === true) return [];
   const own = user === undefined ? '' : `user:${user}`;
   return identities.filter(
     (word) => word === `uid:${loginUid}` || (word.startsWith('user:') && word !== own),
   );
 }
 
+type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
+
 /**
- * The one person behind these words; undefined: none, or several. A process without a login can set that of anybody, so words of the login name
- * nobody: they only make it unknown who acts, where they are another person's, as behind sudo and su.
+ * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody, so
+ * a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
  */
 export function humanOf(
-  { identities, loginIdentities = [] }: Pick<Asker, 'identities' | 'loginIdentities'>,
+  { identities, loginIdentities = [] }: Words,
   persons: ReadonlyMap<string, Person>,
 ): string | undefined {
-  const person = personOf(withoutLogin(identities, loginIdentities), persons);
-  return personOf(identities, persons) === person ? person : undefined;
+  return personOf(
+    identities.filter((word) => !loginIdentities.includes(word)),
+    persons,
+  );
 }
 
-function withoutLogin(identities: readonly string[], loginIdentities: readonly string[]): readonly string[] {
-  return identities.filter((word) => !loginIdentities.includes(word));
+/** With the login. */
+function isOnePerson(words: Words, persons: ReadonlyMap<string, Person>): boolean {
+  const person = humanOf(words, persons);
+  return person !== undefined && personOf(words.identities, persons) === person;
 }
 
 const unknownLogin =
@@ -137,19 +144,28 @@ export function whyNoApproval(
   persons: ReadonlyMap<string, Person>,
 ): string | undefined {
   if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
-  if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
-  const { identities, loginIdentities = [], credential } = asker;
-  const person = personOf(withoutLogin(identities, loginIdentities), persons);
-  if (person === undefined) return 'you are in no entry of `persons`, and only a known person may approve';
-  // Another human may have become this user. A password, key or certificate says itself who it is.
-  const login = credential === undefined ? personOf(loginIdentities, persons) : person;
-  const isOther = loginIdentities.length > 0 && login !== person;
-  if (isOther || personOf(identities, persons) !== person)
-    return 'this login is not that of the same person; approve from a login of your own';
+  const why = whyNobody(asker, persons);
+  if (why !== undefined) return why;
   if (sharesHuman(asker.identities, asked.identities, persons))
     return 'nobody approves a request of their own';
   if (asked.approvers.some((each) => sharesHuman(asker.identities, each, persons)))
     return 'you approved it already; the second approval is for another person';
+  return undefined;
+}
+
+export const noPerson = 'you are in no entry of `persons`, and only a known person may approve';
+
+/** Why somebody may approve nothing, whatever is asked for; undefined: it is known which person acts. A sentence. */
+export function whyNobody(asker: Asker, persons: ReadonlyMap<string, Person>): string | undefined {
+  if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
+  const { loginIdentities = [], credential } = asker;
+  const person = humanOf(asker, persons);
+  if (person === undefined) return noPerson;
+  // Another human may have become this user. A password, key or certificate says itself who it is.
+  const login = credential === undefined ? personOf(loginIdentities, persons) : person;
+  const isOther = loginIdentities.length > 0 && login !== person;
+  if (isOther || !isOnePerson(asker, persons))
+    return 'this login is not that of the same person; approve from a login of your own';
   return undefined;
 }
 
@@ -226,7 +242,7 @@ export function countingApprovals(
     const policy = policies.get(name);
     // People of the page have no policy: their role was checked when they approved.
     const may = principal.startsWith(pagePrefix) || (policy !== undefined && isApprover({ policy }, asked));
-    if (!may || humanOf({ identities, loginIdentities }, persons) === undefined) return false;
+    if (!may || !isOnePerson({ identities, loginIdentities }, persons)) return false;
     if (humans.some((each) => sharesHuman(each, identities, persons))) return false;
     humans.push(identities);
     return true;

@@ -53,6 +53,14 @@ export interface DoorCaller {
   readonly generation: number;
 }
 
+/** The process that got the link of a session at the socket of the page, by the word of the kernel: as `Peer` has it. */
+export interface LinkOpener {
+  readonly uid: number;
+  /** Undefined: it belongs to no login, or that is unknown. */
+  readonly loginUid?: number | undefined;
+  readonly loginUser?: string | undefined;
+}
+
 /** Comes before settings. */
 export interface DoorHead {
   /** Counts up with each reload of this daemon. */
@@ -180,6 +188,8 @@ export interface DoorDone {
 export interface DoorAccess {
   readonly as: DoorCaller;
   readonly from: readonly string[];
+  /** Undefined: the person signed in without a link. */
+  readonly opener?: LinkOpener | undefined;
   readonly step: 'list' | AccessStep;
   /** Empty for a list. */
   readonly id: string;

@@ -15,6 +15,7 @@ import {
   type DoorRecord,
   type DoorRefused,
   type DoorWord,
+  type LinkOpener,
   type RecordedAction,
   recordedActions,
 } from './door.js';
@@ -86,6 +87,8 @@ export function parseAccessCall(body: string): Parsed<DoorAccess> {
   const as = callerIn(value['as']);
   if (as === undefined) return noCaller;
   if (!isFrom(from)) return noFrom;
+  const opener = value['opener'] === undefined ? undefined : openerIn(value['opener']);
+  if (opener === null) return 'opener: must have a uid';
   const step = accessSteps.find((each) => each === value['step']);
   if (step === undefined) return `step: must be one of ${accessSteps.join(', ')}`;
   if (!isText(id, nameCharsMax)) return 'id: must be a text';
@@ -96,6 +99,7 @@ export function parseAccessCall(body: string): Parsed<DoorAccess> {
   return {
     as,
     from,
+    ...(opener !== undefined && { opener }),
     step,
     id,
     ...(forMs !== undefined && { forMs: Number(forMs) }),
@@ -178,6 +182,15 @@ function callerIn(value: unknown): DoorCaller | undefined {
   const known = pageRoles.find((each): each is PageRole => each === role);
   if (!isText(person, nameCharsMax) || known === undefined || !isCount(generation)) return undefined;
   return { person, role: known, generation };
+}
+
+/** Null: it is none. */
+function openerIn(value: unknown): LinkOpener | null {
+  if (!isObject(value)) return null;
+  const { uid, loginUid, loginUser } = value;
+  if (!isCount(uid) || !(loginUid === undefined || isCount(loginUid))) return null;
+  if (!(loginUser === undefined || isText(loginUser, nameCharsMax))) return null;
+  return { uid, loginUid, loginUser };
 }
 
 function isRecordedAction(value: unknown): value is RecordedAction {

@@ -13,6 +13,8 @@ import {
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
+const opener = { uid: 1001, loginUid: 1002, loginUser: 'bob' };
+
 function desk() {
   const clock = createFakeClock();
   const gone = new Set<string>();
@@ -22,7 +24,7 @@ function desk() {
     clock,
     sessions,
     gone,
-    link: (name = 'alice') => sessions.link(name, isStill(name)),
+    link: (name = 'alice') => sessions.link(name, opener, isStill(name)),
     enter: (name = 'alice') =>
       opened(sessions.enter({ name, how: 'password', address: '192.0.2.1', isStill: isStill(name) })),
   };
@@ -38,6 +40,7 @@ void test('a link opens one session, of its person', () => {
   const text = link();
   assert.match(text, /^[A-Za-z0-9_-]{43}$/);
   const { token, session } = opened(sessions.redeem(text, '192.0.2.1'));
+  assert.deepEqual(session.opener, opener);
   assert.match(token, /^[A-Za-z0-9_-]{43}$/);
   assert.notEqual(token, text);
   assert.equal(session.name, 'alice');
