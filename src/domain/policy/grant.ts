@@ -76,7 +76,9 @@ export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
     const rule = rules.find((each) => matches(each, asked));
     return rule && { rule, id: '', obligations: rule.obligations };
   }
-  const { users, parsed, command } = asked.attempt;
+  const { aliases, parsed, command } = asked.attempt;
+  // The mailbox is that of the alias: it may be another one than when the grant was approved.
+  const users = [...asked.attempt.users, ...aliases];
   let digest: string | undefined;
   for (const { id, rule: hash, scope, users: granted, line, maxMatches } of at.grants) {
     const rule = rules.find((each) => each.hash === hash);

@@ -172,16 +172,21 @@ void test('the first grant in order counts, and a rule of allow before every gra
   assert.equal(judged([forLine, forUser], bob, 'quota', 'get').decision.grant, undefined);
 });
 
-void test('an alias of a granted user is another name of the same mailbox, and an excepted one is refused', () => {
+void test('an alias of a granted user is granted only where it was approved, and an excepted one is refused', () => {
   const at = (aliases: readonly string[]): string | undefined => {
     const judgement = judge(
       plainLine(bob, subjects),
       ['2.4'],
-      context({ aliases, grants: { grants: [grant(fetch)], digest } }),
+      context({
+        aliases,
+        grants: { grants: [grant(fetch, { users: [bob, 'robert@example.com'] })], digest },
+      }),
     );
     return judgement.kind === 'judged' ? judgement.decision.code : undefined;
   };
   assert.equal(at(['robert@example.com']), 'granted');
+  // It was pointed to another mailbox since.
+  assert.equal(at(['eve@example.com']), 'no-rule');
   assert.equal(at(['ceo@example.com']), 'except');
   assert.equal(at(['robert@example.org']), 'user');
 });

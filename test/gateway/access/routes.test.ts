@@ -50,6 +50,7 @@ const homes = new Map([
   ['bob1@example.org', '127.0.0.1'],
   ['eve2@example.org', '127.0.0.2'],
   ['boss@example.org', '127.0.0.1'],
+  ['desk@example.org', '127.0.0.1'],
 ]);
 const mails = new Map([
   ['bob1@example.org', 3],
@@ -62,8 +63,9 @@ const people = {
 } as const satisfies Readonly<Record<string, Partial<Peer>>>;
 
 function openRoutes() {
-  const own: { isAway: boolean; held: (() => void) | undefined; isHeld: boolean } = {
+  const own: { isAway: boolean; held: (() => void) | undefined; isHeld: boolean; desk: string } = {
     isAway: false,
+    desk: 'bob1@example.org',
     held: undefined,
     isHeld: false,
   };
@@ -73,6 +75,7 @@ function openRoutes() {
     policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
     auth: (kind, user) => {
       if (own.isAway) return 'FAIL';
+      if (kind === 'USER' && user === 'desk@example.org') return `USER|${own.desk}`;
       // The userdb knows the boss by another name.
       if (kind === 'USER') return `USER|${user === 'boss@example.org' ? 'ceo@example.org' : user}`;
       const host = homes.get(user);
@@ -183,6 +186,22 @@ void test('a mailbox behind an alias is that of the approver too, or it is not a
   // The requester does not learn who exists.
   const nobody = wish.replace('boss@', 'nobody@');
   assert.equal((await ask(anna, nobody)).item?.state, 'requested');
+});
+
+void test('a grant for an alias ends where the alias becomes that of another user', async () => {
+  const { as, own, sent, clock } = openRoutes();
+  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const words = '|fetch|text|mailbox|INBOX|all';
+  const { item, text } = await ask(anna, `||dovegate request|-u|desk@example.org|--reason|x|--${words}`);
+  assert.ok(item, text);
+  assert.deepEqual(item.users, ['desk@example.org', 'bob1@example.org']);
+  assert.equal((await ask(carol, `||dovegate approve|${item.id}`)).item?.state, 'granted');
+  await ask(anna, `|desk@example.org${words}`);
+  assert.deepEqual(sent('fetch'), ['desk@example.org 127.0.0.1']);
+  own.desk = 'eve2@example.org';
+  await clock.advance(3_600_000);
+  assert.match((await ask(anna, `|desk@example.org${words}`)).text, /\[on-request\]/);
+  assert.equal(sent('fetch').length, 1);
 });
 
 void test('a reload in the middle: no request of a rule that is gone, no approval by a right that is gone', async () => {
