@@ -83,6 +83,8 @@ export interface TlsPeer {
   readonly names: readonly string[];
   /** Lower-case hex SHA-256 of its SubjectPublicKeyInfo. */
   readonly keyPin: string;
+  /** SHA-256 of the whole certificate, as text. */
+  readonly fingerprint: string;
   /** The `clientCa` that it was verified under. */
   readonly authorities: readonly string[];
 }

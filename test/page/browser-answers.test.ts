@@ -386,7 +386,12 @@ void test('a certificate: of one person, while its authority counts', async () =
   const authorities = ['CA'];
   const dave: PagePerson = { name: 'dave', roles: ['operate'], place, certificateName: 'dave.example.com' };
   const { ask, now, refusals, records } = desk({ people: [dave, ...usual], authorities });
-  const certificate = (...names: string[]): TlsPeer => ({ names, keyPin: '00', authorities });
+  const certificate = (...names: string[]): TlsPeer => ({
+    names,
+    keyPin: '00',
+    fingerprint: '00',
+    authorities,
+  });
   const login = (shown: TlsPeer | undefined) =>
     ask('login', { body: {}, peer: { address: '192.0.2.3', certificate: shown } });
   assert.equal((await login(undefined)).status, 401);

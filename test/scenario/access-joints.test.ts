@@ -1,7 +1,7 @@
 // Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant is in
 // use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is approved, and a
 // reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works. And a mail server that is
-// away: the use of a command that was not sent is given back, also after a kill.
+// away: the use of a command that was not sent is given back, also after a kill. And an account that shows another certificate.
 // What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -176,4 +176,44 @@ void test('a use that is given back is given back after a kill, too', async (t) 
   const daemon = await startDaemon(t, { folder: first.folder, config });
   assert.deepEqual(await used(), [1]);
   await daemon.stop();
+});
+
+test('a grant of an account ends where another certificate is shown', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const issue = () => authority.issue({ names: ['anna.example.org'], client: true });
+  const [one, other] = [issue(), issue()];
+  const { gateway, as } = await openPanel(t, {
+    files: {
+      'clients.crt': authority.certificatePem,
+      'conf.d/jobs.yaml': `listeners:
+  jobs:
+    tcp: "127.0.0.1:${port}"
+    tls: { certificate: ../gate.crt, key: ../gate.key, client_ca: ../clients.crt }
+    accounts: { job: { certificate_name: anna.example.org, policy: desk } }
+`,
+      'one.crt': one.certificatePem,
+      'one.key': one.keyPem,
+      'other.crt': other.certificatePem,
+      'other.key': other.keyPem,
+    },
+  });
+  const { daemon } = gateway;
+  const job = (shown: string, verb: string, ...args: string[]) => {
+    const file = daemon.path(`${shown}.yaml`);
+    const proof = `certificate: ${shown}.crt\nkey: ${shown}.key\n`;
+    writeFileSync(file, `address: "127.0.0.1:${port}"\nca: clients.crt\naccount: job\n${proof}`);
+    const env = { DOVEADM_SOCKET: undefined, DOVEGATE_CLIENT_CONFIG: file };
+    return runWarm([verb, ...args], { env });
+  };
+  const asked = await job('one', 'request', '--json', '--user', alice, '--reason', 'x', ...words);
+  assert.equal(asked.exit, 0, asked.text);
+  const { id } = JSON.parse(asked.stdout.toString());
+  assert.equal((await as('carol', 'approve', id)).exit, 0);
+  const send = (shown: string) => job(shown, 'send', '--user', alice, ...words);
+  assert.equal((await send('one')).exit, 0);
+  assert.equal((await send('other')).exit, 77);
+  // Nor does the first one bring it back.
+  assert.equal((await send('one')).exit, 77);
+  const [end] = recordsOf(daemon, 'access').filter(({ action }) => action === 'ended');
+  assert.equal(end?.['text'], 'the password, key or certificate of its owner was changed');
 });

@@ -112,7 +112,8 @@ function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undef
   if (certificate === undefined) return undefined;
   const why = verifyFault(tls);
   if (why !== undefined) throw new Error(`the client's certificate does not count (${why})`);
-  return { names: namesIn(certificate), keyPin: keyPinOf(certificate), authorities };
+  const { fingerprint256: fingerprint } = certificate;
+  return { names: namesIn(certificate), keyPin: keyPinOf(certificate), fingerprint, authorities };
 }
 
 /**

@@ -126,6 +126,8 @@ export interface Login {
   readonly account: string;
   /** {@link stampOf} the account at the login, or that of the key; if it differs now, the proof is not valid any more. */
   readonly stamp: string;
+  /** The same of the account with the certificate that it showed; undefined: it showed none. What is bound to a proof is bound to it. */
+  readonly shown?: string;
   /** The authorities that its client certificate was verified under, PEM of each; undefined: another proof was used. */
   readonly authorities: readonly string[] | undefined;
   /** It is a key of an HTTP listener, not an account. */

@@ -14,6 +14,7 @@ import {
   type KeyedDigest,
   type Login,
   type PasswordHash,
+  sha256Hex,
   stampOf,
   verifyPassword,
 } from '../../domain/identity/credentials.js';
@@ -146,8 +147,9 @@ export class Logins {
     const network = placeOf(address);
     history.succeeded({ network, name: `${owner.name}@${this.#listener}` }, clock.now());
     keyUses.used(this.#listener, owner.name, clock.wallMs(), network);
-    const { authorities, keyPin } = certificate;
-    const login = { account: owner.name, stamp: stampOf(owner), authorities };
+    const { authorities, keyPin, fingerprint } = certificate;
+    const stamp = stampOf(owner);
+    const login = { account: owner.name, stamp, shown: sha256Hex(`${stamp} ${fingerprint}`), authorities };
     return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
   }
 

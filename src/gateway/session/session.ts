@@ -178,8 +178,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   get proof(): Proof {
     if (this.#login === undefined) return kernelProof;
-    const { stamp, account: name, isKey } = this.#login;
-    return { kind: isKey === true ? 'key' : 'account', name, stamp };
+    const { stamp, shown = stamp, account: name, isKey } = this.#login;
+    return { kind: isKey === true ? 'key' : 'account', name, stamp: shown };
   }
 
   get principal(): string {

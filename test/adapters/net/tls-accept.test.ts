@@ -183,6 +183,7 @@ void test('what a client certificate says: its names and its key', async (t) => 
   assert.deepEqual(shaken.peer, {
     names: ['backup.example.com'],
     keyPin: certificate.spkiSha256Hex,
+    fingerprint: new X509Certificate(certificate.certificatePem).fingerprint256,
     authorities: asking.clientCa,
   });
   await close(shaken);

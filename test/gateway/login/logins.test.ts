@@ -161,12 +161,17 @@ void test('a certificate is enough, with its own name only', async () => {
     await account('migrator', 'secret'),
   ];
   const logins = new Logins('jobs', accounts, createLoginGuard(clock));
-  const byCertificate = (names: readonly string[], keyPin: string, address: string) => {
-    const owner = logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
+  const byCertificate = (names: readonly string[], keyPin: string, address: string, fingerprint = 'f') => {
+    const owner = logins.byCertificate({ names, keyPin, fingerprint, authorities: ['ours'] }, address);
     return owner.kind === 'account' ? owner : assert.equal(owner.kind, 'nobody');
   };
   const backup = byCertificate(['backup.example.com'], 'cd', '192.0.2.1');
   assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
+  // Another certificate is the same account, and no proof of who had the one before.
+  const renewed = byCertificate(['backup.example.com'], 'cd', '192.0.2.1', 'g');
+  assert.equal(renewed?.login.stamp, backup?.login.stamp);
+  assert.notEqual(renewed?.login.shown, backup?.login.shown);
+  assert.equal(byCertificate(['backup.example.com'], 'cd', '192.0.2.1')?.login.shown, backup?.login.shown);
   const robot = byCertificate([], pin, '2001:db8::1');
   assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', `sha256:${pin}`]);
   assert.equal(byCertificate(['migrator'], 'cd', '192.0.2.2'), undefined);
@@ -220,7 +225,7 @@ void test('after a reload: the same account goes on, one that changed or is gone
 void test('a certificate proves as much as the authorities that it was verified under: one of them gone, and it proves nothing', async () => {
   const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
   const logins = new Logins('jobs', accounts, createLoginGuard(clock));
-  const shown = { names: ['backup'], keyPin: 'cd', authorities: ['first', 'second'] };
+  const shown = { names: ['backup'], keyPin: 'cd', fingerprint: 'f', authorities: ['first', 'second'] };
   const owner = logins.byCertificate(shown, '192.0.2.1');
   assert.ok(owner.kind === 'account');
   const { login: certified } = owner;
@@ -266,7 +271,7 @@ void test('a certificate that fits several accounts proves none of them, nor any
     const logins = new Logins('jobs', listed, createLoginGuard(clock));
     for (const [at, [names, keyPin, expected]] of cases.entries()) {
       const address = `192.0.2.${at}`;
-      const owner = logins.byCertificate({ names, keyPin, authorities: [] }, address);
+      const owner = logins.byCertificate({ names, keyPin, fingerprint: '', authorities: [] }, address);
       const found =
         owner.kind === 'account'
           ? [owner.login.account]

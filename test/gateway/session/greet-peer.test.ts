@@ -21,7 +21,12 @@ import {
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
-const shown = { names: ['backup.example.com'], keyPin: 'ab'.repeat(32), authorities: ['authority'] };
+const shown = {
+  names: ['backup.example.com'],
+  keyPin: 'ab'.repeat(32),
+  fingerprint: 'ab',
+  authorities: ['authority'],
+};
 const offer: TlsOffer = {
   certificate: { chain: 'chain', key: 'key' },
   clientCa: shown.authorities,

@@ -144,7 +144,7 @@ void test('silent strangers of many addresses keep nobody out, and take no place
   };
   const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
   const all = () => [...strangers, known].map(({ closedFor }) => closedFor);
-  logins.byCertificate({ names: ['robot'], keyPin: '', authorities: [] }, '192.0.2.3');
+  logins.byCertificate({ names: ['robot'], keyPin: '', fingerprint: '', authorities: [] }, '192.0.2.3');
   const known = serve('192.0.2.3');
   assert.deepEqual(all(), ['sessions-limit', undefined, undefined]);
   for (const address of ['192.0.2.4', '192.0.2.5']) assert.equal(serve(address).closedFor, undefined);
