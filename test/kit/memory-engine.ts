@@ -106,6 +106,8 @@ export interface MemoryEngine {
   readonly records: readonly MemoryRecord[];
   /** Those too that the journal did not take. */
   readonly offered: readonly AuditRecord[];
+  /** How many of these have a checkpoint behind them. */
+  readonly covered: () => number;
   readonly events: readonly EngineEvent[];
   readonly commands: readonly MemoryCommand[];
   /** How the backend answers from now on. */
@@ -195,6 +197,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     failAt === undefined
       ? append
       : (...args: Parameters<typeof append>) => (failAt.isDue('append') ? failed() : append(...args));
+  let covered = 0;
   const journal: Journal = {
     isCrashProof: true,
     append(record, isBrief) {
@@ -208,6 +211,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     async checkpoint() {
       if (failAt?.isDue('append') === true) throw failed();
       if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
+      covered = offered.length;
     },
     close: () => Promise.resolve(),
     get state() {
@@ -304,6 +308,8 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     exchanges,
     records,
     offered,
+    /** How many of these have a checkpoint behind them. */
+    covered: () => covered,
     events,
     commands,
     setAnswer(next) {

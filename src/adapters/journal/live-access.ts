@@ -30,7 +30,7 @@ export class LiveAccess {
   /** Up to the last `settle`. */
   #book: AccessBook;
   #pending: Line[] = [];
-  readonly #start: StartAccess | undefined;
+  #start: StartAccess | undefined;
   /** What does not live on is in the book yet. */
   #isOpening: boolean;
   #isRecovering: boolean;
@@ -74,6 +74,11 @@ export class LiveAccess {
   /** All of the ring's records were noted: those from now on are this run's. */
   endRecovery(): void {
     this.#isRecovering = false;
+  }
+
+  /** The ring shows that records are missing at the end of the journal: nothing lives on. */
+  distrust(why: string): void {
+    if (this.#start !== undefined) this.#start = { ...this.#start, why: this.#start.why ?? why };
   }
 
   /** Why nothing lives on after the start; undefined: it may. */

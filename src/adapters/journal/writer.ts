@@ -318,6 +318,8 @@ export function createWriter(options: WriterOptions, journal: string) {
       !isStopped && end.ring !== noRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? { count: 0, lack: undefined } : recover(left, tail);
     access.endRecovery();
+    // Who cut off the end of the journal took ends and uses from it.
+    if (recovered.lack !== undefined) access.distrust(recovered.lack.text);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.

@@ -44,6 +44,7 @@ export class AccessJournal {
   async recordEnd(record: AuditRecord): Recorded {
     try {
       await this.#journal.appendDurable(record, false);
+      this.signSoon();
       return undefined;
     } catch (fault) {
       this.#waiting.push(record);
@@ -53,12 +54,13 @@ export class AccessJournal {
 
   /** An end by itself. */
   appendEnd(record: AuditRecord): void {
-    if (this.#journal.append(record) !== undefined) this.#waiting.push(record);
+    if (this.#journal.append(record) === undefined) this.signSoon();
+    else this.#waiting.push(record);
   }
 
   /**
-   * A signed checkpoint behind what was appended, soon: after a crash a use is not given back by a record that anybody may have written.
-   * However many there are, one is made at a time.
+   * A signed checkpoint behind what was appended, soon. After a crash, a use is not given back by a record that anybody may have written; and
+   * whoever cuts off the end of the journal then would bring back what ended or was used: without the checkpoint, a start sees it. However many there are, one is made at a time.
    */
   signSoon(): void {
     this.#isUnsigned = true;

@@ -191,7 +191,7 @@ export class AccessDesk {
     const time = this.#parts.clock.wallMs();
     this.#book.follow({ time, event: 'completion', grant: id, sent: isSent });
     const entry = this.#book.find(id);
-    if (!isSent && entry !== undefined) this.#journal.signSoon();
+    if (entry !== undefined && (!isSent || entry.usesLeft !== undefined)) this.#journal.signSoon();
     const isUsedUp = entry?.usesLeft === 0 && this.#live.get(id)?.running.size === 0;
     if (entry !== undefined && isUsedUp) this.#end(entry, 'used-up');
   }

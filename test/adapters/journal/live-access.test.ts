@@ -180,6 +180,19 @@ void test('SIGKILL with records in the ring only: ends and uses count, gifts do 
   assert.deepEqual(await faultsOf(place, place.state), []);
 });
 
+void test('SIGKILL, and the records after the last checkpoint are cut off: the ring shows it, and nothing comes back', async (t) => {
+  const place = placeFor(t);
+  const run = granting(place, { hasRing: true });
+  write(run, { time: t0 + 6, event: 'admission', id: 'E', decision: 'allow' }, over('revoked', 'G1', t0 + 7));
+  run.publish({ time: t0 + 8, event: 'completion', id: 'E', outcome: 'ok' });
+  kill(run);
+  const file = join(place.directory, segmentFiles(place.directory).at(-1) ?? '');
+  const text = readFileSync(file, 'utf8');
+  truncateSync(file, text.indexOf('\n', text.lastIndexOf('"event":"checkpoint"')) + 1);
+  await assertLives(place, [], 2, { hasRing: true });
+  assert.match(eventsOf(place).at(-1) ?? '', /^ended R1 the journal ends before the ring of records/);
+});
+
 void test('ends that nobody recorded while the daemon was away are recorded by the start', async (t) => {
   const place = placeFor(t);
   const run = granting(place);

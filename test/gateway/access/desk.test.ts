@@ -176,6 +176,24 @@ void test('a grant is for its users, its rule and its principal alone', async ()
   assert.equal(sent().length, 0);
 });
 
+void test('an end, and each use of a limited number, has a signature that follows', async () => {
+  const { as, offered, covered } = openDesk();
+  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const isCovered = (key: 'action' | 'event', word: string): boolean =>
+    offered.findLastIndex((record) => record[key] === word) < covered();
+  const one = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${one.id}`);
+  await ask(anna, readingLine);
+  assert.ok(isCovered('event', 'admission'));
+  await ask(carol, `||dovegate revoke|${one.id}`);
+  assert.equal(offered.findLast(({ event }) => event === 'access')?.action, 'revoked');
+  assert.ok(isCovered('action', 'revoked'));
+  const two = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox list|INBOX');
+  await ask(carol, `||dovegate approve|${two.id}`);
+  await ask(anna, '|bob@example.org|mailbox list|INBOX');
+  assert.ok(isCovered('action', 'used-up'));
+});
+
 void test('scope command: exactly that line, once', async () => {
   const { as, sent } = openDesk();
   const anna = await as(people.anna);
