@@ -57,6 +57,7 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
 }
 
 const noLogin = 'none';
+const rootLogin = '0';
 
 /** The login of a peer of a UNIX socket, as a grant is bound to it. */
 export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undefined {
@@ -178,14 +179,14 @@ export function ownerOfRequest({ to, principal }: AuditRecord): string {
   return to ?? principal ?? '';
 }
 
-/** The kernel says that this process belongs to no login, and nothing else says who is behind it. */
+/** The kernel says that this process belongs to no login, or to root's, which is anybody's; and nothing else says who is behind it. */
 export function lacksLogin({ login, credential }: Pick<Asker, 'login' | 'credential'>): boolean {
-  return credential === undefined && login === noLogin;
+  return credential === undefined && (login === noLogin || login === rootLogin);
 }
 
 /**
  * Whether the login and credential are those of a grant; one that is not bound yet is for each that is known. Without a request nobody
- * showed who asks, and its approver may be behind the cron of its owner: then a process without a login has none of it.
+ * showed who asks, and its approver may be behind the cron of its owner: then a process without a login, or in root's, has none of it.
  */
 export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
   const { login, credential } = asker;

@@ -29,7 +29,7 @@ export interface AllowedCommand {
   readonly grants: GrantsAtHand | undefined;
 }
 
-/** The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login. */
+/** The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login of a person. */
 export function refusalOf(judgement: Judgement, policy: string, withheld?: string): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
@@ -37,7 +37,7 @@ export function refusalOf(judgement: Judgement, policy: string, withheld?: strin
   const { decision } = judgement;
   const request = decision.onRequest && requestLine(judgement);
   if (request !== undefined && withheld !== undefined) {
-    const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service): log in, or ask: ${request}`;
+    const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
     return { kind: 'denied', reason, policy };
   }
   return { kind: 'denied', reason: decision.reason, policy, request };
