@@ -169,12 +169,12 @@ void test('a question of the playground fits, as long as the longest line', () =
 });
 
 void test('the process that got a link has a uid, and no long name', () => {
-  const as = { person: 'carol', role: 'approve', generation: 1 };
+  const carol = { person: 'carol', role: 'approve', generation: 1 };
   const parse = (opener: unknown) =>
-    parseAccessCall(JSON.stringify({ as, from: [], step: 'list', id: '', opener }));
+    parseAccessCall(JSON.stringify({ as: carol, from: [], step: 'list', id: '', opener }));
   const opener = { uid: 1001, loginUid: 1002, loginUser: 'anna' };
-  assert.deepEqual(parse(opener), { as, from: [], opener, step: 'list', id: '' });
-  assert.deepEqual(parse(undefined), { as, from: [], step: 'list', id: '' });
+  assert.deepEqual(parse(opener), { as: carol, from: [], opener, step: 'list', id: '' });
+  assert.deepEqual(parse(undefined), { as: carol, from: [], step: 'list', id: '' });
   for (const wrong of [null, 7, {}, { ...opener, loginUid: '0' }, { ...opener, loginUser: 'a'.repeat(300) }])
     assert.equal(parse(wrong), 'opener: must have a uid', JSON.stringify(wrong));
 });
