@@ -169,7 +169,14 @@ interface Table {
   readonly byFirstWord: ReadonlyMap<string, readonly Command[]>;
 }
 
-const tables: Readonly<Record<Series, Table>> = { '2.3': readTable('2.3'), '2.4': readTable('2.4') };
+const tables = new Map<Series, Table>();
+
+/** Read when it is asked for: most subcommands need none, and each start of a process would pay for both. */
+function tableOf(series: Series): Table {
+  const found = tables.get(series) ?? readTable(series);
+  tables.set(series, found);
+  return found;
+}
 
 function readTable(series: Series): Table {
   const commands = rowsOf(commandTable)
@@ -206,15 +213,24 @@ function commandOf(name = '', traits = '', params = '', mailParams = ''): Comman
   return command;
 }
 
+/** By scope and word: all commands for users begin with the same six. */
+const plainParameters = new Map<string, Parameter>();
+
 function parameterOf(word: string, command: string, scope: Command['scope']): Parameter {
+  const key = `${scope} ${word}`;
+  const plain = plainParameters.get(key) ?? readParameter(word, scope);
+  plainParameters.set(key, plain);
+  const danger = dangers.get(`${command} ${plain.name}`);
+  if (danger === undefined) return plain;
+  return Object.freeze({ ...plain, caution: plain.caution === 'free' ? 'named' : plain.caution, danger });
+}
+
+function readParameter(word: string, scope: Command['scope']): Parameter {
   const parts = parameterWord.exec(word)?.groups;
   const name = parts?.['name'];
   const role = parts?.['role'];
   if (parts === undefined || name === undefined || (role !== undefined && !isRole(role)))
     throw new Error(`catalog data: parameter ${word}`);
-  const danger = dangers.get(`${command} ${name}`);
-  const ofRole = cautionOfRole.get(role ?? '') ?? 'free';
-  const ofParameter = ofRole === 'free' && danger !== undefined ? 'named' : ofRole;
   return Object.freeze({
     name,
     short: parts['short'],
@@ -225,8 +241,8 @@ function parameterOf(word: string, command: string, scope: Command['scope']): Pa
     key: parts['key'],
     role,
     // Another socket of the mail server could belong to any service.
-    caution: role === 'socket' && scope === 'user' ? 'never' : ofParameter,
-    danger,
+    caution: role === 'socket' && scope === 'user' ? 'never' : (cautionOfRole.get(role ?? '') ?? 'free'),
+    danger: undefined,
   });
 }
 
@@ -272,12 +288,12 @@ export const catalogHash: string = allSeries
 
 /** The command of exactly this full name (`mailbox cache purge`), case and blanks included. */
 export function commandNamed(series: Series, name: string): Command | undefined {
-  return tables[series].byName.get(name);
+  return tableOf(series).byName.get(name);
 }
 
 /** Every command of the series, by name. */
 export function commandsOf(series: Series): readonly Command[] {
-  return tables[series].commands;
+  return tableOf(series).commands;
 }
 
 /** The parameter of that long name. */
@@ -320,7 +336,7 @@ export interface ResolvedCommand {
 export function resolveCommand(series: Series, words: readonly string[]): ResolvedCommand | undefined {
   const [first = ''] = words;
   const blank = first.indexOf(' ');
-  const { byFirstWord } = tables[series];
+  const { byFirstWord } = tableOf(series);
   return resolveAmong(byFirstWord.get(blank === -1 ? first : first.slice(0, blank)), words);
 }
 
