@@ -324,8 +324,6 @@ async function open(
     page: () => door?.told(),
   };
   const act = createAct(running);
-  // The start leaves garbage behind. It is collected here, because no client can wait yet.
-  native.releaseMemory();
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) {
     const offer = () => certificates.offerOf(adminName);
@@ -352,6 +350,8 @@ async function open(
     const unused = `no listener takes the socket ${name} of systemd`;
     log.report({ event: 'socket-unused', level: 'warn', text: unused });
   }
+  // The start leaves garbage behind. It is collected at once: who connects now would otherwise have waited for the start.
+  void clock.nextTurn().then(() => native.releaseMemory());
   return { ...running, listeners, act };
 }
 
