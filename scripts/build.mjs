@@ -18,6 +18,7 @@ const entries = [
   'main',
   'cli/program',
   'cli/send-command',
+  'cli/serve-command',
   // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
   'domain/config/parse-settings',
   'cli/completion/completion',
@@ -30,13 +31,15 @@ const whole = [
   'page/look-thread',
   'setup/configuration-thread',
 ];
+/** The same of the daemon, but for what it loads later: a start reads no part that others of the program need. */
+const daemon = ['daemon/serve'];
 /** What imports any of these when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',
   setup(bundler) {
     bundler.onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
       const name = relative(join(root, 'src'), join(resolveDir, path)).replace(/\.js$/, '');
-      return kind === 'dynamic-import' && [...entries, ...whole].includes(name)
+      return kind === 'dynamic-import' && [...entries, ...whole, ...daemon].includes(name)
         ? { path: `./${basename(path)}`, external: true }
         : undefined;
     });
@@ -104,6 +107,7 @@ const built = await Promise.all([
       ['page-settings', 'scripts/package/page-settings.mjs'],
     ]),
   }),
+  build({ ...program, entryPoints: Object.fromEntries(named(daemon)), chunkNames: 'serve-[name]-[hash]' }),
   build({
     ...program,
     splitting: false,

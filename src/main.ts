@@ -4,13 +4,14 @@
 import { basename } from 'node:path';
 import { exitCodes } from './ports/machine.js';
 
-/** Loads only what the name calls for: scripts call doveadm and send once for each mailbox. */
+/** Loads only what the name calls for: scripts call doveadm and send once for each mailbox, and a start serves sooner. */
 async function run(name: string, args: readonly string[]): Promise<number> {
   if (basename(name) === 'doveadm') {
     const { doveadm } = await import('./cli/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
   if (args[0] === 'send') return (await import('./cli/send-command.js')).runSend(args);
+  if (args[0] === 'serve') return (await import('./cli/serve-command.js')).runServe(args);
   return (await import('./cli/program.js')).runDovegate(args);
 }
 

@@ -18,6 +18,7 @@ import type { ReloadOptions, WhichDaemon } from './operate.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
 import { configOption, type End, parseWait, runCommands } from './run-commands.js';
 import { addSend } from './send-command.js';
+import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name select, and resolves to the exit code. */
@@ -92,13 +93,7 @@ function several(text: string, before: readonly string[] | undefined): readonly 
 }
 
 function addDaemonCommands(program: Command, end: End): void {
-  program
-    .command('serve')
-    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
-    .addOption(configOption())
-    .action(async (options: { readonly config: string }) => {
-      end(await (await import('../daemon/serve.js')).serve(options));
-    });
+  addServe(program, end);
   program
     .command('check')
     .description('print every problem of a configuration as FILE:LINE:COLUMN: message')

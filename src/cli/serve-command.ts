@@ -1,0 +1,19 @@
+// The command line of `dovegate serve`. src/main.ts loads it without the other subcommands: the less a start reads, the sooner it serves.
+
+import type { Command } from 'commander';
+import { configOption, type End, runCommands } from './run-commands.js';
+
+/** As `runDovegate`, where the first argument is `serve`. */
+export function runServe(args: readonly string[]): Promise<number> {
+  return runCommands(args, addServe);
+}
+
+export function addServe(program: Command, end: End): void {
+  program
+    .command('serve')
+    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
+    .addOption(configOption())
+    .action(async (options: { readonly config: string }) => {
+      end(await (await import('../daemon/serve.js')).serve(options));
+    });
+}
