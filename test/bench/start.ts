@@ -1,7 +1,7 @@
 // `npm run bench -- start [ROUNDS]`: what a start costs, in processor time of `node -e 0`: the daemon until it serves, `--help`, and `send`
 // with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on those that `npm run package` and
 // `npm run test:matrix` have brought here.
-import { chmodSync, existsSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,10 @@ function nodes(): readonly string[] {
   for (const path of there) chmodSync(path, 0o755);
   return [process.execPath, ...there];
 }
+
+/** What the unit of systemd gives Node for the daemon. */
+const unit = readFileSync(join(root, 'systemd/dovegate.service'), 'utf8');
+const flags = /^ExecStart=\S+ (--.+?) \//m.exec(unit)?.[1]?.split(' ') ?? [];
 
 /** The program as it is built for tests, as it is released, and with the code that Node has compiled before. */
 const forms = [
@@ -77,6 +81,7 @@ for (const node of nodes()) {
         env,
         // In place of the Node that runs this.
         launcher: ['sh', '-c', 'shift; exec "$0" "$@"', node],
+        nodeFlags: flags,
       });
       cost.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
       if (name === 'bundle' && round < 3) {

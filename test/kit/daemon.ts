@@ -42,6 +42,8 @@ export interface DaemonOptions {
   program?: string;
   /** Another Node than this process's. */
   node?: string;
+  /** For Node. */
+  nodeFlags?: readonly string[];
   /** How long the start may take; default 120 s. */
   startMs?: number;
   /** The record that says that it has started; default `started`. */
@@ -95,7 +97,15 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
   const configFile = join(folder, 'dovegate.yaml');
 
   const { command = 'serve' } = options;
-  const args = [options.program ?? builtProgram, command, '--config', configFile, ...(options.args ?? [])];
+  const program = options.program ?? builtProgram;
+  const args = [
+    ...(options.nodeFlags ?? []),
+    program,
+    command,
+    '--config',
+    configFile,
+    ...(options.args ?? []),
+  ];
   const [file = '', ...rest] = [...(options.launcher ?? []), options.node ?? process.execPath, ...args];
   const child = spawn(file, rest, {
     cwd: folder,

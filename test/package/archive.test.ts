@@ -50,7 +50,10 @@ void test('the release archive', { timeout: 600_000 }, async (t) => {
     const unit = readFileSync(join(inside, 'usr/local/lib/systemd/system/dovegate.service'), 'utf8');
     assert.match(
       unit,
-      new RegExp(`^ExecStart=${program}/runtime/node ${program}/dist/main\\.js serve `, 'm'),
+      new RegExp(
+        `^ExecStart=${program}/runtime/node --min-semi-space-size=4 ${program}/dist/main\\.js serve `,
+        'm',
+      ),
     );
     const main = join(inside, program, 'dist/main.js');
     assert.ok(readFileSync(main, 'utf8').startsWith(`#!${program}/runtime/node\n`));

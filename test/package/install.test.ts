@@ -49,7 +49,10 @@ for (const prefix of ['/usr', '/opt/gate']) {
     const unit = readFileSync(at(`${lib}/systemd/system/dovegate.service`), 'utf8');
     assert.match(
       unit,
-      new RegExp(`^ExecStart=/usr/bin/node24 ${prefix}/lib/dovegate/dist/main.js serve `, 'm'),
+      new RegExp(
+        `^ExecStart=/usr/bin/node24 --min-semi-space-size=4 ${prefix}/lib/dovegate/dist/main.js serve `,
+        'm',
+      ),
     );
     for (const path of [
       'systemd/system/dovegate@.socket',
