@@ -137,6 +137,8 @@ function copyPackage(from, to, folder = '') {
     const path = join(folder, entry.name);
     if (/\.(map|[cm]?ts)$|^node_modules$/.test(entry.name)) continue;
     if (isUnused(entry.name, path, entry.isDirectory())) continue;
+    // A package in both formats: only the one that `import` finds is loaded.
+    if (path === join('dist', 'cjs') && existsSync(join(from, 'dist', 'esm'))) continue;
     if (entry.isDirectory()) copyPackage(from, to, path);
     else copy(join(from, path), join(to, path));
   }
