@@ -18,7 +18,6 @@ const entries = [
   'main',
   'cli/program',
   'cli/send-command',
-  'cli/serve-command',
   // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
   'domain/config/parse-settings',
   'cli/completion/completion',
@@ -26,6 +25,7 @@ const entries = [
 /** Below src/: what is one file each. */
 const whole = [
   'cli/doveadm/doveadm',
+  'cli/serve-command',
   'adapters/journal/journal-thread',
   'adapters/nats/nats-thread',
   'page/look-thread',
