@@ -114,7 +114,7 @@ export class AccessStand {
   #open(): AccessDesk {
     const book = new AccessBook();
     for (const record of this.#records.slice(0, this.#covered)) book.follow({ ...record });
-    const live = new LiveAccess(book, { why: undefined, uncounted: new Set() });
+    const live = new LiveAccess(book, { why: undefined, uncounted: new Set(), over: [] });
     for (const record of this.#records.slice(this.#covered)) live.note(Buffer.from(encodeBody(record)));
     // The start writes its own checkpoint.
     this.#covered = this.#records.length;

@@ -1,7 +1,8 @@
 // Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant is in
 // use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is approved, and a
 // reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works. And a mail server that is
-// away: the use of a command that was not sent is given back, also after a kill. And an account that shows another certificate.
+// away: the use of a command that was not sent is given back, also after a kill. A refusal that a kill follows at once reaches its client. And an
+// account that shows another certificate.
 // What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -149,6 +150,29 @@ test('included files, and reloads while somebody waits', async (t) => {
   assert.equal((await send()).exit, 0);
   const actions = recordsOf(daemon, 'access').map(({ action }) => action);
   assert.deepEqual(actions.slice(-4), ['ended', 'requested', 'approved', 'granted']);
+});
+
+void test('a client that waits learns of a refusal across a kill of the daemon', async (t) => {
+  const { gateway, argsOf, as } = await openPanel(t);
+  const { daemon: first } = gateway;
+  const asking = (...how: readonly string[]) =>
+    runDovegate(
+      argsOf('anna', how[0] ?? '', [...how.slice(1), '--user', alice, '--reason', 'ticket 1', ...words]),
+    );
+  const waiting = [asking('request', '--wait', '60s'), asking('send', '--request', '--wait', '60s')];
+  const open = async (): Promise<readonly AccessItem[]> =>
+    JSON.parse((await as('carol', 'requests', '--json')).stdout.toString());
+  await until(async () => (await open()).length === 2, 'the requests');
+  for (const { id } of await open())
+    assert.equal((await as('carol', 'refuse', id, '--reason', 'ask alice')).exit, 0);
+  await first.kill();
+  const config = readFileSync(first.configFile, 'utf8');
+  const daemon = await startDaemon(t, { folder: first.folder, config });
+  for (const said of await Promise.all(waiting)) {
+    assert.equal(said.exit, 77, said.text);
+    assert.match(said.text, /refused: ask alice/);
+  }
+  await daemon.stop();
 });
 
 void test('a use that is given back is given back after a kill, too', async (t) => {

@@ -178,7 +178,10 @@ export interface Found {
   readonly ring: string | undefined;
   /** Temporary access. */
   readonly access: {
-    /** What lives after the start, as carried records: a book that follows them has all of it. */
+    /**
+     * As carried records: what ended since the last head, each with its end, so that requesters still see it; then what lives after the
+     * start. A book that follows them has all that lives.
+     */
     readonly records: readonly AuditRecord[];
     /** Requests and grants that lived when the previous run ended, and do not any more. */
     readonly ended: number;

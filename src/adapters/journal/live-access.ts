@@ -5,9 +5,11 @@
 //
 //   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
 
+import { bounds } from '../../bounds/bounds.js';
 import {
   AccessBook,
   type AccessEntry,
+  carriedOf,
   concernsAccess,
   isEvent,
   isReadable,
@@ -48,13 +50,16 @@ export class LiveAccess {
     if (!concernsAccess(body, this.#book.size + this.#pending.length)) return;
     const record = parseLine(`{${body.toString('utf8')}}`);
     if (record === undefined) return;
-    if (this.#isRecovering && this.#start !== undefined) takeAway(this.#book, this.#start.uncounted, record);
+    if (this.#isRecovering && this.#start !== undefined) takeAway(this.#book, this.#start, record);
     else this.#pending.push(record);
   }
 
   /** From now on the chain will not be set back before this position. */
   settle(): void {
-    for (const record of this.#pending) this.#book.follow(record);
+    for (const record of this.#pending) {
+      if (this.#isOpening) followEnds(this.#book, this.#start?.over, record);
+      else this.#book.follow(record);
+    }
     this.#pending = [];
   }
 
@@ -69,6 +74,11 @@ export class LiveAccess {
     const book = this.#book.copy();
     for (const record of this.#pending) book.follow(record);
     return book.carried(nowMs, this.#isLeft);
+  }
+
+  /** As carried records, each with its end: what ended since the last head, up to the end of the opening. Once. */
+  takeOver(nowMs: number): AuditRecord[] {
+    return (this.#start?.over.splice(0) ?? []).flatMap((entry) => carriedOf(entry, nowMs));
   }
 
   /** All of the ring's records were noted: those from now on are this run's. */
@@ -131,16 +141,29 @@ export interface StartAccess {
   readonly why: string | undefined;
   /** Ids of which no checkpoint covers all records. */
   readonly uncounted: Set<string>;
+  /** What ended since the last head, the last ones; the oldest end first. */
+  readonly over: AccessEntry[];
+}
+
+/** Follows a record, and keeps the entry that it ends. */
+function followEnds(book: AccessBook, over: AccessEntry[] = [], record: Line): void {
+  const { grant, request } = record;
+  const id = grant ?? request;
+  const entry = typeof id === 'string' ? book.find(id) : undefined;
+  book.follow(record);
+  if (entry?.ended === undefined || book.find(entry.id) !== undefined) return;
+  over.push(entry);
+  if (over.length > bounds.accessOver) over.shift();
 }
 
 /** Follows a record that no checkpoint covers. */
-function takeAway(book: AccessBook, uncounted: Set<string>, record: Line): void {
+function takeAway(book: AccessBook, { uncounted, over }: StartAccess, record: Line): void {
   const { event, action, carried, grant, request } = record;
   // A completion gives a use back; a review ends an obligation.
   if (carried === true || event === 'completion' || action === 'reviewed') return;
   const id = grant ?? request;
   if (event === 'access' && givingActions.has(action) && typeof id === 'string') uncounted.add(id);
-  book.follow(record);
+  followEnds(book, over, record);
 }
 
 /** A line that a book follows, or a checkpoint. */
@@ -244,21 +267,20 @@ export interface AccessEnd {
 /** What lived when the previous run ended, except for the records in its ring. */
 export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   const head = end.segment === undefined ? undefined : findHead(directory, end.segment);
-  const uncounted = new Set<string>();
+  const start: StartAccess = { why: undefined, uncounted: new Set(), over: [] };
   const book = new AccessBook();
   // Most journals have no live access, and nothing more is read: the hashes of a large segment take a second.
-  if (head?.some(({ record }) => record['event'] === 'access') !== true)
-    return new LiveAccess(book, { why: undefined, uncounted });
+  if (head?.some(({ record }) => record['event'] === 'access') !== true) return new LiveAccess(book, start);
   const key = end.doubt === undefined ? end.key : undefined;
   const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
   if (proven === undefined) {
     // Their ends are recorded.
     for (const { record } of head) book.follow(record);
-    return new LiveAccess(book, { why: end.doubt ?? 'the journal differs from what was signed', uncounted });
+    return new LiveAccess(book, { ...start, why: end.doubt ?? 'the journal differs from what was signed' });
   }
-  for (const record of proven.covered) book.follow(record);
-  for (const record of proven.rest) takeAway(book, uncounted, record);
-  return new LiveAccess(book, { why: undefined, uncounted });
+  for (const record of proven.covered) followEnds(book, start.over, record);
+  for (const record of proven.rest) takeAway(book, start, record);
+  return new LiveAccess(book, start);
 }
 
 interface Proven {

@@ -355,7 +355,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       keyBefore,
       recovered: recovered.count,
       ring: ofRing?.text,
-      access: { records: carried, ended: ended.length, doubt: access.doubt },
+      access: { records: [...access.takeOver(wallMs), ...carried], ended: ended.length, doubt: access.doubt },
     };
     const mark = lookForMissing(carry(wallMs, carried, change));
     nameReported(directory);

@@ -213,6 +213,8 @@ async function waitForDecision(door: ServerDoor, asked: AccessItem, waitMs: numb
       try {
         item = await openAnd(door, (access, signal) => access.get(item.id, { signal }));
       } catch (fault) {
+        if (fault instanceof CommandFailed && fault.code === 'NOTFOUND')
+          throw new CommandFault(tempFail, whyForgotten(item.id));
         if (fault instanceof CommandFailed && fault.kind !== 'temporary')
           throw faultOf(fault, door, tempFail);
         if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
@@ -224,6 +226,11 @@ async function waitForDecision(door: ServerDoor, asked: AccessItem, waitMs: numb
     release();
   }
   return item;
+}
+
+/** The daemon knows the ends of its own run, and the last ones before its start. */
+function whyForgotten(id: string): string {
+  return `dovegate: request ${plain(id)} is over: it was decided or it ended while dovegate was restarted, and only the journal says how; ask an approver or an auditor (dovegate audit search --grant ${plain(id)})`;
 }
 
 function sleep(ms: number): Promise<void> {

@@ -23,7 +23,7 @@ export interface AccessEntry {
   readonly approvals: readonly AccessRecord[];
   readonly granted: AccessRecord | undefined;
   readonly reviewed: AccessRecord | undefined;
-  /** The end of an unreviewed grant. */
+  /** The end of an unreviewed grant, and of an entry that the book has dropped. */
   readonly ended: AccessRecord | undefined;
   /**
    * Unix ms, after steps of the clock back: an undecided request expires, a grant ends, an unreviewed one is forgotten. The keys `until`
@@ -123,22 +123,8 @@ export class AccessBook {
   carried(nowMs: number, isLeft: (entry: AccessEntry) => boolean = () => true): AuditRecord[] {
     const records: AuditRecord[] = [];
     for (const entry of this.#entries.values()) {
-      const { state, requested, approvals, granted, reviewed, ended, used } = entry;
-      if (state === 'unreviewed' && entry.untilMs <= nowMs) {
-        this.#drop(entry);
-        continue;
-      }
-      if (!isLeft(entry)) continue;
-      const until = formatTime(entry.untilMs);
-      const add = (record: AccessRecord | undefined, change: Partial<AuditRecord> = {}): void => {
-        if (record === undefined) return;
-        records.push({ ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true });
-      };
-      add(requested, state === 'requested' ? { until } : {});
-      for (const each of approvals) add(each);
-      add(granted, { used, ...(state === 'granted' ? { until } : {}) });
-      add(reviewed);
-      add(ended, { until });
+      if (entry.state === 'unreviewed' && entry.untilMs <= nowMs) this.#drop(entry);
+      else if (isLeft(entry)) records.push(...carriedOf(entry, nowMs));
     }
     return records;
   }
@@ -218,10 +204,10 @@ export class AccessBook {
   #end(entry: Entry, record: AccessRecord): void {
     const { state, requested, isReviewed } = entry;
     if (state === 'unreviewed') return;
-    if (state === 'requested' || requested.approvals !== 0) return this.#drop(entry);
     const { until, ...ended } = record;
-    entry.state = 'unreviewed';
     entry.ended = ended;
+    if (state === 'requested' || requested.approvals !== 0) return this.#drop(entry);
+    entry.state = 'unreviewed';
     const untilMs = isReviewed ? requested.time + countedMs : record.time + unreviewedMs;
     entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
@@ -254,6 +240,23 @@ export class AccessBook {
     if (state === 'requested') this.#requests -= 1;
     this.#bytes -= bytesOf(requested);
   }
+}
+
+/** The records from which another book gets an entry, with this time; of a dropped one, the last record ends it again. */
+export function carriedOf(entry: AccessEntry, nowMs: number): AuditRecord[] {
+  const records: AuditRecord[] = [];
+  const { state, requested, approvals, granted, reviewed, ended, used } = entry;
+  const until = formatTime(entry.untilMs);
+  const add = (record: AccessRecord | undefined, change: Partial<AuditRecord> = {}): void => {
+    if (record === undefined) return;
+    records.push({ ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true });
+  };
+  add(requested, state === 'requested' ? { until } : {});
+  for (const each of approvals) add(each);
+  add(granted, { used, ...(state === 'granted' ? { until } : {}) });
+  add(reviewed);
+  add(ended, { until });
+  return records;
 }
 
 /** Between the approvers in `by` of an approval. */

@@ -94,12 +94,12 @@ export class AccessDesk {
     isNamedAt: () => Promise.resolve(false),
   };
 
-  /** `records`: what lives at the end of the journal, as the start found it. */
+  /** `records`: what lives at the end of the journal, and what ended last, as the start found it. */
   constructor(parts: DeskParts, records: readonly AuditRecord[]) {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
     this.#limits = new AccessLimits(parts.clock);
-    for (const record of records) this.#book.follow(record);
+    for (const record of records) this.#ended.follow(this.#book, record);
     const { clock } = parts;
     const nowMs = clock.wallMs();
     for (const entry of this.#book.entries) {

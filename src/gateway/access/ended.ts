@@ -1,7 +1,7 @@
 // How the last requests and grants ended, for their requesters: the book forgets what is over.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { AccessEntry } from '../../domain/audit/access-book.js';
+import type { AccessBook, AccessEntry } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { AccessState } from '../../domain/page/access.js';
 
@@ -19,6 +19,13 @@ export class LastEnds {
 
   find(id: string): EndedAccess | undefined {
     return this.#ended.get(id);
+  }
+
+  /** A record of a start, for the book; what it ends is kept. */
+  follow(book: AccessBook, record: AuditRecord): void {
+    const entry = book.find(record.grant ?? record.request ?? '');
+    book.follow(record);
+    if (entry !== undefined && book.find(entry.id) === undefined) this.add(entry, record);
   }
 
   /** `record`: of its end. */

@@ -22,6 +22,7 @@ import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { sealLine } from '../../../src/domain/audit/ledger.js';
 import { type AuditRecord, type JournalRecord, parseLine } from '../../../src/domain/audit/record.js';
+import { LastEnds } from '../../../src/gateway/access/ended.js';
 import { approved, granted, grantRecords, over, requested } from '../../kit/access-records.js';
 import {
   append,
@@ -136,6 +137,36 @@ void test('an orderly stop: requests and grants live on', async (t) => {
   // Nothing was written in between, and they do not live longer by it.
   await assertLives(place, ['G1 granted 3 49m', 'R1 requested 3 1429m'], 0, { wallMs: later + minute });
   assert.deepEqual(await faultsOf(place, place.state), []);
+});
+
+// bounds.accessOver
+void test('a start hands over how requests and grants ended since the last head, for their requesters', async (t) => {
+  for (const end of [(run: Run) => stop(run, t0 + minute), kill]) {
+    const place = placeFor(t);
+    const run = granting(place);
+    const refusal = { ...over('refused', 'R1', t0 + 5, 'request'), reason: 'ask anna herself' };
+    write(run, refusal, admissionOf('G1', t0 + 6), over('revoked', 'G1', t0 + 7));
+    write(run, ...grantRecords('G2', t0 + 8));
+    end(run);
+    const next = startRun(place, { wallMs: t0 + 2 * hour });
+    assert.deepEqual(livesAt(next, t0), []);
+    const book = new AccessBook();
+    const ends = new LastEnds();
+    for (const record of next.found.access.records) ends.follow(book, record);
+    assert.deepEqual(
+      ['R1', 'G1', 'G2', 'G3'].map((id) => {
+        const { state, why, entry } = ends.find(id) ?? {};
+        return [state, why, entry?.used, entry?.approvals.length];
+      }),
+      [
+        ['refused', 'ask anna herself', 0, 0],
+        ['revoked', undefined, 1, 1],
+        ['expired', undefined, 0, 1],
+        [undefined, undefined, undefined, undefined],
+      ],
+    );
+    stop(next, t0 + 2 * hour);
+  }
 });
 
 void test('a crash: what a checkpoint covers lives on, and later records only take away', async (t) => {

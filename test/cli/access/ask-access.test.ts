@@ -110,7 +110,12 @@ void test('--wait: the exit code says what was decided', async (t) => {
   });
   assert.equal((await busy.run('request', '--wait', '30s', ...fetchWords)).exit, 0);
   const gone = await openGate(t, { request: [item], access: ['-NOTFOUND', 'no such request'] });
-  assert.equal((await gone.run('request', '--wait', '30s', ...fetchWords)).exit, 68);
+  const forgotten = await gone.run('request', '--wait', '30s', ...fetchWords);
+  assert.equal(forgotten.exit, 75, forgotten.text);
+  assert.match(
+    forgotten.stderr,
+    new RegExp(`request ${id} is over: .* while dovegate was restarted.*--grant ${id}`),
+  );
 });
 
 void test('granted at once where no approval is needed', async (t) => {
