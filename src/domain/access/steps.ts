@@ -5,6 +5,7 @@ import { type AccessEntry, approverSeparator } from '../audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
 import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
+import { hasVisible } from '../policy/terms.js';
 import { type Asker, actorKeys } from './asker.js';
 
 /** What somebody asks for, parsed and judged. */
@@ -30,10 +31,11 @@ export interface Shorter {
   readonly uses: number | undefined;
 }
 
-/** Why a text is no reason; undefined: it is one. */
+/** Why a text is no reason; undefined: it is one, or empty. */
 export function whyNoReason(text: string): string | undefined {
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
-  return /\p{Cc}/u.test(text) ? 'a reason is one line of text' : undefined;
+  if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
+  return text === '' || hasVisible(text) ? undefined : 'say why, in characters that can be seen';
 }
 
 /** `waitMs`: how long it may stay undecided; `matches`: mails that its query matches. */

@@ -55,6 +55,11 @@ const reasonVisibleMin = 3;
  */
 const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
 
+/** Whether a text shows anything to its reader. */
+export function hasVisible(text: string): boolean {
+  return text.search(visible) >= 0;
+}
+
 /** Whether `reason` has enough visible characters; undefined: none was stated. */
 export function saysWhy(reason: string | undefined): boolean {
   return (reason?.match(visible)?.length ?? 0) >= reasonVisibleMin;

@@ -153,6 +153,28 @@ void test('a reason of a step is one line of text', async () => {
   assert.equal(still?.state, 'requested');
 });
 
+void test('a reason that nobody can see is none', async () => {
+  const { as } = openDesk();
+  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|ticket 1|--|mailbox list|INBOX');
+  for (const reason of [' ', '\u200b', '\u3164\u3164', '\u2800', '\u202e\u2066', '\ue000']) {
+    const wish = `-u|bob@example.org|--reason|${reason}|--|mailbox list|INBOX`;
+    for (const line of [
+      `request|${wish}`,
+      `refuse|--reason|${reason}|${id}`,
+      `revoke|--reason|${reason}|${id}`,
+    ]) {
+      const { text } = await ask(line.startsWith('request') ? anna : carol, `||dovegate ${line}`);
+      assert.match(text, /say why/, JSON.stringify([reason, line]));
+    }
+  }
+  const { items } = await ask(carol, '||dovegate requests');
+  assert.deepEqual(
+    items.map((each) => [each.id, each.state]),
+    [[id, 'requested']],
+  );
+});
+
 void test('a grant is for its users, its rule and its principal alone', async () => {
   const { as, sent } = openDesk();
   const anna = await as(people.anna);
