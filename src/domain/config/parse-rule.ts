@@ -2,6 +2,7 @@
 import { stringify } from 'yaml';
 import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
+import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
 import type { Policy, RequestRule, RequestTerms, Rule } from '../policy/policy.js';
 import { parseInstant } from '../policy/policy.js';
@@ -251,11 +252,15 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
   }
 }
 
-/** The same for `on_request`: users of others, and what is allowed without a request. */
+/** The same for `on_request`: users of others, what no request can name, and what is allowed without a request. */
 export function checkRequestable(policy: Policy, cursor: Cursor): void {
   for (const rule of policy.onRequest) {
     if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
       const message = 'never matches: the policy does not hold for these users';
+      cursor.warning(['on_request'], message, undefined, rule.place);
+    }
+    if (exceedsNamedUsers(rule.command)) {
+      const message = `never matches: a request is for the users that it names, and "${rule.command}" concerns others too`;
       cursor.warning(['on_request'], message, undefined, rule.place);
     }
     const first = policy.allowByCommand.get(rule.command)?.find((earlier) => allowsAllOf(earlier, rule));

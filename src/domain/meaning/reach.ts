@@ -136,6 +136,11 @@ const unknowable = commandSet(
     'fs metadata, fs put, fs stat, sis deduplicate, sis find',
 );
 
+/** Whether a command concerns others than the users that it names, whatever its arguments are. */
+export function exceedsNamedUsers(command: string): boolean {
+  return alwaysAll.has(command) || unknowable.has(command);
+}
+
 /**
  * `oldstats dump TYPE [FILTER]` has a row for each command, session, user, domain or address (doveadm-stats(1)); only the single row of
  * `global` names no user. The filter goes to the stats service as written, so it can select more.
