@@ -91,7 +91,7 @@ export function formatItem(item: AccessItem): string {
     ['users', item.users.join(' ') || '-'],
     [item.rule === undefined ? 'command' : 'example', item.command],
     ...optional('permits', item.rule?.join(', ')),
-    ['rule', `${item.place}, policy ${item.policy}`],
+    ['rule', `${item.place === undefined ? '' : `${item.place}, `}policy ${item.policy}`],
     ...optional('mails now', matches?.toString()),
     ...optional('reason', item.reason === '' ? undefined : item.reason),
     ['asked', localTime(item.asked)],

@@ -1,5 +1,6 @@
 // A request or a grant as people and programs see it: one JSON object, the answer of the own commands about access, of HTTP and the page.
-// The rules: words that records hide are `[secret]` here too; the number of mails is for approvers only, since it says something about content.
+// The rules: words that records hide are `[secret]` here too; the number of mails, which says something about content, and the place of the rule
+// in the gate's files are not for requesters.
 
 import type { AccessEntry } from '../audit/access-book.js';
 import { formatWords } from '../audit/encode.js';
@@ -12,7 +13,7 @@ export interface AccessView {
   readonly approvals: readonly AuditRecord[];
   readonly state?: AccessState | undefined;
   readonly isMine: boolean;
-  readonly isApprover: boolean;
+  readonly seesPlace: boolean;
   readonly may: readonly AccessStep[];
   readonly matches: number | undefined;
   readonly rule: readonly string[] | undefined;
@@ -30,7 +31,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     command: formatCommand([requested.command ?? '', ...(requested.args ?? [])]),
     scope: requested.scope === 'user' ? 'user' : 'command',
     rule: view.rule,
-    place: requested.rule ?? '',
+    place: view.seesPlace ? requested.rule : undefined,
     effect: requested.effect ?? '',
     reason: requested.reason ?? '',
     approvals: requested.approvals ?? 1,
@@ -40,7 +41,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     for_ms: forMs,
     uses,
     used: entry.used,
-    matches: view.isApprover ? view.matches : undefined,
+    matches: view.matches,
     break_glass: requested.approvals === 0,
     reviewed: entry.isReviewed,
     mine: view.isMine,

@@ -34,8 +34,8 @@ export interface AccessItem {
   readonly scope: 'command' | 'user';
   /** For scope `user`: the rule in words, which allows more than the command. */
   readonly rule?: readonly string[] | undefined;
-  /** Where the rule is written: FILE:LINE. */
-  readonly place: string;
+  /** Where the rule is written: FILE:LINE. Absent for those who only ask. */
+  readonly place?: string | undefined;
   readonly effect: string;
   readonly reason: string;
   /** Persons who must approve; 0: break-glass. */

@@ -580,7 +580,7 @@ export class AccessDesk {
     return this.#shown(entry, {
       state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
       isMine,
-      isApprover: true,
+      seesPlace: this.#isApprover(asker, entry),
       may,
       matches,
     });
@@ -595,4 +595,4 @@ export class AccessDesk {
 const ruleGone = 'its rule is gone or was changed';
 
 /** Nobody in particular looks. */
-const unseen = { isMine: false, isApprover: false, may: [], matches: undefined } as const;
+const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;

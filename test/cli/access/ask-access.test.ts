@@ -120,12 +120,14 @@ void test('--wait: the exit code says what was decided', async (t) => {
 
 void test('granted at once where no approval is needed', async (t) => {
   const gate = await openGate(t, {
-    request: [{ ...item, state: 'granted', approvals: 0, break_glass: true }],
+    request: [{ ...item, state: 'granted', approvals: 0, break_glass: true, place: undefined }],
   });
   const said = await gate.run('request', '--wait', '5s', ...fetchWords);
   assert.equal(said.exit, 0);
   assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00: /);
   assert.match(said.text, /^approvals {2,}none needed; not reviewed yet$/m);
+  // Where the rule is written is not for requesters.
+  assert.match(said.text, /^rule {2,}policy support$/m);
 });
 
 void test('the list begins with what waits for the reader', async (t) => {

@@ -153,6 +153,23 @@ void test('a reason of a step is one line of text', async () => {
   assert.equal(still?.state, 'requested');
 });
 
+void test('where the rule is written is for approvers and operators', async () => {
+  const { as, exchanges } = openDesk();
+  const anna = await as(people.anna);
+  const asked = await requestOf(anna, reading);
+  assert.ok(!('place' in asked));
+  for (const line of ['||dovegate requests', `||dovegate access|${asked.id}`])
+    assert.doesNotMatch((await ask(anna, line)).text, /"place"|dovegate\.yaml/);
+  const [shown] = (await ask(await as(people.carol), '||dovegate requests')).items;
+  assert.match(shown?.place ?? '', /^\/etc\/dovegate\.yaml:\d+$/);
+  assert.equal(exchanges.access.all(10)[0]?.place, shown?.place);
+  // After its end, too.
+  const { text } = await ask(anna, `||dovegate revoke|${asked.id}`);
+  assert.match(text, /"state":"revoked"/);
+  assert.doesNotMatch(text, /"place"/);
+  assert.doesNotMatch((await ask(anna, `||dovegate access|${asked.id}`)).text, /"place"/);
+});
+
 void test('a reason that nobody can see is none', async () => {
   const { as } = openDesk();
   const [anna, carol] = [await as(people.anna), await as(people.carol)];
