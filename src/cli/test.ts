@@ -3,7 +3,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { formatWords } from '../domain/audit/encode.js';
-import type { Settings } from '../domain/config/settings.js';
+import type { PolicyTest, Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
 import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { Coverage, type CoveredRule, runTests, type TestOutcome } from '../domain/review/replay.js';
@@ -50,7 +50,8 @@ function formatFailures(outcomes: readonly TestOutcome[]): string {
 /** The actual result; once, if it is the same for all series. */
 function saidOf(outcome: TestOutcome | undefined): string[] {
   const { assessment, readings, test: expected } = outcome ?? {};
-  if (assessment === undefined) return [];
+  if (expected === undefined) return [];
+  if (assessment === undefined) return [plain(whyNoSession(expected))];
   const { judgement, obstacle } = assessment;
   const fate = fateOf(assessment);
   if (fate === 'obstacle' && obstacle !== undefined) {
@@ -69,6 +70,13 @@ function saidOf(outcome: TestOutcome | undefined): string[] {
     const series = said.filter((each) => each.text === text).map((each) => each.series);
     return plain(`${text} (Dovecot ${series.join(', ')})`);
   });
+}
+
+/** `check` reports the other causes: an account, or nobody, where somebody else is meant. */
+function whyNoSession({ listener, as }: PolicyTest): string {
+  const { name = 'a user', groups = [] } = as ?? {};
+  const inGroups = groups.length === 0 ? '' : ` of ${groups.join(', ')}`;
+  return `denied: the peers of listener ${listener} do not include ${name}${inGroups}`;
 }
 
 function answerOf(judgement: Judgement): string {

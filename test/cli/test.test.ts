@@ -49,6 +49,27 @@ test('a test of what is available on request, and of what a grant allows', async
   assert.match(told.text, / dovegate\.yaml:18 +support +on_request +expunge\n/);
 });
 
+test('a test of somebody whom no peers let in says so', async (t) => {
+  const only = 'policies: [{ peers: { users: [anna], groups: [desk] }, policy: support }]';
+  const { run } = openDesk(
+    t,
+    `${deskConfiguration.replace('unix: support.sock, policy: support', `unix: support.sock, ${only}`)}tests:
+  - { listener: support, as: { user: eve }, user: bob, command: [quota, get], expect: allow }
+  - { listener: support, as: { user: dan, groups: [mail, web] }, user: bob, command: [quota, get], expect: request }
+  - { listener: support, as: { user: anna }, user: bob, command: [quota, get], expect: allow }
+`,
+  );
+  const told = await run('test');
+  assert.equal(told.exit, 1, told.text);
+  assert.deepEqual(
+    linesOf(told).filter((line) => line.startsWith('denied')),
+    [
+      'denied: the peers of listener support do not include eve',
+      'denied: the peers of listener support do not include dan of mail, web',
+    ],
+  );
+});
+
 test('tests that pass end with 0; no tests are said to be none', async (t) => {
   const good = tests.split('\n').filter((_, at) => ![2, 3, 4].includes(at));
   const passed = await openDesk(t, deskConfiguration + good.join('\n')).run('test');
