@@ -49,7 +49,10 @@ export function addSend(program: Command, end: End): void {
     )
     .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
     .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
-    .option('--request', 'first ask for the command, as dovegate request does, and wait until it is granted')
+    .option(
+      '--request',
+      'where policy denies it: ask for it, as dovegate request does, wait, and send it once granted',
+    )
     .option('--wait <duration>', 'with --request: how long (default: 10m)', parseWait)
     .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
     .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseWait)
@@ -61,12 +64,12 @@ export function addSend(program: Command, end: End): void {
       if (options.request === true) {
         if (users !== undefined || options.dryRun === true)
           throw new CommandFault(exitCodes.usage, '--request goes without --users and --dry-run');
-        const { requestFirst } = await import('./access/ask-access.js');
-        const refused = await requestFirst(options, words, wait ?? waitDefaultMs);
-        if (refused !== undefined) return end(refused);
-      } else if (wait !== undefined) {
-        throw new CommandFault(exitCodes.usage, '--wait is for --request');
+        const { sendRequesting } = await import('./access/ask-access.js');
+        const { send } = await import('./doveadm/doveadm.js');
+        const sendIt = (onDenied?: () => void) => send(options, words, onDenied);
+        return end(await sendRequesting(options, words, wait ?? waitDefaultMs, sendIt));
       }
+      if (wait !== undefined) throw new CommandFault(exitCodes.usage, '--wait is for --request');
       if (users === undefined) {
         if ([rate, jobs, resume].some((option) => option !== undefined))
           throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');

@@ -12,6 +12,7 @@ import {
   CommandFailed,
   SessionFault,
 } from '../../client/connect.js';
+import { formatCommand } from '../../domain/access/item.js';
 import { readSaid } from '../../domain/codes/codes.js';
 import { inputOf } from '../../domain/commands/parse.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -124,26 +125,45 @@ export async function decide(
 }
 
 /**
- * Before a command is sent: asks for it, and waits. Resolves to undefined once it is granted, else to the exit code; what happens is
- * written to stderr.
+ * Sends a command. Where policy denies it: asks for it, or finds the own open request for it, waits, and sends it once that is granted. Resolves
+ * to the exit code; what happens is written to stderr. `send`: calls its argument instead of printing a denial.
  */
-export async function requestFirst(
+export async function sendRequesting(
   options: DoorOptions & { readonly socket?: string; readonly user?: string; readonly reason?: string },
   words: readonly string[],
   waitMs: number,
-): Promise<number | undefined> {
+  send: (onDenied?: () => void) => Promise<number>,
+): Promise<number> {
   const { user, reason } = options;
   const asked = readAsked(
     { ...(user !== undefined && { user: [user] }), ...(reason !== undefined && { reason }) },
     words,
   );
+  let isDenied = false;
+  const code = await send(() => {
+    isDenied = true;
+  });
+  if (!isDenied) return code;
   const door = await findDoor(options.socket, options);
-  const recorded = await ask(door, (access, signal) => access.request({ ...asked, signal }), tempFail);
-  if (recorded.state === 'requested')
-    stderr(`dovegate: request ${plain(recorded.id)} is recorded; waiting for a decision`);
-  const decided = recorded.state === 'requested' ? await waitForDecision(door, recorded, waitMs) : recorded;
+  const open = await ask(door, (access, signal) => access.list({ signal }), tempFail);
+  const same = open.find((item) => isSame(item, asked));
+  const item = same ?? (await ask(door, (access, signal) => access.request({ ...asked, signal }), tempFail));
+  if (item.state === 'requested')
+    stderr(
+      `dovegate: request ${plain(item.id)} ${same === undefined ? 'is recorded' : 'asks for this already'}; waiting for a decision`,
+    );
+  const decided = item.state === 'requested' ? await waitForDecision(door, item, waitMs) : item;
   stderr(`dovegate: request ${plain(decided.id)}: ${formatState(decided)}`);
-  return decided.state === 'granted' ? undefined : exitCodeOfState(decided.state);
+  return decided.state === 'granted' ? send() : exitCodeOfState(decided.state);
+}
+
+/** Whether an undecided request is the reader's own, with that command line, user and reason. One with secrets never is. */
+function isSame(
+  { mine, state, users, command, reason }: AccessItem,
+  asked: ReturnType<typeof readAsked>,
+): boolean {
+  const isOpen = mine && state === 'requested' && reason === asked.reason;
+  return isOpen && users[0] === asked.user?.[0] && command === formatCommand([asked.name, ...asked.args]);
 }
 
 /** Throws a CommandFault for what no server would take. */

@@ -37,6 +37,8 @@ export interface Question {
   readonly isDebug: boolean;
   /** Deadline for everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
+  /** Called where dovegate's policy denies the command; nothing is printed then. Needs `users` of kind `one`. */
+  readonly onDenied?: (() => void) | undefined;
 }
 
 /** Resolves to the exit code. Throws a CommandFault for local errors. */
@@ -65,10 +67,13 @@ export async function ask(question: Question): Promise<number> {
     output.sink,
   );
   let user = '';
+  let isDenied = false;
+  /** Error lines of a command whose denial would not be printed. */
+  let heldErrors: string[] = [];
   try {
     const code = await askAll();
     progress.clear();
-    printer.end(code);
+    if (!isDenied) printer.end(code);
     await output.flush();
     return code;
   } catch (fault) {
@@ -96,6 +101,11 @@ export async function ask(question: Question): Promise<number> {
         try {
           session ??= await door.open(showLog, signal);
           const failure = await askOne(session, input);
+          // Without a code it is the backend's own answer.
+          isDenied =
+            question.onDenied !== undefined && failure?.code === 'NOPERM' && failure.reason !== undefined;
+          if (isDenied) question.onDenied?.();
+          else releaseErrors();
           if (failure === undefined) continue;
           if (failure.code === 'NOUSER') complain(`${door.name}: No such user: ${name}`);
           if (failure.code === 'TEMPFAIL' && failure.mayHaveRun && isChange)
@@ -106,6 +116,7 @@ export async function ask(question: Question): Promise<number> {
           await session.close();
           session = undefined;
         } catch (fault) {
+          releaseErrors();
           if (!(fault instanceof SessionFault)) throw fault;
           printer.begin(name, session?.serverMinor, shown.parsed);
           complain(causeOf(fault));
@@ -159,7 +170,14 @@ export async function ask(question: Question): Promise<number> {
   /** A log line of the server as doveadm prints it. */
   function showLog({ type, text }: LogLine): void {
     if (type === 'debug' && !isDebug) return;
-    print(`${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`);
+    const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`;
+    if (question.onDenied !== undefined && type === 'error') heldErrors.push(line);
+    else print(line);
+  }
+
+  function releaseErrors(): void {
+    for (const line of heldErrors) print(line);
+    heldErrors = [];
   }
 
   /** An error found here, in doveadm's format. */

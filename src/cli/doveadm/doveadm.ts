@@ -27,8 +27,11 @@ export interface SendOptions extends DoorOptions {
   readonly dryRun?: boolean;
 }
 
-/** Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. */
-export function send(options: SendOptions, words: readonly string[]): Promise<number> {
+/**
+ * Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. `onDenied`: called
+ * where policy denies it, which is not printed then.
+ */
+export function send(options: SendOptions, words: readonly string[], onDenied?: () => void): Promise<number> {
   return printingFaults('dovegate: ', async () => {
     const typed = readTypedCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
@@ -52,6 +55,7 @@ export function send(options: SendOptions, words: readonly string[]): Promise<nu
       isVerbose: options.verbose,
       isDebug: options.debug,
       timeoutMs: options.timeout,
+      onDenied,
     });
   });
 }

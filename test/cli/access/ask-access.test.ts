@@ -27,13 +27,14 @@ async function openGate(t: TestContext, answers: Readonly<Record<string, Said | 
   const script: Script = async ({ fields, user }, connection) => {
     asked.push([user, ...fields].join('|'));
     const [name = ''] = fields;
-    if (!name.startsWith('dovegate ')) {
-      await connection.row('subject');
+    const isOwn = name.startsWith('dovegate ');
+    const list = left.get(isOwn ? name.slice('dovegate '.length) : 'send') ?? [];
+    const said = list.length > 1 ? list.shift() : list[0];
+    if (said === undefined && isOwn) return connection.status('-USAGE');
+    if (said === undefined || said.length === 0) {
+      if (!isOwn) await connection.row('subject');
       return connection.status('+');
     }
-    const list = left.get(name.slice('dovegate '.length)) ?? [];
-    const said = list.length > 1 ? list.shift() : list[0];
-    if (said === undefined) return connection.status('-USAGE');
     const [first, sentence] = said;
     if (typeof first === 'string' && typeof sentence === 'string') {
       await connection.log('error', sentence);
@@ -246,28 +247,82 @@ void test('wrong usage is 64, and nothing is asked', async (t) => {
   assert.equal((await runWarm(['requests', '--socket', '/nowhere/gate.sock'])).exit, 69);
 });
 
-void test('send --request asks, waits and sends', async (t) => {
-  const gate = await openGate(t, { request: [item], access: [[item], [{ ...item, state: 'granted' }]] });
-  const sent = await gate.run(
-    'send',
-    '--request',
-    '--wait',
-    '30s',
-    '--user',
-    'bob@example.com',
-    '--reason',
-    'ticket 4711',
-    '--format',
-    'tab',
-    ...fetchWords,
-  );
+const denied = [
+  '-NOPERM',
+  'dovegate: denied by policy support; available on request: dovegate request -- fetch [on-request]',
+] as const;
+const sendArgs = ['--request', '--wait', '30s', '--user', 'bob@example.com', '--reason', 'ticket 4711'];
+const fetchLine = 'bob@example.com|fetch|--|hdr.subject|mailbox|INBOX|all';
+const verbsOf = (asked: readonly string[]) => asked.map((line) => line.split('|')[1]);
+
+void test('send --request sends, and where policy denies it asks, waits and sends', async (t) => {
+  const gate = await openGate(t, {
+    send: [denied, []],
+    requests: [[]],
+    request: [item],
+    access: [[item], [{ ...item, state: 'granted' }]],
+  });
+  const sent = await gate.run('send', ...sendArgs, '--format', 'tab', ...fetchWords);
   assert.equal(sent.exit, 0, sent.text);
   assert.equal(sent.stdout.toString(), 'hdr.subject\nsubject\n');
-  assert.match(sent.stderr, /waiting for a decision\n.*granted until/s);
-  assert.equal(gate.asked.at(-1), 'bob@example.com|fetch|--|hdr.subject|mailbox|INBOX|all');
-  const refused = await openGate(t, { request: [item], access: [{ ...item, state: 'refused', why: 'no' }] });
-  const not = await refused.run('send', '--request', ...fetchWords);
+  assert.match(sent.stderr, /^dovegate: request .* waiting for a decision\n.*granted until/s);
+  assert.doesNotMatch(sent.stderr, /denied/);
+  assert.deepEqual(verbsOf(gate.asked).slice(0, 3), ['fetch', 'dovegate requests', 'dovegate request']);
+  assert.equal(gate.asked.at(-1), fetchLine);
+  const refused = await openGate(t, {
+    send: denied,
+    requests: [[]],
+    request: [item],
+    access: [{ ...item, state: 'refused', why: 'no' }],
+  });
+  const not = await refused.run('send', ...sendArgs, ...fetchWords);
   assert.equal(not.exit, 77);
   assert.match(not.stderr, /refused: no/);
-  assert.ok(refused.asked.every((line) => line.includes('dovegate')));
+  assert.equal(refused.asked.filter((line) => !line.includes('dovegate')).length, 1);
+});
+
+void test('send --request asks nothing where a rule or a grant allows the command, or another answer comes', async (t) => {
+  const allowed = await openGate(t, {});
+  const sent = await allowed.run('send', ...sendArgs, '--format', 'tab', ...fetchWords);
+  assert.deepEqual([sent.exit, sent.stdout.toString(), sent.stderr], [0, 'hdr.subject\nsubject\n', '']);
+  assert.deepEqual(allowed.asked, [fetchLine]);
+  // What a backend denies, no approver can change.
+  for (const [status, text, exit] of [
+    ['-NOPERM', 'Permission denied', 77],
+    ['-TEMPFAIL', 'dovegate: over the rate [over-limit]', 75],
+  ] as const) {
+    const gate = await openGate(t, { send: [[status, text]] });
+    const said = await gate.run('send', ...sendArgs, ...fetchWords);
+    assert.equal(said.exit, exit, said.text);
+    assert.ok(said.stderr.includes(text), said.stderr);
+    assert.deepEqual(gate.asked, [fetchLine]);
+  }
+});
+
+void test('send --request waits for an own open request of the same command, user and reason', async (t) => {
+  const granted = { ...item, state: 'granted' } as const;
+  const same = await openGate(t, {
+    send: [denied, []],
+    requests: [[{ ...item, id: 'OTHER', mine: false }, item]],
+    access: [[granted]],
+  });
+  const sent = await same.run('send', ...sendArgs, ...fetchWords);
+  assert.equal(sent.exit, 0, sent.text);
+  assert.match(sent.stderr, new RegExp(`request ${id} asks for this already; waiting for a decision`));
+  assert.deepEqual(verbsOf(same.asked), ['fetch', 'dovegate requests', 'dovegate access', 'fetch']);
+  for (const change of [
+    { mine: false },
+    { users: ['eve@example.com'] },
+    { command: 'fetch hdr.subject mailbox Sent all' },
+    { reason: 'ticket 4712' },
+    { state: 'granted' },
+  ] as const) {
+    const other = await openGate(t, {
+      send: [denied, []],
+      requests: [[{ ...item, ...change }]],
+      request: [granted],
+    });
+    assert.equal((await other.run('send', ...sendArgs, ...fetchWords)).exit, 0, JSON.stringify(change));
+    assert.ok(verbsOf(other.asked).includes('dovegate request'), JSON.stringify(change));
+  }
 });
