@@ -8,6 +8,7 @@ import type { AuditRecord, Redactor } from '../domain/audit/record.js';
 import { loginsOf, mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 import { canBeProcess } from '../domain/identity/peer.js';
 import { createUserNames } from '../domain/identity/user-name.js';
+import { GlobList } from '../domain/names/glob.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { Limiter } from '../domain/policy/terms.js';
 import { AccessDesk, type AccessRights } from '../gateway/access/desk.js';
@@ -142,12 +143,19 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
 
 /** What of a configuration counts for access on request. `isUser`: of this machine; undefined: unknown. */
 export function accessRightsOf(
-  { persons, policies, listeners }: Settings,
+  { persons, policies, listeners, admin }: Settings,
   isUser: (name: string) => Promise<boolean | undefined> = hasUser,
 ): AccessRights {
   return {
     persons,
     policies,
+    approvesOnPage: (name, users) => {
+      const person = admin?.page?.people.find((each) => each.name === name);
+      // A group is no person.
+      if (admin?.page?.approve !== true || person?.roles.includes('approve') !== true) return false;
+      const seen = new GlobList(person.users ?? ['*']);
+      return person.oidc?.group === undefined && users.every((user) => seen.matches(user));
+    },
     policiesAt: (name) => {
       const listener = listeners.find((each) => each.name === name);
       const named = [

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
+import { accessRightsOf } from '../../src/daemon/engine-parts.js';
 import type { LinkOpener } from '../../src/domain/door/door.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
@@ -113,6 +114,46 @@ void test('who came by a link is judged by the process that got it, as at the so
   assert.match(await ask('list', { uid: 1003, loginUid: 1003 }), /"may":\["approve",/);
   const admin = { uid: 1003, loginUid: 1004, loginUser: 'dave-admin' };
   assert.match(await ask('approve', admin), /"state":"granted"/);
+});
+
+void test('an approval on the page counts as long as its person may decide about access to these users', async () => {
+  const two = settings.replace(
+    'command: fetch, content: true, approvals: 1',
+    'command: fetch, content: true, approvals: 2',
+  );
+  const engine = openMemoryEngine({ settings: two });
+  engine.setAnswer(emptyReply);
+  const desk = engine.exchanges.access;
+  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
+  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
+  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  const as = (person: string, step: 'approve' | 'list') => {
+    const found = engine.settings.admin?.page?.people.find(({ name }) => name === person);
+    assert.ok(found !== undefined);
+    const asked = { as: { person, role: 'approve', generation: 1 }, from: [], id, step } as const;
+    return decideOnPage(engine.exchanges, engine.settings, found, asked, {});
+  };
+  assert.match(JSON.stringify(await as('carol', 'approve')), /"approved_by":\[\{"principal":"page:carol"/);
+  const changes = [
+    ['      carol: { oidc: { email: carol@example.com }', '      eve: { oidc: { email: carol@example.com }'],
+    ['carol@example.com }, role: approve', 'carol@example.com }, role: audit'],
+    ['carol@example.com }, role: approve', 'carol@example.com }, role: approve, users: [eve@example.org]'],
+    ['    approve: true', '    approve: false'],
+  ] as const;
+  for (const [from, to] of changes) {
+    const text = two
+      .replace(from, to)
+      .replace(
+        'carol: { page: [carol] }',
+        to.includes('eve: ') ? 'carol: { oidc: carol@example.com }' : '$&',
+      );
+    assert.notEqual(text, two);
+    const changed = openMemoryEngine({ settings: text });
+    desk.turnTo(accessRightsOf(changed.settings));
+    assert.doesNotMatch(JSON.stringify(await as('dave', 'list')), /page:carol/, to);
+    desk.turnTo(accessRightsOf(engine.settings));
+    assert.match(JSON.stringify(await as('dave', 'list')), /page:carol/);
+  }
 });
 
 void test('a count on the page, for which no command asks, names the request twice', async () => {

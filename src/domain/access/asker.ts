@@ -222,16 +222,21 @@ export function approvableOf({ requested }: AccessEntry, approvals: readonly Aud
   };
 }
 
+/** What of the configuration decides about approvals. */
+export interface ApprovalRights {
+  readonly persons: ReadonlyMap<string, Person>;
+  readonly policies: ReadonlyMap<string, AskerPolicy>;
+  /** Whether a person of the page may decide about access to these mail users. */
+  readonly approvesOnPage: (name: string, users: readonly string[]) => boolean;
+}
+
 /**
  * The approvals that count by this configuration: of approvers, each of another person than the requester and than those before. After the
  * grant they are those that counted for it.
  */
 export function countingApprovals(
   entry: AccessEntry,
-  {
-    persons,
-    policies,
-  }: { readonly persons: ReadonlyMap<string, Person>; readonly policies: ReadonlyMap<string, AskerPolicy> },
+  { persons, policies, approvesOnPage }: ApprovalRights,
 ): readonly AuditRecord[] {
   const { state, requested, approvals } = entry;
   if (state !== 'requested') return approvals;
@@ -241,8 +246,10 @@ export function countingApprovals(
     const { policy: name = '', identities = [], principal = '' } = approval;
     const loginIdentities = recordedLoginWords(approval);
     const policy = policies.get(name);
-    // People of the page have no policy: their role was checked when they approved.
-    const may = principal.startsWith(pagePrefix) || (policy !== undefined && isApprover({ policy }, asked));
+    // People of the page have no policy.
+    const may = principal.startsWith(pagePrefix)
+      ? approvesOnPage(principal.slice(pagePrefix.length), asked.users)
+      : policy !== undefined && isApprover({ policy }, asked);
     if (!may || !isOnePerson({ identities, loginIdentities }, persons)) return false;
     if (humans.some((each) => sharesHuman(each, identities, persons))) return false;
     humans.push(identities);

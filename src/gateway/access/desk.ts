@@ -4,6 +4,7 @@
 // once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
 
 import {
+  type ApprovalRights,
   type Asker,
   approvableOf,
   belongsTo,
@@ -30,7 +31,7 @@ import {
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry, isBound } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { type Person, sharesHuman } from '../../domain/identity/person.js';
+import { sharesHuman } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
@@ -53,8 +54,7 @@ import {
 } from './result.js';
 
 /** What of the configuration counts. */
-export interface AccessRights {
-  readonly persons: ReadonlyMap<string, Person>;
+export interface AccessRights extends ApprovalRights {
   readonly policies: ReadonlyMap<string, Policy>;
   /** The policies of a listener that a principal of it may have, by name. */
   readonly policiesAt: (listener: string) => readonly string[];
@@ -90,6 +90,7 @@ export class AccessDesk {
   rights: AccessRights = {
     persons: new Map(),
     policies: new Map(),
+    approvesOnPage: () => false,
     policiesAt: () => [],
     isNamedAt: () => Promise.resolve(false),
   };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  type ApprovalRights,
   type Asker,
   countingApprovals,
   identitiesOf,
@@ -134,7 +135,7 @@ void test('an approval counts as long as its policy, its person and its users do
   });
   const counted = (
     approvals: readonly AccessRecord[],
-    rights = { persons, policies },
+    rights: ApprovalRights = { persons, policies, approvesOnPage: (name) => name === 'carol' },
     change: Partial<AccessRecord> = {},
   ): number => {
     const book = new AccessBook();
@@ -143,8 +144,9 @@ void test('an approval counts as long as its policy, its person and its users do
     return entry === undefined ? -1 : countingApprovals(entry, rights).length;
   };
   assert.equal(counted([approval]), 1);
-  assert.equal(counted([approval], { persons, policies: new Map() }), 0);
-  assert.equal(counted([approval], { persons: new Map(), policies }), 0);
+  const approvesOnPage = () => false;
+  assert.equal(counted([approval], { persons, policies: new Map(), approvesOnPage }), 0);
+  assert.equal(counted([approval], { persons: new Map(), policies, approvesOnPage }), 0);
   assert.equal(counted([approval], undefined, { users: ['ceo@example.org'] }), 0);
   assert.equal(counted([approval], undefined, { identities: ['key:desk'] }), 0);
   // The login of carol is left, and the user who approved is hers no more.
@@ -154,7 +156,10 @@ void test('an approval counts as long as its policy, its person and its users do
     peer: { uid: 7, user: 'eve', login_uid: 2 },
   };
   const hers = new Map([['carol', { ...none, users: ['carol', 'eve'] }]]);
-  assert.equal(counted([sudo], { persons: hers, policies }), 1);
+  assert.equal(counted([sudo], { persons: hers, policies, approvesOnPage }), 1);
+  const onPage = { ...approval, principal: 'page:carol', policy: undefined };
+  assert.equal(counted([onPage]), 1);
+  assert.equal(counted([onPage], { persons, policies, approvesOnPage }), 0);
   assert.equal(counted([sudo]), 0);
   // Two of one person.
   assert.equal(counted([approval, { ...approval, identities: ['key:desk'] }]), 1);
