@@ -302,7 +302,11 @@ function askDoor(daemon: Daemon, path: string, body: unknown): Promise<DoorAnswe
         });
       },
     );
-    asked.on('error', reject);
+    asked.on('error', (error: NodeJS.ErrnoException) => {
+      // A refusal may come, and the connection end, while the rest of a large body is still being written.
+      if (error.code === 'EPIPE') resolve(askDoor(daemon, path, body));
+      else reject(error);
+    });
     asked.end(typeof body === 'string' ? body : JSON.stringify(body));
   });
 }
