@@ -70,10 +70,7 @@ export interface Tended {
 /** While the disk or the journal is full, or nearly: the interval of checks for new space. */
 const fullIntervalMs = 3000;
 
-/** The start of a daemon has the processors for itself until then: a round starts a thread. */
-const firstRoundMs = 300;
-
-/** A round begins soon after the start, then every `tendIntervalMs`; while the disk or the journal is full or nearly so, sooner. */
+/** Begins with a round at once, then every `tendIntervalMs`; while the disk or the journal is full or nearly so, sooner. */
 export class Maintenance {
   space: JournalSpace;
   readonly #options: MaintenanceOptions;
@@ -119,7 +116,7 @@ export class Maintenance {
     this.#shares = shares;
     this.#run = run;
     this.#offsetMs = offsetMs;
-    this.#timer = options.clock.setTimer(firstRoundMs, this.#again);
+    this.#timer = options.clock.setTimer(0, this.#again);
   }
 
   /** A piece of the reserve was released: checks again soon for new space. */
