@@ -36,13 +36,21 @@ admin:
       leads: { oidc: { group: leads }, role: approve }
 `;
 
-void test('an address of the issuer is the person who has it, and a group approves nothing', async () => {
-  const engine = openMemoryEngine({ settings });
+const aFetch = 'fetch|text|mailbox|INBOX|all';
+
+/** The engine, and a request of anna in it for mail of bob. */
+async function openAsked(text: string, command: string) {
+  const engine = openMemoryEngine({ settings: text });
   engine.setAnswer(emptyReply);
   const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
-  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
+  await anna.line(`||dovegate request|-u|bob@example.org|--reason|x|--|${command}`);
   const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
   assert.notEqual(id, '', anna.said());
+  return { engine, id };
+}
+
+void test('an address of the issuer is the person who has it, and a group approves nothing', async () => {
+  const { engine, id } = await openAsked(settings, aFetch);
   const personNamed = (name: string) => {
     const person = engine.settings.admin?.page?.people.find((each) => each.name === name);
     assert.ok(person !== undefined);
@@ -84,11 +92,7 @@ void test('an address of the issuer is the person who has it, and a group approv
 });
 
 void test('who came by a link is judged by the process that got it, as at the socket of a listener', async () => {
-  const engine = openMemoryEngine({ settings });
-  engine.setAnswer(emptyReply);
-  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
-  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
-  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  const { engine, id } = await openAsked(settings, aFetch);
   const dave = engine.settings.admin?.page?.people.find(({ name }) => name === 'dave');
   assert.ok(dave !== undefined);
   const as = { person: 'dave', role: 'approve', generation: 1 } as const;
@@ -121,12 +125,8 @@ void test('an approval on the page counts as long as its person may decide about
     'command: fetch, content: true, approvals: 1',
     'command: fetch, content: true, approvals: 2',
   );
-  const engine = openMemoryEngine({ settings: two });
-  engine.setAnswer(emptyReply);
+  const { engine, id } = await openAsked(two, aFetch);
   const desk = engine.exchanges.access;
-  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
-  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|fetch|text|mailbox|INBOX|all');
-  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
   const as = (person: string, step: 'approve' | 'list') => {
     const found = engine.settings.admin?.page?.people.find(({ name }) => name === person);
     assert.ok(found !== undefined);
@@ -157,11 +157,7 @@ void test('an approval on the page counts as long as its person may decide about
 });
 
 void test('a count on the page, for which no command asks, names the request twice', async () => {
-  const engine = openMemoryEngine({ settings });
-  engine.setAnswer(emptyReply);
-  const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
-  await anna.line('||dovegate request|-u|bob@example.org|--reason|x|--|expunge|mailbox|INBOX|all');
-  const [, id = ''] = /"id":"([0-9A-Z]{26})"/.exec(anna.said()) ?? [];
+  const { engine, id } = await openAsked(settings, 'expunge|mailbox|INBOX|all');
   const carol = engine.settings.admin?.page?.people.find(({ name }) => name === 'carol');
   assert.ok(carol !== undefined);
   const as = { person: 'carol', role: 'approve', generation: 1 } as const;
