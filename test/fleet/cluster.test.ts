@@ -12,6 +12,7 @@ import { useNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { readHeadOf } from '../../src/domain/fleet/block.js';
+import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { seededRandom } from '../kit/chunkings.js';
 import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
@@ -146,7 +147,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
       events.push(event.kind === 'ship-away' ? `ship-away ${event.code} ${event.text}` : event.kind);
     },
   });
-  t.after(() => shipping.end());
+  closeBefore(t, () => shipping.end());
   shipping.start({ id: journal.id, seq: () => journal.seq });
   const load = new AbortController();
   const writing = (async () => {

@@ -11,6 +11,7 @@ import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { openShipping, type Shipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/fleet/block.js';
 import type { ShipEvent } from '../../src/gateway/outcome/events.js';
+import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { type Nats, type NatsOptions, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
@@ -61,7 +62,7 @@ export async function openShipStory(
   const journal = openDiskJournal(t);
   const events: ShipEvent[] = [];
   let shipping: Shipping | undefined;
-  t.after(() => shipping?.end());
+  closeBefore(t, async () => shipping?.end());
   const opened = (): Shipping => shipping ?? assert.fail('not begun');
   const story: ShipStory = {
     nats,

@@ -13,7 +13,7 @@ import { Wakes } from '../../src/concurrency/waiting.js';
 import { NoticeFault } from '../../src/domain/notices/fault.js';
 import { type Notice, type NoticeEvent, noticeEvents } from '../../src/domain/notices/notice.js';
 import { type NoticeFeed, startNoticeFeed } from '../../src/page/notice-feed.js';
-import { temporaryDirectory } from '../adapters/journal/reading.js';
+import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { type AccessFacts, accessBody, usualRequest } from '../kit/access-record.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
@@ -93,7 +93,7 @@ function tell(t: TestContext): Story {
         onAgain: (why) => story.faults.push(`again: ${why}`),
         onDropped: (count) => story.faults.push(`dropped ${count}`),
       });
-      t.after(() => feed.close());
+      closeBefore(t, () => feed.close());
       return feed;
     },
     async until(isSo, stepMs = 100) {
@@ -195,7 +195,7 @@ void test('ended between sending and storing: the notice comes again with its id
   const never = new Promise<void>((resolve) => {
     release = resolve;
   });
-  t.after(() => release());
+  closeBefore(t, async () => release());
   const killed: PlaceFile = {
     load: () => file.load(),
     save: (place) => (isKilled ? never : file.save(place)),

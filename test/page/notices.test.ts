@@ -8,7 +8,7 @@ import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/se
 import type { DoorHead } from '../../src/domain/door/door.js';
 import { noticeEvents } from '../../src/domain/notices/notice.js';
 import { createNotices } from '../../src/page/notices.js';
-import { temporaryDirectory } from '../adapters/journal/reading.js';
+import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
 import { until } from '../kit/until.js';
@@ -66,7 +66,7 @@ void test('a receiver that never answers, one that floods and one that is down d
     log: { report: ({ event, text }) => void lines.push(`${event} ${text}`) },
     directory: temporaryDirectory(t),
   });
-  t.after(() => notices.close());
+  closeBefore(t, () => notices.close());
   const good = await openReceiver(t, 'good', (_, response) => void response.writeHead(204).end());
   const silent = await openReceiver(t, 'silent', () => undefined);
   const flood = await openReceiver(t, 'flood', (request, response) => {
