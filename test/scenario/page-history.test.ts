@@ -5,6 +5,7 @@
 // some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
@@ -53,13 +54,26 @@ async function openStage(t: TestContext) {
 const known = (values: readonly (number | null)[] | undefined): readonly number[] =>
   (values ?? []).filter((value) => value !== null);
 
+/** Of a thread; undefined: it has ended meanwhile. */
+function nicenessOf(thread: string): number | undefined {
+  try {
+    return getPriority(Number(thread));
+  } catch {
+    return undefined;
+  }
+}
+
 test('rates by team, by backend and of the gate; a daemon that is killed leaves a gap, and no rate of what it counted before', async (t) => {
   const stage = await openStage(t);
   const { history, daemon } = stage;
   await until(async () => (await history('gate')).trouble === undefined, 'a first sample');
-  // The page gives way to the daemon.
+  // The page gives way to the daemon, with each of its threads: those of Node, too, which are there before its first line runs.
   const ours = getPriority();
-  assert.deepEqual([getPriority(daemon.pid), getPriority(stage.page?.pid ?? 0)], [ours, Math.max(ours, 10)]);
+  const pagePid = stage.page?.pid ?? 0;
+  const threads = readdirSync(`/proc/${pagePid}/task`).map(nicenessOf);
+  assert.equal(getPriority(daemon.pid), ours);
+  assert.ok(threads.length > 4);
+  assert.deepEqual(new Set(threads.filter((nice) => nice !== undefined)), new Set([Math.max(ours, 10)]));
   const client = await stage.client();
   for (let count = 0; count < 40; count += 1)
     await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });

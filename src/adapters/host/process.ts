@@ -135,10 +135,21 @@ function openDescriptors(): number | undefined {
  * says `Nice=` instead.
  */
 export function yieldToOthers(): void {
+  for (const thread of threadIds()) {
+    try {
+      if (getPriority(thread) < niceness) setPriority(thread, niceness);
+    } catch {
+      // As it was.
+    }
+  }
+}
+
+/** Linux keeps a priority for each thread. 0: the one that calls. */
+function threadIds(): readonly number[] {
   try {
-    if (getPriority() < niceness) setPriority(niceness);
+    return readdirSync('/proc/self/task').map(Number);
   } catch {
-    // As it was.
+    return [0];
   }
 }
 
