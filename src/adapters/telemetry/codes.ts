@@ -341,13 +341,13 @@ const listed = {
     ['warn'],
     'stranger',
     'a login was refused: `type` is the reason, `account` the name in the login, `address` the client',
-    'one client: correct its name, password or certificate; many attempts from one address: block it, somebody guesses passwords',
+    'a single client: correct its name, password or certificate. After many attempts from one address, block it: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
     'stranger',
     'a request to the page was refused: `type` is the reason, `address` the browser, `text` the person, if known',
-    'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
+    'after many from one address, block it: somebody guesses. If a link was used twice, somebody else has it: ask its person',
   ],
   'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
   'notices-away': [
@@ -378,8 +378,8 @@ const listed = {
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'other users can read or change a secret of the page: `text` names the file. The page still uses it',
-    'run the command in `text`; replace the secret if somebody may have read it',
+    'other users of the machine can read or change a file that holds a secret of the page. `text` names the file. The page still uses it',
+    'run the command in `text`. If somebody may have read the secret, replace it',
   ],
   'issuer-away': [
     ['warn'],
