@@ -1,8 +1,8 @@
 // `npm run build`: makes the program in dist/.
 //
 // It is a bundle: to load 500 modules costs more than to run them. All files that Node runs are in one folder, because a thread is found
-// by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, and each thread, is one file, which Node loads in less time than
-// many. The other subcommands share files, so that the package stays small.
+// by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, the list of subcommands, and each thread are one file each, which Node loads
+// in less time than many. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts and optional packages stay in node_modules.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -22,6 +22,16 @@ const entries = [
   'domain/config/parse-settings',
   'cli/completion/completion',
 ];
+/** Below src/: one file too, without what it would import when it is called, since it calls none of that. */
+const list = ['cli/help'];
+const uncalled = {
+  name: 'uncalled',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\./ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path, external: true } : undefined,
+    );
+  },
+};
 /** Below src/: what is one file each. */
 const whole = [
   'cli/doveadm/doveadm',
@@ -39,7 +49,7 @@ const apart = {
   setup(bundler) {
     bundler.onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
       const name = relative(join(root, 'src'), join(resolveDir, path)).replace(/\.js$/, '');
-      return kind === 'dynamic-import' && [...entries, ...whole, ...daemon].includes(name)
+      return kind === 'dynamic-import' && [...entries, ...whole, ...daemon, ...list].includes(name)
         ? { path: `./${basename(path)}`, external: true }
         : undefined;
     });
@@ -61,17 +71,37 @@ const builtins = {
     bundler.onResolve({ filter: /./ }, ({ path, kind }) =>
       isBuiltin(path) ? { path, namespace: kinds[kind] } : undefined,
     );
-    bundler.onLoad({ filter: /./, namespace: 'builtin-whole' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}');`,
-    }));
+    bundler.onLoad({ filter: /./, namespace: 'builtin-whole' }, ({ path }) => {
+      const asked = `process.getBuiltinModule('${path}')`;
+      const all = process.getBuiltinModule(path);
+      if (typeof all === 'function') return { contents: `module.exports = ${asked};` };
+      // Members when they are asked for: a parser of options names the module that starts processes, and starts none.
+      const members = Object.keys(all).map((name) => `get ${name}() { return ${asked}.${name}; }`);
+      return { contents: `module.exports = { ${members.join(', ')} };` };
+    });
     bundler.onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => {
-      const names = Object.keys(process.getBuiltinModule(path)).filter((name) => name !== 'default');
-      const members = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
-      const all = `const all = /* @__PURE__ */ process.getBuiltinModule('${path}');`;
-      return { contents: [all, 'export default all;', ...members].join('\n') };
+      const asked = `process.getBuiltinModule('${path}')`;
+      const found = process.getBuiltinModule(path);
+      const valueOf = (name) =>
+        (costly.includes(path) && laterValue(`wholeModule().${name}`, name, found[name])) ||
+        `/* @__PURE__ */ (() => all.${name})()`;
+      const members = Object.keys(found)
+        .filter((name) => name !== 'default')
+        .map((name) => `export const ${name} = ${valueOf(name)};`);
+      const all = `const all = /* @__PURE__ */ ${asked};`;
+      const loader = `let loadedModule; const wholeModule = () => (loadedModule ??= ${asked});`;
+      return { contents: [loader, all, 'export default all;', ...members].join('\n') };
     });
   },
 };
+/** These take milliseconds to load; programs name them and mostly call none. */
+const costly = ['node:child_process', 'node:crypto', 'node:readline', 'node:tls', 'node:zlib'];
+/** An expression for what loads the module when it is called. Undefined: it cannot be put off. */
+function laterValue(member, name, value) {
+  if (typeof value === 'function')
+    return `function (...args) { return new.target ? new (${member})(...args) : ${member}(...args); }`;
+  return name === 'constants' ? `new Proxy({}, { get: (_, key) => ${member}[key] })` : undefined;
+}
 const outside = ['koffi', '@nats-io/*', 'nodemailer', 'openid-client'];
 
 const dist = join(root, 'dist');
@@ -112,6 +142,12 @@ const built = await Promise.all([
     ...program,
     splitting: false,
     entryPoints: Object.fromEntries(named(whole)),
+  }),
+  build({
+    ...program,
+    splitting: false,
+    plugins: [builtins, uncalled],
+    entryPoints: Object.fromEntries(named(list)),
   }),
 ]);
 // By itself: a program that uses the library loads nothing of the daemon.

@@ -568,7 +568,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'page/page',
     ],
     {
-      public: ['program', 'send-command', 'serve-command'],
+      public: ['program', 'help', 'send-command', 'serve-command'],
       builtins: [...terminal, 'http'],
       packages: ['commander', 'picocolors'],
     },

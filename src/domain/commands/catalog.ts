@@ -405,11 +405,6 @@ export const statusTotals: readonly string[] = ['messages', 'recent', 'unseen', 
 
 const TAB = 0x09;
 const LF = 0x0a;
-const firstWords = new Set(
-  allSeries.flatMap((series) => commandsOf(series).map(({ words }) => words[0] ?? '')),
-);
-/** This much of a field shows whether it begins with one. */
-const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
 
 /**
  * Detects lines in a text that a server would run if it began to read commands in the middle: a TAB, any text, a TAB, the name of a
@@ -417,6 +412,9 @@ const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length))
  * on is checked.
  */
 export function createCommandSpotter(): CommandSpotter {
+  const firstWords = new Set(allSeries.flatMap((series) => [...tableOf(series).byFirstWord.keys()]));
+  /** This much of a field shows whether it begins with one. */
+  const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
   /** State of the current line, as far as it matters. */
   let tabs = 0;
   /** The beginning of the current field. */
@@ -434,7 +432,7 @@ export function createCommandSpotter(): CommandSpotter {
         const stopOfHead = Math.min(line < 0 ? rest.length : line, headBytesMax - head.length);
         head += rest.toString('latin1', 0, stopOfHead);
         const isOver = line >= 0 || tab >= 0;
-        if (tabs >= 2 && isCommand(head, isOver)) return true;
+        if (tabs >= 2 && isCommand(firstWords, head, isOver)) return true;
         if (isOver) head = '';
         if (line >= 0) tabs = 0;
         if (tab >= 0) tabs += 1;
@@ -446,7 +444,7 @@ export function createCommandSpotter(): CommandSpotter {
 }
 
 /** An escape may spell any word; after its name a command has a blank, or its field ends. */
-function isCommand(head: string, isOver: boolean): boolean {
+function isCommand(firstWords: ReadonlySet<string>, head: string, isOver: boolean): boolean {
   if (head.includes('\x01')) return true;
   const end = head.search(/[ \r\0]/);
   if (end < 0) return isOver && firstWords.has(head);

@@ -55,13 +55,16 @@ export function jsonName(name: string): string {
   return name.replace(/[- ]([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-const commandsBySpelling = new Map<string, string>(
-  allSeries.flatMap((series) => commandsOf(series).map(({ name }) => [spelled(name), name])),
-);
+/** Made when the first is asked for: programs load this file, and most never read such a command. */
+const commandsBySpelling = new Map<string, string>();
+const parametersBySpelling = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 
-const parametersBySpelling = new Map<Command, ReadonlyMap<string, Parameter>>(
-  allSeries.flatMap((series) => commandsOf(series).map((command) => [command, spellingsOf(command)])),
-);
+/** The name of the command in any spelling. */
+function commandSpelled(name: string): string | undefined {
+  if (commandsBySpelling.size === 0)
+    for (const one of allSeries.flatMap(commandsOf)) commandsBySpelling.set(spelled(one.name), one.name);
+  return commandsBySpelling.get(spelled(name));
+}
 
 function spellingsOf({ name: command, params }: Command): Map<string, Parameter> {
   const found = new Map(params.map((parameter) => [spelled(parameter.name), parameter]));
@@ -72,7 +75,9 @@ function spellingsOf({ name: command, params }: Command): Map<string, Parameter>
 
 /** The parameter of that name in any spelling. */
 function parameterSpelled(command: Command, name: string): Parameter | undefined {
-  return parametersBySpelling.get(command)?.get(spelled(name));
+  const spellings = parametersBySpelling.get(command) ?? spellingsOf(command);
+  parametersBySpelling.set(command, spellings);
+  return spellings.get(spelled(name));
 }
 
 /**
@@ -84,7 +89,7 @@ export function readNamedCommand(asked: {
   readonly parameters: readonly NamedParameter[];
 }): NamedReading {
   const { parameters } = asked;
-  const name = commandsBySpelling.get(spelled(asked.name));
+  const name = commandSpelled(asked.name);
   const commands = allSeries.flatMap((series) => commandNamed(series, name ?? '') ?? []);
   const text = commands.length === 0 ? undefined : badParameter(commands, parameters);
   if (text !== undefined) return { kind: 'bad', text };

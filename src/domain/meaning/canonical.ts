@@ -80,7 +80,7 @@ const maybeSecretRoles: readonly (Role | undefined)[] = [
 const credential = /pass|secret|token|credential|key=|:[^/@]*@/i;
 
 /** Words of command names, which are shown for the sub-commands of a batch; these have a grammar of their own. */
-const commandWords = new Set(commandsOf('2.3').flatMap((command) => command.words));
+const commandWords = new Set<string>();
 
 /** For each value of the parameter, in order, whether it is secret. In search queries the search texts are secret, the keys are not. */
 function secretValues({ values, query }: ParsedArguments, { name, role }: Parameter): boolean[] {
@@ -96,6 +96,8 @@ function secretValues({ values, query }: ParsedArguments, { name, role }: Parame
 }
 
 function isBatchWord(word: string): boolean {
+  if (commandWords.size === 0)
+    for (const { words } of commandsOf('2.3')) for (const each of words) commandWords.add(each);
   return commandWords.has(word) || /^-[A-Za-z0-9]$/.test(word) || searchKeyNamed(word) !== undefined;
 }
 
