@@ -51,7 +51,7 @@ void test('the release archive', { timeout: 600_000 }, async (t) => {
     assert.match(
       unit,
       new RegExp(
-        `^ExecStart=${program}/runtime/node --min-semi-space-size=4 ${program}/dist/main\\.js serve `,
+        `^ExecStart=${program}/runtime/node --min-semi-space-size=8 ${program}/dist/main\\.js serve `,
         'm',
       ),
     );

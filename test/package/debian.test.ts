@@ -105,7 +105,7 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
     const unit = readFileSync(join(out, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
     assert.match(
       unit,
-      /^ExecStart=\/usr\/lib\/dovegate\/runtime\/node --min-semi-space-size=4 \/usr\/lib\/dovegate\/dist\/main\.js serve /m,
+      /^ExecStart=\/usr\/lib\/dovegate\/runtime\/node --min-semi-space-size=8 \/usr\/lib\/dovegate\/dist\/main\.js serve /m,
     );
     assert.doesNotMatch(readFileSync(join(out, 'DEBIAN/postinst'), 'utf8'), /usr\/bin\/node/);
     assert.doesNotMatch(unit, /usr\/local/);
@@ -171,7 +171,7 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
     await checked('dpkg-deb', '--raw-extract', small, inside);
     assert.ok(!existsSync(join(inside, 'usr/lib/dovegate/runtime')));
     const unit = readFileSync(join(inside, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
-    assert.match(unit, /^ExecStart=\/usr\/bin\/node --min-semi-space-size=4 \/usr\/lib\/dovegate\//m);
+    assert.match(unit, /^ExecStart=\/usr\/bin\/node --min-semi-space-size=8 \/usr\/lib\/dovegate\//m);
     assert.match(
       readFileSync(join(inside, 'usr/lib/dovegate/dist/main.js'), 'utf8'),
       /^#!\/usr\/bin\/node\n/,

@@ -50,7 +50,7 @@ for (const prefix of ['/usr', '/opt/gate']) {
     assert.match(
       unit,
       new RegExp(
-        `^ExecStart=/usr/bin/node24 --min-semi-space-size=4 ${prefix}/lib/dovegate/dist/main.js serve `,
+        `^ExecStart=/usr/bin/node24 --min-semi-space-size=8 ${prefix}/lib/dovegate/dist/main.js serve `,
         'm',
       ),
     );
