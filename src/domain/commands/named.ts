@@ -75,9 +75,8 @@ function spellingsOf({ name: command, params }: Command): Map<string, Parameter>
 
 /** The parameter of that name in any spelling. */
 function parameterSpelled(command: Command, name: string): Parameter | undefined {
-  const spellings = parametersBySpelling.get(command) ?? spellingsOf(command);
-  parametersBySpelling.set(command, spellings);
-  return spellings.get(spelled(name));
+  if (!parametersBySpelling.has(command)) parametersBySpelling.set(command, spellingsOf(command));
+  return parametersBySpelling.get(command)?.get(spelled(name));
 }
 
 /**
