@@ -102,6 +102,17 @@ function laterValue(member, name, value) {
     return `function (...args) { return new.target ? new (${member})(...args) : ${member}(...args); }`;
   return name === 'constants' ? `new Proxy({}, { get: (_, key) => ${member}[key] })` : undefined;
 }
+/** Of prom-client, what it loads and we never call: its own metrics, with an API for traces; other kinds of metrics; clusters; pushing. */
+const neverCalled = {
+  name: 'never-called',
+  setup(bundler) {
+    const paths = /^\.\/lib\/(defaultMetrics|summary|pushgateway|cluster)$/;
+    bundler.onResolve({ filter: paths }, ({ path, importer }) =>
+      importer.endsWith('/prom-client/index.js') ? { path, namespace: 'never-called' } : undefined,
+    );
+    bundler.onLoad({ filter: /./, namespace: 'never-called' }, () => ({ contents: '' }));
+  },
+};
 const outside = ['koffi', '@nats-io/*', 'nodemailer', 'openid-client'];
 
 const dist = join(root, 'dist');
@@ -123,7 +134,7 @@ const program = {
   ...common,
   outdir: dist,
   external: outside,
-  plugins: [builtins, apart],
+  plugins: [builtins, apart, neverCalled],
   // Smaller in the package and in memory. Names stay, for what is printed of an error.
   minifyWhitespace: true,
   minifySyntax: true,
