@@ -30,8 +30,7 @@ import {
 } from '../setup/life.js';
 import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
-import { doorPlace, type OpenDoor, openDoor } from './door.js';
-import { createEndpoints, showRunning } from './endpoints.js';
+import type { OpenDoor } from './door.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
 import { drain, Lifecycle } from './lifecycle.js';
@@ -172,8 +171,9 @@ async function open(
   end: End,
 ) {
   const { clock, stop, native, manager, findPeer, log } = own;
-  // Without these settings, nothing is counted and nothing listens.
-  const endpoints = settings.admin && createEndpoints(clock, log, findPeer);
+  // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door below.
+  const admin = settings.admin && (await import('./endpoints.js'));
+  const endpoints = admin?.createEndpoints(clock, log, findPeer);
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
@@ -325,11 +325,12 @@ async function open(
   };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
-  if (settings.admin !== undefined) {
+  if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);
-    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, journal);
+    await endpoints.open(settings.admin, () => admin.showRunning(running), act, offer, journal);
     const { page, door: path } = settings.admin;
-    if (page !== undefined && endpoints !== undefined) {
+    if (page !== undefined) {
+      const { doorPlace, openDoor } = await import('./door.js');
       const { directory } = settings.audit;
       const { watch: watched, started, metrics } = endpoints;
       const { floods } = lasting;
@@ -350,8 +351,9 @@ async function open(
     const unused = `no listener takes the socket ${name} of systemd`;
     log.report({ event: 'socket-unused', level: 'warn', text: unused });
   }
-  // The start leaves garbage behind. It is collected at once: who connects now would otherwise have waited for the start.
-  void clock.nextTurn().then(() => native.releaseMemory());
+  // The start leaves garbage behind. It is collected a little later: whoever waited for the start would wait for that, too.
+  const collection = clock.setTimer(collectMs, () => native.releaseMemory());
+  opened.add('the collection behind the start', () => collection.cancel());
   return { ...running, listeners, act };
 }
 
@@ -397,6 +399,9 @@ function statusLine(running: Running, reloaded = running.reloader.last): string 
   const last = reloaded?.isSuccess === false ? '; the last reload failed' : '';
   return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${serving}${last}`;
 }
+
+/** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */
+const collectMs = 1000;
 
 /** A stall that clients notice: each of them waits this long. */
 const stallMs = 500;
