@@ -13,7 +13,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
-import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.js';
+import { commandNames, ownCommands } from '../domain/commands/catalog.js';
 import { type AdminSettings, type BackendAddress, formatListenerSocket } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
@@ -35,7 +35,6 @@ export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
 export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
-  const known = [...ownCommands, ...allSeries.flatMap(commandsOf)];
   let admin: Admin | undefined;
   let flushed = (): Promise<void> => Promise.resolve();
   let showNow = (): Shown => {
@@ -44,7 +43,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const metrics = createMetrics({
     version: programVersion,
     runtime: process.version,
-    commands: new Set(known.map((command) => command.name)),
+    commands: new Set([...ownCommands.map(({ name }) => name), ...commandNames()]),
     clock,
     usage: processUsage,
     snapshot: () => {

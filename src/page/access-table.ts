@@ -2,7 +2,7 @@
 // Pure.
 
 import { describeRule, effectOfName, isForAllUsers, rightsOf } from '../domain/answers/rights.js';
-import { allEffects, allSeries, commandsOf, type Effect } from '../domain/commands/catalog.js';
+import { allEffects, commandNames, type Effect } from '../domain/commands/catalog.js';
 import type { PeersSettings, Settings } from '../domain/config/settings.js';
 import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
@@ -49,9 +49,8 @@ function nameOfUser(user: string, nameOf: (uid: number) => string | undefined): 
 const commandsByEffect: ReadonlyMap<Effect, number> = countCommands();
 
 function countCommands(): Map<Effect, number> {
-  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
   const counts = new Map<Effect, number>();
-  for (const name of names) {
+  for (const name of commandNames()) {
     const effect = effectOfName(name);
     counts.set(effect, (counts.get(effect) ?? 0) + 1);
   }

@@ -6,7 +6,7 @@ import type { Rights } from '../../domain/answers/rights.js';
 import {
   allSeries,
   type Command,
-  commandsOf,
+  commandNames,
   ownCommands,
   type Parameter,
   resolveCommand,
@@ -214,12 +214,11 @@ function commandOf(
 /** All names of the catalog, or those that the rights list. Under observe more is allowed than they list. */
 function namesIn(rights: Rights | undefined, { hasOwn }: CommandPlace): Set<string> {
   const names = new Set(hasOwn ? ownCommands.map(({ name }) => name) : []);
-  const all = allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name));
   const isKnown = rights !== undefined && !rights.isObserving;
   const denied = new Set(
     (rights?.deny ?? []).flatMap(({ command, says }) => (says.length === 0 ? [command] : [])),
   );
-  for (const name of isKnown ? rights.allow.map(({ command }) => command) : all)
+  for (const name of isKnown ? rights.allow.map(({ command }) => command) : commandNames())
     if (!denied.has(name)) names.add(name);
   return names;
 }

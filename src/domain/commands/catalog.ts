@@ -163,15 +163,17 @@ const parameterWord =
 
 const parametersByName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 interface Table {
-  readonly commands: readonly Command[];
-  readonly byName: ReadonlyMap<string, Command>;
+  /** The rows by the names of their commands. */
+  readonly rows: ReadonlyMap<string, readonly string[]>;
+  /** Those that were asked for. */
+  readonly read: Map<string, Command>;
   /** Almost every first word belongs to a few commands only. */
-  readonly byFirstWord: ReadonlyMap<string, readonly Command[]>;
+  readonly byFirstWord: ReadonlyMap<string, readonly string[]>;
 }
 
 const tables = new Map<Series, Table>();
 
-/** Read when it is asked for: most subcommands need none, and each start of a process would pay for both. */
+/** Read when it is asked for, and a command when that is: each start of a process or thread would pay for all, and few need many. */
 function tableOf(series: Series): Table {
   const found = tables.get(series) ?? readTable(series);
   tables.set(series, found);
@@ -179,16 +181,16 @@ function tableOf(series: Series): Table {
 }
 
 function readTable(series: Series): Table {
-  const commands = rowsOf(commandTable)
-    .filter(([of]) => of?.includes(series))
-    .map(([, name, traits, params]) => commandOf(name, traits, params, catalogSources[series].mailParams));
-  const byFirstWord = new Map<string, Command[]>();
-  for (const command of commands) {
-    const first = command.words[0] ?? '';
-    byFirstWord.set(first, [...(byFirstWord.get(first) ?? []), command]);
+  const rows = new Map<string, readonly string[]>();
+  const byFirstWord = new Map<string, string[]>();
+  for (const row of rowsOf(commandTable)) {
+    const [of, name = ''] = row;
+    if (of?.includes(series) !== true) continue;
+    rows.set(name, row);
+    const [first = ''] = name.split(' ', 1);
+    byFirstWord.set(first, [...(byFirstWord.get(first) ?? []), name]);
   }
-  const byName = new Map(commands.map((command) => [command.name, command]));
-  return { commands: Object.freeze(commands), byName, byFirstWord };
+  return { rows, read: new Map(), byFirstWord };
 }
 
 function commandOf(name = '', traits = '', params = '', mailParams = ''): Command {
@@ -288,12 +290,27 @@ export const catalogHash: string = allSeries
 
 /** The command of exactly this full name (`mailbox cache purge`), case and blanks included. */
 export function commandNamed(series: Series, name: string): Command | undefined {
-  return tableOf(series).byName.get(name);
+  const { rows, read } = tableOf(series);
+  const known = read.get(name);
+  if (known !== undefined) return known;
+  const row = rows.get(name);
+  if (row === undefined) return undefined;
+  const command = commandOf(name, row[2], row[3], catalogSources[series].mailParams);
+  read.set(name, command);
+  return command;
 }
 
 /** Every command of the series, by name. */
 export function commandsOf(series: Series): readonly Command[] {
-  return tableOf(series).commands;
+  return [...tableOf(series).rows.keys()].flatMap((name) => commandNamed(series, name) ?? []);
+}
+
+let names: ReadonlySet<string> | undefined;
+
+/** The names of all commands of Dovecot, those of the older series first. */
+export function commandNames(): ReadonlySet<string> {
+  names ??= new Set(allSeries.flatMap((series) => [...tableOf(series).rows.keys()]));
+  return names;
 }
 
 /** The parameter of that long name. */
@@ -337,20 +354,17 @@ export function resolveCommand(series: Series, words: readonly string[]): Resolv
   const [first = ''] = words;
   const blank = first.indexOf(' ');
   const { byFirstWord } = tableOf(series);
-  return resolveAmong(byFirstWord.get(blank === -1 ? first : first.slice(0, blank)), words);
+  for (const name of byFirstWord.get(blank === -1 ? first : first.slice(0, blank)) ?? []) {
+    const used = wordsUsed(name, words);
+    const command = used === undefined ? undefined : commandNamed(series, name);
+    if (command !== undefined) return { command, args: words.slice(used) };
+  }
+  return undefined;
 }
 
 /** The same for dovegate's own commands, which no series has. */
 export function resolveOwnCommand(words: readonly string[]): ResolvedCommand | undefined {
-  return resolveAmong(ownCommands, words);
-}
-
-function resolveAmong(
-  commands: readonly Command[] | undefined,
-  words: readonly string[],
-): ResolvedCommand | undefined {
-  if (commands === undefined) return undefined;
-  for (const command of commands) {
+  for (const command of ownCommands) {
     const used = wordsUsed(command.name, words);
     if (used !== undefined) return { command, args: words.slice(used) };
   }

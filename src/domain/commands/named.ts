@@ -14,7 +14,7 @@ import {
   allSeries,
   type Command,
   commandNamed,
-  commandsOf,
+  commandNames,
   listOfText,
   type Parameter,
   parameterNamed,
@@ -62,7 +62,7 @@ const parametersBySpelling = new WeakMap<Command, ReadonlyMap<string, Parameter>
 /** The name of the command in any spelling. */
 function commandSpelled(name: string): string | undefined {
   if (commandsBySpelling.size === 0)
-    for (const one of allSeries.flatMap(commandsOf)) commandsBySpelling.set(spelled(one.name), one.name);
+    for (const one of commandNames()) commandsBySpelling.set(spelled(one), one);
   return commandsBySpelling.get(spelled(name));
 }
 

@@ -1,6 +1,6 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
-import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
+import { allSeries, type Command, commandNamed, commandNames, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
@@ -11,10 +11,6 @@ import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRequestRule, RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
-
-const commandNames: ReadonlySet<string> = new Set(
-  allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),
-);
 
 /** The valid rules of a list; faults of the others are reported. `cursor` stands at the list. */
 export function parseRules(
@@ -97,9 +93,9 @@ function parseRule(
     expires,
     ...grants
   } = raw;
-  if (!commandNames.has(command)) {
+  if (!commandNames().has(command)) {
     const rest = '; names are full and separated by one blank';
-    const hint = meantBy(command, commandNames, rest);
+    const hint = meantBy(command, commandNames(), rest);
     const message = `no Dovecot has a command ${JSON.stringify(command)} that can be sent to it${hint}`;
     cursor.error(cursor.kind() === 'map' ? ['command'] : [], message, 'unknown-name');
     return undefined;
