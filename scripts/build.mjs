@@ -95,12 +95,23 @@ const builtins = {
   },
 };
 /** These take milliseconds to load; programs name them and mostly call none. */
-const costly = ['node:child_process', 'node:crypto', 'node:readline', 'node:tls', 'node:zlib'];
+const costly = [
+  'node:child_process',
+  'node:crypto',
+  'node:http',
+  'node:https',
+  'node:readline',
+  'node:tls',
+  'node:v8',
+  'node:zlib',
+];
 /** An expression for what loads the module when it is called. Undefined: it cannot be put off. */
 function laterValue(member, name, value) {
   if (typeof value === 'function')
     return `function (...args) { return new.target ? new (${member})(...args) : ${member}(...args); }`;
-  return name === 'constants' ? `new Proxy({}, { get: (_, key) => ${member}[key] })` : undefined;
+  return ['constants', 'STATUS_CODES'].includes(name)
+    ? `new Proxy({}, { get: (_, key) => ${member}[key] })`
+    : undefined;
 }
 /** Of prom-client, what it loads and we never call: its own metrics, with an API for traces; other kinds of metrics; clusters; pushing. */
 const neverCalled = {

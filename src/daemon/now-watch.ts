@@ -3,7 +3,7 @@
 // The rules: `observe` runs for every command and allocates nothing there; the memory is the same after a year; no text of a client or a
 // backend is shown, only codes and names of the configuration.
 
-import { decisionCodes, errorCodes, lookupCodes } from '../adapters/telemetry/codes.js';
+import { decisionCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { formatTime } from '../domain/audit/record.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { type CountedAs, History } from '../domain/now/history.js';
@@ -328,20 +328,6 @@ function errorMeaning(code: string): readonly [string, string?] {
   return code.startsWith(lookup)
     ? meaningIn(lookupCodes, code.slice(lookup.length))
     : meaningIn(errorCodes, code);
-}
-
-/** A code that no table has is not shown: it could be anybody's word. */
-export function meaningIn(
-  table: Readonly<Record<string, readonly [string, string?]>>,
-  code: string,
-): readonly [string, string?] {
-  const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
-  return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];
-}
-
-/** The tables are written for Markdown. */
-function plain(text: string): string {
-  return text.replaceAll('`', '');
 }
 
 function capital(text: string): string {

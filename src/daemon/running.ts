@@ -9,6 +9,7 @@ import {
   foundCodes,
   journalCodes,
   lookupCodes,
+  meaningIn,
   noticeCodes,
   shipCodes,
 } from '../adapters/telemetry/codes.js';
@@ -35,7 +36,7 @@ import {
 } from '../setup/certificates.js';
 import type { KeyWatch } from './keys.js';
 import type { Lifecycle } from './lifecycle.js';
-import { meaningIn, type NowWatch } from './now-watch.js';
+import type { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';

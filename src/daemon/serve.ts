@@ -9,7 +9,7 @@ import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
-import { watchLoopLag } from '../adapters/telemetry/metrics.js';
+import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { pause } from '../concurrency/waiting.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';

@@ -1,7 +1,6 @@
 // The configuration in service: one immutable value, and the switch that a reload replaces as a whole. Each decision takes
 // everything from one `now`, so none mixes two configurations.
 
-import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import { type BodyLimits, createBodyStore } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
@@ -187,7 +186,7 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
   const listeners = settings.listeners.length * perListener;
   const door = settings.admin?.page === undefined ? 0 : bounds.doorConnections;
-  const admin = adminSockets * connectionsMax + door;
+  const admin = adminSockets * bounds.adminConnections + door;
   const refused = bounds.refusedSessions + bounds.unpermittedSessions;
   const kept = ourOwn + refused + admin + listeners + upstreams * perUpstream;
   // The body of a request may be in a file.

@@ -341,7 +341,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/lookup/resolve-user',
       'adapters/host/optional-packages',
     ],
-    { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
+    { public: ['codes', 'log', 'loop-lag', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
   'adapters/admin': rule(
     [

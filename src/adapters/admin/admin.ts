@@ -55,9 +55,6 @@ export type Admin = Closable;
 /** Requests without the right token, of one network. Above it they are not told, and answered with 429. */
 const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bounds.adminRefusalSources };
 
-/** Of one socket, at once. A scraper, a probe and an operator need three; the others leave a slow client time to send its request. */
-export const connectionsMax = bounds.adminConnections;
-
 export const adminLimits = shortLimits(bounds.adminConnectionMs);
 
 /** The endpoints, and what a client is told that asks for another one. */

@@ -548,3 +548,17 @@ export type LogCode = keyof typeof listed;
 
 /** In the order of the documentation. */
 export const logCodes: Readonly<Record<LogCode, EventMeaning>> = listed;
+
+/** For people. A code that no table has is not shown: it could be anybody's word. */
+export function meaningIn(
+  table: Readonly<Record<string, readonly [string, string?]>>,
+  code: string,
+): readonly [string, string?] {
+  const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
+  return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];
+}
+
+/** The tables are written for Markdown. */
+export function plain(text: string): string {
+  return text.replaceAll('`', '');
+}

@@ -7,7 +7,8 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { NoticeReceiver } from '../../domain/notices/fault.js';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
-import type { Clock, Timer } from '../../ports/machine.js';
+import type { Clock } from '../../ports/machine.js';
+import { watchLoopLag } from './loop-lag.js';
 import { measureProcess, type ProcessUsage } from './process-metrics.js';
 import { Durations, Tally } from './tally.js';
 
@@ -505,49 +506,4 @@ function createNoticeMetrics(
 function replace(counter: Counter, count: number): void {
   counter.reset();
   counter.inc(count);
-}
-
-/** A longer block of the event loop is never missed. Ten wake-ups a second cost less than a thousandth of a processor. */
-const paceMs = 100;
-
-/** Beats without any work before they pause: 10 s. An unused daemon must not wake a processor ten times a second. */
-const quietBeatsMax = 100;
-
-/** The beats of one event loop. */
-export interface LoopLag {
-  /** Call at every event: beats continue, or start again after a pause. Cheap. */
-  noted(): void;
-  end(): void;
-}
-
-/**
- * Calls `tell` at each beat with its delay in milliseconds, 0 at least, until `end`. During a pause there are no calls: a block before the
- * first `noted` of new work is missed.
- */
-export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopLag {
-  let quietBeats = 0;
-  let hasEnded = false;
-  let dueMs = 0;
-  let timer: Timer | undefined;
-  start();
-  function start(): void {
-    dueMs = clock.now() + paceMs;
-    timer = clock.setTimer(paceMs, beat);
-  }
-  function beat(): void {
-    timer = undefined;
-    tell(Math.max(0, clock.now() - dueMs));
-    quietBeats += 1;
-    if (quietBeats < quietBeatsMax) start();
-  }
-  return {
-    noted() {
-      quietBeats = 0;
-      if (timer === undefined && !hasEnded) start();
-    },
-    end() {
-      hasEnded = true;
-      timer?.cancel();
-    },
-  };
 }

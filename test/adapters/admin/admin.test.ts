@@ -8,12 +8,7 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Act } from '../../../src/adapters/admin/access.js';
-import {
-  type AdminDoor,
-  type AdminOptions,
-  connectionsMax,
-  openAdmin,
-} from '../../../src/adapters/admin/admin.js';
+import { type AdminDoor, type AdminOptions, openAdmin } from '../../../src/adapters/admin/admin.js';
 import { bindTcp, bindUnix } from '../../../src/adapters/net/listen.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
@@ -308,13 +303,13 @@ test('a silent connection is closed after a second; half a request, or an answer
 test('connections that only occupy places give way, the oldest first, and a request is answered', async (t) => {
   const { clock, unix, port } = await open(t);
   const held: Promise<string>[] = [];
-  for (let at = 0; at < connectionsMax; at += 1) {
+  for (let at = 0; at < bounds.adminConnections; at += 1) {
     const socket = connect({ path: unix });
     await once(socket, 'connect');
     if (at % 2 === 1) socket.write('GET /healthz HTTP/1.1\r\n');
     held.push(readAll(socket));
   }
-  while (clock.timers < connectionsMax) await settle();
+  while (clock.timers < bounds.adminConnections) await settle();
   assert.equal((await ask({ socketPath: unix }, '/healthz')).status, 200);
   assert.equal(await held[0], '');
   // The other door has places of its own.

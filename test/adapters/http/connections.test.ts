@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adminLimits, connectionsMax } from '../../../src/adapters/admin/admin.js';
+import { adminLimits } from '../../../src/adapters/admin/admin.js';
 import { Connections } from '../../../src/adapters/http/connections.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 class FakeConnection {
@@ -24,7 +25,7 @@ class FakeConnection {
 }
 
 function fill(connections: Connections): FakeConnection[] {
-  return Array.from({ length: connectionsMax }, () => accept(connections));
+  return Array.from({ length: bounds.adminConnections }, () => accept(connections));
 }
 
 function accept(connections: Connections, address = '192.0.2.1'): FakeConnection {
@@ -129,7 +130,7 @@ test('the network with most connections loses one, however many more come: other
     if (count % 2 === 0) connections.become(next, 'answered');
   }
   assert.deepEqual([probe.isOpen, scraper.isOpen], [true, true]);
-  assert.equal(closed(stranger).length, connectionsMax);
+  assert.equal(closed(stranger).length, bounds.adminConnections);
 });
 
 // bounds.adminConnections
@@ -137,7 +138,7 @@ test('all addresses of a /64 are one; what is being answered leaves it to the ne
   const connections = new Connections(createFakeClock(), adminLimits);
   const asked = Array.from({ length: 40 }, () => accept(connections, '192.0.2.1'));
   for (const each of asked) connections.become(each, 'working');
-  const stranger = Array.from({ length: connectionsMax - 41 }, (_, at) =>
+  const stranger = Array.from({ length: bounds.adminConnections - 41 }, (_, at) =>
     accept(connections, `2001:db8::${at + 1}`),
   );
   const probe = accept(connections, '127.0.0.1');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchLoopLag } from '../../../src/adapters/telemetry/metrics.js';
+import { watchLoopLag } from '../../../src/adapters/telemetry/loop-lag.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 test('a beat in time is 0, one behind a block is late by what the block took longer', async () => {
