@@ -111,6 +111,14 @@ test('an end without a status, and a server that is not there, are 75', async (t
   assert.equal(typo.exit, 64);
 });
 
+test('a command that names another user than --user is not sent', async (t) => {
+  const { send, server } = await openHere(t, (_command, connection) => connection.status('+'));
+  const twice = await send(['--', 'expunge', '-u', 'bob@example.org', 'mailbox', 'Trash', 'all']);
+  assert.equal(twice.exit, 64);
+  assert.match(twice.stderr, /the user is named twice: by --user, and by -u/);
+  assert.equal(server.records.length, 0);
+});
+
 test('log lines stand on stderr with the prefix of the real one', async (t) => {
   const { send, socket, doveadm } = await openHere(t, async (_command, connection) => {
     await connection.log('debug', 'one');

@@ -36,6 +36,8 @@ export function send(options: SendOptions, words: readonly string[], onDenied?: 
     const typed = readTypedCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
       throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
+    if (typed.command.scope === 'user' && options.user !== undefined && typed.user !== undefined)
+      throw new CommandFault(exitCodes.usage, 'the user is named twice: by --user, and by -u');
     const { http, dryRun = false } = options;
     if (http !== undefined && (options.verbose || options.debug))
       throw new CommandFault(
