@@ -91,7 +91,8 @@ function usedText({ granted, used, usesMax, commands }: AccessReported): string 
   if (granted === undefined) return '';
   if (used === 0) return 'never';
   const names = [...commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
-  return `${used}${usesMax === undefined ? '' : ` of ${usesMax}`}: ${names.join(', ')}`;
+  // The commands may stand in a segment that is not read.
+  return `${used}${usesMax === undefined ? '' : ` of ${usesMax}`}${names.length === 0 ? '' : `: ${names.join(', ')}`}`;
 }
 
 function asJson(item: AccessReported): string {
@@ -118,7 +119,7 @@ function asJson(item: AccessReported): string {
     reviewed_by: item.reviewedBy && { principal: item.reviewedBy.principal, time: item.reviewedBy.time },
     end: item.end && {
       action: item.end.action,
-      by: item.end.principal,
+      by: item.end.principal === '' ? undefined : item.end.principal,
       time: item.end.time,
       why: item.end.why,
     },

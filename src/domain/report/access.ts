@@ -49,7 +49,7 @@ export interface AccessReported {
   readonly firstUse: string | undefined;
   readonly lastUse: string | undefined;
   readonly reviewedBy: AccessStepTaken | undefined;
-  /** `refused`, `revoked`, `expired`, `used-up`, `ended`; undefined: it lives, or waits. */
+  /** `refused`, `revoked` by a principal; `expired`, `used-up`, `ended` without one; undefined: it lives, or waits. */
   readonly end: (AccessStepTaken & { readonly action: string }) | undefined;
 }
 
@@ -83,7 +83,6 @@ const openMax = bounds.openSearched;
 /** Stands for names of commands beyond the limit. */
 const others = '(others)';
 const grantText = Buffer.from(',"grant":"');
-const ends: readonly string[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];
 
 export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): AccessLedger {
   const items = new Map<string, Open>();
@@ -152,8 +151,15 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
       case 'reviewed':
         item.reviewedBy = step;
         return;
-      default:
-        if (ends.includes(action)) item.end = { ...step, action };
+      case 'refused':
+      case 'revoked':
+        item.end = { ...step, action };
+        return;
+      case 'expired':
+      case 'used-up':
+      case 'ended':
+        // Nobody did it: the record names the owner.
+        item.end = { ...step, principal: '', action };
     }
   }
 
@@ -247,7 +253,7 @@ export function approvedText({ approvalsNeeded, approvedBy, reviewedBy }: Access
 /** How it ended, or where it stands; for people. */
 export function endText({ end, granted, until }: AccessReported): string {
   if (end !== undefined) {
-    const by = end.action === 'refused' || end.action === 'revoked' ? ` by ${end.principal}` : '';
+    const by = end.principal === '' ? '' : ` by ${end.principal}`;
     return `${end.action === 'used-up' ? 'used up' : end.action}${by}${end.why === '' ? '' : `: ${end.why}`}`;
   }
   return granted === undefined ? 'waits' : `until ${until ?? '?'}`;

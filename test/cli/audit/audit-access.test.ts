@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditAccess } from '../../../src/cli/audit/audit-access.js';
 import { auditReport } from '../../../src/cli/audit/audit-report.js';
+import { formatTime } from '../../../src/domain/audit/record.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
-import { approver, grantRecords, over, owner } from '../../kit/access-records.js';
+import { approver, granted, grantRecords, over, owner } from '../../kit/access-records.js';
 import { runWarm } from '../../kit/warm-program.js';
 import { keepScreen, signKey } from './shown.js';
 import { keyFile } from './verifying.js';
@@ -65,6 +66,27 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   const csv = keepScreen();
   await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
   assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver}\r`));
+});
+
+void test('nobody is named for an end that nobody made, and uses of an older segment have no names', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal } = await openWatched(directory, { signKey: signKey.secretPem });
+  const { time } = admission('x');
+  for (const record of [
+    ...grantRecords('G1', time),
+    granted('G1', time + 3, { used: 2, carried: true, at: formatTime(time + 2) }),
+    over('expired', 'G1', time + 9),
+  ])
+    await journal.appendDurable(record, false);
+  await journal.close();
+  const places = { config: undefined, paths: [directory] };
+  const json = keepScreen();
+  await auditAccess(json, places, { json: true });
+  const { end } = JSON.parse(json.lines()[0] ?? '');
+  assert.deepEqual([end.action, 'by' in end], ['expired', false]);
+  const table = keepScreen();
+  await auditAccess(table, places, {});
+  assert.match(table.lines().join('\n'), / 2 of 3 +expired /);
 });
 
 void test('the built program finds a grant with its history, in each form and with a configuration', async (t) => {
