@@ -74,6 +74,12 @@ admin:
   assert.equal(wrong.exit, 64, wrong.text);
   const long = await as('anna', 'request', '--user', alice, '--reason', 'ticket 1', '--for', '3h', ...words);
   assert.equal(long.exit, 64, long.text);
+  const unnamed = await as('anna', 'request', '--reason', 'ticket 1', ...words);
+  assert.deepEqual(
+    [unnamed.exit, /say for whose mail, with --user/.test(unnamed.text)],
+    [64, true],
+    unnamed.text,
+  );
 
   const asked = await as(
     'anna',

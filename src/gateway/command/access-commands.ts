@@ -190,7 +190,9 @@ async function readWish(
       session.names.origin,
     );
     if (judgement.kind === 'judged' && judgement.decision.kind === 'deny')
-      return refused('access-denied', judgement.decision.reason);
+      return judgement.decision.code === 'no-user'
+        ? invalid('say for whose mail, with --user')
+        : refused('access-denied', judgement.decision.reason);
     // Without an answer an alias stays hidden. A user without a home is no obstacle: a requester may not know who exists.
     if (obstacle?.kind === 'unresolved')
       return refused('access-changed', judgeEnding(obstacle).text ?? obstacle.code);
