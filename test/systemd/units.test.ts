@@ -368,6 +368,47 @@ for (const release of releases) {
     });
 
     await t.test(
+      'access on request: logins are seen through the hardening, and a grant outlives a restart',
+      async () => {
+        await machine.run('useradd', '--groups', 'support', 'anna');
+        await machine.run('useradd', '--groups', 'billing', 'carol');
+        const [anna, carol] = await Promise.all(
+          ['anna', 'carol'].map(async (name) => (await machine.run('id', '-u', name)).trim()),
+        );
+        const onRequest = 'on_request: [{ command: mailbox list, for: 10m, uses: 2 }]';
+        const asked = configuration
+          .replace(
+            'listeners:',
+            'persons: { anna: { users: [anna] }, carol: { users: [carol] } }\nlisteners:',
+          )
+          .replace('allow: [quota get, mailbox list] }', `allow: [user], ${onRequest} }`)
+          .replace('allow: [quota get] }', 'allow: [quota get], approve: [support] }');
+        machine.write('/etc/dovegate/dovegate.yaml', asked);
+        await machine.run('systemctl', 'restart', service);
+        const program =
+          'echo "$1" > /proc/self/loginuid && exec setpriv --reuid "$2" --regid "$2" --init-groups dovegate "$3" --socket "$4" "${@:5}"';
+        const as = (name: string, login = '', verb: string, ...args: string[]) => {
+          const socket = `/run/dovegate/${name === 'anna' ? 'support' : 'billing'}.sock`;
+          return machine.try('bash', '-c', program, 'bash', login, name, verb, socket, ...args);
+        };
+        const list = ['--user', 'alice@example.org', '--', 'mailbox', 'list'];
+        const id = /"id": "(\w+)"/.exec(
+          (await as('anna', anna, 'request', '--json', '--reason', 'x', ...list)).text,
+        )?.[1];
+        assert.ok(id !== undefined);
+        // Carol's account behind somebody else's login, as by su.
+        const behind = await as('carol', anna, 'approve', id);
+        assert.match(behind.text, /this login is not that of the same person/);
+        const approved = await as('carol', carol, 'approve', id);
+        assert.equal(approved.exit, 0, approved.text);
+        await machine.run('systemctl', 'restart', service);
+        assert.equal((await as('anna', carol, 'send', ...list)).exit, 77);
+        const sent = await as('anna', anna, 'send', ...list);
+        assert.equal(sent.exit, 0, sent.text);
+      },
+    );
+
+    await t.test(
       'stopped and uninstalled: the sockets outlive the daemon, the journal outlives the program',
       async () => {
         await machine.run('systemctl', 'stop', service);
