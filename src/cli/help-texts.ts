@@ -152,7 +152,7 @@ send: 0 done, 1 with --users: not for all, 64 usage, 67 no such user, 75 not rea
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
 dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox create Archive
 
-request: 0 recorded, or with --wait granted, 64 usage, 69 no daemon, 75 with --wait: not decided, 77 refused, or it cannot be requested
+request: 0 recorded, or with --wait granted, 64 usage, or not as its rule offers it, 69 no daemon, 75 with --wait: not decided, 77 refused, or no rule offers it
 dovegate request --user bob@example.com --reason "ticket 4711" -- fetch hdr.subject mailbox INBOX all
 dovegate request --socket /run/dovegate/support.sock --for 30m --wait 10m -- mailbox status all INBOX
 
