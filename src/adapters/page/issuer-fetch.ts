@@ -52,6 +52,11 @@ export function createIssuerFetch(ca: string | undefined) {
             ? requestPlain(url, options)
             : requestSecure(url, { ...options, minVersion: 'TLSv1.2', ...trust });
         asked.once('error', fail);
+        // There is neither an answer nor an error then.
+        asked.once('upgrade', (_answer, socket) => {
+          fail(new IssuerAwayFault(host, 'it switches to another protocol'));
+          socket.destroy();
+        });
         asked.once('response', (answer) => {
           const pieces: Buffer[] = [];
           let bytes = 0;

@@ -177,6 +177,12 @@ void test('answers without an end, redirects, and metadata that lead elsewhere',
     reply: { path, send: (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end() },
   };
   await assert.rejects(open(issuer), refusal('away', /not answer as an issuer does/));
+  // Nothing else comes on such a connection.
+  for (const more of ['', 'x'.repeat(1000)]) {
+    const words = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n${more}`;
+    issuer.faults = { reply: { path, send: (response) => response.socket?.write(words) } };
+    await assert.rejects(open(issuer), refusal('away', /another protocol/));
+  }
   for (const metadata of [
     { issuer: 'https://other.example.com' },
     { token_endpoint: 'http://mail.example.com/token' },
