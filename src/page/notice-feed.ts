@@ -75,6 +75,8 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   let pauses = 0;
   let position: Position = beginning;
   let sinceMs = 0;
+  /** Later records were never sent: `sinceMs` is not of them, also if the clock was ahead when it was set. */
+  let maybeSentSeq = 0;
   let dropped: Dropped | undefined;
   let savedMs = -Infinity;
   let savedSeq = -1;
@@ -143,6 +145,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     const { segment, bytes, seq, hash } = kept;
     position = { segment, bytes, seq, hash };
     ({ sinceMs, dropped } = kept);
+    maybeSentSeq = parts.untilSeq();
     savedSeq = seq;
     await follower.seek(position);
     return true;
@@ -171,6 +174,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     try {
       for (const line of batch.lines) {
         at += line.bytes.length + 1;
+        if (line.seq > maybeSentSeq) sinceMs = 0;
         const notice = noticeOf(line.bytes.toString('utf8'), source);
         const isDue = notice !== undefined && notice.timeMs >= sinceMs && isWanted(notice, parts.events);
         if (isDue) await deliver(notice, line.seq);
@@ -198,6 +202,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
 
   function again(why: string): void {
     sinceMs = oldestMs();
+    maybeSentSeq = parts.untilSeq();
     parts.onAgain(why);
   }
 

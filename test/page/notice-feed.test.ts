@@ -2,7 +2,7 @@
 // recognizes duplicates by their id. What must not happen: a notice that is lost, memory that grows while a receiver is down, a notice of
 // before a receiver was there, more than one on its way.
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -281,6 +281,26 @@ void test('another journal, records that were cut off, a place that is not ours:
   await story.until(() => story.taken.length === 6);
   assert.equal(story.taken[5], '3');
   assert.equal(next.state.dropped, 0);
+});
+
+void test('a wall clock that was years ahead when a place was lost hides nothing that comes later', async (t) => {
+  const story = tell(t);
+  mkdirSync(story.state);
+  writeFileSync(join(story.state, 'notices-chat.json'), 'not ours');
+  const aheadMs = 1000 * dayMs;
+  story.clock.leap(aheadMs);
+  story.note();
+  const feed = story.open();
+  await story.until(() => story.taken.length === 1);
+  story.clock.leap(-aheadMs);
+  story.note();
+  await story.until(() => story.taken.length === 2);
+  // Nor after a restart.
+  await feed.close();
+  story.note();
+  story.open();
+  await story.until(() => story.taken.length === 3);
+  assert.deepEqual(story.taken, ['1', '2', '3']);
 });
 
 void test('a place in a segment that does not exist: what is young comes again, and the log says so', async (t) => {
