@@ -4,7 +4,15 @@
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
 import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
 import type { Cells } from './answers.js';
-import { type CommandTool, commandOf, reasonProperty, type Tool, type Wrong, wrong } from './tools.js';
+import {
+  type CommandTool,
+  commandOf,
+  reasonProperty,
+  type Tool,
+  unknownArgument,
+  type Wrong,
+  wrong,
+} from './tools.js';
 
 /** What `can` names a rule that may be asked for, and the rows that say more of it. */
 const announcement = 'on-request';
@@ -25,10 +33,19 @@ export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] 
     }));
 }
 
+const text = { type: 'string' } as const;
+const requestProperties: Tool['inputSchema']['properties'] = {
+  tool: { ...text, description: 'Name of the tool.' },
+  arguments: { type: 'object', description: 'The arguments of the call, without "reason".' },
+  for_minutes: { type: 'integer', description: 'How long it is needed; default: as the rule says.' },
+  uses: { type: 'integer', description: 'How many calls; default: as the rule says.' },
+  reason: reasonProperty,
+};
+const statusProperties: Tool['inputSchema']['properties'] = { id: text };
+
 /** `names`: the tools whose calls may be asked for. */
 export function accessTools(names: readonly string[]): readonly Tool[] {
   if (names.length === 0) return [];
-  const text = { type: 'string' } as const;
   return [
     {
       name: 'request_access',
@@ -36,16 +53,7 @@ export function accessTools(names: readonly string[]): readonly Tool[] {
       description: `Asks a person to approve one call that the policy does not permit alone, of: ${names.join(', ')}. The result has the id and the state of the request; "request_status" shows what became of it. Once it is "granted", make exactly the same call.`,
       inputSchema: {
         type: 'object',
-        properties: {
-          tool: { ...text, description: 'Name of the tool.' },
-          arguments: { type: 'object', description: 'The arguments of the call, without "reason".' },
-          for_minutes: {
-            type: 'integer',
-            description: 'How long it is needed; default: as the rule says.',
-          },
-          uses: { type: 'integer', description: 'How many calls; default: as the rule says.' },
-          reason: reasonProperty,
-        },
+        properties: requestProperties,
         required: ['tool', 'arguments', 'reason'],
         additionalProperties: false,
       },
@@ -58,7 +66,7 @@ export function accessTools(names: readonly string[]): readonly Tool[] {
         'What became of the request with this id; without it, the open requests and live grants of this client.',
       inputSchema: {
         type: 'object',
-        properties: { id: text },
+        properties: statusProperties,
         required: [],
         additionalProperties: false,
       },
@@ -80,6 +88,9 @@ export function readAccess(
   tools: ReadonlyMap<string, CommandTool>,
 ): AccessReading {
   const { tool, arguments: asked, for_minutes: minutes, uses, reason, id } = given;
+  // A limit under another name would be lost, and a person asked for more than the agent wants.
+  const unknown = unknownArgument(given, name === 'request_status' ? statusProperties : requestProperties);
+  if (unknown !== undefined) return unknown;
   if (name === 'request_status') {
     if (id !== undefined && typeof id !== 'string') return wrong('value-type', 'id must be a string');
     return { kind: 'status', id };

@@ -198,15 +198,10 @@ export type Reading = { readonly kind: 'command'; readonly command: SentCommand 
 /** The command of a call, without its reason. Every value is checked as the gate does it, so that a mistake has a sentence. */
 export function commandOf(tool: CommandTool, given: Readonly<Record<string, unknown>>): Reading {
   const { properties, required } = tool.tool.inputSchema;
-  const names = Object.keys(given);
   const missing = required.find((name) => !Object.hasOwn(given, name));
   if (missing !== undefined) return wrong('argument-missing', `"${missing}" is missing`);
-  const unknown = names.find((name) => !Object.hasOwn(properties, name));
-  if (unknown !== undefined)
-    return wrong(
-      'unknown-option',
-      `there is no argument "${unknown.slice(0, 64)}"; there are: ${Object.keys(properties).join(', ')}`,
-    );
+  const unknown = unknownArgument(given, properties);
+  if (unknown !== undefined) return unknown;
   const { reason: _, dry_run: dryRun = false, ...others } = given;
   if (typeof dryRun !== 'boolean') return wrong('value-type', 'dry_run must be true or false');
   const { user = '', file } = others;
@@ -238,6 +233,17 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
     fault = wrong(parsed.code, parsed.message);
   }
   return fault;
+}
+
+/** Undefined: the tool has all of them. */
+export function unknownArgument(
+  given: Readonly<Record<string, unknown>>,
+  properties: Tool['inputSchema']['properties'],
+): Wrong | undefined {
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(properties, name));
+  if (unknown === undefined) return undefined;
+  const all = Object.keys(properties).join(', ');
+  return wrong('unknown-option', `there is no argument "${unknown.slice(0, 64)}"; there are: ${all}`);
 }
 
 export function wrong(code: string, text: string): Wrong {

@@ -77,8 +77,12 @@ void test('a request is for the command that the same call sends', () => {
     { ...asked, for_minutes: '30m' },
     { ...asked, for_minutes: 0 },
     { ...asked, uses: 1.5 },
+    // It would ask for more than the agent wants.
+    { ...asked, for_minutes: undefined, minutes: 30 },
+    { ...asked, ['__proto__x']: 1 },
   ];
   for (const given of wrong) assert.equal(readAccess('request_access', given, tools).kind, 'wrong');
+  assert.equal(readAccess('request_status', { request: '01M8' }, tools).kind, 'wrong');
   assert.deepEqual(readAccess('request_status', { id: '01M8' }, tools), { kind: 'status', id: '01M8' });
 });
 
