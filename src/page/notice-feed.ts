@@ -19,6 +19,7 @@ import {
   type Notice,
   type NoticeEvent,
   noticeOf,
+  withoutChosenTexts,
 } from '../domain/notices/notice.js';
 import { JournalFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -218,7 +219,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
         }
         const isTaken = await attempt(async () => {
           await tellDropped();
-          await send(notice);
+          await sendInSomeForm(notice);
           return true;
         });
         if (isTaken === true) return;
@@ -238,6 +239,17 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     dropped = undefined;
     parts.onDropped(count);
     await save();
+  }
+
+  /** A text that the receiver refuses, as a filter of mail does, must not hold back the notices behind it: its author may want that. */
+  async function sendInSomeForm(notice: Notice): Promise<void> {
+    try {
+      await send(notice);
+    } catch (cause) {
+      if (!(cause instanceof NoticeFault) || !cause.isRefusal) throw cause;
+      failWith(cause);
+      await send(withoutChosenTexts(notice));
+    }
   }
 
   async function send(notice: Notice): Promise<void> {

@@ -260,6 +260,44 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
   assert.equal(story.taken[2], '7.dropped');
 });
 
+void test('a text that the receiver refuses holds back no later notice', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  let code = 503;
+  story.refuse = ({ facts }) => (facts.reason === 'poison' ? new NoticeFault('status', code) : undefined);
+  story.note({ ...usualRequest, reason: 'poison' });
+  story.note({ ...usualRequest, action: 'granted', approvals: 0 });
+  // It may be another one's fault, and pass.
+  await story.until(() => feed.state.failed > 3);
+  assert.deepEqual(story.taken, []);
+  code = 400;
+  await story.until(() => story.taken.length === 2);
+  assert.deepEqual(story.taken, ['1', '2']);
+  const { users, ...facts } = story.notices[0]?.facts ?? {};
+  assert.equal(users, undefined);
+  assert.deepEqual(
+    [facts.reason, facts.request, facts.principal],
+    ['left out, with the users: the receiver refused them', usualRequest.request, usualRequest.principal],
+  );
+  assert.equal(story.notices[1]?.event, 'break-glass');
+  assert.equal(story.notices[1]?.facts.reason, usualRequest.reason);
+  await story.until(() => feed.state.fault === undefined);
+  // Of a mail server; a refusal that may pass is tried again whole.
+  for (const [status, isLeftOut] of [
+    [554, true],
+    [451, false],
+  ] as const) {
+    let tries = 0;
+    story.refuse = ({ facts: { reason } }) =>
+      reason === 'poison' && (tries += 1) < 3 ? new NoticeFault('mail-refused', status) : undefined;
+    story.note({ ...usualRequest, reason: 'poison' });
+    const count = story.taken.length;
+    await story.until(() => story.taken.length > count);
+    assert.equal(story.notices.at(-1)?.facts.reason !== 'poison', isLeftOut, String(status));
+  }
+});
+
 void test('another journal, records that were cut off, a place that is not ours: what is young comes again', async (t) => {
   const story = tell(t);
   const feed = story.open();

@@ -32,7 +32,17 @@ export class NoticeFault extends Error {
     this.code = code;
     this.status = status;
   }
+
+  /** Whether the receiver will not have this notice, as far as it says: one of another text may be taken. */
+  get isRefusal(): boolean {
+    const { code, status = 0 } = this;
+    if (code === 'mail-refused') return status >= 500;
+    return code === 'status' && status >= 400 && status < 500 && !laterStatuses.has(status);
+  }
 }
+
+/** Of HTTP: too slow, and too many. */
+const laterStatuses: ReadonlySet<number> = new Set([408, 429]);
 
 /** A receiver of notices, as the page's process reports it to the daemon. */
 export interface NoticeReceiver {

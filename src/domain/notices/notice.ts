@@ -133,6 +133,12 @@ function textOf(value: unknown, plain: (text: string) => string): string | undef
   return typeof cut === 'string' ? `${plain(cut)}…` : undefined;
 }
 
+/** Without what somebody who asks for access chooses freely. */
+export function withoutChosenTexts(notice: Notice): Notice {
+  const { users: _, ...facts } = notice.facts;
+  return { ...notice, facts: { ...facts, reason: 'left out, with the users: the receiver refused them' } };
+}
+
 function countOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
