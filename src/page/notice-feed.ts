@@ -218,8 +218,11 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
           return;
         }
         const isTaken = await attempt(async () => {
-          await tellDropped();
-          await sendInSomeForm(notice);
+          await unlessRefused(tellDropped, async () => undefined);
+          const less = (): Promise<void> => send(withoutChosenTexts(notice));
+          await unlessRefused(() => send(notice), less);
+          // It takes notices, and not that one.
+          await forgetDropped();
           return true;
         });
         if (isTaken === true) return;
@@ -234,21 +237,26 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
 
   async function tellDropped(): Promise<void> {
     if (dropped === undefined) return;
-    const { count } = dropped;
     await send(droppedNotice(dropped, source));
+    await forgetDropped();
+  }
+
+  async function forgetDropped(): Promise<void> {
+    if (dropped === undefined) return;
+    const { count } = dropped;
     dropped = undefined;
     parts.onDropped(count);
     await save();
   }
 
   /** A text that the receiver refuses, as a filter of mail does, must not hold back the notices behind it: its author may want that. */
-  async function sendInSomeForm(notice: Notice): Promise<void> {
+  async function unlessRefused(first: () => Promise<void>, instead: () => Promise<void>): Promise<void> {
     try {
-      await send(notice);
+      await first();
     } catch (cause) {
       if (!(cause instanceof NoticeFault) || !cause.isRefusal) throw cause;
       failWith(cause);
-      await send(withoutChosenTexts(notice));
+      await instead();
     }
   }
 

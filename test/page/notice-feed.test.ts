@@ -260,6 +260,24 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
   assert.equal(story.taken[2], '7.dropped');
 });
 
+void test('a receiver that refuses to be told of dropped notices gets the later ones', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.refuse = () => new NoticeFault('unreachable');
+  story.note();
+  await story.until(() => feed.state.dropped === 1, 60_000);
+  story.refuse = ({ event }) => (event === 'dropped' ? new NoticeFault('status', 422) : undefined);
+  story.note();
+  await story.until(() => story.taken.length === 1);
+  story.note();
+  await story.until(() => story.taken.length === 2);
+  assert.deepEqual(story.taken, ['2', '3']);
+  // The log has it.
+  assert.equal(story.faults.filter((each) => each === 'dropped 1').length, 1);
+  assert.equal(feed.state.fault, undefined);
+});
+
 void test('a text that the receiver refuses holds back no later notice', async (t) => {
   const story = tell(t);
   const feed = story.open();
