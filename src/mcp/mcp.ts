@@ -49,8 +49,12 @@ function run(): number {
     return sent;
   };
   const close = wire.close.bind(wire);
+  // The SDK aborts one call of an id, and a host may use one for several.
+  const ended = new AbortController();
+  const untilEnd = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, ended.signal]);
   // It leaves standard input open after a message that is too long, or an output that nobody reads: the process would stay.
   wire.close = async () => {
+    ended.abort(new Error('the host has gone'));
     await close();
     process.stdin.destroy();
   };
@@ -62,10 +66,10 @@ function run(): number {
         { capabilities: { tools: {} }, instructions },
       );
       server.setRequestHandler('tools/list', async (_, { mcpReq }) => ({
-        tools: [...(await calls.list(mcpReq.signal))],
+        tools: [...(await calls.list(untilEnd(mcpReq.signal)))],
       }));
       server.setRequestHandler('tools/call', ({ params }, { mcpReq }) =>
-        calls.call(params.name, params.arguments ?? {}, mcpReq.signal),
+        calls.call(params.name, params.arguments ?? {}, untilEnd(mcpReq.signal)),
       );
       return server;
     },
