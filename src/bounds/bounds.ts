@@ -385,6 +385,7 @@ const values = {
   noticeMs: '15s',
   noticeHeadBytes: '8KiB',
   noticeAnswerBytes: '16KiB',
+  noticeMailBytes: '128KiB',
   noticeLookups: 2,
   noticeRetryMaxMs: '5m',
   // Operators and files.

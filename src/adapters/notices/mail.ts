@@ -21,6 +21,9 @@ export interface Mailbox {
   readonly caFile?: string | undefined;
 }
 
+/** How often it is looked how much the server has sent. */
+const lookMs = 50;
+
 /** Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort. */
 export async function sendMail(
   { to, from, host, port, caFile }: Mailbox,
@@ -35,16 +38,19 @@ export async function sendMail(
   const socket = connect({ host, port, lookup });
   // Stays: a late error of a dying socket must not end the process.
   socket.on('error', () => undefined);
-  const end = (reason: unknown): void => {
-    socket.destroy(reason instanceof Error ? reason : undefined);
+  let given: NoticeFault | undefined;
+  const giveUp = (fault: NoticeFault): void => {
+    given ??= fault;
+    socket.destroy(fault);
   };
-  const late = new NoticeFault('timeout');
-  let isLate = false;
-  const timer = clock.setTimer(bounds.noticeMs, () => {
-    isLate = true;
-    end(late);
-  });
-  const onAbort = (): void => end(signal.reason);
+  const timer = clock.setTimer(bounds.noticeMs, () => giveUp(new NoticeFault('timeout')));
+  // The library bounds one answer, and not how many it holds.
+  let look = clock.setTimer(lookMs, lookAt);
+  function lookAt(): void {
+    if (socket.bytesRead > bounds.noticeMailBytes) giveUp(new NoticeFault('mail-refused'));
+    else look = clock.setTimer(lookMs, lookAt);
+  }
+  const onAbort = (): void => void socket.destroy();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await connected(socket);
@@ -79,9 +85,10 @@ export async function sendMail(
     });
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    throw isLate ? late : faultOf(cause);
+    throw given ?? faultOf(cause);
   } finally {
     timer.cancel();
+    look.cancel();
     signal.removeEventListener('abort', onAbort);
     socket.destroy();
   }

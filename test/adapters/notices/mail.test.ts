@@ -152,6 +152,11 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
     await faultOf(send({ port: floods.port }, { clock }));
     assert.ok(written.bytes < 32 << 20, `${written.bytes} bytes of ${bounds.noticeAnswerBytes}`);
   }
+  // bounds.noticeMailBytes: answers without a word, each as short as can be.
+  const endless = await openSmtpServer(t, { talk: (socket) => flood(socket, '\r\n'.repeat(1000), written) });
+  written.bytes = 0;
+  assert.equal(await faultOf(send({ port: endless.port })), 'mail-refused');
+  assert.ok(written.bytes < 16 << 20, `${written.bytes} bytes of ${bounds.noticeMailBytes}`);
   const gone = await openSmtpServer(t, { talk: (socket) => socket.end('220 hello\r\n') });
   assert.equal(await faultOf(send({ port: gone.port })), 'unreachable');
   assert.equal(await faultOf(send({ port: 1 })), 'connection-refused');
