@@ -183,6 +183,9 @@ void test('answers without an end, redirects, and metadata that lead elsewhere',
     issuer.faults = { reply: { path, send: (response) => response.socket?.write(words) } };
     await assert.rejects(open(issuer), refusal('away', /another protocol/));
   }
+  const notes = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(5);
+  issuer.faults = { reply: { path, send: (response) => response.socket?.write(notes) } };
+  await assert.rejects(open(issuer), refusal('away', /only notes before it/));
   for (const metadata of [
     { issuer: 'https://other.example.com' },
     { token_endpoint: 'http://mail.example.com/token' },
