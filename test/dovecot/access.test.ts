@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import type { AccessItem } from '../../src/domain/page/access.js';
 import { startDaemon } from '../kit/daemon.js';
@@ -15,21 +14,17 @@ import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
 import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
 import { runWarm } from '../kit/warm-program.js';
-import { alice, backendPassword, labTestMs, openRealDovecot, releasesAsked, runAt } from './real-gateway.js';
+import { alice, backendPassword, onDovecot, openRealDovecot, runAt } from './real-gateway.js';
 
 const bob = 'bob@example.org';
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: access on request`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    const [leadsPort = 0, httpPort = 0] = await freePorts(2);
-    const panel = makeKey(randomBytes(keyBytes));
-    const leader = makeKey(randomBytes(keyBytes));
-    const daemon = await startDaemon(t, {
-      folder: mkdtempSync(join(lab.folder, 'gate-')),
-      config: `version: 1
+onDovecot('access on request', openRealDovecot, async (t, lab) => {
+  const [leadsPort = 0, httpPort = 0] = await freePorts(2);
+  const panel = makeKey(randomBytes(keyBytes));
+  const leader = makeKey(randomBytes(keyBytes));
+  const daemon = await startDaemon(t, {
+    folder: mkdtempSync(join(lab.folder, 'gate-')),
+    config: `version: 1
 persons:
   carol: { accounts: [carol], keys: [leader] }
   dave: { accounts: [dave] }
@@ -72,199 +67,198 @@ state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, sign_key: sign.pem }
 admin: { unix: admin.sock }
 `,
-      files: {
-        ...filesOf(authority),
-        'ca.pem': readFileSync(lab.caFile, 'utf8'),
-        'mail1.password': `${backendPassword}\n`,
-        'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
-      },
+    files: {
+      ...filesOf(authority),
+      'ca.pem': readFileSync(lab.caFile, 'utf8'),
+      'mail1.password': `${backendPassword}\n`,
+      'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
+    },
+  });
+  const socket = daemon.path('support.sock');
+  const doveadm = (...args: string[]) => runAt(lab, socket, args);
+  const fetch = (user = alice) => doveadm('fetch', '-u', user, 'hdr.subject', 'mailbox', 'INBOX', 'all');
+  const dovegate = async (...args: string[]) => {
+    const [name = '', ...rest] = args;
+    return runWarm([name, '--socket', socket, ...rest]);
+  };
+  const approver = async (name: string): Promise<(...fields: string[]) => Promise<AccessItem | string>> => {
+    const client = await openAccount(leadsPort, name);
+    t.after(() => client.close());
+    return async (...fields) => {
+      const reply = await client.ask({ user: '', fields });
+      const json = /access\t(\{.*?\})\t/.exec(reply.body.toString())?.[1];
+      if (json === undefined) return JSON.stringify(reply.logs);
+      const item: AccessItem = JSON.parse(json);
+      return item;
+    };
+  };
+  const carol = await approver('carol');
+  const dave = await approver('dave');
+  const request = async (...args: string[]): Promise<AccessItem> => {
+    const asked = await dovegate('request', '--json', ...args);
+    assert.equal(asked.exit, 0, asked.text);
+    return JSON.parse(asked.stdout.toString());
+  };
+  const reading = [
+    '--user',
+    alice,
+    '--reason',
+    'ticket 4711',
+    '--',
+    'fetch',
+    'hdr.subject',
+    'mailbox',
+    'INBOX',
+    'all',
+  ];
+
+  await t.test('denied, requested, approved by a second person, used up', async () => {
+    const denied = await fetch();
+    assert.equal(denied.exit, 77, denied.text);
+    assert.match(denied.stderr, /available on request: dovegate request --user alice@example\.org/);
+    const asked = await request(...reading);
+    assert.equal(asked.matches, undefined, 'the number of mails is for approvers');
+    assert.equal((await fetch()).exit, 77);
+    const shown = await carol('dovegate access', asked.id);
+    assert.ok(typeof shown === 'object' && (shown.matches ?? 0) > 0, JSON.stringify(shown));
+    const granted = await carol('dovegate approve', asked.id);
+    assert.ok(typeof granted === 'object' && granted.state === 'granted', JSON.stringify(granted));
+    for (const use of [1, 2]) {
+      const worked = await fetch();
+      assert.equal(worked.exit, 0, `${use}: ${worked.text}`);
+      assert.match(worked.stdout.toString(), /hdr.subject/);
+    }
+    assert.equal((await fetch()).exit, 77);
+    assert.equal((await fetch(bob)).exit, 77);
+  });
+
+  await t.test('the time runs out', async () => {
+    const { id } = await request(...reading);
+    const granted = await carol('dovegate approve', '--for', '2s', id);
+    assert.ok(typeof granted === 'object' && granted.for_ms === 2_000, JSON.stringify(granted));
+    assert.equal((await fetch()).exit, 0);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2_500);
     });
-    const socket = daemon.path('support.sock');
-    const doveadm = (...args: string[]) => runAt(lab, socket, args);
-    const fetch = (user = alice) => doveadm('fetch', '-u', user, 'hdr.subject', 'mailbox', 'INBOX', 'all');
-    const dovegate = async (...args: string[]) => {
-      const [name = '', ...rest] = args;
-      return runWarm([name, '--socket', socket, ...rest]);
-    };
-    const approver = async (name: string): Promise<(...fields: string[]) => Promise<AccessItem | string>> => {
-      const client = await openAccount(leadsPort, name);
-      t.after(() => client.close());
-      return async (...fields) => {
-        const reply = await client.ask({ user: '', fields });
-        const json = /access\t(\{.*?\})\t/.exec(reply.body.toString())?.[1];
-        if (json === undefined) return JSON.stringify(reply.logs);
-        const item: AccessItem = JSON.parse(json);
-        return item;
-      };
-    };
-    const carol = await approver('carol');
-    const dave = await approver('dave');
-    const request = async (...args: string[]): Promise<AccessItem> => {
-      const asked = await dovegate('request', '--json', ...args);
-      assert.equal(asked.exit, 0, asked.text);
-      return JSON.parse(asked.stdout.toString());
-    };
-    const reading = [
+    assert.equal((await fetch()).exit, 77);
+  });
+
+  await t.test('revoked in the middle of a fetch', async () => {
+    const { id } = await request(
       '--user',
       alice,
       '--reason',
-      'ticket 4711',
+      'ticket 2',
       '--',
       'fetch',
-      'hdr.subject',
+      'text',
+      'mailbox',
+      'Big',
+      'all',
+    );
+    await carol('dovegate approve', id);
+    const slow = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000 });
+    t.after(() => slow.close());
+    const whole = await sizeOf(slow, false);
+    slow.setStopped(true);
+    slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big', 'all'] });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 500);
+    });
+    const revoked = await carol('dovegate revoke', id);
+    assert.ok(typeof revoked === 'object' && revoked.state === 'revoked', JSON.stringify(revoked));
+    slow.setStopped(false);
+    const cut = await slow.readReply({ keepBody: false }).then(
+      ({ status, bodyBytes }) => ({ status, bytes: bodyBytes }),
+      () => ({ status: 'closed', bytes: 0 }),
+    );
+    assert.notEqual(cut.status, '+');
+    assert.ok(cut.bytes < whole / 2, `${cut.bytes} of ${whole} bytes`);
+  });
+
+  await t.test('two approvals; no more mails than were counted', async () => {
+    const expunge = ['expunge', '-u', bob, 'mailbox', 'INBOX', 'all'];
+    const { id } = await request(
+      '--user',
+      bob,
+      '--reason',
+      'too many',
+      '--',
+      'expunge',
       'mailbox',
       'INBOX',
       'all',
-    ];
-
-    await t.test('denied, requested, approved by a second person, used up', async () => {
-      const denied = await fetch();
-      assert.equal(denied.exit, 77, denied.text);
-      assert.match(denied.stderr, /available on request: dovegate request --user alice@example\.org/);
-      const asked = await request(...reading);
-      assert.equal(asked.matches, undefined, 'the number of mails is for approvers');
-      assert.equal((await fetch()).exit, 77);
-      const shown = await carol('dovegate access', asked.id);
-      assert.ok(typeof shown === 'object' && (shown.matches ?? 0) > 0, JSON.stringify(shown));
-      const granted = await carol('dovegate approve', asked.id);
-      assert.ok(typeof granted === 'object' && granted.state === 'granted', JSON.stringify(granted));
-      for (const use of [1, 2]) {
-        const worked = await fetch();
-        assert.equal(worked.exit, 0, `${use}: ${worked.text}`);
-        assert.match(worked.stdout.toString(), /hdr.subject/);
-      }
-      assert.equal((await fetch()).exit, 77);
-      assert.equal((await fetch(bob)).exit, 77);
-    });
-
-    await t.test('the time runs out', async () => {
-      const { id } = await request(...reading);
-      const granted = await carol('dovegate approve', '--for', '2s', id);
-      assert.ok(typeof granted === 'object' && granted.for_ms === 2_000, JSON.stringify(granted));
-      assert.equal((await fetch()).exit, 0);
-      await new Promise((resolve) => {
-        setTimeout(resolve, 2_500);
-      });
-      assert.equal((await fetch()).exit, 77);
-    });
-
-    await t.test('revoked in the middle of a fetch', async () => {
-      const { id } = await request(
-        '--user',
-        alice,
-        '--reason',
-        'ticket 2',
-        '--',
-        'fetch',
-        'text',
-        'mailbox',
-        'Big',
-        'all',
-      );
-      await carol('dovegate approve', id);
-      const slow = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000 });
-      t.after(() => slow.close());
-      const whole = await sizeOf(slow, false);
-      slow.setStopped(true);
-      slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big', 'all'] });
-      await new Promise((resolve) => {
-        setTimeout(resolve, 500);
-      });
-      const revoked = await carol('dovegate revoke', id);
-      assert.ok(typeof revoked === 'object' && revoked.state === 'revoked', JSON.stringify(revoked));
-      slow.setStopped(false);
-      const cut = await slow.readReply({ keepBody: false }).then(
-        ({ status, bodyBytes }) => ({ status, bytes: bodyBytes }),
-        () => ({ status: 'closed', bytes: 0 }),
-      );
-      assert.notEqual(cut.status, '+');
-      assert.ok(cut.bytes < whole / 2, `${cut.bytes} of ${whole} bytes`);
-    });
-
-    await t.test('two approvals; no more mails than were counted', async () => {
-      const expunge = ['expunge', '-u', bob, 'mailbox', 'INBOX', 'all'];
-      const { id } = await request(
-        '--user',
-        bob,
-        '--reason',
-        'too many',
-        '--',
-        'expunge',
-        'mailbox',
-        'INBOX',
-        'all',
-      );
-      const shown = await carol('dovegate access', id);
-      assert.ok(typeof shown === 'object' && (shown.matches ?? 0) > 0, JSON.stringify(shown));
-      const first = await carol('dovegate approve', id);
-      assert.ok(typeof first === 'object' && first.state === 'requested', JSON.stringify(first));
-      assert.match(
-        JSON.stringify(await carol('dovegate approve', id)),
-        /second approval is for another person/,
-      );
-      assert.equal((await doveadm(...expunge)).exit, 77);
-      assert.match(JSON.stringify(await dave('dovegate approve', id)), /no number was shown/);
-      const second = await dave('dovegate approve', id);
-      assert.ok(typeof second === 'object' && second.state === 'granted', JSON.stringify(second));
-      const mails = Number(second.matches);
-      const worked = await doveadm(...expunge);
-      assert.equal(worked.exit, 0, worked.text);
-      assert.ok(mails > 0);
-      assert.equal((await doveadm(...expunge)).exit, 77);
-    });
-
-    await t.test('over HTTP', async () => {
-      const at = { port: httpPort, tls: { ca: authority.certificatePem, serverName: 'localhost' } };
-      const post = async (key: string, target: string, body: unknown) => {
-        const sent = { target, authorization: authorizationOf.key(key), body: JSON.stringify(body) };
-        const answer = await askRaw(at, encodePost(sent));
-        return { status: answer.status, text: answer.body.toString() };
-      };
-      const fetchOver = (tag: string) =>
-        post(panel, '/doveadm/v1', [
-          ['fetch', { user: alice, field: ['hdr.subject'], query: ['mailbox', 'INBOX'] }, tag],
-        ]);
-      assert.match((await fetchOver('t1')).text, /on-request/);
-      const command = ['fetch', 'hdr.subject', 'mailbox', 'INBOX'];
-      const asked = await post(panel, '/dovegate/v1/request', {
-        users: [alice],
-        reason: 'ticket 5',
-        uses: 1,
-        command,
-      });
-      assert.equal(asked.status, 200, asked.text);
-      const id = /"id":"([0-9A-Z]{26})"/.exec(asked.text)?.[1];
-      const own = await post(panel, '/dovegate/v1/approve', { id });
-      assert.match(own.text, /not permitted/);
-      const granted = await post(leader, '/dovegate/v1/approve', { id });
-      assert.match(granted.text, /"state":"granted"/);
-      assert.match((await fetchOver('t2')).text, /doveadmResponse/);
-      assert.match((await fetchOver('t3')).text, /on-request/);
-    });
-
-    await t.test('report, search, list and proof', async () => {
-      assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-      const directory = daemon.path('audit');
-      const report = await runWarm(['audit', 'report', '--mailbox', alice, directory]);
-      assert.match(report.text, /approved by carol@leads/, report.text);
-      const access = await runWarm(['audit', 'access', '--since', '1d', directory]);
-      assert.equal(access.exit, 0, access.text);
-      assert.match(access.text, /alice@example\.org/);
-      const [first] = JSON.parse(
-        `[${(await runWarm(['audit', 'access', '--since', '1d', '--json', directory])).stdout
-          .toString()
-          .trim()
-          .split('\n')
-          .join(',')}]`,
-      );
-      const history = await runWarm(['audit', 'search', '--grant', String(first?.id), directory]);
-      for (const action of ['requested', 'approved', 'granted', 'used-up'])
-        assert.ok(history.text.includes(action), history.text);
-      const verified = await runWarm(['audit', 'verify', directory, '--key', daemon.path('sign.pem')]);
-      assert.equal(verified.exit, 0, verified.text);
-    });
+    );
+    const shown = await carol('dovegate access', id);
+    assert.ok(typeof shown === 'object' && (shown.matches ?? 0) > 0, JSON.stringify(shown));
+    const first = await carol('dovegate approve', id);
+    assert.ok(typeof first === 'object' && first.state === 'requested', JSON.stringify(first));
+    assert.match(
+      JSON.stringify(await carol('dovegate approve', id)),
+      /second approval is for another person/,
+    );
+    assert.equal((await doveadm(...expunge)).exit, 77);
+    assert.match(JSON.stringify(await dave('dovegate approve', id)), /no number was shown/);
+    const second = await dave('dovegate approve', id);
+    assert.ok(typeof second === 'object' && second.state === 'granted', JSON.stringify(second));
+    const mails = Number(second.matches);
+    const worked = await doveadm(...expunge);
+    assert.equal(worked.exit, 0, worked.text);
+    assert.ok(mails > 0);
+    assert.equal((await doveadm(...expunge)).exit, 77);
   });
-}
+
+  await t.test('over HTTP', async () => {
+    const at = { port: httpPort, tls: { ca: authority.certificatePem, serverName: 'localhost' } };
+    const post = async (key: string, target: string, body: unknown) => {
+      const sent = { target, authorization: authorizationOf.key(key), body: JSON.stringify(body) };
+      const answer = await askRaw(at, encodePost(sent));
+      return { status: answer.status, text: answer.body.toString() };
+    };
+    const fetchOver = (tag: string) =>
+      post(panel, '/doveadm/v1', [
+        ['fetch', { user: alice, field: ['hdr.subject'], query: ['mailbox', 'INBOX'] }, tag],
+      ]);
+    assert.match((await fetchOver('t1')).text, /on-request/);
+    const command = ['fetch', 'hdr.subject', 'mailbox', 'INBOX'];
+    const asked = await post(panel, '/dovegate/v1/request', {
+      users: [alice],
+      reason: 'ticket 5',
+      uses: 1,
+      command,
+    });
+    assert.equal(asked.status, 200, asked.text);
+    const id = /"id":"([0-9A-Z]{26})"/.exec(asked.text)?.[1];
+    const own = await post(panel, '/dovegate/v1/approve', { id });
+    assert.match(own.text, /not permitted/);
+    const granted = await post(leader, '/dovegate/v1/approve', { id });
+    assert.match(granted.text, /"state":"granted"/);
+    assert.match((await fetchOver('t2')).text, /doveadmResponse/);
+    assert.match((await fetchOver('t3')).text, /on-request/);
+  });
+
+  await t.test('report, search, list and proof', async () => {
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+    const directory = daemon.path('audit');
+    const report = await runWarm(['audit', 'report', '--mailbox', alice, directory]);
+    assert.match(report.text, /approved by carol@leads/, report.text);
+    const access = await runWarm(['audit', 'access', '--since', '1d', directory]);
+    assert.equal(access.exit, 0, access.text);
+    assert.match(access.text, /alice@example\.org/);
+    const [first] = JSON.parse(
+      `[${(await runWarm(['audit', 'access', '--since', '1d', '--json', directory])).stdout
+        .toString()
+        .trim()
+        .split('\n')
+        .join(',')}]`,
+    );
+    const history = await runWarm(['audit', 'search', '--grant', String(first?.id), directory]);
+    for (const action of ['requested', 'approved', 'granted', 'used-up'])
+      assert.ok(history.text.includes(action), history.text);
+    const verified = await runWarm(['audit', 'verify', directory, '--key', daemon.path('sign.pem')]);
+    assert.equal(verified.exit, 0, verified.text);
+  });
+});
 
 /** The size of the whole answer, which uses the grant once. */
 async function sizeOf(client: RawClient, keepBody: boolean): Promise<number> {

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import type { Lab, Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { openRawClient, type RawReply } from '../kit/raw-client.js';
@@ -13,11 +12,10 @@ import { openTcpCounter } from '../kit/tcp-counter.js';
 import { until } from '../kit/until.js';
 import {
   alice,
-  labTestMs,
+  onDovecot,
   openRealDovecot,
   openRealGateway,
   type RealGatewayOptions,
-  releasesAsked,
 } from './real-gateway.js';
 import { sharedNamespace } from './shared-namespace.js';
 
@@ -57,319 +55,286 @@ const keeperLine = `${keeper}:{plain}pw::::::userdb_mail_crypt_private_password=
 
 type Line = readonly [user: string, ...words: string[]];
 
-for (const release of releasesAsked()) {
-  void test(`Dovecot ${release}: tricks that work there do not work through the daemon`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openTrickedDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-
-    await t.test('expunge -d beside an allowed query takes a mailbox with the mails in it', async (sub) => {
-      for (const user of [alice, bob]) {
-        for (const mailbox of ['Trash', 'Junk']) await fillMailbox(lab, user, mailbox);
-      }
-      const query = ['mailbox', 'Trash', 'savedbefore', '30d'];
-      // At Dovecot, on bob: no mail is that old, and yet the mailbox is gone with both.
-      await ask(lab, [bob, 'expunge', '-d', ...query]);
-      assert.equal((await ask(lab, [bob, 'mailbox status', 'messages', 'Trash'])).status, '-NOTFOUND');
-      // Once, what was left of it came back by itself while a later trick was tried.
-      rmSync(join(lab.folder, 'mail', bob, 'Maildir', '.Trash'), { recursive: true, force: true });
-      await holds(sub, lab, {
-        policy: janitor,
-        refused: [
-          [alice, 'expunge', '-d', ...query],
-          [alice, 'expunge', ...query, '-d'],
-          [alice, 'expunge', '-du', alice, ...query],
-          [alice, 'expunge', '--delete-empty-mailbox', '--', ...query],
-          [alice, 'expunge', '--delete-empty', ...query],
-          [alice, 'expunge', '--query=mailbox', '-d', '--query=Trash', '--query=savedbefore', '--query=30d'],
-          [
-            alice,
-            'expunge',
-            '-d',
-            '(',
-            ...query,
-            ')',
-            'OR',
-            '(',
-            'mailbox',
-            'Junk',
-            'savedbefore',
-            '31d',
-            ')',
-          ],
-        ],
-        honest: [[alice, 'expunge', ...query]],
-      });
-      assert.deepEqual((await ask(lab, [alice, 'mailbox status', 'messages', 'Trash'])).cells, [
-        'Trash',
-        '2',
-      ]);
+onDovecot('tricks that work there do not work through the daemon', openTrickedDovecot, async (t, lab) => {
+  await t.test('expunge -d beside an allowed query takes a mailbox with the mails in it', async (sub) => {
+    for (const user of [alice, bob]) {
+      for (const mailbox of ['Trash', 'Junk']) await fillMailbox(lab, user, mailbox);
+    }
+    const query = ['mailbox', 'Trash', 'savedbefore', '30d'];
+    // At Dovecot, on bob: no mail is that old, and yet the mailbox is gone with both.
+    await ask(lab, [bob, 'expunge', '-d', ...query]);
+    assert.equal((await ask(lab, [bob, 'mailbox status', 'messages', 'Trash'])).status, '-NOTFOUND');
+    // Once, what was left of it came back by itself while a later trick was tried.
+    rmSync(join(lab.folder, 'mail', bob, 'Maildir', '.Trash'), { recursive: true, force: true });
+    await holds(sub, lab, {
+      policy: janitor,
+      refused: [
+        [alice, 'expunge', '-d', ...query],
+        [alice, 'expunge', ...query, '-d'],
+        [alice, 'expunge', '-du', alice, ...query],
+        [alice, 'expunge', '--delete-empty-mailbox', '--', ...query],
+        [alice, 'expunge', '--delete-empty', ...query],
+        [alice, 'expunge', '--query=mailbox', '-d', '--query=Trash', '--query=savedbefore', '--query=30d'],
+        [alice, 'expunge', '-d', '(', ...query, ')', 'OR', '(', 'mailbox', 'Junk', 'savedbefore', '31d', ')'],
+      ],
+      honest: [[alice, 'expunge', ...query]],
     });
+    assert.deepEqual((await ask(lab, [alice, 'mailbox status', 'messages', 'Trash'])).cells, ['Trash', '2']);
+  });
 
-    await t.test("a shared namespace opens another user's INBOX, whatever its ACL says", async (sub) => {
-      const shared = `shared/${victim}/INBOX`;
-      const seen = await ask(lab, [alice, 'fetch', 'uid hdr.to', 'mailbox', shared, 'all']);
-      assert.deepEqual(seen.cells, ['1', victim, '2', victim]);
-      const tricks: readonly Line[] = [
-        [alice, 'fetch', 'uid', 'mailbox', shared, 'all'],
-        [alice, 'fetch', 'uid', 'mailbox', shared.toUpperCase(), 'all'],
-        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'OR', 'mailbox', shared],
-        [alice, 'fetch', 'uid', '(', 'mailbox', 'INBOX', 'OR', '(', 'seen', 'mailbox', shared, ')', ')'],
-        [alice, 'fetch', 'uid', 'NOT', '(', 'NOT', 'mailbox', shared, ')'],
-        [alice, 'fetch', 'uid', 'mailbox', `sh%/${victim}/INBOX`, 'all'],
-        [alice, 'fetch', 'uid', 'mailbox', `*/${victim}/*`, 'all'],
-        [alice, 'fetch', 'uid', 'mailbox-guid', await guidOf(lab, victim), 'all'],
-        [alice, 'search', 'mailbox', shared, 'all'],
-        [alice, 'mailbox status', 'messages', shared],
-        [alice, 'mailbox status', 'messages', 'INBOX', shared],
-        [alice, 'mailbox', 'status', '--field=messages', `--mailbox-mask=${shared}`],
-        [alice, 'mailbox list', 'shared/*'],
-        [alice, 'mailbox create', `shared/${victim}/Planted`],
-        [alice, 'copy', `shared/${victim}/INBOX`, 'mailbox', 'INBOX', 'all'],
-      ];
-      for (const sharedNamespaces of ['["shared/"]', '']) {
-        await holds(sub, lab, {
-          policy: desk,
-          sharedNamespaces,
-          refused: tricks,
-          honest: [
-            [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
-            [alice, 'mailbox status', 'messages', 'INBOX'],
-          ],
-        });
-      }
-    });
-
-    await t.test('an alias, and a name without a realm, are the one whom except names', async (sub) => {
-      for (const user of [boss, 'victim', 'VICTIM', 'Victim@Example.ORG']) {
-        assert.deepEqual(
-          (await ask(lab, [user, 'fetch', 'hdr.to', 'mailbox', 'INBOX', 'all'])).cells,
-          [victim, victim],
-          user,
-        );
-      }
-      const names = [
-        victim,
-        'victim',
-        'VICTIM',
-        'Victim@EXAMPLE.org',
-        boss,
-        'boss',
-        'BOSS@example.org',
-        chief,
-        'chief',
-      ];
-      const tricks = names.flatMap((user): Line[] => [
-        [user, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
-        [user, 'quota get'],
-        [user, 'quota get', '-u', user],
-        [alice, 'copy', 'Archive', 'user', user, 'mailbox', 'INBOX', 'all'],
-        ['', 'user', user],
-        [alice, 'user', alice, user],
-      ]);
-      const resolve = `mail_users: { resolve: ${join(lab.folder, 'run', 'dovegate-userdb')}`;
-      // In a domain, with the realm said; and for everybody, without: then the userdb alone says who `victim` is.
-      for (const [users, realm] of [
-        ['"*@example.org"', ', default_realm: example.org'],
-        ['"*"', ''],
-      ] as const) {
-        await holds(sub, lab, {
-          policy: exceptVictim(users),
-          more: `${resolve}${realm} }\n`,
-          refused: tricks,
-          honest: [
-            [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
-            [alice, 'copy', 'Archive', 'user', bob, 'mailbox', 'INBOX', 'seen'],
-          ],
-        });
-      }
-    });
-
-    await t.test('fetch uid ... text WORD tells whether a mail holds a word', async (sub) => {
-      const found = async (word: string): Promise<readonly string[]> =>
-        (await ask(lab, [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'text', word])).cells;
-      assert.deepEqual([await found('Hello'), await found('Hullo')], [['1'], []]);
-      const keys = ['text', 'TEXT', 'body', 'subject', 'from', 'to', 'cc', 'bcc'];
-      const tricks = ['Hello', 'Hullo'].flatMap((word): Line[] => [
-        ...keys.map((key): Line => [alice, 'fetch', 'uid', 'mailbox', 'INBOX', key, word]),
-        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'header', 'Subject', word],
-        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'NOT', '(', 'NOT', 'text', word, ')'],
-        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'seen', 'OR', 'mailbox', 'INBOX', 'body', word],
-        [
-          alice,
-          'fetch',
-          '--field=uid',
-          '--query=mailbox',
-          '--query=INBOX',
-          '--query=text',
-          `--query=${word}`,
-        ],
-        [alice, 'fetch', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
-        [alice, 'fetch', 'uid body.snippet', 'mailbox', 'INBOX', 'all'],
-        [alice, 'search', 'mailbox', 'INBOX', 'text', word],
-        [alice, 'copy', 'Archive', 'mailbox', 'INBOX', 'text', word],
-      ]);
+  await t.test("a shared namespace opens another user's INBOX, whatever its ACL says", async (sub) => {
+    const shared = `shared/${victim}/INBOX`;
+    const seen = await ask(lab, [alice, 'fetch', 'uid hdr.to', 'mailbox', shared, 'all']);
+    assert.deepEqual(seen.cells, ['1', victim, '2', victim]);
+    const tricks: readonly Line[] = [
+      [alice, 'fetch', 'uid', 'mailbox', shared, 'all'],
+      [alice, 'fetch', 'uid', 'mailbox', shared.toUpperCase(), 'all'],
+      [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'OR', 'mailbox', shared],
+      [alice, 'fetch', 'uid', '(', 'mailbox', 'INBOX', 'OR', '(', 'seen', 'mailbox', shared, ')', ')'],
+      [alice, 'fetch', 'uid', 'NOT', '(', 'NOT', 'mailbox', shared, ')'],
+      [alice, 'fetch', 'uid', 'mailbox', `sh%/${victim}/INBOX`, 'all'],
+      [alice, 'fetch', 'uid', 'mailbox', `*/${victim}/*`, 'all'],
+      [alice, 'fetch', 'uid', 'mailbox-guid', await guidOf(lab, victim), 'all'],
+      [alice, 'search', 'mailbox', shared, 'all'],
+      [alice, 'mailbox status', 'messages', shared],
+      [alice, 'mailbox status', 'messages', 'INBOX', shared],
+      [alice, 'mailbox', 'status', '--field=messages', `--mailbox-mask=${shared}`],
+      [alice, 'mailbox list', 'shared/*'],
+      [alice, 'mailbox create', `shared/${victim}/Planted`],
+      [alice, 'copy', `shared/${victim}/INBOX`, 'mailbox', 'INBOX', 'all'],
+    ];
+    for (const sharedNamespaces of ['["shared/"]', '']) {
       await holds(sub, lab, {
         policy: desk,
+        sharedNamespaces,
         refused: tricks,
-        honest: [[alice, 'fetch', 'uid flags', 'mailbox', 'INBOX', 'all']],
-      });
-    });
-
-    await t.test("user '*o*g' lists everybody", async (sub) => {
-      const everybody = (await ask(lab, ['', 'user', '*o*g'])).body.toString();
-      for (const user of [alice, bob, victim]) assert.ok(everybody.includes(user));
-      await holds(sub, lab, {
-        policy: exceptVictim('"*@example.org"'),
-        refused: [
-          ['', 'user', '*o*g'],
-          ['', 'user', '*'],
-          ['', 'user', '*@example.org'],
-          ['', 'user', 'v?ctim@example.org'],
-          ['', 'user', `v*${victim.slice(1)}`],
-          [alice, 'user', '*o*g'],
-          [alice, 'user', '--', '*o*g'],
-          [alice, 'user', '--user-mask=*o*g'],
-          [alice, 'user', '-f', 'home', '*o*g'],
-          [alice, 'user', alice, '*o*g'],
-          ['', 'user', alice],
-          [alice, 'user', ''],
-          ['', 'user', '-e', '%{env:PATH}', alice],
+        honest: [
+          [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+          [alice, 'mailbox status', 'messages', 'INBOX'],
         ],
-        honest: [['', 'user', '-f', 'home', alice]],
       });
-    });
+    }
+  });
 
-    await t.test('user NAME prints the passwords of a userdb', async (sub) => {
-      const shown = async (...args: string[]): Promise<string> =>
-        (await ask(lab, ['', 'user', ...args])).body.toString();
-      const field = 'mail_crypt_private_password';
-      for (const secret of kept) assert.ok((await shown(keeper)).includes(secret));
-      assert.ok((await shown('-f', field, keeper)).includes(kept[0]));
-      assert.ok((await shown('-e', '%{userdb:imapc_password}', keeper)).includes(kept[1]));
-      assert.ok(!(await shown('-f', field, 'k*')).includes(kept[0]));
-      const refused: readonly Line[] = [
-        ['', 'user', keeper],
-        ['', 'user', alice, keeper],
-        ['', 'user', '-f', field, keeper],
-        ['', 'user', `-f${field}`, keeper],
-        ['', 'user', `--field=${field}`, '--', keeper],
-        ['', 'user', '-f', 'home', '-f', field, keeper],
-        ['', 'user', '-f', 'imapc_password', keeper],
-        ['', 'user', '-e', '%{userdb:imapc_password}', keeper],
-        ['', 'user', '-x', 'service=imap', keeper],
-      ];
-      const everybody = '\n    users: ["*"]';
-      await holds(sub, lab, {
-        policy: `${everybody}\n    use: [presets/read-only-auditor]`,
-        refused,
-        honest: [['', 'user', 'k*']],
-      });
-      const some = '{ command: user, masks: true, where: { field: any, auth-info: any } }';
-      await holds(sub, lab, {
-        policy: `${everybody}\n    allow: [${some}]`,
-        refused,
-        honest: [['', 'user', '-f', 'home', keeper]],
-      });
-      // Where a rule says so, it is the client's; records and the log never hold it.
-      for (const line of [['', 'user', keeper] as const, ['', 'user', '-f', field, keeper] as const]) {
-        await holds(sub, lab, {
-          policy: `${everybody}\n    allow: [{ command: user, content: true, where: { field: any } }]`,
-          refused: [['', 'user', '-e', '%{home}', keeper]],
-          honest: [line],
-          unrecorded: kept,
-        });
-      }
-    });
-
-    await t.test('an empty text is in every mail', async (sub) => {
-      const all = (await ask(lab, [alice, 'search', 'mailbox', 'INBOX', 'all'])).cells.length;
-      const matchesAll: readonly (readonly string[])[] = [
-        ['from', ''],
-        ['from', '\n'],
-        ['from', '@'],
-        ['from', 'e'],
-        ['subject', ''],
-        ['header', 'Message-ID', ''],
-        ['header', 'Message-ID', '<'],
-      ];
-      for (const words of matchesAll) {
-        const { cells } = await ask(lab, [alice, 'search', '--', 'mailbox', 'INBOX', ...words]);
-        assert.equal(cells.length, all, words.join(' '));
-      }
-      await holds(sub, lab, {
-        policy: phishing,
-        refused: matchesAll.map((words): Line => [alice, 'expunge', '--', 'mailbox', 'INBOX', ...words]),
-        honest: [[alice, 'expunge', 'mailbox', 'INBOX', 'from', 'phisher@example.net']],
-      });
-    });
-
-    await t.test('single values end the process of a server', async (sub) => {
-      const both: readonly Line[] = [
-        ['', 'stats dump', '--fields='],
-        ['', 'stats dump', '--fields=,'],
-        ['', 'stats dump', '-f', '  '],
-        [alice, 'search', '--', 'mailbox', 'INBOX', 'savedsince', '-1'],
-      ];
-      const ofSeries: readonly Line[] =
-        lab.series === '2.3'
-          ? [
-              ['', 'oldstats dump', '--', 'all', 'X'],
-              ['', 'oldstats dump', 'global', 'ip=x'],
-            ]
-          : [
-              ['', 'proxy kick', '--', 'a@b', '%{user}'],
-              ['', 'kick', '--passdb-field=K', '--', 'default', '/'],
-              ['', 'kick', '--', 'a@b', '192.0.2.1/33'],
-            ];
-      const deadly = [...both, ...ofSeries];
-      for (const line of deadly) await assert.rejects(ask(lab, line), line.join(' '));
-      const names = new Set(deadly.map(([, name = '']) => name));
-      const rules = [...names].map((name) => `{ command: ${name}, masks: true }`);
-      await holds(sub, lab, {
-        policy: `\n    users: ["*"]\n    allow: [${rules.join(', ')}]`,
-        refused: deadly,
-        honest: [['', 'stats dump']],
-      });
-    });
-
-    await t.test('a file is read, and a program run, by root', async (sub) => {
-      // -F: the server reads the file, and says its lines in the log.
-      const told = await ask(lab, [alice, 'mailbox list', '-F', '/etc/passwd']);
-      assert.ok(
-        told.logs.some(({ text }) => text.includes('daemon:')),
-        JSON.stringify(told.logs.slice(0, 3)),
+  await t.test('an alias, and a name without a realm, are the one whom except names', async (sub) => {
+    for (const user of [boss, 'victim', 'VICTIM', 'Victim@Example.ORG']) {
+      assert.deepEqual(
+        (await ask(lab, [user, 'fetch', 'hdr.to', 'mailbox', 'INBOX', 'all'])).cells,
+        [victim, victim],
+        user,
       );
-      const flag = join(lab.folder, 'was-here');
-      // The file is what counts: once the reply took more than 30 s.
-      const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-      client.sendCommand({
-        user: alice,
-        fields: ['sync', 'sh', '-c', `touch ${lab.inRoot(flag)}; exit 1`],
-      });
-      await until(() => existsSync(flag), 'what a program of the client made', 60_000);
-      client.close();
-      const flagToo = join(lab.folder, 'was-here-too');
+    }
+    const names = [
+      victim,
+      'victim',
+      'VICTIM',
+      'Victim@EXAMPLE.org',
+      boss,
+      'boss',
+      'BOSS@example.org',
+      chief,
+      'chief',
+    ];
+    const tricks = names.flatMap((user): Line[] => [
+      [user, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+      [user, 'quota get'],
+      [user, 'quota get', '-u', user],
+      [alice, 'copy', 'Archive', 'user', user, 'mailbox', 'INBOX', 'all'],
+      ['', 'user', user],
+      [alice, 'user', alice, user],
+    ]);
+    const resolve = `mail_users: { resolve: ${join(lab.folder, 'run', 'dovegate-userdb')}`;
+    // In a domain, with the realm said; and for everybody, without: then the userdb alone says who `victim` is.
+    for (const [users, realm] of [
+      ['"*@example.org"', ', default_realm: example.org'],
+      ['"*"', ''],
+    ] as const) {
       await holds(sub, lab, {
-        policy: desk,
-        refused: [
-          [alice, 'mailbox list', '-F', '/etc/passwd'],
-          [alice, 'mailbox list', '-F/etc/passwd'],
-          [alice, 'mailbox list', '-AF/etc/passwd'],
-          [alice, 'mailbox list', '--user-file=/etc/passwd'],
-          [alice, 'mailbox list', '--user-f=/etc/passwd'],
-          [alice, 'sync', 'sh', '-c', `touch ${lab.inRoot(flagToo)}; exit 1`],
-          [alice, 'sync', `sh -c "touch ${lab.inRoot(flagToo)}"`],
-          [alice, 'backup', 'sh', '-c', `touch ${lab.inRoot(flagToo)}`],
+        policy: exceptVictim(users),
+        more: `${resolve}${realm} }\n`,
+        refused: tricks,
+        honest: [
+          [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+          [alice, 'copy', 'Archive', 'user', bob, 'mailbox', 'INBOX', 'seen'],
         ],
-        honest: [[alice, 'mailbox list', 'INBOX']],
       });
-      assert.ok(!existsSync(flagToo));
+    }
+  });
+
+  await t.test('fetch uid ... text WORD tells whether a mail holds a word', async (sub) => {
+    const found = async (word: string): Promise<readonly string[]> =>
+      (await ask(lab, [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'text', word])).cells;
+    assert.deepEqual([await found('Hello'), await found('Hullo')], [['1'], []]);
+    const keys = ['text', 'TEXT', 'body', 'subject', 'from', 'to', 'cc', 'bcc'];
+    const tricks = ['Hello', 'Hullo'].flatMap((word): Line[] => [
+      ...keys.map((key): Line => [alice, 'fetch', 'uid', 'mailbox', 'INBOX', key, word]),
+      [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'header', 'Subject', word],
+      [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'NOT', '(', 'NOT', 'text', word, ')'],
+      [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'seen', 'OR', 'mailbox', 'INBOX', 'body', word],
+      [alice, 'fetch', '--field=uid', '--query=mailbox', '--query=INBOX', '--query=text', `--query=${word}`],
+      [alice, 'fetch', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
+      [alice, 'fetch', 'uid body.snippet', 'mailbox', 'INBOX', 'all'],
+      [alice, 'search', 'mailbox', 'INBOX', 'text', word],
+      [alice, 'copy', 'Archive', 'mailbox', 'INBOX', 'text', word],
+    ]);
+    await holds(sub, lab, {
+      policy: desk,
+      refused: tricks,
+      honest: [[alice, 'fetch', 'uid flags', 'mailbox', 'INBOX', 'all']],
     });
   });
-}
+
+  await t.test("user '*o*g' lists everybody", async (sub) => {
+    const everybody = (await ask(lab, ['', 'user', '*o*g'])).body.toString();
+    for (const user of [alice, bob, victim]) assert.ok(everybody.includes(user));
+    await holds(sub, lab, {
+      policy: exceptVictim('"*@example.org"'),
+      refused: [
+        ['', 'user', '*o*g'],
+        ['', 'user', '*'],
+        ['', 'user', '*@example.org'],
+        ['', 'user', 'v?ctim@example.org'],
+        ['', 'user', `v*${victim.slice(1)}`],
+        [alice, 'user', '*o*g'],
+        [alice, 'user', '--', '*o*g'],
+        [alice, 'user', '--user-mask=*o*g'],
+        [alice, 'user', '-f', 'home', '*o*g'],
+        [alice, 'user', alice, '*o*g'],
+        ['', 'user', alice],
+        [alice, 'user', ''],
+        ['', 'user', '-e', '%{env:PATH}', alice],
+      ],
+      honest: [['', 'user', '-f', 'home', alice]],
+    });
+  });
+
+  await t.test('user NAME prints the passwords of a userdb', async (sub) => {
+    const shown = async (...args: string[]): Promise<string> =>
+      (await ask(lab, ['', 'user', ...args])).body.toString();
+    const field = 'mail_crypt_private_password';
+    for (const secret of kept) assert.ok((await shown(keeper)).includes(secret));
+    assert.ok((await shown('-f', field, keeper)).includes(kept[0]));
+    assert.ok((await shown('-e', '%{userdb:imapc_password}', keeper)).includes(kept[1]));
+    assert.ok(!(await shown('-f', field, 'k*')).includes(kept[0]));
+    const refused: readonly Line[] = [
+      ['', 'user', keeper],
+      ['', 'user', alice, keeper],
+      ['', 'user', '-f', field, keeper],
+      ['', 'user', `-f${field}`, keeper],
+      ['', 'user', `--field=${field}`, '--', keeper],
+      ['', 'user', '-f', 'home', '-f', field, keeper],
+      ['', 'user', '-f', 'imapc_password', keeper],
+      ['', 'user', '-e', '%{userdb:imapc_password}', keeper],
+      ['', 'user', '-x', 'service=imap', keeper],
+    ];
+    const everybody = '\n    users: ["*"]';
+    await holds(sub, lab, {
+      policy: `${everybody}\n    use: [presets/read-only-auditor]`,
+      refused,
+      honest: [['', 'user', 'k*']],
+    });
+    const some = '{ command: user, masks: true, where: { field: any, auth-info: any } }';
+    await holds(sub, lab, {
+      policy: `${everybody}\n    allow: [${some}]`,
+      refused,
+      honest: [['', 'user', '-f', 'home', keeper]],
+    });
+    // Where a rule says so, it is the client's; records and the log never hold it.
+    for (const line of [['', 'user', keeper] as const, ['', 'user', '-f', field, keeper] as const]) {
+      await holds(sub, lab, {
+        policy: `${everybody}\n    allow: [{ command: user, content: true, where: { field: any } }]`,
+        refused: [['', 'user', '-e', '%{home}', keeper]],
+        honest: [line],
+        unrecorded: kept,
+      });
+    }
+  });
+
+  await t.test('an empty text is in every mail', async (sub) => {
+    const all = (await ask(lab, [alice, 'search', 'mailbox', 'INBOX', 'all'])).cells.length;
+    const matchesAll: readonly (readonly string[])[] = [
+      ['from', ''],
+      ['from', '\n'],
+      ['from', '@'],
+      ['from', 'e'],
+      ['subject', ''],
+      ['header', 'Message-ID', ''],
+      ['header', 'Message-ID', '<'],
+    ];
+    for (const words of matchesAll) {
+      const { cells } = await ask(lab, [alice, 'search', '--', 'mailbox', 'INBOX', ...words]);
+      assert.equal(cells.length, all, words.join(' '));
+    }
+    await holds(sub, lab, {
+      policy: phishing,
+      refused: matchesAll.map((words): Line => [alice, 'expunge', '--', 'mailbox', 'INBOX', ...words]),
+      honest: [[alice, 'expunge', 'mailbox', 'INBOX', 'from', 'phisher@example.net']],
+    });
+  });
+
+  await t.test('single values end the process of a server', async (sub) => {
+    const both: readonly Line[] = [
+      ['', 'stats dump', '--fields='],
+      ['', 'stats dump', '--fields=,'],
+      ['', 'stats dump', '-f', '  '],
+      [alice, 'search', '--', 'mailbox', 'INBOX', 'savedsince', '-1'],
+    ];
+    const ofSeries: readonly Line[] =
+      lab.series === '2.3'
+        ? [
+            ['', 'oldstats dump', '--', 'all', 'X'],
+            ['', 'oldstats dump', 'global', 'ip=x'],
+          ]
+        : [
+            ['', 'proxy kick', '--', 'a@b', '%{user}'],
+            ['', 'kick', '--passdb-field=K', '--', 'default', '/'],
+            ['', 'kick', '--', 'a@b', '192.0.2.1/33'],
+          ];
+    const deadly = [...both, ...ofSeries];
+    for (const line of deadly) await assert.rejects(ask(lab, line), line.join(' '));
+    const names = new Set(deadly.map(([, name = '']) => name));
+    const rules = [...names].map((name) => `{ command: ${name}, masks: true }`);
+    await holds(sub, lab, {
+      policy: `\n    users: ["*"]\n    allow: [${rules.join(', ')}]`,
+      refused: deadly,
+      honest: [['', 'stats dump']],
+    });
+  });
+
+  await t.test('a file is read, and a program run, by root', async (sub) => {
+    // -F: the server reads the file, and says its lines in the log.
+    const told = await ask(lab, [alice, 'mailbox list', '-F', '/etc/passwd']);
+    assert.ok(
+      told.logs.some(({ text }) => text.includes('daemon:')),
+      JSON.stringify(told.logs.slice(0, 3)),
+    );
+    const flag = join(lab.folder, 'was-here');
+    // The file is what counts: once the reply took more than 30 s.
+    const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+    client.sendCommand({
+      user: alice,
+      fields: ['sync', 'sh', '-c', `touch ${lab.inRoot(flag)}; exit 1`],
+    });
+    await until(() => existsSync(flag), 'what a program of the client made', 60_000);
+    client.close();
+    const flagToo = join(lab.folder, 'was-here-too');
+    await holds(sub, lab, {
+      policy: desk,
+      refused: [
+        [alice, 'mailbox list', '-F', '/etc/passwd'],
+        [alice, 'mailbox list', '-F/etc/passwd'],
+        [alice, 'mailbox list', '-AF/etc/passwd'],
+        [alice, 'mailbox list', '--user-file=/etc/passwd'],
+        [alice, 'mailbox list', '--user-f=/etc/passwd'],
+        [alice, 'sync', 'sh', '-c', `touch ${lab.inRoot(flagToo)}; exit 1`],
+        [alice, 'sync', `sh -c "touch ${lab.inRoot(flagToo)}"`],
+        [alice, 'backup', 'sh', '-c', `touch ${lab.inRoot(flagToo)}`],
+      ],
+      honest: [[alice, 'mailbox list', 'INBOX']],
+    });
+    assert.ok(!existsSync(flagToo));
+  });
+});
 
 /** What a nightly expunge may do. */
 const janitor = `

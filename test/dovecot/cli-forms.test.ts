@@ -19,7 +19,7 @@ import { openRawClient } from '../kit/raw-client.js';
 import { type Accepted, claimOf } from './claim.js';
 import { typedForms, writtenForms } from './cli-forms.js';
 import { compareOne, describeLine, differenceOfFiles } from './compare.js';
-import { labTestMs, releasesAsked } from './real-gateway.js';
+import { labTestMs, onDovecot, releasesAsked } from './real-gateway.js';
 import { emptyReply, openRecorder, type RecordedLine } from './recorder.js';
 import {
   openTwinWorlds,
@@ -56,43 +56,37 @@ function allowedIn(preset: unknown): string[] {
   return preset['allow'].map((rule: unknown) => String(isObject(rule) ? rule['command'] : rule));
 }
 
-for (const release of releasesAsked()) {
-  void test(`what is sent to Dovecot (${release}) means the same after rewriting`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const twins = await openTwinWorlds(t, release);
-    if ('skip' in twins) return t.skip(twins.skip);
-    const [{ lab }] = twins.worlds;
-    let recorded: RecordedLine[] = [];
-    const socket = join(lab.folder, 'run', 'recorder');
-    await openRecorder(t, socket, async (line) => {
-      recorded.push(line);
-      return emptyReply;
-    });
-    let count = 0;
-    for (const { name, args, flags = [], stdin, isOnlyRead } of typedForms) {
-      recorded = [];
-      const where = ['-S', lab.inRoot(socket), '-u', alice];
-      const result = await lab.doveadm([...flags, ...name.split(' '), ...where, ...args], {
-        stdin: stdin ?? '',
-      });
-      const title = `doveadm ${name} ${args.join(' ')}`;
-      if (isOnlyRead !== true) assert.equal(result.exit, 0, `${title}: ${result.text}`);
-      assert.equal(recorded.length, 1, `${title}: ${result.text}`);
-      for (const one of recorded) await checkForm(twins, one, { isOnlyRead: isOnlyRead === true, title });
-      count += 1;
-    }
-    for (const words of writtenForms) {
-      const line = Buffer.from(['', alice, ...words].join('\t'));
-      const found = commandsOf(twins.series).some(({ name }) => `${words.join(' ')} `.startsWith(`${name} `));
-      if (!found) continue;
-      const one = { line, clientMinor: 0, input: undefined };
-      await checkForm(twins, one, { isOnlyRead: false, title: words.join(' | ') });
-      count += 1;
-    }
-    t.diagnostic(`Dovecot ${twins.version}: ${count} forms accepted, and the same after rewriting`);
+onDovecot('what is sent means the same after rewriting', openTwinWorlds, async (t, twins) => {
+  const [{ lab }] = twins.worlds;
+  let recorded: RecordedLine[] = [];
+  const socket = join(lab.folder, 'run', 'recorder');
+  await openRecorder(t, socket, async (line) => {
+    recorded.push(line);
+    return emptyReply;
   });
-}
+  let count = 0;
+  for (const { name, args, flags = [], stdin, isOnlyRead } of typedForms) {
+    recorded = [];
+    const where = ['-S', lab.inRoot(socket), '-u', alice];
+    const result = await lab.doveadm([...flags, ...name.split(' '), ...where, ...args], {
+      stdin: stdin ?? '',
+    });
+    const title = `doveadm ${name} ${args.join(' ')}`;
+    if (isOnlyRead !== true) assert.equal(result.exit, 0, `${title}: ${result.text}`);
+    assert.equal(recorded.length, 1, `${title}: ${result.text}`);
+    for (const one of recorded) await checkForm(twins, one, { isOnlyRead: isOnlyRead === true, title });
+    count += 1;
+  }
+  for (const words of writtenForms) {
+    const line = Buffer.from(['', alice, ...words].join('\t'));
+    const found = commandsOf(twins.series).some(({ name }) => `${words.join(' ')} `.startsWith(`${name} `));
+    if (!found) continue;
+    const one = { line, clientMinor: 0, input: undefined };
+    await checkForm(twins, one, { isOnlyRead: false, title: words.join(' | ') });
+    count += 1;
+  }
+  t.diagnostic(`Dovecot ${twins.version}: ${count} forms accepted, and the same after rewriting`);
+});
 
 /** Accepted for every series that has the command; and run on the one that is here. */
 async function checkForm(

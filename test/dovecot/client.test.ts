@@ -2,36 +2,24 @@
 // both ways, failures by their code. What must not happen: a byte of a text that is lost, a session that stays open.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { CommandFailed, type ConnectOptions, connect, type Session } from '../../src/client/connect.js';
 import type { Lab } from '../kit/dovecot-lab.js';
-import {
-  alice,
-  backendPassword,
-  labTestMs,
-  openRealDovecot,
-  openRealGateway,
-  releasesAsked,
-} from './real-gateway.js';
+import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const quota = { user: alice, name: 'quota get', columns: 5 };
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: the client library`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    await t.test('every way to connect, every minor', () => connectEveryWay(lab));
-    const direct = { socket: lab.unixPreauth };
-    await t.test('rows, failures, pipelining', () => withSession(direct, (session) => askMany(session, lab)));
-    await t.test('long values, and texts both ways', () =>
-      withSession(direct, (session) => carryTexts(session)),
-    );
-    await t.test('names of columns, and what a failure means', () => meetFailures(direct));
-    await t.test('a cancel in the middle', () => cancel(direct));
-    await t.test('through the daemon', (sub) => throughDaemon(sub, lab));
-  });
-}
+onDovecot('the client library', openRealDovecot, async (t, lab) => {
+  await t.test('every way to connect, every minor', () => connectEveryWay(lab));
+  const direct = { socket: lab.unixPreauth };
+  await t.test('rows, failures, pipelining', () => withSession(direct, (session) => askMany(session, lab)));
+  await t.test('long values, and texts both ways', () =>
+    withSession(direct, (session) => carryTexts(session)),
+  );
+  await t.test('names of columns, and what a failure means', () => meetFailures(direct));
+  await t.test('a cancel in the middle', () => cancel(direct));
+  await t.test('through the daemon', (sub) => throughDaemon(sub, lab));
+});
 
 async function withSession(options: ConnectOptions, use: (session: Session) => Promise<void>): Promise<void> {
   await using session = await connect(options);

@@ -4,13 +4,12 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startDaemon } from '../kit/daemon.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { openTcpCounter, type TcpCounter } from '../kit/tcp-counter.js';
 import { until } from '../kit/until.js';
-import { alice, backendPassword, labTestMs, openRealDovecot, releasesAsked } from './real-gateway.js';
+import { alice, backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
 
 const roundMs = 5_000;
 const roundReplies = 1_000;
@@ -79,64 +78,60 @@ async function keepAsking(
   }
 }
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: five hundred clients, four upstreams`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const counter = await openTcpCounter(lab);
-    t.after(() => counter.close());
-    const daemon = await startDaemon(t, {
-      folder: mkdtempSync(join(lab.folder, 'gate-')),
-      config: configuration(counter.port),
-      files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), 'mail1.password': `${backendPassword}\n` },
-    });
-    const tallies = new Map<string, Tally>();
-    const clients: (readonly [RawClient, Tally])[] = [];
-    for (const [team, count] of Object.entries(teams)) {
-      const tally: Tally = { replies: 0, failures: new Map(), openMost: 0 };
-      tallies.set(team, tally);
-      for (let n = 0; n < count; n += 1) {
-        const client = await openRawClient({
-          path: daemon.path(`${team}.sock`),
-          minor: 2,
-          timeoutMs: 60_000,
-        });
-        t.after(() => client.close());
-        clients.push([client, tally]);
-      }
-    }
-    const startMs = performance.now();
-    let isOver = false;
-    const running = clients.map(([client, tally], n) => keepAsking(client, n, tally, counter, () => isOver));
-    const replies = (): number => [...tallies.values()].reduce((sum, tally) => sum + tally.replies, 0);
-    const come = (count: number): Promise<void> =>
-      until(() => replies() >= count, `${count} answers`, 120_000 * rounds);
-    // The first answers, while the crowd gathers, do not count.
-    await come(100);
-    const before = new Map([...tallies].map(([team, tally]) => [team, tally.replies]));
-    const measuredMs = performance.now();
-    const enough = replies() + roundReplies * rounds;
-    await pause(roundMs * rounds);
-    await come(enough);
-    const seconds = (performance.now() - measuredMs) / 1000;
-    const counts = [...tallies].map(([team, tally]) => tally.replies - (before.get(team) ?? 0));
-    isOver = true;
-    await Promise.all(running);
-    assert.ok(performance.now() - startMs > roundMs);
-
-    const total = counts.reduce((sum, count) => sum + count, 0);
-    const fair = total / counts.length;
-    const shares = counts.map((count) => Math.round((1000 * count) / fair) / 10);
-    const openMost = Math.max(...[...tallies.values()].map((tally) => tally.openMost));
-    t.diagnostic(
-      `Dovecot ${lab.version}: ${total} commands in ${seconds.toFixed(1)} s (${Math.round(total / seconds)}/s); shares ${shares.join(' ')} %; ` +
-        `at most ${openMost} connections at once, ${counter.connections} dials`,
-    );
-    const failures = [...tallies.values()].flatMap((tally) => [...tally.failures]);
-    assert.deepEqual(failures, [], 'an error that Dovecot did not give');
-    for (const share of shares) assert.ok(share >= 90 && share <= 110, `shares: ${shares.join(' ')}`);
-    assert.ok(openMost <= connections, `${openMost} connections`);
-    assert.ok(counter.connections <= 40, `${counter.connections} dials`);
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+onDovecot('five hundred clients, four upstreams', openRealDovecot, async (t, lab) => {
+  const counter = await openTcpCounter(lab);
+  t.after(() => counter.close());
+  const daemon = await startDaemon(t, {
+    folder: mkdtempSync(join(lab.folder, 'gate-')),
+    config: configuration(counter.port),
+    files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), 'mail1.password': `${backendPassword}\n` },
   });
-}
+  const tallies = new Map<string, Tally>();
+  const clients: (readonly [RawClient, Tally])[] = [];
+  for (const [team, count] of Object.entries(teams)) {
+    const tally: Tally = { replies: 0, failures: new Map(), openMost: 0 };
+    tallies.set(team, tally);
+    for (let n = 0; n < count; n += 1) {
+      const client = await openRawClient({
+        path: daemon.path(`${team}.sock`),
+        minor: 2,
+        timeoutMs: 60_000,
+      });
+      t.after(() => client.close());
+      clients.push([client, tally]);
+    }
+  }
+  const startMs = performance.now();
+  let isOver = false;
+  const running = clients.map(([client, tally], n) => keepAsking(client, n, tally, counter, () => isOver));
+  const replies = (): number => [...tallies.values()].reduce((sum, tally) => sum + tally.replies, 0);
+  const come = (count: number): Promise<void> =>
+    until(() => replies() >= count, `${count} answers`, 120_000 * rounds);
+  // The first answers, while the crowd gathers, do not count.
+  await come(100);
+  const before = new Map([...tallies].map(([team, tally]) => [team, tally.replies]));
+  const measuredMs = performance.now();
+  const enough = replies() + roundReplies * rounds;
+  await pause(roundMs * rounds);
+  await come(enough);
+  const seconds = (performance.now() - measuredMs) / 1000;
+  const counts = [...tallies].map(([team, tally]) => tally.replies - (before.get(team) ?? 0));
+  isOver = true;
+  await Promise.all(running);
+  assert.ok(performance.now() - startMs > roundMs);
+
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const fair = total / counts.length;
+  const shares = counts.map((count) => Math.round((1000 * count) / fair) / 10);
+  const openMost = Math.max(...[...tallies.values()].map((tally) => tally.openMost));
+  t.diagnostic(
+    `Dovecot ${lab.version}: ${total} commands in ${seconds.toFixed(1)} s (${Math.round(total / seconds)}/s); shares ${shares.join(' ')} %; ` +
+      `at most ${openMost} connections at once, ${counter.connections} dials`,
+  );
+  const failures = [...tallies.values()].flatMap((tally) => [...tally.failures]);
+  assert.deepEqual(failures, [], 'an error that Dovecot did not give');
+  for (const share of shares) assert.ok(share >= 90 && share <= 110, `shares: ${shares.join(' ')}`);
+  assert.ok(openMost <= connections, `${openMost} connections`);
+  assert.ok(counter.connections <= 40, `${counter.connections} dials`);
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+});

@@ -9,7 +9,7 @@
 // on each of them instead (`npm run fuzz -- --differential --minutes N`); DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on the
 // way, and which lines ended a server's process although we accept them.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { seededRandom } from '../kit/chunkings.js';
 import { type Claim, claimOf } from './claim.js';
 import {
@@ -20,7 +20,7 @@ import {
   differenceOfFiles,
 } from './compare.js';
 import { knownTricks, type MadeLine, makeLine } from './line-maker.js';
-import { labTestMs, releasesAsked } from './real-gateway.js';
+import { labTestMs, onDovecot, releasesAsked } from './real-gateway.js';
 import { openTwinWorlds, people, realm, type TwinWorlds, type World } from './twin-worlds.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -57,12 +57,10 @@ interface Tally {
   contradictions: string[];
 }
 
-for (const release of releasesAsked()) {
-  void test(`lines mean to Dovecot (${release}) what they mean to us`, {
-    timeout: labTestMs + Number(minutes ?? 0) * 60_000,
-  }, async (t) => {
-    const twins = await openTwinWorlds(t, release);
-    if ('skip' in twins) return t.skip(twins.skip);
+onDovecot(
+  'lines mean what they mean to us',
+  openTwinWorlds,
+  async (t, twins) => {
     const tally = await compareLines(t, twins);
     t.diagnostic(report(twins, tally));
     if (isVerbose) for (const one of tally.died) t.diagnostic(`died of ${describeLine(one)}`);
@@ -75,8 +73,9 @@ for (const release of releasesAsked()) {
       tally.refusedElsewhere >= tally.refused * 0.01,
       'hardly a refused line reached other mailboxes: the tricks are not tried',
     );
-  });
-}
+  },
+  labTestMs + Number(minutes ?? 0) * 60_000,
+);
 if (!releasesAsked().some((release) => release === 'trixie' || release === 'sid')) {
   console.log('Dovecot 2.4 is left out here: DOVEGATE_RELEASES="native trixie" compares with it as well');
 }

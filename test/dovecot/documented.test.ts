@@ -10,12 +10,12 @@ import * as z from 'zod';
 import { example, readPage } from '../cli/docs-page.js';
 import { complete, fencesOf } from '../cli/docs-steps.js';
 import { startDaemon } from '../kit/daemon.js';
-import { type Lab, openLab } from '../kit/dovecot-lab.js';
+import type { Lab } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
-import { backendPassword, labTestMs, releasesAsked } from './real-gateway.js';
+import { backendPassword, onDovecot, openBareDovecot } from './real-gateway.js';
 
 /** What a page or a file tells people to write. */
 interface Documented {
@@ -116,46 +116,42 @@ test('the lines for Dovecot in docs/backends.md are those of config/dovegate.exa
   for (const { text } of blocks) assert.ok(plain(documentedExample().dovecot).includes(plain(text)), text);
 });
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: config/ and the quick starts, literally`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release, { users: false });
-    if ('skip' in lab) return t.skip(lab.skip);
-    for (const user of ['alice', 'bob', 'ceo'])
-      appendFileSync(join(lab.folder, 'passwd'), `${user}@example.com:{plain}pw::::::\n`);
-    const made = await lab.doveadm(['mailbox', 'create', '-u', 'bob@example.com', 'Trash']);
-    assert.equal(made.exit, 0, made.text);
+onDovecot('config/ and the quick starts, literally', openBareDovecot, async (t, lab) => {
+  for (const user of ['alice', 'bob', 'ceo'])
+    appendFileSync(join(lab.folder, 'passwd'), `${user}@example.com:{plain}pw::::::\n`);
+  const made = await lab.doveadm(['mailbox', 'create', '-u', 'bob@example.com', 'Trash']);
+  assert.equal(made.exit, 0, made.text);
 
-    await t.test('config/dovegate.example.yaml: each of its policy tests, as a command', async (nested) => {
-      const documented = documentedExample();
-      const folder = await follow(nested, lab, documented);
-      const { tests } = testsShape.parse(parse(documented.configuration));
-      assert.ok(tests.length >= 5);
-      for (const { listener, user, command, expect } of tests) {
-        const client = await openRawClient({ path: join(folder, `${listener}.sock`), minor: 2 });
-        const status = await ask(client, user, command);
-        client.close();
-        assert.equal(status, expect === 'allow' ? '+' : '-NOPERM', command.join(' '));
-      }
-    });
-
-    for (const path of ['docs/quickstart-one-host.md', 'docs/quickstart-tls.md']) {
-      await t.test(`${path}: its first commands`, async (nested) => {
-        const folder = await follow(nested, lab, documentedStart(path, lab.series));
-        const client = await openRawClient({ path: join(folder, 'support.sock'), minor: 2 });
-        nested.after(() => client.close());
-        assert.equal(await ask(client, 'alice@example.com', ['quota get']), '+');
-        assert.equal(await ask(client, 'alice@example.com', ['mailbox list']), '+');
-        assert.equal(await ask(client, 'alice@example.com', ['fetch', 'text', 'all']), '-NOPERM');
-      });
+  await t.test('config/dovegate.example.yaml: each of its policy tests, as a command', async (nested) => {
+    const documented = documentedExample();
+    const folder = await follow(nested, lab, documented);
+    const { tests } = testsShape.parse(parse(documented.configuration));
+    assert.ok(tests.length >= 5);
+    for (const { listener, user, command, expect } of tests) {
+      const client = await openRawClient({ path: join(folder, `${listener}.sock`), minor: 2 });
+      const status = await ask(client, user, command);
+      client.close();
+      assert.equal(status, expect === 'allow' ? '+' : '-NOPERM', command.join(' '));
     }
-
-    // It is for 2.4, and the last here: the instance has another configuration then.
-    if (lab.series !== '2.4') return;
-    await t.test('config/compose.example.yaml: its Dovecot answers at its socket', async (nested) => {
-      const client = await openRawClient({ path: await followCompose(lab), minor: 2 });
-      nested.after(() => client.close());
-      for (const fields of [['mailbox list'], ['mailbox status', 'messages', 'INBOX'], ['search', 'all']])
-        assert.equal(await ask(client, 'alice@example.org', fields), '+', fields.join(' '));
-    });
   });
-}
+
+  for (const path of ['docs/quickstart-one-host.md', 'docs/quickstart-tls.md']) {
+    await t.test(`${path}: its first commands`, async (nested) => {
+      const folder = await follow(nested, lab, documentedStart(path, lab.series));
+      const client = await openRawClient({ path: join(folder, 'support.sock'), minor: 2 });
+      nested.after(() => client.close());
+      assert.equal(await ask(client, 'alice@example.com', ['quota get']), '+');
+      assert.equal(await ask(client, 'alice@example.com', ['mailbox list']), '+');
+      assert.equal(await ask(client, 'alice@example.com', ['fetch', 'text', 'all']), '-NOPERM');
+    });
+  }
+
+  // It is for 2.4, and the last here: the instance has another configuration then.
+  if (lab.series !== '2.4') return;
+  await t.test('config/compose.example.yaml: its Dovecot answers at its socket', async (nested) => {
+    const client = await openRawClient({ path: await followCompose(lab), minor: 2 });
+    nested.after(() => client.close());
+    for (const fields of [['mailbox list'], ['mailbox status', 'messages', 'INBOX'], ['search', 'all']])
+      assert.equal(await ask(client, 'alice@example.org', fields), '+', fields.join(' '));
+  });
+});

@@ -4,52 +4,45 @@
 import assert from 'node:assert/strict';
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
 import { builtProgram } from '../kit/daemon.js';
 import { runProgram } from '../kit/program.js';
-import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const policy = `
     users: ["*"]
     allow: [kick, { command: log errors, all_users: true }]`;
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release} behind dovegate: server commands of the drop-in`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const gateway = await openRealGateway(t, lab, { policy });
-    const socket = gateway.daemon.path('support.sock');
-    const link = join(lab.folder, 'doveadm');
-    symlinkSync(builtProgram, link);
-    const ours = (words: readonly string[]) =>
-      runProgram(process.execPath, [link, ...words], { env: { DOVEADM_SOCKET: socket } });
-    // So that there is something to tell: a field that a server does not know ends its process.
-    const session = await connect({ socket: lab.unixPreauth });
-    await assert.rejects(session.run({ user: alice, name: 'fetch', args: ['--', 'nonsense', 'all'] }));
-    await session.close();
-    for (const format of [[], ['-f', 'tab'], ['-f', 'json']]) {
-      for (const words of [
-        ['log', 'errors'],
-        ['kick', 'nobody@example.org'],
-      ]) {
-        const real = await lab.doveadm([...format, ...words]);
-        const told = await ours([...format, ...words]);
-        const title = `doveadm ${[...format, ...words].join(' ')}`;
-        assert.equal(told.stdout.toString(), real.stdout.toString(), `${title}\n${told.stderr}`);
-        assert.equal(told.exit, real.exit, title);
-        assert.notEqual(told.stdout.toString(), '', title);
-      }
+onDovecot('behind dovegate, server commands of the drop-in', openRealDovecot, async (t, lab) => {
+  const gateway = await openRealGateway(t, lab, { policy });
+  const socket = gateway.daemon.path('support.sock');
+  const link = join(lab.folder, 'doveadm');
+  symlinkSync(builtProgram, link);
+  const ours = (words: readonly string[]) =>
+    runProgram(process.execPath, [link, ...words], { env: { DOVEADM_SOCKET: socket } });
+  // So that there is something to tell: a field that a server does not know ends its process.
+  const session = await connect({ socket: lab.unixPreauth });
+  await assert.rejects(session.run({ user: alice, name: 'fetch', args: ['--', 'nonsense', 'all'] }));
+  await session.close();
+  for (const format of [[], ['-f', 'tab'], ['-f', 'json']]) {
+    for (const words of [
+      ['log', 'errors'],
+      ['kick', 'nobody@example.org'],
+    ]) {
+      const real = await lab.doveadm([...format, ...words]);
+      const told = await ours([...format, ...words]);
+      const title = `doveadm ${[...format, ...words].join(' ')}`;
+      assert.equal(told.stdout.toString(), real.stdout.toString(), `${title}\n${told.stderr}`);
+      assert.equal(told.exit, real.exit, title);
+      assert.notEqual(told.stdout.toString(), '', title);
     }
-    // It knows its own names only, and asks nobody.
-    const refused = await lab.doveadm(['dovegate', 'can', '-S', lab.inRoot(socket)]);
-    assert.equal(refused.exit, 64);
-    const can = await ours(['-f', 'tab', 'dovegate', 'can']);
-    assert.match(can.stdout.toString(), /^allow\tkick$/m);
-    const records = await gateway.finish();
-    const own = records.filter(({ record }) => String(record['command']).startsWith('dovegate'));
-    assert.equal(own.length, 2);
-  });
-}
+  }
+  // It knows its own names only, and asks nobody.
+  const refused = await lab.doveadm(['dovegate', 'can', '-S', lab.inRoot(socket)]);
+  assert.equal(refused.exit, 64);
+  const can = await ours(['-f', 'tab', 'dovegate', 'can']);
+  assert.match(can.stdout.toString(), /^allow\tkick$/m);
+  const records = await gateway.finish();
+  const own = records.filter(({ record }) => String(record['command']).startsWith('dovegate'));
+  assert.equal(own.length, 2);
+});

@@ -4,76 +4,65 @@
 import assert from 'node:assert/strict';
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { builtProgram } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import { runWarmDoveadm } from '../kit/warm-program.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 import { type TypedLine, typedLines } from './typed-lines.js';
 
 /** Two users with the same mails but for their name. */
 const twins = { real: 'bob@example.org', ours: 'victim@example.org' };
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: the drop-in doveadm prints and ends as the real one`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    assert.ok(existsSync(builtProgram), 'npm run build comes first');
-    const link = join(lab.folder, 'doveadm');
-    symlinkSync(builtProgram, link);
-    const lines = typedLines.filter(({ only }) => only === undefined || only === lab.series);
-    for (const typed of lines) {
-      const real = await runReal(lab, typed);
-      const ours = await runOurs(lab, link, typed);
-      const title = `doveadm ${typed.line}`;
-      const [wanted, got] = [real, ours].map(({ stdout }) => textOf(stdout, typed));
-      assert.equal(got, wanted, `${title}\n${real.stderr}\n${ours.stderr}`);
-      assert.equal(ours.exit, real.exit, `${title}\n${real.stderr}\n${ours.stderr}`);
-    }
-    t.diagnostic(`Dovecot ${lab.version}: ${lines.length} command lines`);
-    if (lab.series === '2.4') assert.ok(lines.length >= 40);
-  });
+onDovecot('the drop-in doveadm prints and ends as the real one', openLab, async (t, lab) => {
+  assert.ok(existsSync(builtProgram), 'npm run build comes first');
+  const link = join(lab.folder, 'doveadm');
+  symlinkSync(builtProgram, link);
+  const lines = typedLines.filter(({ only }) => only === undefined || only === lab.series);
+  for (const typed of lines) {
+    const real = await runReal(lab, typed);
+    const ours = await runOurs(lab, link, typed);
+    const title = `doveadm ${typed.line}`;
+    const [wanted, got] = [real, ours].map(({ stdout }) => textOf(stdout, typed));
+    assert.equal(got, wanted, `${title}\n${real.stderr}\n${ours.stderr}`);
+    assert.equal(ours.exit, real.exit, `${title}\n${real.stderr}\n${ours.stderr}`);
+  }
+  t.diagnostic(`Dovecot ${lab.version}: ${lines.length} command lines`);
+  if (lab.series === '2.4') assert.ok(lines.length >= 40);
+});
 
-  test(`Dovecot ${release}: users from a file, and a mail from one, are read here`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const link = join(lab.folder, 'doveadm');
-    symlinkSync(builtProgram, link);
-    const list = join(lab.folder, 'users.txt');
-    writeFileSync(list, `${alice}\nnobody@example.org\n${twins.real}\n`);
-    const listed = ['-f', 'tab', 'mailbox', 'list'];
-    const real = await lab.doveadm([
-      ...listed,
-      '-F',
-      lab.inRoot(list),
-      '-S',
-      lab.inRoot(lab.unixPreauth),
-      'INBOX',
-    ]);
-    const ours = await run(link, [...listed, '-F', list, '-S', lab.unixPreauth, 'INBOX']);
-    assert.equal(ours.stdout.toString(), `Username\tmailbox\n${alice}\tINBOX\n${twins.real}\tINBOX\n`);
-    assert.equal(ours.exit, 67);
-    // The real one of 2.3 has the server read the file.
-    if (lab.series === '2.4') {
-      assert.equal(sorted(real.stdout), sorted(ours.stdout));
-      assert.equal(real.exit, 67);
-    }
+onDovecot('users from a file, and a mail from one, are read here', openLab, async (_t, lab) => {
+  const link = join(lab.folder, 'doveadm');
+  symlinkSync(builtProgram, link);
+  const list = join(lab.folder, 'users.txt');
+  writeFileSync(list, `${alice}\nnobody@example.org\n${twins.real}\n`);
+  const listed = ['-f', 'tab', 'mailbox', 'list'];
+  const real = await lab.doveadm([
+    ...listed,
+    '-F',
+    lab.inRoot(list),
+    '-S',
+    lab.inRoot(lab.unixPreauth),
+    'INBOX',
+  ]);
+  const ours = await run(link, [...listed, '-F', list, '-S', lab.unixPreauth, 'INBOX']);
+  assert.equal(ours.stdout.toString(), `Username\tmailbox\n${alice}\tINBOX\n${twins.real}\tINBOX\n`);
+  assert.equal(ours.exit, 67);
+  // The real one of 2.3 has the server read the file.
+  if (lab.series === '2.4') {
+    assert.equal(sorted(real.stdout), sorted(ours.stdout));
+    assert.equal(real.exit, 67);
+  }
 
-    const mail = join(lab.folder, 'mail.txt');
-    writeFileSync(mail, 'Subject: from a file\n\ntext\n');
-    const at = ['-S', lab.unixPreauth, '-u', alice];
-    assert.equal((await run(link, ['save', ...at, '-m', 'Drafts', mail])).exit, 0);
-    const fetched = await run(link, ['-f', 'flow', 'fetch', ...at, 'text', 'mailbox', 'Drafts', 'all']);
-    assert.equal(fetched.stdout.toString(), 'text=Subject: from a file\n\ntext\n\n');
-    const missing = await run(link, ['save', ...at, join(lab.folder, 'none')]);
-    assert.equal(missing.exit, 75);
-  });
-}
+  const mail = join(lab.folder, 'mail.txt');
+  writeFileSync(mail, 'Subject: from a file\n\ntext\n');
+  const at = ['-S', lab.unixPreauth, '-u', alice];
+  assert.equal((await run(link, ['save', ...at, '-m', 'Drafts', mail])).exit, 0);
+  const fetched = await run(link, ['-f', 'flow', 'fetch', ...at, 'text', 'mailbox', 'Drafts', 'all']);
+  assert.equal(fetched.stdout.toString(), 'text=Subject: from a file\n\ntext\n\n');
+  const missing = await run(link, ['save', ...at, join(lab.folder, 'none')]);
+  assert.equal(missing.exit, 75);
+});
 
 /** -S belongs to the command, and must stand before what it searches for. */
 function wordsOf({ line }: TypedLine, user: string, socket: string | undefined): string[] {

@@ -3,7 +3,7 @@
 // principal asks; the mailbox is listed. Then the same text is sent again, with its dot.
 // What must not happen: a mail of the text that was ended, a record that says anything else.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
@@ -11,7 +11,7 @@ import type { Daemon } from '../kit/daemon.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
-import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const mailbox = 'Ended';
 const password = 'correct-horse';
@@ -51,81 +51,76 @@ async function goOn(client: RawClient): Promise<string> {
   }
 }
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: a save that is ended for others`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    await lab.doveadm(['mailbox', 'create', '-u', alice, mailbox]);
-    for (const way of ['unix', 'starttls'] as const) {
-      await t.test(way === 'unix' ? 'a UNIX socket' : 'TCP with TLS', async (sub: TestContext) => {
-        const [port = 0] = await freePorts(1);
-        const gateway = await openRealGateway(sub, lab, {
-          allow: ['save'],
-          way,
-          connections: 1,
-          more: 'admin: { unix: admin.sock }',
-          listeners: `  victims: { unix: victims.sock, mode: "0600", policy: support }
+onDovecot('a save that is ended for others', openRealDovecot, async (t, lab) => {
+  await lab.doveadm(['mailbox', 'create', '-u', alice, mailbox]);
+  for (const way of ['unix', 'starttls'] as const) {
+    await t.test(way === 'unix' ? 'a UNIX socket' : 'TCP with TLS', async (sub: TestContext) => {
+      const [port = 0] = await freePorts(1);
+      const gateway = await openRealGateway(sub, lab, {
+        allow: ['save'],
+        way,
+        connections: 1,
+        more: 'admin: { unix: admin.sock }',
+        listeners: `  victims: { unix: victims.sock, mode: "0600", policy: support }
   jobs:
     tcp: "127.0.0.1:${port}"
     tls: { mode: starttls, certificate: gate.crt, key: gate.key }
     accounts: { mover: { password_hash: "${hash}", policy: support } }`,
-          files: { 'gate.crt': issued.certificatePem, 'gate.key': issued.keyPem },
-        });
-        const open = (): Promise<RawClient> =>
-          openRawClient({
-            ...(way === 'unix'
-              ? { path: gateway.daemon.path('support.sock') }
-              : {
-                  host: '127.0.0.1',
-                  port,
-                  tls: 'starttls' as const,
-                  ca: authority.certificatePem,
-                  auth: { user: 'mover', password },
-                }),
-            minor: 2,
-            timeoutMs: 60_000,
-          });
-        const mover = await open();
-        sub.after(() => mover.close());
-        mover.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
-        await mover.write(lead);
-        const ended = goOn(mover);
-        const victim = await openRawClient({
-          path: gateway.daemon.path('victims.sock'),
+        files: { 'gate.crt': issued.certificatePem, 'gate.key': issued.keyPem },
+      });
+      const open = (): Promise<RawClient> =>
+        openRawClient({
+          ...(way === 'unix'
+            ? { path: gateway.daemon.path('support.sock') }
+            : {
+                host: '127.0.0.1',
+                port,
+                tls: 'starttls' as const,
+                ca: authority.certificatePem,
+                auth: { user: 'mover', password },
+              }),
           minor: 2,
           timeoutMs: 60_000,
         });
-        sub.after(() => victim.close());
-        await untilLeased(gateway.daemon);
-        victim.sendCommand({ user: alice, fields: ['quota get'] });
-        assert.equal((await victim.readReply()).status, '+');
-        assert.equal(await ended, '-TEMPFAIL');
-        // Its dot comes after the end.
-        void mover.write('\r\n.\r\n').catch(() => undefined);
-        await mover.readEnd();
-        assert.equal(await stored(lab), 0);
-
-        const again = await open();
-        sub.after(() => again.close());
-        again.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
-        await again.write(`${lead}\r\n.\r\n`);
-        assert.equal((await again.readReply()).status, '+');
-        again.close();
-        assert.equal(await stored(lab), 1, 'what is stored is listed');
-        await lab.doveadm(['expunge', '-u', alice, 'mailbox', mailbox, 'all']);
-
-        const saves = (await gateway.finish())
-          .map(({ record }) => record)
-          .filter((record) => record['event'] === 'completion' && record['command'] === 'save');
-        assert.deepEqual(
-          saves.map(({ outcome, error, sent }) => [outcome, error, sent]),
-          [
-            ['aborted', 'over-share', true],
-            ['ok', undefined, true],
-          ],
-        );
+      const mover = await open();
+      sub.after(() => mover.close());
+      mover.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
+      await mover.write(lead);
+      const ended = goOn(mover);
+      const victim = await openRawClient({
+        path: gateway.daemon.path('victims.sock'),
+        minor: 2,
+        timeoutMs: 60_000,
       });
-    }
-  });
-}
+      sub.after(() => victim.close());
+      await untilLeased(gateway.daemon);
+      victim.sendCommand({ user: alice, fields: ['quota get'] });
+      assert.equal((await victim.readReply()).status, '+');
+      assert.equal(await ended, '-TEMPFAIL');
+      // Its dot comes after the end.
+      void mover.write('\r\n.\r\n').catch(() => undefined);
+      await mover.readEnd();
+      assert.equal(await stored(lab), 0);
+
+      const again = await open();
+      sub.after(() => again.close());
+      again.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
+      await again.write(`${lead}\r\n.\r\n`);
+      assert.equal((await again.readReply()).status, '+');
+      again.close();
+      assert.equal(await stored(lab), 1, 'what is stored is listed');
+      await lab.doveadm(['expunge', '-u', alice, 'mailbox', mailbox, 'all']);
+
+      const saves = (await gateway.finish())
+        .map(({ record }) => record)
+        .filter((record) => record['event'] === 'completion' && record['command'] === 'save');
+      assert.deepEqual(
+        saves.map(({ outcome, error, sent }) => [outcome, error, sent]),
+        [
+          ['aborted', 'over-share', true],
+          ['ok', undefined, true],
+        ],
+      );
+    });
+  }
+});

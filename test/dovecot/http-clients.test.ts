@@ -2,7 +2,6 @@
 // read it, with the policy that docs/client-http.md gives for each; and what policy refuses is to each of them the refusal that it is.
 // What must not happen: an answer that a program cannot read; one that it takes for success.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -12,7 +11,7 @@ import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { type ClientRequest, type HttpClientVector, httpClients } from '../kit/http-vectors.js';
 import { askRaw, authorizationOf, encodePost, type HttpAnswer, HttpCut } from '../kit/raw-http.js';
 import { openHttpGateway, openKeysGateway } from './http-gateway.js';
-import { labTestMs, releasesAsked } from './real-gateway.js';
+import { onDovecot } from './real-gateway.js';
 
 /** Two users with the same mails: one for each way. The requests say alice. */
 const twins = { direct: 'victim@example.org', gate: 'bob@example.org' };
@@ -28,68 +27,58 @@ type Outcome =
   /** It cannot make anything of it. */
   | { readonly kind: 'unreadable'; readonly why: string };
 
-for (const release of releasesAsked()) {
-  test(`known programs in front of Dovecot ${release}, with the gate and without it`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    await lab.writeExtraConf(`doveadm_api_key = ${labKey}\n`);
-    const policies = policiesOfPage();
-    const { port, keys, gateway } = await openKeysGateway(t, lab, policies);
-    const different: string[] = [];
-    let asked = 0;
-    for (const client of httpClients()) {
-      const key = keys.get(client.client);
-      assert.ok(key !== undefined, `docs/client-http.md has no policy for ${client.client}`);
-      const own = client.authorization === 'password' ? lab.password : labKey;
-      for (const request of client.requests) {
-        if (request.method === 'GET' || request.refusedOnly === true || isElsewhere(request, lab)) continue;
-        const direct = await outcomeOf(client, request, lab.httpPort, own, twins.direct);
-        const gated = await outcomeOf(client, request, port, key, twins.gate);
-        const title = `${client.client}, ${request.name}: ${JSON.stringify([direct, gated])}`;
-        if (direct.kind !== 'key-refused') assert.notEqual(gated.kind, 'key-refused', title);
-        if (direct.kind !== 'unreadable') assert.notEqual(gated.kind, 'unreadable', title);
-        if (request.unlike === undefined && !isDeepStrictEqual(alike(gated, request), alike(direct, request)))
-          different.push(title);
-        asked += 1;
-      }
-      const get = `GET /doveadm/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorizationOf.key(key)}\r\nConnection: close\r\n\r\n`;
-      const list = arrayOf((await askRaw({ port }, get)).body);
-      // An empty one is a fault to mailserver-admin.
-      assert.ok(list !== undefined && list.length > 0, client.client);
+onDovecot('known programs in front of it, with the gate and without it', openLab, async (t, lab) => {
+  await lab.writeExtraConf(`doveadm_api_key = ${labKey}\n`);
+  const policies = policiesOfPage();
+  const { port, keys, gateway } = await openKeysGateway(t, lab, policies);
+  const different: string[] = [];
+  let asked = 0;
+  for (const client of httpClients()) {
+    const key = keys.get(client.client);
+    assert.ok(key !== undefined, `docs/client-http.md has no policy for ${client.client}`);
+    const own = client.authorization === 'password' ? lab.password : labKey;
+    for (const request of client.requests) {
+      if (request.method === 'GET' || request.refusedOnly === true || isElsewhere(request, lab)) continue;
+      const direct = await outcomeOf(client, request, lab.httpPort, own, twins.direct);
+      const gated = await outcomeOf(client, request, port, key, twins.gate);
+      const title = `${client.client}, ${request.name}: ${JSON.stringify([direct, gated])}`;
+      if (direct.kind !== 'key-refused') assert.notEqual(gated.kind, 'key-refused', title);
+      if (direct.kind !== 'unreadable') assert.notEqual(gated.kind, 'unreadable', title);
+      if (request.unlike === undefined && !isDeepStrictEqual(alike(gated, request), alike(direct, request)))
+        different.push(title);
+      asked += 1;
     }
-    await gateway.finish();
-    assert.deepEqual(different, []);
-    t.diagnostic(`Dovecot ${lab.version}: ${asked} requests of ${httpClients().length} programs`);
-    assert.ok(asked > 35);
-  });
+    const get = `GET /doveadm/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorizationOf.key(key)}\r\nConnection: close\r\n\r\n`;
+    const list = arrayOf((await askRaw({ port }, get)).body);
+    // An empty one is a fault to mailserver-admin.
+    assert.ok(list !== undefined && list.length > 0, client.client);
+  }
+  await gateway.finish();
+  assert.deepEqual(different, []);
+  t.diagnostic(`Dovecot ${lab.version}: ${asked} requests of ${httpClients().length} programs`);
+  assert.ok(asked > 35);
+});
 
-  test(`what policy refuses, as known programs read it, in front of Dovecot ${release}`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const { port, key, gateway } = await openHttpGateway(
-      t,
-      lab,
-      '\n    users: ["*@example.net"]\n    allow: [quota get]',
-    );
-    for (const client of httpClients()) {
-      for (const request of client.requests) {
-        if (request.method === 'GET' || request.body === undefined) continue;
-        const outcome = await outcomeOf(client, request, port, key, twins.gate);
-        const title = `${client.client}, ${request.name}: ${JSON.stringify(outcome)}`;
-        // A request without a tag is 400 to every Dovecot too.
-        if (request.name === 'no tag') assert.equal(outcome.kind, 'key-refused', title);
-        else assert.equal(outcome.kind, 'failed', title);
-      }
-      const wrong = await outcomeOf(client, postOf(client), port, `${key}x`, twins.gate);
-      assert.ok(['key-refused', 'unreadable'].includes(wrong.kind), client.client);
+onDovecot('what policy refuses, as known programs read it', openLab, async (t, lab) => {
+  const { port, key, gateway } = await openHttpGateway(
+    t,
+    lab,
+    '\n    users: ["*@example.net"]\n    allow: [quota get]',
+  );
+  for (const client of httpClients()) {
+    for (const request of client.requests) {
+      if (request.method === 'GET' || request.body === undefined) continue;
+      const outcome = await outcomeOf(client, request, port, key, twins.gate);
+      const title = `${client.client}, ${request.name}: ${JSON.stringify(outcome)}`;
+      // A request without a tag is 400 to every Dovecot too.
+      if (request.name === 'no tag') assert.equal(outcome.kind, 'key-refused', title);
+      else assert.equal(outcome.kind, 'failed', title);
     }
-    for (const { record } of await gateway.finish()) assert.notEqual(record['sent'], true);
-  });
-}
+    const wrong = await outcomeOf(client, postOf(client), port, `${key}x`, twins.gate);
+    assert.ok(['key-refused', 'unreadable'].includes(wrong.kind), client.client);
+  }
+  for (const { record } of await gateway.finish()) assert.notEqual(record['sent'], true);
+});
 
 function postOf(client: HttpClientVector): ClientRequest {
   const found = client.requests.find(({ body }) => body !== undefined);

@@ -24,7 +24,7 @@ import {
 import { openHttpGateway } from './http-gateway.js';
 import { comparable, onlyKind, policyFor, spell } from './http-twins.js';
 import { commandNames, type Places, valuesFor } from './line-maker.js';
-import { labTestMs, releasesAsked } from './real-gateway.js';
+import { onDovecot } from './real-gateway.js';
 import { openTwinWorlds, people, realm } from './twin-worlds.js';
 
 const requestsPerRelease = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -227,40 +227,36 @@ test('every reason of the table is printed by docs/client-http.md', () => {
   for (const key of keys) assert.ok(key in reasons, key);
 });
 
-for (const release of releasesAsked()) {
-  test(`Dovecot (${release}): no difference without a row in the page`, { timeout: labTestMs }, async (t) => {
-    const twins = await openTwinWorlds(t, release);
-    if ('skip' in twins) return t.skip(twins.skip);
-    const [theirs, ours] = twins.worlds;
-    const { port, key } = await openHttpGateway(t, ours.lab, policyFor(names), {
-      sharedNamespaces: '["shared/"]',
-    });
-    const keyed = authorizationOf.key(key);
-    const login = authorizationOf.password(theirs.lab.password);
-    const random = seededRandom(seed);
-    const tally = new Map<string, number>();
-    const unexplained: string[] = [];
-    const count = (what: string): void => {
-      tally.set(what, (tally.get(what) ?? 0) + 1);
-    };
-    for (let left = requestsPerRelease; left > 0 && unexplained.length < 40; left -= 1) {
-      const request = makeRequest(random, twins.series, twins);
-      const answer = await ask(port, keyed, request.body);
-      const expected = await ask(theirs.lab.httpPort, login, request.body);
-      const differences = differencesOf(twins.series, request, answer, expected);
-      if (differences.length === 0) count('alike');
-      for (const difference of differences) {
-        const reason = reasonOf(difference);
-        count(reason ?? 'unexplained');
-        if (reason === undefined) unexplained.push(shown(request, difference));
-      }
-      // One of them may have done what the other refused.
-      if (differences.length > 0 || left % restoredAfter === 0)
-        for (const world of twins.worlds) world.restore();
-    }
-    t.diagnostic(`Dovecot ${twins.version}, seed ${seed}: ${JSON.stringify(Object.fromEntries(tally))}`);
-    for (const each of unexplained) t.diagnostic(each);
-    assert.deepEqual(unexplained, []);
-    assert.ok((tally.get('alike') ?? 0) > requestsPerRelease / 3, 'too few were alike for this to say much');
+onDovecot('no difference without a row in the page', openTwinWorlds, async (t, twins) => {
+  const [theirs, ours] = twins.worlds;
+  const { port, key } = await openHttpGateway(t, ours.lab, policyFor(names), {
+    sharedNamespaces: '["shared/"]',
   });
-}
+  const keyed = authorizationOf.key(key);
+  const login = authorizationOf.password(theirs.lab.password);
+  const random = seededRandom(seed);
+  const tally = new Map<string, number>();
+  const unexplained: string[] = [];
+  const count = (what: string): void => {
+    tally.set(what, (tally.get(what) ?? 0) + 1);
+  };
+  for (let left = requestsPerRelease; left > 0 && unexplained.length < 40; left -= 1) {
+    const request = makeRequest(random, twins.series, twins);
+    const answer = await ask(port, keyed, request.body);
+    const expected = await ask(theirs.lab.httpPort, login, request.body);
+    const differences = differencesOf(twins.series, request, answer, expected);
+    if (differences.length === 0) count('alike');
+    for (const difference of differences) {
+      const reason = reasonOf(difference);
+      count(reason ?? 'unexplained');
+      if (reason === undefined) unexplained.push(shown(request, difference));
+    }
+    // One of them may have done what the other refused.
+    if (differences.length > 0 || left % restoredAfter === 0)
+      for (const world of twins.worlds) world.restore();
+  }
+  t.diagnostic(`Dovecot ${twins.version}, seed ${seed}: ${JSON.stringify(Object.fromEntries(tally))}`);
+  for (const each of unexplained) t.diagnostic(each);
+  assert.deepEqual(unexplained, []);
+  assert.ok((tally.get('alike') ?? 0) > requestsPerRelease / 3, 'too few were alike for this to say much');
+});

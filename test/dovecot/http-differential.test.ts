@@ -7,7 +7,6 @@
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS=20 makes the 5,000 requests of the published figure; DOVEGATE_SEED
 // repeats a run.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
@@ -15,7 +14,7 @@ import { differenceOfFiles } from './compare.js';
 import { openHttpGateway } from './http-gateway.js';
 import { comparable, onlyKind, policyFor, spell } from './http-twins.js';
 import { commandNames, type Places, valuesFor } from './line-maker.js';
-import { idsOf, labTestMs, releasesAsked } from './real-gateway.js';
+import { idsOf, onDovecot } from './real-gateway.js';
 import { openTwinWorlds, people, realm } from './twin-worlds.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -174,55 +173,47 @@ function isStricter(ours: Read): boolean {
   return ours.kind === 'exitCode' && ours.message.startsWith('not understood');
 }
 
-for (const release of releasesAsked()) {
-  test(`requests mean to Dovecot (${release}) what they mean to us`, { timeout: labTestMs }, async (t) => {
-    const twins = await openTwinWorlds(t, release);
-    if ('skip' in twins) return t.skip(twins.skip);
-    const [theirs, ours] = twins.worlds;
-    const { gateway, port, key } = await openHttpGateway(t, ours.lab, policyFor(names), {
-      sharedNamespaces: '["shared/"]',
-    });
-    const random = seededRandom(seed);
-    const tally = { requests: 0, carriedOut: 0, failed: 0, stricter: 0, died: 0 };
-    const contradictions: string[] = [];
-    while (tally.requests < requestsPerRelease && contradictions.length < 20) {
-      const done: string[] = [];
-      for (let left = batchRequests; left > 0; left -= 1) {
-        const request = makeRequest(random, twins.series, twins);
-        if (request === undefined) continue;
-        tally.requests += 1;
-        const answer = await ask(port, authorizationOf.key(key), request.json);
-        if (isStricter(answer)) {
-          tally.stricter += 1;
-          continue;
-        }
-        const expected = await ask(
-          theirs.lab.httpPort,
-          authorizationOf.password(theirs.lab.password),
-          inOneSpelling(request.json),
-        );
-        if (expected === undefined) tally.died += 1;
-        else if (answer?.kind === 'doveadmResponse') tally.carriedOut += 1;
-        else tally.failed += 1;
-        done.push(request.json);
-        const problem = contradiction(request.command, answer, expected);
-        if (problem !== undefined) contradictions.push(`${request.json}\n  ${problem}`);
-      }
-      const difference = differenceOfFiles(twins);
-      if (difference !== undefined)
-        contradictions.push(`files of ${difference} after\n  ${done.join('\n  ')}`);
-      theirs.restore();
-      ours.restore();
-    }
-    t.diagnostic(`Dovecot ${twins.version}, seed ${seed}: ${JSON.stringify(tally)}`);
-    for (const each of contradictions) t.diagnostic(each);
-    assert.deepEqual(contradictions, []);
-    assert.ok(
-      tally.carriedOut > tally.requests / 4,
-      'too few requests were carried out for this to say much',
-    );
-    assert.deepEqual(await gateway.daemon.stop(), { code: 0, signal: null });
-    const records = gateway.daemon.audit();
-    assert.deepEqual(idsOf(records, 'admission').toSorted(), idsOf(records, 'completion').toSorted());
+onDovecot('requests mean what they mean to us', openTwinWorlds, async (t, twins) => {
+  const [theirs, ours] = twins.worlds;
+  const { gateway, port, key } = await openHttpGateway(t, ours.lab, policyFor(names), {
+    sharedNamespaces: '["shared/"]',
   });
-}
+  const random = seededRandom(seed);
+  const tally = { requests: 0, carriedOut: 0, failed: 0, stricter: 0, died: 0 };
+  const contradictions: string[] = [];
+  while (tally.requests < requestsPerRelease && contradictions.length < 20) {
+    const done: string[] = [];
+    for (let left = batchRequests; left > 0; left -= 1) {
+      const request = makeRequest(random, twins.series, twins);
+      if (request === undefined) continue;
+      tally.requests += 1;
+      const answer = await ask(port, authorizationOf.key(key), request.json);
+      if (isStricter(answer)) {
+        tally.stricter += 1;
+        continue;
+      }
+      const expected = await ask(
+        theirs.lab.httpPort,
+        authorizationOf.password(theirs.lab.password),
+        inOneSpelling(request.json),
+      );
+      if (expected === undefined) tally.died += 1;
+      else if (answer?.kind === 'doveadmResponse') tally.carriedOut += 1;
+      else tally.failed += 1;
+      done.push(request.json);
+      const problem = contradiction(request.command, answer, expected);
+      if (problem !== undefined) contradictions.push(`${request.json}\n  ${problem}`);
+    }
+    const difference = differenceOfFiles(twins);
+    if (difference !== undefined) contradictions.push(`files of ${difference} after\n  ${done.join('\n  ')}`);
+    theirs.restore();
+    ours.restore();
+  }
+  t.diagnostic(`Dovecot ${twins.version}, seed ${seed}: ${JSON.stringify(tally)}`);
+  for (const each of contradictions) t.diagnostic(each);
+  assert.deepEqual(contradictions, []);
+  assert.ok(tally.carriedOut > tally.requests / 4, 'too few requests were carried out for this to say much');
+  assert.deepEqual(await gateway.daemon.stop(), { code: 0, signal: null });
+  const records = gateway.daemon.audit();
+  assert.deepEqual(idsOf(records, 'admission').toSorted(), idsOf(records, 'completion').toSorted());
+});

@@ -2,7 +2,6 @@
 // What must not happen: a command that we would send though the server refuses the request, or that means something else there.
 // Reading commands only, for two users; every value may be of the wrong type, every name in another spelling.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { errorTypeOf, jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
@@ -11,7 +10,7 @@ import { RequestDecoder } from '../../src/protocol/http-api/request.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 
 const requests = Math.ceil(60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1));
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_260_101);
@@ -188,27 +187,23 @@ function ours(lab: Lab, text: string): Fate {
   };
 }
 
-for (const release of releasesAsked()) {
-  void test(`Dovecot ${release}: ${requests} requests`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const random = seededRandom(seed);
-    const counts = new Map<string, number>();
-    const contradictions: string[] = [];
-    for (let round = 0; round < requests; round += 1) {
-      const { text, served } = makeRequest(random);
-      const theirs = await askOverHttp(lab, 'POST', served);
-      const fate = ours(lab, text);
-      const how = await compare(lab, text, fate, theirs);
-      counts.set(how, (counts.get(how) ?? 0) + 1);
-      if (isShown.test(how)) t.diagnostic(`${how}: ${text} ${theirs} ${JSON.stringify(fate)}`);
-      if (how.startsWith('CONTRADICTION'))
-        contradictions.push(`${text}\n  ${theirs}\n  ${JSON.stringify(fate)}`);
-    }
-    t.diagnostic(JSON.stringify(Object.fromEntries([...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)))));
-    assert.deepEqual(contradictions.slice(0, 20), [], `${contradictions.length} contradictions`);
-  });
-}
+onDovecot(`${requests} requests`, openLab, async (t, lab) => {
+  const random = seededRandom(seed);
+  const counts = new Map<string, number>();
+  const contradictions: string[] = [];
+  for (let round = 0; round < requests; round += 1) {
+    const { text, served } = makeRequest(random);
+    const theirs = await askOverHttp(lab, 'POST', served);
+    const fate = ours(lab, text);
+    const how = await compare(lab, text, fate, theirs);
+    counts.set(how, (counts.get(how) ?? 0) + 1);
+    if (isShown.test(how)) t.diagnostic(`${how}: ${text} ${theirs} ${JSON.stringify(fate)}`);
+    if (how.startsWith('CONTRADICTION'))
+      contradictions.push(`${text}\n  ${theirs}\n  ${JSON.stringify(fate)}`);
+  }
+  t.diagnostic(JSON.stringify(Object.fromEntries([...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)))));
+  assert.deepEqual(contradictions.slice(0, 20), [], `${contradictions.length} contradictions`);
+});
 
 /** What is printed of each, for who wants to read them. */
 const isShown = new RegExp(process.env['DOVEGATE_SHOW'] ?? '^$');

@@ -2,13 +2,12 @@
 // names and types of parameters that a server lists are those of the catalog.
 // What must not happen: a column under another name, a number that is a string, a command that is not in the list.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { commandNamed, commandsOf, listOfText } from '../../src/domain/commands/catalog.js';
 import { jsonName } from '../../src/domain/commands/named.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { jsonFormOf } from '../kit/json-form.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 
 interface Asked {
   readonly user: string;
@@ -99,84 +98,75 @@ const asked: readonly Asked[] = [
   moving('log errors'),
 ];
 
-for (const release of releasesAsked()) {
-  void test(`Dovecot ${release}: rows over HTTP`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const whole: string[] = [];
-    const failed: string[] = [];
-    for (const one of [...prepared, ...asked]) {
-      const { user, words } = one;
-      const name = words.join(' ');
-      const form = jsonFormOf(lab.series, user, words);
-      // Not every series has each of them.
-      if (form === undefined || (one.isOf24 === true && lab.series === '2.3')) continue;
-      await t.test(name, async () => {
-        const fromHttp = await answerOf(
-          lab,
-          form.name,
-          form.parameters.map(({ name: key, value }) => [key, plain(value)]),
-        );
-        const { text, serverMinor } = await replyOf(lab, user, words);
-        if (text === undefined) {
-          failed.push(`${name}: ${fromHttp}`);
-          if (fromHttp !== '') assert.match(fromHttp, /^\[\["error",/);
-          return;
-        }
-        const encoded = encodedAs(lab, words, serverMinor, text);
-        // 2.3 writes digits of escapes in lower case.
-        const expected = fromHttp.replace(
-          /\\u[0-9a-f]{4}/g,
-          (escape) => `\\u${escape.slice(2).toUpperCase()}`,
-        );
-        if (one.isMoving === undefined) assert.equal(encoded, expected);
-        else assert.deepEqual(shapeOf(encoded), shapeOf(fromHttp));
-        whole.push(name);
-      });
-    }
-    t.diagnostic(`whole: ${whole.length}; failed here and there: ${failed.join('; ')}`);
-    assert.ok(whole.length > 25);
-  });
-
-  void test(`Dovecot ${release}: the list of commands`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const list: unknown = JSON.parse(await askOverHttp(lab, 'GET', ''));
-    assert.ok(Array.isArray(list));
-    const listed = new Map(
-      list.map((each: { command: string; parameters: { name: string; type: string }[] }) => [
-        each.command,
-        each.parameters,
-      ]),
-    );
-    const types = {
-      bool: 'boolean',
-      int: 'integer',
-      array: 'array',
-      str: 'string',
-      istream: 'string',
-    } as const;
-    let compared = 0;
-    for (const command of commandsOf(lab.series)) {
-      const parameters = listed.get(jsonName(command.name));
-      // 2.4.0 to 2.4.2 say `user` where later ones say `user-mask`.
-      if (parameters === undefined || command.name === 'auth cache flush') continue;
-      compared += 1;
-      const expected = command.params
-        .filter((each) => each.role !== 'internal' && listOfText(command, each) === undefined)
-        .map((each) => ({ name: jsonName(each.name), type: types[each.type] }));
-      const seen = parameters.filter(
-        ({ name }) =>
-          !['transFlags', 'noUserdbLookup', 'fieldstr', 'flagstr', 'ignoreArg'].includes(name) ||
-          expected.some((each) => each.name === name),
+onDovecot('rows over HTTP', openLab, async (t, lab) => {
+  const whole: string[] = [];
+  const failed: string[] = [];
+  for (const one of [...prepared, ...asked]) {
+    const { user, words } = one;
+    const name = words.join(' ');
+    const form = jsonFormOf(lab.series, user, words);
+    // Not every series has each of them.
+    if (form === undefined || (one.isOf24 === true && lab.series === '2.3')) continue;
+    await t.test(name, async () => {
+      const fromHttp = await answerOf(
+        lab,
+        form.name,
+        form.parameters.map(({ name: key, value }) => [key, plain(value)]),
       );
-      assert.deepEqual(seen, expected, command.name);
-    }
-    t.diagnostic(`${compared} of ${commandsOf(lab.series).length} commands of the catalog are listed here`);
-    assert.ok(compared > 60);
-    assert.ok(commandNamed(lab.series, 'mailbox status') !== undefined);
-  });
-}
+      const { text, serverMinor } = await replyOf(lab, user, words);
+      if (text === undefined) {
+        failed.push(`${name}: ${fromHttp}`);
+        if (fromHttp !== '') assert.match(fromHttp, /^\[\["error",/);
+        return;
+      }
+      const encoded = encodedAs(lab, words, serverMinor, text);
+      // 2.3 writes digits of escapes in lower case.
+      const expected = fromHttp.replace(/\\u[0-9a-f]{4}/g, (escape) => `\\u${escape.slice(2).toUpperCase()}`);
+      if (one.isMoving === undefined) assert.equal(encoded, expected);
+      else assert.deepEqual(shapeOf(encoded), shapeOf(fromHttp));
+      whole.push(name);
+    });
+  }
+  t.diagnostic(`whole: ${whole.length}; failed here and there: ${failed.join('; ')}`);
+  assert.ok(whole.length > 25);
+});
+
+onDovecot('the list of commands', openLab, async (t, lab) => {
+  const list: unknown = JSON.parse(await askOverHttp(lab, 'GET', ''));
+  assert.ok(Array.isArray(list));
+  const listed = new Map(
+    list.map((each: { command: string; parameters: { name: string; type: string }[] }) => [
+      each.command,
+      each.parameters,
+    ]),
+  );
+  const types = {
+    bool: 'boolean',
+    int: 'integer',
+    array: 'array',
+    str: 'string',
+    istream: 'string',
+  } as const;
+  let compared = 0;
+  for (const command of commandsOf(lab.series)) {
+    const parameters = listed.get(jsonName(command.name));
+    // 2.4.0 to 2.4.2 say `user` where later ones say `user-mask`.
+    if (parameters === undefined || command.name === 'auth cache flush') continue;
+    compared += 1;
+    const expected = command.params
+      .filter((each) => each.role !== 'internal' && listOfText(command, each) === undefined)
+      .map((each) => ({ name: jsonName(each.name), type: types[each.type] }));
+    const seen = parameters.filter(
+      ({ name }) =>
+        !['transFlags', 'noUserdbLookup', 'fieldstr', 'flagstr', 'ignoreArg'].includes(name) ||
+        expected.some((each) => each.name === name),
+    );
+    assert.deepEqual(seen, expected, command.name);
+  }
+  t.diagnostic(`${compared} of ${commandsOf(lab.series).length} commands of the catalog are listed here`);
+  assert.ok(compared > 60);
+  assert.ok(commandNamed(lab.series, 'mailbox status') !== undefined);
+});
 
 function plain(value: {
   readonly kind: string;

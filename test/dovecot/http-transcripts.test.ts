@@ -17,7 +17,7 @@ import { openRawClient } from '../kit/raw-client.js';
 import { authorizationOf, HttpCut, openRawHttp } from '../kit/raw-http.js';
 import { allowedDifferences } from './http-differences.js';
 import { openHttpGateway } from './http-gateway.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 
 /** All that the requests ask for. */
 const policy = `
@@ -38,50 +38,40 @@ const policy = `
       - { command: kick, masks: true }
       - { command: user, content: true }`;
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release} answers the captured requests as captured`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const recorded = recordedReleaseOf(lab.version);
-    if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
-    await removeBig(lab);
-    const transcripts = httpTranscripts();
-    assert.equal(transcripts.length, 78);
-    for (const transcript of transcripts) {
-      const request = transcriptBytes(transcript, authorizationOf.password(lab.password));
-      const isHead = transcript.head.startsWith('HEAD ');
-      const text = await answerText(lab.httpPort, request, isHead, true);
-      const expected: string | null = transcript.answers[recorded];
-      assert.deepEqual(comparable(text, lab), comparable(expected ?? '', lab), transcript.name);
-    }
-  });
-}
+onDovecot('the captured requests are answered as captured', openLab, async (t, lab) => {
+  const recorded = recordedReleaseOf(lab.version);
+  if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
+  await removeBig(lab);
+  const transcripts = httpTranscripts();
+  assert.equal(transcripts.length, 78);
+  for (const transcript of transcripts) {
+    const request = transcriptBytes(transcript, authorizationOf.password(lab.password));
+    const isHead = transcript.head.startsWith('HEAD ');
+    const text = await answerText(lab.httpPort, request, isHead, true);
+    const expected: string | null = transcript.answers[recorded];
+    assert.deepEqual(comparable(text, lab), comparable(expected ?? '', lab), transcript.name);
+  }
+});
 
-for (const release of releasesAsked()) {
-  test(`dovegate in front of Dovecot ${release} answers them alike, or there is a reason`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const recorded = recordedReleaseOf(lab.version);
-    if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
-    await removeBig(lab);
-    const { gateway, port, key } = await openHttpGateway(t, lab, policy);
-    const { requests } = httpDifferences();
-    for (const transcript of httpTranscripts()) {
-      const request = transcriptBytes(transcript, authorizationOf.key(key));
-      const isHead = transcript.head.startsWith('HEAD ');
-      const ours = parsed(await answerText(port, request, isHead, false), lab, transcript);
-      const theirs = parsed(transcript.answers[recorded] ?? '', lab, transcript);
-      const title = `${transcript.name}: ${JSON.stringify(ours)}`;
-      if (transcript.name === 'get v1') assertPartOf(ours, transcript);
-      if (requests[transcript.name]?.[recorded] === undefined) assert.deepEqual(ours, theirs, title);
-      else assert.notDeepEqual(ours, theirs, title);
-    }
-    const records = await gateway.finish();
-    assert.ok(records.some(({ record }) => record['protocol'] === 'http'));
-  });
-}
+onDovecot('dovegate in front of it answers them alike, or there is a reason', openLab, async (t, lab) => {
+  const recorded = recordedReleaseOf(lab.version);
+  if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
+  await removeBig(lab);
+  const { gateway, port, key } = await openHttpGateway(t, lab, policy);
+  const { requests } = httpDifferences();
+  for (const transcript of httpTranscripts()) {
+    const request = transcriptBytes(transcript, authorizationOf.key(key));
+    const isHead = transcript.head.startsWith('HEAD ');
+    const ours = parsed(await answerText(port, request, isHead, false), lab, transcript);
+    const theirs = parsed(transcript.answers[recorded] ?? '', lab, transcript);
+    const title = `${transcript.name}: ${JSON.stringify(ours)}`;
+    if (transcript.name === 'get v1') assertPartOf(ours, transcript);
+    if (requests[transcript.name]?.[recorded] === undefined) assert.deepEqual(ours, theirs, title);
+    else assert.notDeepEqual(ours, theirs, title);
+  }
+  const records = await gateway.finish();
+  assert.ok(records.some(({ record }) => record['protocol'] === 'http'));
+});
 
 test('every difference has a reason, and every reason a difference', () => {
   const { reasons, requests } = httpDifferences();

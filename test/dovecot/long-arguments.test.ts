@@ -2,119 +2,109 @@
 // ones that a record cannot hold them all. Phases: mailboxes, a set of messages in one long argument, users of `kick`. What must not happen: the
 // change is done, and no search, no report and no `show` names it; an outcome that says nothing was done.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { runWarm } from '../kit/warm-program.js';
-import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const invented = Array.from({ length: 60 }, (_, at) => `Invented-${at}-${'x'.repeat(110)}`);
 const target = 'Payroll-2026';
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: a mailbox that is deleted after 60 invented ones is named everywhere`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const gateway = await openRealGateway(t, lab, {
-      allow: ['mailbox create', 'mailbox delete', 'flags add', 'kick', 'auth cache flush'],
-      more: 'server_commands: { kick: mail1, auth cache flush: mail1 }',
-    });
-    const { daemon } = gateway;
-    const create = await gateway.doveadm(['mailbox', 'create', '-u', alice, target, 'Payroll-2027']);
-    assert.equal(create.exit, 0, create.stderr);
-    const deleted = await gateway.doveadm(['mailbox', 'delete', '-u', alice, ...invented, target]);
-    assert.notEqual(deleted.exit, 0);
-    const left = await gateway.doveadm(['mailbox', 'list', '-u', alice, 'Payroll*']);
-    assert.deepEqual(
-      String(left.stdout)
-        .split('\n')
-        .filter((line) => line !== ''),
-      ['Payroll-2027'],
-    );
-    // One that fails for its only mailbox did nothing.
-    await gateway.doveadm(['mailbox', 'delete', '-u', alice, 'Never-there']);
-    const uids = `${Array.from({ length: 1000 }, (_, at) => 900_001 + at).join(',')},1:*`;
-    const flagged = await gateway.doveadm([
-      'flags',
-      'add',
-      '-u',
-      alice,
-      '\\Flagged',
-      'mailbox',
-      'INBOX',
-      'uid',
-      uids,
-    ]);
-    assert.equal(flagged.exit, 0, flagged.stderr);
-    const people = Array.from(
-      { length: 90 },
-      (_, at) => `invented-person-with-a-long-name-${at}@example.org`,
-    );
-    const client = await gateway.client({ minor: 4 });
-    for (const command of ['kick', 'auth cache flush']) {
-      client.sendCommand({
-        user: '',
-        fields: [command, ...people, 'zoe@example.org', ...people.slice(0, 5)],
-      });
-      await client.readReply();
-    }
-    client.close();
-    const records = await gateway.finish();
-
-    const admissions = records.filter(({ record }) => record['event'] === 'admission');
-    const of = admissions.find(({ record }) => JSON.stringify(record).includes('Invented-0-'));
-    const id = String(of?.record['id']);
-    const directory = daemon.path('audit');
-    const asked = await runWarm(['audit', 'search', directory, '--command', 'mailbox delete', '--json']);
-    const rows = String(asked.stdout)
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): unknown => JSON.parse(line));
-    assert.deepEqual(Object(rows[0]).args.slice(-61), [...invented, target]);
-    assert.deepEqual(
-      rows.map((row) => Object(row).outcome),
-      ['partly', 'failed'],
-    );
-    for (const words of [
-      ['search', directory, '--text', target, '--command', 'mailbox delete'],
-      ['show', id, directory],
-      ['export', directory, '--format', 'csv', '--command', 'mailbox delete'],
-    ]) {
-      const { stdout } = await runWarm(['audit', ...words]);
-      assert.ok(String(stdout).includes(target), `${words.join(' ')}: ${String(stdout)}`);
-    }
-    const report = await runWarm(['audit', 'report', '--mailbox', alice, directory]);
-    assert.match(String(report.stdout), /partly: some of it may have been done/);
-    const flags = await runWarm(['audit', 'search', directory, '--command', 'flags add', '--json']);
-    assert.ok(
-      Object(JSON.parse(String(flags.stdout))).args.includes(uids),
-      'the set of messages is recorded whole',
-    );
-    const users = await runWarm(['audit', 'search', directory, '--user', 'zoe@example.org', '--json']);
-    const named = String(users.stdout)
-      .split('\n')
-      .flatMap((line) => (line === '' ? [] : [Object(JSON.parse(line))]));
-    assert.deepEqual(
-      named.map(({ command, users: touched }) => [command, touched.includes('zoe@example.org')]),
-      [
-        ['kick', true],
-        ['auth cache flush', true],
-      ],
-    );
-    const nobody = await runWarm(['audit', 'search', directory, '--user', 'nobody@example.org', '--json']);
-    assert.equal(String(nobody.stdout), '');
-    const proof = await runWarm([
-      'audit',
-      'export',
-      directory,
-      '--with-proof',
-      '--key',
-      `${directory}/key.pub`,
-      '--command',
-      'mailbox delete',
-    ]);
-    assert.ok(/^\* .*"event":"arguments".*Payroll-2026/m.test(String(proof.stdout)), proof.text.slice(-300));
-    const verified = await runWarm(['audit', 'verify', directory, '--unsigned']);
-    assert.equal(verified.exit, 0, verified.text);
+onDovecot('a mailbox deleted after 60 invented ones is named everywhere', openRealDovecot, async (t, lab) => {
+  const gateway = await openRealGateway(t, lab, {
+    allow: ['mailbox create', 'mailbox delete', 'flags add', 'kick', 'auth cache flush'],
+    more: 'server_commands: { kick: mail1, auth cache flush: mail1 }',
   });
-}
+  const { daemon } = gateway;
+  const create = await gateway.doveadm(['mailbox', 'create', '-u', alice, target, 'Payroll-2027']);
+  assert.equal(create.exit, 0, create.stderr);
+  const deleted = await gateway.doveadm(['mailbox', 'delete', '-u', alice, ...invented, target]);
+  assert.notEqual(deleted.exit, 0);
+  const left = await gateway.doveadm(['mailbox', 'list', '-u', alice, 'Payroll*']);
+  assert.deepEqual(
+    String(left.stdout)
+      .split('\n')
+      .filter((line) => line !== ''),
+    ['Payroll-2027'],
+  );
+  // One that fails for its only mailbox did nothing.
+  await gateway.doveadm(['mailbox', 'delete', '-u', alice, 'Never-there']);
+  const uids = `${Array.from({ length: 1000 }, (_, at) => 900_001 + at).join(',')},1:*`;
+  const flagged = await gateway.doveadm([
+    'flags',
+    'add',
+    '-u',
+    alice,
+    '\\Flagged',
+    'mailbox',
+    'INBOX',
+    'uid',
+    uids,
+  ]);
+  assert.equal(flagged.exit, 0, flagged.stderr);
+  const people = Array.from({ length: 90 }, (_, at) => `invented-person-with-a-long-name-${at}@example.org`);
+  const client = await gateway.client({ minor: 4 });
+  for (const command of ['kick', 'auth cache flush']) {
+    client.sendCommand({
+      user: '',
+      fields: [command, ...people, 'zoe@example.org', ...people.slice(0, 5)],
+    });
+    await client.readReply();
+  }
+  client.close();
+  const records = await gateway.finish();
+
+  const admissions = records.filter(({ record }) => record['event'] === 'admission');
+  const of = admissions.find(({ record }) => JSON.stringify(record).includes('Invented-0-'));
+  const id = String(of?.record['id']);
+  const directory = daemon.path('audit');
+  const asked = await runWarm(['audit', 'search', directory, '--command', 'mailbox delete', '--json']);
+  const rows = String(asked.stdout)
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): unknown => JSON.parse(line));
+  assert.deepEqual(Object(rows[0]).args.slice(-61), [...invented, target]);
+  assert.deepEqual(
+    rows.map((row) => Object(row).outcome),
+    ['partly', 'failed'],
+  );
+  for (const words of [
+    ['search', directory, '--text', target, '--command', 'mailbox delete'],
+    ['show', id, directory],
+    ['export', directory, '--format', 'csv', '--command', 'mailbox delete'],
+  ]) {
+    const { stdout } = await runWarm(['audit', ...words]);
+    assert.ok(String(stdout).includes(target), `${words.join(' ')}: ${String(stdout)}`);
+  }
+  const report = await runWarm(['audit', 'report', '--mailbox', alice, directory]);
+  assert.match(String(report.stdout), /partly: some of it may have been done/);
+  const flags = await runWarm(['audit', 'search', directory, '--command', 'flags add', '--json']);
+  assert.ok(
+    Object(JSON.parse(String(flags.stdout))).args.includes(uids),
+    'the set of messages is recorded whole',
+  );
+  const users = await runWarm(['audit', 'search', directory, '--user', 'zoe@example.org', '--json']);
+  const named = String(users.stdout)
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : [Object(JSON.parse(line))]));
+  assert.deepEqual(
+    named.map(({ command, users: touched }) => [command, touched.includes('zoe@example.org')]),
+    [
+      ['kick', true],
+      ['auth cache flush', true],
+    ],
+  );
+  const nobody = await runWarm(['audit', 'search', directory, '--user', 'nobody@example.org', '--json']);
+  assert.equal(String(nobody.stdout), '');
+  const proof = await runWarm([
+    'audit',
+    'export',
+    directory,
+    '--with-proof',
+    '--key',
+    `${directory}/key.pub`,
+    '--command',
+    'mailbox delete',
+  ]);
+  assert.ok(/^\* .*"event":"arguments".*Payroll-2026/m.test(String(proof.stdout)), proof.text.slice(-300));
+  const verified = await runWarm(['audit', 'verify', directory, '--unsigned']);
+  assert.equal(verified.exit, 0, verified.text);
+});

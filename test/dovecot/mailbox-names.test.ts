@@ -4,15 +4,14 @@
 // names that each server takes for one mailbox, beside what policy makes of each.
 // What must not happen: a command that a deny is for reaches its mailbox; one for other mailboxes does.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { GlobList } from '../../src/domain/names/glob.js';
 import { isMailboxMask, type Namespace } from '../../src/domain/names/mailbox-names.js';
 import type { Lab } from '../kit/dovecot-lab.js';
-import { openLab } from '../kit/dovecot-lab.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openMailboxWorld } from './mailbox-world.js';
 import { passesAllow, passesDeny } from './name-policy.js';
-import { alice, labTestMs, openRealGateway, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot, openBareDovecot, openRealGateway } from './real-gateway.js';
 
 function namespace(prefix: string, more: Partial<Namespace> = {}): Namespace {
   const separator = prefix.at(-1) ?? '/';
@@ -30,28 +29,21 @@ const setups: readonly (readonly [name: string, namespaces: readonly Namespace[]
   ],
 ];
 
-for (const release of releasesAsked()) {
-  void test(`Dovecot ${release}: the INBOX has no name that policy does not know`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release, { users: false });
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    for (const [name, namespaces, other] of setups) {
-      await t.test(name, async (sub) => {
-        const world = await openMailboxWorld(lab, namespaces);
-        sub.after(() => world.close());
-        assert.deepEqual(await world.reached('query', other), ['INBOX']);
-        assert.deepEqual(await world.reached('name', other), ['INBOX']);
-        const listed = JSON.stringify(namespaces.map(asYaml));
-        // Without the list only names that end in INBOX are known to be doubtful.
-        for (const said of /inbox$/i.test(other) ? [undefined, listed] : [listed]) {
-          await rulesHold(sub, lab, said, namespaces, other);
-        }
-      });
-    }
-  });
-}
+onDovecot('the INBOX has no name that policy does not know', openBareDovecot, async (t, lab) => {
+  for (const [name, namespaces, other] of setups) {
+    await t.test(name, async (sub) => {
+      const world = await openMailboxWorld(lab, namespaces);
+      sub.after(() => world.close());
+      assert.deepEqual(await world.reached('query', other), ['INBOX']);
+      assert.deepEqual(await world.reached('name', other), ['INBOX']);
+      const listed = JSON.stringify(namespaces.map(asYaml));
+      // Without the list only names that end in INBOX are known to be doubtful.
+      for (const said of /inbox$/i.test(other) ? [undefined, listed] : [listed]) {
+        await rulesHold(sub, lab, said, namespaces, other);
+      }
+    });
+  }
+});
 
 /** What a name reaches: in a query, as a mask, and where a command opens it (the same as a mask where it is left out); `?`: another mailbox. */
 type Row = readonly [name: string, query: Reached, mask?: Reached, opened?: Reached];
@@ -169,41 +161,35 @@ const tables: readonly {
   },
 ];
 
-for (const release of releasesAsked()) {
-  void test(`Dovecot ${release}: the names of one mailbox, and what policy makes of them`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release, { users: false });
-    if ('skip' in lab) return t.skip(lab.skip);
-    const { series } = lab;
-    for (const { title, namespaces, rows } of tables) {
-      await t.test(title, async (sub) => {
-        const world = await openMailboxWorld(lab, namespaces);
-        sub.after(() => world.close());
-        for (const [name, query, mask = query, opened = mask] of rows) {
-          for (const [use, reached] of [
-            ['query', query],
-            ['mask', mask],
-            ['name', opened],
-          ] as const) {
-            if (use === 'name' && isMailboxMask(name)) continue;
-            const expected = typeof reached === 'string' ? reached : reached[series];
-            const found = (await world.reached(use, name)).toSorted().join(' ').replace('unknown', '?');
-            assert.equal(found, expected, `${use} ${JSON.stringify(name)}`);
-            for (const mailbox of expected.split(' ').filter((each) => each !== '' && each !== '?')) {
-              const question = { use, name, series, namespaces };
-              const others = [...world.plain, name].filter((each) => !new GlobList([each]).matches(mailbox));
-              assert.ok(!passesDeny(question, [mailbox]), `deny ${mailbox}: ${use} ${name}`);
-              if (!name.includes('%'))
-                assert.ok(!passesAllow(question, others), `allow others: ${use} ${name}`);
-            }
+onDovecot('the names of one mailbox, and what policy makes of them', openBareDovecot, async (t, lab) => {
+  const { series } = lab;
+  for (const { title, namespaces, rows } of tables) {
+    await t.test(title, async (sub) => {
+      const world = await openMailboxWorld(lab, namespaces);
+      sub.after(() => world.close());
+      for (const [name, query, mask = query, opened = mask] of rows) {
+        for (const [use, reached] of [
+          ['query', query],
+          ['mask', mask],
+          ['name', opened],
+        ] as const) {
+          if (use === 'name' && isMailboxMask(name)) continue;
+          const expected = typeof reached === 'string' ? reached : reached[series];
+          const found = (await world.reached(use, name)).toSorted().join(' ').replace('unknown', '?');
+          assert.equal(found, expected, `${use} ${JSON.stringify(name)}`);
+          for (const mailbox of expected.split(' ').filter((each) => each !== '' && each !== '?')) {
+            const question = { use, name, series, namespaces };
+            const others = [...world.plain, name].filter((each) => !new GlobList([each]).matches(mailbox));
+            assert.ok(!passesDeny(question, [mailbox]), `deny ${mailbox}: ${use} ${name}`);
+            if (!name.includes('%'))
+              assert.ok(!passesAllow(question, others), `allow others: ${use} ${name}`);
           }
         }
-        await byGuid(lab, namespaces);
-      });
-    }
-  });
-}
+      }
+      await byGuid(lab, namespaces);
+    });
+  }
+});
 
 /** A GUID is looked for everywhere: a deny on a mailbox is for that too. */
 async function byGuid({ unixPreauth, series }: Lab, namespaces: readonly Namespace[]): Promise<void> {

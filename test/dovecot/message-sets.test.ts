@@ -3,17 +3,9 @@
 // Phases, for each release and each storage: every query as a search, twice; then as an expunge the queries that select nothing.
 // What must not happen: another mail in an answer, a mail that is gone.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
-import {
-  alice,
-  backendPassword,
-  labTestMs,
-  openRealDovecot,
-  openRealGateway,
-  releasesAsked,
-} from './real-gateway.js';
+import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const sets = ['*', '*:1', '2:*', '*:2', '99:*', '*:99', '1,*', '*,1', '*:*', '1,', '3:1,*', '1:4294967295'];
 
@@ -83,49 +75,43 @@ async function fill(client: RawClient): Promise<void> {
   }
 }
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: a query selects the same mails through the daemon`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    for (const storage of ['maildir', 'mdbox'] as const) {
-      await t.test(storage, async (sub) => {
-        await lab.writeExtraConf(configOf(lab, storage));
-        const own = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-        sub.after(() => own.close());
-        if (storage === 'mdbox') await fill(own);
-        const gateway = await openRealGateway(sub, lab, {
-          policy: `
+onDovecot('a query selects the same mails through the daemon', openRealDovecot, async (t, lab) => {
+  for (const storage of ['maildir', 'mdbox'] as const) {
+    await t.test(storage, async (sub) => {
+      await lab.writeExtraConf(configOf(lab, storage));
+      const own = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+      sub.after(() => own.close());
+      if (storage === 'mdbox') await fill(own);
+      const gateway = await openRealGateway(sub, lab, {
+        policy: `
     users: ["*@example.org"]
     allow:
       - { command: search, content: true }
       - expunge
       - mailbox delete`,
-        });
-        const client = await gateway.client({ minor: 2 });
-        const compare = async (query: string): Promise<string> => {
-          const fields = ['search', ...query.split(' ')];
-          const direct = await answerOf(own, fields);
-          assert.equal(await answerOf(client, fields), direct, query);
-          return direct;
-        };
-        const everything = await compare('mailbox * all');
-        assert.notEqual(await compare('mailbox INBOX *'), '+');
-        for (const query of [...setQueries, ...nameQueries]) await compare(query);
-        for (const query of emptyQueries) {
-          assert.equal(await compare(query), '+', query);
-          assert.equal(await answerOf(client, ['expunge', ...query.split(' ')]), '+', query);
-          assert.equal(await compare('mailbox * all'), everything, query);
-        }
-        if (storage === 'mdbox') {
-          // A storage whose separator is "/" takes "." for a letter.
-          await compare(`mailbox ${lowerName} all`);
-          assert.equal(await answerOf(client, ['mailbox delete', lowerName]), '+');
-          assert.notEqual(await compare(`mailbox ${upperName} all`), '+');
-        }
-        await gateway.finish();
       });
-    }
-  });
-}
+      const client = await gateway.client({ minor: 2 });
+      const compare = async (query: string): Promise<string> => {
+        const fields = ['search', ...query.split(' ')];
+        const direct = await answerOf(own, fields);
+        assert.equal(await answerOf(client, fields), direct, query);
+        return direct;
+      };
+      const everything = await compare('mailbox * all');
+      assert.notEqual(await compare('mailbox INBOX *'), '+');
+      for (const query of [...setQueries, ...nameQueries]) await compare(query);
+      for (const query of emptyQueries) {
+        assert.equal(await compare(query), '+', query);
+        assert.equal(await answerOf(client, ['expunge', ...query.split(' ')]), '+', query);
+        assert.equal(await compare('mailbox * all'), everything, query);
+      }
+      if (storage === 'mdbox') {
+        // A storage whose separator is "/" takes "." for a letter.
+        await compare(`mailbox ${lowerName} all`);
+        assert.equal(await answerOf(client, ['mailbox delete', lowerName]), '+');
+        assert.notEqual(await compare(`mailbox ${upperName} all`), '+');
+      }
+      await gateway.finish();
+    });
+  }
+});

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { type Lab, type NoLab, openLab, type Release, releases } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
@@ -34,6 +35,28 @@ export const labTestMs = 20 * 60_000;
 /** A filled instance that wants {@link backendPassword}. */
 export function openRealDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
   return openLab(owner, release, { extraConf: `doveadm_password = ${backendPassword}\n` });
+}
+
+/** An instance without users. */
+export function openBareDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
+  return openLab(owner, release, { users: false });
+}
+
+/** A test for each release that is asked for, with what `open` makes of it; skipped where that cannot be. */
+export function onDovecot<T extends { readonly version: string }>(
+  name: string,
+  open: (owner: TestContext, release: Release) => Promise<T | NoLab>,
+  run: (t: TestContext, opened: T) => Promise<void>,
+  timeout = labTestMs,
+): void {
+  for (const release of releasesAsked()) {
+    void test(`Dovecot ${release}: ${name}`, { timeout }, async (t) => {
+      const opened = await open(t, release);
+      if ('skip' in opened) return t.skip(opened.skip);
+      t.diagnostic(`Dovecot ${opened.version}`);
+      await run(t, opened);
+    });
+  }
 }
 
 /** Settings of the backend, one line of YAML each. */

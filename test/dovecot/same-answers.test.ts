@@ -2,7 +2,6 @@
 // Phases, for each release asked for: the real doveadm with every format; clients of every protocol minor; 100 commands over one upstream.
 // What must not happen: a changed byte, another status, a second TLS handshake for the second command, a password that is written down.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { type Lab, releases } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -10,11 +9,10 @@ import { openTcpCounter } from '../kit/tcp-counter.js';
 import { isGood, plainCommands, titleOf } from './plain-commands.js';
 import {
   alice,
-  labTestMs,
+  onDovecot,
   openRealDovecot,
   openRealGateway,
   type RealGateway,
-  releasesAsked,
   runAt,
 } from './real-gateway.js';
 
@@ -26,40 +24,33 @@ if (process.env['DOVEGATE_RELEASES'] === undefined) {
     `only the machine's own Dovecot is tested; DOVEGATE_RELEASES="${releases.join(' ')}" tests all`,
   );
 }
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: the same answers through the daemon as at its own socket`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    await t.test('the real doveadm prints the same and exits alike, in every format', async (sub) => {
-      const gateway = await openRealGateway(sub, lab);
-      for (const format of [undefined, ...formats]) await compareDoveadm(lab, gateway, format);
-      await gateway.finish();
-    });
-    await t.test('clients of minor 0 to 4 get the same cells and the same status', async (sub) => {
-      const gateway = await openRealGateway(sub, lab);
-      for (const minor of [0, 1, 2, 3, 4]) await compareMinor(sub, lab, gateway, minor);
-      await gateway.finish();
-    });
-    await t.test('100 commands one after another use one connection and one TLS handshake', async (sub) => {
-      const counter = await openTcpCounter(lab);
-      sub.after(() => counter.close());
-      const gateway = await openRealGateway(sub, lab, { port: counter.port });
-      for (let n = 0; n < 20; n += 1) {
-        assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
-      }
-      const client = await gateway.client({ minor: 2 });
-      for (let n = 0; n < 80; n += 1) {
-        client.sendCommand({ user: alice, fields: ['mailbox list'] });
-        assert.equal((await client.readReply()).status, '+');
-      }
-      assert.deepEqual([counter.connections, counter.tlsHandshakes], [1, 1]);
-      await gateway.finish();
-    });
+onDovecot('the same answers through the daemon as at its own socket', openRealDovecot, async (t, lab) => {
+  await t.test('the real doveadm prints the same and exits alike, in every format', async (sub) => {
+    const gateway = await openRealGateway(sub, lab);
+    for (const format of [undefined, ...formats]) await compareDoveadm(lab, gateway, format);
+    await gateway.finish();
   });
-}
+  await t.test('clients of minor 0 to 4 get the same cells and the same status', async (sub) => {
+    const gateway = await openRealGateway(sub, lab);
+    for (const minor of [0, 1, 2, 3, 4]) await compareMinor(sub, lab, gateway, minor);
+    await gateway.finish();
+  });
+  await t.test('100 commands one after another use one connection and one TLS handshake', async (sub) => {
+    const counter = await openTcpCounter(lab);
+    sub.after(() => counter.close());
+    const gateway = await openRealGateway(sub, lab, { port: counter.port });
+    for (let n = 0; n < 20; n += 1) {
+      assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
+    }
+    const client = await gateway.client({ minor: 2 });
+    for (let n = 0; n < 80; n += 1) {
+      client.sendCommand({ user: alice, fields: ['mailbox list'] });
+      assert.equal((await client.readReply()).status, '+');
+    }
+    assert.deepEqual([counter.connections, counter.tlsHandshakes], [1, 1]);
+    await gateway.finish();
+  });
+});
 
 /** Runs every command at Dovecot's preauthenticated socket and at the daemon's. */
 async function compareDoveadm(lab: Lab, gateway: RealGateway, format: string | undefined): Promise<void> {

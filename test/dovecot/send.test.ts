@@ -11,7 +11,7 @@ import { runDovegate } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { runWarm } from '../kit/warm-program.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 
 interface Tried {
   readonly args: readonly string[];
@@ -109,32 +109,26 @@ function presetCommands(): Set<string> {
   return names;
 }
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: send prints as the real one, for every command of the presets`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openLab(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    // 2.3 writes JSON in a way of its own.
-    const all = ['tab', 'flow', 'pager', ...(lab.series === '2.4' ? ['json'] : []), 'table', undefined];
-    let count = 0;
-    for (const [name, ways] of Object.entries(tried)) {
-      for (const way of ways) {
-        // Where nothing is printed, one format that prints a line of names and none are all that there is.
-        for (const format of prints.test(name) || way.isLocal === true ? all : ['tab', undefined]) {
-          const title = `${name} ${way.args.join(' ')} -f ${format ?? 'none'}`;
-          const real = await runReal(lab, name, way, format);
-          const ours = await runOurs(lab, name, way, format);
-          const said = `${title}\n${real.stderr}\n${ours.stderr}`;
-          assert.equal(shown(ours, way), shown(real, way), said);
-          assert.equal(ours.exit, real.exit, said);
-          count += 1;
-        }
+onDovecot('send prints as the real one, for every command of the presets', openLab, async (t, lab) => {
+  // 2.3 writes JSON in a way of its own.
+  const all = ['tab', 'flow', 'pager', ...(lab.series === '2.4' ? ['json'] : []), 'table', undefined];
+  let count = 0;
+  for (const [name, ways] of Object.entries(tried)) {
+    for (const way of ways) {
+      // Where nothing is printed, one format that prints a line of names and none are all that there is.
+      for (const format of prints.test(name) || way.isLocal === true ? all : ['tab', undefined]) {
+        const title = `${name} ${way.args.join(' ')} -f ${format ?? 'none'}`;
+        const real = await runReal(lab, name, way, format);
+        const ours = await runOurs(lab, name, way, format);
+        const said = `${title}\n${real.stderr}\n${ours.stderr}`;
+        assert.equal(shown(ours, way), shown(real, way), said);
+        assert.equal(ours.exit, real.exit, said);
+        count += 1;
       }
     }
-    t.diagnostic(`Dovecot ${lab.version}: ${count} tables`);
-  });
-}
+  }
+  t.diagnostic(`Dovecot ${lab.version}: ${count} tables`);
+});
 
 test('every command of the presets is tried, or there is a reason', () => {
   const missing = [...presetCommands()].filter((name) => !Object.hasOwn({ ...tried, ...excused }, name));

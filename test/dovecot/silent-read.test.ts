@@ -2,55 +2,48 @@
 // stopped; one principal sends a search to each; another principal asks; the processes go on. What must not happen: a victim that
 // is refused; more than one read that ends; a read within its share that is not answered once its process goes on.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { auditRecords } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
-import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 import { serversOf, signal } from './server-processes.js';
 
 const connections = 4;
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: silent on all upstreams`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    const gate = await openRealGateway(t, lab, {
-      connections,
-      idle: connections,
-      listeners: '  victims: { unix: victims.sock, mode: "0600", policy: support }',
-    });
-    // Dovecot starts another process only where these have told it that they are busy.
-    const opened = () => gate.daemon.logs.filter(({ event }) => event === 'upstream-opened');
-    await until(() => opened().length === connections, 'all upstreams');
-    const stopped = serversOf(lab);
-    assert.equal(stopped.length, connections, 'a process for each upstream');
-    for (const pid of stopped) signal(pid, 'SIGSTOP');
-    t.after(() => {
-      for (const pid of stopped) signal(pid, 'SIGCONT');
-    });
-    const timeoutMs = 60_000;
-    const hogs = await Promise.all(
-      stopped.map(async () => {
-        const hog = await gate.client({ minor: 2, timeoutMs });
-        t.after(() => hog.close());
-        hog.sendCommand({ user: alice, fields: ['search', 'text', 'nothing'] });
-        return hog;
-      }),
-    );
-    const admitted = () => auditRecords(gate.daemon).filter(({ event }) => event === 'admission');
-    await until(() => admitted().length === connections, 'all of them');
-    const victim = await openRawClient({ path: gate.daemon.path('victims.sock'), minor: 2, timeoutMs });
-    t.after(() => victim.close());
-    victim.sendCommand({ user: alice, fields: ['quota get'] });
-    assert.equal((await victim.readReply()).status, '+');
-    for (const pid of stopped) signal(pid, 'SIGCONT');
-    const replies = await Promise.all(hogs.map((hog) => hog.readReply()));
-    assert.deepEqual(replies.map(({ status }) => status).toSorted(), ['+', '+', '+', '-TEMPFAIL']);
-    for (const client of [...hogs, victim]) client.close();
-    const ends = (await gate.finish()).map(
-      ({ record }) => record['event'] === 'completion' && record['error'],
-    );
-    assert.deepEqual(ends.filter(Boolean), ['over-share']);
+onDovecot('silent on all upstreams', openRealDovecot, async (t, lab) => {
+  const gate = await openRealGateway(t, lab, {
+    connections,
+    idle: connections,
+    listeners: '  victims: { unix: victims.sock, mode: "0600", policy: support }',
   });
-}
+  // Dovecot starts another process only where these have told it that they are busy.
+  const opened = () => gate.daemon.logs.filter(({ event }) => event === 'upstream-opened');
+  await until(() => opened().length === connections, 'all upstreams');
+  const stopped = serversOf(lab);
+  assert.equal(stopped.length, connections, 'a process for each upstream');
+  for (const pid of stopped) signal(pid, 'SIGSTOP');
+  t.after(() => {
+    for (const pid of stopped) signal(pid, 'SIGCONT');
+  });
+  const timeoutMs = 60_000;
+  const hogs = await Promise.all(
+    stopped.map(async () => {
+      const hog = await gate.client({ minor: 2, timeoutMs });
+      t.after(() => hog.close());
+      hog.sendCommand({ user: alice, fields: ['search', 'text', 'nothing'] });
+      return hog;
+    }),
+  );
+  const admitted = () => auditRecords(gate.daemon).filter(({ event }) => event === 'admission');
+  await until(() => admitted().length === connections, 'all of them');
+  const victim = await openRawClient({ path: gate.daemon.path('victims.sock'), minor: 2, timeoutMs });
+  t.after(() => victim.close());
+  victim.sendCommand({ user: alice, fields: ['quota get'] });
+  assert.equal((await victim.readReply()).status, '+');
+  for (const pid of stopped) signal(pid, 'SIGCONT');
+  const replies = await Promise.all(hogs.map((hog) => hog.readReply()));
+  assert.deepEqual(replies.map(({ status }) => status).toSorted(), ['+', '+', '+', '-TEMPFAIL']);
+  for (const client of [...hogs, victim]) client.close();
+  const ends = (await gate.finish()).map(({ record }) => record['event'] === 'completion' && record['error']);
+  assert.deepEqual(ends.filter(Boolean), ['over-share']);
+});

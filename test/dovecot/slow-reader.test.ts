@@ -4,12 +4,11 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
-import { alice, backendPassword, labTestMs, openRealDovecot, releasesAsked } from './real-gateway.js';
+import { alice, backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
 
 /** One Dovecot under two names: mail of its users by the one, ends of their sessions by the other. */
 const configuration = ({ port }: Lab): string => {
@@ -32,36 +31,31 @@ admin: { unix: admin.sock }
 `;
 };
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: a kick does not wait for a slow reader`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    const daemon = await startDaemon(t, {
-      folder: mkdtempSync(join(lab.folder, 'gate-')),
-      config: configuration(lab),
-      files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), password: `${backendPassword}\n` },
-    });
-    const open = async (): Promise<RawClient> => {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 60_000 });
-      t.after(() => client.close());
-      return client;
-    };
-    const slow = await open();
-    slow.setStopped(true);
-    slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big'] });
-    await leasedAt(daemon, 'mails');
-
-    const operator = await open();
-    const startMs = performance.now();
-    operator.sendCommand({ user: '', fields: ['kick', alice] });
-    const { status, logs } = await operator.readReply();
-    t.diagnostic(`answered ${status} after ${Math.round(performance.now() - startMs)} ms`);
-    // Nobody is logged in: Dovecot has been asked, and says so.
-    assert.ok(status === '+' || status === '-NOTFOUND', `${status} ${JSON.stringify(logs)}`);
-    await leasedAt(daemon, 'mails');
+onDovecot('a kick does not wait for a slow reader', openRealDovecot, async (t, lab) => {
+  const daemon = await startDaemon(t, {
+    folder: mkdtempSync(join(lab.folder, 'gate-')),
+    config: configuration(lab),
+    files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), password: `${backendPassword}\n` },
   });
-}
+  const open = async (): Promise<RawClient> => {
+    const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 60_000 });
+    t.after(() => client.close());
+    return client;
+  };
+  const slow = await open();
+  slow.setStopped(true);
+  slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big'] });
+  await leasedAt(daemon, 'mails');
+
+  const operator = await open();
+  const startMs = performance.now();
+  operator.sendCommand({ user: '', fields: ['kick', alice] });
+  const { status, logs } = await operator.readReply();
+  t.diagnostic(`answered ${status} after ${Math.round(performance.now() - startMs)} ms`);
+  // Nobody is logged in: Dovecot has been asked, and says so.
+  assert.ok(status === '+' || status === '-NOTFOUND', `${status} ${JSON.stringify(logs)}`);
+  await leasedAt(daemon, 'mails');
+});
 
 /** Until an exchange holds an upstream of the backend. */
 async function leasedAt(daemon: Daemon, backend: string): Promise<void> {

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CommandFailed,
@@ -23,9 +23,9 @@ import {
   alice,
   backendPassword,
   labTestMs,
+  onDovecot,
   openRealDovecot,
   openRealGateway,
-  releasesAsked,
 } from './real-gateway.js';
 import { serversOf, signal } from './server-processes.js';
 
@@ -38,11 +38,10 @@ const limitsMs: readonly [number, ...number[]] = isReal ? [realLimitMs] : [2_000
 const moreMs = isReal ? 10_000 : 400;
 
 const command = `\t${bob}\tmailbox create\tEvil`;
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: stopped within a text`, { timeout: (isReal ? 3 : 1) * labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
+onDovecot(
+  'stopped within a text',
+  openRealDovecot,
+  async (t, lab) => {
     let [limitMs] = limitsMs;
     if (!isReal && !(await makeImpatient(lab, limitMs)))
       return t.skip('the limit of this doveadm-server was not found');
@@ -173,8 +172,9 @@ for (const release of releasesAsked()) {
         patiently(isHasty ? 0 : heldBy[way], () => run(sub)),
       );
     }
-  });
-}
+  },
+  (isReal ? 3 : 1) * labTestMs,
+);
 
 /** Sends, stops the servers for longer than they wait, sends more meanwhile, and waits until they are gone. Gives how many there were. */
 async function stall(

@@ -5,21 +5,14 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { freePorts } from '../kit/free-ports.js';
 import type { ProgramOptions, ProgramResult } from '../kit/program.js';
-import {
-  alice,
-  assertNoSecret,
-  backendPassword,
-  labTestMs,
-  openRealDovecot,
-  releasesAsked,
-} from './real-gateway.js';
+import { alice, assertNoSecret, backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
 
 /** As doveadm's setting `doveadm_ssl` calls them. */
 const ways = ['starttls', 'ssl'] as const;
@@ -42,26 +35,21 @@ interface Gate {
   ): Promise<ProgramResult>;
 }
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: clients by TCP with TLS`, { timeout: labTestMs }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    const gate = await openGate(t, lab);
-    for (const way of ways) {
-      await t.test(`doveadm_ssl=${way}: the answers of Dovecot itself`, () => sameAnswers(lab, gate, way));
-      await t.test(`doveadm_ssl=${way}: who is refused, and by whom`, () => refusals(gate, way));
-    }
-    await t.test('STARTTLS not asked for: no password is taken', () => inClear(lab, gate));
-    await t.test('Dovecot proxies to the daemon', (sub) => proxied(sub, lab, gate));
-    assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
-    assertNoSecret(gate.daemon, backendPassword);
-    const peers = gate.daemon
-      .audit()
-      .flatMap(({ record }) => (record['event'] === 'admission' ? [record['principal']] : []));
-    assert.deepEqual(new Set(peers), new Set(['doveadm@starttls', 'doveadm@ssl']));
-  });
-}
+onDovecot('clients by TCP with TLS', openRealDovecot, async (t, lab) => {
+  const gate = await openGate(t, lab);
+  for (const way of ways) {
+    await t.test(`doveadm_ssl=${way}: the answers of Dovecot itself`, () => sameAnswers(lab, gate, way));
+    await t.test(`doveadm_ssl=${way}: who is refused, and by whom`, () => refusals(gate, way));
+  }
+  await t.test('STARTTLS not asked for: no password is taken', () => inClear(lab, gate));
+  await t.test('Dovecot proxies to the daemon', (sub) => proxied(sub, lab, gate));
+  assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
+  assertNoSecret(gate.daemon, backendPassword);
+  const peers = gate.daemon
+    .audit()
+    .flatMap(({ record }) => (record['event'] === 'admission' ? [record['principal']] : []));
+  assert.deepEqual(new Set(peers), new Set(['doveadm@starttls', 'doveadm@ssl']));
+});
 
 async function openGate(t: TestContext, lab: Lab): Promise<Gate> {
   const folder = mkdtempSync(join(lab.folder, 'tls-'));

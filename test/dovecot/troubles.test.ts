@@ -2,7 +2,6 @@
 // Phases: refusals; a daemon that is killed at work; a way to Dovecot that is barred; Dovecot reloaded, stopped and started.
 // What must not happen: a refused command or a line of a mail that reaches Dovecot; an admission that is lost; a client that waits for ever.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
 import type { LogRecord } from '../kit/daemon.js';
 import type { Lab } from '../kit/dovecot-lab.js';
@@ -13,209 +12,198 @@ import {
   assertNoSecret,
   backendPassword,
   idsOf,
-  labTestMs,
+  onDovecot,
   openRealDovecot,
   openRealGateway,
   type RealGateway,
-  releasesAsked,
   runAt,
 } from './real-gateway.js';
 import { openSluice } from './sluice.js';
 
 const quota = ['quota', 'get', '-u', alice];
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: refusals, a killed daemon, and a Dovecot in trouble`, {
-    timeout: labTestMs,
-  }, async (t) => {
-    const lab = await openRealDovecot(t, release);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
+onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot, async (t, lab) => {
+  await t.test('a denied command never reaches Dovecot', async (sub) => {
+    const counter = await openTcpCounter(lab);
+    sub.after(() => counter.close());
+    const gateway = await openRealGateway(sub, lab, { port: counter.port });
+    const before = await everyMailbox(lab);
+    const denied = [
+      ['mailbox', 'delete', '-u', alice, 'Archive'],
+      ['expunge', '-u', alice, 'mailbox', 'INBOX', 'all'],
+      ['flags', 'add', '-u', alice, '\\Deleted', 'all'],
+      ['quota', 'get', '-u', 'ceo@elsewhere.org'],
+      ['force-resync', '-u', alice, '*'],
+    ];
+    for (const args of denied) {
+      const result = await gateway.doveadm(args);
+      assert.deepEqual([result.exit, rowsOf(result)], [77, []], args.join(' '));
+      assert.match(result.stderr, /dovegate: denied by policy support/);
+    }
+    assert.equal(counter.connections, 0);
+    assert.equal(await everyMailbox(lab), before);
+    const records = await gateway.finish();
+    assert.equal(idsOf(records, 'admission').length, denied.length);
+  });
 
-    await t.test('a denied command never reaches Dovecot', async (sub) => {
-      const counter = await openTcpCounter(lab);
-      sub.after(() => counter.close());
-      const gateway = await openRealGateway(sub, lab, { port: counter.port });
-      const before = await everyMailbox(lab);
-      const denied = [
-        ['mailbox', 'delete', '-u', alice, 'Archive'],
-        ['expunge', '-u', alice, 'mailbox', 'INBOX', 'all'],
-        ['flags', 'add', '-u', alice, '\\Deleted', 'all'],
-        ['quota', 'get', '-u', 'ceo@elsewhere.org'],
-        ['force-resync', '-u', alice, '*'],
-      ];
-      for (const args of denied) {
-        const result = await gateway.doveadm(args);
-        assert.deepEqual([result.exit, rowsOf(result)], [77, []], args.join(' '));
-        assert.match(result.stderr, /dovegate: denied by policy support/);
-      }
-      assert.equal(counter.connections, 0);
-      assert.equal(await everyMailbox(lab), before);
-      const records = await gateway.finish();
-      assert.equal(idsOf(records, 'admission').length, denied.length);
+  await t.test('doveadm prints the reason, where `peers` does not permit it', async (sub) => {
+    const gateway = await openRealGateway(sub, lab, {
+      listeners: `  others: { unix: others.sock, mode: "0600", peers: { users: [64001] }, policy: support }`,
     });
-
-    await t.test('doveadm prints the reason, where `peers` does not permit it', async (sub) => {
-      const gateway = await openRealGateway(sub, lab, {
-        listeners: `  others: { unix: others.sock, mode: "0600", peers: { users: [64001] }, policy: support }`,
-      });
-      const others = gateway.daemon.path('others.sock');
-      const save = ['save', '-u', alice, '-m', 'INBOX'];
-      for (const [args, stdin] of [
-        [quota, ''],
-        [save, 'Subject: x\n\n' + 'text\n'.repeat(500)],
-        [['mailbox', 'create', '-u', alice, 'New'], ''],
-      ] as const) {
-        const refused = await runAt(lab, others, args, undefined, { stdin });
-        assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
-        assert.match(
-          refused.stderr,
-          /dovegate: \S+ \(uid \d+, gid \d+\) is not among the peers of listener others; ask .* \[peer-refused\]/,
-        );
-      }
-      const records = await gateway.finish();
-      assert.deepEqual(idsOf(records, 'admission'), []);
-    });
-
-    await t.test('doveadm prints the reason of a denial where refusals are cells for others', async (sub) => {
-      const gateway = await openRealGateway(sub, lab, {
-        listeners: `  cells: { unix: cells.sock, mode: "0600", refusal_cell: true, policy: support }`,
-      });
-      // These have no columns: a cell would crash it.
-      for (const args of [
-        ['save', '-u', alice, '-m', 'INBOX'],
-        ['mailbox', 'create', '-u', alice, 'New'],
-        ['force-resync', '-u', alice, '*'],
-      ]) {
-        const denied = await runAt(lab, gateway.daemon.path('cells.sock'), args, undefined, { stdin: 'x\n' });
-        assert.deepEqual([denied.exit, rowsOf(denied)], [77, []], denied.text);
-        assert.match(denied.stderr, /dovegate: denied by policy support .* \[denied\]/);
-      }
-      const records = await gateway.finish();
-      assert.equal(idsOf(records, 'admission').length, 3);
-    });
-
-    await t.test('lines of a denied save are not run, and the session goes on', async (sub) => {
-      const counter = await openTcpCounter(lab);
-      sub.after(() => counter.close());
-      const gateway = await openRealGateway(sub, lab, { port: counter.port, allow: ['mailbox create'] });
-      const before = await everyMailbox(lab);
-      const line = `\t${alice}\tmailbox create\tFromTheMail\n`;
-      const mail = `Subject: trap\n\n${line}.\n${line}..\n${line}`;
-      for (const args of [[], ['-m', 'INBOX']]) {
-        const result = await gateway.doveadm(['save', '-u', alice, ...args], { stdin: mail });
-        assert.deepEqual([result.exit, rowsOf(result)], [77, []]);
-      }
-      const client = await gateway.client({ minor: 2 });
-      client.sendCommand({ user: alice, fields: ['save'] });
-      await client.write(`Subject: trap\n\n${line}..\n${line}.\n`);
-      assert.equal((await client.readReply()).status, '-NOPERM');
-      assert.equal(counter.connections, 0);
-      assert.equal(await everyMailbox(lab), before);
-      client.sendCommand({ user: alice, fields: ['mailbox list'] });
-      const { status, cells } = await client.readReply();
-      assert.equal(status, '+');
-      assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
-      const records = await gateway.finish();
-      assert.deepEqual(
-        records
-          .filter(({ record }) => record['event'] === 'completion')
-          .map(({ record }) => record['outcome']),
-        ['denied', 'denied', 'denied', 'ok'],
+    const others = gateway.daemon.path('others.sock');
+    const save = ['save', '-u', alice, '-m', 'INBOX'];
+    for (const [args, stdin] of [
+      [quota, ''],
+      [save, 'Subject: x\n\n' + 'text\n'.repeat(500)],
+      [['mailbox', 'create', '-u', alice, 'New'], ''],
+    ] as const) {
+      const refused = await runAt(lab, others, args, undefined, { stdin });
+      assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
+      assert.match(
+        refused.stderr,
+        /dovegate: \S+ \(uid \d+, gid \d+\) is not among the peers of listener others; ask .* \[peer-refused\]/,
       );
+    }
+    const records = await gateway.finish();
+    assert.deepEqual(idsOf(records, 'admission'), []);
+  });
+
+  await t.test('doveadm prints the reason of a denial where refusals are cells for others', async (sub) => {
+    const gateway = await openRealGateway(sub, lab, {
+      listeners: `  cells: { unix: cells.sock, mode: "0600", refusal_cell: true, policy: support }`,
     });
+    // These have no columns: a cell would crash it.
+    for (const args of [
+      ['save', '-u', alice, '-m', 'INBOX'],
+      ['mailbox', 'create', '-u', alice, 'New'],
+      ['force-resync', '-u', alice, '*'],
+    ]) {
+      const denied = await runAt(lab, gateway.daemon.path('cells.sock'), args, undefined, { stdin: 'x\n' });
+      assert.deepEqual([denied.exit, rowsOf(denied)], [77, []], denied.text);
+      assert.match(denied.stderr, /dovegate: denied by policy support .* \[denied\]/);
+    }
+    const records = await gateway.finish();
+    assert.equal(idsOf(records, 'admission').length, 3);
+  });
 
-    await t.test(
-      'kill -9 leaves the admission on disk, and the next daemon says that the outcome is unknown',
-      async (sub) => {
-        const sluice = await openSluice(sub, lab);
-        const options = { port: sluice.port, allow: ['mailbox create'] };
-        const first = await openRealGateway(sub, lab, options);
-        assert.equal((await first.doveadm(quota)).exit, 0);
-        const isHeld = sluice.shut();
-        const running = first.doveadm(['mailbox', 'create', '-u', alice, 'Killed']);
-        await isHeld;
-        await first.daemon.kill();
-        assert.equal((await running).exit, 75);
-        assertNoSecret(first.daemon, backendPassword);
-        const left = first.daemon.audit();
-        const completed = idsOf(left, 'completion');
-        const open = left.filter(
-          ({ record }) => record['event'] === 'admission' && !completed.includes(String(record['id'])),
-        );
-        assert.deepEqual(
-          open.map(({ record }) => [record['command'], record['user'], record['decision']]),
-          [['mailbox create', alice, 'allow']],
-        );
-        // Dovecot had carried it out: that is why nobody may say that it failed.
-        const list = await lab.doveadm(['mailbox', 'list', '-u', alice]);
-        assert.ok(list.text.split('\n').includes('Killed'));
-
-        sluice.open();
-        const second = await openRealGateway(sub, lab, { ...options, folder: first.daemon.folder });
-        const told = second.daemon
-          .audit()
-          .filter(({ record }) => record['event'] === 'completion' && record['id'] === open[0]?.record['id']);
-        assert.deepEqual(
-          told.map(({ record }) => record['outcome']),
-          ['unknown'],
-        );
-        assert.equal((await second.doveadm(quota)).exit, 0);
-        const records = await second.finish();
-        assert.deepEqual(
-          records.slice(0, left.length).map(({ text }) => text),
-          left.map(({ text }) => text),
-        );
-      },
-    );
-
-    await t.test('a wrong password: exit 75 and one line that says so', async (sub) => {
-      const gateway = await openRealGateway(sub, lab, { password: 'another-one-entirely' });
-      await assertBarred(gateway, 'auth-rejected');
-      await gateway.finish();
-    });
-
-    await t.test('a certificate of an unknown authority: exit 75 and one line that says so', async (sub) => {
-      const { certificatePem } = makeAuthority({ name: 'another authority' });
-      const gateway = await openRealGateway(sub, lab, { ca: certificatePem });
-      await assertBarred(gateway, 'tls-failed');
-      await gateway.finish();
-    });
-
-    await t.test('a reload of Dovecot while upstreams are idle is noticed by no client', async (sub) => {
-      const gateway = await openRealGateway(sub, lab);
-      const expected = await assertWorks(gateway);
-      assert.equal((await lab.doveadm(['reload'])).exit, 0);
-      await recovered(lab);
-      // Releases below minor 4 end their idle processes some seconds later.
-      const opened = gateway.daemon.logs.find(({ event }) => event === 'upstream-opened');
-      if (Number(opened?.['minor']) < 4) {
-        const isClosed = ({ event }: LogRecord): boolean => event === 'upstream-closed';
-        await gateway.daemon.waitForLog(isClosed, 'the end of the idle upstream', 60_000);
-      }
-      assert.deepEqual(await assertWorks(gateway), expected);
-      await gateway.finish();
-    });
-
-    await t.test(
-      'Dovecot stopped: exit 75 and one line; started again: it works with the same daemon',
-      async (sub) => {
-        const gateway = await openRealGateway(sub, lab);
-        const expected = await assertWorks(gateway);
-        await lab.stop();
-        // At the other end of the idle upstream a process of the stopped Dovecot lives on and says TEMPFAIL itself. It must not be asked
-        // twice: it would go on answering for a Dovecot that is gone, and later with the settings of the old one.
-        assert.equal((await gateway.doveadm(quota)).exit, 75);
-        await assertBarred(gateway, 'dial-refused');
-        await lab.start();
-        await gateway.daemon.waitForLog(({ event }) => event === 'backend-up', 'the return', 60_000);
-        assert.deepEqual(await assertWorks(gateway), expected);
-        assert.deepEqual(await assertWorks(gateway), expected);
-        await gateway.finish();
-      },
+  await t.test('lines of a denied save are not run, and the session goes on', async (sub) => {
+    const counter = await openTcpCounter(lab);
+    sub.after(() => counter.close());
+    const gateway = await openRealGateway(sub, lab, { port: counter.port, allow: ['mailbox create'] });
+    const before = await everyMailbox(lab);
+    const line = `\t${alice}\tmailbox create\tFromTheMail\n`;
+    const mail = `Subject: trap\n\n${line}.\n${line}..\n${line}`;
+    for (const args of [[], ['-m', 'INBOX']]) {
+      const result = await gateway.doveadm(['save', '-u', alice, ...args], { stdin: mail });
+      assert.deepEqual([result.exit, rowsOf(result)], [77, []]);
+    }
+    const client = await gateway.client({ minor: 2 });
+    client.sendCommand({ user: alice, fields: ['save'] });
+    await client.write(`Subject: trap\n\n${line}..\n${line}.\n`);
+    assert.equal((await client.readReply()).status, '-NOPERM');
+    assert.equal(counter.connections, 0);
+    assert.equal(await everyMailbox(lab), before);
+    client.sendCommand({ user: alice, fields: ['mailbox list'] });
+    const { status, cells } = await client.readReply();
+    assert.equal(status, '+');
+    assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
+    const records = await gateway.finish();
+    assert.deepEqual(
+      records.filter(({ record }) => record['event'] === 'completion').map(({ record }) => record['outcome']),
+      ['denied', 'denied', 'denied', 'ok'],
     );
   });
-}
+
+  await t.test(
+    'kill -9 leaves the admission on disk, and the next daemon says that the outcome is unknown',
+    async (sub) => {
+      const sluice = await openSluice(sub, lab);
+      const options = { port: sluice.port, allow: ['mailbox create'] };
+      const first = await openRealGateway(sub, lab, options);
+      assert.equal((await first.doveadm(quota)).exit, 0);
+      const isHeld = sluice.shut();
+      const running = first.doveadm(['mailbox', 'create', '-u', alice, 'Killed']);
+      await isHeld;
+      await first.daemon.kill();
+      assert.equal((await running).exit, 75);
+      assertNoSecret(first.daemon, backendPassword);
+      const left = first.daemon.audit();
+      const completed = idsOf(left, 'completion');
+      const open = left.filter(
+        ({ record }) => record['event'] === 'admission' && !completed.includes(String(record['id'])),
+      );
+      assert.deepEqual(
+        open.map(({ record }) => [record['command'], record['user'], record['decision']]),
+        [['mailbox create', alice, 'allow']],
+      );
+      // Dovecot had carried it out: that is why nobody may say that it failed.
+      const list = await lab.doveadm(['mailbox', 'list', '-u', alice]);
+      assert.ok(list.text.split('\n').includes('Killed'));
+
+      sluice.open();
+      const second = await openRealGateway(sub, lab, { ...options, folder: first.daemon.folder });
+      const told = second.daemon
+        .audit()
+        .filter(({ record }) => record['event'] === 'completion' && record['id'] === open[0]?.record['id']);
+      assert.deepEqual(
+        told.map(({ record }) => record['outcome']),
+        ['unknown'],
+      );
+      assert.equal((await second.doveadm(quota)).exit, 0);
+      const records = await second.finish();
+      assert.deepEqual(
+        records.slice(0, left.length).map(({ text }) => text),
+        left.map(({ text }) => text),
+      );
+    },
+  );
+
+  await t.test('a wrong password: exit 75 and one line that says so', async (sub) => {
+    const gateway = await openRealGateway(sub, lab, { password: 'another-one-entirely' });
+    await assertBarred(gateway, 'auth-rejected');
+    await gateway.finish();
+  });
+
+  await t.test('a certificate of an unknown authority: exit 75 and one line that says so', async (sub) => {
+    const { certificatePem } = makeAuthority({ name: 'another authority' });
+    const gateway = await openRealGateway(sub, lab, { ca: certificatePem });
+    await assertBarred(gateway, 'tls-failed');
+    await gateway.finish();
+  });
+
+  await t.test('a reload of Dovecot while upstreams are idle is noticed by no client', async (sub) => {
+    const gateway = await openRealGateway(sub, lab);
+    const expected = await assertWorks(gateway);
+    assert.equal((await lab.doveadm(['reload'])).exit, 0);
+    await recovered(lab);
+    // Releases below minor 4 end their idle processes some seconds later.
+    const opened = gateway.daemon.logs.find(({ event }) => event === 'upstream-opened');
+    if (Number(opened?.['minor']) < 4) {
+      const isClosed = ({ event }: LogRecord): boolean => event === 'upstream-closed';
+      await gateway.daemon.waitForLog(isClosed, 'the end of the idle upstream', 60_000);
+    }
+    assert.deepEqual(await assertWorks(gateway), expected);
+    await gateway.finish();
+  });
+
+  await t.test(
+    'Dovecot stopped: exit 75 and one line; started again: it works with the same daemon',
+    async (sub) => {
+      const gateway = await openRealGateway(sub, lab);
+      const expected = await assertWorks(gateway);
+      await lab.stop();
+      // At the other end of the idle upstream a process of the stopped Dovecot lives on and says TEMPFAIL itself. It must not be asked
+      // twice: it would go on answering for a Dovecot that is gone, and later with the settings of the old one.
+      assert.equal((await gateway.doveadm(quota)).exit, 75);
+      await assertBarred(gateway, 'dial-refused');
+      await lab.start();
+      await gateway.daemon.waitForLog(({ event }) => event === 'backend-up', 'the return', 60_000);
+      assert.deepEqual(await assertWorks(gateway), expected);
+      assert.deepEqual(await assertWorks(gateway), expected);
+      await gateway.finish();
+    },
+  );
+});
 
 /** A command that must succeed; gives what it printed. */
 async function assertWorks(gateway: RealGateway): Promise<string> {

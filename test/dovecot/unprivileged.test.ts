@@ -4,13 +4,11 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, chmodSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startDaemon } from '../kit/daemon.js';
-import { openLab } from '../kit/dovecot-lab.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
-import { backendPassword, labTestMs, releasesAsked } from './real-gateway.js';
+import { backendPassword, onDovecot, openBareDovecot } from './real-gateway.js';
 
 const nobody = 65_534;
 const pat = 'pat@example.org';
@@ -29,32 +27,26 @@ const listeners = `service auth {
 }
 `;
 
-for (const release of releasesAsked()) {
-  test(`Dovecot ${release}: asked by an unprivileged daemon`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, release, { users: false });
-    if ('skip' in lab) return t.skip(lab.skip);
-    const place = `nologin=y host=127.0.0.1 port=${lab.port}`;
-    const entries = [
-      `${pat}:{plain}pw::::::${place}`,
-      `${boss}:{plain}pw::::::userdb_user=${victim} ${place}`,
-    ];
-    appendFileSync(join(lab.folder, 'passwd'), `${entries.join('\n')}\n`);
-    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${listeners}`);
+onDovecot('asked by an unprivileged daemon', openBareDovecot, async (t, lab) => {
+  const place = `nologin=y host=127.0.0.1 port=${lab.port}`;
+  const entries = [`${pat}:{plain}pw::::::${place}`, `${boss}:{plain}pw::::::userdb_user=${victim} ${place}`];
+  appendFileSync(join(lab.folder, 'passwd'), `${entries.join('\n')}\n`);
+  await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${listeners}`);
 
-    // Where the checkout lies, nobody may read.
-    const folder = mkdtempSync(join(lab.folder, 'gate-'));
-    const destination = join(lab.folder, 'installed');
-    const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
-    const installed = await runProgram(process.execPath, [installer, 'install', '--destdir', destination]);
-    assert.equal(installed.exit, 0, installed.text);
-    chmodSync(destination, 0o755);
-    const become = `chown -R ${nobody}:${nobody} . && exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups "$@"`;
+  // Where the checkout lies, nobody may read.
+  const folder = mkdtempSync(join(lab.folder, 'gate-'));
+  const destination = join(lab.folder, 'installed');
+  const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
+  const installed = await runProgram(process.execPath, [installer, 'install', '--destdir', destination]);
+  assert.equal(installed.exit, 0, installed.text);
+  chmodSync(destination, 0o755);
+  const become = `chown -R ${nobody}:${nobody} . && exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups "$@"`;
 
-    const daemon = await startDaemon(t, {
-      folder,
-      program: join(destination, 'usr/local/lib/dovegate/dist/main.js'),
-      launcher: ['sh', '-c', become, 'sh'],
-      config: `version: 1
+  const daemon = await startDaemon(t, {
+    folder,
+    program: join(destination, 'usr/local/lib/dovegate/dist/main.js'),
+    launcher: ['sh', '-c', become, 'sh'],
+    config: `version: 1
 listeners: { support: { unix: support.sock, policy: support } }
 mail_users: { resolve: ${join(lab.folder, 'run', 'dovegate-userdb')} }
 backends:
@@ -73,31 +65,30 @@ policies:
 state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 `,
-      files: { password: `${backendPassword}\n`, 'ca.pem': readFileSync(lab.caFile, 'utf8') },
-    });
-    const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
-    assert.match(status, new RegExp(`^Uid:(\\t${nobody}){4}$`, 'm'));
-    assert.match(status, /^CapEff:\t0+$/m);
-
-    const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 20_000 });
-    t.after(() => client.close());
-    const answers: string[] = [];
-    for (const user of [pat, boss, 'nouser@example.org', 'other@example.org']) {
-      client.sendCommand({ user, fields: ['quota get'] });
-      answers.push((await client.readReply()).status);
-    }
-    assert.deepEqual(answers, ['+', '-NOPERM', '-TEMPFAIL', '-TEMPFAIL']);
-    client.close();
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-    const ended = daemon.audit().flatMap(({ record }) => (record['event'] === 'completion' ? [record] : []));
-    assert.deepEqual(
-      ended.map((record) => [record['user'], record['backend'], record['outcome'], record['error']]),
-      [
-        [pat, 'mail1', 'ok', undefined],
-        [boss, undefined, 'denied', undefined],
-        ['nouser@example.org', undefined, 'failed', 'no-route'],
-        ['other@example.org', undefined, 'failed', 'lookup-dial-refused'],
-      ],
-    );
+    files: { password: `${backendPassword}\n`, 'ca.pem': readFileSync(lab.caFile, 'utf8') },
   });
-}
+  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+  assert.match(status, new RegExp(`^Uid:(\\t${nobody}){4}$`, 'm'));
+  assert.match(status, /^CapEff:\t0+$/m);
+
+  const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 20_000 });
+  t.after(() => client.close());
+  const answers: string[] = [];
+  for (const user of [pat, boss, 'nouser@example.org', 'other@example.org']) {
+    client.sendCommand({ user, fields: ['quota get'] });
+    answers.push((await client.readReply()).status);
+  }
+  assert.deepEqual(answers, ['+', '-NOPERM', '-TEMPFAIL', '-TEMPFAIL']);
+  client.close();
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  const ended = daemon.audit().flatMap(({ record }) => (record['event'] === 'completion' ? [record] : []));
+  assert.deepEqual(
+    ended.map((record) => [record['user'], record['backend'], record['outcome'], record['error']]),
+    [
+      [pat, 'mail1', 'ok', undefined],
+      [boss, undefined, 'denied', undefined],
+      ['nouser@example.org', undefined, 'failed', 'no-route'],
+      ['other@example.org', undefined, 'failed', 'lookup-dial-refused'],
+    ],
+  );
+});
