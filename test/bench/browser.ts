@@ -1,6 +1,7 @@
 // `npm run bench -- browser [ROUNDS] [SECONDS]`: what the page costs a real Chromium: first paint of the sign-in and of Now, and the processor time
 // of all its processes while Now is open and commands run without a pause, so that the page is told 5 changes a second. Needs chromium
 // (scripts/packages.sh page). It draws without a graphics card here, so a desktop takes less.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { openBrowser, openWatched } from '../kit/browser.js';
 import type { Owner } from '../kit/folder.js';
@@ -11,10 +12,6 @@ import { spreadOf } from './load/rounds.js';
 const [rounds = 7, seconds = 20] = process.argv.slice(2).map(Number);
 const ends: (() => void | Promise<void>)[] = [];
 const owner: Owner = { after: (run) => void ends.push(run) };
-const sleep = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 const say = (what: string, figures: readonly number[], unit: string): void => {
   const { median, from, to } = spreadOf(figures);

@@ -6,6 +6,7 @@
 // are an hour of it. At the end `audit fleet verify` must pass.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { openAdministrator } from '../fleet/administrator.js';
 import { openVerifier } from '../fleet/verifier.js';
 import { askHttp } from '../kit/ask-http.js';
@@ -24,12 +25,6 @@ const rounds = 9;
 const commandsPerSecond = 500;
 const clients = 20;
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
 
 /** Until `isOver`; microseconds of each command. Each client keeps to its times, however long a command takes. */
 async function load(socket: string, isOver: () => boolean): Promise<number[]> {

@@ -7,6 +7,7 @@
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';
@@ -24,10 +25,6 @@ const password = 'bench';
 
 const say = (what: string, figures: string): void => console.log(`${what.padEnd(58)} ${figures}`);
 const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-const sleep = (time: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, time);
-  });
 
 interface Asked {
   readonly status: number;

@@ -3,6 +3,7 @@
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { openBrowser, openWatched, schemes, sizes } from '../kit/browser.js';
@@ -28,11 +29,6 @@ const trafficMs = 45_000;
 
 const ends: (() => void | Promise<void>)[] = [];
 const owner: Owner = { after: (run) => void ends.push(run) };
-
-const sleep = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 /** Answers as a Dovecot that is well, a little late; a mailbox "Newsletter" takes long, and one user has no room left. */
 const script: Script = async (command, connection) => {

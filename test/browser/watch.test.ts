@@ -13,6 +13,7 @@ import {
   openWatched,
   phone,
 } from '../kit/browser.js';
+import { listenHere } from '../kit/free-ports.js';
 
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src http://127.0.0.2:9; require-trusted-types-for 'script'";
@@ -39,12 +40,8 @@ test('a fault of a page is noticed, and a good page has none', { skip: noBrowser
     });
     response.end(text);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   t.after(() => server.close());
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
   const origin = `http://127.0.0.1:${port}`;
   const browser = await openBrowser(t);
   const look = async (path: string): Promise<string> => {

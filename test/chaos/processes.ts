@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../kit/until.js';
 
 export interface Keeper {
@@ -75,9 +76,7 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
       await until(
         async () => {
           if (child !== undefined && ended(child)) {
-            await new Promise((resolve) => {
-              setTimeout(resolve, 500);
-            });
+            await pause(500);
             child = begin();
           }
           return isReady().catch(() => false);

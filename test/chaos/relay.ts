@@ -1,6 +1,7 @@
 // A relay between the gate and one backend that writes down what the gate sent and what it was given (EVIDENCE.md, `backend.jsonl`), and that
 // can cut, tear, delay, hold and forge. It reads the protocol by the tests' own framing; nothing here is of src/.
 import { createHash, type Hash } from 'node:crypto';
+import { once } from 'node:events';
 import net from 'node:net';
 import { createDemux, createFramer, type Demux, replyChannel } from '../oracle/framing.js';
 import type { Evidence } from './evidence.js';
@@ -342,9 +343,7 @@ export async function openRelay(
     },
     async close() {
       for (const end of links) end();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      await once(server.close(), 'close');
     },
   };
 }

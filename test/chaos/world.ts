@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { askHttp } from '../kit/ask-http.js';
@@ -240,9 +241,7 @@ admin:
     const made = await dovegate(['audit', 'fleet', 'init', '--config', adminConfig]);
     if (made.exit === 0) break;
     if (attempt === 10) throw new Error(made.text);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2_000);
-    });
+    await pause(2_000);
   }
   await gate.start();
   // The verifier knows the host by its key, as `join` gives it.
@@ -271,9 +270,7 @@ admin:
     const before = [gate.told('reloaded'), gate.told('reload-failed')] as const;
     gate.signal('SIGHUP');
     while (Date.now() - since < 60_000) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 20);
-      });
+      await pause(20);
       if (gate.pid !== pid) return 'killed';
       if (gate.told('reloaded') > before[0]) return 'reloaded';
       if (gate.told('reload-failed') > before[1]) return 'failed';

@@ -1,6 +1,7 @@
 // Goal: doctor says what is true of the whole way, each thing in one line with what to do, and its command goes through the daemon like
 // anybody's. What must not happen: a wait without an end, a password that is printed, a bad thing that is called ok.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -20,6 +21,7 @@ import { gidOf } from '../../src/adapters/host/accounts.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -151,11 +153,7 @@ void test('backends that refuse, are silent, show another name or want another p
   const starttls = await openScriptedDovecot({ ...common, tls: 'starttls' });
   const implicit = await openScriptedDovecot({ ...common, tls: 'implicit' });
   const mute = net.createServer((socket) => socket.on('error', () => undefined).resume());
-  await new Promise<void>((resolve) => {
-    mute.listen(0, '127.0.0.1', resolve);
-  });
-  const place = mute.address();
-  const port = typeof place === 'object' && place !== null ? place.port : 0;
+  const port = await listenHere(mute);
   t.after(async () => {
     mute.close();
     await Promise.all([plain, starttls, implicit].map((each) => each.close()));
@@ -381,9 +379,7 @@ void test('an admin socket that accepts and is silent, and one that says somethi
     const found = await runWarm(['doctor', '--config', config]);
     // The process lives on, and would wait for an answer that doctor has given up.
     for (const socket of asked) socket.destroy();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-    });
+    await once(server.close(), 'close');
     assert.equal(found.exit, 1, found.text);
     assert.match(looksIn(found).get('bad daemon') ?? '', said);
   }

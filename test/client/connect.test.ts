@@ -6,6 +6,7 @@ import { createServer } from 'node:tls';
 import { type ConnectOptions, connect, SessionFault } from '../../src/client/connect.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { openScriptedDovecot, type ScriptedDovecotOptions } from '../kit/scripted-dovecot.js';
 
 const authority = makeAuthority({ name: 'test' });
@@ -110,11 +111,7 @@ void test('a certificate of our own is shown to a server that asks for one', asy
       socket.on('end', () => socket.end());
     },
   );
-  await new Promise<void>((resolve) => {
-    listener.listen(0, '127.0.0.1', resolve);
-  });
-  const bound = listener.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  const port = await listenHere(listener);
   try {
     const at = { host: '127.0.0.1', port, ca: authority.certificatePem, tls: 'implicit' } as const;
     const certificate = { certificate: own.certificatePem, key: own.keyPem };

@@ -1,6 +1,7 @@
 // An HTTP server by hand for the library's tests: shows each request as it came, and answers with exact bytes.
 import net from 'node:net';
 import type { Owner } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 
 export interface SeenRequest {
   readonly line: string;
@@ -83,12 +84,8 @@ export async function openHttpServer(
       if (said !== undefined) reply(said);
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   owner.after(() => void server.close());
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   return { url: `http://127.0.0.1:${port}`, port, requests, heads: () => heads };
 }
 

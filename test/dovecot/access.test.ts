@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import type { AccessItem } from '../../src/domain/page/access.js';
 import { startDaemon } from '../kit/daemon.js';
@@ -137,9 +138,7 @@ admin: { unix: admin.sock }
     const granted = await carol('dovegate approve', '--for', '2s', id);
     assert.ok(typeof granted === 'object' && granted.for_ms === 2_000, JSON.stringify(granted));
     assert.equal((await fetch()).exit, 0);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2_500);
-    });
+    await pause(2_500);
     assert.equal((await fetch()).exit, 77);
   });
 
@@ -162,9 +161,7 @@ admin: { unix: admin.sock }
     const whole = await sizeOf(slow, false);
     slow.setStopped(true);
     slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big', 'all'] });
-    await new Promise((resolve) => {
-      setTimeout(resolve, 500);
-    });
+    await pause(500);
     const revoked = await carol('dovegate revoke', id);
     assert.ok(typeof revoked === 'object' && revoked.state === 'revoked', JSON.stringify(revoked));
     slow.setStopped(false);

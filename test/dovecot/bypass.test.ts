@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Lab, Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { openRawClient, type RawReply } from '../kit/raw-client.js';
@@ -477,9 +478,7 @@ async function holds(
 async function settled(lab: Lab): Promise<string> {
   let before = await everything(lab);
   for (let left = 10; left > 0; left -= 1) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1_500);
-    });
+    await pause(1_500);
     const now = await everything(lab);
     if (now === before) return now;
     before = now;

@@ -8,6 +8,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import type { ProgramResult } from '../kit/program.js';
 import type { AuditLine } from '../kit/traces.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
@@ -79,12 +80,8 @@ async function openDoor(owner: Owner, path: string): Promise<number> {
     client.on('error', () => gate.destroy());
     gate.on('error', () => client.destroy());
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
   owner.after(() => void server.close());
-  const bound = server.address();
-  return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  return await listenHere(server);
 }
 
 /** The texts of all mails of alice in a mailbox. */

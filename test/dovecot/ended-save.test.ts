@@ -4,6 +4,7 @@
 // What must not happen: a mail of the text that was ended, a record that says anything else.
 import assert from 'node:assert/strict';
 import { type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
@@ -35,9 +36,7 @@ async function untilLeased(daemon: Daemon): Promise<void> {
   for (;;) {
     const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
     if (body.includes('dovegate_upstreams{backend="mail1",state="leased"} 1')) return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(20);
   }
 }
 

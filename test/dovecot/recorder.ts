@@ -1,5 +1,6 @@
 // A doveadm-server for the real doveadm: greets as minor 2 and hands each command line to the test, which answers it. Framing and
 // escapes are the tests' own.
+import { once } from 'node:events';
 import net from 'node:net';
 import type { Owner } from '../kit/folder.js';
 import { createByteReader } from '../oracle/byte-reader.js';
@@ -38,9 +39,7 @@ export async function openRecorder(owner: Owner, path: string, answer: Answer): 
   });
   owner.after(async () => {
     for (const socket of open) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
   });
 }
 

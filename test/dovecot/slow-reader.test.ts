@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import type { Lab } from '../kit/dovecot-lab.js';
@@ -62,8 +63,6 @@ async function leasedAt(daemon: Daemon, backend: string): Promise<void> {
   for (;;) {
     const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
     if (body.includes(`dovegate_upstreams{backend="${backend}",state="leased"} 1`)) return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(20);
   }
 }

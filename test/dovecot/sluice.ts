@@ -1,6 +1,7 @@
 // A TCP forwarder whose way back can be shut: what the server answers is held then, as if it had not answered yet.
 import net from 'node:net';
 import type { Owner } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 
 export interface Sluice {
   readonly port: number;
@@ -33,9 +34,7 @@ export async function openSluice(owner: Owner, target: { host: string; port: num
       else held();
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   owner.after(async () => {
     const closed = new Promise((resolve) => {
       server.close(resolve);
@@ -43,9 +42,8 @@ export async function openSluice(owner: Owner, target: { host: string; port: num
     for (const socket of sockets) socket.destroy();
     await closed;
   });
-  const bound = server.address();
   return {
-    port: typeof bound === 'object' && bound !== null ? bound.port : 0,
+    port,
     shut: () =>
       new Promise((resolve) => {
         held = resolve;

@@ -4,6 +4,7 @@
 // DOVEGATE_ROUNDS=17 makes the 100,000 records and 50 kills of the published figure, DOVEGATE_NATS="native trixie" on two releases.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { openCable } from '../kit/cable.js';
 import { natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
@@ -15,12 +16,6 @@ const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** Answers between two events: two records each, so each of many rounds makes some 6,000. */
 const answersEach = rounds > 1 ? 750 : 300;
 const host = 'gate-1';
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
 
 for (const release of natsReleases)
   test(`server, gate and network come and go (nats-server of ${release})`, {

@@ -6,6 +6,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type NatsSettings } from '../../src/adapters/nats/dial.js';
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
@@ -13,6 +14,7 @@ import type { FleetMessage } from '../../src/domain/fleet/shapes.js';
 import { judgeStrength } from '../../src/domain/streams/strength.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { type Nats, type NatsOptions, natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
 
@@ -167,11 +169,7 @@ test('nothing is said to a server without TLS, nor to one that is none', async (
       socket.write(greeting);
     });
     t.after(() => server.close());
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    const bound = server.address();
-    const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+    const port = await listenHere(server);
     const settings = { servers: [{ host: '127.0.0.1', port }], name: 'test', credentialsFile };
     await fails(openNats(settings), code, words);
     assert.equal(received, 0);
@@ -464,9 +462,7 @@ onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async
     if (streamSeq !== 1) continue;
     // Longer than what is sent ahead takes; the consumer's own number says how far it came.
     for (let quiet = 0; quiet < 10 || sent <= 1; ) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50);
-      });
+      await pause(50);
       const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`);
       const [consumer] = Array.isArray(consumers) ? consumers : [];
       const now = Number(consumer?.delivered?.stream_seq);

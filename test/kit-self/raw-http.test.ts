@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { type Owner } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { askRaw, HttpCut } from '../kit/raw-http.js';
 
 /** A server that answers the first bytes of each connection with these pieces, and then ends it as it is told. */
@@ -25,12 +26,9 @@ async function answering(
       next(0);
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   owner.after(() => void server.close());
-  const bound = server.address();
-  return { port: typeof bound === 'object' && bound !== null ? bound.port : 0, requests };
+  return { port, requests };
 }
 
 void test('an answer in every framing, at every cut of its bytes', async (t) => {

@@ -1,5 +1,6 @@
 // A clock that the test turns. Timers fall due only while it is turned, in the order of their times, and then of their setting.
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock, Timer } from '../../src/ports/machine.js';
 
 export interface FakeClock extends Clock {
@@ -55,10 +56,7 @@ export function createFakeClock(): FakeClock {
       entries.add(entry);
       return { cancel: () => void entries.delete(entry) };
     },
-    nextTurn: () =>
-      new Promise((resolve) => {
-        setImmediate(resolve);
-      }),
+    nextTurn: () => nextTurn(),
     async advance(ms) {
       const until = now + ms;
       await settle();
@@ -85,7 +83,5 @@ export function createFakeClock(): FakeClock {
 
 /** Lets everything run that waits for nothing but other promises. */
 export async function settle(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setImmediate(resolve);
-  });
+  await nextTurn();
 }

@@ -1,5 +1,7 @@
 // Ports of loopback that nobody has at the moment. A test that can bind port 0 itself does that instead.
+import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import net from 'node:net';
 
 /** Below those that the kernel gives to outgoing connections: tests that run beside this one open thousands. */
@@ -10,9 +12,7 @@ const highest = 32_000;
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, hold));
   for (const { server } of servers) {
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
   }
   return servers.map(({ port }) => port);
 }
@@ -27,4 +27,12 @@ async function hold(): Promise<{ readonly server: net.Server; readonly port: num
     });
     if (isFree) return { server, port };
   }
+}
+
+/** Listens on loopback, at a port that the kernel chooses and that is returned. */
+export async function listenHere(server: net.Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
 }

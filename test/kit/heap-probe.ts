@@ -1,6 +1,7 @@
 // Loaded into a daemon before its program (`node --import`): at each SIGUSR2 it collects all garbage and writes what is left as a
 // line of the log, `event: "heap"`. It takes no part in what the daemon does, and knows it by its packages only.
 import { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { LRUCache } from 'lru-cache';
@@ -13,9 +14,7 @@ const timeout = setTimeout(() => undefined, 0).constructor;
 async function settle(): Promise<void> {
   for (let round = 0; round < 6; round += 1) {
     if (typeof collect === 'function') collect();
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn();
   }
 }
 

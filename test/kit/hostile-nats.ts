@@ -1,6 +1,7 @@
 // Servers that speak NATS to harm the client: before TLS, during it, and with a valid certificate after it. Each counts what it sent and which
 // connections are still open, so that a test can wait until the client has ended them.
 
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions, TLS
 import type { NatsSettings } from '../../src/adapters/nats/dial.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
+import { listenHere } from './free-ports.js';
 
 /** What is wrong with a server. */
 export interface Misdeed {
@@ -95,19 +97,13 @@ export async function openHostileServer(
     socket.on('close', () => sockets.delete(socket));
     serve(socket, taken, secureContext);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   endBefore(folder, async () => {
     for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-    });
+    await once(server.close(), 'close');
   });
-  const bound = server.address();
-  if (typeof bound !== 'object' || bound === null) throw new Error('it does not listen');
   return {
-    port: bound.port,
+    port,
     caFile,
     get connections() {
       return { taken, open: sockets.size };

@@ -18,7 +18,7 @@ import {
 import { type Authority, makeAuthority } from './certificates.js';
 import { type Daemon, runDovegate, startDaemon, startPage } from './daemon.js';
 import type { Owner } from './folder.js';
-import { freePorts } from './free-ports.js';
+import { freePorts, listenHere } from './free-ports.js';
 import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
 import { createGate, type Gate, type Script } from './script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from './scripted-dovecot.js';
@@ -451,13 +451,9 @@ export async function openStranger(owner: Owner, html: string): Promise<string> 
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
     response.end(html);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
   owner.after(() => {
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+  return `http://127.0.0.1:${await listenHere(server)}`;
 }

@@ -1,8 +1,10 @@
 // A mail server of a test: as much SMTP as a client needs to send a mail, with STARTTLS, and a place for what a hostile one says instead.
+import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { KeyPairPem } from './certificates.js';
+import { listenHere } from './free-ports.js';
 
 export interface ReceivedMail {
   readonly from: string;
@@ -36,18 +38,12 @@ export async function openSmtpServer(
     if (talk !== undefined) talk(socket);
     else converse(socket, false, true);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { port: address.port, mails };
+  return { port, mails };
 
   function converse(socket: Socket, isSecure: boolean, isNew: boolean): void {
     let rest = '';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** Looks every 20 ms: what a disk or another process holds has no event. Fails with `what` after `ms`. */
 export async function until(
@@ -10,8 +11,6 @@ export async function until(
   while (!(await isSo())) {
     if (performance.now() - startMs > ms)
       assert.fail(`after ${ms} ms still waiting for: ${typeof what === 'string' ? what : what()}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(20);
   }
 }

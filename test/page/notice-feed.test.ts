@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { createPlaceFile, type PlaceFile } from '../../src/adapters/notices/place-file.js';
@@ -77,9 +78,7 @@ function tell(t: TestContext): Story {
           story.attempts.count += 1;
           story.attempts.most = Math.max(story.attempts.most, onItsWay);
           try {
-            await new Promise((resolve) => {
-              setImmediate(resolve);
-            });
+            await nextTurn();
             const fault = story.refuse?.(notice);
             if (fault !== undefined) throw fault;
             story.taken.push(notice.id.slice(notice.id.indexOf('.') + 1));
@@ -100,9 +99,7 @@ function tell(t: TestContext): Story {
       for (let turns = 0; !isSo(); turns += 1) {
         if (turns > 20_000) assert.fail('it does not come');
         await clock.advance(stepMs);
-        await new Promise((resolve) => {
-          setTimeout(resolve, 1);
-        });
+        await pause(1);
       }
     },
   };
@@ -111,9 +108,7 @@ function tell(t: TestContext): Story {
 
 /** So much real time that a feed has read what there is. */
 async function read(): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, 100);
-  });
+  await pause(100);
 }
 
 void test('a new receiver hears of what comes from now on, of its events alone, in the order of the journal', async (t) => {

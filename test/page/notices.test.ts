@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
 import type { DoorHead } from '../../src/domain/door/door.js';
@@ -11,6 +12,7 @@ import { createNotices } from '../../src/page/notices.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
+import { listenHere } from '../kit/free-ports.js';
 import { until } from '../kit/until.js';
 
 const place = { file: '/etc/dovegate/d.yaml', line: 1, column: 1 };
@@ -25,9 +27,7 @@ async function openReceiver(
     ids.push(String(request.headers['webhook-id']).replace(/^.*?\./, ''));
     handler(request, response);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   t.after(() => {
     server.closeAllConnections();
     server.close();
@@ -39,12 +39,10 @@ async function openReceiver(
       connections -= 1;
     });
   });
-  const address = server.address();
-  assert.ok(address !== null && typeof address !== 'string');
   const settings = {
     kind: 'webhook',
     name,
-    url: `http://127.0.0.1:${address.port}/`,
+    url: `http://127.0.0.1:${port}/`,
     format: 'text',
     events: noticeEvents,
     expireMs: 86_400_000,
@@ -76,15 +74,11 @@ void test('a receiver that never answers, one that floods and one that is down d
   });
   const down: NoticeSettings = { ...good.settings, name: 'down', url: 'http://127.0.0.1:1/' };
   notices.replace([silent.settings, flood.settings, down, good.settings], headOf(journal));
-  await new Promise((resolve) => {
-    setTimeout(resolve, 100);
-  });
+  await pause(100);
   assert.equal(notices.receivers.length, 0);
   notices.reached(journal.seq);
   await until(() => notices.receivers.length === 4, 'the feeds');
-  await new Promise((resolve) => {
-    setTimeout(resolve, 200);
-  });
+  await pause(200);
   const startMs = performance.now();
   for (let at = 0; at < 20; at += 1) journal.writeBodies(accessBody(Date.now(), usualRequest));
   // On disk, and not known to be: nothing is sent.

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { askHttp } from '../kit/ask-http.js';
 import { openFolder } from '../kit/folder.js';
@@ -88,9 +89,7 @@ scrape_configs:
   const until = async (what: string, isTrue: () => Promise<boolean>): Promise<void> => {
     for (const startMs = performance.now(); !(await isTrue()); ) {
       assert.ok(performance.now() - startMs < 300_000, `no ${what} in time`);
-      await new Promise((resolve) => {
-        setTimeout(resolve, 200);
-      });
+      await pause(200);
     }
   };
   const series = 'count({job="dovegate"})';

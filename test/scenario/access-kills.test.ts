@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { test } from 'node:test';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { readWhole } from '../adapters/journal/reading.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
@@ -63,12 +64,6 @@ function itemsIn(body: Buffer): Item[] {
 async function ask(client: RawClient, ...fields: string[]): Promise<Item[]> {
   const reply = await client.ask({ user: '', fields });
   return reply.status === '+' ? itemsIn(reply.body) : [];
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 void test('kill -9 at chosen and random instants of access on request', async (t) => {
@@ -277,9 +272,7 @@ async function appears(path: string, text: string, ms: number): Promise<boolean>
     const before = count();
     for (const until = Date.now() + ms; Date.now() < until; ) {
       if (count() > before) return true;
-      await new Promise((resolve) => {
-        setImmediate(resolve);
-      });
+      await nextTurn();
     }
     return false;
   } finally {

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { askHttp } from '../kit/ask-http.js';
 import type { Daemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
@@ -181,12 +182,6 @@ function said(socket: Socket, text: string, isWhole = /\n[+-][A-Z]*\n$/): Promis
     socket.on('data', hear);
     socket.once('close', () => resolve(heard));
     socket.write(text);
-  });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
   });
 }
 

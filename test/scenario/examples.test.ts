@@ -2,7 +2,6 @@
 // scripted server. What must not happen: an example that was never run, or a session that stays open.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Owner, openFolder } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import type { Script } from '../kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -156,11 +156,8 @@ test('the examples of docs/client-node.md run', async (t) => {
   const api = createServer({ cert, key: keyPem }, (_request, response) => {
     response.end('[["doveadmResponse",[{"mailbox":"INBOX"},{"mailbox":"Archive"}],"1"]]');
   });
-  api.listen(0, '127.0.0.1');
-  await once(api, 'listening');
+  const port = await listenHere(api);
   t.after(() => void api.close());
-  const address = api.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
   const key = join(here.folder, 'panel.key');
   writeFileSync(key, `${makeKey(randomBytes(keyBytes))}\n`);
   const ca = join(here.folder, 'ca.pem');

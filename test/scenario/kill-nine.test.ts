@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { joinArguments } from '../../src/domain/audit/record.js';
 import { pairedIds, readWhole } from '../adapters/journal/reading.js';
 import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
@@ -33,12 +34,6 @@ const commands = [
   // Refused: it has records too, and never gets to the backend.
   (name: string) => ['mailbox delete', name],
 ];
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
 
 /** Sends commands that no other one is equal to, until the daemon is gone, beginning with the one at `first`. Returns how many it was answered. */
 async function load(daemon: Daemon, name: string, first: number): Promise<number> {

@@ -13,6 +13,7 @@ import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, runDovegate, startPage } from '../kit/daemon.js';
+import { listenHere } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { until } from '../kit/until.js';
 
@@ -35,16 +36,12 @@ async function openChat(t: TestContext): Promise<Chat> {
       chat.answer(response, id);
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listenHere(server);
   t.after(() => {
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  assert.ok(address !== null && typeof address !== 'string');
-  return Object.assign(chat, { port: address.port });
+  return Object.assign(chat, { port });
 }
 
 function settings(notices: string): string {

@@ -10,6 +10,7 @@ import { createServer, type Server } from 'node:tls';
 import { makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { authority as gateAuthority, hash, openGate, password } from '../kit/tcp-gate.js';
@@ -80,8 +81,8 @@ test('a receiver of records: an authority that only the system has', async (t) =
     socket.on('error', () => undefined).resume();
     connections += 1;
   });
-  await listen(t, receiver);
-  const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [{ syslog: "127.0.0.1:${portOf(receiver)}" }] }`;
+  const port = await listen(t, receiver);
+  const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [{ syslog: "127.0.0.1:${port}" }] }`;
   const { daemon } = await openGateway(t, { audit, env: list.env });
   await until(() => connections > 0, 'the receiver is reached');
   await daemon.stop();
@@ -125,8 +126,7 @@ test('send and the client library, over the doveadm protocol and over HTTP', asy
   const web = createWeb({ cert, key }, (request, response) => {
     request.resume().once('end', () => response.end(JSON.stringify([['doveadmResponse', [row], '1']])));
   });
-  await listen(t, web);
-  const url = `https://localhost:${portOf(web)}`;
+  const url = `https://localhost:${await listen(t, web)}`;
   const keyFile = join(openFolder(t), 'key');
   writeFileSync(keyFile, 'dvg_abcdefgh_notforthelogs\n', { mode: 0o600 });
   const overHttp = (env: Readonly<Record<string, string>>) =>
@@ -163,15 +163,7 @@ test('no list: check and the dial say so, and nothing else is trusted instead', 
   assert.ok(again.text.includes(`authorities: the system's list, ${list.file}`), again.text);
 });
 
-async function listen(owner: Owner, server: Server): Promise<void> {
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
+function listen(owner: Owner, server: Server): Promise<number> {
   owner.after(() => void server.close());
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
+  return listenHere(server);
 }

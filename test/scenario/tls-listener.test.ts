@@ -2,10 +2,10 @@
 // without TLS, with an old one, with another protocol; STARTTLS in any pieces, and lines in front of it; slow handshakes; networks.
 // What must not happen: a line run that came in clear, an honest client that waits for others.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
+import { listenHere } from '../kit/free-ports.js';
 import { recordsOf } from '../kit/gateway.js';
 import { authority, type Gate, isServed, openGate, password } from '../kit/tcp-gate.js';
 
@@ -35,11 +35,8 @@ async function openRelay(
     daemon.on('close', () => client.destroy());
     daemon.pipe(client);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   t.after(() => void server.close());
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return await listenHere(server);
 }
 
 function admissionsOf({ daemon }: Gate): number {

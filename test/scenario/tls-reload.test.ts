@@ -2,11 +2,11 @@
 // themselves when the files change; the authorities of clients; the way TLS begins, and who has an account; a port that is taken. What must not happen: a session
 // that a new certificate of ours ends, or that goes on when its own authority is gone; a listener that shows nothing, a socket that is closed in between.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
 import { type Authority, makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
+import { listenHere } from '../kit/free-ports.js';
 import { auditRecords } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { filesOf, hash, isServed, openGate, password } from '../kit/tcp-gate.js';
@@ -115,11 +115,8 @@ test('a reload changes how TLS begins, and who has an account; a port that is ta
   const { daemon } = gate;
   const before = await gate.login();
   const blocked = net.createServer();
-  blocked.listen(0, '127.0.0.1');
-  await once(blocked, 'listening');
+  const port = await listenHere(blocked);
   t.after(() => void blocked.close());
-  const address = blocked.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
   // A reload keeps what is served.
   const taken = gate.listenersWith({ tcp: `"127.0.0.1:${port}"` });
   daemon.write('dovegate.yaml', gate.configuration({ listeners: taken }));

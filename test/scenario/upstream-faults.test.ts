@@ -9,6 +9,7 @@ import { askHttp } from '../kit/ask-http.js';
 import type { Authority, Issued } from '../kit/certificates.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
+import { listenHere } from '../kit/free-ports.js';
 import { backendPassword, type GatewayOptions, openGateway } from '../kit/gateway.js';
 import type { GreetingFault } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -235,9 +236,7 @@ test('a bad certificate after a good one: its end is measured, and status names 
 
 test('nobody listens: refused at once; and when somebody does again, it works', async (t) => {
   const holder = net.createServer();
-  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
-  const bound = holder.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  const port = await listenHere(holder);
   await new Promise((resolve) => holder.close(resolve));
   const { client, daemon } = await openGateway(t, { mail1: { address: `127.0.0.1:${port}` } });
   const one = await client();

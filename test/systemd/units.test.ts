@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -246,9 +247,7 @@ for (const release of releases) {
           const due = Math.min(((Date.now() - started) / 1000) * 200, seconds * 200);
           while (clients.length < due && open.size < openMax) clients.push(one());
           if (clients.length >= 200) restarted ??= machine.run('systemctl', 'restart', service);
-          await new Promise((resolve) => {
-            setTimeout(resolve, 5);
-          });
+          await pause(5);
         }
         await restarted;
         const statuses = new Map<string, number>();

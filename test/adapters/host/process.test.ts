@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import {
   createServiceManager,
@@ -219,9 +220,7 @@ void test('dead children of a process are found by their state, and taken', asyn
   let dead = readDeadChildren(parent.pid ?? 0);
   while (dead.length === 0) {
     assert.equal(parent.exitCode, null);
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn();
     dead = readDeadChildren(parent.pid ?? 0);
   }
   assert.equal(dead.length, 1);

@@ -1,5 +1,6 @@
 // A clock that a test turns by hand.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../../src/ports/machine.js';
 
 export interface HandClock extends Clock {
@@ -19,10 +20,7 @@ export function createHandClock(): HandClock {
       timers.add(timer);
       return { cancel: () => timers.delete(timer) };
     },
-    nextTurn: () =>
-      new Promise((resolve) => {
-        setImmediate(resolve);
-      }),
+    nextTurn: () => nextTurn(),
     turn() {
       const [next] = [...timers].toSorted((one, other) => one.at - other.at);
       if (next === undefined) return false;

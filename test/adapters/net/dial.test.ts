@@ -61,16 +61,12 @@ for (const kind of ['tcp', 'unix'] as const) {
       far.on('error', () => undefined).resume();
       far.on('end', () => far.destroy());
     });
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
   });
 
   void test(`${kind}: nobody listens there any more`, async (t) => {
     const { server, target } = await openTarget(t);
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
     const place = target.kind === 'tcp' ? `127\\.0\\.0\\.1:${target.port}: nobody listens` : 'no such socket';
     await assert.rejects(connect(target, never), refusal(new RegExp(place)));
   });

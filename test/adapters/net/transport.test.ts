@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import { wrapSocket } from '../../../src/adapters/net/transport.js';
 import { bounds } from '../../../src/bounds/bounds.js';
@@ -42,11 +43,6 @@ async function readBytes(transport: Transport, count: number): Promise<Buffer> {
   }
   return bytes;
 }
-
-const nextTurn = (): Promise<void> =>
-  new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 
 /** Writes until the peer's side is full; the promise of the last write. */
 function fill(transport: Transport): Promise<void> {
@@ -98,9 +94,7 @@ over(
     let isFull = false;
     while (!isFull) {
       const { heldBytes } = transport;
-      await new Promise((resolve) => {
-        setImmediate(resolve);
-      });
+      await nextTurn();
       isFull = heldBytes >= 64 * 1024 && heldBytes === transport.heldBytes;
     }
     assert.ok(transport.heldBytes < 64 * 1024 + 64 * 1024 + 1, String(transport.heldBytes));

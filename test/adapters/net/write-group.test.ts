@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { GroupWriter } from '../../../src/adapters/net/write-group.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
@@ -46,11 +47,6 @@ function record(takes = true): Recorded {
   };
   return { write, calls, came, sent };
 }
-
-const turn = (): Promise<void> =>
-  new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 
 void test('a group of short parts is one short write, at once', () => {
   const { write, calls, came, sent } = record();

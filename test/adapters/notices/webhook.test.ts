@@ -2,6 +2,7 @@
 // not happen: a redirect that is followed, a certificate that is not verified, a word of the receiver in a fault, a connection that stays.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -16,6 +17,7 @@ import { noticeOf } from '../../../src/domain/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { accessLine, usualRequest } from '../../kit/access-record.js';
 import { makeAuthority } from '../../kit/certificates.js';
+import { listenHere } from '../../kit/free-ports.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { fasterClock, faultOf, flood } from './attempts.js';
 
@@ -43,18 +45,11 @@ async function listen(
     sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
+    await once(server.close(), 'close');
   });
-  const address = server.address();
-  assert.ok(address !== null && typeof address !== 'string');
-  return address.port;
+  return await listenHere(server);
 }
 
 function post(

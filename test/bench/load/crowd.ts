@@ -5,6 +5,7 @@
 import { readlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { constants, setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 
 export interface Crowd {
@@ -19,11 +20,6 @@ export interface Crowd {
 }
 
 const followMs = 10_000;
-
-const sleep = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 /** Resolves with the status at the end of the answer. */
 function ask(

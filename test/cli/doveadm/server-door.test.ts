@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findServerDoor, parseServerAddress } from '../../../src/cli/doveadm/server-door.js';
 import { openFolder } from '../../kit/folder.js';
+import { listenHere } from '../../kit/free-ports.js';
 
 void test('an address is a path with a slash, or a host with a port', () => {
   assert.deepEqual(parseServerAddress('./s'), { socket: './s' });
@@ -25,12 +25,9 @@ void test('the password of client.yaml goes to the server that it names, and to 
     socket.on('error', () => undefined);
     socket.write('VERSION\tdoveadm-client\t1\t2\n-\n');
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listenHere(server);
   t.after(() => server.close());
-  const bound = server.address();
-  assert.ok(typeof bound === 'object' && bound !== null);
-  const here = `127.0.0.1:${bound.port}`;
+  const here = `127.0.0.1:${port}`;
   const folder = openFolder(t);
   writeFileSync(join(folder, 'password'), 'sEcReT-pw\n', { mode: 0o600 });
   const file = join(folder, 'client.yaml');
