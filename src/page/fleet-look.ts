@@ -3,7 +3,7 @@
 
 import { readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';
-import { isObject, parseLine, parseTime } from '../domain/audit/record.js';
+import { isCount, isObject, parseLine, parseTime } from '../domain/audit/record.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../domain/fleet/shapes.js';
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
 import type { Clock } from '../ports/machine.js';
@@ -142,10 +142,6 @@ function parseFinding(value: unknown): FleetSeen['findings'][number] | undefined
 
 function isThere<T>(value: T | undefined): value is T {
   return value !== undefined;
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isTime(value: unknown): value is string {

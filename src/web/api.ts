@@ -27,6 +27,10 @@ export class AskFault extends Error {
   }
 }
 
+export function sentenceOf(error: unknown): string {
+  return error instanceof AskFault ? error.message : String(error);
+}
+
 export interface Api {
   json<T>(ask: Ask, options?: AskOptions): Promise<T>;
   /** One value for each line of the answer. */

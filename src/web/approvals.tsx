@@ -5,7 +5,7 @@ import { createContext } from 'preact';
 import { useContext, useEffect, useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/page/access.js';
 import type { Approvals } from '../domain/page/api.js';
-import { sentenceOf } from './asked.js';
+import { sentenceOf } from './api.js';
 import { mayDo, type Session } from './session.js';
 
 const everyMs = 10_000;

@@ -1,7 +1,7 @@
 // An answer of the daemon within a screen: asked for when what it depends on changes, given up when the screen goes.
 
 import { useEffect, useState } from 'preact/hooks';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 
 export interface Asked<T> {
   readonly value?: T;
@@ -46,8 +46,4 @@ export function useAnswer<T>(
     };
   }, [key]);
   return of === key ? asked : { ...asked, isBusy: key !== undefined };
-}
-
-export function sentenceOf(error: unknown): string {
-  return error instanceof AskFault ? error.message : String(error);
 }

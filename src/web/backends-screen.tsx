@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { BackendNow, Done, RunningCommand } from '../domain/page/api.js';
 import type { Series } from '../domain/page/history.js';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
 import {
   Ago,
@@ -131,9 +131,7 @@ export function BackendsScreen({ query }: ScreenProps) {
               session.api
                 .blob('GET /api/backends.csv')
                 .then((file) => saveFile(file, 'backends.csv'))
-                .catch((error: unknown) =>
-                  setSaid(error instanceof AskFault ? error.message : String(error)),
-                );
+                .catch((error: unknown) => setSaid(sentenceOf(error)));
             }}
           >
             Save as CSV

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 import { Button } from './kit.js';
 
 interface DialogProps {
@@ -68,7 +68,7 @@ export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClo
     try {
       setState({ text: await onDo(), isDone: true });
     } catch (error) {
-      setState({ text: error instanceof AskFault ? error.message : String(error), isDone: false });
+      setState({ text: sentenceOf(error), isDone: false });
     }
   };
   const isOver = typeof state === 'object';

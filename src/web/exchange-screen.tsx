@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
-import { AskFault } from './api.js';
+import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
   argumentsOf,
@@ -58,7 +58,7 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
       if (!own.signal.aborted) setAnswer({ found, end });
     };
     read().catch((error: unknown) => {
-      if (!own.signal.aborted) setFault(error instanceof AskFault ? error.message : String(error));
+      if (!own.signal.aborted) setFault(sentenceOf(error));
     });
     return () => own.abort();
   }, [wanted, tries]);

@@ -4,7 +4,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/trail.js';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 import { Class } from './badge.js';
 import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile } from './kit.js';
 import { go, Link } from './location.js';
@@ -129,7 +129,7 @@ function useReport(question: Question) {
         if (found.isWhole) kept.set(me, { asked, report: found });
         else setFault(found.fault ?? 'The report broke off: the connection ended. Make it again.');
       } catch (error) {
-        if (!leaving.signal.aborted) setFault(error instanceof AskFault ? error.message : String(error));
+        if (!leaving.signal.aborted) setFault(sentenceOf(error));
       }
     };
     void read();
@@ -205,7 +205,7 @@ function Saving({ question, head, report, onAgain }: SavingProps) {
         setSaid('Saved.');
       }
     } catch (error) {
-      if (!own.signal.aborted) setSaid(error instanceof AskFault ? error.message : String(error));
+      if (!own.signal.aborted) setSaid(sentenceOf(error));
     }
     setBusy(false);
   };

@@ -3,7 +3,7 @@
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Entered, Me } from '../domain/page/api.js';
-import { type Api, AskFault, createApi } from './api.js';
+import { type Api, AskFault, createApi, sentenceOf } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';
 import { takeReturned } from './oidc.js';
@@ -45,7 +45,7 @@ function Page({ link }: { readonly link: string }) {
       } catch (error) {
         // A link that was used already, opened again in a tab that has its session.
         if (token.read() === undefined) {
-          setState({ at: 'outside', text: { text: textOf(error), isGood: false } });
+          setState({ at: 'outside', text: { text: sentenceOf(error), isGood: false } });
           return;
         }
       }
@@ -64,7 +64,7 @@ function Page({ link }: { readonly link: string }) {
     setState({ at: 'outside', text: { text: signingOut, isGood: true } });
     asked.then(
       () => say({ text: 'You are signed out.', isGood: true }),
-      (error: unknown) => say({ text: `${textOf(error)} ${signingOut}`, isGood: false }),
+      (error: unknown) => say({ text: `${sentenceOf(error)} ${signingOut}`, isGood: false }),
     );
   };
   const session = useMemo(
@@ -117,12 +117,8 @@ async function whoAmI(api: Api): Promise<State> {
   } catch (error) {
     if (error instanceof AskFault && error.status === 401)
       return { at: 'outside', text: { text: error.message, isGood: false } };
-    return { at: 'unknown', text: textOf(error) };
+    return { at: 'unknown', text: sentenceOf(error) };
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof AskFault ? error.message : String(error);
 }
 
 /** What stands behind `#`, which is gone from the address bar and the history before anything is asked. */

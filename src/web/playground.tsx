@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { AccessTable, Explain, Explained, RuleShown } from '../domain/page/api.js';
-import { sentenceOf } from './asked.js';
+import { sentenceOf } from './api.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
 import { AsCommand, Button, Field, Name, Panel, Sentence } from './kit.js';

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ReceiverNow, Refused } from '../domain/page/api.js';
 import type { NoticesNow, Proof, VerifyProgress } from '../domain/page/proof.js';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
 import { judgeProof, progressWords } from './proof.js';
@@ -77,7 +77,7 @@ function useProof() {
         setFault('');
       } catch (error) {
         if (leaving.signal.aborted) return;
-        setFault(error instanceof AskFault ? error.message : String(error));
+        setFault(sentenceOf(error));
       }
       timer = setTimeout(() => void ask(), isWatched ? watchMs : lookMs);
     };
@@ -126,7 +126,7 @@ function useCheck(onOver: () => void): CheckState {
       }
       if (!isOver && why === '') why = 'The check broke off: the connection ended. Start it again.';
     } catch (error) {
-      why = error instanceof AskFault ? error.message : String(error);
+      why = sentenceOf(error);
     }
     if (running.current !== own) return;
     running.current = undefined;

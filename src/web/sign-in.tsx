@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { Entered, Login, Ways } from '../domain/page/api.js';
-import { type Api, AskFault } from './api.js';
+import { type Api, sentenceOf } from './api.js';
 import { Button, Field, Panel } from './kit.js';
 import { goToIssuer } from './oidc.js';
 import { Mark } from './shapes.js';
@@ -43,7 +43,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
     try {
       await run();
     } catch (error) {
-      setSaid({ text: error instanceof AskFault ? error.message : String(error), isGood: false });
+      setSaid({ text: sentenceOf(error), isGood: false });
       setBusy(false);
     }
   };

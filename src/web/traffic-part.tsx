@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { History, HistoryOf, Span } from '../domain/page/history.js';
-import { sentenceOf } from './asked.js';
+import { sentenceOf } from './api.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go } from './location.js';

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AskTrail } from '../domain/page/trail.js';
-import { AskFault } from './api.js';
+import { sentenceOf } from './api.js';
 import { Button, saveFile } from './kit.js';
 import { useSession } from './session.js';
 import { collectFile, fileNameOf, type SaveForm } from './trail-find.js';
@@ -37,7 +37,7 @@ export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
       setSaid(`${plural(saved.rows, 'command', 'commands')} saved.${more}${damage}`);
     } catch (error) {
       if (own.signal.aborted) setSaid('Stopped; nothing was saved.');
-      else setSaid(error instanceof AskFault ? error.message : String(error));
+      else setSaid(sentenceOf(error));
     }
     setBusy(false);
   };

@@ -1,8 +1,7 @@
 // The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { AskFault } from './api.js';
-import { sentenceOf } from './asked.js';
+import { sentenceOf } from './api.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
@@ -227,7 +226,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
           setState({
             found: last,
             isBusy: false,
-            fault: error instanceof AskFault ? error.message : String(error),
+            fault: sentenceOf(error),
           });
       },
     );

@@ -3,7 +3,8 @@
 // another program opens its other end.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 /** Added to all flags. */
 const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -84,6 +85,32 @@ export function readLinked(path: string, bytesMax: number): Buffer {
   if (fstatSync(descriptor).isFile()) return readAll(descriptor, path, bytesMax);
   closeSync(descriptor);
   throw irregular(path);
+}
+
+/** Writes the whole file; its directory is made. On disk when it resolves, also after a power cut. One call at a time. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  // Removed first: a link there would lead to another file.
+  await rm(`${path}.new`, { force: true });
+  const file = await open(`${path}.new`, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  await syncFolder(dirname(path));
+}
+
+/** What was made, renamed or removed in it is on disk when it resolves. */
+export async function syncFolder(directory: string): Promise<void> {
+  const folder = await open(directory, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** Closes the descriptor. */

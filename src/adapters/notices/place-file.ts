@@ -4,12 +4,11 @@
 //
 //   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","since":0}
 
-import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/audit/record.js';
 import type { Dropped } from '../../domain/notices/notice.js';
-import { readRegularFile } from '../host/regular-file.js';
+import { readRegularFile, replaceFile } from '../host/regular-file.js';
 
 export interface KeptPlace {
   readonly journal: string;
@@ -44,23 +43,7 @@ export function createPlaceFile(directory: string, receiver: string) {
     },
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
     async save({ sinceMs: since, ...place }: KeptPlace): Promise<void> {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      // Removed first: a link there would lead to another file.
-      await rm(`${path}.new`, { force: true });
-      const file = await open(`${path}.new`, 'wx', 0o600);
-      try {
-        await file.writeFile(`${JSON.stringify({ receiver, ...place, since })}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${path}.new`, path);
-      const folder = await open(directory, 'r');
-      try {
-        await folder.sync();
-      } finally {
-        await folder.close();
-      }
+      await replaceFile(path, `${JSON.stringify({ receiver, ...place, since })}\n`);
     },
   };
 }
@@ -80,8 +63,4 @@ function isDropped(value: unknown): value is Dropped {
   if (typeof value !== 'object' || value === null) return false;
   const { count, fromMs, toMs, seq }: Readonly<Record<string, unknown>> = { ...value };
   return [count, fromMs, toMs, seq].every(isCount);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

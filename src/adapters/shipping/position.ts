@@ -4,11 +4,11 @@
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { parseLine } from '../../domain/audit/record.js';
-import { readRegularFile } from '../host/regular-file.js';
+import { isCount, parseLine } from '../../domain/audit/record.js';
+import { readRegularFile, replaceFile, syncFolder } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
 export interface OverlapLimits {
@@ -96,35 +96,15 @@ export function createPositionFile(directory: string, sink: string) {
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
     async save({ journal, position }: KeptPosition): Promise<void> {
       const { segment, bytes, seq, hash } = position;
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      // Removed first: a link there would lead to another file.
-      await rm(`${path}.new`, { force: true });
-      const file = await open(`${path}.new`, 'wx', 0o600);
-      try {
-        await file.writeFile(`${JSON.stringify({ sink, journal, segment, bytes, seq, hash })}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${path}.new`, path);
-      await syncFolder();
+      await replaceFile(path, `${JSON.stringify({ sink, journal, segment, bytes, seq, hash })}\n`);
     },
     /** Nothing is safe any more; as `save`. */
     async clear(): Promise<void> {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await rm(path, { force: true });
-      await syncFolder();
+      await syncFolder(directory);
     },
   };
-
-  async function syncFolder(): Promise<void> {
-    const folder = await open(directory, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  }
 }
 
 function readKept(text: string, wanted: string): KeptPosition | undefined {
@@ -132,8 +112,4 @@ function readKept(text: string, wanted: string): KeptPosition | undefined {
   if (sink !== wanted || typeof journal !== 'string' || typeof hash !== 'string') return undefined;
   if (!isCount(segment) || !isCount(bytes) || !isCount(seq)) return undefined;
   return /^[0-9a-f]{64}$/.test(hash) ? { journal, position: { segment, bytes, seq, hash } } : undefined;
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -16,7 +16,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { loadNative } from '../../adapters/host/native.js';
-import { openRegularFile } from '../../adapters/host/regular-file.js';
+import { openRegularFile, syncFolder } from '../../adapters/host/regular-file.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 
@@ -255,12 +255,7 @@ class FileState implements RunState {
       await this.#file.truncate(0);
       await this.#file.appendFile(`dovegate-bulk 1 ${id} ${hash} ${realm === '' ? '-' : realm}\n`);
       await this.#file.sync();
-      const folder = await openFile(dirname(this.#path), constants.O_RDONLY);
-      try {
-        await folder.sync();
-      } finally {
-        await folder.close();
-      }
+      await syncFolder(dirname(this.#path));
     } catch (cause) {
       throw this.#failed(cause);
     }

@@ -365,6 +365,11 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether a parsed value is a whole number from 0 on. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
 /** The number of argument records after an admission. */
 export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
   return typeof count === 'number' && count > 0 ? count : 0;

@@ -2,7 +2,7 @@
 // were looked at.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject, parseRequest } from '../audit/record.js';
+import { isCount, isObject, parseRequest } from '../audit/record.js';
 import { type NoticeReceiver, noticeFaultCodes } from '../notices/fault.js';
 import { type PageRole, pageRoles } from '../page/api.js';
 import { parseAsked } from '../views/look.js';
@@ -218,8 +218,4 @@ function isFrom(value: unknown): value is readonly string[] {
   const known =
     /^(?:address=[0-9a-fA-F.:%a-z]{1,64}|uid=\d{1,10}|pid=\d{1,10}|(?:user|oidc)=[^\s\p{C}]{1,256})$/u;
   return isTexts(value, fromMax) && value.every((each) => known.test(each));
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -19,7 +19,7 @@ import {
   sealLine,
   unsignedLine,
 } from '../audit/ledger.js';
-import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
+import { formatTime, isCount, isObject, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
 import type { SignedStrength } from './streams.js';
 
@@ -132,10 +132,6 @@ function readStrength(value: unknown): SignedStrength | undefined {
   const { stream, replicas, max_age: maxAgeMs } = value;
   if (typeof stream !== 'string' || !isCount(replicas) || !isCount(maxAgeMs)) return undefined;
   return { stream, replicas, maxAgeMs };
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function readHead(value: unknown): ExpectedHead | undefined {
