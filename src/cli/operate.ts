@@ -10,11 +10,11 @@ import { formatWords } from '../domain/audit/encode.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes, type Timer } from '../ports/machine.js';
 import {
-  AnswerText,
   CommandFault,
   formatFault,
   limitAnswer,
   plain,
+  readAnswer,
   stderr,
   stdout,
 } from './output/output.js';
@@ -175,16 +175,7 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
         : {};
     return await new Promise((resolve, reject) => {
       const asked = request({ ...where, method, path, headers, agent: false }, (response) => {
-        const body = new AnswerText();
-        response.setEncoding('utf8').on('data', (text: string) => {
-          try {
-            body.add(text);
-          } catch (fault) {
-            response.destroy(fault instanceof Error ? fault : undefined);
-          }
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
-        response.on('error', reject);
+        readAnswer(response).then(resolve, reject);
       });
       // A reload can wait for a slow directory service.
       timer = limitAnswer(systemClock, (why) => {

@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { Timer } from '../../ports/machine.js';
-import { AnswerText, limitAnswer } from '../output/output.js';
+import { limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
 /** No daemon runs there, or the socket is not for this user: auditors may have access to the files only. */
@@ -20,10 +20,10 @@ const reasonCharsMax = 200;
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {
-    const { status, text } = await ask(socket);
+    const { status, body } = await ask(socket);
     if (status === 200) return;
     complain(
-      status === 404 ? 'it is of an older version; restart it' : text.trimEnd().slice(0, reasonCharsMax),
+      status === 404 ? 'it is of an older version; restart it' : body.trimEnd().slice(0, reasonCharsMax),
     );
   } catch (fault) {
     if (fault instanceof Error && 'code' in fault && silentCodes.has(fault.code)) return;
@@ -36,21 +36,12 @@ export async function askFlushed(screen: Screen, socket: string | undefined): Pr
   }
 }
 
-async function ask(socketPath: string): Promise<{ readonly status: number; readonly text: string }> {
+async function ask(socketPath: string): Promise<{ readonly status: number; readonly body: string }> {
   let timer: Timer | undefined;
   try {
     return await new Promise((resolve, reject) => {
       const asked = request({ socketPath, path: '/flushed', agent: false }, (response) => {
-        const body = new AnswerText();
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          try {
-            body.add(piece);
-          } catch (fault) {
-            response.destroy(fault instanceof Error ? fault : undefined);
-          }
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: body.text }));
-        response.on('error', reject);
+        readAnswer(response).then(resolve, reject);
       });
       const end = (why: Error): void => {
         reject(why);

@@ -17,7 +17,7 @@ import type { Verdict } from '../../domain/trail/verify.js';
 import type { SignedExtract } from '../../domain/views/extract.js';
 import { type Cursor, type Look, lookPath, pickFilter } from '../../domain/views/look.js';
 import { exitCodes, type Timer } from '../../ports/machine.js';
-import { AnswerText, CommandFault, limitAnswer } from '../output/output.js';
+import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
@@ -241,17 +241,7 @@ async function askAt(
       const sent = request(
         { socketPath, method: 'POST', path, headers, agent: false, timeout: pieceMs },
         (response) => {
-          const body = new AnswerText();
-          response.setEncoding('utf8').on('data', (piece: string) => {
-            try {
-              if (take === undefined || response.statusCode !== 200) body.add(piece);
-              else take(piece);
-            } catch (fault) {
-              response.destroy(fault instanceof Error ? fault : undefined);
-            }
-          });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
-          response.on('error', reject);
+          readAnswer(response, response.statusCode === 200 ? take : undefined).then(resolve, reject);
         },
       );
       const end = (why: Error): void => {

@@ -107,13 +107,29 @@ export function limitAnswer(
   return clock.setTimer(patienceMs, () => end(new Error(why)));
 }
 
-/** Joins the pieces of an answer of the gate or the page. `add` throws when it gets too long. */
-export class AnswerText {
-  text = '';
-
-  add(piece: string): void {
-    if (this.text.length + piece.length > answerCharsMax)
+/** The answer of the gate or the page. Rejects when it gets too long. `take` gets the pieces instead, and may throw. */
+export function readAnswer(
+  response: NodeJS.ReadableStream & {
+    readonly statusCode?: number | undefined;
+    destroy(fault?: Error): unknown;
+  },
+  take?: (piece: string) => void,
+): Promise<{ readonly status: number; readonly body: string }> {
+  let body = '';
+  const add = (piece: string): void => {
+    if (body.length + piece.length > answerCharsMax)
       throw new Error(`the answer has more than ${answerCharsMax} characters`);
-    this.text += piece;
-  }
+    body += piece;
+  };
+  return new Promise((resolve, reject) => {
+    response.setEncoding('utf8').on('data', (piece: string) => {
+      try {
+        (take ?? add)(piece);
+      } catch (fault) {
+        response.destroy(fault instanceof Error ? fault : undefined);
+      }
+    });
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    response.on('error', reject);
+  });
 }
