@@ -13,6 +13,7 @@ import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
+import { readAsked } from './open-settings.js';
 import { ownKeyName, type StateFolder } from './state-folder.js';
 
 /** Lines of the file that are compared or sent. */
@@ -123,12 +124,7 @@ function lastOf(folder: StateFolder): Read {
 
 /** The last line of a file. Throws a CommandFault unless a known verifier signed it. */
 export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): ReadCheckpoint {
-  let text: string;
-  try {
-    text = readText(path);
-  } catch (cause) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
-  }
+  const text = readAsked(path);
   const kept = readCheckpoint(text.trimEnd().split('\n').at(-1) ?? '');
   if (kept === undefined)
     throw new CommandFault(

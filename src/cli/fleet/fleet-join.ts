@@ -20,6 +20,7 @@ import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { whyNotOfAuthority } from './fleet-authority.js';
 import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
+import { readAsked } from './open-settings.js';
 
 /** Asks the daemon of a configuration; rejects with a CommandFault (69: none answers). */
 export type FindDaemon = (
@@ -77,7 +78,7 @@ export async function fleetJoin(
 async function readJoinFile(path: string | undefined): Promise<JoinFile> {
   if (path === undefined && process.stdin.isTTY)
     throw new CommandFault(exitCodes.usage, 'name the file of this gate, or give it on standard input');
-  const text = path === undefined ? (await readStdin(joinBytesMax)).toString() : readNamed(path);
+  const text = path === undefined ? (await readStdin(joinBytesMax)).toString() : readAsked(path);
   const file = parseJoinFile(text);
   if (file === undefined)
     throw new CommandFault(
@@ -87,14 +88,6 @@ async function readJoinFile(path: string | undefined): Promise<JoinFile> {
   const why = whyNotOfAuthority(file.authority, file);
   if (why !== undefined) throw new CommandFault(exitCodes.usage, `${path ?? 'standard input'}: ${why}`);
   return file;
-}
-
-function readNamed(path: string): string {
-  try {
-    return readText(path);
-  } catch (cause) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
-  }
 }
 
 /** Undefined: the daemon runs as the user of this process. */

@@ -20,6 +20,8 @@ import { openStateFolder } from './state-folder.js';
 import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader } from './stream-reader.js';
 
+const stopped = 'stopped before the end; the next run goes on from there';
+
 export interface VerifyFlags {
   readonly whole: boolean;
   /** A file with a line kept elsewhere. */
@@ -79,10 +81,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       progress.clear();
       if (stop.signal.aborted) {
         reader.save();
-        throw new CommandFault(
-          exitCodes.notCarriedOut,
-          'stopped before the end; the next run goes on from there',
-        );
+        throw new CommandFault(exitCodes.notCarriedOut, stopped);
       }
       const judgedMs = systemClock.wallMs();
       compareCheckpoints(folder, fleet);
@@ -118,10 +117,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
   } catch (fault) {
     if (!stop.signal.aborted || fault instanceof CommandFault) throw fault;
-    throw new CommandFault(
-      exitCodes.notCarriedOut,
-      'stopped before the end; the next run goes on from there',
-    );
+    throw new CommandFault(exitCodes.notCarriedOut, stopped);
   } finally {
     offSignal();
     certificates.close();

@@ -34,12 +34,7 @@ export function readFleetSettings(
   screen: Pick<Screen, 'complain'>,
   isReader = false,
 ): FleetSettings {
-  let content: string;
-  try {
-    content = readText(path);
-  } catch (cause) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
-  }
+  const content = readAsked(path);
   const us = trustedByUs();
   const filesFor = (trusted: Trusted): FleetFiles => ({
     readText,
@@ -55,6 +50,15 @@ export function readFleetSettings(
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);
   return settings;
+}
+
+/** The file that somebody named. Throws a CommandFault. */
+export function readAsked(path: string): string {
+  try {
+    return readText(path);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+  }
 }
 
 /** Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe. */
