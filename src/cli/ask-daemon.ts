@@ -1,7 +1,7 @@
 // Sends one of dovegate's own commands to the daemon: over a socket as the calling user, or over HTTP with a key. It reads no
 // configuration.
 
-import { whyDenied } from '../adapters/host/accounts.js';
+import { isAccessDenied, whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
 import type { AnswerRow } from '../domain/answers/rights.js';
 import { exitCodes } from '../ports/machine.js';
@@ -27,13 +27,8 @@ export async function askDaemon<Answer>(
   } catch (fault) {
     if (fault instanceof CommandFailed) throw faultOf(exitCodeOf(fault.code), `${socket}: ${fault.message}`);
     if (!(fault instanceof SessionFault)) throw fault;
-    if (isDenied(fault)) throw faultOf(exitCodes.notPermitted, whyDenied(socket));
+    if (isAccessDenied(fault)) throw faultOf(exitCodes.notPermitted, whyDenied(socket));
     throw faultOf(exitCodes.unavailable, `${socket}: ${fault.message}`);
   }
   throw faultOf(exitCodes.unavailable, `${socket}: the server there is not dovegate`);
-}
-
-function isDenied(fault: unknown): boolean {
-  if (!(fault instanceof Error)) return false;
-  return ('code' in fault && fault.code === 'EACCES') || isDenied(fault.cause);
 }

@@ -142,14 +142,9 @@ export function* inspectModes(
   whyUnsafe: WhyUnsafe,
   withPage = false,
 ): Generator<readonly Problem[]> {
-  const asked = [...files].map(([file, from]) => ({
-    place: from?.place ?? { file, line: 1, column: 1 },
-    path: from?.path ?? '',
-    file,
-  }));
   const ofPage = settings !== undefined && withPage ? pageFiles(settings) : [];
   const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings), ...ofPage];
-  for (const { place, path, file } of [...asked, ...named]) {
+  for (const { place, path, file } of [...placesOf(files), ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
     const severity = why?.isDoubtful === true ? 'warning' : 'error';
     yield why === undefined ? [] : [{ ...place, path, message: why.text, severity, code: 'unsafe-file' }];
@@ -166,12 +161,7 @@ export function inspectRights(
   settings: Settings,
   whyNot: (path: string) => string | undefined,
 ): readonly Problem[] {
-  const asked = [...files].map(([file, from]) => ({
-    place: from?.place ?? { file, line: 1, column: 1 },
-    path: from?.path ?? '',
-    file,
-  }));
-  return [...asked, ...namedFiles(settings), ...filesOfTls(settings)].flatMap(
+  return [...placesOf(files), ...namedFiles(settings), ...filesOfTls(settings)].flatMap(
     ({ place, path, file }): Problem[] => {
       if (file === undefined || file.startsWith(credentialsFolder)) return [];
       const message = whyNot(file);
@@ -180,6 +170,14 @@ export function inspectRights(
         : [{ ...place, path, message, severity: 'error', code: 'unreadable-file' }];
     },
   );
+}
+
+function placesOf(files: ReadonlyMap<string, Asking | undefined>): NamedFile[] {
+  return [...files].map(([file, from]) => ({
+    place: from?.place ?? { file, line: 1, column: 1 },
+    path: from?.path ?? '',
+    file,
+  }));
 }
 
 /** The files of TLS; their rights and content are checked with the certificates. */

@@ -71,6 +71,12 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
   return `permission denied: ${path} is for "${user}" and the group "${group}" (mode ${mode}); ${todo}`;
 }
 
+/** Whether a socket was refused because of its mode, however deep that stands. */
+export function isAccessDenied(fault: unknown): boolean {
+  if (!(fault instanceof Error)) return false;
+  return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);
+}
+
 /** `group`: the one that has the right; undefined: none has it. Undefined result: the file is not accessible. */
 function findOwner(
   path: string,

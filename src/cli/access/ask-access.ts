@@ -1,7 +1,7 @@
 // The subcommands of access on request. Scripts read the exit codes: 0 done or granted, 77 refused or not permitted, 75 not decided or
 // broken off, 64 wrong usage, 69 no daemon there.
 
-import { whyDenied } from '../../adapters/host/accounts.js';
+import { isAccessDenied, whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -303,11 +303,6 @@ function messageOf(fault: CommandFailed | SessionFault, door: ServerDoor): strin
   const said = fault.logs.at(-1)?.text ?? '';
   const sentence = readSaid(said)?.sentence ?? said;
   return `dovegate: ${plain(sentence === '' ? fault.message : sentence)}`;
-}
-
-function isAccessDenied(fault: unknown): boolean {
-  if (!(fault instanceof Error)) return false;
-  return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);
 }
 
 /** After a step: its result first. */

@@ -1,7 +1,7 @@
 // A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without a
 // command.
 
-import { userNameOf } from '../../adapters/host/accounts.js';
+import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
@@ -65,18 +65,13 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     return ok(name, text);
   } catch (fault) {
     if (!(fault instanceof UpstreamFault)) throw fault;
-    if (backend.address.kind === 'unix' && isDenied(fault))
+    if (backend.address.kind === 'unix' && isAccessDenied(fault))
       return warning(name, `${backend.address.path} is not for this user`, 'run doctor as root to see it');
     const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
     return bad(name, `${fault.message}${shown}`, todo, next);
   }
-}
-
-function isDenied(fault: unknown): boolean {
-  if (!(fault instanceof Error)) return false;
-  return ('code' in fault && fault.code === 'EACCES') || isDenied(fault.cause);
 }
 
 function hurried(target: DialTarget): DialTarget {

@@ -60,6 +60,14 @@ for (const caution of ['free', 'named', 'all-users', 'never'] as const) {
 
 export const allRoles: readonly string[] = [...cautionOfRole.keys()];
 
+/** The roles of parameters that name mail users. */
+export const userRoles: ReadonlySet<Parameter['role']> = new Set([
+  'user',
+  'user-mask',
+  'user-mask-or-ip',
+  'source-user',
+]);
+
 function isRole(word: string): word is Role {
   return cautionOfRole.has(word);
 }

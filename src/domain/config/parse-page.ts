@@ -5,7 +5,7 @@ import { foldAscii } from '../identity/user-name.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
 import type { RawPage, RawPerson } from './schema.js';
-import { parseHostAndPort, without } from './schema-parts.js';
+import { type HostAndPort, parseHostAndPort, without } from './schema-parts.js';
 import type { PagePerson, PageSettings, UnixSocket } from './settings.js';
 
 /** Undefined: no socket is possible, which is reported. */
@@ -69,16 +69,8 @@ function parseSocket({ unix, mode, owner, group, people }: RawPage, cursor: Curs
 }
 
 function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
-  if (raw.tcp === undefined) {
-    if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');
-    return undefined;
-  }
-  const place = parseHostAndPort(raw.tcp);
-  if (place === undefined) {
-    cursor.error(['tcp'], 'must be ADDRESS:PORT or [IPV6]:PORT, as 127.0.0.1:9147');
-    return undefined;
-  }
-  if (raw.tls === undefined && !isOfThisMachine(place.host)) {
+  const place = parseTcpPlace(raw, cursor, 9147);
+  if (place !== undefined && raw.tls === undefined && !isOfThisMachine(place.host)) {
     const message = `${raw.tcp} can be reached from other machines, so it needs TLS: add tls: { certificate: FILE, key: FILE }`;
     cursor.error(['tcp'], message, 'missing-key');
   }
@@ -207,4 +199,19 @@ function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
   const needsCa = Object.values(people).some((each) => each.certificateName !== undefined);
   if (tls?.clientCa !== undefined && !needsCa)
     cursor.warning(['tls', 'client_ca'], 'has no effect: no person has a certificate_name', 'no-effect');
+}
+
+/** Where a TCP socket listens; undefined: none, or a problem. `port`: an example. */
+export function parseTcpPlace(
+  raw: { readonly tcp?: string | undefined; readonly tls?: object | undefined },
+  cursor: Cursor,
+  port: number,
+): HostAndPort | undefined {
+  if (raw.tcp === undefined) {
+    if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');
+    return undefined;
+  }
+  const place = parseHostAndPort(raw.tcp);
+  if (place === undefined) cursor.error(['tcp'], `must be ADDRESS:PORT or [IPV6]:PORT, as 127.0.0.1:${port}`);
+  return place;
 }

@@ -234,10 +234,7 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
         'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody';
       cursor.warning(['allow'], message, undefined, rule.place);
     }
-    if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
-      const message = 'never matches: the policy does not hold for these users';
-      cursor.warning(['allow'], message, undefined, rule.place);
-    }
+    checkUsers(policy, rule, cursor, 'allow');
     const rules = policy.allowByCommand.get(rule.command) ?? [];
     const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
     if (first === undefined) continue;
@@ -251,10 +248,7 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
 /** The same for `on_request`: users of others, what no request can name, and what is allowed without a request. */
 export function checkRequestable(policy: Policy, cursor: Cursor): void {
   for (const rule of policy.onRequest) {
-    if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
-      const message = 'never matches: the policy does not hold for these users';
-      cursor.warning(['on_request'], message, undefined, rule.place);
-    }
+    checkUsers(policy, rule, cursor, 'on_request');
     if (exceedsNamedUsers(rule.command)) {
       const message = `never matches: a request is for the users that it names, and "${rule.command}" concerns others too`;
       cursor.warning(['on_request'], message, undefined, rule.place);
@@ -264,6 +258,12 @@ export function checkRequestable(policy: Policy, cursor: Cursor): void {
     const message = `nobody needs to request it: line ${first.place.line} allows all of it`;
     cursor.warning(['on_request'], message, undefined, rule.place);
   }
+}
+
+function checkUsers(policy: Policy, rule: Rule, cursor: Cursor, list: 'allow' | 'on_request'): void {
+  if (!isOfUser(rule) || rule.users?.texts.some((text) => mayHoldFor(policy, text)) !== false) return;
+  const message = 'never matches: the policy does not hold for these users';
+  cursor.warning([list], message, undefined, rule.place);
 }
 
 /** Other commands may name no user at all; then the users of a rule do not matter. */

@@ -6,11 +6,11 @@ import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } fr
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
-import { parsePage } from './parse-page.js';
+import { parsePage, parseTcpPlace } from './parse-page.js';
 import { parseSinks } from './parse-sinks.js';
 import { meantBy } from './problem.js';
 import type { RawAdmin, RawConfiguration, RawRoute } from './schema.js';
-import { parseHostAndPort, without } from './schema-parts.js';
+import { without } from './schema-parts.js';
 import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
 
 export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: Cursor): MailUserSettings {
@@ -154,16 +154,8 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
 
 /** Beyond this machine, metrics and actions need TLS and the token; undefined: no socket is possible. */
 function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
-  if (raw.tcp === undefined) {
-    if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');
-    return undefined;
-  }
-  const place = parseHostAndPort(raw.tcp);
-  if (place === undefined) {
-    cursor.error(['tcp'], 'must be ADDRESS:PORT or [IPV6]:PORT, as 127.0.0.1:9146');
-    return undefined;
-  }
-  if (isOfThisMachine(place.host)) return place;
+  const place = parseTcpPlace(raw, cursor, 9146);
+  if (place === undefined || isOfThisMachine(place.host)) return place;
   const what = `${raw.tcp} can be reached from other machines, so it needs`;
   if (raw.tls === undefined)
     cursor.error(['tcp'], `${what} TLS: add tls: { certificate: FILE, key: FILE }`, 'missing-key');

@@ -1,6 +1,6 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import { allSeries, commandNamed, listOfText, type Parameter } from '../commands/catalog.js';
+import { allSeries, commandNamed, listOfText, type Parameter, userRoles } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
@@ -137,13 +137,6 @@ function foldFor(command: string, { name, role }: Parameter, kind: RuleKind): Fo
   const isField = command === 'fetch' && name === 'field';
   return userRoles.has(role) || isField ? (text) => foldAscii(text) : (text) => text;
 }
-
-const userRoles: ReadonlySet<Parameter['role']> = new Set([
-  'user',
-  'user-mask',
-  'user-mask-or-ip',
-  'source-user',
-]);
 
 function patterns(cursor: Cursor, path: readonly PropertyKey[]): string[] {
   const words = cursor.words(...path);

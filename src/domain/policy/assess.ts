@@ -14,7 +14,6 @@ import {
   judge,
   judgeOnce,
   type Subject,
-  sooner,
   unparsable,
 } from './judge.js';
 import type { Policy } from './policy.js';
@@ -30,7 +29,7 @@ import {
   type RoutingTable,
   userdbKey,
 } from './route.js';
-import { areSameTerms } from './terms.js';
+import { areSameTerms, lesser } from './terms.js';
 
 /** A line without flags, as written in configurations and by people; `user` empty: it names none. */
 export function plainLine(user: string, words: readonly string[]): CommandLine {
@@ -211,7 +210,7 @@ export function judgeFor(
   if (!isAllowed(again)) return again;
   const isSameGrant = again.decision.grant === judgement.decision.grant;
   if (isSameGrant && areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
-    const holdsUntilMs = sooner(judgement.holdsUntilMs, again.holdsUntilMs);
+    const holdsUntilMs = lesser(judgement.holdsUntilMs, again.holdsUntilMs);
     return { ...judgement, holdsUntilMs, shadow: judgement.shadow ?? again.shadow };
   }
   const { command, effect, user, input } = judgement;

@@ -27,7 +27,7 @@ import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
 import { type Decision, decide } from './decide.js';
 import { type GrantsAtHand, hasGrants } from './grant.js';
 import type { Policy } from './policy.js';
-import { stricterTerms } from './terms.js';
+import { lesser, stricterTerms } from './terms.js';
 
 /** Whether bytes that are not command lines follow a refused command. */
 export type FollowingInput = 'none' | 'dot' | 'unknown';
@@ -229,10 +229,10 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
     const { attempt, wantsUsernameCell } = read;
     const decision = decide(policy, attempt, nowMs, grants);
-    holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
+    holdsUntilMs = lesser(holdsUntilMs, decision.holdsUntilMs);
     if (policy.shadow !== undefined && candidate?.kind !== 'deny') {
       candidate = enforced(decide(policy.shadow, attempt, nowMs));
-      holdsUntilMs = sooner(holdsUntilMs, candidate.holdsUntilMs);
+      holdsUntilMs = lesser(holdsUntilMs, candidate.holdsUntilMs);
     }
     const judged: Judged = {
       ...known,
@@ -356,11 +356,6 @@ function areSamePeople(one: Attempt, other: Attempt): boolean {
 /** The decision for comparisons: observe mode is ignored. */
 function enforced(decision: Decision): Decision {
   return decision.would ?? decision;
-}
-
-/** The earlier of two ends; undefined: none. */
-export function sooner(one: number | undefined, other: number | undefined): number | undefined {
-  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 export function isAllowed(judgement: Judgement): judgement is Judged {

@@ -41,7 +41,8 @@ export function mostMatches(terms: Obligations | undefined): number | undefined 
   return lesser(terms?.maxMatches, terms?.approvedMatches);
 }
 
-function lesser(one: number | undefined, other: number | undefined): number | undefined {
+/** Undefined: no limit, or no end. */
+export function lesser(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 

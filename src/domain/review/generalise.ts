@@ -3,7 +3,7 @@
 // The rules: a condition is one that every attempt meets; search keys must be in each query at a place where nothing bypasses them; a word
 // of which only the digest is known is never written.
 
-import { type Effect, type Parameter, strongerEffect } from '../commands/catalog.js';
+import { type Effect, type Parameter, strongerEffect, userRoles } from '../commands/catalog.js';
 import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';
 import { isDigest } from '../meaning/canonical.js';
 import { GlobList } from '../names/glob.js';
@@ -81,13 +81,6 @@ function parametersIn(attempts: readonly Attempt[]): Map<string, Parameter> {
   const inOrder = given.toSorted((a, b) => Number(a.isPositional) - Number(b.isPositional));
   return new Map(inOrder.map((parameter) => [parameter.name, parameter]));
 }
-
-const userRoles: ReadonlySet<Parameter['role']> = new Set([
-  'user',
-  'user-mask',
-  'user-mask-or-ip',
-  'source-user',
-]);
 
 function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarrow: boolean): Plain {
   const { name, role, type } = parameter;

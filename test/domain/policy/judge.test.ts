@@ -26,9 +26,9 @@ import {
   judgedBytes,
   judgementKey,
   judgeOnce,
-  sooner,
 } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
+import { lesser } from '../../../src/domain/policy/terms.js';
 import { type NamedParameter, parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 import { withPolicies } from '../config/sound.js';
@@ -459,7 +459,7 @@ void test('the sooner of two ends, where there are any', () => {
     [1, 2, 1],
     [2, 1, 1],
   ] as const;
-  for (const [one, other, end] of rows) assert.equal(sooner(one, other), end);
+  for (const [one, other, end] of rows) assert.equal(lesser(one, other), end);
 });
 
 void test('the key of a question, whole: equal keys in one release are equal questions', () => {
