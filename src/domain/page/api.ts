@@ -136,22 +136,10 @@ export interface Approvals {
   readonly whyNone?: string;
 }
 
-/** An approval may give less; a refusal says why. */
-export interface Decide {
-  readonly forMs?: number;
-  readonly uses?: number;
-  readonly reason?: string;
-}
-
 /** The body of every answer that is not 200. */
 export interface Refused {
   /** A sentence: what, and what to do. */
   readonly text: string;
-}
-
-export interface Redeem {
-  /** The text after `#` in the link. */
-  readonly link: string;
 }
 
 /** The ways to sign in that at least one person has. */
@@ -433,11 +421,6 @@ export interface Explained {
   readonly test?: string;
 }
 
-export interface Suggest {
-  readonly policy: string;
-  readonly sinceMs?: number;
-}
-
 /** One kind of command that was seen. */
 export interface SuggestedGroup {
   /** `rule`: may be ticked; `root`, `everybody`: too much for a tick; `refused`: explicitly denied in the policy. */
@@ -485,12 +468,6 @@ export interface Suggested {
   readonly groups: readonly SuggestedGroup[];
 }
 
-export interface Check {
-  readonly policy: string;
-  /** A file with this policy, as the page put it together. */
-  readonly yaml: string;
-}
-
 export interface Checked {
   readonly problems: readonly {
     readonly severity: 'error' | 'warning';
@@ -498,10 +475,6 @@ export interface Checked {
     readonly column: number;
     readonly text: string;
   }[];
-}
-
-export interface Replay extends Check {
-  readonly sinceMs?: number;
 }
 
 export interface Replayed extends Checked {

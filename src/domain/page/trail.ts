@@ -35,11 +35,6 @@ export interface TrailCursor {
   readonly open: readonly number[];
 }
 
-/** `wanted`: the id of a command, or the seq of one of its records. */
-export interface AskExchange {
-  readonly wanted: string;
-}
-
 /** A command as its records say: the keys of its admission, then those of its completion. */
 export interface TrailRow {
   readonly fields: Readonly<Record<string, unknown>>;
