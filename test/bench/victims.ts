@@ -96,8 +96,8 @@ async function measure({ kinds, crowd }: Row, connections: number): Promise<Resu
         : { host: '127.0.0.1', port, auth: { user: 'victim', password } }),
       minor: 2,
       timeoutMs: 60_000,
+      owner,
     });
-    owner.after(() => victim.close());
     let waitMs = 0;
     let refused = 0;
     for (let n = 0; n < rounds; n += 1) {
@@ -134,8 +134,7 @@ async function costAlone(waiting: number): Promise<{ readonly ms: number; readon
     reader.write('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tfetch\ttext\tall\n');
     await backend.waitFor(({ commands }) => commands.length === 1, 'the command', 60_000);
     for (let n = 0; n < waiting; n += 1) {
-      const other = await openRawClient({ path: daemon.path('hogs.sock'), minor: 2 });
-      owner.after(() => other.close());
+      const other = await openRawClient({ path: daemon.path('hogs.sock'), minor: 2, owner });
       other.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
     }
     const before = { bytes, usage: processSnapshot(daemon.pid) };

@@ -56,8 +56,7 @@ function looksIn({ stdout }: ProgramResult): ReadonlyMap<string, string> {
 void test('all is well: green, and the command is recorded as that of who ran it', async (t) => {
   const folder = openFolder(t);
   const unix = join(folder, 'dovecot');
-  const dovecot = await openScriptedDovecot({ unix, minor: 3 });
-  t.after(() => dovecot.close());
+  const dovecot = await openScriptedDovecot({ unix, minor: 3, owner: t });
   const daemon = await startDaemon(t, {
     config: configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`),
   });
@@ -162,8 +161,7 @@ void test('backends that refuse, are silent, show another name or want another p
   const folder = openFolder(t);
   writeFileSync(join(folder, 'password'), `${password}\n`, { mode: 0o600 });
   writeFileSync(join(folder, 'ca.pem'), authority.certificatePem, { mode: 0o600 });
-  const older = await openScriptedDovecot({ minor: 2, unix: join(folder, 'older') });
-  t.after(() => older.close());
+  const older = await openScriptedDovecot({ minor: 2, unix: join(folder, 'older'), owner: t });
   const more = 'password_file: password, shared_namespaces: []';
   const tls = 'ca: ca.pem, server_name: mail1.example.com';
   writeFileSync(
@@ -231,8 +229,7 @@ void test('a configuration with errors: each of them, what else there is, and 78
 void test('beside a file with errors everything else is looked at, the running daemon too', async (t) => {
   const folder = openFolder(t);
   const unix = join(folder, 'dovecot');
-  const dovecot = await openScriptedDovecot({ unix, minor: 3 });
-  t.after(() => dovecot.close());
+  await openScriptedDovecot({ unix, minor: 3, owner: t });
   const whole = configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`);
   const daemon = await startDaemon(t, { config: whole });
   const doctor = (): Promise<ProgramResult> => runWarm(['doctor', '--config', daemon.configFile]);
@@ -259,8 +256,7 @@ void test('a user of another backend, and the last line, which never says doctor
   const folder = openFolder(t);
   const backends = ['mail1', 'mail2'].map((name) => ({ name, unix: join(folder, name) }));
   for (const { unix } of backends) {
-    const dovecot = await openScriptedDovecot({ unix, minor: 3 });
-    t.after(() => dovecot.close());
+    await openScriptedDovecot({ unix, minor: 3, owner: t });
   }
   const daemon = await startDaemon(t, {
     config: configurationFor(
@@ -288,8 +284,7 @@ void test('before there is a journal the daemon is started as the user of its st
   chmodSync(folder, 0o755);
   const config = join(folder, 'dovegate.yaml');
   const unix = join(folder, 'dovecot');
-  const dovecot = await openScriptedDovecot({ unix, minor: 3 });
-  t.after(() => dovecot.close());
+  await openScriptedDovecot({ unix, minor: 3, owner: t });
   writeFileSync(config, configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`));
   mkdirSync(join(folder, 'state'));
   chownSync(join(folder, 'state'), 65_534, 65_534);

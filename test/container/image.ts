@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
 import type { Owner } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
+import { type Skipped, skipped } from '../kit/skipped.js';
 import { whyNoMachine } from '../systemd/machine.js';
 
 const imageShape = z.object({
@@ -66,12 +67,9 @@ const labs = process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs');
 const buildMs = 15 * 60_000;
 
 /** Builds the image; where this machine cannot: why, or with DOVEGATE_NO_SKIP=1 a rejection. It goes with its owner. */
-export async function buildImage(owner: Owner): Promise<Image | { readonly skip: string }> {
+export async function buildImage(owner: Owner): Promise<Image | Skipped> {
   const why = whyNoMachine();
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   const [fact, cache] = await Promise.all([setUp(), npm('config', 'get', 'cache')]);
   const storage = ['--root', fact('storage'), '--runroot', fact('run'), '--storage-driver', 'vfs'];
   const buildah = (...args: string[]): Promise<string> => checked('buildah', [...storage, ...args]);

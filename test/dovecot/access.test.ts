@@ -156,8 +156,7 @@ admin: { unix: admin.sock }
       'all',
     );
     await carol('dovegate approve', id);
-    const slow = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000 });
-    t.after(() => slow.close());
+    const slow = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000, owner: t });
     const whole = await sizeOf(slow, false);
     slow.setStopped(true);
     slow.sendCommand({ user: alice, fields: ['fetch', 'text', 'mailbox', 'Big', 'all'] });

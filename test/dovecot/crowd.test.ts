@@ -96,8 +96,8 @@ onDovecot('five hundred clients, four upstreams', openRealDovecot, async (t, lab
         path: daemon.path(`${team}.sock`),
         minor: 2,
         timeoutMs: 60_000,
+        owner: t,
       });
-      t.after(() => client.close());
       clients.push([client, tally]);
     }
   }

@@ -81,7 +81,7 @@ async function openDoor(owner: Owner, path: string): Promise<number> {
     gate.on('error', () => client.destroy());
   });
   owner.after(() => void server.close());
-  return await listenHere(server);
+  return listenHere(server);
 }
 
 /** The texts of all mails of alice in a mailbox. */

@@ -7,10 +7,11 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
-import { type Lab, type NoLab, openLab, type Release, releases } from '../kit/dovecot-lab.js';
+import { type Lab, openLab, type Release, releases } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import type { ProgramOptions, ProgramResult } from '../kit/program.js';
 import { openRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.js';
+import type { Skipped } from '../kit/skipped.js';
 import type { AuditLine } from '../kit/traces.js';
 
 export const alice = 'alice@example.org';
@@ -33,19 +34,19 @@ export function releasesAsked(): readonly Release[] {
 export const labTestMs = 20 * 60_000;
 
 /** A filled instance that wants {@link backendPassword}. */
-export function openRealDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
+export function openRealDovecot(owner: Owner, release: Release): Promise<Lab | Skipped> {
   return openLab(owner, release, { extraConf: `doveadm_password = ${backendPassword}\n` });
 }
 
 /** An instance without users. */
-export function openBareDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
+export function openBareDovecot(owner: Owner, release: Release): Promise<Lab | Skipped> {
   return openLab(owner, release, { users: false });
 }
 
 /** A test for each release that is asked for, with what `open` makes of it; skipped where that cannot be. */
 export function onDovecot<T extends { readonly version: string }>(
   name: string,
-  open: (owner: TestContext, release: Release) => Promise<T | NoLab>,
+  open: (owner: TestContext, release: Release) => Promise<T | Skipped>,
   run: (t: TestContext, opened: T) => Promise<void>,
   timeout = labTestMs,
 ): void {
@@ -166,8 +167,7 @@ log: { level: ${options.logLevel ?? 'trace'} }
       return result;
     },
     client: async (clientOptions) => {
-      const client = await openRawClient({ path: socket, ...clientOptions });
-      owner.after(() => client.close());
+      const client = await openRawClient({ path: socket, ...clientOptions, owner });
       return client;
     },
     async finish() {

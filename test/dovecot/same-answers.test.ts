@@ -87,8 +87,7 @@ async function compareMinor(owner: Owner, lab: Lab, gateway: RealGateway, minor:
   for (const command of plainCommands) {
     const title = `minor ${minor}: ${titleOf(command)}`;
     const answers: unknown[] = [];
-    const own = await openRawClient({ path: lab.unixPreauth, minor });
-    owner.after(() => own.close());
+    const own = await openRawClient({ path: lab.unixPreauth, minor, owner });
     for (const client of [own, await gateway.client({ minor })]) {
       client.sendCommand({ user: command.user, fields: [command.name, ...command.args] });
       const { bodySha256Hex, bodyBytes, status } = await client.readReply({ keepBody: false });

@@ -102,8 +102,12 @@ audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
     },
   });
   const client = async (): Promise<RawClient> => {
-    const opened = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 60_000 });
-    owner.after(() => opened.close());
+    const opened = await openRawClient({
+      path: daemon.path('support.sock'),
+      minor: 2,
+      timeoutMs: 60_000,
+      owner,
+    });
     return opened;
   };
   const shared = await client();

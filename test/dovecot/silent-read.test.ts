@@ -36,8 +36,12 @@ onDovecot('silent on all upstreams', openRealDovecot, async (t, lab) => {
   );
   const admitted = () => auditRecords(gate.daemon).filter(({ event }) => event === 'admission');
   await until(() => admitted().length === connections, 'all of them');
-  const victim = await openRawClient({ path: gate.daemon.path('victims.sock'), minor: 2, timeoutMs });
-  t.after(() => victim.close());
+  const victim = await openRawClient({
+    path: gate.daemon.path('victims.sock'),
+    minor: 2,
+    timeoutMs,
+    owner: t,
+  });
   victim.sendCommand({ user: alice, fields: ['quota get'] });
   assert.equal((await victim.readReply()).status, '+');
   for (const pid of stopped) signal(pid, 'SIGCONT');

@@ -39,8 +39,12 @@ onDovecot('a kick does not wait for a slow reader', openRealDovecot, async (t, l
     files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), password: `${backendPassword}\n` },
   });
   const open = async (): Promise<RawClient> => {
-    const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 60_000 });
-    t.after(() => client.close());
+    const client = await openRawClient({
+      path: daemon.path('support.sock'),
+      minor: 2,
+      timeoutMs: 60_000,
+      owner: t,
+    });
     return client;
   };
   const slow = await open();

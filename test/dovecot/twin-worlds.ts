@@ -23,9 +23,10 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Series } from '../../src/domain/commands/catalog.js';
-import { type Lab, type NoLab, openLab, type Release } from '../kit/dovecot-lab.js';
+import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
 import { memoryPlace, type Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import type { Skipped } from '../kit/skipped.js';
 import { RawClientError } from '../oracle/raw-reply.js';
 import { sharedNamespace } from './shared-namespace.js';
 
@@ -131,7 +132,7 @@ ${sharedNamespace['2.4'](mail)}`,
 };
 
 /** Two worlds with the same mail. */
-export async function openTwinWorlds(owner: Owner, release: Release): Promise<TwinWorlds | NoLab> {
+export async function openTwinWorlds(owner: Owner, release: Release): Promise<TwinWorlds | Skipped> {
   const opened = await openWorlds(owner, release, { count: 2 });
   if ('skip' in opened) return opened;
   const [first, second] = opened.worlds;
@@ -144,7 +145,7 @@ export async function openWorlds(
   owner: Owner,
   release: Release,
   { count, settings: more, prepare, fillMore }: WorldsOptions,
-): Promise<(WorldFacts & { readonly worlds: readonly World[] }) | NoLab> {
+): Promise<(WorldFacts & { readonly worlds: readonly World[] }) | Skipped> {
   preferMemory();
   const labs: Lab[] = [];
   for (let left = count; left > 0; left -= 1) {
@@ -452,8 +453,7 @@ function writeMaildir(maildir: string, person: string): void {
 
 /** Mail by files, then everything that only the server can write, and a look at everything so that indexes are there. */
 async function fill(owner: Owner, lab: Lab, more: WorldsOptions['fillMore']): Promise<void> {
-  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  owner.after(() => client.close());
+  const client = await openRawClient({ path: lab.unixPreauth, minor: 2, owner });
   const run: RunAs = async (user, fields, input) => {
     client.sendCommand({ user, fields });
     if (input !== undefined) await client.write(input);

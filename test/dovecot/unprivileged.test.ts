@@ -71,8 +71,12 @@ audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
   assert.match(status, new RegExp(`^Uid:(\\t${nobody}){4}$`, 'm'));
   assert.match(status, /^CapEff:\t0+$/m);
 
-  const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 20_000 });
-  t.after(() => client.close());
+  const client = await openRawClient({
+    path: daemon.path('support.sock'),
+    minor: 2,
+    timeoutMs: 20_000,
+    owner: t,
+  });
   const answers: string[] = [];
   for (const user of [pat, boss, 'nouser@example.org', 'other@example.org']) {
     client.sendCommand({ user, fields: ['quota get'] });

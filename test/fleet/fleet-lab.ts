@@ -9,6 +9,7 @@ import { formatHead, hostStreamOf, subjectOf } from '../../src/domain/fleet/bloc
 import { signKey } from '../cli/audit/shown.js';
 import type { Nats } from '../kit/nats.js';
 import type { ProgramResult } from '../kit/program.js';
+import type { Skipped } from '../kit/skipped.js';
 import { runWarm } from '../kit/warm-program.js';
 
 /** Lines of a journal, each with its LF, and its id. */
@@ -117,10 +118,7 @@ export async function fill(nats: Nats, journals: Readonly<Record<string, Lines>>
 export const trusted = { key: signKey.key };
 
 /** For `t.skip`; undefined: there is a server. */
-export function skipOf(
-  t: TestContext,
-  opened: Nats | { readonly skip: string },
-): opened is { readonly skip: string } {
+export function skipOf(t: TestContext, opened: Nats | Skipped): opened is Skipped {
   if (!('skip' in opened)) return false;
   t.skip(opened.skip);
   return true;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { builtProgram } from '../kit/daemon.js';
 import { endBefore, type Owner, openFolder } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
+import { type Skipped, skipped } from '../kit/skipped.js';
 
 export interface Machine {
   /** What starts a program there: put in front of its command line. It becomes that program, so its id is the program's. */
@@ -16,10 +17,6 @@ export interface Machine {
   path(inside: string): string;
   /** A command line of a shell, as root. */
   run(command: string, stdin?: string): Promise<ProgramResult>;
-}
-
-export interface NoMachines {
-  readonly skip: string;
 }
 
 const own = ['/etc', '/run', '/var/lib'] as const;
@@ -38,12 +35,10 @@ export async function openMachines(
   owner: Owner,
   names: readonly string[],
   server: readonly string[],
-): Promise<{ readonly of: (name: string) => Machine } | NoMachines> {
+): Promise<{ readonly of: (name: string) => Machine } | Skipped> {
   const tried = await runProgram('unshare', ['--net', '--mount', 'true']).catch(() => undefined);
   if (tried?.exit !== 0) {
-    const skip = 'no namespaces: it needs root, and a kernel that permits them';
-    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(skip);
-    return { skip };
+    return skipped('no namespaces: it needs root, and a kernel that permits them');
   }
   const folder = openFolder(owner);
   chmodSync(folder, 0o755);

@@ -19,8 +19,7 @@ const version = (minor: number): string => `VERSION\tdoveadm-client\t1\t${minor}
 const plainOfSecret = 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n';
 
 async function openDovecot(t: TestContext, options: ScriptedDovecotOptions = {}): Promise<ScriptedDovecot> {
-  const dovecot = await openScriptedDovecot(options);
-  t.after(() => dovecot.close());
+  const dovecot = await openScriptedDovecot({ ...options, owner: t });
   return dovecot;
 }
 

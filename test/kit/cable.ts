@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import type { Owner } from './folder.js';
 import { runProgram } from './program.js';
+import { type Skipped, skipped } from './skipped.js';
 
 export interface Cable {
   /** What starts a program on the other side: put in front of its command line. It becomes that program, so its id is the program's. */
@@ -14,21 +15,12 @@ export interface Cable {
   plugIn(): Promise<void>;
 }
 
-/** It cannot be had here, and why. */
-export interface NoCable {
-  readonly skip: string;
-}
-
 let opened = 0;
 
 /** Ends with the test. Where this machine has none: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 a rejection instead. */
-export async function openCable(owner: Owner): Promise<Cable | NoCable> {
+export async function openCable(owner: Owner): Promise<Cable | Skipped> {
   const why = await whyNot();
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1')
-      throw new Error(`no network of our own, and skipping is forbidden: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   // It ends with its stdin, however this process ends.
   const holder = spawn('unshare', ['--net', 'sh', '-c', 'echo; exec cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -8,6 +8,7 @@ import { endWriters, type Owner } from './folder.js';
 import { freePorts } from './free-ports.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { openRawClient } from './raw-client.js';
+import { type Skipped, skipped } from './skipped.js';
 
 export const releases = ['native', 'bullseye', 'bookworm', 'bookworm-backports', 'trixie', 'sid'] as const;
 export type Release = (typeof releases)[number];
@@ -52,11 +53,6 @@ export interface LabOptions {
   extraConf?: string;
 }
 
-/** Labs cannot be made here, and why. */
-export interface NoLab {
-  readonly skip: string;
-}
-
 const scripts = fileURLToPath(new URL('../../../test/dovecot/lab/', import.meta.url));
 const labsFolder = process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs');
 /** Making a root takes a minute; on a slow archive several. */
@@ -70,12 +66,9 @@ export async function openLab(
   owner: Owner,
   release: Release,
   options: LabOptions = {},
-): Promise<Lab | NoLab> {
+): Promise<Lab | Skipped> {
   const why = whyNot();
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no lab, and skipping is forbidden: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   const facts = factsOf(await runScript('setup', [release], setupMs));
   const root = facts.get('root') ?? '';
   const version = facts.get('version') ?? '';

@@ -30,8 +30,8 @@ async function hold(): Promise<{ readonly server: net.Server; readonly port: num
 }
 
 /** Listens on loopback, at a port that the kernel chooses and that is returned. */
-export async function listenHere(server: net.Server): Promise<number> {
-  await once(server.listen(0, '127.0.0.1'), 'listening');
+export async function listenHere(server: net.Server, host = '127.0.0.1'): Promise<number> {
+  await once(server.listen(0, host), 'listening');
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
   return address.port;

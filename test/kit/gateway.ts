@@ -115,8 +115,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     authority,
     configuration: (changed) => configurationOf(backend.address, { ...options, ...changed }),
     client: async (asked = {}) => {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked });
-      owner.after(() => client.close());
+      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked, owner });
       return client;
     },
   };

@@ -8,7 +8,8 @@ import type { NatsSettings } from '../../src/adapters/nats/dial.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { accountsOf, installNats, type Layout, type NoNats, natsReleases, rightsOf } from './nats.js';
+import { accountsOf, installNats, type Layout, natsReleases, rightsOf } from './nats.js';
+import type { Skipped } from './skipped.js';
 import { until } from './until.js';
 
 export interface NatsCluster {
@@ -39,7 +40,7 @@ export async function openNatsCluster(
   gates: readonly string[],
   stream = 'DOVEGATE_AUDIT',
   layout: Layout = 'shared',
-): Promise<NatsCluster | NoNats> {
+): Promise<NatsCluster | Skipped> {
   const server = await installNats(natsReleases[0] ?? 'native');
   if ('skip' in server) return server;
   const folder = openFolder(owner);

@@ -14,6 +14,7 @@ import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
 import { makeTrust } from './nats-trust.js';
 import { runProgram } from './program.js';
+import { type Skipped, skipped } from './skipped.js';
 import { until } from './until.js';
 
 export interface Nats {
@@ -75,11 +76,6 @@ export interface NatsOptions {
   readonly launcher?: readonly string[];
 }
 
-/** It cannot be had here, and why. */
-export interface NoNats {
-  readonly skip: string;
-}
-
 /** Debian releases whose server is tested; `native` is this machine's. */
 export const natsReleases: readonly string[] = (process.env['DOVEGATE_NATS'] ?? 'native').split(' ');
 
@@ -97,13 +93,10 @@ function whyNot(release: string): string | undefined {
 export async function installNats(
   release: string,
 ): Promise<
-  { readonly program: string; readonly words: readonly string[]; readonly version: string } | NoNats
+  { readonly program: string; readonly words: readonly string[]; readonly version: string } | Skipped
 > {
   const why = whyNot(release);
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no nats-server: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
   const installed = await runProgram('bash', [setup, release], { env, timeoutMs: 10 * 60_000 });
   if (installed.exit !== 0) throw new Error(installed.text);
@@ -121,7 +114,7 @@ export async function installNats(
  * Installs what is missing and starts it; it ends with the test. Where this machine cannot have one: the reason, for `t.skip`; with
  * DOVEGATE_NO_SKIP=1 in the environment a rejection instead.
  */
-export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
+export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | Skipped> {
   const {
     gates,
     stream = 'DOVEGATE_AUDIT',

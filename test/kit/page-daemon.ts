@@ -161,15 +161,13 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
     config,
     held,
     async client() {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 3 });
-      owner.after(() => client.close());
+      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 3, owner });
       return client;
     },
     async accountClient(user, shown) {
       const auth = { user, password: pagePassword };
       const secured = { tls: 'starttls', ca: authority.certificatePem, serverName: 'localhost' } as const;
-      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured, ...shown });
-      owner.after(() => client.close());
+      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured, ...shown, owner });
       return client;
     },
     async link() {

@@ -11,11 +11,14 @@ import {
   type RawReply,
   type ReplyReader,
 } from '../oracle/raw-reply.js';
+import type { Owner } from './folder.js';
 import { connectRaw, inTime, type RawConnection, type RawPlace, secureSocket } from './raw-socket.js';
 
 export type { RawReply } from '../oracle/raw-reply.js';
 
 export interface RawClientOptions extends RawPlace {
+  /** It is closed with this. */
+  owner?: Owner;
   /** M of our VERSION line. Undefined: no handshake at all, the test sends it by hand. */
   minor?: number;
   /** TLS before PLAIN, or from the first byte; the certificate is verified against `ca`. */
@@ -119,6 +122,7 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
       }
     },
   };
+  options.owner?.after(() => client.close());
   return client;
 }
 

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Authority } from './certificates.js';
 import { type Owner, openFolder } from './folder.js';
 import { runProgram } from './program.js';
+import { type Skipped, skipped } from './skipped.js';
 import { until } from './until.js';
 
 export interface Rsyslog {
@@ -26,11 +27,6 @@ export interface Rsyslog {
   stop(): Promise<void>;
 }
 
-/** It cannot be had here, and why. */
-export interface NoRsyslog {
-  readonly skip: string;
-}
-
 const setup = fileURLToPath(new URL('../../../test/rsyslog/setup', import.meta.url));
 const shipped = fileURLToPath(new URL('../../../config/rsyslog-receiver.conf', import.meta.url));
 const program = '/usr/sbin/rsyslogd';
@@ -43,13 +39,9 @@ export async function openRsyslog(
   owner: Owner,
   authority: Authority,
   peers: readonly string[],
-): Promise<Rsyslog | NoRsyslog> {
+): Promise<Rsyslog | Skipped> {
   const why = whyNot();
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1')
-      throw new Error(`no rsyslog, and skipping is forbidden: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
   const installed = await runProgram('bash', [setup], { env, timeoutMs: 10 * 60_000 });
   if (installed.exit !== 0) throw new Error(installed.text);

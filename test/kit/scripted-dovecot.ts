@@ -1,11 +1,13 @@
 // A stand-in for Dovecot's doveadm-server that does what a script says, also what no Dovecot would, and records all that it received.
 // It is the oracle of the scenario tests: written from captured sessions of 2.3.13 to 2.4.5, and importing nothing from src/.
 // This file owns the listening socket and the records; script.ts says what can be asked, scripted-session.ts in test/oracle plays one connection.
+import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import net from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { playSession } from '../oracle/scripted-session.js';
 import { createEventWait } from './event-wait.js';
+import type { Owner } from './folder.js';
 import {
   cannedScript,
   type ScriptedBehaviour,
@@ -21,6 +23,8 @@ export interface ScriptedDovecotOptions extends Partial<ScriptedBehaviour> {
   host?: string;
   /** Default 0: a free one. */
   port?: number;
+  /** It is closed with this. */
+  owner?: Owner;
 }
 
 export interface ScriptedDovecot {
@@ -53,7 +57,7 @@ export interface ScriptedDovecot {
 
 /** Starts one; resolves when it listens. */
 export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}): Promise<ScriptedDovecot> {
-  const { unix, host = '127.0.0.1', port: wantedPort = 0, ...asked } = options;
+  const { unix, host = '127.0.0.1', port: wantedPort = 0, owner, ...asked } = options;
   let behaviour: ScriptedBehaviour = { ...defaults, authenticate: unix === undefined, ...asked };
   const records: SessionRecord[] = [];
   const commands: ScriptedCommand[] = [];
@@ -155,9 +159,7 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
       );
     },
     async close() {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      const closed = once(server.close(), 'close');
       for (const socket of sockets) socket.destroy();
       await closed;
       await Promise.all(sessions);
@@ -166,6 +168,7 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
       }
     },
   };
+  owner?.after(() => dovecot.close());
   return dovecot;
 }
 

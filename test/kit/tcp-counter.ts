@@ -1,6 +1,8 @@
 // A TCP forwarder that counts: put before a real Dovecot it tells how many connections were made and how many of them began TLS.
 // It hands bytes through in both directions with their back-pressure and their ends, and looks only at the first few from the client.
+import { once } from 'node:events';
 import net from 'node:net';
+import { listenHere } from './free-ports.js';
 
 export interface TcpCounter {
   readonly host: string;
@@ -71,12 +73,7 @@ export async function openTcpCounter(target: {
       });
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, target.listen ?? '127.0.0.1', resolve);
-  });
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  const port = await listenHere(server, target.listen);
   return {
     host: target.listen ?? '127.0.0.1',
     port,
@@ -90,9 +87,7 @@ export async function openTcpCounter(target: {
       return tlsHandshakes;
     },
     async close() {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      const closed = once(server.close(), 'close');
       for (const socket of sockets) socket.destroy();
       await closed;
     },

@@ -66,8 +66,8 @@ export async function openGate(
         ca: authority.certificatePem,
         auth: { user: 'migrator', password },
         ...options,
+        owner: t,
       });
-      t.after(() => client.close());
       return client;
     },
   };

@@ -75,8 +75,7 @@ interface Here {
 async function openHere(owner: Owner): Promise<Here> {
   const folder = openFolder(owner);
   const socket = join(folder, 'support.sock');
-  const server = await openScriptedDovecot({ unix: socket, minor: 3, script: answer });
-  owner.after(() => server.close());
+  const server = await openScriptedDovecot({ unix: socket, minor: 3, script: answer, owner });
   return {
     socket,
     folder,

@@ -99,8 +99,7 @@ void test('30 lines, three clients: the daemon, explain, test and replay say the
   const folder = openFolder(t);
   // Before the daemon dials them.
   for (const name of ['mail1', 'mail2']) {
-    const backend = await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 4 });
-    t.after(() => backend.close());
+    await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 4, owner: t });
   }
   const daemon = await startDaemon(t, { folder, config: configuration() });
   const wrong: string[] = [];
@@ -149,8 +148,7 @@ void test('lines that are allowed and not carried out on 2.3: explain ends as th
   assert.ok(found.length >= 10 && found.length < 20, `${found.length}`);
   const folder = openFolder(t);
   for (const name of ['mail1', 'mail2']) {
-    const backend = await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 2 });
-    t.after(() => backend.close());
+    await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 2, owner: t });
   }
   const daemon = await startDaemon(t, { folder, config: wide.settings('2.3') + audit });
   const seen = new Set<string>();

@@ -95,13 +95,13 @@ void test('nobody there is 69, and so is somebody else; two places at once, or n
   const path = join(folder, 's');
   const none = await runWarm(['can', '--socket', path]);
   assert.equal(none.exit, 69, none.text);
-  const server = await openScriptedDovecot({
+  await openScriptedDovecot({
     unix: path,
     minor: 3,
     // As Dovecot does with a command that it does not know.
     script: async (_command, connection) => connection.end(),
+    owner: t,
   });
-  t.after(() => server.close());
   for (const args of [['can'], ['explain', '--user', 'bob', '--', 'quota', 'get']]) {
     const [what = '', ...more] = args;
     const told = await runWarm([what, '--socket', path, ...more]);

@@ -42,8 +42,7 @@ test('policies beside one another', async (t) => {
       .join('')}`,
   });
   const at = async (name: keyof typeof policies): Promise<RawClient> => {
-    const one = await openRawClient({ path: daemon.path(`${name}.sock`), minor: 2 });
-    t.after(() => one.close());
+    const one = await openRawClient({ path: daemon.path(`${name}.sock`), minor: 2, owner: t });
     return one;
   };
 

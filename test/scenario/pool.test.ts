@@ -34,8 +34,12 @@ test('two hundred waiting commands, and a killer: another team waits for one com
   });
   const greedy = [];
   for (let n = 0; n < 200; n += 1) {
-    const one = await openRawClient({ path: daemon.path('crowd.sock'), minor: 2, timeoutMs: 60_000 });
-    t.after(() => one.close());
+    const one = await openRawClient({
+      path: daemon.path('crowd.sock'),
+      minor: 2,
+      timeoutMs: 60_000,
+      owner: t,
+    });
     one.sendCommand({ user: `u${n}@example.org`, fields: ['quota get'] });
     greedy.push(one);
   }
@@ -100,8 +104,7 @@ test('a backend that goes away: refused at once, told once, not ready within 10 
     assert.equal((await one.ask(quota)).status, '-TEMPFAIL');
     assert.ok(performance.now() - startMs < 8_000, 'a command that waits does so for 30 s');
   }
-  const again = await openScriptedDovecot({ tls: 'starttls', certificate, password: backendPassword, port });
-  t.after(() => again.close());
+  await openScriptedDovecot({ tls: 'starttls', certificate, password: backendPassword, port, owner: t });
   await daemon.waitForLog(({ event }) => event === 'backend-up', 'that it is back', 12_000);
   assert.equal((await ask('/readyz')).status, 200);
   assert.equal((await one.ask(quota)).status, '+');

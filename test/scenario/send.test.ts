@@ -37,8 +37,7 @@ async function openHere(
 ): Promise<Here> {
   const folder = openFolder(owner);
   const socket = join(folder, 's');
-  const server = await openScriptedDovecot({ unix: socket, minor: 3, script, ...more });
-  owner.after(() => server.close());
+  const server = await openScriptedDovecot({ unix: socket, minor: 3, script, ...more, owner });
   const link = join(folder, 'doveadm');
   symlinkSync(builtProgram, link);
   return {

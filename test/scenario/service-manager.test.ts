@@ -75,8 +75,7 @@ void test('the status line follows readiness', async (t) => {
     isLast(/^NOT READY: no backend is up \(mail1: dial-refused, .*\); serves support, /),
     () => last,
   );
-  const again = await openScriptedDovecot({ unix: backend.address.replace('unix:', '') });
-  t.after(() => again.close());
+  await openScriptedDovecot({ unix: backend.address.replace('unix:', ''), owner: t });
   await until(isLast(/^serves support, configuration [0-9a-f]{16}$/), () => last);
 });
 
@@ -146,8 +145,7 @@ test('a TCP socket that was handed over: TLS and accounts, or loopback alone', a
     descriptors: [local.descriptor],
   });
   const login = { port: local.port, minor: 2, auth: { user: 'migrator', password } };
-  const client = await openRawClient({ ...login, tls: 'starttls', ca: authority.certificatePem });
-  t.after(() => client.close());
+  const client = await openRawClient({ ...login, tls: 'starttls', ca: authority.certificatePem, owner: t });
   assert.match((await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, /^\+/);
   // A reload that wants a UNIX socket there is none.
   daemon.write(

@@ -83,17 +83,17 @@ for (const [name, textOf] of Object.entries(configurations)) {
       certificate,
       password: 'secret',
       script,
+      owner: t,
     });
-    t.after(() => tcp.close());
     const text = textOf();
-    const unix = await openScriptedDovecot({
+    await openScriptedDovecot({
       minor: 3,
       unix: join(folder, 'dovecot'),
       authenticate: text.includes('password_file'),
       password: 'secret',
       script,
+      owner: t,
     });
-    t.after(() => unix.close());
     const [port = 0] = await freePorts(1);
     const { listeners, policies } = shape.parse(parse(text));
     const passed = Object.entries(listeners).filter(([, { systemd }]) => systemd !== undefined);

@@ -36,7 +36,7 @@ async function openRelay(
     daemon.pipe(client);
   });
   t.after(() => void server.close());
-  return await listenHere(server);
+  return listenHere(server);
 }
 
 function admissionsOf({ daemon }: Gate): number {

@@ -143,8 +143,12 @@ test('a reload changes how TLS begins, and who has an account; a port that is ta
   assert.ok(await isServed(before));
   // On loopback, where the file says so in so many words.
   await reload({ tls: '{ mode: off }' });
-  const clear = await openRawClient({ port: gate.port, minor: 2, auth: { user: 'migrator', password } });
-  t.after(() => clear.close());
+  const clear = await openRawClient({
+    port: gate.port,
+    minor: 2,
+    auth: { user: 'migrator', password },
+    owner: t,
+  });
   assert.ok((await isServed(clear)) && (await isServed(before)));
   const other = `{ other: { password_hash: "${hash}", policy: support } }`;
   await reload({ tls: implicit, accounts: other });

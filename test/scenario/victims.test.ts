@@ -43,8 +43,7 @@ async function open(backend: Parameters<typeof openGateway>[1] = {}): Promise<Ga
 }
 
 async function askAsVictim(t: TestContext, { daemon }: Gateway, timeoutMs = 60_000): Promise<RawReply> {
-  const victim = await openRawClient({ path: daemon.path('victims.sock'), minor: 2, timeoutMs });
-  t.after(() => victim.close());
+  const victim = await openRawClient({ path: daemon.path('victims.sock'), minor: 2, timeoutMs, owner: t });
   victim.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
   return victim.readReply();
 }
@@ -120,8 +119,7 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     const hogging = { path: gateway.daemon.path('hogs.sock'), minor: 2, timeoutMs: 60_000 };
     const silent = await Promise.all(
       Array.from({ length: hogs }, async () => {
-        const one = await openRawClient(hogging);
-        t.after(() => one.close());
+        const one = await openRawClient({ ...hogging, owner: t });
         one.sendCommand({ user: 'alice@example.org', fields: ['fetch', 'text', 'body', 'x'] });
         return one;
       }),
@@ -152,8 +150,12 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     });
     const thinking = await Promise.all(
       ['hogs.sock', 'hogs.sock', 'victims.sock', 'victims.sock'].map(async (socket) => {
-        const one = await openRawClient({ path: gateway.daemon.path(socket), minor: 2, timeoutMs: 60_000 });
-        t.after(() => one.close());
+        const one = await openRawClient({
+          path: gateway.daemon.path(socket),
+          minor: 2,
+          timeoutMs: 60_000,
+          owner: t,
+        });
         one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
         return one;
       }),

@@ -84,14 +84,18 @@ async function walk(t: TestContext, parts: readonly (string | readonly [number, 
   });
   const script = (_: unknown, connection: ScriptedConnection): Promise<void> => connection.status('+');
   const socket = join(folder, 'run/dovecot/dovegate-doveadm');
-  const dovecot = await openScriptedDovecot({ unix: socket, script });
-  t.after(() => dovecot.close());
+  await openScriptedDovecot({ unix: socket, script, owner: t });
   const authority = makeAuthority({ name: 'example authority' });
   writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
   writeFileSync(join(folder, 'mail1.password'), `${oldPassword}\n`);
   const certificate = authority.issue({ names: ['localhost'] });
-  const far = await openScriptedDovecot({ tls: 'starttls', certificate, password: oldPassword, script });
-  t.after(() => far.close());
+  const far = await openScriptedDovecot({
+    tls: 'starttls',
+    certificate,
+    password: oldPassword,
+    script,
+    owner: t,
+  });
   chmodSync(socket, 0o666);
   let configuration = complete(fencesOf(page)[0]?.text ?? '', example).replace(
     /^ {2}billing: \{ unix.*\n/m,

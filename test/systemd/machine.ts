@@ -10,6 +10,7 @@ import { makeFolder, type Owner, removeAfter } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { type Skipped, skipped } from '../kit/skipped.js';
 
 export interface Machine {
   /** Version of its systemd. */
@@ -28,11 +29,6 @@ export interface Machine {
   property(unit: string, name: string): Promise<string>;
   /** Resolves when a property has a value that `isIt` accepts; rejects after `ms` (30 s) with what it was. */
   waitFor(unit: string, name: string, isIt: (value: string) => boolean, ms?: number): Promise<string>;
-}
-
-/** No machine can be had here, and why. */
-export interface NoMachine {
-  readonly skip: string;
 }
 
 const setup = fileURLToPath(new URL('../../../test/systemd/lab/setup', import.meta.url));
@@ -66,12 +62,9 @@ export async function openMachine(
   owner: Owner,
   release: string,
   { ownNode = false, hasDovecot = false }: { readonly ownNode?: boolean; readonly hasDovecot?: boolean } = {},
-): Promise<Machine | NoMachine> {
+): Promise<Machine | Skipped> {
   const why = whyNoMachine();
-  if (why !== undefined) {
-    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
-    return { skip: why };
-  }
+  if (why !== undefined) return skipped(why);
   const { root, systemd } = await makeRoot(release, ...(hasDovecot ? (['dovecot'] as const) : []));
   const folder = makeFolder();
   const work = join(folder, 'work');
@@ -159,8 +152,7 @@ export const password = 'correct-horse-battery';
 /** The backend of a machine: `/mnt/test/backend.sock` inside. */
 export async function openBackend(owner: Owner, { folder }: Machine): Promise<ScriptedDovecot> {
   const unix = join(folder, 'backend.sock');
-  const backend = await openScriptedDovecot({ unix, authenticate: true, password });
-  owner.after(() => backend.close());
+  const backend = await openScriptedDovecot({ unix, authenticate: true, password, owner });
   chmodSync(unix, 0o666);
   return backend;
 }

@@ -49,7 +49,7 @@ async function listen(
     for (const socket of sockets) socket.destroy();
     await once(server.close(), 'close');
   });
-  return await listenHere(server);
+  return listenHere(server);
 }
 
 function post(

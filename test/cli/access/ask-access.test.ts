@@ -44,8 +44,7 @@ async function openGate(t: TestContext, answers: Readonly<Record<string, Said | 
     return connection.status('+');
   };
   const unix = join(openFolder(t), 'gate.sock');
-  const gate = await openScriptedDovecot({ unix, minor: 3, script });
-  t.after(() => gate.close());
+  await openScriptedDovecot({ unix, minor: 3, script, owner: t });
   return {
     asked,
     unix,

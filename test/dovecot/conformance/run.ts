@@ -1,9 +1,10 @@
 // `npm run conformance`: every line by every client to a Dovecot itself and to its twin behind dovegate, where a policy allows everything,
 // for each release. Both begin each line with the same mail. Answers are compared byte for byte, after the rules of differences.ts.
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import type { Lab, NoLab, Release } from '../../kit/dovecot-lab.js';
+import type { Lab, Release } from '../../kit/dovecot-lab.js';
 import type { Owner } from '../../kit/folder.js';
 import { authorizationOf } from '../../kit/raw-http.js';
+import type { Skipped } from '../../kit/skipped.js';
 import { openHttpGateway } from '../http-gateway.js';
 import { policyFor } from '../http-twins.js';
 import { openWorlds, type World, type WorldFacts } from '../twin-worlds.js';
@@ -66,7 +67,7 @@ const settings = { '2.3': '\nmail_debug = no\n', '2.4': '\nlog_debug =\n' };
 const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 
 /** A Dovecot and its twin behind a gate. */
-async function openPair(owner: Owner, release: Release): Promise<Opened | NoLab> {
+async function openPair(owner: Owner, release: Release): Promise<Opened | Skipped> {
   const opened = await openWorlds(owner, release, {
     count: 2,
     settings: (series) => settings[series],
@@ -121,7 +122,10 @@ async function openPair(owner: Owner, release: Release): Promise<Opened | NoLab>
 }
 
 /** Compares, all releases at a time. */
-export async function conform(owner: Owner, options: ConformanceOptions): Promise<readonly Tally[] | NoLab> {
+export async function conform(
+  owner: Owner,
+  options: ConformanceOptions,
+): Promise<readonly Tally[] | Skipped> {
   const { releases, everywhere, lines = allLines, client: wanted = '', onTally } = options;
   const pairs: Opened[] = [];
   for (const opened of await Promise.all(releases.map((release) => openPair(owner, release)))) {
