@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { createHtmlReport } from '../../src/domain/report/html.js';
-import type { ReportHead } from '../../src/domain/report/lines.js';
 import { createTouchCounter, type Touch } from '../../src/domain/report/touch.js';
 import {
   desktop,
@@ -17,46 +16,20 @@ import {
   phone,
   shareInFile,
 } from '../kit/browser.js';
+import { plainHead, plainTouch } from '../kit/touch.js';
 
 const touch: Touch = {
+  ...plainTouch,
   time: '2026-11-20T08:00:00.000Z',
-  day: '2026-11-20',
   requester: 'anna.katharina.schwarzenberger@support-desk-of-the-second-shift',
   class: 'destroyed',
   kind: 'destroyed',
   reason:
     'The owner of the mailbox asked for it in ticket 4711, and confirmed it by telephone on the same day',
   command: 'mailbox cryptokey password',
-  args: '--',
   user: 'alice@example.com',
-  by: 'named',
-  reached: 'yes',
   showed: 'maybe',
   outcome: 'unknown',
-  countedFor: '',
-  countedForRequest: '',
-  id: 'E',
-  session: 'S',
-  listener: 'support',
-  backend: 'mail1',
-  grant: '',
-  approvedBy: '',
-  seq: 1,
-  completedSeq: 2,
-};
-
-const head: ReportHead = {
-  mailbox: 'alice@example.com',
-  period: '2026-11-01 to 2026-11-30',
-  isComplete: false,
-  answer: '2 commands may have deleted something; 2 attempts were denied.',
-  isNamed: true,
-  similar: [],
-  sentences: ['NOT proved complete: one reason stands below', 'the journal begins later'],
-  isContentOnly: false,
-  madeAt: '2026-12-01T00:00:00.000Z',
-  host: 'mail-gate-1.example.com',
-  journal: '75fd0ddae32f119d65ad4fe3a84fb632',
 };
 
 function makePage(): string {
@@ -74,7 +47,7 @@ function makePage(): string {
     { class: 'read', kind: 'read', by: 'mask', reason: '' },
   ];
   const rows = touches.flatMap((more) => form.take({ ...touch, ...more }));
-  return [...form.begin(head, completeness, counts), ...rows, ...form.finish()].join('\n');
+  return [...form.begin(plainHead, completeness, counts), ...rows, ...form.finish()].join('\n');
 }
 
 /** Runs in the browser: words of at most 20 characters that stand in more than one line. */

@@ -4,18 +4,14 @@ import { test } from 'node:test';
 import type { Completeness } from '../../../src/domain/report/completeness.js';
 import { createHtmlReport } from '../../../src/domain/report/html.js';
 import type { ReportHead } from '../../../src/domain/report/lines.js';
-import type { Touch } from '../../../src/domain/report/touch.js';
+import { createTouchCounter, type Touch } from '../../../src/domain/report/touch.js';
+import { plainHead, plainTouch } from '../../kit/touch.js';
 
 const head: ReportHead = {
+  ...plainHead,
   mailbox: '<script>&"\'',
-  period: '2026-11-01 to 2026-11-30',
-  isComplete: false,
   answer: 'No command.',
-  isNamed: true,
-  similar: [],
   sentences: ['NOT proved complete', '<b>'],
-  isContentOnly: false,
-  madeAt: '2026-12-01T00:00:00.000Z',
   host: '<mx1>',
   journal: 'J',
 };
@@ -28,23 +24,7 @@ const completeness: Completeness = {
   whose: '',
   doubts: [],
 };
-const counts = {
-  commands: 0,
-  requesters: 0,
-  isMoreRequesters: false,
-  showed: 0,
-  searched: 0,
-  maybeShowed: 0,
-  unsigned: 0,
-  notNamed: 0,
-  open: 0,
-  unknown: 0,
-  stopped: 0,
-  denied: 0,
-  deleted: 0,
-  deleteDenied: 0,
-  deleteFailed: 0,
-};
+const counts = createTouchCounter().counts();
 
 void test('texts are escaped, and the maker is named where there is one', () => {
   const text = (madeBy?: string): string =>
@@ -79,29 +59,15 @@ void test('the head names who signed, and of a fleet each signer', () => {
 void test('a row bears the color of its class, and its labels for a narrow screen', () => {
   const form = createHtmlReport();
   const touch: Touch = {
-    time: '2026-11-20T08:00:00.000Z',
-    day: '2026-11-20',
+    ...plainTouch,
     requester: 'somebody-long@support',
     class: 'denied',
     kind: 'destroyed',
-    reason: '',
     command: 'expunge',
-    args: '--',
     user: 'alice@example.com',
-    by: 'named',
     reached: 'no',
-    showed: 'no',
     outcome: 'denied',
-    countedFor: '',
-    countedForRequest: '',
-    id: 'E',
-    session: 'S',
-    listener: 'support',
     backend: '',
-    grant: '',
-    approvedBy: '',
-    seq: 1,
-    completedSeq: 2,
   };
   const rows = [...form.take(touch), ...form.take({ ...touch, class: 'destroyed' }), ...form.finish()].join(
     '\n',

@@ -12,6 +12,7 @@ import {
   type TouchDay,
 } from '../../../src/domain/report/touch.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
+import { plainTouch as plain } from '../../kit/touch.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record } from '../review/recording.js';
 
@@ -146,32 +147,6 @@ void test('words are taken as they were recorded', () => {
 });
 
 // Goal: touches become groups by day, requester, class and reason, and counts; memory stays small whatever reasons a client states.
-const plain: Touch = {
-  time: '2026-11-20T12:00:00.000Z',
-  day: '2026-11-20',
-  requester: 'carol@support',
-  class: 'read',
-  kind: 'read',
-  reason: '',
-  command: 'quota get',
-  args: '--',
-  user: 'bob@example.com',
-  by: 'named',
-  reached: 'yes',
-  showed: 'no',
-  outcome: 'ok',
-  countedFor: '',
-  countedForRequest: '',
-  id: 'E',
-  session: 'S',
-  listener: 'support',
-  backend: 'mail1',
-  grant: '',
-  approvedBy: '',
-  seq: 1,
-  completedSeq: 2,
-};
-
 function dayAt(time: string, more: Partial<Touch> = {}): Touch {
   return { ...plain, time, day: time.slice(0, 10), ...more };
 }
@@ -256,7 +231,13 @@ void test('counts: what did not reach a mail server is apart', () => {
   counter.take({ ...plain, requester: 'anna@support', showed: 'yes' });
   counter.take({ ...plain, showed: 'maybe', by: 'all', outcome: 'unknown' });
   counter.take({ ...plain, reached: 'maybe', outcome: 'open' });
-  counter.take({ ...plain, requester: 'eve@support', class: 'denied', reached: 'no', outcome: 'denied' });
+  counter.take({
+    ...plain,
+    requester: 'eve@support',
+    class: 'denied',
+    reached: 'no',
+    outcome: 'denied',
+  });
   assert.deepEqual(counter.counts(), {
     commands: 4,
     requesters: 2,
@@ -278,7 +259,14 @@ void test('counts: what did not reach a mail server is apart', () => {
 
 void test('counts: a search in content is no content that was shown, and what is later than the last signature', () => {
   const counter = createTouchCounter(10);
-  counter.take({ ...plain, class: 'searched', kind: 'searched', showed: 'yes', seq: 9, completedSeq: 10 });
+  counter.take({
+    ...plain,
+    class: 'searched',
+    kind: 'searched',
+    showed: 'yes',
+    seq: 9,
+    completedSeq: 10,
+  });
   counter.take({ ...plain, seq: 10, completedSeq: 11 });
   counter.take({ ...plain, seq: 12, completedSeq: undefined });
   const { showed, searched, unsigned } = counter.counts();
