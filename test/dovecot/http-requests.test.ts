@@ -2,13 +2,14 @@
 // What must not happen: a command that we would send though the server refuses the request, or that means something else there.
 // Reading commands only, for two users; every value may be of the wrong type, every name in another spelling.
 import assert from 'node:assert/strict';
-import { errorTypeOf, jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
+import { errorTypeOf, readNamedCommand } from '../../src/domain/commands/named.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { judge } from '../../src/domain/policy/judge.js';
 import { RequestDecoder } from '../../src/protocol/http-api/request.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
+import { spelling } from '../kit/json-form.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';
 import { alice, onDovecot } from './real-gateway.js';
 
@@ -78,16 +79,6 @@ const oddValues = [
   '"a\\u0000"',
   '"\\ud800"',
 ];
-
-function spelling(random: Random, name: string): string {
-  return pick(random, [
-    jsonName(name),
-    jsonName(name),
-    name,
-    name.replaceAll(' ', '-'),
-    name.replaceAll('-', ' '),
-  ]);
-}
 
 /** A request, and the same without booleans that are false: to servers up to 2.4.1 those are set. */
 function makeRequest(random: Random): { readonly text: string; readonly served: string } {

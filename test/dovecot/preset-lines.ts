@@ -6,7 +6,7 @@ import {
   type Parameter,
   type Series,
 } from '../../src/domain/commands/catalog.js';
-import { type Random, randomInteger } from '../kit/chunkings.js';
+import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import { alice, bob, type PresetPlaces, victim } from './preset-policies.js';
 import { markOf, realm } from './twin-worlds.js';
 
@@ -379,10 +379,4 @@ function bend(random: Random, [user, ...words]: PresetLine, places: PresetPlaces
     else changed[at] = places.destination;
   }
   return [field, ...changed];
-}
-
-function pick<T>(random: Random, from: readonly T[]): T {
-  const one = from[Math.floor(random() * from.length)];
-  if (one === undefined) throw new Error('nothing to pick from');
-  return one;
 }

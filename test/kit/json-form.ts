@@ -2,9 +2,10 @@
 import type { Command, Series } from '../../src/domain/commands/catalog.js';
 import { resolveCommand } from '../../src/domain/commands/catalog.js';
 import { readArguments } from '../../src/domain/commands/getopt.js';
-import { readNamedCommand } from '../../src/domain/commands/named.js';
+import { jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
 import { parseArguments } from '../../src/domain/commands/parse.js';
 import type { CommandLine, JsonValue, NamedParameter } from '../../src/protocol/command.js';
+import { pick, type Random } from './chunkings.js';
 
 export interface JsonForm {
   readonly name: string;
@@ -88,4 +89,10 @@ export function isJson(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The name of a command or a parameter in one of its forms. */
+export function spelling(random: Random, name: string): string {
+  const forms = [jsonName(name), jsonName(name), name, name.replaceAll(' ', '-'), name.replaceAll('-', ' ')];
+  return pick(random, forms);
 }

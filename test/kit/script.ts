@@ -174,3 +174,9 @@ export function cannedScript(replies: Record<string, CannedReply> = commonReplie
     await connection.status(reply.status ?? '+');
   };
 }
+
+/** One row: four messages in the INBOX. */
+export const oneRow: Script = async (_command, connection) => {
+  await connection.row('INBOX', '4');
+  await connection.status('+');
+};

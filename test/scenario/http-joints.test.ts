@@ -10,7 +10,7 @@ import { makeAuthority } from '../kit/certificates.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askRaw, authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
-import type { Script } from '../kit/script.js';
+import { oneRow, type Script } from '../kit/script.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -22,10 +22,6 @@ const command = [
   't',
 ];
 const body = JSON.stringify([command]);
-const answered: Script = async (_command, connection) => {
-  await connection.row('INBOX', '4');
-  await connection.status('+');
-};
 const policy = `
     users: ["*@example.org"]
     allow: [mailbox status, { command: mailbox list, all_users: true }, { command: fetch, content: true }]`;
@@ -49,7 +45,7 @@ test('a certificate lets a program in, a wrong one does not, and a reload takes 
       'clients.crt': clients.certificatePem,
       'listener1.yaml': `listeners:${listener('clients.crt')}`,
     },
-    backend: { script: answered },
+    backend: { script: oneRow },
   });
   const { daemon } = gateway;
   const certified = (names: readonly string[], by = clients) => ({

@@ -17,7 +17,7 @@ import {
   type RawHttp,
   type RawHttpOptions,
 } from '../kit/raw-http.js';
-import type { Script } from '../kit/script.js';
+import { oneRow, type Script } from '../kit/script.js';
 import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 
@@ -76,11 +76,6 @@ function post(
   return encodePost({ body: JSON.stringify(commands), ...more });
 }
 
-const answered: Script = async (_command, connection) => {
-  await connection.row('INBOX', '4');
-  await connection.status('+');
-};
-
 const whole = [['doveadmResponse', [{ mailbox: 'INBOX', messages: '4' }], 't']];
 
 function admissions(panel: Panel): Readonly<Record<string, unknown>>[] {
@@ -127,7 +122,7 @@ function bodyOf(bytes: Buffer): Buffer {
 void test('one daemon from its first request to a key that is taken away', {
   timeout: 600_000,
 }, async (t) => {
-  const panel = await openPanel(t, answered, 'limits: { http_body: 1MiB, http_commands: 3 }');
+  const panel = await openPanel(t, oneRow, 'limits: { http_body: 1MiB, http_commands: 3 }');
 
   await t.test('nothing of a request that ends in 400 or 413 ran', async () => {
     const text = JSON.stringify([status(), status()]);
@@ -359,7 +354,7 @@ void test('one daemon from its first request to a key that is taken away', {
   await t.test(
     'kept connections: many requests, pipelined ones in order; a reload that takes the key away ends them',
     async () => {
-      panel.backend.change({ script: answered });
+      panel.backend.change({ script: oneRow });
       const before = admissions(panel).length;
       const authorization = authorizationOf.key(key);
       const client: RawHttp = await openRawHttp(panel.tls);

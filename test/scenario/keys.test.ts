@@ -11,14 +11,9 @@ import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Guess, guess, logIn } from '../kit/guessers.js';
 import { askRaw, authorizationOf, encodePost, openRawHttp } from '../kit/raw-http.js';
-import type { Script } from '../kit/script.js';
+import { oneRow } from '../kit/script.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
-
-const answered: Script = async (_command, connection) => {
-  await connection.row('INBOX', '4');
-  await connection.status('+');
-};
 
 const policy = `
     users: ["*@example.org"]
@@ -50,7 +45,7 @@ async function openPanel(t: TestContext, keys: string, more = '') {
   const gateway = await openGateway(t, {
     listeners: listenersWith(keys),
     policy,
-    backend: { script: answered },
+    backend: { script: oneRow },
     more: `admin: { unix: admin.sock }\n${more}`,
   });
   const reload = async (shown: string): Promise<void> => {

@@ -4,8 +4,9 @@ import * as fc from 'fast-check';
 import { allSeries, type Command, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
+import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { serverSees } from './reference.js';
-import { pick, type Random, randomValues, seededRandom, spell } from './spelling.js';
+import { randomValues, spell } from './spelling.js';
 
 const rounds = 120 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 

@@ -1,24 +1,6 @@
 // Arguments for any command of the catalog, made from values that are known beforehand, in random but legal spellings.
 import type { Command, Parameter } from '../../../src/domain/commands/catalog.js';
-
-export type Random = () => number;
-
-/** mulberry32: small, seeded, the same everywhere. */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-export function pick<T>(random: Random, list: readonly T[]): T {
-  const one = list[Math.floor(random() * list.length)];
-  if (one === undefined) throw new Error('nothing to pick from');
-  return one;
-}
+import { pick, type Random } from '../../kit/chunkings.js';
 
 const odd = [
   'x',

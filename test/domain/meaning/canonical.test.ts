@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { canonicalArguments, canonicalWords } from '../../../src/domain/meaning/canonical.js';
+import { seededRandom } from '../../kit/chunkings.js';
 import { accept } from '../commands/reading.js';
-import { randomValues, seededRandom, spell } from '../commands/spelling.js';
+import { randomValues, spell } from '../commands/spelling.js';
 
 const rounds = 60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 

@@ -15,8 +15,9 @@ import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { sharedReach, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
+import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
-import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
+import { randomValues, spell } from '../commands/spelling.js';
 import { type Case, judge, readCases } from './cases.js';
 
 const nowMs = 1_795_176_000_000;

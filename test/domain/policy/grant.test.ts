@@ -23,7 +23,7 @@ import {
 } from '../../../src/domain/policy/judge.js';
 import { createPolicy, type Policy, type RequestRule } from '../../../src/domain/policy/policy.js';
 import { mostMatches } from '../../../src/domain/policy/terms.js';
-import { pick, type Random, seededRandom } from '../commands/spelling.js';
+import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { parse, withPolicies } from '../config/sound.js';
 import { casesNowMs } from './cases.js';
 

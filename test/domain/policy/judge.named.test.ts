@@ -20,8 +20,9 @@ import { underAnyGrant } from '../../../src/domain/policy/grant.js';
 import { type JudgeContext, type Judgement, judge, judgementKey } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import type { CommandLine, JsonValue } from '../../../src/protocol/command.js';
+import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { type JsonForm, jsonForm, jsonFormOf, lineOfForm } from '../../kit/json-form.js';
-import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
+import { randomValues, spell } from '../commands/spelling.js';
 import { caseFiles, casesNowMs, readCases } from './cases.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });

@@ -19,8 +19,9 @@ import {
   understand,
 } from '../../../src/domain/review/recorded.js';
 import { suggest } from '../../../src/domain/review/suggest.js';
+import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { judgeLine } from '../../kit/judge-line.js';
-import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
+import { randomValues, spell } from '../commands/spelling.js';
 import { parse } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { jsonName, readNamedCommand } from '../../../src/domain/commands/named.js';
+import { readNamedCommand } from '../../../src/domain/commands/named.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
@@ -15,6 +15,7 @@ import {
   stringBytesMax,
 } from '../../../src/protocol/http-api/request.js';
 import { pick, type Random, randomInteger } from '../../kit/chunkings.js';
+import { spelling } from '../../kit/json-form.js';
 
 const commandsMax = 3;
 
@@ -69,16 +70,6 @@ function value(random: Random, depth: number): string {
   );
   if (roll < 0.95) return `[${inner.join(',')}]`;
   return `{${inner.map((one) => `"k":${one}`).join(',')}}`;
-}
-
-function spelling(random: Random, name: string): string {
-  return pick(random, [
-    jsonName(name),
-    jsonName(name),
-    name,
-    name.replaceAll(' ', '-'),
-    name.replaceAll('-', ' '),
-  ]);
 }
 
 function commandText(random: Random): string {

@@ -92,21 +92,26 @@ void test('many questions on one transport, answered in any order', async () => 
   await finish();
 });
 
+/** Whether the service is asked for a user; `line`: its answer. */
+async function askService(
+  { service, lookup }: ReturnType<typeof open>,
+  user: string,
+  line: string,
+): Promise<boolean> {
+  const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
+  const answer = lookup.user(user);
+  await settle();
+  const isAsked = service.heard(0).length > before;
+  if (isAsked) service.reply(0, user, line);
+  const given = await answer;
+  assert.equal(given.kind, line.startsWith('USER') ? 'found' : line === 'NOTFOUND' ? 'not-found' : 'failed');
+  return isAsked;
+}
+
 void test('answers are remembered for a time, missing users for a shorter one, failures never', async () => {
-  const { service, clock, lookup, finish } = open();
-  const asked = async (user: string, line: string): Promise<boolean> => {
-    const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
-    const answer = lookup.user(user);
-    await settle();
-    const isAsked = service.heard(0).length > before;
-    if (isAsked) service.reply(0, user, line);
-    const given = await answer;
-    assert.equal(
-      given.kind,
-      line.startsWith('USER') ? 'found' : line === 'NOTFOUND' ? 'not-found' : 'failed',
-    );
-    return isAsked;
-  };
+  const opened = open();
+  const { service, clock, lookup, finish } = opened;
+  const asked = (user: string, line: string) => askService(opened, user, line);
   const found = 'USER\tID\ta';
   assert.deepEqual([await asked('a', found), await asked('a', found)], [true, false]);
   assert.deepEqual([await asked('b', 'NOTFOUND'), await asked('b', 'NOTFOUND')], [true, false]);
@@ -127,16 +132,9 @@ void test('answers are remembered for a time, missing users for a shorter one, f
 
 // bounds.lookupBytes
 void test('what is remembered is bounded by its bytes: the oldest answers go first', async () => {
-  const { service, lookup, finish } = open({ rememberedBytesMax: 20_000, rememberedMax: 1_000 });
-  const ask = async (user: string): Promise<boolean> => {
-    const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
-    const answer = lookup.user(user);
-    await settle();
-    const isAsked = service.heard(0).length > before;
-    if (isAsked) service.reply(0, user, 'NOTFOUND');
-    await answer;
-    return isAsked;
-  };
+  const opened = open({ rememberedBytesMax: 20_000, rememberedMax: 1_000 });
+  const { finish } = opened;
+  const ask = (user: string) => askService(opened, user, 'NOTFOUND');
   for (let at = 0; at < 40; at += 1) await ask(`${at}${'x'.repeat(300)}`);
   assert.equal(await ask(`39${'x'.repeat(300)}`), false);
   assert.equal(await ask(`10${'x'.repeat(300)}`), true);
@@ -622,16 +620,9 @@ void test('random events: answers are right or failures, and come in time', asyn
 
 // bounds.lookupsRemembered
 void test('what is remembered is bounded by its number: the oldest answers go first', async () => {
-  const { service, lookup, finish } = open({ rememberedMax: 2 });
-  const ask = async (user: string): Promise<boolean> => {
-    const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
-    const answer = lookup.user(user);
-    await settle();
-    const isAsked = service.heard(0).length > before;
-    if (isAsked) service.reply(0, user, 'NOTFOUND');
-    await answer;
-    return isAsked;
-  };
+  const opened = open({ rememberedMax: 2 });
+  const { finish } = opened;
+  const ask = (user: string) => askService(opened, user, 'NOTFOUND');
   for (const user of ['a', 'b', 'c']) assert.equal(await ask(user), true);
   assert.deepEqual([await ask('c'), await ask('b'), await ask('a')], [false, false, true]);
   await finish();
