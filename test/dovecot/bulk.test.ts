@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { builtProgram } from '../kit/daemon.js';
 import { until } from '../kit/until.js';
 import { onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
@@ -20,7 +19,7 @@ interface Line {
 }
 
 onDovecot(`${count} users, killed twice`, openRealDovecot, async (t, lab) => {
-  appendFileSync(join(lab.folder, 'passwd'), users.map((user) => `${user}:{plain}pw::::::\n`).join(''));
+  await lab.addUsers(users.map((user) => `${user}:{plain}pw::::::`));
   const gateway = await openRealGateway(t, lab, { allow: ['mailbox create'], way: 'unix', idle: 4 });
   const list = gateway.daemon.path('users');
   const state = gateway.daemon.path('run.state');

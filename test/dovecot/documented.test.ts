@@ -2,7 +2,7 @@
 // Dovecot, its configuration, its commands. Only folders, ports and the names of accounts are those of this machine. What must not happen: a
 // first command that fails after all was done as it is written.
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -117,8 +117,7 @@ test('the lines for Dovecot in docs/backends.md are those of config/dovegate.exa
 });
 
 onDovecot('config/ and the quick starts, literally', openBareDovecot, async (t, lab) => {
-  for (const user of ['alice', 'bob', 'ceo'])
-    appendFileSync(join(lab.folder, 'passwd'), `${user}@example.com:{plain}pw::::::\n`);
+  await lab.addUsers(['alice', 'bob', 'ceo'].map((user) => `${user}@example.com:{plain}pw::::::`));
   const made = await lab.doveadm(['mailbox', 'create', '-u', 'bob@example.com', 'Trash']);
   assert.equal(made.exit, 0, made.text);
 

@@ -2,7 +2,7 @@
 // user over all of them; one is stopped in the middle of everything and started again; a real referral, where the release has them.
 // What must not happen: a command at a Dovecot that is not its user's, an answer of a part that looks whole, somebody else who suffers.
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -35,14 +35,13 @@ async function openThree(owner: Owner, release: Release) {
   for (const number of numbers) {
     const lab = await openRealDovecot(owner, release);
     if ('skip' in lab) return lab;
-    const passwd = join(lab.folder, 'passwd');
-    const theirs =
-      number === 1 ? `${pat}:{plain}pw::::::proxy=y host=127.0.0.3\n` : `${pat}:{plain}pw::::::\n`;
-    const referred =
-      number === 1 ? `${away}:{plain}pw::::::nologin=y host=127.0.0.2\n` : `${away}:{plain}pw::::::\n`;
-    appendFileSync(passwd, theirs + referred);
+    await lab.addUsers([
+      `${pat}:{plain}pw::::::${number === 1 ? 'proxy=y host=127.0.0.3' : ''}`,
+      `${away}:{plain}pw::::::${number === 1 ? 'nologin=y host=127.0.0.2' : ''}`,
+    ]);
     for (const user of [alice, bob, 'victim@example.org', 'small@example.org', pat, away]) {
-      await lab.doveadm(['mailbox', 'create', '-u', user, `Here${number}`]);
+      const made = await lab.doveadm(['mailbox', 'create', '-u', user, `Here${number}`]);
+      assert.equal(made.exit, 0, made.text);
     }
     const port = lab.series === '2.4' && number === 1 ? 'doveadm_port = 1\n' : '';
     await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${port}${authListener}`);

@@ -1,6 +1,6 @@
 // A real Dovecot for a test: a private instance of the release that was asked for, on free ports, with users and mails, gone with the test.
 // The work is done by the scripts in test/dovecot/lab, which also say what an instance is; this file owns its folder and its processes.
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { freePorts } from './free-ports.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { openRawClient } from './raw-client.js';
 import { type Skipped, skipped } from './skipped.js';
+import { until } from './until.js';
 
 export const releases = ['native', 'bullseye', 'bookworm', 'bookworm-backports', 'trixie', 'sid'] as const;
 export type Release = (typeof releases)[number];
@@ -39,6 +40,8 @@ export interface Lab {
   doveadm(args: readonly string[], options?: ProgramOptions): Promise<ProgramResult>;
   /** A path as the programs of this release see it; throws when it is outside their root. */
   inRoot(path: string): string;
+  /** More lines of the passwd-file. Resolves when they are known: Dovecot looks at the file at most once in a second. */
+  addUsers(lines: readonly string[]): Promise<void>;
   /** More settings (the whole text of extra.conf); Dovecot is stopped and started. */
   writeExtraConf(text: string): Promise<void>;
   start(): Promise<void>;
@@ -103,6 +106,12 @@ export async function openLab(
     if (!path.startsWith(`${root}/`)) throw new Error(`${path} is outside the root of ${release}`);
     return path.slice(root.length);
   };
+  const doveadm = async (args: readonly string[], programOptions: ProgramOptions = {}) => {
+    const own = ['doveadm', '-c', inRoot(join(folder, 'dovecot.conf')), ...args];
+    const [file = '', ...rest] = root === '' ? own : ['chroot', root, ...own];
+    const env = { LC_ALL: 'C.UTF-8', TMPDIR: undefined, ...programOptions.env };
+    return runProgram(file, rest, { ...programOptions, env });
+  };
   return {
     release,
     version,
@@ -116,11 +125,11 @@ export async function openLab(
     password: 'secret',
     logFile: join(folder, 'dovecot.log'),
     inRoot,
-    async doveadm(args, programOptions = {}) {
-      const own = ['doveadm', '-c', inRoot(join(folder, 'dovecot.conf')), ...args];
-      const [file = '', ...rest] = root === '' ? own : ['chroot', root, ...own];
-      const env = { LC_ALL: 'C.UTF-8', TMPDIR: undefined, ...programOptions.env };
-      return runProgram(file, rest, { ...programOptions, env });
+    doveadm,
+    async addUsers(lines) {
+      appendFileSync(join(folder, 'passwd'), lines.map((line) => `${line}\n`).join(''));
+      const [last = ''] = lines.at(-1)?.split(':') ?? [];
+      await until(async () => (await doveadm(['user', last])).exit === 0, `Dovecot knows ${last}`);
     },
     async writeExtraConf(text) {
       writeFileSync(join(folder, 'extra.conf'), text);
