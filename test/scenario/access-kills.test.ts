@@ -14,6 +14,7 @@ import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -157,6 +158,8 @@ void test('kill -9 at chosen and random instants of access on request', async (t
       loop(undefined, revoke),
     ];
     await pause(200);
+    // A busy machine needs longer for a request, its approvals and a use.
+    await until(() => 5 * backend.commands.length > round, `${Math.ceil(rounds / 5)} commands`);
     const [text, place] = aims[round % aims.length] ?? aims[0];
     const isAimed = round % 6 < 4;
     const isHit = isAimed && (await appears(first.path('shm/audit.ring'), text, 1_500));
@@ -224,7 +227,6 @@ void test('kill -9 at chosen and random instants of access on request', async (t
   for (const [id, { uses, used }] of granted) assert.ok(used <= uses, `${id}: ${used} of ${uses} uses`);
   const named = backend.commands.map(({ fields }) => fields.at(-1) ?? '');
   for (const name of named) assert.ok(admitted.has(name), `${name} has no admission under a grant`);
-  assert.ok(named.length >= rounds / 5, `only ${named.length} commands`);
 
   const verified = await runWarm(['audit', 'verify', first.path('audit'), '--key', first.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
