@@ -2,7 +2,7 @@
 // recognizes duplicates by their id. What must not happen: a notice that is lost, memory that grows while a receiver is down, a notice of
 // before a receiver was there, more than one on its way.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
@@ -383,7 +383,7 @@ void test('a place that cannot be stored, and a journal that cannot be read, are
   const story = tell(t);
   story.note();
   const feed = story.open();
-  await read();
+  await story.until(() => existsSync(join(story.state, 'notices-chat.json')));
   rmSync(story.state, { recursive: true });
   writeFileSync(story.state, 'a file in the place of the directory');
   story.note();
