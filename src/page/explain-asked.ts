@@ -6,7 +6,7 @@ import type { lookUpUser, NameNumbers } from '../adapters/host/accounts.js';
 import { bounds } from '../bounds/bounds.js';
 import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
 import { explainQuestion, recordedWords } from '../domain/answers/own-questions.js';
-import { describeRule } from '../domain/answers/rights.js';
+import { ruleAt } from '../domain/answers/rights.js';
 import { parseRequest } from '../domain/audit/record.js';
 import { allSeries } from '../domain/commands/catalog.js';
 import { readNamedCommand } from '../domain/commands/named.js';
@@ -157,8 +157,8 @@ export async function explainAsked(
       ? 'obstacle'
       : explanation.decision;
   const { sent, backends, series, terms, later, differs } = explanation;
-  const rule = decision?.rule && ruleAt(policy, decision.rule);
-  const nearest = decision?.nearest && ruleAt(policy, decision.nearest.rule);
+  const rule = decision?.rule && ruleShownAt(policy, decision.rule);
+  const nearest = decision?.nearest && ruleShownAt(policy, decision.nearest.rule);
   const attempts = found.readings.flatMap(({ judgement: read }) =>
     read.kind === 'judged' ? [read.attempt] : [],
   );
@@ -311,13 +311,8 @@ function testOf(
   return words === undefined && expect !== fate ? undefined : formatTest({ ...test, expect });
 }
 
-/** In words, with its place; undefined where no rule stands there, but the users of the policy, or those that it excepts. */
-function ruleAt(policy: Policy, place: RulePlace): RuleShown {
-  const rule = [...policy.allow, ...policy.deny, ...policy.onRequest].find((each) => each.place === place);
-  const at = `${place.file}:${place.line}`;
-  return {
-    command: rule?.command ?? '',
-    says: rule === undefined ? [] : describeRule(rule, policy),
-    place: at,
-  };
+/** In words, with its place; without words where no rule stands there, but the users of the policy, or those that it excepts. */
+function ruleShownAt(policy: Policy, place: RulePlace): RuleShown {
+  const { command, says } = ruleAt(policy, place) ?? { command: '', says: [] };
+  return { command, says, place: `${place.file}:${place.line}` };
 }

@@ -48,6 +48,21 @@ test('what is available on request says by which rule, and how to ask; --granted
   assert.match(granted.text, /on terms +while its grant lasts/);
 });
 
+test('a near miss of a rule on request is named with its terms', async (t) => {
+  const { run } = openDesk(t, requestable);
+  const words = ['--listener', 'support', '--user', 'bob', '--', 'expunge', 'mailbox', 'INBOX', 'body', 'x'];
+  const told = await run('explain', ...words);
+  assert.equal(told.exit, 77);
+  const lines = linesOf(told);
+  assert.match(lines[0] ?? '', /^denied: no rule allows "expunge" like this, even on request: /);
+  const at = lines.indexOf('nearest rule, dovegate.yaml:18:');
+  assert.deepEqual(lines.slice(at + 1, at + 4), [
+    'expunge',
+    'on request, approved by 2 persons, for 1h, for one command line, once',
+    'what is missing:',
+  ]);
+});
+
 test('a name split or joined, options in any order, and words behind a second -- are the words of the line', async (t) => {
   const { run } = openDesk(t);
   const sent = async (...words: string[]): Promise<string[]> => {

@@ -9,13 +9,12 @@ import { conditionsIn } from '../commands/search-query.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
-import type { Policy, Rule, RulePlace } from '../policy/policy.js';
+import type { Policy } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {
   type AnswerPart,
   type AnswerRow,
   describeRequestable,
-  describeRule,
   moreOf,
   partsOf,
   type RequestableRule,
@@ -25,6 +24,7 @@ import {
   rowsOf,
   rowsOfRequestable,
   rowsOfRule,
+  ruleAt,
   valuesOf,
 } from './rights.js';
 
@@ -243,14 +243,6 @@ function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined 
   const { nearest } = decision.would ?? decision;
   const rule = nearest && ruleAt(policy, nearest.rule);
   return nearest && rule && { ...rule, missing: nearest.missing };
-}
-
-/** In words; undefined if the place is not a rule but the users of the policy, or its exceptions. */
-function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
-  const rule = [...policy.allow, ...policy.deny, ...policy.onRequest].find(
-    (each: Rule) => each.place === place,
-  );
-  return rule && { command: rule.command, says: describeRule(rule, policy) };
 }
 
 /** Where the series of the backend is not known, and the answer depends on it. */

@@ -5,7 +5,16 @@
 
 import { formatEnd } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, RequestRule, Rule } from '../policy/policy.js';
+import type {
+  KeyCondition,
+  KeyTest,
+  Policy,
+  QueryTest,
+  Rate,
+  RequestRule,
+  Rule,
+  RulePlace,
+} from '../policy/policy.js';
 import { formatDuration } from '../policy/policy.js';
 import { describeBounds, describeTest, listOr } from '../policy/value-test.js';
 
@@ -105,6 +114,17 @@ export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<Reque
     scope === 'user' ? 'for the users of the request' : 'for one command line',
     ...(uses === undefined ? [] : [uses === 1 ? 'once' : `${uses} times`]),
   ].join(', ');
+}
+
+/** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
+export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
+  const isThere = (rule: Rule): boolean => rule.place === place;
+  const rule = [...policy.allow, ...policy.deny].find(isThere);
+  if (rule !== undefined) return { command: rule.command, says: describeRule(rule, policy) };
+  const offered = policy.onRequest.find(isThere);
+  if (offered === undefined) return undefined;
+  const { command, says, ...terms } = describeRequestable(offered, policy);
+  return { command, says: [`on request, ${sayRequestTerms({ command, ...terms })}`, ...says] };
 }
 
 /** Rows that say more of a row `on-request`. */

@@ -2,7 +2,14 @@
 // The rule: the answer is no unless a rule allows it, by itself or under a grant; a deny always wins, and no rule reaches beyond its
 // policy's users.
 import type { Attempt } from './attempt.js';
-import { type Granted, type GrantsAtHand, grantFor, hasGrants, requestableAmong } from './grant.js';
+import {
+  type Granted,
+  type GrantsAtHand,
+  grantFor,
+  hasGrants,
+  offeredRules,
+  requestableAmong,
+} from './grant.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, RequestRule, Rule, RulePlace } from './policy.js';
 
@@ -26,7 +33,7 @@ export interface Decision {
   readonly rule?: RulePlace;
   /** The deciding fact, for people. Holds names of the policy and the catalog, never a value that the client sent. */
   readonly reason: string;
-  /** For a denial: the rule that came nearest to allowing it, and its unmet demands. */
+  /** For a denial: the rule that came nearest to allowing it, by itself or on request, and its unmet demands. */
   readonly nearest?: { readonly rule: RulePlace; readonly missing: readonly string[] };
   /** Under `mode: observe`: the decision of enforce. */
   readonly would?: Decision;
@@ -56,6 +63,8 @@ export function decide(policy: Policy, attempt: Attempt, nowMs: number, grants?:
 
 const noObligations: Obligations = { reason: false, limitKey: '', emergency: false };
 
+const none: readonly never[] = [];
+
 function judge(policy: Policy, attempt: Attempt, nowMs: number, grants: GrantsAtHand | undefined): Decision {
   const outside = refuseUsers(policy, attempt);
   if (outside !== undefined) return outside;
@@ -66,32 +75,46 @@ function judge(policy: Policy, attempt: Attempt, nowMs: number, grants: GrantsAt
   if (denied !== undefined) {
     return deny('deny-rule', `a rule of policy ${policy.name} denies "${command}"`, { rule: denied.place });
   }
-  const rules = policy.allowByCommand.get(command);
+  const rules = policy.allowByCommand.get(command) ?? none;
   const asked = ask(policy, attempt, nowMs);
-  for (const rule of rules ?? []) {
+  for (const rule of rules) {
     if (matches(rule, asked)) return allow(rule, command, asked.holdsUntilMs);
   }
-  if (policy.onRequest.length === 0) return refuseByRules(rules, asked, command);
+  if (policy.onRequest.length === 0) return refuseByRules(rules, none, asked, command);
   const granted = hasGrants(grants) ? grantFor(asked, grants) : undefined;
   if (granted !== undefined) return allowByGrant(granted, command, asked.holdsUntilMs);
   const onRequest = requestableAmong(asked);
-  const denial = refuseByRules(rules, asked, command);
-  return onRequest === undefined ? denial : { ...denial, onRequest };
+  return onRequest === undefined
+    ? refuseByRules(rules, offeredRules(policy, attempt), asked, command)
+    : { ...refuseByRules(rules, none, asked, command), onRequest };
 }
 
-/** No rule for the command matches: reports the rule that misses least, the first among equals. */
-function refuseByRules(rules: readonly Rule[] | undefined, asked: Asked, command: string): Decision {
-  if (rules === undefined) {
-    const { holdsUntilMs } = asked;
-    const denial = deny('no-rule', `no rule allows "${command}"`);
-    return holdsUntilMs === undefined ? denial : { ...denial, holdsUntilMs };
-  }
-  const misses = rules.map((rule) => ({ rule: rule.place, missing: missesOf(rule, asked) }));
-  const nearest = misses.reduce((best, each) => (each.missing.length < best.missing.length ? each : best));
-  return deny('rule-misses', `no rule allows "${command}" like this: ${nearest.missing[0] ?? ''}`, {
-    nearest,
-    ...(asked.holdsUntilMs === undefined ? {} : { holdsUntilMs: asked.holdsUntilMs }),
-  });
+/**
+ * No rule for the command matches: reports the one that misses least, the first among equals. `offered`: those of `on_request`, which come
+ * first, since they need no other policy.
+ */
+function refuseByRules(
+  rules: readonly Rule[],
+  offered: readonly RequestRule[],
+  asked: Asked,
+  command: string,
+): Decision {
+  const misses = [...offered, ...rules].map((rule) => ({
+    rule: rule.place,
+    missing: missesOf(rule, asked),
+  }));
+  const [first] = misses;
+  const { holdsUntilMs } = asked;
+  const holds = holdsUntilMs === undefined ? {} : { holdsUntilMs };
+  if (first === undefined) return deny('no-rule', `no rule allows "${command}"`, holds);
+  const nearest = misses.reduce(
+    (best, each) => (each.missing.length < best.missing.length ? each : best),
+    first,
+  );
+  const isOffered = offered.some(({ place }) => place === nearest.rule);
+  const how = isOffered ? 'like this, even on request' : 'like this';
+  const reason = `no rule allows "${command}" ${how}: ${nearest.missing[0] ?? ''}`;
+  return deny('rule-misses', reason, { nearest, ...holds });
 }
 
 function allow(rule: Rule, command: string, holdsUntilMs: number | undefined): Decision {

@@ -42,7 +42,7 @@ export function hasGrants(at: GrantsAtHand | undefined): at is GrantsAtHand {
 }
 
 /** The rules of `on_request` that could allow the attempt: it names its users one by one, and is one line that ends with itself. */
-function rulesFor({ mode, onRequestByCommand }: Policy, attempt: Attempt): readonly RequestRule[] {
+export function offeredRules({ mode, onRequestByCommand }: Policy, attempt: Attempt): readonly RequestRule[] {
   const { command, masks, everybody } = attempt;
   const isPlain = masks.length === 0 && everybody === 'none' && command.input === 'none';
   return mode === 'enforce' && isPlain ? (onRequestByCommand.get(command.name) ?? none) : none;
@@ -57,7 +57,7 @@ export function requestableRule(policy: Policy, attempt: Attempt, nowMs: number)
 
 /** As {@link requestableRule}, within an evaluation. */
 export function requestableAmong(asked: Asked): RequestRule | undefined {
-  return rulesFor(asked.policy, asked.attempt).find((rule) => matches(rule, asked));
+  return offeredRules(asked.policy, asked.attempt).find((rule) => matches(rule, asked));
 }
 
 export interface Granted {
@@ -70,7 +70,7 @@ export interface Granted {
 
 /** The first grant that allows the attempt. */
 export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
-  const rules = rulesFor(asked.policy, asked.attempt);
+  const rules = offeredRules(asked.policy, asked.attempt);
   if (rules.length === 0) return undefined;
   if (at.grants === 'all') {
     const rule = rules.find((each) => matches(each, asked));

@@ -73,7 +73,7 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
   const isRoot = attempts.some(({ command }) => command.grant === 'never');
   const isForAll = attempts.some(({ everybody }) => everybody !== 'none');
   const flags = { ...(isRoot ? { root_equivalent: true } : {}), ...(isForAll ? { all_users: true } : {}) };
-  const near = policy.allow.find(({ place }) => place === decision.nearest?.rule);
+  const near = nearestAllow(policy, attempts, nowMs);
   const candidates = allNarrowness.map((narrowness): KeptRule => {
     if (near !== undefined) return keepConditions(near, sights, trial, narrowness);
     const own = ruleFor(sights, trial, narrowness);
@@ -109,6 +109,14 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
       },
     ],
   };
+}
+
+/** The rule of `allow` that comes nearest; one of `on_request` may be nearer. */
+function nearestAllow(policy: Policy, attempts: readonly Attempt[], nowMs: number): Rule | undefined {
+  const alone: Policy = { ...policy, mode: 'enforce', onRequest: [] };
+  const decisions = attempts.map((attempt) => decide(alone, attempt, nowMs));
+  const nearest = decisions.find(({ kind }) => kind === 'deny')?.nearest;
+  return policy.allow.find(({ place }) => place === nearest?.rule);
 }
 
 /** A rule for all users cannot be limited to some. */

@@ -28,6 +28,7 @@ const text = withPolicies(`  support:
       - { command: fetch, content: true, approvals: 2, for: 2h, scope: user, uses: 200, reason: { regex: "ticket [0-9]+" } }
       - mailbox list
       - mailbox delete
+      - { command: expunge, approvals: 2, for: 30m }
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
 const { settings, problems } = parse(text);
@@ -125,6 +126,17 @@ void test('available on request: by which rule, and how to ask for it', () => {
   const under = explained(words, { grants });
   assert.deepEqual([under.decision, under.code, under.rule?.command], ['allow', 'granted', 'fetch']);
   assert.deepEqual([under.terms, under.request], [['while its grant lasts'], undefined]);
+});
+
+void test('a near miss of a rule of on_request: the rule with its terms, and what it misses', () => {
+  const near = explained(['bob', 'expunge', 'mailbox', 'INBOX', 'body', 'x']);
+  assert.deepEqual(near.nearest, {
+    command: 'expunge',
+    says: ['on request, approved by 2 persons, for 30m, for one command line, once'],
+    missing: ['it asks for the content of mails (key body): the rule must say content: true'],
+  });
+  assert.match(sayExplanation(near), /^denied: no rule allows "expunge" like this, even on request: it asks/);
+  assert.deepEqual([near.onRequest, near.request], [undefined, undefined]);
 });
 
 void test('hidden words are not in the command that asks', () => {

@@ -231,6 +231,47 @@ void test('which rule could be requested', () => {
   assert.equal(requestableRule({ ...support, mode: 'observe' }, attempt, casesNowMs), undefined);
 });
 
+void test('a near miss of a rule of on_request is explained, unless a rule of allow is nearer', () => {
+  const near = policyOf(`  support:
+    users: ["*@example.com"]
+    allow:
+      - { command: fetch, where: { field: [uid], query: { mailbox: [Trash] } } }
+      - { command: search, where: { query: { mailbox: [Trash] } } }
+    on_request:
+      - expunge
+      - { command: backup, root_equivalent: true }
+      - { command: fetch, where: { field: [text], query: any } }
+      - { command: search, users: ["a*@example.com"], where: { query: { mailbox: [Junk] } } }
+`);
+  const [, forSearch] = near.allow;
+  const denied = (words: readonly string[], more: Partial<JudgeContext> = {}) => {
+    const judgement = judge(plainLine(bob, words), ['2.4'], context({ policy: near, ...more }));
+    assert.ok(judgement.kind === 'judged', words.join(' '));
+    const { code, reason, nearest, onRequest } = judgement.decision;
+    assert.equal(onRequest, undefined);
+    return { code, reason, rule: nearest?.rule };
+  };
+  const [expungeRule, backupRule, fetchRule] = near.onRequest;
+  const cases = [
+    [['expunge', 'mailbox', 'INBOX', 'body', 'x'], expungeRule, 'the rule must say content: true'],
+    [['backup', 'tcp:mail9'], backupRule, 'the rule must name destination in its where'],
+    [['fetch', 'text', 'mailbox', 'INBOX', 'all'], fetchRule, 'the rule must say content: true'],
+  ] as const;
+  for (const [words, rule, missing] of cases) {
+    for (const grants of [undefined, underAnyGrant]) {
+      const { code, reason, rule: nearest } = denied(words, { grants });
+      assert.deepEqual([code, nearest], ['rule-misses', rule?.place], words.join(' '));
+      assert.ok(reason.startsWith(`no rule allows "${words[0]}" like this, even on request: `), reason);
+      assert.ok(reason.endsWith(missing), reason);
+    }
+  }
+  const nearer = denied(['search', 'mailbox', 'INBOX', 'all']);
+  assert.equal(nearer.rule, forSearch?.place);
+  assert.doesNotMatch(nearer.reason, /on request/);
+  // What cannot be requested at all has no near miss there.
+  assert.equal(denied(['expunge', '-A', 'mailbox', 'INBOX', 'all']).code, 'no-rule');
+});
+
 void test('a shadow ignores grants, and is not compared with what one allows', () => {
   const shadow = createPolicy({ ...support, onRequest: [] });
   const shadowed = createPolicy({ ...support, shadow });
@@ -386,7 +427,9 @@ function checkGranted(
   const plain = at(createPolicy({ ...policy, onRequest: [] }));
   assert.ok(plain.kind === 'judged');
   assert.equal(bare.decision.kind, plain.decision.kind, shown);
-  assert.equal(bare.decision.code, plain.decision.code, shown);
+  // The nearest rule may be one of on_request.
+  const code = bare.decision.nearest === undefined ? bare.decision.code : 'no-rule';
+  assert.equal(code, plain.decision.nearest === undefined ? plain.decision.code : 'no-rule', shown);
   if (decision.grant === undefined) {
     assert.equal(decision.kind, bare.decision.kind, shown);
     return false;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { type Grant, type Remedy, remedyFor } from '../../../src/domain/review/granting.js';
 import { judgeLine } from '../../kit/judge-line.js';
-import { settingsOf, withPolicies } from '../config/sound.js';
+import { parse, withPolicies } from '../config/sound.js';
 import { recordedMs } from './recording.js';
 import { wordsOf } from './seeing.js';
 
@@ -14,7 +14,8 @@ function grants(policyText: string, user: string, line: string): readonly Grant[
 }
 
 function remedy(policyText: string, user: string, line: string): Remedy {
-  const settings = settingsOf(withPolicies(`  support: ${policyText}\n`));
+  const { settings, problems } = parse(withPolicies(`  support: ${policyText}\n`));
+  assert.ok(settings, JSON.stringify(problems));
   const policy = settings.policies.get('support') ?? assert.fail();
   const asked = {
     listener: 'support',
@@ -74,6 +75,19 @@ void test('root and all users are said in so many words', () => {
   const [all] = grants(everybody, 'bob@example.com', 'quota get -A');
   assert.deepEqual(all?.lines, ['- command: quota get', '  all_users: true']);
   assert.ok(all.also.includes('also for all users at once'), all.also.join());
+});
+
+void test('the conditions kept are those of allow, also where a rule of on_request is nearer', () => {
+  const held = `{ users: ["*@example.com"], allow: [{ command: expunge, reason: required, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }]`;
+  const line = 'expunge mailbox INBOX body x';
+  const [grant] = grants(`${held}, on_request: [expunge] }`, 'bob@example.com', line);
+  assert.deepEqual(grant, grants(`${held} }`, 'bob@example.com', line)[0]);
+  assert.ok(
+    grant?.lines.some((each) => each.includes('reason: required')),
+    grant?.lines.join(),
+  );
+  const alone = '{ users: ["*@example.com"], allow: [quota get], on_request: [expunge] }';
+  assert.equal(grants(alone, 'bob@example.com', line).length, 1);
 });
 
 void test('nothing for what a person denied, and for what is allowed', () => {
