@@ -162,9 +162,9 @@ const table = {
   ),
   'access-invalid': refused(
     'USAGE',
-    'cannot be requested: {reason}',
-    'a request or an approval that asks for what its rule does not offer',
-    'ask for less: shorter, fewer uses, named users',
+    'not accepted: {reason}',
+    'a request, an approval or a grant that names what cannot be, or more than its rule offers',
+    'correct what the sentence names, or ask for less: shorter, fewer uses, named users',
   ),
   'access-limit': passing(
     'not now: {reason}',
