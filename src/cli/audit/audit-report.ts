@@ -99,11 +99,11 @@ async function openReported(
       rows: (filter) => searchTrail(trail, filter),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
-      approvals: async (sinceMs) => {
+      grants: async (sinceMs) => {
         const ledger = await readAccess(trail, { sinceMs, user: mailbox });
         return (id) => {
           const grant = ledger.find(id);
-          return grant === undefined ? '' : approvedText(grant);
+          return grant && { approvedBy: approvedText(grant), reason: grant.reason };
         };
       },
     };

@@ -24,6 +24,7 @@ import {
   createDayBook,
   createTouchCounter,
   createTouchReader,
+  type GrantTold,
   type Touch,
   type TouchCounts,
   type TouchDay,
@@ -38,14 +39,16 @@ export interface Reported extends Vouching {
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** Call after the rows: why some may be missing. */
   doubts(): readonly Doubt[];
-  /** Who approved a grant, by its id; called once, if a command ran under one. Absent: the reader cannot say. */
-  readonly approvals?: ((sinceMs: number | undefined) => Promise<(grant: string) => string>) | undefined;
+  /** What is known of a grant, by its id; called once, if a command ran under one. Absent: the reader cannot say. */
+  readonly grants?:
+    | ((sinceMs: number | undefined) => Promise<(grant: string) => GrantTold | undefined>)
+    | undefined;
   /** The name of a person who sees a part of the records only. */
   readonly viewer?: string | undefined;
 }
 
 /** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. */
-export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer' | 'approvals'> {
+export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer' | 'grants'> {
   judge(time: AskedTime): Completeness;
 }
 
@@ -130,8 +133,8 @@ export async function makeReport(
 
   async function* texts(): AsyncGenerator<string> {
     yield* form.begin(head, completeness, counts);
-    const approvedBy = isGranted ? await journal.approvals?.(fromMs) : undefined;
-    for await (const touch of touches(journal, filter, mailbox, approvedBy))
+    const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
+    for await (const touch of touches(journal, filter, mailbox, ofGrant))
       if (!isContentOnly || touch.showed !== 'no') yield* form.take(touch);
     yield* form.finish();
   }
@@ -153,10 +156,10 @@ async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,
   mailbox: string,
-  approvedBy?: (grant: string) => string,
+  ofGrant?: (grant: string) => GrantTold | undefined,
 ): AsyncGenerator<Touch> {
   const isFleet = !('verdict' in journal);
-  const read = createTouchReader(mailbox, isFleet, approvedBy);
+  const read = createTouchReader(mailbox, isFleet, ofGrant);
   const { lastSeq = 0 } = isFleet ? { lastSeq: Infinity } : journal.verdict;
   for await (const row of journal.rows(filter)) {
     if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);

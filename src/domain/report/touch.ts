@@ -41,7 +41,7 @@ export interface Touch {
   readonly requester: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
-  /** The client's stated reason; empty: none. */
+  /** As the client stated it; else that of the grant's request, where the journal says so; empty: none. */
   readonly reason: string;
   /** Name and arguments, for people. */
   readonly command: string;
@@ -72,11 +72,18 @@ export interface Touch {
   readonly completedSeq: number | undefined;
 }
 
+/** What the journal says of a grant, for people. */
+export interface GrantTold {
+  readonly approvedBy: string;
+  /** Of its request. */
+  readonly reason: string;
+}
+
 /** Reads rows that a search for this user found. `isFleet`: their field `host` is ours, and not of the record. */
 export function createTouchReader(
   mailbox: string,
   isFleet = false,
-  approvedBy: (grant: string) => string = () => '',
+  ofGrant: (grant: string) => GrantTold | undefined = () => undefined,
 ): (row: ExchangeRow) => Touch {
   const isNamed = createNameTest({ user: mailbox });
   return (row) => {
@@ -89,13 +96,15 @@ export function createTouchReader(
     const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
     const showed = showedOf(row, asked, by === 'named' ? reached : weaker(reached));
     const kind = kindOf(fields, asked);
+    const grant = text('grant');
+    const told = grant === '' ? undefined : ofGrant(grant);
     return {
       time,
       day: time.slice(0, 10),
       requester: text('principal'),
       class: classOf(row, kind, reached, showed),
       kind,
-      reason: text('reason'),
+      reason: text('reason') || (told?.reason ?? ''),
       command: text('command'),
       args: text('args'),
       user: text('user'),
@@ -109,8 +118,8 @@ export function createTouchReader(
       session: text('session'),
       listener: text('listener'),
       backend: text('backend'),
-      grant: text('grant'),
-      approvedBy: text('grant') === '' ? '' : approvedBy(text('grant')),
+      grant,
+      approvedBy: told?.approvedBy ?? '',
       ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,

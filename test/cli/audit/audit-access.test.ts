@@ -63,6 +63,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   const report = keepScreen();
   await auditReport(report, places, { mailbox: anna, key: [keyFile(t)] });
   assert.match(report.lines().join('\n'), new RegExp(`under grant G1, approved by ${approver}`));
+  assert.match(report.lines().join('\n'), / ticket 4711 .*under grant G1/);
   const csv = keepScreen();
   await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
   assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver}\r`));

@@ -126,6 +126,30 @@ void test('what was written after the check is not in it, and what ended after i
   );
 });
 
+void test('under a grant without a stated reason: the reason of its request', async () => {
+  const rows = [
+    row(2, { grant: 'G1' }),
+    row(4, { grant: 'G1', reason: 'ticket 9' }),
+    row(6, { grant: 'G2' }),
+    row(8),
+  ];
+  const told = { approvedBy: 'approved by eve@leads', reason: 'ticket 4711' };
+  const grants = () => Promise.resolve((id: string) => (id === 'G1' ? told : undefined));
+  const { lines } = await report(rows, createJsonReport(), { grants });
+  assert.deepEqual(
+    lines.slice(1).map((line) => {
+      const { reason, approved_by: by } = JSON.parse(line);
+      return [reason, by];
+    }),
+    [
+      ['ticket 4711', told.approvedBy],
+      ['ticket 9', told.approvedBy],
+      ['', ''],
+      ['', ''],
+    ],
+  );
+});
+
 void test('content only', async () => {
   const shown = row(4, { command: 'fetch', args: ['text', 'all'] });
   const { lines, counts } = await report([row(2), shown], createCsvReport(), { isContentOnly: true });
