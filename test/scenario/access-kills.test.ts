@@ -192,10 +192,10 @@ void test('kill -9 at chosen and random instants of access on request', async (t
         assert.ok(after.until <= before.until, `round ${round}: ${id} got longer`);
       }
     }
-    for (const { id, until } of now.values()) {
-      const before = answered.items.get(id);
+    for (const after of now.values()) {
+      const before = answered.items.get(after.id);
       // A known one keeps what was answered; a request that was not answered may live.
-      if (before?.state === 'granted') assert.ok(until <= before.until, id);
+      if (before?.state === 'granted') assert.ok(after.until <= before.until, after.id);
     }
     keep([...now.values()]);
   }
@@ -272,7 +272,7 @@ async function appears(path: string, text: string, ms: number): Promise<boolean>
   };
   try {
     const before = count();
-    for (const until = Date.now() + ms; Date.now() < until; ) {
+    for (const endMs = Date.now() + ms; Date.now() < endMs; ) {
       if (count() > before) return true;
       await nextTurn();
     }
