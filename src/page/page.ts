@@ -69,15 +69,16 @@ export async function page({ door, state }: PageProcessOptions): Promise<number>
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     const { manager, stop } = own;
-    const status = await fatal.race(open({ door, state }, log, own, opened));
+    const { status, unserved } = await fatal.race(open({ door, state }, log, own, opened));
     manager.ready(status());
     manager.follow(status);
     manager.watch(() => true);
     log.report({ event: 'started', level: 'info', text: `dovegate page ${programVersion} asks at ${door}` });
-    await fatal.race(stop.first);
+    await fatal.race(Promise.race([stop.first, unserved]));
     manager.stopping('ends', endMs);
   } catch (fault) {
-    if (!fatal.hasHappened) log.report({ event: 'start-failed', level: 'error', text: messageOf(fault) });
+    const event = fault instanceof ListenFault ? 'listen-failed' : 'start-failed';
+    if (!fatal.hasHappened) log.report({ event, level: 'error', text: messageOf(fault) });
     code = exitCodes.configuration;
   }
   await opened.close(pause(systemClock, endMs).then(() => `not within ${endMs / 1000} s`));
@@ -89,8 +90,14 @@ export async function page({ door, state }: PageProcessOptions): Promise<number>
 
 type Own = Awaited<ReturnType<typeof openProcess>>;
 
-/** Resolves to what the service manager is shown. */
-async function open(options: PageProcessOptions, log: Log, own: Own, opened: Opened): Promise<() => string> {
+interface OpenedPage {
+  /** For the service manager. */
+  readonly status: () => string;
+  /** Rejects with a ListenFault if the first settings name sockets and none of them could be opened. */
+  readonly unserved: Promise<never>;
+}
+
+async function open(options: PageProcessOptions, log: Log, own: Own, opened: Opened): Promise<OpenedPage> {
   const { clock, native } = own;
   const findPeer = createFindPeer(native, clock);
   const passed = new PassedSockets(own.passed, native);
@@ -146,6 +153,12 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   /** The sockets as they are, by the text of what they were made for, and why one is not there. */
   type Served = { readonly meant: string; readonly close?: () => Promise<unknown>; readonly fault?: string };
   const served: Partial<Record<'unix' | 'tcp', Served>> = {};
+  let hasServed = false;
+  let giveUp: (fault: ListenFault) => void = () => undefined;
+  const unserved = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  unserved.catch(() => undefined);
   let listening: Promise<void> = Promise.resolve();
   let tlsFault: string | undefined;
   let retry: Timer | undefined;
@@ -160,7 +173,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   if (passed.has(passedNames.unix)) await serveAt('unix', 'passed', () => listenForPeople(undefined));
   void daemon.follow();
   tell();
-  return status;
+  return { status, unserved };
 
   function status(): string {
     const { tcp, tls } = people.page ?? {};
@@ -197,12 +210,14 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   async function review(): Promise<void> {
     const { settings, head } = daemon.told ?? {};
     if (settings === undefined || head === undefined) return;
-    notices.replace(settings.notices ?? [], head);
     log.setLevel(settings.log.level);
     lookAtSecrets(settings);
     readCertificate();
     browsers.review();
     await listen();
+    if (!hasServed && people.page !== undefined) return;
+    // After the sockets: a second process of the page has none, and would send each notice again.
+    notices.replace(settings.notices ?? [], head);
     log.report({ event: 'page-opened', level: problem() === undefined ? 'info' : 'warn', text: status() });
     tell();
   }
@@ -240,7 +255,13 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       serveAt('unix', unix, () => listenForPeople(socket)),
       serveAt('tcp', tcp && JSON.stringify([tcp, hasTls]), () => listenForBrowsers(tcp, hasTls)),
     ]);
-    if (served.unix?.fault === undefined && served.tcp?.fault === undefined) return;
+    const faults = [served.unix?.fault, served.tcp?.fault].filter((each) => each !== undefined);
+    hasServed ||= served.unix?.close !== undefined || served.tcp?.close !== undefined;
+    if (faults.length === 0) return;
+    if (!hasServed) {
+      const text = `admin.page: none of its sockets could be opened (${faults.join('; ')}); stop another "dovegate page" that has them, or correct admin.page, then start the page again`;
+      return giveUp(new ListenFault(text));
+    }
     retry = clock.setTimer(retryMs, () => {
       readCertificate();
       void listen();

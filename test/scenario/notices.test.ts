@@ -1,6 +1,6 @@
 // Goal: notices come from the page's process, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a journal
 // which has records of access; the page is killed between the sending of a notice and the storing of its place, and started again; a
-// receiver that fails, in the metrics, the status and the problems. Then the same daemon with and without notices, side by side.
+// receiver that fails, in the metrics, the status and the problems; a second page beside the first. Then the same daemon with and without notices, side by side.
 // What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a record of the gate more.
 
 import assert from 'node:assert/strict';
@@ -158,6 +158,37 @@ void test('killed between sending and storing, then a receiver that fails', {
   const asked = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(asked.stdout.toString(), /notices chat\b.*is told nothing: the page's process does not run/);
   assert.deepEqual(daemon.grepSecrets([secret.trim().slice(6)]), []);
+});
+
+void test('a second page finds its sockets taken: it ends, and sends nothing', {
+  timeout: 300_000,
+}, async (t) => {
+  const chat = await openChat(t);
+  const before = openDiskJournal(t);
+  before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
+  const { daemon } = await openGateway(t, {
+    more: settings(noticesTo(chat.port)),
+    files: {
+      hook: secret,
+      [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
+      [join('page-state', 'notices-chat.json')]: '-',
+    },
+  });
+  const first = await openPage(t, daemon);
+  await until(() => chat.ids.length === 1, 'the notice');
+  // A process that sends notices would send it again.
+  writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
+  const args = ['page', '--config', 'dovegate.yaml', '--state', 'page-state'];
+  const second = await runDovegate(args, { cwd: daemon.folder, timeoutMs: 20_000 });
+  assert.equal(second.exit, 78, second.stdout.toString());
+  assert.match(
+    second.stdout.toString(),
+    /none of its sockets could be opened \(\S*page\.sock: another process listens there; stop it first\); .* start the page again/,
+  );
+  assert.equal(chat.ids.length, 1);
+  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
+  assert.equal(JSON.parse(body).page.connected, true);
+  await first.stop();
 });
 
 /** What a process holds: descriptors by kind and file, threads. */
