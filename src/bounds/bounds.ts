@@ -369,6 +369,7 @@ const values = {
   oidcRequestMs: '5s',
   oidcTextChars: 200,
   oidcTokenChars: 8192,
+  oidcSubChars: 255,
   oidcFileBytes: '1MiB',
   oidcAtOnce: 8,
   oidcTries: 20,

@@ -40,7 +40,9 @@ export interface OidcRefused {
 export interface OidcProved {
   readonly person: PagePerson;
   readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
-  readonly identity: Identity;
+  /** A session keeps these for its renewal, and no other claim: a list of groups may be long. */
+  readonly sub: string;
+  readonly refreshToken: string | undefined;
   /** Whether the issuer is still the one that said so. */
   readonly isStill: () => boolean;
 }
@@ -118,18 +120,24 @@ export function createOidc({ clock, log, people }: OidcParts) {
     if (found === undefined || who === undefined) return undefined;
     const key = keyOf(page);
     const { person, isGroup } = found;
-    const isRenewable = identity.refreshToken !== undefined;
+    const { sub, refreshToken } = identity;
     return {
       person,
       signIn: {
         how: isGroup ? 'oidc-group' : 'oidc',
         oidc: who,
-        owner: isGroup ? `${person.name} ${identity.sub}` : person.name,
-        lifeMs: isRenewable ? bounds.pageSessionMs : bounds.oidcRenewMs,
+        owner: isGroup ? `${person.name} ${sub}` : person.name,
+        lifeMs: refreshToken !== undefined ? bounds.pageSessionMs : bounds.oidcRenewMs,
       },
-      identity,
+      sub,
+      refreshToken,
       isStill: () => keyOf(people.page) === key,
     };
+  }
+
+  async function renewed(page: PageSettings, refreshToken: string): Promise<OidcProved | undefined> {
+    const issuer = await issuerNow(page);
+    return provedBy(page, await issuer.renew(refreshToken));
   }
 
   async function redeemed(
@@ -222,25 +230,25 @@ export function createOidc({ clock, log, people }: OidcParts) {
 
     /** Renews a sign-in until its session ends. Resolves with why it must end, or with undefined when it has. Never rejects. */
     async keep(
-      { person, signIn, identity, isStill }: OidcProved,
+      { person, signIn, sub, refreshToken: first, isStill }: OidcProved,
       signal: AbortSignal,
     ): Promise<string | undefined> {
-      let { refreshToken } = identity;
+      let refreshToken = first;
       while (refreshToken !== undefined) {
         await pause(clock, bounds.oidcRenewMs - earlyMs, signal);
         const untilMs = clock.now() + earlyMs;
-        let renewed: OidcProved | undefined;
-        while (renewed === undefined) {
+        let isRenewed = false;
+        while (!isRenewed) {
           const { page } = people;
           if (signal.aborted || page === undefined || !isStill()) return undefined;
           try {
-            const next: Identity = await (await issuerNow(page)).renew(refreshToken);
-            renewed = provedBy(page, next);
+            const next = await renewed(page, refreshToken);
             // A new token is the only one that counts from now on; without one the old one goes on.
-            refreshToken = next.refreshToken ?? refreshToken;
-            const isSame = next.sub === identity.sub && renewed?.person.name === person.name;
-            if (!isSame || renewed?.signIn.how !== signIn.how)
+            refreshToken = next?.refreshToken ?? refreshToken;
+            const isSame = next?.sub === sub && next.person.name === person.name;
+            if (!isSame || next.signIn.how !== signIn.how)
               return 'by the word of the issuer it is not this person any more';
+            isRenewed = true;
           } catch (fault) {
             doubt(fault);
             if (fault instanceof IssuerFault && fault.kind === 'ended') return fault.message;

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { PageReply } from '../../src/adapters/page/page-request.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import type { PagePerson, PageSettings } from '../../src/domain/config/settings.js';
@@ -404,6 +406,40 @@ void test('so many wait for the issuer at once, and no more', async (t) => {
   for (const reply of await Promise.all(waiting)) textOf(reply, 503);
   issuer.faults = {};
   textOf(await finish(bodies[0] ?? {}, '192.0.2.9'), 200);
+});
+
+void test('a session keeps no claims, neither of its sign-in nor of a renewal', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  const { finish, visit, issuer, clock } = await desk(t);
+  /** Without what the issuer of the test keeps. */
+  const used = async (): Promise<number> => {
+    await new Promise((resolve) => void setTimeout(resolve, 50));
+    if (typeof collect === 'function') collect();
+    return process.memoryUsage().heapUsed - issuer.secrets.reduce((sum, each) => sum + each.length, 0);
+  };
+  const renewals = (): number => issuer.requests.filter((each) => each === 'POST /token').length;
+  const enter = async (number: number): Promise<void> => {
+    issuer.person = { sub: `member-${number}` };
+    textOf(await finish(await visit(), `198.51.${number}.9`), 200);
+    await clock.advance(5000);
+  };
+  // Of 4 bytes each: 160 KB of text, and 320 KB as a list.
+  issuer.faults = { claims: { groups: ['mail-leads', ...Array<string>(40_000).fill('a')] } };
+  await enter(0);
+  const before = await used();
+  const count = 40;
+  let held = 0;
+  /** When the last answer was read. */
+  const isFree = async (): Promise<boolean> => {
+    held = (await used()) - before;
+    return held < count * 100_000;
+  };
+  for (let number = 1; number <= count; number += 1) await enter(number);
+  await until(isFree, () => `${held} bytes after the sign-ins`);
+  await clock.advance(hourMs - 300_000);
+  await until(() => renewals() === 2 * (count + 1), 'the renewals');
+  await until(isFree, () => `${held} bytes after the renewals`);
 });
 
 // bounds.oidcSessions

@@ -167,6 +167,12 @@ function identityIn(tokens: Library.TokenEndpointResponse & Library.TokenEndpoin
   const claims = tokens.claims();
   if (claims === undefined) throw new IssuerFault('ended', 'the issuer sent no ID token');
   const { sub, email, email_verified: isVerified, groups } = claims;
+  // As the standard says of it; a session keeps it.
+  if (sub.length > bounds.oidcSubChars)
+    throw new IssuerFault(
+      'refused',
+      `the ID token of the issuer has a \`sub\` of more than ${bounds.oidcSubChars} characters`,
+    );
   const { refresh_token: refreshToken } = tokens;
   return {
     sub,

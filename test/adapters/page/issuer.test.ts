@@ -101,6 +101,7 @@ void test('an address counts only when it is verified, and no claim of another f
   assert.deepEqual(await signIn(issuer).then(({ email, groups }) => [email, groups]), [undefined, []]);
 });
 
+// bounds.oidcSubChars
 void test('what does not count: tokens, answers by the browser, and what the browser shows', async (t) => {
   const issuer = await at(t);
   const now = Math.floor(Date.now() / 1000);
@@ -112,6 +113,7 @@ void test('what does not count: tokens, answers by the browser, and what the bro
   ])[] = [
     ['wrong audience', { claims: { aud: 'another' } }, {}, 'refused'],
     ['several audiences', { claims: { aud: [client.clientId, 'another'] } }, {}, 'refused'],
+    ['an id that is too long', { claims: { sub: 'x'.repeat(bounds.oidcSubChars + 1) } }, {}, 'refused'],
     ['expired', { claims: { iat: now - 600, exp: now - 60 } }, {}, 'refused'],
     ['without an end', { claims: { exp: undefined } }, {}, 'refused'],
     ['not valid yet', { claims: { nbf: now + 600 } }, {}, 'refused'],
@@ -138,6 +140,13 @@ void test('what does not count: tokens, answers by the browser, and what the bro
       return true;
     });
   }
+});
+
+void test('an id of full length', async (t) => {
+  const issuer = await at(t);
+  const sub = 'x'.repeat(bounds.oidcSubChars);
+  issuer.faults = { claims: { sub } };
+  assert.equal((await signIn(issuer)).sub, sub);
 });
 
 // bounds.oidcTextChars
