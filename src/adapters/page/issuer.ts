@@ -74,7 +74,8 @@ const answerKeys = ['code', 'state', 'iss', 'error', 'error_description'];
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const library = await loadLibrary();
   const address = new URL(options.issuer);
-  const config = await asked(() => discover(library, address, options));
+  // Nobody has done anything yet: a fault of the metadata is never that of a person.
+  const config = await asked(() => discover(library, address, options), noSentences);
   const metadata = config.serverMetadata();
   // The library is lenient with some well-known issuers.
   if (!URL.canParse(metadata.issuer) || new URL(metadata.issuer).href !== address.href)
@@ -120,11 +121,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   };
 
   /** With its faults as ours. */
-  async function asked<Value>(ask: () => Promise<Value>): Promise<Value> {
+  async function asked<Value>(ask: () => Promise<Value>, known = sentences): Promise<Value> {
     try {
       return await ask();
     } catch (fault) {
-      throw faultOf(library, address.host, fault);
+      throw faultOf(library, address.host, fault, known);
     }
   }
 }
@@ -183,7 +184,7 @@ function identityIn(tokens: Library.TokenEndpointResponse & Library.TokenEndpoin
   };
 }
 
-/** Sentences for codes of the library. */
+/** Sentences for codes of the library that say that a sign-in does not count. */
 const sentences: ReadonlyMap<string, string> = new Map([
   ['OAUTH_JWT_CLAIM_COMPARISON_FAILED', 'its ID token is for another client, nonce or issuer'],
   ['OAUTH_JWT_TIMESTAMP_CHECK_FAILED', 'its ID token has expired, or is not valid yet; compare the clocks'],
@@ -192,7 +193,14 @@ const sentences: ReadonlyMap<string, string> = new Map([
   ['OAUTH_KEY_SELECTION_FAILED', 'its ID token is signed by a key that it does not publish'],
 ]);
 
-function faultOf(library: typeof Library, host: string, fault: unknown): IssuerFault {
+const noSentences: typeof sentences = new Map();
+
+function faultOf(
+  library: typeof Library,
+  host: string,
+  fault: unknown,
+  known: typeof sentences,
+): IssuerFault {
   if (fault instanceof IssuerFault) return fault;
   // The connection; the library wraps it.
   for (let each: unknown = fault, deep = 0; each instanceof Error && deep < 4; each = each.cause, deep += 1)
@@ -206,16 +214,16 @@ function faultOf(library: typeof Library, host: string, fault: unknown): IssuerF
     return new IssuerFault(kind, `${host} refused the sign-in: ${saidIn(fault)}`, fault);
   }
   const code = fault instanceof library.ClientError ? fault.code : undefined;
-  const sentence = sentences.get(code ?? '');
-  if (sentence !== undefined) {
-    // The library's own words; it keeps values out of them.
-    const detail =
-      fault instanceof Error && fault.cause instanceof Error ? ` (${shown(fault.cause.message)})` : '';
-    return new IssuerFault('refused', `${host}: ${sentence}${detail}`, fault);
-  }
+  const sentence = known.get(code ?? '');
+  // The library's own words; it keeps values out of them.
+  const detail =
+    code !== undefined && fault instanceof Error && fault.cause instanceof Error
+      ? ` (${shown(fault.cause.message)})`
+      : '';
+  if (sentence !== undefined) return new IssuerFault('refused', `${host}: ${sentence}${detail}`, fault);
   return new IssuerFault(
     'away',
-    `${host} does not answer as an issuer does: ${shown(messageOf(fault))}`,
+    `${host} does not answer as an issuer does: ${shown(messageOf(fault))}${detail}`,
     fault,
   );
 }

@@ -186,6 +186,11 @@ void test('answers without an end, redirects, and metadata that lead elsewhere',
     reply: { path, send: (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end() },
   };
   await assert.rejects(open(issuer), refusal('away', /not answer as an issuer does/));
+  for (const text of ['{}', '[]', '{"issuer":7}', 'no json']) {
+    const json = { 'content-type': 'application/json' };
+    issuer.faults = { reply: { path, send: (response) => response.writeHead(200, json).end(text) } };
+    await assert.rejects(open(issuer), refusal('away', /not answer as an issuer does/));
+  }
   // Nothing else comes on such a connection.
   for (const more of ['', 'x'.repeat(1000)]) {
     const words = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n${more}`;
