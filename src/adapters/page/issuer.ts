@@ -114,10 +114,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
         const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier };
         return identityIn(
           await library.authorizationCodeGrant(config, url, { ...checks, idTokenExpected: true }),
+          options,
         );
       }),
     renew: (refreshToken) =>
-      asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken))),
+      asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken), options)),
   };
 
   /** With its faults as ours. */
@@ -164,10 +165,16 @@ function discover(
 
 const clockToleranceS = 30;
 
-function identityIn(tokens: Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers): Identity {
+function identityIn(
+  tokens: Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers,
+  { clientId }: Pick<IssuerOptions, 'clientId'>,
+): Identity {
   const claims = tokens.claims();
   if (claims === undefined) throw new IssuerFault('ended', 'the issuer sent no ID token');
-  const { sub, email, email_verified: isVerified, groups } = claims;
+  const { sub, email, email_verified: isVerified, groups, azp } = claims;
+  // The library compares it only where there are several audiences (OpenID Connect Core 1.0, 3.1.3.7).
+  if (azp !== undefined && azp !== clientId)
+    throw new IssuerFault('refused', 'the ID token of the issuer was made for another client (`azp`)');
   // As the standard says of it; a session keeps it.
   if (sub.length > bounds.oidcSubChars)
     throw new IssuerFault(

@@ -113,6 +113,8 @@ void test('what does not count: tokens, answers by the browser, and what the bro
   ])[] = [
     ['wrong audience', { claims: { aud: 'another' } }, {}, 'refused'],
     ['several audiences', { claims: { aud: [client.clientId, 'another'] } }, {}, 'refused'],
+    ['made for another client', { claims: { azp: 'another' } }, {}, 'refused'],
+    ['made for no client', { claims: { azp: [client.clientId] } }, {}, 'refused'],
     ['an id that is too long', { claims: { sub: 'x'.repeat(bounds.oidcSubChars + 1) } }, {}, 'refused'],
     ['expired', { claims: { iat: now - 600, exp: now - 60 } }, {}, 'refused'],
     ['without an end', { claims: { exp: undefined } }, {}, 'refused'],
@@ -142,10 +144,10 @@ void test('what does not count: tokens, answers by the browser, and what the bro
   }
 });
 
-void test('an id of full length', async (t) => {
+void test('a token for this client by its `azp`, and an id of full length', async (t) => {
   const issuer = await at(t);
   const sub = 'x'.repeat(bounds.oidcSubChars);
-  issuer.faults = { claims: { sub } };
+  issuer.faults = { claims: { azp: client.clientId, sub } };
   assert.equal((await signIn(issuer)).sub, sub);
 });
 
