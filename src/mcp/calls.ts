@@ -56,23 +56,43 @@ export function createAgentCalls({
 }): AgentCalls {
   const answers = createAnswers(systemClock);
   let offer: Offer | undefined;
-  let inLine = 0;
-  let last: Promise<unknown> = Promise.resolve();
+  let isRunning = false;
+  /** Calls that wait, the first one first; each is called when it may run. */
+  const waiting = new Set<() => void>();
 
-  /** One at a time. Undefined: too many wait. */
+  /** One at a time. Undefined: too many wait. A call that is canceled while it waits leaves the line at once. */
   async function inTurn<T>(signal: AbortSignal, use: () => Promise<T>): Promise<T | undefined> {
-    if (inLine >= bounds.agentCalls) return undefined;
-    inLine += 1;
-    const mine = last.then(() => {
-      signal.throwIfAborted();
-      return use();
-    });
-    last = mine.catch(() => undefined);
-    try {
-      return await mine;
-    } finally {
-      inLine -= 1;
+    signal.throwIfAborted();
+    if (isRunning) {
+      if (1 + waiting.size >= bounds.agentCalls) return undefined;
+      await turn(signal);
     }
+    isRunning = true;
+    try {
+      signal.throwIfAborted();
+      return await use();
+    } finally {
+      const [next] = waiting;
+      // The next one runs without a gap, in which a new call would overtake it.
+      if (next === undefined) isRunning = false;
+      else next();
+    }
+  }
+
+  function turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const run = (): void => {
+        waiting.delete(run);
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = (): void => {
+        waiting.delete(run);
+        reject(signal.reason);
+      };
+      waiting.add(run);
+      signal.addEventListener('abort', leave, { once: true });
+    });
   }
 
   async function withSession<T>(signal: AbortSignal, use: (session: Session) => Promise<T>): Promise<T> {

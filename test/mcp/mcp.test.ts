@@ -226,6 +226,29 @@ void test('many calls at once go one after another, and too many are refused', a
   assert.equal(mostRunning, 1);
 });
 
+void test('calls that are canceled while they wait leave their places to others', async (t) => {
+  const { agent, backend } = await open(t);
+  await agent.call('quota_get', { user, reason });
+  let release: () => void = () => undefined;
+  gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const first = agent.call('quota_get', { user, reason });
+  await until(() => running === 1, 'the first call at the backend');
+  const cancel = new AbortController();
+  const canceled = Array.from({ length: bounds.agentCalls - 1 }, () =>
+    agent.client.callTool({ name: 'quota_get', arguments: { user, reason } }, { signal: cancel.signal }),
+  );
+  const crowded = await agent.call('quota_get', { user, reason });
+  assert.equal(errorOf(crowded), 'too-many-calls');
+  cancel.abort();
+  for (const each of canceled) await assert.rejects(each);
+  const next = Array.from({ length: 3 }, () => agent.call('quota_get', { user, reason }));
+  release();
+  assert.deepEqual((await Promise.all([first, ...next])).map(errorOf), Array<undefined>(4).fill(undefined));
+  assert.equal(backend.commands.length, 5);
+});
+
 void test('a gate that is away, restarted, or ends in the middle of a call', async (t) => {
   const { agent, daemon, configuration } = await open(t);
   assert.equal(errorOf(await agent.call('quota_get', { user, reason })), undefined);
