@@ -102,7 +102,9 @@ export function createBrowserAnswers(parts: BrowserParts) {
     };
   }
 
-  function refuse(why: PageRefusal, { address }: HttpPeer, name: string | undefined, what: string): void {
+  function refuse(why: PageRefusal, { address }: HttpPeer, name: string | undefined, whole: string): void {
+    // What a stranger or an issuer chose may be long.
+    const what = whole.slice(0, refusedCharsMax);
     const text = `${why} from ${address ?? 'an unknown address'}${name === undefined ? '' : `, ${name}`}: ${what}`;
     log.report({ event: 'page-refused', level: 'warn', listener: pageName, address, type: why, text });
     if (signInRefusals.has(why)) counts.refusedSignIns += 1;
@@ -116,7 +118,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     telling += 1;
     // One after another: the journal has them in their order.
     told = told
-      .then(() => daemon.refused({ why, address, person: name, what: what.slice(0, refusedCharsMax), more }))
+      .then(() => daemon.refused({ why, address, person: name, what, more }))
       .catch(() => void (untold += more + 1))
       .finally(() => void (telling -= 1));
   }

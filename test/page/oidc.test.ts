@@ -301,7 +301,7 @@ void test('what was taken from others opens nothing, and each try is a record', 
 });
 
 void test('nobody of the page: an address that is not verified, and somebody who is not named', async (t) => {
-  const { visit, finish, issuer, refusals } = await desk(t);
+  const { visit, finish, issuer, refusals, logged } = await desk(t);
   for (const person of [
     { ...carol, email_verified: false },
     { sub: 'carol@example.com' },
@@ -315,6 +315,12 @@ void test('nobody of the page: an address that is not verified, and somebody who
   }
   await until(() => refusals.length === 5, 'records');
   assert.match(refusals[0]?.what ?? '', /nobody: sub=id-carol, address: none that is verified/);
+  issuer.person = { ...carol, email: `${'x'.repeat(100_000)}@example.com` };
+  textOf(await finish(await visit(), '198.51.100.9'), 401);
+  await until(() => refusals.length === 6, 'the last record');
+  const text = logged.find((each) => each.includes('xxxx')) ?? '';
+  assert.ok(text.includes('wrong-oidc') && text.length < 1200, `${text.length} characters`);
+  assert.equal(refusals[5]?.what.length, 900);
 });
 
 void test('the other ways in work while the issuer is down, and the page says why this one does not', async (t) => {
