@@ -385,6 +385,7 @@ const values = {
   noticeUsers: 10,
   noticeMs: '15s',
   noticeHeadBytes: '8KiB',
+  informationalAnswers: 4,
   noticeAnswerBytes: '16KiB',
   noticeMailBytes: '128KiB',
   noticeLookups: 2,

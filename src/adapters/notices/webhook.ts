@@ -24,8 +24,6 @@ export interface Webhook {
 
 /** As Standard Webhooks demands. */
 const secretBytes = { least: 24, most: 64 };
-/** Answers before the answer (100 to 199). */
-const informationMax = 4;
 
 /** Resolves when the receiver has taken it. Rejects with a NoticeFault, or with the reason of the abort. */
 export async function postWebhook(
@@ -74,7 +72,7 @@ function statusOf(open: () => ClientRequest, body: Buffer, clock: Clock): Promis
     let informed = 0;
     request.on('information', () => {
       informed += 1;
-      if (informed > informationMax) request.destroy(new NoticeFault('not-http'));
+      if (informed > bounds.informationalAnswers) request.destroy(new NoticeFault('not-http'));
     });
     // Stays: a second error of a dying socket must not end the process.
     request.on('error', (cause) => {

@@ -28,9 +28,6 @@ export function isSafeAddress({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isOfThisMachine(hostname.replace(/^\[|\]$/g, '')));
 }
 
-/** Answers before the answer (100 to 199). */
-const informationMax = 4;
-
 /** `ca`: PEM; undefined: the system's list. */
 export function createIssuerFetch(ca: string | undefined) {
   return (address: string, { method, headers, body, signal }: IssuerRequest): Promise<Response> => {
@@ -63,7 +60,7 @@ export function createIssuerFetch(ca: string | undefined) {
         let informed = 0;
         asked.on('information', () => {
           informed += 1;
-          if (informed > informationMax)
+          if (informed > bounds.informationalAnswers)
             asked.destroy(new IssuerAwayFault(host, 'it sends no answer, only notes before it'));
         });
         asked.once('response', (answer) => {

@@ -175,9 +175,16 @@ void test('a hostile receiver costs its time and a few bytes', async (t) => {
     written.bytes < 16 << 20,
     `${written.bytes} bytes of a head, of which ${bounds.noticeHeadBytes} count`,
   );
-  // Answers before the answer, without end.
+  // Answers before the answer, as many as may be, and without end: bounds.informationalAnswers.
+  const note = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+  const notes = note.repeat(bounds.informationalAnswers);
+  await post(
+    await webhookAt((socket) => socket.end(`${notes}HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n`)),
+  );
+  const over = await webhookAt((socket) => socket.write(note + notes));
+  assert.equal(await faultOf(post(over)), 'not-http');
   written.bytes = 0;
-  const early = await webhookAt((socket) => flood(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n', written));
+  const early = await webhookAt((socket) => flood(socket, note, written));
   assert.equal(await faultOf(post(early)), 'not-http');
   const other = await webhookAt((socket) => socket.write('SSH-2.0-OpenSSH_9.2 evil\r\n'));
   assert.equal(await faultOf(post(other)), 'not-http');

@@ -163,7 +163,7 @@ void test('errors of the issuer are short text', async (t) => {
   await assert.rejects(signIn(issuer), (fault: Error) => fault.message.length < bounds.oidcTextChars + 100);
 });
 
-// bounds.oidcReplyBytes bounds.oidcHeadBytes bounds.oidcTokenChars
+// bounds.oidcReplyBytes bounds.oidcHeadBytes bounds.oidcTokenChars bounds.informationalAnswers
 void test('answers without an end, redirects, and metadata that lead elsewhere', async (t) => {
   const path = '/.well-known/openid-configuration';
   const issuer = await at(t);
@@ -199,9 +199,15 @@ void test('answers without an end, redirects, and metadata that lead elsewhere',
     issuer.faults = { reply: { path, send: (response) => response.socket?.write(words) } };
     await assert.rejects(open(issuer), refusal('away', /another protocol/));
   }
-  const notes = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(5);
-  issuer.faults = { reply: { path, send: (response) => response.socket?.write(notes) } };
-  await assert.rejects(open(issuer), refusal('away', /only notes before it/));
+  for (const [more, why] of [
+    [0, /not answer as an issuer does/],
+    [1, /only notes before it/],
+  ] as const) {
+    const notes = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(bounds.informationalAnswers + more);
+    const answer = 'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n';
+    issuer.faults = { reply: { path, send: (response) => response.socket?.end(notes + answer) } };
+    await assert.rejects(open(issuer), refusal('away', why));
+  }
   for (const metadata of [
     { issuer: 'https://other.example.com' },
     { token_endpoint: 'http://mail.example.com/token' },
