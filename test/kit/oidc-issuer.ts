@@ -41,6 +41,8 @@ export interface IssuerFaults {
   readonly header?: Readonly<Record<string, unknown>>;
   /** `none`: without a signature; `foreign`: by a key that it does not publish. */
   readonly signature?: 'none' | 'foreign';
+  /** Default `Bearer`. */
+  readonly tokenType?: string;
   /** In the place of one that can be used. */
   readonly refreshToken?: string;
   /** Of the answer by the browser. */
@@ -117,7 +119,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     if (hasRefresh) refreshing.set(refresh, grant);
     return {
       access_token: remember(randomBytes(32).toString('base64url')),
-      token_type: 'Bearer',
+      token_type: issuer.faults.tokenType ?? 'Bearer',
       expires_in: 300,
       id_token: idToken(grant, isFirst),
       ...(hasRefresh && { refresh_token: refresh }),

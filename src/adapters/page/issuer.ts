@@ -196,7 +196,7 @@ const sentences: ReadonlyMap<string, string> = new Map([
   ['OAUTH_JWT_CLAIM_COMPARISON_FAILED', 'its ID token is for another client, nonce or issuer'],
   ['OAUTH_JWT_TIMESTAMP_CHECK_FAILED', 'its ID token has expired, or is not valid yet; compare the clocks'],
   ['OAUTH_INVALID_RESPONSE', 'its answer does not belong to this sign-in, or is malformed'],
-  ['OAUTH_UNSUPPORTED_OPERATION', 'its ID token is not signed in a way that counts'],
+  ['OAUTH_UNSUPPORTED_OPERATION', 'its token has a type or a signature that is not supported'],
   ['OAUTH_KEY_SELECTION_FAILED', 'its ID token is signed by a key that it does not publish'],
 ]);
 

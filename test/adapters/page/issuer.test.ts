@@ -151,6 +151,12 @@ void test('a token for this client by its `azp`, and an id of full length', asyn
   assert.equal((await signIn(issuer)).sub, sub);
 });
 
+void test('a token type that is not supported is named', async (t) => {
+  const issuer = await at(t);
+  issuer.faults = { tokenType: 'mac' };
+  await assert.rejects(signIn(issuer), refusal('refused', /a type or a signature .*`token_type`/));
+});
+
 // bounds.oidcTextChars
 void test('errors of the issuer are short text', async (t) => {
   const issuer = await at(t);
