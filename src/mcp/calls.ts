@@ -11,6 +11,7 @@ import {
   type Session,
   SessionFault,
 } from '../client/connect.js';
+import { KeyedSemaphore } from '../concurrency/limits.js';
 import { type AnswerRow, rightsOfRows } from '../domain/answers/rights.js';
 import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, failure } from './answers.js';
@@ -56,43 +57,23 @@ export function createAgentCalls({
 }): AgentCalls {
   const answers = createAnswers(systemClock);
   let offer: Offer | undefined;
-  let isRunning = false;
-  /** Calls that wait, the first one first; each is called when it may run. */
-  const waiting = new Set<() => void>();
+  let inLine = 0;
+  const turns = new KeyedSemaphore();
 
   /** One at a time. Undefined: too many wait. A call that is canceled while it waits leaves the line at once. */
   async function inTurn<T>(signal: AbortSignal, use: () => Promise<T>): Promise<T | undefined> {
     signal.throwIfAborted();
-    if (isRunning) {
-      if (1 + waiting.size >= bounds.agentCalls) return undefined;
-      await turn(signal);
-    }
-    isRunning = true;
+    if (inLine >= bounds.agentCalls) return undefined;
+    inLine += 1;
+    let leave: (() => void) | undefined;
     try {
+      leave = await turns.take('call', 1, signal);
       signal.throwIfAborted();
       return await use();
     } finally {
-      const [next] = waiting;
-      // The next one runs without a gap, in which a new call would overtake it.
-      if (next === undefined) isRunning = false;
-      else next();
+      inLine -= 1;
+      leave?.();
     }
-  }
-
-  function turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const run = (): void => {
-        waiting.delete(run);
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      const leave = (): void => {
-        waiting.delete(run);
-        reject(signal.reason);
-      };
-      waiting.add(run);
-      signal.addEventListener('abort', leave, { once: true });
-    });
   }
 
   async function withSession<T>(signal: AbortSignal, use: (session: Session) => Promise<T>): Promise<T> {

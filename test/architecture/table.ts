@@ -451,6 +451,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   mcp: rule(
     [
       'client',
+      'concurrency',
       'ports',
       'protocol',
       'domain/answers/rights',
