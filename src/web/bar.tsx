@@ -168,7 +168,7 @@ function Announcer({ problem }: { readonly problem: Problem | undefined }) {
   }, [id]);
   return (
     <div class="unseen" role="alert">
-      {said}
+      {said === '' ? null : said}
     </div>
   );
 }
