@@ -20,9 +20,9 @@ type Row = AccessRow;
 
 export function AccessScreen({ query }: ScreenProps) {
   const { api } = useSession();
-  const { now } = useLive();
+  const configuration = useLive(({ now }) => now?.head.configHash);
   // Anew when another configuration is served.
-  const { value: table, fault } = useAnswer(`access ${now?.head.configHash}`, (signal) =>
+  const { value: table, fault } = useAnswer(`access ${configuration}`, (signal) =>
     api.json<AccessTable>('GET /api/access', { signal }),
   );
   const [wanted, setWanted] = useState('');

@@ -41,7 +41,7 @@ interface Asked {
 }
 
 export function BackendsScreen({ query }: ScreenProps) {
-  const { now } = useLive();
+  const now = useLive((live) => live.now);
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');

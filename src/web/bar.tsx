@@ -22,8 +22,7 @@ const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
 
 export function Bar({ onHelp }: { readonly onHelp: () => void }) {
   const { me, signOut } = useSession();
-  const { now } = useLive();
-  const head = now?.head;
+  const head = useLive(({ now }) => now?.head);
   const tone =
     head === undefined
       ? 'quiet'
@@ -72,8 +71,8 @@ export function Bar({ onHelp }: { readonly onHelp: () => void }) {
 /** What is seldom looked for: release, configuration, who is signed in. */
 export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc: () => void }) {
   const { me } = useSession();
-  const { now } = useLive();
-  const head = now?.head;
+  const today = useLive((live) => live.today);
+  const head = useLive(({ now }) => now?.head);
   return (
     <footer>
       <span>
@@ -93,7 +92,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
         <Name value={me.name} max={24} /> ({me.roles.join(', ')}), until <Time at={me.ends} />
       </span>
       <span class="zone">
-        times: {zoneWords(now?.at ?? me.ends)}{' '}
+        times: {zoneWords(today ?? me.ends)}{' '}
         <Button kind="small" isDown={isUtc} onClick={onUtc}>
           all in UTC
         </Button>
@@ -104,12 +103,12 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
 
 /** The first problem in red, others behind it. Nothing is drawn when nothing is wrong. */
 export function Problems() {
-  const { now, isStale } = useLive();
+  const isStale = useLive((live) => live.isStale);
+  const problems = useLive(({ now }) => now?.head.problems) ?? [];
   const isFirstScreen = usePlace().path === '/';
   const [opened, setOpen] = useState<boolean | undefined>();
   // Now says everything that is wrong, in a sentence each.
   const isOpen = opened ?? isFirstScreen;
-  const problems = now?.head.problems ?? [];
   const [first, ...others] = problems;
   return (
     <>
@@ -181,11 +180,12 @@ function spoken({ text, try: what }: Problem): string {
 
 /** Says that what is shown is old. */
 export function StaleNotice() {
-  const { heardMs, isStale, now, trouble } = useLive();
+  const old = useLive((live) => (live.isStale || live.now === undefined ? live : undefined));
+  const { heardMs, now, trouble } = old ?? {};
   const age = heardMs === undefined ? 0 : steadyMs() - heardMs;
   return (
     <div role="alert">
-      {isStale && now !== undefined && (
+      {now !== undefined && (
         <p class="stale">
           <Sign tone="bad">
             No news from dovegate since <Time at={now.at} isExact />

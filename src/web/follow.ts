@@ -88,7 +88,8 @@ async function watchSilence(
   heardMs: () => number,
 ): Promise<void> {
   while (!own.signal.aborted) {
-    await pause(1000, own.signal);
+    // Not oftener: each time wakes a browser that has nothing else to do.
+    await pause(heardMs() + staleMs + 1 - nowMs(), own.signal);
     if (nowMs() - heardMs() > staleMs) own.abort();
   }
 }

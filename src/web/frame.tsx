@@ -1,12 +1,13 @@
 // The frame around every screen: bar, menu, keys, help; and which screen the address means.
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApprovalsContext, useFollowingApprovals, waitingFor } from './approvals.js';
 import { Bar, Foot, Problems, StaleNotice } from './bar.js';
 import { Dialog } from './dialog.js';
 import { createKeyReader } from './keys.js';
 import { Button, Empty, Name } from './kit.js';
-import { LiveContext, useFollowing } from './live.js';
+import { Following, useLive } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
 import { matchPath } from './route.js';
 import { type Screen, screens } from './screens.js';
@@ -16,7 +17,6 @@ import { walkRows } from './table.js';
 import { showUtc } from './wording.js';
 
 export function Frame({ session }: { readonly session: Session }) {
-  const live = useFollowing(session);
   const approvals = useFollowingApprovals(session);
   const waiting = waitingFor(approvals);
   const place = usePlace();
@@ -38,16 +38,16 @@ export function Frame({ session }: { readonly session: Session }) {
     if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
   }, [place.path]);
   const menu = useMenuAtHere(place.path);
-  useTitle(found?.screen.title, live.now?.head.host ?? session.me.host, live.now?.head.problems.length ?? 0);
   return (
     <SessionContext.Provider value={session}>
-      <LiveContext.Provider value={live}>
+      <Following session={session}>
         <ApprovalsContext.Provider value={approvals}>
           <a class="skip" href="#main">
             To the screen
           </a>
           <StaleNotice />
-          <div class={live.isStale ? 'all old' : 'all'}>
+          <Title screen={found?.screen.title ?? 'No such screen'} host={session.me.host} />
+          <All>
             <Problems />
             <Bar onHelp={() => setHelp(true)} />
             <div class="menu-line">
@@ -78,12 +78,28 @@ export function Frame({ session }: { readonly session: Session }) {
                 setUtc(!isUtc);
               }}
             />
-          </div>
+          </All>
           {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
         </ApprovalsContext.Provider>
-      </LiveContext.Provider>
+      </Following>
     </SessionContext.Provider>
   );
+}
+
+/** Grey while what is below is old. */
+function All({ children }: { readonly children: ComponentChildren }) {
+  const isStale = useLive((live) => live.isStale);
+  return <div class={isStale ? 'all old' : 'all'}>{children}</div>;
+}
+
+/** The title of the tab begins with what is wrong: tabs are narrow. */
+function Title({ screen, host }: { readonly screen: string; readonly host: string }) {
+  const head = useLive(({ now }) => now?.head);
+  const problems = head?.problems.length ?? 0;
+  useEffect(() => {
+    document.title = `${problems > 0 ? `(${problems}) ` : ''}${screen} – ${head?.host ?? host} – dovegate`;
+  }, [screen, head?.host ?? host, problems]);
+  return null;
 }
 
 interface Found {
@@ -137,13 +153,6 @@ function useMenuAtHere(path: string) {
       menu.current.scrollLeft = here.offsetLeft - (menu.current.clientWidth - here.offsetWidth) / 2;
   }, [path]);
   return menu;
-}
-
-/** The title of the tab begins with what is wrong: tabs are narrow. */
-function useTitle(title: string | undefined, host: string, problems: number): void {
-  useEffect(() => {
-    document.title = `${problems > 0 ? `(${problems}) ` : ''}${title ?? 'No such screen'} – ${host} – dovegate`;
-  }, [title, host, problems]);
 }
 
 function useKeys(seen: readonly Screen[], onHelp: () => void): void {

@@ -13,7 +13,7 @@ type Row = KeysTable['rows'][number];
 
 export function KeysScreen() {
   const { api } = useSession();
-  const { now } = useLive();
+  const now = useLive((live) => live.now);
   // Anew with each minute: "last used" is true when it was asked for.
   const { value, fault } = useAnswer(`keys ${now?.head.configHash} ${now?.at.slice(0, 16)}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),

@@ -90,10 +90,10 @@ interface TimeProps {
 
 /** Local, UTC on hover. */
 export function Time({ at, isExact }: TimeProps) {
-  const { now } = useLive();
+  const today = useLive((live) => live.today) ?? new Date().toISOString();
   return (
     <time dateTime={at} title={utcTime(at)} class="number">
-      {localTime(at, now?.at ?? new Date().toISOString(), isExact)}
+      {localTime(at, today, isExact)}
     </time>
   );
 }
@@ -104,11 +104,11 @@ export function Duration({ ms }: { readonly ms: number }) {
 
 /** How long ago, by the clock of the daemon. */
 export function Ago({ at }: { readonly at: string }) {
-  const { now } = useLive();
-  if (now === undefined) return <Time at={at} />;
+  const words = useLive(({ now }) => now && agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at))));
+  if (words === undefined) return <Time at={at} />;
   return (
     <span class="number" title={utcTime(at)}>
-      {agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at)))}
+      {words}
     </span>
   );
 }

@@ -1,13 +1,16 @@
 // What the daemon says of itself right now, for every screen that asks: one stream for the page.
 
-import { createContext } from 'preact';
-import { useContext, useEffect, useState } from 'preact/hooks';
+import { type ComponentChildren, createContext } from 'preact';
+import { useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { createSteadyClock, follow, isStale, type Live } from './follow.js';
 import type { Session } from './session.js';
+import { dayOf } from './wording.js';
 
 export interface LiveState extends Live {
   /** Nothing was received for 5 s: what is shown may not be so any more. */
   readonly isStale: boolean;
+  /** The first time that the daemon told on its present day: what the words of a time depend on. Undefined: it has told none. */
+  readonly today: string | undefined;
 }
 
 export const steadyMs = createSteadyClock(
@@ -15,48 +18,112 @@ export const steadyMs = createSteadyClock(
   () => performance.now(),
 );
 
-const nothing: LiveState = { now: undefined, heardMs: undefined, trouble: undefined, isStale: false };
+/** What is drawn, and who draws it. */
+class News {
+  live: LiveState = {
+    now: undefined,
+    heardMs: undefined,
+    trouble: undefined,
+    isStale: false,
+    today: undefined,
+  };
+  readonly #readers = new Set<() => void>();
 
-export const LiveContext = createContext<LiveState>(nothing);
+  tell(live: LiveState): void {
+    this.live = live;
+    for (const read of this.#readers) read();
+  }
 
-export function useLive(): LiveState {
-  return useContext(LiveContext);
+  read(reader: () => void): () => void {
+    this.#readers.add(reader);
+    return () => this.#readers.delete(reader);
+  }
+}
+
+const NewsContext = createContext(new News());
+
+interface FollowingProps {
+  readonly session: Session;
+  readonly children: ComponentChildren;
+}
+
+/** Follows the daemon for as long as the session lasts. Within it, news draw again who uses them, and nothing else. */
+export function Following({ session, children }: FollowingProps) {
+  const [news] = useState(() => new News());
+  useEffect(() => followInto(news, session), [session]);
+  return <NewsContext.Provider value={news}>{children}</NewsContext.Provider>;
+}
+
+/** A part of the news. The component is drawn again when `part` gives another value: a string, a number, or an object as it came. */
+export function useLive<Part>(part: (live: LiveState) => Part): Part {
+  const news = useContext(NewsContext);
+  const [, redraw] = useState({});
+  const shown = part(news.live);
+  const latest = useRef({ part, shown });
+  latest.current = { part, shown };
+  useLayoutEffect(
+    () =>
+      news.read(() => {
+        if (latest.current.part(news.live) !== latest.current.shown) redraw({});
+      }),
+    [news],
+  );
+  return shown;
 }
 
 /** The daemon's clock, by which "an hour ago" is meant: the browser's may be wrong. Undefined: it will be known in a moment. */
 export function useDaemonMs(): (() => number) | undefined {
-  const { now, heardMs, trouble } = useLive();
-  if (now !== undefined && heardMs !== undefined) return () => Date.parse(now.at) + steadyMs() - heardMs;
-  return trouble === undefined ? undefined : () => Date.now();
+  const news = useContext(NewsContext);
+  if (!useLive(({ now, trouble }) => now !== undefined || trouble !== undefined)) return undefined;
+  return () => {
+    const { now, heardMs = 0 } = news.live;
+    return now === undefined ? Date.now() : Date.parse(now.at) + steadyMs() - heardMs;
+  };
 }
 
-/** Follows the daemon for as long as the session lasts. */
-export function useFollowing(session: Session): LiveState {
-  const [live, setLive] = useState<Live>(nothing);
-  const [isOld, setOld] = useState(false);
-  useEffect(() => {
-    const end = new AbortController();
-    let last: Live = nothing;
-    const onChange = (next: Live): void => {
-      last = next;
-      setLive(next);
-      setOld(isStale(next, steadyMs()));
-    };
-    void follow({
-      api: session.api,
-      signal: end.signal,
-      nowMs: steadyMs,
-      pause,
-      random: () => Math.random(),
-      onChange,
-    });
-    const timer = window.setInterval(() => setOld(isStale(last, steadyMs())), 250);
-    return () => {
-      end.abort();
-      window.clearInterval(timer);
-    };
-  }, [session]);
-  return { ...live, isStale: isOld };
+/** The longest time for which old news look new. */
+const lookMs = 900;
+/** News come 5 times a second at most. Nobody reads so fast, and drawing costs a browser most, so figures wait for their turn. */
+const drawMs = 1_000;
+
+/** Returns a function that ends it. */
+function followInto(news: News, session: Session): () => void {
+  const end = new AbortController();
+  let last: Live = news.live;
+  let drawnMs = -Infinity;
+  let drawing: number | undefined;
+  const draw = (): void => {
+    window.clearTimeout(drawing);
+    drawing = undefined;
+    drawnMs = steadyMs();
+    const before = news.live.today;
+    const at = last.now?.at;
+    const isSameDay = before !== undefined && at !== undefined && dayOf(before) === dayOf(at);
+    news.tell({ ...last, isStale: isStale(last, drawnMs), today: isSameDay ? before : at });
+  };
+  const onChange = (next: Live): void => {
+    // What is wrong does not wait.
+    const isUrgent = next.now?.head !== last.now?.head || next.trouble !== last.trouble;
+    last = next;
+    if (isUrgent) draw();
+    else drawing ??= window.setTimeout(draw, drawnMs + drawMs - steadyMs());
+  };
+  void follow({
+    api: session.api,
+    signal: end.signal,
+    nowMs: steadyMs,
+    pause,
+    random: () => Math.random(),
+    onChange,
+  });
+  const looking = window.setInterval(() => {
+    if (isStale(last, steadyMs()) !== news.live.isStale) draw();
+  }, lookMs);
+  return () => {
+    end.abort();
+    window.clearTimeout(drawing);
+    window.clearInterval(looking);
+  };
 }
 
 /** Over at once when the network is back, or the page is looked at again. */

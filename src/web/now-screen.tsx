@@ -1,7 +1,7 @@
 // Screen "now": what runs, what fails, what waits, for somebody who was woken up.
 
 import { useState } from 'preact/hooks';
-import type { BackendNow, Done, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
+import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/page/api.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {
@@ -39,14 +39,14 @@ import { Traffic } from './traffic-part.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from './wording.js';
 
 export function NowScreen({ query }: ScreenProps) {
-  const { now } = useLive();
+  const isKnown = useLive(({ now }) => now !== undefined);
   const session = useSession();
   const [killing, setKilling] = useState<RunningCommand | undefined>();
-  if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  if (!isKnown) return <Empty>Waiting for the first news of the daemon …</Empty>;
   if (session.me.users !== undefined && !mayDo(session, 'view', 'operate'))
     return (
       <>
-        <Tiles tiles={now.tiles} started={now.head.started} backends={now.backends} />
+        <Tiles />
         <Empty>
           Your role shows what concerns <Name value={session.me.users.join(' ')} max={300} /> in the trail.
           Which commands run and fail is for people with the role view or operate.
@@ -55,51 +55,23 @@ export function NowScreen({ query }: ScreenProps) {
     );
   return (
     <>
-      <Tiles tiles={now.tiles} started={now.head.started} backends={now.backends} />
+      <Tiles />
       <Traffic query={query} />
-      <Panel
-        title={
-          <>
-            Running now{' '}
-            <span class="count">
-              {countWords(now.runningCount - now.waitingCount)}
-              {now.waitingCount > 0 && `, waiting ${countWords(now.waitingCount)}`}
-            </span>
-          </>
-        }
-        isTable
-      >
-        <Running rows={now.running} onKill={setKilling} />
-        {now.runningCount > now.running.length && (
-          <p class="faint inside">
-            {now.running.length} of {countWords(now.runningCount)}: those that run, then those that wait, the
-            oldest first.
-          </p>
-        )}
-      </Panel>
+      <Running onKill={setKilling} />
       <Panel title="Denied and failed" isTable>
-        <Troubles rows={now.troubles} />
+        <Troubles />
       </Panel>
       <AsCommand>sudo dovegate status</AsCommand>
-      {killing !== undefined && (
-        <Kill
-          command={killing}
-          isRunning={now.running.some(({ id }) => id === killing.id)}
-          onClose={() => setKilling(undefined)}
-        />
-      )}
+      {killing !== undefined && <Kill command={killing} onClose={() => setKilling(undefined)} />}
     </>
   );
 }
 
-interface TilesProps {
-  readonly tiles: NowTiles;
-  /** When the daemon was: nothing is counted from before. */
-  readonly started: string;
-  readonly backends: readonly BackendNow[];
-}
-
-function Tiles({ tiles, started, backends }: TilesProps) {
+function Tiles() {
+  const tiles = useLive(({ now }) => now?.tiles);
+  // When the daemon was: nothing is counted from before.
+  const started = useLive(({ now }) => now?.head.started);
+  if (tiles === undefined || started === undefined) return null;
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
   const isShort = history.length < stepsOfTenMinutes;
   const since = isShort ? (
@@ -113,7 +85,7 @@ function Tiles({ tiles, started, backends }: TilesProps) {
   const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
     <div class="tiles">
-      <BackendsTile backends={backends} />
+      <BackendsTile />
       <Tile title="Commands a second now" value={rateWords(perSecond)}>
         <Sparkline
           values={history}
@@ -140,7 +112,8 @@ function Tiles({ tiles, started, backends }: TilesProps) {
 }
 
 /** There only while one is down: what still works, and what does not. */
-function BackendsTile({ backends }: Pick<TilesProps, 'backends'>) {
+function BackendsTile() {
+  const backends = useLive(({ now }) => now?.backends) ?? [];
   const [up, down] = [backends.filter(({ isUp }) => isUp), backends.filter(({ isUp }) => !isUp)];
   if (down.length === 0) return null;
   return (
@@ -188,13 +161,11 @@ function JournalTile({ journal }: { readonly journal: JournalNow }) {
   );
 }
 
-interface RunningProps {
-  readonly rows: readonly RunningCommand[];
-  readonly onKill: (command: RunningCommand) => void;
-}
-
-function Running({ rows, onKill }: RunningProps) {
+function Running({ onKill }: { readonly onKill: (command: RunningCommand) => void }) {
   const session = useSession();
+  const rows = useLive(({ now }) => now?.running) ?? [];
+  const count = useLive(({ now }) => now?.runningCount) ?? 0;
+  const waiting = useLive(({ now }) => now?.waitingCount) ?? 0;
   const mayKill = mayDo(session, 'operate');
   const seesUsers = mayDo(session, 'audit');
   const columns: Column<RunningCommand>[] = [
@@ -257,22 +228,40 @@ function Running({ rows, onKill }: RunningProps) {
       : []),
   ];
   return (
-    <Table
-      label="Commands that run now, oldest first, then those that wait"
-      rows={rows}
-      columns={columns}
-      keyOf={(row) => row.id}
-      empty={
-        <Empty>
-          No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
-        </Empty>
+    <Panel
+      title={
+        <>
+          Running now{' '}
+          <span class="count">
+            {countWords(count - waiting)}
+            {waiting > 0 && `, waiting ${countWords(waiting)}`}
+          </span>
+        </>
       }
-      onKey={(key, row) => {
-        if (key !== 'K' || !mayKill) return false;
-        onKill(row);
-        return true;
-      }}
-    />
+      isTable
+    >
+      <Table
+        label="Commands that run now, oldest first, then those that wait"
+        rows={rows}
+        columns={columns}
+        keyOf={(row) => row.id}
+        empty={
+          <Empty>
+            No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
+          </Empty>
+        }
+        onKey={(key, row) => {
+          if (key !== 'K' || !mayKill) return false;
+          onKill(row);
+          return true;
+        }}
+      />
+      {count > rows.length && (
+        <p class="faint inside">
+          {rows.length} of {countWords(count)}: those that run, then those that wait, the oldest first.
+        </p>
+      )}
+    </Panel>
   );
 }
 
@@ -294,11 +283,11 @@ function Deadline({ command }: { readonly command: RunningCommand }) {
 
 interface KillProps {
   readonly command: RunningCommand;
-  readonly isRunning: boolean;
   readonly onClose: () => void;
 }
 
-function Kill({ command, isRunning, onClose }: KillProps) {
+function Kill({ command, onClose }: KillProps) {
+  const isRunning = useLive(({ now }) => now?.running.some(({ id }) => id === command.id) === true);
   const { api } = useSession();
   return (
     <Confirm
@@ -330,7 +319,8 @@ function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
   );
 }
 
-function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
+function Troubles() {
+  const rows = useLive(({ now }) => now?.troubles) ?? [];
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
   const seesRules = isAuditor && session.me.users === undefined;

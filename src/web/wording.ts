@@ -104,6 +104,11 @@ export function localTime(time: string, now: string, isExact = false): string {
   return `${date} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
 }
 
+/** What `localTime` takes of `now`: while this is the same, so are the words of a time. */
+export function dayOf(now: string): number {
+  return Math.floor(zoned(now).getTime() / day);
+}
+
 /** A date whose UTC is what the clock of the reader shows. */
 function zoned(time: string) {
   const ms = Date.parse(time);

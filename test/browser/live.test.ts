@@ -87,6 +87,20 @@ browserTest('a person who is taken out of the configuration is out of the page',
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
 });
 
+browserTest('times in UTC: those of a table that nothing else changes are in UTC, too', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor');
+  const client = await desk.daemon.client();
+  client.sendCommand({ user: 'alice@example.org', fields: ['user', '*'] });
+  assert.equal((await client.readReply()).status, '-NOPERM');
+  const at = page.getByRole('table', { name: /^The last commands that were denied/ }).locator('time');
+  const shown = (): Promise<string> => at.first().innerText();
+  const local = await shown();
+  await page.getByRole('button', { name: 'all in UTC' }).click();
+  await until(async () => (await shown()) !== local, 'another time in the table');
+  assert.equal((await at.first().getAttribute('title'))?.slice(11, 19), await shown());
+  assert.deepEqual(faults, []);
+});
+
 /** Until it is shown that what is shown is old, with the sentences beside it. */
 async function waitForGrey(page: Page): Promise<string> {
   await page.locator('.old').waitFor();
