@@ -1,5 +1,6 @@
 // `npm run bench -- browser [ROUNDS] [SECONDS]`: what the page costs a real Chromium: first paint of the sign-in and of Now, and the processor time
-// of all its processes while Now is open and commands run without a pause, so that the page is told 5 changes a second. Needs chromium
+// of all its processes while Now is open and commands run without a pause, so that the page is told 5 changes a second; beside those
+// of an empty page, and of one with a single text that changes 5 times a second. Needs chromium
 // (scripts/packages.sh page). It draws without a graphics card here, so a desktop takes less.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
@@ -52,7 +53,6 @@ async function main(): Promise<void> {
   for (const [screen, figures] of Object.entries(paints)) say(`first paint: ${screen}`, figures, 'ms');
 
   const { page } = await openWatched(browser);
-  await signIn(page, daemon.origin, 'auditor');
   const session = await browser.newBrowserCDPSession();
   /** Seconds of processor time of all processes of the browser. */
   const used = async (): Promise<number> => {
@@ -64,6 +64,17 @@ async function main(): Promise<void> {
     await sleep(seconds * 1000);
     return ((await used()) - before) / ((performance.now() - startMs) / 1000);
   };
+  await sleep(3_000);
+  const empty = await share();
+  say('an empty page: of one processor', [empty * 100], '%');
+  // What the machine takes for the smallest change: neither its browser nor ours can draw 5 times a second for less.
+  await page.setContent('<p id="text"></p>');
+  await page.evaluate(
+    'setInterval(() => { document.querySelector("#text").textContent = String(Date.now()); }, 200)',
+  );
+  await sleep(3_000);
+  say('one text that changes 5 times a second', [(await share()) * 100], '%');
+  await signIn(page, daemon.origin, 'auditor');
   const client = await daemon.accountClient('migrator');
   const over = new AbortController();
   const asking = (async () => {
