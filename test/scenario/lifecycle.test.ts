@@ -2,11 +2,14 @@
 // wrong usage. What must not happen: a hang, a client without an answer that was there to read one, somebody else's socket taken.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { askHttp } from '../kit/ask-http.js';
-import { DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { builtProgram, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
 import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
 import { createGate, type Script } from '../kit/script.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -139,4 +142,21 @@ test('a second daemon on the same journal or one of the same sockets does not st
   await daemon.stop();
   const plain = Buffer.from(`\0doveadm\0${backendPassword}`).toString('base64');
   assert.deepEqual(daemon.grepSecrets([backendPassword, plain, 'client-side-secret']), []);
+});
+
+test('a configuration with a pipe: nobody waits for a writer, and the one behind /dev/stdin is read', async (t) => {
+  const folder = openFolder(t);
+  const path = join(folder, 'dovegate.yaml');
+  execFileSync('mkfifo', [join(folder, 'part.yaml')]);
+  writeFileSync(path, 'version: 1\ninclude: [part.yaml]\n');
+  for (const subcommand of ['serve', 'check']) {
+    const { exit, text } = await runDovegate([subcommand, '--config', path]);
+    assert.equal(exit, 78, text);
+    assert.match(text, /dovegate\.yaml:2:11: .*part\.yaml cannot be read: it is a pipe/);
+  }
+  const piped = 'cat "$0" | "$1" "$2" check --config /dev/stdin';
+  const { stdout } = spawnSync('sh', ['-c', piped, path, process.execPath, builtProgram], {
+    encoding: 'utf8',
+  });
+  assert.match(stdout, /^\/dev\/stdin:2:11: .*\/dev\/part\.yaml cannot be read: there is no such file/m);
 });

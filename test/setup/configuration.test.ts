@@ -104,14 +104,24 @@ void test('a large configuration leaves the event loop to others', async (t) => 
   assert.ok(turns > pauses, `${turns} turns`);
 });
 
+void test('an include that is a pipe is a problem, and nobody waits for its writer', (t) => {
+  const folder = openFolder(t);
+  const path = join(folder, 'dovegate.yaml');
+  writeFileSync(path, `include: [fifo.yaml]\n${configurationOf(1)}`);
+  execFileSync('mkfifo', [join(folder, 'fifo.yaml')]);
+  const { problems } = loadConfiguration(path, judged);
+  assert.match(problems.join('\n'), /dovegate\.yaml:1:11: .*fifo\.yaml cannot be read: it is a pipe/);
+});
+
 // bounds.reloadAnswerMs
 void test('a file system that does not answer: the reading fails in time, and can be repeated', async (t) => {
   const folder = openFolder(t);
   const path = join(folder, 'dovegate.yaml');
-  writeFileSync(path, `include: [fifo.yaml]\n${configurationOf(1)}`);
-  // Opened for reading it waits for a writer, as a file on a dead file system waits for its blocks.
   const fifo = join(folder, 'fifo.yaml');
   execFileSync('mkfifo', [fifo]);
+  // To read it waits for a writer that says nothing, as for a dead file system. By its own name a pipe would be refused.
+  const writer = openSync(fifo, 'r+');
+  writeFileSync(path, `include: [/dev/fd/${writer}]\n${configurationOf(1)}`);
   const startMs = performance.now();
   await assert.rejects(
     loadBeside(path, systemClock, { ...judged, deadlineMs: 300 }),
@@ -119,7 +129,7 @@ void test('a file system that does not answer: the reading fails in time, and ca
   );
   assert.ok(performance.now() - startMs < 30_000);
   assert.equal(isReading(), true);
-  closeSync(openSync(fifo, 'r+'));
+  closeSync(writer);
   while (isReading()) await systemClock.nextTurn();
   writeFileSync(path, configurationOf(1));
   assert.notEqual((await loadBeside(path, systemClock, judged)).settings, undefined);

@@ -41,6 +41,21 @@ export function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
+/** A descriptor of the one who calls, whose pipe has a writer: `--config /dev/stdin`, and `<(...)` of a shell. */
+const ownDescriptor = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
+
+/** As `readText`, and throws for a pipe that the path names: without a writer it would block forever. */
+export function readUnpiped(path: string): string {
+  if (ownDescriptor.test(path)) return readText(path);
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (fstatSync(file).isFIFO()) throw new Error('it is a pipe');
+    return readFileSync(file, 'utf8');
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Paths that match a pattern, sorted; `*` matches any characters within the last part of the path. */
 export function listFiles(pattern: string): string[] {
   const name = basename(pattern);
@@ -131,7 +146,8 @@ export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): 
   if (code === 'ENOTDIR') return 'a part of its path is no directory';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'EISDIR') return 'it is a directory';
-  return code === '' ? String(cause) : String(code);
+  if (code === '') return cause instanceof Error ? cause.message : String(cause);
+  return String(code);
 }
 
 /** There is no such file or directory; false if that is not visible. */

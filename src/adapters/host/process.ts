@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { getPriority, hostname, setPriority } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
-import { listFiles, readText, whyFailed } from './files.js';
+import { listFiles, readUnpiped, whyFailed } from './files.js';
 
 /** As in systemd/dovegate-page.service. */
 const niceness = 10;
@@ -64,7 +64,7 @@ export function shippedPresets(): readonly string[] {
 
 /** The sources of a configuration: files from the disk, presets from the package. */
 export const readFromDisk = {
-  readText: (path: string) => inWords(() => readText(path), 'file'),
+  readText: (path: string) => inWords(() => readUnpiped(path), 'file'),
   glob: (pattern: string) => inWords(() => listFiles(pattern), 'directory'),
   presetText: shippedPreset,
 };

@@ -19,6 +19,7 @@ import {
   readOrMakeFile,
   readSecretFile,
   readText,
+  readUnpiped,
   type Trusted,
   trustedByUs,
   whyPoorMemory,
@@ -117,6 +118,9 @@ void test('why a file cannot be read, before anybody needs it', (t) => {
   assert.equal(whyUnreadable(join(folder, 'sub')), 'it is a directory');
   execFileSync('mkfifo', [join(folder, 'pipe')]);
   assert.equal(whyUnreadable(join(folder, 'pipe')), 'it is a pipe');
+  assert.throws(() => readUnpiped(join(folder, 'pipe')), /^Error: it is a pipe$/);
+  assert.throws(() => readUnpiped(join(folder, 'sub')), /EISDIR/);
+  assert.equal(readUnpiped(join(folder, 'there')), readText(join(folder, 'there')));
 });
 
 void test('a file is made once, for its owner only, and read from then on', (t) => {
