@@ -18,6 +18,7 @@ import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
 import { adminName, createCertificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
+import { loadConfiguration } from '../setup/configuration.js';
 import { isReading, loadBeside, readingEnded } from '../setup/configuration-beside.js';
 import { type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import {
@@ -75,8 +76,8 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   let end: End;
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
-    // Beside also here, though nobody is served yet: an include that hangs is given up, and must not hang the start for good.
-    end = await live(await fatal.race(loadBeside(config, systemClock)), config, own);
+    // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
+    end = await live(loadConfiguration(config), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -109,7 +110,7 @@ async function live(first: LoadedConfiguration, config: string, own: Own): Promi
   return retry === undefined ? { code: exitCodes.ok, isHanging: false } : end;
 }
 
-/** The parser is loaded here, and in no daemon that serves. */
+/** What it needs is loaded here, and in no daemon that serves. */
 async function refuseAll(
   ...given: readonly [LoadedConfiguration, string, Own, string?]
 ): Promise<LoadedConfiguration | undefined> {
