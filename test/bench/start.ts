@@ -14,7 +14,7 @@ import { spreadOf } from './load/rounds.js';
 import { endedPrograms } from './load/usage.js';
 
 const rounds = Number(process.argv[2] ?? 10);
-/** Node 24 keeps the memory of the thread that read the configuration for 8 s after its end. */
+/** The garbage of a start is collected after a second; Node 24 keeps the memory of a thread for 8 s after its end. */
 const idleMs = 12_000;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
