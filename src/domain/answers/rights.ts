@@ -4,7 +4,7 @@
 // them makes visible what a terminal obeys; who reads an answer skips rows that it does not know, since later versions may say more.
 
 import { formatEnd } from '../audit/record.js';
-import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
+import { commandsNamed, type Effect, strongerEffect } from '../commands/catalog.js';
 import type {
   KeyCondition,
   KeyTest,
@@ -215,15 +215,13 @@ const withoutSocket: ReadonlySet<string> = new Set(['backup', 'batch', 'dsync-se
  * others (`who`, `kick`) on its own machine, and it cannot send a reason.
  */
 export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
-  const isServerCommand = allSeries.some((series) => commandNamed(series, command)?.scope === 'server');
+  const isServerCommand = commandsNamed(command).some(({ scope }) => scope === 'server');
   return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
 }
 
 /** The effect of the command alone, in the series where it is strongest. */
 export function effectOfName(name: string): Effect {
-  return allSeries
-    .map((series) => commandNamed(series, name)?.effect ?? 'read')
-    .reduce((most, effect) => strongerEffect(most, effect));
+  return commandsNamed(name).reduce<Effect>((most, { effect }) => strongerEffect(most, effect), 'read');
 }
 
 export function rowsOfRights(rights: Rights): AnswerRow[] {

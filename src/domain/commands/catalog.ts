@@ -308,6 +308,11 @@ export function commandNamed(series: Series, name: string): Command | undefined 
   return command;
 }
 
+/** The commands of exactly this full name, of the series that have one. */
+export function commandsNamed(name: string): readonly Command[] {
+  return allSeries.flatMap((series) => commandNamed(series, name) ?? []);
+}
+
 /** Every command of the series, by name. */
 export function commandsOf(series: Series): readonly Command[] {
   return [...tableOf(series).rows.keys()].flatMap((name) => commandNamed(series, name) ?? []);

@@ -11,10 +11,9 @@ import { foldAscii } from '../identity/user-name.js';
 import { isMask } from '../names/glob.js';
 import { nearestName } from '../names/nearest-name.js';
 import {
-  allSeries,
   type Command,
-  commandNamed,
   commandNames,
+  commandsNamed,
   listOfText,
   type Parameter,
   parameterNamed,
@@ -89,7 +88,7 @@ export function readNamedCommand(asked: {
 }): NamedReading {
   const { parameters } = asked;
   const name = commandSpelled(asked.name);
-  const commands = allSeries.flatMap((series) => commandNamed(series, name ?? '') ?? []);
+  const commands = commandsNamed(name ?? '');
   const text = commands.length === 0 ? undefined : badParameter(commands, parameters);
   if (text !== undefined) return { kind: 'bad', text };
   let user = '';
@@ -262,7 +261,7 @@ export function userMaskOf({ words, named }: CommandLine): string | undefined {
 }
 
 function isMailCommand(name: string): boolean {
-  return allSeries.some((series) => commandNamed(series, name)?.scope === 'user');
+  return commandsNamed(name).some(({ scope }) => scope === 'user');
 }
 
 /** The values as words would give them; empty: treated as absent. Undefined: wrong type. */

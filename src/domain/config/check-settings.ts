@@ -1,6 +1,6 @@
 // Consistency between the sections of a configuration: names that exist, sockets that differ, users with a destination, rules that can
 // match. A name counts as defined if it was written, even with an invalid value, so that one mistake is reported once.
-import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js';
+import { allSeries, commandNamed, commandsNamed, parameterNamed } from '../commands/catalog.js';
 import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/policy.js';
@@ -281,7 +281,7 @@ function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
 
 function deniesMailboxes({ command, where, query }: Rule): boolean {
   if (query?.kind === 'keys') return true;
-  const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
+  const commands = commandsNamed(command);
   return (where ?? []).some(({ parameter, test }) => {
     const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
     return comparesValues(test) && roles.some((role) => role === 'mailbox' || role === 'mailbox-mask');
@@ -295,8 +295,8 @@ function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
     const test = where?.find(({ parameter }) => parameter === 'mailbox-mask')?.test;
     return test === undefined || test.kind === 'any';
   }
-  const isSearch = allSeries.some((series) =>
-    commandNamed(series, command)?.params.some(({ role }) => role === 'search-query'),
+  const isSearch = commandsNamed(command).some(({ params }) =>
+    params.some(({ role }) => role === 'search-query'),
   );
   return isSearch && !(query?.kind === 'keys' && query.conditions.some(({ key }) => key === 'mailbox'));
 }

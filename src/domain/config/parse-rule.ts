@@ -1,6 +1,6 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
-import { allSeries, type Command, commandNamed, commandNames, parameterNamed } from '../commands/catalog.js';
+import { type Command, commandNames, commandsNamed, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
@@ -70,7 +70,7 @@ function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
 
 /** An approver sees the whole of what is granted. */
 function checkRequest(command: string, cursor: Cursor): void {
-  if (allSeries.every((series) => (commandNamed(series, command)?.input ?? 'none') === 'none')) return;
+  if (commandsNamed(command).every(({ input }) => input === 'none')) return;
   const message = `"${command}" takes input, which no approver could see: it cannot be requested`;
   cursor.error(cursor.kind() === 'map' ? ['command'] : [], message);
 }
@@ -100,7 +100,7 @@ function parseRule(
     cursor.error(cursor.kind() === 'map' ? ['command'] : [], message, 'unknown-name');
     return undefined;
   }
-  const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
+  const commands = commandsNamed(command);
   const where =
     written === undefined
       ? undefined
@@ -268,7 +268,7 @@ function checkUsers(policy: Policy, rule: Rule, cursor: Cursor, list: 'allow' | 
 
 /** Other commands may name no user at all; then the users of a rule do not matter. */
 function isOfUser({ command }: Rule): boolean {
-  return allSeries.every((series) => commandNamed(series, command)?.scope !== 'server');
+  return commandsNamed(command).every(({ scope }) => scope !== 'server');
 }
 
 function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
@@ -282,7 +282,7 @@ function allowsAllOf(earlier: Rule, later: Rule): boolean {
   const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
   if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
   return (later.where ?? []).every(({ parameter, test }) => {
-    const commands = allSeries.flatMap((series) => commandNamed(series, later.command) ?? []);
+    const commands = commandsNamed(later.command);
     const cautions = commands.map((command) => {
       const found = parameterNamed(command, parameter);
       return found === undefined ? 'free' : found.caution;

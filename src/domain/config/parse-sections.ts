@@ -1,6 +1,6 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
 import { recordedBytesMax } from '../audit/encode.js';
-import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
+import { allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
@@ -80,7 +80,7 @@ export function parseServerCommands(
   let fallback: ServerTarget = { kind: 'all' };
   for (const [name, text] of Object.entries(raw)) {
     const target = targetOf(text);
-    const commands = allSeries.flatMap((series) => commandNamed(series, name) ?? []);
+    const commands = commandsNamed(name);
     if (name === 'default') fallback = target;
     else if (commands.length === 0) {
       const known = allSeries.flatMap(commandsOf).filter(({ scope }) => scope === 'server');

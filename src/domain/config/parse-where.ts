@@ -1,6 +1,13 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import { allSeries, commandNamed, listOfText, type Parameter, userRoles } from '../commands/catalog.js';
+import {
+  allSeries,
+  commandNamed,
+  commandsNamed,
+  listOfText,
+  type Parameter,
+  userRoles,
+} from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
@@ -13,7 +20,7 @@ import { parseSize } from './schema-parts.js';
 
 /** The parameters of a command, in any series, by name. If series differ, those of the newest. */
 export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
-  const all = allSeries.flatMap((series) => commandNamed(series, command)?.params ?? []);
+  const all = commandsNamed(command).flatMap(({ params }) => params);
   return new Map(all.map((parameter) => [parameter.name, parameter]));
 }
 
