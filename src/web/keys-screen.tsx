@@ -14,7 +14,7 @@ type Row = KeysTable['rows'][number];
 export function KeysScreen() {
   const { api } = useSession();
   const now = useLive((live) => live.now);
-  // Anew with each minute: "last used" is true when it was asked for.
+  // Anew with each minute: "last sign-in" is true when it was asked for.
   const { value, fault } = useAnswer(`keys ${now?.head.configHash} ${now?.at.slice(0, 16)}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),
   );
@@ -25,7 +25,7 @@ export function KeysScreen() {
     { title: 'policy', isNamed: true, cell: (row) => <Name value={row.policy} /> },
     { title: 'ends', line: 3, isNamed: true, cell: (row) => <Ends row={row} now={at} /> },
     {
-      title: 'last used',
+      title: 'last sign-in',
       line: 3,
       isNamed: true,
       cell: (row) => <Used row={row} since={value.since} now={at} />,

@@ -152,7 +152,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
       ) : (
         <div class="learn">
           <Panel
-            title="No rule allows it: would be denied"
+            title={<Titled title="No rule allows it: would be denied" groups={groups.filter(mayTick)} />}
             label="What was seen"
             controls={
               reads.length > 0 && (
@@ -198,12 +198,24 @@ interface SettledProps {
   readonly groups: readonly SuggestedGroup[];
 }
 
+/** With how many commands that were. */
+function Titled({ title, groups }: SettledProps) {
+  const seen = groups.reduce((sum, group) => sum + group.seen, 0);
+  return (
+    <>
+      {title} {seen > 0 && <span class="count">{countWords(seen)}</span>}
+    </>
+  );
+}
+
 /** Groups that have no tick, with what settles them. */
 function Settled({ title, groups }: SettledProps) {
   if (groups.length === 0) return null;
   return (
     <>
-      <h3>{title}</h3>
+      <h3>
+        <Titled title={title} groups={groups} />
+      </h3>
       <ul class="groups">
         {groups.map((group, at) => (
           <li key={at}>

@@ -205,10 +205,10 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
         ) : (
           <>
             {since === undefined ? (
-              `in ${spanTexts.find(({ value }) => value === span)?.text}`
+              `average in ${spanTexts.find(({ value }) => value === span)?.text}`
             ) : (
               <>
-                since <Time at={since} isExact={isFine} />
+                average since <Time at={since} isExact={isFine} />
               </>
             )}
             , up to <Time at={history.until} isExact={isFine} />
