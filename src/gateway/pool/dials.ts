@@ -2,7 +2,8 @@
 // Health is a circuit breaker: up (closed); pausing and retrying (a dial failed while other upstreams live: only dials wait);
 // down (open: nothing lives, and commands fail at once with the reason); probing (half-open: one handshake decides).
 // The rules: a dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled; the
-// end of a command never opens the breaker, only a dial that failed while nothing else lived; health has at most one timer.
+// end of a command never opens the breaker, only a dial that failed while nothing else lived, or the second new upstream in a
+// row that the backend ended; health has at most one timer.
 
 import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';
@@ -41,7 +42,10 @@ export interface Dials {
 
 /** Concurrent dials: a backend that just came back is not flooded. */
 const dialsMax = bounds.dialsPerBackend;
-/** A connection that closes within this time without serving a command counts as a failed dial. */
+/**
+ * A connection that closes within this time without serving a command counts as a failed dial. The first one in a row does not open the
+ * breaker: a Dovecot that is reloaded or restarted ends new connections too, and serves the next one.
+ */
 const newMs = 1_000;
 const unneeded = new Error('the backend is dialled anyway');
 const gone = 'it did not keep a connection that nobody had used yet';
@@ -98,15 +102,15 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     owner.match();
   }
 
-  function failed(fault: unknown): void {
+  function failed(fault: unknown, mayOpenBreaker = true): void {
     if (!(fault instanceof UpstreamFault)) return owner.match(); // canceled
-    health.dialFailed(fault, owner.openCount + dialing.size === 0);
+    health.dialFailed(fault, mayOpenBreaker && owner.openCount + dialing.size === 0);
     owner.dialFailed(fault);
   }
 
   function lost({ exchanges, openedMs }: Upstream): void {
     if (exchanges > 0 || clock.now() - openedMs >= newMs) return;
-    failed(new UpstreamFault('closed-early', gone, undefined, 'greeting'));
+    failed(new UpstreamFault('closed-early', gone, undefined, 'greeting'), health.hasFailedBefore);
   }
 
   function dial(): void {
@@ -235,6 +239,12 @@ export class Health {
   /** A dial has succeeded once. Until then it may have been down for longer than `changedMs` says. */
   get hasBeenUp(): boolean {
     return this.#hasBeenUp;
+  }
+
+  /** Dials failed before the upstreams that are open now were dialled. */
+  get hasFailedBefore(): boolean {
+    const state = this.#state;
+    return state.at === 'up' ? this.#remembered > 0 : state.failures > 1;
   }
 
   /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */

@@ -143,21 +143,51 @@ void test('PROTOCOL 12 trap 25: a backend at its process limit refuses nobody wh
   await assertEnds(story);
 });
 
-void test('a backend that greets and keeps no connection is not dialled in a circle', async () => {
-  const story = openPool({ connections: 3, idle: 1, redialMs: 500, redialMaxMs: 4_000 }, { minor: null });
-  story.dialler.onAccept(({ peer }) => {
-    peer.send(greeting(2));
-    setImmediate(() => peer.end());
+for (const idle of [1, 3])
+  void test(`a Dovecot that restarts ends ${idle} new connections: they are replaced, and no command is refused`, async () => {
+    const story = openPool({ connections: 4, idle });
+    story.pool.start();
+    await settle();
+    assert.deepEqual(poolSizes(story.pool), [0, idle, 0, 0]);
+    for (const { peer } of story.dialler.open) peer.end();
+    await settle();
+    const next = await story.leased();
+    assert.equal(next.outcome, 'leased');
+    await next.finish();
+    assert.deepEqual([poolSizes(story.pool), story.pool.snapshot().health], [[0, idle, 0, 0], 'up']);
+    assert.ok(!story.events.some(({ kind }) => kind === 'backend-down'));
+    await assertEnds(story);
   });
+
+void test('one that stops then is down with the first dial that fails', async () => {
+  const story = openPool({ connections: 4, idle: 1 });
   story.pool.start();
-  for (let n = 0; n < 600; n += 1) await story.clock.advance(100);
-  assert.ok(
-    story.dialler.dials >= 10 && story.dialler.dials <= 25,
-    `${story.dialler.dials} dials in a minute`,
-  );
-  assert.ok(story.pool.snapshot().failed.greeting >= 10);
+  await settle();
+  story.dialler.setAnswer('refuse');
+  for (const { peer } of story.dialler.open) peer.end();
+  await settle();
+  const next = await story.leased();
+  assert.ok(next.outcome instanceof UpstreamFault && next.outcome.code === 'dial-refused');
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [2, 'down']);
   await assertEnds(story);
 });
+
+for (const idle of [1, 3])
+  void test(`a backend that greets and keeps none of ${idle} connections is not dialled in a circle`, async () => {
+    const limits = { connections: 3, idle, redialMs: 500, redialMaxMs: 4_000 };
+    const story = openPool(limits, { minor: null });
+    story.dialler.onAccept(({ peer }) => {
+      peer.send(greeting(2));
+      setImmediate(() => peer.end());
+    });
+    story.pool.start();
+    for (let n = 0; n < 600; n += 1) await story.clock.advance(100);
+    const { dials } = story.dialler;
+    assert.ok(dials >= 10 && dials <= 25 * idle, `${dials} dials in a minute`);
+    assert.ok(story.pool.snapshot().failed.greeting >= 10);
+    assert.equal(story.events.filter(({ kind }) => kind === 'backend-down').length > 0, true);
+    await assertEnds(story);
+  });
 
 void test('drained by an operator: idle ones go, who waits and comes is refused, what runs ends; and back', async () => {
   const story = openPool({ connections: 2, idle: 1 });
