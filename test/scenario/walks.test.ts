@@ -60,9 +60,14 @@ start() {
   ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || { run page dovegate-page page-opened; chgrp dovegate-people /run/dovegate/page.sock; }
 }
 trap 'stop' EXIT
-# What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections. A connection that ends
-# within its first second counts as a failed dial, so there is as much between this and the reload of dovegate as a person takes.
-doveadm() { [ "$*" = reload ]; sleep 1.2; touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done; }
+# What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections: at once after dovegate
+# has made the first one with the configuration that it has reloaded.
+opened() { sed -n '/"event":"reloaded"/,$p' "$W/serve.log" | grep -q '"event":"upstream-opened","backend":"mail1"'; }
+doveadm() {
+  [ "$*" = reload ]
+  for try in $(seq 1200); do opened && break; sleep 0.05; done; opened
+  touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done
+}
 systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; enable) [ -e "$W/page.pid" ];; *) echo "no systemctl $1"; exit 9;; esac; }
 # The place with a configuration that is to be: EXPECTED COMMAND
 expect() { local code=0; echo "? $2"; bash -c "$2" > "$W/out" 2>&1 || code=$?; [ "$code" = "$1" ] || { echo "ended with $code instead of $1:"; cat "$W/out"; exit 9; }; }
@@ -249,6 +254,7 @@ test('a password is changed, and neither the old nor the new one is refused on t
     [0, given],
     'Change the password of a backend',
     [0, quota('bob')],
+    [1, `grep '"event":"backend-down"' "$W/serve.log"`],
     [
       0,
       `[ "${file('next')}" = "${file('password')}" ] && [ "${file('next')}" != "$(cat "$W/mail1.password")" ]`,
