@@ -1,13 +1,16 @@
 // Goal: reloads under load lose no command, leak nothing and never mix two configurations. Phases: clients that work without a pause;
-// reloads between two policies, listeners that come and go, pools that change their size; what is left afterwards. What must not
+// reloads between two policies, listeners that come and go, pools that change their size or are replaced; what is left afterwards; a
+// command that waits for the only connection of a backend that a reload changes. What must not
 // happen: a command that fails because of a reload, an admission whose rule is not of its policy's version, descriptors or memory that
 // stay.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
+import { createGate } from '../kit/script.js';
+import { until } from '../kit/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** The full figure is 200 (DOVEGATE_ROUNDS=20). */
@@ -36,6 +39,7 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
     policy: one,
     listeners: listenersOf(false),
     mail1: { connections: '4' },
+    files: { 'mail1.next': 'the next password\n' },
     more,
   });
   const { daemon, client } = gateway;
@@ -60,7 +64,9 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
   for (let n = 1; n <= reloads; n += 1) {
     const isOdd = n % 2 === 1;
     const policy = isOdd ? two : one;
-    const mail1 = { connections: String(4 + (n % 3)) };
+    // Each third reload changes the files of the password, so it replaces the pool.
+    const password_file = n % 6 < 3 ? 'mail1.password' : '[mail1.password, mail1.next]';
+    const mail1 = { connections: String(4 + (n % 3)), password_file };
     daemon.write('dovegate.yaml', gateway.configuration({ policy, listeners: listenersOf(isOdd), mail1 }));
     daemon.signal('SIGHUP');
     const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
@@ -106,6 +112,42 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
   const slope = half.length < 2 ? 0 : ((half.at(-1) ?? 0) - (half[0] ?? 0)) / (half.length - 1);
   t.diagnostic(
     `${commands} commands, 0 lost; descriptors ${descriptors} -> ${after}; RSS ${rss[0]} -> ${rss.at(-1)} KiB, ${Math.round(slope)} KiB a reload in the second half`,
+  );
+});
+
+test('a backend that a reload changes: the command that runs ends, the one that waits gets its answer too', async (t) => {
+  const gate = createGate();
+  const gateway = await openGateway(t, {
+    policy: one,
+    mail1: { connections: '1' },
+    files: { 'mail1.next': 'the next password\n' },
+    backend: {
+      async script(command, connection) {
+        if (command.connection === 1) await gate.opened;
+        await connection.row(`connection ${command.connection}`, 'STORAGE', '72', '10240', '0');
+        await connection.status('+');
+      },
+    },
+  });
+  const { daemon, client, backend } = gateway;
+  const quota = { user: 'alice@example.org', fields: ['quota get'] };
+  const [running, waiting] = [await client(), await client()];
+  running.sendCommand(quota);
+  await backend.waitFor(({ commands }) => commands.length === 1, 'the command that runs');
+  waiting.sendCommand(quota);
+  const admissions = (): number => recordsOf(daemon, 'admission').length;
+  await until(async () => admissions() === 2, 'the command that waits');
+  const password_file = '[mail1.password, mail1.next]';
+  daemon.write('dovegate.yaml', gateway.configuration({ mail1: { connections: '1', password_file } }));
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+  const second = await waiting.readReply();
+  assert.deepEqual([second.status, second.logs], ['+', []]);
+  gate.open();
+  assert.equal((await running.readReply()).status, '+');
+  assert.deepEqual(
+    backend.commands.map(({ connection }) => connection),
+    [1, 2],
   );
 });
 

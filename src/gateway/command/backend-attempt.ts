@@ -83,7 +83,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** In a dry run: the number of mails that the command would affect there; undefined until they are counted. */
   matches: number | undefined = undefined;
   readonly #command: DispatchedCommand;
-  readonly #destination: Destination;
+  #destination: Destination;
   readonly #target: RelayTarget;
   #startMs = 0;
   /** The upstream, only for the time of this lease: its next lease may begin before our promise resolves. */
@@ -153,12 +153,29 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     try {
       this.ending = await this.#destination.pool.withLease(this);
     } catch (fault) {
-      this.ending = this.#endingOf(fault);
+      this.ending = await this.#afterFault(fault);
     } finally {
       this.#leased = undefined;
       unlock?.();
     }
     return this.ending;
+  }
+
+  /**
+   * A reload that changes the backend replaces its pool: a command that waits for the pool before, or comes to it late, goes on to the
+   * present one, where it is rechecked.
+   */
+  async #afterFault(fault: unknown): Promise<Ending> {
+    if (!(fault instanceof LeaseRefusal) || fault.why !== 'backend-drained') return this.#endingOf(fault);
+    const { backends } = this.#command.session.now().context.router.table;
+    const next = backends.find(({ name }) => name === this.backend);
+    if (next === undefined || next.pool === this.#destination.pool) return this.#endingOf(fault);
+    this.#destination = next;
+    try {
+      return await next.pool.withLease(this);
+    } catch (another) {
+      return this.#afterFault(another);
+    }
   }
 
   #endingOf(fault: unknown): Ending {

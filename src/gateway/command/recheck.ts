@@ -143,7 +143,8 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
 function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there: Destination): boolean {
   const { user, attempt } = first.judgement;
   const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
-  const isReferred = !first.destinations.some(({ pool }) => pool === there.pool);
+  // By name: a reload may have replaced its pool.
+  const isReferred = !first.destinations.some(({ name }) => name === there.name);
   if (!isRouted || isReferred) return true;
   const home = homeOf(user, router.table, nothingAsked);
   return home.kind === 'to' && home.backends.includes(there);

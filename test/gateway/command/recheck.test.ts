@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { createRoutingTable } from '../../../src/domain/policy/route.js';
 import type { ExchangeContext } from '../../../src/gateway/command/context.js';
+import type { Pool } from '../../../src/gateway/pool/pool.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -169,4 +170,59 @@ void test('a user who was moved to another backend meanwhile is not looked for w
   }));
   assert.match(await go(), /\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 2);
+});
+
+/** The reload also gives the backend another address, so it has another pool, and the one before takes no command any more. */
+function replaceBackend({ engine, reload }: Waiting, settings: string): MemoryEngine {
+  const next = openMemoryEngine({ settings });
+  reload(next.settings.policies.get('support'), () => next.context.exchanges());
+  engine.pool.setDrained(true);
+  return next;
+}
+const elsewhere = memorySettings.replace('doveadm-server"', 'doveadm-new"');
+
+void test('a backend with another address: what waited for the one before is sent there, once', async () => {
+  const waits = await waiting();
+  const next = replaceBackend(waits, elsewhere);
+  assert.match(await waits.go(), /\n\+\n$/);
+  assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 1]);
+});
+
+void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
+  const moved = elsewhere
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const cases: readonly (readonly [settings: string, said: RegExp])[] = [
+    [elsewhere.replace(allows, 'allow: [mailbox list'), /\n-NOPERM\n$/],
+    [moved, /\n-TEMPFAIL\n$/],
+  ];
+  for (const [settings, said] of cases) {
+    const waits = await waiting();
+    const next = replaceBackend(waits, settings);
+    assert.match(await waits.go(), said);
+    assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 0]);
+  }
+});
+
+void test('a backend that an operator drains, or that the configuration takes out of service, gets nothing', async () => {
+  const drains: readonly ((waits: Waiting) => Pool | undefined)[] = [
+    ({ engine }) => {
+      engine.pool.setDrained(true);
+      return undefined;
+    },
+    (waits) => {
+      const next = replaceBackend(waits, elsewhere);
+      next.pool.setDrained(true);
+      return next.pool;
+    },
+  ];
+  for (const drain of drains) {
+    const waits = await waiting();
+    const pool = drain(waits);
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.equal(waits.engine.commands.length, 2);
+    assert.ok(pool === undefined || pool.snapshot().waiters === 0);
+    const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
+    assert.ok(errors.includes('backend-drained'), errors.join());
+  }
 });
