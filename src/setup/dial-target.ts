@@ -14,7 +14,8 @@ interface DialTarget {
   readonly tls: BackendSettings['tls'];
   readonly demand: TlsDemand;
   readonly username: string;
-  readonly passwords: () => Promise<readonly Secret[]>;
+  /** An error: why that file cannot be read. */
+  readonly passwords: () => Promise<readonly (Secret | Error)[]>;
   readonly mayAuthenticateInClear: boolean;
   readonly connectTimeoutMs: number;
   readonly greetingTimeoutMs: number;
@@ -41,13 +42,20 @@ export function dialTargetOf(
       onShown: (validTo) => onCertificate(backend.name, validTo),
     },
     username: backend.username,
-    passwords: () =>
-      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
+    passwords: () => Promise.all(backend.passwordFiles.map(readPassword)),
     // The configuration permits `off` only for UNIX sockets, loopback, and with `allow_plaintext`.
     mayAuthenticateInClear: backend.tls === 'off',
     connectTimeoutMs: backend.connectTimeoutMs,
     greetingTimeoutMs: backend.greetingTimeoutMs,
   };
+}
+
+async function readPassword(path: string): Promise<Secret | Error> {
+  try {
+    return new Secret(await readSecretFile(path));
+  } catch (fault) {
+    return fault instanceof Error ? fault : new Error(String(fault));
+  }
 }
 
 /** The subject prefix of this gate, and how to dial its receiver. */

@@ -234,6 +234,29 @@ test('a bad certificate after a good one: its end is measured, and status names 
   }
 });
 
+test('one of two password files is empty, as while it is written: the other one serves', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, {
+    mail1: { password_file: '[mail1.password, mail1.next]' },
+    files: { 'mail1.next': 'the next password\n' },
+  });
+  const one = await client();
+  const ask = async (password: string, next: string): Promise<string> => {
+    daemon.write('mail1.password', password);
+    daemon.write('mail1.next', next);
+    for (const connection of backend.live) {
+      connection.end();
+      await connection.closed;
+    }
+    return (await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
+  };
+  assert.equal(await ask(backendPassword, ''), '+');
+  assert.equal(await ask('', backendPassword), '+');
+  assert.equal(await ask('', ''), '-TEMPFAIL');
+  const log = await daemon.waitForLog(({ event }) => event === 'dial-failed', 'the failed dial');
+  assert.match(String(log['text']), /the password cannot be read: \S*mail1\.password: is empty/);
+  assert.equal(backend.records.length, 2);
+});
+
 test('nobody listens: refused at once; and when somebody does again, it works', async (t) => {
   const holder = net.createServer();
   const port = await listenHere(holder);

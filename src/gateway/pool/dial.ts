@@ -76,7 +76,7 @@ function asFault(fault: unknown): UpstreamFault {
  * most one.
  */
 export function sharingReads(target: DialTarget): DialTarget {
-  let reading: Promise<readonly Secret[]> | undefined;
+  let reading: Promise<readonly PasswordRead[]> | undefined;
   return {
     ...target,
     passwords() {
@@ -88,6 +88,9 @@ export function sharingReads(target: DialTarget): DialTarget {
   };
 }
 
+/** A password, or why its file cannot be read: a file is empty for a moment while it is written, and another one may serve. */
+export type PasswordRead = Secret | Error;
+
 /** A backend as a dial needs it. */
 export interface DialTarget {
   readonly name: string;
@@ -96,7 +99,7 @@ export interface DialTarget {
   readonly demand: TlsDemand;
   readonly username: string;
   /** Read at each dial, so that a rotated password is found; tried in order when one is refused. */
-  readonly passwords: () => Promise<readonly Secret[]>;
+  readonly passwords: () => Promise<readonly PasswordRead[]>;
   /** True for loopback, UNIX sockets and `allow_plaintext`: PLAIN may go without TLS. */
   readonly mayAuthenticateInClear: boolean;
   readonly connectTimeoutMs: number;
@@ -118,17 +121,26 @@ export async function greet(
   signal: AbortSignal,
 ): Promise<Greeted> {
   const passwords = await readInTime(target, clock, signal);
-  const tries: readonly (Secret | undefined)[] = passwords.length > 0 ? passwords : [undefined];
-  for (const [index, password] of tries.entries()) {
+  let unread: UpstreamFault | undefined;
+  let refused: unknown;
+  for (const password of passwords.length > 0 ? passwords : [undefined]) {
+    if (password instanceof Error) {
+      unread ??= notReadable(password.message, password);
+      continue;
+    }
     try {
       return await greetOnce(target, password, connect, clock, signal);
     } catch (fault) {
       // A wrong PLAIN ends the connection, so the next password of a rotation needs a new one.
-      const isRefused = fault instanceof UpstreamFault && fault.code === 'auth-rejected';
-      if (!isRefused || index === tries.length - 1) throw fault;
+      if (!(fault instanceof UpstreamFault) || fault.code !== 'auth-rejected') throw fault;
+      refused = fault;
     }
   }
-  throw new Error('no password was tried');
+  throw unread ?? refused;
+}
+
+function notReadable(why: string, cause?: unknown): UpstreamFault {
+  return new UpstreamFault('auth-rejected', `the password cannot be read: ${why}`, cause);
 }
 
 async function greetOnce(
@@ -185,7 +197,11 @@ async function greetOnce(
 }
 
 /** Reads the passwords within the connect timeout: their file may be on a mount that hangs. */
-async function readInTime(target: DialTarget, clock: Clock, signal: AbortSignal): Promise<readonly Secret[]> {
+async function readInTime(
+  target: DialTarget,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly PasswordRead[]> {
   if (signal.aborted) throw signal.reason;
   const { connectTimeoutMs } = target;
   return new Promise((resolve, reject) => {
@@ -195,7 +211,7 @@ async function readInTime(target: DialTarget, clock: Clock, signal: AbortSignal)
     };
     const fail = (text: string, cause?: unknown): void => {
       settle();
-      reject(new UpstreamFault('auth-rejected', `the password cannot be read: ${text}`, cause));
+      reject(notReadable(text, cause));
     };
     const onAbort = (): void => {
       settle();

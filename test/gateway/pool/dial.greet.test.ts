@@ -350,6 +350,32 @@ void test('passwords are read at each dial; one that cannot be read is a refusal
   assert.deepEqual([reads, dialler.dials, clock.timers], [2, 1, 0]);
 });
 
+void test('one of several that cannot be read is no refusal while another is taken; it is named where none is', async () => {
+  const unread = new Error('/etc/next: is empty');
+  const other = new Error('/etc/last: ENOENT');
+  const cases: readonly (readonly [(Secret | Error)[], taken: string, number, RegExp | undefined])[] = [
+    [[new Secret('a'), unread], 'a', 1, undefined],
+    [[unread, new Secret('b')], 'b', 1, undefined],
+    [[new Secret('a'), unread, new Secret('c')], 'c', 2, undefined],
+    [[new Secret('a'), unread, new Secret('c')], 'none', 2, /cannot be read: \/etc\/next: is empty/],
+    [[unread, other], 'none', 0, /cannot be read: \/etc\/next: is empty/],
+  ];
+  for (const [passwords, taken, dials, fault] of cases) {
+    const story = start({ ...clear, passwords: () => Promise.resolve(passwords) });
+    story.dialler.onAccept(({ peer }) => {
+      peer.send(`${version(2)}-\n`);
+      const line = `PLAIN\t${Buffer.from(`\0doveadm\0${taken}`).toString('base64')}\n`;
+      void peer
+        .receive((bytes) => bytes.includes('PLAIN') && bytes.at(-1) === 0x0a)
+        .then((bytes) => peer.send(bytes.includes(line) ? '+\n' : '-\n'));
+    });
+    if (fault === undefined) await story.running;
+    else await assertFault(story.running, 'auth-rejected', fault);
+    assert.equal(story.dialler.dials, dials);
+    story.assertTidy(fault === undefined ? 1 : 0);
+  }
+});
+
 void test('a password file on a mount that hangs: a refusal in time, without a dial, and given up at once', async () => {
   const hangs = { passwords: () => new Promise<Secret[]>(() => undefined) };
   const story = start(hangs);
