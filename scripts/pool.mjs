@@ -6,7 +6,7 @@ import { root } from './setup.mjs';
 
 /** So many files at least: where other programs keep the processors busy, too. */
 const fewest = availableParallelism() + 1;
-const most = 3 * availableParallelism();
+const most = 5 * availableParallelism();
 /** Another one is begun when the processors had nothing to do in so much of the last second. */
 const idleShare = 0.25;
 const lookMs = 1_000;
