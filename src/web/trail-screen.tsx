@@ -199,6 +199,7 @@ const followMs = 10_000;
 function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: ResultsProps) {
   const { api, me } = useSession();
   const [{ found, isBusy, fault }, setState] = useState<Finder>({ found: undefined, isBusy: true });
+  /** Of the search that is not over. */
   const running = useRef<AbortController | undefined>(undefined);
   const more = (known: Finding | undefined): void => {
     running.current?.abort();
@@ -214,11 +215,13 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
     findMore({ api, filter: parsed.filter, not: parsed.not, signal: own.signal, onChange: keep }, known).then(
       (next) => {
         if (own.signal.aborted) return;
+        running.current = undefined;
         setState({ found: next, isBusy: false });
         onRows(next.rows);
       },
       (error: unknown) => {
         if (running.current !== own) return;
+        running.current = undefined;
         if (own.signal.aborted && last !== undefined) setState({ found: last, isBusy: false });
         else if (own.signal.aborted)
           setState({ found: last, isBusy: false, fault: 'Stopped before an answer came.' });
@@ -245,7 +248,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
     if (!isFollowing) return undefined;
     const own = new AbortController();
     const look = (): void => {
-      if (document.hidden || running.current?.signal.aborted === false) return;
+      if (document.hidden || running.current !== undefined) return;
       const known = latest.current;
       if (known === undefined) return;
       const asked = {

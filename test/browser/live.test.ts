@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-import { browserTest, pagePassword, shareDesk } from '../kit/page-daemon.js';
+import { browserTest, pagePassword, settled, shareDesk } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
 
@@ -157,3 +157,14 @@ browserTest(
     await page.locator('.old').waitFor({ state: 'detached' });
   },
 );
+
+browserTest('a followed trail shows a command that came later', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  await settled(page);
+  await page.getByRole('button', { name: 'Follow' }).click();
+  const client = await desk.daemon.client();
+  client.sendCommand({ user: 'later@example.org', fields: ['quota get'] });
+  assert.equal((await client.readReply()).status, '+');
+  await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
+  assert.deepEqual(faults, []);
+});
