@@ -4,12 +4,12 @@ import { type ComponentChildren, createContext } from 'preact';
 import { useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { createSteadyClock, follow, isStale, type Live } from './follow.js';
 import type { Session } from './session.js';
-import { dayOf } from './wording.js';
+import { dayOf, zoneOffsetMs } from './wording.js';
 
 export interface LiveState extends Live {
   /** Nothing was received for 5 s: what is shown may not be so any more. */
   readonly isStale: boolean;
-  /** The first time that the daemon told on its present day: what the words of a time depend on. Undefined: it has told none. */
+  /** The first time that it told on its present day, in the present zone: what the words of a time depend on. Undefined: it told none. */
   readonly today: string | undefined;
 }
 
@@ -92,14 +92,20 @@ function followInto(news: News, session: Session): () => void {
   let last: Live = news.live;
   let drawnMs = -Infinity;
   let drawing: number | undefined;
+  let day: string | undefined;
   const draw = (): void => {
     window.clearTimeout(drawing);
     drawing = undefined;
     drawnMs = steadyMs();
-    const before = news.live.today;
     const at = last.now?.at;
-    const isSameDay = before !== undefined && at !== undefined && dayOf(before) === dayOf(at);
-    news.tell({ ...last, isStale: isStale(last, drawnMs), today: isSameDay ? before : at });
+    const before = day;
+    // Summer time begins within a day, and a computer is taken to another zone.
+    day = at && `${dayOf(at)} ${zoneOffsetMs(Date.parse(at))}`;
+    news.tell({
+      ...last,
+      isStale: isStale(last, drawnMs),
+      today: day === before ? news.live.today : at,
+    });
   };
   const onChange = (next: Live): void => {
     // What is wrong does not wait.

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-import { browserTest, pagePassword, settled, shareDesk } from '../kit/page-daemon.js';
+import { browserTest, pagePassword, settled, shareDesk, signIn } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
 
@@ -168,3 +168,30 @@ browserTest('a followed trail shows a command that came later', async (t) => {
   await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
   assert.deepEqual(faults, []);
 });
+
+browserTest(
+  'the computer is taken to another zone: all times follow, and the words of the zone',
+  async (t) => {
+    const { context: watched } = await desk.look(t);
+    // A context that has a zone of its own keeps it.
+    const context = await watched.browser()?.newContext();
+    assert.ok(context !== undefined);
+    t.after(() => context.close());
+    const page = await context.newPage();
+    const computer = await context.newCDPSession(page);
+    const goTo = (timezoneId: string) => computer.send('Emulation.setTimezoneOverride', { timezoneId });
+    await goTo('Europe/Berlin');
+    const client = await desk.daemon.client();
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    assert.equal((await client.readReply()).status, '+');
+    await signIn(page, desk.daemon.origin, 'auditor', '/trail');
+    const at = page.locator('main [data-row] time').first();
+    const before = await at.innerText();
+    const zone = page.locator('.zone');
+    await zone.filter({ hasText: 'UTC+1' }).waitFor();
+
+    await goTo('Africa/Nairobi');
+    await zone.filter({ hasText: 'UTC+3' }).waitFor();
+    await until(async () => (await at.innerText()) !== before, 'another time in the table');
+  },
+);
