@@ -13,13 +13,14 @@ type Row = KeysTable['rows'][number];
 
 export function KeysScreen() {
   const { api } = useSession();
-  const now = useLive((live) => live.now);
+  const configuration = useLive(({ now }) => now?.head.configHash);
+  const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
   // Anew with each minute: "last sign-in" is true when it was asked for.
-  const { value, fault } = useAnswer(`keys ${now?.head.configHash} ${now?.at.slice(0, 16)}`, (signal) =>
+  const { value, fault } = useAnswer(`keys ${configuration} ${minute}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),
   );
   if (value === undefined) return <Pending fault={fault}>Reading the keys …</Pending>;
-  const at = now?.at ?? value.since;
+  const at = minute ?? value.since;
   const columns: Column<Row>[] = [
     { title: 'what', line: 1, grows: true, cell: (row) => <What row={row} /> },
     { title: 'policy', isNamed: true, cell: (row) => <Name value={row.policy} /> },
