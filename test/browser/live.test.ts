@@ -187,11 +187,14 @@ browserTest(
     await signIn(page, desk.daemon.origin, 'auditor', '/trail');
     const at = page.locator('main [data-row] time').first();
     const before = await at.innerText();
+    const bars = page.locator('.bars .legend').filter({ hasText: ' to ' });
+    const barsBefore = await bars.innerText();
     const zone = page.locator('.zone');
     await zone.filter({ hasText: 'UTC+1' }).waitFor();
 
     await goTo('Africa/Nairobi');
     await zone.filter({ hasText: 'UTC+3' }).waitFor();
     await until(async () => (await at.innerText()) !== before, 'another time in the table');
+    await until(async () => (await bars.innerText()) !== barsBefore, 'other times at the bars');
   },
 );
