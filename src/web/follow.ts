@@ -116,3 +116,9 @@ export function pauseMs(failures: number, random: number): number {
 export function isStale(live: Live, nowMs: number): boolean {
   return live.heardMs !== undefined && (live.isAway === true || nowMs - live.heardMs > staleMs);
 }
+
+/** What is drawn at once when it is another: the state, which problems there are, why nothing comes. Not the numbers in their sentences. */
+export function pressing({ now, trouble }: Live): string {
+  const problems = now?.head.problems.map(({ code, backend }) => [code, backend]);
+  return JSON.stringify([now?.head.state, problems, trouble]);
+}

@@ -2,7 +2,7 @@
 
 import { type ComponentChildren, createContext } from 'preact';
 import { useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { createSteadyClock, follow, isStale, type Live } from './follow.js';
+import { createSteadyClock, follow, isStale, type Live, pressing } from './follow.js';
 import type { Session } from './session.js';
 import { dayOf, zoneOffsetMs } from './wording.js';
 
@@ -109,7 +109,7 @@ function followInto(news: News, session: Session): () => void {
   };
   const onChange = (next: Live): void => {
     // What is wrong does not wait.
-    const isUrgent = next.now?.head !== last.now?.head || next.trouble !== last.trouble;
+    const isUrgent = pressing(next) !== pressing(last);
     last = next;
     if (isUrgent) draw();
     else drawing ??= window.setTimeout(draw, drawnMs + drawMs - steadyMs());

@@ -1,6 +1,7 @@
 // The stream of "now": taken up again after it broke or fell silent, never after the session ended, and never more often than is good.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Now, NowHead } from '../../src/domain/page/api.js';
 import { AskFault } from '../../src/web/api.js';
 import {
   applied,
@@ -9,6 +10,7 @@ import {
   isStale,
   type Live,
   pauseMs,
+  pressing,
   staleMs,
 } from '../../src/web/follow.js';
 import type { StreamEvent } from '../../src/web/lines.js';
@@ -152,4 +154,34 @@ void test('what was heard more than 5 s ago is old; what was never heard is not'
   assert.equal(isStale(live, 1001 + staleMs), true);
   assert.equal(isStale({ ...live, heardMs: undefined }, 1e9), false);
   assert.equal(isStale(live, 0), false);
+});
+
+void test('another problem and another state are drawn at once; a number that moves in a sentence is not', () => {
+  const head: NowHead = {
+    host: 'gate',
+    version: '1',
+    state: 'degraded',
+    since: '2026-11-21T02:14:00Z',
+    started: '2026-11-21T02:14:00Z',
+    configHash: '',
+    problems: [{ code: 'queue-grows', backend: 'mail1', text: '36 commands wait for mail1.' }],
+  };
+  const pressingOf = (change: Partial<NowHead>, trouble?: string): string => {
+    const now: Pick<Now, 'head'> = { head: { ...head, ...change } };
+    return pressing({ now: applied(undefined, 'snapshot', JSON.stringify(now)), heardMs: 1, trouble });
+  };
+  const known = pressingOf({});
+  const [problem] = head.problems;
+  assert.ok(problem !== undefined);
+  assert.equal(pressingOf({ problems: [{ ...problem, text: '35 commands wait for mail1.' }] }), known);
+  const others = [
+    pressingOf({ state: 'not serving' }),
+    pressingOf({ problems: [] }),
+    pressingOf({ problems: [problem, problem] }),
+    pressingOf({ problems: [{ ...problem, backend: 'mail2' }] }),
+    pressingOf({ problems: [{ ...problem, code: 'backend-down' }] }),
+    pressingOf({}, 'The daemon ended the stream.'),
+    pressing({ now: undefined, heardMs: undefined, trouble: undefined }),
+  ];
+  assert.equal(new Set([...others, known]).size, others.length + 1);
 });
