@@ -85,7 +85,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   readonly #command: DispatchedCommand;
   #destination: Destination;
   readonly #target: RelayTarget;
-  #startMs = 0;
+  /** When it began to wait for an upstream. */
+  sinceMs = 0;
   /** The upstream, only for the time of this lease: its next lease may begin before our promise resolves. */
   #leased: Upstream | undefined = undefined;
   #turn = 0;
@@ -149,7 +150,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
         return this.ending;
       }
     }
-    this.#startMs = context.clock.now();
+    this.sinceMs = context.clock.now();
     try {
       this.ending = await this.#destination.pool.withLease(this);
     } catch (fault) {
@@ -193,7 +194,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
 
   use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { context, abortable, judgement } = this.#command;
-    this.waitMs = context.clock.now() - this.#startMs;
+    this.waitMs = context.clock.now() - this.sinceMs;
     this.upstream = upstream.id;
     this.isReused = upstream.exchanges > 1;
     this.#leased = upstream;

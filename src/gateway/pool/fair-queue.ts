@@ -172,9 +172,9 @@ export class FairQueue<W extends Queued & Placed<W>> {
     this.#forgetEmpty(waiter.principal, line);
   }
 
+  /** Takes out all, in the order in which they came: they may queue elsewhere. */
   clear(): readonly W[] {
-    const all = [...this.#promised];
-    for (const line of this.#round) all.push(...line.waiters);
+    const all = [...this.#promised, ...this.#waiters()].toSorted((one, other) => one.arrival - other.arrival);
     for (const waiter of all) this.delete(waiter);
     return all;
   }

@@ -44,7 +44,7 @@ export class Waiter implements AbortListener {
   readonly weight: number;
   readonly isFresh: boolean;
   readonly arrival: number;
-  /** When it began to wait. */
+  /** When it began to wait, here or in a pool before this one. */
   readonly sinceMs: number;
   /** Set by the queue. */
   place: Place<Waiter> | undefined;
@@ -66,14 +66,14 @@ export class Waiter implements AbortListener {
     this.place = undefined;
     this.#asked = asked;
     this.#room = room;
-    this.sinceMs = room.clock.now();
+    this.sinceMs = asked.sinceMs ?? room.clock.now();
     this.#endMs = this.sinceMs + timeoutMs;
     this.upstream = new Promise<Upstream>((resolve, reject) => {
       this.#take = resolve;
       this.#refuse = reject;
     });
     asked.abortable.listen(this);
-    this.#timer = this.#wait(timeoutMs, tellAfterMs);
+    this.#timer = this.#wait(this.#endMs - room.clock.now(), tellAfterMs);
   }
 
   resolve(given: Upstream): void {

@@ -188,6 +188,39 @@ void test('a backend with another address: what waited for the one before is sen
   assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 1]);
 });
 
+/** Both upstreams of that backend are taken for changes, which nobody ends for others, and do not answer. */
+async function occupy(next: MemoryEngine): Promise<void> {
+  next.setAnswer(() => undefined);
+  for (const name of ['carol', 'dave']) await (await next.client(0)).line(`|${name}@example.org|mailbox subscribe|x`);
+  assert.equal(next.commands.length, 2);
+}
+
+void test('the time of its wait does not begin anew with each reload', async () => {
+  const waits = await waiting();
+  const first = openMemoryEngine({ settings: elsewhere });
+  await occupy(first);
+  for (const { clock } of [waits.engine, first]) await clock.advance(20_000);
+  waits.reload(first.settings.policies.get('support'), () => first.context.exchanges());
+  waits.engine.pool.setDrained(true);
+  await settle();
+  assert.equal(first.pool.snapshot().waiters, 1);
+  assert.equal(first.pool.snapshot().oldestWaitMs, 20_000);
+  const second = openMemoryEngine({ settings: elsewhere });
+  await occupy(second);
+  await first.clock.advance(5_000);
+  await second.clock.advance(25_000);
+  waits.reload(second.settings.policies.get('support'), () => second.context.exchanges());
+  first.pool.setDrained(true);
+  await settle();
+  assert.equal(second.pool.snapshot().waiters, 1);
+  await second.clock.advance(4_999);
+  assert.equal(second.pool.snapshot().waiters, 1);
+  await second.clock.advance(1);
+  assert.equal(second.pool.snapshot().waiters, 0);
+  const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
+  assert.ok(errors.includes('queue-timeout'), errors.join());
+});
+
 void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
   const moved = elsewhere
     .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')

@@ -87,3 +87,18 @@ void test('nobody is passed over for one that may take nothing, or was promised 
   assert.equal(queue.take(anything, sated)?.name, 'c1');
   assert.equal(queue.take(anything, sated)?.name, 'a2');
 });
+
+void test('all leave in the order in which they came, whatever was promised or had the next turn', () => {
+  const { queue, add } = open();
+  for (const principal of 'aabca') add(principal);
+  const first = queue.take(anything, hungry);
+  const second = queue.take(anything, hungry);
+  assert.ok(first && second);
+  queue.promise(second);
+  queue.promise(first);
+  assert.deepEqual(
+    queue.clear().map(({ name }) => name),
+    ['a1', 'a2', 'b1', 'c1', 'a3'],
+  );
+  assert.equal(queue.size, 0);
+});
