@@ -36,6 +36,8 @@ export class Destination implements RoutedBackend {
   readonly name: string;
   readonly pool: Pool;
   readonly address: Address;
+  /** Its address, as a text. */
+  readonly place: string;
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames: MailboxNames | undefined;
 
@@ -48,6 +50,7 @@ export class Destination implements RoutedBackend {
     this.name = pool.backend;
     this.pool = pool;
     this.address = address;
+    this.place = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
     this.sharedNamespaces = sharedNamespaces;
     this.mailboxNames = mailboxNames;
   }

@@ -83,10 +83,12 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** In a dry run: the number of mails that the command would affect there; undefined until they are counted. */
   matches: number | undefined = undefined;
   readonly #command: DispatchedCommand;
+  /** For which it was judged; another one after a reload. */
+  readonly #first: Destination;
   #destination: Destination;
   readonly #target: RelayTarget;
-  /** When it began to wait for an upstream. */
-  sinceMs = 0;
+  /** When it began to wait for an upstream; undefined: not yet. */
+  sinceMs: number | undefined = undefined;
   /** The upstream, only for the time of this lease: its next lease may begin before our promise resolves. */
   #leased: Upstream | undefined = undefined;
   #turn = 0;
@@ -94,6 +96,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** `target`: receives the reply. */
   constructor(command: DispatchedCommand, destination: Destination, target: RelayTarget) {
     this.#command = command;
+    this.#first = destination;
     this.#destination = destination;
     this.#target = target;
     this.backend = destination.name;
@@ -109,9 +112,11 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return this.#command.context.clock;
   }
 
-  /** For the wait for its users. */
+  /** For the wait for its users; after a reload, what is left of the wait for its upstream. */
   get timeoutMs(): number {
-    return this.#command.context.limits.queueTimeoutMs;
+    const { clock, limits } = this.#command.context;
+    const waitedMs = this.sinceMs === undefined ? 0 : clock.now() - this.sinceMs;
+    return Math.max(0, limits.queueTimeoutMs - waitedMs);
   }
 
   signal(): AbortSignal {
@@ -136,47 +141,49 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   async run(): Promise<Ending> {
     const { judgement, aliases, context, destinations } = this.#command;
     const { command, users } = judgement.attempt;
-    let unlock: (() => void) | undefined;
     // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail. A command on
     // several backends does not wait for its users either: only Dovecot knows its position in its list of users.
-    if (command.scope !== 'server' && destinations.length === 1) {
-      const touched = aliases.length === 0 ? users : [...users, ...aliases];
+    const isLocking = command.scope !== 'server' && destinations.length === 1;
+    const touched = aliases.length === 0 ? users : [...users, ...aliases];
+    let ending: Ending | undefined;
+    // Again after each reload that replaced the pool meanwhile: the users are locked at the present address.
+    while (ending === undefined) {
+      let unlock: (() => void) | undefined;
+      if (isLocking) {
+        try {
+          const taken = context.userLock.take(touched, this.#destination.place, this);
+          unlock = typeof taken === 'function' ? taken : await taken;
+        } catch (fault) {
+          const isLate = fault instanceof WaitTimeout;
+          ending = isLate ? { kind: 'refused', why: 'queue-timeout' } : cutOff(this.abortable, false);
+          break;
+        }
+      }
+      this.sinceMs ??= context.clock.now();
       try {
-        const taken = context.userLock.take(touched, this.backend, this);
-        unlock = typeof taken === 'function' ? taken : await taken;
+        ending = await this.#destination.pool.withLease(this);
       } catch (fault) {
-        const isLate = fault instanceof WaitTimeout;
-        this.ending = isLate ? { kind: 'refused', why: 'queue-timeout' } : cutOff(this.abortable, false);
-        return this.ending;
+        ending = this.#goesOn(fault) ? undefined : this.#endingOf(fault);
+      } finally {
+        this.#leased = undefined;
+        unlock?.();
       }
     }
-    this.sinceMs = context.clock.now();
-    try {
-      this.ending = await this.#destination.pool.withLease(this);
-    } catch (fault) {
-      this.ending = await this.#afterFault(fault);
-    } finally {
-      this.#leased = undefined;
-      unlock?.();
-    }
-    return this.ending;
+    this.ending = ending;
+    return ending;
   }
 
   /**
    * A reload that changes the backend replaces its pool: a command that waits for the pool before, or comes to it late, goes on to the
    * present one, where it is rechecked.
    */
-  async #afterFault(fault: unknown): Promise<Ending> {
-    if (!(fault instanceof LeaseRefusal) || fault.why !== 'backend-drained') return this.#endingOf(fault);
+  #goesOn(fault: unknown): boolean {
+    if (!(fault instanceof LeaseRefusal) || fault.why !== 'backend-drained') return false;
     const { backends } = this.#command.session.now().context.router.table;
     const next = backends.find(({ name }) => name === this.backend);
-    if (next === undefined || next.pool === this.#destination.pool) return this.#endingOf(fault);
+    if (next === undefined || next.pool === this.#destination.pool) return false;
     this.#destination = next;
-    try {
-      return await next.pool.withLease(this);
-    } catch (another) {
-      return this.#afterFault(another);
-    }
+    return true;
   }
 
   #endingOf(fault: unknown): Ending {
@@ -194,13 +201,14 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
 
   use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { context, abortable, judgement } = this.#command;
-    this.waitMs = context.clock.now() - this.sinceMs;
+    const nowMs = context.clock.now();
+    this.waitMs = nowMs - (this.sinceMs ?? nowMs);
     this.upstream = upstream.id;
     this.isReused = upstream.exchanges > 1;
     this.#leased = upstream;
     this.#turn = upstream.exchanges;
     if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
-    const refusal = recheck(this.#command, this.#destination, upstream.series);
+    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.series);
     if (refusal !== undefined) return unsent(refusal);
     const most = mostMatches(judgement.decision.obligations);
     if (this.#command.tried !== undefined) return this.#count(upstream, most);
@@ -223,7 +231,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     // Counting and recording took time: the upstream may have been closed, and the permission withdrawn.
     if (abortable.isAborted) return unsent(cutOff(abortable, false));
     if (!upstream.isClean) throw answerAfterSearch();
-    const refusal = recheck(this.#command, this.#destination, upstream.series);
+    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.series);
     return refusal === undefined ? this.#send(upstream) : unsent(refusal);
   }
 

@@ -86,13 +86,21 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
   };
 }
 
-/** For the upstream that it got, by the present configuration. Undefined: it means the same and is allowed. */
-export function recheck(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
+/**
+ * For the upstream that it got, by the present configuration. `chosen`: where it was to go, before a reload replaced that by `destination`.
+ * Undefined: it means the same and is allowed.
+ */
+export function recheck(
+  first: AllowedCommand,
+  chosen: Destination,
+  destination: Destination,
+  series: Series,
+): Ending | undefined {
   const { context, session, judgement, destinations } = first;
   const { grant } = judgement.decision;
   if (grant !== undefined && grant !== '' && !context.access.isLive(grant))
     return { kind: 'grant-over', grant, policy: session.subject.policy.name };
-  if (!session.isCurrent(context)) return afterReload(first, destination, series);
+  if (!session.isCurrent(context)) return afterReload(first, chosen, destination, series);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
   // After a referral another rule may have applied.
@@ -110,7 +118,12 @@ function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series:
   return { name, series, sharedNamespaces, mailboxNames };
 }
 
-function afterReload(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
+function afterReload(
+  first: AllowedCommand,
+  chosen: Destination,
+  destination: Destination,
+  series: Series,
+): Ending | undefined {
   const { session, line, judgement, aliases } = first;
   const { context, policy } = session.now();
   if (policy === undefined) {
@@ -118,7 +131,7 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   }
   const { table } = context.router;
   const there = table.backends.find(({ pool }) => pool === destination.pool);
-  if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
+  if (there === undefined || !mayLeadThere(first, context, chosen, there)) return changedMeanwhile;
   const subject: Subject = { ...subjectOf(first), policy };
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, policy.name);
@@ -139,15 +152,25 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   return isHandledAlike ? undefined : changedMeanwhile;
 }
 
-/** Whether present routes still lead to the same backends. Routes do not cover referrals, nor commands that name no user. */
-function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there: Destination): boolean {
+/**
+ * Whether present routes still lead to the same backends. Routes do not cover referrals, nor commands that name no user. A referral or a
+ * passdb named a host: under another address, the backend of that name is another host.
+ */
+function mayLeadThere(
+  first: AllowedCommand,
+  { router }: ExchangeContext,
+  chosen: Destination,
+  there: Destination,
+): boolean {
   const { user, attempt } = first.judgement;
   const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
+  if (!isRouted) return true;
+  const isSamePlace = there.place === chosen.place;
   // By name: a reload may have replaced its pool.
   const isReferred = !first.destinations.some(({ name }) => name === there.name);
-  if (!isRouted || isReferred) return true;
+  if (isReferred) return isSamePlace;
   const home = homeOf(user, router.table, nothingAsked);
-  return home.kind === 'to' && home.backends.includes(there);
+  return home.kind === 'to' && home.backends.includes(there) && (home.isByRoute || isSamePlace);
 }
 
 /**

@@ -26,7 +26,7 @@ export interface LeaseOptions {
   /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
   readonly isFresh: boolean;
   /** When it began to wait, where it has waited in a pool before this one; undefined: now. */
-  readonly sinceMs?: number;
+  readonly sinceMs?: number | undefined;
   /** Ends the wait. After the wait the user decides about the upstream. */
   readonly abortable: Abortable;
   /** Called after 5 s of waiting, and then less and less often. Must not throw. */
