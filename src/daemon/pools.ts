@@ -16,6 +16,8 @@ interface Slot {
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
+  /** Counts the upstreams of the backend, also those of the pools before. */
+  readonly opened: { count: number };
   isDrained: boolean;
 }
 
@@ -129,8 +131,18 @@ export class Pools {
     if (known?.key === key) return known;
     const limits = limitsOf(backend, settings, this.#isWatched);
     const { connect, clock, observe } = this.#adapters;
-    const pool = new Pool({ target, series, limits, connect, clock, observe, chance: randomFraction });
-    return { pool, key, limits, isDrained: backend.drained };
+    const opened = known?.opened ?? { count: 0 };
+    const pool = new Pool({
+      target,
+      series,
+      limits,
+      connect,
+      clock,
+      observe,
+      chance: randomFraction,
+      opened,
+    });
+    return { pool, key, limits, opened, isDrained: backend.drained };
   }
 }
 

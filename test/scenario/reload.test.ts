@@ -149,6 +149,10 @@ test('a backend that a reload changes: the command that runs ends, the one that 
     backend.commands.map(({ connection }) => connection),
     [1, 2],
   );
+  // The trail tells the two apart.
+  await until(() => recordsOf(daemon, 'completion').length === 2, 'their records');
+  const upstreams = recordsOf(daemon, 'completion').map(({ upstream }) => upstream);
+  assert.deepEqual(upstreams, ['mail1-2', 'mail1-1']);
 });
 
 function descriptorsOf(pid: number): number {

@@ -53,6 +53,8 @@ const gone = 'it did not keep a connection that nobody had used yet';
 export interface DialsOptions extends DialOptions {
   readonly limits: DialOptions['limits'] & HealthLimits;
   readonly observe: Observe;
+  /** Upstreams of this backend so far: their ids count on in the pool after a reload, while those of the pool before still run. */
+  readonly opened?: { count: number };
 }
 
 export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
@@ -62,11 +64,11 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   const dialing = new Set<AbortController>();
   const looking = new Set<AbortController>();
   const health = new Health({ ...options, backend, retry, look: () => void look() });
-  let opened = 0;
+  const opened = options.opened ?? { count: 0 };
 
   function nextId(): string {
-    opened += 1;
-    return `${backend}-${opened}`;
+    opened.count += 1;
+    return `${backend}-${opened.count}`;
   }
 
   async function open(controller: AbortController): Promise<void> {

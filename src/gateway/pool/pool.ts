@@ -10,9 +10,14 @@ import type { UpstreamFault, UpstreamPhase } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
-import type { Observe } from '../outcome/events.js';
-import type { DialOptions } from './dial.js';
-import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
+import {
+  createDials,
+  type Dials,
+  type DialsOptions,
+  type DialsOwner,
+  type HealthLimits,
+  type HealthState,
+} from './dials.js';
 import { FairQueue } from './fair-queue.js';
 import { dueClaims } from './fair-share.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
@@ -456,7 +461,6 @@ export interface LeaseUser<T> extends LeaseOptions {
   use(upstream: Upstream): Promise<LeaseEnd<T>>;
 }
 
-export interface PoolOptions extends DialOptions {
+export interface PoolOptions extends DialsOptions {
   readonly limits: PoolLimits;
-  readonly observe: Observe;
 }
