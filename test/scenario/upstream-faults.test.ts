@@ -250,6 +250,8 @@ test('one of two password files is empty, as while it is written: the other one 
     return (await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
   };
   assert.equal(await ask(backendPassword, ''), '+');
+  const note = await daemon.waitForLog(({ event }) => event === 'password-unread', 'the empty file');
+  assert.match(String(note['text']), /mail1\.next: is empty$/);
   assert.equal(await ask('', backendPassword), '+');
   assert.equal(await ask('', ''), '-TEMPFAIL');
   const log = await daemon.waitForLog(({ event }) => event === 'dial-failed', 'the failed dial');

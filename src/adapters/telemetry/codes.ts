@@ -395,6 +395,12 @@ const listed = {
   // upstreams and backends
   'upstream-opened': [['info'], 'backend', 'a backend was dialled and greeted us'],
   'upstream-closed': [['info'], 'backend', 'an upstream was closed; `reason` says why'],
+  'password-unread': [
+    ['warn'],
+    'backend',
+    'one of the files of `password_file` cannot be read: `text` says which one and why. The others are tried',
+    'repair the file, or take it out of `password_file`',
+  ],
   'dial-failed': [
     ['error', 'debug'],
     'backend',

@@ -96,6 +96,11 @@ export type Note =
       readonly upstream: string;
       readonly reason: CloseReason;
       readonly exchanges: number;
+    }
+  | {
+      readonly code: 'password-unread';
+      readonly backend: string;
+      readonly text: string;
     };
 
 /** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */

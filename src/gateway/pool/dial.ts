@@ -73,14 +73,23 @@ function asFault(fault: unknown): UpstreamFault {
 
 /**
  * The target with shared password reads: a read that hangs would hold one of the few threads for all files of the daemon, so there is at
- * most one.
+ * most one. `tellUnread`: called when other files than before cannot be read while one can, with the reasons; no dial fails for that.
  */
-export function sharingReads(target: DialTarget): DialTarget {
+export function sharingReads(target: DialTarget, tellUnread: (text: string) => void): DialTarget {
   let reading: Promise<readonly PasswordRead[]> | undefined;
+  let told = '';
+  const read = async (): Promise<readonly PasswordRead[]> => {
+    const passwords = await target.passwords();
+    const unread = passwords.filter((each) => each instanceof Error);
+    const text = unread.map(({ message }) => message).join('; ');
+    if (text !== told && text !== '' && unread.length < passwords.length) tellUnread(text);
+    told = text;
+    return passwords;
+  };
   return {
     ...target,
     passwords() {
-      reading ??= target.passwords().finally(() => {
+      reading ??= read().finally(() => {
         reading = undefined;
       });
       return reading;

@@ -58,13 +58,17 @@ export interface DialsOptions extends DialOptions {
 }
 
 export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
-  const own = { ...options, target: sharingReads(options.target) };
   const { clock, observe } = options;
   const backend = options.target.name;
+  const own = { ...options, target: sharingReads(options.target, tellUnread) };
   const dialing = new Set<AbortController>();
   const looking = new Set<AbortController>();
   const health = new Health({ ...options, backend, retry, look: () => void look() });
   const opened = options.opened ?? { count: 0 };
+
+  function tellUnread(text: string): void {
+    observe({ kind: 'note', code: 'password-unread', backend, text });
+  }
 
   function nextId(): string {
     opened.count += 1;

@@ -118,6 +118,7 @@ void test('a password file that hangs is read once, however many dial', async ()
         });
       },
     }),
+    () => undefined,
   );
   const both = [target.passwords(), target.passwords()];
   assert.equal(reads, 1);

@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Secret } from '../../../src/domain/identity/credentials.js';
+import { type PasswordRead, sharingReads } from '../../../src/gateway/pool/dial.js';
 import { createDials, type DialsOwner } from '../../../src/gateway/pool/dials.js';
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
@@ -78,4 +80,26 @@ void test('one that died at once and unused counts as a dial that failed', async
   story.dials.health.rest();
   await settle();
   assert.equal(story.clock.timers, 0);
+});
+
+void test('a password file that cannot be read while another one serves is told once, until it changes', async () => {
+  const unread = new Error('/etc/next: EACCES');
+  const empty = new Error('/etc/next: is empty');
+  const good = new Secret('good');
+  const reads: readonly (readonly PasswordRead[])[] = [
+    [good, unread],
+    [good, unread],
+    [good, good],
+    [unread, good],
+    [empty, good],
+    [empty, empty],
+  ];
+  const notes: string[] = [];
+  let read = -1;
+  const target = sharingReads(
+    memoryTarget({ passwords: () => Promise.resolve(reads[read] ?? assert.fail('one too many')) }),
+    (text) => void notes.push(text),
+  );
+  for (read = 0; read < reads.length; read += 1) await target.passwords();
+  assert.deepEqual(notes, ['/etc/next: EACCES', '/etc/next: EACCES', '/etc/next: is empty']);
 });
