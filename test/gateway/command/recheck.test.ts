@@ -299,6 +299,29 @@ void test('the time of its wait does not begin anew with each reload', async () 
   assert.ok(errors.includes('queue-timeout'), errors.join());
 });
 
+void test('it is ended by an operator where it waits now: nothing is sent, and nothing stays', async () => {
+  for (const settings of [memorySettings, elsewhere]) {
+    const waits = await waiting();
+    const { service, exchanges } = waits.engine;
+    const next = openMemoryEngine({ settings });
+    await occupy(next);
+    waits.reload(next.settings.policies.get('support'), () => next.context.exchanges());
+    waits.engine.pool.setDrained(true);
+    await settle();
+    const [waiter, ...others] = service.running().filter(({ isWaiting }) => isWaiting);
+    assert.ok(waiter !== undefined && others.length === 0);
+    assert.equal(waiter.backend, 'mail1');
+    assert.ok(service.kill(waiter.id));
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.deepEqual(
+      [next.commands.length, next.pool.snapshot().waiters, exchanges.userLock.size],
+      [2, 0, 0],
+    );
+    const { record } = waits.engine.records.findLast(({ record: { id } }) => id === waiter.id) ?? {};
+    assert.deepEqual([record?.event, record?.sent, record?.upstream], ['completion', false, undefined]);
+  }
+});
+
 void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
   const moved = elsewhere
     .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
