@@ -7,9 +7,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { until } from '../kit/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -153,6 +155,61 @@ test('a backend that a reload changes: the command that runs ends, the one that 
   await until(() => recordsOf(daemon, 'completion').length === 2, 'their records');
   const upstreams = recordsOf(daemon, 'completion').map(({ upstream }) => upstream);
   assert.deepEqual(upstreams, ['mail1-2', 'mail1-1']);
+});
+
+test('a backend that moves to another machine: one user is never served on both at once, others are served there at once', async (t) => {
+  const gate = createGate();
+  const authority = makeAuthority({ name: 'scenario authority' });
+  const gateway = await openGateway(t, {
+    policy: one,
+    authority,
+    mail1: { connections: '1' },
+    backend: {
+      async script(_command, connection) {
+        await gate.opened;
+        await connection.row('before', 'STORAGE', '72', '10240', '0');
+        await connection.status('+');
+      },
+    },
+  });
+  const { daemon, client, backend } = gateway;
+  const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const next = await openScriptedDovecot({
+    tls: 'starttls',
+    certificate,
+    password: backendPassword,
+    async script(_command, connection) {
+      await connection.row('after', 'STORAGE', '72', '10240', '0');
+      await connection.status('+');
+    },
+  });
+  t.after(() => next.close());
+  const quota = (user: string) => ({ user: `${user}@example.org`, fields: ['quota get'] });
+  const [running, same, other] = [await client(), await client(), await client()];
+  running.sendCommand(quota('alice'));
+  await backend.waitFor(({ commands }) => commands.length === 1, 'the command that runs');
+  same.sendCommand(quota('alice'));
+  other.sendCommand(quota('bob'));
+  await until(() => recordsOf(daemon, 'admission').length === 3, 'the commands that wait');
+  // Each of these replaces the pool: to the other machine, and twice to another account there.
+  const moves = [{}, { username: 'doveadm2' }, { username: 'doveadm' }];
+  for (const [n, account] of moves.entries()) {
+    const mail1 = { connections: '1', address: next.address, ...account };
+    daemon.write('dovegate.yaml', gateway.configuration({ mail1 }));
+    daemon.signal('SIGHUP');
+    const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
+    await until(() => done() > n, 'the reload');
+  }
+  assert.deepEqual((await other.readReply()).status, '+');
+  assert.deepEqual(
+    next.commands.map(({ user }) => user),
+    ['bob@example.org'],
+  );
+  gate.open();
+  assert.equal((await running.readReply()).status, '+');
+  const last = await same.readReply();
+  assert.deepEqual([last.status, String(last.cells[0])], ['+', 'after']);
+  assert.deepEqual([backend.commands.length, next.commands.length], [1, 2]);
 });
 
 function descriptorsOf(pid: number): number {
