@@ -299,6 +299,37 @@ void test('the time of its wait does not begin anew with each reload', async () 
   assert.ok(errors.includes('queue-timeout'), errors.join());
 });
 
+void test('several backends that are replaced: each is asked where it is now, once, and the rows of all are joined', async () => {
+  const listed = (text: string): string => text.replace('who]', 'who, process status]');
+  const all = (one: string, two: string): string =>
+    `${listed(hosted(one, two)).replaceAll('shared_namespaces: []', 'series: "2.3", shared_namespaces: []')}server_commands: { process status: all }\n`;
+  const engine = openMemoryEngine({ settings: all('127.0.0.1', '127.0.0.2') });
+  const next = openMemoryEngine({ settings: all('127.0.0.1', '127.0.0.3') });
+  for (const each of [engine, next]) each.setAnswer(() => replyPacket('imap\t1\t2\t3\t4\t5\t6\t\n+\n'));
+  let isReloaded = false;
+  const { context } = engine;
+  const { transport, peer } = createMemoryTransport();
+  const exchanges = () => (isReloaded ? next.exchanges : engine.exchanges);
+  engine.service.serve({ ...engine.listener, context: { ...context, exchanges } }, transport, {
+    listener: 'support',
+  });
+  peer.send('VERSION\tdoveadm-server\t1\t0\n');
+  await settle();
+  const { length } = peer.received();
+  const said = (): string => peer.received().subarray(length).toString();
+  engine.dialler.setAnswer('hang');
+  peer.send('\t\tprocess status\n');
+  await settle();
+  assert.equal(engine.service.running().filter(({ isWaiting }) => isWaiting).length, 1);
+  isReloaded = true;
+  for (const { pool } of engine.exchanges.router.table.backends) pool.setDrained(true);
+  await until(() => said().endsWith('\n'), 'the answer');
+  assert.match(said(), /\n\+\n$/);
+  const asked = next.commands.map(({ end: { address } }) => (address.kind === 'tcp' ? address.host : ''));
+  const rows = said().match(/imap/g)?.length;
+  assert.deepEqual([engine.commands.length, asked.toSorted(), rows], [0, ['127.0.0.1', '127.0.0.3'], 2]);
+});
+
 void test('it is ended by an operator where it waits now: nothing is sent, and nothing stays', async () => {
   for (const settings of [memorySettings, elsewhere]) {
     const waits = await waiting();
