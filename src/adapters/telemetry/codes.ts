@@ -340,13 +340,13 @@ const listed = {
   'login-failed': [
     ['warn'],
     'stranger',
-    'a login was refused. `type` says why; `account` is the name that was given, `address` the address of the client',
+    'a login was refused. `type` is the reason, `account` the user name of the login, `address` the client address',
     'a single client: correct its name, password or certificate. After many attempts from one address, block it: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
     'stranger',
-    'a request to the page was refused. `type` says why; `address` is the address of the browser, `text` the person, if known',
+    'a request to the page was refused. `type` is the reason, `address` the browser address, `text` the person, if known',
     'after many from one address, block it: somebody guesses. If a link was used twice, somebody else has it: ask its person',
   ],
   'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
@@ -378,7 +378,7 @@ const listed = {
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'other users can read or change a file with a secret of the page. `text` names it; the page still uses it',
+    'other users can read or change a secret file of the page. `text` has its path; the page still uses the file',
     'run the command in `text`. If somebody may have read the secret, replace it',
   ],
   'issuer-away': [
@@ -398,8 +398,8 @@ const listed = {
   'password-unread': [
     ['warn'],
     'backend',
-    'one of the files of `password_file` cannot be read: `text` says which one and why. The others are tried',
-    'repair the file, or take it out of `password_file`',
+    'a file in `password_file` cannot be read; `text` has its path and the reason. The other files are tried',
+    'fix the file, or remove it from `password_file`',
   ],
   'dial-failed': [
     ['error', 'debug'],
