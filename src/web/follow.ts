@@ -88,7 +88,7 @@ async function watchSilence(
   heardMs: () => number,
 ): Promise<void> {
   while (!own.signal.aborted) {
-    // Not oftener: each time wakes a browser that has nothing else to do.
+    // One timer for the whole interval: each wake-up costs an idle browser milliseconds.
     await pause(heardMs() + staleMs + 1 - nowMs(), own.signal);
     if (nowMs() - heardMs() > staleMs) own.abort();
   }
@@ -117,7 +117,7 @@ export function isStale(live: Live, nowMs: number): boolean {
   return live.heardMs !== undefined && (live.isAway === true || nowMs - live.heardMs > staleMs);
 }
 
-/** What is drawn at once when it is another: the state, which problems there are, why nothing comes. Not the numbers in their sentences. */
+/** A change of this text is drawn at once: the daemon's state, its problems without their figures, and a broken stream. */
 export function pressing({ now, trouble }: Live): string {
   const problems = now?.head.problems.map(({ code, backend }) => [code, backend]);
   return JSON.stringify([now?.head.state, problems, trouble]);

@@ -2,7 +2,7 @@
 
 import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
-import { useLive } from './live.js';
+import { useLive, useToday } from './live.js';
 import { Icon, ShapeOf } from './shapes.js';
 import type { Shape, Tone } from './signs.js';
 import { breakable, cut, pieces, visible } from './visible.js';
@@ -90,7 +90,7 @@ interface TimeProps {
 
 /** Local, UTC on hover. */
 export function Time({ at, isExact }: TimeProps) {
-  const today = useLive((live) => live.today) ?? new Date().toISOString();
+  const today = useToday();
   return (
     <time dateTime={at} title={utcTime(at)} class="number">
       {localTime(at, today, isExact)}

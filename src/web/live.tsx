@@ -9,7 +9,7 @@ import { dayOf, zoneOffsetMs } from './wording.js';
 export interface LiveState extends Live {
   /** Nothing was received for 5 s: what is shown may not be so any more. */
   readonly isStale: boolean;
-  /** The first time that it told on its present day, in the present zone: what the words of a time depend on. Undefined: it told none. */
+  /** The first timestamp of the daemon's current day in the current time zone; undefined before the first state. */
   readonly today: string | undefined;
 }
 
@@ -18,7 +18,7 @@ export const steadyMs = createSteadyClock(
   () => performance.now(),
 );
 
-/** What is drawn, and who draws it. */
+/** The state on the screen, and the components that show it. */
 class News {
   live: LiveState = {
     now: undefined,
@@ -47,14 +47,14 @@ interface FollowingProps {
   readonly children: ComponentChildren;
 }
 
-/** Follows the daemon for as long as the session lasts. Within it, news draw again who uses them, and nothing else. */
+/** Follows the daemon while the session lasts. A state redraws only the components whose part of it changed. */
 export function Following({ session, children }: FollowingProps) {
   const [news] = useState(() => new News());
   useEffect(() => followInto(news, session), [session]);
   return <NewsContext.Provider value={news}>{children}</NewsContext.Provider>;
 }
 
-/** A part of the news. The component is drawn again when `part` gives another value: a string, a number, or an object as it came. */
+/** A part of the state. Redraws the component when `part` returns another value (===), so `part` must not create objects. */
 export function useLive<Part>(part: (live: LiveState) => Part): Part {
   const news = useContext(NewsContext);
   const [, redraw] = useState({});
@@ -71,6 +71,11 @@ export function useLive<Part>(part: (live: LiveState) => Part): Part {
   return shown;
 }
 
+/** A timestamp of the daemon's current day, for `localTime`. */
+export function useToday(): string {
+  return useLive((live) => live.today) ?? new Date().toISOString();
+}
+
 /** The daemon's clock, by which "an hour ago" is meant: the browser's may be wrong. Undefined: it will be known in a moment. */
 export function useDaemonMs(): (() => number) | undefined {
   const news = useContext(NewsContext);
@@ -81,9 +86,9 @@ export function useDaemonMs(): (() => number) | undefined {
   };
 }
 
-/** The longest time for which old news look new. */
+/** Interval of the check for stale state. */
 const lookMs = 900;
-/** News come 5 times a second at most. Nobody reads so fast, and drawing costs a browser most, so figures wait for their turn. */
+/** Figures are drawn at most once in this time: states arrive up to 5 times a second, and drawing is the largest cost of the page. */
 const drawMs = 1_000;
 
 /** Returns a function that ends it. */
@@ -108,7 +113,7 @@ function followInto(news: News, session: Session): () => void {
     });
   };
   const onChange = (next: Live): void => {
-    // What is wrong does not wait.
+    // Problems are drawn without delay.
     const isUrgent = pressing(next) !== pressing(last);
     last = next;
     if (isUrgent) draw();

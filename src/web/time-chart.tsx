@@ -15,7 +15,7 @@ import {
   type Values,
 } from './chart.js';
 import { Name } from './kit.js';
-import { useLive } from './live.js';
+import { useToday } from './live.js';
 import { outcomeParts, outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
 import { countWords, localTime, zoneOffsetMs } from './wording.js';
@@ -245,7 +245,7 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
   const room = (width - left - right) / Math.max(1, bars.length);
   const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
   const last = bars.at(-1)?.at ?? '';
-  const today = useLive((live) => live.today) ?? new Date().toISOString();
+  const today = useToday();
   const clock = (at: string): string => localTime(at, today, step < 60);
   const reading = (bar: HistogramBucket | undefined): string =>
     bar === undefined
