@@ -139,8 +139,8 @@ const tellAfterMs = 5_000;
 
 /**
  * Keeps two commands on the same user's mail from running on two backends at once: after a reload, a drain or a referral the later one
- * waits until the earlier ones have ended. On one backend they run in parallel: Dovecot has its own locks there. A backend is any text that
- * names one; its address does, because a reload may give its name another address.
+ * waits until the earlier ones have ended. On one backend they run in parallel: Dovecot has its own locks there. Callers identify a backend
+ * by its address, because a reload may change the address of a name.
  */
 export class UserLock {
   readonly #places = new Map<string, Place>();

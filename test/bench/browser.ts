@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   await sleep(3_000);
   const empty = await share();
   say('an empty page: of one processor', [empty * 100], '%');
-  // What the machine takes for the smallest change: neither its browser nor ours can draw 5 times a second for less.
+  // Baseline: the cost of the smallest page that changes 5 times a second on this machine.
   await page.setContent('<p id="text"></p>');
   await page.evaluate(
     'setInterval(() => { document.querySelector("#text").textContent = String(Date.now()); }, 200)',

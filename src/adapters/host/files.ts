@@ -41,10 +41,10 @@ export function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** A descriptor of the one who calls, whose pipe has a writer: `--config /dev/stdin`, and `<(...)` of a shell. */
+/** An open descriptor of this process, as in `--config /dev/stdin` and `<(...)` of a shell: its pipe has a writer. */
 const ownDescriptor = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
-/** As `readText`, and throws for a pipe that the path names: without a writer it would block forever. */
+/** Like `readText`, but throws an Error if the path names a pipe: opening a pipe without a writer blocks forever. */
 export function readUnpiped(path: string): string {
   if (ownDescriptor.test(path)) return readText(path);
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
