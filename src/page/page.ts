@@ -5,7 +5,13 @@
 import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
-import { hostName, nameProcess, programVersion, yieldToOthers } from '../adapters/host/process.js';
+import {
+  hostName,
+  leaveHalfToOthers,
+  nameProcess,
+  programVersion,
+  yieldToOthers,
+} from '../adapters/host/process.js';
 import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -68,6 +74,7 @@ export async function page({ door, state }: PageProcessOptions): Promise<number>
   let code: number = exitCodes.ok;
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
+    leaveHalfToOthers(own.native);
     const { manager, stop } = own;
     const { status, unserved } = await fatal.race(open({ door, state }, log, own, opened));
     manager.ready(status());

@@ -79,6 +79,8 @@ export interface Native {
   sendDatagram(address: string, text: string): boolean;
   /** Removes an ended child from the process table; true: it was there and is removed. */
   reap(pid: number): boolean;
+  /** From now on, the thread, and those that it begins, run on these processors only. False: the kernel refuses. */
+  runOn(thread: number, processors: readonly number[]): boolean;
   /** SO_PEERGROUPS: its supplementary groups at the moment of the connect; undefined if the kernel does not provide them. */
   peerGroups(descriptor: number): readonly number[] | undefined;
   /** SO_PEERPIDFD of an accepted UNIX socket. */

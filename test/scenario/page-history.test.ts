@@ -5,7 +5,7 @@
 // some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
@@ -15,6 +15,7 @@ import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { becomeOlder } from '../kit/older-daemon.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
+import { processorsOfPage } from '../kit/processors.js';
 import { hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 
@@ -54,6 +55,16 @@ async function openStage(t: TestContext) {
 const known = (values: readonly (number | null)[] | undefined): readonly number[] =>
   (values ?? []).filter((value) => value !== null);
 
+/** Of a thread of a process, or of its first one; undefined: it has ended meanwhile. */
+function processorsOf(pid: number, thread = String(pid)): string | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+    return /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
 /** Of a thread; undefined: it has ended meanwhile. */
 function nicenessOf(thread: string): number | undefined {
   try {
@@ -74,6 +85,11 @@ test('rates by team, by backend and of the gate; a daemon that is killed leaves 
   assert.equal(getPriority(daemon.pid), ours);
   assert.ok(threads.length > 4);
   assert.deepEqual(new Set(threads.filter((nice) => nice !== undefined)), new Set([Math.max(ours, 10)]));
+  // And it leaves half of the processors to commands.
+  const allowed = processorsOf(process.pid) ?? '';
+  assert.equal(processorsOf(daemon.pid), allowed);
+  const own = readdirSync(`/proc/${pagePid}/task`).map((thread) => processorsOf(pagePid, thread));
+  assert.deepEqual(new Set(own.filter((each) => each !== undefined)), new Set([processorsOfPage(allowed)]));
   const client = await stage.client();
   for (let count = 0; count < 40; count += 1)
     await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });

@@ -223,7 +223,7 @@ function testCredentials(native: Native, pair: readonly number[]): void {
 export type ForeignFunction = (...args: readonly unknown[]) => unknown;
 
 type FileFunctions = Pick<Native, 'fileAt' | 'fileBehind'>;
-type ServiceFunctions = Pick<Native, 'socketKind' | 'duplicate' | 'sendDatagram' | 'reap'>;
+type ServiceFunctions = Pick<Native, 'socketKind' | 'duplicate' | 'sendDatagram' | 'reap' | 'runOn'>;
 
 /** Of Linux on x86, ARM and RISC-V. */
 const soType = 3;
@@ -238,6 +238,8 @@ const sockDgramCloexec = 2 | 0o2000000;
 const msgDontwaitNosignal = 0x40 | 0x4000;
 const fDupfdCloexec = 1030;
 const wnohang = 1;
+/** A bit for each processor; Linux has 8192 at most. */
+const processorBytes = 1024;
 /** sun_path of sockaddr_un. */
 const pathBytesMax = 108;
 
@@ -252,6 +254,7 @@ function serviceFunctions(
   const sendto = find('intptr_t sendto(int, const void *, uintptr_t, int, const void *, uint32_t)');
   const close = find('int close(int)');
   const waitpid = find('int waitpid(int, void *, int)');
+  const setAffinity = find('int sched_setaffinity(int, size_t, const void *)');
 
   function option(descriptor: number, name: number): number | undefined {
     const value = Buffer.alloc(4);
@@ -293,6 +296,14 @@ function serviceFunctions(
       }
     },
     reap: (pid) => Number(waitpid(pid, null, wnohang)) === pid,
+    runOn(thread, processors) {
+      const mask = Buffer.alloc(processorBytes);
+      for (const each of processors) {
+        const at = each >>> 3;
+        mask.writeUInt8(mask.readUInt8(at) | (1 << (each & 7)), at);
+      }
+      return Number(setAffinity(thread, mask.length, mask)) === 0;
+    },
   };
 }
 

@@ -144,7 +144,40 @@ export function yieldToOthers(): void {
   }
 }
 
-/** Linux keeps a priority for each thread. 0: the one that calls. */
+/**
+ * From now on, this process runs on half of the processors, for threads that begin later, too. A command that finds its threads on all of
+ * them waits for the end of a time slice, some milliseconds, whatever their priority. Where somebody has chosen its processors
+ * (`CPUAffinity=`, a set of a container), or there is one only, it keeps all of them. A unit may forbid the call.
+ */
+export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
+  let half: readonly number[];
+  try {
+    const allowed = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    half = halfOf(allowed ?? '', readFileSync('/sys/devices/system/cpu/online', 'utf8'));
+  } catch {
+    return;
+  }
+  if (half.length > 0) for (const thread of threadIds()) native.runOn(thread, half);
+}
+
+/**
+ * The last half of the processors that are online; none: there is one only, or not all of them are allowed. Both are lists of the kernel,
+ * such as `0-3,8`; those that are allowed may name processors that the machine does not have.
+ */
+export function halfOf(allowed: string, online: string): readonly number[] {
+  const all = numbersIn(online);
+  const own = new Set(numbersIn(allowed));
+  return all.every((each) => own.has(each)) ? all.slice(Math.ceil(all.length / 2)) : [];
+}
+
+function numbersIn(list: string): readonly number[] {
+  return [...list.matchAll(/(\d+)(?:-(\d+))?/g)].flatMap(([, first, last = first]) => {
+    const from = Number(first);
+    return Array.from({ length: Number(last) - from + 1 }, (_, at) => from + at);
+  });
+}
+
+/** Linux keeps priority and processors of each thread. 0: the one that calls. */
 function threadIds(): readonly number[] {
   try {
     return readdirSync('/proc/self/task').map(Number);

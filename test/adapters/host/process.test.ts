@@ -4,12 +4,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import {
   createServiceManager,
   encodeNotification,
+  halfOf,
   readDeadChildren,
   takeServiceEnvironment,
   watchOrphans,
@@ -230,4 +232,42 @@ void test('dead children of a process are found by their state, and taken', asyn
     [],
     'one that lives',
   );
+});
+
+// Goal: the page leaves half of the processors to commands. What must not happen: a set that somebody has chosen is replaced.
+
+for (const [allowed, online, half] of [
+  ['0-1', '0-1\n', [1]],
+  ['0-3', '0-3', [2, 3]],
+  ['0-2', '0-2', [2]],
+  // The list of what is allowed names what a machine could have.
+  ['0-127', '0-1,4-5', [4, 5]],
+  ['0', '0', []],
+  ['0', '0-3', []],
+  ['0,2-3', '0-3', []],
+  ['', '0-3', []],
+  ['0-3', '', []],
+] as const) {
+  void test(`half of ${JSON.stringify(online)} where ${allowed} are allowed: ${half.join(', ') || 'none'}`, () => {
+    assert.deepEqual(halfOf(allowed, online), half);
+  });
+}
+
+void test('a thread runs on the processors that it is given; the kernel refuses one that does not exist', async (t) => {
+  const native = await loadNative();
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child, 'spawn');
+  const pid = child.pid ?? 0;
+  const allowed = (): string | undefined =>
+    /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  const first = Number(allowed());
+  assert.equal(native.runOn(pid, [first]), true);
+  assert.match(
+    readFileSync(`/proc/${pid}/status`, 'utf8'),
+    new RegExp(`^Cpus_allowed_list:\\s*${first}$`, 'm'),
+  );
+  assert.equal(native.runOn(pid, [8191]), false);
+  assert.equal(native.runOn(pid, []), false);
+  assert.equal(Number(allowed()), first);
 });
