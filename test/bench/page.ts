@@ -224,6 +224,8 @@ await withBench(async (bench) => {
     await sleep(seconds * 1000);
     return measured();
   };
+  // The segments of the load are compressed meanwhile.
+  await until(() => plainLeft() === 1, 'the segments to be compressed', 20 * 60_000);
   const idle = await usage(10);
   const client = await openRawClient({ path: daemon.socket, minor: 2 });
   const over = new AbortController();
