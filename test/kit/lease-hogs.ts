@@ -22,9 +22,12 @@ export const hogKinds = {
 export type HogKind = keyof typeof hogKinds;
 export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKinds, name);
 
-/** Bytes of the reply to what hogs read; it never comes to its end with them. */
+/**
+ * The reply to what hogs read is one cell, and never comes to its end with them: wherever it is cut, nothing behind it can be told apart, so
+ * that the session ends.
+ */
 const replyBytes = 4 * 1024 * 1024 * 1024;
-const pieceBytes = 256 * 1024;
+const piece = Buffer.alloc(8 * 1024, 'x');
 const leadBytes = 1_250_000;
 const stepMs = 50;
 const saveLine = '\talice@example.org\tsave\n';
@@ -37,9 +40,9 @@ const answerHogs: Script = async ({ fields }, connection) => {
   void connection.closed.then(() => {
     client.isOpen = false;
   });
-  // In pieces: what is made for nobody would keep this process busy.
-  for (let sent = 0; fields[0] === 'fetch' && sent < replyBytes && client.isOpen; sent += pieceBytes)
-    await connection.bigCell(pieceBytes);
+  // What is made for nobody would keep this process busy.
+  for (let sent = 0; fields[0] === 'fetch' && sent < replyBytes && client.isOpen; sent += piece.length)
+    await connection.body(piece);
   await connection.status('+');
 };
 
