@@ -27,7 +27,6 @@ export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKin
  * that the session ends.
  */
 const replyBytes = 4 * 1024 * 1024 * 1024;
-const piece = Buffer.alloc(8 * 1024, 'x');
 const leadBytes = 1_250_000;
 const stepMs = 50;
 const saveLine = '\talice@example.org\tsave\n';
@@ -36,13 +35,7 @@ const fetchLine = '\talice@example.org\tfetch\ttext\tall\n';
 /** The backend: a long reply to `fetch`, a text taken to its end for `save`, `+` for everything else. */
 const answerHogs: Script = async ({ fields }, connection) => {
   if (fields[0] === 'save') await connection.readInput();
-  const client = { isOpen: true };
-  void connection.closed.then(() => {
-    client.isOpen = false;
-  });
-  // What is made for nobody would keep this process busy.
-  for (let sent = 0; fields[0] === 'fetch' && sent < replyBytes && client.isOpen; sent += piece.length)
-    await connection.body(piece);
+  if (fields[0] === 'fetch') await connection.bigCell(replyBytes);
   await connection.status('+');
 };
 
