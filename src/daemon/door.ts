@@ -139,7 +139,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const states = new NowStates({
     clock,
     make: () => makeNow(parts),
-    takeChanged: () => watch.takeChanged(),
     onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
     onWatched: (isWatched) => running.pools.setWatched(isWatched),
   });

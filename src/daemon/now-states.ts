@@ -1,4 +1,4 @@
-// The states of `admin.door`'s `now`: made while somebody watches, at most 5 and at least 1 a second, each complete.
+// The states of `admin.door`'s `now`: made while somebody watches, one a second, sooner when something got better or worse; each complete.
 // The rules: nothing is made while nobody watches; a watcher that reads slowly skips states, and nothing is kept for it.
 
 import { bounds } from '../bounds/bounds.js';
@@ -9,19 +9,15 @@ import type { Clock, Timer } from '../ports/machine.js';
 export interface NowStatesParts {
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
   readonly make: () => MadeNow;
-  /** Whether something has happened since the last call. */
-  readonly takeChanged: () => boolean;
   /** Told that a state could not be made. */
   readonly onFailed: (fault: unknown) => void;
   /** Told when the first watcher comes and when the last one leaves. */
   readonly onWatched?: (isWatched: boolean) => void;
 }
 
-/** Between two states: 5 a second at most. */
+/** Between two states, also when nothing happened: a page greys out after 5 s without one. */
 const paceMs = bounds.statePaceMs;
-/** A state is told after this time at the latest, also when nothing happened: a page greys out after 5 s without one. */
-const beatMs = 800;
-/** Making a state takes at most one in so many parts of the time. */
+/** Making a state sooner takes at most one in so many parts of the time. */
 const dutyMin = 20;
 
 export class NowStates {
@@ -65,15 +61,15 @@ export class NowStates {
   /** Something got better or worse: it is told now, or as soon as the pace allows. */
   hurry(): void {
     if (this.#timer !== undefined)
-      this.#later(Math.max(0, this.#madeMs + this.#pauseMs - this.#parts.clock.now()));
+      this.#later(Math.max(0, this.#madeMs + this.#hurryMs - this.#parts.clock.now()));
   }
 
   #begin(): void {
     const isFirst = this.#timer === undefined;
     if (isFirst) this.#parts.onWatched?.(true);
     // Somebody who comes again and again gets no more states made than somebody who stays.
-    if (this.#parts.clock.now() - this.#madeMs >= this.#pauseMs) this.#make();
-    if (isFirst) this.#later(this.#pauseMs);
+    if (this.#parts.clock.now() - this.#madeMs >= this.#hurryMs) this.#make();
+    if (isFirst) this.#later(paceMs);
   }
 
   #rest(): void {
@@ -83,29 +79,27 @@ export class NowStates {
     this.#parts.onWatched?.(false);
   }
 
-  get #pauseMs(): number {
-    return Math.max(paceMs, Math.min(beatMs, dutyMin * this.#costMs));
+  get #hurryMs(): number {
+    return Math.max(bounds.stateHurryMs, Math.min(paceMs, dutyMin * this.#costMs));
   }
 
   #later(ms: number): void {
     this.#timer?.cancel();
     this.#timer = this.#parts.clock.setTimer(ms, () => {
-      const isDue = this.#parts.clock.now() - this.#madeMs >= beatMs;
       try {
-        if (isDue || this.#parts.takeChanged()) this.#make();
+        this.#make();
       } catch (fault) {
         // A bug of ours: the watchers see that nothing comes any more, and commands go on.
         this.#parts.onFailed(fault);
         this.#madeMs = this.#parts.clock.now();
       }
-      if (this.#timer !== undefined) this.#later(this.#pauseMs);
+      if (this.#timer !== undefined) this.#later(paceMs);
     });
   }
 
   #make(): void {
-    const { clock, make, takeChanged } = this.#parts;
+    const { clock, make } = this.#parts;
     const startMs = clock.now();
-    takeChanged();
     this.#newest = { state: this.#newest.state + 1, line: `${JSON.stringify(make())}\n` };
     this.#madeMs = clock.now();
     this.#costMs = this.#madeMs - startMs;

@@ -45,7 +45,6 @@ export class NowWatch {
   readonly #troubles: Kept[] = [];
   #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   #timer: Timer | undefined;
-  #isChanged = true;
   /** Called soon after the daemon got better or worse. */
   onTurn: () => void = () => undefined;
 
@@ -58,7 +57,6 @@ export class NowWatch {
   observe(event: EngineEvent): void {
     switch (event.kind) {
       case 'exchange-ended': {
-        this.#isChanged = true;
         const as = countedAs[event.outcome];
         this.history.ended(this.#clock.now(), as);
         if (as !== 'other') this.#add(event);
@@ -104,13 +102,6 @@ export class NowWatch {
     this.#turned();
   }
 
-  /** Whether something that is shown has happened since the last call. */
-  takeChanged(): boolean {
-    const isChanged = this.#isChanged;
-    this.#isChanged = false;
-    return isChanged;
-  }
-
   /** Newest first. */
   troubles(): readonly TroubleRow[] {
     const rows: TroubleRow[] = [];
@@ -141,7 +132,6 @@ export class NowWatch {
   }
 
   #add(event: Troubling): void {
-    this.#isChanged = true;
     const kept = this.#troubles;
     const nowMs = this.#clock.wallMs();
     let same: Kept | undefined;
@@ -169,7 +159,6 @@ export class NowWatch {
   }
 
   #turned(): void {
-    this.#isChanged = true;
     this.#timer ??= this.#clock.setTimer(changedMs, () => {
       this.#timer = undefined;
       this.onTurn();

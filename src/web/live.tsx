@@ -88,7 +88,7 @@ export function useDaemonMs(): (() => number) | undefined {
 
 /** Interval of the check for stale state. */
 const lookMs = 900;
-/** Figures are drawn at most once in this time: states arrive up to 5 times a second, and drawing is the largest cost of the page. */
+/** Figures are drawn at most once in this time: up to 5 states a second arrive, and drawing is the largest cost of the page. */
 const drawMs = 1_000;
 
 /** Returns a function that ends it. */

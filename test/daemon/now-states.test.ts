@@ -1,5 +1,5 @@
-// Goal: states are made at most 5 and at least 1 a second, only while somebody watches, and once for all; who reads slowly has the state of now
-// and costs no memory.
+// Goal: states are made once a second, at most 5 times when something gets better or worse, only while somebody watches, and once for all; who
+// reads slowly has the state of now and costs no memory.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowStates } from '../../src/daemon/now-states.js';
@@ -20,7 +20,6 @@ function open() {
   let made = 0;
   /** What making has taken so far. */
   let spentMs = 0;
-  let isChanged = false;
   const watched: boolean[] = [];
   const story = {
     clock,
@@ -33,9 +32,6 @@ function open() {
       return made;
     },
     watched,
-    changed: () => {
-      isChanged = true;
-    },
     watch,
     watchers: () => states.watchers,
     hurry: () => states.hurry(),
@@ -48,11 +44,6 @@ function open() {
       if (story.bug !== undefined) throw story.bug;
       const tiles = { ...empty.tiles, perSecond: story.perSecond };
       return { now: { ...empty, at: `state ${made}`, tiles }, runningUsers: [], troubleUsers: [] };
-    },
-    takeChanged: () => {
-      const was = isChanged;
-      isChanged = false;
-      return was;
     },
     onFailed: (fault) => story.faults.push(fault),
     onWatched: (isWatched) => watched.push(isWatched),
@@ -103,19 +94,19 @@ void test('nothing is made before somebody watches, and nothing after the last o
   assert.deepEqual([story.made, story.clock.timers, story.watched], [made, 0, [true, false]]);
 });
 
-// bounds.statePaceMs
-void test('at least one a second when nothing happens, and at most five when much does', async () => {
+// bounds.statePaceMs, bounds.stateHurryMs
+void test('one a second, whatever happens, and at most five when it gets better and worse all the time', async () => {
   const story = open();
   const reader = story.watch();
   await settle();
   for (let second = 0; second < 5; second += 1) {
     const before = reader.lines.length;
     await story.clock.advance(1_000);
-    assert.ok(reader.lines.length > before, `second ${second}`);
+    assert.equal(reader.lines.length, before + 1, `second ${second}`);
   }
   const before = story.made;
   for (let step = 0; step < 1_000; step += 1) {
-    story.changed();
+    story.hurry();
     await story.clock.advance(5);
   }
   assert.ok(story.made - before >= 24 && story.made - before <= 26, `${story.made - before} in 5 s`);
@@ -126,7 +117,7 @@ void test('where a state takes 30 ms to make, fewer are made: a twentieth of the
   story.costMs = 30;
   const reader = story.watch();
   for (let step = 0; step < 1_000; step += 1) {
-    story.changed();
+    story.hurry();
     await story.clock.advance(6);
   }
   assert.ok(story.made >= 6 && story.made <= 11, `${story.made} in 6 s`);
@@ -150,13 +141,11 @@ void test('something got worse: told at once, within the pace', async () => {
   const story = open();
   const reader = story.watch();
   await story.clock.advance(1_000);
-  await story.clock.advance(150);
+  await story.clock.advance(300);
   const before = reader.lines.length;
-  story.changed();
   story.hurry();
-  await story.clock.advance(60);
+  await story.clock.advance(1);
   assert.equal(reader.lines.length, before + 1);
-  story.changed();
   story.hurry();
   await story.clock.advance(100);
   assert.equal(reader.lines.length, before + 1, 'not sooner than 200 ms after the last one');
@@ -170,13 +159,13 @@ void test('a slow reader has the state of now when it reads on, and nothing is k
   await story.clock.advance(1_000);
   for (let at = 0; at < 50; at += 1) {
     story.perSecond = at;
-    story.changed();
+    story.hurry();
     await story.clock.advance(200);
   }
   const seen = slow.lines.length;
   slow.isSlow = false;
   await settle();
-  await story.clock.advance(200);
+  await story.clock.advance(1_000);
   assert.ok(slow.lines.length - seen <= 3, `${slow.lines.length - seen}`);
   assert.deepEqual(last(slow.lines), last(quick.lines));
 });
@@ -195,7 +184,7 @@ void test('a state that cannot be made is reported, ends nobody, and costs no mo
   await story.clock.advance(1_000);
   const seen = reader.lines.length;
   story.bug = new Error('a bug');
-  await story.clock.advance(10_000);
+  await story.clock.advance(10_500);
   assert.deepEqual([reader.lines.length, reader.hasEnded()], [seen, false]);
   assert.ok(story.faults.length > 5 && story.faults.length < 15, `${story.faults.length}`);
   story.watch();
