@@ -1,12 +1,14 @@
 // People at the page, as a thread: some watch, one searches without a pause, the others follow. Their browsers stand on other machines, so
-// the thread has the lowest priority here: what it costs itself is none of the page's.
+// the thread has the lowest priority here, and the processors of the page: what it costs itself is no cost of commands.
 // It begins with a Crowd, says `ready` when all watch, and goes on until it is terminated.
 
-import { readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { constants, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { processorsOfPage } from '../../kit/processors.js';
 
 export interface Crowd {
   readonly port: number;
@@ -81,10 +83,13 @@ async function run({ port, tokens, searches, isWatching, isFollowing }: Crowd): 
   await Promise.all([searchOn(), ...(isFollowing ? others.map(follow) : [])]);
 }
 
-/** Linux keeps a priority for each thread. */
+/** Linux keeps a priority and processors for each thread. */
 function yieldThread(): void {
   const [, tid] = /\/task\/(\d+)$/.exec(readlinkSync('/proc/thread-self')) ?? [];
-  if (tid !== undefined) setPriority(Number(tid), constants.priority.PRIORITY_LOW);
+  if (tid === undefined) return;
+  setPriority(Number(tid), constants.priority.PRIORITY_LOW);
+  const all = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim();
+  execFileSync('taskset', ['-p', '-c', processorsOfPage(all), tid]);
 }
 
 yieldThread();
