@@ -84,9 +84,10 @@ function readOutput({ output, code, signal }) {
   };
   const at = found?.index ?? output.length;
   let failures = output.slice(at + (found?.[0].length ?? 0)).trim();
-  if (code !== 0 && counts.fail === 0) {
+  // Who ends the process in the middle with 0 must not be taken for a file without tests.
+  if ((code !== 0 || found === undefined) && counts.fail === 0) {
     counts.fail = 1;
-    failures += `\nits process ended with ${code ?? signal}`;
+    failures += `\nits process ended with ${code ?? signal}${found === undefined ? ', without the closing lines of the runner' : ''}`;
   }
   return { tests: output.slice(0, at), counts, failures };
 }
