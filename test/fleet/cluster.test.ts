@@ -44,63 +44,54 @@ function connectAdmin(cluster: NatsCluster, server: number): Promise<NatsConnect
   });
 }
 
-/** Number of the server that leads the stream, as two of them say: one that was just away may name the one before. Rejects while there is none. */
+interface StreamInfo {
+  readonly state?: object;
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly current?: boolean; readonly offline?: boolean }[];
+  };
+}
+
+/** The stream, asked for through this server; its leader answers. Rejects when the server or the leader does not answer. */
+async function streamInfo(cluster: NatsCluster, server: number): Promise<StreamInfo> {
+  const admin = await connectAdmin(cluster, server);
+  try {
+    const answer = await admin.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 5_000 });
+    const info: StreamInfo = answer.json();
+    return info;
+  } finally {
+    await admin.close();
+  }
+}
+
+/** Number of the stream's leader, as two servers report it: one that was just away may name the previous one. Rejects while there is none. */
 async function leaderOf(cluster: NatsCluster): Promise<number> {
   const named = new Set<number>();
   for (const server of [0, 1, 2]) {
-    const admin = await connectAdmin(cluster, server).catch(() => undefined);
-    if (admin === undefined) continue;
-    try {
-      const answer = await admin.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 5_000 });
-      const { cluster: of }: { cluster?: { leader?: string } } = answer.json();
-      const found = cluster.names.indexOf(of?.leader ?? '');
-      if (found >= 0 && named.has(found)) return found;
-      named.add(found);
-    } catch {
-      // Another one may know.
-    } finally {
-      await admin.close();
-    }
+    const info = await streamInfo(cluster, server).catch(() => undefined);
+    const found = cluster.names.indexOf(info?.cluster?.leader ?? '');
+    if (found >= 0 && named.has(found)) return found;
+    named.add(found);
   }
   throw new Error('no leader');
 }
 
 /** Every replica has everything. */
 async function isWhole(cluster: NatsCluster): Promise<boolean> {
-  const admin = await connectAdmin(cluster, 0).catch(() => undefined);
-  if (admin === undefined) return false;
-  try {
-    const answer = await admin.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 5_000 });
-    interface Peer {
-      readonly current?: boolean;
-      readonly offline?: boolean;
-    }
-    const { cluster: of }: { cluster?: { leader?: string; replicas?: readonly Peer[] } } = answer.json();
-    const replicas = of?.replicas ?? [];
-    return (
-      of?.leader !== undefined &&
-      replicas.length === 2 &&
-      replicas.every((each) => each.current === true && each.offline !== true)
-    );
-  } catch {
-    return false;
-  } finally {
-    await admin.close();
-  }
+  const info = await streamInfo(cluster, 0).catch(() => undefined);
+  const replicas = info?.cluster?.replicas ?? [];
+  return (
+    info?.cluster?.leader !== undefined &&
+    replicas.length === 2 &&
+    replicas.every((each) => each.current === true && each.offline !== true)
+  );
 }
 
-/** What each server says of the stream, for a test that fails. */
+/** The stream as reported through each server, for the message of a failed test. */
 async function statesOf(cluster: NatsCluster): Promise<string> {
   const states = [0, 1, 2].map(async (server) => {
-    try {
-      const admin = await connectAdmin(cluster, server);
-      const answer = await admin.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 5_000 });
-      await admin.close();
-      const { state, cluster: of }: Readonly<Record<string, unknown>> = answer.json();
-      return `${server}: ${JSON.stringify({ state, of })}`;
-    } catch (error) {
-      return `${server}: ${String(error)}`;
-    }
+    const info = await streamInfo(cluster, server).catch(String);
+    return `${server}: ${JSON.stringify(typeof info === 'string' ? info : [info.state, info.cluster])}`;
   });
   return (await Promise.all(states)).join('; ');
 }
