@@ -84,7 +84,7 @@ function readOutput({ output, code, signal }) {
   };
   const at = found?.index ?? output.length;
   let failures = output.slice(at + (found?.[0].length ?? 0)).trim();
-  // Who ends the process in the middle with 0 must not be taken for a file without tests.
+  // Without the closing lines the process ended before its tests did, whatever its exit code.
   if ((code !== 0 || found === undefined) && counts.fail === 0) {
     counts.fail = 1;
     failures += `\nits process ended with ${code ?? signal}${found === undefined ? ', without the closing lines of the runner' : ''}`;

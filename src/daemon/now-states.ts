@@ -1,5 +1,5 @@
-// The states of `admin.door`'s `now`: made while somebody watches, one a second, sooner when something got better or worse; each complete.
-// The rules: nothing is made while nobody watches; a watcher that reads slowly skips states, and nothing is kept for it.
+// The states that `admin.door` sends to `now`. While somebody watches, a complete state is made each second, and earlier when the daemon gets
+// better or worse. Nothing is made while nobody watches. A slow watcher skips states, and nothing is kept for it.
 
 import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
@@ -17,7 +17,7 @@ export interface NowStatesParts {
 
 /** Between two states, also when nothing happened: a page greys out after 5 s without one. */
 const paceMs = bounds.statePaceMs;
-/** Making a state sooner takes at most one in so many parts of the time. */
+/** Earlier states take at most a twentieth of the time. */
 const dutyMin = 20;
 
 export class NowStates {
@@ -58,7 +58,7 @@ export class NowStates {
     }
   }
 
-  /** Something got better or worse: it is told now, or as soon as the pace allows. */
+  /** The daemon got better or worse: the next state is made now, or as soon as `stateHurryMs` has passed since the last one. */
   hurry(): void {
     if (this.#timer !== undefined)
       this.#later(Math.max(0, this.#madeMs + this.#hurryMs - this.#parts.clock.now()));
@@ -67,7 +67,7 @@ export class NowStates {
   #begin(): void {
     const isFirst = this.#timer === undefined;
     if (isFirst) this.#parts.onWatched?.(true);
-    // Somebody who comes again and again gets no more states made than somebody who stays.
+    // A watcher that reconnects in a loop causes no more states than `hurry` does.
     if (this.#parts.clock.now() - this.#madeMs >= this.#hurryMs) this.#make();
     if (isFirst) this.#later(paceMs);
   }

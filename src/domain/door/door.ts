@@ -20,7 +20,7 @@ export const standardDoor = '/run/dovegate/door.sock';
 export const doorCalls = {
   /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; `{"beat":1}` each second. */
   settings: 'GET /settings',
-  /** -> lines of MadeNow, 1 a second, at most 5 when something gets better or worse. */
+  /** -> lines of MadeNow, 1 a second, at most 5 while the daemon gets better or worse. */
   now: 'GET /now',
   /** -> DoorFacts. */
   facts: 'GET /facts',

@@ -40,7 +40,7 @@ export const endpoints = {
   logout: 'POST /api/logout',
   /** -> Me. */
   me: 'GET /api/me',
-  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 when something gets better or worse; `away` with an Away. */
+  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse; `away` with an Away. */
   now: 'GET /api/now',
   /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
   history: 'GET /api/history/:of/:span',

@@ -12,8 +12,8 @@ import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
 
-// On a busy machine Node 20 sometimes leaves a worker that was terminated, which keeps the process for ever after its last test. The runner
-// prints its closing lines for `beforeExit`, and not for an exit.
+// On a busy machine Node 20 sometimes does not end a terminated worker, which then keeps the process alive after its last test. The test
+// runner prints its closing lines on `beforeExit` only, not on `exit`.
 after(() => {
   const end = (): void => {
     process.emit('beforeExit', 0);

@@ -1,5 +1,5 @@
 // People at the page, as a thread: some watch, one searches without a pause, the others follow. Their browsers stand on other machines, so
-// the thread has the lowest priority here, and the processors of the page: what it costs itself is no cost of commands.
+// this thread has the lowest priority and runs on the page's processors: its own cost must not delay commands.
 // It begins with a Crowd, says `ready` when all watch, and goes on until it is terminated.
 
 import { execFileSync } from 'node:child_process';
