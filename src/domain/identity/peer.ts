@@ -14,6 +14,10 @@ export interface Peer {
   readonly pid?: number | undefined;
   /** The system's name for `uid`, if it has one. */
   readonly user?: string | undefined;
+  /** What the name service says of `uid`; absent: it was not asked. */
+  readonly account?: AccountAnswer | undefined;
+  /** The owner of the range of subordinate uids (/etc/subuid) that holds `uid`: a uid, or a name that has none. */
+  readonly rangeOwner?: number | string | undefined;
   /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[] | undefined;
   /**
@@ -27,6 +31,8 @@ export interface Peer {
   readonly loginUid?: number | undefined;
   /** The system's name of the login uid, where it differs from `uid`. */
   readonly loginUser?: string | undefined;
+  /** What the name service says of the login uid, where it differs from `uid`. */
+  readonly loginAccount?: AccountAnswer | undefined;
   /** The kernel says that the process belongs to no login; false and undefined: it has one, or that is unknown. */
   readonly hasNoLogin?: boolean | undefined;
   /** For a TCP peer: its address in text form, without the port. */
@@ -34,6 +40,9 @@ export interface Peer {
   /** For a verified client certificate: the matched name. */
   readonly certificate?: string | undefined;
 }
+
+/** Whether a uid has an account. `unanswered`: the name service did not answer in time, so the uid may have a name that is unknown now. */
+export type AccountAnswer = 'found' | 'none' | 'unanswered';
 
 /** Users and groups of a list, by the kernel's numbers. */
 export interface People {
