@@ -348,21 +348,6 @@ void describe('the machine, the console and ways around the table', () => {
 });
 
 void describe('limits and names', () => {
-  const lines = (count: number) => 'void 0;\n'.repeat(count - 1).trimEnd();
-
-  void test('a file has at most 600 lines, but for data', () => {
-    assert.deepEqual(found({ 'src/protocol/x.ts': lines(600) }), []);
-    assert.deepEqual(found({ 'src/protocol/x.ts': lines(601) }), ['file-lines src/protocol/x.ts:601']);
-    assert.deepEqual(found({ 'src/domain/commands/data-23.ts': lines(5000) }), []);
-    assert.deepEqual(found({ 'src/domain/commands/data.ts': lines(5000) }), []);
-    assert.deepEqual(found({ 'src/domain/commands/database.ts': lines(601) }), [
-      'file-lines src/domain/commands/database.ts:601',
-    ]);
-    assert.deepEqual(found({ 'src/protocol/data-23.ts': lines(601) }), [
-      'file-lines src/protocol/data-23.ts:601',
-    ]);
-  });
-
   void test('two levels, known folders, TypeScript only', () => {
     assert.deepEqual(found({ 'src/domain/audit/deep/x.ts': 'void 0;' }), [
       'too-deep src/domain/audit/deep/x.ts:1',

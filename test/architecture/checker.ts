@@ -4,21 +4,13 @@ import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import { findCycles } from './cycles.js';
 import { type Reference, referencesOf } from './references.js';
-import {
-  bannedFileNames,
-  builtinsEverywhere,
-  fileLinesMax,
-  isData,
-  type ModuleRule,
-  modules,
-} from './table.js';
+import { bannedFileNames, builtinsEverywhere, type ModuleRule, modules } from './table.js';
 
 export type Rule =
   | 'unknown-module'
   | 'too-deep'
   | 'stray-file'
   | 'file-name'
-  | 'file-lines'
   | 'import'
   | 'import-private'
   | 'import-builtin'
@@ -104,9 +96,6 @@ function checkFile(path: string, source: string, add: Add): void {
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) add('file-name', 1, 'names are kebab-case');
   if (bannedFileNames.some((banned) => name === banned || name.endsWith(`-${banned}`)))
     add('file-name', 1, 'name the file after what it owns');
-  const lines = source.split('\n').length - (source.endsWith('\n') ? 1 : 0);
-  if (lines > fileLinesMax && !isData(path))
-    add('file-lines', lines, `${lines} lines, at most ${fileLinesMax}`);
   // The doc comment of a first export is not about the file.
   if (!/^(?:#!.*\n)?(?:\/\/ |\/\*(?!\*[^/]*\*\/\s*export\b))/.test(source))
     add('opening-comment', 1, 'a file opens with what it owns');

@@ -582,10 +582,3 @@ export const builtinsEverywhere: readonly string[] = ['assert'];
 /** No file is named so, nor ends in `-` and one of these. */
 export const bannedFileNames: readonly string[] =
   'utils util helpers helper common misc shared base types manager index'.split(' ');
-
-export const fileLinesMax = 600;
-
-/** Tables of facts: no limit of lines. */
-export function isData(path: string): boolean {
-  return /^src\/domain\/commands\/data(-[a-z0-9]+)*\.ts$/.test(path);
-}
