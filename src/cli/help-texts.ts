@@ -32,6 +32,10 @@ backend: 0 done, 1 no such backend, 69 no daemon there, 77 not permitted
 dovegate backend drain mail1
 dovegate backend enable mail1
 
+confirm: 0 done, 1 no such user, or not recorded, 69 no daemon there, 77 not permitted
+dovegate confirm carol
+dovegate confirm --socket /run/dovegate/admin.sock carol
+
 reload: 0 reloaded, 69 no daemon there, 77 not permitted, 78 problems; the old configuration is kept
 dovegate reload
 dovegate reload --pid 4711

@@ -139,6 +139,13 @@ function addDaemonCommands(program: Command, end: End): void {
       const path = `/backend/${encodeURIComponent(name)}/${action}`;
       end(await (await import('./operate.js')).post(options, path));
     });
+  withDaemon(program.command('confirm'))
+    .description('of the uids that a user of persons had, let only the newest count; status lists such users')
+    .argument('<user>')
+    .action(async (user: string, options: WhichDaemon) => {
+      const path = `/user/${encodeURIComponent(user)}/confirm`;
+      end(await (await import('./operate.js')).post(options, path));
+    });
   withDaemon(program.command('reload'))
     .description('make the daemon read its configuration again; if it has problems, the old one is kept')
     .option(

@@ -83,6 +83,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...observersOf(values['observing']),
     ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
     ...accessOf(values['access'], screen),
+    ...personsOf(values['access'], screen),
   ];
   const hidden: string[] = [];
   const table = <Of extends Values>(
@@ -108,6 +109,22 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
   if (hidden.length > 0)
     lines.push('', `no room for ${hidden.join(', ')}: make the terminal wider, or use --json`);
   return lines.join('\n');
+}
+
+/** Users of `persons` of whom it is not certain who they are. */
+function personsOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
+  const { unknown_users: unknown, moved_users: moved } = valuesOf(told);
+  const names = Array.isArray(unknown) ? unknown.map(text) : [];
+  const lines = [
+    ...(names.length === 0
+      ? []
+      : [`no request is approved: the uid of ${names.join(', ')} (persons) was never known`]),
+    ...listOf(moved).map(
+      ({ user, uids }) =>
+        `${text(user)} has had the uids ${Array.isArray(uids) ? uids.map(text).join(', ') : ''}: all count until dovegate confirm ${text(user)}`,
+    ),
+  ];
+  return lines.map((line) => ['persons', screen.paint('doubtful', line)]);
 }
 
 /** Access on request; nothing where nothing of it lives. */

@@ -16,6 +16,7 @@ import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import type { DoorAccess, DoorAccessed, LinkOpener } from '../domain/door/door.js';
 import type { Peer } from '../domain/identity/peer.js';
+import type { Persons } from '../domain/identity/person.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
@@ -43,10 +44,11 @@ export async function decideOnPage(
   if (person.oidc?.group !== undefined && step !== 'list') return refused('access-denied', isGroup);
   const whyNot = reason === undefined ? undefined : whyNoReason(reason);
   if (whyNot !== undefined) return refused('access-invalid', whyNot);
-  const asker = askerOnPage(person, settings, peer, opener);
+  const { persons } = desk.rights;
+  const asker = askerOnPage(person, settings, persons, peer, opener);
   switch (step) {
     case 'list': {
-      const whyNone = whyNoneIn(person, asker, settings);
+      const whyNone = whyNoneIn(person, asker, persons);
       return { items: desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
     }
     case 'approve':
@@ -64,7 +66,7 @@ export async function decideOnPage(
 }
 
 /** Why somebody may approve nothing, whatever is asked for. */
-function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, { persons }: Settings): string | undefined {
+function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, persons: Persons): string | undefined {
   if (oidc?.group !== undefined) return isGroup;
   const why = whyNobody(asker, persons);
   return why === noPerson
@@ -79,6 +81,7 @@ function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, { persons }: Settin
 function askerOnPage(
   { name, user, users, oidc }: PagePerson,
   { policies }: Settings,
+  persons: Persons,
   peer: RecordedPeer,
   opener: LinkOpener | undefined,
 ): Asker {
@@ -88,9 +91,12 @@ function askerOnPage(
   ];
   const linked: Peer | undefined = opener && { listener: pageName, ...opener };
   const shown = linked === undefined ? [] : identitiesOf(linked, { kind: 'kernel' });
+  const principal = `${pagePrefix}${name}`;
+  const human = persons.personOf([principal]);
   return {
     listener: undefined,
-    principal: `${pagePrefix}${name}`,
+    principal,
+    origin: human === undefined ? principal : `person:${human}`,
     policy: {
       name: '',
       version: '',
@@ -99,7 +105,7 @@ function askerOnPage(
       approve: [...policies.keys()],
     },
     peer,
-    identities: [...new Set([`page:${name}`, `name:${name}`, ...own, ...shown])],
+    identities: [...new Set([principal, `name:${name}`, ...own, ...shown])],
     loginIdentities: linked && loginIdentitiesOf(linked),
     login: undefined,
     credential: undefined,

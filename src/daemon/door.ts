@@ -47,7 +47,7 @@ import { formatExtractHead, type SignedExtract } from '../domain/views/extract.j
 import { formatFilter } from '../domain/views/look.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { redactedWords } from '../gateway/command/exchange-records.js';
-import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
+import type { FloodWatch } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
@@ -209,9 +209,9 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =
         person === undefined
-          ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
+          ? floods.admit('login-failed', { network: networkOf(address ?? '-'), listener: pageName })
           : // By the name that its records are counted for, `by`.
-            floods.admit('refused', person);
+            floods.admit('refused', { origin: person, principal: person });
       if (isAdmitted) {
         const by = person === undefined ? {} : { by: person };
         const from = address === undefined ? [] : [`address=${address}`];

@@ -189,7 +189,12 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       whyNoMemory,
     },
     exchanges: service.running(),
-    access: { ...running.access.counts, list: () => running.access.all(bounds.accessShown) },
+    access: {
+      ...running.access.counts,
+      unknown_users: running.users.unknown,
+      moved_users: running.users.moved,
+      list: () => running.access.all(bounds.accessShown),
+    },
     reload: reload && { ...reload, time: formatTime(reload.atMs) },
     isReloadSuccess: reload?.isSuccess ?? true,
     sinks: shipping.sinks.map(({ state: now, ...sink }) => ({

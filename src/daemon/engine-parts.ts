@@ -7,6 +7,7 @@ import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurren
 import type { AuditRecord, Redactor } from '../domain/audit/record.js';
 import { loginsOf, mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 import { canBeProcess } from '../domain/identity/peer.js';
+import type { Persons } from '../domain/identity/person.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { GlobList } from '../domain/names/glob.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
@@ -143,7 +144,8 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
 
 /** What of a configuration counts for access on request. `isUser`: of this machine; undefined: unknown. */
 export function accessRightsOf(
-  { persons, policies, listeners, admin }: Settings,
+  { policies, listeners, admin }: Settings,
+  persons: Persons,
   isUser: (name: string) => Promise<boolean | undefined> = hasUser,
 ): AccessRights {
   return {

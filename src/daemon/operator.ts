@@ -13,6 +13,7 @@ import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
+import type { KnownUsers } from './known-users.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
@@ -72,6 +73,7 @@ interface Parts {
   readonly drained: Pick<DrainedBackends, 'put'>;
   readonly reloader: Pick<Reloader, 'reload'>;
   readonly access: Pick<AccessDesk, 'revoke'>;
+  readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
 }
 
 /** Returns the function that executes actions. */
@@ -114,6 +116,7 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
   const asker = {
     listener: undefined,
     principal,
+    origin: principal,
     policy,
     peer,
     identities: [],
@@ -128,11 +131,13 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
 
 const nobody = new GlobList([]);
 
-function whatIsMissing({ pools, service }: Parts, action: OperatorAction): string | undefined {
+function whatIsMissing({ pools, service, users }: Parts, action: OperatorAction): string | undefined {
   if (action.kind === 'kill' && !service.running().some(({ id }) => id === action.id))
     return `no command ${action.id} runs`;
   if ('backend' in action && !pools.byName.has(action.backend))
     return `there is no backend ${action.backend}${meant(action.backend, [...pools.byName.keys()])}`;
+  if (action.kind === 'confirm' && !users.moved.some(({ user }) => user === action.user))
+    return `no user ${action.user} of persons has got another uid`;
   return undefined;
 }
 
@@ -151,7 +156,7 @@ async function carryOut(
   action: Exclude<OperatorAction, { kind: 'revoke' }>,
   { by }: Operator,
 ): Promise<ActionResult> {
-  const { service, pools, served, drained, clock, reloader } = parts;
+  const { service, pools, served, drained, clock, reloader, users } = parts;
   switch (action.kind) {
     case 'kill': {
       const { clientMs = 0 } = service.running().find(({ id }) => id === action.id) ?? {};
@@ -175,6 +180,8 @@ async function carryOut(
         : `${action.backend} stays out of service: the configuration says drained: true`;
       return { kind: 'done', text };
     }
+    case 'confirm':
+      return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {
       const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload();
       const first = isSuccess ? `configuration ${hash} is served` : 'the configuration is not replaced';

@@ -16,6 +16,7 @@ import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/
 import type { LoadedConfiguration } from '../setup/inspect.js';
 import { inspectAccounts, inspectReaders, namesIn } from '../setup/peers.js';
 import { accessRightsOf, type ConfiguredContext } from './engine-parts.js';
+import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
 import { sinksOf } from './open-audit.js';
@@ -52,6 +53,7 @@ export interface ReloadParts {
   readonly service: Pick<Service, 'reviewRights'>;
   readonly shipping: Pick<Shipping, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
+  readonly users: Pick<KnownUsers, 'prepare'>;
   /** Called before anything is read. */
   readonly onReloading: () => void;
   /** Called for each reload that began, after everything else. */
@@ -145,12 +147,13 @@ async function replaceAll(
   const numbers = await lookUpNumbers(namesIn(settings));
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
   const readers = await findReaders(settings, numbers);
+  const users = await parts.users.prepare(settings);
   const problems = [...found, ...[...accounts, ...readers].map((problem) => formatProblem(problem))];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);
   const pools = parts.pools.prepare(settings);
   const context = parts.contextOf(settings, pools.byName);
-  const next = createServed(settings, context, numbers, parts.doorsOf(settings));
+  const next = createServed(settings, context, numbers, parts.doorsOf(settings), users.persons);
   const certificates = parts.certificates.prepare(
     tlsFilesOf(settings),
     settings.backends.map(({ name }) => name),
@@ -187,7 +190,10 @@ async function replaceAll(
     step('certificates', () => certificates.commit()),
     step('the old configuration', () => before.exchanges.retire(context)),
     step('listeners', () => sockets.commit()),
-    step('access on request', () => parts.access.turnTo(accessRightsOf(settings))),
+    step('access on request', () => {
+      users.commit();
+      parts.access.turnTo(accessRightsOf(settings, users.persons));
+    }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),
     step('log.level', () => log.setLevel(settings.log.level)),

@@ -35,6 +35,7 @@ import {
   tlsFilesOf,
 } from '../setup/certificates.js';
 import type { KeyWatch } from './keys.js';
+import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
@@ -71,6 +72,7 @@ export interface Running {
   readonly served: Switch;
   readonly drained: DrainedBackends;
   readonly access: AccessDesk;
+  readonly users: KnownUsers;
   readonly reloader: Reloader;
   readonly shipping: Shipping;
   readonly certificates: Certificates;

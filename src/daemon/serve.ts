@@ -1,7 +1,7 @@
 // `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase
 // gives its resources to `Opened` at once, so that they are closed whichever phase fails.
 
-import { lookUpNumbers } from '../adapters/host/accounts.js';
+import { askUid, hasDirectory, lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
@@ -34,6 +34,7 @@ import { PassedSockets } from '../setup/sockets.js';
 import type { OpenDoor } from './door.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
+import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
 import {
@@ -266,14 +267,18 @@ async function open(
   });
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
-  lasting.access.turnTo(accessRightsOf(settings));
+  const users = new KnownUsers({ clock, log, stateDirectory: settings.state, uidOf: askUid, hasDirectory });
+  opened.add('users of persons', () => users.close());
+  const known = await users.prepare(settings);
+  known.commit();
+  lasting.access.turnTo(accessRightsOf(settings, known.persons));
   opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
-  const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings)));
+  const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings), known.persons));
   const keys = watchKeys({
     clock,
     report: (event) => log.report(event),
@@ -312,12 +317,14 @@ async function open(
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
     access: lasting.access,
+    users,
   });
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};
   const running: Running = {
     ...parts,
     drained,
+    users,
     access: lasting.access,
     reloader,
     freeBytes: () => freeBytes,

@@ -9,13 +9,15 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
+import { originOf } from '../domain/identity/origin.js';
 import { createGate, type Peer } from '../domain/identity/peer.js';
+import type { Persons } from '../domain/identity/person.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
 import type { ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { createPolicyChooser } from '../setup/peers.js';
+import { createPolicyChooser, uidsNamedBy } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
@@ -60,6 +62,7 @@ export function createServed(
   exchanges: ConfiguredContext,
   numbers: NameNumbers,
   doors: ReadonlyMap<string, ListenerAccess>,
+  persons: Persons,
 ) {
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
@@ -73,9 +76,14 @@ export function createServed(
     login: Login | undefined,
   ): string | undefined =>
     login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa, peer.address);
+  const named = new Set(settings.listeners.flatMap((listener) => [...uidsNamedBy(listener, numbers)]));
+  const facts = { persons, isNamed: (uid: number) => named.has(uid) };
   return {
     settings,
     exchanges,
+    persons,
+    /** See `identity/origin`. */
+    originOf: (peer: Peer, login: Login | undefined): string => originOf(peer, login, facts),
     sessionLimits: sessionLimitsOf(settings),
     doors,
     /** The policy for a peer at its listener, by its login if one is required; undefined: it is not let in. */
@@ -95,10 +103,11 @@ export class Switch {
     exchanges: () => this.#now.exchanges,
     access: (listener) => this.#now.doors.get(listener),
     policy: (peer, login) => this.#now.policyOf(peer, login),
+    origin: (peer, login) => this.#now.originOf(peer, login),
     limits: () => this.#now.sessionLimits,
     readHttp: createReadHttp(),
-    holdBody: createBodyStore((principal) =>
-      bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFullFor(principal)),
+    holdBody: createBodyStore((origin) =>
+      bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFullFor(origin)),
     ),
   };
 

@@ -50,6 +50,11 @@ export function createPolicyChooser(
   };
 }
 
+/** The uids that `peers` of a listener name. */
+export function* uidsNamedBy(listener: ListenerSettings, numbers: NameNumbers): Iterable<number> {
+  for (const peers of peersIn(listener)) yield* peopleOf(peers, numbers).uids;
+}
+
 /** The identity of an asker at a listener; without `uid` and `account` it is anybody. */
 export interface Asker {
   readonly uid?: number | undefined;

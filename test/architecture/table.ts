@@ -70,7 +70,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
   'domain/identity': rule([...protocol], {
-    public: ['peer', 'credentials', 'person', 'user-name'],
+    public: ['peer', 'origin', 'credentials', 'person', 'user-name'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
@@ -465,6 +465,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     public: ['serve'],
     builtins: ['process'],
+    // The shapes of files in the state directory.
+    packages: ['zod'],
   }),
   // The page's own process. Of the gateway only the defense of logins, which reaches no backend.
   page: rule(

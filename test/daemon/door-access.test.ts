@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
 import type { LinkOpener } from '../../src/domain/door/door.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `
@@ -40,7 +41,7 @@ const aFetch = 'fetch|text|mailbox|INBOX|all';
 
 /** The engine, and a request of anna in it for mail of bob. */
 async function openAsked(text: string, command: string) {
-  const engine = openMemoryEngine({ settings: text });
+  const engine = openMemoryEngine({ settings: text, uids: { anna: 1001, dave: 1003, 'dave-admin': 1004 } });
   engine.setAnswer(emptyReply);
   const anna = await engine.client(2, { user: 'anna', uid: 1001, loginUid: 1001 });
   await anna.line(`||dovegate request|-u|bob@example.org|--reason|x|--|${command}`);
@@ -149,9 +150,9 @@ void test('an approval on the page counts as long as its person may decide about
       );
     assert.notEqual(text, two);
     const changed = openMemoryEngine({ settings: text });
-    desk.turnTo(accessRightsOf(changed.settings));
+    desk.turnTo(accessRightsOf(changed.settings, new Persons(changed.settings.persons)));
     assert.doesNotMatch(JSON.stringify(await as('dave', 'list')), /page:carol/, to);
-    desk.turnTo(accessRightsOf(engine.settings));
+    desk.turnTo(accessRightsOf(engine.settings, new Persons(engine.settings.persons)));
     assert.match(JSON.stringify(await as('dave', 'list')), /page:carol/);
   }
 });

@@ -40,6 +40,7 @@ void test('an action that fails says whether it was recorded; a name that is nea
       },
     },
     reloader: { reload: () => Promise.reject(new Error('not asked')) },
+    users: { moved: [], confirm: () => undefined },
   });
   const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root' });
   assert.deepEqual(await drain('mail1'), {
@@ -71,6 +72,7 @@ void test('kill says where the end waits for a client that does not read', async
     served: { now: { settings: { backends: [] } } },
     drained: { put: () => undefined },
     reloader: { reload: () => Promise.reject(new Error('not asked')) },
+    users: { moved: [], confirm: () => undefined },
   });
   const kill = async (): Promise<string> => (await act({ kind: 'kill', id: 'E1' }, { by: 'root' })).text;
   assert.equal(await kill(), 'E1 is ended; it may have run');

@@ -8,6 +8,7 @@ import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
@@ -44,7 +45,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
   };
   const contextOf = () => ({ ...exchanges, retire: () => due('retire') });
   assert.ok(old.settings !== undefined && fresh.settings !== undefined);
-  let now: Served = createServed(old.settings, contextOf(), numbers, new Map());
+  let now: Served = createServed(old.settings, contextOf(), numbers, new Map(), new Persons(new Map()));
   const records: (string | undefined)[] = [];
   const lines: string[] = [];
   const told: Reloaded[] = [];
@@ -67,6 +68,12 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       setLevel: () => due('setLevel'),
     },
     access: { turnTo: () => undefined },
+    users: {
+      prepare: async () => {
+        await waits('users');
+        return { persons: new Persons(new Map()), commit: () => due('users are known') };
+      },
+    },
     journal: {
       keepPolicy: () => waits('keepPolicy'),
       append(record) {

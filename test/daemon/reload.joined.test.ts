@@ -6,6 +6,7 @@ import { Lifecycle } from '../../src/daemon/lifecycle.js';
 import { Reloader, type ReloadParts } from '../../src/daemon/reload.js';
 import { createServed } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
@@ -28,9 +29,10 @@ function openReloader() {
   assert.ok(settings !== undefined);
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
   const exchanges = { ...openMemoryEngine().exchanges, retire: unused };
-  const now = createServed(settings, exchanges, numbers, new Map());
+  const now = createServed(settings, exchanges, numbers, new Map(), new Persons(new Map()));
   const parts: ReloadParts = {
     access: { turnTo: unused },
+    users: { prepare: unused },
     load: () => {
       reads += 1;
       const problems = [text];

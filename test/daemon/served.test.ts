@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { createServed, Switch } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import { createLoginGuard, Logins } from '../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../src/gateway/session/greet-peer.js';
 import { createService } from '../../src/gateway/session/service.js';
@@ -25,7 +26,9 @@ async function held(connections: number, addressOf: (at: number) => string): Pro
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const exchanges = { ...engine.exchanges, retire: () => Promise.resolve() };
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
-  const served = new Switch(createServed(settings, exchanges, numbers, new Map([['support', access]])));
+  const served = new Switch(
+    createServed(settings, exchanges, numbers, new Map([['support', access]]), new Persons(new Map())),
+  );
   const listener = served.listener('support');
   assert.ok(listener !== undefined);
   const service = createService({ sessionsMax: Number.POSITIVE_INFINITY, clock: engine.clock });

@@ -17,7 +17,9 @@ import { Pools } from '../../src/daemon/pools.js';
 import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
+import { originOf } from '../../src/domain/identity/origin.js';
 import type { Peer } from '../../src/domain/identity/peer.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import type { Journal } from '../../src/gateway/outcome/journal.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
@@ -136,6 +138,8 @@ export interface MemoryEngineOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** What the auth service of a socket that is not a backend's says to `USER` or `PASS`, behind its id: `USER|bob`, `NOTFOUND`, `FAIL`. */
   readonly auth?: (kind: string, user: string) => string;
+  /** The uids of the users in `persons`; absent: none of them is known, and none is missed. */
+  readonly uids?: Readonly<Record<string, number>>;
   /** So long each exchange, and each request of HTTP, takes by the clock, until it is over: what is work for a processor takes no time here. */
   readonly workMs?: number;
   /** The policy of a peer that the kernel knows, by name; default `support`. */
@@ -223,7 +227,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     get space() {
       return space;
     },
-    isOverShare: (principal) => overShare.includes(principal),
+    isOverShare: (origin) => overShare.includes(origin),
   };
   const connect: typeof dialler.connect = async (address, signal) =>
     wrap('upstream', await dialler.connect(address, signal));
@@ -261,7 +265,12 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   });
   const pools = new Pools(adapters, () => false).prepare(settings).byName;
   const exchanges = createExchangeContext(settings, pools, adapters);
-  exchanges.access.turnTo(accessRightsOf(settings, options.isUser ?? (() => Promise.resolve(true))));
+  const users = {
+    uidsOf: (name: string) => [options.uids?.[name] ?? []].flat(),
+    isUnknown: (name: string) => options.uids !== undefined && options.uids[name] === undefined,
+  };
+  const persons = new Persons(settings.persons, users);
+  exchanges.access.turnTo(accessRightsOf(settings, persons, options.isUser ?? (() => Promise.resolve(true))));
   const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
   const policy = settings.policies.get('support');
@@ -278,6 +287,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       const isIn = ofLogin !== undefined;
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
+    origin: (peer, login) => originOf(peer, login, { persons, isNamed: () => false }),
     limits: () => limits,
     readHttp: createReadHttp(),
     holdBody: createBodyStore(() => ({

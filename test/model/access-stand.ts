@@ -10,6 +10,7 @@ import { AccessBook } from '../../src/domain/audit/access-book.js';
 import { encodeBody } from '../../src/domain/audit/encode.js';
 import type { AuditRecord, OwnRecord } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import { AccessDesk, type AccessRights } from '../../src/gateway/access/desk.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { type AccessState, accessModel, countingOf, type Who } from './access-model.js';
@@ -50,7 +51,7 @@ policies:
     presetText: () => undefined,
   });
   assert.ok(settings !== undefined, JSON.stringify(problems));
-  return accessRightsOf(settings);
+  return { rights: accessRightsOf(settings, new Persons(settings.persons)), persons: settings.persons };
 });
 
 const rules: Readonly<Record<string, string>> = {
@@ -62,10 +63,18 @@ const rules: Readonly<Record<string, string>> = {
 
 function askerOf(words: readonly string[], policy: string): Asker {
   const [word = ''] = words;
-  const named = withRules?.policies.get(policy);
+  const named = withRules?.rights.policies.get(policy);
   assert.ok(named !== undefined);
   const principal = `${word}@x`;
-  return { listener: 'x', principal, policy: named, identities: words, login: '1', credential: undefined };
+  return {
+    listener: 'x',
+    principal,
+    origin: word,
+    policy: named,
+    identities: words,
+    login: '1',
+    credential: undefined,
+  };
 }
 
 const anna = askerOf(['user:anna', 'uid:1'], 'support');
@@ -145,11 +154,11 @@ export class AccessStand {
   }
 
   #rights(): AccessRights {
-    const rights = this.#has ? withRules : withoutRules;
-    assert.ok(rights !== undefined);
-    const persons = new Map(rights.persons);
+    const now = this.#has ? withRules : withoutRules;
+    assert.ok(now !== undefined);
+    const persons = new Map(now.persons);
     if (this.#isAway) persons.delete('carol');
-    return { ...rights, persons };
+    return { ...now.rights, persons: new Persons(persons) };
   }
 
   async #act(choice: string): Promise<void> {
@@ -192,7 +201,9 @@ export class AccessStand {
   }
 
   async #request(name: string): Promise<void> {
-    const rule = withRules?.policies.get('support')?.onRequest.find(({ command }) => command === rules[name]);
+    const rule = withRules?.rights.policies
+      .get('support')
+      ?.onRequest.find(({ command }) => command === rules[name]);
     assert.ok(rule !== undefined);
     const wish: AccessWish = {
       rule,

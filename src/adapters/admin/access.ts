@@ -60,6 +60,8 @@ export type OperatorAction =
   /** Ends a request or a grant. */
   | { readonly kind: 'revoke'; readonly id: string }
   | { readonly kind: 'drain' | 'enable'; readonly backend: string }
+  /** Of the uids that this user of `persons` had, only the newest counts from now on. */
+  | { readonly kind: 'confirm'; readonly user: string }
   | { readonly kind: 'reload' };
 
 /** Who asks: by the word of the kernel on a UNIX socket, by its address where only the token was shown. */
@@ -93,5 +95,6 @@ export const actionRoutes: readonly (readonly [route: string, of: (word: string)
   ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],
   ['POST /backend/:name/drain', (backend) => ({ kind: 'drain', backend })],
   ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
+  ['POST /user/:name/confirm', (user) => ({ kind: 'confirm', user })],
   ['POST /reload', () => ({ kind: 'reload' })],
 ];

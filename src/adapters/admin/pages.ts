@@ -62,6 +62,9 @@ export interface DaemonSnapshot {
     readonly requests: number;
     readonly grants: number;
     readonly unreviewed: number;
+    /** Users of `persons` whose uid was never known, and those who have several. */
+    readonly unknown_users: readonly string[];
+    readonly moved_users: readonly { readonly user: string; readonly uids: readonly number[] }[];
     readonly list: () => readonly unknown[];
   };
   /** Receivers of the records. */

@@ -155,6 +155,29 @@ function answerOf(database: Database, key: string): Promise<readonly string[] | 
   });
 }
 
+/** The uid of a name. Never rejects. */
+export async function askUid(
+  name: string,
+): Promise<{ kind: 'found'; id: number } | { kind: 'none' } | { kind: 'unanswered' }> {
+  const local = localNumber('passwd', name);
+  if (local !== undefined) return { kind: 'found', id: local };
+  const lines = await answerOf('passwd', name);
+  const id = lines && fromLines(lines, name);
+  return id !== undefined ? { kind: 'found', id } : { kind: lines === undefined ? 'unanswered' : 'none' };
+}
+
+/** Whether names of users come from more than files of this machine. */
+export function hasDirectory(): boolean {
+  const services =
+    readLines('/etc/nsswitch.conf')
+      .find((line) => line.startsWith('passwd:'))
+      ?.split(/\s+/)
+      .slice(1) ?? [];
+  return services.some(
+    (each) => !['files', 'compat', 'systemd', 'db'].includes(each) && !each.startsWith('['),
+  );
+}
+
 /** An exit code of `getent`. */
 const noSuchKey = 2;
 

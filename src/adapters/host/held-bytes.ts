@@ -1,6 +1,6 @@
 // Bytes that are kept until the last one has arrived: a few in memory, more in a file without a name.
 // The rules: the file is private and disappears with the process, however it ends; the total size of all files is limited, and that of one
-// principal's; a file never takes the last room of its disk, which audit records may need.
+// origin's; a file never takes the last room of its disk, which audit records may need.
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const firstBytes = 1024;
 export interface BodyLimits {
   /** The folder of the files; made if it is missing. */
   readonly folder: string;
-  /** Bytes in files: of all principals, and of one. */
+  /** Bytes in files: of all origins, and of one. */
   readonly storedBytesMax: number;
   readonly storedBytesPerPrincipalMax: number;
   /** Free space that stays on the file system. */
@@ -27,24 +27,24 @@ export interface BodyLimits {
   readonly isMemoryFull: boolean;
 }
 
-/** For all bodies of the process. `limits` is called for the principal each time. */
-export function createBodyStore(limits: (principal: string) => BodyLimits): (principal: string) => HeldBytes {
+/** For all bodies of the process. `limits` is called for the origin each time. */
+export function createBodyStore(limits: (origin: string) => BodyLimits): (origin: string) => HeldBytes {
   const stored = new Map<string, number>();
   let all = 0;
   /** Reserved bytes that are not written yet: the file system counts them as free. */
   let unwritten = 0;
 
-  function count(principal: string, bytes: number): void {
+  function count(origin: string, bytes: number): void {
     all += bytes;
-    const own = (stored.get(principal) ?? 0) + bytes;
-    if (own > 0) stored.set(principal, own);
-    else stored.delete(principal);
+    const own = (stored.get(origin) ?? 0) + bytes;
+    if (own > 0) stored.set(origin, own);
+    else stored.delete(origin);
   }
 
   /** Rejects with a RoomFault if there is no room for so many bytes more. */
-  async function look(principal: string, bytes: number): Promise<void> {
-    const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits(principal);
-    const own = stored.get(principal) ?? 0;
+  async function look(origin: string, bytes: number): Promise<void> {
+    const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits(origin);
+    const own = stored.get(origin) ?? 0;
     if (own + bytes > storedBytesPerPrincipalMax)
       throw new RoomFault(
         `requests of this account hold ${own} bytes, and may hold ${storedBytesPerPrincipalMax} (limits.http_stored_per_principal)`,
@@ -54,7 +54,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
         `all requests hold ${all} bytes, and may hold ${storedBytesMax} (limits.http_stored)`,
       );
     // Counted before the await: later requests come after it.
-    count(principal, bytes);
+    count(origin, bytes);
     unwritten += bytes;
     try {
       const { bsize, bavail } = await statfs(folder);
@@ -62,12 +62,12 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
         throw new RoomFault('the disk of "state" has no room for it beside the reserve of the audit records');
     } catch (fault) {
       unwritten -= bytes;
-      count(principal, -bytes);
+      count(origin, -bytes);
       throw fault;
     }
   }
 
-  return (principal) => {
+  return (origin) => {
     let file: FileHandle | undefined;
     // In one piece: small chunks would cost more than their content.
     let memory = Buffer.alloc(0);
@@ -78,9 +78,9 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
     /** Writes at the end of the file, which is made for the first bytes. */
     async function store(parts: readonly Buffer[], at: number): Promise<void> {
       const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-      const { folder } = limits(principal);
+      const { folder } = limits(origin);
       if (file === undefined) makeFolder(folder);
-      await look(principal, bytes);
+      await look(origin, bytes);
       counted += bytes;
       try {
         file ??= await openNameless(folder);
@@ -116,16 +116,16 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
         return memory.length;
       },
       async expect(bytes) {
-        const { folder, isMemoryFull } = limits(principal);
+        const { folder, isMemoryFull } = limits(origin);
         if (bytes <= memoryMax && !isMemoryFull) return;
         makeFolder(folder);
-        await look(principal, bytes);
+        await look(origin, bytes);
         unwritten -= bytes;
-        count(principal, -bytes);
+        count(origin, -bytes);
       },
       async append(chunk) {
         if (file !== undefined) await store([chunk], length);
-        else if (inMemory + chunk.length <= memoryMax && !limits(principal).isMemoryFull) keep(chunk);
+        else if (inMemory + chunk.length <= memoryMax && !limits(origin).isMemoryFull) keep(chunk);
         else {
           const before = memory.subarray(0, inMemory);
           memory = Buffer.alloc(0);
@@ -146,7 +146,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
       close() {
         memory = Buffer.alloc(0);
         inMemory = 0;
-        count(principal, -counted);
+        count(origin, -counted);
         counted = 0;
         // The written bytes are not needed any more.
         file?.close().catch(() => undefined);

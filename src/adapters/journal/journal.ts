@@ -290,11 +290,12 @@ export class OpenJournal implements Journal {
     return encodeRecord(isEarlier ? { ...record, time: wallMs } : record, isBrief);
   }
 
-  /** The only place that counts the bytes of a record for its principal. */
-  #count({ principal, by }: AuditRecord, bodies: Bodies): void {
+  /** The only place that counts the bytes of a record for its origin. */
+  #count({ origin, principal, by }: AuditRecord, bodies: Bodies): void {
     const all = typeof bodies === 'string' ? [bodies] : bodies;
     const bytes = all.reduce((sum, body) => sum + Buffer.byteLength(body) + sealBytes, 0);
-    this.#shares.add(principal ?? by, bytes);
+    const name = principal ?? by;
+    this.#shares.add(origin ?? name, bytes, name);
     if (this.#shares.isNews) this.#maintenance.lookSoon();
   }
 
@@ -374,8 +375,8 @@ export class OpenJournal implements Journal {
     return this.#maintenance.space;
   }
 
-  isOverShare(principal: string): boolean {
-    return this.#shares.isOver(principal);
+  isOverShare(origin: string): boolean {
+    return this.#shares.isOver(origin);
   }
 
   /** How full the journal is with records that must not be removed yet. */

@@ -1,9 +1,9 @@
-// The bytes that each principal wrote to the journal within audit.keep_min. Above 80 % of audit.max_size a principal is refused
+// The bytes that each origin wrote to the journal within audit.keep_min. Above 80 % of audit.max_size an origin is refused
 // if its bytes, as a share of the largest writer's, are at least the unused part of the last 20 %; below 1 % of audit.max_size
 // it is served until the space is used.
 //
 // Bytes are counted in eight parts of keep_min, so a record counts for at most an eighth longer than that. The counts are kept in a file
-// beside the segments. Without that file, the young segments count as written by no principal.
+// beside the segments. Without that file, the young segments count as written by no origin.
 
 import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
@@ -13,10 +13,10 @@ import type { JournalFill, WriterShare } from '../../gateway/outcome/journal.js'
 const fillingShare = bounds.fillingPercent / 100;
 /** Below it the warning ends: a share around the limit must not warn again and again. */
 const calmShare = bounds.calmPercent / 100;
-/** A principal below it is not limited; as a share of audit.max_size. */
+/** An origin below it is not limited; as a share of audit.max_size. */
 const smallShare = bounds.smallWriterPercent / 100;
-/** Principals that are counted by name; beyond it the smallest half becomes one number. */
-const principalsMax = bounds.writers;
+/** Origins that are counted by name; beyond it the smallest half becomes one number. */
+const originsMax = bounds.writers;
 const partsPerWindow = 8;
 /** Parts from several runs may be short; the oldest two are joined. */
 const partsMax = bounds.writerParts;
@@ -28,12 +28,14 @@ export interface Filling extends JournalFill {
 }
 
 interface Counted {
+  /** Of its last record; absent: it has written nothing since the start. */
+  principal?: string | undefined;
   bytes: number;
   /** Bytes in the current part. */
   current: number;
 }
 
-/** Bytes of a finished part of the window; `bytes` has those of principals that were counted by name. */
+/** Bytes of a finished part of the window; `bytes` has those of origins that were counted by name. */
 interface Part {
   untilMs: number;
   all: number;
@@ -44,7 +46,7 @@ export class Shares {
   readonly #counted = new Map<string, Counted>();
   #parts: Part[] = [];
   #partSinceMs: number | undefined;
-  /** All bytes of the window, and of its current part, with or without a principal. */
+  /** All bytes of the window, and of its current part, with or without an origin. */
   #all = 0;
   #current = 0;
   #largestBytes = 0;
@@ -55,29 +57,30 @@ export class Shares {
   #bytesMax = Infinity;
   #isFilling = false;
 
-  /** Adds bytes of a principal; undefined: of none. */
-  add(principal: string | undefined, bytes: number): void {
+  /** Adds bytes of an origin; undefined: of none. `principal`: its name for people. */
+  add(origin: string | undefined, bytes: number, principal = origin): void {
     this.#added += bytes;
     this.#all += bytes;
     this.#current += bytes;
-    if (principal === undefined) return;
-    let counted = this.#counted.get(principal);
+    if (origin === undefined) return;
+    let counted = this.#counted.get(origin);
     if (counted === undefined) {
-      if (this.#counted.size >= principalsMax) this.#forgetSmall();
+      if (this.#counted.size >= originsMax) this.#forgetSmall();
       counted = { bytes: 0, current: 0 };
-      this.#counted.set(principal, counted);
+      this.#counted.set(origin, counted);
     }
     counted.bytes += bytes;
     counted.current += bytes;
+    counted.principal = principal;
     if (counted.bytes > this.#largestBytes) this.#largestBytes = counted.bytes;
   }
 
-  /** Whether a principal is refused while the journal fills. */
-  isOver(principal: string): boolean {
+  /** Whether an origin is refused while the journal fills. */
+  isOver(origin: string): boolean {
     const bytesMax = this.#bytesMax;
     const youngBytes = this.youngBytes;
     if (youngBytes < fillingShare * bytesMax) return false;
-    const bytes = this.#counted.get(principal)?.bytes ?? 0;
+    const bytes = this.#counted.get(origin)?.bytes ?? 0;
     if (bytes < smallShare * bytesMax) return false;
     const left = Math.max(0, bytesMax - youngBytes) / ((1 - fillingShare) * bytesMax);
     return bytes >= Math.min(1, left) * this.#largestBytes;
@@ -150,20 +153,20 @@ export class Shares {
     return `${JSON.stringify({ format, parts })}\n`;
   }
 
-  /** Adds the counts of a previous run; undefined: they are unknown, and `unknownBytes` belong to no principal. */
+  /** Adds the counts of a previous run; undefined: they are unknown, and `unknownBytes` belong to no origin. */
   takeText(text: string | undefined, unknownBytes: number, nowMs: number): void {
     const parts = text === undefined ? undefined : readParts(text, nowMs);
     for (const part of parts ?? [{ untilMs: nowMs, all: unknownBytes, bytes: new Map() }]) {
       this.#all += part.all;
-      for (const [principal, bytes] of part.bytes) {
-        const counted = this.#counted.get(principal) ?? { bytes: 0, current: 0 };
+      for (const [origin, bytes] of part.bytes) {
+        const counted = this.#counted.get(origin) ?? { bytes: 0, current: 0 };
         counted.bytes += bytes;
-        this.#counted.set(principal, counted);
+        this.#counted.set(origin, counted);
       }
       this.#parts.push(part);
     }
     this.#join();
-    if (this.#counted.size > principalsMax) this.#forgetSmall();
+    if (this.#counted.size > originsMax) this.#forgetSmall();
     this.#findLargest();
   }
 
@@ -176,7 +179,7 @@ export class Shares {
     return [...this.#counted]
       .toSorted(([, one], [, other]) => other.bytes - one.bytes)
       .slice(0, namedMax)
-      .map(([principal, { bytes }]) => ({ principal, share: bytes / all }));
+      .map(([origin, { bytes, principal = origin }]) => ({ principal, share: bytes / all }));
   }
 
   #closePart(nowMs: number): Part {
@@ -188,17 +191,17 @@ export class Shares {
 
   #currentBytes(): Map<string, number> {
     const bytes = new Map<string, number>();
-    for (const [principal, { current }] of this.#counted) if (current > 0) bytes.set(principal, current);
+    for (const [origin, { current }] of this.#counted) if (current > 0) bytes.set(origin, current);
     return bytes;
   }
 
   #drop(part: Part): void {
     this.#all -= part.all;
-    for (const [principal, bytes] of part.bytes) {
-      const counted = this.#counted.get(principal);
+    for (const [origin, bytes] of part.bytes) {
+      const counted = this.#counted.get(origin);
       if (counted === undefined) continue;
       counted.bytes -= bytes;
-      if (counted.bytes <= 0) this.#counted.delete(principal);
+      if (counted.bytes <= 0) this.#counted.delete(origin);
     }
     this.#findLargest();
   }
@@ -208,7 +211,7 @@ export class Shares {
       const [first, second] = this.#parts.splice(0, 2);
       if (first === undefined || second === undefined) return;
       const bytes = new Map(first.bytes);
-      for (const [principal, more] of second.bytes) bytes.set(principal, (bytes.get(principal) ?? 0) + more);
+      for (const [origin, more] of second.bytes) bytes.set(origin, (bytes.get(origin) ?? 0) + more);
       this.#parts.unshift({ untilMs: second.untilMs, all: first.all + second.all, bytes });
     }
   }
@@ -216,9 +219,9 @@ export class Shares {
   /** Half of them at once, so that a full table is not sorted for each record. Their bytes stay in the total. */
   #forgetSmall(): void {
     const small = [...this.#counted].toSorted(([, one], [, other]) => one.bytes - other.bytes);
-    for (const [principal] of small.slice(0, this.#counted.size - principalsMax / 2)) {
-      this.#counted.delete(principal);
-      for (const { bytes } of this.#parts) bytes.delete(principal);
+    for (const [origin] of small.slice(0, this.#counted.size - originsMax / 2)) {
+      this.#counted.delete(origin);
+      for (const { bytes } of this.#parts) bytes.delete(origin);
     }
   }
 
@@ -237,13 +240,13 @@ function readParts(text: string, nowMs: number): Part[] | undefined {
   const found: Part[] = [];
   for (const part of parts) {
     const { until, all, bytes } = Object(part);
-    if (!isCount(until) || !isCount(all) || !Array.isArray(bytes) || bytes.length > principalsMax)
+    if (!isCount(until) || !isCount(all) || !Array.isArray(bytes) || bytes.length > originsMax)
       return undefined;
     const named = new Map<string, number>();
     for (const pair of bytes) {
-      const [principal, count] = Array.isArray(pair) ? pair : [];
-      if (typeof principal !== 'string' || !isCount(count)) return undefined;
-      named.set(principal, count);
+      const [origin, count] = Array.isArray(pair) ? pair : [];
+      if (typeof origin !== 'string' || !isCount(count)) return undefined;
+      named.set(origin, count);
     }
     // After a clock was set back, the part would otherwise stay for that much longer.
     found.push({ untilMs: Math.min(until, nowMs), all, bytes: named });

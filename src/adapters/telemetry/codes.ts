@@ -515,6 +515,18 @@ const listed = {
     'a socket that systemd handed over has no listener; clients of it wait for ever',
     'add the listener, or stop the socket unit',
   ],
+  'user-moved': [
+    ['warn'],
+    atStart,
+    'a user in `persons` has another uid than before; all of them count as that person',
+    'find out whether it is the same human, then `dovegate confirm NAME`; else give `persons` another name',
+  ],
+  'users-unwritten': [
+    ['warn'],
+    atStart,
+    'the uids of the users in `persons` could not be written into the state directory',
+    'as `text` says; a start without the directory service would not know them',
+  ],
   'few-descriptors': [
     ['warn'],
     atStart,

@@ -5,7 +5,7 @@
 import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
 import type { Peer } from '../identity/peer.js';
-import { type Person, personOf, sharesHuman } from '../identity/person.js';
+import type { Persons } from '../identity/person.js';
 import type { Policy } from '../policy/policy.js';
 
 /** The policy of somebody who acts, as far as access needs it. */
@@ -17,6 +17,8 @@ export interface Asker {
   readonly listener: string | undefined;
   /** `NAME@LISTENER`; `page:NAME` for a person of the page. */
   readonly principal: string;
+  /** Whom limits count: see `identity/origin`. */
+  readonly origin: string;
   readonly policy: AskerPolicy;
   readonly peer?: RecordedPeer | undefined;
   /** See {@link identitiesOf}. */
@@ -27,6 +29,8 @@ export interface Asker {
   readonly login: string | undefined;
   /** Changes with the password, key or certificate; undefined: the kernel identified the peer. */
   readonly credential: string | undefined;
+  /** The kernel says who asks, and the name service did not answer for one of these uids: its names are unknown now. */
+  readonly isUnanswered?: boolean | undefined;
   /** Why it may ask for nothing; undefined: it may. */
   readonly whyNotAsk?: string | undefined;
   /** Why it may approve nothing, whatever the policies say; undefined: it may. */
@@ -39,21 +43,23 @@ export type Proof =
   | { readonly kind: 'account' | 'key'; readonly name: string; readonly stamp: string };
 
 /**
- * The words that identify the human behind a connection: `user:anna`, `uid:1001` (of the process and of the login), `account:anna`,
- * `key:anna`, and `name:anna` for each name: an account, a key and a UNIX user of one name are taken for one human.
+ * The words that identify the human behind a connection: `uid:1001` (of the process, of its login, and of the owner of its range of
+ * subordinate uids), `account:anna`, `key:anna`, and `name:anna` for each name: an account, a key and a UNIX user of one name are taken for
+ * one human.
  */
 export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
   const words = new Set<string>();
-  const named = (kind: string, name: string): void => {
-    words.add(`${kind}:${name}`);
-    words.add(`name:${name}`);
-  };
-  if (proof.kind !== 'kernel') named(proof.kind, proof.name);
-  if (peer.uid !== undefined) words.add(`uid:${peer.uid}`);
-  if (peer.loginUid !== undefined) words.add(`uid:${peer.loginUid}`);
-  if (peer.user !== undefined) named('user', peer.user);
-  if (peer.loginUser !== undefined) named('user', peer.loginUser);
+  if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
+  const { uid, loginUid, rangeOwner, user, loginUser } = peer;
+  for (const each of [uid, loginUid, rangeOwner]) if (typeof each === 'number') words.add(`uid:${each}`);
+  if (typeof rangeOwner === 'string') words.add(`name:${rangeOwner}`);
+  for (const name of [user, loginUser]) if (name !== undefined) words.add(`name:${name}`);
   return [...words];
+}
+
+/** See {@link Asker.isUnanswered}. */
+export function isUnanswered({ account, loginAccount }: Peer, proof: Proof): boolean {
+  return proof.kind === 'kernel' && [account, loginAccount].includes('unanswered');
 }
 
 const noLogin = 'none';
@@ -65,21 +71,16 @@ export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undef
   return loginUid === undefined ? (hasNoLogin === true ? noLogin : undefined) : String(loginUid);
 }
 
-/** The words of the login where it is not that of the process. */
-export function loginIdentitiesOf({ uid, loginUid, loginUser }: Peer): readonly string[] | undefined {
-  if (loginUid === undefined || loginUid === uid) return undefined;
-  return [`uid:${loginUid}`, ...(loginUser === undefined ? [] : [`user:${loginUser}`])];
+/** The word of the login where it is not that of the process. */
+export function loginIdentitiesOf({ uid, loginUid }: Pick<Peer, 'uid' | 'loginUid'>): readonly string[] {
+  return loginUid === undefined || loginUid === uid ? [] : [`uid:${loginUid}`];
 }
 
-/** The same of a recorded peer, whose words these are. */
-function recordedLoginWords({ peer, principal, identities = [] }: AuditRecord): readonly string[] {
-  const { uid, user, login_uid: loginUid } = peer ?? {};
-  // There the peer is the page's process.
-  if (loginUid === undefined || loginUid === uid || principal?.startsWith(pagePrefix) === true) return [];
-  const own = user === undefined ? '' : `user:${user}`;
-  return identities.filter(
-    (word) => word === `uid:${loginUid}` || (word.startsWith('user:') && word !== own),
-  );
+/** The same of the peer of a record. */
+function recordedLoginWords({ peer, principal }: AuditRecord): readonly string[] {
+  // On the page the peer is the page's process.
+  if (principal?.startsWith(pagePrefix) === true) return [];
+  return loginIdentitiesOf({ uid: peer?.uid, loginUid: peer?.login_uid });
 }
 
 type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
@@ -88,20 +89,25 @@ type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
  * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody, so
  * a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
  */
-export function humanOf(
-  { identities, loginIdentities = [] }: Words,
-  persons: ReadonlyMap<string, Person>,
-): string | undefined {
-  return personOf(
-    identities.filter((word) => !loginIdentities.includes(word)),
-    persons,
-  );
+export function humanOf({ identities, loginIdentities = [] }: Words, persons: Persons): string | undefined {
+  return persons.personOf(identities.filter((word) => !loginIdentities.includes(word)));
 }
 
 /** With the login. */
-function isOnePerson(words: Words, persons: ReadonlyMap<string, Person>): boolean {
+function isOnePerson(words: Words, persons: Persons): boolean {
   const person = humanOf(words, persons);
-  return person !== undefined && personOf(words.identities, persons) === person;
+  return person !== undefined && persons.personOf(words.identities) === person;
+}
+
+/**
+ * Why it is not known now which human asks, or whether it is another one than who asked before: a name service does not answer, or never
+ * told the uid of a user in `persons`. Undefined: it is known. `isOverKernel`: the kernel named the peer of this step or of its request.
+ */
+export function whyUnsure(asker: Asker, isOverKernel: boolean, persons: Persons): string | undefined {
+  if (asker.isUnanswered === true) return 'the name service of this host does not answer for your uid';
+  const [unknown] = persons.unknownUsers;
+  if (!isOverKernel || unknown === undefined) return undefined;
+  return `the name service of this host never told the uid of "${unknown}" in \`persons\``;
 }
 
 const unknownLogin =
@@ -139,17 +145,13 @@ export function isApprover(
 }
 
 /** Why somebody may not approve a request; undefined: they may. Sentences, for people. */
-export function whyNoApproval(
-  asker: Asker,
-  asked: Approvable,
-  persons: ReadonlyMap<string, Person>,
-): string | undefined {
+export function whyNoApproval(asker: Asker, asked: Approvable, persons: Persons): string | undefined {
   if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
   const why = whyNobody(asker, persons);
   if (why !== undefined) return why;
-  if (sharesHuman(asker.identities, asked.identities, persons))
+  if (persons.sharesHuman(asker.identities, asked.identities))
     return 'nobody approves a request of their own';
-  if (asked.approvers.some((each) => sharesHuman(asker.identities, each, persons)))
+  if (asked.approvers.some((each) => persons.sharesHuman(asker.identities, each)))
     return 'you approved it already; the second approval is for another person';
   return undefined;
 }
@@ -157,13 +159,13 @@ export function whyNoApproval(
 export const noPerson = 'you are in no entry of `persons`, and only a known person may approve';
 
 /** Why somebody may approve nothing, whatever is asked for; undefined: it is known which person acts. A sentence. */
-export function whyNobody(asker: Asker, persons: ReadonlyMap<string, Person>): string | undefined {
+export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
   const { loginIdentities = [], credential } = asker;
   const person = humanOf(asker, persons);
   if (person === undefined) return noPerson;
   // Another human may have become this user. A password, key or certificate says itself who it is.
-  const login = credential === undefined ? personOf(loginIdentities, persons) : person;
+  const login = credential === undefined ? persons.personOf(loginIdentities) : person;
   const isOther = loginIdentities.length > 0 && login !== person;
   if (isOther || !isOnePerson(asker, persons))
     return 'this login is not that of the same person; approve from a login of your own';
@@ -200,7 +202,7 @@ export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
 export function isMadeBy(
   { identities }: Pick<Asker, 'identities'>,
   { requested, approvals }: AccessEntry,
-  persons: ReadonlyMap<string, Person>,
+  persons: Persons,
 ): boolean {
   const { by } = requested;
   const makers = [requested.identities ?? []];
@@ -209,7 +211,7 @@ export function isMadeBy(
     makers.push([by.startsWith(pagePrefix) ? by : `name:${by.slice(0, by.lastIndexOf('@'))}`]);
     for (const each of approvals) if (each.principal === by) makers.push(each.identities ?? []);
   }
-  return makers.some((each) => sharesHuman(identities, each, persons));
+  return makers.some((each) => persons.sharesHuman(identities, each));
 }
 
 /** `approvals`: those that count. */
@@ -224,7 +226,7 @@ export function approvableOf({ requested }: AccessEntry, approvals: readonly Aud
 
 /** What of the configuration decides about approvals. */
 export interface ApprovalRights {
-  readonly persons: ReadonlyMap<string, Person>;
+  readonly persons: Persons;
   readonly policies: ReadonlyMap<string, AskerPolicy>;
   /** Whether a person of the page may decide about access to these mail users. */
   readonly approvesOnPage: (name: string, users: readonly string[]) => boolean;
@@ -251,7 +253,7 @@ export function countingApprovals(
       ? approvesOnPage(principal.slice(pagePrefix.length), asked.users)
       : policy !== undefined && isApprover({ policy }, asked);
     if (!may || !isOnePerson({ identities, loginIdentities }, persons)) return false;
-    if (humans.some((each) => sharesHuman(each, identities, persons))) return false;
+    if (humans.some((each) => persons.sharesHuman(each, identities))) return false;
     humans.push(identities);
     return true;
   });
@@ -262,11 +264,12 @@ export const pagePrefix = 'page:';
 
 /** The keys of a record that say who acts. */
 export function actorKeys(asker: Asker): Partial<AuditRecord> {
-  const { session, listener, peer, principal, policy, identities } = asker;
+  const { session, listener, peer, origin, principal, policy, identities } = asker;
   return {
     session,
     listener,
     peer,
+    origin,
     principal,
     policy: policy.name === '' ? undefined : policy.name,
     version: policy.version === '' ? undefined : policy.version,

@@ -36,13 +36,23 @@ export interface AccessEntry {
   readonly isReviewed: boolean;
 }
 
-type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] };
+type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] } & { readonly bytes: number };
+
+/** What entries take of the places that there are. */
+export interface AccessPlaces {
+  readonly requests: number;
+  /** Live grants, and ended ones without a review. */
+  readonly grants: number;
+  readonly bytes: number;
+}
 /** A record as it was appended, or as parsed from its line. */
 type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
 const requestsMax = bounds.accessRequests;
 const grantsMax = bounds.accessGrants;
 const bytesMax = bounds.accessBytes;
+/** All places of a book. */
+export const accessPlaces: AccessPlaces = { requests: requestsMax, grants: grantsMax, bytes: bytesMax };
 /** No rule needs nearly as many; a forged journal must not fill the memory. */
 const approvalsMax = bounds.accessApprovals;
 /** A grant that nobody reviews is listed for this time. */
@@ -98,13 +108,18 @@ export class AccessBook {
     return this.#requests;
   }
 
-  /** Whether one more request, or grant, would be followed. */
-  get hasRoom(): boolean {
-    return (
-      this.#requests < requestsMax &&
-      this.#entries.size - this.#requests < grantsMax &&
-      this.#bytes + bounds.recordBytes <= bytesMax
-    );
+  /** What all entries take, or those of one policy. */
+  taken(policy?: string): AccessPlaces {
+    if (policy === undefined)
+      return { requests: this.#requests, grants: this.#entries.size - this.#requests, bytes: this.#bytes };
+    let [requests, grants, bytes] = [0, 0, 0];
+    for (const entry of this.#entries.values()) {
+      if (entry.requested.policy !== policy) continue;
+      if (entry.state === 'requested') requests += 1;
+      else grants += 1;
+      bytes += entry.bytes;
+    }
+    return { requests, grants, bytes };
   }
 
   /** A book with the same entries. */
@@ -156,7 +171,7 @@ export class AccessBook {
       if (!isCarried) return;
       this.#forget(before);
     }
-    const bytes = bytesOf(record);
+    const bytes = JSON.stringify({ ...record, bound: undefined }).length + boundBytes;
     // A carried grant is a request until its next record.
     const isFull = this.#requests >= requestsMax + (isCarried ? 1 : 0) || this.#bytes + bytes > bytesMax;
     if (isFull) {
@@ -178,6 +193,7 @@ export class AccessBook {
       usesLeft: record.uses,
       used: 0,
       isReviewed: false,
+      bytes,
     });
   }
 
@@ -236,9 +252,9 @@ export class AccessBook {
     this.#entries.delete(entry.id);
   }
 
-  #forget({ state, requested }: Entry): void {
+  #forget({ state, bytes }: Entry): void {
     if (state === 'requested') this.#requests -= 1;
-    this.#bytes -= bytesOf(requested);
+    this.#bytes -= bytes;
   }
 }
 
@@ -284,10 +300,6 @@ export function isBound({ bound }: AccessRecord): boolean {
 
 /** Of the longest `bound`: a grant keeps its size when it is bound. */
 const boundBytes = 300;
-
-function bytesOf(record: AccessRecord): number {
-  return JSON.stringify({ ...record, bound: undefined }).length + boundBytes;
-}
 
 /** The event's position in a body: its time has always the same length. */
 const eventAt = timeOpening.length - 1 + formatTime(0).length + eventOpening.length;

@@ -223,12 +223,19 @@ function attempt(r: JournalRecord, budget: Budget, added: string): string {
   const { front, back, late } = isOwnRecord(r) ? ofOwn : ofOthers;
   const command = commandTexts(r, budget);
   let body = `${timeOpening.slice(1)}${formatTime(r.time)}${eventOpening}${r.event}"`;
-  body += encodePlaces(front, r, budget) + command.members;
+  body += encodePlaces(front, r, budget) + originText(r, budget) + command.members;
   body += encodePlaces(back, r, budget) + command.users;
   body += encodePlaces(late, r, budget) + added;
   if (r.error !== undefined) body += `,"error":${encodeText(r.error, budget.value)}`;
   isLastCut = command.isCut;
   return body;
+}
+
+/** The first record about somebody has it, unless it is the uid of the peer beside it. */
+function originText({ event, origin, peer }: JournalRecord, budget: Budget): string {
+  if (origin === undefined || (peer === undefined && event !== 'limit')) return '';
+  const isShown = peer === undefined ? origin.startsWith('uid:') : origin === `uid:${peer.uid}`;
+  return isShown ? '' : `,"origin":${encodeWord(origin, budget.value)}`;
 }
 
 /** Whether the arguments or the users of the last record were cut. */

@@ -18,9 +18,9 @@ interface Row {
   readonly members?: readonly string[];
   /**
    * `command`: the line alone determines it, so records with the same arguments have the same value. `own`: only in the journal's own
-   * records. `others`: never in these. `added`: added by the journal to a long admission.
+   * records. `others`: never in these. `added`: added by the journal to a long admission. `origin`: written only where it adds something.
    */
-  readonly of?: 'command' | 'own' | 'others' | 'added';
+  readonly of?: 'command' | 'own' | 'others' | 'added' | 'origin';
   /** Shown in a limited view, in records of its users. Absent: hidden there. */
   readonly isShown?: true;
   /** A column of an exported exchange, and its position. */
@@ -78,6 +78,7 @@ const rows = {
   tag: { ...shown },
   listener: { isWord: true, column: 4, ...shown },
   peer: { members: peerKeys, ...quiet, ...shown },
+  origin: { of: 'origin', ...shown },
   principal: { isWord: true, ...command, column: 5, ...shown },
   policy: { isWord: true, ...command, column: 15, ...shown },
   version: { isWord: true, ...command, ...quiet, ...shown },

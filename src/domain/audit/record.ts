@@ -127,6 +127,8 @@ export interface AuditRecord {
   readonly listener?: string | undefined;
   readonly peer?: RecordedPeer | undefined;
   readonly principal?: string | undefined;
+  /** Whom limits and shares count: see `identity/origin`. Written only where the peer does not show it. */
+  readonly origin?: string | undefined;
   readonly policy?: string | undefined;
   readonly version?: string | undefined;
   readonly rule?: string | undefined;

@@ -166,6 +166,11 @@ const table = {
     'a request, an approval or a grant that names what cannot be, or more than its rule offers',
     'correct what the sentence names, or ask for less: shorter, fewer uses, named users',
   ),
+  'access-identity': passing(
+    'not now, since nobody knows who you are: {reason}; try again',
+    'a request that needs an approval, or an approval, while it is unknown which human asks: a directory (LDAP, SSSD) does not answer',
+    'wait for the directory; `dovegate status` names users of `persons` whose uid was never known',
+  ),
   'access-limit': passing(
     'not now: {reason}',
     'a limit on requests or grants',

@@ -1,6 +1,6 @@
 // Checks `on_request`, `approve` and `persons` against the rest of a configuration: whether somebody could approve, whether names exist.
 // Members of groups and people behind an open socket are unknown, so that everybody in `persons` who has a user counts there.
-import { personOf } from '../identity/person.js';
+import { Persons } from '../identity/person.js';
 import { formatDuration, type Policy, type RequestRule } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { unknownName } from './problem.js';
@@ -102,8 +102,9 @@ function checkApprovers(settings: Settings, policy: Policy, rule: RequestRule, h
 function pageApprovers({ admin, persons }: Settings): readonly string[] {
   const { approve = false, people = [] } = admin?.page ?? {};
   if (!approve) return [];
+  const known = new Persons(persons);
   return people.flatMap(({ name, roles }) =>
-    roles.includes('approve') ? (personOf([`page:${name}`], persons) ?? []) : [],
+    roles.includes('approve') ? (known.personOf([`page:${name}`]) ?? []) : [],
   );
 }
 
@@ -114,9 +115,10 @@ function askersOf(
   isApproving: boolean,
 ): Askers {
   const found = new Set<string>();
+  const known = new Persons(persons);
   let hasOthers = false;
   const add = (identity: string): void => {
-    const name = personOf([identity], persons);
+    const name = known.personOf([identity]);
     if (name === undefined) hasOthers = true;
     else found.add(name);
   };

@@ -153,12 +153,6 @@ export function networkOf(address: string): string {
   return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
 }
 
-/** The origin of a peer, for all its accounts: a UNIX user, or a network. Peers without known facts count together. */
-export function originOf({ uid, address }: Peer): string {
-  if (uid !== undefined) return `uid ${uid}`;
-  return address === undefined ? '-' : networkOf(address);
-}
-
 /** Only addresses: a name such as localhost can be mapped to another machine. */
 export function isLoopback(host: string): boolean {
   return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);

@@ -1,5 +1,6 @@
-// Persons: which identities are the same human. An identity is a word, as in records: `user:anna`, `uid:1001` (of the kernel and of the
-// login), `account:carol`, `key:backup`, `page:carol`, `oidc:carol@example.com`.
+// Persons: which identities are the same human. An identity is a word, as in records: `uid:1001` (of the process and of the login),
+// `account:carol`, `key:backup`, `page:carol`, `oidc:carol@example.com`; `name:carol` for each name that an account, key or UNIX user has.
+// A user of `persons` counts by its uids, because a directory that is away takes names from peers, and never their uids.
 // The rule: what is not known to be two humans counts as one where one human would be too few.
 import { foldAscii } from './user-name.js';
 
@@ -16,10 +17,10 @@ export interface Person {
   readonly oidc: string | undefined;
 }
 
-/** The identity words of a person. */
+/** The identities of a person, as the configuration writes them: a user by its name is `user:carol`. */
 export function identitiesOf({ users, accounts, keys, page, oidc }: Person): string[] {
   return [
-    ...users.map((user) => (/^[0-9]+$/.test(user) ? `uid:${user}` : `user:${user}`)),
+    ...users.map((user) => (isUid(user) ? `uid:${user}` : `user:${user}`)),
     ...accounts.map((account) => `account:${account}`),
     ...keys.map((key) => `key:${key}`),
     ...page.map((each) => `page:${each}`),
@@ -27,40 +28,98 @@ export function identitiesOf({ users, accounts, keys, page, oidc }: Person): str
   ].map(folded);
 }
 
+/** The names that can be those of users of this host: a user, account, key or page login of one name counts as one human. */
+export function namesOf({ users, accounts, keys, page }: Person): string[] {
+  return [...users.filter((user) => !isUid(user)), ...accounts, ...keys, ...page];
+}
+
+/** What is known of the users of this host. */
+export interface UserUids {
+  /** All uids that a name has or had; empty: none was ever known. */
+  readonly uidsOf: (name: string) => readonly number[];
+  /** No uid of the name was ever known, and it may have one: a directory did not answer, or did not know the name. */
+  readonly isUnknown: (name: string) => boolean;
+}
+
+const noUids: UserUids = { uidsOf: () => [], isUnknown: () => false };
+
 /**
- * Name of the one person with any of these identities; undefined: no person has one of them, or several persons have (as under `su`), so
- * that it is unknown who acts.
+ * The persons of one configuration, indexed by their words: a question costs the words of those that are compared, however many persons
+ * there are.
  */
-export function personOf(
-  identities: readonly string[],
-  persons: ReadonlyMap<string, Person>,
-): string | undefined {
-  const [only, ...more] = personsOf(identities, persons);
-  return more.length === 0 ? only : undefined;
+export class Persons {
+  readonly #persons: ReadonlyMap<string, Person>;
+  readonly #byWord = new Map<string, Set<string>>();
+  readonly #byName = new Map<string, Set<string>>();
+  #unknown: readonly string[] = [];
+
+  constructor(persons: ReadonlyMap<string, Person>, users: UserUids = noUids) {
+    this.#persons = persons;
+    this.learn(users);
+  }
+
+  /** Takes what is known of the users now. */
+  learn({ uidsOf, isUnknown }: UserUids): void {
+    this.#byWord.clear();
+    this.#byName.clear();
+    const unknown = new Set<string>();
+    for (const [name, person] of this.#persons) {
+      for (const word of identitiesOf(person)) add(this.#byWord, word, name);
+      for (const user of person.users) {
+        if (isUid(user)) continue;
+        if (isUnknown(user)) unknown.add(user);
+        for (const uid of uidsOf(user)) add(this.#byWord, `uid:${uid}`, name);
+      }
+      for (const each of namesOf(person)) {
+        add(this.#byName, `name:${each}`, name);
+        for (const uid of uidsOf(each)) add(this.#byName, `uid:${uid}`, name);
+      }
+    }
+    this.#unknown = [...unknown];
+  }
+
+  /** Users of persons whose uid was never known: nobody knows whether a peer is one of them. */
+  get unknownUsers(): readonly string[] {
+    return this.#unknown;
+  }
+
+  /**
+   * Name of the one person with any of these identities; undefined: no person has one of them, or several persons have (as under `su`), so
+   * that it is unknown who acts.
+   */
+  personOf(identities: readonly string[]): string | undefined {
+    const [only, ...more] = this.#personsOf(identities, [this.#byWord]);
+    return more.length === 0 ? only : undefined;
+  }
+
+  /** Whether the two may be one human: they share an identity, or a person has identities of both, also by name. */
+  sharesHuman(one: readonly string[], other: readonly string[]): boolean {
+    const words = one.map(folded);
+    if (other.some((word) => words.includes(folded(word)))) return true;
+    const names = this.#personsOf(one, [this.#byWord, this.#byName]);
+    if (names.size === 0) return false;
+    for (const name of this.#personsOf(other, [this.#byWord, this.#byName])) if (names.has(name)) return true;
+    return false;
+  }
+
+  #personsOf(
+    identities: readonly string[],
+    indexes: readonly ReadonlyMap<string, ReadonlySet<string>>[],
+  ): ReadonlySet<string> {
+    const found = new Set<string>();
+    for (const word of identities)
+      for (const index of indexes) for (const name of index.get(folded(word)) ?? []) found.add(name);
+    return found;
+  }
 }
 
-/** Whether the two may be one human: they share an identity, or a person has identities of both. */
-export function sharesHuman(
-  one: readonly string[],
-  other: readonly string[],
-  persons: ReadonlyMap<string, Person>,
-): boolean {
-  const words = new Set(one.map(folded));
-  if (other.some((word) => words.has(folded(word)))) return true;
-  const names = new Set(personsOf(one, persons, true));
-  return personsOf(other, persons, true).some((name) => names.has(name));
+function add(index: Map<string, Set<string>>, word: string, name: string): void {
+  const names = index.get(word) ?? new Set();
+  index.set(word, names.add(name));
 }
 
-/** `byName`: an identity that a person does not list, and that has the name of one that it lists, counts as the person's too. */
-function personsOf(
-  identities: readonly string[],
-  persons: ReadonlyMap<string, Person>,
-  byName = false,
-): string[] {
-  const words = new Set(identities.map(folded));
-  const isOf = (word: string): boolean =>
-    words.has(word) || (byName && words.has(`name:${word.slice(word.indexOf(':') + 1)}`));
-  return [...persons].filter(([, person]) => identitiesOf(person).some(isOf)).map(([name]) => name);
+function isUid(user: string): boolean {
+  return /^[0-9]+$/.test(user);
 }
 
 /** Issuers spell email addresses in either case. */

@@ -1,4 +1,4 @@
-// The terms of an allowed command: a stated reason, and limits on its rate, counted per principal. Pure except for the limiter's counts;
+// The terms of an allowed command: a stated reason, and limits on its rate, counted per origin. Pure except for the limiter's counts;
 // times are arguments, from a monotonic clock.
 // The rule: the limiter never forgets a count that still matters. A full table refuses instead of dropping entries.
 import type { Attempt } from './attempt.js';
@@ -81,20 +81,21 @@ export type LimitAsk =
   | { readonly kind: 'distinct'; readonly key: string; readonly rate: Rate; readonly member: string };
 
 /** The parts of an attempt that limits use. */
-type Counted = Pick<Attempt, 'principal' | 'users' | 'masks' | 'everybody'>;
+type Counted = Pick<Attempt, 'users' | 'masks' | 'everybody'>;
 
 const nothing: readonly LimitAsk[] = [];
 
-/** The counts to take before this is sent; empty for most. Counted per principal. */
+/** The counts to take before this is sent; empty for most. `origin`: whose counts they are. */
 export function limitAsks(
   policy: Policy,
   obligations: Obligations | undefined,
   attempt: Counted,
+  origin: string,
 ): readonly LimitAsk[] {
   const { rate, distinctUsers } = policy.limits;
   if (rate === undefined && distinctUsers === undefined && obligations?.limit === undefined) return nothing;
   const asks: LimitAsk[] = [];
-  const who = `${attempt.principal}\0${policy.name}`;
+  const who = `${origin}\0${policy.name}`;
   if (rate !== undefined) asks.push({ kind: 'rate', key: `rate\0${who}`, rate });
   if (distinctUsers !== undefined) {
     for (const member of peopleIn(attempt)) {
@@ -176,7 +177,7 @@ export type LimitVerdict =
   | { readonly kind: 'over'; readonly retryAfterMs: number }
   | { readonly kind: 'full' };
 
-/** Counters of all principals. Outlives policies: a reload does not reset it. */
+/** Counters of all origins. Outlives policies: a reload does not reset it. */
 export class Limiter {
   readonly #entriesMax: number;
   readonly #counters = new Map<string, Counter>();

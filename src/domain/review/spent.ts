@@ -5,6 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { argumentCount, joinArguments, parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
+import { originOfRecord } from '../identity/origin.js';
 import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
@@ -94,14 +95,16 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
 
   function spend({ record: admission, agoMs, parts }: Held): void {
     const record = parts.length === 0 ? admission : (joinArguments(admission, parts) ?? admission);
-    const { policy: name, principal, user } = record;
+    const { policy: name, user } = record;
     const policy = typeof name === 'string' ? settings.policies.get(name) : undefined;
-    if (policy === undefined || typeof principal !== 'string') return;
+    if (policy === undefined) return;
     const judged = judgeAgain(policy, record);
     const users = typeof user === 'string' ? [user] : [];
-    const attempt = judged?.attempt ?? { principal, users, masks: [], everybody: 'none' };
+    const attempt = judged?.attempt ?? { users, masks: [], everybody: 'none' };
     const obligations = judged?.decision.obligations ?? obligationsOf(policy, record);
-    for (const ask of limitAsks(policy, obligations, attempt)) limiter.replay(ask, agoMs, moment.nowMs);
+    const origin = originOfRecord(record);
+    for (const ask of limitAsks(policy, obligations, attempt, origin))
+      limiter.replay(ask, agoMs, moment.nowMs);
     counted += 1;
   }
 

@@ -15,6 +15,7 @@ import {
   lacksLogin,
   ownerOf,
   whyNoApproval,
+  whyUnsure,
 } from '../../domain/access/asker.js';
 import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/access/item.js';
 import {
@@ -31,7 +32,7 @@ import {
 import { describeRule } from '../../domain/answers/rights.js';
 import { AccessBook, type AccessEntry, isBound } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { sharesHuman } from '../../domain/identity/person.js';
+import { Persons } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
@@ -88,7 +89,7 @@ export class AccessDesk {
   #timer: Timer | undefined;
   /** Of the configuration in force. */
   rights: AccessRights = {
-    persons: new Map(),
+    persons: new Persons(new Map()),
     policies: new Map(),
     approvesOnPage: () => false,
     policiesAt: () => [],
@@ -109,7 +110,7 @@ export class AccessDesk {
       this.#live.set(entry.id, new LiveEntry(endsMs, matches, wordsOf(entry.requested)));
       if (entry.state === 'granted') this.#own(entry);
       if (entry.requested.approvals === 0 && entry.state !== 'requested')
-        this.#limits.noteBroken(entry.requested.time, entry.requested.identities);
+        this.#limits.noteBroken(entry.requested);
     }
     this.#sweepSoon();
   }
@@ -144,7 +145,7 @@ export class AccessDesk {
       if (entry.usesLeft === 0 || !belongsTo(entry, asker)) continue;
       // Whoever approved it may have become its owner by su or sudo.
       const isOwn = ({ identities = [] }: AuditRecord): boolean =>
-        sharesHuman(identities, asker.identities, this.rights.persons);
+        this.rights.persons.sharesHuman(identities, asker.identities);
       if (entry.approvals.some(isOwn)) continue;
       grants.push(grantTermsOf(entry, bound.rule));
     }
@@ -206,7 +207,10 @@ export class AccessDesk {
 
   async request(asker: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
     if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
-    const early = this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
+    const isKernels = asker.credential === undefined;
+    // Access without approval needs no other human, and emergencies are when directories are away.
+    const unsure = wish.rule.terms.approvals === 0 ? undefined : this.#whyUnsure(asker, isKernels);
+    const early = unsure ?? this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
     if (early !== undefined) return early;
     // Outside of the turn: a slow backend must not hold up the steps of others.
     const id = this.#parts.newId();
@@ -227,6 +231,8 @@ export class AccessDesk {
   async grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
     const { policy, principal: to, identities } = owner;
     const asked = { policy: policy.name, users: wish.users, identities, approvers: [] };
+    const unsure = this.#whyUnsure(asker, true);
+    if (unsure !== undefined) return unsure;
     const why = whyNoApproval(asker, asked, this.rights.persons);
     if (why !== undefined) return denied(why);
     const early = this.#overRate(asker);
@@ -238,7 +244,9 @@ export class AccessDesk {
     if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(async () => {
-      if (!this.#book.hasRoom) return fullTable();
+      const places = { book: this.#book, policies: this.rights.policies };
+      const full = this.#limits.whyNoPlace(policy.name, places, false);
+      if (full !== undefined) return refused('access-limit', full);
       const requested = { ...this.#requested(id, owner, wish, matches), by: asker.principal, to };
       const entry = { requested: { ...requested, event: 'access' }, approvals: [] } as const;
       const whole = { forMs: undefined, uses: undefined };
@@ -279,6 +287,8 @@ export class AccessDesk {
     const entry = this.#visible(asker, id);
     if (entry === undefined || !this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    const unsure = this.#whyUnsure(asker, isOverKernel(entry));
+    if (unsure !== undefined) return unsure;
     const why = this.#whyNoApproval(asker, entry);
     if (why !== undefined) return denied(why);
     const { duration_ms: forMs = 0, uses } = entry.requested;
@@ -321,6 +331,8 @@ export class AccessDesk {
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
       if (entry.isReviewed) return denied('it was reviewed already');
+      const unsure = this.#whyUnsure(asker, isOverKernel(entry));
+      if (unsure !== undefined) return unsure;
       const why = this.#whyNoApproval(asker, entry);
       if (why !== undefined)
         return denied(why.replaceAll('approves', 'reviews').replaceAll('approve', 'review'));
@@ -388,14 +400,18 @@ export class AccessDesk {
     return next;
   }
 
+  #whyUnsure(asker: Asker, isKernels: boolean): AccessResult | undefined {
+    const why = whyUnsure(asker, isKernels, this.rights.persons);
+    return why === undefined ? undefined : refused('access-identity', why);
+  }
+
   #overRate(asker: Asker): AccessResult | undefined {
     return limited(this.#limits.overRate(asker));
   }
 
   #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
-    const policy = this.rights.policies.get(asker.policy.name);
-    const { persons } = this.rights;
-    return limited(this.#limits.whyNoRequest(asker, rule, policy, { book: this.#book, persons }));
+    const { persons, policies } = this.rights;
+    return limited(this.#limits.whyNoRequest(asker, rule, { book: this.#book, persons, policies }));
   }
 
   #requested(id: string, owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {
@@ -454,7 +470,7 @@ export class AccessDesk {
       if (live !== undefined) live.endsMs = this.#parts.clock.now() + this.#leftMs(granted);
       this.#book.follow(granted);
       this.#own(entry);
-      if (needed === 0) this.#limits.noteBroken(granted.time, requested.identities);
+      if (needed === 0) this.#limits.noteBroken(requested);
       this.#sweepSoon();
     }
     return { kind: 'done', items: [this.#itemOf(asker, entry)] };
@@ -591,6 +607,11 @@ export class AccessDesk {
     const approvals = countingApprovals(entry, this.rights);
     return accessItemOf(entry, { ...view, approvals, rule: this.#rule(entry) });
   }
+}
+
+/** The kernel named the peer that asked, or that will use what an approver gave. */
+function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
+  return bound?.credential === undefined;
 }
 
 const ruleGone = 'its rule is gone or was changed';

@@ -6,6 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import {
   type Asker,
   identitiesOf,
+  isUnanswered,
   loginIdentitiesOf,
   loginOf,
   whyNotApprove,
@@ -38,17 +39,19 @@ export function isAccessCommand(name: string): boolean {
 
 /** The client of a session as somebody who asks and approves. */
 export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
-  const { session, listener, principal, peer, recorded } = names;
+  const { session, listener, origin, principal, peer, recorded } = names;
   return {
     session,
     listener,
     principal,
+    origin,
     policy: subject.policy,
     peer: recorded,
     identities: identitiesOf(peer, proof),
     loginIdentities: loginIdentitiesOf(peer),
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
+    isUnanswered: isUnanswered(peer, proof),
     whyNotAsk: whyNotAsk(peer, proof),
     whyNotApprove: whyNotApprove(peer, proof),
   };
@@ -275,12 +278,14 @@ async function readOwner(
       continue;
     }
     const { name: person } = to;
-    const kinds = ['user', 'account', 'key', 'name'];
+    const kinds = ['account', 'key', 'name'];
     const identities = [
       ...kinds.map((kind) => `${kind}:${person}`),
       ...(/^\d+$/.test(person) ? [`uid:${person}`] : []),
     ];
-    const owner = { listener: to.listener, principal: to.text, policy, identities };
+    // Counted for the approver: nobody's own requests are taken by what others give.
+    const { origin } = asker;
+    const owner = { listener: to.listener, origin, principal: to.text, policy, identities };
     return { asker: { ...owner, login: undefined, credential: undefined }, wish };
   }
   return refusal;

@@ -46,7 +46,7 @@ export interface ExchangeContext {
   readonly floods: FloodWatch;
   /** Access on request; outlives a reload. */
   readonly access: AccessDesk;
-  /** Limits questions to dovegate itself, by principal. */
+  /** Limits questions to dovegate itself, by origin. */
   readonly questions: TokenBuckets;
   /** Makes a digest: equal values can be recognized, but not read. */
   readonly redact: (value: string) => Redacted;

@@ -14,7 +14,7 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
   return (command) => {
     const policy = context.access.rights.policies.get(command.policy);
     if (policy === undefined) return Promise.resolve({ failed: 'its policy is gone' });
-    const { principal } = asker;
+    const { origin, principal } = asker;
     const listener = 'page';
     const subject = { listener, principal, clientMinor: 0, policy };
     const names = {
@@ -23,7 +23,7 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
       peer: { listener },
       recorded: asker.peer ?? {},
       principal,
-      origin: principal,
+      origin,
     };
     const session: ExchangeSession = {
       names,

@@ -20,7 +20,14 @@ import type { RulePlace } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
-import { appendFirst, appendQuietly, type FloodWatch, isLost, type Journal } from '../outcome/journal.js';
+import {
+  appendFirst,
+  appendQuietly,
+  type FloodSource,
+  type FloodWatch,
+  isLost,
+  type Journal,
+} from '../outcome/journal.js';
 import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Stated } from './stated.js';
@@ -35,7 +42,7 @@ export interface SessionNames {
   /** The peer as it is recorded. */
   readonly recorded: RecordedPeer;
   readonly principal: string;
-  /** The client's address or UNIX user, for shares of upstreams. */
+  /** Whom limits and shares count: see `identity/origin`. */
   readonly origin: string;
 }
 
@@ -122,6 +129,7 @@ export function admissionOf(
     protocol: names.protocol,
     listener: names.listener,
     peer: names.recorded,
+    origin: names.origin,
     principal: names.principal,
     policy: policy.name,
     version: policy.version,
@@ -186,6 +194,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     session: names.session,
     id: facts.id,
     listener: names.listener,
+    origin: names.origin,
     principal: names.principal,
     command: judgement.command,
     user: judgement.user,
@@ -230,8 +239,8 @@ export function backendLogOf(facts: LogFacts): BackendLog {
 /** The line as a record. */
 export function logRecordOf(names: SessionNames, id: string, log: BackendLog, time: number): AuditRecord {
   const { backend, upstream, type: level, text } = log;
-  const { session, listener, principal } = names;
-  return { time, event: 'log', session, id, listener, principal, backend, upstream, level, text };
+  const { session, listener, origin, principal } = names;
+  return { time, event: 'log', session, id, listener, origin, principal, backend, upstream, level, text };
 }
 
 /** Shorter texts are no secrets, and occur in many words. */
@@ -390,9 +399,9 @@ export class ExchangeRecords {
   }
 
   /** For a question that dovegate answers itself: as `admit`, but a flood of questions is only counted. */
-  admitQuestion(principal: string): Promise<void> | undefined {
+  admitQuestion(source: FloodSource): Promise<void> | undefined {
     this.isBrief = true;
-    if (this.#parts.floods.admit('refused', principal)) return this.admit();
+    if (this.#parts.floods.admit('refused', source)) return this.admit();
     this.#state = 'counted';
     return undefined;
   }
@@ -409,10 +418,10 @@ export class ExchangeRecords {
    * For an exchange that ends without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
    * and is only counted.
    */
-  admitRefused(principal: string, hadUpstream: boolean): boolean {
+  admitRefused(source: FloodSource, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
       this.isBrief ||= !hadUpstream;
-      if (hadUpstream || this.#parts.floods.admit('refused', principal)) this.admitQuietly();
+      if (hadUpstream || this.#parts.floods.admit('refused', source)) this.admitQuietly();
       else this.#state = 'counted';
     }
     return this.#state !== 'counted';
@@ -433,13 +442,13 @@ export class ExchangeRecords {
    * so. Rejects with a JournalFault.
    */
   async referred(
-    { session, listener, principal }: SessionNames,
+    { session, listener, origin, principal }: SessionNames,
     id: string,
     from: string,
     to: string,
   ): Promise<void> {
     const text = `referred by ${from}: the command goes to ${to} next`;
-    const names = { session, id, listener, principal, backend: to };
+    const names = { session, id, listener, origin, principal, backend: to };
     const record: AuditRecord = {
       time: this.#parts.clock.wallMs(),
       event: 'log',

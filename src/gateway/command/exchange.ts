@@ -196,7 +196,7 @@ export class Exchange {
     const input =
       (judgement.input === 'none' && !isDuplex) || this.#isDryRun
         ? undefined
-        : new CommandInput(context, subject.principal, judgement.input, isDuplex, () => session.openInput());
+        : new CommandInput(context, names.origin, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
       // An end of access counts on a full disk too.
@@ -207,7 +207,7 @@ export class Exchange {
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
         ending = { kind: 'grant-over', grant, policy: subject.policy.name };
       } else if ('answer' in assessed) {
-        ending = await assessed.answer(() => records.admitQuestion(names.principal));
+        ending = await assessed.answer(() => records.admitQuestion(names));
       } else {
         const command: DispatchedCommand = {
           context,
@@ -237,7 +237,7 @@ export class Exchange {
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;
-    this.isRecorded = records.admitRefused(names.principal, this.isServed);
+    this.isRecorded = records.admitRefused(names, this.isServed);
     const { reason: abortReason } = this.#abortable;
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
@@ -256,12 +256,12 @@ export class Exchange {
   async #try(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, grants, records, abortable } = command;
     const { subject } = session;
-    const { principal, policy } = subject;
+    const { policy } = subject;
     let giveBack: (() => void) | undefined;
     try {
       const { atOnce } = policy.limits;
       if (atOnce !== undefined) {
-        giveBack = await context.turns.take(`${principal}\0${policy.name}`, atOnce, abortable.signal);
+        giveBack = await context.turns.take(turnsOf(session), atOnce, abortable.signal);
       }
       // Under a grant the number of mails is for its approvers alone.
       const isShown = judgement.decision.grant === undefined;
@@ -271,7 +271,7 @@ export class Exchange {
       records.isBrief = true;
       const asked = { line, matches, subject: grants === undefined ? subject : { ...subject, grants } };
       return await answerDryRun(context, session, asked, () =>
-        matches === undefined ? records.admitQuestion(principal) : records.admit(),
+        matches === undefined ? records.admitQuestion(session.names) : records.admit(),
       );
     } catch (fault) {
       if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, false);
@@ -334,10 +334,9 @@ export class Exchange {
         // Time that the client took is not counted as ours.
         startMs = clock.now() - admittedMs;
       }
-      const { principal, policy } = session.subject;
-      const { atOnce } = policy.limits;
+      const { atOnce } = session.subject.policy.limits;
       if (atOnce !== undefined) {
-        giveBack = await turns.take(`${principal}\0${policy.name}`, atOnce, abortable.signal);
+        giveBack = await turns.take(turnsOf(session), atOnce, abortable.signal);
       }
     } catch (fault) {
       if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, false);
@@ -395,6 +394,11 @@ export class Exchange {
       return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
     });
   }
+}
+
+/** Whose commands `at_once` of a policy counts together. */
+function turnsOf({ names, subject }: ExchangeSession): string {
+  return `${names.origin}\0${subject.policy.name}`;
 }
 
 /**

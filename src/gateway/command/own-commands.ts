@@ -41,7 +41,7 @@ export function assessOwnCommand(
   const { read } = own;
   const nowhere = { destinations: [], aliases: [], isSettled: false };
   if (read.kind === 'parsed') {
-    const retryAfterMs = context.questions.take(subject.principal, context.clock.now());
+    const retryAfterMs = context.questions.take(session.names.origin, context.clock.now());
     if (retryAfterMs !== undefined) {
       // Over the rate of questions: nothing is looked up, and the question's words are not recorded.
       const obstacle: Ending = { kind: 'limited', policy: undefined, retryAfterMs };

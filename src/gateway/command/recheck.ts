@@ -46,20 +46,20 @@ export function refusalOf(judgement: Judgement, policy: string, withheld?: strin
 /** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */
 export function refuseByLimits(
   { attempt, decision: { obligations } }: Judged,
-  { subject: { policy, principal }, stated: { reason } }: ExchangeSession,
+  { names: { origin }, subject: { policy }, stated: { reason } }: ExchangeSession,
   { journal, limiter, clock }: ExchangeContext,
 ): Ending | undefined {
   // Checked before the limits: a command that the disk refuses must not use them up.
   if (journal.space === 'reserve' && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-reserve' };
   }
-  if (journal.isOverShare(principal) && obligations?.emergency !== true) {
+  if (journal.isOverShare(origin) && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-share' };
   }
   if (obligations?.reason === true && !saysWhy(reason)) {
     return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };
   }
-  const asks = limitAsks(policy, obligations, attempt);
+  const asks = limitAsks(policy, obligations, attempt, origin);
   if (asks.length === 0) return undefined;
   const verdict = limiter.admit(asks, clock.now());
   if (verdict.kind === 'within') return undefined;

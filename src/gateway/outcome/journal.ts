@@ -1,5 +1,5 @@
 // Records on their way to the journal: its port, records that no caller awaits, and the counts of a flood. Refusals, sessions, refused
-// connections and failed logins of one principal or network are recorded one by one up to a number each second; the number of the others
+// connections and failed logins of one origin or network are recorded one by one up to a number each second; the number of the others
 // becomes one `limit` record a second.
 // The rule: everything is counted, also when the daemon stops or a table is full.
 
@@ -37,14 +37,15 @@ export interface Journal {
   readonly refusal: JournalFault | undefined;
   /** `reserve`: the disk is full except for the reserve; only commands marked for emergencies may run. */
   readonly space: JournalSpace;
-  /** Young records fill the journal, and the principal wrote too many of them: its commands are refused, and others go on. */
-  isOverShare(principal: string): boolean;
+  /** Young records fill the journal, and the origin wrote too many of them: its commands are refused, and others go on. */
+  isOverShare(origin: string): boolean;
 }
 
 export type JournalSpace = 'normal' | 'reserve';
 
-/** A principal, and its share of the bytes. */
+/** One of the largest writers, and its share of the bytes. */
 export interface WriterShare {
+  /** The last one of its origin; the origin, while it has written nothing since the start. */
   readonly principal: string;
   readonly share: number;
 }
@@ -96,20 +97,22 @@ export function appendFirst(
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
   /**
-   * Counts another event of a principal, or of a {@link networkSource}. True: record it; false: it is only counted. All networks at a
-   * listener together get no more records than one.
+   * Counts another event of an origin, or of unauthenticated peers of a network. True: record it; false: it is only counted. All networks
+   * at a listener together get no more records than one.
    */
-  admit(kind: FloodKind, source: string): boolean;
+  admit(kind: FloodKind, source: FloodSource): boolean;
   /** Writes the counts so far; called before the journal is closed. */
   tell(): void;
 }
 
-/** A character that occurs in no address and in no listener's name. */
-const between = '\n';
+/** `principal`: that of the origin's event, for the record of the others. */
+export type FloodSource =
+  | { readonly origin: string; readonly principal: string }
+  | { readonly network: string; readonly listener: string };
 
-/** Unauthenticated peers of a network at a listener. */
-export function networkSource(network: string, listener: string): string {
-  return `${network}${between}${listener}`;
+/** The unauthenticated peers of a network at a listener. A character between the two occurs in neither. */
+export function networkKey(network: string, listener: string): string {
+  return `${network}\n${listener}`;
 }
 
 const tellAfterMs = 1000;
@@ -130,7 +133,7 @@ export function createFloodWatch(parts: {
   readonly observe: Observe;
 }): FloodWatch {
   const { clock, journal, observe } = parts;
-  const gates: Readonly<Record<FloodKind, FloodGate>> = {
+  const gates: Readonly<Record<FloodKind, FloodGate<FloodSource>>> = {
     refused: new FloodGate(gateLimits),
     session: new FloodGate(gateLimits),
     'turned-away': new FloodGate(gateLimits),
@@ -142,13 +145,19 @@ export function createFloodWatch(parts: {
     admit(kind, source) {
       const gate = gates[kind];
       const nowMs = clock.now();
-      // All networks together count as one more source.
-      const [, listener] = source.split(between);
-      // Refusals because of a full journal must not fill it.
-      const pace = listener === undefined && journal.isOverShare(source) ? 'slow' : 'usual';
-      const isWorthIt =
-        gate.admit(source, nowMs, pace) &&
-        (listener === undefined || gate.admit(networkSource('', listener), nowMs, pace));
+      let isWorthIt: boolean;
+      if ('origin' in source) {
+        const { origin } = source;
+        // Refusals because of a full journal must not fill it.
+        isWorthIt = gate.admit(origin, source, nowMs, journal.isOverShare(origin) ? 'slow' : 'usual');
+      } else {
+        const { network, listener } = source;
+        // All networks together count as one more source.
+        const all = { network: '', listener };
+        isWorthIt =
+          gate.admit(networkKey(network, listener), source, nowMs) &&
+          gate.admit(networkKey('', listener), all, nowMs);
+      }
       if (!isWorthIt) timer ??= clock.setTimer(tellAfterMs, onTimer);
       return isWorthIt;
     },
@@ -179,16 +188,19 @@ export function createFloodWatch(parts: {
   }
 }
 
-function recordedSource(source: string | undefined): Pick<AuditRecord, 'principal' | 'listener' | 'peer'> {
-  const [address, listener] = source?.split(between) ?? [];
-  if (listener === undefined) return { principal: source };
+function recordedSource(
+  source: FloodSource | undefined,
+): Pick<AuditRecord, 'origin' | 'principal' | 'listener' | 'peer'> {
+  if (source === undefined) return {};
+  if ('origin' in source) return { origin: source.origin, principal: source.principal };
+  const { network: address, listener } = source;
   return address === '' ? { listener } : { listener, peer: { address } };
 }
 
 /** Refusals that were only counted. */
-interface Swallowed {
-  /** A principal or an address; undefined: several for which the table had no room. */
-  readonly source: string | undefined;
+interface Swallowed<Source> {
+  /** Undefined: several for which the table had no room. */
+  readonly source: Source | undefined;
   readonly count: number;
 }
 
@@ -201,7 +213,9 @@ interface FloodLimits {
   readonly namedMax: number;
 }
 
-interface Window {
+interface Window<Source> {
+  /** Of its first event. */
+  readonly source: Source;
   startedMs: number;
   lengthMs: number;
   admitted: number;
@@ -213,29 +227,29 @@ type Pace = 'usual' | 'slow';
 const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: bounds.shareRefusalMs };
 
 /** Counts events above the limit; when the table is full, new sources are counted together, without a name. */
-export class FloodGate {
+export class FloodGate<Source> {
   readonly #limits: FloodLimits;
-  readonly #windows = new Map<string, Window>();
+  readonly #windows = new Map<string, Window<Source>>();
   #unnamed = 0;
 
   constructor(limits: FloodLimits) {
     this.#limits = limits;
   }
 
-  /** Another refusal of a source. True: record it; false: it is only counted. `nowMs`: of a monotonic clock. */
-  admit(source: string, nowMs: number, pace: Pace = 'usual'): boolean {
+  /** Another refusal of a source, counted under `key`. True: record it; false: it is only counted. `nowMs`: of a monotonic clock. */
+  admit(key: string, source: Source, nowMs: number, pace: Pace = 'usual'): boolean {
     const { sourcesMax, perSecondMax } = this.#limits;
     const lengthMs = windowMs[pace];
     const windows = this.#windows;
-    let window = windows.get(source);
+    let window = windows.get(key);
     if (window === undefined) {
       if (windows.size >= sourcesMax) this.#forget(nowMs);
       if (windows.size >= sourcesMax) {
         this.#unnamed += 1;
         return false;
       }
-      window = { startedMs: nowMs, lengthMs, admitted: 0, swallowed: 0 };
-      windows.set(source, window);
+      window = { source, startedMs: nowMs, lengthMs, admitted: 0, swallowed: 0 };
+      windows.set(key, window);
     } else if (isOver(window, nowMs) && window.swallowed === 0) {
       window.startedMs = nowMs;
       window.lengthMs = lengthMs;
@@ -254,12 +268,12 @@ export class FloodGate {
    * The counts of seconds that are over; each is returned once. The sources with the largest counts are named, at most `namedMax`; the
    * others become one count, because thousands of sources could write thousands of records a second.
    */
-  takeSwallowed(nowMs: number): readonly Swallowed[] {
-    const all: Swallowed[] = [];
-    for (const [source, window] of this.#windows) {
+  takeSwallowed(nowMs: number): readonly Swallowed<Source>[] {
+    const all: Swallowed<Source>[] = [];
+    for (const [key, window] of this.#windows) {
       if (!isOver(window, nowMs)) continue;
-      if (window.swallowed > 0) all.push({ source, count: window.swallowed });
-      this.#windows.delete(source);
+      if (window.swallowed > 0) all.push({ source: window.source, count: window.swallowed });
+      this.#windows.delete(key);
     }
     all.sort((one, other) => other.count - one.count);
     const told = all.slice(0, this.#limits.namedMax);
@@ -275,12 +289,15 @@ export class FloodGate {
   }
 
   #forget(nowMs: number): void {
-    for (const [source, window] of this.#windows) {
-      if (isOver(window, nowMs) && window.swallowed === 0) this.#windows.delete(source);
+    for (const [key, window] of this.#windows) {
+      if (isOver(window, nowMs) && window.swallowed === 0) this.#windows.delete(key);
     }
   }
 }
 
-function isOver({ startedMs, lengthMs }: Window, nowMs: number): boolean {
+function isOver(
+  { startedMs, lengthMs }: Pick<Window<unknown>, 'startedMs' | 'lengthMs'>,
+  nowMs: number,
+): boolean {
   return nowMs - startedMs >= lengthMs;
 }

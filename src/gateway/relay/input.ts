@@ -31,21 +31,21 @@ export class CommandInput {
   /** Bytes sent up by a command that streams both ways. */
   #upBytes: number | undefined;
   readonly #parts: InputParts;
-  readonly #principal: string;
+  readonly #origin: string;
   readonly #following: FollowingInput;
   readonly #open: () => ClientInput;
   #client: ClientInput | undefined;
 
-  /** `principal`: the command's owner. */
+  /** `origin`: whom the bytes count for. */
   constructor(
     parts: InputParts,
-    principal: string,
+    origin: string,
     following: FollowingInput,
     isDuplex: boolean,
     open: () => ClientInput,
   ) {
     this.#parts = parts;
-    this.#principal = principal;
+    this.#origin = origin;
     this.#following = following;
     this.isDuplex = isDuplex;
     this.#open = open;
@@ -60,7 +60,7 @@ export class CommandInput {
   /** Called before a lease: undefined when an upstream may be requested, else how the exchange ends. Rejects with the signal's reason. */
   async gather(signal: AbortSignal): Promise<Ending | undefined> {
     const { clock, buffered, meterInput } = this.#parts;
-    const text = new UploadBuffer(this.#opened(), meterInput(), buffered, this.#principal, clock);
+    const text = new UploadBuffer(this.#opened(), meterInput(), buffered, this.#origin, clock);
     this.#text = text;
     try {
       const end = await text.gather(signal);

@@ -57,7 +57,7 @@ export class UploadBuffer {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  /** `holder`: the principal that the bytes count for. */
+  /** `holder`: the origin that the bytes count for. */
   constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, holder: string, clock: Clock) {
     this.#client = client;
     this.#meter = meter;

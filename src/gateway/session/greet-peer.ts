@@ -15,7 +15,6 @@ import { minorForClients } from '../../protocol/minors.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
-import { networkSource } from '../outcome/journal.js';
 
 export interface SessionLimits {
   readonly lineBytesMax: number;
@@ -71,10 +70,12 @@ export interface SessionContext {
   readonly access: (listener: string) => ListenerAccess | undefined;
   /** The policy of a peer at its listener, or of its login; undefined: the peer is not, or no longer, allowed there. */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
+  /** Whom limits and shares count: see `identity/origin`. */
+  readonly origin: (peer: Peer, login?: Login) => string;
   readonly limits: () => SessionLimits;
   readonly readHttp: ReadHttp;
   /** Holds the body of a request: in a file, if the memory of its session or of all sessions is used up. */
-  readonly holdBody: (principal: string) => HeldBytes;
+  readonly holdBody: (origin: string) => HeldBytes;
 }
 
 /** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */
@@ -273,7 +274,7 @@ export function reportLogin(
 ): void {
   const { listener, address } = peer;
   const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';
-  const source = networkSource(networkOf(address ?? '-'), listener);
+  const source = { network: networkOf(address ?? '-'), listener };
   const isTold = !isIn && context.floods.admit('login-failed', source);
   const { text, key } = more;
   const name = key?.shown ?? user;

@@ -83,7 +83,7 @@ export class HttpAnswer implements ReplyTarget {
   readonly #transport: Transport;
   readonly #head: HttpHead;
   readonly #buffered: ByteBudget;
-  readonly #principal: string;
+  readonly #origin: string;
   /** Held bytes that are counted in the budget. */
   #counted = 0;
   readonly #bare: BareForm | undefined;
@@ -113,11 +113,11 @@ export class HttpAnswer implements ReplyTarget {
     transport: Transport,
     head: HttpHead,
     buffered: ByteBudget,
-    principal: string,
+    origin: string,
     bare?: BareForm,
   ) {
     this.#buffered = buffered;
-    this.#principal = principal;
+    this.#origin = origin;
     this.#bare = bare;
     this.#request = request;
     this.#transport = transport;
@@ -223,7 +223,7 @@ export class HttpAnswer implements ReplyTarget {
     // Its HTTP status is known only at its end.
     if (this.#bare !== undefined) return undefined;
     if (!this.#isStreaming) {
-      const most = this.#buffered.isFullFor(this.#principal) ? crowdedBytesMax : heldBytesMax;
+      const most = this.#buffered.isFullFor(this.#origin) ? crowdedBytesMax : heldBytesMax;
       if (this.#heldBytes + this.#rowsBytes <= most) return undefined;
       this.#isStreaming = true;
       this.#request.begin(this.#head);
@@ -316,8 +316,8 @@ export class HttpAnswer implements ReplyTarget {
 
   #count(): void {
     const held = this.#heldBytes + this.#rowsBytes;
-    if (held > this.#counted) this.#buffered.take(held - this.#counted, this.#principal);
-    else if (held < this.#counted) this.#buffered.give(this.#counted - held, this.#principal);
+    if (held > this.#counted) this.#buffered.take(held - this.#counted, this.#origin);
+    else if (held < this.#counted) this.#buffered.give(this.#counted - held, this.#origin);
     this.#counted = held;
   }
 

@@ -56,8 +56,8 @@ export interface HttpHost {
   readonly transport: Transport;
   readonly context: SessionContext;
   readonly running: Exchange | undefined;
-  /** The principal; empty before it is known. */
-  readonly principal: string;
+  /** Whom limits and shares count. */
+  readonly origin: string;
   readonly standing: RunningSession['standing'];
   readonly endsFor: 'draining' | 'revoked' | undefined;
   readonly isAborted: boolean;
@@ -286,14 +286,14 @@ class HttpClient {
 
   /** POST: reads, checks, runs, answers. */
   async #run(request: HttpRequest, route: 'run' | 'dry-run'): Promise<CloseReason | undefined> {
-    const { principal } = this.#host;
-    const body = this.#host.context.holdBody(principal);
+    const { origin } = this.#host;
+    const body = this.#host.context.holdBody(origin);
     try {
       const read = await this.#read(request, body);
       if ('code' in read) return await this.#end(request, read.code, read.text);
       return await this.#answer(request, read.commands, route, body);
     } finally {
-      this.#greeting.context.buffered.give(body.memoryBytes, principal);
+      this.#greeting.context.buffered.give(body.memoryBytes, origin);
       body.close();
     }
   }
@@ -359,7 +359,7 @@ class HttpClient {
           await body.append(chunk);
         } finally {
           // Also if it went to a file that could not be written. Clients waiting for room are woken.
-          buffered.give(before - body.memoryBytes, host.principal);
+          buffered.give(before - body.memoryBytes, host.origin);
         }
       }
     } catch (fault) {
@@ -415,14 +415,7 @@ class HttpClient {
     const isLast = host.endsFor !== undefined;
     const head = headOf(200, [['Content-Type', json]], isLast);
     const { buffered } = this.#greeting.context;
-    const answer = new HttpAnswer(
-      request,
-      transport,
-      head,
-      buffered,
-      this.#host.principal,
-      bareFormOf(route),
-    );
+    const answer = new HttpAnswer(request, transport, head, buffered, this.#host.origin, bareFormOf(route));
     try {
       return await this.#runAll(request, commands, route, answer, body);
     } finally {

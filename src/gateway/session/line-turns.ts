@@ -2,13 +2,13 @@
 // sends the most expensive lines as fast as it can would block everybody else.
 //
 // All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose
-// principal used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
+// origin used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
-/** Recent use of a session, or of all sessions of a principal, in decaying milliseconds. */
+/** Recent use of a session, or of all sessions of an origin, in decaying milliseconds. */
 export interface LineShare {
   usedMs: number;
   atMs: number;
@@ -17,8 +17,8 @@ export interface LineShare {
 /** One for the whole daemon; outlives a reload. */
 export interface LineTurns {
   /** Call before a line is read. Undefined: go on at once; else resolves when it is this session's turn. */
-  enter(session: LineShare, principal: string): Promise<void> | undefined;
-  used(session: LineShare, principal: string, ms: number): void;
+  enter(session: LineShare, origin: string): Promise<void> | undefined;
+  used(session: LineShare, origin: string, ms: number): void;
   readonly size: number;
 }
 
@@ -30,8 +30,8 @@ const lightMs = 1;
 const forgottenShare = 0.05;
 /** Less than this does not need a reset at the end of the turn. */
 const countedMs = 0.25;
-/** Tracked principals; those whose use has decayed are dropped first. */
-const principalsMax = bounds.lineTurnPrincipals;
+/** Tracked origins; those whose use has decayed are dropped first. */
+const originsMax = bounds.lineTurnPrincipals;
 
 /** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
 const slotsMax = bounds.lineTurnSlots;
@@ -42,9 +42,9 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-/** The waiting sessions of one principal; the one that has used least comes last. */
+/** The waiting sessions of one origin; the one that has used least comes last. */
 interface Queue {
-  readonly principal: LineShare;
+  readonly origin: LineShare;
   readonly waiters: Waiter[];
 }
 
@@ -53,27 +53,27 @@ export function createLineShare(): LineShare {
 }
 
 export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTurns {
-  const principals = new Map<string, LineShare>();
+  const origins = new Map<string, LineShare>();
   const queues = new Map<LineShare, Queue>();
   let waiting = 0;
   let slots = 0;
   let spentMs = 0;
   let isEndAwaited = false;
 
-  function shareOf(principal: string): LineShare {
-    let share = principals.get(principal);
+  function shareOf(origin: string): LineShare {
+    let share = origins.get(origin);
     if (share === undefined) {
-      if (principals.size >= principalsMax) forgetFaded();
+      if (origins.size >= originsMax) forgetFaded();
       share = createLineShare();
-      principals.set(principal, share);
+      origins.set(origin, share);
     }
     return share;
   }
 
   function forgetFaded(): void {
     const nowMs = clock.now();
-    for (const [principal, share] of principals) if (usedBy(share, nowMs) === 0) principals.delete(principal);
-    if (principals.size >= principalsMax) principals.clear();
+    for (const [origin, share] of origins) if (usedBy(share, nowMs) === 0) origins.delete(origin);
+    if (origins.size >= originsMax) origins.clear();
   }
 
   /** Schedules one slot: it serves the session that used least by then. Callbacks of one turn run one after the other, each with its microtasks. */
@@ -92,7 +92,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     let first: Queue | undefined;
     let least: readonly [number, number] = [Infinity, Infinity];
     for (const queue of queues.values()) {
-      const rank = [usedBy(queue.principal, nowMs), usedBy(lastOf(queue).session, nowMs)] as const;
+      const rank = [usedBy(queue.origin, nowMs), usedBy(lastOf(queue).session, nowMs)] as const;
       if (first !== undefined && (rank[0] > least[0] || (rank[0] === least[0] && rank[1] >= least[1])))
         continue;
       first = queue;
@@ -101,14 +101,14 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     if (first === undefined) return;
     const waiter = first.waiters.pop();
     assert(waiter !== undefined);
-    if (first.waiters.length === 0) queues.delete(first.principal);
+    if (first.waiters.length === 0) queues.delete(first.origin);
     waiting -= 1;
     waiter.resolve();
   }
 
-  function add(principal: LineShare, waiter: Waiter, nowMs: number): void {
-    const queue = queues.get(principal) ?? { principal, waiters: [] };
-    queues.set(principal, queue);
+  function add(origin: LineShare, waiter: Waiter, nowMs: number): void {
+    const queue = queues.get(origin) ?? { origin, waiters: [] };
+    queues.set(origin, queue);
     const used = usedBy(waiter.session, nowMs);
     let [low, high] = [0, queue.waiters.length];
     while (low < high) {
@@ -126,11 +126,11 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     enter(session, name) {
       if (spentMs < turnMs && waiting === 0) return undefined;
       const nowMs = clock.now();
-      const principal = shareOf(name);
-      const isLight = usedBy(session, nowMs) < lightMs && usedBy(principal, nowMs) < lightMs;
+      const origin = shareOf(name);
+      const isLight = usedBy(session, nowMs) < lightMs && usedBy(origin, nowMs) < lightMs;
       if (isLight && spentMs < 2 * turnMs) return undefined;
       return new Promise((resolve) => {
-        add(principal, { session, resolve }, nowMs);
+        add(origin, { session, resolve }, nowMs);
         addSlot();
       });
     },

@@ -3,11 +3,11 @@
 // The rule: a refused connection costs a few log lines, and one record for the rest of that second.
 
 import { bounds } from '../../bounds/bounds.js';
-import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange.js';
-import { networkSource } from '../outcome/journal.js';
+import { type FloodSource, networkKey } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
@@ -103,7 +103,7 @@ export function createService({
       const todo = 'ask the operators to add you to them, or use another listener';
       return { reason: 'peer-refused', text, ...(peer.uid !== undefined && { todo }) };
     }
-    const key = originOf(peer);
+    const key = context.origin(peer);
     const tooMany = noPlaceFor(listener, key);
     if (tooMany !== undefined) return { reason: 'sessions-limit', text: tooMany };
     const isProven = (place: string): boolean => context.access(name)?.logins?.isProven(place) ?? false;
@@ -146,7 +146,7 @@ export function createService({
     const most = explainedMax[reason];
     const others = explained[reason];
     if (others.size >= most) return false;
-    const key = originOf(peer);
+    const key = context.origin(peer);
     return [...others.values()].filter((each) => each === key).length < most / 2;
   }
 
@@ -167,7 +167,7 @@ export function createService({
       waitMs: refusedMs,
       commandsMax: 1,
     };
-    explained[reason].set(transport, originOf(peer));
+    explained[reason].set(transport, context.origin(peer));
     void refusePeer({
       transport,
       clock,
@@ -185,12 +185,13 @@ export function createService({
       const logins = context.access(name)?.logins;
       if (address === undefined || logins === undefined || isDraining) return undefined;
       const network = networkOf(address);
-      const place = networkSource(network, name);
+      const place = networkKey(network, name);
       // Without room, peers do not wait: they are refused, or older sessions are closed for them.
       if (
         roster.size + arriving.size >= sessionsMax ||
         roster.unauthenticatedAt(name) + arriving.size >= unauthenticatedMax ||
-        roster.unauthenticatedAt(name, network) + arriving.of(place) >= unauthenticatedPerPeerMax
+        roster.unauthenticatedAt(name, context.origin({ listener: name, address })) + arriving.of(place) >=
+          unauthenticatedPerPeerMax
       )
         return undefined;
       arriving.add(place, 1);
@@ -206,14 +207,19 @@ export function createService({
         // It is not counted any more, so it must not stay for the time of an orderly close.
         return transport.close(refused.reason, peer.address !== undefined);
       }
-      const key = originOf(peer);
       const { context } = listener;
+      let key = context.origin(peer);
       const admit = (proven: Session): string | undefined => {
-        const tooMany = noPlaceFor(listener, key);
-        if (tooMany !== undefined) return tooMany(proven.names.peer);
-        proven.standing = 'known';
-        roster.update(proven);
-        return undefined;
+        const { origin, peer: who } = proven.names;
+        if (proven.standing === 'known' && origin === key) return undefined;
+        roster.delete(listener.name, key, proven);
+        const tooMany = noPlaceFor(listener, origin);
+        if (tooMany === undefined) {
+          proven.standing = 'known';
+          key = origin;
+        }
+        roster.add(listener.name, key, proven);
+        return tooMany?.(who);
       };
       const session = new Session({ context, lineTurns, transport, onStanding, admit }, peer, describe());
       roster.add(listener.name, key, session);
@@ -296,7 +302,10 @@ function turnAway(
 ): Promise<Peer> | undefined {
   const { floods, observe } = context.exchanges();
   const { address } = peer;
-  const source = address === undefined ? principalOf(peer).text : networkSource(networkOf(address), listener);
+  const source: FloodSource =
+    address === undefined
+      ? { origin: context.origin(peer), principal: principalOf(peer).text }
+      : { network: networkOf(address), listener };
   if (!floods.admit('turned-away', source)) return undefined;
   return describe().then((who) => {
     observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) });
@@ -307,7 +316,7 @@ function turnAway(
 /** As the kernel says; with the system's name, where that was asked for. */
 function nameOf(peer: Peer): string {
   const { uid, gid, user } = peer;
-  if (uid === undefined) return originOf(peer);
+  if (uid === undefined) return peer.address === undefined ? '-' : networkOf(peer.address);
   return user === undefined
     ? `uid ${uid} (gid ${gid ?? '-'})`
     : `${principalOf(peer).name} (uid ${uid}, gid ${gid ?? '-'})`;

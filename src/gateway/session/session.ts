@@ -9,7 +9,7 @@ import type { Place } from '../../concurrency/ordered-set.js';
 import type { Proof } from '../../domain/access/asker.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
-import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
@@ -22,7 +22,7 @@ import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../com
 import { Exchange, type ExchangeWish } from '../command/exchange.js';
 import { dryRunLine } from '../command/own-commands.js';
 import { nothingStated, type Stated, withOption } from '../command/stated.js';
-import { appendQuietly, networkSource } from '../outcome/journal.js';
+import { appendQuietly } from '../outcome/journal.js';
 import type { ClientInput } from '../relay/relay.js';
 import { type ReplyTarget, ReplyWriter } from '../relay/reply-writer.js';
 import { type GreetedPeer, type Greeting, greetPeer, type SessionContext } from './greet-peer.js';
@@ -49,7 +49,7 @@ export interface SessionStart {
   readonly transport: Transport;
   /** Called whenever its standing has changed, except to `known`. */
   readonly onStanding: (session: RunningSession) => void;
-  /** Called once its peer is authenticated, and makes it `known`; or returns why there is no place for it. */
+  /** Called once it is known who the peer is: counts it there, as `known`; or returns why there is no place for it. */
   readonly admit: (session: Session) => string | undefined;
 }
 
@@ -110,7 +110,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       peer,
       recorded: recordedPeer(peer),
       principal,
-      origin: originOf(peer),
+      origin: context.origin(peer),
     };
     this.done = this.#run(described);
   }
@@ -182,8 +182,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return { kind: isKey === true ? 'key' : 'account', name, stamp: shown };
   }
 
-  get principal(): string {
-    return this.names.principal;
+  get origin(): string {
+    return this.names.origin;
   }
 
   policyNow(): Policy | undefined {
@@ -297,7 +297,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const { session, listener } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
-    const protocol = this.#start.context.access(listener)?.protocol === 'http' ? 'http' : undefined;
+    const { context } = this.#start;
+    const protocol = context.access(listener)?.protocol === 'http' ? 'http' : undefined;
     this.names = {
       session,
       protocol,
@@ -305,31 +306,26 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       peer: known,
       recorded: recordedPeer(known),
       principal,
-      origin: originOf(known),
+      origin: context.origin(known, login),
     };
     this.#login = login;
     this.#isGreeted = true;
     this.#policyAt = undefined;
     // The subject contains the principal, and another principal may have the same policy.
     this.#policy = undefined;
-    return this.standing === 'known' ? undefined : this.#start.admit(this);
+    return this.#start.admit(this);
   }
 
   async work<T>(run: () => T): Promise<T> {
     const { lineTurns } = this.#start;
-    const { peer } = this.names;
+    const { origin } = this.names;
     const { clock } = this.#context;
-    // Costs caused by strangers of one network must not count against another network.
-    const principal =
-      this.standing === 'known'
-        ? this.names.principal
-        : networkSource(networkOf(peer.address ?? '-'), peer.listener);
-    await lineTurns.enter(this.#share, principal);
+    await lineTurns.enter(this.#share, origin);
     const startMs = clock.now();
     try {
       return run();
     } finally {
-      lineTurns.used(this.#share, principal, clock.now() - startMs);
+      lineTurns.used(this.#share, origin, clock.now() - startMs);
     }
   }
 
@@ -342,9 +338,9 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     wish: ExchangeWish | undefined,
   ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
     const { lineTurns } = this.#start;
-    const { principal } = this.names;
+    const { origin } = this.names;
     const { clock } = this.#context;
-    await lineTurns.enter(this.#share, principal);
+    await lineTurns.enter(this.#share, origin);
     // A drain canceled it meanwhile, or closed the transport.
     const { closedFor: isClosed } = this.#start.transport;
     const wishNow = this.isAborted ? 'draining' : isClosed === undefined ? wish : 'client-gone';
@@ -360,12 +356,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const running = new Exchange(exchanges, this, line, undefined, undefined, wishNow);
     this.running = running;
     const startedMs = clock.now();
-    lineTurns.used(this.#share, principal, startedMs - startMs);
+    lineTurns.used(this.#share, origin, startedMs - startMs);
     try {
       const closeFor = await running.done;
       this.#isRecorded ||= running.isRecorded;
       if (!running.isServed)
-        lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
+        lineTurns.used(this.#share, origin, Math.min(clock.now() - startedMs, workMsMax));
       return { id: running.id, closeFor };
     } finally {
       this.running = undefined;
@@ -375,7 +371,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   /** Runs until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
   async #serve(input: SessionInput): Promise<CloseReason> {
     const { transport, lineTurns } = this.#start;
-    const { principal } = this.names;
+    const { origin } = this.names;
     const { clock } = this.#context;
     let isGone = false;
     transport.onGone(() => {
@@ -391,7 +387,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         input.giveBack(chunk);
         continue;
       }
-      const turn = lineTurns.enter(this.#share, principal);
+      const turn = lineTurns.enter(this.#share, origin);
       if (turn !== undefined) {
         await turn;
         // A drain closed the transport meanwhile.
@@ -402,7 +398,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       const startMs = clock.now();
       const running = this.#take(line);
       const startedMs = clock.now();
-      lineTurns.used(this.#share, principal, startedMs - startMs);
+      lineTurns.used(this.#share, origin, startedMs - startMs);
       if (running === 'revoked') return running;
       if (running === 'option') continue;
       // After the exchange's first wait: input that it reads must not be read ahead.
@@ -412,7 +408,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         this.#isRecorded ||= running.isRecorded;
         // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
         if (!running.isServed) {
-          lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
+          lineTurns.used(this.#share, origin, Math.min(clock.now() - startedMs, workMsMax));
         }
         if (closeFor !== undefined) return closeFor;
       } finally {
@@ -428,14 +424,14 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
    */
   #recordEnd(reason: CloseReason, text: string | undefined): void {
     const { clock, floods } = this.#context;
-    const { session, listener, principal, recorded } = this.names;
+    const { session, listener, origin, principal, recorded } = this.names;
     const count = this.#exchanges;
-    if (this.#isRecorded ? count === 1 && reason === 'peer-ended' : !floods.admit('session', principal))
+    if (this.#isRecorded ? count === 1 && reason === 'peer-ended' : !floods.admit('session', this.names))
       return;
     const time = clock.wallMs();
     const isSilent = count === 0;
     if (isSilent) {
-      this.#append({ time, event: 'session-open', session, listener, peer: recorded, principal });
+      this.#append({ time, event: 'session-open', session, listener, peer: recorded, origin, principal });
     }
     this.#append({
       time,
@@ -443,6 +439,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       session,
       listener,
       peer: this.#isRecorded || isSilent ? undefined : recorded,
+      origin,
       principal,
       reason,
       count,
@@ -496,7 +493,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #isWorthTelling(reason: CloseReason): boolean {
     const { peer, listener } = this.names;
     if (reason === 'login-failed' || reason === 'tls-failed' || reason === 'peer-ended') return false;
-    const source = networkSource(networkOf(peer.address ?? '-'), listener);
+    const source = { network: networkOf(peer.address ?? '-'), listener };
     return this.#context.floods.admit('turned-away', source);
   }
 

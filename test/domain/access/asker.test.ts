@@ -17,16 +17,19 @@ import { formatCommand } from '../../../src/domain/access/item.js';
 import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import type { AccessRecord } from '../../../src/domain/audit/record.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
-import type { Person } from '../../../src/domain/identity/person.js';
+import { type Person, Persons, type UserUids } from '../../../src/domain/identity/person.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
 import { approved, requested } from '../../kit/access-records.js';
 
 const kernel = { kind: 'kernel' } as const;
 const none = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
-const persons = new Map<string, Person>([
+const all = new Map<string, Person>([
   ['carol', { ...none, users: ['carol', 'carol-admin'], accounts: ['carol'], keys: ['desk'] }],
   ['dave', { ...none, users: ['dave'] }],
 ]);
+const uids: Readonly<Record<string, number>> = { carol: 2, 'carol-admin': 3, dave: 4, eve: 7 };
+const known: UserUids = { uidsOf: (name) => [uids[name] ?? []].flat(), isUnknown: () => false };
+const persons = new Persons(all, known);
 const policy = {
   name: 'leads',
   version: 'v',
@@ -40,6 +43,7 @@ function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] 
   return {
     listener: 'x',
     principal: 'who@x',
+    origin: 'who',
     policy,
     identities: identitiesOf(whole, proof),
     loginIdentities: loginIdentitiesOf(whole),
@@ -52,7 +56,7 @@ function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] 
 const asked = {
   policy: 'support',
   users: ['bob@example.org'],
-  identities: ['user:anna', 'uid:1'],
+  identities: ['name:anna', 'uid:1'],
   approvers: [],
 };
 const carol = { uid: 2, user: 'carol', loginUid: 2 };
@@ -103,7 +107,7 @@ void test('who may approve', () => {
       ),
     ],
     [/of their own/, askerOf(carol), { identities: ['account:carol'] }],
-    [/of their own/, askerOf(carol), { identities: ['user:service', 'uid:2'] }],
+    [/of their own/, askerOf(carol), { identities: ['name:service', 'uid:2'] }],
     [/of their own/, askerOf(carol), { identities: ['key:carol', 'name:carol'] }],
     // The account has the name of a user of hers that she does not act as now.
     [/of their own/, askerOf(carol), { identities: ['account:carol-admin', 'name:carol-admin'] }],
@@ -124,7 +128,7 @@ void test('an approval counts as long as its policy, its person and its users do
     event: 'access',
     principal: 'carol@x',
     policy: 'leads',
-    identities: ['user:carol'],
+    identities: ['uid:2'],
     action: 'approved',
     request: 'R1',
   } as const;
@@ -146,16 +150,16 @@ void test('an approval counts as long as its policy, its person and its users do
   assert.equal(counted([approval]), 1);
   const approvesOnPage = () => false;
   assert.equal(counted([approval], { persons, policies: new Map(), approvesOnPage }), 0);
-  assert.equal(counted([approval], { persons: new Map(), policies, approvesOnPage }), 0);
+  assert.equal(counted([approval], { persons: new Persons(new Map()), policies, approvesOnPage }), 0);
   assert.equal(counted([approval], undefined, { users: ['ceo@example.org'] }), 0);
   assert.equal(counted([approval], undefined, { identities: ['key:desk'] }), 0);
   // The login of carol is left, and the user who approved is hers no more.
   const sudo = {
     ...approval,
-    identities: ['uid:7', 'uid:2', 'user:eve', 'name:eve', 'user:carol', 'name:carol'],
+    identities: ['uid:7', 'uid:2', 'name:eve', 'name:carol'],
     peer: { uid: 7, user: 'eve', login_uid: 2 },
   };
-  const hers = new Map([['carol', { ...none, users: ['carol', 'eve'] }]]);
+  const hers = new Persons(new Map([['carol', { ...none, users: ['carol', 'eve'] }]]), known);
   assert.equal(counted([sudo], { persons: hers, policies, approvesOnPage }), 1);
   const onPage = { ...approval, principal: 'page:carol', policy: undefined };
   assert.equal(counted([onPage]), 1);

@@ -241,7 +241,7 @@ function unmetText({ decision: { nearest }, attempt }: Judged, policy: Policy): 
 /** The counts that it takes. */
 function limitsText({ decision, attempt }: Judged, policy: Policy): string[] {
   if (decision.kind === 'deny') return [];
-  const asks = limitAsks(policy, decision.obligations, attempt).map((ask) => {
+  const asks = limitAsks(policy, decision.obligations, attempt, attempt.principal).map((ask) => {
     const member = ask.kind === 'distinct' ? ` of ${ask.member}` : '';
     return `${ask.kind}${member} ${formatRate(ask.rate)} by ${shortened(ask.key.replaceAll('\0', ' '))}`;
   });

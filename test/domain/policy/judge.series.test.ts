@@ -54,7 +54,7 @@ void test('the terms of the rules of both series hold', () => {
     const judgement = judged('support', series, dated);
     assert.ok(judgement.kind === 'judged' && judgement.decision.kind === 'allow');
     const { obligations, rule } = judgement.decision;
-    const asks = limitAsks(policyNamed('support'), obligations, judgement.attempt).map(
+    const asks = limitAsks(policyNamed('support'), obligations, judgement.attempt, 'uid:1').map(
       ({ rate }) => rate.count,
     );
     return [rule?.line, obligations?.reason, obligations?.maxMatches, obligations?.emergency, asks];

@@ -23,7 +23,7 @@ type Line = AuditRecord | JournalRecord;
 
 /** An exchange; `isSent`: undefined: it has no completion. */
 function exchange(id: string, sent: Sent, isSent: boolean | undefined = true, settings = limited): Line[] {
-  const admitted = admission(settings, 'support', sent, id);
+  const admitted = { ...admission(settings, 'support', sent, id), origin: 'uid:1002', peer: { uid: 1002 } };
   if (isSent === undefined) return [admitted];
   const time = admitted.time;
   return [admitted, { time, event: 'completion', id, outcome: isSent ? 'ok' : 'limited', sent: isSent }];
@@ -41,8 +41,8 @@ interface At {
   readonly settings?: typeof limited;
 }
 
-/** What is left of three expunges by `principal`, when these lines were read at that time. */
-function left(lines: readonly Line[], at: At = {}, principal = 'carol@support'): number {
+/** What is left of three expunges by `origin`, when these lines were read at that time. */
+function left(lines: readonly Line[], at: At = {}, origin = 'uid:1002'): number {
   const { wallMs = recordedMs + minute, stepsMs = 0, stepsBeforeMs = 0, settings = limited } = at;
   const limiter = new Limiter(100);
   const nowMs = 5000;
@@ -54,9 +54,10 @@ function left(lines: readonly Line[], at: At = {}, principal = 'carol@support'):
   const policy = [...settings.policies.values()].find(({ allow }) => allow.length > 1);
   assert.ok(policy);
   const rule = policy.allowByCommand.get('expunge')?.[0];
-  const asked = { principal, users: ['bob@example.com'], masks: [], everybody: 'none' } as const;
+  const asked = { users: ['bob@example.com'], masks: [], everybody: 'none' } as const;
   for (let count = 0; ; count += 1) {
-    if (limiter.admit(limitAsks(policy, rule?.obligations, asked), nowMs).kind !== 'within') return count;
+    if (limiter.admit(limitAsks(policy, rule?.obligations, asked, origin), nowMs).kind !== 'within')
+      return count;
   }
 }
 
@@ -65,7 +66,7 @@ void test('what was sent counts, once each, for the one who sent it', () => {
   assert.equal(left([]), 3);
   assert.equal(left(lines), 1);
   assert.equal(left([...lines, ...exchange('C', expunge)]), 0);
-  assert.equal(left(lines, {}, 'dave@support'), 3);
+  assert.equal(left(lines, {}, 'uid:1003'), 3);
 });
 
 void test('what was refused has used nothing up; what has no end counts', () => {
@@ -88,13 +89,14 @@ void test('what a grant allowed counts by the limit of its rule', () => {
   spent.take(Buffer.from(lines.replaceAll('"id":"A"', `"id":"A","grant":"${grantId}"`)));
   assert.equal(spent.finish(), 1);
   const asked = {
-    principal: 'carol@support',
     users: ['bob@example.com'],
     masks: [],
     everybody: 'none',
   } as const;
   const [rule] = policy.onRequest;
-  const verdicts = [1, 2, 3].map(() => limiter.admit(limitAsks(policy, rule?.obligations, asked), 5000).kind);
+  const verdicts = [1, 2, 3].map(
+    () => limiter.admit(limitAsks(policy, rule?.obligations, asked, 'uid:1002'), 5000).kind,
+  );
   assert.deepEqual(verdicts, ['within', 'within', 'over']);
 });
 

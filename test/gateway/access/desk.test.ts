@@ -7,9 +7,12 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { AccessBook, type AccessEntry } from '../../../src/domain/audit/access-book.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
+import { type Person, Persons } from '../../../src/domain/identity/person.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
+import { AccessLimits } from '../../../src/gateway/access/access-limits.js';
 import { LastEnds } from '../../../src/gateway/access/ended.js';
-import { settle } from '../../kit/fake-clock.js';
+import { requested } from '../../kit/access-records.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import {
   emptyReply,
@@ -56,6 +59,14 @@ const people = {
   'carol-admin': { uid: 1004, user: 'carol-admin', loginUid: 1004 },
 } as const satisfies Readonly<Record<string, Partial<Peer>>>;
 
+const uids = Object.fromEntries(Object.entries(people).map(([name, { uid }]) => [name, uid]));
+
+/** The persons of the configuration, changed; each user has a uid. */
+function personsOf(persons: ReadonlyMap<string, Person>): Persons {
+  const all: Readonly<Record<string, number>> = { ...uids, erin: 1005 };
+  return new Persons(persons, { uidsOf: (name) => [all[name] ?? []].flat(), isUnknown: () => false });
+}
+
 /** `rules`: further ones of `on_request`. */
 function openDesk(rules: readonly string[] = []) {
   const more = rules.map((rule) => `      - ${rule}\n`).join('');
@@ -63,6 +74,7 @@ function openDesk(rules: readonly string[] = []) {
     settings: settings.replace('    requests: {', `${more}    requests: {`),
     policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
     isUser: (name) => Promise.resolve({ anna: true, 'nobody-here': false }[name]),
+    uids,
   });
   engine.setAnswer(emptyReply);
   // What was sent, without the searches that count mails.
@@ -601,7 +613,7 @@ void test('operators see what waits and lives, without secrets and numbers of ma
 });
 
 void test('an approval that does not count any more is not shown, and another one takes its place', async () => {
-  const { as, exchanges, records, sent } = openDesk();
+  const { as, exchanges, records, sent, settings: configured } = openDesk();
   const desk = exchanges.access;
   const anna = await as(people.anna);
   const dave = await as(people.dave);
@@ -613,9 +625,9 @@ void test('an approval that does not count any more is not shown, and another on
   assert.deepEqual(await approvers(dave), ['carol@support']);
   const { rights } = desk;
   const erin = { users: ['erin'], accounts: [], keys: [], page: [], oidc: undefined };
-  const persons = new Map([...rights.persons, ['erin', erin] as const]);
+  const persons = new Map<string, Person>([...configured.persons, ['erin', erin]]);
   persons.delete('carol');
-  desk.turnTo({ ...rights, persons });
+  desk.turnTo({ ...rights, persons: personsOf(persons) });
   for (const client of [anna, dave]) assert.deepEqual(await approvers(client), []);
   assert.deepEqual(desk.all(1)[0]?.approved_by, []);
   const again = await ask(dave, `||dovegate approve|${id}`);
@@ -635,7 +647,7 @@ void test('an approval that does not count any more is not shown, and another on
 });
 
 void test('an approval that did not count when another one arrived never counts again, also after a restart', async () => {
-  const { as, exchanges, records } = openDesk();
+  const { as, exchanges, records, settings: configured } = openDesk();
   const desk = exchanges.access;
   const { id } = await requestOf(
     await as(people.anna),
@@ -644,9 +656,9 @@ void test('an approval that did not count when another one arrived never counts 
   const [carol, dave] = [await as(people.carol), await as(people.dave)];
   await ask(carol, `||dovegate approve|${id}`);
   const { rights } = desk;
-  const persons = new Map(rights.persons);
+  const persons = new Map(configured.persons);
   persons.delete('carol');
-  desk.turnTo({ ...rights, persons });
+  desk.turnTo({ ...rights, persons: personsOf(persons) });
   await ask(dave, `||dovegate approve|${id}`);
   desk.turnTo(rights);
   const [item] = desk.all(1);
@@ -806,4 +818,82 @@ void test('an approval that would give a grant for fewer mails than match is ref
   assert.equal(granted.item?.state, 'granted', granted.text);
   const { record } = records.findLast((each) => each.record.action === 'granted') ?? {};
   assert.equal(record?.matches, 4);
+});
+
+void test('while a name service is away, nobody approves what the kernel says an unknown uid asks for; emergencies are served', async () => {
+  const { as, sent } = openDesk();
+  const ldap = { uid: 77_001, loginUid: 77_001, account: 'unanswered' } as const;
+  const peer = { ...people.anna, ...ldap, user: 'anna' };
+  const away = await as(peer);
+  assert.match(
+    (await ask(away, `||dovegate request|${reading}`)).text,
+    /nobody knows who you are.*\[access-identity\]/,
+  );
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  assert.equal((await requestOf(away, emergency)).state, 'granted');
+  await ask(away, '|bob@example.org|mailbox status|messages|INBOX');
+  assert.deepEqual(sent(), ['mailbox status']);
+  const { id } = await requestOf(await as(people.anna), reading);
+  const unsure = await as({ ...people.carol, loginUid: 77_002, loginAccount: 'unanswered' });
+  assert.match((await ask(unsure, `||dovegate approve|${id}`)).text, /\[access-identity\]/);
+  assert.equal((await ask(await as(people.carol), `||dovegate approve|${id}`)).item?.state, 'granted');
+});
+
+void test('a user of persons whose uid was never known could be whoever asked: nothing is approved', async () => {
+  const { as, exchanges, settings: configured } = openDesk();
+  const desk = exchanges.access;
+  const { id } = await requestOf(await as(people.anna), reading);
+  const isUnknown = (name: string): boolean => name === 'dave';
+  const persons = new Persons(configured.persons, {
+    uidsOf: (name) => (isUnknown(name) ? [] : [uids[name] ?? 0]),
+    isUnknown,
+  });
+  desk.turnTo({ ...desk.rights, persons });
+  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /the uid of "dave".*\[access-identity\]/);
+  assert.match((await ask(anna, `||dovegate request|${reading}`)).text, /\[access-identity\]/);
+  persons.learn({ uidsOf: (name) => [uids[name] ?? 0], isUnknown: () => false });
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+});
+
+void test('one human with many uids has one share of requests, and of access without approval', async () => {
+  const { as } = openDesk();
+  // The owner of the range of sub-uids.
+  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwner: 1001 });
+  const asks: string[] = [];
+  for (let at = 0; at < 5; at += 1)
+    asks.push((await ask(await as(from(at)), `||dovegate request|${reading.replace('4711', `${at}`)}`)).text);
+  assert.equal(asks.filter((text) => /"state":"requested"/.test(text)).length, 3);
+  assert.match(asks.at(-1) ?? '', /3 of your requests wait/);
+  const { as: later } = openDesk();
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const broken: string[] = [];
+  for (let at = 10; at < 16; at += 1)
+    broken.push((await ask(await later(from(at)), `||dovegate request|${emergency}`)).text);
+  assert.equal(broken.filter((text) => /"state":"granted"/.test(text)).length, bounds.accessBroken);
+  assert.match(broken.at(-1) ?? '', /access without approval is given 3 times a day/);
+});
+
+// bounds.accessKeptPercent
+void test('each policy has a share of the places, and some are for emergencies only', async () => {
+  const { exchanges, settings: configured } = openDesk();
+  const limits = new AccessLimits(createFakeClock());
+  const book = new AccessBook();
+  const policies = new Map([
+    ...configured.policies,
+    ['other', { ...(exchanges.access.rights.policies.get('support') ?? assert.fail()) }],
+  ]);
+  const whyNot = (policy: string, isBreakGlass = false) =>
+    limits.whyNoPlace(policy, { book, policies }, isBreakGlass);
+  const share = (bounds.accessRequests * (100 - bounds.accessKeptPercent)) / 100 / 2;
+  for (let at = 0; at < share; at += 1) {
+    assert.equal(whyNot('support'), undefined, `${at}`);
+    book.follow(requested(`R${at}`, 0, { policy: 'support' }));
+  }
+  assert.match(whyNot('support') ?? '', /too many requests or grants of policy support are open here/);
+  assert.equal(whyNot('other'), undefined);
+  assert.equal(whyNot('support', true), undefined);
+  for (let at = 0; at < bounds.accessRequests; at += 1)
+    book.follow(requested(`S${at}`, 0, { policy: 'gone' }));
+  assert.match(whyNot('other', true) ?? '', /too many requests or grants are open here/);
 });

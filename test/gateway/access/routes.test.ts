@@ -71,6 +71,7 @@ function openRoutes() {
   };
   const engine = openMemoryEngine({
     settings,
+    uids: { anna: 1001, carol: 1002, dave: 1003 },
     minor: ({ address }) => (address.kind === 'tcp' ? address.port : 2),
     policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
     auth: (kind, user) => {

@@ -32,7 +32,7 @@ const names = {
   peer,
   recorded: recordedPeer(peer),
   principal: 'anna@support',
-  origin: 'uid 1000',
+  origin: 'uid:1000',
 };
 
 function judged(line: string): Judgement {
@@ -73,6 +73,7 @@ void test('an allowed command', () => {
     id: 'I',
     listener: 'support',
     peer: { uid: 1000, gid: 100, pid: 4711, user: 'anna' },
+    origin: 'uid:1000',
     principal: 'anna@support',
     policy: 'support',
     version: policy.version,
@@ -145,6 +146,7 @@ void test('the end of an exchange: record and event from the same facts', () => 
     session: 'S',
     id: 'I',
     listener: 'support',
+    origin: 'uid:1000',
     principal: 'anna@support',
     command: 'quota get',
     user: 'alice@example.org',
@@ -216,6 +218,7 @@ void test('a line of the log channel, as record and as event', () => {
     session: 'S',
     id: 'I',
     listener: 'support',
+    origin: 'uid:1000',
     principal: 'anna@support',
     backend: 'mail1',
     upstream: 'mail1-1',

@@ -43,7 +43,7 @@ void test('a policy that only observes has no rules for emergencies', async () =
 void test('whose records fill the journal is limited, but for emergencies; its refusals are one record a minute, and a number', async () => {
   const engine = openMemoryEngine({ settings });
   const client = await engine.client(1);
-  engine.setOverShare(['1000@support']);
+  engine.setOverShare(['uid:1000']);
   for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|quota get');
   const refused = engine.records.filter(({ record }) => record.event === 'completion');
   assert.deepEqual(

@@ -1,9 +1,9 @@
-// Goal: whatever number of refusals and sessions comes, a principal leaves at most ten records of each kind a second and one number.
-// What must not happen: one that is neither recorded nor counted, a timer that stays, one principal that hides another.
+// Goal: whatever number of refusals and sessions comes, an origin leaves at most ten records of each kind a second and one number.
+// What must not happen: one that is neither recorded nor counted, a timer that stays, one origin that hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { createFloodWatch, type FloodWatch, networkSource } from '../../../src/gateway/outcome/journal.js';
+import { createFloodWatch, type FloodWatch } from '../../../src/gateway/outcome/journal.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 
 interface Story {
@@ -41,8 +41,13 @@ function open(isOverShare = false): Story {
   return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
 }
 
+/** An origin with the name of its principal. */
+function of(principal: string) {
+  return { origin: principal, principal };
+}
+
 function admitted(watch: FloodWatch, principal: string, count: number): number {
-  return Array.from({ length: count }, () => watch.admit('refused', principal)).filter(Boolean).length;
+  return Array.from({ length: count }, () => watch.admit('refused', of(principal))).filter(Boolean).length;
 }
 
 // bounds.floodPerSecond
@@ -52,7 +57,7 @@ void test('ten a second are recorded, the others become one record when the seco
   assert.equal(clock.timers, 0, 'nothing to tell');
   assert.equal(admitted(watch, 'bob@support', 5000), 0);
   assert.equal(admitted(watch, 'alice@support', 3), 3, 'another principal has a count of its own');
-  assert.equal(watch.admit('session', 'bob@support'), true, 'sessions are counted by themselves');
+  assert.equal(watch.admit('session', of('bob@support')), true, 'sessions are counted by themselves');
   await clock.advance(999);
   assert.deepEqual(told, []);
   await clock.advance(1);
@@ -89,7 +94,7 @@ void test('a second that began later is told too, without another refusal', asyn
 void test('at the end everything is told, whatever the second', () => {
   const { clock, watch, told } = open();
   admitted(watch, 'bob@support', 12);
-  for (let count = 0; count < 15; count += 1) watch.admit('session', 'bob@support');
+  for (let count = 0; count < 15; count += 1) watch.admit('session', of('bob@support'));
   watch.tell();
   assert.deepEqual(told, ['bob@support refused 2', 'bob@support session 5']);
   assert.equal(clock.timers, 0);
@@ -100,7 +105,7 @@ void test('at the end everything is told, whatever the second', () => {
 // bounds.floodSources
 void test('more principals than can be told apart are counted together', () => {
   const { watch, told } = open();
-  for (let count = 0; count < 5000; count += 1) watch.admit('refused', `p${count}@support`);
+  for (let count = 0; count < 5000; count += 1) watch.admit('refused', of(`p${count}@support`));
   watch.tell();
   assert.deepEqual(told, ['? refused 904']);
 });
@@ -109,7 +114,7 @@ void test('who has no name yet is told by the place on the network, and by the l
   const { watch, told } = open();
   for (const listener of ['jobs', 'panel']) {
     for (let count = 0; count < 12; count += 1)
-      watch.admit('login-failed', networkSource('192.0.2.1', listener));
+      watch.admit('login-failed', { network: '192.0.2.1', listener: listener });
   }
   watch.tell();
   assert.deepEqual(told, ['192.0.2.1 at jobs login-failed 2', '192.0.2.1 at panel login-failed 2']);
@@ -117,7 +122,7 @@ void test('who has no name yet is told by the place on the network, and by the l
 
 void test('strangers from everywhere leave no more than one from one place', () => {
   const { watch, told } = open();
-  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', networkSource(`192.0.2.${n}`, 'jobs'));
+  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', { network: `192.0.2.${n}`, listener: 'jobs' });
   watch.tell();
   assert.deepEqual(told, ['anywhere at jobs login-failed 90']);
 });

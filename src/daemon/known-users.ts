@@ -1,0 +1,164 @@
+// The uids of the users in `persons`, as the name service of this host told them. They are kept in the state directory: a directory (LDAP, SSSD)
+// that is away at a start, or later, must not make two humans of one.
+// The rule: a uid counts once it was told. A name that gets another uid counts with both until an operator confirms the new one.
+
+import { z } from 'zod';
+import { readIfThere, writeAtomically } from '../adapters/host/files.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import type { Settings } from '../domain/config/settings.js';
+import { namesOf, Persons, type UserUids } from '../domain/identity/person.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock, Timer } from '../ports/machine.js';
+
+/** What the name service says of the uid of a name. */
+export type UidAnswer =
+  | { readonly kind: 'found'; readonly id: number }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unanswered' };
+
+interface Parts {
+  readonly clock: Pick<Clock, 'setTimer'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly stateDirectory: string;
+  /** Never rejects. */
+  readonly uidOf: (name: string) => Promise<UidAnswer>;
+  /** Without a directory, a name that the name service does not know is no user. */
+  readonly hasDirectory: () => boolean;
+}
+
+/** The uids of each name, the newest last. */
+const shape = z.record(z.string(), z.array(z.int().min(0).max(0xfffffffe)).min(1).max(bounds.userUids));
+
+export class KnownUsers {
+  readonly #parts: Parts;
+  readonly #path: string;
+  #known: Map<string, readonly number[]>;
+  /** Last answers of this configuration. */
+  #answers = new Map<string, UidAnswer>();
+  #persons = new Persons(new Map());
+  #users: ReadonlySet<string> = new Set();
+  #timer: Timer | undefined;
+
+  /** Throws for an unreadable file: who is who would be unknown. */
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#path = `${parts.stateDirectory}/persons.json`;
+    const text = readIfThere(this.#path, bounds.besideFileBytes) ?? '{}';
+    try {
+      this.#known = new Map(Object.entries(shape.parse(JSON.parse(text))));
+    } catch {
+      throw new Error(`${this.#path}: is no list of users and their uids; remove it, or put it back`);
+    }
+  }
+
+  /** The persons of a configuration that is about to be served; `commit` once it is. Each of their names is asked for. Never rejects. */
+  async prepare({
+    persons,
+  }: Pick<Settings, 'persons'>): Promise<{ readonly persons: Persons; commit(): void }> {
+    const all = [...persons.values()];
+    const answers = new Map<string, UidAnswer>();
+    await this.#ask(new Set(all.flatMap(namesOf)), answers);
+    const next = new Persons(persons);
+    return {
+      persons: next,
+      commit: () => {
+        this.#timer?.cancel();
+        this.#timer = undefined;
+        this.#users = new Set(all.flatMap(({ users }) => users));
+        this.#answers = answers;
+        this.#persons = next;
+        this.#learn();
+      },
+    };
+  }
+
+  /** A user whose name has several uids. */
+  get moved(): readonly { readonly user: string; readonly uids: readonly number[] }[] {
+    return [...this.#known].flatMap(([user, uids]) => (uids.length > 1 ? [{ user, uids }] : []));
+  }
+
+  /** Users whose uid was never told. */
+  get unknown(): readonly string[] {
+    return this.#persons.unknownUsers;
+  }
+
+  /** From now on only its newest uid counts. Undefined: it has no other one. Throws the system's error. */
+  confirm(user: string): number | undefined {
+    const uids = this.#known.get(user) ?? [];
+    const newest = uids.at(-1);
+    if (uids.length < 2 || newest === undefined) return undefined;
+    const next = new Map(this.#known).set(user, [newest]);
+    this.#keep(next);
+    this.#persons.learn(this.#uids);
+    return newest;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  async #ask(names: Iterable<string>, answers: Map<string, UidAnswer>): Promise<void> {
+    const ask = async (name: string): Promise<void> => {
+      answers.set(name, await this.#parts.uidOf(name));
+    };
+    await Promise.all([...names].map(ask));
+  }
+
+  #learn(): void {
+    const next = new Map<string, readonly number[]>();
+    for (const [name, answer] of this.#answers) {
+      const before = this.#known.get(name) ?? [];
+      const isNew = answer.kind === 'found' && !before.includes(answer.id);
+      const uids = isNew ? [...before, answer.id].slice(-bounds.userUids) : before;
+      if (uids.length > 0) next.set(name, uids);
+      if (isNew && before.length > 0)
+        this.#warn(
+          'user-moved',
+          `${name} has uid ${answer.id} now, and had ${before.join(', ')}: all count as this user until dovegate confirm ${name}`,
+        );
+    }
+    try {
+      this.#keep(next);
+    } catch (fault) {
+      this.#known = next;
+      this.#warn('users-unwritten', `${this.#path}: ${messageOf(fault)}`);
+    }
+    this.#persons.learn(this.#uids);
+    const again = [...this.#answers.keys()].filter((name) => this.#isOpen(name));
+    if (again.length === 0) return;
+    this.#timer = this.#parts.clock.setTimer(bounds.userUidsAgainMs, () => void this.#askAgain(again));
+  }
+
+  async #askAgain(names: readonly string[]): Promise<void> {
+    const answers = this.#answers;
+    await this.#ask(names, answers);
+    // A reload asked for other names meanwhile.
+    if (answers === this.#answers) this.#learn();
+  }
+
+  /** Another answer may come. */
+  #isOpen(name: string): boolean {
+    const { kind } = this.#answers.get(name) ?? { kind: 'none' };
+    if (kind === 'found') return false;
+    return kind === 'unanswered' || (this.#users.has(name) && this.#parts.hasDirectory());
+  }
+
+  get #uids(): UserUids {
+    return {
+      uidsOf: (name) => this.#known.get(name) ?? [],
+      isUnknown: (name) => this.#users.has(name) && !this.#known.has(name) && this.#isOpen(name),
+    };
+  }
+
+  #keep(next: ReadonlyMap<string, readonly number[]>): void {
+    const textOf = (known: ReadonlyMap<string, readonly number[]>): string =>
+      `${JSON.stringify(Object.fromEntries([...known].toSorted(([one], [other]) => (one < other ? -1 : 1))), undefined, 2)}\n`;
+    if (textOf(next) !== textOf(this.#known)) writeAtomically(this.#path, textOf(next));
+    this.#known = new Map(next);
+  }
+
+  #warn(event: 'user-moved' | 'users-unwritten', text: string): void {
+    this.#parts.log.report({ event, level: 'warn', text });
+  }
+}
