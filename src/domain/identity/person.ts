@@ -52,6 +52,8 @@ export class Persons {
   readonly #byWord = new Map<string, Set<string>>();
   readonly #byName = new Map<string, Set<string>>();
   #unknown: readonly string[] = [];
+  /** Of lists that were compared before: each approval is compared with each command of its grant's owner. */
+  #compared = new WeakMap<readonly string[], ReadonlySet<string>>();
 
   constructor(persons: ReadonlyMap<string, Person>, users: UserUids = noUids) {
     this.#persons = persons;
@@ -62,6 +64,7 @@ export class Persons {
   learn({ uidsOf, isUnknown }: UserUids): void {
     this.#byWord.clear();
     this.#byName.clear();
+    this.#compared = new WeakMap();
     const unknown = new Set<string>();
     for (const [name, person] of this.#persons) {
       for (const word of identitiesOf(person)) add(this.#byWord, word, name);
@@ -94,12 +97,19 @@ export class Persons {
 
   /** Whether the two may be one human: they share an identity, or a person has identities of both, also by name. */
   sharesHuman(one: readonly string[], other: readonly string[]): boolean {
-    const words = one.map(folded);
-    if (other.some((word) => words.includes(folded(word)))) return true;
-    const names = this.#personsOf(one, [this.#byWord, this.#byName]);
-    if (names.size === 0) return false;
-    for (const name of this.#personsOf(other, [this.#byWord, this.#byName])) if (names.has(name)) return true;
+    const [mine, theirs] = [this.#humansOf(one), this.#humansOf(other)];
+    for (const each of mine) if (theirs.has(each)) return true;
     return false;
+  }
+
+  /** The words, and `person:NAME` for each person who may be meant. */
+  #humansOf(identities: readonly string[]): ReadonlySet<string> {
+    const known = this.#compared.get(identities);
+    if (known !== undefined) return known;
+    const found = new Set(identities.map(folded));
+    for (const name of this.#personsOf(identities, [this.#byWord, this.#byName])) found.add(`person:${name}`);
+    this.#compared.set(identities, found);
+    return found;
   }
 
   #personsOf(

@@ -68,6 +68,16 @@ export interface Granted {
   readonly obligations: Obligations;
 }
 
+/** Whether a grant of an offered rule is for these users: a quick look before a whole judgement. */
+export function mayBeOfGrant(policy: Policy, attempt: Attempt, { grants }: GrantsAtHand): boolean {
+  if (grants === 'all') return true;
+  const rules = offeredRules(policy, attempt);
+  return grants.some(
+    ({ rule, users }) =>
+      rules.some(({ hash }) => hash === rule) && attempt.users.every((user) => users.includes(user)),
+  );
+}
+
 /** The first grant that allows the attempt. */
 export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
   const rules = offeredRules(asked.policy, asked.attempt);

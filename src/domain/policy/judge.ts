@@ -25,7 +25,7 @@ import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
 
 import { type Decision, decide } from './decide.js';
-import { type GrantsAtHand, hasGrants } from './grant.js';
+import { type GrantsAtHand, hasGrants, mayBeOfGrant } from './grant.js';
 import type { Policy } from './policy.js';
 import { lesser, stricterTerms } from './terms.js';
 
@@ -177,14 +177,18 @@ export function judgeOnce(
   if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
   const key = judgementKey(line, series, context);
   const known = cache.find(key, context.nowMs);
-  // A grant could lift a denial; a rule that allows it stands before every grant.
-  const mayBeGranted = hasGrants(context.grants);
-  if (known !== undefined && !(mayBeGranted && known.decision.kind === 'deny')) return known;
+  if (known !== undefined && !mayBeLifted(known, context)) return known;
   const judgement = judge(line, series, context);
   if (judgement.kind !== 'judged' || judgement.args.some((word) => word.isSecret)) return judgement;
-  const { kind, grant } = judgement.decision;
-  if (!mayBeGranted || (kind === 'allow' && grant === undefined)) cache.keep(key, judgement);
+  if (judgement.decision.grant === undefined && !mayBeLifted(judgement, context)) cache.keep(key, judgement);
   return judgement;
+}
+
+/** Whether a grant could lift this denial. A rule that allows a line stands before every grant. */
+function mayBeLifted({ decision, attempt, series }: Judged, { grants, policy }: JudgeContext): boolean {
+  if (!hasGrants(grants) || decision.kind !== 'deny' || decision.onRequest === undefined) return false;
+  // Each series may have users of its own.
+  return series.length > 1 || mayBeOfGrant(policy, attempt, grants);
 }
 
 const rememberedWordsMax = 512;
