@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly authority?: Authority;
   /** More files for the daemon's folder, by name. */
   readonly files?: Readonly<Record<string, string>>;
+  /** What starts the daemon, as for `startDaemon`. */
+  readonly launcher?: readonly string[];
   /** More variables of the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -102,6 +104,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
       ...options.files,
     },
     ...(options.env === undefined ? {} : { env: options.env }),
+    ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
   }).catch(async (fault: unknown) => {
     await backend.close();
     throw fault;

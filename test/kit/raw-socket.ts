@@ -9,6 +9,8 @@ export interface RawPlace {
   path?: string;
   host?: string;
   port?: number;
+  /** Connects to `path` as this user. Only root can, and the user must reach the socket. */
+  uid?: number | undefined;
 }
 
 /** What a test may do with a connection, whatever is spoken on it. */
@@ -32,9 +34,12 @@ export interface RawConnection {
 const keptBytesMax = 16 * 1024 * 1024;
 
 /** Connects; a client goes on with `readerOn` the socket or TLS on it, and gives `connectionOn` both to its test. */
-export async function connectRaw({ path, host = '127.0.0.1', port = 0 }: RawPlace) {
+export async function connectRaw({ path, host = '127.0.0.1', port = 0, uid }: RawPlace) {
   const target = path === undefined ? { host, port, noDelay: true } : { path };
+  // The kernel takes the effective uid of the moment of the connect.
+  if (uid !== undefined) process.seteuid?.(uid);
   const tcp = net.connect({ ...target, allowHalfOpen: true });
+  if (uid !== undefined) process.seteuid?.(0);
   const received: Buffer[] = [];
   let receivedBytes = 0;
   let isBroken = false;

@@ -20,8 +20,9 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
   const { client, daemon } = await openGateway(t, {
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support, sessions: 40 }
-  panel: { unix: panel.sock, protocol: http, mode: "0600", policy: support }`,
-    policy: policies,
+  panel: { unix: panel.sock, protocol: http, mode: "0600", policy: panel }`,
+    // A limit of its own for the same client.
+    policy: `${policies}\n  panel:${policies}`,
     backend: {
       script: (command, connection) =>
         command.fields[0] === 'mailbox list' ? connection.reset() : connection.status('-NOTFOUND'),

@@ -1,21 +1,23 @@
 // Goal: bodies of HTTP requests cannot fill the disk of `state`. Phases: a client that stops in the middle of a long body; other requests
-// of the same principal, and of another one, while it is held; a key whose policy permits no `file`; room again when the client left. What
+// of the same client, and of another one, while it is held; a key whose policy permits no `file`; room again when the client left. What
 // must not happen: a byte stored of a request that cannot be kept, `100 Continue` for it, a small request that is refused.
 import assert from 'node:assert/strict';
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { chmodSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Daemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { askRaw, encodePost, openRawHttp } from '../kit/raw-http.js';
+import { skipped } from '../kit/skipped.js';
 import { until } from '../kit/until.js';
 
+const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
 const mebibyte = 1024 * 1024;
 const listeners = `
-  one: { unix: one.sock, protocol: http, mode: "0600", policy: support }
-  two: { unix: two.sock, protocol: http, mode: "0600", policy: support }
-  three: { unix: three.sock, protocol: http, mode: "0600", policy: support }
-  reader: { unix: reader.sock, protocol: http, mode: "0600", policy: reader }`;
+  one: { unix: one.sock, protocol: http, mode: "0666", policy: support }
+  two: { unix: two.sock, protocol: http, mode: "0666", policy: support }
+  three: { unix: three.sock, protocol: http, mode: "0666", policy: support }
+  reader: { unix: reader.sock, protocol: http, mode: "0666", policy: reader }`;
 const policy = `
     users: ["*@example.org"]
     allow: [mailbox status, save]
@@ -43,59 +45,66 @@ function storedBy(daemon: Daemon): number {
   return bytes;
 }
 
-test('bodies on disk have a size: of one principal, of all, and nothing is stored that cannot be kept', async (t) => {
-  const { daemon } = await openGateway(t, {
-    listeners,
-    policy,
-    more,
-    backend: {
-      script: async (command, connection) => {
-        if (command.fields[0] === 'save') await connection.readInput();
-        await connection.status('+');
+test(
+  'bodies on disk have a size: of one client, of all, and nothing is stored that cannot be kept',
+  asRoot,
+  async (t) => {
+    const { daemon } = await openGateway(t, {
+      listeners,
+      policy,
+      more,
+      backend: {
+        script: async (command, connection) => {
+          if (command.fields[0] === 'save') await connection.readInput();
+          await connection.status('+');
+        },
       },
-    },
-  });
-  const at = (name: string) => ({ path: daemon.path(`${name}.sock`), timeoutMs: 30_000 });
-  const ask = async (name: string, bytes: number) => {
-    const { status, body } = await askRaw(at(name), encodePost({ body: save(bytes) }));
-    return { status, text: body.toString() };
-  };
+    });
+    chmodSync(daemon.folder, 0o711);
+    /** Each listener is for another user. */
+    const uids: Readonly<Record<string, number>> = { two: 64_002, three: 64_003 };
+    const at = (name: string) => ({ path: daemon.path(`${name}.sock`), timeoutMs: 30_000, uid: uids[name] });
+    const ask = async (name: string, bytes: number) => {
+      const { status, body } = await askRaw(at(name), encodePost({ body: save(bytes) }));
+      return { status, text: body.toString() };
+    };
 
-  // 3 MiB of 4 arrive, and no more.
-  const slow = await openRawHttp(at('one'));
-  await slow.write(`POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${4 * mebibyte - 100}\r\n\r\n`);
-  await slow.write(Buffer.from(save(3 * mebibyte).slice(0, 3 * mebibyte - 1000)));
-  await until(() => storedBy(daemon) > 2.8 * mebibyte, 'the body is stored');
+    // 3 MiB of 4 arrive, and no more.
+    const slow = await openRawHttp(at('one'));
+    await slow.write(`POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${4 * mebibyte - 100}\r\n\r\n`);
+    await slow.write(Buffer.from(save(3 * mebibyte).slice(0, 3 * mebibyte - 1000)));
+    await until(() => storedBy(daemon) > 2.8 * mebibyte, 'the body is stored');
 
-  const own = await ask('one', 2 * mebibyte);
-  assert.equal(own.status, 503);
-  assert.match(own.text, /^There is no room for the request: .*limits\.http_stored_per_principal/);
-  const expecting = await openRawHttp(at('one'));
-  await expecting.write(
-    `POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${2 * mebibyte}\r\n\r\n`,
-  );
-  const { status } = await expecting.readAnswer();
-  assert.equal(status, 503, 'and no 100');
-  expecting.close();
-  assert.equal((await ask('one', 20_000)).status, 200, 'small bodies stay in memory');
+    const own = await ask('one', 2 * mebibyte);
+    assert.equal(own.status, 503);
+    assert.match(own.text, /^There is no room for the request: .*limits\.http_stored_per_principal/);
+    const expecting = await openRawHttp(at('one'));
+    await expecting.write(
+      `POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${2 * mebibyte}\r\n\r\n`,
+    );
+    const { status } = await expecting.readAnswer();
+    assert.equal(status, 503, 'and no 100');
+    expecting.close();
+    assert.equal((await ask('one', 20_000)).status, 200, 'small bodies stay in memory');
 
-  const second = await openRawHttp(at('two'));
-  await second.write(`POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${3 * mebibyte}\r\n\r\n`);
-  await second.write(Buffer.from(save(2 * mebibyte).slice(0, 2 * mebibyte - 1000)));
-  await until(() => storedBy(daemon) > 4.8 * mebibyte, 'the second body is stored');
-  const full = await ask('three', 2 * mebibyte);
-  assert.equal(full.status, 503);
-  assert.match(full.text, /all requests hold \d+ bytes, and may hold 6291456 \(limits\.http_stored\)/);
-  assert.ok(storedBy(daemon) <= 6 * mebibyte);
+    const second = await openRawHttp(at('two'));
+    await second.write(`POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${3 * mebibyte}\r\n\r\n`);
+    await second.write(Buffer.from(save(2 * mebibyte).slice(0, 2 * mebibyte - 1000)));
+    await until(() => storedBy(daemon) > 4.8 * mebibyte, 'the second body is stored');
+    const full = await ask('three', 2 * mebibyte);
+    assert.equal(full.status, 503);
+    assert.match(full.text, /all requests hold \d+ bytes, and may hold 6291456 \(limits\.http_stored\)/);
+    assert.ok(storedBy(daemon) <= 6 * mebibyte);
 
-  // bounds.httpCommandsBytes
-  const needless = await ask('reader', 2 * mebibyte);
-  assert.equal(needless.status, 413);
-  assert.match(needless.text, /longer than 1048576 bytes: no command with a "file" is permitted here/);
+    // bounds.httpCommandsBytes
+    const needless = await ask('reader', 2 * mebibyte);
+    assert.equal(needless.status, 413);
+    assert.match(needless.text, /longer than 1048576 bytes: no command with a "file" is permitted here/);
 
-  slow.close();
-  second.close();
-  await until(() => storedBy(daemon) === 0, 'their files are gone');
-  assert.equal((await ask('one', 2 * mebibyte)).status, 200);
-  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-});
+    slow.close();
+    second.close();
+    await until(() => storedBy(daemon) === 0, 'their files are gone');
+    assert.equal((await ask('one', 2 * mebibyte)).status, 200);
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  },
+);

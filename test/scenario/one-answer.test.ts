@@ -2,6 +2,7 @@
 // daemon, and as a question over the socket; `explain --config`, `test` and `test --replay` of what the daemon recorded. What must not
 // happen: an answer that another one contradicts; an exit code that a script would misread.
 import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,8 +19,10 @@ import {
 } from '../kit/one-answer.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { skipped } from '../kit/skipped.js';
 import { runWarm } from '../kit/warm-program.js';
 
+const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
 const { wide } = answerTables;
 /** Every third line of the table; an upload needs its text, and is a scenario of its own. */
 const lines = wide.lines.filter(([, , words], at) => at % 3 !== 1 && !words.startsWith('save')).slice(0, 30);
@@ -28,16 +31,13 @@ const seriesAt = 1;
 const audit =
   'state: state\naudit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }\n';
 
-/** Of one principal ten refusals are recorded in a second, the others counted: so each listener is asked nine times. */
-const socketOf = (row: number): string => `support-${Math.floor(row / 3)}.sock`;
+/** Of one client ten refusals are recorded in a second, the others counted: so each user asks nine times. */
+const uidOf = (row: number): number => 64_001 + Math.floor(row / 3);
 
 /** As doveadm and `explain` end where the daemon answers so. */
 const exitOf: Readonly<Record<string, number>> = { '+': 0, '-NOPERM': 77, '-USAGE': 64, '-TEMPFAIL': 75 };
 
 function configuration(): string {
-  const extra = Array.from({ length: lines.length / 3 }, (_, at) => {
-    return `support-${at}: { unix: support-${at}.sock, policy: support }`;
-  });
   const tests = lines.flatMap((line) => {
     const { user, words } = readLine(line);
     return answerMinors.map((client, at) => {
@@ -45,13 +45,13 @@ function configuration(): string {
       return `  - ${JSON.stringify({ listener: 'support', user, command: words, client, expect })}\n`;
     });
   });
-  const settings = wide.settings(series).replace('listeners: { ', `listeners: { ${extra.join(', ')}, `);
+  const settings = wide.settings(series).replace('unix: support.sock,', 'unix: support.sock, mode: "0666",');
   return `${settings}${audit}tests:\n${tests.join('')}`;
 }
 
 /** Sends it; the status of the answer. */
-async function send(daemon: Daemon, socket: string, minor: number, line: AnsweredLine): Promise<string> {
-  const client = await openRawClient({ path: daemon.path(socket), minor });
+async function send(daemon: Daemon, minor: number, line: AnsweredLine, uid?: number): Promise<string> {
+  const client = await openRawClient({ path: daemon.path('support.sock'), minor, uid });
   const { user, words } = readLine(line);
   client.sendCommand({ user, fields: words });
   // The end of its text.
@@ -94,7 +94,7 @@ async function explained(line: AnsweredLine, ...asking: string[]): Promise<numbe
   return (await runWarm(['explain', ...asking, ...about, '--', ...words])).exit;
 }
 
-void test('30 lines, three clients: the daemon, explain, test and replay say the same', async (t) => {
+void test('30 lines, three clients: the daemon, explain, test and replay say the same', asRoot, async (t) => {
   assert.equal(lines.length, 30);
   const folder = openFolder(t);
   // Before the daemon dials them.
@@ -102,6 +102,7 @@ void test('30 lines, three clients: the daemon, explain, test and replay say the
     await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 4, owner: t });
   }
   const daemon = await startDaemon(t, { folder, config: configuration() });
+  chmodSync(daemon.folder, 0o711);
   const wrong: string[] = [];
   const compare = (line: AnsweredLine, at: number, who: string, answer: string): void => {
     const expected = answerFor(line[0], seriesAt, at);
@@ -109,7 +110,7 @@ void test('30 lines, three clients: the daemon, explain, test and replay say the
   };
   const statuses: string[] = [];
   for (const [row, line] of lines.entries()) {
-    for (const minor of answerMinors) statuses.push(await send(daemon, socketOf(row), minor, line));
+    for (const minor of answerMinors) statuses.push(await send(daemon, minor, line, uidOf(row)));
   }
   const fates = await recorded(daemon, lines.length * answerMinors.length);
   for (const [row, line] of lines.entries()) {
@@ -153,7 +154,7 @@ void test('lines that are allowed and not carried out on 2.3: explain ends as th
   const daemon = await startDaemon(t, { folder, config: wide.settings('2.3') + audit });
   const seen = new Set<string>();
   for (const line of found) {
-    const status = await send(daemon, 'support.sock', 4, line);
+    const status = await send(daemon, 4, line);
     seen.add(status);
     for (const asking of [
       ['--config', daemon.configFile, '--listener', 'support'],

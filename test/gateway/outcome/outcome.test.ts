@@ -274,6 +274,7 @@ const accessCodes = [
   'access-unknown',
   'access-invalid',
   'access-limit',
+  'access-identity',
   'access-changed',
   'access-unrecorded',
 ] as const;
