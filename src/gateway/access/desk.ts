@@ -410,8 +410,8 @@ export class AccessDesk {
   }
 
   #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
-    const { persons, policies } = this.rights;
-    return limited(this.#limits.whyNoRequest(asker, rule, { book: this.#book, persons, policies }));
+    const { policies } = this.rights;
+    return limited(this.#limits.whyNoRequest(asker, rule, { book: this.#book, policies }));
   }
 
   #requested(id: string, owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {

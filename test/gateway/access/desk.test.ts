@@ -874,6 +874,15 @@ void test('one human with many uids has one share of requests, and of access wit
   assert.match(broken.at(-1) ?? '', /access without approval is given 3 times a day/);
 });
 
+void test('a process that says it is of the login of another person uses none of that person up', async () => {
+  const { as } = openDesk();
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const job = { uid: 1009, user: 'anna', loginUid: 1001, loginUser: 'anna' };
+  for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(job), emergency);
+  assert.match((await ask(await as(job), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  assert.equal((await requestOf(await as(people.anna), emergency)).state, 'granted');
+});
+
 // bounds.accessKeptPercent
 void test('each policy has a share of the places, and some are for emergencies only', async () => {
   const { exchanges, settings: configured } = openDesk();
