@@ -1,7 +1,8 @@
 // A reload: the configuration is read again and replaces the one in force as a whole, or not at all. Everything that can fail is
 // done before the switch; sessions, running commands and counters stay.
 
-import { lookUpNumbers, lookUpUser, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
@@ -52,6 +53,7 @@ export interface ReloadParts {
   readonly service: Pick<Service, 'reviewRights'>;
   readonly shipping: Pick<Shipping, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
+  readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser'>;
   /** Called before anything is read. */
   readonly onReloading: () => void;
   /** Called for each reload that began, after everything else. */
@@ -142,9 +144,9 @@ async function replaceAll(
   const { clock, log, journal, lifecycle, served, service, shipping } = parts;
   const { settings, problems: found } = await parts.load();
   if (settings === undefined) return kept(found);
-  const numbers = await lookUpNumbers(namesIn(settings));
+  const numbers = await parts.names.numbersOf(namesIn(settings));
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
-  const readers = await findReaders(settings, numbers);
+  const readers = await findReaders(settings, numbers, parts.names);
   const problems = [...found, ...[...accounts, ...readers].map((problem) => formatProblem(problem))];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);
@@ -187,7 +189,7 @@ async function replaceAll(
     step('certificates', () => certificates.commit()),
     step('the old configuration', () => before.exchanges.retire(context)),
     step('listeners', () => sockets.commit()),
-    step('access on request', () => parts.access.turnTo(accessRightsOf(settings))),
+    step('access on request', () => parts.access.turnTo(accessRightsOf(settings, parts.names.hasUser))),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),
     step('log.level', () => log.setLevel(settings.log.level)),
@@ -197,11 +199,15 @@ async function replaceAll(
 }
 
 /** The groups of people who may see a part of the journal, looked up while everything else continues. */
-async function findReaders(settings: Settings, numbers: NameNumbers): Promise<readonly Problem[]> {
+async function findReaders(
+  settings: Settings,
+  numbers: NameNumbers,
+  names: Pick<NameService, 'loginOf'>,
+): Promise<readonly Problem[]> {
   const gids = new Map<number, readonly number[]>();
   for (const { user, users } of settings.admin?.page?.people ?? []) {
     const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);
-    if (uid !== undefined) gids.set(uid, (await lookUpUser(uid)).gids);
+    if (uid !== undefined) gids.set(uid, (await names.loginOf(uid)).gids);
   }
   const facts = { gidsOf: (uid: number) => gids.get(uid) ?? [], daemonUid: ourselves().uid };
   return inspectReaders(settings, 'warning', facts, numbers);

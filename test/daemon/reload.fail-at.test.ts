@@ -12,6 +12,7 @@ import { JournalFault } from '../../src/ports/faults.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
+import { withoutDirectory } from '../kit/names.js';
 
 const numbers = { uidOf: () => undefined, gidOf: () => undefined };
 
@@ -67,6 +68,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       setLevel: () => due('setLevel'),
     },
     access: { turnTo: () => undefined },
+    names: withoutDirectory,
     journal: {
       keepPolicy: () => waits('keepPolicy'),
       append(record) {

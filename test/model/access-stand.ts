@@ -50,7 +50,7 @@ policies:
     presetText: () => undefined,
   });
   assert.ok(settings !== undefined, JSON.stringify(problems));
-  return accessRightsOf(settings);
+  return accessRightsOf(settings, () => Promise.resolve(true));
 });
 
 const rules: Readonly<Record<string, string>> = {
