@@ -3,8 +3,9 @@
 // over; what is recorded or signed is composed here; calls cost a bounded number of records, of bytes and of signatures.
 
 import type { Act } from '../adapters/admin/access.js';
-import type { FindPeer } from '../adapters/host/accounts.js';
-import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
+import { ourselves } from '../adapters/host/accounts.js';
+import type { FindPeer } from '../adapters/host/find-peer.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { createRoutes } from '../adapters/http/routes.js';
 import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../adapters/http/server.js';
@@ -71,8 +72,8 @@ export interface DoorPlace extends UnixPlace {
 }
 
 /** For the group of the page's user where there is one; else for our own user. */
-export async function doorPlace(path: string): Promise<DoorPlace> {
-  const numbers = await lookUpNumbers({ users: [pageUser], groups: [pageUser] });
+export async function doorPlace(path: string, names: Pick<NameService, 'numbersOf'>): Promise<DoorPlace> {
+  const numbers = await names.numbersOf({ users: [pageUser], groups: [pageUser] });
   const gid = numbers.gidOf(pageUser);
   const mode = gid === undefined ? 0o600 : 0o660;
   return { path, mode, uid: undefined, gid, pageUid: numbers.uidOf(pageUser) };

@@ -3,8 +3,8 @@
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
 import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
 import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../adapters/admin/pages.js';
-import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
+import type { FindPeer } from '../adapters/host/find-peer.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';

@@ -1,6 +1,6 @@
 // Builds the engine's parts from the settings: routes, the parts that exchanges share, the limits of sessions.
 
-import { hasUser, localUserName } from '../adapters/host/accounts.js';
+import { localUserName } from '../adapters/host/accounts.js';
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
@@ -146,7 +146,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
 export function accessRightsOf(
   { policies, listeners, admin }: Settings,
   persons: Persons,
-  isUser: (name: string) => Promise<boolean | undefined> = hasUser,
+  isUser: (name: string) => Promise<boolean | undefined>,
 ): AccessRights {
   return {
     persons,

@@ -4,6 +4,7 @@
 
 import { z } from 'zod';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
+import type { IdAnswer, NameService } from '../adapters/host/name-service.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Settings } from '../domain/config/settings.js';
@@ -11,18 +12,12 @@ import { namesOf, Persons, type UserUids } from '../domain/identity/person.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
-/** What the name service says of the uid of a name. */
-export type UidAnswer =
-  | { readonly kind: 'found'; readonly id: number }
-  | { readonly kind: 'none' }
-  | { readonly kind: 'unanswered' };
-
 interface Parts {
   readonly clock: Pick<Clock, 'setTimer'>;
   readonly log: Pick<Log, 'report'>;
   readonly stateDirectory: string;
   /** Never rejects. */
-  readonly uidOf: (name: string) => Promise<UidAnswer>;
+  readonly uidOf: NameService['uidOf'];
   /** Without a directory, a name that the name service does not know is no user. */
   readonly hasDirectory: () => boolean;
 }
@@ -35,7 +30,7 @@ export class KnownUsers {
   readonly #path: string;
   #known: Map<string, readonly number[]>;
   /** Last answers of this configuration. */
-  #answers = new Map<string, UidAnswer>();
+  #answers = new Map<string, IdAnswer>();
   #persons = new Persons(new Map());
   #users: ReadonlySet<string> = new Set();
   #timer: Timer | undefined;
@@ -57,7 +52,7 @@ export class KnownUsers {
     persons,
   }: Pick<Settings, 'persons'>): Promise<{ readonly persons: Persons; commit(): void }> {
     const all = [...persons.values()];
-    const answers = new Map<string, UidAnswer>();
+    const answers = new Map<string, IdAnswer>();
     await this.#ask(new Set(all.flatMap(namesOf)), answers);
     const next = new Persons(persons);
     return {
@@ -98,7 +93,7 @@ export class KnownUsers {
     this.#timer?.cancel();
   }
 
-  async #ask(names: Iterable<string>, answers: Map<string, UidAnswer>): Promise<void> {
+  async #ask(names: Iterable<string>, answers: Map<string, IdAnswer>): Promise<void> {
     const ask = async (name: string): Promise<void> => {
       answers.set(name, await this.#parts.uidOf(name));
     };

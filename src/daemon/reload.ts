@@ -1,7 +1,8 @@
 // A reload: the configuration is read again and replaces the one in force as a whole, or not at all. Everything that can fail is
 // done before the switch; sessions, running commands and counters stay.
 
-import { lookUpNumbers, lookUpUser, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
@@ -54,6 +55,7 @@ export interface ReloadParts {
   readonly shipping: Pick<Shipping, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
   readonly users: Pick<KnownUsers, 'prepare'>;
+  readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser'>;
   /** Called before anything is read. */
   readonly onReloading: () => void;
   /** Called for each reload that began, after everything else. */
@@ -144,9 +146,9 @@ async function replaceAll(
   const { clock, log, journal, lifecycle, served, service, shipping } = parts;
   const { settings, problems: found } = await parts.load();
   if (settings === undefined) return kept(found);
-  const numbers = await lookUpNumbers(namesIn(settings));
+  const numbers = await parts.names.numbersOf(namesIn(settings));
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
-  const readers = await findReaders(settings, numbers);
+  const readers = await findReaders(settings, numbers, parts.names);
   const users = await parts.users.prepare(settings);
   const problems = [...found, ...[...accounts, ...readers].map((problem) => formatProblem(problem))];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
@@ -192,7 +194,7 @@ async function replaceAll(
     step('listeners', () => sockets.commit()),
     step('access on request', () => {
       users.commit();
-      parts.access.turnTo(accessRightsOf(settings, users.persons));
+      parts.access.turnTo(accessRightsOf(settings, users.persons, parts.names.hasUser));
     }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),
@@ -203,11 +205,15 @@ async function replaceAll(
 }
 
 /** The groups of people who may see a part of the journal, looked up while everything else continues. */
-async function findReaders(settings: Settings, numbers: NameNumbers): Promise<readonly Problem[]> {
+async function findReaders(
+  settings: Settings,
+  numbers: NameNumbers,
+  names: Pick<NameService, 'loginOf'>,
+): Promise<readonly Problem[]> {
   const gids = new Map<number, readonly number[]>();
   for (const { user, users } of settings.admin?.page?.people ?? []) {
     const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);
-    if (uid !== undefined) gids.set(uid, (await lookUpUser(uid)).gids);
+    if (uid !== undefined) gids.set(uid, (await names.loginOf(uid)).gids);
   }
   const facts = { gidsOf: (uid: number) => gids.get(uid) ?? [], daemonUid: ourselves().uid };
   return inspectReaders(settings, 'warning', facts, numbers);

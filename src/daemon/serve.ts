@@ -1,7 +1,6 @@
 // `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase
 // gives its resources to `Opened` at once, so that they are closed whichever phase fails.
 
-import { askUid, hasDirectory, lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
@@ -173,7 +172,7 @@ async function open(
   opened: Opened,
   end: End,
 ) {
-  const { clock, stop, native, manager, findPeer, log } = own;
+  const { clock, stop, native, manager, names, findPeer, log } = own;
   // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door below.
   const admin = settings.admin && (await import('./endpoints.js'));
   const endpoints = admin?.createEndpoints(clock, log, findPeer);
@@ -267,17 +266,23 @@ async function open(
   });
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
-  const users = new KnownUsers({ clock, log, stateDirectory: settings.state, uidOf: askUid, hasDirectory });
+  const users = new KnownUsers({
+    clock,
+    log,
+    stateDirectory: settings.state,
+    uidOf: names.uidOf,
+    hasDirectory: names.hasDirectory,
+  });
   opened.add('users of persons', () => users.close());
   const known = await users.prepare(settings);
   known.commit();
-  lasting.access.turnTo(accessRightsOf(settings, known.persons));
+  lasting.access.turnTo(accessRightsOf(settings, known.persons, names.hasUser));
   opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
-  const numbers = await lookUpNumbers(namesIn(settings));
+  const numbers = await names.numbersOf(namesIn(settings));
   const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings), known.persons));
   const keys = watchKeys({
     clock,
@@ -303,7 +308,19 @@ async function open(
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
   );
   opened.add('listeners', () => listeners.close());
-  const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates, keys };
+  const parts = {
+    lifecycle,
+    clock,
+    log,
+    journal,
+    service,
+    pools,
+    served,
+    shipping,
+    certificates,
+    keys,
+    names,
+  };
   let door: OpenDoor | undefined;
   const reloader = new Reloader({
     ...parts,
@@ -344,7 +361,7 @@ async function open(
       const { watch: watched, started, metrics } = endpoints;
       const { floods } = lasting;
       const signing = { ownKey: signKey.key, sign: signKey.sign };
-      const place = await doorPlace(path);
+      const place = await doorPlace(path, names);
       const about = { running, watch: watched, started, floods, findPeer, act, directory };
       const counted = { exchanges: metrics.exchanges, access: lasting.access };
       door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
@@ -353,9 +370,9 @@ async function open(
   }
   first.commit();
   lifecycle.become('serving');
-  const names = settings.listeners.map((listener) => listener.name).join(' ');
+  const listening = settings.listeners.map((listener) => listener.name).join(' ');
   const text = `dovegate ${programVersion} serves ${settings.listeners.length} listeners`;
-  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: names });
+  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: listening });
   for (const name of sockets.unused()) {
     const unused = `no listener takes the socket ${name} of systemd`;
     log.report({ event: 'socket-unused', level: 'warn', text: unused });

@@ -2,7 +2,8 @@
 // The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line; rules name mail users,
 // so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
 
-import { localUserName, lookUpUser, type NameNumbers } from '../adapters/host/accounts.js';
+import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
@@ -19,6 +20,7 @@ import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 /** What the answers are made from. */
 export interface AccessParts extends ReviewParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;
+  readonly names: Pick<NameService, 'loginOf'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
   /** The page's own. */
   readonly certificates: () => DoorFacts['certificates'];
@@ -32,7 +34,7 @@ const questionRate = {
 } as const;
 
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
-  const { clock, daemon, log, certificates } = parts;
+  const { clock, names, daemon, log, certificates } = parts;
   const questions = new TokenBuckets(questionRate);
   const { suggest, check, replay } = createReviewHandlers(parts);
 
@@ -50,7 +52,7 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
       try {
         const { series } = await daemon.facts();
         const judging = judgingBy(told.settings, told.numbers, series);
-        const found = await explainAsked(asked, judging, clock, lookUpUser);
+        const found = await explainAsked(asked, judging, clock, names.loginOf);
         if ('status' in found) return refusedOf(found);
         const { explained, recorded } = found;
         const args = [`listener=${asked.listener}`, `principal=${explained.principal}`, ...recorded];

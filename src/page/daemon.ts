@@ -2,7 +2,8 @@
 // The rules: without the daemon nothing is recorded, so nothing of records is shown; what was told last is kept, so sessions go on when
 // it is back; a daemon of a version that is not known is not asked.
 
-import { lookUpNumbers, type NameNumbers } from '../adapters/host/accounts.js';
+import type { NameNumbers } from '../adapters/host/accounts.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import type { DoorClient } from '../adapters/page/door-client.js';
 import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -54,6 +55,7 @@ export interface Note {
 export interface DaemonParts {
   readonly clock: Clock;
   readonly log: Pick<Log, 'report'>;
+  readonly names: Pick<NameService, 'numbersOf'>;
   readonly client: DoorClient;
   /** Told after each change of the settings. Awaited, so that what follows from them is there before the next. */
   readonly onSettings: () => Promise<void> | void;
@@ -182,7 +184,7 @@ export class Daemon {
   }
 
   async #read(lines: AsyncGenerator<string>): Promise<void> {
-    const { onSettings } = this.#parts;
+    const { names, onSettings } = this.#parts;
     let head: DoorHead | undefined;
     let builder = createSettingsBuilder();
     for await (const line of lines) {
@@ -196,7 +198,7 @@ export class Daemon {
       const settings = builder.settings();
       this.#told = { head, settings, numbers: undefined };
       this.#away = undefined;
-      this.#told = { head, settings, numbers: await lookUpNumbers(namesIn(settings)) };
+      this.#told = { head, settings, numbers: await names.numbersOf(namesIn(settings)) };
       head = undefined;
       builder = createSettingsBuilder();
       await onSettings();

@@ -2,7 +2,8 @@
 // judges with the code that judges clients.
 // The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
 
-import type { lookUpUser, NameNumbers } from '../adapters/host/accounts.js';
+import type { NameNumbers } from '../adapters/host/accounts.js';
+import type { NameService } from '../adapters/host/name-service.js';
 import { bounds } from '../bounds/bounds.js';
 import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
 import { explainQuestion, recordedWords } from '../domain/answers/own-questions.js';
@@ -131,7 +132,7 @@ export async function explainAsked(
   asked: Explain,
   now: Judging,
   clock: Pick<Clock, 'wallMs'>,
-  lookUp: typeof lookUpUser,
+  loginOf: NameService['loginOf'],
 ): Promise<Answer | QuestionFailure> {
   const { settings, table } = now;
   const listener = settings.listeners.find(({ name }) => name === asked.listener);
@@ -141,7 +142,7 @@ export async function explainAsked(
   }
   const line = lineOf(asked, now);
   if ('status' in line) return line;
-  const who = await whoAsks(asked, listener, now, clock, lookUp);
+  const who = await whoAsks(asked, listener, now, clock, loginOf);
   if ('status' in who) return who;
   const { policy, principal } = who;
   const subject: Subject = { listener: listener.name, principal, clientMinor: newestMinor, policy };
@@ -244,10 +245,10 @@ async function whoAsks(
   listener: ListenerSettings,
   now: Judging,
   clock: Pick<Clock, 'wallMs'>,
-  lookUp: typeof lookUpUser,
+  loginOf: NameService['loginOf'],
 ): Promise<Who | QuestionFailure> {
   const { policies } = now.settings;
-  const user = uid === undefined ? undefined : await lookUp(uid);
+  const user = uid === undefined ? undefined : await loginOf(uid);
   const peer: Peer = {
     listener: listener.name,
     ...(uid === undefined ? {} : { uid, groups: user?.gids ?? [] }),

@@ -2,7 +2,6 @@
 // through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
 // The rule: it goes on without the daemon, and says so: sessions are kept, and nothing that needs a record is answered.
 
-import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
 import {
@@ -105,14 +104,14 @@ interface OpenedPage {
 }
 
 async function open(options: PageProcessOptions, log: Log, own: Own, opened: Opened): Promise<OpenedPage> {
-  const { clock, native } = own;
-  const findPeer = createFindPeer(native, clock);
+  const { clock, native, names, findPeer } = own;
   const passed = new PassedSockets(own.passed, native);
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
   const guard = createLoginGuard(clock);
   const daemon = new Daemon({
     clock,
     log,
+    names,
     client: createDoorClient(options.door, clock),
     onSettings: () => review(),
   });
@@ -128,7 +127,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   const looks = createLooks(clock);
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
-  const parts = { clock, log, daemon, people, looks };
+  const parts = { clock, log, names, daemon, people, looks };
   const notices = createNotices({ clock, log, directory: options.state });
   opened.add('notices', () => notices.close());
   const proof = createProofHandlers({ ...parts, notices: () => notices.receivers });

@@ -2,8 +2,9 @@
 // of what was opened.
 // The rule: an uncaught error ends whichever phase runs.
 
-import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
+import { createFindPeer } from '../adapters/host/find-peer.js';
+import { createNameService } from '../adapters/host/name-service.js';
 import { loadNative } from '../adapters/host/native.js';
 import {
   createServiceManager,
@@ -46,8 +47,12 @@ export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) 
   }
   const manager = createServiceManager(environment, native, clock);
   opened.add('the service manager', () => manager.close());
-  const findPeer = createFindPeer(native, clock);
-  return { log, fatal, clock, stop, takeReloads, passed: environment.sockets, native, manager, findPeer };
+  // Before anybody connects: it starts a process, and later nothing does.
+  const names = createNameService(clock);
+  opened.add('the name service', () => names.close());
+  const findPeer = createFindPeer(native, clock, names);
+  const { sockets: passed } = environment;
+  return { log, fatal, clock, stop, takeReloads, passed, native, manager, names, findPeer };
 }
 
 /** Group and mode of what we make are said where it is made; others never get anything by accident. */

@@ -1,7 +1,7 @@
 // Converts persons in a configuration to the numbers of this machine. An unknown name matches nobody and is reported; if a file
 // needs that owner, the start fails.
 
-import { type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
+import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
 import {
@@ -336,7 +336,8 @@ function inspectGroup(
     return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];
   if (isRoot || gids.includes(meant)) return [];
   if (isRunning === true) {
-    const todo = `usermod -aG ${name} ${userNameOf(uid) ?? uid}; systemctl restart dovegate`;
+    // Without a question to a directory: it serves clients.
+    const todo = `usermod -aG ${name} ${localUserName(uid) ?? uid}; systemctl restart dovegate`;
     const message = `dovegate runs without group ${name}, and gets new groups only at a start: ${todo}`;
     return [tell('group', isUsedAtReload ? 'error' : 'warning', message)];
   }

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { FindPeer } from '../../src/adapters/host/accounts.js';
+import type { FindPeer } from '../../src/adapters/host/find-peer.js';
 import { loadNative } from '../../src/adapters/host/native.js';
 import { createServiceManager, descriptorsMax } from '../../src/adapters/host/process.js';
 import type { Log } from '../../src/adapters/telemetry/log.js';

@@ -149,10 +149,11 @@ void test('an approval on the page counts as long as its person may decide about
         to.includes('eve: ') ? 'carol: { oidc: carol@example.com }' : '$&',
       );
     assert.notEqual(text, two);
+    const isUser = () => Promise.resolve(true);
     const changed = openMemoryEngine({ settings: text });
-    desk.turnTo(accessRightsOf(changed.settings, new Persons(changed.settings.persons)));
+    desk.turnTo(accessRightsOf(changed.settings, new Persons(changed.settings.persons), isUser));
     assert.doesNotMatch(JSON.stringify(await as('dave', 'list')), /page:carol/, to);
-    desk.turnTo(accessRightsOf(engine.settings, new Persons(engine.settings.persons)));
+    desk.turnTo(accessRightsOf(engine.settings, new Persons(engine.settings.persons), isUser));
     assert.match(JSON.stringify(await as('dave', 'list')), /page:carol/);
   }
 });

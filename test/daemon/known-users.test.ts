@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { IdAnswer } from '../../src/adapters/host/name-service.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { KnownUsers, type UidAnswer } from '../../src/daemon/known-users.js';
+import { KnownUsers } from '../../src/daemon/known-users.js';
 import type { Person } from '../../src/domain/identity/person.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
@@ -20,7 +21,7 @@ const settings = {
 };
 
 interface Host {
-  readonly answers: Map<string, number | UidAnswer['kind']>;
+  readonly answers: Map<string, number | IdAnswer['kind']>;
   readonly asked: string[];
   readonly warned: string[];
   readonly clock: FakeClock;

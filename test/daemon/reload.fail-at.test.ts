@@ -13,6 +13,7 @@ import { JournalFault } from '../../src/ports/faults.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
+import { withoutDirectory } from '../kit/names.js';
 
 const numbers = { uidOf: () => undefined, gidOf: () => undefined };
 
@@ -74,6 +75,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
         return { persons: new Persons(new Map()), commit: () => due('users are known') };
       },
     },
+    names: withoutDirectory,
     journal: {
       keepPolicy: () => waits('keepPolicy'),
       append(record) {

@@ -51,7 +51,8 @@ policies:
     presetText: () => undefined,
   });
   assert.ok(settings !== undefined, JSON.stringify(problems));
-  return { rights: accessRightsOf(settings, new Persons(settings.persons)), persons: settings.persons };
+  const rights = accessRightsOf(settings, new Persons(settings.persons), () => Promise.resolve(true));
+  return { rights, persons: settings.persons };
 });
 
 const rules: Readonly<Record<string, string>> = {

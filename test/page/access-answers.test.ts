@@ -12,6 +12,7 @@ import { LookRefused } from '../../src/page/looks.js';
 import type { ReviewAnswer } from '../../src/page/review-task.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { createFakeClock } from '../kit/fake-clock.js';
+import { withoutDirectory } from '../kit/names.js';
 
 function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => ReviewAnswer) {
   const settings = settingsOf(sound);
@@ -21,6 +22,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
   const parts: AccessParts = {
     clock: createFakeClock(),
     log: { report: ({ text }) => void logged.push(text ?? '') },
+    names: withoutDirectory,
     daemon: {
       told: { head, settings, numbers: systemNumbers },
       async record({ name: by }, note) {

@@ -1,15 +1,11 @@
-// Users and groups of the system, and the process at the other end of a socket. Names and numbers are looked up in the files first, then
-// with `getent`, which reads directories too. Facts for policy are read at the accept; facts for records only (program, unit, login uid,
-// from /proc) right after it.
-// The rules: no service of a client waits for a directory on the event loop; a directory without an answer costs a name, never a session. A
-// fact that may belong to another process (the peer ended, its pid was reused) is left out.
+// Users and groups of the system, for a program that serves nobody: names and numbers are looked up in the files first, then with `getent`,
+// which reads directories too and blocks until it answers. A process that serves clients asks the name service (name-service.ts).
 
-import { execFile, execFileSync } from 'node:child_process';
-import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
+import { accountFiles, numberIn } from './account-files.js';
 
 /** Converts names to numbers; undefined: there is no such name. */
 export interface NameNumbers {
@@ -18,9 +14,6 @@ export interface NameNumbers {
 }
 
 type Database = 'passwd' | 'group';
-
-/** Ids have 32 bits, and the last one means "no change" to chown: a socket would silently stay root's. */
-const idMax = 2 ** 32 - 2;
 
 /** Time limit of a program of the system. */
 const askTimeoutMs = bounds.directoryAnswerMs;
@@ -32,16 +25,16 @@ export function userNameOf(uid: number): string | undefined {
 
 /** The name of a uid in the system's own file. */
 export function localUserName(uid: number): string | undefined {
-  return nameIn(readLines('/etc/passwd'), uid);
+  return accountFiles.userName(uid);
 }
 
 /** The name of a gid in the system's own file. */
 export function localGroupName(gid: number): string | undefined {
-  return nameIn(readLines('/etc/group'), gid);
+  return accountFiles.groupName(gid);
 }
 
 /** The name of a uid in lines as /etc/passwd has them; or of a gid, as /etc/group does. */
-export function nameIn(lines: readonly string[], id: number): string | undefined {
+function nameIn(lines: readonly string[], id: number): string | undefined {
   const name = lines.find((each) => each.split(':')[2] === String(id))?.split(':')[0];
   return name === '' ? undefined : name;
 }
@@ -120,100 +113,12 @@ export function gidOf(name: string): number | undefined {
 /** Asks the system at each call; takes seconds if a directory does not answer. */
 export const systemNumbers: NameNumbers = { uidOf, gidOf };
 
-/** The numbers of these names, looked up without blocking the event loop. Never rejects. */
-export async function lookUpNumbers(names: {
-  readonly users: readonly string[];
-  readonly groups: readonly string[];
-}): Promise<NameNumbers> {
-  const numbersOf = async (database: Database, all: readonly string[]): Promise<Map<string, number>> => {
-    const found = new Map<string, number>();
-    for (const name of new Set(all)) {
-      const number = localNumber(database, name) ?? fromLines(await askLater(database, name), name);
-      if (number !== undefined) found.set(name, number);
-    }
-    return found;
-  };
-  const [uids, gids] = await Promise.all([
-    numbersOf('passwd', names.users),
-    numbersOf('group', names.groups),
-  ]);
-  return { uidOf: (name) => uids.get(name), gidOf: (name) => gids.get(name) };
-}
-
-/** The lines of a database for a key, as `getent` prints them; empty if there are none or no answer. Never rejects. */
-export async function askLater(database: Database, key: string): Promise<readonly string[]> {
-  return (await answerOf(database, key)) ?? [];
-}
-
-/** The same; undefined: no answer. */
-function answerOf(database: Database, key: string): Promise<readonly string[] | undefined> {
-  return new Promise((resolve) => {
-    execFile('getent', [database, '--', key], { timeout: askTimeoutMs }, (fault, stdout) => {
-      if (fault === null) resolve(stdout.split('\n'));
-      else resolve(fault.code === noSuchKey ? [] : undefined);
-    });
-  });
-}
-
-/** The uid of a name. Never rejects. */
-export async function askUid(
-  name: string,
-): Promise<{ kind: 'found'; id: number } | { kind: 'none' } | { kind: 'unanswered' }> {
-  const local = localNumber('passwd', name);
-  if (local !== undefined) return { kind: 'found', id: local };
-  const lines = await answerOf('passwd', name);
-  const id = lines && fromLines(lines, name);
-  return id !== undefined ? { kind: 'found', id } : { kind: lines === undefined ? 'unanswered' : 'none' };
-}
-
-/** Whether names of users come from more than files of this machine. */
-export function hasDirectory(): boolean {
-  const services =
-    readLines('/etc/nsswitch.conf')
-      .find((line) => line.startsWith('passwd:'))
-      ?.split(/\s+/)
-      .slice(1) ?? [];
-  return services.some(
-    (each) => !['files', 'compat', 'systemd', 'db'].includes(each) && !each.startsWith('['),
-  );
-}
-
-/** An exit code of `getent`. */
-const noSuchKey = 2;
-
-let nameQuestions = 0;
-
-/** Whether the system has a user of that name; undefined: its directory does not answer, or too many questions wait. Never rejects. */
-export async function hasUser(name: string): Promise<boolean | undefined> {
-  if (fromLines(readLines('/etc/passwd'), name) !== undefined) return true;
-  if (nameQuestions >= questionsMax) return undefined;
-  nameQuestions += 1;
-  const lines = await answerOf('passwd', name);
-  nameQuestions -= 1;
-  return lines && fromLines(lines, name) !== undefined;
-}
-
 /** The groups that a user would get at a login now, its own one included; empty for a uid unknown to the system. */
 export function gidsOf(uid: number): readonly number[] {
   const name = userNameOf(uid);
   if (name === undefined) return [];
   const words = ask('id', ['-G', name]).join(' ').split(' ');
   return words.filter((word) => /^\d+$/.test(word)).map(Number);
-}
-
-/** The name of a uid and its present groups, looked up without blocking the event loop. Never rejects. */
-export async function lookUpUser(
-  uid: number,
-): Promise<{ readonly name: string | undefined; readonly gids: readonly number[] }> {
-  const name = localUserName(uid) ?? nameIn(await askLater('passwd', String(uid)), uid);
-  if (name === undefined) return { name, gids: [] };
-  const words = await new Promise<string>((resolve) => {
-    execFile('id', ['-G', '--', name], { timeout: askTimeoutMs }, (fault, stdout) =>
-      resolve(fault === null ? stdout : ''),
-    );
-  });
-  const gids = words.split(/\s+/).filter((word) => /^\d+$/.test(word));
-  return { name, gids: gids.map(Number) };
 }
 
 /**
@@ -261,14 +166,12 @@ export function ourselves(): {
   return { isRoot: uid === 0, uid, gids: [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])] };
 }
 
+/** A number as it is; a name from the system's own file, else from its directory. */
 function numberOf(database: Database, name: string): number | undefined {
-  return localNumber(database, name) ?? fromLines(ask('getent', [database, '--', name]), name);
-}
-
-/** A number as it is; a name from the system's own file. */
-function localNumber(database: Database, name: string): number | undefined {
-  if (/^\d{1,10}$/.test(name)) return Number(name) <= idMax ? Number(name) : undefined;
-  return fromLines(readLines(`/etc/${database}`), name);
+  const number = numberIn(name);
+  if (number !== undefined) return number.id;
+  const local = database === 'passwd' ? accountFiles.uidOf(name) : accountFiles.gidOf(name);
+  return local ?? fromLines(ask('getent', [database, '--', name]), name);
 }
 
 function fromLines(lines: readonly string[], name: string): number | undefined {
@@ -277,14 +180,6 @@ function fromLines(lines: readonly string[], name: string): number | undefined {
     if (found === name && id !== undefined && /^\d+$/.test(id)) return Number(id);
   }
   return undefined;
-}
-
-function readLines(path: string): readonly string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
 }
 
 function ask(program: string, args: readonly string[]): readonly string[] {
@@ -297,319 +192,5 @@ function ask(program: string, args: readonly string[]): readonly string[] {
     return text.split('\n');
   } catch {
     return [];
-  }
-}
-
-/** Looks up a uid in a directory: its lines in the form of /etc/passwd; empty if there are none or no answer. Never rejects. */
-export type AskDirectory = (uid: number) => Promise<readonly string[]>;
-
-const askSystem: AskDirectory = (uid) => askLater('passwd', String(uid));
-
-/** How long an answer is cached, and for how many uids. */
-const rememberedMs = 60_000;
-const rememberedMax = bounds.accountNames;
-/** Each look-up is a process, and one user can have thousands of uids (user namespaces). */
-const questionsMax = bounds.accountQuestions;
-
-/** Starts with an empty cache. */
-export function createAccountNames(clock: Clock, askDirectory: AskDirectory = askSystem) {
-  /** An entry may be pending: later callers wait for the same answer. */
-  const known = new Map<number, { readonly name: Promise<string | undefined>; readonly askedMs: number }>();
-  let questions = 0;
-
-  async function nameOf(uid: number): Promise<string | undefined> {
-    questions += 1;
-    const lines = await askDirectory(uid);
-    questions -= 1;
-    return nameIn(lines, uid);
-  }
-
-  return {
-    /** The system's name; undefined: it has none, or the directory does not answer. Never rejects. */
-    userName(uid: number): Promise<string | undefined> {
-      const nowMs = clock.now();
-      const before = known.get(uid);
-      if (before !== undefined && nowMs - before.askedMs < rememberedMs) return before.name;
-      const local = localUserName(uid);
-      // Above the limit a uid gets no name now; it is looked up when it connects again.
-      if (local === undefined && questions >= questionsMax) return Promise.resolve(undefined);
-      const name = local === undefined ? nameOf(uid) : Promise.resolve(local);
-      known.delete(uid);
-      const [oldest] = known.keys();
-      if (oldest !== undefined && known.size >= rememberedMax) known.delete(oldest);
-      known.set(uid, { name, askedMs: nowMs });
-      return name;
-    },
-  };
-}
-
-/** A peer, and a function for further facts: call it within the turn of the accept. */
-export interface Arrival {
-  /** With the kernel's numbers; only the listener if the kernel provides none. */
-  readonly peer: Peer;
-  /** Adds its name, program and unit, as far as known. Never rejects. */
-  readonly describe: () => Promise<Peer>;
-}
-
-/** Asks the kernel for the process at the other end of an accepted socket; for a TCP peer only the address is known. */
-export type FindPeer = (listener: string, descriptor: number | undefined, address?: string) => Arrival;
-
-/** Uses foreign functions, and the system for names. */
-export function createFindPeer(native: Native, clock: Clock): FindPeer {
-  const names = createAccountNames(clock);
-  const recent = new RecentProcesses(clock);
-  return (listener, descriptor, address) => {
-    if (address !== undefined) {
-      const peer = { listener, address };
-      return { peer, describe: () => Promise.resolve(peer) };
-    }
-    const credentials = descriptor === undefined ? undefined : native.peerCredentials(descriptor);
-    if (descriptor === undefined || credentials === undefined) {
-      const peer = { listener };
-      return { peer, describe: () => Promise.resolve(peer) };
-    }
-    const groups = native.peerGroups(descriptor);
-    const { uid, gid, pid } = credentials;
-    const peer: Peer = { listener, uid, gid, pid, groups };
-    return {
-      peer,
-      async describe() {
-        // Before the first await: a moment later the peer may be gone.
-        const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
-        const { exe, exeUnproven, unit, unitUnproven, loginUid, hasNoLogin } = process;
-        const user = await names.userName(uid);
-        const isOther = loginUid !== undefined && loginUid !== uid;
-        const loginUser = isOther ? await names.userName(loginUid) : undefined;
-        // Spread, each object would get a hidden class of its own, which is larger than the object.
-        return {
-          listener,
-          uid,
-          gid,
-          pid,
-          groups,
-          user,
-          exe,
-          exeUnproven,
-          unit,
-          unitUnproven,
-          loginUid,
-          loginUser,
-          hasNoLogin,
-        };
-      },
-    };
-  };
-}
-
-/** Absent: not known. */
-export interface ProcessFacts {
-  /** The program: its path leads to the same file for the daemon. */
-  readonly exe?: string;
-  /** The path of the program if the peer may have chosen it. Never together with `exe`. */
-  readonly exeUnproven?: string;
-  /** The unit of the system's manager, such as `ssh.service`. */
-  readonly unit?: string;
-  /** The control group if it does not begin with a unit of that manager, such as `/docker/1f3...`. Never together with `unit`. */
-  readonly unitUnproven?: string;
-  readonly loginUid?: number;
-  /** The kernel says that it belongs to no login. */
-  readonly hasNoLogin?: true;
-}
-
-export interface RecentProcess {
-  readonly pid: number;
-  /** Device and inode of its program. */
-  readonly file: string | undefined;
-  readonly facts: ProcessFacts;
-}
-
-/** A unit changes only when the system moves the process, usually before its program begins: an old one may be used for this time. */
-const recentMs = 1_000;
-const recentMax = bounds.processFacts;
-/** PID_FS_MAGIC: descriptors of processes have numbers of their own, never given twice (from Linux 6.9 on). */
-const pidfs = 0x50494446;
-
-/**
- * Facts about processes from the last second. Reading /proc costs 40 us, more than the rest of an accept, so facts that do not change while
- * a program runs are cached: many clients connect again for each command. Path and inode of the program are read each time.
- */
-export class RecentProcesses {
-  readonly #clock: Clock;
-  readonly #known = new Map<number, RecentProcess & { readonly readMs: number }>();
-  #hasNumbers: boolean | undefined;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** A number of the process behind a descriptor that is unique while this system runs; undefined: this kernel has none. */
-  numberOf(descriptor: number): number | undefined {
-    this.#hasNumbers ??= statfsSync(`/proc/self/fd/${descriptor}`).type === pidfs;
-    return this.#hasNumbers ? fstatSync(descriptor).ino : undefined;
-  }
-
-  find(number: number): RecentProcess | undefined {
-    const found = this.#known.get(number);
-    return found !== undefined && this.#clock.now() - found.readMs < recentMs ? found : undefined;
-  }
-
-  remember(number: number, process: RecentProcess): void {
-    if (this.#known.size >= recentMax) this.#known.clear();
-    this.#known.set(number, { ...process, readMs: this.#clock.now() });
-  }
-}
-
-/** The kernel's value for "no login". */
-const loginUidUnset = 2 ** 32 - 1;
-
-/**
- * The facts about the peer of an accepted socket. `acceptedTicks`: the value of `clockTicks` at the accept; used on older kernels only,
- * where the reuse of a pid between connect and accept is not noticed.
- */
-export function readPeerProcess(
-  native: Native,
-  descriptor: number,
-  credentials: PeerCredentials,
-  acceptedTicks: () => number,
-  recent: RecentProcesses,
-): ProcessFacts {
-  const { pid, uid } = credentials;
-  // 0: a process of another pid namespace, which has no number here.
-  if (pid <= 0) return {};
-  const process = native.peerProcess(descriptor);
-  switch (process.kind) {
-    case 'gone':
-      return {};
-    case 'held':
-      try {
-        return heldFacts(native, process.descriptor, pid, recent);
-      } finally {
-        closeSync(process.descriptor);
-      }
-    case 'unsupported': {
-      const nowTicks = acceptedTicks();
-      const began = startTicks(pid);
-      if (began === undefined || began >= nowTicks || ownerOf(pid) !== uid) return {};
-      const facts = readFacts(pid, readProgram(native, pid));
-      return startTicks(pid) === began ? facts : {};
-    }
-    default:
-      return process satisfies never;
-  }
-}
-
-/** Facts of the process behind `held`, which has, or had, that pid. */
-function heldFacts(native: Native, held: number, pid: number, recent: RecentProcesses): ProcessFacts {
-  const number = recent.numberOf(held);
-  const known = number === undefined ? undefined : recent.find(number);
-  const link = exeLinkOf(pid);
-  const path = readLink(link);
-  const file = native.fileBehind(link);
-  const isSame = known?.pid === pid && file !== undefined && file === known.file && path === known.facts.exe;
-  // Where processes have numbers, a hang-up means that the pid was released; without one, the link was read from this process.
-  if (isSame && !native.hasHungUp(held)) return known.facts;
-  const facts = readFacts(pid, readProgram(native, pid));
-  // While it holds its pid no other process has it, so the facts belong to it.
-  if (pidBehind(held) !== pid) return {};
-  if (number !== undefined) recent.remember(number, { pid, file, facts });
-  return facts;
-}
-
-/** Clock ticks (100 a second) since the machine started, as start times of processes are counted. */
-export function clockTicks(): number {
-  return Math.floor(Number(readProc('uptime')?.split(' ')[0] ?? 0) * 100);
-}
-
-type Program = Pick<ProcessFacts, 'exe' | 'exeUnproven'>;
-
-/**
- * The program of a process. Its path is that of the mount namespace in which the file was opened, and the creator of the namespace chose
- * it. It counts if the daemon finds the same file there (device and inode), and the process is in the namespace of the daemon or of the
- * system: in another one the same program can run with other libraries.
- */
-function readProgram(native: Native, pid: number): Program {
-  const link = exeLinkOf(pid);
-  const path = readLink(link);
-  if (path === undefined) return {};
-  const namespace = readLink(`/proc/${pid}/ns/mnt`);
-  const isKnown = namespace !== undefined && ownNamespaces().has(namespace);
-  const file = isKnown ? native.fileAt(path) : undefined;
-  return file !== undefined && file === native.fileBehind(link) ? { exe: path } : { exeUnproven: path };
-}
-
-function exeLinkOf(pid: number): string {
-  return `/proc/${pid}/exe`;
-}
-
-let namespaces: ReadonlySet<string> | undefined;
-
-/** The mount namespaces of the daemon and of process 1, which differ where systemd gave the daemon one of its own. Neither changes. */
-function ownNamespaces(): ReadonlySet<string> {
-  namespaces ??= new Set(['self', '1'].flatMap((pid) => readLink(`/proc/${pid}/ns/mnt`) ?? []));
-  return namespaces;
-}
-
-/** Parses the text of /proc/PID/cgroup. */
-export function parseUnit(text: string): Pick<ProcessFacts, 'unit' | 'unitUnproven'> {
-  const lines = text.split('\n');
-  // With both hierarchies, the newer one may have only its root.
-  const line =
-    lines.find((each) => each.startsWith('0::/') && each !== '0::/') ??
-    lines.find((each) => each.includes(':name=systemd:/'));
-  const path = line?.slice(line.indexOf(':/') + 1);
-  if (path === undefined || path === '/') return {};
-  // The first name below slices is reliable: the system's manager delegates only units, and delegates choose all names below. A tree that
-  // begins with another name is a container's, whose owner can make a group of any name in it.
-  const names = path.split('/').slice(1);
-  const first = names.find((name) => !/.\.slice$/.test(name)) ?? '';
-  return /.\.(service|scope|socket|mount|swap)$/.test(first)
-    ? { unit: first.replace(/^_/, '') }
-    : { unitUnproven: path };
-}
-
-function readFacts(pid: number, program: Program): ProcessFacts {
-  const unit = parseUnit(readProc(`${pid}/cgroup`) ?? '');
-  const written = readProc(`${pid}/loginuid`)?.trim() ?? '';
-  const loginUid = /^\d+$/.test(written) ? Number(written) : undefined;
-  return {
-    ...program,
-    ...unit,
-    ...(loginUid === undefined ? {} : loginUid === loginUidUnset ? { hasNoLogin: true } : { loginUid }),
-  };
-}
-
-/** The pid of a process descriptor; undefined or -1 if that process has ended. */
-function pidBehind(descriptor: number): number | undefined {
-  const found = /^Pid:\s*(-?\d+)$/m.exec(readProc(`self/fdinfo/${descriptor}`) ?? '')?.[1];
-  return found === undefined ? undefined : Number(found);
-}
-
-/** The start time of a process, in ticks; undefined: it has ended. */
-function startTicks(pid: number): number | undefined {
-  const text = readProc(`${pid}/stat`);
-  // The program's name is in parentheses and may contain anything, so the fields begin after the last one.
-  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields?.[19]);
-  return Number.isInteger(ticks) ? ticks : undefined;
-}
-
-function ownerOf(pid: number): number | undefined {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
-}
-
-function readProc(name: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${name}`, 'utf8').trimEnd();
-  } catch {
-    // It ended, or access is denied.
-    return undefined;
-  }
-}
-
-function readLink(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
   }
 }

@@ -13,7 +13,7 @@ import {
   type RecentProcess,
   RecentProcesses,
   readPeerProcess,
-} from '../../../src/adapters/host/accounts.js';
+} from '../../../src/adapters/host/find-peer.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import type { Native, PeerCredentials } from '../../../src/ports/machine.js';
 import { createFakeClock } from '../../kit/fake-clock.js';

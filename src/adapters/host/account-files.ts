@@ -1,0 +1,124 @@
+// The system's own files about accounts: /etc/passwd, /etc/group, /etc/subuid and /etc/nsswitch.conf. Each is parsed again only when it has
+// changed, which a `stat` of 2 us shows, so an accept can afford to ask. A file that is not there is as an empty one.
+
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { bounds } from '../../bounds/bounds.js';
+import { idMax, parseSubUids, SubUidTable } from './sub-uids.js';
+
+export interface AccountFiles {
+  readonly userName: (uid: number) => string | undefined;
+  readonly groupName: (gid: number) => string | undefined;
+  readonly uidOf: (name: string) => number | undefined;
+  readonly gidOf: (name: string) => number | undefined;
+  /** The owner of the range of subordinate uids that holds a uid, as it is written. */
+  readonly subUidOwner: (uid: number) => string | undefined;
+  /** The sources of a database in nsswitch.conf, such as `files` and `sss`; empty: there is no such line. */
+  readonly sourcesOf: (database: string) => readonly string[];
+}
+
+/** `folder`: for tests. */
+export function openAccountFiles(folder = '/etc'): AccountFiles {
+  const users = parsedFile(`${folder}/passwd`, parseAccounts);
+  const groups = parsedFile(`${folder}/group`, parseAccounts);
+  const subUids = parsedFile(
+    `${folder}/subuid`,
+    (text) => new SubUidTable(parseSubUids(text)),
+    bounds.subUidBytes,
+  );
+  const sources = parsedFile(`${folder}/nsswitch.conf`, parseSources);
+  return {
+    userName: (uid) => users().names.get(uid),
+    groupName: (gid) => groups().names.get(gid),
+    uidOf: (name) => users().ids.get(name),
+    gidOf: (name) => groups().ids.get(name),
+    subUidOwner: (uid) => subUids().ownerOf(uid),
+    sourcesOf: (database) => sources().get(database) ?? [],
+  };
+}
+
+/** Those of this machine. */
+export const accountFiles: AccountFiles = openAccountFiles();
+
+/** A number as it is, if the kernel has such an id; undefined: the name is not a number. */
+export function numberIn(name: string): { readonly id: number | undefined } | undefined {
+  if (!/^\d{1,10}$/.test(name)) return undefined;
+  return { id: Number(name) <= idMax ? Number(name) : undefined };
+}
+
+/** Of a name or an id with several lines, the first one counts, as for the C library. */
+function parseAccounts(text: string) {
+  const names = new Map<number, string>();
+  const ids = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [name = '', , number = ''] = line.split(':', 3);
+    if (name === '' || !/^\d{1,10}$/.test(number)) continue;
+    const id = Number(number);
+    if (!names.has(id)) names.set(id, name);
+    if (!ids.has(name)) ids.set(name, id);
+  }
+  return { names, ids };
+}
+
+function parseSources(text: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>();
+  for (const line of text.split('\n')) {
+    const [, database, sources] = /^\s*(\w+)\s*:([^#]*)/.exec(line) ?? [];
+    if (database === undefined || sources === undefined) continue;
+    // Actions are in brackets: `[NOTFOUND=return]`.
+    const words = sources.replaceAll(/\[[^\]]*\]/g, ' ').split(/\s+/);
+    found.set(
+      database,
+      words.filter((word) => word !== ''),
+    );
+  }
+  return found;
+}
+
+/** What of a file shows that it is another one. */
+interface Version {
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}
+
+function parsedFile<Value>(path: string, parse: (text: string) => Value, bytesMax = Infinity): () => Value {
+  let known: { readonly version: Version | undefined; readonly value: Value } | undefined;
+  return () => {
+    // Before the file is read: a change in between is seen at the next call.
+    const version = versionOf(path);
+    if (known !== undefined && isSame(known.version, version)) return known.value;
+    const text = version?.isFile() === true ? readStart(path, Math.min(version.size, bytesMax)) : '';
+    known = { version, value: parse(text) };
+    return known.value;
+  };
+}
+
+function versionOf(path: string): (Version & { readonly isFile: () => boolean }) | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // It is not there, or not for us.
+    return undefined;
+  }
+}
+
+function isSame(one: Version | undefined, other: Version | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  const { ino, size, mtimeMs, ctimeMs } = one;
+  return ino === other.ino && size === other.size && mtimeMs === other.mtimeMs && ctimeMs === other.ctimeMs;
+}
+
+function readStart(path: string, bytes: number): string {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, 'r');
+    const buffer = Buffer.alloc(bytes);
+    return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, bytes, 0));
+  } catch {
+    // It is gone, or not for us.
+    return '';
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}

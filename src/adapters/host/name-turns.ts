@@ -1,0 +1,104 @@
+// Questions that wait for their turn: one in flight for each turn (an origin), round-robin among the turns, and only so many at once and a
+// second in all. So somebody with thousands of uids delays the names of others by one question.
+
+import type { Clock, Timer } from '../../ports/machine.js';
+
+export interface TurnLimits {
+  /** Questions in flight. */
+  readonly atOnce: number;
+  readonly perSecond: number;
+  /** Questions that wait, of all turns and of one. */
+  readonly waiting: number;
+  readonly waitingOfTurn: number;
+  /** The longest wait for turn and answer; absent: as long as it takes. */
+  readonly waitMs?: number;
+}
+
+interface Question {
+  readonly run: () => Promise<unknown>;
+  readonly end: () => void;
+}
+
+export class NameTurns {
+  readonly #clock: Clock;
+  readonly #limits: TurnLimits;
+  /** In the order of the turns. */
+  readonly #waiting = new Map<string, Question[]>();
+  readonly #inFlight = new Set<string>();
+  /** Times of the last starts, within a second. */
+  #startedMs: number[] = [];
+  #size = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, limits: TurnLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** The answer of `ask`; undefined: there was no place, or no answer in time. `ask` must not reject. */
+  take<Answer>(turn: string, ask: () => Promise<Answer>): Promise<Answer | undefined> {
+    const { waiting, waitingOfTurn, waitMs } = this.#limits;
+    const others = this.#waiting.get(turn) ?? [];
+    if (this.#size >= waiting || others.length >= waitingOfTurn) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const giveUp = (): void => {
+        this.#leave(turn, question);
+        resolve(undefined);
+      };
+      const timer = waitMs === undefined ? undefined : this.#clock.setTimer(waitMs, giveUp);
+      const question: Question = { run: () => ask().then(resolve), end: () => timer?.cancel() };
+      others.push(question);
+      this.#waiting.set(turn, others);
+      this.#size += 1;
+      this.#startWhatMay();
+    });
+  }
+
+  #startWhatMay(): void {
+    const { atOnce, perSecond } = this.#limits;
+    while (this.#inFlight.size < atOnce) {
+      const nowMs = this.#clock.now();
+      this.#startedMs = this.#startedMs.filter((startMs) => nowMs - startMs < 1000);
+      const [oldestMs] = this.#startedMs;
+      const turn = this.#nextTurn();
+      if (turn === undefined) return;
+      if (oldestMs !== undefined && this.#startedMs.length >= perSecond) {
+        this.#timer?.cancel();
+        this.#timer = this.#clock.setTimer(1000 - (nowMs - oldestMs), () => this.#startWhatMay());
+        return;
+      }
+      this.#start(turn);
+      this.#startedMs.push(nowMs);
+    }
+  }
+
+  #start(turn: string): void {
+    const questions = this.#waiting.get(turn) ?? [];
+    const [question] = questions;
+    if (question === undefined) return;
+    this.#leave(turn, question);
+    // To the end of the order.
+    if (this.#waiting.delete(turn)) this.#waiting.set(turn, questions);
+    this.#inFlight.add(turn);
+    void question.run().then(() => {
+      question.end();
+      this.#inFlight.delete(turn);
+      this.#startWhatMay();
+    });
+  }
+
+  #nextTurn(): string | undefined {
+    for (const turn of this.#waiting.keys()) if (!this.#inFlight.has(turn)) return turn;
+    return undefined;
+  }
+
+  /** Does nothing to a question that has been started. */
+  #leave(turn: string, question: Question): void {
+    const questions = this.#waiting.get(turn);
+    const index = questions?.indexOf(question) ?? -1;
+    if (questions === undefined || index < 0) return;
+    questions.splice(index, 1);
+    this.#size -= 1;
+    if (questions.length === 0) this.#waiting.delete(turn);
+  }
+}
