@@ -1,0 +1,107 @@
+// Goal: one human has one share of everything that others need, with one uid and with as many as newuidmap gives. Phases, each with the same
+// numbers for 1 uid and for many: requests for access, access without approval, sessions, rates, commands at once. What must not happen: a
+// count that grows with the uids, or another team that is refused.
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
+import { openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { skipped } from '../kit/skipped.js';
+import { manyUidsOwner, openManyUids } from '../kit/sub-uids.js';
+import { until } from '../kit/until.js';
+
+const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can replace files of the host');
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const many = 40 * rounds;
+
+const listeners = `
+  support: { unix: support.sock, mode: "0660", group: "${manyUidsOwner.group}", policy: support, sessions: 200, sessions_per_peer: 5 }
+  panel: { unix: panel.sock, mode: "0600", policy: panel }`;
+const policy = `
+    users: ["*@example.org"]
+    allow: [quota get, { command: mailbox list, limit: 7/hour }]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 2h }
+      - { command: mailbox status, approvals: 0, for: 1h, uses: 20 }
+    requests: { open: 3, wait: 2h }
+    limits: { at_once: 2 }
+  panel:
+    users: ["*@example.org"]
+    allow: [quota get]
+    approve: [support]`;
+const more = `persons: { lead: { users: ["39200"] } }
+admin: { unix: admin.sock }`;
+
+const requestOf = (command: string): string =>
+  `||dovegate request|--user=bob@example.org|--reason=ticket #|--|${command}`;
+
+async function open(t: Parameters<typeof openManyUids>[0]) {
+  const human = openManyUids(t);
+  let release = (): void => undefined;
+  const freed = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const gateway = await openGateway(t, {
+    listeners,
+    policy,
+    more,
+    launcher: human.launcher,
+    mail1: { connections: '50' },
+    backend: {
+      script: async ({ user }, connection) => {
+        if (user === 'held@example.org') await freed;
+        await connection.status('+');
+      },
+    },
+  });
+  // The folder is root's; the human reaches the socket by its group.
+  chmodSync(gateway.daemon.folder, 0o711);
+  return { ...gateway, human, path: gateway.daemon.path('support.sock'), release };
+}
+
+for (const uids of [1, many]) {
+  test(
+    `with ${uids} uids: requests, sessions, rates and commands at once of one human`,
+    asRoot,
+    async (t) => {
+      const { human, path, daemon, backend, release } = await open(t);
+      const times = Math.ceil(many / uids);
+      const asked = await human.connect({
+        path,
+        uids,
+        times,
+        line: requestOf('fetch|hdr.subject|mailbox|#|all'),
+      });
+      assert.equal(asked['+'], 3, JSON.stringify(asked));
+      const listed = await human.connect({ path, uids, times, line: '|bob@example.org|mailbox list' });
+      assert.equal(listed['+'], 7, JSON.stringify(listed));
+      const quota = '|bob@example.org|quota get';
+      const kept = await human.connect({ path, uids, times, stays: true, line: quota });
+      assert.equal(kept['+'], 5, JSON.stringify(kept));
+      const before = backend.commands.length;
+      const waiting = human.connect({
+        path,
+        uids,
+        times: Math.ceil(4 / uids),
+        atOnce: 4,
+        line: '|held@example.org|quota get',
+      });
+      await until(() => backend.commands.length === before + 2, 'two commands at once');
+      const other = await openRawClient({ path: daemon.path('panel.sock'), minor: 2, owner: t });
+      assert.equal((await other.ask({ user: 'bob@example.org', fields: ['quota get'] })).status, '+');
+      assert.equal(backend.commands.length, before + 3);
+      release();
+      const served = await waiting;
+      assert.equal(served['+'], uids === 1 ? 4 : uids, JSON.stringify(served));
+      const own = daemon.audit().find(({ record }) => record['origin'] === `uid:${manyUidsOwner.uid}`);
+      assert.equal(own === undefined, uids === 1, 'a record names the origin where it is another uid');
+    },
+  );
+}
+
+test('access without approval is given three times a day, however many uids ask', asRoot, async (t) => {
+  const { human, path } = await open(t);
+  const broken = await human.connect({ path, uids: many, line: requestOf('mailbox status|messages|INBOX#') });
+  assert.equal(broken['+'], bounds.accessBroken, JSON.stringify(broken));
+});
