@@ -53,9 +53,9 @@ export async function decideOnPage(
       return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
     case 'refuse':
       if (reason === undefined || reason.trim() === '') return refused('access-invalid', 'say why');
-      return accessed(await desk.refuse(asker, id, reason));
+      return accessed(await desk.end(asker, id, 'refused', reason));
     case 'revoke':
-      return accessed(await desk.revoke(asker, id, reason));
+      return accessed(await desk.end(asker, id, 'revoked', reason));
     case 'review':
       return accessed(await desk.review(asker, id));
     default:

@@ -71,7 +71,7 @@ interface Parts {
   };
   readonly drained: Pick<DrainedBackends, 'put'>;
   readonly reloader: Pick<Reloader, 'reload'>;
-  readonly access: Pick<AccessDesk, 'revoke'>;
+  readonly access: Pick<AccessDesk, 'end'>;
 }
 
 /** Returns the function that executes actions. */
@@ -120,7 +120,7 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
     login: undefined,
     credential: undefined,
   };
-  const result = await access.revoke(asker, id, undefined, true);
+  const result = await access.end(asker, id, 'revoked', undefined, true);
   if (result.kind === 'done') return { kind: 'done', text: `${id} is revoked` };
   const isKnown = result.code === 'access-unrecorded';
   return { kind: isKnown ? 'undone' : 'unknown', text: result.reason };

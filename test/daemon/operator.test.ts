@@ -22,7 +22,7 @@ void test('an action that fails says whether it was recorded; a name that is nea
   const nothing = (): never => assert.fail('not asked');
   const act = createAct({
     clock: { wallMs: () => 0 },
-    access: { revoke: () => assert.fail('not asked') },
+    access: { end: () => assert.fail('not asked') },
     log: {
       report: ({ event, text = '' }: { event: string; text?: string }) =>
         void logged.push(`${event}: ${text}`),
@@ -63,7 +63,7 @@ void test('kill says where the end waits for a client that does not read', async
   let clientMs = 0;
   const act = createAct({
     clock: { wallMs: () => 0 },
-    access: { revoke: () => assert.fail('not asked') },
+    access: { end: () => assert.fail('not asked') },
     log: { report: () => undefined },
     journal: { appendDurable: () => Promise.resolve() },
     service: { running: () => [{ id: 'E1', clientMs }], kill: () => true },

@@ -62,6 +62,9 @@ export interface AccessRights extends ApprovalRights {
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
 }
 
+/** What people do to take a right away: before it is given, and afterwards. */
+export type AccessEnding = 'refused' | 'revoked';
+
 export interface DeskParts {
   readonly clock: Clock;
   readonly journal: StepJournal;
@@ -289,28 +292,40 @@ export class AccessDesk {
     return entry;
   }
 
-  refuse(asker: Asker, id: string, reason: string): Promise<AccessResult> {
-    return this.#inTurn(async () => {
-      const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
-      if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-      if (!this.#isApprover(asker, entry))
-        return denied('only an approver refuses it; withdraw your own request with revoke');
-      return this.#endRecorded(asker, entry, 'refused', reason);
-    });
-  }
-
-  /** By its owner, an approver, or an operator of the gate. In force at once. */
-  async revoke(
+  /** Refused by an approver; revoked by its owner, an approver, or an operator of the gate. In force at once; then that is recorded. */
+  async end(
     asker: Asker,
     id: string,
+    action: AccessEnding,
     reason: string | undefined,
     isOperator = false,
   ): Promise<AccessResult> {
+    const entry = this.#endable(asker, id, action, isOperator);
+    if ('kind' in entry) return entry;
+    const item = this.#itemOf(asker, entry, action);
+    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
+    this.#forget(entry, record);
+    const why = await this.#journal.recordEnd(record);
+    this.#sweepSoon();
+    // In force all the same; the record is tried again.
+    if (why !== undefined)
+      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
+    return { kind: 'done', items: [{ ...item, may: [] }] };
+  }
+
+  /** Whether a refusal or revocation would end something. It can do so once, so no rate needs to bound it. */
+  wouldEnd(asker: Asker, id: string, action: AccessEnding): boolean {
+    return !('kind' in this.#endable(asker, id, action));
+  }
+
+  #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
     const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
     if (entry === undefined) return unknownId();
-    if (entry.state === 'unreviewed') return denied('it has ended already');
-    return this.#endRecorded(asker, entry, 'revoked', reason);
+    if (action === 'revoked') return entry.state === 'unreviewed' ? denied('it has ended already') : entry;
+    if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    if (!this.#isApprover(asker, entry))
+      return denied('only an approver refuses it; withdraw your own request with revoke');
+    return entry;
   }
 
   review(asker: Asker, id: string): Promise<AccessResult> {
@@ -462,24 +477,6 @@ export class AccessDesk {
 
   #leftMs({ until }: AuditRecord): number {
     return Math.max(0, (until === undefined ? 0 : Date.parse(until)) - this.#parts.clock.wallMs());
-  }
-
-  /** Ends it now, then records that. */
-  async #endRecorded(
-    asker: Asker,
-    entry: AccessEntry,
-    action: 'refused' | 'revoked',
-    reason: string | undefined,
-  ): Promise<AccessResult> {
-    const item = this.#itemOf(asker, entry, action);
-    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
-    this.#forget(entry, record);
-    const why = await this.#journal.recordEnd(record);
-    this.#sweepSoon();
-    // In force all the same; the record is tried again.
-    if (why !== undefined)
-      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
-    return { kind: 'done', items: [{ ...item, may: [] }] };
   }
 
   /** Ends it by itself. */

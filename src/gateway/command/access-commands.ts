@@ -36,6 +36,30 @@ export function isAccessCommand(name: string): boolean {
   return Object.hasOwn(steps, name);
 }
 
+/** The budget of a command of our own, for each principal. `none`: it ends something that lives, which it can do once. */
+export type OwnBudget = 'questions' | 'steps' | 'none';
+
+/** The commands that are neither ends nor questions. */
+const changing: ReadonlySet<string> = new Set(
+  ['request', 'grant', 'approve', 'review'].map((verb) => `dovegate ${verb}`),
+);
+
+/** An end is refused for no rate, and one that ends nothing counts as a question. */
+export function budgetOf(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  { command: { name }, values }: ParsedArguments,
+): OwnBudget {
+  if (changing.has(name)) return 'steps';
+  const isRefusal = name === 'dovegate refuse';
+  if (!isRefusal && name !== 'dovegate revoke') return 'questions';
+  const reason = isRefusal ? readReason({ values, session }) : readRevokeReason({ values, session });
+  const isEnd =
+    reason?.kind !== 'refused' &&
+    context.access.wouldEnd(askerOf(session), idIn(values), isRefusal ? 'refused' : 'revoked');
+  return isEnd ? 'none' : 'questions';
+}
+
 /** The client of a session as somebody who asks and approves. */
 export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
   const { session, listener, principal, peer, recorded } = names;
@@ -115,14 +139,13 @@ const steps: Readonly<Record<string, Step>> = {
   'dovegate refuse': async (asked) => {
     const reason = readReason(asked);
     if (reason.kind === 'refused') return reason;
-    return asked.context.access.refuse(asked.asker, idIn(asked.values), reason.text);
+    return asked.context.access.end(asked.asker, idIn(asked.values), 'refused', reason.text);
   },
   'dovegate revoke': async (asked) => {
-    const { context, asker, values, session } = asked;
-    const isGiven = values.has('reason') || session.stated.reason !== undefined;
-    const reason = isGiven ? readReason(asked) : undefined;
+    const { context, asker, values } = asked;
+    const reason = readRevokeReason(asked);
     if (reason?.kind === 'refused') return reason;
-    return context.access.revoke(asker, idIn(values), reason?.text);
+    return context.access.end(asker, idIn(values), 'revoked', reason?.text);
   },
   'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
 };
@@ -131,7 +154,18 @@ function idIn(values: Asked['values']): string {
   return values.get('id')?.[0] ?? '';
 }
 
-function readReason({ values, session }: Asked): Refused | { kind: 'reason'; text: string } {
+/** Undefined: none was given, and none is needed. */
+function readRevokeReason(
+  asked: Pick<Asked, 'values' | 'session'>,
+): ReturnType<typeof readReason> | undefined {
+  const isGiven = asked.values.has('reason') || asked.session.stated.reason !== undefined;
+  return isGiven ? readReason(asked) : undefined;
+}
+
+function readReason({
+  values,
+  session,
+}: Pick<Asked, 'values' | 'session'>): Refused | { kind: 'reason'; text: string } {
   const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
   if (text.trim() === '') return invalid('say why, with --reason');
   const why = whyNoReason(text);

@@ -199,9 +199,11 @@ export class Exchange {
         : new CommandInput(context, subject.principal, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
-      // An end of access counts on a full disk too.
-      const isEnd = allowed.command === 'dovegate revoke';
-      const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
+      // An end of access counts on a full disk too, and no rate holds it up.
+      const budget = 'answer' in assessed ? assessed.budget : undefined;
+      const refusal =
+        obstacle ??
+        (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
       if (refusal !== undefined) {
         ending = refusal;
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
