@@ -30,6 +30,11 @@ const isOff =
 const isGroup =
   'a group of OpenID Connect gives no approval: ask for an entry of your own in admin.page.people';
 
+/** Whether a step takes a right away: then it is refused for no rate. */
+export function isEnd({ step }: DoorAccess): boolean {
+  return step === 'refuse' || step === 'revoke';
+}
+
 /** Carries out a call. Never rejects. */
 export async function decideOnPage(
   context: ExchangeContext,

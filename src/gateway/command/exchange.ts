@@ -43,6 +43,8 @@ export interface RunningNames extends ExchangeNames {
   readonly clientMs: number;
   /** When the command times out, counted like `durationMs`; undefined: its reply has begun, or the time is not known yet. */
   readonly deadlineMs: number | undefined;
+  /** An operator ended it, and it waits for its client. */
+  readonly isKilled: boolean;
 }
 
 /**
@@ -71,6 +73,7 @@ export class Exchange {
   /** A change goes on after its client is gone; a read does not. */
   #isReading = true;
   readonly #isDryRun: boolean;
+  #isKilled = false;
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
@@ -106,6 +109,7 @@ export class Exchange {
     const isChanging = !this.#isReading && this.#attempts.some(({ isSent }) => isSent);
     // What changes something already goes on to its end, as after a client that left.
     if (reason === 'grant-ended' && isChanging) return;
+    this.#isKilled ||= reason === 'killed';
     this.#abortable.abort(reason);
     if (reason === 'client-gone' && !this.#isReading) return;
     for (const attempt of this.#attempts) attempt.cut();
@@ -124,6 +128,7 @@ export class Exchange {
       durationMs,
       clientMs,
       deadlineMs: this.#deadlineMs,
+      isKilled: this.#isKilled,
     };
   }
 
