@@ -5,7 +5,6 @@ import {
   type Asker,
   identitiesOf,
   loginIdentitiesOf,
-  noPerson,
   pagePrefix,
   whyNobody,
   whyNotApprove,
@@ -51,7 +50,7 @@ export async function decideOnPage(
   const asker = askerOnPage(person, settings, peer, opener);
   switch (step) {
     case 'list': {
-      const whyNone = whyNoneIn(person, asker, settings);
+      const whyNone = person.oidc?.group === undefined ? whyNobody(asker, settings.persons) : isGroup;
       return { items: desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
     }
     case 'approve':
@@ -66,15 +65,6 @@ export async function decideOnPage(
     default:
       return step satisfies never;
   }
-}
-
-/** Why somebody may approve nothing, whatever is asked for. */
-function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, { persons }: Settings): string | undefined {
-  if (oidc?.group !== undefined) return isGroup;
-  const why = whyNobody(asker, persons);
-  return why === noPerson
-    ? `you may approve nothing, since no one entry of persons names you: ask an operator to add page: [${name}] to yours`
-    : why;
 }
 
 /**

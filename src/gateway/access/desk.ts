@@ -14,6 +14,7 @@ import {
   isMadeBy,
   lacksLogin,
   ownerOf,
+  whyBlind,
   whyNoApproval,
 } from '../../domain/access/asker.js';
 import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/access/item.js';
@@ -280,7 +281,8 @@ export class AccessDesk {
   /** The request, if this approval may count; else why not. */
   #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
     const entry = this.#visible(asker, id);
-    if (entry === undefined || !this.#isInTime(entry)) return unknownId();
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if (!this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     const why = this.#whyNoApproval(asker, entry);
     if (why !== undefined) return denied(why);
@@ -320,7 +322,7 @@ export class AccessDesk {
 
   #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
     const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
-    if (entry === undefined) return unknownId();
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
     if (action === 'revoked') return entry.state === 'unreviewed' ? denied('it has ended already') : entry;
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     if (!this.#isApprover(asker, entry))
@@ -331,7 +333,7 @@ export class AccessDesk {
   review(asker: Asker, id: string): Promise<AccessResult> {
     return this.#inTurn(async () => {
       const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
+      if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
       const { requested } = entry;
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
@@ -367,7 +369,8 @@ export class AccessDesk {
   /** One that is over: its requester learns how it ended. */
   #showOver(asker: Asker, id: string): AccessResult {
     const over = this.#ended.find(id);
-    if (over === undefined || !this.#isVisible(asker, over.entry)) return unknownId();
+    if (over === undefined || !this.#isVisible(asker, over.entry))
+      return unknownId(whyBlind(asker, this.rights.persons));
     const { entry, state, why } = over;
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }

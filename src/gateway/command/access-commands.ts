@@ -8,6 +8,7 @@ import {
   identitiesOf,
   loginIdentitiesOf,
   loginOf,
+  whyBlind,
   whyNotApprove,
   whyNotAsk,
 } from '../../domain/access/asker.js';
@@ -130,7 +131,11 @@ const steps: Readonly<Record<string, Step>> = {
     if ('kind' in owner) return owner;
     return context.access.grant(asker, owner.asker, owner.wish, count);
   },
-  'dovegate requests': async ({ context, asker }) => ({ kind: 'done', items: context.access.list(asker) }),
+  'dovegate requests': async ({ context: { access }, asker }) => {
+    const items = access.list(asker);
+    const why = items.length === 0 ? whyBlind(asker, access.rights.persons) : undefined;
+    return why === undefined ? { kind: 'done', items } : refused('access-denied', why);
+  },
   'dovegate access': ({ context, asker, values, count }) => context.access.show(asker, idIn(values), count),
   'dovegate approve': async ({ context, asker, values, count }) => {
     const shorter = readShorter(values);
