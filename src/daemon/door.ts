@@ -54,7 +54,7 @@ import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { withGroup } from '../setup/sockets.js';
-import { decideOnPage } from './door-access.js';
+import { decideOnPage, isEnd } from './door-access.js';
 import { DoorNotes } from './door-notes.js';
 import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
@@ -120,8 +120,11 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** Calls of each kind, so that looks keep nobody from draining a backend. */
-const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 8 } as const;
+/**
+ * Calls of each kind, so that looks keep nobody from draining a backend. What takes a right away is refused for no rate, since it does so once; of
+ * those that ended nothing, the rest is refused.
+ */
+const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 16 } as const;
 /** What a page says of itself holds for so long. */
 const toldMs = 30_000;
 
@@ -196,17 +199,28 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
     }),
-    operate: called('operate', parseActionCall, async ({ as, kind, from, what }, peer) => {
-      const person = personOf(as, ['operate']);
-      if ('code' in person) return refused(person);
-      const operator = { ...peer, by: person.name, from };
-      return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
-    }),
-    access: called('access', parseAccessCall, async (asked, peer) => {
-      const person = personOf(asked.as, ['approve']);
-      if ('code' in person) return refused(person);
-      return json(200, await decideOnPage(served.now.exchanges, served.now.settings, person, asked, peer));
-    }),
+    operate: decided(
+      parseActionCall,
+      ({ kind }) => (kind === 'enable' ? 'operate' : undefined),
+      async ({ as, kind, from, what }, peer) => {
+        const person = personOf(as, ['operate']);
+        if ('code' in person) return { given: refused(person), isNothing: true };
+        const operator = { ...peer, by: person.name, from };
+        const done = await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator);
+        return { given: json(200, done), isNothing: done.kind === 'unknown' || done.kind === 'already' };
+      },
+    ),
+    access: decided(
+      parseAccessCall,
+      (asked) => (isEnd(asked) ? undefined : asked.step === 'list' ? 'access-list' : 'access'),
+      async (asked, peer) => {
+        const person = personOf(asked.as, ['approve']);
+        if ('code' in person) return { given: refused(person), isNothing: true };
+        const { exchanges, settings: now } = served.now;
+        const done = await decideOnPage(exchanges, now, person, asked, peer);
+        return { given: json(200, done), isNothing: 'code' in done && done.code !== 'access-unrecorded' };
+      },
+    ),
     refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =
         person === undefined
@@ -303,6 +317,33 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       if (waitMs !== undefined) return refused(tooOften(waitMs));
       const asked = parse(body);
       return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
+    };
+  }
+
+  /** Reads the body of a step of a person, which is short. `budgetOf`: the kind that it counts in; undefined: it takes a right away. */
+  function decided<Asked>(
+    parse: (body: string) => Parsed<Asked>,
+    budgetOf: (asked: Asked) => string | undefined,
+    run: (
+      asked: Asked,
+      peer: RecordedPeer,
+    ) => Promise<{ readonly given: HttpAnswer; readonly isNothing: boolean }>,
+  ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
+    const within = (budget: string, given: HttpAnswer): HttpAnswer => {
+      const waitMs = rate.take(budget, clock.now());
+      return waitMs === undefined ? given : refused(tooOften(waitMs));
+    };
+    return async ({ readBody }, peer) => {
+      const body = await readBody(bounds.httpAccessBytes);
+      if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
+      const asked = parse(body);
+      if (typeof asked === 'string')
+        return within('nothing', refused({ code: 'malformed', text: asked }, 400));
+      const budget = budgetOf(asked);
+      const waitMs = budget === undefined ? undefined : rate.take(budget, clock.now());
+      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      const { given, isNothing } = await run(asked, peer);
+      return budget === undefined && isNothing ? within('nothing', given) : given;
     };
   }
 

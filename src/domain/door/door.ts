@@ -180,7 +180,7 @@ export interface DoorAction {
 }
 
 export interface DoorDone {
-  readonly kind: 'done' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
+  readonly kind: 'done' | 'already' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
   readonly text: string;
 }
 

@@ -14,6 +14,7 @@ import {
   isMadeBy,
   lacksLogin,
   ownerOf,
+  whyBlind,
   whyNoApproval,
   whyUnsure,
 } from '../../domain/access/asker.js';
@@ -62,6 +63,9 @@ export interface AccessRights extends ApprovalRights {
   /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
 }
+
+/** What people do to take a right away: before it is given, and afterwards. */
+export type AccessEnding = 'refused' | 'revoked';
 
 export interface DeskParts {
   readonly clock: Clock;
@@ -285,7 +289,8 @@ export class AccessDesk {
   /** The request, if this approval may count; else why not. */
   #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
     const entry = this.#visible(asker, id);
-    if (entry === undefined || !this.#isInTime(entry)) return unknownId();
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if (!this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     const unsure = this.#whyUnsure(asker, isOverKernel(entry));
     if (unsure !== undefined) return unsure;
@@ -299,34 +304,46 @@ export class AccessDesk {
     return entry;
   }
 
-  refuse(asker: Asker, id: string, reason: string): Promise<AccessResult> {
-    return this.#inTurn(async () => {
-      const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
-      if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-      if (!this.#isApprover(asker, entry))
-        return denied('only an approver refuses it; withdraw your own request with revoke');
-      return this.#endRecorded(asker, entry, 'refused', reason);
-    });
-  }
-
-  /** By its owner, an approver, or an operator of the gate. In force at once. */
-  async revoke(
+  /** Refused by an approver; revoked by its owner, an approver, or an operator of the gate. In force at once; then that is recorded. */
+  async end(
     asker: Asker,
     id: string,
+    action: AccessEnding,
     reason: string | undefined,
     isOperator = false,
   ): Promise<AccessResult> {
+    const entry = this.#endable(asker, id, action, isOperator);
+    if ('kind' in entry) return entry;
+    const item = this.#itemOf(asker, entry, action);
+    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
+    this.#forget(entry, record);
+    const why = await this.#journal.recordEnd(record);
+    this.#sweepSoon();
+    // In force all the same; the record is tried again.
+    if (why !== undefined)
+      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
+    return { kind: 'done', items: [{ ...item, may: [] }] };
+  }
+
+  /** Whether a refusal or revocation would end something. It can do so once, so no rate needs to bound it. */
+  wouldEnd(asker: Asker, id: string, action: AccessEnding): boolean {
+    return !('kind' in this.#endable(asker, id, action));
+  }
+
+  #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
     const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
-    if (entry === undefined) return unknownId();
-    if (entry.state === 'unreviewed') return denied('it has ended already');
-    return this.#endRecorded(asker, entry, 'revoked', reason);
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if (action === 'revoked') return entry.state === 'unreviewed' ? denied('it has ended already') : entry;
+    if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    if (!this.#isApprover(asker, entry))
+      return denied('only an approver refuses it; withdraw your own request with revoke');
+    return entry;
   }
 
   review(asker: Asker, id: string): Promise<AccessResult> {
     return this.#inTurn(async () => {
       const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
+      if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
       const { requested } = entry;
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
@@ -364,7 +381,8 @@ export class AccessDesk {
   /** One that is over: its requester learns how it ended. */
   #showOver(asker: Asker, id: string): AccessResult {
     const over = this.#ended.find(id);
-    if (over === undefined || !this.#isVisible(asker, over.entry)) return unknownId();
+    if (over === undefined || !this.#isVisible(asker, over.entry))
+      return unknownId(whyBlind(asker, this.rights.persons));
     const { entry, state, why } = over;
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
@@ -478,24 +496,6 @@ export class AccessDesk {
 
   #leftMs({ until }: AuditRecord): number {
     return Math.max(0, (until === undefined ? 0 : Date.parse(until)) - this.#parts.clock.wallMs());
-  }
-
-  /** Ends it now, then records that. */
-  async #endRecorded(
-    asker: Asker,
-    entry: AccessEntry,
-    action: 'refused' | 'revoked',
-    reason: string | undefined,
-  ): Promise<AccessResult> {
-    const item = this.#itemOf(asker, entry, action);
-    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
-    this.#forget(entry, record);
-    const why = await this.#journal.recordEnd(record);
-    this.#sweepSoon();
-    // In force all the same; the record is tried again.
-    if (why !== undefined)
-      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
-    return { kind: 'done', items: [{ ...item, may: [] }] };
   }
 
   /** Ends it by itself. */

@@ -34,7 +34,9 @@ export function reloaded(): Refused {
   return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
 }
 
-export function unknownId(): AccessResult {
+/** `whyBlind`: why somebody sees nothing of others, so that it may be there all the same. */
+export function unknownId(whyBlind?: string): AccessResult {
+  if (whyBlind !== undefined) return denied(`no request of your own has this id; ${whyBlind}`);
   return refused('access-unknown', 'no request or grant of that id that you may see');
 }
 

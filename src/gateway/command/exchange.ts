@@ -43,6 +43,8 @@ export interface RunningNames extends ExchangeNames {
   readonly clientMs: number;
   /** When the command times out, counted like `durationMs`; undefined: its reply has begun, or the time is not known yet. */
   readonly deadlineMs: number | undefined;
+  /** An operator ended it, and it waits for its client. */
+  readonly isKilled: boolean;
 }
 
 /**
@@ -71,6 +73,7 @@ export class Exchange {
   /** A change goes on after its client is gone; a read does not. */
   #isReading = true;
   readonly #isDryRun: boolean;
+  #isKilled = false;
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
@@ -106,6 +109,7 @@ export class Exchange {
     const isChanging = !this.#isReading && this.#attempts.some(({ isSent }) => isSent);
     // What changes something already goes on to its end, as after a client that left.
     if (reason === 'grant-ended' && isChanging) return;
+    this.#isKilled ||= reason === 'killed';
     this.#abortable.abort(reason);
     if (reason === 'client-gone' && !this.#isReading) return;
     for (const attempt of this.#attempts) attempt.cut();
@@ -124,6 +128,7 @@ export class Exchange {
       durationMs,
       clientMs,
       deadlineMs: this.#deadlineMs,
+      isKilled: this.#isKilled,
     };
   }
 
@@ -199,9 +204,11 @@ export class Exchange {
         : new CommandInput(context, names.origin, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
-      // An end of access counts on a full disk too.
-      const isEnd = allowed.command === 'dovegate revoke';
-      const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
+      // An end of access counts on a full disk too, and no rate holds it up.
+      const budget = 'answer' in assessed ? assessed.budget : undefined;
+      const refusal =
+        obstacle ??
+        (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
       if (refusal !== undefined) {
         ending = refusal;
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {

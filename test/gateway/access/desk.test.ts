@@ -245,6 +245,31 @@ void test('an end, and each use of a limited number, has a signature that follow
   assert.ok(isCovered('action', 'used-up'));
 });
 
+void test('an approver whom no entry of persons names is told why, and what to add; a requester is not', async () => {
+  const { as } = openDesk();
+  const [anna, frank] = [await as(people.anna), await as({ uid: 1009, user: 'frank', loginUid: 1009 })];
+  const { id } = await requestOf(anna, reading);
+  const why =
+    /you may approve nothing, since no one entry of persons names you: ask an operator to add users: \[frank\] to yours \[access-denied\]/;
+  const lines = [
+    '||dovegate requests',
+    `||dovegate access|${id}`,
+    `||dovegate approve|${id}`,
+    `||dovegate refuse|--reason|no|${id}`,
+    `||dovegate revoke|${id}`,
+    `||dovegate review|${id}`,
+    // Whether the request exists is not said.
+    '||dovegate approve|01KDYAK348BW3YED7TA7JDZ7R8',
+  ];
+  for (const line of lines) assert.match((await ask(frank, line)).text, why, line);
+  // By sudo from carol's login: the process is root's.
+  const root = await as({ uid: 0, user: 'root', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(root, '||dovegate requests')).text, /root may be anybody, so it approves nothing/);
+  const eve = await as({ uid: 1008, user: 'anna', loginUid: 1008 });
+  assert.doesNotMatch((await ask(eve, '||dovegate requests')).text, /persons/);
+  assert.match((await ask(anna, `||dovegate access|01KDYAK348BW3YED7TA7JDZ7R8`)).text, /access-unknown/);
+});
+
 void test('scope command: exactly that line, once', async () => {
   const { as, sent } = openDesk();
   const anna = await as(people.anna);
@@ -775,7 +800,7 @@ void test('who gave access sees no number of mails, as whomever', async () => {
   };
   assert.equal(await seen(people['carol-admin']), undefined);
   const job = await as({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' });
-  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-unknown/);
+  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-denied/);
   assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
   assert.equal(await seen(people.dave), 3);
 });
