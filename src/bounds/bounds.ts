@@ -121,6 +121,7 @@ const values = {
   accessOver: 1000,
   accessHintChars: 400,
   accessShown: 100,
+  accessListed: 200,
   questionSources: 4096,
   limiterEntries: 100_000,
   judgementsRemembered: 4096,

@@ -53,7 +53,7 @@ export async function decideOnPage(
   switch (step) {
     case 'list': {
       const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
-      return { items: desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
+      return { ...desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
     }
     case 'approve':
       return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));

@@ -115,8 +115,8 @@ wait $pid`;
       started += 1;
       const fifo = join(folder, `go-${started}`);
       const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${uid}`, '--groups', `${group}`];
-      const [file = '', ...args] = [
-        ...launcher,
+      const args = [
+        ...launcher.slice(1),
         'sh',
         '-ec',
         `mkfifo -m 0666 "$FIFO"; exec "$@"`,
@@ -131,7 +131,7 @@ wait $pid`;
         speaker,
         JSON.stringify(options),
       ];
-      const child = spawn(file, args, {
+      const child = spawn('unshare', args, {
         cwd: '/',
         env: { PATH: process.env['PATH'], FIFO: fifo },
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -229,7 +229,7 @@ export class AccessStand {
 
   /** The states, uses and approvals of all items are those of the model. */
   #compare(): void {
-    const items = new Map(this.#desk.list(anna).map((item) => [item.id, item]));
+    const items = new Map(this.#desk.list(anna).items.map((item) => [item.id, item]));
     for (const [at, modelled] of this.beside.state.items.entries()) {
       const { at: state, uses } = modelled;
       const by = countingOf(this.beside.state, modelled);

@@ -201,6 +201,8 @@ export interface DoorAccess {
 export type DoorAccessed =
   | {
       readonly items: readonly AccessItem[];
+      /** Of a list: how many follow that are not in it. */
+      readonly more?: number;
       /** Of a list: why this person may approve nothing, as a sentence. */
       readonly whyNone?: string;
     }

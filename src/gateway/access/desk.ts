@@ -3,6 +3,7 @@
 // The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes effect at
 // once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
 
+import { bounds } from '../../bounds/bounds.js';
 import {
   type ApprovalRights,
   type Asker,
@@ -362,11 +363,19 @@ export class AccessDesk {
     });
   }
 
-  /** Own requests and grants, and those that somebody may approve or review; the oldest first. */
-  list(asker: Asker): readonly AccessItem[] {
-    return [...this.#book.entries]
-      .filter((entry) => this.#isVisible(asker, entry) && !isOver(entry))
-      .map((entry) => this.#itemOf(asker, entry));
+  /**
+   * Own requests and grants, and those that somebody may approve or review; the oldest first. A page of them, from the one after that id on:
+   * an item takes some 50 us.
+   */
+  list(asker: Asker, after = ''): { readonly items: readonly AccessItem[]; readonly more: number } {
+    const items: AccessItem[] = [];
+    let more = 0;
+    for (const entry of this.#book.entries) {
+      if (entry.id <= after || isOver(entry) || !this.#isVisible(asker, entry)) continue;
+      if (items.length < bounds.accessListed) items.push(this.#itemOf(asker, entry));
+      else more += 1;
+    }
+    return { items, more };
   }
 
   /** One, with its mails counted again for an approver. */
@@ -574,8 +583,8 @@ export class AccessDesk {
 
   /** Only a known person sees what others ask for. */
   #isApprover(asker: Asker, entry: AccessEntry): boolean {
-    const isKnown = humanOf(asker, this.rights.persons) !== undefined;
-    return isKnown && isApprover(asker, approvableOf(entry, []));
+    const { policy = '', users = [] } = entry.requested;
+    return isApprover(asker, { policy, users }) && humanOf(asker, this.rights.persons) !== undefined;
   }
 
   #isVisible(asker: Asker, entry: AccessEntry): boolean {

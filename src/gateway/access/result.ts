@@ -4,7 +4,8 @@ import type { AccessItem } from '../../domain/page/access.js';
 import type { AccessCode } from '../outcome/outcome.js';
 
 export type AccessResult =
-  | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
+  /** `more`: of a list, how many follow after the last of these. */
+  | { readonly kind: 'done'; readonly items: readonly AccessItem[]; readonly more?: number }
   | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
 
 export type Refused = AccessResult & { readonly kind: 'refused' };

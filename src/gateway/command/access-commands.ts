@@ -134,10 +134,10 @@ const steps: Readonly<Record<string, Step>> = {
     if ('kind' in owner) return owner;
     return context.access.grant(asker, owner.asker, owner.wish, count);
   },
-  'dovegate requests': async ({ context: { access }, asker }) => {
-    const items = access.list(asker);
+  'dovegate requests': async ({ context: { access }, asker, values }) => {
+    const { items, more } = access.list(asker, values.get('after')?.[0]);
     const why = items.length === 0 ? whyBlind(asker, access.rights.persons) : undefined;
-    return why === undefined ? { kind: 'done', items } : refused('access-denied', why);
+    return why === undefined ? { kind: 'done', items, more } : refused('access-denied', why);
   },
   'dovegate access': ({ context, asker, values, count }) => context.access.show(asker, idIn(values), count),
   'dovegate approve': async ({ context, asker, values, count }) => {

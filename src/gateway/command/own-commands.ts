@@ -70,7 +70,9 @@ export function assessOwnCommand(
         if (ended === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
         const result = await (ended ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
-        session.writer.addBody(encodeRows(result.items.map((item) => ['access', JSON.stringify(item)])));
+        const { items, more = 0 } = result;
+        const rows = [...items, ...(more > 0 ? [{ more }] : [])];
+        session.writer.addBody(encodeRows(rows.map((row) => ['access', JSON.stringify(row)])));
         return { kind: 'answered' };
       } catch (fault) {
         return { kind: 'fault', fault, isSent: false, backend: '' };
