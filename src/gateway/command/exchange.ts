@@ -5,6 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Command } from '../../domain/commands/catalog.js';
+import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import { mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -159,8 +160,8 @@ export class Exchange {
     const { names, stated } = session;
     // A remembered line is one that a rule allows, without a grant.
     const isOwner = known === undefined && context.access.isOwner(names.principal);
-    const grants = isOwner ? context.access.grantsOf(askerOf(session)) : undefined;
-    const subject = grants === undefined ? session.subject : { ...session.subject, grants };
+    let { subject } = session;
+    let grants: GrantsAtHand | undefined;
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
@@ -171,6 +172,14 @@ export class Exchange {
       if (assessed === undefined) {
         const found = assessCommand(context, subject, line, names.origin);
         assessed = found instanceof Promise ? await found : found;
+        // Only a denial that could be lifted on request needs the grants.
+        if (isOwner && isLiftable(assessed.judgement)) {
+          grants = context.access.grantsOf(askerOf(session));
+          if (grants !== undefined) {
+            subject = { ...session.subject, grants };
+            assessed = await assessCommand(context, subject, line, names.origin);
+          }
+        }
       }
       knownLine = key === undefined ? undefined : knownLineOf(line, assessed, context.redact);
       if (key !== undefined && knownLine !== undefined) context.knownLines.keep(key, knownLine);
@@ -406,6 +415,10 @@ export class Exchange {
 /** Whose commands `at_once` of a policy counts together. */
 function turnsOf({ names, subject }: ExchangeSession): string {
   return `${names.origin}\0${subject.policy.name}`;
+}
+
+function isLiftable(judgement: Judgement): boolean {
+  return judgement.kind === 'judged' && judgement.decision.onRequest !== undefined;
 }
 
 /**
