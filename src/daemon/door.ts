@@ -19,11 +19,9 @@ import type { RecordedPeer } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
-  type DoorCaller,
   type DoorFacts,
   type DoorHead,
   type DoorKnown,
-  type DoorPage,
   type DoorRefusal,
   doorCalls,
   doorVersion,
@@ -31,9 +29,8 @@ import {
   recordedActions,
   unlimitedActions,
 } from '../domain/door/door.js';
+import type { DoorCaller, DoorPage } from '../domain/door/parse.js';
 import {
-  doorBodyBytesMax,
-  type Parsed,
   parseAccessCall,
   parseActionCall,
   parseExtractCall,
@@ -292,11 +289,11 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   /** Reads the body of a call. */
   function called<Asked>(
     kind: DoorCall,
-    parse: (body: string) => Parsed<Asked>,
+    parse: (body: string) => Asked | string,
     run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
   ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
     return async ({ readBody }, peer) => {
-      const body = await readBody(doorBodyBytesMax);
+      const body = await readBody(bounds.doorBodyBytes);
       if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
       const waitMs = rate.take(kind, clock.now());
       if (waitMs !== undefined) return refused(tooOften(waitMs));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
-import type { LinkOpener } from '../../src/domain/door/door.js';
+import type { LinkOpener } from '../../src/domain/door/parse.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `

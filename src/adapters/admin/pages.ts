@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatEnd, formatTime } from '../../domain/audit/record.js';
-import type { NoticeReceiver } from '../../domain/notices/fault.js';
+import type { NoticeReceiver } from '../../domain/notices/receiver.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';

@@ -249,7 +249,7 @@ export function isOwnRecord(record: JournalRecord): record is OwnRecord {
 }
 
 /** The last millisecond of the year 9999: the form has four digits for the year. */
-const msMax = 253_402_300_799_999;
+export const msMax = 253_402_300_799_999;
 let formattedSecond = -1;
 /** Up to the point before the milliseconds: records come thousands a second. */
 let secondText = '';
