@@ -14,8 +14,7 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
-import { TokenBuckets } from '../concurrency/limits.js';
-import type { RecordedPeer } from '../domain/audit/record.js';
+import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
@@ -43,7 +42,6 @@ import type { PageRole } from '../domain/page/api.js';
 import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import { formatFilter } from '../domain/views/look.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import { redactedWords } from '../gateway/command/exchange-records.js';
 import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -51,6 +49,7 @@ import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { withGroup } from '../setup/sockets.js';
 import { decideOnPage } from './door-access.js';
+import { DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
 import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
@@ -116,8 +115,6 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** Calls of each kind, so that looks keep nobody from draining a backend. */
-const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 8 } as const;
 /** What a page says of itself holds for so long. */
 const toldMs = 30_000;
 
@@ -125,13 +122,14 @@ const toldMs = 30_000;
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const { clock, log, journal, running, watch, floods, act, directory, ownKey, sign, place } = parts;
   const { served } = running;
-  const rate = new TokenBuckets(callRate);
+  const budget = new DoorBudget();
   let told: (DoorPage & { readonly atMs: number }) | undefined;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
   let streams = 0;
   let pages = 0;
-  const notes = new DoorNotes({ clock, journal, onError });
+  const redact = (word: string): Redacted => served.now.exchanges.redact(word);
+  const notes = new DoorNotes({ clock, journal, redact, onError });
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
@@ -154,8 +152,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
     async traffic() {
-      const waitMs = rate.take('traffic', clock.now());
-      if (waitMs !== undefined) return refused(tooOften(waitMs));
       const { listeners } = served.now.settings;
       const [pools, journalBytes] = [lookAtPools(running), running.journal.addedBytes];
       const now = { run: parts.started, listeners, pools, journalBytes };
@@ -165,19 +161,15 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       await journal.flushed();
       return json(200, {});
     },
-    record: called('record', parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
+    record: called(parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
       const person = personOf(as, recordedActions[action]);
       if ('code' in person) return refused(person);
       if (person.users !== undefined && unlimitedActions.includes(action))
         return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
-      const { redact } = served.now.exchanges;
-      const words = args.map((word) =>
-        typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
-      );
-      const why = await notes.note(person, action, [...from, ...redactedWords(words, redact)], rows, peer);
+      const why = await notes.note(person, action, [...from, ...args], rows, peer);
       return why === undefined ? json(200, {}) : refused(why);
     }),
-    sign: called('sign', parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
+    sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
       const person = personOf(as, ['audit']);
       if ('code' in person) return refused(person);
       const { name: by, users } = person;
@@ -192,18 +184,26 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
     }),
-    operate: called('operate', parseActionCall, async ({ as, kind, from, what }, peer) => {
+    operate: called(parseActionCall, async ({ as, kind, from, what }, peer) => {
       const person = personOf(as, ['operate']);
       if ('code' in person) return refused(person);
+      const why = notes.whyNot('acts', person.name, [...from, kind, what]);
+      if (why !== undefined) return refused(why);
       const operator = { ...peer, by: person.name, from };
       return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
     }),
-    access: called('access', parseAccessCall, async (asked, peer) => {
+    access: called(parseAccessCall, async (asked, peer) => {
       const person = personOf(asked.as, ['approve']);
       if ('code' in person) return refused(person);
+      const waitMs = budget.takeAccess(asked.step, clock.now());
+      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      if (asked.step !== 'list') {
+        const why = notes.whyNot('acts', person.name, [...asked.from, asked.reason ?? '']);
+        if (why !== undefined) return refused(why);
+      }
       return json(200, await decideOnPage(served.now.exchanges, served.now.settings, person, asked, peer));
     }),
-    refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
+    refused: called(parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =
         person === undefined
           ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
@@ -214,13 +214,15 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         const from = address === undefined ? [] : [`address=${address}`];
         const others = more === 0 ? [] : [`more=${more}`];
         const args = [`why=${why}`, what, ...from, ...others];
+        const busy = notes.whyNot('refusals', undefined, [...args, person ?? '']);
+        if (busy !== undefined) return Promise.resolve(refused(busy));
         const record = { time: clock.wallMs(), event: 'operator', peer, action: 'page-refused', ...by, args };
         // The journal counts what it cannot take.
         journal.append({ ...record, event: 'operator' }, true);
       }
       return Promise.resolve(json(200, {}));
     }),
-    page: called('page', parsePageCall, (page) => {
+    page: called(parsePageCall, (page) => {
       told = { ...page, atMs: clock.now() };
       return Promise.resolve(json(200, { seq: journal.seq } satisfies DoorKnown));
     }),
@@ -275,7 +277,13 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         },
         404,
       );
-    return handlers[found.endpoint](call, who);
+    // Before a byte of the body is read.
+    if (request.headers['transfer-encoding'] !== undefined) return refused(unsaid, 411);
+    const bytes = Number(request.headers['content-length'] ?? 0);
+    const isTooLong = bytes > doorBodyMax(found.endpoint);
+    const waitMs = budget.take(found.endpoint, isTooLong ? 0 : bytes, clock.now());
+    if (waitMs !== undefined) return refused(tooOften(waitMs));
+    return isTooLong ? refused(tooLong, 413) : handlers[found.endpoint](call, who);
   }
 
   /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
@@ -288,15 +296,12 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
 
   /** Reads the body of a call. */
   function called<Asked>(
-    kind: DoorCall,
     parse: (body: string) => Asked | string,
     run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
   ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
     return async ({ readBody }, peer) => {
       const body = await readBody(bounds.doorBodyBytes);
-      if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
-      const waitMs = rate.take(kind, clock.now());
-      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      if (body === undefined) return refused(tooLong, 413);
       const asked = parse(body);
       return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
     };
@@ -402,6 +407,9 @@ function json(status: number, value: unknown): HttpAnswer {
 function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
   return json(status, refusal);
 }
+
+const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
+const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
 
 function tooOften(waitMs: number): DoorRefusal {
   return { code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` };

@@ -20,7 +20,7 @@ async function askWhenFree(daemon: Daemon, path: string, message: unknown): Prom
   for (;;) {
     const answer = await askDoor(daemon, path, message);
     if (answer.code !== 'busy') return answer;
-    await pause(bounds.doorRecordMs);
+    await pause(bounds.doorCallMs);
   }
 }
 

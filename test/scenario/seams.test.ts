@@ -379,7 +379,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     assert.equal((await askDoor(daemon, '/record', look(as('auditor', 'audit', now + 1)))).code, 'person');
   });
 
-  // bounds.doorRecords, bounds.doorRecordMs
+  // bounds.doorCalls, bounds.doorCallMs
   await t.test('too many calls a second', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, async () => {

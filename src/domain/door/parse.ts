@@ -11,11 +11,8 @@ import { count, distanceMs, listOf, readerOf, spanMs, text, uid } from '../seams
 import { trailFilter } from '../views/asked.js';
 import { type RecordedAction, recordedActions } from './door.js';
 
-const wordsMax = 20_000;
-const fromMax = 4;
-const certificatesMax = 4;
-const nameText = text(256);
-const longText = text(1_000);
+const nameText = text(bounds.doorNameChars);
+const longText = text(bounds.doorTextChars);
 
 /** Who asks, as the page knows it. */
 const caller = z.object({ person: nameText, role: z.enum(pageRoles), generation: count });
@@ -31,7 +28,7 @@ const from = z
         { error: 'must be address= and oidc=, or uid=, pid= and user=' },
       ),
   )
-  .max(fromMax)
+  .max(bounds.doorPlaceWords)
   .readonly();
 
 /** A word of a record; the daemon writes a digest for a secret one. */
@@ -51,7 +48,7 @@ const recordCall = z.object({
     error: 'must be one that the page may have recorded',
   }),
   from,
-  args: listOf(wordsMax, isWord, `must be at most ${wordsMax} words`),
+  args: listOf(bounds.doorWords, isWord, `must be at most ${bounds.doorWords} words`),
   /** How many rows were shown. */
   rows: count.optional(),
 });
@@ -73,7 +70,7 @@ const extractCall = z
     /** Where an earlier part ended: words for the record. */
     after: z
       .array(z.string().regex(/^(?:after|before)=\d{1,16}$/, { error: 'must be numbers of records' }))
-      .max(fromMax)
+      .max(bounds.doorPlaceWords)
       .readonly(),
     rows: count,
   })
@@ -138,7 +135,7 @@ export const parseRefusedCall = readerOf(refusedCall);
 
 const certificates = z
   .array(z.object({ role: nameText, name: nameText, leftMs: distanceMs }))
-  .max(certificatesMax)
+  .max(bounds.doorCertificates)
   .readonly();
 
 /** What the page tells of itself, for `status`, `doctor` and the metrics. */

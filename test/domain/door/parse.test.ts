@@ -210,3 +210,33 @@ void test('a number has a range in every place', () => {
   }
   assert.equal(places, 27);
 });
+
+// bounds.doorWords, bounds.doorPlaceWords, bounds.doorNameChars, bounds.doorTextChars, bounds.doorCertificates
+void test('lists and texts end where they may', () => {
+  const long = (chars: number): string => 'x'.repeat(chars);
+  const many = (most: number, item: unknown): unknown[] => Array.from({ length: most }, () => item);
+  const [certificate] = page.certificates;
+  const ends: readonly (readonly [most: number, taken: (most: number) => unknown])[] = [
+    [bounds.doorWords, (most) => parseRecordCall(JSON.stringify({ ...record, args: many(most, 'x') }))],
+    [
+      bounds.doorPlaceWords,
+      (most) => parseActionCall(JSON.stringify({ ...action, from: many(most, 'pid=1') })),
+    ],
+    [
+      bounds.doorPlaceWords,
+      (most) => parseExtractCall(JSON.stringify({ ...extract, after: many(most, 'after=1') })),
+    ],
+    [bounds.doorNameChars, (most) => parseActionCall(JSON.stringify({ ...action, what: long(most) }))],
+    [bounds.doorNameChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, person: long(most) }))],
+    [bounds.doorTextChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, what: long(most) }))],
+    [bounds.doorTextChars, (most) => parsePageCall(JSON.stringify({ ...page, problem: long(most) }))],
+    [
+      bounds.doorCertificates,
+      (most) => parsePageCall(JSON.stringify({ ...page, certificates: many(most, certificate) })),
+    ],
+  ];
+  for (const [at, [most, taken]] of ends.entries()) {
+    assert.equal(typeof taken(most), 'object', String(at));
+    assert.equal(typeof taken(most + 1), 'string', String(at));
+  }
+});
