@@ -396,13 +396,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/audit/record',
       'domain/identity/peer',
       'domain/notices',
+      'domain/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
     ],
     {
       public: ['connection', 'mail', 'place-file', 'webhook'],
       builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
-      packages: ['nodemailer'],
+      packages: ['nodemailer', 'zod'],
     },
   ),
   // The page itself, in the browser.
