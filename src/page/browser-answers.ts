@@ -11,7 +11,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import type { LinkOpener } from '../domain/door/door.js';
+import type { LinkOpener } from '../domain/door/parse.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import {
   type Endpoint,

@@ -11,7 +11,7 @@ import {
 import type { PageCall } from '../../src/adapters/page/page-server.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
-import type { DoorRefused } from '../../src/domain/door/door.js';
+import type { DoorRefused } from '../../src/domain/door/parse.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { type Endpoint, endpoints, mayAsk, type PageRole } from '../../src/domain/page/api.js';
 import { createLoginGuard } from '../../src/gateway/login/logins.js';

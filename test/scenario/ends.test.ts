@@ -109,7 +109,7 @@ async function untilRefused(most: number, ask: () => Promise<boolean>): Promise<
 
 /** Eight at a time, which is more than the door refills. */
 async function refusedAtPage(ask: () => Promise<boolean>): Promise<void> {
-  await Promise.all(Array.from({ length: 8 }, () => untilRefused(10 * bounds.doorRecords, ask)));
+  await Promise.all(Array.from({ length: 8 }, () => untilRefused(10 * bounds.doorCalls, ask)));
 }
 
 test('by each way, an end works after more looks than are answered', async (t) => {
