@@ -2,6 +2,7 @@
 // From the command line to an exit code. The only place that ends the process.
 
 import { basename } from 'node:path';
+import { watchOutputs } from './adapters/host/outputs.js';
 import { exitCodes } from './ports/machine.js';
 
 /** Loads only what the name calls for: scripts call doveadm and send once for each mailbox, and a start serves sooner. */
@@ -17,12 +18,24 @@ async function run(name: string, args: readonly string[]): Promise<number> {
   return (await import('./cli/program.js')).runDovegate(args);
 }
 
+/** A service that has ended is started again soon, whoever reads its output. */
+const serviceOutputMs = 1_000;
+
+const outputs = watchOutputs();
+const [, name = '', ...args] = process.argv;
+let code: number;
 try {
-  const [, name = '', ...args] = process.argv;
-  process.exit(await run(name, args));
+  code = await run(name, args);
 } catch (fault) {
   process.stderr.write(
     `dovegate: internal error: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`,
   );
-  process.exit(exitCodes.bug);
+  code = exitCodes.bug;
 }
+const isService = args[0] === 'serve' || (args[0] === 'page' && args[1] !== 'open');
+const unwritten = await outputs.end(isService ? serviceOutputMs : undefined);
+if (unwritten !== undefined) {
+  process.stderr.write(`dovegate: the output cannot be written whole: ${unwritten.message}\n`);
+  await outputs.end(serviceOutputMs);
+}
+process.exit(unwritten !== undefined && code === exitCodes.ok ? exitCodes.failed : code);

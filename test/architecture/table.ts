@@ -582,7 +582,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['commander', 'picocolors'],
     },
   ),
-  main: rule(['cli', 'cli/doveadm', 'ports'], { builtins: ['process', 'path'] }),
+  main: rule(['cli', 'cli/doveadm', 'ports', 'adapters/host/outputs'], { builtins: ['process', 'path'] }),
 };
 
 export const builtinsEverywhere: readonly string[] = ['assert'];

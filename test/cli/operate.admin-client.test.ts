@@ -1,7 +1,7 @@
 // Goal: who may not reach the admin socket is told so, and by whom it can be reached; that is another answer than that of a daemon that is
 // not there. Needs root, to be somebody else.
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
@@ -26,10 +26,11 @@ test('an admin socket that this user may not reach', async (t) => {
     [0o600, '"root" only (mode 0600); run it as root (sudo)'],
     [
       0o660,
-      '"root" and the group "root" (mode 0660); ask to be added to the group "root" (usermod --append --groups root NAME), and log in again',
+      '"root" and the group "daemon" (mode 0660); ask to be added to the group "daemon" (usermod --append --groups daemon NAME), and log in again',
     ],
   ] as const) {
     chmodSync(socket, mode);
+    chownSync(socket, 0, 1);
     for (const args of [['status'], ['kill', 'ID'], ['backend', 'drain', 'mail1'], ['reload'], ['can']]) {
       const { exit, stderr } = await asSomebody(...args);
       assert.equal(exit, 77, stderr);
@@ -37,6 +38,11 @@ test('an admin socket that this user may not reach', async (t) => {
       if (mode === 0o660) break;
     }
   }
+  // The group of root reads every journal: nobody is told to join it.
+  chownSync(socket, 0, 0);
+  const own = await asSomebody('status');
+  assert.match(own.stderr, /is for "root" and few others \(mode 0660\); ask for a role on the page/);
+  assert.doesNotMatch(own.stderr, /usermod/);
   chmodSync(folder, 0o700);
   const hidden = await asSomebody('status');
   assert.equal(hidden.exit, 77, hidden.stderr);

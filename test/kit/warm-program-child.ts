@@ -28,8 +28,6 @@ const inOrder: Buffer[] = [];
 /** Keeps what is written to the stream from now on in these pieces. */
 function takeOver(stream: NodeJS.WriteStream): Buffer[] {
   const pieces: Buffer[] = [];
-  // Each subcommand adds its own listeners.
-  stream.setMaxListeners(0);
   stream.write = (piece: string | Uint8Array, encoding?: BufferEncoding | Written, done?: Written) => {
     const bytes = Buffer.from(piece);
     pieces.push(bytes);
@@ -60,8 +58,6 @@ async function run({ name, args, env, cwd }: WarmAsked): Promise<WarmAnswer> {
     // As main.ts does.
     process.stderr.write(`dovegate: internal error: ${String(fault)}\n`);
   }
-  // A subcommand leaves its listeners, since its process normally ends.
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
   return { stdout: taken(stdout), stderr: taken(stderr), inOrder: taken(inOrder), exit: exit ?? 70 };
 }
 

@@ -1,7 +1,9 @@
 // Goal: what the user of the daemon may not do is named before it serves, with the command that repairs it. Phases: a start for a group that
 // the user is not in; `check` as root before it; a reload with a key that only root reads. What must not happen: advice that does not help.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { builtProgram, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
@@ -148,12 +150,23 @@ void test('a journal and a configuration that this user may not read: who may, i
     );
   const closed = await as('audit', 'search', journal);
   assert.equal(closed.exit, 78, closed.text);
-  assert.ok(
-    closed.text.includes(
-      `permission denied: ${journal} is for "root" and the group "daemon" (mode 0750); ask to be added to the group "daemon"`,
-    ),
-    closed.text,
-  );
+  // Not the group: its members see all records.
+  const told = `permission denied: ${journal} is for "root" and few others (mode 0750); ask for a role on the page, or for a socket of your own\n`;
+  assert.equal(closed.text, `dovegate: ${told}`);
+  // Where the socket of the page lets this user in, that is all that is said.
+  const page = join(folder, 'page.sock');
+  const readable = join(folder, 'readable.yaml');
+  const people = '{ frank: { user: root, roles: [audit], users: ["*@example.com"] } }';
+  const admin = `admin: { unix: admin.sock, page: { unix: page.sock, people: ${people} } }`;
+  writeFileSync(readable, configOf(support).replace(/^admin: .*/m, admin), { mode: 0o644 });
+  const denied = await as('audit', 'search', '--config', readable);
+  assert.equal(denied.text, `dovegate: ${told}`);
+  const server = createServer().listen(page);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  chmodSync(page, 0o666);
+  const open = await as('audit', 'search', '--user', 'bob', '--config', readable);
+  assert.equal(open.text, `dovegate: this user may run: dovegate audit search --user bob --socket ${page}\n`);
   const gone = await as('audit', 'verify', join(folder, 'none'));
   assert.match(gone.text, /none cannot be read: there is no such file or directory/);
   const status = await as('status', '--config', file);

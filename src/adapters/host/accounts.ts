@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { accountFiles, numberIn } from './account-files.js';
+import { standardJournal } from './process.js';
 
 /** Converts names to numbers; undefined: there is no such name. */
 export interface NameNumbers {
@@ -45,8 +46,8 @@ type WantedRight = 'connect' | 'read' | 'enter';
 const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
 
 /**
- * Explains EACCES for a socket or a file: its owner, as far as visible, and what to do. If a group has the right, the advice is membership,
- * not root.
+ * Explains EACCES for a socket or a file: who may, as far as visible, and what to do. A group is named for a socket only, and none whose
+ * members read all records or secrets: who shall see a part of them would join it.
  */
 export function whyDenied(path: string, right: WantedRight = 'connect'): string {
   const owner = findOwner(path, right);
@@ -58,10 +59,19 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
   const { user, group, mode, isMember } = owner;
   if (group === undefined)
     return `permission denied: ${path} is for "${user}" only (mode ${mode}); run it as root (sudo)`;
-  const todo = isMember
-    ? 'this user is in the group since the last login: log in again'
-    : `ask to be added to the group "${group}" (usermod --append --groups ${group} NAME), and log in again`;
-  return `permission denied: ${path} is for "${user}" and the group "${group}" (mode ${mode}); ${todo}`;
+  if (isMember) return `permission denied: ${path} is open to this user since the last login: log in again`;
+  if (right !== 'connect' || isForAllRecords(group))
+    return `permission denied: ${path} is for "${user}" and few others (mode ${mode}); ask for a role on the page, or for a socket of your own`;
+  const todo = `ask to be added to the group "${group.name}" (usermod --append --groups ${group.name} NAME), and log in again`;
+  return `permission denied: ${path} is for "${user}" and the group "${group.name}" (mode ${mode}); ${todo}`;
+}
+
+/** Groups of the packages whose members read the whole journal, or the configuration with its secrets. */
+const ownGroups: readonly string[] = ['dovegate', 'dovegate-page'];
+
+/** Root's group reads them where no other does. */
+function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: string }): boolean {
+  return gid === 0 || ownGroups.includes(name) || gid === placeOf(standardJournal)?.gid;
 }
 
 /** Whether a socket was refused because of its mode, however deep that stands. */
@@ -77,27 +87,33 @@ function findOwner(
 ):
   | {
       readonly user: string;
-      readonly group: string | undefined;
+      readonly group: { readonly gid: number; readonly name: string } | undefined;
       readonly mode: string;
       /** By the system's database, which counts from the next login on. */
       readonly isMember: boolean;
     }
   | undefined {
-  let found: { readonly uid: number; readonly gid: number; readonly mode: number };
-  try {
-    found = statSync(path);
-  } catch {
-    return undefined;
-  }
+  const found = placeOf(path);
+  if (found === undefined) return undefined;
   const { uid, gid, mode } = found;
   const isForGroup = (mode & groupBit[right]) !== 0;
   const own = ourselves();
   return {
     user: userNameOf(uid) ?? String(uid),
-    group: isForGroup ? (nameIn(ask('getent', ['group', String(gid)]), gid) ?? String(gid)) : undefined,
+    group: isForGroup
+      ? { gid, name: nameIn(ask('getent', ['group', String(gid)]), gid) ?? String(gid) }
+      : undefined,
     mode: (mode & 0o777).toString(8).padStart(4, '0'),
     isMember: isForGroup && !own.gids.includes(gid) && gidsOf(own.uid).includes(gid),
   };
+}
+
+function placeOf(path: string) {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The uid of a user name, or of a number as text; undefined: there is none. */

@@ -187,7 +187,10 @@ function threadIds(): readonly number[] {
 }
 
 /** Calls `run` at each of the signals, instead of Node's default. Returns a function that removes the listener. */
-export function onSignal(signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[], run: () => void): () => void {
+export function onSignal(
+  signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[],
+  run: (signal: NodeJS.Signals) => void,
+): () => void {
   for (const signal of signals) process.on(signal, run);
   return () => {
     for (const signal of signals) process.off(signal, run);

@@ -59,7 +59,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   for (const path of paths) {
     if (whyNoRight(path, 'read') !== 'EACCES') continue;
-    throw new CommandFault(exitCodes.configuration, whyDenied(path, 'read'));
+    throw notForThisUser(path, whatWorks(places, undefined, standardPageSocket));
   }
   if (paths.length > 0) return { paths };
   // Loaded on demand: the YAML parser takes longer to load than a search takes, and a named directory does not need it.
@@ -84,8 +84,9 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     if (whyNoRight(config, 'read') === 'EACCES') {
       const why = whyNoRight(standardJournal, 'read', 'enter');
       // Auditors need the journal, not the configuration.
+      const works = whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket);
+      if (works !== undefined) throw new CommandFault(exitCodes.configuration, works);
       if (why === 'EACCES') lines.push(whyDenied(standardJournal, 'read'));
-      lines.push(...whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket));
     }
     throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   }
@@ -101,11 +102,8 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
   const journals = await journalsOf(screen, places);
   const [directory = ''] = journals.paths;
   if (places.paths.length === 0 && whyNoRight(directory, 'read', 'enter') === 'EACCES') {
-    const lines = [
-      whyDenied(directory, 'read'),
-      ...(journals.pageSocket === undefined ? [] : whatWorks(places, undefined, journals.pageSocket)),
-    ];
-    throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+    const { pageSocket } = journals;
+    throw notForThisUser(directory, pageSocket && whatWorks(places, undefined, pageSocket));
   }
   await askFlushed(screen, journals.adminSocket);
   return journals;
@@ -115,20 +113,30 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
 /**
- * Suggestions for a user who may not read the configuration or the journal: the same command with the access that this user
- * has.
+ * For a user who may not read the configuration or the journal: the same command with the access that this user has; undefined: there is none.
  */
-function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
-  const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
+function whatWorks(
+  { words = [], paths }: Places,
+  directory: string | undefined,
+  socket: string,
+): string | undefined {
+  const kept = words.filter(
+    (word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config' && !paths.includes(word),
+  );
   const isAsker = askers.has(words[1] ?? '') && whyNoRight(socket, 'write') === undefined;
   const place = directory === undefined ? (isAsker ? ['--socket', socket] : undefined) : [directory];
-  if (words.length === 0 || place === undefined) return [];
+  if (words.length === 0 || place === undefined) return undefined;
   // For a directory alone, verify checks no signature, and fails.
   const keyFile = directory === undefined ? undefined : join(directory, publicKeyName);
   const isKeyless = words[1] === 'verify' && !words.some((word) => /^--(key|unsigned)(=|$)/.test(word));
   const isReadable = keyFile !== undefined && whyNoRight(keyFile, 'read') === undefined;
   const key = isKeyless && isReadable ? ['--key', keyFile] : [];
-  return [`this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`];
+  return `this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`;
+}
+
+/** `works`: what this user may do instead, which is all that is said then. */
+function notForThisUser(path: string, works: string | undefined): CommandFault {
+  return new CommandFault(exitCodes.configuration, works ?? whyDenied(path, 'read'));
 }
 
 /** The chosen journals with all their files. Throws a CommandFault or a JournalFault if there is none. */

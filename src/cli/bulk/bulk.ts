@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { randomBytes, systemClock } from '../../adapters/host/clock.js';
+import { endUnread } from '../../adapters/host/outputs.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -73,10 +74,15 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
   const command = await readCommand(options, words);
   const stop = new AbortController();
   const cancel = new AbortController();
+  const endNow = (why: string): void => {
+    offSignals();
+    endUnread();
+    cancel.abort(new CommandFault(sysexits.tempFail, why));
+  };
   const stopAfter = (why: string): void => {
-    if (stop.signal.aborted) return cancel.abort(new CommandFault(sysexits.tempFail, why));
+    if (stop.signal.aborted) return endNow(why);
     stop.abort(new CommandFault(sysexits.tempFail, why));
-    systemClock.setTimer(graceMs, () => cancel.abort(new CommandFault(sysexits.tempFail, why)));
+    systemClock.setTimer(graceMs, () => endNow(why));
     progress?.clear();
     stderr(`dovegate: ${why}: waits for what runs; again, and it ends at once`);
   };
@@ -188,8 +194,8 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
         await screen.flush();
       }
       progress?.draw(before + counts.ok + counts.failed + counts.unknown, counts);
-      // The reader of the results has gone, so further results would be lost.
-      if (screen.isGone && !stop.signal.aborted) stopAfter('the reader of the results is gone');
+      // Further results would be lost.
+      if (screen.isGone && !stop.signal.aborted) stopAfter('the results cannot be written any more');
     }
   } finally {
     timer?.cancel();

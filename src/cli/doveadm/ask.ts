@@ -4,7 +4,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../adapters/host/clock.js';
-import { onSignal } from '../../adapters/host/process.js';
+import { onStop } from '../../adapters/host/outputs.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { effectOf } from '../../domain/meaning/reach.js';
@@ -51,7 +51,7 @@ export async function ask(question: Question): Promise<number> {
     timeoutMs === undefined
       ? undefined
       : systemClock.setTimer(timeoutMs, () => abort(`not finished after ${timeoutMs} ms`));
-  const letGo = onSignal(['SIGINT', 'SIGTERM'], () => abort('Aborted'));
+  const letGo = onStop(() => abort('Aborted'));
   const isShown = process.stderr.isTTY && !process.stdout.isTTY;
   const progress = createProgress(systemClock, isShown ? (text) => process.stderr.write(text) : undefined);
   const output = openRawOutput();
@@ -77,6 +77,7 @@ export async function ask(question: Question): Promise<number> {
     await output.flush();
     return code;
   } catch (fault) {
+    letGo();
     progress.clear();
     // Rows received before the fault are printed, with the line of names, as the real program does.
     if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end(tempFail);

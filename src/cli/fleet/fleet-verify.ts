@@ -1,7 +1,8 @@
 // `dovegate audit fleet verify`: reads from the end of the last run to the present end of the stream, then reports the findings.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import { holdProcess, onSignal } from '../../adapters/host/process.js';
+import { onStop } from '../../adapters/host/outputs.js';
+import { holdProcess } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
@@ -38,7 +39,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   const release = holdProcess();
   const certificates = watchStreamCertificates(settings, () => undefined);
   const stop = new AbortController();
-  const offSignal = onSignal(['SIGTERM', 'SIGINT'], () => stop.abort());
+  const offSignal = onStop(() => stop.abort());
   try {
     const saved = folder.load();
     const keys = folder.publicKeys();

@@ -3,6 +3,7 @@
 
 import { randomFraction, systemClock } from '../../adapters/host/clock.js';
 import { loadNative } from '../../adapters/host/native.js';
+import { onStop } from '../../adapters/host/outputs.js';
 import {
   createServiceManager,
   holdProcess,
@@ -55,7 +56,7 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const release = holdProcess();
   nameProcess('audit fleet watch');
   const watch = new Watch(screen, config, settings, folder);
-  const offStop = onSignal(['SIGTERM', 'SIGINT'], () => watch.stop());
+  const offStop = onStop(() => watch.stop());
   const offReload = onSignal(['SIGHUP'], () => watch.reload());
   const metrics = settings.metrics && (await serveWatchMetrics(settings.metrics, () => watch.numbers()));
   try {
@@ -406,9 +407,6 @@ class Watch {
 
   #print(line: string): void {
     // Lines that cannot be written are lost: a missing reader of the log must not stop the watch.
-    void this.#screen.print(line).then(
-      () => this.#screen.flush(),
-      () => undefined,
-    );
+    void this.#screen.print(line).then(() => this.#screen.flush());
   }
 }

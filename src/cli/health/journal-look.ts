@@ -263,7 +263,7 @@ async function lookAtChain(directory: string, { clock, verifyCommand }: JournalL
   };
   const guarded = look().catch((fault: unknown): Look => {
     if (!(fault instanceof JournalFault)) throw fault;
-    return warning(name, fault.message, 'run doctor as root, or in the group of audit.group');
+    return warning(name, fault.message, 'run doctor as root');
   });
   return within(verifyMs, clock, guarded, late);
 }

@@ -4,20 +4,19 @@
 
 import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/encode.js';
-import { type Clock, exitCodes } from '../../ports/machine.js';
-import { CommandFault } from './output.js';
+import type { Clock } from '../../ports/machine.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
 
 /** The output of a subcommand. */
 export interface Screen {
-  /** One line or several, without the last LF. Resolves when there is room for more; rejects with a CommandFault. */
+  /** One line or several, without the last LF. Resolves when there is room for more. */
   print(text: string): Promise<void>;
   /** One line or several on stderr. */
   complain(text: string): void;
   /** Resolves when everything printed is written. */
   flush(): Promise<void>;
-  /** The reader closed the pipe. */
+  /** The reader closed the pipe, or a disk is full, which src/main.ts tells: more would not be written either. */
   readonly isGone: boolean;
   /** Width of the terminal in cells; undefined: there is none. */
   readonly columns: number | undefined;
@@ -29,7 +28,6 @@ export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
   write(piece: string | Buffer, done?: (error?: Error | null) => void): unknown;
-  on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 const heldMax = 65_536;
@@ -79,7 +77,7 @@ export function openRawOutput(out: Output = process.stdout) {
       held.push(bytes);
       heldBytes += bytes.length;
     },
-    /** Resolves when everything is written; rejects with a CommandFault. */
+    /** Resolves when everything is written. */
     flush(): Promise<void> {
       const bytes = Buffer.concat(held);
       held = [];
@@ -90,7 +88,7 @@ export function openRawOutput(out: Output = process.stdout) {
     get isFull(): boolean {
       return heldBytes >= heldMax;
     },
-    /** The reader closed the pipe. */
+    /** As of a screen. */
     get isGone(): boolean {
       return writer.isGone;
     },
@@ -99,25 +97,15 @@ export function openRawOutput(out: Output = process.stdout) {
 
 function createWriter(out: Output) {
   let isGone = false;
-  let fault: unknown;
-  const fail = (error: Error): void => {
-    if ('code' in error && error.code === 'EPIPE') isGone = true;
-    else fault ??= error;
-  };
-  // Without a listener an error of the stream would end the process.
-  out.on('error', fail);
   return {
     async write(piece: string | Buffer): Promise<void> {
-      if (piece.length > 0 && !isGone) {
-        await new Promise<void>((resolve) => {
-          out.write(piece, (error) => {
-            if (error) fail(error);
-            resolve();
-          });
+      if (piece.length === 0) return;
+      await new Promise<void>((resolve) => {
+        out.write(piece, (error) => {
+          if (error) isGone = true;
+          resolve();
         });
-      }
-      if (fault !== undefined)
-        throw new CommandFault(exitCodes.failed, 'the output cannot be written', fault);
+      });
     },
     get isGone(): boolean {
       return isGone;

@@ -15,6 +15,7 @@ function output(columns?: number, code?: string): Output & { readonly texts: str
       done(code === undefined ? null : Object.assign(new Error('refused'), { code }));
     },
   });
+  stream.on('error', () => undefined);
   return Object.assign(stream, { texts }, columns === undefined ? {} : { isTTY: true, columns });
 }
 
@@ -43,19 +44,15 @@ void test('much text leaves in large pieces, and all of it', async () => {
   assert.equal(out.texts.join('').split('\n').length, 50_001);
 });
 
-void test('a reader that went away is no failure, and is known', async () => {
-  const screen = openScreen(output(undefined, 'EPIPE'), output(), {});
-  await screen.print('x');
-  assert.equal(screen.isGone, false);
-  await screen.flush();
-  assert.equal(screen.isGone, true);
-  await screen.print('x'.repeat(100_000));
-});
-
-void test('a full disk behind stdout is a failure', async () => {
-  const screen = openScreen(output(undefined, 'ENOSPC'), output(), {});
-  await screen.print('x');
-  await assert.rejects(screen.flush(), (fault) => fault instanceof CommandFault && fault.exitCode === 1);
+void test('a reader that went away, or a full disk, is known', async () => {
+  for (const code of ['EPIPE', 'ENOSPC']) {
+    const screen = openScreen(output(undefined, code), output(), {});
+    await screen.print('x');
+    assert.equal(screen.isGone, false);
+    await screen.flush();
+    assert.equal(screen.isGone, true);
+    await screen.print('x'.repeat(100_000));
+  }
 });
 
 void test('what takes long is shown, now and then, and taken away', async () => {
