@@ -148,9 +148,11 @@ export function accessRightsOf(
   { policies, listeners, admin }: Settings,
   persons: Persons,
   isUser: (name: string) => Promise<boolean | undefined>,
+  hasDirectory: () => boolean = () => false,
 ): AccessRights {
   return {
     persons,
+    hasDirectory,
     policies,
     approvesOnPage: (name, users) => {
       const person = admin?.page?.people.find((each) => each.name === name);

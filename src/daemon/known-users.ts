@@ -18,11 +18,9 @@ interface Parts {
   readonly stateDirectory: string;
   /** Never rejects. */
   readonly uidOf: NameService['uidOf'];
-  /** Without a directory, a name that the name service does not know is no user. */
-  readonly hasDirectory: () => boolean;
 }
 
-/** The uids of each name, the newest last. */
+/** The uids of each name, the one that was told last at the end. */
 const shape = z.record(z.string(), z.array(z.int().min(0).max(0xfffffffe)).min(1).max(bounds.userUids));
 
 export class KnownUsers {
@@ -52,8 +50,19 @@ export class KnownUsers {
     persons,
   }: Pick<Settings, 'persons'>): Promise<{ readonly persons: Persons; commit(): void }> {
     const all = [...persons.values()];
-    const answers = new Map<string, IdAnswer>();
-    await this.#ask(new Set(all.flatMap(namesOf)), answers);
+    const names = new Set(all.flatMap(namesOf));
+    const answers = new Map<string, IdAnswer>([...names].map((name) => [name, { kind: 'unanswered' }]));
+    let isWhole = false;
+    const told = this.#ask(names, answers).then(() => {
+      isWhole = true;
+    });
+    // However many names a directory does not answer for: a start waits once. What comes later counts when it comes.
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#parts.clock.setTimer(bounds.directoryAnswerMs, resolve);
+    });
+    await Promise.race([told, late]);
+    timer?.cancel();
     const next = new Persons(persons);
     return {
       persons: next,
@@ -64,6 +73,10 @@ export class KnownUsers {
         this.#answers = answers;
         this.#persons = next;
         this.#learn();
+        if (!isWhole)
+          void told.then(() => {
+            if (this.#answers === answers) this.#learn();
+          });
       },
     };
   }
@@ -78,7 +91,7 @@ export class KnownUsers {
     return this.#persons.unknownUsers;
   }
 
-  /** From now on only its newest uid counts. Undefined: it has no other one. Throws the system's error. */
+  /** From now on only the uid counts that was told last. Undefined: it has no other one. Throws the system's error. */
   confirm(user: string): number | undefined {
     const uids = this.#known.get(user) ?? [];
     const newest = uids.at(-1);
@@ -105,7 +118,11 @@ export class KnownUsers {
     for (const [name, answer] of this.#answers) {
       const before = this.#known.get(name) ?? [];
       const isNew = answer.kind === 'found' && !before.includes(answer.id);
-      const uids = isNew ? [...before, answer.id].slice(-bounds.userUids) : before;
+      // The one that was told last is the last.
+      const uids =
+        answer.kind === 'found'
+          ? [...before.filter((uid) => uid !== answer.id), answer.id].slice(-bounds.userUids)
+          : before;
       if (uids.length > 0) next.set(name, uids);
       if (isNew && before.length > 0)
         this.#warn(
@@ -120,6 +137,8 @@ export class KnownUsers {
       this.#warn('users-unwritten', `${this.#path}: ${messageOf(fault)}`);
     }
     this.#persons.learn(this.#uids);
+    this.#timer?.cancel();
+    this.#timer = undefined;
     const again = [...this.#answers.keys()].filter((name) => this.#isOpen(name));
     if (again.length === 0) return;
     this.#timer = this.#parts.clock.setTimer(bounds.userUidsAgainMs, () => void this.#askAgain(again));
@@ -135,14 +154,18 @@ export class KnownUsers {
   /** Another answer may come. */
   #isOpen(name: string): boolean {
     const { kind } = this.#answers.get(name) ?? { kind: 'none' };
-    if (kind === 'found') return false;
-    return kind === 'unanswered' || (this.#users.has(name) && this.#parts.hasDirectory());
+    return kind === 'unanswered' || (kind === 'none' && this.#users.has(name));
   }
 
   get #uids(): UserUids {
     return {
       uidsOf: (name) => this.#known.get(name) ?? [],
-      isUnknown: (name) => this.#users.has(name) && !this.#known.has(name) && this.#isOpen(name),
+      isUnknown: (name) => this.#users.has(name) && !this.#known.has(name),
+      uidOf: (name) => {
+        const answer = this.#answers.get(name);
+        const uids = this.#known.get(name) ?? [];
+        return answer?.kind === 'found' && uids.length === 1 && uids[0] === answer.id ? answer.id : undefined;
+      },
     };
   }
 

@@ -55,7 +55,7 @@ export interface ReloadParts {
   readonly shipping: Pick<Shipping, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
   readonly users: Pick<KnownUsers, 'prepare'>;
-  readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser'>;
+  readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser' | 'hasDirectory'>;
   /** Called before anything is read. */
   readonly onReloading: () => void;
   /** Called for each reload that began, after everything else. */
@@ -194,7 +194,9 @@ async function replaceAll(
     step('listeners', () => sockets.commit()),
     step('access on request', () => {
       users.commit();
-      parts.access.turnTo(accessRightsOf(settings, users.persons, parts.names.hasUser));
+      parts.access.turnTo(
+        accessRightsOf(settings, users.persons, parts.names.hasUser, parts.names.hasDirectory),
+      );
     }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),

@@ -271,12 +271,11 @@ async function open(
     log,
     stateDirectory: settings.state,
     uidOf: names.uidOf,
-    hasDirectory: names.hasDirectory,
   });
   opened.add('users of persons', () => users.close());
   const known = await users.prepare(settings);
   known.commit();
-  lasting.access.turnTo(accessRightsOf(settings, known.persons, names.hasUser));
+  lasting.access.turnTo(accessRightsOf(settings, known.persons, names.hasUser, names.hasDirectory));
   opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);

@@ -1,6 +1,7 @@
 // Converts persons in a configuration to the numbers of this machine. An unknown name matches nobody and is reported; if a file
 // needs that owner, the start fails.
 
+import { accountFiles, numberIn } from '../adapters/host/account-files.js';
 import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
@@ -117,7 +118,7 @@ function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
 }
 
 /** Every name whose number these settings need. */
-export function namesIn({ listeners, persons, audit, admin }: Settings): {
+export function namesIn({ listeners, audit, admin }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
 } {
@@ -131,7 +132,6 @@ export function namesIn({ listeners, persons, audit, admin }: Settings): {
       ]),
       ...set(page?.socket?.owner),
       ...(page?.people ?? []).flatMap(({ user }) => set(user)),
-      ...[...persons.values()].flatMap(({ users }) => users),
     ],
     groups: [
       ...listeners.flatMap((each) => [
@@ -189,10 +189,15 @@ export function inspectAccounts(
 
 /** One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. */
 function inspectPersons({ persons }: Settings, numbers: NameNumbers): Problem[] {
+  // The directory is not asked here: one that is away would hold up a start for each name.
+  const uidOf = (user: string): number | undefined =>
+    numberIn(user)?.id ??
+    accountFiles.uidOf(user) ??
+    (numbers === systemNumbers ? undefined : numbers.uidOf(user));
   const owners = new Map<number, { readonly person: string; readonly user: string }>();
   return [...persons].flatMap(([person, { users, place }]) =>
     users.flatMap((user): Problem[] => {
-      const uid = numbers.uidOf(user);
+      const uid = uidOf(user);
       if (uid === undefined) return [];
       const other = owners.get(uid) ?? { person, user };
       owners.set(uid, other);

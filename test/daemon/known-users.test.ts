@@ -8,7 +8,7 @@ import type { IdAnswer } from '../../src/adapters/host/name-service.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { KnownUsers } from '../../src/daemon/known-users.js';
 import type { Person } from '../../src/domain/identity/person.js';
-import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
+import { createFakeClock, type FakeClock, settle } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
 
 const nobody: Person = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
@@ -25,9 +25,8 @@ interface Host {
   readonly asked: string[];
   readonly warned: string[];
   readonly clock: FakeClock;
-  readonly open: () => KnownUsers;
+  readonly open: (before?: () => Promise<void>) => KnownUsers;
   readonly file: string;
-  hasDirectory: boolean;
 }
 
 function openHost(t: TestContext): Host {
@@ -39,22 +38,19 @@ function openHost(t: TestContext): Host {
     warned: [],
     clock,
     file: join(stateDirectory, 'persons.json'),
-    hasDirectory: true,
-    open: () =>
+    open: (before = () => Promise.resolve()) =>
       new KnownUsers({
         clock,
         log: { report: ({ event }) => void host.warned.push(event) },
         stateDirectory,
-        uidOf: (name) => {
+        uidOf: async (name) => {
           host.asked.push(name);
+          await before();
           const answer = host.answers.get(name) ?? 'unanswered';
-          return Promise.resolve(
-            typeof answer === 'number'
-              ? { kind: 'found', id: answer }
-              : { kind: answer === 'found' ? 'none' : answer },
-          );
+          return typeof answer === 'number'
+            ? { kind: 'found', id: answer }
+            : { kind: answer === 'found' ? 'none' : answer };
         },
-        hasDirectory: () => host.hasDirectory,
       }),
   };
   return host;
@@ -100,16 +96,36 @@ void test('a start without the directory knows the uids of the last one', async 
   assert.equal(host.clock.timers, 0);
 });
 
-void test('a directory that does not know a name may know it later; a host without one has no such user', async (t) => {
+void test('a user that the name service does not know may be known later, and counts as unknown', async (t) => {
   const host = openHost(t);
   host.answers.set('carol', 'none').set('dave', 1002).set('desk', 'none');
   const users = host.open();
   await serve(users);
   assert.deepEqual(users.unknown, ['carol']);
-  host.hasDirectory = false;
-  await serve(users);
+  host.answers.set('carol', 77_001);
+  await host.clock.advance(bounds.userUidsAgainMs);
   assert.deepEqual(users.unknown, []);
-  assert.equal(host.clock.timers, 0);
+  assert.deepEqual(host.asked.filter((name) => name === 'desk').length, 1, 'a key need not be a user');
+});
+
+// bounds.directoryAnswerMs
+void test('however many names have no answer, a start waits once; what is told later counts then', async (t) => {
+  const host = openHost(t);
+  let tell = (): void => undefined;
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const users = host.open(() => told);
+  const preparing = users.prepare(settings);
+  await host.clock.advance(bounds.directoryAnswerMs);
+  const { persons, commit } = await preparing;
+  commit();
+  assert.deepEqual(users.unknown, ['carol', 'dave']);
+  host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
+  tell();
+  await settle();
+  assert.deepEqual(users.unknown, []);
+  assert.equal(persons.provenBy(['uid:77001']), 'carol');
 });
 
 // bounds.userUids
@@ -122,11 +138,24 @@ void test('a name that gets another uid counts with both until an operator confi
   const persons = await serve(users);
   assert.deepEqual(users.moved, [{ user: 'carol', uids: [77_001, 77_002] }]);
   assert.deepEqual(host.warned, ['user-moved']);
-  for (const uid of [77_001, 77_002]) assert.equal(persons.personOf([`uid:${uid}`]), 'carol');
+  for (const uid of [77_001, 77_002]) {
+    assert.equal(persons.personOf([`uid:${uid}`]), 'carol');
+    assert.equal(persons.provenBy([`uid:${uid}`]), undefined, 'it forbids, and proves nothing');
+  }
+  host.answers.set('carol', 77_001);
+  await serve(users);
+  assert.deepEqual(
+    users.moved,
+    [{ user: 'carol', uids: [77_002, 77_001] }],
+    'the last one that was told is the last',
+  );
+  host.answers.set('carol', 77_002);
+  await serve(users);
   assert.equal(users.confirm('dave'), undefined);
   assert.equal(users.confirm('carol'), 77_002);
-  assert.equal(persons.personOf(['uid:77001']), undefined);
-  assert.equal(persons.personOf(['uid:77002']), 'carol');
+  const confirmed = await serve(users);
+  assert.equal(confirmed.personOf(['uid:77001']), undefined);
+  assert.equal(confirmed.provenBy(['uid:77002']), 'carol');
   assert.deepEqual(numbers(users), []);
   assert.deepEqual(JSON.parse(readFileSync(host.file, 'utf8')), { carol: [77_002], dave: [1002] });
   for (let uid = 80_000; uid < 80_000 + 2 * bounds.userUids; uid += 1) {

@@ -51,7 +51,7 @@ function openReloader() {
     certificates: { prepare: unused },
     service: { reviewRights: unused },
     shipping: { replace: unused },
-    names: { numbersOf: unused, loginOf: unused, hasUser: unused },
+    names: { numbersOf: unused, loginOf: unused, hasUser: unused, hasDirectory: unused },
     onReloading: () => undefined,
     onReloaded: () => undefined,
     contextOf: unused,

@@ -267,6 +267,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const exchanges = createExchangeContext(settings, pools, adapters);
   const users = {
     uidsOf: (name: string) => [options.uids?.[name] ?? []].flat(),
+    uidOf: (name: string) => options.uids?.[name],
     isUnknown: (name: string) => options.uids !== undefined && options.uids[name] === undefined,
   };
   const persons = new Persons(settings.persons, users);

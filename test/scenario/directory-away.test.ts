@@ -131,7 +131,7 @@ echo "$lines" | grep -E "^$key:|^[^:]*:[^:]*:$key:" || exit 2
   assert.equal((await asCarol('approve', asked.id)).exit, 77, 'a request of before');
   assert.match((await ask(carolsUid, 'dovegate request', ...reading)).text, /\[access-identity\]/);
 
-  tell('carol:x:77002:100::/:\n');
+  tell(`caroline:x:${carolsUid}:100::/:\ncarol:x:77002:100::/:\n`);
   again.signal('SIGHUP');
   await until(async () => (await status()).access.moved_users.length === 1, 'the other uid');
   assert.deepEqual((await status()).access.moved_users, [{ user: 'carol', uids: [carolsUid, 77_002] }]);

@@ -15,11 +15,12 @@ import { type NameProcess, type NameQuestion, type ProcessAnswer, startNameProce
 import { NameTurns } from './name-turns.js';
 import { parseSubUidAnswer, type SubUidRange, SubUidTable } from './sub-uids.js';
 
-/** `unasked`: a range of subordinate uids holds it. */
+/** `crowded`: it got no turn in time. `unasked`: a range of subordinate uids holds it. */
 export type UserAnswer =
   | { readonly kind: 'found'; readonly name: string }
   | { readonly kind: 'none' }
   | { readonly kind: 'unanswered' }
+  | { readonly kind: 'crowded' }
   | { readonly kind: 'unasked' };
 
 export type IdAnswer =
@@ -123,9 +124,14 @@ export function createNameService(
     const before = asked.get(uid);
     if (before !== undefined) return before;
     // Kept also if it comes too late for who asked.
+    let isAsked = false;
+    const ask = async (): Promise<UserAnswer> => {
+      isAsked = true;
+      return keep(uid, await helper.ask('passwd', String(uid)));
+    };
     const answer = clients
-      .take(turnOf(uid), async () => keep(uid, await helper.ask('passwd', String(uid))))
-      .then((given) => given ?? unanswered);
+      .take(turnOf(uid), ask)
+      .then((given): UserAnswer => given ?? { kind: isAsked ? 'unanswered' : 'crowded' });
     asked.set(uid, answer);
     void answer.then(() => asked.delete(uid));
     return answer;

@@ -57,9 +57,12 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
   return [...words];
 }
 
-/** See {@link Asker.isUnanswered}. */
-export function isUnanswered({ account, loginAccount }: Peer, proof: Proof): boolean {
-  return proof.kind === 'kernel' && [account, loginAccount].includes('unanswered');
+/** See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. */
+export function isUnanswered({ account, loginAccount }: Peer, proof: Proof, hasDirectory: boolean): boolean {
+  if (proof.kind !== 'kernel') return false;
+  return [account, loginAccount].some(
+    (each) => each === 'unanswered' || each === 'crowded' || (each === 'none' && hasDirectory),
+  );
 }
 
 const noLogin = 'none';
@@ -71,9 +74,15 @@ export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undef
   return loginUid === undefined ? (hasNoLogin === true ? noLogin : undefined) : String(loginUid);
 }
 
-/** The word of the login where it is not that of the process. */
-export function loginIdentitiesOf({ uid, loginUid }: Pick<Peer, 'uid' | 'loginUid'>): readonly string[] {
-  return loginUid === undefined || loginUid === uid ? [] : [`uid:${loginUid}`];
+/** The words of the login, and of the owner of the range, where they are not that of the process: they only forbid. */
+export function loginIdentitiesOf({
+  uid,
+  loginUid,
+  rangeOwner,
+}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwner'>): readonly string[] {
+  return [loginUid, rangeOwner].flatMap((each) =>
+    typeof each !== 'number' || each === uid ? [] : [`uid:${each}`],
+  );
 }
 
 /** The same of the peer of a record. */
@@ -90,13 +99,13 @@ type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
  * a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
  */
 export function humanOf({ identities, loginIdentities = [] }: Words, persons: Persons): string | undefined {
-  return persons.personOf(identities.filter((word) => !loginIdentities.includes(word)));
+  return persons.provenBy(identities.filter((word) => !loginIdentities.includes(word)));
 }
 
 /** With the login. */
 function isOnePerson(words: Words, persons: Persons): boolean {
   const person = humanOf(words, persons);
-  return person !== undefined && persons.personOf(words.identities) === person;
+  return person !== undefined && persons.provenBy(words.identities) === person;
 }
 
 /**
@@ -104,7 +113,7 @@ function isOnePerson(words: Words, persons: Persons): boolean {
  * told the uid of a user in `persons`. Undefined: it is known. `isOverKernel`: the kernel named the peer of this step or of its request.
  */
 export function whyUnsure(asker: Asker, isOverKernel: boolean, persons: Persons): string | undefined {
-  if (asker.isUnanswered === true) return 'the name service of this host does not answer for your uid';
+  if (asker.isUnanswered === true) return 'the name service of this host tells no name of your uid';
   const [unknown] = persons.unknownUsers;
   if (!isOverKernel || unknown === undefined) return undefined;
   return `the name service of this host never told the uid of "${unknown}" in \`persons\``;
@@ -121,6 +130,8 @@ export function whyNotAsk(peer: Peer, proof: Proof): string | undefined {
 export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
   if (proof.kind !== 'kernel') return undefined;
   if (peer.uid === 0 || peer.loginUid === 0) return 'root may be anybody, so it approves nothing';
+  if (peer.rangeOwner !== undefined)
+    return `uid ${peer.uid} is one of the subordinate uids of ${peer.rangeOwner} (/etc/subuid), so nobody knows which person it is`;
   if (peer.loginUid === undefined)
     return 'this process belongs to no login, so nobody knows which person it is; log in and ask again';
   return undefined;
@@ -184,12 +195,26 @@ export function whyBlind(asker: Asker, persons: Persons): string | undefined {
   return isBlind ? whyNobody(asker, persons) : undefined;
 }
 
+/** A uid of a user of `persons` that has another name by now: it may have been given to somebody else. */
+function whyOther(
+  { listener, credential, peer }: Asker,
+  person: string,
+  persons: Persons,
+): string | undefined {
+  const { uid, user } = peer ?? {};
+  if (credential !== undefined || listener === undefined || user === undefined) return undefined;
+  if (persons.names(person, user, uid)) return undefined;
+  return `this host calls uid ${uid} "${user}" now, and no user of "${person}" in \`persons\` has that name; ask an operator`;
+}
+
 /** Why somebody may approve nothing, whatever is asked for; undefined: it is known which person acts. A sentence. */
 export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
   const { loginIdentities = [], credential } = asker;
   const person = humanOf(asker, persons);
   if (person === undefined) return noPerson(asker);
+  const renamed = whyOther(asker, person, persons);
+  if (renamed !== undefined) return renamed;
   // Another human may have become this user. A password, key or certificate says itself who it is.
   const login = credential === undefined ? persons.personOf(loginIdentities) : person;
   const isOther = loginIdentities.length > 0 && login !== person;

@@ -6,6 +6,7 @@
 //   uid:1001            the uid of the peer of a UNIX socket, or of the owner of its range
 //   user:anna           the owner of its range, while that name has no uid
 //   uids:65536          uids from 65536 to 131071 without an account, which nothing names: whoever made one can make all of them
+//   uids:65536 new      those of them that the name service was not asked for yet: whoever connects with many at once chooses that state
 //   account:anna        after a login, whichever the address
 //   key:panel           after a key
 //   192.0.2.1           an address before the login; of an IPv6 one the /64
@@ -43,8 +44,9 @@ function wordOf(peer: Peer, login: ProvenLogin | undefined, { isNamed }: OriginF
     if (typeof rangeOwner === 'string') return `user:${rangeOwner}`;
     if (rangeOwner !== undefined) return `uid:${rangeOwner}`;
     // Without an answer it keeps a share of its own: a directory that is away puts nobody into a stranger's share.
-    const isStrange = uid >= blockSize && account === 'none' && !isNamed(uid);
-    return isStrange ? `uids:${uid - (uid % blockSize)}` : `uid:${uid}`;
+    if (uid < blockSize || account === 'found' || account === 'unanswered' || isNamed(uid))
+      return `uid:${uid}`;
+    return `uids:${uid - (uid % blockSize)}${account === 'none' ? '' : ' new'}`;
   }
   return address === undefined ? '-' : networkOf(address);
 }

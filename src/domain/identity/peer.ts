@@ -41,8 +41,11 @@ export interface Peer {
   readonly certificate?: string | undefined;
 }
 
-/** Whether a uid has an account. `unanswered`: the name service did not answer in time, so the uid may have a name that is unknown now. */
-export type AccountAnswer = 'found' | 'none' | 'unanswered';
+/**
+ * Whether a uid has an account. `unanswered`: the name service was asked and did not answer in time. `crowded`: it was not asked, since too
+ * many uids wait for that. In both cases the uid may have a name that is unknown now.
+ */
+export type AccountAnswer = 'found' | 'none' | 'unanswered' | 'crowded';
 
 /** Users and groups of a list, by the kernel's numbers. */
 export interface People {

@@ -37,11 +37,13 @@ export function namesOf({ users, accounts, keys, page }: Person): string[] {
 export interface UserUids {
   /** All uids that a name has or had; empty: none was ever known. */
   readonly uidsOf: (name: string) => readonly number[];
-  /** No uid of the name was ever known, and it may have one: a directory did not answer, or did not know the name. */
+  /** No uid of the name was ever known. */
   readonly isUnknown: (name: string) => boolean;
+  /** The one uid that the name has now; undefined: it has none, several count, or the name service did not say so lately. */
+  readonly uidOf: (name: string) => number | undefined;
 }
 
-const noUids: UserUids = { uidsOf: () => [], isUnknown: () => false };
+const noUids: UserUids = { uidsOf: () => [], isUnknown: () => false, uidOf: () => undefined };
 
 /**
  * The persons of one configuration, indexed by their words: a question costs the words of those that are compared, however many persons
@@ -51,6 +53,8 @@ export class Persons {
   readonly #persons: ReadonlyMap<string, Person>;
   readonly #byWord = new Map<string, Set<string>>();
   readonly #byName = new Map<string, Set<string>>();
+  /** Words that prove a person: without uids that a name had once. */
+  readonly #proofs = new Map<string, Set<string>>();
   #unknown: readonly string[] = [];
   /** Of lists that were compared before: each approval is compared with each command of its grant's owner. */
   #compared = new WeakMap<readonly string[], ReadonlySet<string>>();
@@ -61,17 +65,23 @@ export class Persons {
   }
 
   /** Takes what is known of the users now. */
-  learn({ uidsOf, isUnknown }: UserUids): void {
+  learn({ uidsOf, isUnknown, uidOf }: UserUids): void {
     this.#byWord.clear();
     this.#byName.clear();
+    this.#proofs.clear();
     this.#compared = new WeakMap();
     const unknown = new Set<string>();
     for (const [name, person] of this.#persons) {
-      for (const word of identitiesOf(person)) add(this.#byWord, word, name);
+      for (const word of identitiesOf(person)) {
+        add(this.#byWord, word, name);
+        add(this.#proofs, word, name);
+      }
       for (const user of person.users) {
         if (isUid(user)) continue;
         if (isUnknown(user)) unknown.add(user);
         for (const uid of uidsOf(user)) add(this.#byWord, `uid:${uid}`, name);
+        const uid = uidOf(user);
+        if (uid !== undefined) add(this.#proofs, `uid:${uid}`, name);
       }
       for (const each of namesOf(person)) {
         add(this.#byName, `name:${each}`, name);
@@ -91,8 +101,22 @@ export class Persons {
    * that it is unknown who acts.
    */
   personOf(identities: readonly string[]): string | undefined {
-    const [only, ...more] = this.#personsOf(identities, [this.#byWord]);
-    return more.length === 0 ? only : undefined;
+    return onlyOf(this.#personsOf(identities, [this.#byWord]));
+  }
+
+  /**
+   * The same, for whoever approves: each person that one of them may be counts, and it takes a word that proves it. A uid that a name had
+   * once may be somebody else's now.
+   */
+  provenBy(identities: readonly string[]): string | undefined {
+    const proven = onlyOf(this.#personsOf(identities, [this.#proofs]));
+    return proven === this.personOf(identities) ? proven : undefined;
+  }
+
+  /** Whether a person is a user of that name or uid in the configuration. */
+  names(person: string, user: string, uid: number | undefined): boolean {
+    const { users = [] } = this.#persons.get(person) ?? {};
+    return users.includes(user) || users.includes(String(uid));
   }
 
   /** Whether the two may be one human: they share an identity, or a person has identities of both, also by name. */
@@ -121,6 +145,11 @@ export class Persons {
       for (const index of indexes) for (const name of index.get(folded(word)) ?? []) found.add(name);
     return found;
   }
+}
+
+function onlyOf(names: ReadonlySet<string>): string | undefined {
+  const [only, ...more] = names;
+  return more.length === 0 ? only : undefined;
 }
 
 function add(index: Map<string, Set<string>>, word: string, name: string): void {

@@ -63,6 +63,8 @@ export interface AccessRights extends ApprovalRights {
   readonly policiesAt: (listener: string) => readonly string[];
   /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
+  /** Whether users of this machine can be elsewhere than in its files. */
+  readonly hasDirectory: () => boolean;
 }
 
 /** What people do to take a right away: before it is given, and afterwards. */
@@ -95,6 +97,7 @@ export class AccessDesk {
   /** Of the configuration in force. */
   rights: AccessRights = {
     persons: new Persons(new Map()),
+    hasDirectory: () => false,
     policies: new Map(),
     approvesOnPage: () => false,
     policiesAt: () => [],
@@ -148,6 +151,8 @@ export class AccessDesk {
         continue;
       }
       if (entry.usesLeft === 0 || !belongsTo(entry, asker)) continue;
+      // Nobody asked for it as this human, and whether it is its approver is not known now.
+      if (requested.by !== undefined && asker.isUnanswered === true) continue;
       // Whoever approved it may have become its owner by su or sudo.
       const isOwn = ({ identities = [] }: AuditRecord): boolean =>
         this.rights.persons.sharesHuman(identities, asker.identities);

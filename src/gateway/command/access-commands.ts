@@ -58,12 +58,15 @@ export function budgetOf(
   const reason = isRefusal ? readReason({ values, session }) : readRevokeReason({ values, session });
   const isEnd =
     reason?.kind !== 'refused' &&
-    context.access.wouldEnd(askerOf(session), idIn(values), isRefusal ? 'refused' : 'revoked');
+    context.access.wouldEnd(askerOf(session, context), idIn(values), isRefusal ? 'refused' : 'revoked');
   return isEnd ? 'none' : 'questions';
 }
 
 /** The client of a session as somebody who asks and approves. */
-export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
+export function askerOf(
+  { names, subject, proof }: ExchangeSession,
+  { access }: Pick<ExchangeContext, 'access'>,
+): Asker {
   const { session, listener, origin, principal, peer, recorded } = names;
   return {
     session,
@@ -76,7 +79,7 @@ export function askerOf({ names, subject, proof }: ExchangeSession): Asker {
     loginIdentities: loginIdentitiesOf(peer),
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
-    isUnanswered: isUnanswered(peer, proof),
+    isUnanswered: isUnanswered(peer, proof, access.rights.hasDirectory()),
     whyNotAsk: whyNotAsk(peer, proof),
     whyNotApprove: whyNotApprove(peer, proof),
   };
@@ -91,7 +94,7 @@ export function carryOutAccess(
 ): Promise<AccessResult> {
   const step = steps[read.command.name];
   if (step === undefined) throw new Error(`${read.command.name} is no command about access`);
-  return step({ context, session, asker: askerOf(session), values: read.values, count });
+  return step({ context, session, asker: askerOf(session, context), values: read.values, count });
 }
 
 /** The recorded words of such a command: a command inside it as it is judged, with its secrets; ids and texts as they are. */

@@ -174,7 +174,7 @@ export class Exchange {
         assessed = found instanceof Promise ? await found : found;
         // Only a denial that could be lifted on request needs the grants.
         if (isOwner && isLiftable(assessed.judgement)) {
-          grants = context.access.grantsOf(askerOf(session));
+          grants = context.access.grantsOf(askerOf(session, context));
           if (grants !== undefined) {
             subject = { ...session.subject, grants };
             assessed = await assessCommand(context, subject, line, names.origin);
@@ -247,7 +247,7 @@ export class Exchange {
       const rule = judgement.kind === 'judged' ? judgement.decision.onRequest : undefined;
       const withheld =
         isOwner && rule !== undefined && judgement.kind === 'judged'
-          ? context.access.withheldFrom(askerOf(session), rule.hash, judgement.attempt.users)
+          ? context.access.withheldFrom(askerOf(session, context), rule.hash, judgement.attempt.users)
           : undefined;
       ending = refusalOf(judgement, subject.policy.name, withheld);
     }
@@ -263,7 +263,7 @@ export class Exchange {
 
   /** Takes a use of a grant, which its admission names. False: there is none. */
   #take(grant: string, records: ExchangeRecords): boolean {
-    const keys = this.#context.access.take(grant, askerOf(this.#session));
+    const keys = this.#context.access.take(grant, askerOf(this.#session, this.#context));
     if (keys !== undefined) records.admission = { ...records.admission, ...keys };
     return keys !== undefined;
   }

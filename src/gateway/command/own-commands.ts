@@ -85,7 +85,7 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
-    const grants = context.access.grantsOf(askerOf(session));
+    const grants = context.access.grantsOf(askerOf(session, context));
     const holder = grants === undefined ? subject : { ...subject, grants };
     const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs());
     words = recordedWords(asked, explained.judgement);

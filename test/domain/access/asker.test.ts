@@ -28,7 +28,11 @@ const all = new Map<string, Person>([
   ['dave', { ...none, users: ['dave'] }],
 ]);
 const uids: Readonly<Record<string, number>> = { carol: 2, 'carol-admin': 3, dave: 4, eve: 7 };
-const known: UserUids = { uidsOf: (name) => [uids[name] ?? []].flat(), isUnknown: () => false };
+const known: UserUids = {
+  uidsOf: (name) => [uids[name] ?? []].flat(),
+  uidOf: (name) => uids[name],
+  isUnknown: () => false,
+};
 const persons = new Persons(all, known);
 const policy = {
   name: 'leads',
@@ -84,6 +88,9 @@ void test('who may approve', () => {
     [/does not let you/, askerOf(carol), { users: ['bob@example.org', 'ceo@example.org'] }],
     [/root may be anybody/, askerOf({ ...carol, uid: 0, user: 'root' })],
     [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
+    // Whoever may map the range can be any of its uids.
+    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwner: 2, loginUid: 100_001 })],
+    [/calls uid 2 "mallory" now/, askerOf({ ...carol, user: 'mallory' })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],
     [/to add users: \[eve\] to yours/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],

@@ -10,6 +10,7 @@ const facts: OriginFacts = {
   persons: new Persons(new Map([['Carol', carol]]), {
     uidsOf: (name) => (name === 'carol' ? [1001] : []),
     isUnknown: () => false,
+    uidOf: () => undefined,
   }),
   isNamed: (uid) => uid === 70_000,
 };
@@ -37,7 +38,8 @@ void test('the origin of each kind of client', () => {
     ['uid:77001', { uid: 77_001, account: 'found', user: 'ldap' }],
     // A directory that is away puts nobody into a stranger's share.
     ['uid:77001', { uid: 77_001, account: 'unanswered' }],
-    ['uid:77001', { uid: 77_001 }],
+    ['uids:65536 new', { uid: 77_001 }],
+    ['uids:65536 new', { uid: 77_001, account: 'crowded' }],
     ['192.0.2.1', { address: '::ffff:192.0.2.1' }],
     ['2001:db8:0:0::/64', { address: '2001:db8::1' }],
     ['account:panel', { address: '192.0.2.1' }, { account: 'panel' }],

@@ -31,7 +31,11 @@ void test('the words of a person', () => {
 });
 
 const uids: Readonly<Record<string, readonly number[]>> = { carol: [1001, 1007], dave: [1002] };
-const known: UserUids = { uidsOf: (name) => uids[name] ?? [], isUnknown: (name) => name === 'erin' };
+const known: UserUids = {
+  uidsOf: (name) => uids[name] ?? [],
+  isUnknown: (name) => name === 'erin',
+  uidOf: (name) => (name === 'dave' ? 1002 : undefined),
+};
 const index = new Persons(persons, known);
 
 void test('who it is: the one person with any of the identities', () => {
@@ -47,6 +51,13 @@ void test('who it is: the one person with any of the identities', () => {
   assert.equal(who(), undefined);
   // By su or sudo: which of the two acts is not known.
   assert.equal(who('uid:1001', 'uid:1002'), undefined);
+});
+
+void test('a uid that a name had once proves nobody, and forbids', () => {
+  assert.equal(index.provenBy(['uid:1002']), 'dave');
+  assert.equal(index.provenBy(['uid:1007']), undefined);
+  assert.equal(index.provenBy(['uid:1002', 'uid:1007']), undefined);
+  assert.equal(index.provenBy(['account:carol']), 'carol');
 });
 
 void test('two are one human if they share a word, or a person has a word of both', () => {
@@ -78,7 +89,11 @@ void test('users whose uid was never known, until it is', () => {
   const changing = new Persons(new Map([['erin', { ...nobody, users: ['erin', '1005'] }]]), known);
   assert.deepEqual(changing.unknownUsers, ['erin']);
   assert.equal(changing.personOf(['uid:1008']), undefined);
-  changing.learn({ uidsOf: (name) => (name === 'erin' ? [1008] : []), isUnknown: () => false });
+  changing.learn({
+    uidsOf: (name) => (name === 'erin' ? [1008] : []),
+    isUnknown: () => false,
+    uidOf: () => 1008,
+  });
   assert.deepEqual(changing.unknownUsers, []);
   assert.equal(changing.personOf(['uid:1008']), 'erin');
   assert.equal(changing.personOf(['uid:1005']), 'erin');

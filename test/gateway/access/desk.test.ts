@@ -65,7 +65,11 @@ const uids = Object.fromEntries(Object.entries(people).map(([name, { uid }]) => 
 /** The persons of the configuration, changed; each user has a uid. */
 function personsOf(persons: ReadonlyMap<string, Person>): Persons {
   const all: Readonly<Record<string, number>> = { ...uids, erin: 1005 };
-  return new Persons(persons, { uidsOf: (name) => [all[name] ?? []].flat(), isUnknown: () => false });
+  return new Persons(persons, {
+    uidsOf: (name) => [all[name] ?? []].flat(),
+    uidOf: (name) => all[name],
+    isUnknown: () => false,
+  });
 }
 
 /** `rules`: further ones of `on_request`. */
@@ -865,6 +869,18 @@ void test('while a name service is away, nobody approves what the kernel says an
   assert.equal((await ask(await as(people.carol), `||dovegate approve|${id}`)).item?.state, 'granted');
 });
 
+void test('access that was given without a request waits for a name service that answers', async () => {
+  const { as, sent } = openDesk();
+  const carol = await as(people.carol);
+  const given = await ask(carol, `||dovegate grant|--to|anna@support|${reading}`);
+  assert.equal(given.item?.state, 'granted', given.text);
+  // Whoever gave it may be behind it.
+  await ask(await as({ ...people.anna, loginUid: 77_001, loginAccount: 'unanswered' }), readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
 void test('a user of persons whose uid was never known could be whoever asked: nothing is approved', async () => {
   const { as, exchanges, settings: configured } = openDesk();
   const desk = exchanges.access;
@@ -873,12 +889,13 @@ void test('a user of persons whose uid was never known could be whoever asked: n
   const persons = new Persons(configured.persons, {
     uidsOf: (name) => (isUnknown(name) ? [] : [uids[name] ?? 0]),
     isUnknown,
+    uidOf: (name) => (isUnknown(name) ? undefined : uids[name]),
   });
   desk.turnTo({ ...desk.rights, persons });
   const [anna, carol] = [await as(people.anna), await as(people.carol)];
   assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /the uid of "dave".*\[access-identity\]/);
   assert.match((await ask(anna, `||dovegate request|${reading}`)).text, /\[access-identity\]/);
-  persons.learn({ uidsOf: (name) => [uids[name] ?? 0], isUnknown: () => false });
+  persons.learn({ uidsOf: (name) => [uids[name] ?? 0], uidOf: (name) => uids[name], isUnknown: () => false });
   assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
 });
 
