@@ -1,6 +1,7 @@
 // `dovegate can`: the rights of a listener, in the style of `sudo -l`. It reads the configuration, or asks the daemon.
 
 import {
+  describeDeny,
   describeRequestable,
   describeRule,
   effectOfName,
@@ -68,24 +69,24 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     logs: policy.logs,
     debug: policy.debug,
     allow: policy.allow.map((rule) => ({
-      ...ruleAsJson(rule, policy),
+      ...ruleAsJson(rule, describeRule(rule, policy)),
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
-    deny: policy.deny.map((rule) => ruleAsJson(rule, policy)),
+    deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule))),
     onRequest: policy.onRequest.map((rule) => {
-      return { ...ruleAsJson(rule, policy), ...describeRequestable(rule, policy) };
+      return { ...ruleAsJson(rule, []), ...describeRequestable(rule, policy) };
     }),
     approve: policy.approve,
   };
 }
 
-function ruleAsJson(rule: Rule, policy: Policy): Readonly<Record<string, unknown>> {
+function ruleAsJson(rule: Rule, says: readonly string[]): Readonly<Record<string, unknown>> {
   const { place, command, meaning } = rule;
   return {
     command,
     effect: effectOfName(command),
     rule: formatPlace(place),
-    says: describeRule(rule, policy),
+    says,
     written: meaning,
   };
 }
@@ -131,7 +132,8 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
 }
 
 const whatIsDenied = `What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a
-remote place, or that destroys more than its command does, unless a rule above names that parameter.`;
+remote place, or that destroys more than its command does, unless a rule above names that parameter; and what mails say,
+masks of users, all users at once and mailboxes that others share, unless a rule above says "also".`;
 
 const whatObservingServes = `The policy observes: a command that only touches mailboxes of users named one by one is
 served and recorded, also where it is not listed, and for users outside of "for users" or under "except" and "never".

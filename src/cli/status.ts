@@ -81,6 +81,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
       'ready',
       isReady ? screen.paint('good', 'yes') : screen.paint('bad', `no: ${reasonsOf(values['reasons'])}`),
     ],
+    ...missingOf(values['not_shown'], screen),
     ...observersOf(values['observing']),
     ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
     ...accessOf(values['access'], screen),
@@ -361,6 +362,13 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
 }
 
 /** Policies that only observe: a reader must not take them for a protection. */
+/** Parts that the daemon could not make: that they are not below says nothing. */
+function missingOf(missing: unknown, { paint }: Pick<Screen, 'paint'>): readonly string[][] {
+  const names = Array.isArray(missing) ? missing.map(text) : [];
+  if (names.length === 0) return [];
+  return [['not shown', paint('doubtful', `${names.join(', ')}: the log of dovegate says why; report it`)]];
+}
+
 function observersOf(observing: unknown): readonly string[][] {
   const names = Array.isArray(observing) ? observing.map(text).filter((name) => name !== '') : [];
   if (names.length === 0) return [];

@@ -54,6 +54,8 @@ export interface Access {
 export interface AccessCall {
   readonly verb: 'request' | 'requests' | 'access' | 'approve' | 'refuse' | 'revoke' | 'review' | 'grant';
   readonly id?: string | undefined;
+  /** Of a list: the last id that is known. */
+  readonly after?: string | undefined;
   readonly to?: string | undefined;
   readonly users?: readonly string[] | undefined;
   readonly forMs?: number | undefined;
@@ -74,9 +76,15 @@ export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown
   return {
     request: (request) => one({ verb: 'request', ...askedOf(request) }),
     async list({ tag, signal } = {}) {
-      const call = { verb: 'requests', tag, signal } as const;
-      checkCall(call);
-      return (await ask(call)).map(itemOf);
+      const items: AccessItem[] = [];
+      for (;;) {
+        const call = { verb: 'requests', after: items.at(-1)?.id, tag, signal } as const;
+        checkCall(call);
+        const page = await ask(call);
+        const more = page.findIndex(isMore);
+        items.push(...page.slice(0, more === -1 ? undefined : more).map(itemOf));
+        if (more < 1) return items;
+      }
     },
     get: (id, { tag, signal } = {}) => one({ verb: 'access', id: idOf(id), tag, signal }),
     approve: (id, { forMs, uses, tag, signal } = {}) =>
@@ -89,8 +97,18 @@ export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown
 }
 
 /** The words after `dovegate VERB`; the tag is no word of it. */
-export function wordsOfCall({ id, to, users = [], forMs, uses, reason, command }: AccessCall): string[] {
+export function wordsOfCall({
+  id,
+  after,
+  to,
+  users = [],
+  forMs,
+  uses,
+  reason,
+  command,
+}: AccessCall): string[] {
   return [
+    ...(after === undefined ? [] : ['--after', after]),
     ...(to === undefined ? [] : ['--to', to]),
     ...users.flatMap((user) => ['-u', user]),
     ...(forMs === undefined ? [] : ['--for', `${forMs}ms`]),
@@ -102,8 +120,13 @@ export function wordsOfCall({ id, to, users = [], forMs, uses, reason, command }
 }
 
 /** The body of `POST /dovegate/v1/VERB`. */
-export function bodyOfCall({ id, to, users, forMs, uses, reason, command, tag }: AccessCall): string {
-  return JSON.stringify({ id, to, users, for: forMs && `${forMs}ms`, uses, reason, command, tag });
+export function bodyOfCall({ id, after, to, users, forMs, uses, reason, command, tag }: AccessCall): string {
+  return JSON.stringify({ id, after, to, users, for: forMs && `${forMs}ms`, uses, reason, command, tag });
+}
+
+/** The last object of a page that others follow. */
+function isMore(object: unknown): boolean {
+  return typeof object === 'object' && object !== null && 'more' in object && !('id' in object);
 }
 
 /** The objects in the rows of an answer, whose cells are `access` and JSON. */

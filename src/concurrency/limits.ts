@@ -276,8 +276,8 @@ export class TokenBuckets {
     return this.#buckets.size;
   }
 
-  /** Takes a token of a source. Undefined: there was one; else the time until the next one, in milliseconds. The clock must not leap. */
-  take(source: string, nowMs: number): number | undefined {
+  /** Takes tokens of a source, all or none. Undefined: there were so many; else the time until there are, in milliseconds. The clock must not leap. */
+  take(source: string, nowMs: number, tokens = 1): number | undefined {
     const { burst, refillMs, sourcesMax } = this.#limits;
     let bucket = this.#buckets.get(source);
     if (bucket === undefined) {
@@ -288,8 +288,8 @@ export class TokenBuckets {
     }
     bucket.tokens = Math.min(burst, bucket.tokens + (nowMs - bucket.atMs) / refillMs);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) * refillMs);
-    bucket.tokens -= 1;
+    if (bucket.tokens < tokens) return Math.ceil((tokens - bucket.tokens) * refillMs);
+    bucket.tokens -= tokens;
     return undefined;
   }
 

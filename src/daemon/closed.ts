@@ -14,7 +14,7 @@ import type { Transport } from '../ports/transport.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { type LoadedConfiguration } from '../setup/inspect.js';
 import type { Own } from '../setup/life.js';
-import { createEndpoints, type Shown } from './endpoints.js';
+import { createEndpoints, type PartsOf, type Shown } from './endpoints.js';
 
 const readAgainMs = 10_000;
 /** After a failed start: the process ends after this time, and the service manager starts another one. */
@@ -174,7 +174,7 @@ function firstProblem(config: string, { found }: LoadedConfiguration): string {
   return `${problem?.file ?? config}:${problem?.line ?? 1}`;
 }
 
-function showClosed(problems: readonly string[], listeners: Shown['listeners']): Shown {
+function showClosed(problems: readonly string[], listeners: Shown['listeners']): PartsOf<Shown> {
   const journal = {
     state: 'failed',
     space: 'normal',
@@ -186,8 +186,17 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
     memory: undefined,
     whyNoMemory: undefined,
   } as const;
-  const nothing = { configHash: '', backends: [], routes: [], sinks: [], certificates: [], keys: [] };
-  return { state: 'closed', problems, listeners, journal, isReloadSuccess: false, ...nothing };
+  const none = () => [];
+  const nothing = { backends: none, routes: none, sinks: none, certificates: none, keys: none };
+  return {
+    state: () => 'closed',
+    problems: () => problems,
+    listeners: () => listeners,
+    journal: () => journal,
+    configHash: () => '',
+    isReloadSuccess: () => false,
+    ...nothing,
+  };
 }
 
 /** The inherited sockets and their clients; `text` is the message for clients. */

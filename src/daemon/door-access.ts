@@ -5,7 +5,6 @@ import {
   type Asker,
   identitiesOf,
   loginIdentitiesOf,
-  noPerson,
   pagePrefix,
   whyNobody,
   whyNotApprove,
@@ -14,7 +13,8 @@ import { whyNoReason } from '../domain/access/steps.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
 import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
-import type { DoorAccess, DoorAccessed, LinkOpener } from '../domain/door/door.js';
+import type { DoorAccessed } from '../domain/door/door.js';
+import type { DoorAccess, LinkOpener } from '../domain/door/parse.js';
 import type { Peer } from '../domain/identity/peer.js';
 import type { Persons } from '../domain/identity/person.js';
 import { GlobList } from '../domain/names/glob.js';
@@ -30,6 +30,11 @@ const isOff =
 /** Every member of a group has that entry, so it is no person. */
 const isGroup =
   'a group of OpenID Connect gives no approval: ask for an entry of your own in admin.page.people';
+
+/** Whether a step takes a right away: then it is refused for no rate. */
+export function isEnd({ step }: DoorAccess): boolean {
+  return step === 'refuse' || step === 'revoke';
+}
 
 /** Carries out a call. Never rejects. */
 export async function decideOnPage(
@@ -48,30 +53,21 @@ export async function decideOnPage(
   const asker = askerOnPage(person, settings, persons, peer, opener);
   switch (step) {
     case 'list': {
-      const whyNone = whyNoneIn(person, asker, persons);
-      return { items: desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
+      const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
+      return { ...desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
     }
     case 'approve':
       return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
     case 'refuse':
       if (reason === undefined || reason.trim() === '') return refused('access-invalid', 'say why');
-      return accessed(await desk.refuse(asker, id, reason));
+      return accessed(await desk.end(asker, id, 'refused', reason));
     case 'revoke':
-      return accessed(await desk.revoke(asker, id, reason));
+      return accessed(await desk.end(asker, id, 'revoked', reason));
     case 'review':
       return accessed(await desk.review(asker, id));
     default:
       return step satisfies never;
   }
-}
-
-/** Why somebody may approve nothing, whatever is asked for. */
-function whyNoneIn({ name, oidc }: PagePerson, asker: Asker, persons: Persons): string | undefined {
-  if (oidc?.group !== undefined) return isGroup;
-  const why = whyNobody(asker, persons);
-  return why === noPerson
-    ? `you may approve nothing, since no one entry of persons names you: ask an operator to add page: [${name}] to yours`
-    : why;
 }
 
 /**

@@ -1,18 +1,22 @@
-// What people on the page do, as records: bytes of it are bounded for each person and for all of them, so that nobody fills the journal.
+// What people on the page do, as records: bytes of it are bounded for each person and for all of them, so that nobody fills the journal. They are
+// taken before any work for a record is done.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import type { RecordedArgument, RecordedPeer } from '../domain/audit/record.js';
+import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
 import type { PagePerson } from '../domain/config/settings.js';
 import type { DoorRefusal } from '../domain/door/door.js';
+import type { DoorWord } from '../domain/door/parse.js';
+import { redactedWords } from '../gateway/command/exchange-records.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { pageName } from '../setup/certificates.js';
 
 export interface DoorNotesParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
+  /** The digest of a secret word. */
+  readonly redact: (word: string) => Redacted;
   readonly onError: (text: string) => void;
 }
 
@@ -22,7 +26,6 @@ const pieceBytes = 1024;
 const bytesRate = {
   burst: bounds.doorBytes / 8 / pieceBytes,
   refillMs: (hourMs * pieceBytes) / bounds.doorBytes,
-  sourcesMax: 1,
 } as const;
 /** An eighth of that for each. */
 const personRate = {
@@ -30,43 +33,67 @@ const personRate = {
   refillMs: 8 * bytesRate.refillMs,
   sourcesMax: 1_000,
 } as const;
+/** What a record has beside its words. */
+const ownBytes = 200;
+/** What stands for a secret word, at least. */
+const digestBytes = 80;
+
+/** What is recorded: looks of people, what they do to the gate, and what the page refuses. None takes from another. */
+type Noted = 'looks' | 'acts' | 'refusals';
+const notedKinds = 3;
 
 export class DoorNotes {
   readonly #parts: DoorNotesParts;
-  readonly #bytes = new TokenBuckets(bytesRate);
+  readonly #bytes = new TokenBuckets({ ...bytesRate, sourcesMax: notedKinds });
   readonly #bytesOfPeople = new TokenBuckets(personRate);
 
   constructor(parts: DoorNotesParts) {
     this.#parts = parts;
   }
 
-  /** Undefined: it is on disk. */
+  /** Takes the bytes of a record, before it is made. Undefined: there was room. `person`: undefined: it is not known who it was. */
+  whyNot(noted: Noted, person: string | undefined, words: readonly DoorWord[]): DoorRefusal | undefined {
+    const bytes = words.reduce(
+      (sum, word) =>
+        sum + (typeof word === 'string' ? word.length : Math.max(digestBytes, word.secret.length)),
+      ownBytes,
+    );
+    const nowMs = this.#parts.clock.now();
+    const pieces = Math.ceil(bytes / pieceBytes);
+    // One that is larger than all of it takes all of it.
+    const ofPerson = Math.min(pieces, personRate.burst);
+    const waitMs =
+      (person === undefined ? undefined : this.#bytesOfPeople.take(`${noted} ${person}`, nowMs, ofPerson)) ??
+      this.#bytes.take(noted, nowMs, Math.min(pieces, bytesRate.burst));
+    if (waitMs === undefined) return undefined;
+    const text = `${person ?? 'the page'} has had too much recorded; try again in ${Math.ceil(waitMs / 1000)} s`;
+    return { code: 'busy', text };
+  }
+
+  /** Records a look. Undefined: it is on disk. */
   async note(
     { name, users }: PagePerson,
     action: string,
-    words: readonly RecordedArgument[],
+    words: readonly DoorWord[],
     rows: number | undefined,
     peer: RecordedPeer,
   ): Promise<DoorRefusal | undefined> {
-    const { clock, journal, onError } = this.#parts;
+    const { clock, journal, redact, onError } = this.#parts;
     // A check of the whole journal shows no record.
     const isSeen = action.startsWith('audit-') && action !== 'audit-verify';
-    const args = isSeen && users !== undefined ? [...words, `view=${users.join(' ')}`] : words;
-    const size = args.reduce((sum, word) => sum + (typeof word === 'string' ? word.length : 64), 200);
-    const nowMs = clock.now();
-    for (let left = size; left > 0; left -= pieceBytes) {
-      const waitMs = this.#bytesOfPeople.take(name, nowMs) ?? this.#bytes.take(pageName, nowMs);
-      if (waitMs === undefined) continue;
-      const text = `${name} has had too much recorded; try again in ${Math.ceil(waitMs / 1000)} s`;
-      return { code: 'busy', text };
-    }
+    const whole = isSeen && users !== undefined ? [...words, `view=${users.join(' ')}`] : words;
+    const busy = this.whyNot('looks', name, whole);
+    if (busy !== undefined) return busy;
+    const plain = whole.map((word) =>
+      typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
+    );
     const record = {
       time: clock.wallMs(),
       event: 'operator',
       peer,
       action,
       by: name,
-      args,
+      args: redactedWords(plain, redact),
       ...(rows !== undefined && { rows }),
     } as const;
     try {

@@ -16,16 +16,13 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
-import { TokenBuckets } from '../concurrency/limits.js';
-import type { RecordedPeer } from '../domain/audit/record.js';
+import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
-  type DoorCaller,
   type DoorFacts,
   type DoorHead,
   type DoorKnown,
-  type DoorPage,
   type DoorRefusal,
   doorCalls,
   doorVersion,
@@ -33,9 +30,8 @@ import {
   recordedActions,
   unlimitedActions,
 } from '../domain/door/door.js';
+import type { DoorCaller, DoorPage } from '../domain/door/parse.js';
 import {
-  doorBodyBytesMax,
-  type Parsed,
   parseAccessCall,
   parseActionCall,
   parseExtractCall,
@@ -48,14 +44,14 @@ import type { PageRole } from '../domain/page/api.js';
 import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import { formatFilter } from '../domain/views/look.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import { redactedWords } from '../gateway/command/exchange-records.js';
 import type { FloodWatch } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { withGroup } from '../setup/sockets.js';
-import { decideOnPage } from './door-access.js';
+import { decideOnPage, isEnd } from './door-access.js';
+import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
 import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
@@ -121,8 +117,6 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** Calls of each kind, so that looks keep nobody from draining a backend. */
-const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 8 } as const;
 /** What a page says of itself holds for so long. */
 const toldMs = 30_000;
 
@@ -130,13 +124,14 @@ const toldMs = 30_000;
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const { clock, log, journal, running, watch, floods, act, directory, ownKey, sign, place } = parts;
   const { served } = running;
-  const rate = new TokenBuckets(callRate);
+  const budget = new DoorBudget();
   let told: (DoorPage & { readonly atMs: number }) | undefined;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
   let streams = 0;
   let pages = 0;
-  const notes = new DoorNotes({ clock, journal, onError });
+  const redact = (word: string): Redacted => served.now.exchanges.redact(word);
+  const notes = new DoorNotes({ clock, journal, redact, onError });
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
@@ -159,8 +154,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
     async traffic() {
-      const waitMs = rate.take('traffic', clock.now());
-      if (waitMs !== undefined) return refused(tooOften(waitMs));
       const { listeners } = served.now.settings;
       const [pools, journalBytes] = [lookAtPools(running), running.journal.addedBytes];
       const now = { run: parts.started, listeners, pools, journalBytes };
@@ -170,19 +163,15 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       await journal.flushed();
       return json(200, {});
     },
-    record: called('record', parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
+    record: called(parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
       const person = personOf(as, recordedActions[action]);
       if ('code' in person) return refused(person);
       if (person.users !== undefined && unlimitedActions.includes(action))
         return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
-      const { redact } = served.now.exchanges;
-      const words = args.map((word) =>
-        typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
-      );
-      const why = await notes.note(person, action, [...from, ...redactedWords(words, redact)], rows, peer);
+      const why = await notes.note(person, action, [...from, ...args], rows, peer);
       return why === undefined ? json(200, {}) : refused(why);
     }),
-    sign: called('sign', parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
+    sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
       const person = personOf(as, ['audit']);
       if ('code' in person) return refused(person);
       const { name: by, users } = person;
@@ -197,18 +186,35 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
     }),
-    operate: called('operate', parseActionCall, async ({ as, kind, from, what }, peer) => {
-      const person = personOf(as, ['operate']);
-      if ('code' in person) return refused(person);
-      const operator = { ...peer, by: person.name, from };
-      return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
-    }),
-    access: called('access', parseAccessCall, async (asked, peer) => {
-      const person = personOf(asked.as, ['approve']);
-      if ('code' in person) return refused(person);
-      return json(200, await decideOnPage(served.now.exchanges, served.now.settings, person, asked, peer));
-    }),
-    refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
+    operate: decided(
+      parseActionCall,
+      ({ kind }) => (kind === 'enable' ? 'enable' : undefined),
+      async ({ as, kind, from, what }, peer, isEnding) => {
+        const person = personOf(as, ['operate']);
+        if ('code' in person) return { given: refused(person), isNothing: true };
+        const why = isEnding ? undefined : notes.whyNot('acts', person.name, [...from, kind, what]);
+        if (why !== undefined) return { given: refused(why), isNothing: true };
+        const operator = { ...peer, by: person.name, from };
+        const done = await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator);
+        return { given: json(200, done), isNothing: done.kind === 'unknown' || done.kind === 'already' };
+      },
+    ),
+    access: decided(
+      parseAccessCall,
+      (asked) => (isEnd(asked) ? undefined : asked.step === 'list' ? 'list' : 'step'),
+      async (asked, peer, isEnding) => {
+        const person = personOf(asked.as, ['approve']);
+        if ('code' in person) return { given: refused(person), isNothing: true };
+        const isNoted = !isEnding && asked.step !== 'list';
+        const words = [...asked.from, asked.reason ?? ''];
+        const why = isNoted ? notes.whyNot('acts', person.name, words) : undefined;
+        if (why !== undefined) return { given: refused(why), isNothing: true };
+        const { exchanges, settings: now } = served.now;
+        const done = await decideOnPage(exchanges, now, person, asked, peer);
+        return { given: json(200, done), isNothing: 'code' in done && done.code !== 'access-unrecorded' };
+      },
+    ),
+    refused: called(parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =
         person === undefined
           ? floods.admit('login-failed', { network: networkOf(address ?? '-'), listener: pageName })
@@ -219,13 +225,15 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         const from = address === undefined ? [] : [`address=${address}`];
         const others = more === 0 ? [] : [`more=${more}`];
         const args = [`why=${why}`, what, ...from, ...others];
+        const busy = notes.whyNot('refusals', undefined, [...args, person ?? '']);
+        if (busy !== undefined) return Promise.resolve(refused(busy));
         const record = { time: clock.wallMs(), event: 'operator', peer, action: 'page-refused', ...by, args };
         // The journal counts what it cannot take.
         journal.append({ ...record, event: 'operator' }, true);
       }
       return Promise.resolve(json(200, {}));
     }),
-    page: called('page', parsePageCall, (page) => {
+    page: called(parsePageCall, (page) => {
       told = { ...page, atMs: clock.now() };
       return Promise.resolve(json(200, { seq: journal.seq } satisfies DoorKnown));
     }),
@@ -280,7 +288,13 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         },
         404,
       );
-    return handlers[found.endpoint](call, who);
+    // Before a byte of the body is read.
+    if (request.headers['transfer-encoding'] !== undefined) return refused(unsaid, 411);
+    const bytes = Number(request.headers['content-length'] ?? 0);
+    const isTooLong = bytes > doorBodyMax(found.endpoint);
+    const waitMs = budget.take(found.endpoint, isTooLong ? 0 : bytes, clock.now());
+    if (waitMs !== undefined) return refused(tooOften(waitMs));
+    return isTooLong ? refused(tooLong, 413) : handlers[found.endpoint](call, who);
   }
 
   /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
@@ -293,17 +307,42 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
 
   /** Reads the body of a call. */
   function called<Asked>(
-    kind: DoorCall,
-    parse: (body: string) => Parsed<Asked>,
+    parse: (body: string) => Asked | string,
     run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
   ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
     return async ({ readBody }, peer) => {
-      const body = await readBody(doorBodyBytesMax);
-      if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
-      const waitMs = rate.take(kind, clock.now());
-      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      const body = await readBody(bounds.doorBodyBytes);
+      if (body === undefined) return refused(tooLong, 413);
       const asked = parse(body);
       return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
+    };
+  }
+
+  /** Reads the body of a step of a person, which is short. `budgetOf`: the kind that it counts in; undefined: it takes a right away. */
+  function decided<Asked>(
+    parse: (body: string) => Asked | string,
+    budgetOf: (asked: Asked) => Decided | undefined,
+    run: (
+      asked: Asked,
+      peer: RecordedPeer,
+      isEnding: boolean,
+    ) => Promise<{ readonly given: HttpAnswer; readonly isNothing: boolean }>,
+  ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
+    const within = (what: Decided, given: HttpAnswer): HttpAnswer => {
+      const waitMs = budget.takeDecided(what, clock.now());
+      return waitMs === undefined ? given : refused(tooOften(waitMs));
+    };
+    return async ({ readBody }, peer) => {
+      const body = await readBody(bounds.doorBodyBytes);
+      if (body === undefined) return refused(tooLong, 413);
+      const asked = parse(body);
+      if (typeof asked === 'string')
+        return within('nothing', refused({ code: 'malformed', text: asked }, 400));
+      const what = budgetOf(asked);
+      const waitMs = what === undefined ? undefined : budget.takeDecided(what, clock.now());
+      if (waitMs !== undefined) return refused(tooOften(waitMs));
+      const { given, isNothing } = await run(asked, peer, what === undefined);
+      return what === undefined && isNothing ? within('nothing', given) : given;
     };
   }
 
@@ -407,6 +446,9 @@ function json(status: number, value: unknown): HttpAnswer {
 function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
   return json(status, refusal);
 }
+
+const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
+const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
 
 function tooOften(waitMs: number): DoorRefusal {
   return { code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` };

@@ -31,13 +31,32 @@ import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running, unt
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
   Pick<MetricsSnapshot, 'isReloadSuccess' | 'certificates'>;
 
+/** Its parts, each made when it is read first: one that cannot be made takes no other with it. */
+export type PartsOf<T> = { readonly [Key in keyof T]: () => T[Key] };
+
+/** Reading a part throws what making it threw. */
+export function lazily<T extends object>(parts: PartsOf<T>): T {
+  const made: T = Object.create(null);
+  for (const [key, make] of Object.entries<() => unknown>(parts))
+    Object.defineProperty(made, key, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = make();
+        Object.defineProperty(made, key, { value });
+        return value;
+      },
+    });
+  return made;
+}
+
 /** Starts counting. */
 export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   let admin: Admin | undefined;
   let flushed = (): Promise<void> => Promise.resolve();
-  let showNow = (): Shown => {
+  let showNow = (): PartsOf<Shown> => {
     throw new Error('the admin endpoints were asked before they were opened');
   };
   const metrics = createMetrics({
@@ -47,22 +66,25 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     clock,
     usage: processUsage,
     snapshot: () => {
-      const now = snapshot();
-      return {
-        ...now,
-        isReady: judgeReadiness(now).isReady,
-        logDropped: log.dropped,
-        logSuppressed: log.suppressed,
-      };
+      const parts = showNow();
+      const now = lazily<Shown>(parts);
+      return lazily<MetricsSnapshot>({
+        ...parts,
+        isReady: () => judgeReadiness(now).isReady,
+        logDropped: () => log.dropped,
+        logSuppressed: () => log.suppressed,
+      });
     },
+    onError: (text) => onError(text),
   });
   const watch = new NowWatch(clock);
-  const snapshot = (): DaemonSnapshot & Shown => ({
-    version: programVersion,
-    started,
-    uptimeMs: clock.now() - startedMs,
-    ...showNow(),
-  });
+  const snapshot = (): DaemonSnapshot =>
+    lazily<DaemonSnapshot>({
+      version: () => programVersion,
+      started: () => started,
+      uptimeMs: () => clock.now() - startedMs,
+      ...showNow(),
+    });
   const onRefused = (address: string): void => {
     const text = `no token, or a wrong one, at admin.tcp, from ${address}`;
     log.report({ event: 'login-failed', level: 'warn', listener: adminName, address, type: 'token', text });
@@ -83,7 +105,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     /** Serves on the sockets that the settings name, and closes all others. Rejects with a ListenFault. */
     async open(
       settings: AdminSettings,
-      show: () => Shown,
+      show: () => PartsOf<Shown>,
       act: Act,
       offer: OfferOf,
       journal?: Pick<OpenJournal, 'flushed'>,
@@ -150,62 +172,74 @@ async function readToken(path: string): Promise<Secret> {
   }
 }
 
-export function showRunning(running: Running, looked: readonly LookedAt[] = lookAtPools(running)): Shown {
-  const { lifecycle, journal, service, shipping, served, drained } = running;
-  const { settings } = served.now;
+/** What is shown of a daemon that serves. `looked`: its pools, where they were looked at before. */
+export function partsOfRunning(running: Running, looked?: readonly LookedAt[]): PartsOf<Shown> {
+  const { lifecycle, journal, service, shipping, drained } = running;
+  const { settings } = running.served.now;
   const { last: reload } = running.reloader;
-  const { state, fault, lost, space, unsyncedMs, whyNotCrashProof: whyNoMemory } = journal;
-  const sessions = service.sessionsByListener();
-  const backendNames = settings.backends.map((backend) => backend.name);
+  let pools = looked;
+  const lookOnce = (): readonly LookedAt[] => {
+    pools ??= lookAtPools(running);
+    return pools;
+  };
   return {
-    state: lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving',
-    configHash: settings.hash,
-    observing: [...settings.policies.values()]
-      .filter(({ mode }) => mode === 'observe')
-      .map(({ name }) => name),
-    listeners: settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
-      name,
-      address: formatListenerSocket(socket),
-      sessions: sessions.get(name)?.known ?? 0,
-      unauthenticated: sessions.get(name)?.unauthenticated ?? 0,
-      sessionsMax,
-    })),
-    found: running.watch && findProblems(gatherFacts(running, running.watch, looked)),
-    backends: looked.map((each) => showBackend(each, drained)),
-    routes: settings.routes.map((route) => ({
-      place: `${route.place.file}:${route.place.line}`,
-      backends: reachable([route], backendNames),
-    })),
-    journal: {
-      state,
-      space,
-      fault: fault && { code: fault.code, text: fault.message },
-      lost,
-      unsyncedMs,
-      freeBytes: running.freeBytes(),
-      filling: journal.filling,
-      missing: journal.missing,
-      memory: whyNoMemory === undefined ? running.memoryFile : undefined,
-      whyNoMemory,
+    state: () => (lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving'),
+    configHash: () => settings.hash,
+    observing: () =>
+      [...settings.policies.values()].filter(({ mode }) => mode === 'observe').map(({ name }) => name),
+    listeners() {
+      const sessions = service.sessionsByListener();
+      return settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
+        name,
+        address: formatListenerSocket(socket),
+        sessions: sessions.get(name)?.known ?? 0,
+        unauthenticated: sessions.get(name)?.unauthenticated ?? 0,
+        sessionsMax,
+      }));
     },
-    exchanges: service.running(),
-    access: {
+    found: () => running.watch && findProblems(gatherFacts(running, running.watch, lookOnce())),
+    backends: () => lookOnce().map((each) => showBackend(each, drained)),
+    routes() {
+      const backendNames = settings.backends.map((backend) => backend.name);
+      return settings.routes.map((route) => ({
+        place: `${route.place.file}:${route.place.line}`,
+        backends: reachable([route], backendNames),
+      }));
+    },
+    journal() {
+      const { state, fault, lost, space, unsyncedMs, whyNotCrashProof: whyNoMemory } = journal;
+      return {
+        state,
+        space,
+        fault: fault && { code: fault.code, text: fault.message },
+        lost,
+        unsyncedMs,
+        freeBytes: running.freeBytes(),
+        filling: journal.filling,
+        missing: journal.missing,
+        memory: whyNoMemory === undefined ? running.memoryFile : undefined,
+        whyNoMemory,
+      };
+    },
+    exchanges: () => service.running(),
+    access: () => ({
       ...running.access.counts,
       unknown_users: running.users.unknown,
       moved_users: running.users.moved,
       list: () => running.access.all(bounds.accessShown),
-    },
-    reload: reload && { ...reload, time: formatTime(reload.atMs) },
-    isReloadSuccess: reload?.isSuccess ?? true,
-    sinks: shipping.sinks.map(({ state: now, ...sink }) => ({
-      ...sink,
-      state: now.at,
-      fault: faultOf(now),
-    })),
-    certificates: expiriesNow(running),
-    keys: running.keys.shown(),
-    page: settings.admin?.page && { told: running.page(), untold: untold(running) },
+    }),
+    reload: () => reload && { ...reload, time: formatTime(reload.atMs) },
+    isReloadSuccess: () => reload?.isSuccess ?? true,
+    sinks: () =>
+      shipping.sinks.map(({ state: now, ...sink }) => ({ ...sink, state: now.at, fault: faultOf(now) })),
+    certificates: () => expiriesNow(running),
+    keys: () => running.keys.shown(),
+    page: () => settings.admin?.page && { told: running.page(), untold: untold(running) },
   };
+}
+
+export function showRunning(running: Running, looked?: readonly LookedAt[]): Shown {
+  return lazily<Shown>(partsOfRunning(running, looked));
 }
 
 function faultOf(state: Running['shipping']['sinks'][number]['state']): Shown['sinks'][number]['fault'] {

@@ -48,7 +48,7 @@ const cacheBytes = {
   lines: bounds.knownLineBytes,
   lookups: bounds.lookupBytes,
 } as const;
-/** Own commands of one principal (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
+/** Questions of one principal (`dovegate can`, `explain`, `requests`), and its steps of access: 20 at once and 60 a minute of each. */
 const questionRate = { burst: bounds.questions, refillMs: 1_000, sourcesMax: bounds.questionSources };
 /** Log lines of one exchange that get a record each. */
 const logRecordsMax = bounds.logRecords;
@@ -133,6 +133,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
     turns: new KeyedSemaphore(),
     floods: createFloodWatch({ clock, journal, observe }),
     questions: new TokenBuckets(questionRate),
+    steps: new TokenBuckets(questionRate),
     access: new AccessDesk(
       { clock, journal, observe, newId, digest: (text) => adapters.redactor.redact(text).hmac },
       adapters.access,

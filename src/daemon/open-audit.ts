@@ -18,7 +18,7 @@ import { createLinkThread } from '../adapters/nats/link-thread.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
-import { createRedactor, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
+import { createRedactor, isCount, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
 import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings, SyslogSinkSettings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/policy/terms.js';
@@ -101,7 +101,7 @@ function createCheckpointNews(): (line: string) => boolean {
   let lastSeq = -1;
   return (line) => {
     const found = parseLine(line)?.['seq'];
-    const seq = typeof found === 'number' ? found : undefined;
+    const seq = isCount(found) ? found : undefined;
     // Not simply the next record: other records, or earlier checkpoints, may stand between.
     const isNews = seq === undefined || seq !== lastSeq + 1;
     lastSeq = seq ?? lastSeq;

@@ -10,6 +10,7 @@ import { formatTime } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
 import { nearestName } from '../domain/names/nearest-name.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
+import type { RunningNames } from '../gateway/command/exchange.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -64,23 +65,23 @@ interface Parts {
   readonly log: Pick<Log, 'report'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
   readonly service: Pick<Service, 'kill'> & {
-    readonly running: () => readonly Pick<ReturnType<Service['running']>[number], 'id' | 'clientMs'>[];
+    readonly find: (id: string) => Pick<RunningNames, 'clientMs' | 'isKilled'> | undefined;
   };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
     readonly now: { readonly settings: { readonly backends: Switch['now']['settings']['backends'] } };
   };
-  readonly drained: Pick<DrainedBackends, 'put'>;
+  readonly drained: Pick<DrainedBackends, 'find' | 'put'>;
   readonly reloader: Pick<Reloader, 'reload'>;
-  readonly access: Pick<AccessDesk, 'revoke'>;
+  readonly access: Pick<AccessDesk, 'end'>;
   readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
 }
 
 /** Returns the function that executes actions. */
 export function createAct(parts: Parts): Act {
   return async (action, operator) => {
-    const missing = whatIsMissing(parts, action);
-    if (missing !== undefined) return { kind: 'unknown', text: missing };
+    const nothing = whatIsNothing(parts, action);
+    if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
     if (action.kind === 'revoke') return revoke(parts, action.id, operator);
     const { by, from, ...peer } = operator;
@@ -123,7 +124,7 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
     login: undefined,
     credential: undefined,
   };
-  const result = await access.revoke(asker, id, undefined, true);
+  const result = await access.end(asker, id, 'revoked', undefined, true);
   if (result.kind === 'done') return { kind: 'done', text: `${id} is revoked` };
   const isKnown = result.code === 'access-unrecorded';
   return { kind: isKnown ? 'undone' : 'unknown', text: result.reason };
@@ -131,14 +132,32 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
 
 const nobody = new GlobList([]);
 
-function whatIsMissing({ pools, service, users }: Parts, action: OperatorAction): string | undefined {
-  if (action.kind === 'kill' && !service.running().some(({ id }) => id === action.id))
-    return `no command ${action.id} runs`;
-  if ('backend' in action && !pools.byName.has(action.backend))
-    return `there is no backend ${action.backend}${meant(action.backend, [...pools.byName.keys()])}`;
+/** The result of an action that changes nothing, which needs no record: otherwise who repeats it fills the journal. */
+function whatIsNothing(
+  { pools, service, drained, users }: Parts,
+  action: OperatorAction,
+): (ActionResult & { readonly kind: 'unknown' | 'already' }) | undefined {
+  if (action.kind === 'kill') {
+    const command = service.find(action.id);
+    if (command === undefined) return { kind: 'unknown', text: `no command ${action.id} runs` };
+    return command.isKilled ? { kind: 'already', text: `${action.id} is ended already${unread}` } : undefined;
+  }
   if (action.kind === 'confirm' && !users.moved.some(({ user }) => user === action.user))
-    return `no user ${action.user} of persons has got another uid`;
-  return undefined;
+    return { kind: 'unknown', text: `no user ${action.user} of persons has got another uid` };
+  if (!('backend' in action)) return undefined;
+  const { backend } = action;
+  if (!pools.byName.has(backend))
+    return {
+      kind: 'unknown',
+      text: `there is no backend ${backend}${meant(backend, [...pools.byName.keys()])}`,
+    };
+  const before = action.kind === 'drain' ? drained.find(backend) : undefined;
+  return (
+    before && {
+      kind: 'already',
+      text: `${backend} is out of service already, by ${before.by} since ${before.since}`,
+    }
+  );
 }
 
 function meant(name: string, names: readonly string[]): string {
@@ -159,7 +178,7 @@ async function carryOut(
   const { service, pools, served, drained, clock, reloader, users } = parts;
   switch (action.kind) {
     case 'kill': {
-      const { clientMs = 0 } = service.running().find(({ id }) => id === action.id) ?? {};
+      const { clientMs = 0 } = service.find(action.id) ?? {};
       if (!service.kill(action.id)) return { kind: 'unknown', text: `${action.id} has ended meanwhile` };
       return {
         kind: 'done',

@@ -16,7 +16,7 @@ import {
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
-import type { DoorPage } from '../domain/door/door.js';
+import type { DoorPage } from '../domain/door/parse.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import type { DownFacts, NowFacts } from '../domain/now/problems.js';
 import type { ReceiverNow } from '../domain/page/api.js';

@@ -353,7 +353,7 @@ async function open(
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);
-    await endpoints.open(settings.admin, () => admin.showRunning(running), act, offer, journal);
+    await endpoints.open(settings.admin, () => admin.partsOfRunning(running), act, offer, journal);
     const { page, door: path } = settings.admin;
     if (page !== undefined) {
       const { doorPlace, openDoor } = await import('./door.js');

@@ -1,10 +1,17 @@
 // The access rights in the settings: one row for each listener, account and key, and their policies with the rules in words.
 // Pure.
 
-import { describeRule, effectOfName, isForAllUsers, rightsOf } from '../domain/answers/rights.js';
+import {
+  describeDeny,
+  describeRule,
+  effectOfName,
+  isForAllUsers,
+  rightsOf,
+} from '../domain/answers/rights.js';
 import { allEffects, commandNames, type Effect } from '../domain/commands/catalog.js';
 import type { PeersSettings, Settings } from '../domain/config/settings.js';
 import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
+import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
 import { formatPeers } from '../setup/peers.js';
 
@@ -59,19 +66,14 @@ function countCommands(): Map<Effect, number> {
 
 function policyShown(policy: Policy, nowMs: number): AccessPolicy {
   const { users, except, limits, isObserving } = rightsOf(policy, '', undefined);
-  const shown = (rule: Rule): RuleOfPolicy => ({
+  const shown = (rule: Rule, says: readonly string[]): RuleOfPolicy => ({
     command: rule.command,
     effect: effectOfName(rule.command),
-    says: describeRule(rule, policy),
+    says,
     place: placeOf(rule),
   });
   const isDenied = (command: string): boolean =>
-    policy.denyByCommand
-      .get(command)
-      ?.some(
-        ({ where, query, users: some }) =>
-          (where === undefined || where.length === 0) && query === undefined && some === undefined,
-      ) === true;
+    policy.denyByCommand.get(command)?.some(strikesAlways) === true;
   const holding = policy.allow.filter(
     ({ command, expiresMs }) => (expiresMs === undefined || nowMs < expiresMs) && !isDenied(command),
   );
@@ -91,8 +93,8 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
       cellOf(holding.filter(({ command }) => effectOfName(command) === effect)),
     ),
     content: cellOf(holding.filter(({ content, rootEquivalent }) => content || rootEquivalent)),
-    allow: policy.allow.map(shown),
-    deny: policy.deny.map(shown),
+    allow: policy.allow.map((rule) => shown(rule, describeRule(rule, policy))),
+    deny: policy.deny.map((rule) => shown(rule, describeDeny(rule))),
   };
 }
 

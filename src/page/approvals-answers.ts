@@ -9,7 +9,7 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import { isObject, parseRequest } from '../domain/audit/record.js';
-import type { DoorAccess } from '../domain/door/door.js';
+import type { DoorAccess } from '../domain/door/parse.js';
 import type { Endpoint } from '../domain/page/api.js';
 import { type Daemon, isUnknownCall } from './daemon.js';
 

@@ -11,7 +11,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import type { LinkOpener } from '../domain/door/door.js';
+import type { LinkOpener } from '../domain/door/parse.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import {
   type Endpoint,
@@ -69,6 +69,8 @@ type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson]
 
 /** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
 const requestsMax = bounds.personRequests;
+/** What takes a right away has as many places again, so that one's own slow looks do not hold it up. */
+const ends: ReadonlySet<Endpoint> = new Set(['kill', 'drain', 'refuse', 'revoke']);
 const textCharsMax = 256;
 
 const crowdedText =
@@ -313,7 +315,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   ): Promise<PageReply> {
     try {
       const done = await daemon.operate(person, kind, what, from);
-      return done.kind === 'done'
+      return done.kind === 'done' || done.kind === 'already'
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
     } catch (fault) {
@@ -379,7 +381,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     }
     const running = new AbortController();
     const end = (): void => running.abort(new Error('the client has gone, or the session has ended'));
-    const done = sessions.begin(session, requestsMax, end);
+    const done = sessions.begin(session, ends.has(endpoint) ? 2 * requestsMax : requestsMax, end);
     if (done === undefined)
       return refusedReply(429, 'this page is open too often; close some of its windows');
     const onDone = (): void => {

@@ -10,22 +10,24 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
-  type DoorAccess,
   type DoorAccessed,
-  type DoorCaller,
   type DoorDone,
-  type DoorExtract,
   type DoorFacts,
   type DoorHead,
   type DoorKnown,
-  type DoorPage,
-  type DoorRefused,
   type DoorTraffic,
-  type DoorWord,
   type MadeNow,
   type RecordedAction,
   recordedActions,
 } from '../domain/door/door.js';
+import type {
+  DoorAccess,
+  DoorCaller,
+  DoorExtract,
+  DoorPage,
+  DoorRefused,
+  DoorWord,
+} from '../domain/door/parse.js';
 import type { PageRole } from '../domain/page/api.js';
 import type { SignedExtract } from '../domain/views/extract.js';
 import { messageOf } from '../ports/faults.js';

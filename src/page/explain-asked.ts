@@ -18,7 +18,7 @@ import {
   routingTableOf,
   type Settings,
 } from '../domain/config/settings.js';
-import type { DoorWord } from '../domain/door/door.js';
+import type { DoorWord } from '../domain/door/parse.js';
 import { type Peer, principalOf } from '../domain/identity/peer.js';
 import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
 import { fateOf, plainLine } from '../domain/policy/assess.js';

@@ -9,7 +9,7 @@ import { beginning, createFollower, type Position } from '../adapters/shipping/f
 import { bounds } from '../bounds/bounds.js';
 import { pause, type Wakes } from '../concurrency/waiting.js';
 import { readClaim } from '../domain/audit/ledger.js';
-import { NoticeFault, type NoticeReceiver } from '../domain/notices/fault.js';
+import { NoticeFault } from '../domain/notices/fault.js';
 import {
   accessMark,
   addDropped,
@@ -21,6 +21,7 @@ import {
   noticeOf,
   withoutChosenTexts,
 } from '../domain/notices/notice.js';
+import type { NoticeReceiver } from '../domain/notices/receiver.js';
 import { JournalFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 

@@ -11,8 +11,8 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { Wakes } from '../concurrency/waiting.js';
 import type { NoticeSettings } from '../domain/config/settings.js';
 import type { DoorHead } from '../domain/door/door.js';
-import type { NoticeReceiver } from '../domain/notices/fault.js';
 import type { Notice } from '../domain/notices/notice.js';
+import type { NoticeReceiver } from '../domain/notices/receiver.js';
 import type { Clock } from '../ports/machine.js';
 import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
 

@@ -22,7 +22,7 @@ import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adap
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
-import type { LinkOpener } from '../domain/door/door.js';
+import type { LinkOpener } from '../domain/door/parse.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { askedBytesMax } from '../domain/views/look.js';
 import { createLoginGuard } from '../gateway/login/logins.js';

@@ -16,7 +16,7 @@ import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
-import type { NoticeReceiver } from '../domain/notices/fault.js';
+import type { NoticeReceiver } from '../domain/notices/receiver.js';
 import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/page/proof.js';
 import type { AskReport } from '../domain/page/trail.js';
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';

@@ -7,18 +7,12 @@ import { type PageCaller, type PageHandler, refusedReply } from '../adapters/pag
 import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { PagePerson } from '../domain/config/settings.js';
-import type { LinkOpener, RecordedAction } from '../domain/door/door.js';
+import type { RecordedAction } from '../domain/door/door.js';
+import type { LinkOpener } from '../domain/door/parse.js';
 import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
+import { type Asked, parseAsked } from '../domain/views/asked.js';
 import { extractNotes } from '../domain/views/extract.js';
-import {
-  type Asked,
-  formatFilter,
-  type Look,
-  lookAt,
-  lookPath,
-  mayLook,
-  parseAsked,
-} from '../domain/views/look.js';
+import { formatFilter, type Look, lookAt, lookPath, mayLook } from '../domain/views/look.js';
 import { messageOf } from '../ports/faults.js';
 import { type Daemon, isChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';

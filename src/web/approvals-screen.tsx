@@ -20,7 +20,7 @@ interface Chosen {
 }
 
 export function ApprovalsScreen() {
-  const { approvals, whyNone, fault, askAgain } = useApprovals();
+  const { approvals, more, whyNone, fault, askAgain } = useApprovals();
   const [chosen, choose] = useState<Chosen | undefined>();
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
   const waiting = approvals.filter(({ state }) => state === 'requested');
@@ -76,6 +76,7 @@ export function ApprovalsScreen() {
           : `Nothing is shown: ${visible(whyNone)}.`,
       )}
       {table('Live, or to be reviewed', others, 'Nobody has access on request now.')}
+      {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
       <AsCommand>dovegate requests --socket /run/dovegate/SOCKET</AsCommand>
       {chosen !== undefined && (
         <Decide

@@ -13,13 +13,15 @@ const everyMs = 10_000;
 export interface ApprovalsState {
   /** Undefined: not known yet, or refused. */
   readonly approvals: readonly AccessItem[] | undefined;
+  /** How many follow that are not among them. */
+  readonly more: number;
   /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
   readonly whyNone: string | undefined;
   readonly fault: string | undefined;
   readonly askAgain: () => void;
 }
 
-const notKnown = { approvals: undefined, whyNone: undefined, fault: undefined } as const;
+const notKnown = { approvals: undefined, more: 0, whyNone: undefined, fault: undefined } as const;
 
 const nothing: ApprovalsState = { ...notKnown, askAgain: () => undefined };
 
@@ -44,7 +46,7 @@ export function useFollowingApprovals(session: Session): ApprovalsState {
     const ask = (): void => {
       if (document.visibilityState === 'hidden') return;
       session.api.json<Approvals>('GET /api/approvals', { signal: end.signal }).then(
-        ({ items, whyNone }) => setState({ approvals: items, whyNone, fault: undefined }),
+        ({ items, more = 0, whyNone }) => setState({ approvals: items, more, whyNone, fault: undefined }),
         (error: unknown) => {
           if (!end.signal.aborted) setState({ ...notKnown, fault: sentenceOf(error) });
         },

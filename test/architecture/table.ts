@@ -130,20 +130,25 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {
     public: ['history', 'owners', 'problems', 'refused-logins'],
   }),
-  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page'], {
-    public: ['extract', 'histogram', 'look', 'view'],
+  // The parts of the shapes that cross our own seams.
+  'domain/seams': rule(['domain/audit'], { public: ['shape'], packages: ['zod'] }),
+  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page', 'domain/seams'], {
+    public: ['asked', 'extract', 'histogram', 'look', 'view'],
     builtins: ['crypto'],
+    packages: ['zod'],
   }),
   // What the page's process asks of the daemon.
   'domain/door': rule(
-    ['domain/audit', 'domain/notices/fault', 'domain/page', 'domain/trail', 'domain/views'],
+    ['domain/audit', 'domain/notices/receiver', 'domain/page', 'domain/seams', 'domain/views'],
     {
       public: ['door', 'parse'],
+      packages: ['zod'],
     },
   ),
   // What people outside of dovegate are told of temporary access.
-  'domain/notices': rule(['domain/audit', 'domain/policy'], {
-    public: ['fault', 'forms', 'notice', 'plain-text'],
+  'domain/notices': rule(['domain/audit', 'domain/policy', 'domain/seams'], {
+    public: ['fault', 'forms', 'notice', 'plain-text', 'receiver'],
+    packages: ['zod'],
   }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
@@ -334,7 +339,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/audit',
       'domain/codes',
       'domain/keys/key',
-      'domain/notices/fault',
+      'domain/notices',
       'domain/now/problems',
       'domain/policy/decide',
       'gateway/outcome',
@@ -349,7 +354,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/identity',
       'domain/audit',
-      'domain/notices/fault',
+      'domain/notices/receiver',
       'domain/now/problems',
       'gateway/outcome',
       'adapters/http',
@@ -391,13 +396,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/audit/record',
       'domain/identity/peer',
       'domain/notices',
+      'domain/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
     ],
     {
       public: ['connection', 'mail', 'place-file', 'webhook'],
       builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
-      packages: ['nodemailer'],
+      packages: ['nodemailer', 'zod'],
     },
   ),
   // The page itself, in the browser.

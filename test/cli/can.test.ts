@@ -9,7 +9,7 @@ test('the rules of a listener, with users, exceptions and limits', async (t) => 
   assert.equal(told.exit, 0);
   const lines = linesOf(told).map((line) => line.replaceAll(/ {2,}/g, '  '));
   assert.match(lines[0] ?? '', /^listener {2}support \(.*support\.sock\)$/);
-  assert.deepEqual(lines.slice(1, -2), [
+  assert.deepEqual(lines.slice(1, -3), [
     'policy  support (dovegate.yaml:11)',
     'for users  *@example.com *@example.net',
     'except  ceo@example.com',

@@ -257,3 +257,10 @@ test('access on request is named where something of it lives', () => {
   assert.match(rows, /G1 +granted, used 1 of 3 .* fetch, with\\x1b content/);
   assert.match(rows, /G2 +over, not reviewed /);
 });
+
+test('parts that the daemon could not make are named', () => {
+  const text = formatStatus({ ...full, not_shown: ['problems', 'page\u001b[2J'] }, pipe);
+  assert.match(text, /^not shown +problems, page\S+: the log of dovegate says why; report it$/m);
+  assert.ok(!text.includes('\u001b'));
+  assert.doesNotMatch(formatStatus(full, pipe), /not shown/);
+});

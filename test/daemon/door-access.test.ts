@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
-import type { LinkOpener } from '../../src/domain/door/door.js';
+import type { LinkOpener } from '../../src/domain/door/parse.js';
 import { Persons } from '../../src/domain/identity/person.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
@@ -85,6 +85,7 @@ void test('an address of the issuer is the person who has it, and a group approv
   assert.match(JSON.stringify(await list('leads')), /"whyNone":"a group of OpenID Connect gives no approval/);
   assert.deepEqual(await list('erin'), {
     items: [],
+    more: 0,
     whyNone:
       'you may approve nothing, since no one entry of persons names you: ask an operator to add page: [erin] to yours',
   });

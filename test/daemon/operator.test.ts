@@ -22,7 +22,7 @@ void test('an action that fails says whether it was recorded; a name that is nea
   const nothing = (): never => assert.fail('not asked');
   const act = createAct({
     clock: { wallMs: () => 0 },
-    access: { revoke: () => assert.fail('not asked') },
+    access: { end: () => assert.fail('not asked') },
     log: {
       report: ({ event, text = '' }: { event: string; text?: string }) =>
         void logged.push(`${event}: ${text}`),
@@ -31,10 +31,11 @@ void test('an action that fails says whether it was recorded; a name that is nea
       appendDurable: (): Promise<void> =>
         isRecorded ? Promise.resolve() : Promise.reject(new JournalFault('write-failed', 'ENOSPC')),
     },
-    service: { running: () => [], kill: () => false },
+    service: { find: () => undefined, kill: () => false },
     pools: { byName: new Map([['mail1', {}]]), applyDrains: nothing },
     served: { now: { settings: { backends: [] } } },
     drained: {
+      find: () => undefined,
       put(): void {
         throw new Error('ENOSPC: drained.json');
       },
@@ -62,15 +63,17 @@ void test('an action that fails says whether it was recorded; a name that is nea
 
 void test('kill says where the end waits for a client that does not read', async () => {
   let clientMs = 0;
+  let isKilled = false;
+  let recorded = 0;
   const act = createAct({
     clock: { wallMs: () => 0 },
-    access: { revoke: () => assert.fail('not asked') },
+    access: { end: () => assert.fail('not asked') },
     log: { report: () => undefined },
-    journal: { appendDurable: () => Promise.resolve() },
-    service: { running: () => [{ id: 'E1', clientMs }], kill: () => true },
+    journal: { appendDurable: async () => void (recorded += 1) },
+    service: { find: () => ({ clientMs, isKilled }), kill: () => true },
     pools: { byName: new Map(), applyDrains: () => undefined },
     served: { now: { settings: { backends: [] } } },
-    drained: { put: () => undefined },
+    drained: { find: () => undefined, put: () => undefined },
     reloader: { reload: () => Promise.reject(new Error('not asked')) },
     users: { moved: [], confirm: () => undefined },
   });
@@ -81,4 +84,36 @@ void test('kill says where the end waits for a client that does not read', async
     await kill(),
     'E1 is ended; it may have run. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over',
   );
+  assert.equal(recorded, 2);
+  isKilled = true;
+  assert.match(await kill(), /^E1 is ended already\. Its client does not read: /);
+  assert.equal(recorded, 2, 'it changes nothing, so it needs no record');
+});
+
+void test('a backend is taken out of service once, and the first one who did it stays named', async (t) => {
+  const drained = new DrainedBackends(openFolder(t));
+  let recorded = 0;
+  const act = createAct({
+    clock: { wallMs: () => 0 },
+    access: { end: () => assert.fail('not asked') },
+    log: { report: () => undefined },
+    journal: { appendDurable: async () => void (recorded += 1) },
+    service: { find: () => undefined, kill: () => false },
+    pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
+    served: { now: { settings: { backends: [] } } },
+    drained,
+    reloader: { reload: () => Promise.reject(new Error('not asked')) },
+    users: { moved: [], confirm: () => undefined },
+  });
+  const drain = (by: string) => act({ kind: 'drain', backend: 'mail1' }, { by });
+  assert.equal((await drain('anna')).kind, 'done');
+  const again = {
+    kind: 'already',
+    text: 'mail1 is out of service already, by anna since 1970-01-01T00:00:00.000Z',
+  };
+  for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
+  assert.deepEqual([recorded, drained.find('mail1')?.by], [1, 'anna']);
+  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
+  assert.equal((await drain('bob')).kind, 'done');
+  assert.deepEqual([recorded, drained.find('mail1')?.by], [3, 'bob']);
 });

@@ -22,8 +22,8 @@ export interface ConnectOptions {
   /** Connections with the answer `+` stay open until all have asked. */
   readonly stays?: boolean;
   readonly atOnce?: number;
-  /** How often each uid connects; default once. */
-  readonly times?: number;
+  /** Connections in all; default one for each uid. */
+  readonly connects?: number;
 }
 
 /** How many of each: the status of an answer, or `closed`. */
@@ -35,21 +35,20 @@ const range = { first: 3_900_000, count: 65_536 } as const;
 /** For Node alone. Its real uid is the namespace's root, so that it may become any mapped uid for the time of a connect. */
 const speaker = `
 const net = require('node:net');
-const { path, uids, line, stays = false, atOnce = 1, times = 1 } = JSON.parse(process.argv[1]);
+const { path, uids, line, stays = false, atOnce = 1, connects = uids } = JSON.parse(process.argv[1]);
 const seen = {};
 const count = (what) => { seen[what] = (seen[what] ?? 0) + 1; };
-const total = uids * times;
 let next = 0;
 let running = 0;
 function begin() {
-  while (running < atOnce && next < total) one(next++);
-  if (running === 0 && next >= total) process.stdout.write(JSON.stringify(seen), () => process.exit());
+  while (running < atOnce && next < connects) one(next++);
+  if (running === 0 && next >= connects) process.stdout.write(JSON.stringify(seen), () => process.exit());
 }
 function one(number) {
   running += 1;
   process.seteuid(0);
   // One uid alone is the human's own.
-  process.seteuid(uids === 1 ? 0 : 1 + (number % uids));
+  process.seteuid(uids === 1 ? 0 : 1 + ((number * 7919) % uids));
   const socket = net.connect(path);
   process.seteuid(0);
   let text = '';
@@ -115,8 +114,8 @@ wait $pid`;
       started += 1;
       const fifo = join(folder, `go-${started}`);
       const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${uid}`, '--groups', `${group}`];
-      const [file = '', ...args] = [
-        ...launcher,
+      const args = [
+        ...launcher.slice(1),
         'sh',
         '-ec',
         `mkfifo -m 0666 "$FIFO"; exec "$@"`,
@@ -131,7 +130,7 @@ wait $pid`;
         speaker,
         JSON.stringify(options),
       ];
-      const child = spawn(file, args, {
+      const child = spawn('unshare', args, {
         cwd: '/',
         env: { PATH: process.env['PATH'], FIFO: fifo },
         stdio: ['ignore', 'pipe', 'inherit'],

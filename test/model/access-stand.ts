@@ -182,8 +182,8 @@ export class AccessStand {
       const sent = choice.includes(' uses ');
       void this.#records.push({ time: this.#clock.wallMs(), event: 'completion', grant: id, sent });
       this.#desk.done(id, sent);
-    } else if (choice.startsWith('carol refuses')) await this.#desk.refuse(approvers.carol, id, 'x');
-    else if (choice.startsWith('anna revokes')) await this.#desk.revoke(anna, id, undefined);
+    } else if (choice.startsWith('carol refuses')) await this.#desk.end(approvers.carol, id, 'refused', 'x');
+    else if (choice.startsWith('anna revokes')) await this.#desk.end(anna, id, 'revoked', undefined);
     else if (choice === 'tick') await this.#clock.advance(tickMs);
     else if (choice.includes('leaps')) {
       const ms = choice.endsWith('back') ? -yearMs : yearMs;
@@ -229,7 +229,7 @@ export class AccessStand {
 
   /** The states, uses and approvals of all items are those of the model. */
   #compare(): void {
-    const items = new Map(this.#desk.list(anna).map((item) => [item.id, item]));
+    const items = new Map(this.#desk.list(anna).items.map((item) => [item.id, item]));
     for (const [at, modelled] of this.beside.state.items.entries()) {
       const { at: state, uses } = modelled;
       const by = countingOf(this.beside.state, modelled);

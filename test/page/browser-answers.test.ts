@@ -11,7 +11,7 @@ import {
 import type { PageCall } from '../../src/adapters/page/page-server.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
-import type { DoorRefused } from '../../src/domain/door/door.js';
+import type { DoorRefused } from '../../src/domain/door/parse.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { type Endpoint, endpoints, mayAsk, type PageRole } from '../../src/domain/page/api.js';
 import { createLoginGuard } from '../../src/gateway/login/logins.js';
@@ -440,8 +440,14 @@ void test('requests of one session at once have a limit, and a long body has one
   };
   const { ask, enter } = desk({ handlers });
   const token = await enter('view');
-  const begun = Array.from({ length: 12 }, () => ask('now', { token }));
+  const operator = await enter('operate');
+  const begun = [token, operator].flatMap((each) =>
+    Array.from({ length: 12 }, () => ask('now', { token: each })),
+  );
   assert.equal((await ask('me', { token })).status, 429);
+  assert.equal((await ask('enable', { token: operator, params: ['X'] })).status, 429);
+  for (const end of ['kill', 'drain'] as const)
+    assert.equal((await ask(end, { token: operator, params: ['X'] })).status, 200, end);
   for (const end of waiting) end();
   await Promise.all(begun);
   assert.equal((await ask('me', { token })).status, 200);

@@ -11,7 +11,7 @@ import { runInNewContext } from 'node:vm';
 import type { PageReply } from '../../src/adapters/page/page-request.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import type { PagePerson, PageSettings } from '../../src/domain/config/settings.js';
-import type { DoorRefused } from '../../src/domain/door/door.js';
+import type { DoorRefused } from '../../src/domain/door/parse.js';
 import type { Endpoint, Me, OidcBegun, OidcFinish, Ways } from '../../src/domain/page/api.js';
 import { createLoginGuard } from '../../src/gateway/login/logins.js';
 import { createBrowserAnswers } from '../../src/page/browser-answers.js';

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { bounds } from '../../src/bounds/bounds.js';
-import { openGateway } from '../kit/gateway.js';
+import { type GatewayOptions, openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { skipped } from '../kit/skipped.js';
 import { manyUidsOwner, openManyUids } from '../kit/sub-uids.js';
@@ -30,13 +31,13 @@ const policy = `
     users: ["*@example.org"]
     allow: [quota get]
     approve: [support]`;
-const more = `persons: { lead: { users: ["39200"] } }
+const settings = `persons: { lead: { users: ["39200"] } }
 admin: { unix: admin.sock }`;
 
 const requestOf = (command: string): string =>
   `||dovegate request|--user=bob@example.org|--reason=ticket #|--|${command}`;
 
-async function open(t: Parameters<typeof openManyUids>[0]) {
+async function open(t: Parameters<typeof openManyUids>[0], more: Partial<GatewayOptions> = {}) {
   const human = openManyUids(t);
   let release = (): void => undefined;
   const freed = new Promise<void>((resolve) => {
@@ -45,8 +46,9 @@ async function open(t: Parameters<typeof openManyUids>[0]) {
   const gateway = await openGateway(t, {
     listeners,
     policy,
-    more,
+    more: settings,
     launcher: human.launcher,
+    ...more,
     mail1: { connections: '50' },
     backend: {
       script: async ({ user }, connection) => {
@@ -66,24 +68,28 @@ for (const uids of [1, many]) {
     asRoot,
     async (t) => {
       const { human, path, daemon, backend, release } = await open(t);
-      const times = Math.ceil(many / uids);
       const asked = await human.connect({
         path,
         uids,
-        times,
+        connects: many,
         line: requestOf('fetch|hdr.subject|mailbox|#|all'),
       });
       assert.equal(asked['+'], 3, JSON.stringify(asked));
-      const listed = await human.connect({ path, uids, times, line: '|bob@example.org|mailbox list' });
+      const listed = await human.connect({
+        path,
+        uids,
+        connects: many,
+        line: '|bob@example.org|mailbox list',
+      });
       assert.equal(listed['+'], 7, JSON.stringify(listed));
       const quota = '|bob@example.org|quota get';
-      const kept = await human.connect({ path, uids, times, stays: true, line: quota });
+      const kept = await human.connect({ path, uids, connects: many, stays: true, line: quota });
       assert.equal(kept['+'], 5, JSON.stringify(kept));
       const before = backend.commands.length;
       const waiting = human.connect({
         path,
         uids,
-        times: Math.ceil(4 / uids),
+        connects: 4,
         atOnce: 4,
         line: '|held@example.org|quota get',
       });
@@ -93,7 +99,7 @@ for (const uids of [1, many]) {
       assert.equal(backend.commands.length, before + 3);
       release();
       const served = await waiting;
-      assert.equal(served['+'], uids === 1 ? 4 : uids, JSON.stringify(served));
+      assert.equal(served['+'], 4, JSON.stringify(served));
       const own = daemon.audit().find(({ record }) => record['origin'] === `uid:${manyUidsOwner.uid}`);
       assert.equal(own === undefined, uids === 1, 'a record names the origin where it is another uid');
     },
@@ -105,3 +111,44 @@ test('access without approval is given three times a day, however many uids ask'
   const broken = await human.connect({ path, uids: many, line: requestOf('mailbox status|messages|INBOX#') });
   assert.equal(broken['+'], bounds.accessBroken, JSON.stringify(broken));
 });
+
+for (const uids of [1, many]) {
+  test(
+    `with ${uids} uids: one human in a loop is refused before the journal is full, and another team goes on`,
+    asRoot,
+    async (t) => {
+      const { human, path, daemon } = await open(t, {
+        policy: policy.replace('limits: { at_once: 2 }', 'limits: { at_once: 8 }'),
+        audit:
+          '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 4MiB, max_size: 512KiB }',
+      });
+      const other = await openRawClient({ path: daemon.path('panel.sock'), minor: 2, owner: t });
+      // No two lines are alike, so that compressed segments have some size.
+      const line = `|${'#'.repeat(40)}@example.org|quota get`;
+      const seen = { served: 0, refused: 0 };
+      const waits: number[] = [];
+      for (let round = 0; round < 30 && seen.refused === 0; round += 1) {
+        const answered = human.connect({ path, uids, connects: 400, atOnce: 4, line });
+        let isOver = false;
+        void answered.finally(() => {
+          isOver = true;
+        });
+        while (!isOver) {
+          const startMs = performance.now();
+          assert.equal((await other.ask({ user: 'bob@example.org', fields: ['quota get'] })).status, '+');
+          waits.push(performance.now() - startMs);
+          await pause(20);
+        }
+        const { '+': served = 0, '-TEMPFAIL': refused = 0 } = await answered;
+        seen.served += served;
+        seen.refused += refused;
+      }
+      waits.sort((one, another) => one - another);
+      const p99 = waits[Math.floor(waits.length * 0.99)] ?? 0;
+      t.diagnostic(
+        `${uids} uids: ${seen.served} served, ${seen.refused} refused; another team waits ${p99.toFixed(1)} ms (99 %)`,
+      );
+      assert.ok(seen.refused > 0, 'the human has a share of the journal');
+    },
+  );
+}

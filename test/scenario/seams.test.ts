@@ -12,7 +12,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { bounds } from '../../src/bounds/bounds.js';
-import { type DoorHead, doorVersionHeader } from '../../src/domain/door/door.js';
+import { doorVersionHeader } from '../../src/domain/door/door.js';
+import { askDoor, generationOf } from '../kit/ask-door.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { type Daemon, startDaemon, startPage } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
@@ -280,58 +281,6 @@ function openStream(t: TestContext, daemon: Daemon): Promise<number> {
   });
 }
 
-interface DoorAnswer {
-  readonly status: number;
-  readonly code: string;
-  readonly text: string;
-}
-
-/** One call at `admin.door`, as the page or something in its place makes it. */
-function askDoor(daemon: Daemon, path: string, body: unknown): Promise<DoorAnswer> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('door.sock'), method: 'POST', path, agent: false },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-        });
-        response.on('end', () => {
-          const { code = '', text: why = '' } = JSON.parse(text);
-          resolve({ status: response.statusCode ?? 0, code, text: why });
-        });
-      },
-    );
-    asked.on('error', (error: NodeJS.ErrnoException) => {
-      // A refusal may come, and the connection end, while the rest of a large body is still being written.
-      if (error.code === 'EPIPE') resolve(askDoor(daemon, path, body));
-      else reject(error);
-    });
-    asked.end(typeof body === 'string' ? body : JSON.stringify(body));
-  });
-}
-
-/** That of the settings that the daemon tells first. */
-function generationOf(daemon: Daemon): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('door.sock'), path: '/settings', agent: false },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-          const [head, rest] = text.split('\n', 2);
-          if (rest === undefined) return;
-          const { generation }: DoorHead = JSON.parse(head ?? '');
-          resolve(generation);
-          response.destroy();
-        });
-      },
-    );
-    asked.on('error', reject).end();
-  });
-}
-
 test('wrong calls at the door are refused by the daemon, and leave no record', async (t) => {
   const stage = await openStage(t);
   const { daemon } = stage;
@@ -430,7 +379,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     assert.equal((await askDoor(daemon, '/record', look(as('auditor', 'audit', now + 1)))).code, 'person');
   });
 
-  // bounds.doorRecords, bounds.doorRecordMs
+  // bounds.doorCalls, bounds.doorCallMs
   await t.test('too many calls a second', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, async () => {

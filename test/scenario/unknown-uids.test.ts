@@ -46,10 +46,15 @@ test(
     const programs = fakePrograms(t);
     const log = `${programs.path.split(':')[0]}/asked`;
     writeFileSync(log, '');
-    programs.write('getent', `printf '%s\\n' "$3" >>${log}\nexit 2`);
+    programs.write('getent', `printf '%s\\n' "$PPID $3" >>${log}\nexit 2`);
     const { daemon } = await openGateway(t, { backend, listeners, env: { PATH: programs.path } });
     chmodSync(daemon.folder, 0o755);
-    const asked = (): number => readFileSync(log, 'utf8').split('\n').length - 1;
+    /** By which process, and for what. */
+    const asked = () =>
+      readFileSync(log, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' '));
     const path = daemon.path('support.sock');
     const startMs = performance.now();
     await Promise.all([connectAs(20_000, 1_000, path), connectAs(1_000_000, 1_000, path)]);
@@ -57,10 +62,18 @@ test(
       const known = await openRawClient({ path: daemon.path(`${name}.sock`), minor: 2, owner: t });
       assert.equal((await known.ask({ user: 'a@example.org', fields: ['quota', 'get'] })).status, '+', name);
     }
-    const atAnswer = asked();
+    const atAnswer = asked().length;
     const seconds = (performance.now() - startMs) / 1000;
     t.diagnostic(`${atAnswer} questions in ${seconds} s, until both listeners answered`);
     assert.ok(atAnswer <= bounds.accountRate * (seconds + 1), `${atAnswer} questions in ${seconds} s`);
+    const config = readFileSync(daemon.configFile, 'utf8');
+    const peers = 'peers: { users: [root, nobody-here], groups: [no-group-here] }, policy';
+    daemon.write('dovegate.yaml', config.replaceAll(', policy', `, ${peers}`));
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(({ event }) => event === 'reloaded', 'a reload has its answers');
+    assert.ok(asked().some(([, name]) => name === 'no-group-here'));
+    const own = asked().filter(([parent]) => Number(parent) === daemon.pid);
+    assert.deepEqual(own, [], 'the serving process starts none');
     assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
   },
 );

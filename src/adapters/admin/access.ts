@@ -80,9 +80,9 @@ export interface Operator {
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';
 
-/** What came of it, as a sentence. `unknown`: there is no such thing. */
+/** What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. */
 export interface ActionResult {
-  readonly kind: 'done' | 'unknown' | 'failed' | ActionFailure;
+  readonly kind: 'done' | 'already' | 'unknown' | 'failed' | ActionFailure;
   readonly text: string;
 }
 

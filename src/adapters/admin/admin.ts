@@ -174,4 +174,11 @@ const refusalAnswers: Readonly<Record<AccessRefusal, TextAnswer>> = {
   },
 };
 
-const statusOfResult = { done: 200, unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
+const statusOfResult = {
+  done: 200,
+  already: 200,
+  unknown: 404,
+  failed: 409,
+  unrecorded: 503,
+  undone: 503,
+} as const;

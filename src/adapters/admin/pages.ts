@@ -1,10 +1,11 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
-// The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
+// The rules: readiness reports every reason that holds, not only the first, and follows from our own state alone (`ReadinessFacts`), never from
+// what another process says; a code is never renamed: alerts hold it; a part of the status that cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJsonLines } from '../../domain/audit/encode.js';
 import { formatEnd, formatTime } from '../../domain/audit/record.js';
-import type { NoticeReceiver } from '../../domain/notices/fault.js';
+import type { NoticeReceiver } from '../../domain/notices/receiver.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
@@ -179,11 +180,14 @@ export interface Page {
 /** Where answers come from. */
 export interface PageSources {
   readonly clock: Clock;
+  /** Its parts may be made when they are read, and reading one may throw. */
   readonly snapshot: () => DaemonSnapshot;
   /** Text format 0.0.4 of Prometheus. */
   readonly metrics: () => Promise<string>;
   /** Resolves when all records of the journal so far are on disk; rejects if that fails. */
   readonly flushed: () => Promise<void>;
+  /** Told of a part that could not be made; a bug of ours. */
+  readonly onError: (text: string) => void;
 }
 
 /** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
@@ -198,7 +202,7 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
     ['/readyz', { isHarmless: true, answer: () => answerReadiness(snapshot()) }],
     ['/metrics', { isHarmless: true, answer: async () => ({ ...prometheus, body: await metrics() }) }],
     ['/flushed', { isHarmless: false, answer: () => answerFlushed(sources) }],
-    ['/status.json', { isHarmless: false, answer: () => jsonAnswer(200, statusOf(snapshot())) }],
+    ['/status.json', { isHarmless: false, answer: () => jsonAnswer(200, statusOf(snapshot(), sources)) }],
   ]);
 }
 
@@ -244,54 +248,55 @@ function answerReadiness(snapshot: DaemonSnapshot): TextAnswer {
   });
 }
 
-function statusOf(snapshot: DaemonSnapshot): unknown {
-  const { journal, exchanges, reload } = snapshot;
-  const readiness = judgeReadiness(snapshot);
-  return {
-    program: 'dovegate',
-    version: snapshot.version,
-    state: snapshot.state,
-    problems: snapshot.problems ?? snapshot.found?.map(problemOf),
-    started: snapshot.started,
-    uptime_ms: Math.round(snapshot.uptimeMs),
-    config: snapshot.configHash,
-    observing: snapshot.observing?.length === 0 ? undefined : snapshot.observing,
-    ready: readiness.isReady,
-    reasons: readiness.reasons,
-    listeners: snapshot.listeners.map(({ name, address, sessions, unauthenticated, sessionsMax }) => ({
+/** The parts of the status, in their order. */
+const statusParts: Readonly<Record<string, (snapshot: DaemonSnapshot) => unknown>> = {
+  program: () => 'dovegate',
+  version: ({ version }) => version,
+  state: ({ state }) => state,
+  problems: ({ problems, found }) => problems ?? found?.map(problemOf),
+  started: ({ started }) => started,
+  uptime_ms: ({ uptimeMs }) => Math.round(uptimeMs),
+  config: ({ configHash }) => configHash,
+  observing: ({ observing }) => (observing?.length === 0 ? undefined : observing),
+  ready: (snapshot) => judgeReadiness(snapshot).isReady,
+  reasons: (snapshot) => judgeReadiness(snapshot).reasons,
+  listeners: ({ listeners }) =>
+    listeners.map(({ name, address, sessions, unauthenticated, sessionsMax }) => ({
       listener: name,
       address,
       sessions,
       unauthenticated,
       sessions_max: sessionsMax,
     })),
-    backends: snapshot.backends.map(({ name, isUp, oldestWaitMs, ...rest }) => ({
+  backends: ({ backends }) =>
+    backends.map(({ name, isUp, oldestWaitMs, ...rest }) => ({
       backend: name,
       up: isUp,
       ...rest,
       oldest_wait_ms: oldestWaitMs === undefined ? undefined : Math.round(oldestWaitMs),
     })),
-    routes: routesOf(readiness),
-    journal: {
-      state: journal.state,
-      space: journal.space,
-      fault: journal.fault,
-      lost: journal.lost,
-      unsynced_ms: Math.round(journal.unsyncedMs),
-      free_bytes: journal.freeBytes,
-      young_bytes: journal.filling?.youngBytes,
-      max_bytes: knownBytes(journal.filling?.bytesMax),
-      largest_writers: journal.filling?.largest.map(({ principal, share }) => ({
-        principal,
-        share: Math.round(1000 * share) / 1000,
-      })),
-      missing_seq: journal.missing?.seq,
-      missing_since: journal.missing?.sinceMs === undefined ? undefined : formatTime(journal.missing.sinceMs),
-      memory: journal.memory,
-      memory_fault: journal.whyNoMemory,
-    },
-    access: snapshot.access && { ...snapshot.access, list: snapshot.access.list() },
-    shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
+  routes: (snapshot) => routesOf(judgeReadiness(snapshot)),
+  journal: ({ journal }) => ({
+    state: journal.state,
+    space: journal.space,
+    fault: journal.fault,
+    lost: journal.lost,
+    unsynced_ms: Math.round(journal.unsyncedMs),
+    free_bytes: journal.freeBytes,
+    young_bytes: journal.filling?.youngBytes,
+    max_bytes: knownBytes(journal.filling?.bytesMax),
+    largest_writers: journal.filling?.largest.map(({ principal, share }) => ({
+      principal,
+      share: Math.round(1000 * share) / 1000,
+    })),
+    missing_seq: journal.missing?.seq,
+    missing_since: journal.missing?.sinceMs === undefined ? undefined : formatTime(journal.missing.sinceMs),
+    memory: journal.memory,
+    memory_fault: journal.whyNoMemory,
+  }),
+  access: ({ access }) => access && { ...access, list: access.list() },
+  shipping: ({ sinks }) =>
+    sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
       sink: name,
       state,
       fault,
@@ -299,7 +304,8 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       lag_ms: Math.round(lagMs),
       safe_seq: safeSeq,
     })),
-    keys: snapshot.keys.map(({ listener, name, policy, expiresMs, leftMs, lastUsedMs, failures }) => ({
+  keys: ({ keys }) =>
+    keys.map(({ listener, name, policy, expiresMs, leftMs, lastUsedMs, failures }) => ({
       listener,
       key: name,
       policy,
@@ -308,21 +314,37 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       last_used: lastUsedMs === undefined ? undefined : formatTime(lastUsedMs),
       failures,
     })),
-    page: snapshot.page && pageOf(snapshot.page),
-    reload: reload && {
+  page: ({ page }) => page && pageOf(page),
+  reload: ({ reload }) =>
+    reload && {
       time: reload.time,
       success: reload.isSuccess,
       problems: reload.problems,
       restart_needed: reload.restart,
     },
-    exchanges: exchanges?.map(({ isWaiting, durationMs, clientMs = 0, deadlineMs, ...names }) => ({
+  exchanges: ({ exchanges }) =>
+    exchanges?.map(({ isWaiting, durationMs, clientMs = 0, deadlineMs, ...names }) => ({
       ...names,
       waiting: isWaiting === true ? true : undefined,
       duration_ms: Math.round(durationMs),
       client_ms: clientMs > 0 ? Math.round(clientMs) : undefined,
       deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
     })),
-  };
+};
+
+/** `not_shown`: parts that could not be made. */
+function statusOf(snapshot: DaemonSnapshot, { onError }: Pick<PageSources, 'onError'>): unknown {
+  const shown: Record<string, unknown> = {};
+  const missing: string[] = [];
+  for (const [name, make] of Object.entries(statusParts)) {
+    try {
+      shown[name] = make(snapshot);
+    } catch (fault) {
+      missing.push(name);
+      onError(`${name} of the status: ${messageOf(fault)}`);
+    }
+  }
+  return { ...shown, not_shown: missing.length === 0 ? undefined : missing };
 }
 
 function pageOf({ told, untold }: NonNullable<DaemonSnapshot['page']>): unknown {

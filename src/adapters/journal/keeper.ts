@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
-import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
+import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import { openRegular, readRegular } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { isRightlySigned } from './kept-end.js';
@@ -285,13 +285,12 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
   const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = record;
   const { oldest_seq: oldest } = record;
   const endWallMs = parseTime(readHead(line)?.time ?? '');
-  if (endWallMs === undefined || typeof lastHash !== 'string' || typeof nextSeq !== 'number')
-    return undefined;
-  const endMs = endWallMs - (typeof stepsMs === 'number' ? stepsMs : 0);
+  if (endWallMs === undefined || typeof lastHash !== 'string' || !isCount(nextSeq)) return undefined;
+  const endMs = endWallMs - (isDistanceMs(stepsMs) ? stepsMs : 0);
   // Another journal of the same key has segments of the same names.
   const isSigned = record['key'] === key && record['journal'] === journal && isRightlySigned(line, key);
   const isProven = key === undefined || isSigned;
-  const oldestSeq = typeof oldest === 'number' ? oldest : undefined;
+  const oldestSeq = isCount(oldest) ? oldest : undefined;
   return { before, isProven, oldestSeq, end: { lastHash, nextSeq, endMs, endWallMs } };
 }
 

@@ -4,7 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js';
-import { parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/audit/record.js';
 import { checkpointName, readIn, writeOwn } from './segments.js';
 
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
@@ -54,7 +54,7 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
     seq: link.seq,
     hash: link.hash,
     journal: wordOf(journal),
-    oldestSeq: typeof oldestSeq === 'number' ? oldestSeq : undefined,
+    oldestSeq: isCount(oldestSeq) ? oldestSeq : undefined,
     key: wordOf(key),
     nextKey: wordOf(nextKey),
     isStop: record['event'] === 'checkpoint' && action === 'stop',
@@ -79,9 +79,9 @@ export function readKept(state: string): KeptEnd | undefined {
     ...end,
     directory,
     hasBegun: hasBegun === true,
-    reportedSeq: typeof reportedSeq === 'number' ? reportedSeq : 0,
+    reportedSeq: isCount(reportedSeq) ? reportedSeq : 0,
     ring: ring || undefined,
-    segment: typeof segment === 'number' ? segment : undefined,
+    segment: isCount(segment) ? segment : undefined,
   };
 }
 

@@ -15,7 +15,7 @@ import {
   isReadable,
 } from '../../domain/audit/access-book.js';
 import { readLink } from '../../domain/audit/ledger.js';
-import { type AuditRecord, parseLine } from '../../domain/audit/record.js';
+import { type AuditRecord, isCount, parseLine } from '../../domain/audit/record.js';
 import { isRightlySigned } from './kept-end.js';
 import type { RunEnd } from './run-end.js';
 import { listSegments, openSegment, type Segment, withFile } from './segments.js';
@@ -222,7 +222,7 @@ function lastHead(items: readonly Item[]): Head | undefined {
     if (isCheckpoint) {
       if (begun?.left === 0) found = begun.index;
       const { carries } = record;
-      begun = typeof carries === 'number' ? { index, left: carries } : undefined;
+      begun = isCount(carries) ? { index, left: carries } : undefined;
       if (carries === 0) found = index;
     } else if (begun !== undefined && record['carried'] === true) begun.left -= 1;
     else begun = undefined;

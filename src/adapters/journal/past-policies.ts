@@ -4,7 +4,7 @@
 
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/audit/record.js';
 import { makeInner, readIn, syncDirectory, writeWhole } from './segments.js';
 
 /** The folder beside the segments. */
@@ -64,7 +64,7 @@ export function forgetPolicies(
 function readUnused(place: string): Unused {
   const unused: Unused = new Map();
   for (const [version, seq] of Object.entries(parseLine(readIn(place, unusedName) ?? '') ?? {}))
-    if (typeof seq === 'number') unused.set(version, seq);
+    if (isCount(seq)) unused.set(version, seq);
   return unused;
 }
 

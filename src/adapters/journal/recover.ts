@@ -14,7 +14,15 @@ import {
   readClaim,
   readLink,
 } from '../../domain/audit/ledger.js';
-import { type OwnRecord, parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
+import {
+  isCount,
+  isDistanceMs,
+  type OwnRecord,
+  parseLine,
+  parseTime,
+  readHead,
+  type TornTail,
+} from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { readRegular } from '../host/regular-file.js';
 import { findUnreported, putEndAside } from './aside.js';
@@ -129,7 +137,7 @@ export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
     timeMs: typeof time === 'string' ? parseTime(time) : undefined,
     journal: known.journal,
     key: known.nextKey ?? known.key,
-    stepsMs: number(stepsMs) ?? 0,
+    stepsMs: distanceIn(stepsMs) ?? 0,
     damage: undefined,
     nextNumber: segment + 1,
   };
@@ -188,7 +196,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
     return next;
   const record = parseLine(text);
-  const format = number(record?.['format']);
+  const format = countIn(record?.['format']);
   if (format !== undefined && format > journalFormat) {
     throw new JournalFault(
       'newer-format',
@@ -203,9 +211,9 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     ...next,
     key: typeof signing === 'string' ? signing : undefined,
     journal: typeof journal === 'string' ? journal : end.journal,
-    stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
-    oldestSeq: number(record?.['oldest_seq']) ?? end.oldestSeq,
-    openSeq: end.bytes === 0 ? number(record?.['open_seq']) : end.openSeq,
+    stepsMs: distanceIn(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
+    oldestSeq: countIn(record?.['oldest_seq']) ?? end.oldestSeq,
+    openSeq: end.bytes === 0 ? countIn(record?.['open_seq']) : end.openSeq,
   };
 }
 
@@ -215,11 +223,15 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
  */
 function stepOf({ known }: End, seq: number, step: unknown): number {
   const isVouched = known?.key === undefined || seq <= known.seq;
-  return isVouched ? (number(step) ?? 0) : Math.max(0, number(step) ?? 0);
+  return isVouched ? (distanceIn(step) ?? 0) : Math.max(0, distanceIn(step) ?? 0);
 }
 
-function number(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+function countIn(value: unknown): number | undefined {
+  return isCount(value) ? value : undefined;
+}
+
+function distanceIn(value: unknown): number | undefined {
+  return isDistanceMs(value) ? value : undefined;
 }
 
 /** Reads admissions and completions, beginning where the tail's first record says. */

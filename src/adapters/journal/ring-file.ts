@@ -22,7 +22,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { type OpenExchanges, readBody, readClaim } from '../../domain/audit/ledger.js';
-import { parseLine, readWord } from '../../domain/audit/record.js';
+import { isCount, parseLine, readWord } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { scanFrom, type Tail } from './recover.js';
 import {
@@ -380,7 +380,7 @@ function parseNote(text: string): Note | undefined {
   const isRight =
     version === ringVersion &&
     typeof path === 'string' &&
-    typeof bytes === 'number' &&
+    isCount(bytes) &&
     typeof journal === 'string' &&
     typeof generation === 'string' &&
     /^[0-9a-f]{16}$/.test(generation) &&

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
-import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
+import { isCount, parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { openRegular, readRegular } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { inflateStart } from './compressed.js';
@@ -112,7 +112,7 @@ export function followRunEnd(
     if (event !== 'checkpoint' && event !== 'retire') return !isFirst || known.key === undefined;
     const { key, oldest_seq: oldest, action } = parseLine(text) ?? {};
     if (known.key !== undefined && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return false;
-    if (typeof oldest === 'number') oldestSeq = Math.max(oldestSeq ?? 0, oldest);
+    if (isCount(oldest)) oldestSeq = Math.max(oldestSeq ?? 0, oldest);
     // The stop itself was written, its copies were not.
     if (event === 'checkpoint' && action === 'stop') stopLine = text;
     return true;

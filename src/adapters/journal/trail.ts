@@ -7,7 +7,7 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/audit/ledger.js';
-import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
+import { isDistanceMs, parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import type { KeptCheckpoint } from '../../domain/trail/checkpoints.js';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
@@ -423,7 +423,7 @@ function readBegin(line: Buffer): Begin | undefined {
   const { steps_ms: stepsMs, segment: before, earliest } = parseLine(text) ?? {};
   return {
     timeMs,
-    stepsMs: typeof stepsMs === 'number' ? stepsMs : 0,
+    stepsMs: isDistanceMs(stepsMs) ? stepsMs : 0,
     before,
     earliestMs: typeof earliest === 'string' ? parseTime(earliest) : undefined,
   };

@@ -4,7 +4,7 @@
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
-import { isObject } from '../../domain/audit/record.js';
+import { isCount, isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { StreamConfig } from '../../domain/streams/strength.js';
 import { systemClock } from '../host/clock.js';
@@ -430,10 +430,6 @@ function linkOf(
       await connection.close();
     },
   };
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** Whether the server answers at all. */

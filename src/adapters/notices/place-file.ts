@@ -5,23 +5,28 @@
 //   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","since":0}
 
 import { join } from 'node:path';
+import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, parseLine } from '../../domain/audit/record.js';
-import type { Dropped } from '../../domain/notices/notice.js';
+import { parseLine } from '../../domain/audit/record.js';
+import { count, fit, spanMs } from '../../domain/seams/shape.js';
 import { readRegularFile, replaceFile } from '../host/regular-file.js';
 
-export interface KeptPlace {
-  readonly journal: string;
-  /** After a record, as in adapters/shipping. */
-  readonly segment: number;
-  readonly bytes: number;
-  readonly seq: number;
-  readonly hash: string;
+const place = z.object({
+  journal: z.string(),
+  /** After a record, as in adapters/shipping; -1: before the oldest segment. */
+  segment: z.int().min(-1),
+  bytes: count,
+  seq: count,
+  hash: z.string().regex(/^(?:[0-9a-f]{64})?$/),
   /** Older records are passed over, by their time: the receiver had them, or was not there yet. */
-  readonly sinceMs: number;
+  since: spanMs,
   /** Of which the receiver was not told yet. */
-  readonly dropped?: Dropped | undefined;
-}
+  dropped: z.object({ count, fromMs: spanMs, toMs: spanMs, seq: count }).optional(),
+});
+
+export type KeptPlace = Readonly<Omit<z.infer<typeof place>, 'since'> & { sinceMs: number }>;
+
+const kept = place.extend({ receiver: z.string() });
 
 export type PlaceFile = ReturnType<typeof createPlaceFile>;
 
@@ -42,25 +47,15 @@ export function createPlaceFile(directory: string, receiver: string) {
       }
     },
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
-    async save({ sinceMs: since, ...place }: KeptPlace): Promise<void> {
-      await replaceFile(path, `${JSON.stringify({ receiver, ...place, since })}\n`);
+    async save({ sinceMs: since, ...rest }: KeptPlace): Promise<void> {
+      await replaceFile(path, `${JSON.stringify({ receiver, ...rest, since })}\n`);
     },
   };
 }
 
 function readKept(text: string, wanted: string): KeptPlace | undefined {
-  const { receiver, journal, segment, bytes, seq, hash, since, dropped } = parseLine(text) ?? {};
-  if (receiver !== wanted || typeof journal !== 'string' || typeof hash !== 'string') return undefined;
-  // -1: before the oldest segment.
-  if (!Number.isSafeInteger(segment) || !isCount(bytes) || !isCount(seq) || !isCount(since)) return undefined;
-  if (hash !== '' && !/^[0-9a-f]{64}$/.test(hash)) return undefined;
-  if (dropped !== undefined && !isDropped(dropped)) return undefined;
-  const place = { journal, segment: Number(segment), bytes, seq, hash, sinceMs: since };
-  return dropped === undefined ? place : { ...place, dropped };
-}
-
-function isDropped(value: unknown): value is Dropped {
-  if (typeof value !== 'object' || value === null) return false;
-  const { count, fromMs, toMs, seq }: Readonly<Record<string, unknown>> = { ...value };
-  return [count, fromMs, toMs, seq].every(isCount);
+  const found = fit(kept, parseLine(text));
+  if (typeof found === 'string' || found.receiver !== wanted) return undefined;
+  const { receiver: _, since: sinceMs, ...rest } = found;
+  return { ...rest, sinceMs };
 }

@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
-import type { LinkOpener } from '../../domain/door/door.js';
+import type { LinkOpener } from '../../domain/door/parse.js';
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 

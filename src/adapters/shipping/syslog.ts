@@ -6,7 +6,7 @@
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject, parseLine, parseTime } from '../../domain/audit/record.js';
+import { isCount, isObject, parseLine, parseTime } from '../../domain/audit/record.js';
 
 /** The sender's names, unchanged where the grammar permits. */
 export interface Sender {
@@ -53,7 +53,7 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   const { seq, time, event } = record;
   const priority = facility * 8 + severities[severityOf(record)];
   const timestamp = typeof time === 'string' && parseTime(time) !== undefined ? time : '-';
-  const data = [`seq="${typeof seq === 'number' ? seq : ''}"`];
+  const data = [`seq="${isCount(seq) ? seq : ''}"`];
   for (const [key, bytesMax] of shownKeys) {
     const value = textOf(record[key]);
     if (value !== undefined) data.push(`${key}="${formatValue(value, bytesMax)}"`);

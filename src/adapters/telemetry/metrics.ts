@@ -1,12 +1,13 @@
 // The numbers of the daemon for Prometheus: events are counted as they happen; present values come from one snapshot per read.
 // The rules: no client can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers
 // while the journal fills, every other label is from the configuration or from a closed list; an observer never throws and never waits; an
-// unknown value is absent, never 0.
+// unknown value is absent, never 0; a value that cannot be made takes no other with it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { NoticeReceiver } from '../../domain/notices/fault.js';
+import type { NoticeReceiver } from '../../domain/notices/receiver.js';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
+import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { watchLoopLag } from './loop-lag.js';
 import { measureProcess, type ProcessUsage } from './process-metrics.js';
@@ -21,8 +22,10 @@ export interface MetricsOptions {
   readonly clock: Clock;
   /** The resources that this process uses; called at each `render`. */
   readonly usage: () => ProcessUsage;
-  /** The present values; called at each `render`, must not wait. */
+  /** The present values; called at each `render`, must not wait. Reading one may throw, and then what is made of it is absent. */
   readonly snapshot: () => MetricsSnapshot;
+  /** Told of values that could not be made; a bug of ours. */
+  readonly onError: (text: string) => void;
 }
 
 export interface Metrics {
@@ -285,16 +288,15 @@ export interface MetricsSnapshot {
   readonly logSuppressed: ReadonlyMap<string, number>;
 }
 
-/** Gauges of `registry`; returns the function that sets them. */
+/** Gauges of `registry`; returns the function that sets them. What cannot be set is absent, and told. */
 export function createGauges(
   registry: Registry,
-  program: { readonly version: string; readonly runtime: string },
+  program: Pick<MetricsOptions, 'version' | 'runtime' | 'onError'>,
 ): (snapshot: MetricsSnapshot) => void {
-  // Backends, listeners, receivers and keys removed by a reload must disappear.
-  const labelled: Gauge[] = [];
+  const gauges: { readonly gauge: Gauge; readonly isLabelled: boolean }[] = [];
   const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> => {
     const made = new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
-    if (labelNames.length > 0) labelled.push(made);
+    gauges.push({ gauge: made, isLabelled: labelNames.length > 0 });
     return made;
   };
   const total = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Counter<T> =>
@@ -398,69 +400,91 @@ export function createGauges(
   const notices = createNoticeMetrics(registry);
   const build = gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node');
 
+  const steps: Readonly<Record<string, (snapshot: MetricsSnapshot) => void>> = {
+    backends({ backends }) {
+      for (const { name: backend, isUp, drained, dialing, idle, leased, waiters } of backends) {
+        upstreams.set({ backend, state: 'dialing' }, dialing);
+        upstreams.set({ backend, state: 'idle' }, idle);
+        upstreams.set({ backend, state: 'leased' }, leased);
+        waiting.set({ backend }, waiters);
+        backendUp.set({ backend }, isUp ? 1 : 0);
+        backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);
+      }
+    },
+    listeners({ listeners }) {
+      for (const { name: listener, ...counts } of listeners) {
+        sessions.set({ listener }, counts.sessions);
+        unauthenticated.set({ listener }, counts.unauthenticated);
+        sessionsMax.set({ listener }, counts.sessionsMax);
+      }
+    },
+    receivers({ sinks }) {
+      for (const { name: sink, state, lagRecords, lagMs } of sinks) {
+        shipConnected.set({ sink }, state === 'connected' ? 1 : 0);
+        shipLag.set({ sink }, lagRecords);
+        shipLagSeconds.set({ sink }, lagMs / 1000);
+        shipForked.set({ sink }, state === 'forked' ? 1 : 0);
+      }
+    },
+    readiness: ({ isReady }) => ready.set(isReady ? 1 : 0),
+    exchanges({ exchanges: running = [] }) {
+      exchanges.set(running.length);
+      oldest.set(running.reduce((most, { durationMs }) => Math.max(most, durationMs), 0) / 1000);
+    },
+    certificates({ certificates }) {
+      for (const { role, name, leftMs } of certificates)
+        if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
+    },
+    keys({ keys }) {
+      for (const { listener, name: key, leftMs, lastUsedMs } of keys) {
+        if (leftMs !== undefined) keyExpiry.set({ listener, key }, Math.round(leftMs / 1000));
+        if (lastUsedMs !== undefined) keyUsed.set({ listener, key }, Math.round(lastUsedMs / 1000));
+      }
+    },
+    versions: () => build.set({ version: program.version, node: program.runtime }, 1),
+    configuration({ configHash, isReloadSuccess }) {
+      config.set({ hash: configHash }, 1);
+      reloadSuccess.set(isReloadSuccess ? 1 : 0);
+    },
+    page({ page }) {
+      if (page === undefined) return;
+      pageUp.set(page.told === undefined ? 0 : 1);
+      pagePeople.set(page.told?.people ?? 0);
+    },
+    notices: ({ page }) => notices(page?.told?.notices ?? [], page?.untold ?? []),
+    journal({ journal }) {
+      writable.set(journal.state === 'writable' ? 1 : 0);
+      inReserve.set(journal.space === 'reserve' ? 1 : 0);
+      unsynced.set(journal.unsyncedMs / 1000);
+      replace(lost, journal.lost);
+      if (journal.freeBytes !== undefined) freeBytes.set(journal.freeBytes);
+      const { filling } = journal;
+      if (filling !== undefined && Number.isFinite(filling.bytesMax)) {
+        youngBytes.set(filling.youngBytes);
+        bytesMax.set(filling.bytesMax);
+      }
+      for (const { principal, share } of filling?.largest ?? []) writerShare.set({ principal }, share);
+    },
+    log(snapshot) {
+      replace(logDropped, snapshot.logDropped);
+      logSuppressed.reset();
+      for (const [event, count] of snapshot.logSuppressed) logSuppressed.inc({ event }, count);
+    },
+  };
+
   return (snapshot) => {
-    for (const each of labelled) each.reset();
-    for (const { name: backend, isUp, drained, dialing, idle, leased, waiters } of snapshot.backends) {
-      upstreams.set({ backend, state: 'dialing' }, dialing);
-      upstreams.set({ backend, state: 'idle' }, idle);
-      upstreams.set({ backend, state: 'leased' }, leased);
-      waiting.set({ backend }, waiters);
-      backendUp.set({ backend }, isUp ? 1 : 0);
-      backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);
+    // Backends, listeners, receivers and keys removed by a reload must disappear, and so must what cannot be known now. A gauge without labels
+    // is 0 by itself after a reset, and 0 free bytes would raise an alert.
+    for (const { gauge: each, isLabelled } of gauges)
+      if (isLabelled) each.reset();
+      else each.remove();
+    for (const [name, step] of Object.entries(steps)) {
+      try {
+        step(snapshot);
+      } catch (fault) {
+        program.onError(`metrics of ${name}: ${messageOf(fault)}`);
+      }
     }
-    for (const { name: listener, ...counts } of snapshot.listeners) {
-      sessions.set({ listener }, counts.sessions);
-      unauthenticated.set({ listener }, counts.unauthenticated);
-      sessionsMax.set({ listener }, counts.sessionsMax);
-    }
-    for (const { name: sink, state, lagRecords, lagMs } of snapshot.sinks) {
-      shipConnected.set({ sink }, state === 'connected' ? 1 : 0);
-      shipLag.set({ sink }, lagRecords);
-      shipLagSeconds.set({ sink }, lagMs / 1000);
-      shipForked.set({ sink }, state === 'forked' ? 1 : 0);
-    }
-    ready.set(snapshot.isReady ? 1 : 0);
-    const ages = snapshot.exchanges ?? [];
-    exchanges.set(ages.length);
-    oldest.set(ages.reduce((most, { durationMs }) => Math.max(most, durationMs), 0) / 1000);
-    for (const { role, name, leftMs } of snapshot.certificates) {
-      if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
-    }
-    for (const { listener, name: key, leftMs, lastUsedMs } of snapshot.keys) {
-      if (leftMs !== undefined) keyExpiry.set({ listener, key }, Math.round(leftMs / 1000));
-      if (lastUsedMs !== undefined) keyUsed.set({ listener, key }, Math.round(lastUsedMs / 1000));
-    }
-    build.set({ version: program.version, node: program.runtime }, 1);
-    config.set({ hash: snapshot.configHash }, 1);
-    reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
-    if (snapshot.page === undefined) {
-      pageUp.remove();
-      pagePeople.remove();
-    } else {
-      pageUp.set(snapshot.page.told === undefined ? 0 : 1);
-      pagePeople.set(snapshot.page.told?.people ?? 0);
-    }
-    notices(snapshot.page?.told?.notices ?? [], snapshot.page?.untold ?? []);
-    const { journal } = snapshot;
-    writable.set(journal.state === 'writable' ? 1 : 0);
-    inReserve.set(journal.space === 'reserve' ? 1 : 0);
-    unsynced.set(journal.unsyncedMs / 1000);
-    // A gauge without labels is 0 by itself, and 0 free bytes would raise an alert.
-    if (journal.freeBytes === undefined) freeBytes.remove();
-    else freeBytes.set(journal.freeBytes);
-    const { filling } = journal;
-    if (filling === undefined || !Number.isFinite(filling.bytesMax)) {
-      youngBytes.remove();
-      bytesMax.remove();
-    } else {
-      youngBytes.set(filling.youngBytes);
-      bytesMax.set(filling.bytesMax);
-    }
-    for (const { principal, share } of filling?.largest ?? []) writerShare.set({ principal }, share);
-    replace(lost, journal.lost);
-    replace(logDropped, snapshot.logDropped);
-    logSuppressed.reset();
-    for (const [event, count] of snapshot.logSuppressed) logSuppressed.inc({ event }, count);
   };
 }
 

@@ -17,7 +17,7 @@ import { createDamageCount, seqOfLine } from './reading.js';
 /** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
 export async function countBack(
   trail: Trail,
-  { filter, not = [] }: { readonly filter: TrailFilter; readonly not?: readonly Exclusion[] },
+  { filter, not = [] }: { readonly filter: TrailFilter; readonly not?: readonly Exclusion[] | undefined },
   users: readonly string[] | undefined,
   timeMs: number,
   clock: Pick<Clock, 'now'>,

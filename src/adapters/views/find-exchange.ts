@@ -1,7 +1,7 @@
 // Finds all records of one exchange in a trail, with its search twins and its session; for a limited view, those that it shows.
 
 import { bounds } from '../../bounds/bounds.js';
-import { parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/audit/record.js';
 import type { View } from '../../domain/views/view.js';
 import { type Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
@@ -155,7 +155,7 @@ async function findAround(
   let checkpoint: Surroundings['checkpoint'];
   const isWanted = (record: Stored): boolean => {
     const { event, id: own, seq, time } = record;
-    if (typeof seq !== 'number') return false;
+    if (!isCount(seq)) return false;
     if (event === 'checkpoint') {
       if (seq > end && typeof time === 'string') checkpoint ??= { seq, time };
       return false;
@@ -199,7 +199,7 @@ function wordOf({ record }: Found, key: string): string | undefined {
 
 /** 0: it has none. */
 export function seqOf({ record: { seq } }: Found): number {
-  return typeof seq === 'number' ? seq : 0;
+  return isCount(seq) ? seq : 0;
 }
 
 /** The records whose lines have one of the needles, in the order of the trail; damage is stepped over. Throws a JournalFault. */

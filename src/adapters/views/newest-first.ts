@@ -10,7 +10,7 @@ import {
   type TrailFilter,
 } from '../../domain/trail/search.js';
 import type { RetiredRecords } from '../../domain/trail/verify.js';
-import type { NewestAsked } from '../../domain/views/look.js';
+import type { NewestAsked } from '../../domain/views/asked.js';
 import { createView } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import {

@@ -16,14 +16,9 @@ import {
   type Surveyed,
 } from '../../domain/trail/search.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
+import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/views/asked.js';
 import { createExtractDigest, type ExtractFacts } from '../../domain/views/extract.js';
-import {
-  type Asked,
-  type Cursor,
-  type FileForm,
-  type NewestAsked,
-  openMax,
-} from '../../domain/views/look.js';
+import { openMax } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';

@@ -146,7 +146,7 @@ export async function sendRequesting(
   });
   if (!isDenied) return code;
   const door = await findDoor(options.socket, options);
-  const open = await ask(door, (access, signal) => access.list({ signal }), tempFail);
+  const open = await ask(door, (access, signal) => access.list({ signal }).catch(noneOf), tempFail);
   const same = open.find((item) => isSame(item, asked));
   const item = same ?? (await ask(door, (access, signal) => access.request({ ...asked, signal }), tempFail));
   if (item.state === 'requested')
@@ -156,6 +156,12 @@ export async function sendRequesting(
   const decided = item.state === 'requested' ? await waitForDecision(door, item, waitMs) : item;
   stderr(`dovegate: request ${plain(decided.id)}: ${formatState(decided)}`);
   return decided.state === 'granted' ? send() : exitCodeOfState(decided.state);
+}
+
+/** Somebody who could approve, and has no entry in `persons`, has no request of their own where the list is refused. */
+function noneOf(fault: unknown): readonly AccessItem[] {
+  if (fault instanceof CommandFailed && fault.code === 'NOPERM') return [];
+  throw fault;
 }
 
 /** Whether an undecided request is the reader's own, with that command line, user and reason. One with secrets never is. */

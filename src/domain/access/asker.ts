@@ -156,14 +156,40 @@ export function whyNoApproval(asker: Asker, asked: Approvable, persons: Persons)
   return undefined;
 }
 
-export const noPerson = 'you are in no entry of `persons`, and only a known person may approve';
+/** The keys of an entry of `persons` by the kinds of identities, and which of them is proposed first. */
+const keysOfPersons = [
+  ['page', 'page'],
+  ['key', 'keys'],
+  ['account', 'accounts'],
+  ['user', 'users'],
+  ['uid', 'users'],
+] as const;
+
+/** Names what an operator has to add to `persons`. */
+function noPerson({ identities, loginIdentities = [], peer }: Words & Pick<Asker, 'peer'>): string {
+  const own = identities.filter((word) => !loginIdentities.includes(word));
+  const entries = keysOfPersons.flatMap(([kind, key]) => {
+    const word = own.find((each) => each.startsWith(`${kind}:`));
+    if (word === undefined) return [];
+    const name = word === `uid:${peer?.uid}` ? peer?.user : undefined;
+    return [`${key}: [${name ?? word.slice(kind.length + 1)}]`];
+  });
+  const [entry = 'you'] = entries;
+  return `you may approve nothing, since no one entry of persons names you: ask an operator to add ${entry} to yours`;
+}
+
+/** Why somebody whose policy approves sees nothing of others; undefined: they do, or their policy approves nothing. */
+export function whyBlind(asker: Asker, persons: Persons): string | undefined {
+  const isBlind = asker.policy.approve.length > 0 && humanOf(asker, persons) === undefined;
+  return isBlind ? whyNobody(asker, persons) : undefined;
+}
 
 /** Why somebody may approve nothing, whatever is asked for; undefined: it is known which person acts. A sentence. */
 export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
   const { loginIdentities = [], credential } = asker;
   const person = humanOf(asker, persons);
-  if (person === undefined) return noPerson;
+  if (person === undefined) return noPerson(asker);
   // Another human may have become this user. A password, key or certificate says itself who it is.
   const login = credential === undefined ? persons.personOf(loginIdentities) : person;
   const isOther = loginIdentities.length > 0 && login !== person;

@@ -18,6 +18,7 @@ import {
 } from '../commands/catalog.js';
 import { jsonName } from '../commands/named.js';
 import { hasJsonForm } from '../meaning/columns.js';
+import { strikesAlways } from '../policy/match.js';
 import type { Policy, Rule } from '../policy/policy.js';
 
 interface ListedParameter {
@@ -90,7 +91,7 @@ function mayEver(
 ): ((parameter: Parameter) => boolean) | undefined {
   // Both ways of a connection are nothing that JSON can carry.
   if (command.input === 'duplex') return undefined;
-  const isDenied = policy.denyByCommand.get(command.name)?.some(deniesAlways) === true;
+  const isDenied = policy.denyByCommand.get(command.name)?.some(strikesAlways) === true;
   const rules = (policy.allowByCommand.get(command.name) ?? []).filter(
     ({ expiresMs }) => expiresMs === undefined || nowMs < expiresMs,
   );
@@ -99,10 +100,6 @@ function mayEver(
   return (parameter) =>
     (isObserved && mayBeObserved(parameter, command)) ||
     (!isDenied && rules.some((rule) => mayBeGiven(rule, command, parameter)));
-}
-
-function deniesAlways({ where, query, users }: Rule): boolean {
-  return (where === undefined || where.length === 0) && query === undefined && users === undefined;
 }
 
 /** As an observing policy lets commands through without a rule, see decide. */

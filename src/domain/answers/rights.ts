@@ -4,7 +4,13 @@
 // them makes visible what a terminal obeys; who reads an answer skips rows that it does not know, since later versions may say more.
 
 import { formatEnd } from '../audit/record.js';
-import { commandsNamed, type Effect, strongerEffect } from '../commands/catalog.js';
+import {
+  commandsNamed,
+  type Effect,
+  type Parameter,
+  parameterNamed,
+  strongerEffect,
+} from '../commands/catalog.js';
 import type {
   KeyCondition,
   KeyTest,
@@ -14,9 +20,10 @@ import type {
   RequestRule,
   Rule,
   RulePlace,
+  ValueTest,
 } from '../policy/policy.js';
 import { formatDuration } from '../policy/policy.js';
-import { describeBounds, describeTest, listOr } from '../policy/value-test.js';
+import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -119,8 +126,10 @@ export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<Reque
 /** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
 export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
   const isThere = (rule: Rule): boolean => rule.place === place;
-  const rule = [...policy.allow, ...policy.deny].find(isThere);
+  const rule = policy.allow.find(isThere);
   if (rule !== undefined) return { command: rule.command, says: describeRule(rule, policy) };
+  const denied = policy.deny.find(isThere);
+  if (denied !== undefined) return { command: denied.command, says: describeDeny(denied) };
   const offered = policy.onRequest.find(isThere);
   if (offered === undefined) return undefined;
   const { command, says, ...terms } = describeRequestable(offered, policy);
@@ -192,8 +201,8 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     ],
     logs: policy.logs,
     debug: policy.debug,
-    allow: policy.allow.map((rule) => rightOf(rule, policy)),
-    deny: policy.deny.map((rule) => rightOf(rule, policy)),
+    allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy))),
+    deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule))),
     onRequest: policy.onRequest.map((rule) => {
       return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command) };
     }),
@@ -201,8 +210,8 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
   };
 }
 
-function rightOf(rule: Rule, policy: Policy): Right {
-  return { command: rule.command, effect: effectOfName(rule.command), says: describeRule(rule, policy) };
+function rightOf({ command }: Rule, says: readonly string[]): Right {
+  return { command, effect: effectOfName(command), says };
 }
 
 const needsReason = 'the client must say why';
@@ -345,6 +354,46 @@ function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): s
     default:
       return test satisfies never;
   }
+}
+
+/**
+ * The conditions for a rule of `deny` to apply, see {@link strikesRule}: other options change nothing, and what the command leaves open
+ * counts as meant.
+ */
+export function describeDeny({ command, where = [], query, users }: Rule): string[] {
+  const tests = where.map(
+    ({ parameter, test }) => `${parameter}: ${describeStrike(command, parameter, test)}`,
+  );
+  const [mailbox] = query?.kind === 'keys' ? query.conditions : [];
+  const reached = mailbox?.test.kind === 'one-of' ? listOr(mailbox.test.globs.texts) : undefined;
+  return [
+    ...tests,
+    ...(reached === undefined
+      ? []
+      : [
+          `query: may select mails in ${reached}, as each does that does not keep to other mailboxes by name`,
+        ]),
+    ...(users === undefined
+      ? []
+      : [`may concern a user of ${listOr(users.texts)}, also by a mask or all users`]),
+  ];
+}
+
+function describeStrike(command: string, name: string, test: ValueTest): string {
+  if (!comparesValues(test)) return describeTest(test);
+  const parameters = commandsNamed(command).flatMap((each) => parameterNamed(each, name) ?? []);
+  const isOf = (role: Parameter['role']): boolean => parameters.some((each) => each.role === role);
+  // Without a source user it is the mail of the user whom `users` covers.
+  const mayLack = parameters.some(({ isOptional }) => isOptional) && !isOf('source-user');
+  const takesBelow =
+    command === 'mailbox rename' ||
+    commandsNamed(command).some((each) => parameterNamed(each, 'recursive') !== undefined);
+  return [
+    `may mean ${describeTest({ ...test, isOptional: false })}, in any case of letters`,
+    ...(isOf('mailbox') && takesBelow ? ['also by what is below it, where that is included'] : []),
+    ...(isOf('user-mask-or-ip') ? ['or is an address'] : []),
+    ...(mayLack ? ['or is not given'] : []),
+  ].join(', ');
 }
 
 function usersOf({ users }: Rule): string[] {

@@ -9,6 +9,7 @@ import {
   type AuditRecord,
   eventOpening,
   formatTime,
+  isDistanceMs,
   isObject,
   parseTime,
   timeOpening,
@@ -82,7 +83,7 @@ export class AccessBook {
       case 'clock': {
         const { step_ms: step } = record;
         // A step forward changes nothing: with the clock, each end comes nearer.
-        if (typeof step !== 'number' || !(step < 0)) return;
+        if (!isDistanceMs(step) || step >= 0) return;
         for (const entry of this.#entries.values()) entry.untilMs += step;
         return;
       }
@@ -332,7 +333,7 @@ function asAccess(raw: Followed): AccessRecord {
   if (!Array.isArray(users) || !users.every((user) => typeof user === 'string')) delete kept['users'];
   const time = raw.at ?? raw.time;
   const timeMs = typeof time === 'string' ? parseTime(time) : time;
-  return { ...kept, time: typeof timeMs === 'number' ? timeMs : 0, event: 'access' };
+  return { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event: 'access' };
 }
 
 function isArgument(value: unknown): boolean {

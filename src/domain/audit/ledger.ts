@@ -19,6 +19,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from './encode.js';
 import {
   argumentCount,
+  isDistanceMs,
   type LineHead,
   type OwnRecord,
   parseLine,
@@ -292,7 +293,7 @@ export class Ledger implements LedgerState {
     this.#lastTime = time ?? '';
     if (this.#lastTime < this.#earliest) this.#earliest = this.#lastTime;
     const step = event === 'clock' ? parseLine(line)?.['step_ms'] : undefined;
-    if (typeof step === 'number') this.stepsMs += step;
+    if (isDistanceMs(step)) this.stepsMs += step;
   }
 }
 

@@ -251,7 +251,7 @@ export function isOwnRecord(record: JournalRecord): record is OwnRecord {
 }
 
 /** The last millisecond of the year 9999: the form has four digits for the year. */
-const msMax = 253_402_300_799_999;
+export const msMax = 253_402_300_799_999;
 let formattedSecond = -1;
 /** Up to the point before the milliseconds: records come thousands a second. */
 let secondText = '';
@@ -372,9 +372,14 @@ export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+/** Whether a parsed value is a time between two instants, in milliseconds, forwards or back. */
+export function isDistanceMs(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= msMax;
+}
+
 /** The number of argument records after an admission. */
 export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
-  return typeof count === 'number' && count > 0 ? count : 0;
+  return isCount(count) ? count : 0;
 }
 
 /** The admission with all its arguments and users. Undefined: these are not exactly its records. */

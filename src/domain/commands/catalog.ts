@@ -279,7 +279,7 @@ export const ownCommands: readonly Command[] = Object.freeze([
         'grant',
         'to:str?=name u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands',
       ],
-      ['requests', ''],
+      ['requests', 'after:str?'],
       ['access', '<id:str'],
       ['approve', 'for:str? uses:str? <id:str'],
       ['refuse', 'reason:str?=text <id:str'],

@@ -3,6 +3,7 @@
 import { allSeries, commandNamed, commandsNamed, parameterNamed } from '../commands/catalog.js';
 import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
+import { strikesAlways } from '../policy/match.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { reachable } from '../policy/policy.js';
 import { comparesValues } from '../policy/value-test.js';
@@ -126,8 +127,8 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
 
 /** Whether a deny covers everything that the rule could allow: its command without conditions, or with the same ones. */
 function shadows(deny: Rule, rule: Rule): boolean {
+  if (strikesAlways(deny)) return true;
   if (deny.users !== undefined) return false;
-  if (deny.where === undefined) return true;
   const [denied = '', allowed] = [deny, rule].map(({ meaning }) => JSON.stringify(whereIn(meaning)));
   // A deny applies to given values only, and `any` allows also the absence of one.
   return denied === allowed && !denied.includes('"any"') && !denied.includes('"optional"');

@@ -2,11 +2,8 @@
 // The rules: each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the
 // page has; the daemon checks all three, and composes by itself whatever it writes or signs.
 
-import type { NoticeReceiver } from '../notices/fault.js';
-import type { AccessItem, AccessStep } from '../page/access.js';
+import type { AccessItem } from '../page/access.js';
 import type { JournalNow, Now, PageRole } from '../page/api.js';
-import type { TrailFilter } from '../trail/search.js';
-import type { ExtractFacts } from '../views/extract.js';
 
 /** Raised by a change that an older page or daemon cannot work with. */
 export const doorVersion = 1;
@@ -45,21 +42,6 @@ export type DoorCall = keyof typeof doorCalls;
 
 /** The header with the version that the other side speaks, on every request and answer. */
 export const doorVersionHeader = 'dovegate-door';
-
-/** Who asks, as the page knows it. */
-export interface DoorCaller {
-  readonly person: string;
-  readonly role: PageRole;
-  readonly generation: number;
-}
-
-/** The process that got the link of a session at the socket of the page, by the word of the kernel: as `Peer` has it. */
-export interface LinkOpener {
-  readonly uid: number;
-  /** Undefined: it belongs to no login, or that is unknown. */
-  readonly loginUid?: number | undefined;
-  readonly loginUser?: string | undefined;
-}
 
 /** Comes before settings. */
 export interface DoorHead {
@@ -147,91 +129,21 @@ export type RecordedAction = keyof typeof recordedActions;
 /** Looks whose rules and records name other mail users: only for people who may see all of them. */
 export const unlimitedActions: readonly RecordedAction[] = ['audit-suggest', 'audit-replay', 'explain'];
 
-/** A word of a record; the daemon writes a digest for a secret one. */
-export type DoorWord = string | { readonly secret: string };
-
-export interface DoorRecord {
-  readonly as: DoorCaller;
-  readonly action: RecordedAction;
-  /** Where the person is: `address=192.0.2.7`, with `oidc=` where an issuer says who it is, or `uid=1001 pid=77` at the socket of the page. */
-  readonly from: readonly string[];
-  readonly args: readonly DoorWord[];
-  /** How many rows were shown. */
-  readonly rows?: number | undefined;
-}
-
-/** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
-export interface DoorExtract {
-  readonly as: DoorCaller;
-  readonly from: readonly string[];
-  readonly facts: ExtractFacts;
-  readonly filter: TrailFilter;
-  /** Where an earlier part ended: words for the record. */
-  readonly after: readonly string[];
-  readonly rows: number;
-}
-
-export interface DoorAction {
-  readonly as: DoorCaller;
-  readonly from: readonly string[];
-  readonly kind: 'kill' | 'drain' | 'enable';
-  /** The id of an exchange, or the name of a backend. */
-  readonly what: string;
-}
-
 export interface DoorDone {
-  readonly kind: 'done' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
+  readonly kind: 'done' | 'already' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
   readonly text: string;
-}
-
-/** A look at requests for access, or a step of one; each step is recorded by what it does. */
-export interface DoorAccess {
-  readonly as: DoorCaller;
-  readonly from: readonly string[];
-  /** Undefined: the person signed in without a link. */
-  readonly opener?: LinkOpener | undefined;
-  readonly step: 'list' | AccessStep;
-  /** Empty for a list. */
-  readonly id: string;
-  readonly forMs?: number | undefined;
-  readonly uses?: number | undefined;
-  readonly reason?: string | undefined;
 }
 
 export type DoorAccessed =
   | {
       readonly items: readonly AccessItem[];
+      /** Of a list: how many follow that are not in it. */
+      readonly more?: number;
       /** Of a list: why this person may approve nothing, as a sentence. */
       readonly whyNone?: string;
     }
   /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes; older daemons do not say it. */
   | { readonly text: string; readonly isPassing: boolean; readonly code?: string };
-
-export interface DoorRefused {
-  readonly why: string;
-  readonly address: string | undefined;
-  /** Undefined: it is not known who it was. */
-  readonly person: string | undefined;
-  readonly what: string;
-  /** How many more there were since the last one that was told. */
-  readonly more: number;
-}
-
-/** What the page tells of itself, for `status`, `doctor` and the metrics. */
-export interface DoorPage {
-  readonly version: string;
-  readonly certificates: DoorFacts['certificates'];
-  /** People who are signed in, and streams of /api/now. */
-  readonly people: number;
-  readonly watchers: number;
-  /** Since the page was started. */
-  readonly signIns: number;
-  readonly refusedSignIns: number;
-  /** What keeps it from serving, as a sentence. */
-  readonly problem?: string | undefined;
-  /** Absent: the settings name none, or the page is older. */
-  readonly notices?: readonly NoticeReceiver[] | undefined;
-}
 
 /** What a page is answered that has told of itself; an older daemon says nothing. */
 export interface DoorKnown {

@@ -5,7 +5,15 @@
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { createArgumentsCheck, type Link, readLink } from '../audit/ledger.js';
-import { isOpening, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import {
+  isCount,
+  isOpening,
+  type LineHead,
+  parseLine,
+  parseTime,
+  readHead,
+  readWord,
+} from '../audit/record.js';
 import type { BlockHead } from './block.js';
 import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
@@ -430,7 +438,7 @@ export class Chain {
     const { oldest_seq: oldest } = record;
     // The retention limit counts by the record's own signature: a later one proves only that the record stood there.
     const counts = said.kind === 'vouches' || (said.kind === 'none' && !wasSigned);
-    if (counts && typeof oldest === 'number' && oldest >= state.firstSeq) state.isLate = false;
+    if (counts && isCount(oldest) && oldest >= state.firstSeq) state.isLate = false;
     if (said.kind === 'vouches') {
       state.signedSeq = seq;
       state.signedTime = parseTime(head.time) === undefined ? undefined : head.time;

@@ -115,7 +115,7 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
     return undefined;
   if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;
   if (!Array.isArray(streams)) return undefined;
-  if (typeof findings !== 'number' || typeof root !== 'string' || typeof key !== 'string') return undefined;
+  if (!isCount(findings) || typeof root !== 'string' || typeof key !== 'string') return undefined;
   if (nextKey !== undefined && (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey))
     return undefined;
   if (hash('sha256', JSON.stringify(hosts), 'hex') !== root) return undefined;
@@ -139,7 +139,7 @@ function readHead(value: unknown): ExpectedHead | undefined {
   const { host, journal, seq, hash: head, stored } = value;
   const storedMs = typeof stored === 'string' ? parseTime(stored) : undefined;
   if (typeof host !== 'string' || typeof journal !== 'string' || typeof head !== 'string') return undefined;
-  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || storedMs === undefined) return undefined;
+  if (!isCount(seq) || storedMs === undefined) return undefined;
   if (!isHostWord(host) || readSubject(subjectOf(host, journal)) === undefined) return undefined;
   return { host, journal, seq, hash: head, storedMs };
 }

@@ -1,7 +1,7 @@
 // The state between two runs, as JSON; a file of any other form is refused.
 
 import { genesisHash } from '../audit/ledger.js';
-import { isObject } from '../audit/record.js';
+import { isCount, isDistanceMs, isObject } from '../audit/record.js';
 import type { Strength } from '../streams/strength.js';
 import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
@@ -138,8 +138,6 @@ type Guard<T> = (value: unknown) => value is T;
 
 const isText: Guard<string> = (value) => typeof value === 'string';
 const isFlag: Guard<boolean> = (value) => typeof value === 'boolean';
-const isNumber: Guard<number> = (value): value is number => Number.isFinite(value);
-const isCount: Guard<number> = (value): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
 function maybe<T>(guard: Guard<T>): Guard<T | undefined> {
   return (value): value is T | undefined => value === undefined || guard(value);
@@ -189,20 +187,20 @@ const isChain = shape<ChainState>({
     value === undefined || value === 'repeated' || value === 'forked',
   behindSeq: isCount,
   time: isText,
-  storedMs: isNumber,
+  storedMs: isDistanceMs,
   isStopped: isFlag,
   isForeign: isFlag,
-  driftMs: maybe(isNumber),
-  driftBeforeMs: maybe(isNumber),
-  driftSinceMs: isNumber,
+  driftMs: maybe(isDistanceMs),
+  driftBeforeMs: maybe(isDistanceMs),
+  driftSinceMs: isDistanceMs,
   program: maybe(isText),
   catalog: maybe(isText),
   signedSeq: isCount,
   signedTime: maybe(isText),
-  unsignedMs: maybe(isNumber),
+  unsignedMs: maybe(isDistanceMs),
   untrusted: maybe(isFinding),
   unfollowed: isCount,
-  open: listOf(tuple<[string, number, number]>([isText, isCount, isNumber])),
+  open: listOf(tuple<[string, number, number]>([isText, isCount, isDistanceMs])),
   policies: listOf(tuple<[string, string]>([isText, isText])),
   recent: listOf(tuple<[number, string]>([isCount, isText])),
 });
@@ -222,7 +220,7 @@ const isLog = shape<LogState>({
   last: maybe(shape({ seq: isCount, at: isText, root: isText })),
 });
 
-const placeGuards = { streamSeq: isCount, firstSeq: isCount, firstMs: isNumber };
+const placeGuards = { streamSeq: isCount, firstSeq: isCount, firstMs: isDistanceMs };
 
 const isState = shape<FleetState>({
   format: isCount,
@@ -234,14 +232,20 @@ const isState = shape<FleetState>({
   chains: listOf(isChain),
   keys: listOf(tuple<[string, string[]]>([isText, listOf(isText)])),
   awaited: listOf(
-    shape<ExpectedHead>({ host: isText, journal: isText, seq: isCount, hash: isText, storedMs: isNumber }),
+    shape<ExpectedHead>({
+      host: isText,
+      journal: isText,
+      seq: isCount,
+      hash: isText,
+      storedMs: isDistanceMs,
+    }),
   ),
   findings: listOf(
     shape<KeptFinding>({
       ...findingGuards,
       key: maybe(isText),
       line: maybe(isText),
-      acceptedMs: maybe(isNumber),
+      acceptedMs: maybe(isDistanceMs),
     }),
   ),
   more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),

@@ -24,13 +24,13 @@ export type NoticeFaultCode = (typeof noticeFaultCodes)[number];
 export class NoticeFault extends Error {
   override readonly name = 'NoticeFault';
   readonly code: NoticeFaultCode;
-  /** The status of an HTTP answer, or the code of a mail server. */
+  /** The status of an HTTP answer, or the code of a mail server; undefined: there is none of three digits. */
   readonly status: number | undefined;
 
   constructor(code: NoticeFaultCode, status?: number, cause?: unknown) {
     super(status === undefined ? code : `${code} ${status}`, { cause });
     this.code = code;
-    this.status = status;
+    this.status = status !== undefined && status >= 100 && status <= 999 ? status : undefined;
   }
 
   /** Whether the receiver will not have this notice, as far as it says: one of another text may be taken. */
@@ -43,18 +43,3 @@ export class NoticeFault extends Error {
 
 /** Of HTTP: too slow, and too many. */
 const laterStatuses: ReadonlySet<number> = new Set([408, 429]);
-
-/** A receiver of notices, as the page's process reports it to the daemon. */
-export interface NoticeReceiver {
-  readonly name: string;
-  /** Since the page was started: notices that were delivered, attempts that failed, notices that were dropped for their age. */
-  readonly delivered: number;
-  readonly failed: number;
-  readonly dropped: number;
-  /** How long the oldest notice that was not delivered has waited; 0: none waits. */
-  readonly lagMs: number;
-  /** The fault of the last attempt, and for how long attempts have failed; undefined: the last one was taken, or there was none. */
-  readonly fault?:
-    | { readonly code: NoticeFaultCode; readonly status?: number | undefined; readonly forMs: number }
-    | undefined;
-}

@@ -3,7 +3,15 @@
 // The rule: no link, no button and no word of a receiver; every text has passed `plainText`.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatTime, isObject, parseLine, parseTime, readHead } from '../audit/record.js';
+import {
+  formatTime,
+  isCount,
+  isDistanceMs,
+  isObject,
+  parseLine,
+  parseTime,
+  readHead,
+} from '../audit/record.js';
 import { formatDuration } from '../policy/policy.js';
 import { plainSentence, plainText } from './plain-text.js';
 
@@ -68,7 +76,7 @@ export function noticeOf(line: string, { journal, host }: NoticeSource): Notice 
   const { seq, time, action, approvals } = record;
   const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
   const event = eventOf(action, approvals);
-  if (event === undefined || timeMs === undefined || !Number.isSafeInteger(seq)) return undefined;
+  if (event === undefined || timeMs === undefined || !isCount(seq)) return undefined;
   return {
     id: `${journal}.${String(seq)}`,
     event,
@@ -106,7 +114,7 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
     command: textOf(record['command'], (text) => plainText(text, textMax)),
     reason: textOf(record['reason'], (text) => plainSentence(text, textMax)),
     // Of a request the length is asked for, and `until` in its record is when it lapses.
-    for: isRequest && typeof length === 'number' && length > 0 ? formatDuration(length) : undefined,
+    for: isRequest && isDistanceMs(length) && length > 0 ? formatDuration(length) : undefined,
     decide_by: isRequest ? end : undefined,
     until: isRequest ? undefined : end,
     uses: countOf(record['uses']),
@@ -140,7 +148,7 @@ export function withoutChosenTexts(notice: Notice): Notice {
 }
 
 function countOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  return isCount(value) ? value : undefined;
 }
 
 /** Notices that were not delivered in time, of which their receiver is told in one. */

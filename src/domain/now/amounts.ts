@@ -1,6 +1,7 @@
 // Bytes, times and counts in the sentences of problems.
 
 import { formatCount } from '../audit/encode.js';
+import { formatTime } from '../audit/record.js';
 
 export function freeOf(freeBytes: number | undefined): string {
   return freeBytes === undefined ? '' : ` (${bytesOf(freeBytes)} free)`;
@@ -25,7 +26,7 @@ export function durationOf(ms: number): string {
 
 /** A placeholder: the page and `dovegate status` show the time in the reader's own form. */
 export function timeOf(ms: number): string {
-  return `{${new Date(ms).toISOString()}}`;
+  return `{${formatTime(ms)}}`;
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {

@@ -2,7 +2,8 @@
 // library and on the page. Keys and states are never renamed.
 
 /** What somebody may do with a request or grant. */
-export type AccessStep = 'approve' | 'refuse' | 'revoke' | 'review';
+export const accessSteps = ['approve', 'refuse', 'revoke', 'review'] as const;
+export type AccessStep = (typeof accessSteps)[number];
 
 export type AccessState =
   /** Undecided, or with fewer approvals than it needs. */

@@ -132,6 +132,8 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
 /** Requests and grants that a person may decide about. */
 export interface Approvals {
   readonly items: readonly AccessItem[];
+  /** How many follow that are not in the list; absent for one that was decided. */
+  readonly more?: number;
   /** Why this person may approve nothing, as a sentence; absent: it may. */
   readonly whyNone?: string;
 }

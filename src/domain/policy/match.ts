@@ -260,6 +260,11 @@ function isNamed(rule: Rule, name: string): boolean {
   return rule.where?.some((each) => each.parameter === name && each.test.kind !== 'absent') === true;
 }
 
+/** Whether a rule of `deny` applies to its command whatever the arguments. */
+export function strikesAlways({ where = [], query, users }: Rule): boolean {
+  return where.length === 0 && query?.kind !== 'keys' && users === undefined;
+}
+
 /** Whether a rule of `deny` applies: it does if any of its names may be meant. */
 export function strikesRule(rule: Rule, attempt: Attempt): boolean {
   const { command, parsed } = attempt;

@@ -3,7 +3,7 @@
 // The rule: a command that was never sent counts for nothing; in doubt it counts.
 
 import { bounds } from '../../bounds/bounds.js';
-import { argumentCount, joinArguments, parseLine, parseTime } from '../audit/record.js';
+import { argumentCount, isDistanceMs, joinArguments, parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
 import { originOfRecord } from '../identity/origin.js';
 import type { Obligations, Policy } from '../policy/policy.js';
@@ -60,7 +60,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
         const record = parseLine(line);
         if (record === undefined) continue;
         if (what === 'clock') {
-          if (typeof record['step_ms'] === 'number') stepsMs += record['step_ms'];
+          if (isDistanceMs(record['step_ms'])) stepsMs += record['step_ms'];
         } else if (typeof record['id'] !== 'string') continue;
         else if (what === 'unsent') held.delete(record['id']);
         else if (what === 'arguments') addArguments(record['id'], record);

@@ -6,7 +6,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
-import { parseLine } from '../audit/record.js';
+import { isCount, parseLine } from '../audit/record.js';
 
 /** A position in a trail. */
 export interface Place {
@@ -96,7 +96,7 @@ export function createCheckpointVerifier(
       isSeen = true;
       const counts = isTrusted(text, record, place);
       const { oldest_seq: oldest } = record;
-      if (counts && typeof oldest === 'number') oldestSeq = Math.max(oldestSeq, oldest);
+      if (counts && isCount(oldest)) oldestSeq = Math.max(oldestSeq, oldest);
       return counts;
     },
     /** Call for every record with a right chain. Cheap: checkpoints beside the trail name almost none of them. */

@@ -1,7 +1,7 @@
 // The access records of one grant in a trail: its request, approvals, end. Copies at the heads of segments are no events, and are skipped.
 
 import { quote } from '../audit/encode.js';
-import { parseLine } from '../audit/record.js';
+import { isCount, parseLine } from '../audit/record.js';
 
 /** Filters with which access records are found. */
 const historyKeys: ReadonlySet<string> = new Set(['grant', 'sinceMs', 'untilMs']);
@@ -38,6 +38,6 @@ export function accessRow(line: Buffer, id: string, since: string, until: string
   const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
   const { time, carried, grant, request } = fields;
   if ((grant ?? request) !== id || carried === true) return undefined;
-  if (typeof seq !== 'number' || typeof time !== 'string' || time < since || time >= until) return undefined;
+  if (!isCount(seq) || typeof time !== 'string' || time < since || time >= until) return undefined;
   return { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
 }

@@ -5,7 +5,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
-import { isOpening } from '../audit/record.js';
+import { isCount, isOpening } from '../audit/record.js';
 import type { Fault, Place } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
@@ -68,7 +68,7 @@ export function createRunEnds() {
     { last_seq: lastSeq, last_hash: lastHash, recovered }: Readonly<Record<string, unknown>>,
     place: Place,
   ): AppendedFault | undefined {
-    if (typeof lastSeq !== 'number' || typeof lastHash !== 'string') return undefined;
+    if (!isCount(lastSeq) || typeof lastHash !== 'string') return undefined;
     const slot = lastSeq % recentMax;
     const isOther = seqs[slot] === lastSeq && hashes[slot] !== lastHash;
     const isBetween = recovered === undefined && otherSeq > lastSeq;

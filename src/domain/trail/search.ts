@@ -9,6 +9,7 @@ import {
   argumentCount,
   eventPlace,
   formatTime,
+  isCount,
   isObject,
   joinArguments,
   parseLine,
@@ -269,8 +270,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     return {
       ...(argumentSeqs === undefined ? {} : { argumentSeqs }),
       fields: merged,
-      admittedSeq: typeof admittedSeq === 'number' ? admittedSeq : undefined,
-      completedSeq: typeof seq === 'number' ? seq : undefined,
+      admittedSeq: isCount(admittedSeq) ? admittedSeq : undefined,
+      completedSeq: isCount(seq) ? seq : undefined,
       completedTime: typeof time === 'string' ? time : undefined,
     };
   }
@@ -324,7 +325,7 @@ function joined(admission: Stored, records: readonly Buffer[]): Stored {
 function seqsOf(records: readonly Buffer[]): readonly number[] {
   return records.flatMap((line) => {
     const seq = parseLine(line.toString('utf8'))?.['seq'];
-    return typeof seq === 'number' ? [seq] : [];
+    return isCount(seq) ? [seq] : [];
   });
 }
 

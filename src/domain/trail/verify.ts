@@ -4,7 +4,16 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { createArgumentsCheck, genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
-import { formatTime, isObject, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import {
+  formatTime,
+  isCount,
+  isDistanceMs,
+  isObject,
+  parseLine,
+  parseTime,
+  readHead,
+  readWord,
+} from '../audit/record.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
@@ -161,13 +170,13 @@ function appendedText(appended: unknown): string {
   if (!isObject(appended)) return found;
   const { file, bytes } = appended;
   const isOurs = typeof file === 'string' && /^\d{8,15}\.jsonl(\.gz)?\.appended(-\d{1,3})?$/.test(file);
-  return isOurs && typeof bytes === 'number' ? `${found}; ${bytes} bytes lie in ${file}` : found;
+  return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
 /** The records that may be missing before a start record; undefined: none that it reports. */
 function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
   if (ring === undefined) return undefined;
-  const count = typeof lost === 'number' && lost > 0 ? ` (${lost} place${lost === 1 ? '' : 's'})` : '';
+  const count = isCount(lost) && lost > 0 ? ` (${lost} place${lost === 1 ? '' : 's'})` : '';
   return `${ringText.get(ring) ?? 'the memory of the run before could not be used'}${count}, so the last reads and outcomes before this start may be missing`;
 }
 
@@ -481,7 +490,7 @@ export function createVerifier(options: TrailOptions) {
 
   function noteStep({ time, step_ms: stepMs }: Readonly<Record<string, unknown>>, seq: number): void {
     const toMs = typeof time === 'string' ? parseTime(time) : undefined;
-    if (toMs === undefined || typeof stepMs !== 'number' || Math.abs(stepMs) < stepMsMin) return;
+    if (toMs === undefined || !isDistanceMs(stepMs) || Math.abs(stepMs) < stepMsMin) return;
     if (steps.length >= stepsMax) return;
     steps.push({ from: formatTime(toMs - stepMs), to: formatTime(toMs), seq, isAtStart: false });
     isStepNew = true;

@@ -13,6 +13,8 @@ import { formatRecorded } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import {
   eventOpening,
+  isCount,
+  isDistanceMs,
   type JournalRecord,
   parseLine,
   parseTime,
@@ -36,11 +38,11 @@ const harmless = {
   segment: (value: unknown) => isText(value, /^\d{8,15}\.jsonl$/),
   until: (value: unknown) => typeof value === 'string' && parseTime(value) !== undefined,
   by: (value: unknown) => value === 'age' || value === 'size',
-  step_ms: isNumber,
-  steps_ms: isNumber,
-  oldest_seq: isNumber,
-  recovered: isNumber,
-  lost: (value: unknown) => isNumber(value) || value === 'unknown',
+  step_ms: isDistanceMs,
+  steps_ms: isDistanceMs,
+  oldest_seq: isCount,
+  recovered: isCount,
+  lost: (value: unknown) => isCount(value) || value === 'unknown',
 } as const;
 
 /** Complete: a new event does not compile until it has a row here. */
@@ -222,10 +224,6 @@ function membersOf(record: Stored, keys: readonly (keyof typeof harmless)[]): st
 
 function pick(record: Stored): Stored {
   return Object.fromEntries(Object.entries(record).filter(([key]) => shownKeys.has(key)));
-}
-
-function isNumber(value: unknown): boolean {
-  return typeof value === 'number';
 }
 
 function isText(value: unknown, form: RegExp): boolean {

@@ -3,6 +3,7 @@
 // The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes effect at
 // once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
 
+import { bounds } from '../../bounds/bounds.js';
 import {
   type ApprovalRights,
   type Asker,
@@ -14,6 +15,7 @@ import {
   isMadeBy,
   lacksLogin,
   ownerOf,
+  whyBlind,
   whyNoApproval,
   whyUnsure,
 } from '../../domain/access/asker.js';
@@ -62,6 +64,9 @@ export interface AccessRights extends ApprovalRights {
   /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
 }
+
+/** What people do to take a right away: before it is given, and afterwards. */
+export type AccessEnding = 'refused' | 'revoked';
 
 export interface DeskParts {
   readonly clock: Clock;
@@ -285,7 +290,8 @@ export class AccessDesk {
   /** The request, if this approval may count; else why not. */
   #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
     const entry = this.#visible(asker, id);
-    if (entry === undefined || !this.#isInTime(entry)) return unknownId();
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if (!this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     const unsure = this.#whyUnsure(asker, isOverKernel(entry));
     if (unsure !== undefined) return unsure;
@@ -299,34 +305,46 @@ export class AccessDesk {
     return entry;
   }
 
-  refuse(asker: Asker, id: string, reason: string): Promise<AccessResult> {
-    return this.#inTurn(async () => {
-      const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
-      if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
-      if (!this.#isApprover(asker, entry))
-        return denied('only an approver refuses it; withdraw your own request with revoke');
-      return this.#endRecorded(asker, entry, 'refused', reason);
-    });
-  }
-
-  /** By its owner, an approver, or an operator of the gate. In force at once. */
-  async revoke(
+  /** Refused by an approver; revoked by its owner, an approver, or an operator of the gate. In force at once; then that is recorded. */
+  async end(
     asker: Asker,
     id: string,
+    action: AccessEnding,
     reason: string | undefined,
     isOperator = false,
   ): Promise<AccessResult> {
+    const entry = this.#endable(asker, id, action, isOperator);
+    if ('kind' in entry) return entry;
+    const item = this.#itemOf(asker, entry, action);
+    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
+    this.#forget(entry, record);
+    const why = await this.#journal.recordEnd(record);
+    this.#sweepSoon();
+    // In force all the same; the record is tried again.
+    if (why !== undefined)
+      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
+    return { kind: 'done', items: [{ ...item, may: [] }] };
+  }
+
+  /** Whether a refusal or revocation would end something. It can do so once, so no rate needs to bound it. */
+  wouldEnd(asker: Asker, id: string, action: AccessEnding): boolean {
+    return !('kind' in this.#endable(asker, id, action));
+  }
+
+  #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
     const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
-    if (entry === undefined) return unknownId();
-    if (entry.state === 'unreviewed') return denied('it has ended already');
-    return this.#endRecorded(asker, entry, 'revoked', reason);
+    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if (action === 'revoked') return entry.state === 'unreviewed' ? denied('it has ended already') : entry;
+    if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
+    if (!this.#isApprover(asker, entry))
+      return denied('only an approver refuses it; withdraw your own request with revoke');
+    return entry;
   }
 
   review(asker: Asker, id: string): Promise<AccessResult> {
     return this.#inTurn(async () => {
       const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId();
+      if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
       const { requested } = entry;
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
@@ -345,11 +363,19 @@ export class AccessDesk {
     });
   }
 
-  /** Own requests and grants, and those that somebody may approve or review; the oldest first. */
-  list(asker: Asker): readonly AccessItem[] {
-    return [...this.#book.entries]
-      .filter((entry) => this.#isVisible(asker, entry) && !isOver(entry))
-      .map((entry) => this.#itemOf(asker, entry));
+  /**
+   * Own requests and grants, and those that somebody may approve or review; the oldest first. A page of them, from the one after that id on:
+   * an item takes some 50 us.
+   */
+  list(asker: Asker, after = ''): { readonly items: readonly AccessItem[]; readonly more: number } {
+    const items: AccessItem[] = [];
+    let more = 0;
+    for (const entry of this.#book.entries) {
+      if (entry.id <= after || isOver(entry) || !this.#isVisible(asker, entry)) continue;
+      if (items.length < bounds.accessListed) items.push(this.#itemOf(asker, entry));
+      else more += 1;
+    }
+    return { items, more };
   }
 
   /** One, with its mails counted again for an approver. */
@@ -364,7 +390,8 @@ export class AccessDesk {
   /** One that is over: its requester learns how it ended. */
   #showOver(asker: Asker, id: string): AccessResult {
     const over = this.#ended.find(id);
-    if (over === undefined || !this.#isVisible(asker, over.entry)) return unknownId();
+    if (over === undefined || !this.#isVisible(asker, over.entry))
+      return unknownId(whyBlind(asker, this.rights.persons));
     const { entry, state, why } = over;
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
@@ -480,24 +507,6 @@ export class AccessDesk {
     return Math.max(0, (until === undefined ? 0 : Date.parse(until)) - this.#parts.clock.wallMs());
   }
 
-  /** Ends it now, then records that. */
-  async #endRecorded(
-    asker: Asker,
-    entry: AccessEntry,
-    action: 'refused' | 'revoked',
-    reason: string | undefined,
-  ): Promise<AccessResult> {
-    const item = this.#itemOf(asker, entry, action);
-    const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
-    this.#forget(entry, record);
-    const why = await this.#journal.recordEnd(record);
-    this.#sweepSoon();
-    // In force all the same; the record is tried again.
-    if (why !== undefined)
-      return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
-    return { kind: 'done', items: [{ ...item, may: [] }] };
-  }
-
   /** Ends it by itself. */
   #end(entry: AccessEntry, action: 'expired' | 'used-up' | 'ended', text?: string): void {
     const record = stepRecord(undefined, entry, action, this.#parts.clock.wallMs(), { text });
@@ -574,8 +583,8 @@ export class AccessDesk {
 
   /** Only a known person sees what others ask for. */
   #isApprover(asker: Asker, entry: AccessEntry): boolean {
-    const isKnown = humanOf(asker, this.rights.persons) !== undefined;
-    return isKnown && isApprover(asker, approvableOf(entry, []));
+    const { policy = '', users = [] } = entry.requested;
+    return isApprover(asker, { policy, users }) && humanOf(asker, this.rights.persons) !== undefined;
   }
 
   #isVisible(asker: Asker, entry: AccessEntry): boolean {

@@ -4,7 +4,8 @@ import type { AccessItem } from '../../domain/page/access.js';
 import type { AccessCode } from '../outcome/outcome.js';
 
 export type AccessResult =
-  | { readonly kind: 'done'; readonly items: readonly AccessItem[] }
+  /** `more`: of a list, how many follow after the last of these. */
+  | { readonly kind: 'done'; readonly items: readonly AccessItem[]; readonly more?: number }
   | { readonly kind: 'refused'; readonly code: AccessCode; readonly reason: string };
 
 export type Refused = AccessResult & { readonly kind: 'refused' };
@@ -34,7 +35,9 @@ export function reloaded(): Refused {
   return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
 }
 
-export function unknownId(): AccessResult {
+/** `whyBlind`: why somebody sees nothing of others, so that it may be there all the same. */
+export function unknownId(whyBlind?: string): AccessResult {
+  if (whyBlind !== undefined) return denied(`no request of your own has this id; ${whyBlind}`);
   return refused('access-unknown', 'no request or grant of that id that you may see');
 }
 

@@ -9,6 +9,7 @@ import {
   isUnanswered,
   loginIdentitiesOf,
   loginOf,
+  whyBlind,
   whyNotApprove,
   whyNotAsk,
 } from '../../domain/access/asker.js';
@@ -35,6 +36,30 @@ import { nothingStated } from './stated.js';
 /** Whether one of our own commands is about access. */
 export function isAccessCommand(name: string): boolean {
   return Object.hasOwn(steps, name);
+}
+
+/** The budget of a command of our own, for each principal. `none`: it ends something that lives, which it can do once. */
+export type OwnBudget = 'questions' | 'steps' | 'none';
+
+/** The commands that are neither ends nor questions. */
+const changing: ReadonlySet<string> = new Set(
+  ['request', 'grant', 'approve', 'review'].map((verb) => `dovegate ${verb}`),
+);
+
+/** An end is refused for no rate, and one that ends nothing counts as a question. */
+export function budgetOf(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  { command: { name }, values }: ParsedArguments,
+): OwnBudget {
+  if (changing.has(name)) return 'steps';
+  const isRefusal = name === 'dovegate refuse';
+  if (!isRefusal && name !== 'dovegate revoke') return 'questions';
+  const reason = isRefusal ? readReason({ values, session }) : readRevokeReason({ values, session });
+  const isEnd =
+    reason?.kind !== 'refused' &&
+    context.access.wouldEnd(askerOf(session), idIn(values), isRefusal ? 'refused' : 'revoked');
+  return isEnd ? 'none' : 'questions';
 }
 
 /** The client of a session as somebody who asks and approves. */
@@ -109,7 +134,11 @@ const steps: Readonly<Record<string, Step>> = {
     if ('kind' in owner) return owner;
     return context.access.grant(asker, owner.asker, owner.wish, count);
   },
-  'dovegate requests': async ({ context, asker }) => ({ kind: 'done', items: context.access.list(asker) }),
+  'dovegate requests': async ({ context: { access }, asker, values }) => {
+    const { items, more } = access.list(asker, values.get('after')?.[0]);
+    const why = items.length === 0 ? whyBlind(asker, access.rights.persons) : undefined;
+    return why === undefined ? { kind: 'done', items, more } : refused('access-denied', why);
+  },
   'dovegate access': ({ context, asker, values, count }) => context.access.show(asker, idIn(values), count),
   'dovegate approve': async ({ context, asker, values, count }) => {
     const shorter = readShorter(values);
@@ -118,14 +147,13 @@ const steps: Readonly<Record<string, Step>> = {
   'dovegate refuse': async (asked) => {
     const reason = readReason(asked);
     if (reason.kind === 'refused') return reason;
-    return asked.context.access.refuse(asked.asker, idIn(asked.values), reason.text);
+    return asked.context.access.end(asked.asker, idIn(asked.values), 'refused', reason.text);
   },
   'dovegate revoke': async (asked) => {
-    const { context, asker, values, session } = asked;
-    const isGiven = values.has('reason') || session.stated.reason !== undefined;
-    const reason = isGiven ? readReason(asked) : undefined;
+    const { context, asker, values } = asked;
+    const reason = readRevokeReason(asked);
     if (reason?.kind === 'refused') return reason;
-    return context.access.revoke(asker, idIn(values), reason?.text);
+    return context.access.end(asker, idIn(values), 'revoked', reason?.text);
   },
   'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
 };
@@ -134,7 +162,18 @@ function idIn(values: Asked['values']): string {
   return values.get('id')?.[0] ?? '';
 }
 
-function readReason({ values, session }: Asked): Refused | { kind: 'reason'; text: string } {
+/** Undefined: none was given, and none is needed. */
+function readRevokeReason(
+  asked: Pick<Asked, 'values' | 'session'>,
+): ReturnType<typeof readReason> | undefined {
+  const isGiven = asked.values.has('reason') || asked.session.stated.reason !== undefined;
+  return isGiven ? readReason(asked) : undefined;
+}
+
+function readReason({
+  values,
+  session,
+}: Pick<Asked, 'values' | 'session'>): Refused | { kind: 'reason'; text: string } {
   const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
   if (text.trim() === '') return invalid('say why, with --reason');
   const why = whyNoReason(text);

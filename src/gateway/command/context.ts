@@ -35,7 +35,7 @@ export interface ExchangeContext {
   readonly observe: Observe;
   readonly newId: () => string;
   readonly router: Router;
-  /** Outlives a reload, as do `limiter`, `turns`, `floods`, `questions` and `buffered`. */
+  /** Outlives a reload, as do `limiter`, `turns`, `floods`, `questions`, `steps` and `buffered`. */
   readonly userLock: UserLock;
   /** Lines that were parsed, assessed and routed under these settings. */
   readonly knownLines: AnswerCache<KnownLine>;
@@ -48,6 +48,8 @@ export interface ExchangeContext {
   readonly access: AccessDesk;
   /** Limits questions to dovegate itself, by origin. */
   readonly questions: TokenBuckets;
+  /** Limits steps of access on request that give something, by principal. */
+  readonly steps: TokenBuckets;
   /** Makes a digest: equal values can be recognized, but not read. */
   readonly redact: (value: string) => Redacted;
   /** The same for command input, which comes in pieces. */

@@ -5,6 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Command } from '../../domain/commands/catalog.js';
+import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import { mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -43,6 +44,8 @@ export interface RunningNames extends ExchangeNames {
   readonly clientMs: number;
   /** When the command times out, counted like `durationMs`; undefined: its reply has begun, or the time is not known yet. */
   readonly deadlineMs: number | undefined;
+  /** An operator ended it, and it waits for its client. */
+  readonly isKilled: boolean;
 }
 
 /**
@@ -71,6 +74,7 @@ export class Exchange {
   /** A change goes on after its client is gone; a read does not. */
   #isReading = true;
   readonly #isDryRun: boolean;
+  #isKilled = false;
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
@@ -106,6 +110,7 @@ export class Exchange {
     const isChanging = !this.#isReading && this.#attempts.some(({ isSent }) => isSent);
     // What changes something already goes on to its end, as after a client that left.
     if (reason === 'grant-ended' && isChanging) return;
+    this.#isKilled ||= reason === 'killed';
     this.#abortable.abort(reason);
     if (reason === 'client-gone' && !this.#isReading) return;
     for (const attempt of this.#attempts) attempt.cut();
@@ -124,6 +129,7 @@ export class Exchange {
       durationMs,
       clientMs,
       deadlineMs: this.#deadlineMs,
+      isKilled: this.#isKilled,
     };
   }
 
@@ -154,8 +160,8 @@ export class Exchange {
     const { names, stated } = session;
     // A remembered line is one that a rule allows, without a grant.
     const isOwner = known === undefined && context.access.isOwner(names.principal);
-    const grants = isOwner ? context.access.grantsOf(askerOf(session)) : undefined;
-    const subject = grants === undefined ? session.subject : { ...session.subject, grants };
+    let { subject } = session;
+    let grants: GrantsAtHand | undefined;
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
@@ -166,6 +172,14 @@ export class Exchange {
       if (assessed === undefined) {
         const found = assessCommand(context, subject, line, names.origin);
         assessed = found instanceof Promise ? await found : found;
+        // Only a denial that could be lifted on request needs the grants.
+        if (isOwner && isLiftable(assessed.judgement)) {
+          grants = context.access.grantsOf(askerOf(session));
+          if (grants !== undefined) {
+            subject = { ...session.subject, grants };
+            assessed = await assessCommand(context, subject, line, names.origin);
+          }
+        }
       }
       knownLine = key === undefined ? undefined : knownLineOf(line, assessed, context.redact);
       if (key !== undefined && knownLine !== undefined) context.knownLines.keep(key, knownLine);
@@ -199,9 +213,11 @@ export class Exchange {
         : new CommandInput(context, names.origin, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
-      // An end of access counts on a full disk too.
-      const isEnd = allowed.command === 'dovegate revoke';
-      const refusal = obstacle ?? (isEnd ? undefined : refuseByLimits(allowed, session, context));
+      // An end of access counts on a full disk too, and no rate holds it up.
+      const budget = 'answer' in assessed ? assessed.budget : undefined;
+      const refusal =
+        obstacle ??
+        (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
       if (refusal !== undefined) {
         ending = refusal;
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
@@ -399,6 +415,10 @@ export class Exchange {
 /** Whose commands `at_once` of a policy counts together. */
 function turnsOf({ names, subject }: ExchangeSession): string {
   return `${names.origin}\0${subject.policy.name}`;
+}
+
+function isLiftable(judgement: Judgement): boolean {
+  return judgement.kind === 'judged' && judgement.decision.onRequest !== undefined;
 }
 
 /**

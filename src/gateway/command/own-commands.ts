@@ -18,12 +18,20 @@ import { escapeText } from '../../protocol/lines.js';
 import type { CountMails } from '../access/live-entry.js';
 import type { AccessResult } from '../access/result.js';
 import type { Ending } from '../outcome/outcome.js';
-import { accessWords, askerOf, carryOutAccess, isAccessCommand } from './access-commands.js';
+import {
+  accessWords,
+  askerOf,
+  budgetOf,
+  carryOutAccess,
+  isAccessCommand,
+  type OwnBudget,
+} from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
+  readonly budget: OwnBudget;
   /** Calls `admit`, then adds the answer's rows to the group of the session's writer. For an allowed question; never rejects. */
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
 }
@@ -39,12 +47,13 @@ export function assessOwnCommand(
   if (own === undefined) return undefined;
   const { subject } = session;
   const { read } = own;
-  const nowhere = { destinations: [], aliases: [], isSettled: false };
-  if (read.kind === 'parsed') {
-    const retryAfterMs = context.questions.take(session.names.origin, context.clock.now());
+  const budget = read.kind === 'parsed' ? budgetOf(context, session, read) : 'questions';
+  const nowhere = { budget, destinations: [], aliases: [], isSettled: false };
+  if (read.kind === 'parsed' && budget !== 'none') {
+    const retryAfterMs = context[budget].take(session.names.origin, context.clock.now());
     if (retryAfterMs !== undefined) {
-      // Over the rate of questions: nothing is looked up, and the question's words are not recorded.
-      const obstacle: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
+      // Over its rate: nothing is looked up, and its words are not recorded.
+      const obstacle: Ending = { kind: 'limited', limit: budget, retryAfterMs };
       const judgement = judgeOwn(subject, line, own, []);
       return { ...nowhere, judgement, obstacle, answer: () => Promise.resolve(obstacle) };
     }
@@ -53,15 +62,17 @@ export function assessOwnCommand(
     const judgement = judgeOwn(subject, line, own, accessWords(context, session, read));
     const answer: OwnAssessment['answer'] = async (admit) => {
       const carryOut = (): Promise<AccessResult> => carryOutAccess(context, session, read, count);
-      // A revocation does not wait for a record: it counts on a full disk too.
-      const revoked = own.command.name === 'dovegate revoke' ? carryOut() : undefined;
+      // An end does not wait for a record: it counts on a full disk too.
+      const ended = budget === 'none' ? carryOut() : undefined;
       try {
         await admit();
         // While it waited for its record, the policy may have changed.
-        if (revoked === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
-        const result = await (revoked ?? carryOut());
+        if (ended === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
+        const result = await (ended ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
-        session.writer.addBody(encodeRows(result.items.map((item) => ['access', JSON.stringify(item)])));
+        const { items, more = 0 } = result;
+        const rows = [...items, ...(more > 0 ? [{ more }] : [])];
+        session.writer.addBody(encodeRows(rows.map((row) => ['access', JSON.stringify(row)])));
         return { kind: 'answered' };
       } catch (fault) {
         return { kind: 'fault', fault, isSent: false, backend: '' };

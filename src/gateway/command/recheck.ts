@@ -43,11 +43,12 @@ export function refusalOf(judgement: Judgement, policy: string, withheld?: strin
   return { kind: 'denied', reason: decision.reason, policy, request };
 }
 
-/** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */
+/** The policy's demands beyond the rule: room for its records, a reason, and, where it `counts`, counts within its limits. */
 export function refuseByLimits(
   { attempt, decision: { obligations } }: Judged,
   { names: { origin }, subject: { policy }, stated: { reason } }: ExchangeSession,
   { journal, limiter, clock }: ExchangeContext,
+  counts = true,
 ): Ending | undefined {
   // Checked before the limits: a command that the disk refuses must not use them up.
   if (journal.space === 'reserve' && obligations?.emergency !== true) {
@@ -59,12 +60,12 @@ export function refuseByLimits(
   if (obligations?.reason === true && !saysWhy(reason)) {
     return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };
   }
-  const asks = limitAsks(policy, obligations, attempt, origin);
+  const asks = counts ? limitAsks(policy, obligations, attempt, origin) : [];
   if (asks.length === 0) return undefined;
   const verdict = limiter.admit(asks, clock.now());
   if (verdict.kind === 'within') return undefined;
   const retryAfterMs = verdict.kind === 'over' ? verdict.retryAfterMs : undefined;
-  return { kind: 'limited', policy: policy.name, retryAfterMs };
+  return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs };
 }
 
 /** The ending of a command that cannot finish under the configuration that it began with. */

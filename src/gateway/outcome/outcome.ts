@@ -54,12 +54,12 @@ export type Ending =
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
-   * `policy`: the policy with the limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: the time until it is within
-   * the limits again; undefined: the tables are full.
+   * `limit`: of a policy, or the rate of questions to dovegate itself or of steps of access. `retryAfterMs`: the time until it is within the
+   * limits again; undefined: the tables are full.
    */
   | {
       readonly kind: 'limited';
-      readonly policy: string | undefined;
+      readonly limit: 'questions' | 'steps' | { readonly policy: string };
       readonly retryAfterMs: number | undefined;
     }
   | { readonly kind: 'unroutable'; readonly reason: string }
@@ -228,8 +228,11 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'unparsable':
       return withSentence('unparsable', ending.code, { reason: ending.reason });
     case 'limited': {
-      const { policy, retryAfterMs } = ending;
-      const limit = policy === undefined ? '60 questions a minute' : `a limit of policy ${policy}`;
+      const { retryAfterMs } = ending;
+      const limit =
+        typeof ending.limit === 'string'
+          ? `60 ${ending.limit} a minute`
+          : `a limit of policy ${ending.limit.policy}`;
       if (retryAfterMs === undefined) return withSentence('limited', 'limits-full', { limit });
       return withSentence(
         'limited',

@@ -16,7 +16,14 @@ export const accessPaths = ['request', 'requests', 'approve', 'refuse', 'revoke'
 export type AccessPath = (typeof accessPaths)[number];
 
 /** The members of a body, each with the option that it becomes; `id` and `command` follow the options. */
-const options = { to: '--to', users: '--user', for: '--for', uses: '--uses', reason: '--reason' } as const;
+const options = {
+  after: '--after',
+  to: '--to',
+  users: '--user',
+  for: '--for',
+  uses: '--uses',
+  reason: '--reason',
+} as const;
 
 /** What a body asks for. `tag`: the client's name for it, as in other commands; empty: none. */
 export interface AccessBody {

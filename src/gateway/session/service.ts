@@ -54,7 +54,9 @@ export interface Service {
   sessionsByListener(): Roster['sizes'];
   /** Running commands. */
   running(): readonly RunningNames[];
-  /** Ends a running command by the id that its client got; false: it does not run. */
+  /** A running command by the id that its client got. */
+  find(id: string): RunningNames | undefined;
+  /** Ends a running command; false: it does not run. */
   kill(id: string): boolean;
   /** After a reload, or a new certificate: ends the sessions whose listener, right or proof is gone, each after its exchange. */
   reviewRights(): void;
@@ -85,6 +87,11 @@ export function createService({
   const arriving = new Counts();
   let isDraining = false;
   let emptied: (() => void) | undefined;
+
+  function runningOf(id: string): RunningSession['running'] {
+    for (const { running } of roster) if (running?.id === id) return running;
+    return undefined;
+  }
 
   /** Why this peer gets no session now; undefined: it gets one. Unauthenticated sessions are closed if that makes room. */
   function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
@@ -237,14 +244,11 @@ export function createService({
     running() {
       return [...roster].flatMap((session) => session.running?.describe() ?? []);
     },
+    find: (id) => runningOf(id)?.describe(),
     kill(id) {
-      for (const session of roster) {
-        const exchange = session.running;
-        if (exchange?.describe().id !== id) continue;
-        exchange.abort('killed');
-        return true;
-      }
-      return false;
+      const exchange = runningOf(id);
+      exchange?.abort('killed');
+      return exchange !== undefined;
     },
     reviewRights() {
       for (const session of roster) if (!session.isPermitted()) session.drain('revoked');

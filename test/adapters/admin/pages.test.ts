@@ -8,13 +8,16 @@ import { backend, down, healthy } from './snapshots.js';
 
 function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
   const clock = createFakeClock();
-  const pages = createPages({ clock, snapshot: () => snapshot, metrics, flushed: () => Promise.resolve() });
+  const errors: string[] = [];
+  const onError = (text: string): void => void errors.push(text);
+  const flushed = (): Promise<void> => Promise.resolve();
+  const pages = createPages({ clock, snapshot: () => snapshot, metrics, flushed, onError });
   const ask = async (path: string): Promise<TextAnswer> => {
     const page = pages.get(path);
     assert.ok(page !== undefined, path);
     return page.answer();
   };
-  return { clock, pages, ask };
+  return { clock, pages, ask, errors };
 }
 
 function parsed(answer: TextAnswer): unknown {
@@ -35,6 +38,25 @@ test('over TCP without a token: health and metrics, not the status', () => {
       ['/status.json', false],
     ],
   );
+});
+
+test('a part that cannot be made takes no other with it, and readiness asks only for our own state', async () => {
+  const broken = (key: keyof DaemonSnapshot): DaemonSnapshot =>
+    Object.defineProperty({ ...healthy }, key, {
+      enumerable: true,
+      get() {
+        throw new RangeError('Invalid time value');
+      },
+    });
+  const { ask, errors } = open(broken('found'));
+  const status = await ask('/status.json');
+  assert.equal(status.status, 200);
+  const whole = parsed(await open(healthy).ask('/status.json'));
+  assert.deepEqual(parsed(status), { ...Object(whole), not_shown: ['problems'] });
+  assert.deepEqual(errors, ['problems of the status: Invalid time value']);
+  const ready = await open(healthy).ask('/readyz');
+  for (const key of ['found', 'page', 'sinks', 'keys', 'exchanges', 'access', 'listeners', 'reload'] as const)
+    assert.deepEqual(await open(broken(key)).ask('/readyz'), ready, key);
 });
 
 test('healthz says ok whatever is broken', async () => {

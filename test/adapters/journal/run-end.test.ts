@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { runEndName } from '../../../src/adapters/journal/kept-end.js';
+import { readKept, runEndName } from '../../../src/adapters/journal/kept-end.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
@@ -501,4 +501,18 @@ void test('a step of the clock back counts for retention by its signature, which
   assert.equal(readFileSync(join(honest.directory, 'checkpoint.json'), 'utf8').trimEnd(), lastLine(honest));
   kill(stepped);
   assert.equal(stepsOf(honest), -5000);
+});
+
+void test('numbers in state that no start wrote count for nothing', (t) => {
+  const place = stopped(t);
+  const path = join(place.state, runEndName);
+  const [line = '', more = '', ...rest] = readFileSync(path, 'utf8').split('\n');
+  assert.equal(readKept(place.state)?.segment, 1);
+  for (const odd of ['1e300', '-1', '0.5', 'null', '9007199254740992']) {
+    const changed = more.replaceAll(/("reported_seq"|"segment"):\d+/g, `$1:${odd}`);
+    assert.notEqual(changed, more);
+    writeFileSync(path, [line, changed, ...rest].join('\n'));
+    const { segment, reportedSeq } = readKept(place.state) ?? {};
+    assert.deepEqual([segment, reportedSeq], [undefined, 0], odd);
+  }
 });

@@ -41,6 +41,11 @@ void test('what is not of us counts for nothing', async (t) => {
     { ...kept, bytes: 1.5 },
     { ...kept, hash: 'x' },
     { ...kept, since: 'x' },
+    // No instant is that far away, and a mail has a date.
+    { ...kept, since: 8.64e15 + 1 },
+    { ...kept, segment: 1e300 },
+    { ...kept, seq: 2 ** 53 },
+    { ...kept, dropped: { count: 1, fromMs: 1, toMs: 8.64e15 + 1, seq: 1 } },
     { ...kept, dropped: { count: 1 } },
     { ...kept, dropped: 7 },
     { ...kept, journal: 7 },

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { createGauges, type MetricsSnapshot } from '../../../src/adapters/telemetry/metrics.js';
 
-const program = { version: '1.2.3', runtime: 'v20.19.0' };
+const program = { version: '1.2.3', runtime: 'v20.19.0', onError: () => assert.fail('a step failed') };
 const first: MetricsSnapshot = {
   configHash: 'aa',
   isReloadSuccess: true,
@@ -68,6 +68,37 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_key_expiry_seconds{listener="panel",key="graph"} 3600',
       'dovegate_key_last_used_timestamp_seconds{listener="panel",key="graph"} 1767323046',
     ]),
+  );
+});
+
+test('what cannot be set is absent and told, and everything else is there', async () => {
+  const registry = new Registry();
+  const errors: string[] = [];
+  const setGauges = createGauges(registry, { ...program, onError: (text) => void errors.push(text) });
+  setGauges(first);
+  const whole = await shown(registry);
+  const { journal, ...rest } = first;
+  setGauges({
+    ...rest,
+    get journal(): typeof journal {
+      throw new RangeError('no such number');
+    },
+    page: {
+      untold: [],
+      told: { people: 1, notices: [{ name: 'chat', delivered: -1, failed: 0, dropped: 0, lagMs: 0 }] },
+    },
+  });
+  const left = await shown(registry);
+  const gone = [...whole].filter((line) => !left.has(line));
+  assert.deepEqual(
+    gone.filter((line) => !/^dovegate_audit_(?!ship_)/.test(line)),
+    [],
+  );
+  assert.ok(gone.some((line) => line.startsWith('dovegate_audit_writable')));
+  assert.ok(left.has('dovegate_page_people 1'));
+  assert.deepEqual(
+    errors.map((text) => text.split(':', 1)[0]),
+    ['metrics of notices', 'metrics of journal'],
   );
 });
 

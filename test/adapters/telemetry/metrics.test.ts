@@ -37,7 +37,8 @@ const commands = new Set(['quota get', 'search', 'constructor']);
 
 function open(snapshot: () => MetricsSnapshot = () => nothing): { metrics: Metrics; clock: FakeClock } {
   const clock = createFakeClock();
-  const metrics = createMetrics({ version: '1.2.3', runtime: 'v20', commands, clock, usage, snapshot });
+  const program = { version: '1.2.3', runtime: 'v20', onError: () => undefined };
+  const metrics = createMetrics({ ...program, commands, clock, usage, snapshot });
   return { metrics, clock };
 }
 

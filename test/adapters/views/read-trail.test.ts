@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
-import type { Cursor } from '../../../src/domain/views/look.js';
+import type { Cursor } from '../../../src/domain/views/asked.js';
 import { createView } from '../../../src/domain/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';

@@ -44,6 +44,7 @@ function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] 
     listener: 'x',
     principal: 'who@x',
     origin: 'who',
+    peer: { uid: whole.uid, user: whole.user },
     policy,
     identities: identitiesOf(whole, proof),
     loginIdentities: loginIdentitiesOf(whole),
@@ -85,14 +86,14 @@ void test('who may approve', () => {
     [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],
-    [/in no entry/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],
+    [/to add users: \[eve\] to yours/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],
     // Somebody else became carol, or carol became dave.
     [/not that of the same person/, askerOf({ ...carol, loginUid: 9, loginUser: 'eve' })],
     [/not that of the same person/, askerOf({ uid: 4, user: 'dave', loginUid: 2, loginUser: 'carol' })],
     // A process without a login can set that of anybody.
-    [/in no entry/, askerOf({ uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' })],
+    [/to add users: \[eve\] to yours/, askerOf({ uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' })],
     [
-      /in no entry/,
+      /to add key/,
       askerOf(
         { uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' },
         { kind: 'key', name: 'eve', stamp: 's' },

@@ -8,10 +8,14 @@ import * as fc from 'fast-check';
 import { encodeBody, lineBytesMax } from '../../../src/domain/audit/encode.js';
 import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
+  argumentCount,
   createRedactor,
   formatTime,
+  isCount,
+  isDistanceMs,
   type JournalRecord,
   makeHmacKey,
+  msMax,
   parseLine,
   parseTime,
   readHead,
@@ -174,4 +178,14 @@ void test('only the exact form is a time', () => {
     assert.equal(parseTime(text), undefined, text);
   }
   assert.equal(parseTime('2024-02-29T23:59:59.999Z'), Date.UTC(2024, 1, 29, 23, 59, 59, 999));
+});
+
+void test('numbers that are read back have a range', () => {
+  for (const value of [0, 1, 2 ** 53 - 1]) assert.equal(isCount(value), true, String(value));
+  for (const value of [-1, 0.5, 2 ** 53, 1e300, Number.NaN, Infinity, '1', null])
+    assert.equal(isCount(value), false, String(value));
+  for (const value of [0, -1.5, msMax, -msMax]) assert.equal(isDistanceMs(value), true, String(value));
+  for (const value of [msMax + 1, -msMax - 1, 1e300, -1e300, Number.NaN, Infinity, '1', null])
+    assert.equal(isDistanceMs(value), false, String(value));
+  assert.equal(argumentCount({ argument_records: 1e300 }), 0);
 });

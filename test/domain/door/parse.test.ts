@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { recordedActions } from '../../../src/domain/door/door.js';
 import {
-  doorBodyBytesMax,
   parseAccessCall,
   parseActionCall,
   parseExtractCall,
@@ -12,6 +11,7 @@ import {
   parseRecordCall,
   parseRefusedCall,
 } from '../../../src/domain/door/parse.js';
+import { doorMessages, withNumber } from '../../kit/door-messages.js';
 
 const as = { person: 'anna', role: 'audit', generation: 3 };
 const record = {
@@ -31,6 +31,16 @@ const extract = {
   rows: 3,
 };
 const action = { as, from: [], kind: 'kill', what: 'X' };
+const access = {
+  as: { ...as, role: 'approve' },
+  from: [],
+  opener: { uid: 1001, loginUid: 1002, loginUser: 'anna' },
+  step: 'approve',
+  id: 'A1',
+  forMs: 60_000,
+  uses: 1,
+  reason: 'r',
+};
 const refused = { why: 'no-token', address: '192.0.2.7', what: 'me', more: 0 };
 const page = {
   version: '1.2.3',
@@ -54,11 +64,14 @@ const notices = [
   { name: 'mail', delivered: 0, failed: 0, dropped: 0, lagMs: 0 },
 ];
 
+const whyNot = (found: unknown): string => (typeof found === 'string' ? found : 'taken');
+
 const calls = [
   [parseRecordCall, record],
   [parseExtractCall, extract],
   [parseActionCall, action],
-  [parseRefusedCall, { ...refused, person: undefined }],
+  [parseRefusedCall, { ...refused, person: 'ann' }],
+  [parseAccessCall, access],
   [parsePageCall, page],
 ] as const;
 
@@ -97,13 +110,8 @@ void test('further keys are left out, and nothing of another type gets in', () =
     for (const key of Object.keys(value)) {
       for (const other of strange) {
         const found = parse(JSON.stringify({ ...value, [key]: other }));
-        if (typeof found === 'string') assert.match(found, /must|too many|not one/);
-        else
-          assert.deepEqual(
-            Object.keys(found).toSorted(),
-            Object.keys(value).toSorted(),
-            `${key} ${JSON.stringify(other)}`,
-          );
+        if (typeof found === 'string') assert.match(found, /must|Invalid|Too big/);
+        else assert.deepEqual(found, { ...value, [key]: other }, `${key} ${JSON.stringify(other)}`);
       }
     }
     for (const text of ['', '{', '[]', 'null', '5', '"x"']) assert.equal(typeof parse(text), 'string', text);
@@ -122,10 +130,7 @@ void test('a caller needs a name, a role that there is, and a generation', () =>
     { ...as, person: 'x'.repeat(257) },
   ];
   for (const each of wrong) {
-    assert.equal(
-      parseRecordCall(JSON.stringify({ ...record, as: each })),
-      'as: must have person, role and generation',
-    );
+    assert.match(whyNot(parseRecordCall(JSON.stringify({ ...record, as: each }))), /^as/);
     assert.equal(typeof parseActionCall(JSON.stringify({ ...action, as: each })), 'string');
     assert.equal(typeof parseExtractCall(JSON.stringify({ ...extract, as: each })), 'string');
   }
@@ -137,7 +142,7 @@ void test('only the actions of the list can be recorded, and only three things d
   for (const name of ['reload', 'kill', 'page-refused', 'admission', '__proto__', 'constructor', ''])
     assert.equal(
       parseRecordCall(JSON.stringify({ ...record, action: name })),
-      'action: is not one that the page may have recorded',
+      'action: must be one that the page may have recorded',
     );
   for (const kind of ['reload', 'KILL', '', 'toString'])
     assert.equal(typeof parseActionCall(JSON.stringify({ ...action, kind })), 'string');
@@ -162,9 +167,8 @@ void test('nothing that the page chose is signed or said of where a person is', 
 
 // bounds.doorBodyBytes
 void test('a question of the playground fits, as long as the longest line', () => {
-  assert.equal(doorBodyBytesMax, bounds.doorBodyBytes);
   const longest = JSON.stringify({ ...record, action: 'explain', args: ['x'.repeat(900_000)] });
-  assert.ok(longest.length < doorBodyBytesMax);
+  assert.ok(longest.length < bounds.doorBodyBytes);
   assert.equal(typeof parseRecordCall(longest), 'object');
 });
 
@@ -176,5 +180,63 @@ void test('the process that got a link has a uid, and no long name', () => {
   assert.deepEqual(parse(opener), { as: carol, from: [], opener, step: 'list', id: '' });
   assert.deepEqual(parse(undefined), { as: carol, from: [], step: 'list', id: '' });
   for (const wrong of [null, 7, {}, { ...opener, loginUid: '0' }, { ...opener, loginUser: 'a'.repeat(300) }])
-    assert.equal(parse(wrong), 'opener: must have a uid', JSON.stringify(wrong));
+    assert.match(whyNot(parse(wrong)), /^opener/, JSON.stringify(wrong));
+});
+
+void test('a number has a range in every place', () => {
+  const parsers = new Map<string, (body: string) => unknown>([
+    ['/record', parseRecordCall],
+    ['/sign', parseExtractCall],
+    ['/operate', parseActionCall],
+    ['/access', parseAccessCall],
+    ['/refused', parseRefusedCall],
+    ['/page', parsePageCall],
+  ]);
+  let places = 0;
+  for (const [path, message] of doorMessages(3)) {
+    const parse = (value: object): unknown => parsers.get(path)?.(JSON.stringify(value));
+    assert.deepEqual(parse(message), message);
+    const isTaken = (other: number | null) =>
+      withNumber(message, other).map(
+        ({ place, message: changed }) => [place, typeof parse(changed) === 'object'] as const,
+      );
+    for (const outside of [-1e300, 1e300, 2 ** 53, -(2 ** 53), 8.64e15 + 1, null])
+      for (const [place, taken] of isTaken(outside))
+        assert.ok(
+          !taken || (outside === 8.64e15 + 1 && !place.endsWith('Ms')),
+          `${path} ${place} ${outside}`,
+        );
+    places += isTaken(1).length;
+  }
+  assert.equal(places, 27);
+});
+
+// bounds.doorWords, bounds.doorPlaceWords, bounds.doorNameChars, bounds.doorTextChars, bounds.doorCertificates
+void test('lists and texts end where they may', () => {
+  const long = (chars: number): string => 'x'.repeat(chars);
+  const many = (most: number, item: unknown): unknown[] => Array.from({ length: most }, () => item);
+  const [certificate] = page.certificates;
+  const ends: readonly (readonly [most: number, taken: (most: number) => unknown])[] = [
+    [bounds.doorWords, (most) => parseRecordCall(JSON.stringify({ ...record, args: many(most, 'x') }))],
+    [
+      bounds.doorPlaceWords,
+      (most) => parseActionCall(JSON.stringify({ ...action, from: many(most, 'pid=1') })),
+    ],
+    [
+      bounds.doorPlaceWords,
+      (most) => parseExtractCall(JSON.stringify({ ...extract, after: many(most, 'after=1') })),
+    ],
+    [bounds.doorNameChars, (most) => parseActionCall(JSON.stringify({ ...action, what: long(most) }))],
+    [bounds.doorNameChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, person: long(most) }))],
+    [bounds.doorTextChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, what: long(most) }))],
+    [bounds.doorTextChars, (most) => parsePageCall(JSON.stringify({ ...page, problem: long(most) }))],
+    [
+      bounds.doorCertificates,
+      (most) => parsePageCall(JSON.stringify({ ...page, certificates: many(most, certificate) })),
+    ],
+  ];
+  for (const [at, [most, taken]] of ends.entries()) {
+    assert.equal(typeof taken(most), 'object', String(at));
+    assert.equal(typeof taken(most + 1), 'string', String(at));
+  }
 });

@@ -7,6 +7,7 @@ import { recordKeys } from '../../../src/domain/audit/keys.js';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { canonicalWords } from '../../../src/domain/meaning/canonical.js';
+import { NoticeFault } from '../../../src/domain/notices/fault.js';
 import { chatJsonOf, jsonOf, mailOf } from '../../../src/domain/notices/forms.js';
 import {
   addDropped,
@@ -254,4 +255,11 @@ void test('hostile texts do no harm in any form', () => {
     assert.equal(body.split('\n').filter((line) => /^bcc|^subject/i.test(line)).length, 0);
     assert.doesNotMatch(formsOf(notice), /:\/\/|\bwww\./i);
   }
+});
+
+void test('a status has three digits: a mail server may say any number', () => {
+  assert.equal(new NoticeFault('mail-refused', 550).status, 550);
+  assert.equal(new NoticeFault('mail-refused', 550).isRefusal, true);
+  for (const status of [99, 1_000, 1e300, -1, Number.NaN])
+    assert.equal(new NoticeFault('mail-refused', status).status, undefined, String(status));
 });

@@ -110,6 +110,9 @@ void test('what the journal says of itself is shown where it holds no name', () 
     { time: startMs, event: 'retire', segment: '../bob', until: 'bob', by: 'bob' },
     { time: startMs, event: 'checkpoint', oldest_seq: 1, head: 'ab', key: 'K', signature: 'S' },
     { time: startMs, event: 'clock', step_ms: -5 },
+    // Numbers that no daemon writes.
+    { time: startMs, event: 'clock', step_ms: -1e300 },
+    { time: startMs, event: 'checkpoint', oldest_seq: 2 ** 53, steps_ms: 8.64e15 },
   ]);
   const time = '2026-11-20T00:00:00.000Z';
   assert.deepEqual(records, [
@@ -118,6 +121,8 @@ void test('what the journal says of itself is shown where it holds no name', () 
     { seq: 3, time, event: 'retire' },
     { seq: 4, time, event: 'checkpoint', oldest_seq: 1 },
     { seq: 5, time, event: 'clock', step_ms: -5 },
+    { seq: 6, time, event: 'clock' },
+    { seq: 7, time, event: 'checkpoint' },
   ]);
 });
 

@@ -1,10 +1,14 @@
 // Both sides of the HTTP API, and what the page and its process ask: heads, bodies, and the texts in them.
 
 import assert from 'node:assert/strict';
+import { Registry } from 'prom-client';
 import { createReadHttp } from '../../../src/adapters/http/requests.js';
 import { createRoutes, pathOf } from '../../../src/adapters/http/routes.js';
 import { foreignSource } from '../../../src/adapters/http/source.js';
+import { createGauges } from '../../../src/adapters/telemetry/metrics.js';
 import {
+  type DoorPage,
+  parseAccessCall,
   parseActionCall,
   parseExtractCall,
   parsePageCall,
@@ -12,11 +16,15 @@ import {
   parseRefusedCall,
 } from '../../../src/domain/door/parse.js';
 import { readAuthorization } from '../../../src/domain/keys/authorization.js';
+import { findEnds } from '../../../src/domain/now/ends.js';
+import { sayNotices } from '../../../src/domain/now/notices.js';
 import { endpoints } from '../../../src/domain/page/api.js';
-import { looks, parseAsked } from '../../../src/domain/views/look.js';
+import { parseAsked } from '../../../src/domain/views/asked.js';
+import { looks } from '../../../src/domain/views/look.js';
 import { parseExplain } from '../../../src/page/explain-asked.js';
 import { createJsonEncoder, createRowsEncoder } from '../../../src/protocol/http-api/rows.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
+import { doorMessages, extremes, withNumber } from '../../kit/door-messages.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 import { makeRequest, readStrictly, type Told, tell } from './head-subjects.js';
@@ -184,30 +192,56 @@ const heads: Target = {
   run: readHeads,
 };
 
-const calls = [parseRecordCall, parseExtractCall, parseActionCall, parseRefusedCall, parsePageCall];
-const caller = { person: 'ann', role: 'operate', generation: 3 };
-const doorSeeds = [
-  { as: caller, action: 'search', from: ['address=192.0.2.7'], args: ['--user', { secret: 'x' }], rows: 3 },
-  {
-    as: caller,
-    from: ['uid=1', 'pid=2', 'user=ann'],
-    facts: { fromSeq: 1, toSeq: 9, isDamaged: false, sha256: 'ab'.repeat(32) },
-    filter: { user: 'alice', sinceMs: 0, untilMs: 9e12 },
-    after: ['after=1', 'before=9'],
-    rows: 2,
-  },
-  { as: caller, from: [], kind: 'kill', what: 'E1' },
-  { why: 'wrong-host', address: '192.0.2.7', person: 'ann', what: '/api/me', more: 0 },
-  {
-    version: '1.0.0',
-    certificates: [{ role: 'page', name: 'a.pem', leftMs: 5 }],
-    people: 1,
-    watchers: 1,
-    signIns: 1,
-    refusedSignIns: 0,
-    problem: 'none',
-  },
+const calls = [
+  parseRecordCall,
+  parseExtractCall,
+  parseActionCall,
+  parseAccessCall,
+  parseRefusedCall,
+  parsePageCall,
 ];
+const doorSeeds = doorMessages(3).flatMap(([, message]) => [
+  message,
+  ...extremes.flatMap((extreme) => withNumber(message, extreme).map(({ message: changed }) => changed)),
+]);
+
+/** Each number that was taken can be a time, a count or a place of something. */
+function assertInRange(value: unknown): void {
+  if (typeof value === 'number') assert.ok(Math.abs(value) <= Number.MAX_SAFE_INTEGER, String(value));
+  else if (typeof value === 'object' && value !== null) Object.values(value).forEach(assertInRange);
+}
+
+/** What the gate makes of what the page told: sentences and metrics. */
+function assertShown({ certificates, notices = [], people }: DoorPage): void {
+  for (const { leftMs } of certificates)
+    for (const isOver of [true, false])
+      findEnds(
+        { nowMs: 0, certificates: [{ role: 'listener', name: 'page', leftMs, file: undefined }], keys: [] },
+        isOver,
+      );
+  for (const { name, fault } of notices)
+    if (fault !== undefined) sayNotices({ name, sinceMs: -fault.forMs, why: ['it'], status: fault.status });
+  setGauges({ ...nothingElse, page: { untold: [], told: { people, notices } } });
+}
+
+const setGauges = createGauges(new Registry(), {
+  version: '1',
+  runtime: '1',
+  onError: (text) => assert.fail(text),
+});
+const nothingElse = {
+  configHash: '',
+  isReloadSuccess: true,
+  isReady: true,
+  listeners: [],
+  backends: [],
+  journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 0, freeBytes: undefined },
+  sinks: [],
+  certificates: [],
+  keys: [],
+  logDropped: 0,
+  logSuppressed: new Map<string, number>(),
+} as const;
 
 /** Objects of the language must not be changed by any text. */
 function assertNoPollution(): void {
@@ -229,14 +263,18 @@ const door: Target = {
       '"role":"view"',
       '"secret"',
       '"__proto__":{"polluted":1},',
+      ...extremes.map(String),
     ]),
   ],
   run(chunks) {
     const text = Buffer.concat(chunks).toString();
     const answers = calls.map((parse) => {
       const parsed = parse(text);
+      assertInRange(parsed);
       return typeof parsed === 'string' ? parsed : JSON.stringify(parsed);
     });
+    const page = parsePageCall(text);
+    if (typeof page !== 'string') assertShown(page);
     assertNoPollution();
     // What was taken is taken again as it is.
     for (const [at, answer] of answers.entries())

@@ -5,13 +5,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { createAccess } from '../../../src/client/access.js';
 import { AccessBook, type AccessEntry } from '../../../src/domain/audit/access-book.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { type Person, Persons } from '../../../src/domain/identity/person.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
 import { AccessLimits } from '../../../src/gateway/access/access-limits.js';
 import { LastEnds } from '../../../src/gateway/access/ended.js';
-import { requested } from '../../kit/access-records.js';
+import { requested as requestRecord } from '../../kit/access-records.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import {
@@ -243,6 +244,31 @@ void test('an end, and each use of a limited number, has a signature that follow
   await ask(carol, `||dovegate approve|${two.id}`);
   await ask(anna, '|bob@example.org|mailbox list|INBOX');
   assert.ok(isCovered('action', 'used-up'));
+});
+
+void test('an approver whom no entry of persons names is told why, and what to add; a requester is not', async () => {
+  const { as } = openDesk();
+  const [anna, frank] = [await as(people.anna), await as({ uid: 1009, user: 'frank', loginUid: 1009 })];
+  const { id } = await requestOf(anna, reading);
+  const why =
+    /you may approve nothing, since no one entry of persons names you: ask an operator to add users: \[frank\] to yours \[access-denied\]/;
+  const lines = [
+    '||dovegate requests',
+    `||dovegate access|${id}`,
+    `||dovegate approve|${id}`,
+    `||dovegate refuse|--reason|no|${id}`,
+    `||dovegate revoke|${id}`,
+    `||dovegate review|${id}`,
+    // Whether the request exists is not said.
+    '||dovegate approve|01KDYAK348BW3YED7TA7JDZ7R8',
+  ];
+  for (const line of lines) assert.match((await ask(frank, line)).text, why, line);
+  // By sudo from carol's login: the process is root's.
+  const root = await as({ uid: 0, user: 'root', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(root, '||dovegate requests')).text, /root may be anybody, so it approves nothing/);
+  const eve = await as({ uid: 1008, user: 'anna', loginUid: 1008 });
+  assert.doesNotMatch((await ask(eve, '||dovegate requests')).text, /persons/);
+  assert.match((await ask(anna, `||dovegate access|01KDYAK348BW3YED7TA7JDZ7R8`)).text, /access-unknown/);
 });
 
 void test('scope command: exactly that line, once', async () => {
@@ -775,7 +801,7 @@ void test('who gave access sees no number of mails, as whomever', async () => {
   };
   assert.equal(await seen(people['carol-admin']), undefined);
   const job = await as({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' });
-  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-unknown/);
+  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-denied/);
   assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
   assert.equal(await seen(people.dave), 3);
 });
@@ -897,12 +923,52 @@ void test('each policy has a share of the places, and some are for emergencies o
   const share = (bounds.accessRequests * (100 - bounds.accessKeptPercent)) / 100 / 2;
   for (let at = 0; at < share; at += 1) {
     assert.equal(whyNot('support'), undefined, `${at}`);
-    book.follow(requested(`R${at}`, 0, { policy: 'support' }));
+    book.follow(requestRecord(`R${at}`, 0, { policy: 'support' }));
   }
   assert.match(whyNot('support') ?? '', /too many requests or grants of policy support are open here/);
   assert.equal(whyNot('other'), undefined);
   assert.equal(whyNot('support', true), undefined);
   for (let at = 0; at < bounds.accessRequests; at += 1)
-    book.follow(requested(`S${at}`, 0, { policy: 'gone' }));
+    book.follow(requestRecord(`S${at}`, 0, { policy: 'gone' }));
   assert.match(whyNot('other', true) ?? '', /too many requests or grants are open here/);
+});
+
+// bounds.accessListed
+void test('a long list comes in pages, and a client of the library gets all of it', async () => {
+  const { as, exchanges } = openDesk();
+  const desk = exchanges.access;
+  const rule = desk.rights.policies
+    .get('support')
+    ?.onRequest.find(({ command }) => command === 'mailbox list');
+  const policy = desk.rights.policies.get('support');
+  assert.ok(rule !== undefined && policy !== undefined);
+  const users = ['bob@example.org'];
+  const wish = {
+    rule,
+    users,
+    command: 'mailbox list',
+    args: [],
+    effect: 'read',
+    reason: 'x',
+    line: 'x',
+    words: [],
+  } as const;
+  for (let at = 0; at < 2 * bounds.accessListed + 10; at += 1) {
+    const uid = 50_000 + at;
+    const who = { listener: 'support', principal: `${uid}@support`, origin: `uid:${uid}`, peer: { uid } };
+    const asker = { ...who, policy, identities: [`uid:${uid}`], login: `${uid}`, credential: undefined };
+    const asked = await desk.request(asker, { ...wish, forMs: 1000, uses: 1 }, () =>
+      Promise.resolve(undefined),
+    );
+    assert.equal(asked.kind, 'done');
+  }
+  const carol = await as(people.carol);
+  const first = await ask(carol, '||dovegate requests');
+  assert.equal(first.items.length, bounds.accessListed + 1);
+  assert.deepEqual(first.items.at(-1), { more: bounds.accessListed + 10 });
+  const all = await createAccess(async ({ after }) => {
+    const option = after === undefined ? '' : `|--after|${after}`;
+    return (await ask(carol, `||dovegate requests${option}`)).items;
+  }).list();
+  assert.equal(new Set(all.map(({ id }) => id)).size, 2 * bounds.accessListed + 10);
 });

@@ -188,8 +188,8 @@ test('the log has a line at its usual level for all but what simply went well', 
 
 // ending -> the code that the client reads
 const more: readonly (readonly [string, Ending, string])[] = [
-  ['limited', { kind: 'limited', policy: 'p', retryAfterMs: 4_200 }, 'over-limit'],
-  ['tables full', { kind: 'limited', policy: undefined, retryAfterMs: undefined }, 'limits-full'],
+  ['limited', { kind: 'limited', limit: { policy: 'p' }, retryAfterMs: 4_200 }, 'over-limit'],
+  ['tables full', { kind: 'limited', limit: 'questions', retryAfterMs: undefined }, 'limits-full'],
   ['changed', { kind: 'refused', why: 'changed-meanwhile' }, 'changed-meanwhile'],
   ['share', { kind: 'refused', why: 'audit-share' }, 'audit-share'],
   ['killed, sent', { kind: 'cut-off', isSent: true, by: 'operator' }, 'outcome-unknown'],
@@ -225,7 +225,7 @@ void test('the code that the client reads says whether the command may have run'
     if (repeat !== 'unsafe')
       assert.ok(['failed', 'denied', 'limited', 'unparsable', 'aborted'].includes(outcome));
   }
-  assert.equal(judgeEnding({ kind: 'limited', policy: 'p', retryAfterMs: 4_200 }).retryAfterS, 5);
+  assert.equal(judgeEnding({ kind: 'limited', limit: { policy: 'p' }, retryAfterMs: 4_200 }).retryAfterS, 5);
 });
 
 const unreadable: readonly (UnjudgeableCode | ObstacleCode)[] = [

@@ -1,0 +1,59 @@
+// Calls at `admin.door`, as the page or something in its place makes them.
+import { request } from 'node:http';
+import type { DoorHead } from '../../src/domain/door/door.js';
+import type { Daemon } from './daemon.js';
+import type { Owner } from './folder.js';
+
+export interface DoorAnswer {
+  readonly status: number;
+  readonly code: string;
+  readonly text: string;
+}
+
+/** One call, over a connection of its own. */
+export function askDoor(daemon: Pick<Daemon, 'path'>, path: string, body: unknown): Promise<DoorAnswer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('door.sock'), method: 'POST', path, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => {
+          const { code = '', text: why = '' } = JSON.parse(text);
+          resolve({ status: response.statusCode ?? 0, code, text: why });
+        });
+      },
+    );
+    asked.on('error', (error: NodeJS.ErrnoException) => {
+      // A refusal may come, and the connection end, while the rest of a large body is still being written.
+      if (error.code === 'EPIPE') resolve(askDoor(daemon, path, body));
+      else reject(error);
+    });
+    asked.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+}
+
+/** That of the settings that the daemon tells first. `owner`: the stream stays open until its end, as that of a page does. */
+export function generationOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('door.sock'), path: '/settings', agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+          const [head, rest] = text.split('\n', 2);
+          if (rest === undefined) return;
+          const { generation }: DoorHead = JSON.parse(head ?? '');
+          resolve(generation);
+          if (owner === undefined) response.destroy();
+        });
+        response.on('error', () => undefined);
+      },
+    );
+    asked.on('error', reject).end();
+    owner?.after(() => void asked.destroy());
+  });
+}
