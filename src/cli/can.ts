@@ -12,13 +12,14 @@ import {
   rightsOfRows,
   sayRequestTerms,
 } from '../domain/answers/rights.js';
+import { formatJsonLines } from '../domain/audit/encode.js';
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { formatPeers } from '../setup/peers.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
-import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
+import { formatColumns, formatPlace, plain, stdout } from './output/output.js';
 
 /** Whose rights: at a listener, of the user of this process at a daemon's socket, or of a key. */
 export type CanOptions = { readonly json: boolean } & (
@@ -36,7 +37,7 @@ export async function can(options: CanOptions): Promise<number> {
     const { isObserving, ...same } = rights;
     const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));
     const json = { ...same, allow, mode: isObserving ? 'observe' : 'enforce' };
-    stdout(options.json ? formatJson(json) : formatRights(rights));
+    stdout(options.json ? formatJsonLines(json) : formatRights(rights));
     return exitCodes.ok;
   }
   // Loaded on demand: reading configurations takes most of a command's time.
@@ -45,7 +46,7 @@ export async function can(options: CanOptions): Promise<number> {
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const principal = isNamed ? principalAt(listener.name, options).text : undefined;
   const text = options.json
-    ? formatJson({ principal, ...asJson(listener, policy) })
+    ? formatJsonLines({ principal, ...asJson(listener, policy) })
     : formatRights(rightsOf(policy, listener.name, principal), { listener, policy });
   stdout(text);
   return exitCodes.ok;

@@ -3,7 +3,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
-import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
+import { formatJson } from '../domain/audit/encode.js';
 import { formatEnd } from '../domain/audit/record.js';
 import { allEffects } from '../domain/commands/catalog.js';
 import {
@@ -39,7 +39,7 @@ export interface CheckOptions {
 export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
   const loaded = loadConfiguration(config, { isForDaemon: true });
   if (json) {
-    for (const problem of loaded.found) stdout(formatJsonLine(problem));
+    for (const problem of loaded.found) stdout(formatJson(problem));
   } else {
     for (const problem of loaded.problems) stdout(problem);
     if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));

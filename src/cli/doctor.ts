@@ -6,18 +6,19 @@ import { basename, dirname, join } from 'node:path';
 import { gidOf, ourselves, userNameOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { whyNoRight } from '../adapters/host/files.js';
+import { packaged } from '../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
-import { formatWords } from '../domain/audit/encode.js';
+import { formatJsonLines, formatWords } from '../domain/audit/encode.js';
 import { findAudit, findSettings } from '../domain/config/parse-settings.js';
 import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
-import { daemonUidOf, type LoadedConfiguration, packaged, summarise } from '../setup/inspect.js';
+import { daemonUidOf, type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import { askSettled } from './ask-status.js';
 import type { Look } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { pageCommand } from './operate.js';
-import { formatJson, plain, plural, stdout } from './output/output.js';
+import { plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
@@ -221,7 +222,7 @@ async function print(screen: Screen, looks: readonly Look[], next: string, isJso
       todo,
       next: command,
     }));
-    stdout(formatJson({ looks: shown, next }));
+    stdout(formatJsonLines({ looks: shown, next }));
     return;
   }
   const width = Math.max(...looks.map(({ name }) => plain(name).length));

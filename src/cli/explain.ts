@@ -12,6 +12,7 @@ import {
   sayExplanation,
 } from '../domain/answers/explanation.js';
 import { type RuleInWords, sayRequestTerms } from '../domain/answers/rights.js';
+import { formatJsonLines } from '../domain/audit/encode.js';
 import { codes, isCode } from '../domain/codes/codes.js';
 import type { Series } from '../domain/commands/catalog.js';
 import { commandMeant } from '../domain/config/problem.js';
@@ -24,7 +25,7 @@ import { exitCodes } from '../ports/machine.js';
 import { newestMinor } from '../protocol/minors.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
-import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
+import { formatCanonical, formatColumns, formatPlace, plain, stdout } from './output/output.js';
 
 /** A command line, its sender, and the place that decides. */
 export type ExplainOptions = {
@@ -72,7 +73,7 @@ function exitCodeOf({ decision, obstacle }: Explanation): number {
 export async function explain(options: ExplainOptions): Promise<number> {
   const shown = 'socket' in options ? await askForExplanation(options) : await explainHere(options);
   const { explanation } = shown;
-  stdout(options.json ? formatJson(shown.json) : formatExplanation(shown, options.words));
+  stdout(options.json ? formatJsonLines(shown.json) : formatExplanation(shown, options.words));
   return exitCodeOf(explanation);
 }
 

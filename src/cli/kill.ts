@@ -1,9 +1,10 @@
 // `dovegate kill`: ends one running command, or all that have run longer than a time. Each end is an action of its own at the daemon, with a
 // record of its own, as if each id had been given.
 
+import { formatJsonLines } from '../domain/audit/encode.js';
 import { exitCodes } from '../ports/machine.js';
 import { type AskDaemon, exitCodeOf, findDaemon, post, type WhichDaemon } from './operate.js';
-import { CommandFault, formatJson, plain, plural, stderr, stdout } from './output/output.js';
+import { CommandFault, plain, plural, stderr, stdout } from './output/output.js';
 
 export interface KillOptions extends WhichDaemon {
   /** In milliseconds. */
@@ -47,7 +48,7 @@ export async function kill(id: string | undefined, options: KillOptions): Promis
     if (!json) stdout(`${running.id}  ${sentenceOf(running, result)}`);
   }
   const count = ended.filter(({ result }) => result !== 'gone').length;
-  if (json) stdout(formatJson({ older_than_ms: leastMs, dry_run: dryRun, commands: ended }));
+  if (json) stdout(formatJsonLines({ older_than_ms: leastMs, dry_run: dryRun, commands: ended }));
   else if (found.length === 0) stdout('no command has run that long');
   else stdout(`${plural(count, 'command')} ${dryRun ? 'would be ended' : 'ended'}`);
   return code;

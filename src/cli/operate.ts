@@ -5,7 +5,8 @@ import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { readSecretFile, whyNoRight } from '../adapters/host/files.js';
-import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
+import { packaged } from '../adapters/host/packaged.js';
+import { readFromDisk } from '../adapters/host/process.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes, type Timer } from '../ports/machine.js';
@@ -116,9 +117,9 @@ export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDa
 }
 
 /** The command for a user without root who may open the page; undefined: this user may not, as far as its socket shows. */
-export function pageCommand(socket = standardPageSocket): string | undefined {
+export function pageCommand(socket: string = packaged.pageSocket): string | undefined {
   if (whyNoRight(socket, 'write') !== undefined) return undefined;
-  return `dovegate page open${socket === standardPageSocket ? '' : ` --socket ${formatWords([socket])}`}`;
+  return `dovegate page open${socket === packaged.pageSocket ? '' : ` --socket ${formatWords([socket])}`}`;
 }
 
 function notForThisUser(why: string, pageSocket?: string): CommandFault {

@@ -1,6 +1,7 @@
 // `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
 
-import { pageStateDirectory, readFromDisk, standardPageSocket } from '../adapters/host/process.js';
+import { packaged } from '../adapters/host/packaged.js';
+import { pageStateDirectory, readFromDisk } from '../adapters/host/process.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import { standardDoor } from '../domain/door/door.js';
 import { exitCodes } from '../ports/machine.js';
@@ -51,7 +52,7 @@ export async function openLink(options: PageOpenOptions): Promise<number> {
 function socketOf(config: string): string {
   const admin = findAdmin(config, readFromDisk);
   // People of the page may not be able to read the configuration.
-  if (admin === undefined) return standardPageSocket;
+  if (admin === undefined) return packaged.pageSocket;
   const { socket } = admin.page ?? {};
   if (socket !== undefined) return socket.path;
   throw new CommandFault(

@@ -2,6 +2,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';
+import { formatJsonLines } from '../domain/audit/encode.js';
 import { exitCodes } from '../ports/machine.js';
 import { type Column, createTable } from './audit/audit-table.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
@@ -53,7 +54,7 @@ async function show(
   });
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
   const told: unknown = JSON.parse(answer.body);
-  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told, screen)));
+  await screen.print(before + (json ? formatJsonLines(told) : formatStatus(told, screen)));
   await screen.flush();
   return isClosed(told) ? exitCodes.configuration : exitCodes.ok;
 }

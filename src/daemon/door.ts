@@ -6,6 +6,7 @@ import type { Act } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
 import type { NameService } from '../adapters/host/name-service.js';
+import { packaged } from '../adapters/host/packaged.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { createRoutes } from '../adapters/http/routes.js';
 import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../adapters/http/server.js';
@@ -59,8 +60,8 @@ import { NowStates } from './now-states.js';
 import { lookAtPools, type PageTold, receiversOf } from './running.js';
 import { trafficOf } from './traffic.js';
 
-/** The user of the packaged page, and its group. */
-const pageUser = 'dovegate-page';
+/** Also the name of its group. */
+const { pageUser } = packaged;
 
 /** Where the door is, and whose process may ask there beside our own user and root. */
 export interface DoorPlace extends UnixPlace {

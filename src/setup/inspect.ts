@@ -22,6 +22,7 @@ import {
   whyUnsafe,
 } from '../adapters/host/files.js';
 import { isInstalled } from '../adapters/host/optional-packages.js';
+import { packaged } from '../adapters/host/packaged.js';
 import { credentialsFolder } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { bounds } from '../bounds/bounds.js';
@@ -136,7 +137,7 @@ export function* inspect(
 
 /** The page has a user of its own, who may own these files. */
 function noticeChecks(): NoticeChecks {
-  const uid = uidOf(pageUser);
+  const uid = uidOf(packaged.pageUser);
   const trusted = trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
   return {
     isInstalled,
@@ -190,7 +191,7 @@ function whyClosed(path: string, account: Account, files: OwnFiles, of = 'daemon
 
 /** The same of the packaged page, whose user exists where its service does. */
 function whyClosedToPage(path: string, files: OwnFiles): string | undefined {
-  const uid = uidOf(pageUser);
+  const uid = uidOf(packaged.pageUser);
   if (uid === undefined || !files.has(packaged.file)) return undefined;
   return whyHidden(path) ?? whyClosed(path, { uid, gids: gidsOf(uid) }, files, 'page');
 }
@@ -220,12 +221,6 @@ export function howToPermit(path: string, { uid, gids }: Account, files: OwnFile
     ];
   return `; run: ${commands.map((words) => formatWords([...words, denied.path])).join(' && ')}`;
 }
-
-/** The user of the packaged page. */
-const pageUser = 'dovegate-page';
-
-/** Where the packaged service reads its configuration, and its user. */
-export const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
 
 /**
  * The user that runs the daemon, or would: the owner of its admin socket; the user of its unit, if systemd was asked; the

@@ -3,6 +3,7 @@
 // what another process says; a code is never renamed: alerts hold it; a part of the status that cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
+import { formatJsonLines } from '../../domain/audit/encode.js';
 import { formatEnd, formatTime } from '../../domain/audit/record.js';
 import type { NoticeReceiver } from '../../domain/notices/receiver.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
@@ -208,8 +209,7 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
 const prometheus = { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' } as const;
 
 function jsonAnswer(status: number, value: unknown): TextAnswer {
-  const body = `${JSON.stringify(value, undefined, 2)}\n`;
-  return { status, type: 'application/json; charset=utf-8', body };
+  return { status, type: 'application/json; charset=utf-8', body: `${formatJsonLines(value)}\n` };
 }
 
 async function answerFlushed({ flushed }: PageSources): Promise<TextAnswer> {

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { accountFiles, numberIn } from './account-files.js';
-import { standardJournal } from './process.js';
+import { packaged } from './packaged.js';
 
 /** Converts names to numbers; undefined: there is no such name. */
 export interface NameNumbers {
@@ -66,12 +66,14 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
   return `permission denied: ${path} is for "${user}" and the group "${group.name}" (mode ${mode}); ${todo}`;
 }
 
-/** Groups of the packages whose members read the whole journal, or the configuration with its secrets. */
-const ownGroups: readonly string[] = ['dovegate', 'dovegate-page'];
-
-/** Root's group reads them where no other does. */
+/** Whose members read the whole journal, or the configuration with its secrets. Root's group reads them where no other does. */
 function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: string }): boolean {
-  return gid === 0 || ownGroups.includes(name) || gid === placeOf(standardJournal)?.gid;
+  return (
+    gid === 0 ||
+    name === packaged.user ||
+    name === packaged.pageUser ||
+    gid === placeOf(packaged.journal)?.gid
+  );
 }
 
 /** Whether a socket was refused because of its mode, however deep that stands. */

@@ -8,6 +8,7 @@ import { getPriority, hostname, setPriority } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readUnpiped, whyFailed } from './files.js';
+import { packaged } from './packaged.js';
 
 /** As in systemd/dovegate-page.service. */
 const niceness = 10;
@@ -81,15 +82,11 @@ function inWords<Result>(read: () => Result, what: 'file' | 'directory'): Result
 /** The configuration if no option names one: DOVEGATE_CONFIG, else the standard place. */
 export function standardConfig(): string {
   const named = process.env['DOVEGATE_CONFIG'];
-  return named === undefined || named === '' ? '/etc/dovegate/dovegate.yaml' : named;
+  return named === undefined || named === '' ? packaged.file : named;
 }
 
 /** The same, as text for `--help`. */
-export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';
-
-/** The packages' places for the journal and the socket of the page. */
-export const standardJournal = '/var/lib/dovegate/audit';
-export const standardPageSocket = '/run/dovegate/page.sock';
+export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
 
 /** Where the page keeps its own state: as systemd says, or as the package has it. */
 export function pageStateDirectory(): string {

@@ -13,6 +13,7 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import { formatCommand } from '../../domain/access/item.js';
+import { formatJsonLines } from '../../domain/audit/encode.js';
 import { readSaid } from '../../domain/codes/codes.js';
 import { inputOf } from '../../domain/commands/parse.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -26,7 +27,7 @@ import {
   tempFail,
 } from '../doveadm/server-door.js';
 import { readTypedCommand } from '../doveadm/typed-command.js';
-import { CommandFault, formatJson, plain, stderr, stdout } from '../output/output.js';
+import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import { byUrgency, formatItem, formatList, formatState } from './shown.js';
 
 /** The server, as for `send`. */
@@ -83,7 +84,7 @@ export async function requests(options: PlaceOptions, id: string | undefined): P
     return exitCodes.ok;
   }
   const items = (await ask(door, (access, signal) => access.list({ signal }))).toSorted(byUrgency);
-  stdout(options.json ? formatJson(items) : formatList(items));
+  stdout(options.json ? formatJsonLines(items) : formatList(items));
   return exitCodes.ok;
 }
 
@@ -318,5 +319,5 @@ function showStep(item: AccessItem, isJson: boolean): void {
 }
 
 function show(item: AccessItem, isJson: boolean): void {
-  stdout(isJson ? formatJson(item) : formatItem(item));
+  stdout(isJson ? formatJsonLines(item) : formatItem(item));
 }

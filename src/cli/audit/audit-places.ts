@@ -5,12 +5,8 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyDenied } from '../../adapters/host/accounts.js';
 import { whyNoRight } from '../../adapters/host/files.js';
-import {
-  readFromDisk,
-  standardConfig,
-  standardJournal,
-  standardPageSocket,
-} from '../../adapters/host/process.js';
+import { packaged } from '../../adapters/host/packaged.js';
+import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
@@ -59,7 +55,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   for (const path of paths) {
     if (whyNoRight(path, 'read') !== 'EACCES') continue;
-    throw notForThisUser(path, whatWorks(places, undefined, standardPageSocket));
+    throw notForThisUser(path, whatWorks(places, undefined, packaged.pageSocket));
   }
   if (paths.length > 0) return { paths };
   // Loaded on demand: the YAML parser takes longer to load than a search takes, and a named directory does not need it.
@@ -82,11 +78,11 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
     if (whyNoRight(config, 'read') === 'EACCES') {
-      const why = whyNoRight(standardJournal, 'read', 'enter');
+      const why = whyNoRight(packaged.journal, 'read', 'enter');
       // Auditors need the journal, not the configuration.
-      const works = whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket);
+      const works = whatWorks(places, why === undefined ? packaged.journal : undefined, packaged.pageSocket);
       if (works !== undefined) throw new CommandFault(exitCodes.configuration, works);
-      if (why === 'EACCES') lines.push(whyDenied(standardJournal, 'read'));
+      if (why === 'EACCES') lines.push(whyDenied(packaged.journal, 'read'));
     }
     throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   }

@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { whyUnreadable } from '../../adapters/host/files.js';
 import { isTaken, modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
-import { formatWords } from '../../domain/audit/encode.js';
+import { formatJsonLines, formatWords } from '../../domain/audit/encode.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import type { BackendSettings, Settings } from '../../domain/config/settings.js';
@@ -16,7 +16,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
-import { CommandFault, formatJson, plain, stderr, stdout } from '../output/output.js';
+import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import {
   type InitOptions,
   linesOf,
@@ -359,7 +359,7 @@ function report(
   });
   if (isJson) {
     stdout(
-      formatJson({
+      formatJsonLines({
         configuration,
         made,
         socket: teamSocket(answers),

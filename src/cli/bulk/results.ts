@@ -1,7 +1,7 @@
 // The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
 // of servers and lists is made harmless before it is printed.
 
-import { harmlessJson } from '../../domain/audit/encode.js';
+import { formatJson } from '../../domain/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
 import { plain, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -48,7 +48,7 @@ function formatJsonResult(user: string, tag: string | undefined, result: UserRes
           message: result.message,
           id: result.id,
         };
-  return harmlessJson(JSON.stringify({ ...about, ...detail, tag }));
+  return formatJson({ ...about, ...detail, tag });
 }
 
 /** The cells of the rows for a table, or the reason of the failure. */

@@ -1,10 +1,10 @@
 // `dovegate audit fleet status`: the gates as the verifier saw them last, from the file that it left.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import { printable } from '../../domain/audit/encode.js';
+import { formatJsonLines, printable } from '../../domain/audit/encode.js';
 import { parseTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatJson } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { readFleetSettings } from './open-settings.js';
@@ -30,7 +30,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     );
   const ageMs = Math.max(0, systemClock.wallMs() - (parseTime(status.at) ?? 0));
   if (isJson) {
-    await screen.print(formatJson(status));
+    await screen.print(formatJsonLines(status));
   } else {
     const { away, findings } = status;
     const verdict = describeVerdict(status, findings);

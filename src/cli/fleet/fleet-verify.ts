@@ -4,13 +4,13 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { onStop } from '../../adapters/host/outputs.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
-import { printable } from '../../domain/audit/encode.js';
+import { formatJsonLines, printable } from '../../domain/audit/encode.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { ReadCheckpoint } from '../../domain/fleet/checkpoint.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatJson, plural } from '../output/output.js';
+import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
@@ -109,7 +109,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     };
     folder.writeStatus(status);
     const tookMs = systemClock.now() - startMs;
-    if (flags.json) await screen.print(formatJson({ passed: findings.length === 0, ...status }));
+    if (flags.json) await screen.print(formatJsonLines({ passed: findings.length === 0, ...status }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
       await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds });

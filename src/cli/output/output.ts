@@ -2,7 +2,7 @@
 // file reaches a terminal only through `plain`.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatWords, harmlessJson, printable } from '../../domain/audit/encode.js';
+import { formatWords, printable } from '../../domain/audit/encode.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** One line, or several. */
@@ -28,12 +28,6 @@ export async function readStdin(bytesMax: number): Promise<Buffer> {
   const all = Buffer.concat(chunks);
   for (const chunk of chunks) chunk.fill(0);
   return all;
-}
-
-/** A value as JSON on several lines, without control characters of a terminal and invisible ones. */
-export function formatJson(value: unknown): string {
-  const lines = JSON.stringify(value, undefined, 2).split('\n');
-  return lines.map(harmlessJson).join('\n');
 }
 
 /** A text on one line, with control characters made visible. */

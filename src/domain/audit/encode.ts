@@ -146,6 +146,12 @@ export function formatJson(value: unknown): string {
   return harmlessJson(JSON.stringify(value));
 }
 
+/** The same on several lines. */
+export function formatJsonLines(value: unknown): string {
+  const lines = JSON.stringify(value, undefined, 2).split('\n');
+  return lines.map(harmlessJson).join('\n');
+}
+
 /** A line of JSON without terminal controls and invisible characters: the same value for a parser. */
 export function harmlessJson(line: string): string {
   return escapeIn(line, invisible);
