@@ -118,14 +118,14 @@ void test('however many names have no answer, a start waits once; what is told l
   const users = host.open(() => told);
   const preparing = users.prepare(settings);
   await host.clock.advance(bounds.directoryAnswerMs);
-  const { persons, commit } = await preparing;
-  commit();
+  const next = await preparing;
+  next.commit();
   assert.deepEqual(users.unknown, ['carol', 'dave']);
   host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
   tell();
   await settle();
   assert.deepEqual(users.unknown, []);
-  assert.equal(persons.provenBy(['uid:77001']), 'carol');
+  assert.equal(next.persons.provenBy(['uid:77001']), 'carol');
 });
 
 // bounds.userUids
