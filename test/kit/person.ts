@@ -41,20 +41,23 @@ socket.on('data', (chunk) => {
 });
 `;
 
-/** Sends command lines (`|` for TAB) as this person, one after the other. */
-export function speakAs(person: Person, path: string, commands: readonly string[]): Promise<Heard> {
+/** Sends command lines (`|` for TAB) as this person, one after the other. `login`: the login uid that its process sets itself. */
+export function speakAs(
+  person: Person,
+  path: string,
+  commands: readonly string[],
+  login?: number,
+): Promise<Heard> {
   const { uid, gid, groups } = person;
   const who = ['--reuid', String(uid), '--regid', String(gid)];
   const among = groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
-  const child = spawn(
-    'setpriv',
-    [...who, ...among, '--', process.execPath, '-e', speaker, path, ...commands],
-    {
-      cwd: '/',
-      env: { PATH: process.env['PATH'] },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const command = ['setpriv', ...who, ...among, '--', process.execPath, '-e', speaker, path, ...commands];
+  const logs = login === undefined ? '' : `echo ${login} > /proc/self/loginuid; `;
+  const child = spawn('sh', ['-ec', `${logs}exec "$@"`, 'sh', ...command], {
+    cwd: '/',
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   return new Promise((resolve, reject) => {
     let said = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
