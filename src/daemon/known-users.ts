@@ -2,7 +2,7 @@
 // that is away at a start, or later, must not make two humans of one.
 // The rule: a uid counts once it was told. A name that gets another uid counts with both until an operator confirms the new one.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { IdAnswer, NameService } from '../adapters/host/name-service.js';
 import type { Log } from '../adapters/telemetry/log.js';

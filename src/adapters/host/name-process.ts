@@ -185,6 +185,8 @@ function spawnShell(): ChildProcess {
   return spawn(shell, ['-c', script, 'dovegate-names', seconds], {
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
+    // Nothing of the daemon's environment is its business.
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
   });
 }
 

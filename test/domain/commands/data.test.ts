@@ -67,7 +67,7 @@ test('our own commands', () => {
     `dovegate dry-run | server session normal none ordered | ${words}`,
     `dovegate request | server session normal none ordered | ${wish}`,
     `dovegate grant | server session normal none ordered | to:str?=name ${wish}`,
-    'dovegate requests | server session normal none ordered | ',
+    'dovegate requests | server session normal none ordered | after:str?',
     'dovegate access | server session normal none ordered | <id:str',
     'dovegate approve | server session normal none ordered | for:str? uses:str? <id:str',
     'dovegate refuse | server session normal none ordered | reason:str?=text <id:str',
