@@ -238,9 +238,10 @@ function attempt(r: JournalRecord, budget: Budget, added: string): string {
 }
 
 /** The first record about somebody has it, unless it is the uid of the peer beside it. */
-function originText({ event, origin, peer }: JournalRecord, budget: Budget): string {
+function originText({ event, origin, principal, peer }: JournalRecord, budget: Budget): string {
   if (origin === undefined || (peer === undefined && event !== 'limit')) return '';
-  const isShown = peer === undefined ? origin.startsWith('uid:') : origin === `uid:${peer.uid}`;
+  const isShown =
+    peer === undefined ? principal !== undefined && origin.startsWith('uid:') : origin === `uid:${peer.uid}`;
   return isShown ? '' : `,"origin":${encodeWord(origin, budget.value)}`;
 }
 

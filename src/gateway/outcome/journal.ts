@@ -105,9 +105,9 @@ export interface FloodWatch {
   tell(): void;
 }
 
-/** `principal`: that of the origin's event, for the record of the others. */
+/** `principal`: undefined: events of several principals of one origin. */
 export type FloodSource =
-  | { readonly origin: string; readonly principal: string }
+  | { readonly origin: string; readonly principal: string | undefined }
   | { readonly network: string; readonly listener: string };
 
 /** The unauthenticated peers of a network at a listener. A character between the two occurs in neither. */
@@ -134,10 +134,10 @@ export function createFloodWatch(parts: {
 }): FloodWatch {
   const { clock, journal, observe } = parts;
   const gates: Readonly<Record<FloodKind, FloodGate<FloodSource>>> = {
-    refused: new FloodGate(gateLimits),
-    session: new FloodGate(gateLimits),
-    'turned-away': new FloodGate(gateLimits),
-    'login-failed': new FloodGate(gateLimits),
+    refused: new FloodGate(gateLimits, joinSources),
+    session: new FloodGate(gateLimits, joinSources),
+    'turned-away': new FloodGate(gateLimits, joinSources),
+    'login-failed': new FloodGate(gateLimits, joinSources),
   };
   let timer: Timer | undefined;
 
@@ -181,11 +181,17 @@ export function createFloodWatch(parts: {
         const from = recordedSource(source);
         const record = { time: clock.wallMs(), event: 'limit', ...from, action, count } as const;
         appendQuietly(journal, observe, record);
-        const { principal, listener, peer } = from;
+        const { origin, principal = origin, listener, peer } = from;
         observe({ kind: 'flood', action, count, principal, listener, address: peer?.address });
       }
     }
   }
+}
+
+/** One human with several names is no one of them. */
+function joinSources(one: FloodSource, other: FloodSource): FloodSource {
+  if (!('origin' in one) || !('origin' in other) || one.principal === other.principal) return one;
+  return { origin: one.origin, principal: undefined };
 }
 
 function recordedSource(
@@ -214,8 +220,8 @@ interface FloodLimits {
 }
 
 interface Window<Source> {
-  /** Of its first event. */
-  readonly source: Source;
+  /** Of the events that are only counted. */
+  source: Source;
   startedMs: number;
   lengthMs: number;
   admitted: number;
@@ -230,10 +236,13 @@ const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: bounds.sha
 export class FloodGate<Source> {
   readonly #limits: FloodLimits;
   readonly #windows = new Map<string, Window<Source>>();
+  readonly #join: (one: Source, other: Source) => Source;
   #unnamed = 0;
 
-  constructor(limits: FloodLimits) {
+  /** `join`: the source of events of both. */
+  constructor(limits: FloodLimits, join: (one: Source, other: Source) => Source = (one) => one) {
     this.#limits = limits;
+    this.#join = join;
   }
 
   /** Another refusal of a source, counted under `key`. True: record it; false: it is only counted. `nowMs`: of a monotonic clock. */
@@ -260,6 +269,7 @@ export class FloodGate<Source> {
       window.admitted += 1;
       return true;
     }
+    window.source = window.swallowed === 0 ? source : this.#join(window.source, source);
     window.swallowed += 1;
     return false;
   }

@@ -2,6 +2,7 @@
 // What must not happen: one that is neither recorded nor counted, a timer that stays, one origin that hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createFloodWatch, type FloodWatch } from '../../../src/gateway/outcome/journal.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
@@ -11,12 +12,15 @@ interface Story {
   readonly watch: FloodWatch;
   /** `PRINCIPAL ACTION COUNT` of each record. */
   readonly told: string[];
+  readonly records: AuditRecord[];
 }
 
 function open(isOverShare = false): Story {
   const clock = createFakeClock();
   const told: string[] = [];
+  const records: AuditRecord[] = [];
   const append = (record: AuditRecord) => {
+    records.push(record);
     assert.equal(record.event, 'limit');
     const who =
       record.principal ?? (record.listener && `${record.peer?.address ?? 'anywhere'} at ${record.listener}`);
@@ -38,7 +42,7 @@ function open(isOverShare = false): Story {
     checkpoint: appendDurable,
     close,
   } as const;
-  return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
+  return { clock, told, records, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
 }
 
 /** An origin with the name of its principal. */
@@ -100,6 +104,15 @@ void test('at the end everything is told, whatever the second', () => {
   assert.equal(clock.timers, 0);
   watch.tell();
   assert.equal(told.length, 2, 'once');
+});
+
+void test('one human with several names: their number is that of the human, not of one name', () => {
+  const { watch, told, records } = open();
+  for (let count = 0; count < 15; count += 1)
+    watch.admit('refused', { origin: 'uid:1001', principal: count < 12 ? 'anna@a' : 'anna@b' });
+  watch.tell();
+  assert.deepEqual(told, ['? refused 5']);
+  assert.match(encodeBody(records[0] ?? assert.fail()), /"event":"limit","origin":"uid:1001","action"/);
 });
 
 // bounds.floodSources
