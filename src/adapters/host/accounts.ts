@@ -1,5 +1,5 @@
-// Users and groups of the system, for a program that serves nobody: names and numbers are looked up in the files first, then with `getent`,
-// which reads directories too and blocks until it answers. A process that serves clients asks the name service (name-service.ts).
+// Looks up users and groups of the system: in the files first, then with `getent`, which reads directories too. It blocks until it has the
+// answer, so a process that serves clients asks the name service instead (name-service.ts).
 
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';

@@ -87,7 +87,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
 
 type NamesOfPeers = Pick<NameService, 'keptUser' | 'userOf' | 'rangeOwnerOf'>;
 
-/** `account` is absent if nobody was asked. */
+/** `account` is undefined where nobody was asked. */
 function namedBy(answer: UserAnswer | undefined): {
   readonly user: string | undefined;
   readonly account: AccountAnswer | undefined;
