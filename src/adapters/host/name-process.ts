@@ -151,8 +151,7 @@ export function startNameProcess(clock: Clock): NameProcess {
     ask(question, key) {
       if (!hasGetent) return Promise.resolve({ kind: 'none' });
       // No name of the system has them, and none may become a question of its own.
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant
-      if (key === '' || /[\0\n]/.test(key)) return Promise.resolve({ kind: 'none' });
+      if (key === '' || key.includes('\0') || key.includes('\n')) return Promise.resolve({ kind: 'none' });
       const { stdin } = child ?? {};
       if (stdin === undefined || stdin === null) return Promise.resolve({ kind: 'unanswered' });
       lastId += 1;
