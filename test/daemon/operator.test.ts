@@ -7,6 +7,20 @@ import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
+const notAsked = (): never => assert.fail('not asked');
+
+/** What an action needs beside the journal and the drained backends. */
+const unasked = {
+  clock: { wallMs: () => 0 },
+  access: { end: notAsked },
+  log: { report: () => undefined },
+  service: { find: () => undefined, kill: notAsked },
+  pools: { byName: new Map(), applyDrains: notAsked },
+  served: { now: { settings: { backends: [] } } },
+  reloader: { reload: notAsked },
+  users: { moved: [], confirm: notAsked },
+};
+
 void test('a file that is damaged stops the start: nobody would know what was taken out', (t) => {
   const folder = openFolder(t);
   for (const text of ['', '{', 'null', '7']) {
@@ -19,10 +33,8 @@ void test('a file that is damaged stops the start: nobody would know what was ta
 void test('an action that fails says whether it was recorded; a name that is nearly right is answered with the right one', async () => {
   const logged: string[] = [];
   let isRecorded = false;
-  const nothing = (): never => assert.fail('not asked');
   const act = createAct({
-    clock: { wallMs: () => 0 },
-    access: { end: () => assert.fail('not asked') },
+    ...unasked,
     log: {
       report: ({ event, text = '' }: { event: string; text?: string }) =>
         void logged.push(`${event}: ${text}`),
@@ -31,17 +43,13 @@ void test('an action that fails says whether it was recorded; a name that is nea
       appendDurable: (): Promise<void> =>
         isRecorded ? Promise.resolve() : Promise.reject(new JournalFault('write-failed', 'ENOSPC')),
     },
-    service: { find: () => undefined, kill: () => false },
-    pools: { byName: new Map([['mail1', {}]]), applyDrains: nothing },
-    served: { now: { settings: { backends: [] } } },
+    pools: { byName: new Map([['mail1', {}]]), applyDrains: notAsked },
     drained: {
       find: () => undefined,
       put(): void {
         throw new Error('ENOSPC: drained.json');
       },
     },
-    reloader: { reload: () => Promise.reject(new Error('not asked')) },
-    users: { moved: [], confirm: () => undefined },
   });
   const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root' });
   assert.deepEqual(await drain('mail1'), {
@@ -66,16 +74,10 @@ void test('kill says where the end waits for a client that does not read', async
   let isKilled = false;
   let recorded = 0;
   const act = createAct({
-    clock: { wallMs: () => 0 },
-    access: { end: () => assert.fail('not asked') },
-    log: { report: () => undefined },
+    ...unasked,
     journal: { appendDurable: async () => void (recorded += 1) },
     service: { find: () => ({ clientMs, isKilled }), kill: () => true },
-    pools: { byName: new Map(), applyDrains: () => undefined },
-    served: { now: { settings: { backends: [] } } },
     drained: { find: () => undefined, put: () => undefined },
-    reloader: { reload: () => Promise.reject(new Error('not asked')) },
-    users: { moved: [], confirm: () => undefined },
   });
   const kill = async (): Promise<string> => (await act({ kind: 'kill', id: 'E1' }, { by: 'root' })).text;
   assert.equal(await kill(), 'E1 is ended; it may have run');
@@ -94,16 +96,10 @@ void test('a backend is taken out of service once, and the first one who did it 
   const drained = new DrainedBackends(openFolder(t));
   let recorded = 0;
   const act = createAct({
-    clock: { wallMs: () => 0 },
-    access: { end: () => assert.fail('not asked') },
-    log: { report: () => undefined },
+    ...unasked,
     journal: { appendDurable: async () => void (recorded += 1) },
-    service: { find: () => undefined, kill: () => false },
     pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
-    served: { now: { settings: { backends: [] } } },
     drained,
-    reloader: { reload: () => Promise.reject(new Error('not asked')) },
-    users: { moved: [], confirm: () => undefined },
   });
   const drain = (by: string) => act({ kind: 'drain', backend: 'mail1' }, { by });
   assert.equal((await drain('anna')).kind, 'done');

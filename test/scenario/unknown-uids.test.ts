@@ -11,9 +11,10 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 import { fakePrograms } from '../kit/names.js';
 import { type Person, speakAs } from '../kit/person.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { skipped } from '../kit/skipped.js';
 import { until } from '../kit/until.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : { skip: 'only root can be somebody else' };
+const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be somebody else');
 
 const listeners = ['support', 'other']
   .map((name) => `\n  ${name}: { unix: ${name}.sock, mode: "0666", policy: support }`)

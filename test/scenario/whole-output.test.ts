@@ -14,6 +14,7 @@ import { accessItem } from '../kit/access-item.js';
 import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { skipped } from '../kit/skipped.js';
 import { withSmallDisk } from '../kit/small-disk.js';
 import { until } from '../kit/until.js';
 
@@ -233,7 +234,7 @@ test('a full disk, and one that is full after a part, are told with an exit code
     assert.match(told, /^dovegate: the output cannot be written whole: ENOSPC: .*\n$/);
     assert.equal(exit, 1);
   });
-  if (!isTried) t.skip('no small disk here');
+  if (!isTried) t.skip(skipped('no small disk here').skip);
 });
 
 /** One of each way to write. */

@@ -10,6 +10,7 @@ import type { NameService, UserAnswer } from '../../../src/adapters/host/name-se
 import { loadNative } from '../../../src/adapters/host/native.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
+import { skipped } from '../../kit/skipped.js';
 
 /** A program that takes a login, connects, and stays. */
 const visitor = `
@@ -62,7 +63,7 @@ void test('a uid of a container has an owner, and no answer about an account', a
 });
 
 void test('user and login are asked for at the same time; nothing is said of a name without an answer', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip('only root gives a process a login');
+  if (process.getuid?.() !== 0) return t.skip(skipped('only root gives a process a login').skip);
   const asked = new Map<number, (answer: UserAnswer) => void>();
   const names: Names = {
     keptUser: () => undefined,
