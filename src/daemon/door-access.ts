@@ -17,6 +17,7 @@ import type { DoorAccessed } from '../domain/door/door.js';
 import type { DoorAccess, LinkOpener } from '../domain/door/parse.js';
 import type { Peer } from '../domain/identity/peer.js';
 import type { Persons } from '../domain/identity/person.js';
+import { identityOfUser } from '../domain/identity/user-word.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
@@ -82,7 +83,7 @@ function askerOnPage(
   opener: LinkOpener | undefined,
 ): Asker {
   const own = [
-    ...(user === undefined ? [] : [/^\d+$/.test(user) ? `uid:${user}` : `user:${user}`, `name:${user}`]),
+    ...(user === undefined ? [] : [identityOfUser(user), `name:${user}`]),
     ...[oidc?.email, oidc?.sub].flatMap((each) => (each === undefined ? [] : [`oidc:${each}`])),
   ];
   const linked: Peer | undefined = opener && { listener: pageName, ...opener };

@@ -160,8 +160,8 @@ async function doorsOf(
 /** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */
 async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
   if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
-  const { uid, gid, pid, user } = await findPeer('admin', descriptorOf(socket)).describe();
-  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user };
+  const { uid, gid, pid, user, loginUid } = await findPeer('admin', descriptorOf(socket)).describe();
+  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user, loginUid };
 }
 
 async function readToken(path: string): Promise<Secret> {

@@ -1,6 +1,6 @@
 // The uids of the users in `persons`, as the name service of this host told them. They are kept in the state directory: a directory (LDAP, SSSD)
 // that is away at a start, or later, must not make two humans of one.
-// The rule: a uid counts once it was told. A name that gets another uid counts with both until an operator confirms the new one.
+// The rules: a uid counts once it was told, also where its user is taken out of `persons` and put back. A name that gets another uid counts with both until an operator confirms the new one.
 
 import * as z from 'zod';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
@@ -9,6 +9,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Settings } from '../domain/config/settings.js';
 import { namesOf, Persons, type UserUids } from '../domain/identity/person.js';
+import { idMax } from '../domain/identity/user-word.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
@@ -21,7 +22,7 @@ interface Parts {
 }
 
 /** The uids of each name, the one that was told last at the end. */
-const shape = z.record(z.string(), z.array(z.int().min(0).max(0xfffffffe)).min(1).max(bounds.userUids));
+const shape = z.record(z.string(), z.array(z.int().min(0).max(idMax)).min(1).max(bounds.userUids));
 
 export class KnownUsers {
   readonly #parts: Parts;
@@ -83,7 +84,9 @@ export class KnownUsers {
 
   /** A user whose name has several uids. */
   get moved(): readonly { readonly user: string; readonly uids: readonly number[] }[] {
-    return [...this.#known].flatMap(([user, uids]) => (uids.length > 1 ? [{ user, uids }] : []));
+    return [...this.#known].flatMap(([user, uids]) =>
+      uids.length > 1 && this.#answers.has(user) ? [{ user, uids }] : [],
+    );
   }
 
   /** Users whose uid was never told. */
@@ -114,7 +117,8 @@ export class KnownUsers {
   }
 
   #learn(): void {
-    const next = new Map<string, readonly number[]>();
+    const left = [...this.#known].filter(([name]) => !this.#answers.has(name));
+    const next = new Map(left.slice(-Math.max(1, bounds.userNames - this.#answers.size)));
     for (const [name, answer] of this.#answers) {
       const before = this.#known.get(name) ?? [];
       const isNew = answer.kind === 'found' && !before.includes(answer.id);

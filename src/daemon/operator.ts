@@ -6,7 +6,8 @@ import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
-import { formatTime } from '../domain/audit/record.js';
+import { formatTime, type RecordedPeer } from '../domain/audit/record.js';
+import type { Persons } from '../domain/identity/person.js';
 import { GlobList } from '../domain/names/glob.js';
 import { nearestName } from '../domain/names/nearest-name.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
@@ -69,7 +70,10 @@ interface Parts {
   };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
-    readonly now: { readonly settings: { readonly backends: Switch['now']['settings']['backends'] } };
+    readonly now: {
+      readonly settings: { readonly backends: Switch['now']['settings']['backends'] };
+      readonly persons: Pick<Persons, 'sharesHuman'>;
+    };
   };
   readonly drained: Pick<DrainedBackends, 'find' | 'put'>;
   readonly reloader: Pick<Reloader, 'reload'>;
@@ -80,11 +84,12 @@ interface Parts {
 /** Returns the function that executes actions. */
 export function createAct(parts: Parts): Act {
   return async (action, operator) => {
-    const nothing = whatIsNothing(parts, action);
+    const nothing = whatIsNothing(parts, action, operator);
     if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
     if (action.kind === 'revoke') return revoke(parts, action.id, operator);
-    const { by, from, ...peer } = operator;
+    const { by, from } = operator;
+    const peer = peerOf(operator);
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     const args = from === undefined || from.length === 0 ? {} : { args: from };
@@ -110,8 +115,14 @@ export function createAct(parts: Parts): Act {
   };
 }
 
+/** As in records. */
+function peerOf({ by: _by, from: _from, loginUid, ...facts }: Operator): RecordedPeer {
+  return loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
+}
+
 async function revoke({ access }: Parts, id: string, operator: Operator): Promise<ActionResult> {
-  const { by, from: _from, ...peer } = operator;
+  const { by } = operator;
+  const peer = peerOf(operator);
   const policy = { name: '', version: '', users: nobody, except: nobody, approve: [] };
   const principal = `operator:${by}`;
   const asker = {
@@ -134,16 +145,17 @@ const nobody = new GlobList([]);
 
 /** The result of an action that changes nothing, which needs no record: otherwise who repeats it fills the journal. */
 function whatIsNothing(
-  { pools, service, drained, users }: Parts,
+  parts: Parts,
   action: OperatorAction,
-): (ActionResult & { readonly kind: 'unknown' | 'already' }) | undefined {
+  operator: Operator,
+): (ActionResult & { readonly kind: 'unknown' | 'already' | 'refused' }) | undefined {
+  const { pools, service, drained } = parts;
   if (action.kind === 'kill') {
     const command = service.find(action.id);
     if (command === undefined) return { kind: 'unknown', text: `no command ${action.id} runs` };
     return command.isKilled ? { kind: 'already', text: `${action.id} is ended already${unread}` } : undefined;
   }
-  if (action.kind === 'confirm' && !users.moved.some(({ user }) => user === action.user))
-    return { kind: 'unknown', text: `no user ${action.user} of persons has got another uid` };
+  if (action.kind === 'confirm') return whyNoConfirm(parts, action.user, operator);
   if (!('backend' in action)) return undefined;
   const { backend } = action;
   if (!pools.byName.has(backend))
@@ -158,6 +170,25 @@ function whatIsNothing(
       text: `${backend} is out of service already, by ${before.by} since ${before.since}`,
     }
   );
+}
+
+/** A confirmation makes the uid of before somebody else's, which could then approve what its old owner asks for. */
+function whyNoConfirm(
+  { users, served }: Parts,
+  user: string,
+  { by, uid, loginUid, user: name = by }: Operator,
+): (ActionResult & { readonly kind: 'unknown' | 'refused' }) | undefined {
+  const moved = users.moved.find((each) => each.user === user);
+  if (moved === undefined) return { kind: 'unknown', text: `no user ${user} of persons has got another uid` };
+  if (uid === undefined)
+    return { kind: 'refused', text: 'a token does not say who asks: confirm over the admin socket' };
+  const own = [uid, loginUid].flatMap((each) => (each === undefined ? [] : [`uid:${each}`]));
+  const theirs = [`name:${user}`, ...moved.uids.map((each) => `uid:${each}`)];
+  if (!served.now.persons.sharesHuman([...own, `name:${name}`], theirs)) return undefined;
+  return {
+    kind: 'refused',
+    text: `${user} may be you, and nobody confirms a uid of their own: ask another operator`,
+  };
 }
 
 function meant(name: string, names: readonly string[]): string {

@@ -20,6 +20,7 @@ import {
 } from '../domain/config/settings.js';
 import type { DoorWord } from '../domain/door/parse.js';
 import { type Peer, principalOf } from '../domain/identity/peer.js';
+import { idMax } from '../domain/identity/user-word.js';
 import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
 import { fateOf, plainLine } from '../domain/policy/assess.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
@@ -83,7 +84,6 @@ interface Answer {
   readonly recorded: readonly DoorWord[];
 }
 
-const uidMax = 2 ** 32 - 2;
 const reasonCharsMax = bounds.explainReasonChars;
 /** Longer ones are no line of a client. */
 const nameCharsMax = bounds.explainNameChars;
@@ -105,7 +105,7 @@ export function parseExplain(body: string): Explain | string {
   if (!isText(account, nameCharsMax)) return `account: must be a text of at most ${nameCharsMax} characters`;
   if (!isText(reason, reasonCharsMax))
     return `reason: must be a text of at most ${reasonCharsMax} characters`;
-  if (uid !== undefined && !(Number.isSafeInteger(uid) && Number(uid) >= 0 && Number(uid) <= uidMax))
+  if (uid !== undefined && !(Number.isSafeInteger(uid) && Number(uid) >= 0 && Number(uid) <= idMax))
     return 'uid: must be a number of a user';
   if (!isText(uidName, nameCharsMax)) return `uidName: must be a text of at most ${nameCharsMax} characters`;
   const who = {

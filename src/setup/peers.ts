@@ -1,7 +1,7 @@
 // Converts persons in a configuration to the numbers of this machine. An unknown name matches nobody and is reported; if a file
 // needs that owner, the start fails.
 
-import { accountFiles, numberIn } from '../adapters/host/account-files.js';
+import { accountFiles } from '../adapters/host/account-files.js';
 import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
@@ -22,6 +22,7 @@ import {
   type People,
   policyOfAnybody,
 } from '../domain/identity/peer.js';
+import { numberIn } from '../domain/identity/user-word.js';
 
 /** Everybody whom the settings name; unknown names are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {

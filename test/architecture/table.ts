@@ -70,7 +70,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
   'domain/identity': rule([...protocol], {
-    public: ['peer', 'origin', 'credentials', 'person', 'user-name'],
+    public: ['peer', 'origin', 'credentials', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),

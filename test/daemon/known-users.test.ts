@@ -165,6 +165,38 @@ void test('a name that gets another uid counts with both until an operator confi
   assert.deepEqual(numbers(users), [bounds.userUids]);
 });
 
+void test('a person that is taken out and put back has the uids of before', async (t) => {
+  const host = openHost(t);
+  host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
+  const users = host.open();
+  await serve(users);
+  (await users.prepare({ persons: new Map() })).commit();
+  host.answers.set('carol', 77_002);
+  const again = host.open();
+  const persons = await serve(again);
+  assert.deepEqual(again.moved, [{ user: 'carol', uids: [77_001, 77_002] }]);
+  assert.equal(persons.personOf(['uid:77001']), 'carol');
+  (await again.prepare({ persons: new Map() })).commit();
+  assert.deepEqual(again.moved, [], 'it is nobody in persons');
+});
+
+// bounds.userNames
+void test('users that are in no person any more are kept within a bound, those of persons always', async (t) => {
+  const host = openHost(t);
+  host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
+  writeFileSync(
+    host.file,
+    JSON.stringify(
+      Object.fromEntries(Array.from({ length: bounds.userNames + 10 }, (_, n) => [`a${n}`, [n]])),
+    ),
+  );
+  await serve(host.open());
+  const kept = Object.keys(JSON.parse(readFileSync(host.file, 'utf8')));
+  // A place for each name of persons: `desk` is no user.
+  assert.equal(kept.length, bounds.userNames - 1);
+  assert.ok(kept.includes('carol') && kept.includes('dave'));
+});
+
 void test('a reload that is not served changes nothing', async (t) => {
   const host = openHost(t);
   host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');

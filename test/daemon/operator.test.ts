@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
+import { Persons } from '../../src/domain/identity/person.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -16,7 +17,7 @@ const unasked = {
   log: { report: () => undefined },
   service: { find: () => undefined, kill: notAsked },
   pools: { byName: new Map(), applyDrains: notAsked },
-  served: { now: { settings: { backends: [] } } },
+  served: { now: { settings: { backends: [] }, persons: new Persons(new Map()) } },
   reloader: { reload: notAsked },
   users: { moved: [], confirm: notAsked },
 };
@@ -112,4 +113,58 @@ void test('a backend is taken out of service once, and the first one who did it 
   await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
   assert.equal((await drain('bob')).kind, 'done');
   assert.deepEqual([recorded, drained.find('mail1')?.by], [3, 'bob']);
+});
+
+void test('nobody confirms the uid of their own name: the uid of before would be somebody else', async () => {
+  const recorded: unknown[] = [];
+  const confirmed: string[] = [];
+  const carol = { users: ['carol', '1007'], accounts: [], keys: [], page: [], oidc: undefined };
+  const persons = new Persons(new Map([['carol', carol]]), {
+    uidsOf: (name) => (name === 'carol' ? [1001, 1002] : []),
+    isUnknown: () => false,
+    uidOf: () => undefined,
+  });
+  const act = createAct({
+    ...unasked,
+    journal: { appendDurable: (record) => Promise.resolve(void recorded.push(record)) },
+    drained: { find: () => undefined, put: notAsked },
+    served: { now: { settings: { backends: [] }, persons } },
+    users: {
+      moved: [{ user: 'carol', uids: [1001, 1002] }],
+      confirm: (user) => {
+        confirmed.push(user);
+        return 1002;
+      },
+    },
+  });
+  const action = { kind: 'confirm', user: 'carol' } as const;
+  for (const operator of [
+    { by: 'carol', uid: 1001 },
+    { by: 'carol', uid: 1002 },
+    { by: 'carol2', uid: 1007 },
+    { by: 'carol', uid: 1009, user: 'carol' },
+    { by: 'root', uid: 0, loginUid: 1001 },
+  ])
+    assert.deepEqual(await act(action, operator), {
+      kind: 'refused',
+      text: 'carol may be you, and nobody confirms a uid of their own: ask another operator',
+    });
+  assert.deepEqual(await act(action, { by: 'token', address: '127.0.0.1' }), {
+    kind: 'refused',
+    text: 'a token does not say who asks: confirm over the admin socket',
+  });
+  assert.deepEqual([recorded, confirmed], [[], []]);
+  const other = { by: 'dave', uid: 1003, loginUid: 1003 };
+  assert.deepEqual(await act(action, other), { kind: 'done', text: 'only uid 1002 is carol now' });
+  assert.deepEqual(confirmed, ['carol']);
+  assert.deepEqual(recorded, [
+    {
+      time: 0,
+      event: 'operator',
+      peer: { uid: 1003, login_uid: 1003 },
+      action: 'confirm',
+      by: 'dave',
+      user: 'carol',
+    },
+  ]);
 });

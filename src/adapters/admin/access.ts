@@ -72,6 +72,7 @@ export interface Operator {
   readonly gid?: number | undefined;
   readonly pid?: number | undefined;
   readonly user?: string | undefined;
+  readonly loginUid?: number | undefined;
   readonly address?: string | undefined;
   /** Of a person on the page, whose process is the peer: where the person is, for the record. */
   readonly from?: readonly string[];
@@ -80,9 +81,12 @@ export interface Operator {
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';
 
-/** What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. */
+/**
+ * What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. `refused`: not by
+ * this operator.
+ */
 export interface ActionResult {
-  readonly kind: 'done' | 'already' | 'unknown' | 'failed' | ActionFailure;
+  readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;
 }
 

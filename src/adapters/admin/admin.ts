@@ -178,6 +178,7 @@ const statusOfResult = {
   done: 200,
   already: 200,
   unknown: 404,
+  refused: 403,
   failed: 409,
   unrecorded: 503,
   undone: 503,

@@ -3,7 +3,7 @@
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { bounds } from '../../bounds/bounds.js';
-import { idMax, parseSubUids, SubUidTable } from './sub-uids.js';
+import { parseSubUids, SubUidTable } from './sub-uids.js';
 
 export interface AccountFiles {
   readonly userName: (uid: number) => string | undefined;
@@ -38,12 +38,6 @@ export function openAccountFiles(folder = '/etc'): AccountFiles {
 
 /** Those of this machine. */
 export const accountFiles: AccountFiles = openAccountFiles();
-
-/** A number as it is, if the kernel has such an id; undefined: the name is not a number. */
-export function numberIn(name: string): { readonly id: number | undefined } | undefined {
-  if (!/^\d{1,10}$/.test(name)) return undefined;
-  return { id: Number(name) <= idMax ? Number(name) : undefined };
-}
 
 /** Of a name or an id with several lines, the first one counts, as for the C library. */
 function parseAccounts(text: string) {

@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { accountFiles, numberIn } from './account-files.js';
+import { numberIn } from '../../domain/identity/user-word.js';
+import { accountFiles } from './account-files.js';
 import { packaged } from './packaged.js';
 
 /** Converts names to numbers; undefined: there is no such name. */

@@ -8,8 +8,10 @@
 // - `unanswered` is not kept: the next connect asks again.
 
 import { bounds } from '../../bounds/bounds.js';
+import type { RangeOwner } from '../../domain/identity/peer.js';
+import { numberIn } from '../../domain/identity/user-word.js';
 import type { Clock } from '../../ports/machine.js';
-import { type AccountFiles, accountFiles, numberIn } from './account-files.js';
+import { type AccountFiles, accountFiles } from './account-files.js';
 import type { NameNumbers } from './accounts.js';
 import { type NameProcess, type NameQuestion, type ProcessAnswer, startNameProcess } from './name-process.js';
 import { NameTurns } from './name-turns.js';
@@ -34,8 +36,8 @@ export interface NameService {
   readonly keptUser: (uid: number) => UserAnswer | undefined;
   /** The account of a client's uid, within the time for a directory. */
   readonly userOf: (uid: number) => Promise<UserAnswer>;
-  /** The owner of the range of subordinate uids that holds a uid without an account of its own: a uid, or a name that has none (yet). */
-  readonly rangeOwnerOf: (uid: number) => number | string | undefined;
+  /** The owner of the range of subordinate uids that holds a uid without an account of its own. */
+  readonly rangeOwnerOf: (uid: number) => RangeOwner | undefined;
   /** The uid of a user's name, or of a number as text. */
   readonly uidOf: (name: string) => Promise<IdAnswer>;
   readonly gidOf: (name: string) => Promise<IdAnswer>;
@@ -59,6 +61,8 @@ export interface NameService {
 const keptMs = 60_000;
 /** How long the uid of an owner of a range, and the ranges of a user, are used without another question. */
 const ownerMs = 30_000;
+/** How long a uid without an answer is asked for apart from the others. */
+const muteMs = 60_000;
 /** Ranges of one user. */
 const rangesMax = 64;
 /** Sources of users in nsswitch.conf that are files of this machine, or know only users of its own services. */
@@ -78,6 +82,7 @@ export function createNameService(
 ): NameService {
   const clients = new NameTurns(clock, {
     atOnce: bounds.accountQuestions,
+    atOnceOfMute: bounds.accountMuteQuestions,
     perSecond: bounds.accountRate,
     waiting: bounds.accountWaiting,
     waitingOfTurn: bounds.accountWaitingPerTurn,
@@ -86,6 +91,7 @@ export function createNameService(
   // The number of names in a configuration is the operator's, and each question has the whole time for an answer.
   const own = new NameTurns(clock, {
     atOnce: bounds.accountOwnQuestions,
+    atOnceOfMute: 0,
     perSecond: Infinity,
     waiting: Infinity,
     waitingOfTurn: Infinity,
@@ -93,6 +99,10 @@ export function createNameService(
   // Two tables, so that uids without an account push out no names.
   const found = new KeptAnswers<string>(clock, keptMs);
   const none = new KeptAnswers<true>(clock, keptMs);
+  /** Uids that had a name since the start. */
+  const named = new KeptAnswers<true>(clock, Infinity);
+  /** Uids without an answer lately: they wait for their turns apart, so that they keep no other uid of their block from an answer. */
+  const mute = new KeptAnswers<true>(clock, muteMs);
   /** Later callers wait for the same answer. */
   const asked = new Map<number, Promise<UserAnswer>>();
   const owners = new KeptAnswers<{ readonly id: number | undefined }>(clock, Infinity);
@@ -129,9 +139,13 @@ export function createNameService(
       isAsked = true;
       return keep(uid, await helper.ask('passwd', String(uid)));
     };
+    const isMute = mute.get(uid) !== undefined;
     const answer = clients
-      .take(turnOf(uid), ask)
-      .then((given): UserAnswer => given ?? { kind: isAsked ? 'unanswered' : 'crowded' });
+      .take(isMute ? `uid ${uid}` : turnOf(uid), ask, isMute)
+      .then((given): UserAnswer => {
+        if (isAsked && (given ?? unanswered).kind === 'unanswered') mute.set(uid, true);
+        return given ?? { kind: isAsked || isMute ? 'unanswered' : 'crowded' };
+      });
     asked.set(uid, answer);
     void answer.then(() => asked.delete(uid));
     return answer;
@@ -141,11 +155,14 @@ export function createNameService(
     if (answer.kind === 'unanswered') return answer;
     const account = answer.kind === 'found' ? accountIn(answer.parts) : undefined;
     if (account?.id !== uid) {
+      // A directory that is offline (SSSD) knows nobody, and nobody may get into a stranger's share by that.
+      if (named.get(uid) !== undefined) return unanswered;
       none.set(uid, true);
       return { kind: 'none' };
     }
     const { name } = account;
     found.set(uid, name);
+    named.set(uid, true);
     askRanges(name, (ask) => clients.take(turnOf(uid), ask));
     return { kind: 'found', name };
   }
@@ -156,11 +173,13 @@ export function createNameService(
     return files.subUidOwner(uid) ?? directoryRanges.ownerOf(uid);
   }
 
-  function rangeOwnerOf(uid: number): number | string | undefined {
+  function rangeOwnerOf(uid: number): RangeOwner | undefined {
     const owner = ownerOf(uid);
     if (owner === undefined) return undefined;
-    const id = numberIn(owner)?.id ?? files.uidOf(owner);
-    if (id !== undefined) return id;
+    const number = numberIn(owner)?.id;
+    if (number !== undefined) return { uid: number };
+    const local = files.uidOf(owner);
+    if (local !== undefined) return { uid: local, user: owner };
     if (recentOwners.get(owner) === undefined) {
       recentOwners.set(owner, true);
       void uidOf(owner).then((answer) => {
@@ -168,7 +187,7 @@ export function createNameService(
           owners.set(owner, { id: answer.kind === 'found' ? answer.id : undefined });
       });
     }
-    return owners.get(owner)?.id ?? owner;
+    return { uid: owners.get(owner)?.id, user: owner };
   }
 
   /** Asks for the ranges of a user where another source than the file can have some. `take`: at its turn. */

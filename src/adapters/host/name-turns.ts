@@ -1,11 +1,14 @@
 // Questions that wait for their turn: one in flight for each turn (an origin), round-robin among the turns, and only so many at once and a
-// second in all. So somebody with thousands of uids delays the names of others by one question.
+// second in all. So somebody with thousands of uids delays the names of others by one question. Questions that had no answer before (mute ones)
+// have turns of their own and few places.
 
 import type { Clock, Timer } from '../../ports/machine.js';
 
 export interface TurnLimits {
   /** Questions in flight. */
   readonly atOnce: number;
+  /** Those of them that may be mute. */
+  readonly atOnceOfMute: number;
   readonly perSecond: number;
   /** Questions that wait, of all turns and of one. */
   readonly waiting: number;
@@ -18,6 +21,9 @@ interface Question {
   readonly run: () => Promise<unknown>;
   readonly end: () => void;
 }
+
+/** Begins the turns of mute questions. */
+const muteMark = 'mute ';
 
 export class NameTurns {
   readonly #clock: Clock;
@@ -36,7 +42,8 @@ export class NameTurns {
   }
 
   /** The answer of `ask`; undefined: there was no place, or no answer in time. `ask` must not reject. */
-  take<Answer>(turn: string, ask: () => Promise<Answer>): Promise<Answer | undefined> {
+  take<Answer>(of: string, ask: () => Promise<Answer>, isMute = false): Promise<Answer | undefined> {
+    const turn = isMute ? `${muteMark}${of}` : of;
     const { waiting, waitingOfTurn, waitMs } = this.#limits;
     const others = this.#waiting.get(turn) ?? [];
     if (this.#size >= waiting || others.length >= waitingOfTurn) return Promise.resolve(undefined);
@@ -88,7 +95,10 @@ export class NameTurns {
   }
 
   #nextTurn(): string | undefined {
-    for (const turn of this.#waiting.keys()) if (!this.#inFlight.has(turn)) return turn;
+    const mute = [...this.#inFlight].filter((turn) => turn.startsWith(muteMark)).length;
+    const isFull = mute >= this.#limits.atOnceOfMute;
+    for (const turn of this.#waiting.keys())
+      if (!this.#inFlight.has(turn) && !(isFull && turn.startsWith(muteMark))) return turn;
     return undefined;
   }
 

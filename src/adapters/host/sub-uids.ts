@@ -1,8 +1,7 @@
 // Ranges of subordinate uids, which a user gives to the processes of their containers. The file /etc/subuid has a line for each,
 // `OWNER:FIRST:COUNT` with a name or a uid, as `alice:100000:65536`.
 
-/** Ids have 32 bits, and the last one means "no change" to chown: a socket would silently stay root's. */
-export const idMax = 2 ** 32 - 2;
+import { idMax } from '../../domain/identity/user-word.js';
 
 export interface SubUidRange {
   readonly first: number;

@@ -4,6 +4,7 @@
 
 import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
+import { originOfRecord } from '../identity/origin.js';
 import type { Peer } from '../identity/peer.js';
 import type { Persons } from '../identity/person.js';
 import type { Policy } from '../policy/policy.js';
@@ -19,6 +20,8 @@ export interface Asker {
   readonly principal: string;
   /** Whom limits count: see `identity/origin`. */
   readonly origin: string;
+  /** Further origins that the same client can have had, or will have: see {@link countsFor}. */
+  readonly otherOrigins?: readonly string[] | undefined;
   readonly policy: AskerPolicy;
   readonly peer?: RecordedPeer | undefined;
   /** See {@link identitiesOf}. */
@@ -51,10 +54,47 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
   const words = new Set<string>();
   if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
   const { uid, loginUid, rangeOwner, user, loginUser } = peer;
-  for (const each of [uid, loginUid, rangeOwner]) if (typeof each === 'number') words.add(`uid:${each}`);
-  if (typeof rangeOwner === 'string') words.add(`name:${rangeOwner}`);
-  for (const name of [user, loginUser]) if (name !== undefined) words.add(`name:${name}`);
+  for (const each of [uid, loginUid, rangeOwner?.uid]) if (each !== undefined) words.add(`uid:${each}`);
+  for (const name of [user, loginUser, rangeOwner?.user]) if (name !== undefined) words.add(`name:${name}`);
   return [...words];
+}
+
+/** The origins that a client has without an entry of `persons`, whatever is known of its names. */
+export function otherOriginsOf({ uid, user, rangeOwner }: Peer, proof: Proof): readonly string[] {
+  if (proof.kind !== 'kernel') return [`${proof.kind}:${proof.name}`];
+  const words = new Set<string>();
+  for (const each of [uid, rangeOwner?.uid]) if (each !== undefined) words.add(`uid:${each}`);
+  for (const name of [user, rangeOwner?.user]) if (name !== undefined) words.add(`user:${name}`);
+  return [...words];
+}
+
+/**
+ * Whether a request counts for whoever asks now: one of the same origin, or of the same client while it had another one, because an entry of
+ * `persons` came or went, or because the name of a range's owner had no uid. Not by the login: a process without one can set that of anybody.
+ */
+export function countsFor(
+  { origin, otherOrigins = [] }: Pick<Asker, 'origin' | 'otherOrigins'>,
+  requested: AuditRecord,
+  persons: Persons,
+): boolean {
+  const { peer, identities = [], principal = '' } = requested;
+  const isOfKernel = peer?.address === undefined && !principal.startsWith(pagePrefix);
+  const recorded = [
+    originOfRecord(requested),
+    ...identities.filter((word) => /^(?:account|key):/.test(word)),
+    ...(isOfKernel && peer?.uid !== undefined ? [`uid:${peer.uid}`] : []),
+    ...(isOfKernel && peer?.user !== undefined ? [`user:${peer.user}`] : []),
+  ];
+  const own = withPersons([origin, ...otherOrigins], persons);
+  return withPersons(recorded, persons).some((word) => own.includes(word));
+}
+
+function withPersons(words: readonly string[], persons: Persons): readonly string[] {
+  const found = words.flatMap((word) => {
+    const person = persons.personOf([word]);
+    return person === undefined ? [] : [`person:${person}`];
+  });
+  return [...words, ...found];
 }
 
 /** See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. */
@@ -80,8 +120,8 @@ export function loginIdentitiesOf({
   loginUid,
   rangeOwner,
 }: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwner'>): readonly string[] {
-  return [loginUid, rangeOwner].flatMap((each) =>
-    typeof each !== 'number' || each === uid ? [] : [`uid:${each}`],
+  return [loginUid, rangeOwner?.uid].flatMap((each) =>
+    each === undefined || each === uid ? [] : [`uid:${each}`],
   );
 }
 
@@ -131,7 +171,7 @@ export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
   if (proof.kind !== 'kernel') return undefined;
   if (peer.uid === 0 || peer.loginUid === 0) return 'root may be anybody, so it approves nothing';
   if (peer.rangeOwner !== undefined)
-    return `uid ${peer.uid} is one of the subordinate uids of ${peer.rangeOwner} (/etc/subuid), so nobody knows which person it is`;
+    return `uid ${peer.uid} is one of the subordinate uids of ${peer.rangeOwner.user ?? peer.rangeOwner.uid} (/etc/subuid), so nobody knows which person it is`;
   if (peer.loginUid === undefined)
     return 'this process belongs to no login, so nobody knows which person it is; log in and ask again';
   return undefined;

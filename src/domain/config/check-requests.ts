@@ -1,6 +1,7 @@
 // Checks `on_request`, `approve` and `persons` against the rest of a configuration: whether somebody could approve, whether names exist.
 // Members of groups and people behind an open socket are unknown, so that everybody in `persons` who has a user counts there.
 import { Persons } from '../identity/person.js';
+import { identityOfUser } from '../identity/user-word.js';
 import { formatDuration, type Policy, type RequestRule } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { unknownName } from './problem.js';
@@ -130,8 +131,7 @@ function askersOf(
       for (const [name, { users }] of persons)
         if (users.some((user) => !(isApproving && isRoot(user)))) found.add(name);
     }
-    for (const user of peers?.users ?? [])
-      if (!(isApproving && isRoot(user))) add(/^[0-9]+$/.test(user) ? `uid:${user}` : `user:${user}`);
+    for (const user of peers?.users ?? []) if (!(isApproving && isRoot(user))) add(identityOfUser(user));
   };
   for (const listener of listeners) {
     for (const { policy, peers } of listener.policies)

@@ -8,6 +8,7 @@ import {
   file,
   fileMode,
   flag,
+  hostName,
   listOf,
   named,
   oneOf,
@@ -23,8 +24,8 @@ function peers(users: string, groups: string) {
   return section(
     'peers',
     {
-      users: listOf(word, 'users, by name or uid').default([]).describe(users),
-      groups: listOf(word, 'groups, by name or gid').default([]).describe(groups),
+      users: listOf(hostName, 'users, by name or uid').default([]).describe(users),
+      groups: listOf(hostName, 'groups, by name or gid').default([]).describe(groups),
     },
     'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
   ).optional();

@@ -9,6 +9,7 @@ import {
   count,
   file,
   flag,
+  hostName,
   listOf,
   named,
   oneOf,
@@ -238,7 +239,7 @@ export const policy = section(
 export const person = section(
   'a person',
   {
-    users: listOf(word, 'users of this host').default([]).describe('users of this host, by name or uid'),
+    users: listOf(hostName, 'users of this host').default([]).describe('users of this host, by name or uid'),
     accounts: listOf(word, 'names of accounts').default([]).describe('accounts of listeners'),
     keys: listOf(word, 'names of keys').default([]).describe('keys of listeners'),
     page: listOf(word, 'names of people of the page').default([]).describe('people of the page'),

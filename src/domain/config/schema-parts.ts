@@ -1,6 +1,7 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates) and
 // with its default. A number without a unit is never guessed.
 import * as z from 'zod';
+import { whyNoUser } from '../identity/user-word.js';
 import type { Rate } from '../policy/policy.js';
 import { durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
 import { meantBy } from './problem.js';
@@ -271,11 +272,22 @@ export function address(what: string) {
   });
 }
 
-/** A text that may look like a number to YAML; it is taken as written, so that `007` stays `007`. */
+/** Keeps the spelling of a scalar, so that `007` stays `007`. */
+const asWritten: Spelling = ({ value, source }) => (isScalar(value) ? source : value);
+
+/** A text that may look like a number to YAML; it is taken as written. */
 export const word = z
   .union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' })
   .transform(String)
-  .register(spellings, { spelling: ({ value, source }) => (isScalar(value) ? source : value) });
+  .register(spellings, { spelling: asWritten });
+
+/** A user or group of this host, by name or number. */
+export const hostName = word
+  .superRefine((written, context) => {
+    const message = whyNoUser(written);
+    if (message !== undefined) context.addIssue(message);
+  })
+  .register(spellings, { spelling: asWritten });
 
 function isScalar(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);

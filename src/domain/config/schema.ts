@@ -19,6 +19,7 @@ import {
   file,
   fileMode,
   flag,
+  hostName,
   listOf,
   matching,
   named,
@@ -244,7 +245,7 @@ const personOidc = section('one of email, sub and group', {
 const pagePerson = section(
   'a person',
   {
-    user: word.optional().describe('the user of this host, by name or number; needs `unix`'),
+    user: hostName.optional().describe('the user of this host, by name or number; needs `unix`'),
     certificate_name: text('a name in the certificate')
       .transform(foldAscii)
       .optional()

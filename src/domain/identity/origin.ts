@@ -41,8 +41,8 @@ function wordOf(peer: Peer, login: ProvenLogin | undefined, { isNamed }: OriginF
   if (login !== undefined) return `${login.isKey === true ? 'key' : 'account'}:${login.account}`;
   const { uid, rangeOwner, account, address } = peer;
   if (uid !== undefined) {
-    if (typeof rangeOwner === 'string') return `user:${rangeOwner}`;
-    if (rangeOwner !== undefined) return `uid:${rangeOwner}`;
+    if (rangeOwner !== undefined)
+      return rangeOwner.uid === undefined ? `user:${rangeOwner.user}` : `uid:${rangeOwner.uid}`;
     // Without an answer it keeps a share of its own: a directory that is away puts nobody into a stranger's share.
     if (uid < blockSize || account === 'found' || account === 'unanswered' || isNamed(uid))
       return `uid:${uid}`;

@@ -3,6 +3,7 @@
 // The rules: a missing fact is never a permission, a peer without a matching line is refused, and two different people never get the same
 // principal on one listener.
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { numberIn } from './user-word.js';
 
 /** Facts about a peer, all from the kernel or from a verified certificate, never from the peer itself. */
 export interface Peer {
@@ -16,8 +17,8 @@ export interface Peer {
   readonly user?: string | undefined;
   /** What the name service says of `uid`; absent: it was not asked. */
   readonly account?: AccountAnswer | undefined;
-  /** The owner of the range of subordinate uids (/etc/subuid) that holds `uid`: a uid, or a name that has none. */
-  readonly rangeOwner?: number | string | undefined;
+  /** The owner of the range of subordinate uids (/etc/subuid) that holds `uid`. */
+  readonly rangeOwner?: RangeOwner | undefined;
   /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[] | undefined;
   /**
@@ -39,6 +40,12 @@ export interface Peer {
   readonly address?: string | undefined;
   /** For a verified client certificate: the matched name. */
   readonly certificate?: string | undefined;
+}
+
+/** `user`: the name, where the range is written with one; `uid` is undefined while the name has none. */
+export interface RangeOwner {
+  readonly uid?: number | undefined;
+  readonly user?: string | undefined;
 }
 
 /**
@@ -128,15 +135,14 @@ function nameOf(peer: Peer, account: string | undefined): string {
  * a uid with a name is no principal.
  */
 export function canBeProcess(name: string, userName: (uid: number) => string | undefined): boolean {
-  if (!/^\d+$/.test(name)) return isUnmistakable(name) && !neverInNames.test(name);
-  const uid = Number(name);
-  return uid <= lastUid && nameOf({ listener: '', uid, user: userName(uid) }, undefined) === name;
+  const number = numberIn(name);
+  if (number === undefined) return isUnmistakable(name) && !neverInNames.test(name);
+  const { id: uid } = number;
+  return uid !== undefined && nameOf({ listener: '', uid, user: userName(uid) }, undefined) === name;
 }
 
 /** The fields of /etc/passwd end at a colon; the others are characters that nobody sees. */
 const neverInNames = /[:\p{Default_Ignorable_Code_Point}]/u;
-/** The number after it stands for no uid. */
-const lastUid = 0xfffffffe;
 
 function isUnmistakable(name: string): boolean {
   return name !== '-' && !/^[0-9]*$/.test(name) && !/[\s\p{C}]/u.test(name) && name.length <= maxNameBytes;

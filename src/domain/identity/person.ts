@@ -3,6 +3,7 @@
 // A user of `persons` counts by its uids, because a directory that is away takes names from peers, and never their uids.
 // The rule: what is not known to be two humans counts as one where one human would be too few.
 import { foldAscii } from './user-name.js';
+import { identityOfUser, numberIn } from './user-word.js';
 
 /** The identities of one human. */
 export interface Person {
@@ -20,7 +21,7 @@ export interface Person {
 /** The identities of a person, as the configuration writes them: a user by its name is `user:carol`. */
 export function identitiesOf({ users, accounts, keys, page, oidc }: Person): string[] {
   return [
-    ...users.map((user) => (isUid(user) ? `uid:${user}` : `user:${user}`)),
+    ...users.map(identityOfUser),
     ...accounts.map((account) => `account:${account}`),
     ...keys.map((key) => `key:${key}`),
     ...page.map((each) => `page:${each}`),
@@ -30,7 +31,7 @@ export function identitiesOf({ users, accounts, keys, page, oidc }: Person): str
 
 /** The names that can be those of users of this host: a user, account, key or page login of one name counts as one human. */
 export function namesOf({ users, accounts, keys, page }: Person): string[] {
-  return [...users.filter((user) => !isUid(user)), ...accounts, ...keys, ...page];
+  return [...users.filter((user) => numberIn(user) === undefined), ...accounts, ...keys, ...page];
 }
 
 /** What is known of the users of this host. */
@@ -77,7 +78,7 @@ export class Persons {
         add(this.#proofs, word, name);
       }
       for (const user of person.users) {
-        if (isUid(user)) continue;
+        if (numberIn(user) !== undefined) continue;
         if (isUnknown(user)) unknown.add(user);
         for (const uid of uidsOf(user)) add(this.#byWord, `uid:${uid}`, name);
         const uid = uidOf(user);
@@ -155,10 +156,6 @@ function onlyOf(names: ReadonlySet<string>): string | undefined {
 function add(index: Map<string, Set<string>>, word: string, name: string): void {
   const names = index.get(word) ?? new Set();
   index.set(word, names.add(name));
-}
-
-function isUid(user: string): boolean {
-  return /^[0-9]+$/.test(user);
 }
 
 /** Issuers spell email addresses in either case. */

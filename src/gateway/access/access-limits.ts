@@ -3,10 +3,10 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
-import type { Asker } from '../../domain/access/asker.js';
+import { type Asker, countsFor } from '../../domain/access/asker.js';
 import { type AccessBook, type AccessPlaces, accessPlaces } from '../../domain/audit/access-book.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import { originOfRecord } from '../../domain/identity/origin.js';
+import type { Persons } from '../../domain/identity/person.js';
 import type { Policy, RequestRule } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 
@@ -15,6 +15,7 @@ const dayMs = 86_400_000;
 /** The requests and grants, and who may make them. */
 interface Places {
   readonly book: AccessBook;
+  readonly persons: Persons;
   readonly policies: ReadonlyMap<string, Policy>;
 }
 
@@ -40,10 +41,10 @@ export class AccessLimits {
 
   /** Why this one is too many; counts nothing. */
   whyNoRequest(asker: Asker, { terms }: RequestRule, places: Places): string | undefined {
-    const { book, policies } = places;
+    const { book, policies, persons } = places;
     let open = 0;
     for (const { state, requested } of book.entries)
-      if (state === 'requested' && originOfRecord(requested) === asker.origin) open += 1;
+      if (state === 'requested' && countsFor(asker, requested, persons)) open += 1;
     if (open >= Math.min(policies.get(asker.policy.name)?.requests.open ?? 0, bounds.accessOpen))
       return `${open} of your requests wait; withdraw one with revoke`;
     const isBreakGlass = terms.approvals === 0;
@@ -51,14 +52,17 @@ export class AccessLimits {
     if (full !== undefined || !isBreakGlass) return full;
     const sinceMs = this.#clock.wallMs() - dayMs;
     this.#broken = this.#broken.filter(({ time }) => time > sinceMs);
-    // Not by the login: a process without one can set that of anybody.
-    const own = this.#broken.filter((each) => originOfRecord(each) === asker.origin);
+    const own = this.#broken.filter((each) => countsFor(asker, each, persons));
     if (own.length < bounds.accessBroken) return undefined;
     return `access without approval is given ${bounds.accessBroken} times a day`;
   }
 
   /** Why there is no place for a request or grant of that policy. Access without approval takes any place that is left. */
-  whyNoPlace(policy: string, { book, policies }: Places, isBreakGlass: boolean): string | undefined {
+  whyNoPlace(
+    policy: string,
+    { book, policies }: Omit<Places, 'persons'>,
+    isBreakGlass: boolean,
+  ): string | undefined {
     if (isFull(book.taken(), accessPlaces)) return 'too many requests or grants are open here';
     if (isBreakGlass) return undefined;
     const sharers = [...policies.values()].filter(({ onRequest }) => onRequest.length > 0).length;

@@ -442,8 +442,8 @@ export class AccessDesk {
   }
 
   #whyNoRequest(asker: Asker, { rule }: AccessWish): AccessResult | undefined {
-    const { policies } = this.rights;
-    return limited(this.#limits.whyNoRequest(asker, rule, { book: this.#book, policies }));
+    const { policies, persons } = this.rights;
+    return limited(this.#limits.whyNoRequest(asker, rule, { book: this.#book, policies, persons }));
   }
 
   #requested(id: string, owner: Asker, wish: AccessWish, matches: number | undefined): AuditRecord {

@@ -56,10 +56,18 @@ void test('what is known is there at the accept, and nobody is asked again', asy
 
 void test('a uid of a container has an owner, and no answer about an account', async (t) => {
   const unasked: UserAnswer = { kind: 'unasked' };
-  const names = { keptUser: () => unasked, userOf: () => Promise.resolve(unasked), rangeOwnerOf: () => 1001 };
+  const owner = { uid: 1001, user: 'anna' };
+  const names = {
+    keptUser: () => unasked,
+    userOf: () => Promise.resolve(unasked),
+    rangeOwnerOf: () => owner,
+  };
   const { peer, describe } = await arrive(t, names, false);
   for (const each of [peer, await describe()])
-    assert.deepEqual([each.uid, each.user, each.account, each.rangeOwner], [uid, undefined, undefined, 1001]);
+    assert.deepEqual(
+      [each.uid, each.user, each.account, each.rangeOwner],
+      [uid, undefined, undefined, owner],
+    );
 });
 
 void test('user and login are asked for at the same time; nothing is said of a name without an answer', async (t) => {

@@ -172,6 +172,62 @@ void test('thousands of uids: one question for each of them, or for each block o
   assert.equal(unanswered, 4000 - bounds.accountRate, 'after 5 s nobody waits');
 });
 
+// bounds.accountMuteQuestions
+void test('uids that the directory does not answer for keep nobody else from a name, however often they connect', async () => {
+  const clock = createFakeClock();
+  let asking = 0;
+  const names = createNameService(clock, openAccountFiles('/nowhere'), {
+    hasGetent: true,
+    ask: (_question, key) => {
+      if (key.endsWith('7')) return Promise.resolve({ kind: 'found', parts: [`user${key}:${key}`] });
+      asking += 1;
+      return new Promise((resolve) => {
+        clock.setTimer(bounds.directoryAnswerMs, () => {
+          asking -= 1;
+          resolve({ kind: 'unanswered' });
+        });
+      });
+    },
+    close: () => undefined,
+  });
+  const mute = [
+    // Of one block of 65,536, and users of this machine.
+    ...Array.from({ length: 6 }, (_, n) => 100_000 + n),
+    ...Array.from({ length: 40 }, (_, n) => 2000 + 10 * n),
+  ];
+  const connecting = new Set(mute);
+  const connectAgain = async (uid: number): Promise<void> => {
+    while (connecting.has(uid)) await names.userOf(uid);
+  };
+  const clients = mute.map(connectAgain);
+  // Each of them was asked for once.
+  await clock.advance(50_000);
+  assert.equal(asking, bounds.accountMuteQuestions);
+  for (const uid of [100_007, 2007, 100_017]) {
+    let answer: string | undefined;
+    void names.userOf(uid).then(({ kind }) => {
+      answer = kind;
+    });
+    await clock.advance(1000);
+    assert.equal(answer, 'found', `${uid}`);
+  }
+  connecting.clear();
+  await clock.advance(60_000);
+  await Promise.all(clients);
+});
+
+void test('a uid that had a name and has none now is not known to be nobody: a directory that is offline says so', async (t) => {
+  const clock = createFakeClock();
+  const { names, fakes } = open(t, { programs: { getent: directory }, clock });
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+  await clock.advance(60_000);
+  fakes.write('getent', 'exit 2');
+  assert.deepEqual(await names.userOf(2001), { kind: 'unanswered' });
+  assert.deepEqual(await names.userOf(2002), { kind: 'none' });
+  fakes.write('getent', directory);
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+});
+
 void test('a uid of a container is not asked for, and belongs to the owner of its range', async (t) => {
   const etc = {
     subuid: 'anna:100000:65536\n2005:200000:10\nuser2006:300000:10\ngone:400000:10\nroot:1001:1\nroot:0:1\n',
@@ -181,7 +237,7 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
   assert.deepEqual(names.keptUser(100_001), { kind: 'unasked' });
   assert.deepEqual(
     [100_001, 200_001, 165_536, 2001].map((uid) => names.rangeOwnerOf(uid)),
-    [1001, 2005, undefined, undefined],
+    [{ uid: 1001, user: 'anna' }, { uid: 2005 }, undefined, undefined],
   );
   // An account is nobody's subordinate, though root may lend it to a container.
   assert.deepEqual(
@@ -191,11 +247,11 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
   assert.deepEqual(asked(), []);
   assert.deepEqual(
     [names.rangeOwnerOf(300_001), names.rangeOwnerOf(300_002), names.rangeOwnerOf(400_001)],
-    ['user2006', 'user2006', 'gone'],
+    ['user2006', 'user2006', 'gone'].map((user) => ({ uid: undefined, user })),
   );
-  await until(() => names.rangeOwnerOf(300_001) === 2006, 'the directory knows the owner');
+  await until(() => names.rangeOwnerOf(300_001)?.uid === 2006, 'the directory knows the owner');
   await until(() => asked().length === 2, 'each owner was asked for once');
-  assert.equal(names.rangeOwnerOf(400_001), 'gone');
+  assert.deepEqual(names.rangeOwnerOf(400_001), { uid: undefined, user: 'gone' });
   assert.deepEqual(asked().toSorted(), ['passwd -- gone', 'passwd -- user2006']);
 });
 
@@ -208,9 +264,9 @@ void test('ranges of the directory, of users who connect and of users of the con
   assert.equal(names.rangeOwnerOf(500_010), undefined);
   assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'dora' });
   await until(() => names.rangeOwnerOf(500_010) !== undefined, 'dora has a range');
-  assert.equal(names.rangeOwnerOf(500_001), 1001, 'the file comes first');
+  assert.equal(names.rangeOwnerOf(500_001)?.uid, 1001, 'the file comes first');
   assert.equal((await names.numbersOf({ users: ['bert', 'anna'], groups: [] })).uidOf('bert'), 2001);
-  await until(() => names.rangeOwnerOf(600_001) === 2001, 'bert has a range');
+  await until(() => names.rangeOwnerOf(600_001)?.uid === 2001, 'bert has a range');
   assert.ok(asked().includes('anna'));
 });
 

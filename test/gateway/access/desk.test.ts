@@ -77,7 +77,8 @@ function openDesk(rules: readonly string[] = []) {
   const more = rules.map((rule) => `      - ${rule}\n`).join('');
   const engine = openMemoryEngine({
     settings: settings.replace('    requests: {', `${more}    requests: {`),
-    policyOf: ({ user }) => (user === 'anna' ? 'support' : 'leads'),
+    policyOf: ({ user, rangeOwner }) =>
+      user === 'anna' || user === 'cron' || rangeOwner !== undefined ? 'support' : 'leads',
     isUser: (name) => Promise.resolve({ anna: true, 'nobody-here': false }[name]),
     uids,
   });
@@ -902,7 +903,7 @@ void test('a user of persons whose uid was never known could be whoever asked: n
 void test('one human with many uids has one share of requests, and of access without approval', async () => {
   const { as } = openDesk();
   // The owner of the range of sub-uids.
-  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwner: 1001 });
+  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwner: { uid: 1001 } });
   const asks: string[] = [];
   for (let at = 0; at < 5; at += 1)
     asks.push((await ask(await as(from(at)), `||dovegate request|${reading.replace('4711', `${at}`)}`)).text);
@@ -917,10 +918,26 @@ void test('one human with many uids has one share of requests, and of access wit
   assert.match(broken.at(-1) ?? '', /access without approval is given 3 times a day/);
 });
 
+void test('access without approval is counted on where the owner of a range gets or loses its uid', async () => {
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwner: { user: 'anna' } };
+  const back = { ...away, rangeOwner: { uid: 1001, user: 'anna' } };
+  for (const [first, then] of [
+    [away, { ...back, uid: 100_002 }],
+    [away, people.anna],
+    [people.anna, away],
+    [back, people.anna],
+  ] as const) {
+    const { as } = openDesk();
+    for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(first), emergency);
+    assert.match((await ask(await as(then), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  }
+});
+
 void test('a process that says it is of the login of another person uses none of that person up', async () => {
   const { as } = openDesk();
   const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
-  const job = { uid: 1009, user: 'anna', loginUid: 1001, loginUser: 'anna' };
+  const job = { uid: 1009, user: 'cron', loginUid: 1001, loginUser: 'anna' };
   for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(job), emergency);
   assert.match((await ask(await as(job), `||dovegate request|${emergency}`)).text, /3 times a day/);
   assert.equal((await requestOf(await as(people.anna), emergency)).state, 'granted');
