@@ -46,6 +46,7 @@ export function judgeOwn(
       series: read.series,
       command,
       parsed: read,
+      aclIds: [],
       effect: command.effect,
       user: undefined,
       users: [],

@@ -24,8 +24,10 @@ export interface Attempt {
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
-  /** The arguments as judged and sent: users in them are in normal form. */
+  /** The arguments as judged and sent: users in them are in normal form, and ids of an ACL as written, since servers compare their bytes. */
   readonly parsed: ParsedArguments;
+  /** Ids of an ACL, with the users in them in normal form: a `deny` holds for every spelling. */
+  readonly aclIds: readonly string[];
   /** The highest effect of the command and its present parameters. */
   readonly effect: Effect;
   /** The wire user in normal form; undefined: the line names none. */
@@ -94,6 +96,7 @@ export function attemptOf(
   const touched = touchedUsers(given, user ?? '');
   const users = user === undefined ? [] : [user];
   let parsed = given;
+  let aclIds: readonly string[] = none;
   // The first user of a mail command is that of its line.
   const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
   const named = touched.users.length + touched.masks.length;
@@ -116,6 +119,7 @@ export function attemptOf(
     }
     users.push(...names.values());
     parsed = withNames(given, inArguments, names);
+    aclIds = idsWithNames(given, inArguments, names);
   }
   const { mustBeNamed, never } = cautionsIn(given);
   const attempt: Attempt = {
@@ -124,6 +128,7 @@ export function attemptOf(
     series,
     command,
     parsed,
+    aclIds,
     effect: effectOf(given),
     user,
     users,
@@ -190,25 +195,39 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
   return { parameter, value: foldAscii(value), isUserMask };
 }
 
+function isAclId({ command }: ParsedArguments, { parameter }: UserArgument): boolean {
+  return parameterNamed(command, parameter)?.role === 'acl-id';
+}
+
 function withNames(
   parsed: ParsedArguments,
   users: readonly UserArgument[],
   names: ReadonlyMap<string, string>,
 ): ParsedArguments {
+  const renamed = users.filter((each) => !isAclId(parsed, each));
+  if (renamed.length === 0) return parsed;
   const values = new Map(parsed.values);
-  for (const parameter of new Set(users.map((each) => each.parameter))) {
-    // Of an ACL only `user=NAME` is the name of a user.
-    const prefix = parameterNamed(parsed.command, parameter)?.role === 'acl-id' ? 'user=' : '';
+  for (const parameter of new Set(renamed.map((each) => each.parameter))) {
     values.set(
       parameter,
-      (values.get(parameter) ?? []).map((value) => {
-        const name = value.startsWith(prefix) ? names.get(value.slice(prefix.length)) : undefined;
-        return name === undefined ? value : prefix + name;
-      }),
+      (values.get(parameter) ?? none).map((value) => names.get(value) ?? value),
     );
   }
   return { ...parsed, values };
 }
+
+function idsWithNames(
+  parsed: ParsedArguments,
+  users: readonly UserArgument[],
+  names: ReadonlyMap<string, string>,
+): readonly string[] {
+  return users
+    .filter((each) => isAclId(parsed, each))
+    .map(({ value }) => `${userOfAcl}${names.get(value) ?? value}`);
+}
+
+/** Begins the id of an ACL that is a user. */
+const userOfAcl = 'user=';
 
 /** All users. A record with this has no other user. */
 const allUsers: readonly string[] = ['*'];

@@ -293,6 +293,7 @@ function strikesValues(
   values: readonly string[] | undefined,
   attempt: Attempt,
 ): boolean {
+  if (role === 'acl-id' && attempt.aclIds.length > 0 && strikes(test, attempt.aclIds, false)) return true;
   const isMailbox = role === 'mailbox' || role === 'mailbox-mask';
   if (values === undefined || !isMailbox) {
     return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');

@@ -58,7 +58,9 @@ void test('users in arguments are judged and sent by their normal names', () => 
   );
   const acl = attempt('alice', 'acl', 'set', 'INBOX', 'user=Carol', 'lookup');
   assert.deepEqual(acl.users, ['alice@example.com', 'carol@example.com']);
-  assert.deepEqual(acl.parsed.values.get('id'), ['user=carol@example.com']);
+  // Servers compare these ids byte by byte.
+  assert.deepEqual(acl.parsed.values.get('id'), ['user=Carol']);
+  assert.deepEqual(acl.aclIds, ['user=carol@example.com']);
 });
 
 void test('what may mean several or all', () => {
