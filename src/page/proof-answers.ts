@@ -15,6 +15,7 @@ import { type LongPart } from '../adapters/views/read-long.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
+import { foldFor } from '../domain/identity/user-name.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { NoticeReceiver } from '../domain/notices/receiver.js';
 import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/page/proof.js';
@@ -147,7 +148,8 @@ export function createProofHandlers(
       ...(toMs === undefined ? [] : [`until=${formatTime(toMs)}`]),
       ...(content ? ['content'] : []),
     ];
-    if (users !== undefined && !new GlobList(users).matches(mailbox.toLowerCase())) {
+    const fold = foldFor(toldNow().settings.mailUsers.case);
+    if (users !== undefined && !new GlobList(users).matches(fold(mailbox))) {
       const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
       const waitMs = refusals.take(name, clock.now());
       if (waitMs !== undefined) return refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`);

@@ -161,6 +161,7 @@ export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
     ...facts(asked ?? completion, [
       ['command', 'Command'],
       ['user', 'Mail user'],
+      ['written', 'As the client wrote it'],
       ['users', 'All users it touches'],
       ['effect', 'The most it can do'],
       ['tag', "The client's name for it"],

@@ -90,6 +90,7 @@ const rows = {
   reason: { ...command, column: 18, ...shown },
   command: { isWord: true, ...command, column: 9, ...shown },
   user: { isWord: true, ...command, column: 11, ...shown },
+  written: { ...command, ...shown },
   args: { ...command, column: 10, ...shown },
   input: { members: inputKeys, ...command, ...shown },
   effect: { isWord: true, ...command, column: 12, ...shown },

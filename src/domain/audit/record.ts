@@ -139,6 +139,8 @@ export interface AuditRecord {
   readonly reason?: string | undefined;
   readonly command?: string | undefined;
   readonly user?: string | undefined;
+  /** The user as the client wrote it, where that is another text. */
+  readonly written?: string | undefined;
   readonly args?: readonly RecordedArgument[] | undefined;
   readonly input?: RecordedInput | undefined;
   readonly effect?: string | undefined;

@@ -3,7 +3,6 @@
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core, ZodType } from 'zod';
-import { foldAscii } from '../identity/user-name.js';
 import { globLengthMax } from '../names/glob.js';
 import {
   type Entry,
@@ -195,8 +194,8 @@ export function checkSocketPath(path: string | undefined, cursor: Cursor, key = 
     cursor.error([key], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
 }
 
-/** A list of patterns on users, in the lower case in which users are compared. */
-export function userPatterns(cursor: Cursor, key: string): string[] {
+/** A list of patterns on users. `fold`: into the case in which users are compared with them. */
+export function userPatterns(cursor: Cursor, key: string, fold: (pattern: string) => string): string[] {
   const patterns: string[] = [];
   for (const [index, text] of cursor.words(key).entries()) {
     if (text === '') cursor.error([key, index], 'an empty pattern matches no user; take it out');
@@ -204,7 +203,7 @@ export function userPatterns(cursor: Cursor, key: string): string[] {
       cursor.error([key, index], `a pattern can have ${globLengthMax} characters`);
     } else if (/[?[\]]/.test(text)) {
       cursor.error([key, index], 'only * and ** are wildcards here, and user names hold no ? or brackets');
-    } else patterns.push(foldAscii(text));
+    } else patterns.push(fold(text));
   }
   return patterns;
 }

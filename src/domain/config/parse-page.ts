@@ -1,7 +1,7 @@
 // Reads `admin.page`: its sockets, and people with their roles. A setting that could admit the wrong person, or no person, is an error: a
 // proof without verification, one that two people share, a person without one.
 import { isOfThisMachine } from '../identity/peer.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
 import type { RawPage, RawPerson } from './schema.js';
@@ -9,10 +9,12 @@ import { type HostAndPort, parseHostAndPort, without } from './schema-parts.js';
 import type { PagePerson, PageSettings, UnixSocket } from './settings.js';
 
 /** Undefined: no socket is possible, which is reported. */
-export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefined {
+export function parsePage(raw: RawPage, cursor: Cursor, nameCase: NameCase): PageSettings | undefined {
   const socket = parseSocket(raw, cursor);
   const tcp = parseTcp(raw, cursor);
-  const people = Object.entries(raw.people).map(([name, each]) => parsePerson(name, each, raw, cursor));
+  const people = Object.entries(raw.people).map(([name, each]) =>
+    parsePerson(name, each, raw, cursor, nameCase),
+  );
   checkProofs(raw, cursor);
   checkIssuer(raw, cursor);
   if (raw.unix === undefined && raw.tcp === undefined)
@@ -77,7 +79,13 @@ function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
   return place;
 }
 
-function parsePerson(name: string, person: RawPerson, raw: RawPage, page: Cursor): PagePerson {
+function parsePerson(
+  name: string,
+  person: RawPerson,
+  raw: RawPage,
+  page: Cursor,
+  nameCase: NameCase,
+): PagePerson {
   const at = page.down('people', name);
   const { user, certificateName: certificate, passwordHash: hash, oidc } = person;
   const roles = parseRoles(person, at);
@@ -108,7 +116,7 @@ function parsePerson(name: string, person: RawPerson, raw: RawPage, page: Cursor
     name,
     ...without(person, 'role', 'roles', 'users'),
     roles,
-    ...(person.users !== undefined && { users: viewOf(roles, at) }),
+    ...(person.users !== undefined && { users: viewOf(roles, at, nameCase) }),
     place: at.place(),
   };
 }
@@ -121,14 +129,14 @@ function parseRoles({ role, roles }: RawPerson, at: Cursor): PagePerson['roles']
   return [...new Set(roles ?? (role === undefined ? [] : [role]))];
 }
 
-function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
+function viewOf(roles: PagePerson['roles'], at: Cursor, nameCase: NameCase): readonly string[] {
   if (!roles.includes('audit') && !roles.includes('approve'))
     at.error(
       ['users'],
       `is for roles audit and approve: "${roles.join('" and "')}" shows no records`,
       'key-conflict',
     );
-  const users = userPatterns(at, 'users');
+  const users = userPatterns(at, 'users', foldFor(nameCase));
   if (at.size('users') === 0)
     at.error(['users'], 'an empty list shows nothing; take it out to show the records of all users');
   return users;

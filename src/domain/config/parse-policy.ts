@@ -2,7 +2,7 @@
 // one spelling, so that the same meaning has the same version whatever the file looks like.
 import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
-import { usersPerLine } from '../identity/user-name.js';
+import { foldAscii, foldFor, usersPerLine } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import {
   createPolicy,
@@ -47,13 +47,13 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
   const text = {
     ...without(raw, 'use', 'shadow'),
     name,
-    users: userPatterns(cursor, 'users'),
-    except: userPatterns(cursor, 'except'),
+    users: userPatterns(cursor, 'users', foldFor(reading.mailUsers.case)),
+    except: userPatterns(cursor, 'except', foldAscii),
     // The policy decides, key by key; then the first preset that has the key.
     limits: Object.assign({}, ...presets.map(({ limits }) => limits).toReversed(), raw.limits),
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
-    onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), reading.nowMs),
+    onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), reading),
   };
   if (raw.mode === 'observe' && raw.onRequest.length > 0) {
     const message = 'has no meaning in mode observe, which refuses next to nothing; take it out';
@@ -66,7 +66,7 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     place: cursor.place(),
     users: new GlobList(text.users),
     usersPlace: cursor.place('users'),
-    except: new GlobList(text.except),
+    except: new GlobList(text.except, { isAnyCase: true }),
     exceptPlace: cursor.place('except'),
     ...(shadow && { shadow }),
     effectiveText: effective,
@@ -80,11 +80,11 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
 function rulesOf(
   { allow, deny }: Pick<RawPolicy, 'allow' | 'deny'>,
   cursor: Cursor,
-  { nowMs }: PolicyReading,
+  reading: PolicyReading,
 ): { allow: readonly Rule[]; deny: readonly Rule[] } {
   return {
-    allow: parseRules(allow, cursor.down('allow'), 'allow', nowMs),
-    deny: parseRules(deny, cursor.down('deny'), 'deny', nowMs),
+    allow: parseRules(allow, cursor.down('allow'), 'allow', reading),
+    deny: parseRules(deny, cursor.down('deny'), 'deny', reading),
   };
 }
 
@@ -209,6 +209,7 @@ function effectiveText(
       default_realm: mailUsers.defaultRealm,
       characters: mailUsers.characters,
       resolve: mailUsers.resolve,
+      case: mailUsers.case === 'fold' ? undefined : mailUsers.case,
     },
     limits: mailUsers.perLineMax === usersPerLine ? undefined : { users: mailUsers.perLineMax },
     policies: {

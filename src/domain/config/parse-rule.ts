@@ -2,6 +2,7 @@
 import { stringify } from 'yaml';
 import { type Command, commandNames, commandsNamed, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
+import { foldAscii, foldFor } from '../identity/user-name.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
 import type { Policy, RequestRule, RequestTerms, Rule } from '../policy/policy.js';
@@ -11,27 +12,33 @@ import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRequestRule, RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
+import type { MailUserSettings } from './settings.js';
+
+export interface RuleReading {
+  readonly mailUsers: Pick<MailUserSettings, 'case'>;
+  readonly nowMs: number | undefined;
+}
 
 /** The valid rules of a list; faults of the others are reported. `cursor` stands at the list. */
 export function parseRules(
   raw: readonly RawRule[],
   cursor: Cursor,
   kind: RuleKind,
-  nowMs: number | undefined,
+  reading: RuleReading,
 ): Rule[] {
-  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, nowMs) ?? []);
+  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, reading) ?? []);
 }
 
 /** As {@link parseRules}, for `on_request`. */
 export function parseRequestRules(
   raw: readonly RawRequestRule[],
   cursor: Cursor,
-  nowMs: number | undefined,
+  reading: RuleReading,
 ): RequestRule[] {
   return raw.flatMap(({ command, ...each }, index) =>
     [command]
       .flat()
-      .flatMap((one) => parseRequestRule({ ...each, command: one }, cursor.down(index), nowMs) ?? []),
+      .flatMap((one) => parseRequestRule({ ...each, command: one }, cursor.down(index), reading) ?? []),
   );
 }
 
@@ -40,10 +47,10 @@ type OneRequestRule = Omit<RawRequestRule, 'command'> & { readonly command: stri
 function parseRequestRule(
   { approvals, forMs, scope, uses, reason, ...raw }: OneRequestRule,
   cursor: Cursor,
-  nowMs: number | undefined,
+  reading: RuleReading,
 ): RequestRule | undefined {
   const demanded = reason === 'required' ? { reason } : {};
-  const rule = parseRule({ ...raw, ...demanded, masks: false, allUsers: false }, cursor, 'request', nowMs);
+  const rule = parseRule({ ...raw, ...demanded, masks: false, allUsers: false }, cursor, 'request', reading);
   if (rule === undefined) return undefined;
   checkRequest(raw.command, cursor);
   if (approvals === 0 && uses === undefined)
@@ -79,7 +86,7 @@ function parseRule(
   raw: RawRule,
   cursor: Cursor,
   kind: RuleKind | 'request',
-  nowMs: number | undefined,
+  reading: RuleReading,
 ): Rule | undefined {
   const {
     command,
@@ -104,11 +111,11 @@ function parseRule(
   const where =
     written === undefined
       ? undefined
-      : parseWhere(cursor.down('where'), command, kind === 'deny' ? 'deny' : 'allow');
+      : parseWhere(cursor.down('where'), command, kind === 'deny' ? 'deny' : 'allow', reading.mailUsers.case);
   const named = where?.tests.map((each) => each.parameter) ?? [];
   if (kind === 'deny') checkDeny(command, commands, named, cursor);
   else checkAllow(raw, commands, named, cursor);
-  const expiresMs = parseExpiry(expires, cursor, nowMs);
+  const expiresMs = parseExpiry(expires, cursor, reading.nowMs);
   const { meaning, limitKey } = meaningOf(cursor, kind);
   return {
     place: cursor.place(),
@@ -116,7 +123,7 @@ function parseRule(
     meaning,
     where: where?.tests,
     query: where?.query,
-    users: users && new GlobList(userPatterns(cursor, 'users')),
+    users: users && usersOf(cursor, kind, reading),
     ...grants,
     maxUsers,
     expiresMs,
@@ -128,6 +135,12 @@ function parseRule(
       emergency,
     },
   };
+}
+
+/** What allows is compared as users are, and what denies in any case. */
+function usersOf(cursor: Cursor, kind: RuleKind | 'request', { mailUsers }: RuleReading): GlobList {
+  if (kind !== 'deny') return new GlobList(userPatterns(cursor, 'users', foldFor(mailUsers.case)));
+  return new GlobList(userPatterns(cursor, 'users', foldAscii), { isAnyCase: true });
 }
 
 /** A deny is unconditional: conditions of an allow would only weaken it. */

@@ -2,7 +2,7 @@
 import { recordedBytesMax } from '../audit/encode.js';
 import { allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
-import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import { createUserNames, defaultCharacters, foldFor, type NameCase, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
@@ -20,7 +20,7 @@ export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: 
   if (read.kind === 'bad') {
     const message = `${read.message}; write single characters and ranges, as "${defaultCharacters}"`;
     cursor.error(['characters'], message);
-    return { characters: defaultCharacters, perLineMax };
+    return { characters: defaultCharacters, perLineMax, case: mailUsers.case };
   }
   for (const risky of '/%') {
     const message = `a user name with ${risky} can mean another path or variable to Dovecot`;
@@ -36,14 +36,18 @@ export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: 
   return {
     ...mailUsers,
     perLineMax,
-    ...(realm !== undefined && { defaultRealm: foldAscii(realm) }),
+    ...(realm !== undefined && { defaultRealm: foldFor(mailUsers.case)(realm) }),
   };
 }
 
-export function parseRoutes(raw: readonly RawRoute[], cursor: Cursor): RouteSettings[] {
+export function parseRoutes(
+  raw: readonly RawRoute[],
+  cursor: Cursor,
+  { case: nameCase }: MailUserSettings,
+): RouteSettings[] {
   return raw.flatMap((each, index) => {
     const at = cursor.down(index);
-    const users = userPatterns(at, 'users');
+    const users = userPatterns(at, 'users', foldFor(nameCase));
     const target = parseTarget(each, at);
     return target === undefined ? [] : [{ users: new GlobList(users), target, place: at.place() }];
   });
@@ -129,7 +133,12 @@ export function parseAudit({ audit, limits }: RawConfiguration, cursor: Cursor):
   };
 }
 
-export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSettings | undefined {
+/** `nameCase`: of the mail users that a person of the page may see. */
+export function parseAdmin(
+  raw: RawAdmin | undefined,
+  cursor: Cursor,
+  nameCase: NameCase,
+): AdminSettings | undefined {
   if (raw === undefined) return undefined;
   if (raw.unix === undefined && raw.tcp === undefined && raw.page === undefined) {
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
@@ -144,7 +153,7 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     const message = `lets ${who} see and change what the daemon does; say "0600" unless that is meant`;
     cursor.warning(['mode'], message, 'too-open');
   }
-  const page = raw.page && parsePage(raw.page, cursor.down('page'));
+  const page = raw.page && parsePage(raw.page, cursor.down('page'), nameCase);
   return {
     ...without(raw, 'tcp', 'page'),
     ...(tcp !== undefined && { tcp }),

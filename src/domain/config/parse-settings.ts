@@ -80,7 +80,7 @@ export function reportProblems(parsed: ParsedSettings, inspected: readonly Probl
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
   const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
-  const admin = parseAdmin(raw.admin, cursor.down('admin'));
+  const admin = parseAdmin(raw.admin, cursor.down('admin'), mailUsers.case);
   const notices = parseNotices(raw, cursor);
   if (limits.clientStallMs >= 60_000) {
     // Dovecot gives up on a reader that is silent for 60 s, without closing.
@@ -90,7 +90,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   const settings = {
     listeners: parseListeners(raw.listeners, cursor.down('listeners'), reading.nowMs),
     backends: parseBackends(raw.backends, cursor.down('backends')),
-    routes: parseRoutes(raw.routes, cursor.down('routes')),
+    routes: parseRoutes(raw.routes, cursor.down('routes'), mailUsers),
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands')),
     policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers }),
     persons: parsePersons(raw.persons, cursor.down('persons')),
@@ -151,7 +151,9 @@ function salvage(file: string, read: ReadFiles) {
 /** The section `admin` of `file`, or of its includes; undefined if none is readable. Reports no problems. */
 export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefined {
   const { valid } = salvage(file, read);
-  return valid && parseAdmin(valid.value.admin, valid.cursor.down('admin'));
+  if (valid === undefined) return undefined;
+  const { admin, mailUsers } = valid.value;
+  return parseAdmin(admin, valid.cursor.down('admin'), mailUsers.case);
 }
 
 /** The section `audit`; or the errors that hide the journal and its keys. */

@@ -9,7 +9,7 @@ import {
   userRoles,
 } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
 import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../policy/policy.js';
 import { type ParameterTest, parseDuration } from '../policy/policy.js';
@@ -57,7 +57,7 @@ export interface Where {
 }
 
 /** Reads a `where`; `cursor` stands at it. Faults are reported and left out. */
-export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Where {
+export function parseWhere(cursor: Cursor, command: string, kind: RuleKind, nameCase: NameCase): Where {
   const parameters = parametersOf(command);
   const tests: ParameterTest[] = [];
   let query: QueryTest | undefined;
@@ -72,7 +72,7 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
       at.error([], `"${command}" has no parameter ${JSON.stringify(name)}${hint}`, 'unknown-name');
     } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
-      const test = parseValueTest(at, parameter, kind, foldFor(command, parameter, kind));
+      const test = parseValueTest(at, parameter, kind, comparedAs(command, parameter, kind, nameCase));
       if (test !== undefined) tests.push({ parameter: parameter.name, test });
     }
   }
@@ -138,11 +138,11 @@ function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): Valu
 
 type Fold = (text: string) => string;
 
-/** Names of users and fields are compared in lower case, as in the attempt; in a `deny` all values are. */
-function foldFor(command: string, { name, role }: Parameter, kind: RuleKind): Fold {
+/** Names of users are compared as in the attempt, and fields in lower case; in a `deny` all values are. */
+function comparedAs(command: string, { name, role }: Parameter, kind: RuleKind, nameCase: NameCase): Fold {
   if (kind === 'deny') return (text) => text.toLowerCase();
-  const isField = command === 'fetch' && name === 'field';
-  return userRoles.has(role) || isField ? (text) => foldAscii(text) : (text) => text;
+  if (userRoles.has(role)) return foldFor(nameCase);
+  return command === 'fetch' && name === 'field' ? foldAscii : (text) => text;
 }
 
 function patterns(cursor: Cursor, path: readonly PropertyKey[]): string[] {

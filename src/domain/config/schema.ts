@@ -458,6 +458,11 @@ export const configurationSchema = section('a configuration', {
   listeners: named(listener, 'listeners').default({}),
   mail_users: section('the settings of user names', {
     default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
+    case: oneOf(['fold', 'keep'])
+      .prefault('fold')
+      .describe(
+        'whether names that differ in case only are one user to Dovecot (`fold`), or several (`keep`: auth_username_format without `%L`)',
+      ),
     characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
       .prefault(defaultCharacters)
       .describe('characters that user names may have'),

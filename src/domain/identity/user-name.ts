@@ -1,11 +1,23 @@
-// The name of a mail user: its permitted characters, and its one normal form for policy, routes and backends.
+// The name of a mail user: its permitted characters, and its one form, which is judged, routed, counted, recorded and sent.
 // The rule: two spellings of one Dovecot user are always one name here, so that a capital letter or a missing realm cannot bypass `except`.
+// Most Dovecots take names in any case for one user (`fold`); with auth_username_format = %u, names that differ in case are different
+// users (`keep`). Then what allows is compared as written, and what denies in any case.
 
 import { bounds } from '../../bounds/bounds.js';
+
+/** Whether a server takes names that differ in the case of ASCII letters for one user. */
+export type NameCase = 'fold' | 'keep';
+
+/** A pattern of something that allows, as names are compared with it. */
+export function foldFor(nameCase: NameCase): (pattern: string) => string {
+  return nameCase === 'keep' ? (pattern) => pattern : foldAscii;
+}
 
 /** How names are parsed. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
 export interface UserNameRules {
   readonly characters: string;
+  /** Default `fold`. */
+  readonly case?: NameCase;
   readonly defaultRealm?: string;
   /** Names that one command line may hold where its rule does not say otherwise. */
   readonly perLineMax?: number;
@@ -43,7 +55,8 @@ export type UserNameResult =
 export interface UserNames {
   /** Names that one command line may hold where its rule does not say otherwise. */
   readonly perLineMax: number;
-  /** The normal form of a name as a client wrote it: checked, ASCII letters in lower case, realm appended. */
+  readonly nameCase: NameCase;
+  /** The normal form of a name as a client wrote it: checked, realm appended, ASCII letters in lower case unless their case is kept. */
   normalise(text: string): UserNameResult;
   /** Whether a name may contain every character of a text (for masks, whose `*` and `?` are checked separately). */
   holdsOnly(text: string, besides: string): boolean;
@@ -96,7 +109,9 @@ export function createUserNames(rules: UserNameRules): UserNames {
   const allowed = parseCharacterClass(rules.characters);
   if (allowed.kind === 'bad') throw new RangeError(allowed.message);
   const { has } = allowed;
-  const realm = rules.defaultRealm === undefined ? undefined : foldAscii(rules.defaultRealm);
+  const { case: nameCase = 'fold' } = rules;
+  const fold = foldFor(nameCase);
+  const realm = rules.defaultRealm === undefined ? undefined : fold(rules.defaultRealm);
 
   function normalise(text: string): UserNameResult {
     if (text === '') return refused('empty', 'the user name is empty');
@@ -104,19 +119,19 @@ export function createUserNames(rules: UserNameRules): UserNames {
     if (!holdsOnly(text, '')) {
       return refused('character', 'the user name holds a character that mail_users.characters does not list');
     }
-    const folded = foldAscii(text);
-    const at = folded.indexOf('@');
+    const name = fold(text);
+    const at = name.indexOf('@');
     if (at < 0) {
-      if (realm === undefined) return { kind: 'name', name: folded };
-      const whole = `${folded}@${realm}`;
+      if (realm === undefined) return { kind: 'name', name };
+      const whole = `${name}@${realm}`;
       return isTooLong(whole) ? tooLong() : { kind: 'name', name: whole };
     }
     // Dovecot's settings decide in several ways which of two realms counts.
-    if (folded.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
-    if (at === 0 || at === folded.length - 1) {
+    if (name.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
+    if (at === 0 || at === name.length - 1) {
       return refused('empty-part', 'the user name has nothing on one side of its @');
     }
-    return { kind: 'name', name: folded };
+    return { kind: 'name', name };
   }
 
   function holdsOnly(text: string, besides: string): boolean {
@@ -126,7 +141,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
     return true;
   }
 
-  return { perLineMax: rules.perLineMax ?? usersPerLine, normalise, holdsOnly };
+  return { perLineMax: rules.perLineMax ?? usersPerLine, nameCase, normalise, holdsOnly };
 }
 
 /** A character has 1 to 3 bytes, so most names need no counting. */

@@ -11,7 +11,7 @@ import {
 import { type Unparsable, unparsable } from '../commands/getopt.js';
 import { type ParsedArguments, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii, type NameCase } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
 
@@ -151,7 +151,11 @@ function listsPeople({ command, values }: ParsedArguments): boolean {
 }
 
 /** The users of a command line. `wireUser`: the user field of the line, which commands of scope server ignore. */
-export function touchedUsers(parsed: ParsedArguments, wireUser: string): TouchedUsers {
+export function touchedUsers(
+  parsed: ParsedArguments,
+  wireUser: string,
+  nameCase: NameCase = 'fold',
+): TouchedUsers {
   const { command, values } = parsed;
   const users: UserArgument[] = command.scope === 'user' ? [{ parameter: 'user', value: wireUser }] : [];
   const masks: UserArgument[] = [];
@@ -170,6 +174,8 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
         value === '' ||
         isMask(value) ||
         (role === 'user-mask-or-ip' && isAddress(value)) ||
+        // A server compares such a name in any case (doveadm-who.c of 2.3 and 2.4), so it reaches several users.
+        (role === 'user-mask-or-ip' && nameCase === 'keep') ||
         (isOtherName && role !== 'user');
       (standsForMore ? masks : users).push({ parameter: name, value });
     }
@@ -219,13 +225,13 @@ export interface ReconciledUser {
  * Settles `-u` and `-A` of a mail command. In 2.3 neither selects the user on the wire, the user field does; `-A` to a 2.4 server means all
  * users. A `-u` that equals the wire user, or a mask that covers it, is dropped; any other is refused.
  * @param clientMinor the minor of the client's VERSION line
- * @param normalise completes names before they are compared (a default realm); case is folded here
+ * @param normalise gives names the form in which they are compared
  */
 export function reconcileUserOptions(
   parsed: ParsedArguments,
   wireUser: string,
   clientMinor: number,
-  normalise: (user: string) => string = (user) => user,
+  normalise: (user: string) => string = foldAscii,
 ): ReconciledUser | Unparsable {
   if (parsed.command.scope === 'server') {
     return { kind: 'reconciled', parsed, wantsUsernameCell: false, isAllUsers: false };
@@ -233,10 +239,10 @@ export function reconcileUserOptions(
   const option = parsed.values.get('user')?.[0];
   const isUserMask = option !== undefined && isMask(option);
   if (option !== undefined) {
-    const user = foldAscii(normalise(wireUser));
+    const user = normalise(wireUser);
     const isCovered = isUserMask
-      ? maskCovers(foldAscii(option), user)
-      : foldAscii(normalise(option)) === user;
+      ? maskCovers(foldAscii(option), foldAscii(user))
+      : normalise(option) === user;
     if (!isCovered) {
       const text = 'the option -u names another user than the command line; leave it out';
       return unparsable('user-invalid', text);

@@ -8,6 +8,7 @@
 // than an honest one of its length. A comparison of a mask that is not sure leads to a refusal: not within, and may overlap.
 
 import { bounds } from '../../bounds/bounds.js';
+import { foldAscii } from '../identity/user-name.js';
 
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
 export const globLengthMax = bounds.patternChars;
@@ -22,8 +23,11 @@ export class GlobList {
   readonly #others: ((text: string) => boolean)[] = [];
   #isEverything = false;
   #hasDomains = false;
+  readonly #isAnyCase: boolean;
 
-  constructor(texts: readonly string[] = []) {
+  /** `isAnyCase`: for ASCII letters of either case, as what denies is compared; the patterns are in lower case. */
+  constructor(texts: readonly string[] = [], { isAnyCase = false } = {}) {
+    this.#isAnyCase = isAnyCase;
     this.add(texts);
   }
 
@@ -43,7 +47,13 @@ export class GlobList {
     return this.#isEverything;
   }
 
-  matches(text: string): boolean {
+  /** A text as it is compared with the patterns. */
+  fold(text: string): string {
+    return this.#isAnyCase ? foldAscii(text) : text;
+  }
+
+  matches(given: string): boolean {
+    const text = this.fold(given);
     // A pattern matches its own text, too.
     if (this.#isEverything || this.#written.has(text)) return true;
     if (this.#hasDomains) {
@@ -179,7 +189,7 @@ export function isWithin(mask: string, globs: GlobList): boolean {
  */
 export function mayOverlap(mask: string, globs: GlobList): boolean {
   if (globs.isEverything) return true;
-  const own = partsOf(mask.replace(/\*+/g, '*'));
+  const own = partsOf(globs.fold(mask).replace(/\*+/g, '*'));
   return globs.texts.some((text) => overlaps(own, text));
 }
 

@@ -93,7 +93,7 @@ export function attemptOf(
 ): { readonly kind: 'attempt'; readonly attempt: Attempt } | Unparsable {
   const { command, series } = given;
   const { userNames, sharedNamespaces, aliases = none, mailboxNames = doubtedNames } = context;
-  const touched = touchedUsers(given, user ?? '');
+  const touched = touchedUsers(given, user ?? '', userNames.nameCase);
   const users = user === undefined ? [] : [user];
   let parsed = given;
   let aclIds: readonly string[] = none;
@@ -188,6 +188,8 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
   // With passdb-field the mask is for the values of a field, which are not user names.
   const isUserMask =
     isMask(value) &&
+    // Servers compare masks in any case, so they can reach users whose names are others here.
+    names.nameCase === 'fold' &&
     names.holdsOnly(value, '*?') &&
     !isAddress(value) &&
     !isOfGroup &&

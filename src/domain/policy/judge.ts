@@ -38,6 +38,8 @@ export interface Known {
   readonly effect: string | undefined;
   /** In normal form; as the client wrote it if it has none. */
   readonly user: string;
+  /** As the client wrote it; undefined: the same. */
+  readonly written?: string | undefined;
   readonly input: FollowingInput;
 }
 
@@ -406,6 +408,7 @@ function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNa
     command: first?.name,
     effect: first?.effect,
     user: name.kind === 'name' ? name.name : line.user,
+    written: name.kind === 'name' && name.name !== line.user ? line.user : undefined,
     input: followingInput(line, series),
   };
 }

@@ -300,7 +300,7 @@ function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string)
  * used. Undefined: the user's name must precede each row, and the number of cells in a row is unknown.
  */
 export function outgoingCommand(
-  { attempt, args, user, wantsUsernameCell }: Judged,
+  { attempt, args, user, written, wantsUsernameCell }: Judged,
   line: CommandLine,
   mayDebug: boolean,
   serverMinor: number,
@@ -315,6 +315,7 @@ export function outgoingCommand(
     verbose: line.verbose,
     isLast: attempt.command.scope === 'server',
     usernameEvery,
+    writtenUser: written,
     // Never 0, which is an error to a server that checks it; with 1 the backend does not forward the command either.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: attempt.effect === 'read',

@@ -140,6 +140,7 @@ export function admissionOf(
     mode: recorded.mode,
     command: judgement.command,
     user: judgement.user,
+    written: judgement.written,
     args: recorded.args,
     effect: recorded.effect,
     backend: backends.length === 1 ? backends[0]?.name : undefined,

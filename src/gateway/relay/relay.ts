@@ -27,6 +27,8 @@ export interface OutgoingCommand {
   readonly isLast: boolean;
   /** Cells of a row, if the user's name goes in front of each row; 0: it does not. */
   readonly usernameEvery: number;
+  /** That name, as the client wrote it; undefined: as in `user`. */
+  readonly writtenUser?: string | undefined;
   /** A command that only reads is canceled when its client is gone; a change is left to finish. */
   readonly isReading: boolean;
   readonly line: Buffer;
@@ -34,12 +36,12 @@ export interface OutgoingCommand {
 
 /** Encodes the line for upstreams of that minor. `proxyTtl`: already decremented. */
 export function encodeOutgoing(
-  { isLast, usernameEvery, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
+  { isLast, usernameEvery, writtenUser, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
   serverMinor: number,
 ): OutgoingCommand {
   const proxyTtl = ofMinor(serverMinor).hasOptions ? command.proxyTtl : undefined;
   const line = encodeCommandLine({ ...command, proxyTtl });
-  return { user: command.user, isLast, usernameEvery, isReading, line };
+  return { user: command.user, isLast, usernameEvery, writtenUser, isReading, line };
 }
 
 /** What a client gets of channel L: nothing, one sentence of ours on a failure, or the lines. */
@@ -141,10 +143,10 @@ class ReplyRelay implements Transfer {
   #dueMs: number;
 
   constructor(talk: Conversation, source: ReplySource) {
-    const { user, usernameEvery } = talk.command;
+    const { user, writtenUser = user, usernameEvery } = talk.command;
     this.#talk = talk;
     this.#source = source;
-    this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
+    this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(writtenUser, usernameEvery);
     this.startMs = talk.clock.now();
     this.#dueMs = this.startMs + talk.limits.deadlineMs;
     talk.upstream.limit.set(talk.limits.deadlineMs);

@@ -8,7 +8,7 @@ import { settingsOf, sound, told } from './sound.js';
 
 void test('every simple key of the other sections', () => {
   const settings = settingsOf(`${sound}
-mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
+mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-", case: keep }
 state: state
 audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ring, memory_size: 2MiB, segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
@@ -20,8 +20,9 @@ limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall
 log: { level: debug }
 `);
   assert.deepEqual(settings.mailUsers, {
-    defaultRealm: 'example.com',
+    defaultRealm: 'Example.COM',
     characters: 'a-zA-Z@.-',
+    case: 'keep',
     perLineMax: 250,
   });
   assert.equal(settings.state, '/etc/dovegate/state');
@@ -167,7 +168,7 @@ void test('every default is filled in', () => {
       place: { file: '/etc/dovegate/d.yaml', line: 5, column: 3 },
     },
   ]);
-  assert.deepEqual(settings.mailUsers, { characters: 'A-Za-z0-9._+=@-', perLineMax: 100 });
+  assert.deepEqual(settings.mailUsers, { case: 'fold', characters: 'A-Za-z0-9._+=@-', perLineMax: 100 });
   assert.equal(settings.state, '/var/lib/dovegate');
   assert.deepEqual([...settings.audit.strict], ['write', 'destroy', 'session', 'admin']);
   assert.equal(settings.audit.memoryFile, '/run/dovegate/audit.ring');

@@ -48,6 +48,16 @@ for (const [text, without, realm] of table) {
   });
 }
 
+void test('names that keep their case: letters and realm as they are', () => {
+  const kept = createUserNames({ characters: defaultCharacters, defaultRealm: 'Example.COM', case: 'keep' });
+  for (const [text, name] of [
+    ['Alice', 'Alice@Example.COM'],
+    ['Alice@example.com', 'Alice@example.com'],
+    ['alice', 'alice@Example.COM'],
+  ] as const)
+    assert.deepEqual(kept.normalise(text), { kind: 'name', name });
+});
+
 // bounds.userNameBytes
 void test('a name above the limit is refused, also when only its realm takes it there', () => {
   assert.equal(plain.normalise('a'.repeat(userNameMax)).kind, 'name');

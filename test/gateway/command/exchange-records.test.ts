@@ -83,6 +83,7 @@ void test('an allowed command', () => {
     reason: 'ticket 7',
     command: 'quota get',
     user: 'alice@example.org',
+    written: 'ALICE@example.org',
     args: ['--'],
     effect: 'read',
     backend: 'mail1',
