@@ -22,6 +22,7 @@ import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { listenHere } from '../kit/free-ports.js';
+import { fakePrograms } from '../kit/names.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -378,4 +379,23 @@ void test('an admin socket that accepts and is silent, and one that says somethi
     assert.equal(found.exit, 1, found.text);
     assert.match(looksIn(found).get('bad daemon') ?? '', said);
   }
+});
+
+void test('a Dovecot of this machine that keeps the case of names, and a file that says otherwise', async (t) => {
+  const folder = openFolder(t);
+  const fakes = fakePrograms(t);
+  fakes.write('doveconf', "printf '# 2.4.1 (x): f\\nauth_username_format = %%{user}\\n'");
+  const write = (more: string): string => {
+    const file = join(folder, 'dovegate.yaml');
+    writeFileSync(file, `${configurationFor('  mail1: { address: "unix:/run/no-dovecot" }')}${more}`);
+    return file;
+  };
+  const lookAt = async (more: string): Promise<string | undefined> => {
+    const args = ['doctor', '--config', write(more)];
+    return looksIn(await runWarm(args, { env: { PATH: fakes.path } })).get('warning mail users');
+  };
+  assert.match((await lookAt('')) ?? '', /keeps the case of names .*; write mail_users: \{ case: keep \}/);
+  assert.equal(await lookAt('mail_users: { case: keep }\n'), undefined);
+  fakes.write('doveconf', "printf '# 2.3.19 (x): f\\n'");
+  assert.match((await lookAt('mail_users: { case: keep }\n')) ?? '', /takes names in any case/);
 });

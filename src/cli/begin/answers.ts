@@ -189,6 +189,7 @@ function localBackend(
     listenerName: chosen === join(base, socketName) ? socketName : chosen,
     series: dovecot?.series,
     sharedNamespaces: dovecot?.sharedNamespaces,
+    nameCase: dovecot?.nameCase ?? 'fold',
     isReady: ready !== undefined,
   };
 }

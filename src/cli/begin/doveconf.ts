@@ -2,6 +2,7 @@
 // as a whole.
 
 import type { Series } from '../../domain/commands/catalog.js';
+import type { NameCase } from '../../domain/identity/user-name.js';
 
 /** A UNIX socket of the service doveadm. */
 export interface DoveadmSocket {
@@ -28,6 +29,8 @@ export interface DovecotFacts {
   /** The prefixes of shared namespaces; undefined: they cannot be determined. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
+  /** Whether it takes names that differ in case for one user: `auth_username_format`. */
+  readonly nameCase: NameCase;
   /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
   readonly baseDirectory: string;
@@ -61,8 +64,14 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
+    nameCase: nameCaseOf(set('auth_username_format')),
     wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
   };
+}
+
+/** By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: not set, which is the default. */
+function nameCaseOf(format: string): NameCase {
+  return format === '' || /%[-\d.]*[A-Z]*L|\blower\b/.test(format) ? 'fold' : 'keep';
 }
 
 function parseBlocks(text: string): Block | undefined {

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { PolicyTest, Settings } from '../../domain/config/settings.js';
+import type { NameCase } from '../../domain/identity/user-name.js';
 import { runTests } from '../../domain/review/replay.js';
 
 /** The Dovecot that the daemon dials. */
@@ -15,6 +16,7 @@ export type BackendAnswer =
       /** The local Dovecot's series; undefined: nothing is known about it. */
       readonly series: Series | undefined;
       readonly sharedNamespaces: readonly string[] | undefined;
+      readonly nameCase: NameCase;
       /** The name of the socket in Dovecot's configuration. */
       readonly listenerName: string;
       /** Dovecot already listens there with the right settings. */
@@ -102,7 +104,7 @@ ${draftBackend(answers.backend)}
 # Which mail user is on which Dovecot.
 routes:
   - { users: ["*"], backend: mail1 }
-
+${draftNames(answers.backend)}
 policies:
   ${quote(team)}:
     users: ${list(mailUsers)}
@@ -128,6 +130,12 @@ export function teamSocket({ runDirectory, team }: Answers): string {
 
 export function adminSocket({ runDirectory }: Answers): string {
   return join(runDirectory, 'admin.sock');
+}
+
+/** Only where Dovecot keeps the case of names. */
+function draftNames(backend: BackendAnswer): string {
+  const isKept = backend.kind === 'unix' && backend.nameCase === 'keep';
+  return isKept ? '\nmail_users: { case: keep } # as auth_username_format of this Dovecot\n' : '';
 }
 
 function draftBackend(backend: BackendAnswer): string {

@@ -59,7 +59,8 @@ export async function lookAtMachine(): Promise<Machine> {
   };
 }
 
-async function askDovecot(): Promise<DovecotFacts | string> {
+/** What this machine's Dovecot says of itself; a text: why that is unknown. */
+export async function askDovecot(): Promise<DovecotFacts | string> {
   const ended = await runProgram('doveconf', ['-n'], askLimits);
   if (ended.kind === 'absent') return 'no Dovecot was found here: there is no program doveconf';
   if (ended.kind === 'failed') return `doveconf -n does not work: ${ended.why}`;

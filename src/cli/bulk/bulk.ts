@@ -6,9 +6,10 @@ import { randomBytes, systemClock } from '../../adapters/host/clock.js';
 import { endUnread } from '../../adapters/host/outputs.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
+import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
-import { type DoorOptions, findServerDoor, type ServerDoor } from '../doveadm/server-door.js';
+import { type DoorOptions, findServerDoor } from '../doveadm/server-door.js';
 import { readTypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import { openScreen } from '../output/screen.js';
@@ -271,7 +272,11 @@ async function readList(
       : await readNames(linesOf(source.path, signal));
   const bare = bareNameAmongOthers(names);
   const realm = read.header?.realm ?? (bare === undefined ? '' : await askRealm(bare, command, signal));
-  const list = makeUserList(names, realm);
+  const folded = makeUserList(names, realm, 'fold');
+  const kept = makeUserList(names, realm, 'keep');
+  const capital = names.find((name) => foldAscii(name) !== name);
+  const isAsked = capital !== undefined && kept.users.size > folded.users.size;
+  const list = isAsked && (await askCase(capital, command, signal)) === 'keep' ? kept : folded;
   if (list.users.size === 0) throw new CommandFault(sysexits.dataErr, `no user in ${users}`);
   const { typed, input, door } = command;
   const hash = createHash('sha256');
@@ -288,29 +293,43 @@ function newRunId(): string {
   return `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
 }
 
+/** What the server makes of a name; empty: it does not say. */
+async function askName(
+  name: string,
+  { door, typed }: Pick<BulkCommand, 'door' | 'typed'>,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    await using session = await door.open(() => undefined, signal);
+    const args = ['-u', name, '--', typed.command.name, ...typed.args];
+    const rows = await session.run({ name: 'dovegate explain', args, columns: 2, signal });
+    const [, concerns = ''] = rows.find(([what]) => what === 'concerns') ?? [];
+    return concerns.split(',')[0] ?? '';
+  } catch (fault) {
+    if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
+    return '';
+  }
+}
+
+/** Whether two names of a list that differ in case only are two users. Rejects with a CommandFault if the server does not say. */
+async function askCase(capital: string, command: BulkCommand, signal: AbortSignal): Promise<NameCase> {
+  const named = await askName(capital, command, signal);
+  if (named.startsWith(capital)) return 'keep';
+  if (named.startsWith(foldAscii(capital))) return 'fold';
+  const text = `the list has names that differ in case only (as "${plain(capital)}"), and the server does not say whether they are one user`;
+  throw new CommandFault(sysexits.dataErr, `${text}; write each user once`);
+}
+
 /**
  * The domain that the server appends to names without one; empty: none. Rejects with a CommandFault if the server does not
  * say.
  */
-async function askRealm(
-  bare: string,
-  { door, typed }: { readonly door: ServerDoor; readonly typed: BulkCommand['typed'] },
-  signal: AbortSignal,
-): Promise<string> {
-  let concerns: string | undefined;
-  try {
-    await using session = await door.open(() => undefined, signal);
-    const args = ['-u', bare, '--', typed.command.name, ...typed.args];
-    const rows = await session.run({ name: 'dovegate explain', args, columns: 2, signal });
-    [, concerns] = rows.find(([what]) => what === 'concerns') ?? [];
-  } catch (fault) {
-    if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
-  }
-  const named = concerns?.split(',')[0] ?? '';
-  const folded = bare.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
-  if (named === folded) return '';
-  const realm = named.startsWith(`${folded}@`) ? named.slice(folded.length + 1) : '';
-  if (realm !== '' && /^[^\s@]+$/.test(realm)) return realm;
+async function askRealm(bare: string, command: BulkCommand, signal: AbortSignal): Promise<string> {
+  const named = await askName(bare, command, signal);
+  if (foldAscii(named) === foldAscii(bare)) return '';
+  const isBare = foldAscii(named).startsWith(`${foldAscii(bare)}@`);
+  const realm = isBare ? named.slice(bare.length + 1) : '';
+  if (/^[^\s@]+$/.test(realm)) return realm;
   const text = `the list has names with a domain and names without one ("${plain(bare)}"), and the server does not say what it makes of these`;
   throw new CommandFault(sysexits.dataErr, `${text}; write all of them alike`);
 }

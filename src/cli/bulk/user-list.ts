@@ -1,10 +1,11 @@
 // The users of a bulk run: names from a file, from stdin or from the server, each once. Two spellings of one user for dovegate
-// (capital letters, a missing domain) are one user here too; the first one is sent.
+// (a missing domain, capital letters unless it keeps them) are one user here too; the first one is sent.
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { bounds } from '../../bounds/bounds.js';
+import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
 import { CommandFault } from '../output/output.js';
 import { sysexits } from './run-state.js';
 
@@ -74,13 +75,13 @@ function tooMany(linesMax: number): CommandFault {
   return new CommandFault(sysexits.dataErr, `the list has more than ${linesMax} lines: use several`);
 }
 
-/** `realm`: what the server appends to names without a domain; empty: nothing. */
-export function makeUserList(names: readonly string[], realm: string): UserList {
+/** `realm`: what the server appends to names without a domain; empty: nothing. `nameCase`: whether names in two cases are one user to it. */
+export function makeUserList(names: readonly string[], realm: string, nameCase: NameCase): UserList {
   if (names.length > usersMax) throw tooMany(usersMax);
   const users = new Map<string, string>();
   const hash = createHash('sha256');
   for (const name of names) {
-    const folded = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+    const folded = foldFor(nameCase)(name);
     const normal = realm === '' || folded.includes('@') ? folded : `${folded}@${realm}`;
     if (users.has(normal)) continue;
     users.set(normal, name);

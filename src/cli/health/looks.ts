@@ -8,6 +8,7 @@ import { packaged } from '../../adapters/host/packaged.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
+import { askDovecot } from '../begin/machine.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
 import { lookAtJournal } from './journal-look.js';
@@ -45,12 +46,13 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   const commands = { ...options.commands, log };
   const status = 'why' in told ? undefined : told.status;
   const served = status === undefined ? undefined : listOf(status['listeners']);
-  const [backends, ways, journal, streams, clockLook] = await Promise.all([
+  const [backends, names, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(
       settings.backends.map((each) =>
         lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
       ),
     ),
+    lookAtNames(settings),
     // Without a daemon there is no path to check, and an earlier finding says so.
     status === undefined ? [] : lookAtWays(settings, users, clock),
     hasJournal
@@ -75,6 +77,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   };
   return [
     ...backends,
+    ...names,
     ...lookAtDaemon(told, expected, commands),
     ...settings.listeners.map((each) =>
       lookAtListener(
@@ -131,6 +134,18 @@ export function readService(lines: string, findUid: (name: string) => number | u
     isFailing: of('ActiveState') === 'failed' || of('SubState') === 'auto-restart',
     isRunning: of('ActiveState') === 'active',
   };
+}
+
+/** Whether the Dovecot of this machine keeps the case of names as the file says. Nothing is said of one elsewhere. */
+async function lookAtNames({ backends, mailUsers }: Settings): Promise<readonly Look[]> {
+  if (backends.every(({ address }) => address.kind !== 'unix')) return [];
+  const dovecot = await askDovecot();
+  if (typeof dovecot === 'string' || dovecot.nameCase === mailUsers.case) return [];
+  const what =
+    dovecot.nameCase === 'keep'
+      ? 'the Dovecot here keeps the case of names (auth_username_format), and a command for Alice goes to alice'
+      : 'the Dovecot here takes names in any case, and a rule for alice does not hold for Alice';
+  return [warning('mail users', what, `write mail_users: { case: ${dovecot.nameCase} }`)];
 }
 
 /** Whether systemd reports a synchronized clock. */

@@ -2,7 +2,13 @@
 import { recordedBytesMax } from '../audit/encode.js';
 import { allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
-import { createUserNames, defaultCharacters, foldFor, type NameCase, parseCharacterClass } from '../identity/user-name.js';
+import {
+  createUserNames,
+  defaultCharacters,
+  foldFor,
+  type NameCase,
+  parseCharacterClass,
+} from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';

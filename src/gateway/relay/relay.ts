@@ -36,7 +36,13 @@ export interface OutgoingCommand {
 
 /** Encodes the line for upstreams of that minor. `proxyTtl`: already decremented. */
 export function encodeOutgoing(
-  { isLast, usernameEvery, writtenUser, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
+  {
+    isLast,
+    usernameEvery,
+    writtenUser,
+    isReading,
+    ...command
+  }: Omit<OutgoingCommand, 'line'> & CommandToSend,
   serverMinor: number,
 ): OutgoingCommand {
   const proxyTtl = ofMinor(serverMinor).hasOptions ? command.proxyTtl : undefined;

@@ -103,6 +103,7 @@ void test('a backend: local, a socket, or a host over TLS', () => {
     listenerName: 'dovegate-doveadm',
     series: undefined,
     sharedNamespaces: undefined,
+    nameCase: 'fold',
     isReady: false,
   };
   assert.deepEqual(at('local'), nothingKnown);

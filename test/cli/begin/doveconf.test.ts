@@ -9,7 +9,12 @@ const sockets = [
   { path: '/srv/lab/run/doveadm-server', mode: '0600', user: '' },
   { path: '/srv/lab/run/dovegate-doveadm', mode: '0600', user: 'nobody' },
 ];
-const common = { sharedNamespaces: ['shared/'], defaultRealm: undefined, wantsTlsOnSockets: false };
+const common = {
+  sharedNamespaces: ['shared/'],
+  defaultRealm: undefined,
+  nameCase: 'fold',
+  wantsTlsOnSockets: false,
+};
 
 for (const [series, version, firstPort] of [
   ['2.3', '2.3.19.1', 41241],
@@ -32,6 +37,25 @@ for (const [series, version, firstPort] of [
       baseDirectory: '/srv/lab/run',
     });
   });
+
+void test('whether the case of names is kept', () => {
+  for (const [format, nameCase] of [
+    ['%Lu', 'fold'],
+    ['%Ln', 'fold'],
+    ['%20TLu', 'fold'],
+    ['%u', 'keep'],
+    ['%n', 'keep'],
+    ['%{user | lower}', 'fold'],
+    ['%{user|lower|username}', 'fold'],
+    ['%{user}', 'keep'],
+  ])
+    for (const series of ['2.3', '2.4'])
+      assert.equal(
+        parseDoveconf(`# ${series}.1 (x): f\nauth_username_format = ${format}\n`)?.nameCase,
+        nameCase,
+        format,
+      );
+});
 
 void test('as Debian installs it: no socket of its own, no shared namespace, the usual directory', () => {
   for (const series of ['2.3', '2.4']) {

@@ -13,7 +13,7 @@ import {
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { runTests } from '../../../src/domain/review/replay.js';
-import { answers } from './examples.js';
+import { answers, local } from './examples.js';
 
 const nowMs = Date.UTC(2026, 10, 21);
 const file = '/etc/dovegate/dovegate.yaml';
@@ -47,6 +47,12 @@ void test('the file says what was answered', () => {
   assert.equal(settings.state, '/var/lib/dovegate');
   assert.equal(settings.admin?.unix, '/run/dovegate/admin.sock');
   assert.deepEqual(settings.policies.get('support')?.users.texts, ['*@example.com']);
+});
+
+void test('a Dovecot that keeps the case of names', () => {
+  const kept = settingsFor({ ...answers, backend: { ...local, nameCase: 'keep' } });
+  assert.equal(kept.mailUsers.case, 'keep');
+  assert.doesNotMatch(draftConfiguration(answers), /mail_users/);
 });
 
 /** For presets that want to be told something. */

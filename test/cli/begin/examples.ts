@@ -12,6 +12,7 @@ export const local = {
   listenerName: 'dovegate-doveadm',
   series: '2.3',
   sharedNamespaces: [],
+  nameCase: 'fold',
   isReady: false,
 } as const satisfies BackendAnswer;
 

@@ -23,7 +23,7 @@ void test('two spellings of one user are one, of which the first is sent', () =>
     '\u212a@x',
     'k@x',
   ];
-  const { users, repeated, hash } = makeUserList(names, 'example.org');
+  const { users, repeated, hash } = makeUserList(names, 'example.org', 'fold');
   assert.deepEqual(
     [...users],
     [
@@ -36,13 +36,19 @@ void test('two spellings of one user are one, of which the first is sent', () =>
   );
   assert.equal(repeated, 3);
   const same = ['bob@example.org', 'Alice', '\u212a@x', 'k@x'];
-  assert.equal(makeUserList(same, 'example.org').hash, hash);
-  assert.notEqual(makeUserList(same.toReversed(), 'example.org').hash, hash);
+  assert.equal(makeUserList(same, 'example.org', 'fold').hash, hash);
+  assert.notEqual(makeUserList(same.toReversed(), 'example.org', 'fold').hash, hash);
   assert.deepEqual(
-    [...makeUserList(['bob', 'bob@example.org'], '').users.keys()],
+    [...makeUserList(['bob', 'bob@example.org'], '', 'fold').users.keys()],
     ['bob', 'bob@example.org'],
   );
-  assert.notEqual(makeUserList(['ab', 'c'], '').hash, makeUserList(['a', 'bc'], '').hash);
+  assert.notEqual(makeUserList(['ab', 'c'], '', 'fold').hash, makeUserList(['a', 'bc'], '', 'fold').hash);
+});
+
+void test('two users whose names differ in case only, where the server keeps it', () => {
+  const { users, repeated } = makeUserList(['Bob', 'bob', 'Bob@Example.org', 'bob'], 'Example.org', 'keep');
+  assert.deepEqual([...users.keys()], ['Bob@Example.org', 'bob@Example.org']);
+  assert.equal(repeated, 2);
 });
 
 void test('only where both kinds of names stand in a list is the server asked about them', () => {
