@@ -429,6 +429,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'life',
         'peers',
         'dial-target',
+        'doveconf',
         'sockets',
       ],
       builtins: ['fs', 'path', 'crypto', 'worker_threads'],

@@ -5,7 +5,7 @@ import { gidOf, ourselves, uidOf, userNameOf } from '../../adapters/host/account
 import { isMissing } from '../../adapters/host/files.js';
 import { readFromDisk, shippedPresets } from '../../adapters/host/process.js';
 import { runProgram } from '../../adapters/host/programs.js';
-import { type DovecotFacts, parseDoveconf } from './doveconf.js';
+import { askDovecot, askLimits, type DovecotFacts } from '../../setup/doveconf.js';
 
 export interface Machine {
   readonly isRoot: boolean;
@@ -34,7 +34,6 @@ export interface Preset {
   readonly about: string;
 }
 
-const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
 /** Above this number of domains their patterns are too long for a default. */
 const domainsMax = 5;
 
@@ -57,15 +56,6 @@ export async function lookAtMachine(): Promise<Machine> {
     ...(typeof asked === 'string' ? { mailUsers: [], noMailUsers: undefined } : await askMailUsers(asked)),
     presets: shippedPresets().map((name) => ({ name, about: aboutOf(readFromDisk.presetText(name)) })),
   };
-}
-
-/** What this machine's Dovecot says of itself; a text: why that is unknown. */
-export async function askDovecot(): Promise<DovecotFacts | string> {
-  const ended = await runProgram('doveconf', ['-n'], askLimits);
-  if (ended.kind === 'absent') return 'no Dovecot was found here: there is no program doveconf';
-  if (ended.kind === 'failed') return `doveconf -n does not work: ${ended.why}`;
-  if (ended.exitCode !== 0) return `doveconf -n ended with exit code ${ended.exitCode}; run it to see why`;
-  return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
 }
 
 async function askMailUsers({

@@ -8,7 +8,7 @@ import { packaged } from '../../adapters/host/packaged.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
-import { askDovecot } from '../begin/machine.js';
+import { askDovecot } from '../../setup/doveconf.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
 import { lookAtJournal } from './journal-look.js';

@@ -8,8 +8,8 @@ import {
   parseTeam,
   questionsFor,
 } from '../../../src/cli/begin/answers.js';
-import { type DovecotFacts, parseDoveconf } from '../../../src/cli/begin/doveconf.js';
 import type { Machine } from '../../../src/cli/begin/machine.js';
+import { type DovecotFacts, parseDoveconf } from '../../../src/setup/doveconf.js';
 import { printed } from './examples.js';
 
 const uids: Readonly<Record<string, number>> = { root: 0, anna: 1000, bert: 1001, dovegate: 990 };

@@ -1,8 +1,9 @@
 // Reads the output of `doveconf -n`, of Dovecot 2.3 and 2.4, as far as a new configuration needs it. Any other text is refused
 // as a whole.
 
-import type { Series } from '../../domain/commands/catalog.js';
-import type { NameCase } from '../../domain/identity/user-name.js';
+import { runProgram } from '../adapters/host/programs.js';
+import type { Series } from '../domain/commands/catalog.js';
+import type { NameCase } from '../domain/identity/user-name.js';
 
 /** A UNIX socket of the service doveadm. */
 export interface DoveadmSocket {
@@ -130,4 +131,15 @@ function sharedOf(blocks: readonly Block[]): readonly string[] | undefined {
   const prefixes = shared.map(({ settings }) => (settings.get('prefix') ?? '').replace(/[%$].*$/, ''));
   const isSure = prefixes.every((prefix) => /^[^\p{Cc}"\\*?]*[/.]$/u.test(prefix));
   return isSure ? [...new Set(prefixes)] : undefined;
+}
+
+export const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
+
+/** What this machine's Dovecot says of itself; a text: why that is unknown. */
+export async function askDovecot(): Promise<DovecotFacts | string> {
+  const ended = await runProgram('doveconf', ['-n'], askLimits);
+  if (ended.kind === 'absent') return 'no Dovecot was found here: there is no program doveconf';
+  if (ended.kind === 'failed') return `doveconf -n does not work: ${ended.why}`;
+  if (ended.exitCode !== 0) return `doveconf -n ended with exit code ${ended.exitCode}; run it to see why`;
+  return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
 }

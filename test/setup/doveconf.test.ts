@@ -1,8 +1,8 @@
 // Goal: what real Dovecots of both series print about themselves is read right; text that is something else is refused as a whole.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDoveconf } from '../../../src/cli/begin/doveconf.js';
-import { printed } from './examples.js';
+import { parseDoveconf } from '../../src/setup/doveconf.js';
+import { printed } from '../cli/begin/examples.js';
 
 const sockets = [
   { path: '/srv/lab/run/doveadm-auth', mode: '0666', user: '' },
