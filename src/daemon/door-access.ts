@@ -15,6 +15,7 @@ import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import type { DoorAccessed } from '../domain/door/door.js';
 import type { DoorAccess, LinkOpener } from '../domain/door/parse.js';
+import { isPerson } from '../domain/identity/origin.js';
 import type { Peer } from '../domain/identity/peer.js';
 import type { Persons } from '../domain/identity/person.js';
 import { identityOfUser } from '../domain/identity/user-word.js';
@@ -90,10 +91,11 @@ function askerOnPage(
   const shown = linked === undefined ? [] : identitiesOf(linked, { kind: 'kernel' });
   const principal = `${pagePrefix}${name}`;
   const human = persons.personOf([principal]);
+  const origin = human === undefined ? principal : `person:${human}`;
   return {
     listener: undefined,
     principal,
-    origin: human === undefined ? principal : `person:${human}`,
+    origin,
     policy: {
       name: '',
       version: '',
@@ -102,7 +104,9 @@ function askerOnPage(
       approve: [...policies.keys()],
     },
     peer,
-    identities: [...new Set([principal, `name:${name}`, ...own, ...shown])],
+    identities: [
+      ...new Set([principal, `name:${name}`, ...own, ...shown, ...(isPerson(origin) ? [origin] : [])]),
+    ],
     loginIdentities: linked && loginIdentitiesOf(linked),
     login: undefined,
     credential: undefined,

@@ -10,8 +10,8 @@ export interface AccountFiles {
   readonly groupName: (gid: number) => string | undefined;
   readonly uidOf: (name: string) => number | undefined;
   readonly gidOf: (name: string) => number | undefined;
-  /** The owner of the range of subordinate uids that holds a uid, as it is written. */
-  readonly subUidOwner: (uid: number) => string | undefined;
+  /** The owners of the ranges of subordinate uids that hold a uid, as they are written; undefined: the file cannot be read whole. */
+  readonly subUidOwners: (uid: number) => readonly string[] | undefined;
   /** The sources of a database in nsswitch.conf, such as `files` and `sss`; empty: there is no such line. */
   readonly sourcesOf: (database: string) => readonly string[];
 }
@@ -22,7 +22,7 @@ export function openAccountFiles(folder = '/etc'): AccountFiles {
   const groups = parsedFile(`${folder}/group`, parseAccounts);
   const subUids = parsedFile(
     `${folder}/subuid`,
-    (text) => new SubUidTable(parseSubUids(text)),
+    (text, isWhole) => (isWhole ? new SubUidTable(parseSubUids(text)) : undefined),
     bounds.subUidBytes,
   );
   const sources = parsedFile(`${folder}/nsswitch.conf`, parseSources);
@@ -31,7 +31,7 @@ export function openAccountFiles(folder = '/etc'): AccountFiles {
     groupName: (gid) => groups().names.get(gid),
     uidOf: (name) => users().ids.get(name),
     gidOf: (name) => groups().ids.get(name),
-    subUidOwner: (uid) => subUids().ownerOf(uid),
+    subUidOwners: (uid) => subUids()?.ownersOf(uid),
     sourcesOf: (database) => sources().get(database) ?? [],
   };
 }
@@ -76,34 +76,41 @@ interface Version {
   readonly ctimeMs: number;
 }
 
-function parsedFile<Value>(path: string, parse: (text: string) => Value, bytesMax = Infinity): () => Value {
-  let known: { readonly version: Version | undefined; readonly value: Value } | undefined;
+function parsedFile<Value>(
+  path: string,
+  parse: (text: string, isWhole: boolean) => Value,
+  bytesMax = Infinity,
+): () => Value {
+  let known: { readonly version: Version | 'absent' | 'unknown'; readonly value: Value } | undefined;
   return () => {
     // Before the file is read: a change in between is seen at the next call.
     const version = versionOf(path);
     if (known !== undefined && isSame(known.version, version)) return known.value;
-    const text = version?.isFile() === true ? readStart(path, Math.min(version.size, bytesMax)) : '';
-    known = { version, value: parse(text) };
+    const isFile = typeof version === 'object' && version.isFile();
+    const text = isFile ? readStart(path, Math.min(version.size, bytesMax)) : undefined;
+    const isWhole = version === 'absent' || (isFile && text !== undefined && version.size <= bytesMax);
+    known = { version, value: parse(text ?? '', isWhole) };
     return known.value;
   };
 }
 
-function versionOf(path: string): (Version & { readonly isFile: () => boolean }) | undefined {
+function versionOf(path: string): (Version & { readonly isFile: () => boolean }) | 'absent' | 'unknown' {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return statSync(path, { throwIfNoEntry: false }) ?? 'absent';
   } catch {
-    // It is not there, or not for us.
-    return undefined;
+    // It is not for us.
+    return 'unknown';
   }
 }
 
-function isSame(one: Version | undefined, other: Version | undefined): boolean {
-  if (one === undefined || other === undefined) return one === other;
+function isSame(one: Version | string, other: Version | string): boolean {
+  if (typeof one === 'string' || typeof other === 'string') return one === other;
   const { ino, size, mtimeMs, ctimeMs } = one;
   return ino === other.ino && size === other.size && mtimeMs === other.mtimeMs && ctimeMs === other.ctimeMs;
 }
 
-function readStart(path: string, bytes: number): string {
+/** Undefined: it cannot be read. */
+function readStart(path: string, bytes: number): string | undefined {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(path, 'r');
@@ -111,7 +118,7 @@ function readStart(path: string, bytes: number): string {
     return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, bytes, 0));
   } catch {
     // It is gone, or not for us.
-    return '';
+    return undefined;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

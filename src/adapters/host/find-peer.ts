@@ -35,7 +35,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
     }
     const groups = native.peerGroups(descriptor);
     const { uid, gid, pid } = credentials;
-    const rangeOwner = names.rangeOwnerOf(uid);
+    const rangeOwners = names.keptOwners(uid);
     const kept = namedBy(names.keptUser(uid));
     const peer: Peer = {
       listener,
@@ -43,7 +43,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
       gid,
       pid,
       groups,
-      rangeOwner,
+      rangeOwners,
       user: kept.user,
       account: kept.account,
     };
@@ -55,9 +55,10 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
         const { exe, exeUnproven, unit, unitUnproven, loginUid, hasNoLogin } = process;
         const isOther = loginUid !== undefined && loginUid !== uid;
         // Together: each may take all the time that a session waits.
-        const [own, login] = await Promise.all([
+        const [own, login, owners] = await Promise.all([
           names.userOf(uid),
           isOther ? names.userOf(loginUid) : undefined,
+          names.ownersOf(uid),
         ]);
         const { user, account } = namedBy(own);
         const { user: loginUser, account: loginAccount } = namedBy(login);
@@ -68,7 +69,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
           gid,
           pid,
           groups,
-          rangeOwner,
+          rangeOwners: owners,
           user,
           account,
           exe,
@@ -85,7 +86,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
   };
 }
 
-type NamesOfPeers = Pick<NameService, 'keptUser' | 'userOf' | 'rangeOwnerOf'>;
+type NamesOfPeers = Pick<NameService, 'keptUser' | 'userOf' | 'keptOwners' | 'ownersOf'>;
 
 /** `account` is undefined where nobody was asked. */
 function namedBy(answer: UserAnswer | undefined): {

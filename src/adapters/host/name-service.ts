@@ -30,14 +30,19 @@ export type IdAnswer =
   | { readonly kind: 'none' }
   | { readonly kind: 'unanswered' };
 
+/** Undefined: no range holds the uid. `unknown`: the file of ranges cannot be read. */
+export type RangeOwners = readonly RangeOwner[] | 'unknown' | undefined;
+
 /** No promise rejects. */
 export interface NameService {
   /** The account of a uid as far as it is known without a question. */
   readonly keptUser: (uid: number) => UserAnswer | undefined;
   /** The account of a client's uid, within the time for a directory. */
   readonly userOf: (uid: number) => Promise<UserAnswer>;
-  /** The owner of the range of subordinate uids that holds a uid without an account of its own. */
-  readonly rangeOwnerOf: (uid: number) => RangeOwner | undefined;
+  /** The owners of the ranges of subordinate uids that hold a uid without an account of its own, as far as they are known without a question. */
+  readonly keptOwners: (uid: number) => RangeOwners;
+  /** The same, with their uids, within the time for a directory. */
+  readonly ownersOf: (uid: number) => Promise<RangeOwners>;
   /** The uid of a user's name, or of a number as text. */
   readonly uidOf: (name: string) => Promise<IdAnswer>;
   readonly gidOf: (name: string) => Promise<IdAnswer>;
@@ -73,6 +78,7 @@ const blockSize = 65_536;
 const namesTurn = 'names';
 
 const unanswered = { kind: 'unanswered' } as const;
+const none: readonly never[] = [];
 
 /** `files`, `helper`: for tests. */
 export function createNameService(
@@ -98,14 +104,16 @@ export function createNameService(
   });
   // Two tables, so that uids without an account push out no names.
   const found = new KeptAnswers<string>(clock, keptMs);
-  const none = new KeptAnswers<true>(clock, keptMs);
+  const nobody = new KeptAnswers<true>(clock, keptMs);
   /** Uids that had a name since the start. */
   const named = new KeptAnswers<true>(clock, Infinity);
   /** Uids without an answer lately: they wait for their turns apart, so that they keep no other uid of their block from an answer. */
   const mute = new KeptAnswers<true>(clock, muteMs);
   /** Later callers wait for the same answer. */
   const asked = new Map<number, Promise<UserAnswer>>();
-  const owners = new KeptAnswers<{ readonly id: number | undefined }>(clock, Infinity);
+  const owners = new KeptAnswers<RangeOwner>(clock, Infinity);
+  /** Owners that are being asked for. */
+  const askedOwners = new Map<string, Promise<void>>();
   const ranges = new KeptAnswers<readonly SubUidRange[]>(clock, Infinity);
   /** Names of `owners` and `ranges` that were asked for in the last {@link ownerMs}. */
   const recentOwners = new KeptAnswers<true>(clock, ownerMs);
@@ -121,11 +129,11 @@ export function createNameService(
   function keptUser(uid: number): UserAnswer | undefined {
     const local = files.userName(uid);
     if (local !== undefined) return { kind: 'found', name: local };
-    if (ownerOf(uid) !== undefined) return { kind: 'unasked' };
+    if ((namesOfOwners(uid) ?? none).length > 0) return { kind: 'unasked' };
     if (!helper.hasGetent) return { kind: 'none' };
     const name = found.get(uid);
     if (name !== undefined) return { kind: 'found', name };
-    return none.get(uid) === undefined ? undefined : { kind: 'none' };
+    return nobody.get(uid) === undefined ? undefined : { kind: 'none' };
   }
 
   function userOf(uid: number): Promise<UserAnswer> {
@@ -157,7 +165,7 @@ export function createNameService(
     if (account?.id !== uid) {
       // A directory that is offline (SSSD) knows nobody, and nobody may get into a stranger's share by that.
       if (named.get(uid) !== undefined) return unanswered;
-      none.set(uid, true);
+      nobody.set(uid, true);
       return { kind: 'none' };
     }
     const { name } = account;
@@ -167,27 +175,55 @@ export function createNameService(
     return { kind: 'found', name };
   }
 
-  /** The owner as it is written. A uid with an account of its own is nobody's subordinate (`root:1000:1` lends one to a container). */
-  function ownerOf(uid: number): string | undefined {
-    if (files.userName(uid) !== undefined) return undefined;
-    return files.subUidOwner(uid) ?? directoryRanges.ownerOf(uid);
+  /** The owners as they are written. A uid with an account of its own is nobody's subordinate (`root:1000:1` lends one to a container). */
+  function namesOfOwners(uid: number): readonly string[] | undefined {
+    if (files.userName(uid) !== undefined) return none;
+    const written = files.subUidOwners(uid);
+    return written && [...new Set([...written, ...directoryRanges.ownersOf(uid)])];
   }
 
-  function rangeOwnerOf(uid: number): RangeOwner | undefined {
-    const owner = ownerOf(uid);
-    if (owner === undefined) return undefined;
+  function localOwner(owner: string): RangeOwner | undefined {
     const number = numberIn(owner)?.id;
     if (number !== undefined) return { uid: number };
-    const local = files.uidOf(owner);
-    if (local !== undefined) return { uid: local, user: owner };
-    if (recentOwners.get(owner) === undefined) {
+    const uid = files.uidOf(owner);
+    return uid === undefined ? undefined : { uid, user: owner };
+  }
+
+  function keptOwners(uid: number): RangeOwners {
+    const names = namesOfOwners(uid);
+    if (names === undefined) return 'unknown';
+    if (names.length === 0) return undefined;
+    return names.map((owner) => localOwner(owner) ?? owners.get(owner) ?? { user: owner });
+  }
+
+  /** A name that has no uid any more keeps the one that it had: the line may be older than a new name of its user. */
+  function askOwner(owner: string): Promise<void> {
+    const before = askedOwners.get(owner);
+    if (before !== undefined) return before;
+    const asking = askForSettings('passwd', owner).then((answer) => {
+      askedOwners.delete(owner);
+      if (answer.kind === 'unanswered') return;
       recentOwners.set(owner, true);
-      void uidOf(owner).then((answer) => {
-        if (answer.kind !== 'unanswered')
-          owners.set(owner, { id: answer.kind === 'found' ? answer.id : undefined });
-      });
-    }
-    return { uid: owners.get(owner)?.id, user: owner };
+      // As newuidmap, which takes a line of any name that leads to the uid of its caller.
+      const uid = answer.kind === 'found' ? accountIn(answer.parts)?.id : undefined;
+      const isGone = uid === undefined && !hasDirectory();
+      if (uid !== undefined || owners.get(owner)?.uid === undefined)
+        owners.set(owner, { user: owner, uid, isGone });
+    });
+    askedOwners.set(owner, asking);
+    return asking;
+  }
+
+  async function ownersOf(uid: number): Promise<RangeOwners> {
+    const open = (namesOfOwners(uid) ?? none).filter(
+      (owner) => localOwner(owner) === undefined && recentOwners.get(owner) === undefined,
+    );
+    const isKnown = (owner: string): boolean => owners.get(owner)?.uid !== undefined;
+    // What is known of an owner is used, and asked for again beside it.
+    const waitedFor = open.filter((owner) => !isKnown(owner));
+    for (const owner of open) if (isKnown(owner)) void askOwner(owner);
+    await Promise.all(waitedFor.map(askOwner));
+    return keptOwners(uid);
   }
 
   /** Asks for the ranges of a user where another source than the file can have some. `take`: at its turn. */
@@ -222,18 +258,26 @@ export function createNameService(
     return account?.name === name ? { kind: 'found', id: account.id } : { kind: 'none' };
   }
 
-  function uidOf(name: string): Promise<IdAnswer> {
-    return idOf(name, files.uidOf(name), () => askForSettings('passwd', name));
+  async function uidOf(name: string): Promise<IdAnswer> {
+    const answer = await idOf(name, files.uidOf(name), () => askForSettings('passwd', name));
+    // Their containers belong to them before they connect themselves.
+    if (answer.kind === 'found') askRanges(name, (ask) => own.take(`ranges ${name}`, ask));
+    return answer;
   }
 
   function gidOf(name: string): Promise<IdAnswer> {
     return idOf(name, files.gidOf(name), () => askForSettings('group', name));
   }
 
+  function hasDirectory(): boolean {
+    return helper.hasGetent && files.sourcesOf('passwd').some((source) => !localSources.has(source));
+  }
+
   return {
     keptUser,
     userOf,
-    rangeOwnerOf,
+    keptOwners,
+    ownersOf,
     uidOf,
     gidOf,
     async hasUser(name) {
@@ -254,7 +298,6 @@ export function createNameService(
         return numbers;
       };
       const [uids, gids] = await Promise.all([numbersOf(users, uidOf), numbersOf(groups, gidOf)]);
-      for (const name of uids.keys()) askRanges(name, (ask) => own.take(`ranges ${name}`, ask));
       return { uidOf: (name) => uids.get(name), gidOf: (name) => gids.get(name) };
     },
     async loginOf(uid) {
@@ -267,8 +310,7 @@ export function createNameService(
         answer.kind === 'found' ? answer.parts.filter((word) => /^\d+$/.test(word)).map(Number) : [];
       return { name, gids };
     },
-    hasDirectory: () =>
-      helper.hasGetent && files.sourcesOf('passwd').some((source) => !localSources.has(source)),
+    hasDirectory,
     close: () => helper.close(),
   };
 }

@@ -1,6 +1,7 @@
 // Ranges of subordinate uids, which a user gives to the processes of their containers. The file /etc/subuid has a line for each,
 // `OWNER:FIRST:COUNT` with a name or a uid, as `alice:100000:65536`.
 
+import { bounds } from '../../bounds/bounds.js';
 import { idMax } from '../../domain/identity/user-word.js';
 
 export interface SubUidRange {
@@ -9,11 +10,12 @@ export interface SubUidRange {
   readonly owner: string;
 }
 
-/** Lines of another form are left out. */
+/** Lines of another form are left out. Numbers as newuidmap reads them: also `0x30d40`, and octal with a leading zero. */
 export function parseSubUids(text: string): readonly SubUidRange[] {
   return text.split('\n').flatMap((line) => {
-    const [, owner = '', first, count] = /^([^:\s][^:]*):(\d{1,10}):(\d{1,10})\s*$/.exec(line) ?? [];
-    return owner === '' ? [] : rangeOf(owner, Number(first), Number(count));
+    const [, owner = '', first = '', count = ''] =
+      /^([^:\s][^:]*):(\w{1,12}):(\w{1,12})\s*$/.exec(line) ?? [];
+    return owner === '' ? [] : rangeOf(owner, readNumber(first), readNumber(count));
   });
 }
 
@@ -23,44 +25,34 @@ export function parseSubUidAnswer(owner: string, line: string): readonly SubUidR
   return first === undefined ? [] : rangeOf(owner, Number(first), Number(count));
 }
 
-function rangeOf(owner: string, first: number, count: number): readonly SubUidRange[] {
-  const last = Math.min(first + count - 1, idMax);
-  return last < first ? [] : [{ first, last, owner }];
+/** NaN: it is none. */
+function readNumber(text: string): number {
+  if (/^0[0-7]+$/.test(text)) return Number.parseInt(text, 8);
+  return /^(?:0x[0-9a-f]+|[1-9]\d*|0)$/i.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Finds the range of a uid. Where ranges overlap, the first of the list counts. */
+function rangeOf(owner: string, first: number, count: number): readonly SubUidRange[] {
+  const last = Math.min(first + count - 1, idMax);
+  return last >= first ? [{ first, last, owner }] : [];
+}
+
+interface Part {
+  readonly first: number;
+  readonly last: number;
+  readonly owners: readonly string[];
+}
+
+/** Finds the owners of a uid. */
 export class SubUidTable {
   /** Without overlaps, by `first`. */
-  readonly #parts: SubUidRange[] = [];
+  readonly #parts: readonly Part[];
 
   constructor(ranges: readonly SubUidRange[]) {
-    for (const range of ranges) this.#add(range);
+    this.#parts = partsOf(ranges);
   }
 
-  ownerOf(uid: number): string | undefined {
-    const part = this.#parts[this.#indexFrom(uid)];
-    return part !== undefined && part.first <= uid ? part.owner : undefined;
-  }
-
-  /** Adds the parts of a range that no earlier one has. */
-  #add({ first, last, owner }: SubUidRange): void {
-    let from = first;
-    let index = this.#indexFrom(first);
-    while (from <= last) {
-      const next = this.#parts[index];
-      const end = next === undefined ? last : Math.min(last, next.first - 1);
-      if (end >= from) {
-        this.#parts.splice(index, 0, { first: from, last: end, owner });
-        index += 1;
-      }
-      if (next === undefined) return;
-      from = Math.max(from, next.last + 1);
-      index += 1;
-    }
-  }
-
-  /** The index of the first part that ends at `uid` or above it. */
-  #indexFrom(uid: number): number {
+  /** In the order of the list, at most {@link bounds.subUidOwners}: newuidmap lets each of them use it. Empty: no range holds it. */
+  ownersOf(uid: number): readonly string[] {
     let low = 0;
     let high = this.#parts.length;
     while (low < high) {
@@ -68,6 +60,42 @@ export class SubUidTable {
       if ((this.#parts[middle]?.last ?? Infinity) < uid) low = middle + 1;
       else high = middle;
     }
-    return low;
+    const part = this.#parts[low];
+    return part !== undefined && part.first <= uid ? part.owners : none;
   }
+}
+
+const none: readonly never[] = [];
+
+/** The pieces between all ends of ranges. */
+function partsOf(ranges: readonly SubUidRange[]): readonly Part[] {
+  const ends = ranges.flatMap(({ first, last }, index) => [
+    { at: first, index, isStart: true },
+    { at: last + 1, index, isStart: false },
+  ]);
+  ends.sort((one, other) => one.at - other.at);
+  const parts: Part[] = [];
+  /** Indexes of the ranges that hold the next uid, in their order. */
+  const held: number[] = [];
+  for (const [n, { at, index, isStart }] of ends.entries()) {
+    const place = placeIn(held, index);
+    if (isStart) held.splice(place, 0, index);
+    else held.splice(place, 1);
+    const next = ends[n + 1]?.at ?? at;
+    if (held.length === 0 || next === at) continue;
+    const owners = held.slice(0, bounds.subUidOwners).map((each) => ranges[each]?.owner ?? '');
+    parts.push({ first: at, last: next - 1, owners: [...new Set(owners)] });
+  }
+  return parts;
+}
+
+function placeIn(sorted: readonly number[], index: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? 0) < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

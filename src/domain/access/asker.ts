@@ -5,7 +5,7 @@
 import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
 import { originOfRecord } from '../identity/origin.js';
-import type { Peer } from '../identity/peer.js';
+import { ownersOf, type Peer } from '../identity/peer.js';
 import type { Persons } from '../identity/person.js';
 import type { Policy } from '../policy/policy.js';
 
@@ -53,18 +53,33 @@ export type Proof =
 export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
   const words = new Set<string>();
   if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
-  const { uid, loginUid, rangeOwner, user, loginUser } = peer;
-  for (const each of [uid, loginUid, rangeOwner?.uid]) if (each !== undefined) words.add(`uid:${each}`);
-  for (const name of [user, loginUser, rangeOwner?.user]) if (name !== undefined) words.add(`name:${name}`);
+  const { uid, loginUid, user, loginUser } = peer;
+  const owners = ownersOf(peer);
+  for (const each of [uid, loginUid, ...owners.map((owner) => owner.uid)])
+    if (each !== undefined) words.add(`uid:${each}`);
+  for (const name of [user, loginUser, ...owners.map((owner) => owner.user)])
+    if (name !== undefined) words.add(`name:${name}`);
   return [...words];
 }
 
-/** The origins that a client has without an entry of `persons`, whatever is known of its names. */
-export function otherOriginsOf({ uid, user, rangeOwner }: Peer, proof: Proof): readonly string[] {
+/**
+ * The origins that a client has without an entry of `persons`, whatever is known of its names. While the name of an owner has no uid,
+ * `user:anna` is the origin of her range: `owner:anna` is that of a client with her name, and `named:anna` her own, seen from her range. A name
+ * alone is no origin: two users may have it.
+ */
+export function otherOriginsOf(peer: Peer, proof: Proof): readonly string[] {
   if (proof.kind !== 'kernel') return [`${proof.kind}:${proof.name}`];
+  const { uid, user } = peer;
+  const owners = ownersOf(peer);
   const words = new Set<string>();
-  for (const each of [uid, rangeOwner?.uid]) if (each !== undefined) words.add(`uid:${each}`);
-  for (const name of [user, rangeOwner?.user]) if (name !== undefined) words.add(`user:${name}`);
+  for (const each of [uid, ...owners.map((owner) => owner.uid)])
+    if (each !== undefined) words.add(`uid:${each}`);
+  if (user !== undefined) words.add(`owner:${user}`);
+  for (const owner of owners) {
+    if (owner.user === undefined) continue;
+    words.add(`user:${owner.user}`);
+    if (owner.uid === undefined) words.add(`named:${owner.user}`);
+  }
   return [...words];
 }
 
@@ -79,11 +94,13 @@ export function countsFor(
 ): boolean {
   const { peer, identities = [], principal = '' } = requested;
   const isOfKernel = peer?.address === undefined && !principal.startsWith(pagePrefix);
+  const of = originOfRecord(requested);
   const recorded = [
-    originOfRecord(requested),
+    of,
+    ...(of.startsWith('user:') ? [`owner:${of.slice('user:'.length)}`] : []),
     ...identities.filter((word) => /^(?:account|key):/.test(word)),
     ...(isOfKernel && peer?.uid !== undefined ? [`uid:${peer.uid}`] : []),
-    ...(isOfKernel && peer?.user !== undefined ? [`user:${peer.user}`] : []),
+    ...(isOfKernel && peer?.user !== undefined ? [`named:${peer.user}`] : []),
   ];
   const own = withPersons([origin, ...otherOrigins], persons);
   return withPersons(recorded, persons).some((word) => own.includes(word));
@@ -97,9 +114,14 @@ function withPersons(words: readonly string[], persons: Persons): readonly strin
   return [...words, ...found];
 }
 
-/** See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. */
-export function isUnanswered({ account, loginAccount }: Peer, proof: Proof, hasDirectory: boolean): boolean {
+/**
+ * See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. An owner of a range without a uid may be
+ * anybody.
+ */
+export function isUnanswered(peer: Peer, proof: Proof, hasDirectory: boolean): boolean {
   if (proof.kind !== 'kernel') return false;
+  const { account, loginAccount, rangeOwners } = peer;
+  if (rangeOwners === 'unknown' || ownersOf(peer).some(({ uid }) => uid === undefined)) return true;
   return [account, loginAccount].some(
     (each) => each === 'unanswered' || each === 'crowded' || (each === 'none' && hasDirectory),
   );
@@ -118,9 +140,9 @@ export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undef
 export function loginIdentitiesOf({
   uid,
   loginUid,
-  rangeOwner,
-}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwner'>): readonly string[] {
-  return [loginUid, rangeOwner?.uid].flatMap((each) =>
+  rangeOwners,
+}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwners'>): readonly string[] {
+  return [loginUid, ...ownersOf({ rangeOwners }).map((owner) => owner.uid)].flatMap((each) =>
     each === undefined || each === uid ? [] : [`uid:${each}`],
   );
 }
@@ -153,7 +175,8 @@ function isOnePerson(words: Words, persons: Persons): boolean {
  * told the uid of a user in `persons`. Undefined: it is known. `isOverKernel`: the kernel named the peer of this step or of its request.
  */
 export function whyUnsure(asker: Asker, isOverKernel: boolean, persons: Persons): string | undefined {
-  if (asker.isUnanswered === true) return 'the name service of this host tells no name of your uid';
+  if (asker.isUnanswered === true)
+    return 'the name service of this host does not tell the name of your uid, or whose range of /etc/subuid it is in';
   const [unknown] = persons.unknownUsers;
   if (!isOverKernel || unknown === undefined) return undefined;
   return `the name service of this host never told the uid of "${unknown}" in \`persons\``;
@@ -163,15 +186,21 @@ const unknownLogin =
   'the kernel does not say which login this process belongs to (it ended, or lives in another namespace)';
 
 export function whyNotAsk(peer: Peer, proof: Proof): string | undefined {
-  return proof.kind === 'kernel' && loginOf(peer) === undefined ? unknownLogin : undefined;
+  if (proof.kind !== 'kernel') return undefined;
+  const owners = ownersOf(peer);
+  const [owner] = owners;
+  if (owner !== undefined && owners.every(({ isGone }) => isGone === true))
+    return `/etc/subuid gives uid ${peer.uid} to ${owner.user}, and there is no such user: ask an operator to correct that line`;
+  return loginOf(peer) === undefined ? unknownLogin : undefined;
 }
 
 /** Over a UNIX socket, root and processes without a login approve nothing: no human is known behind them. */
 export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
   if (proof.kind !== 'kernel') return undefined;
   if (peer.uid === 0 || peer.loginUid === 0) return 'root may be anybody, so it approves nothing';
-  if (peer.rangeOwner !== undefined)
-    return `uid ${peer.uid} is one of the subordinate uids of ${peer.rangeOwner.user ?? peer.rangeOwner.uid} (/etc/subuid), so nobody knows which person it is`;
+  const [owner] = ownersOf(peer);
+  if (owner !== undefined)
+    return `uid ${peer.uid} is one of the subordinate uids of ${owner.user ?? owner.uid} (/etc/subuid), so nobody knows which person it is`;
   if (peer.loginUid === undefined)
     return 'this process belongs to no login, so nobody knows which person it is; log in and ask again';
   return undefined;
@@ -216,6 +245,11 @@ const keysOfPersons = [
   ['uid', 'users'],
 ] as const;
 
+/** The uids of a user count for its person, and none proves it. */
+function unconfirmed(person: string): string {
+  return `a user of "${person}" in \`persons\` has had several uids, or has none now; ask an operator (dovegate status, dovegate confirm)`;
+}
+
 /** Names what an operator has to add to `persons`. */
 function noPerson({ identities, loginIdentities = [], peer }: Words & Pick<Asker, 'peer'>): string {
   const own = identities.filter((word) => !loginIdentities.includes(word));
@@ -252,7 +286,10 @@ export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
   const { loginIdentities = [], credential } = asker;
   const person = humanOf(asker, persons);
-  if (person === undefined) return noPerson(asker);
+  if (person === undefined) {
+    const moved = persons.personOf(asker.identities.filter((word) => !loginIdentities.includes(word)));
+    return moved === undefined ? noPerson(asker) : unconfirmed(moved);
+  }
   const renamed = whyOther(asker, person, persons);
   if (renamed !== undefined) return renamed;
   // Another human may have become this user. A password, key or certificate says itself who it is.
@@ -261,6 +298,21 @@ export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (isOther || !isOnePerson(asker, persons))
     return 'this login is not that of the same person; approve from a login of your own';
   return undefined;
+}
+
+/** The uid that a grant is bound to; undefined: the kernel does not say who acts. */
+export function uidOf({
+  credential,
+  listener,
+  peer,
+}: Pick<Asker, 'credential' | 'listener' | 'peer'>): number | undefined {
+  return credential === undefined && listener !== undefined ? peer?.uid : undefined;
+}
+
+/** Whether it is of this principal, and of this uid: another user of the same name is somebody else. */
+export function isOwnedBy({ requested }: Pick<AccessEntry, 'requested'>, asker: Asker): boolean {
+  const { uid = uidOf(asker) } = requested.bound ?? {};
+  return ownerOfRequest(requested) === asker.principal && uid === uidOf(asker);
 }
 
 /** The principal who has or asks for access. */
@@ -283,6 +335,7 @@ export function lacksLogin({ login, credential }: Pick<Asker, 'login' | 'credent
  */
 export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
   const { login, credential } = asker;
+  if (!isOwnedBy({ requested }, asker)) return false;
   if (requested.by !== undefined && lacksLogin(asker)) return false;
   if (!isBound(requested)) return login !== undefined || credential !== undefined;
   const { bound } = requested;

@@ -6,7 +6,7 @@ import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/re
 import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
 import { hasVisible } from '../policy/terms.js';
-import { type Asker, actorKeys } from './asker.js';
+import { type Asker, actorKeys, uidOf } from './asker.js';
 
 /** What somebody asks for, parsed and judged. */
 export interface AccessWish {
@@ -76,6 +76,7 @@ export function requestedRecord(
       line: terms.scope === 'command' ? line : undefined,
       credential: owner.credential,
       login: owner.login,
+      uid: uidOf(owner),
     },
   };
 }

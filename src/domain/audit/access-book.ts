@@ -233,10 +233,11 @@ export class AccessBook {
   #bind({ grant: id, bound }: Followed): void {
     const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
     if (entry?.state !== 'granted' || isBound(entry.requested) || !isObject(bound)) return;
-    const { login, credential } = bound;
+    const { login, credential, uid } = bound;
     const owner = {
       ...(typeof login === 'string' && { login }),
       ...(typeof credential === 'string' && { credential }),
+      ...(typeof uid === 'number' && { uid }),
     };
     entry.requested = { ...entry.requested, bound: { ...entry.requested.bound, ...owner } };
   }

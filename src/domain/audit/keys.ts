@@ -52,7 +52,7 @@ const peerKeys = namesOf<keyof RecordedPeer>({
   certificate: 1,
 });
 const inputKeys = namesOf<keyof RecordedInput>({ bytes: 1, hmac: 1 });
-const boundKeys = namesOf<keyof RecordedBounds>({ rule: 1, line: 1, credential: 1, login: 1 });
+const boundKeys = namesOf<keyof RecordedBounds>({ rule: 1, line: 1, credential: 1, login: 1, uid: 1 });
 const tailKeys = namesOf<keyof TornTail>({ file: 1, bytes: 1, sha256: 1 });
 const levels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 /** The keys of an object in a list: of a redacted argument, or of one backend's part in a command. */

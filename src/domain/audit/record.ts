@@ -87,6 +87,8 @@ export interface RecordedBounds {
   readonly credential?: string | undefined;
   /** Text of the owner's login uid, or `none`; absent: it is not known. */
   readonly login?: string | undefined;
+  /** The owner's uid: another user of the same name is somebody else. Absent: the kernel did not say who asked. */
+  readonly uid?: number | undefined;
 }
 
 /** The part of one of several backends in a command, for the completion. */

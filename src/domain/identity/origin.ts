@@ -13,7 +13,7 @@
 //   -                   no fact is known
 //
 // The login uid has no part in it: a process that has none may set any number in /proc/self/loginuid.
-import { networkOf, type Peer } from './peer.js';
+import { networkOf, ownersOf, type Peer } from './peer.js';
 import type { Persons } from './person.js';
 
 /** A login or key that the client proved. */
@@ -39,16 +39,22 @@ export function originOf(peer: Peer, login: ProvenLogin | undefined, facts: Orig
 
 function wordOf(peer: Peer, login: ProvenLogin | undefined, { isNamed }: OriginFacts): string {
   if (login !== undefined) return `${login.isKey === true ? 'key' : 'account'}:${login.account}`;
-  const { uid, rangeOwner, account, address } = peer;
+  const { uid, account, address } = peer;
   if (uid !== undefined) {
-    if (rangeOwner !== undefined)
-      return rangeOwner.uid === undefined ? `user:${rangeOwner.user}` : `uid:${rangeOwner.uid}`;
+    const owners = ownersOf(peer);
+    const owner = owners.find((each) => each.uid !== undefined) ?? owners[0];
+    if (owner !== undefined) return owner.uid === undefined ? `user:${owner.user}` : `uid:${owner.uid}`;
     // Without an answer it keeps a share of its own: a directory that is away puts nobody into a stranger's share.
     if (uid < blockSize || account === 'found' || account === 'unanswered' || isNamed(uid))
       return `uid:${uid}`;
     return `uids:${uid - (uid % blockSize)}${account === 'none' ? '' : ' new'}`;
   }
   return address === undefined ? '-' : networkOf(address);
+}
+
+/** Whether an entry of `persons` names the client. */
+export function isPerson(origin: string): boolean {
+  return origin.startsWith('person:');
 }
 
 /** The origin of a record, which names it only where its peer does not show it. */

@@ -17,8 +17,8 @@ export interface Peer {
   readonly user?: string | undefined;
   /** What the name service says of `uid`; absent: it was not asked. */
   readonly account?: AccountAnswer | undefined;
-  /** The owner of the range of subordinate uids (/etc/subuid) that holds `uid`. */
-  readonly rangeOwner?: RangeOwner | undefined;
+  /** The owners of the ranges of subordinate uids (/etc/subuid) that hold `uid`; absent: none does. `unknown`: nobody knows. */
+  readonly rangeOwners?: readonly RangeOwner[] | 'unknown' | undefined;
   /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[] | undefined;
   /**
@@ -46,6 +46,13 @@ export interface Peer {
 export interface RangeOwner {
   readonly uid?: number | undefined;
   readonly user?: string | undefined;
+  /** The system answered that there is no such user. */
+  readonly isGone?: boolean | undefined;
+}
+
+/** Empty: no range holds its uid, or that is unknown. */
+export function ownersOf({ rangeOwners }: Pick<Peer, 'rangeOwners'>): readonly RangeOwner[] {
+  return rangeOwners === undefined || rangeOwners === 'unknown' ? [] : rangeOwners;
 }
 
 /**

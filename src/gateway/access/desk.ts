@@ -13,8 +13,10 @@ import {
   humanOf,
   isApprover,
   isMadeBy,
+  isOwnedBy,
   lacksLogin,
   ownerOf,
+  uidOf,
   whyBlind,
   whyNoApproval,
   whyUnsure,
@@ -193,7 +195,9 @@ export class AccessDesk {
     if (entry === undefined || !this.isLive(id) || entry.usesLeft === 0) return undefined;
     if (!belongsTo(entry, asker)) return undefined;
     const { login, credential } = asker;
-    const keys = isBound(entry.requested) ? { grant: id } : { grant: id, bound: { login, credential } };
+    const keys = isBound(entry.requested)
+      ? { grant: id }
+      : { grant: id, bound: { login, credential, uid: uidOf(asker) } };
     this.#book.follow({ time: this.#parts.clock.wallMs(), event: 'admission', ...keys });
     return keys;
   }
@@ -593,7 +597,7 @@ export class AccessDesk {
   }
 
   #isVisible(asker: Asker, entry: AccessEntry): boolean {
-    return ownerOf(entry) === asker.principal || this.#isApprover(asker, entry);
+    return isOwnedBy(entry, asker) || this.#isApprover(asker, entry);
   }
 
   #visible(asker: Asker, id: string): AccessEntry | undefined {
@@ -602,7 +606,7 @@ export class AccessDesk {
   }
 
   #itemOf(asker: Asker, entry: AccessEntry, state?: AccessState): AccessItem {
-    const isMine = ownerOf(entry) === asker.principal;
+    const isMine = isOwnedBy(entry, asker);
     const mayApprove = this.#whyNoApproval(asker, entry) === undefined;
     const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
     const live = this.#live.get(entry.id);

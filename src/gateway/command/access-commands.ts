@@ -17,6 +17,7 @@ import {
 import { type AccessWish, type Shorter, whyNoReason } from '../../domain/access/steps.js';
 import { recordedWords } from '../../domain/answers/own-questions.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
+import { isPerson } from '../../domain/identity/origin.js';
 import { parsePrincipal } from '../../domain/identity/peer.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { assess, plainLine } from '../../domain/policy/assess.js';
@@ -63,7 +64,10 @@ export function budgetOf(
   return isEnd ? 'none' : 'questions';
 }
 
-/** The client of a session as somebody who asks and approves. */
+/**
+ * The client of a session as somebody who asks and approves. A person keeps what it asked for, also where its entry of `persons` loses an
+ * identity.
+ */
 export function askerOf(
   { names, subject, proof }: ExchangeSession,
   { access }: Pick<ExchangeContext, 'access'>,
@@ -77,7 +81,7 @@ export function askerOf(
     otherOrigins: otherOriginsOf(peer, proof),
     policy: subject.policy,
     peer: recorded,
-    identities: identitiesOf(peer, proof),
+    identities: [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])],
     loginIdentities: loginIdentitiesOf(peer),
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,

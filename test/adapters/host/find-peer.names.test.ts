@@ -22,7 +22,9 @@ require('node:net').connect(path).resume();
 const uid = process.getuid?.() ?? 0;
 const login = uid + 4711;
 
-type Names = Pick<NameService, 'keptUser' | 'userOf' | 'rangeOwnerOf'>;
+type Names = Pick<NameService, 'keptUser' | 'userOf' | 'keptOwners' | 'ownersOf'>;
+
+const noOwners = { keptOwners: () => undefined, ownersOf: () => Promise.resolve(undefined) };
 
 async function arrive(t: TestContext, names: Names, withLogin: boolean) {
   const path = join(openFolder(t), 's');
@@ -47,9 +49,9 @@ async function arrive(t: TestContext, names: Names, withLogin: boolean) {
 
 void test('what is known is there at the accept, and nobody is asked again', async (t) => {
   const anna: UserAnswer = { kind: 'found', name: 'anna' };
-  const names = { keptUser: () => anna, userOf: () => Promise.resolve(anna), rangeOwnerOf: () => undefined };
+  const names = { keptUser: () => anna, userOf: () => Promise.resolve(anna), ...noOwners };
   const { peer, describe } = await arrive(t, names, false);
-  assert.deepEqual([peer.uid, peer.user, peer.account, peer.rangeOwner], [uid, 'anna', 'found', undefined]);
+  assert.deepEqual([peer.uid, peer.user, peer.account, peer.rangeOwners], [uid, 'anna', 'found', undefined]);
   const described = await describe();
   assert.deepEqual([described.user, described.account, described.loginAccount], ['anna', 'found', undefined]);
 });
@@ -60,13 +62,14 @@ void test('a uid of a container has an owner, and no answer about an account', a
   const names = {
     keptUser: () => unasked,
     userOf: () => Promise.resolve(unasked),
-    rangeOwnerOf: () => owner,
+    keptOwners: () => [owner],
+    ownersOf: () => Promise.resolve([owner]),
   };
   const { peer, describe } = await arrive(t, names, false);
   for (const each of [peer, await describe()])
     assert.deepEqual(
-      [each.uid, each.user, each.account, each.rangeOwner],
-      [uid, undefined, undefined, owner],
+      [each.uid, each.user, each.account, each.rangeOwners],
+      [uid, undefined, undefined, [owner]],
     );
 });
 
@@ -76,7 +79,7 @@ void test('user and login are asked for at the same time; nothing is said of a n
   const names: Names = {
     keptUser: () => undefined,
     userOf: (each) => new Promise((resolve) => asked.set(each, resolve)),
-    rangeOwnerOf: () => undefined,
+    ...noOwners,
   };
   const { peer, describe } = await arrive(t, names, true);
   assert.deepEqual([peer.user, peer.account, asked.size], [undefined, undefined, 0]);

@@ -236,23 +236,43 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
   assert.deepEqual(await names.userOf(100_001), { kind: 'unasked' });
   assert.deepEqual(names.keptUser(100_001), { kind: 'unasked' });
   assert.deepEqual(
-    [100_001, 200_001, 165_536, 2001].map((uid) => names.rangeOwnerOf(uid)),
-    [{ uid: 1001, user: 'anna' }, { uid: 2005 }, undefined, undefined],
+    [100_001, 200_001, 165_536, 2001].map((uid) => names.keptOwners(uid)),
+    [[{ uid: 1001, user: 'anna' }], [{ uid: 2005 }], undefined, undefined],
   );
   // An account is nobody's subordinate, though root may lend it to a container.
   assert.deepEqual(
-    [names.keptUser(1001), names.rangeOwnerOf(1001)],
+    [names.keptUser(1001), names.keptOwners(1001)],
     [{ kind: 'found', name: 'anna' }, undefined],
   );
   assert.deepEqual(asked(), []);
-  assert.deepEqual(
-    [names.rangeOwnerOf(300_001), names.rangeOwnerOf(300_002), names.rangeOwnerOf(400_001)],
-    ['user2006', 'user2006', 'gone'].map((user) => ({ uid: undefined, user })),
-  );
-  await until(() => names.rangeOwnerOf(300_001)?.uid === 2006, 'the directory knows the owner');
-  await until(() => asked().length === 2, 'each owner was asked for once');
-  assert.deepEqual(names.rangeOwnerOf(400_001), { uid: undefined, user: 'gone' });
-  assert.deepEqual(asked().toSorted(), ['passwd -- gone', 'passwd -- user2006']);
+  assert.deepEqual(names.keptOwners(300_001), [{ user: 'user2006' }]);
+  const told = [{ user: 'user2006', uid: 2006, isGone: false }];
+  assert.deepEqual(await Promise.all([300_001, 300_002].map(names.ownersOf)), [told, told]);
+  assert.deepEqual(await names.ownersOf(400_001), [{ user: 'gone', uid: undefined, isGone: true }]);
+  assert.deepEqual([names.keptOwners(300_001), names.keptOwners(400_001)?.length], [told, 1]);
+  assert.deepEqual(asked().toSorted(), ['passwd -- gone', 'passwd -- user2006'], 'each was asked for once');
+});
+
+void test('an owner that is written otherwise than its account, has another name now, or shares its range', async (t) => {
+  const clock = createFakeClock();
+  const etc = { subuid: 'LdapMall:100000:10\nanna:200000:10\nbert:200000:5\n' };
+  const getent = 'case $3 in [Ll]dap[Mm]all) echo "ldapmall:x:30003:100::/:" ;; *) exit 2 ;; esac';
+  const { names, fakes } = open(t, { etc, programs: { getent }, clock });
+  const uidsOf = async (uid: number): Promise<unknown> => {
+    const owners = await names.ownersOf(uid);
+    return typeof owners === 'object' ? owners.map((owner) => owner.uid) : owners;
+  };
+  // newuidmap goes by the uid of the name.
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
+  // bert is no user: anna, who can use the range, is not hidden by the line.
+  assert.deepEqual(await uidsOf(200_000), [1001, undefined]);
+  assert.deepEqual(await uidsOf(200_005), [1001]);
+  // Its user has another name now; the line is older.
+  fakes.write('getent', 'exit 2');
+  await clock.advance(60_000);
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
+  await clock.advance(60_000);
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
 });
 
 void test('ranges of the directory, of users who connect and of users of the configuration', async (t) => {
@@ -261,12 +281,12 @@ void test('ranges of the directory, of users who connect and of users of the con
     'case $1 in dora) echo "0: dora 500000 65536" ;; bert) echo "0: bert 600000 10" ;; *) exit 1 ;; esac';
   const etc = { subuid: 'anna:500000:5\n', 'nsswitch.conf': 'passwd: files sss\nsubid: sss\n' };
   const { names, asked } = open(t, { etc, programs: { getent, getsubids } });
-  assert.equal(names.rangeOwnerOf(500_010), undefined);
+  assert.equal(names.keptOwners(500_010), undefined);
   assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'dora' });
-  await until(() => names.rangeOwnerOf(500_010) !== undefined, 'dora has a range');
-  assert.equal(names.rangeOwnerOf(500_001)?.uid, 1001, 'the file comes first');
+  await until(() => names.keptOwners(500_010) !== undefined, 'dora has a range');
+  assert.deepEqual(names.keptOwners(500_001)?.[0], { uid: 1001, user: 'anna' }, 'the file comes first');
   assert.equal((await names.numbersOf({ users: ['bert', 'anna'], groups: [] })).uidOf('bert'), 2001);
-  await until(() => names.rangeOwnerOf(600_001)?.uid === 2001, 'bert has a range');
+  await until(() => names.keptOwners(600_001) !== undefined, 'bert has a range');
   assert.ok(asked().includes('anna'));
 });
 

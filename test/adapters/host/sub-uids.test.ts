@@ -1,7 +1,7 @@
-// Goal: the owner of a subordinate uid is that of the first line whose range holds it; broken lines count for nothing; a change of the file
+// Goal: the owners of a subordinate uid are those of all lines whose ranges hold it; broken lines count for nothing; a change of the file
 // counts at once.
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openAccountFiles } from '../../../src/adapters/host/account-files.js';
@@ -16,13 +16,14 @@ function tableOf(text: string): SubUidTable {
 void test('the range that holds a uid, with its ends', () => {
   const table = tableOf('alice:100000:65536\nbob:165536:65536\n1003:300000:1\n');
   const owners = [99_999, 100_000, 165_535, 165_536, 231_071, 231_072, 300_000, 300_001].map((uid) =>
-    table.ownerOf(uid),
+    table.ownersOf(uid).join(),
   );
-  assert.deepEqual(owners, [undefined, 'alice', 'alice', 'bob', 'bob', undefined, '1003', undefined]);
-  assert.equal(tableOf('').ownerOf(0), undefined);
+  assert.deepEqual(owners, ['', 'alice', 'alice', 'bob', 'bob', '', '1003', '']);
+  assert.deepEqual(tableOf('').ownersOf(0), []);
 });
 
-void test('where ranges overlap, the first line counts: the answer is that of a walk along the lines', () => {
+// bounds.subUidOwners
+void test('where ranges overlap, all lines count in their order: the answer is that of a walk along the lines', () => {
   const texts = [
     'a:10:10\nb:5:20\n',
     'b:5:20\na:10:10\n',
@@ -34,10 +35,13 @@ void test('where ranges overlap, the first line counts: the answer is that of a 
     const ranges = parseSubUids(text);
     const table = new SubUidTable(ranges);
     for (let uid = 0; uid < 50; uid += 1) {
-      const first = ranges.find((range) => range.first <= uid && uid <= range.last);
-      assert.equal(table.ownerOf(uid), first?.owner, `${text} ${uid}`);
+      const holding = ranges.filter((range) => range.first <= uid && uid <= range.last);
+      const owners = [...new Set(holding.map(({ owner }) => owner))];
+      assert.deepEqual(table.ownersOf(uid), owners, `${text} ${uid}`);
     }
   }
+  const crowd = Array.from({ length: 2 * bounds.subUidOwners }, (_, n) => `u${n}:5:1`).join('\n');
+  assert.equal(tableOf(crowd).ownersOf(5).length, bounds.subUidOwners);
 });
 
 void test('lines of another form are left out; no range ends above the last uid', () => {
@@ -51,11 +55,16 @@ void test('lines of another form are left out; no range ends above the last uid'
     ':1:1',
     'alice:-1:5',
     'alice:1:0',
+    'alice:0x:5',
+    'alice:08:5',
+    'alice:1e3:5',
   ];
   assert.deepEqual(parseSubUids(broken.join('\n')), []);
   assert.deepEqual(parseSubUids('EXAMPLE\\dora:4294967290:100'), [
     { owner: 'EXAMPLE\\dora', first: 4_294_967_290, last: 4_294_967_294 },
   ]);
+  // As newuidmap reads them.
+  assert.deepEqual(parseSubUids('alice:0x493e0:010\n'), [{ owner: 'alice', first: 300_000, last: 300_007 }]);
   assert.deepEqual(parseSubUidAnswer('dora', '0: dora 200000 65536'), [
     { owner: 'dora', first: 200_000, last: 265_535 },
   ]);
@@ -65,35 +74,39 @@ void test('lines of another form are left out; no range ends above the last uid'
 void test('thousands of lines', () => {
   const lines = Array.from({ length: 10_000 }, (_, n) => `user${n}:${100_000 + n * 65_536}:65536`);
   const table = tableOf(lines.toReversed().join('\n'));
-  assert.equal(table.ownerOf(100_000 + 4_711 * 65_536 + 5), 'user4711');
+  assert.deepEqual(table.ownersOf(100_000 + 4_711 * 65_536 + 5), ['user4711']);
 });
 
 void test('a file that is changed, replaced or removed counts as it is now', (t) => {
   const folder = openFolder(t);
   const files = openAccountFiles(folder);
   const path = join(folder, 'subuid');
-  assert.equal(files.subUidOwner(100_000), undefined);
+  assert.deepEqual(files.subUidOwners(100_000), []);
   writeFileSync(path, 'alice:100000:1\n');
-  assert.equal(files.subUidOwner(100_000), 'alice');
+  assert.deepEqual(files.subUidOwners(100_000), ['alice']);
   // As an editor does: the same length, and another inode.
   writeFileSync(`${path}.new`, 'bruno:100000:1\n');
   renameSync(`${path}.new`, path);
-  assert.equal(files.subUidOwner(100_000), 'bruno');
+  assert.deepEqual(files.subUidOwners(100_000), ['bruno']);
   writeFileSync(path, '');
-  assert.equal(files.subUidOwner(100_000), undefined);
+  assert.deepEqual(files.subUidOwners(100_000), []);
 });
 
 // bounds.subUidBytes
-void test('only so much of the file is read', (t) => {
+void test('a file that cannot be read whole says nothing of anybody: it is not as an empty one', (t) => {
   const folder = openFolder(t);
+  const path = join(folder, 'subuid');
   const line = 'alice:100000:1\n';
-  writeFileSync(
-    join(folder, 'subuid'),
-    `${line}${'#'.repeat(bounds.subUidBytes - line.length)}\nbob:100001:1\n`,
-  );
   const files = openAccountFiles(folder);
-  assert.equal(files.subUidOwner(100_000), 'alice');
-  assert.equal(files.subUidOwner(100_001), undefined);
+  writeFileSync(path, `${line}${'#'.repeat(bounds.subUidBytes - line.length)}`);
+  assert.deepEqual(files.subUidOwners(100_000), ['alice']);
+  writeFileSync(path, `${line}${'#'.repeat(bounds.subUidBytes)}`);
+  assert.equal(files.subUidOwners(100_000), undefined);
+  rmSync(path);
+  mkdirSync(path);
+  assert.equal(files.subUidOwners(100_000), undefined);
+  rmSync(path, { recursive: true });
+  assert.deepEqual(files.subUidOwners(100_000), []);
 });
 
 void test('accounts, and the sources of names', (t) => {

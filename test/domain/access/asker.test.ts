@@ -91,7 +91,7 @@ void test('who may approve', () => {
     [/root may be anybody/, askerOf({ ...carol, uid: 0, user: 'root' })],
     [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
     // Whoever may map the range can be any of its uids.
-    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwner: { uid: 2 }, loginUid: 100_001 })],
+    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwners: [{ uid: 2 }], loginUid: 100_001 })],
     [/calls uid 2 "mallory" now/, askerOf({ ...carol, user: 'mallory' })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
     [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],

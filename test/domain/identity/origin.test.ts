@@ -24,11 +24,13 @@ void test('the origin of each kind of client', () => {
     ['uid:1002', { uid: 1002 }],
     ['uid:1002', { uid: 1002, loginUid: 1001 }],
     ['person:Carol', { uid: 1001 }],
-    ['person:Carol', { uid: 100_005, rangeOwner: { uid: 1001 } }],
-    ['uid:1002', { uid: 165_536, rangeOwner: { uid: 1002 }, account: 'none' }],
+    ['person:Carol', { uid: 100_005, rangeOwners: [{ uid: 1001 }] }],
+    ['uid:1002', { uid: 165_536, rangeOwners: [{ uid: 1002 }], account: 'none' }],
     // The owner has no uid now: its name is the person's.
-    ['person:Carol', { uid: 100_005, rangeOwner: { user: 'carol' } }],
-    ['user:dora', { uid: 100_005, rangeOwner: { user: 'dora' } }],
+    ['person:Carol', { uid: 100_005, rangeOwners: [{ user: 'carol' }] }],
+    ['user:dora', { uid: 100_005, rangeOwners: [{ user: 'dora' }] }],
+    // An owner that is no user any more hides nobody.
+    ['uid:1002', { uid: 100_005, rangeOwners: [{ user: 'gone', isGone: true }, { uid: 1002 }] }],
     // Nobody has made this uid by an account, and nothing names it.
     ['uids:65536', { uid: 65_536, account: 'none' }],
     ['uids:65536', { uid: 131_071, account: 'none' }],

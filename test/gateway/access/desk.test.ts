@@ -77,8 +77,8 @@ function openDesk(rules: readonly string[] = []) {
   const more = rules.map((rule) => `      - ${rule}\n`).join('');
   const engine = openMemoryEngine({
     settings: settings.replace('    requests: {', `${more}    requests: {`),
-    policyOf: ({ user, rangeOwner }) =>
-      user === 'anna' || user === 'cron' || rangeOwner !== undefined ? 'support' : 'leads',
+    policyOf: ({ user, rangeOwners }) =>
+      user === 'anna' || user === 'cron' || rangeOwners !== undefined ? 'support' : 'leads',
     isUser: (name) => Promise.resolve({ anna: true, 'nobody-here': false }[name]),
     uids,
   });
@@ -558,7 +558,7 @@ void test('a grant that an approver gave belongs to the login that uses it first
   const admissions = records.filter(({ record }) => record.event === 'admission' && record.grant === item.id);
   assert.deepEqual(
     admissions.map(({ record }) => record.bound),
-    [{ login: '1009', credential: undefined }],
+    [{ login: '1009', credential: undefined, uid: 1001 }],
   );
   for (const client of [await as(people.anna), unknown])
     assert.match((await ask(client, readingLine)).text, /on-request/);
@@ -903,7 +903,7 @@ void test('a user of persons whose uid was never known could be whoever asked: n
 void test('one human with many uids has one share of requests, and of access without approval', async () => {
   const { as } = openDesk();
   // The owner of the range of sub-uids.
-  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwner: { uid: 1001 } });
+  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwners: [{ uid: 1001 }] });
   const asks: string[] = [];
   for (let at = 0; at < 5; at += 1)
     asks.push((await ask(await as(from(at)), `||dovegate request|${reading.replace('4711', `${at}`)}`)).text);
@@ -920,8 +920,8 @@ void test('one human with many uids has one share of requests, and of access wit
 
 void test('access without approval is counted on where the owner of a range gets or loses its uid', async () => {
   const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
-  const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwner: { user: 'anna' } };
-  const back = { ...away, rangeOwner: { uid: 1001, user: 'anna' } };
+  const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwners: [{ user: 'anna' }] };
+  const back = { ...away, rangeOwners: [{ uid: 1001, user: 'anna' }] };
   for (const [first, then] of [
     [away, { ...back, uid: 100_002 }],
     [away, people.anna],
@@ -932,6 +932,67 @@ void test('access without approval is counted on where the owner of a range gets
     for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(first), emergency);
     assert.match((await ask(await as(then), `||dovegate request|${emergency}`)).text, /3 times a day/);
   }
+});
+
+void test('a container whose owner in /etc/subuid is unknown, or no user, gets nothing that somebody must approve', async () => {
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const { as } = openDesk();
+  const from = (rangeOwners: Peer['rangeOwners']) =>
+    as({ ...people.anna, uid: 100_001, user: undefined, rangeOwners });
+  for (const owners of [
+    'unknown',
+    [{ user: 'mall' }],
+    [{ uid: 1001, user: 'anna' }, { user: 'mall' }],
+  ] as const)
+    assert.match(
+      (await ask(await from(owners), `||dovegate request|${reading}`)).text,
+      /\[access-identity\]/,
+    );
+  const gone = await from([{ user: 'mall', isGone: true }]);
+  for (const wish of [reading, emergency])
+    assert.match(
+      (await ask(gone, `||dovegate request|${wish}`)).text,
+      /gives uid 100001 to mall, and there is no such user/,
+    );
+});
+
+void test('a user of the same name and another uid has nothing of what the first one asked for', async () => {
+  const { as, sent } = openDesk();
+  const anna = await as(people.anna);
+  const carol = await as(people.carol);
+  const namesake = await as({ ...people.anna, uid: 31_001 });
+  const { id } = await requestOf(anna, reading);
+  assert.deepEqual((await ask(namesake, '||dovegate requests')).items, []);
+  assert.match((await ask(namesake, `||dovegate revoke|${id}`)).text, /no such request/);
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+  assert.match((await ask(namesake, readingLine)).text, /on-request/);
+  assert.deepEqual(sent(), []);
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  // Given to a name, it is of the first one who uses it.
+  const given = await ask(carol, `||dovegate grant|--to|anna@support|${reading.replaceAll('bob@', 'eve@')}`);
+  assert.equal(given.item?.state, 'granted', given.text);
+  const line = readingLine.replaceAll('bob@', 'eve@');
+  await ask(anna, line);
+  assert.match((await ask(namesake, line)).text, /on-request/);
+  assert.equal(sent().length, 2);
+  // Nor does the one use up what the other has a day.
+  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(namesake, emergency);
+  assert.equal((await requestOf(anna, emergency)).state, 'granted');
+});
+
+void test('what a person asked for stays theirs when their entry loses an identity', async () => {
+  const { as, exchanges } = openDesk();
+  const desk = exchanges.access;
+  // The uid of carol-admin.
+  const { id } = await requestOf(await as({ uid: 1004, user: 'cron', loginUid: 1004 }), reading);
+  const carol = { users: ['carol'], accounts: [], keys: [], page: [], oidc: undefined };
+  desk.turnTo({ ...desk.rights, persons: personsOf(new Map([['carol', carol]])) });
+  assert.match(
+    (await ask(await as(people.carol), `||dovegate approve|${id}`)).text,
+    /a request of their own/,
+  );
 });
 
 void test('a process that says it is of the login of another person uses none of that person up', async () => {
