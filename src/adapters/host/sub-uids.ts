@@ -10,11 +10,11 @@ export interface SubUidRange {
   readonly owner: string;
 }
 
-/** Lines of another form are left out. Numbers as newuidmap reads them: also `0x30d40`, and octal with a leading zero. */
+/** Lines of another form are left out. Numbers as newuidmap reads them: also ` +1`, `0x30d40`, and octal with a leading zero. */
 export function parseSubUids(text: string): readonly SubUidRange[] {
   return text.split('\n').flatMap((line) => {
     const [, owner = '', first = '', count = ''] =
-      /^([^:\s][^:]*):(\w{1,12}):(\w{1,12})\s*$/.exec(line) ?? [];
+      /^([^:\s][^:]*):([^:]{1,40}):([^:]{1,40}?)\s*$/.exec(line) ?? [];
     return owner === '' ? [] : rangeOf(owner, readNumber(first), readNumber(count));
   });
 }
@@ -26,7 +26,8 @@ export function parseSubUidAnswer(owner: string, line: string): readonly SubUidR
 }
 
 /** NaN: it is none. */
-function readNumber(text: string): number {
+function readNumber(written: string): number {
+  const text = written.replace(/^\s*\+?/, '');
   if (/^0[0-7]+$/.test(text)) return Number.parseInt(text, 8);
   return /^(?:0x[0-9a-f]+|[1-9]\d*|0)$/i.test(text) ? Number(text) : Number.NaN;
 }

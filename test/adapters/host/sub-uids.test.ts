@@ -65,6 +65,9 @@ void test('lines of another form are left out; no range ends above the last uid'
   ]);
   // As newuidmap reads them.
   assert.deepEqual(parseSubUids('alice:0x493e0:010\n'), [{ owner: 'alice', first: 300_000, last: 300_007 }]);
+  assert.deepEqual(parseSubUids('alice: +5:99999999999999999999\r\n'), [
+    { owner: 'alice', first: 5, last: 4_294_967_294 },
+  ]);
   assert.deepEqual(parseSubUidAnswer('dora', '0: dora 200000 65536'), [
     { owner: 'dora', first: 200_000, last: 265_535 },
   ]);
