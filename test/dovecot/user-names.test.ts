@@ -1,8 +1,10 @@
 // Goal: names of users and ids of ACLs mean through the daemon what they mean at Dovecot's own socket, in every spelling.
 // Phases: the same steps on an ACL directly and through the daemon, for ids that differ in case and realm; a Dovecot that keeps the case
-// of names, with two users whose names differ in nothing else.
+// of names, with two users whose names differ in nothing else; generated commands with names in all spellings, directly and through the
+// daemon, to mailboxes that differ in their first letter only (DOVEGATE_ROUNDS=34: 10,000; DOVEGATE_SEED repeats a run).
 // What must not happen: an entry or a mailbox of somebody else that changes, or a named one that stays.
 import assert from 'node:assert/strict';
+import { pick, type Random, seededRandom } from '../kit/chunkings.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
@@ -101,3 +103,113 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
   const users = lines.flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
   assert.deepEqual([...new Set(users)], [...twins, 'ALICE@example.org', 'Boss@example.org']);
 });
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const commandsPerRound = 150;
+
+/** Mailboxes of the two ways. */
+const ways = { direct: 'X', gate: 'Y' } as const;
+
+/** Fields of a command; in them `@` at the start of a word stands for the way's letter. */
+function makeCommand(random: Random, spell: (name: string) => string): readonly string[] {
+  const box = (): string => `@${pick(random, ['a', 'b', 'Sub'])}`;
+  const name = (): string => spell(pick(random, ['alice', 'bob', 'victim', 'nobody']));
+  const id = (): string =>
+    pick(random, [`user=${name()}`, `user=${name()}`, 'owner', 'anyone', `group=${name()}`]);
+  const right = (): string => pick(random, ['lookup', 'read', 'write', 'expunge']);
+  return pick<() => readonly string[]>(random, [
+    () => ['mailbox create', box()],
+    () => ['mailbox create', box()],
+    () => ['mailbox delete', box()],
+    () => ['mailbox rename', box(), box()],
+    () => ['mailbox list', '@*'],
+    () => ['mailbox status', 'messages', box()],
+    () => ['acl set', box(), id(), right(), right()],
+    () => ['acl set', box(), id(), right()],
+    () => ['acl add', box(), id(), right()],
+    () => ['acl remove', box(), id(), right()],
+    () => ['acl delete', box(), id()],
+    () => ['acl get', box()],
+    () => ['copy', box(), 'mailbox', 'INBOX', '1'],
+    () => ['copy', box(), 'user', name(), 'mailbox', 'INBOX', '1'],
+    () => ['fetch', 'uid', 'mailbox', box(), 'all'],
+    () => ['expunge', 'mailbox', box(), '1'],
+    () => ['quota get'],
+  ])();
+}
+
+/** A name in some case, with a realm in some case or without one. */
+function spelledName(random: Random, name: string): string {
+  const cased = (text: string): string =>
+    pick(random, [text, text, text.toUpperCase(), text.replace(/^./, (first) => first.toUpperCase())]);
+  return pick(random, [cased(name), `${cased(name)}@${cased('example.org')}`, `${cased(name)}@example.org`]);
+}
+
+for (const nameCase of ['fold', 'keep'] as const)
+  onDovecot(`names in all spellings, ${nameCase}`, openRealDovecot, async (t, lab) => {
+    const seed = Number(process.env['DOVEGATE_SEED'] ?? (rounds === 1 ? 4711 : Date.now() % 1e6));
+    t.diagnostic(`DOVEGATE_SEED=${seed}`);
+    const random = seededRandom(seed);
+    const isOld = lab.series === '2.3';
+    const format = nameCase === 'fold' ? '' : `auth_username_format = ${isOld ? '%u' : '%{user}'}\n`;
+    const realm = `${isOld ? 'auth_default_realm' : 'auth_default_domain'} = example.org\n`;
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${format}${realm}`);
+    const others = ['Alice@example.org', 'BOB@example.org', 'Bob@Example.org'];
+    if (nameCase === 'keep') await lab.addUsers(others.map((each) => `${each}:{PLAIN}pw::::::`));
+    // The same user under another name.
+    await lab.addUsers(['ali@example.org:{PLAIN}pw::::::user=alice@example.org']);
+    let own = await openRawClient({ path: lab.unixPreauth, minor: 2, owner: t });
+    const any = [
+      'mailbox create',
+      'mailbox delete',
+      'mailbox rename',
+      'mailbox list',
+      'mailbox status',
+      'acl get',
+    ];
+    const gateway = await openRealGateway(t, lab, {
+      policy: `
+    users: ["*"]
+    allow:
+      [${any.join(', ')}, expunge, quota get, { command: fetch, content: true }, 
+       { command: copy, where: { source-user: any, query: any } }, ${['set', 'add', 'remove', 'delete']
+         .map((verb) => `{ command: acl ${verb}, masks: true, where: { id: any } }`)
+         .join(', ')}]`,
+      more: `mail_users: { default_realm: example.org, case: ${nameCase} }`,
+      logLevel: 'info',
+    });
+    const client = await gateway.client({ minor: 2 });
+    const spell = (name: string): string => spelledName(random, name);
+    const run = async (through: RawClient, letter: string, user: string, fields: readonly string[]) => {
+      const written = fields.map((field) => field.replace(/^@/, letter));
+      return (await answerOf(through, user, written)).replaceAll(
+        new RegExp(`\\b${letter}(?=a|b|Sub)`, 'g'),
+        '@',
+      );
+    };
+    for (let count = 0; count < rounds * commandsPerRound; count += 1) {
+      const user = spell(pick(random, ['alice', 'bob', 'ali', 'nobody']));
+      const fields = makeCommand(random, spell);
+      const told = `${count}: ${user} ${fields.join(' ')}`;
+      const direct = await run(own, ways.direct, user, fields).catch(() => undefined);
+      const answer = await run(client, ways.gate, user, fields);
+      if (direct !== undefined) assert.equal(answer, direct, told);
+      else {
+        // Dovecot's process crashed (a source user that is not there).
+        assert.match(answer, /^-/, told);
+        own = await openRawClient({ path: lab.unixPreauth, minor: 2, owner: t });
+      }
+    }
+    // Whatever was left unlooked at.
+    for (const user of ['alice@example.org', 'bob@example.org', ...(nameCase === 'keep' ? others : [])])
+      for (const fields of [
+        ['mailbox list', '@*'],
+        ...['a', 'b', 'Sub'].map((box) => ['acl get', `@${box}`]),
+      ])
+        assert.equal(
+          await run(own, ways.gate, user, fields),
+          await run(own, ways.direct, user, fields),
+          user,
+        );
+    await gateway.finish();
+  });
