@@ -281,9 +281,9 @@ const table = {
     backendLog,
   ),
   'reply-timeout': open(
-    'backend {backend} did not answer in time',
-    'no first byte within `limits.deadline`, or silence within a reply; log lines do not count',
-    backendLog,
+    'backend {backend} did not answer in time; the command may have run, and may still run there: find out before you repeat a change',
+    'no first byte within `limits.deadline` or the `deadline` of its rule, or silence within a reply; log lines do not count; it may go on',
+    'find out what was done before you repeat a change',
   ),
   'reply-line-too-long': open(nonsense, 'a line of the reply is longer than any real one', backendLog),
   'reply-bad-escape': open(nonsense, 'the reply holds an escape that is none', backendLog),

@@ -322,3 +322,12 @@ void test('every code of the table is produced, here or where a session or a req
     ],
   );
 });
+
+void test('a client that hears nothing in time reads that the command may go on', () => {
+  const { text = '' } = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
+  assert.match(
+    text,
+    /^backend mail1 did not answer in time; the command may have run, and may still run there/,
+  );
+  assert.match(text, /before you repeat a change$/);
+});
