@@ -204,6 +204,7 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
     needs_reason: terms?.reason,
     limit: terms?.limit && { count: terms.limit.count, window_ms: terms.limit.windowMs },
     max_matches: terms?.maxMatches,
+    deadline_ms: terms?.deadlineMs,
   };
 }
 

@@ -9,7 +9,7 @@ import { conditionsIn } from '../commands/search-query.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
-import type { Policy } from '../policy/policy.js';
+import { formatDuration, type Policy } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {
   type AnswerPart,
@@ -236,6 +236,9 @@ function termsOf({ kind, obligations, grant }: Decision): string[] {
     ...(obligations.approvedMatches === undefined
       ? []
       : ['not when its query finds more mails than were approved']),
+    ...(obligations.deadlineMs === undefined
+      ? []
+      : [`its reply must begin within ${formatDuration(obligations.deadlineMs)}`]),
   ];
 }
 

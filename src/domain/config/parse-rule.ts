@@ -96,6 +96,7 @@ function parseRule(
     limit,
     maxMatches,
     maxUsers,
+    deadlineMs,
     emergency,
     expires,
     ...grants
@@ -132,6 +133,7 @@ function parseRule(
       ...(limit && { limit }),
       limitKey,
       ...(maxMatches !== undefined && { maxMatches }),
+      ...(deadlineMs !== undefined && { deadlineMs }),
       emergency,
     },
   };
@@ -220,7 +222,7 @@ function parseExpiry(
 
 /** Keys for limits, expiry and terms, which do not change the identity of a rule. */
 const terms = new Set(
-  'limit reason expires emergency max_matches max_users approvals for scope uses'.split(' '),
+  'limit reason expires emergency max_matches max_users deadline approvals for scope uses'.split(' '),
 );
 
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
@@ -251,8 +253,8 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
     const rules = policy.allowByCommand.get(rule.command) ?? [];
     const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
     if (first === undefined) continue;
-    const { reason, limit, maxMatches } = rule.obligations;
-    const hasTerms = reason || limit !== undefined || maxMatches !== undefined;
+    const { reason, limit, maxMatches, deadlineMs } = rule.obligations;
+    const hasTerms = reason || [limit, maxMatches, deadlineMs].some((term) => term !== undefined);
     const message = `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`;
     cursor.warning(['allow'], message, undefined, rule.place);
   }

@@ -13,6 +13,7 @@ import {
   listOf,
   named,
   oneOf,
+  optionalTimer,
   rate,
   section,
   strict,
@@ -92,6 +93,9 @@ const ruleKeys = {
     .describe('patterns on users, within those of the policy'),
   limit: rate.optional().describe('how often one requester may use the rule'),
   max_matches: count(1, 10_000_000).optional().describe('mails that the search query may find at most'),
+  deadline: optionalTimer().describe(
+    'from sending to the first byte of the reply; default `limits.deadline` of its effect',
+  ),
   expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z')
     .optional()
     .describe('last day, or the time at which the rule ends'),

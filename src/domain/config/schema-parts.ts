@@ -201,15 +201,22 @@ export function duration(unless: string) {
 /** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
 export const timerMsMax = 2 ** 31 - 1;
 
+function timerText(usual = '') {
+  return durationText
+    .transform((written) => parseDuration(written) ?? 0)
+    .refine((ms) => ms >= 1 && ms <= timerMsMax, { error: `must be from 1ms to 24d${usual}` });
+}
+
+/** As `timer`, of a key that may be absent. */
+export function optionalTimer() {
+  return inMs(timerText().optional());
+}
+
 /** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */
 export function timer(unless: string, below?: { readonly ms: number; readonly error: string }) {
   const usual = formatDuration(parseDuration(unless) ?? 0);
   return inMs(
-    durationText
-      .transform((written) => parseDuration(written) ?? 0)
-      .refine((ms) => ms >= 1 && ms <= timerMsMax, {
-        error: `must be from 1ms to 24d (the default is ${usual})`,
-      })
+    timerText(` (the default is ${usual})`)
       .refine((ms) => below === undefined || ms < below.ms, { error: below?.error ?? '' })
       .prefault(unless),
   );

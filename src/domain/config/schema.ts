@@ -438,7 +438,9 @@ const limits = section('the limits', {
       session: timer(asWritten.sessionDeadlineMs).describe('the same for sessions'),
       write: timer(asWritten.writeDeadlineMs).describe('the same for changes'),
       admin: timer(asWritten.adminDeadlineMs).describe('the same for administration'),
-      destroy: timer(asWritten.destroyDeadlineMs).describe('the same for removals'),
+      destroy: timer(asWritten.destroyDeadlineMs).describe(
+        'the same for removals, and for `sync` and `backup`',
+      ),
     }).prefault({}),
   ),
 });

@@ -139,6 +139,8 @@ export interface Obligations {
    * content by it.
    */
   readonly approvedMatches?: number;
+  /** From sending it to the first byte of its reply; absent: that of its effect. */
+  readonly deadlineMs?: number;
   /** Served even while the audit disk has only its reserve left. */
   readonly emergency: boolean;
 }

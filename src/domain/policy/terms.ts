@@ -1,10 +1,11 @@
 // The terms of an allowed command: a stated reason, and limits on its rate, counted per origin. Pure except for the limiter's counts;
 // times are arguments, from a monotonic clock.
 // The rule: the limiter never forgets a count that still matters. A full table refuses instead of dropping entries.
+import type { Effect } from '../commands/catalog.js';
 import type { Attempt } from './attempt.js';
 import type { Obligations, Policy, Rate } from './policy.js';
 
-/** Whether two rules have the same terms. The limits of two rules are always different, however they read. */
+/** Whether two rules demand the same of a client. The limits of two rules are always different, however they read. */
 export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {
   return (
     one?.reason === other?.reason &&
@@ -20,6 +21,7 @@ export function areSameTerms(one: Obligations | undefined, other: Obligations | 
 export function stricterTerms(one: Obligations, other: Obligations): Obligations {
   const maxMatches = lesser(one.maxMatches, other.maxMatches);
   const approvedMatches = lesser(one.approvedMatches, other.approvedMatches);
+  const deadlineMs = lesser(one.deadlineMs, other.deadlineMs);
   const { limit, limitKey } = one.limit === undefined ? other : one;
   const isSecondLimit =
     one.limit !== undefined && other.limit !== undefined && one.limitKey !== other.limitKey;
@@ -32,6 +34,7 @@ export function stricterTerms(one: Obligations, other: Obligations): Obligations
       : {}),
     ...(maxMatches === undefined ? {} : { maxMatches }),
     ...(approvedMatches === undefined ? {} : { approvedMatches }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
     emergency: one.emergency && other.emergency,
   };
 }
@@ -39,6 +42,24 @@ export function stricterTerms(one: Obligations, other: Obligations): Obligations
 /** The most mails that the query may find, by the rule and by the approvals; undefined: they are not counted. */
 export function mostMatches(terms: Obligations | undefined): number | undefined {
   return lesser(terms?.maxMatches, terms?.approvedMatches);
+}
+
+/** They copy a whole account, whatever their options are. */
+const copiesOfAccounts: ReadonlySet<string> = new Set(['sync', 'backup']);
+
+/** From sending it to the first byte of its reply: by its rule, else by its effect. */
+export function deadlineMsOf(
+  { attempt: { command, effect }, decision }: Timed,
+  byEffect: Readonly<Record<Effect, number>>,
+): number {
+  const { deadlineMs } = decision.obligations ?? {};
+  return deadlineMs ?? byEffect[copiesOfAccounts.has(command.name) ? 'destroy' : effect];
+}
+
+/** The parts of a judgement that its deadline depends on. */
+interface Timed {
+  readonly attempt: Pick<Attempt, 'command' | 'effect'>;
+  readonly decision: { readonly obligations?: Obligations };
 }
 
 /** Undefined: no limit, or no end. */

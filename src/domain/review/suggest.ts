@@ -333,7 +333,9 @@ function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): stri
   const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
   const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
   const deciding = decidingRule(sights, policy);
-  const hasTerms = ['reason', 'limit', 'max_matches', 'emergency', 'expires'].some((key) => key in rule);
+  const hasTerms = ['reason', 'limit', 'max_matches', 'deadline', 'emergency', 'expires'].some(
+    (key) => key in rule,
+  );
   return [
     ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),

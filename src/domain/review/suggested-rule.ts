@@ -7,7 +7,7 @@ import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';
 import { GlobList } from '../names/glob.js';
 import { decide } from '../policy/decide.js';
-import { formatRate, type Policy, type Rule } from '../policy/policy.js';
+import { formatDuration, formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';
 import type { SeenLine, Understood } from './recorded.js';
@@ -115,12 +115,13 @@ function covers(patterns: readonly string[], ofPolicy: readonly string[]): boole
 /** Keeps the further demands of the present rule. */
 export function termsOf(rule: Rule | undefined): RuleText {
   if (rule === undefined) return {};
-  const { reason, limit, maxMatches, emergency } = rule.obligations;
+  const { reason, limit, maxMatches, deadlineMs, emergency } = rule.obligations;
   return {
     ...(reason ? { reason: 'required' } : {}),
     ...(limit === undefined ? {} : { limit: formatRate(limit) }),
     ...(maxMatches === undefined ? {} : { max_matches: maxMatches }),
     ...(rule.maxUsers === undefined ? {} : { max_users: rule.maxUsers }),
+    ...(deadlineMs === undefined ? {} : { deadline: formatDuration(deadlineMs) }),
     ...(emergency ? { emergency: true } : {}),
     ...(rule.expiresMs === undefined ? {} : { expires: formatEnd(rule.expiresMs) }),
   };

@@ -13,7 +13,7 @@ import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
 import { replyCells } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
-import { mostMatches } from '../../domain/policy/terms.js';
+import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
@@ -249,7 +249,6 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     }
     const { names, subject } = session;
     const { deadlineMs, replyIdleMs, clientStallMs, logLinesMax } = context.limits;
-    const { effect } = judgement.attempt;
     const count = new RelayCount();
     const talk: Conversation = {
       upstream,
@@ -257,7 +256,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       writer: this.#target,
       logs: subject.policy.logs,
       clock: context.clock,
-      limits: { deadlineMs: deadlineMs[effect], replyIdleMs, clientStallMs, logLinesMax },
+      limits: { deadlineMs: deadlineMsOf(judgement, deadlineMs), replyIdleMs, clientStallMs, logLinesMax },
       count,
       cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
       onLog: (line) => records.logged({ names, id, judgement, upstream, line }, count.logLines),

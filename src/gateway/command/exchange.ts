@@ -7,7 +7,7 @@ import { Abortable } from '../../concurrency/abortable.js';
 import type { Command } from '../../domain/commands/catalog.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
-import { mostMatches } from '../../domain/policy/terms.js';
+import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
@@ -146,7 +146,7 @@ export class Exchange {
     if (attempt.count?.firstByteMs !== undefined) return undefined;
     const { queueTimeoutMs, deadlineMs } = this.#context.limits;
     const { waitMs } = attempt;
-    const leftMs = waitMs === undefined ? queueTimeoutMs : waitMs + deadlineMs[judgement.attempt.effect];
+    const leftMs = waitMs === undefined ? queueTimeoutMs : waitMs + deadlineMsOf(judgement, deadlineMs);
     return this.#turnMs + leftMs;
   }
 

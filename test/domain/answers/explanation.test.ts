@@ -22,7 +22,7 @@ const text = withPolicies(`  support:
     allow:
       - quota get
       - fts flatcurve check
-      - { command: flags add, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 20/hour }
+      - { command: flags add, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 20/hour, deadline: 2h }
     deny: [mailbox delete]
     on_request:
       - { command: fetch, content: true, approvals: 2, for: 2h, scope: user, uses: 200, reason: { regex: "ticket [0-9]+" } }
@@ -149,7 +149,11 @@ void test('hidden words are not in the command that asks', () => {
 
 void test('terms, observing, and what cannot be read', () => {
   const words = ['bob', 'flags', 'add', '\\Seen', 'mailbox', 'Trash', 'savedbefore', '40d'];
-  assert.deepEqual(explained(words).terms, ['the client must say why', 'within the limit of its rule']);
+  assert.deepEqual(explained(words).terms, [
+    'the client must say why',
+    'within the limit of its rule',
+    'its reply must begin within 2h',
+  ]);
   const observed = explained(['bob', 'quota', 'get'], { policy: 'watch' });
   assert.equal(observed.decision, 'allow');
   assert.match(observed.would ?? '', /no rule allows/);

@@ -18,7 +18,7 @@ const textOfRights = withPolicies(`  support:
     except: [ceo@example.com]
     allow:
       - quota get
-      - { command: fetch, where: { field: [uid, flags] }, reason: required, limit: 20/hour }
+      - { command: fetch, where: { field: [uid, flags] }, reason: required, limit: 20/hour, deadline: 2h }
     deny: [mailbox delete]
     limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
     debug: true
@@ -56,6 +56,7 @@ void test('the rows of a policy', () => {
       'if no other options',
       'if the client must say why',
       'if at most 20 an hour',
+      'if waits 2h for the reply',
       'deny mailbox delete',
       'effect destroy',
     ],

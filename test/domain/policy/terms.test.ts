@@ -284,6 +284,12 @@ void test('terms that satisfy both', () => {
       { ...plain, maxMatches: 2 },
       { ...plain, maxMatches: 2 },
     ],
+    [{ ...plain, deadlineMs: 3 }, plain, { ...plain, deadlineMs: 3 }],
+    [
+      { ...plain, deadlineMs: 2 },
+      { ...plain, deadlineMs: 3 },
+      { ...plain, deadlineMs: 2 },
+    ],
     [limited, plain, limited],
     [plain, limited, limited],
     [limited, limited, limited],
@@ -316,6 +322,8 @@ void test('the same terms', () => {
       assert.equal(areSameTerms(one, other), one === other, JSON.stringify([one, other]));
   }
   assert.equal(areSameTerms(plain, { ...plain, limitKey: 'q' }), true);
+  // It demands nothing of a client.
+  assert.equal(areSameTerms(plain, { ...plain, deadlineMs: 3 }), true);
 });
 
 // Goal: a reason is something that an auditor can read.

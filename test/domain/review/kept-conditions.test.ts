@@ -69,7 +69,7 @@ void test('conditions that the command meets are the same after the way through 
       'search header X-Spam yes seen',
     ],
     [
-      'command: search, users: ["b*@example.com"], where: { query: { seen: present } }, reason: required, limit: 5/minute, max_matches: 7, max_users: 3, expires: "2099-01-31"',
+      'command: search, users: ["b*@example.com"], where: { query: { seen: present } }, reason: required, limit: 5/minute, max_matches: 7, deadline: 90s, max_users: 3, expires: "2099-01-31"',
       'search seen',
     ],
   ] as const) {

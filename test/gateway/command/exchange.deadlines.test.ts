@@ -7,7 +7,8 @@ import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
 
 const settings = memorySettings.replace(
   'search, fetch',
-  'search, fetch, kick, mailbox subscribe, acl set, mailbox delete',
+  `search, fetch, kick, mailbox subscribe, acl set, mailbox delete, { command: index, deadline: 2h },
+      { command: sync, root_equivalent: true, where: { destination: any } }`,
 );
 
 const cases: readonly (readonly [effect: string, line: string, limitMs: number])[] = [
@@ -16,6 +17,10 @@ const cases: readonly (readonly [effect: string, line: string, limitMs: number])
   ['write', '|alice@example.org|mailbox subscribe|Work', bounds.writeDeadlineMs],
   ['admin', '|alice@example.org|acl set|Work|user=bob@example.org|lookup', bounds.adminDeadlineMs],
   ['destroy', '|alice@example.org|mailbox delete|Work', bounds.destroyDeadlineMs],
+  // As long as `backup -R`, whose effect is destroy.
+  ['admin', '|alice@example.org|sync|tcp:mail2.example.org', bounds.destroyDeadlineMs],
+  // By the rule.
+  ['write', '|alice@example.org|index|INBOX', 7_200_000],
 ];
 
 for (const [effect, line, limitMs] of cases) {
