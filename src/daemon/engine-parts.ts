@@ -15,6 +15,7 @@ import { Limiter } from '../domain/policy/terms.js';
 import { AccessDesk, type AccessRights } from '../gateway/access/desk.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
+import { OverdueCommands } from '../gateway/command/overdue.js';
 import { Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
 import { createUserResolver } from '../gateway/lookup/resolve-user.js';
 import type { Observe } from '../gateway/outcome/events.js';
@@ -131,6 +132,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
     newId,
     limiter: new Limiter(limiterEntriesMax),
     turns: new KeyedSemaphore(),
+    overdue: new OverdueCommands(clock, (text) => adapters.redactor.redact(text).hmac),
     floods: createFloodWatch({ clock, journal, observe }),
     questions: new TokenBuckets(questionRate),
     steps: new TokenBuckets(questionRate),

@@ -11,7 +11,7 @@ import type { Persons } from '../domain/identity/person.js';
 import { GlobList } from '../domain/names/glob.js';
 import { nearestName } from '../domain/names/nearest-name.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import type { RunningNames } from '../gateway/command/exchange.js';
+import type { RunningNames } from '../gateway/command/overdue.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';

@@ -239,7 +239,11 @@ async function open(
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
-  const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
+  const service = createService({
+    sessionsMax: sessionsWithin(settings, log),
+    clock,
+    overdue: lasting.overdue,
+  });
   opened.add('sessions', async () => {
     service.abort();
     // Aborted exchanges append their completions before the journal closes.

@@ -192,7 +192,10 @@ const perUpstream = 2;
 export function sessionsWithin(settings: Settings, log: Log): number {
   const most = descriptorsMax();
   if (most === undefined) return Number.POSITIVE_INFINITY;
-  const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
+  const upstreams = settings.backends.reduce(
+    (sum, { connections }) => sum + connections + bounds.overduePerBackend,
+    0,
+  );
   const listeners = settings.listeners.length * perListener;
   const door = settings.admin?.page === undefined ? 0 : bounds.doorConnections;
   const admin = adminSockets * bounds.adminConnections + door;

@@ -232,6 +232,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'context',
         'exchange',
         'exchange-records',
+        'overdue',
         'own-commands',
         'stated',
       ],

@@ -31,7 +31,11 @@ async function held(connections: number, addressOf: (at: number) => string): Pro
   );
   const listener = served.listener('support');
   assert.ok(listener !== undefined);
-  const service = createService({ sessionsMax: Number.POSITIVE_INFINITY, clock: engine.clock });
+  const service = createService({
+    sessionsMax: Number.POSITIVE_INFINITY,
+    clock: engine.clock,
+    overdue: engine.exchanges.overdue,
+  });
   const all: Transport[] = [];
   for (let at = 0; at < connections; at += 1) {
     const { transport } = createMemoryTransport();

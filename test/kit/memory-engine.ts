@@ -124,7 +124,7 @@ export interface MemoryEngine {
   client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
   /** Drops what it has kept of records, events and commands. */
   forget(): void;
-  /** Turns the clock from timer to timer until no session is left. */
+  /** Turns the clock from timer to timer until no session is left, and no overdue command. */
   untilIdle(): Promise<void>;
 }
 
@@ -307,7 +307,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     unauthenticatedPerPeerMax: listening.sessionsPerPeer,
     context,
   };
-  const service = createService({ sessionsMax: 1_000, clock: portClock });
+  const service = createService({ sessionsMax: 1_000, clock: portClock, overdue: exchanges.overdue });
   return {
     settings,
     clock,
@@ -364,11 +364,12 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       commands.length = 0;
     },
     async untilIdle() {
-      for (let turns = 0; service.sessions > 0; turns += 1) {
+      const isBusy = (): boolean => service.sessions > 0 || service.running().length > 0;
+      for (let turns = 0; isBusy(); turns += 1) {
         assert.ok(turns < 100, 'a session that no timer ends');
         await settle();
         const nextMs = clock.nextTimerMs;
-        if (service.sessions > 0 && nextMs !== undefined) await clock.advance(nextMs);
+        if (isBusy() && nextMs !== undefined) await clock.advance(nextMs);
       }
       await settle();
     },

@@ -305,6 +305,12 @@ const listed = {
     'client',
     'the client left or did not read, or its input ended too soon',
   ],
+  'command-overdue': [
+    ['warn'],
+    'client',
+    'a change got no answer within its deadline and may still run; its client was answered. The line about its end comes with its end',
+    '`dovegate status` lists it, `dovegate kill ID` ends it; raise `deadline` of its rule if it takes so long',
+  ],
   'backend-log': [
     ['debug', 'info', 'warn', 'error'],
     'backend',

@@ -285,6 +285,11 @@ const table = {
     'no first byte within `limits.deadline` or the `deadline` of its rule, or silence within a reply; log lines do not count; it may go on',
     'find out what was done before you repeat a change',
   ),
+  'still-running': open(
+    'the same command for this user got no answer in time from backend {backend} and may still run (id {first}): not sent again',
+    'a change with the same line for the same user got no answer in time and may still run; this one was not sent',
+    'wait for the end of the first, or end it: `dovegate kill ID`; its record says how it ended',
+  ),
   'reply-line-too-long': open(nonsense, 'a line of the reply is longer than any real one', backendLog),
   'reply-bad-escape': open(nonsense, 'the reply holds an escape that is none', backendLog),
   'reply-bad-version': open(

@@ -28,12 +28,13 @@ import {
   type Conversation,
   converse,
   encodeOutgoing,
+  type HeldOverdue,
   type OutgoingCommand,
   RelayCount,
 } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { Destination, KnownLine } from './assessment.js';
-import type { ExchangeRecords } from './exchange-records.js';
+import { type ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { type AllowedCommand, recheck } from './recheck.js';
 
 /** An allowed command, as all its attempts share it. */
@@ -82,6 +83,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   count: RelayCount | undefined = undefined;
   /** In a dry run: the number of mails that the command would affect there; undefined until they are counted. */
   matches: number | undefined = undefined;
+  /** While it is overdue: resolves when it has ended, and `ending` says how. */
+  late: Promise<void> | undefined = undefined;
   readonly #command: DispatchedCommand;
   /** For which it was judged; another one after a reload. */
   readonly #first: Destination;
@@ -238,6 +241,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** Runs without a wait up to its first await: with an idle upstream, the command is sent in the same turn of the loop. */
   #send(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { abortable, context, id, input, judgement, records, session } = this.#command;
+    const repeated = context.overdue.refusal(judgement, this.origin, id);
+    if (repeated !== undefined) return unsent(repeated);
     const command = this.#outgoing(upstream.serverMinor);
     if (command === undefined) {
       const reason = 'nobody knows how many cells a row of this reply has';
@@ -259,11 +264,28 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       limits: { deadlineMs: deadlineMsOf(judgement, deadlineMs), replyIdleMs, clientStallMs, logLinesMax },
       count,
       cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
+      holdOverdue: judgement.attempt.effect === 'read' ? undefined : (leased) => this.#holdOverdue(leased),
       onLog: (line) => records.logged({ names, id, judgement, upstream, line }, count.logLines),
     };
     this.count = count;
     this.isSent = true;
-    return input === undefined ? converse(talk) : input.carryOut(talk);
+    const ended = input === undefined ? converse(talk) : input.carryOut(talk);
+    return talk.holdOverdue === undefined ? ended : this.#noteLate(ended);
+  }
+
+  #holdOverdue(upstream: Upstream): HeldOverdue | undefined {
+    const { context, id, judgement, session } = this.#command;
+    const names = exchangeNamesOf(session.names, id, judgement);
+    const sinceMs = this.sinceMs ?? context.clock.now();
+    return context.overdue.hold({ names, judgement, origin: this.origin, sinceMs, upstream });
+  }
+
+  async #noteLate(ended: Promise<LeaseEnd<Ending>>): Promise<LeaseEnd<Ending>> {
+    const end = await ended;
+    this.late = end.late?.then((ending) => {
+      this.ending = ending;
+    });
+    return end;
   }
 
   #outgoing(serverMinor: number): OutgoingCommand | undefined {

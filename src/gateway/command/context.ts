@@ -17,6 +17,7 @@ import type { ClientInput, RelayLimits } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import type { KnownLine, Router } from './assessment.js';
 import type { SessionNames } from './exchange-records.js';
+import type { OverdueCommands } from './overdue.js';
 import type { Stated } from './stated.js';
 
 /** Times and counts that hold for each exchange. */
@@ -35,13 +36,14 @@ export interface ExchangeContext {
   readonly observe: Observe;
   readonly newId: () => string;
   readonly router: Router;
-  /** Outlives a reload, as do `limiter`, `turns`, `floods`, `questions`, `steps` and `buffered`. */
+  /** Outlives a reload, as do `limiter`, `turns`, `overdue`, `floods`, `questions`, `steps` and `buffered`. */
   readonly userLock: UserLock;
   /** Lines that were parsed, assessed and routed under these settings. */
   readonly knownLines: AnswerCache<KnownLine>;
   /** The counters of policy limits. */
   readonly limiter: Limiter;
   readonly turns: KeyedSemaphore;
+  readonly overdue: OverdueCommands;
   /** Limits the records of refusals. */
   readonly floods: FloodWatch;
   /** Access on request; outlives a reload. */

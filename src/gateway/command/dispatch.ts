@@ -109,6 +109,23 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
   return joinEndings(parts, backends, changesOf(judgement));
 }
 
+/** The ending of a command whose overdue attempts have ended. `destinations`: where it had to go at first. */
+export function endingOf(
+  attempts: readonly BackendAttempt[],
+  destinations: readonly { readonly name: string }[],
+  judgement: Judgement,
+): Ending {
+  const parts = attempts.flatMap((attempt) =>
+    attempt.ending === undefined ? [] : { attempt, ending: attempt.ending },
+  );
+  const last = parts.at(-1);
+  if (last === undefined) throw new Error('a command without an attempt was overdue');
+  // With one destination, an attempt after the first follows a referral.
+  if (destinations.length < 2) return last.ending;
+  const backends = destinations.map(({ name }) => name);
+  return joinEndings(parts, backends, changesOf(judgement));
+}
+
 /** Cells of a row, equal at all these backends; undefined: unknown, or there are no rows. */
 function joinableCells({ attempt, series }: Judged): number | undefined {
   // With all users, some releases put the user's name in front, others do not.

@@ -28,7 +28,7 @@ import {
   isLost,
   type Journal,
 } from '../outcome/journal.js';
-import type { Verdict } from '../outcome/outcome.js';
+import type { LogLevel, Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Stated } from './stated.js';
 
@@ -185,10 +185,14 @@ export interface CompletionFacts {
   readonly durationMs: number;
   /** The grant that allowed it. */
   readonly grant?: string | undefined;
+  /** It was overdue: the client had its status long before the end. */
+  readonly isLate?: true;
 }
 
 export function completionOf(facts: CompletionFacts): AuditRecord {
   const { names, judgement, verdict, count } = facts;
+  // A denial by the rules has said it in its admission. Here a rule allows it, and the reason is missing, or more mails match.
+  const isTextRecorded = facts.isLate === true || (verdict.outcome === 'denied' && isAllowed(judgement));
   return {
     time: facts.time,
     event: 'completion',
@@ -213,8 +217,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     first_byte_ms: rounded(count?.firstByteMs),
     duration_ms: rounded(facts.durationMs),
     logs: count?.logs && Object.fromEntries(count.logs),
-    // A denial by the rules has said it in its admission. Here a rule allows it, and the reason is missing, or more mails match.
-    text: verdict.outcome === 'denied' && isAllowed(judgement) ? verdict.text : undefined,
+    text: isTextRecorded ? verdict.text : undefined,
     grant: facts.grant,
     error: verdict.error,
   };
@@ -442,22 +445,34 @@ export class ExchangeRecords {
    * A backend referred the command to another one. The admission names only the first: nothing is sent to the other before a record says
    * so. Rejects with a JournalFault.
    */
-  async referred(
+  async referred(names: SessionNames, id: string, from: string, to: string): Promise<void> {
+    const text = `referred by ${from}: the command goes to ${to} next`;
+    await appendFirst(this.#parts.journal, this.#remark(names, id, to, 'info', text), this.isStrict);
+  }
+
+  /** The client has its answer, and the command may go on at its backend. Its completion comes with its end. */
+  overdue({
+    names,
+    id,
+    judgement,
+    backend,
+    status,
+  }: Pick<CompletionFacts, 'names' | 'id' | 'judgement' | 'backend' | 'status'>): void {
+    const text = `no answer in time: the client got ${status}; the command may still run, and its completion comes with its end`;
+    this.#append(this.#remark(names, id, backend, 'warn', text));
+    const exchange = exchangeNamesOf(names, id, judgement);
+    this.#parts.observe({ kind: 'note', code: 'command-overdue', ...exchange, backend, text });
+  }
+
+  #remark(
     { session, listener, origin, principal }: SessionNames,
     id: string,
-    from: string,
-    to: string,
-  ): Promise<void> {
-    const text = `referred by ${from}: the command goes to ${to} next`;
-    const names = { session, id, listener, origin, principal, backend: to };
-    const record: AuditRecord = {
-      time: this.#parts.clock.wallMs(),
-      event: 'log',
-      ...names,
-      level: 'info',
-      text,
-    };
-    await appendFirst(this.#parts.journal, record, this.isStrict);
+    backend: string | undefined,
+    level: LogLevel,
+    text: string,
+  ): AuditRecord {
+    const time = this.#parts.clock.wallMs();
+    return { time, event: 'log', session, id, listener, origin, principal, backend, level, text };
   }
 
   complete(facts: CompletionFacts): void {

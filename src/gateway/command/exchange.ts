@@ -11,7 +11,6 @@ import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
-import type { ExchangeNames } from '../outcome/events.js';
 import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
@@ -24,29 +23,16 @@ import {
   changesOf,
   countMails,
   dispatch,
+  endingOf,
   followUp,
   isFailed,
   progressOf,
   recordedParts,
 } from './dispatch.js';
-import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
+import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
+import type { RunningNames } from './overdue.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
-
-/** A running command. */
-export interface RunningNames extends ExchangeNames {
-  /** It waits for an upstream: no backend runs it yet. */
-  readonly isWaiting: boolean;
-  /** Undefined: not chosen yet. */
-  readonly backend: string | undefined;
-  readonly durationMs: number;
-  /** How long an upstream has waited for the client to read or send; 0: not at all. */
-  readonly clientMs: number;
-  /** When the command times out, counted like `durationMs`; undefined: its reply has begun, or the time is not known yet. */
-  readonly deadlineMs: number | undefined;
-  /** An operator ended it, and it waits for its client. */
-  readonly isKilled: boolean;
-}
 
 /**
  * An outcome other than being sent, for an allowed command. `client-gone`, `draining`: it is recorded and not begun, for that reason.
@@ -126,6 +112,7 @@ export class Exchange {
       ...names,
       backend,
       isWaiting: this.#isWaiting,
+      isOverdue: false,
       durationMs,
       clientMs,
       deadlineMs: this.#deadlineMs,
@@ -217,6 +204,7 @@ export class Exchange {
       const budget = 'answer' in assessed ? assessed.budget : undefined;
       const refusal =
         obstacle ??
+        (this.#isDryRun ? undefined : context.overdue.refusal(allowed, names.origin, id)) ??
         (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
       if (refusal !== undefined) {
         ending = refusal;
@@ -258,7 +246,7 @@ export class Exchange {
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
     const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
-    return this.#complete(shown, ending, backend, progress, closeFor, records, input);
+    return this.#complete(shown, ending, backend, destinations, closeFor, records, input);
   }
 
   /** Takes a use of a grant, which its admission names. False: there is none. */
@@ -367,50 +355,77 @@ export class Exchange {
     }
   }
 
-  /** Responds to the client first; nothing waits for the completion. */
+  /** Responds to the client first; nothing waits for the completion. The completion of an overdue command comes with its end. */
   #complete(
     judgement: Judgement,
     ending: Ending,
     backend: string | undefined,
-    { upstream, isSent, count, waitMs }: ReturnType<typeof progressOf>,
+    destinations: readonly { readonly name: string }[],
     inputClose: CloseReason | undefined,
     records: ExchangeRecords,
     input: CommandInput | undefined,
   ): CloseReason | undefined | Promise<CloseReason | undefined> {
     const { clock, limits } = this.#context;
     const { writer, names } = this.#session;
-    const verdict = judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
+    const verdict = this.#judge(ending, judgement);
     const { status, closeFor } = respond(writer, ending, verdict, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
     const drained = isUnread ? undefined : writer.flush(unreadBytesMax);
-    records.complete({
-      time: clock.wallMs(),
+    const facts = {
       names,
       id: this.id,
       policy: this.#session.subject.policy.name,
       judgement,
       backend,
-      upstream,
-      parts: this.#attempts.length > 1 ? recordedParts(this.#attempts, judgement) : undefined,
-      verdict,
       status,
-      isSent,
-      count,
       input: input?.recorded(),
       bytesOut: writer.bytesOut - this.#bytesBefore,
-      waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
-      durationMs: clock.now() - this.#startMs,
-      grant: this.#grant,
-    });
-    if (this.#grant !== undefined) this.#context.access.done(this.#grant, isSent);
+    };
+    const late = this.#attempts.flatMap((attempt) => attempt.late ?? []);
+    if (late.length === 0) this.#record(records, facts, verdict);
+    else {
+      records.overdue(facts);
+      void Promise.all(late).then(() => {
+        const end = endingOf(this.#attempts, destinations, judgement);
+        this.#record(records, { ...facts, isLate: true }, this.#judge(end, judgement));
+      });
+    }
     if (drained === undefined) return close;
     return waitForPeer(drained, clock, limits.clientStallMs).then((peer) => {
       if (peer === 'ready') return close;
       return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
     });
   }
+
+  #judge(ending: Ending, judgement: Judgement): Verdict {
+    return judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
+  }
+
+  #record(
+    records: ExchangeRecords,
+    known: Omit<CompletionFacts, 'time' | 'verdict' | 'parts' | 'durationMs' | 'grant' | keyof Progress>,
+    verdict: Verdict,
+  ): void {
+    const { clock, access } = this.#context;
+    const { upstream, isSent, count, waitMs } = progressOf(this.#attempts);
+    records.complete({
+      ...known,
+      time: clock.wallMs(),
+      verdict,
+      upstream,
+      parts: this.#attempts.length > 1 ? recordedParts(this.#attempts, known.judgement) : undefined,
+      isSent,
+      count,
+      waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
+      durationMs: clock.now() - this.#startMs,
+      grant: this.#grant,
+    });
+    if (this.#grant !== undefined) access.done(this.#grant, isSent);
+  }
 }
+
+type Progress = ReturnType<typeof progressOf>;
 
 /** Whose commands `at_once` of a policy counts together. */
 function turnsOf({ names, subject }: ExchangeSession): string {

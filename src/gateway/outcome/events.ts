@@ -97,6 +97,11 @@ export type Note =
       readonly reason: CloseReason;
       readonly exchanges: number;
     }
+  | ({
+      readonly code: 'command-overdue';
+      readonly backend: string | undefined;
+      readonly text: string;
+    } & ExchangeNames)
   | {
       readonly code: 'password-unread';
       readonly backend: string;

@@ -33,11 +33,17 @@ export type ErrorCode = Code | `lookup-${string}`;
 
 /** Why an exchange is over. */
 export type Ending =
-  /** `peer`: whether the client was able to take the whole reply. */
+  /** `peer`: whether the client was able to take the whole reply; `reply-timeout`: it was answered at the deadline, before the backend replied. */
   | {
       readonly kind: 'replied';
       readonly status: Status;
-      readonly peer: 'ready' | 'client-stall' | 'client-slow' | 'over-share' | 'client-gone';
+      readonly peer:
+        | 'ready'
+        | 'client-stall'
+        | 'client-slow'
+        | 'over-share'
+        | 'client-gone'
+        | 'reply-timeout';
     }
   /** dovegate answered one of its own commands. */
   | { readonly kind: 'answered' }
@@ -81,6 +87,8 @@ export type Ending =
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
   /** The backend exceeded the deadline of the command's effect, or stopped sending within its reply. */
   | { readonly kind: 'reply-timeout'; readonly backend: string }
+  /** The same command, of exchange `first`, got no answer within its deadline and may still run. */
+  | { readonly kind: 'still-running'; readonly first: string; readonly backend: string }
   /** `target`: where the backend points; undefined: its answer was not readable. `reason`: why it was not followed. */
   | {
       readonly kind: 'referral';
@@ -211,7 +219,12 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       const isOk = ending.status.kind === 'ok';
       if (isOk && ending.peer === 'ready') return wentWell;
       const error = ending.peer === 'ready' ? undefined : ending.peer;
-      return withoutSentence(undefined, isOk ? 'ok' : failedAs(ending.status, isSeveral), error, 'info');
+      const outcome = isOk ? 'ok' : failedAs(ending.status, isSeveral);
+      const late =
+        error === 'reply-timeout'
+          ? `answered after the deadline: ${isOk ? '+' : `-${ending.status.code}`}`
+          : undefined;
+      return withoutSentence(undefined, outcome, error, 'info', late);
     }
     case 'answered':
       return withoutSentence('', 'ok', undefined, 'info');
@@ -255,6 +268,8 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       return judgeFault(ending.fault, ending.isSent, ending.backend);
     case 'reply-timeout':
       return withSentence('timeout', 'reply-timeout', { backend: ending.backend });
+    case 'still-running':
+      return withSentence('failed', ending.kind, { first: ending.first, backend: ending.backend });
     case 'referral': {
       const { backend, reason = 'and nobody followed' } = ending;
       return withSentence('failed', 'referral', { backend, reason });

@@ -40,6 +40,8 @@ export interface LeaseEnd<T> {
   readonly closeFor: CloseReason | undefined;
   /** The backend's status: processes of a stopped Dovecot answer TEMPFAIL to everything. Absent: no command was sent, or no status came. */
   readonly answer?: 'tempfail' | 'other';
+  /** The upstream is held until this resolves, and then closed; it never rejects. Absent: the exchange is done with it. */
+  readonly late?: Promise<T>;
 }
 
 /** Why a lease is ended for others: its client moved no byte, or too few; or its principal has more than its share. */

@@ -1,5 +1,6 @@
-// The open upstreams of one pool by state: idle, leased, and leased to a command that must be alone. It does not decide who gets one.
-// The rule: each upstream is in exactly one of idle and leased, and counts are sizes.
+// The open upstreams of one pool by state: idle, leased, leased to a command that must be alone, and held for an overdue command. It does
+// not decide who gets one.
+// The rule: each upstream is in exactly one of idle, leased and overdue, and counts are sizes.
 
 import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';
@@ -11,8 +12,10 @@ export class OpenUpstreams {
   readonly leased: Upstream[] = [];
   /** The leased upstreams on which nothing else may run. */
   readonly alone = new Set<Upstream>();
+  /** Held until an overdue command ends. They take no place from others. */
+  readonly overdue: Upstream[] = [];
 
-  /** All open upstreams. */
+  /** All open upstreams but the overdue ones. */
   get size(): number {
     return this.idle.length + this.leased.length;
   }
@@ -48,10 +51,16 @@ export class OpenUpstreams {
     this.idle.push(upstream);
   }
 
+  /** For an upstream that was leased. */
+  setOverdue(upstream: Upstream): void {
+    this.delete(upstream);
+    this.overdue.push(upstream);
+  }
+
   /** False: it was not there. */
   delete(upstream: Upstream): boolean {
     if (this.alone.size > 0) this.alone.delete(upstream);
-    return remove(this.leased, upstream) || remove(this.idle, upstream);
+    return remove(this.leased, upstream) || remove(this.idle, upstream) || remove(this.overdue, upstream);
   }
 }
 

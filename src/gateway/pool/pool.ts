@@ -99,13 +99,14 @@ export class Pool implements DialsOwner, WaiterOwner {
 
   snapshot(): PoolSnapshot {
     const { state, fault, failed, changedMs, hasBeenUp } = this.#dials.health;
-    const { idle, leased } = this.#open;
+    const { idle, leased, overdue } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
     const counts = {
       dialing: this.#dials.count,
       idle: idle.length,
       leased: leased.length,
+      overdue: overdue.length,
       waiters: this.#queue.size,
       oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
       changedMs,
@@ -230,7 +231,10 @@ export class Pool implements DialsOwner, WaiterOwner {
     this.#dials.health.leaseEnded(end?.closeFor, answer);
     const doubtedMs =
       answer && this.#tempfails.answered(upstream.openedMs, answer, this.#options.clock.now());
-    if (upstream.state.at !== 'closed') {
+    if (end?.late !== undefined && upstream.state.at !== 'closed') {
+      this.#open.setOverdue(upstream);
+      void end.late.then(() => upstream.close('not-reusable'));
+    } else if (upstream.state.at !== 'closed') {
       const isOther = upstream.series !== this.series;
       const restMs = this.#restMs(upstream);
       const reason =
@@ -438,6 +442,8 @@ export interface PoolSnapshot {
   readonly dialing: number;
   readonly idle: number;
   readonly leased: number;
+  /** Held for overdue commands, beside the others. */
+  readonly overdue: number;
   readonly waiters: number;
   /** How long the first of them has waited; 0: none waits. */
   readonly oldestWaitMs: number;

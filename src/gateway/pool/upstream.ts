@@ -52,6 +52,8 @@ export class Upstream {
   exchanges = 0;
   /** The time limit of its state: for idling, or for the next bytes of a reply. */
   readonly limit: Deadline;
+  /** Called once the limit of a reply is over, in place of a close; set by the exchange, for the time of its lease. */
+  onOverdue: (() => void) | undefined = undefined;
   /** Changed in `#become` only. */
   state: UpstreamState = greetedState;
   readonly #transport: Transport;
@@ -205,6 +207,7 @@ export class Upstream {
 
   #late(): void {
     if (this.state.at === 'idle') this.#owner.rested(this);
+    else if (this.onOverdue !== undefined) this.onOverdue();
     else this.close('reply-timeout', true);
   }
 

@@ -86,7 +86,17 @@ export interface Conversation {
   readonly count: RelayCount;
   /** The ending if the exchange was canceled from outside; else undefined. */
   cutOff(): Ending | undefined;
+  /** For a change: asks for a place where it may go on after its deadline; undefined: there is none. Absent: the upstream is closed. */
+  readonly holdOverdue?: ((upstream: Upstream) => HeldOverdue | undefined) | undefined;
   onLog(line: LogLine): void;
+}
+
+/** The place of an overdue command. */
+export interface HeldOverdue {
+  /** The ending if it was ended from outside; else undefined. */
+  cutOff(): Ending | undefined;
+  /** Call when the command has ended. */
+  ended(): void;
 }
 
 /** An upstream, or an object that has begun to read it. */
@@ -140,10 +150,11 @@ export function relayReply(talk: Conversation, source: ReplySource): Promise<Lea
 /** A class, to use little memory while it waits: there is one for every reply. */
 class ReplyRelay implements Transfer {
   readonly startMs: number;
-  readonly #talk: Conversation;
+  #talk: Conversation;
   readonly #source: ReplySource;
   readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
-  #peer: PeerState = 'ready';
+  /** `reply-timeout`: it was answered at the deadline. */
+  #peer: PeerState | 'reply-timeout' = 'ready';
   /** Why it was ended for others while it did not wait for its client. */
   #givenUp: SlowClient | undefined;
   #dueMs: number;
@@ -169,7 +180,36 @@ class ReplyRelay implements Transfer {
     this.#source.close('aborted', true);
   }
 
-  async run(): Promise<LeaseEnd<Ending>> {
+  run(): Promise<LeaseEnd<Ending>> {
+    const ended = this.#relay();
+    const { upstream, holdOverdue } = this.#talk;
+    if (holdOverdue === undefined) return ended;
+    return new Promise((resolve) => {
+      upstream.onOverdue = () => {
+        const held = holdOverdue(upstream);
+        if (held === undefined) return upstream.close('reply-timeout', true);
+        this.#becomeOverdue(held);
+        const late = ended.then(({ value }) => {
+          held.ended();
+          return value;
+        });
+        resolve({
+          value: { kind: 'reply-timeout', backend: upstream.backend },
+          closeFor: 'reply-timeout',
+          late,
+        });
+      };
+      void ended.then(resolve);
+    });
+  }
+
+  /** From here on the reply is read to its end, and the client gets nothing of it. */
+  #becomeOverdue(held: HeldOverdue): void {
+    this.#peer = 'reply-timeout';
+    this.#talk = { ...this.#talk, logs: 'none', cutOff: () => held.cutOff() };
+  }
+
+  async #relay(): Promise<LeaseEnd<Ending>> {
     const { upstream, writer, clock, limits } = this.#talk;
     try {
       for (;;) {
@@ -184,7 +224,7 @@ class ReplyRelay implements Transfer {
           const gone = await this.#waitForPeer(drained);
           if (gone !== undefined) return gone;
         }
-        if (leftMs === undefined) continue;
+        if (leftMs === undefined || this.#peer === 'reply-timeout') continue;
         this.#dueMs = clock.now() + leftMs;
         upstream.limit.set(leftMs);
       }
@@ -192,6 +232,7 @@ class ReplyRelay implements Transfer {
       this.#source.close('aborted', true);
       return this.#brokenEnd(fault);
     } finally {
+      upstream.onOverdue = undefined;
       upstream.limit.clear();
     }
   }

@@ -6,7 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
-import type { RunningNames } from '../command/exchange.js';
+import type { OverdueCommands, RunningNames } from '../command/overdue.js';
 import { type FloodSource, networkKey } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
@@ -52,7 +52,7 @@ export interface Service {
   readonly sessions: number;
   /** Running sessions, by the name of their listener. */
   sessionsByListener(): Roster['sizes'];
-  /** Running commands. */
+  /** Running commands, overdue ones last. */
   running(): readonly RunningNames[];
   /** A running command by the id that its client got. */
   find(id: string): RunningNames | undefined;
@@ -62,7 +62,7 @@ export interface Service {
   reviewRights(): void;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;
-  /** Cancels the running commands and notifies the clients. */
+  /** Cancels the running commands and notifies the clients; overdue ones end too. */
   abort(): void;
   /** Ends all sessions now, with unsent output. */
   cut(): void;
@@ -72,9 +72,11 @@ export interface Service {
 export function createService({
   sessionsMax,
   clock,
+  overdue,
 }: {
   readonly sessionsMax: number;
   readonly clock: Clock;
+  readonly overdue: OverdueCommands;
 }): Service {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
@@ -87,6 +89,13 @@ export function createService({
   const arriving = new Counts();
   let isDraining = false;
   let emptied: (() => void) | undefined;
+
+  function describeAll(): RunningNames[] {
+    const running = [...roster].flatMap((session) => session.running?.describe() ?? []);
+    const ids = new Set(running.map(({ id }) => id));
+    // One that is overdue at one of its backends may run at another.
+    return [...running, ...overdue.describe().filter(({ id }) => !ids.has(id))];
+  }
 
   function runningOf(id: string): RunningSession['running'] {
     for (const { running } of roster) if (running?.id === id) return running;
@@ -241,14 +250,12 @@ export function createService({
     sessionsByListener() {
       return roster.sizes;
     },
-    running() {
-      return [...roster].flatMap((session) => session.running?.describe() ?? []);
-    },
-    find: (id) => runningOf(id)?.describe(),
+    running: describeAll,
+    find: (id) => runningOf(id)?.describe() ?? overdue.describe().find((each) => each.id === id),
     kill(id) {
       const exchange = runningOf(id);
       exchange?.abort('killed');
-      return exchange !== undefined;
+      return overdue.kill(id) || exchange !== undefined;
     },
     reviewRights() {
       for (const session of roster) if (!session.isPermitted()) session.drain('revoked');
@@ -263,6 +270,7 @@ export function createService({
     },
     abort() {
       for (const session of roster) session.abort();
+      overdue.abort();
     },
     cut() {
       for (const session of roster) session.cut();

@@ -1,4 +1,5 @@
-// Goal: a backend that answers nothing holds its upstream for the default time of the command's effect, and no longer.
+// Goal: a backend that answers nothing keeps a client waiting, and an upstream leased, for the time of the command's effect or rule, and no
+// longer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
@@ -35,9 +36,10 @@ for (const [effect, line, limitMs] of cases) {
     assert.equal(admission?.record.effect, effect);
     await engine.clock.advance(limitMs - 1);
     await settle();
-    assert.equal(command.end.transport.closedFor, undefined);
+    assert.equal(client.said(), '');
     await engine.clock.advance(1);
     await settle();
-    assert.equal(command.end.transport.closedFor, 'reply-timeout');
+    assert.match(client.said(), /\[reply-timeout\]/);
+    assert.equal(engine.pool.snapshot().leased, 0);
   });
 }

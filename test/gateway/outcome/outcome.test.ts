@@ -117,6 +117,14 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL', 'failed', 'draining', true],
     ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
     [
+      'the same may still run',
+      { kind: 'still-running', first: '01KDYAK3487FXJ0FWSFTT3D0WN', backend: 'mail1' },
+      'TEMPFAIL',
+      'failed',
+      'still-running',
+      true,
+    ],
+    [
       'referral',
       { kind: 'referral', backend: 'mail1', target: undefined },
       'TEMPFAIL',
@@ -330,4 +338,21 @@ void test('a client that hears nothing in time reads that the command may go on'
     /^backend mail1 did not answer in time; the command may have run, and may still run there/,
   );
   assert.match(text, /before you repeat a change$/);
+});
+
+void test('a reply after the deadline is the outcome, and the record says that it was late', () => {
+  const late = (line: string, isSeveral = false): readonly unknown[] => {
+    const status = parseStatus(Buffer.from(line));
+    const { outcome, error, text } = judgeEnding(
+      { kind: 'replied', status, peer: 'reply-timeout' },
+      isSeveral,
+    );
+    return [outcome, error, text];
+  };
+  assert.deepEqual(late('+'), ['ok', 'reply-timeout', 'answered after the deadline: +']);
+  assert.deepEqual(late('-NOTFOUND', true), [
+    'partly',
+    'reply-timeout',
+    'answered after the deadline: -NOTFOUND',
+  ]);
 });

@@ -32,7 +32,11 @@ async function stepsOfRefusals(
     sessionsPerPeerMax: sessionsMax,
     unauthenticatedPerPeerMax: sessionsMax,
   };
-  const service = createService({ sessionsMax: Number.POSITIVE_INFINITY, clock: engine.clock });
+  const service = createService({
+    sessionsMax: Number.POSITIVE_INFINITY,
+    clock: engine.clock,
+    overdue: engine.exchanges.overdue,
+  });
   const all: Transport[] = [];
   const serve = (at: number): void => {
     const { transport } = createMemoryTransport();

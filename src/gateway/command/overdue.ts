@@ -1,0 +1,181 @@
+// Overdue commands: changes that got no answer within their deadline. The client has its answer (`reply-timeout`), and Dovecot goes on. The
+// upstream of such a command is held, beside the `connections` of its backend, until the reply comes, an operator ends it, or an hour is
+// over, so that its end becomes known and its completion says it.
+// The rules: while a command is overdue, nobody's command with the same canonical line for the same user is sent; an overdue command whose
+// upstream cannot be held stops the same line of its own origin only, for ten minutes; all other commands run.
+
+import { bounds } from '../../bounds/bounds.js';
+import type { Judged } from '../../domain/policy/judge.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { ExchangeNames } from '../outcome/events.js';
+import type { Ending } from '../outcome/outcome.js';
+import type { Upstream } from '../pool/upstream.js';
+import type { HeldOverdue } from '../relay/relay.js';
+
+/** A running command. */
+export interface RunningNames extends ExchangeNames {
+  /** It waits for an upstream: no backend runs it yet. */
+  readonly isWaiting: boolean;
+  /** Its client has been answered, and its backend has not replied yet. */
+  readonly isOverdue: boolean;
+  /** Undefined: not chosen yet. */
+  readonly backend: string | undefined;
+  readonly durationMs: number;
+  /** How long an upstream has waited for the client to read or send; 0: not at all. */
+  readonly clientMs: number;
+  /**
+   * When the command times out, or an overdue one is given up, counted like `durationMs`; undefined: its reply has begun, or the time is not
+   * known yet.
+   */
+  readonly deadlineMs: number | undefined;
+  /** An operator ended it, and it waits for its client. */
+  readonly isKilled: boolean;
+}
+
+/** What makes two commands the same. */
+type Meant = Pick<Judged, 'attempt' | 'user' | 'args'>;
+
+/** The command of one attempt. */
+export interface OverdueCommand {
+  readonly names: ExchangeNames;
+  readonly judgement: Meant;
+  readonly origin: string;
+  /** When it began to wait for its upstream. */
+  readonly sinceMs: number;
+  readonly upstream: Pick<Upstream, 'backend' | 'close'>;
+}
+
+interface Held {
+  readonly command: OverdueCommand;
+  /** Digest of its canonical line and user. */
+  readonly line: string;
+  readonly giveUpMs: number;
+  readonly timer: Timer;
+  end: 'killed' | 'draining' | undefined;
+}
+
+/** An overdue command whose upstream was closed. */
+interface Lost {
+  readonly id: string;
+  readonly backend: string;
+  readonly untilMs: number;
+}
+
+/** All overdue commands; outlives a reload. */
+export class OverdueCommands {
+  readonly #clock: Clock;
+  readonly #digest: (text: string) => string;
+  readonly #held = new Set<Held>();
+  /** By origin and line, the oldest first. */
+  readonly #lost = new Map<string, Map<string, Lost>>();
+
+  /** `digest`: equal for equal texts only, so that lines with secrets are not kept. */
+  constructor(clock: Clock, digest: (text: string) => string) {
+    this.#clock = clock;
+    this.#digest = digest;
+  }
+
+  /** Undefined: all places are taken, and the caller closes the upstream. */
+  hold(command: OverdueCommand): HeldOverdue | undefined {
+    const { upstream, origin } = command;
+    const line = this.#lineOf(command.judgement);
+    const all = [...this.#held].map((each) => each.command);
+    const ofBackend = all.filter((each) => each.upstream.backend === upstream.backend).length;
+    const ofOrigin = all.filter((each) => each.origin === origin).length;
+    if (ofBackend >= bounds.overduePerBackend || ofOrigin >= bounds.overduePerOrigin) {
+      this.#lose(command, line);
+      return undefined;
+    }
+    const giveUpMs = this.#clock.now() + bounds.overdueMs;
+    const timer = this.#clock.setTimer(bounds.overdueMs, () => upstream.close('reply-timeout', true));
+    const held: Held = { command, line, giveUpMs, timer, end: undefined };
+    this.#held.add(held);
+    return {
+      cutOff() {
+        if (held.end === undefined) return undefined;
+        return { kind: 'cut-off', isSent: true, ...(held.end === 'killed' && { by: 'operator' }) };
+      },
+      ended: () => {
+        timer.cancel();
+        this.#held.delete(held);
+      },
+    };
+  }
+
+  /** The ending of a command that must not be sent, since the same one may still run; undefined: none like it does. */
+  refusal(judgement: Meant, origin: string, id: string): Ending | undefined {
+    if ((this.#held.size === 0 && this.#lost.size === 0) || judgement.attempt.effect === 'read')
+      return undefined;
+    const line = this.#lineOf(judgement);
+    for (const { command, line: other } of this.#held) {
+      const { names, upstream } = command;
+      // A command for several backends may be overdue at one of them.
+      if (other === line && names.id !== id)
+        return { kind: 'still-running', first: names.id, backend: upstream.backend };
+    }
+    const lost = this.#lost.get(origin)?.get(line);
+    if (lost === undefined || lost.id === id || lost.untilMs <= this.#clock.now()) return undefined;
+    return { kind: 'still-running', first: lost.id, backend: lost.backend };
+  }
+
+  /** The overdue commands whose upstreams are held. */
+  describe(): readonly RunningNames[] {
+    const nowMs = this.#clock.now();
+    return [...this.#held].map(({ command: { names, upstream, sinceMs }, giveUpMs, end }) => ({
+      ...names,
+      isWaiting: false,
+      isOverdue: true,
+      backend: upstream.backend,
+      durationMs: nowMs - sinceMs,
+      clientMs: 0,
+      deadlineMs: giveUpMs - sinceMs,
+      isKilled: end !== undefined,
+    }));
+  }
+
+  /** False: no upstream is held for it. */
+  kill(id: string): boolean {
+    const all = [...this.#held].filter(({ command }) => command.names.id === id);
+    for (const each of all) this.#end(each, 'killed');
+    return all.length > 0;
+  }
+
+  /** At the end of the daemon: their outcomes stay unknown. */
+  abort(): void {
+    for (const each of this.#held) this.#end(each, 'draining');
+  }
+
+  #end(held: Held, why: 'killed' | 'draining'): void {
+    held.end ??= why;
+    held.command.upstream.close('aborted', true);
+  }
+
+  #lose({ names: { id }, origin, upstream: { backend } }: OverdueCommand, line: string): void {
+    const nowMs = this.#clock.now();
+    for (const [owner, lines] of this.#lost) {
+      for (const [key, { untilMs }] of lines) if (untilMs <= nowMs) lines.delete(key);
+      if (lines.size === 0) this.#lost.delete(owner);
+    }
+    const lines = this.#lost.get(origin) ?? new Map<string, Lost>();
+    // As the newest.
+    this.#lost.delete(origin);
+    this.#lost.set(origin, lines);
+    lines.delete(line);
+    lines.set(line, { id, backend, untilMs: nowMs + bounds.overdueRefusedMs });
+    dropOldest(lines, bounds.overdueLinesPerOrigin);
+    dropOldest(this.#lost, bounds.overdueOrigins);
+  }
+
+  /** A server command ignores the user of its line. */
+  #lineOf({ attempt: { command }, user, args }: Meant): string {
+    const words = [command.scope === 'server' ? '' : user, command.name, ...args.map(({ text }) => text)];
+    return this.#digest(words.join('\0'));
+  }
+}
+
+function dropOldest(map: Map<string, unknown>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) return;
+    map.delete(key);
+  }
+}
