@@ -274,10 +274,12 @@ const exchangeColumns: readonly Column<Values>[] = [
     text: (row) =>
       row['waiting'] === true
         ? 'for the backend'
-        : number(row['client_ms']) >= slowMs
-          ? 'for its client'
-          : '-',
-    paint: (row) => (number(row['client_ms']) >= slowMs ? 'doubtful' : undefined),
+        : row['overdue'] === true
+          ? 'overdue'
+          : number(row['client_ms']) >= slowMs
+            ? 'for its client'
+            : '-',
+    paint: (row) => (row['overdue'] === true || number(row['client_ms']) >= slowMs ? 'doubtful' : undefined),
     goes: 4,
   },
   { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },

@@ -91,7 +91,8 @@ function runningFirst(one: Exchange, other: Exchange): number {
 }
 
 function runningOf(exchange: Exchange): RunningCommand {
-  const { id, principal, listener, command, backend, isWaiting, durationMs, deadlineMs, clientMs } = exchange;
+  const { id, principal, listener, command, backend, durationMs, deadlineMs, clientMs } = exchange;
+  const { isWaiting, isOverdue } = exchange;
   return {
     id,
     principal,
@@ -99,6 +100,7 @@ function runningOf(exchange: Exchange): RunningCommand {
     command: command ?? '-',
     ...(backend === undefined ? {} : { backend }),
     ...(isWaiting === true ? { isWaiting } : {}),
+    ...(isOverdue === true ? { isOverdue } : {}),
     durationMs: Math.round(durationMs),
     ...(deadlineMs === undefined ? {} : { deadlineMs: Math.round(deadlineMs) }),
     ...(clientMs === undefined || clientMs < slowMsMin ? {} : { clientMs: Math.round(clientMs) }),

@@ -198,6 +198,11 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
       cell: (row) => (
         <>
           <Deadline command={row} />
+          {row.isOverdue === true && (
+            <p class="why">
+              <Sign tone="warn">overdue: its client has been answered, and the backend goes on</Sign>
+            </p>
+          )}
           {row.clientMs !== undefined && (
             <p class="why">
               <Sign tone="warn">

@@ -32,7 +32,7 @@ const ownerWords: Readonly<Record<TroubleOwner, string>> = {
 
 /** One command in a line, as a confirmation repeats it. */
 export function runningLine(command: RunningCommand): string {
-  const { user, backend, durationMs } = command;
+  const { user, backend, isOverdue, durationMs } = command;
   const whom = user === undefined ? '' : ` for ${user}`;
   const where =
     backend === undefined
@@ -40,7 +40,8 @@ export function runningLine(command: RunningCommand): string {
       : command.isWaiting === true
         ? `, waiting for ${backend}`
         : ` at ${backend}`;
-  return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}`;
+  const late = isOverdue === true ? ', overdue' : '';
+  return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}${late}`;
 }
 
 /** The command that has run for the longest time at a backend; rows are the oldest first. */

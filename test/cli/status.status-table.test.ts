@@ -58,6 +58,14 @@ const full = {
       client_ms: 1000,
     },
     { id: '01B', principal: 'bob@support', command: 'who', backend: 'mail1', duration_ms: 3, client_ms: 9 },
+    {
+      id: '01C',
+      principal: 'bob@support',
+      command: 'index',
+      backend: 'mail1',
+      duration_ms: 9000,
+      overdue: true,
+    },
   ],
 };
 
@@ -86,7 +94,8 @@ graph@panel    metrics  never               not since the start       0
 
 ID   REQUESTER      USER        COMMAND    BACKEND  WAITS           SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        for its client  1.2
-01B  bob@support    -           who        mail1    -               0.0`.replace(/ +$/gm, ''),
+01B  bob@support    -           who        mail1    -               0.0
+01C  bob@support    -           index      mail1    overdue         9.0`.replace(/ +$/gm, ''),
   );
 });
 

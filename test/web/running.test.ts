@@ -63,6 +63,13 @@ void test('a command that waits is not at its backend', () => {
   );
 });
 
+void test('an overdue command says so', () => {
+  assert.equal(
+    runningLine({ ...command, backend: 'mail1', isOverdue: true }),
+    'expunge of billing@apps at mail1, for 4.7 s, overdue',
+  );
+});
+
 void test('tiles: a short wait and a small share of failures are nothing', () => {
   const journal = { state: 'writable', seq: 1, unsyncedMs: 0, receivers: [] } as const;
   const tiles = {

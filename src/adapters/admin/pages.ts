@@ -88,6 +88,8 @@ export interface DaemonSnapshot {
     readonly backend: string | undefined;
     /** For an upstream. */
     readonly isWaiting?: boolean;
+    /** Its client has been answered, and its backend has not replied yet. */
+    readonly isOverdue?: boolean;
     readonly durationMs: number;
     /** How long an upstream has waited for its client to read or send. */
     readonly clientMs?: number;
@@ -157,6 +159,8 @@ export interface BackendSnapshot {
   readonly dialing: number;
   readonly idle: number;
   readonly leased: number;
+  /** Held for overdue commands, beside the others. */
+  readonly overdue?: number;
   readonly waiters: number;
   /** How long the first of them has waited; 0: none waits. */
   readonly oldestWaitMs?: number;
@@ -323,9 +327,10 @@ const statusParts: Readonly<Record<string, (snapshot: DaemonSnapshot) => unknown
       restart_needed: reload.restart,
     },
   exchanges: ({ exchanges }) =>
-    exchanges?.map(({ isWaiting, durationMs, clientMs = 0, deadlineMs, ...names }) => ({
+    exchanges?.map(({ isWaiting, isOverdue, durationMs, clientMs = 0, deadlineMs, ...names }) => ({
       ...names,
       waiting: isWaiting === true ? true : undefined,
+      overdue: isOverdue === true ? true : undefined,
       duration_ms: Math.round(durationMs),
       client_ms: clientMs > 0 ? Math.round(clientMs) : undefined,
       deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),

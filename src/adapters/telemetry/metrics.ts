@@ -245,6 +245,7 @@ export interface MetricsSnapshot {
     readonly dialing: number;
     readonly idle: number;
     readonly leased: number;
+    readonly overdue?: number;
     readonly waiters: number;
   }[];
   readonly journal: {
@@ -402,10 +403,11 @@ export function createGauges(
 
   const steps: Readonly<Record<string, (snapshot: MetricsSnapshot) => void>> = {
     backends({ backends }) {
-      for (const { name: backend, isUp, drained, dialing, idle, leased, waiters } of backends) {
+      for (const { name: backend, isUp, drained, dialing, idle, leased, overdue = 0, waiters } of backends) {
         upstreams.set({ backend, state: 'dialing' }, dialing);
         upstreams.set({ backend, state: 'idle' }, idle);
         upstreams.set({ backend, state: 'leased' }, leased);
+        upstreams.set({ backend, state: 'overdue' }, overdue);
         waiting.set({ backend }, waiters);
         backendUp.set({ backend }, isUp ? 1 : 0);
         backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);

@@ -301,6 +301,8 @@ export interface RunningCommand {
   readonly backend?: string;
   /** For an upstream of its backend: nothing of it runs there yet. */
   readonly isWaiting?: true;
+  /** Its client has been answered at the deadline, and its backend has not replied yet. */
+  readonly isOverdue?: true;
   readonly durationMs: number;
   /** When it is given up; absent: never. */
   readonly deadlineMs?: number;
