@@ -1,11 +1,15 @@
 // A command as a user of the library writes it, its lines on the wire, and the faults of the library. Words are sent as given;
 // `dovegate-reason` only to servers of minor 3 and above, because older ones answer it and all later replies would shift.
 
+import { bounds } from '../bounds/bounds.js';
 import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import { ofMinor } from '../protocol/minors.js';
 import type { LogLine } from '../protocol/reply/reply.js';
+
+/** Dovecot takes lines of up to 1 MiB; dovegate adds something to them, and often takes less (limits.line): its answer says so. */
+const { longestLineBytes } = bounds;
 
 /** The input of `save` and `sieve put`: text of any size, in pieces or whole. A string is sent as UTF-8. */
 export type CommandInput =
@@ -78,7 +82,13 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
           args: [...(user === '' ? [] : ['-u', user]), '--', name, ...args],
         }
       : { user, name, args };
-  parts.push(encode(() => encodeCommandLine({ ...line, debug, verbose })));
+  const encoded = encode(() => encodeCommandLine({ ...line, debug, verbose }));
+  if (encoded.length > longestLineBytes)
+    throw new SessionFault(
+      'unsendable',
+      `the command line has ${encoded.length} bytes, and no server takes more than ${longestLineBytes}: use several commands`,
+    );
+  parts.push(encoded);
   return parts;
 }
 

@@ -59,13 +59,17 @@ export class ByteBudget {
   }
 
   isFullFor(holder: string): boolean {
-    return (this.#held.get(holder) ?? 0) >= this.#bytesMax - this.bytes;
+    return this.heldBy(holder) >= this.#bytesMax - this.bytes;
+  }
+
+  heldBy(holder: string): number {
+    return this.#held.get(holder) ?? 0;
   }
 
   /** Adds held bytes. Never refuses: call `isFullFor` before more is read. */
   take(bytes: number, holder: string): void {
     this.bytes += bytes;
-    const held = (this.#held.get(holder) ?? 0) + bytes;
+    const held = this.heldBy(holder) + bytes;
     if (held === 0) this.#held.delete(holder);
     else this.#held.set(holder, held);
   }

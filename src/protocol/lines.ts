@@ -145,6 +145,8 @@ export class LineSplitter {
   #from = 0;
   #queuedBytes = 0;
   #isTooLong = false;
+  /** After a line that was too long: whether its LF had come already. */
+  hasCutLineEnd = false;
 
   /**
    * `lineBytesMax`: the limit of a line before its LF, the CR included; stops a peer that never sends an LF. Between two calls the splitter
@@ -232,9 +234,10 @@ export class LineSplitter {
   }
 
   #refuse(): never {
-    this.#isTooLong = true;
-    this.#partial.take();
-    this.#clearQueue();
+    if (!this.#isTooLong) {
+      this.#isTooLong = true;
+      this.hasCutLineEnd = this.takeRest().includes(LF);
+    }
     throw new WireFault('line-too-long', `a line has more than ${this.#lineBytesMax} bytes`);
   }
 }

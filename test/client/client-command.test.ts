@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { CommandFailed, type FailureKind } from '../../src/client/client-command.js';
+import { bounds } from '../../src/bounds/bounds.js';
+import { CommandFailed, encodeCommand, type FailureKind } from '../../src/client/client-command.js';
 import { readSaid } from '../../src/domain/codes/codes.js';
 import type { LogLine } from '../../src/protocol/reply/reply.js';
 
@@ -58,4 +59,17 @@ void test('a name within the line decides nothing', () => {
     assert.equal(kindOf('DATAERR', text), 'invalid', text);
     assert.equal(kindOf('UNKNOWN', text), 'other', text);
   }
+});
+
+// bounds.longestLineBytes
+void test('a line that no server takes is refused before anything of it is sent', () => {
+  const around = '\t\tsearch\t\n'.length;
+  const command = (bytes: number) => ({ name: 'search', args: ['x'.repeat(bytes - around)] });
+  assert.equal(encodeCommand(command(bounds.longestLineBytes), 4)[0]?.length, bounds.longestLineBytes);
+  assert.throws(() => encodeCommand(command(bounds.longestLineBytes + 1), 4), {
+    name: 'SessionFault',
+    code: 'unsendable',
+    mayHaveRun: false,
+    message: 'the command line has 900001 bytes, and no server takes more than 900000: use several commands',
+  });
 });

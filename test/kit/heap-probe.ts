@@ -25,9 +25,10 @@ function count(kind: unknown): number {
 async function tell(): Promise<void> {
   await settle();
   // A configuration that somebody still holds has caches of its own.
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
   const counts = { caches: count(LRUCache), sockets: count(Socket), timers: count(timeout) };
   process.stdout.write(
-    `${JSON.stringify({ event: 'heap', ...counts, bytes: process.memoryUsage().heapUsed })}\n`,
+    `${JSON.stringify({ event: 'heap', ...counts, bytes: heapUsed, buffers: arrayBuffers })}\n`,
   );
 }
 

@@ -206,3 +206,42 @@ void test('what dovegate itself refused is known not to have run', async (t) => 
     return fault.retryAfterMs > 0 && fault.id !== undefined;
   });
 });
+
+void test('a line above limits.line: its answer arrives, whole and over `send`, and nothing of it is sent on', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, {
+    policy: `
+    users: ["*@example.org"]
+    allow: [{ command: fetch, content: true }]`,
+    backend: { script: (_command, connection) => connection.status('+') },
+  });
+  const uids = Array.from({ length: 14_000 }, (_, at) => at + 1).join(',');
+  const query = ['fetch', 'uid', 'mailbox', 'INBOX', 'uid', uids];
+  // More than the buffers of a UNIX socket: with a close before the rest is read, this client would get a reset.
+  for (const bytes of [uids, `${uids},`.repeat(12)]) {
+    const raw = await client({ minor: 2 });
+    raw.sendCommand({ user: alice, fields: [...query.slice(0, -1), bytes] });
+    const { status, logs } = await raw.readReply();
+    assert.equal(status, '-USAGE');
+    assert.equal(
+      logs.at(-1)?.text,
+      'dovegate: the command line is longer than 65536 bytes (limits.line): nothing was sent, and the session ends [line-too-long]',
+    );
+    assert.equal((await raw.readEnd()).body.length, 0);
+  }
+  const door = ['send', '--socket', daemon.path('support.sock'), '--user', alice, '--'];
+  const sent = await runWarm([...door, ...query]);
+  assert.equal(sent.exit, 64);
+  assert.match(sent.stderr, /longer than 65536 bytes \(limits\.line\)/);
+  const many = Array.from({ length: 14 }, () => ['uid', uids]).flat();
+  const unsent = await runWarm([...door, ...query, ...many]);
+  assert.equal(unsent.exit, 64);
+  assert.match(unsent.stderr, /the command line has \d+ bytes, and no server takes more than 900000/);
+  await using session = await connect({ socket: daemon.path('support.sock') });
+  const [name = '', ...args] = query;
+  await assert.rejects(session.run({ user: alice, name, args }), (fault) => {
+    assert.ok(fault instanceof CommandFailed);
+    assert.deepEqual([fault.reason, fault.mayHaveRun, fault.mayRetry], ['line-too-long', false, false]);
+    return true;
+  });
+  assert.equal(backend.commands.length, 0);
+});

@@ -6,11 +6,11 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Daemon, LogRecord } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { type GatewayOptions, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
+import { weigh, weighed } from '../kit/weigh.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** The full figure is 4 x 300 (DOVEGATE_ROUNDS=20). */
@@ -21,7 +21,6 @@ const workers = 3;
 const kinds = ['caches', 'sockets', 'timers'] as const;
 /** An upstream that is being replaced has a transport and timers of its own for a moment; a leak is one for each reload. */
 const slack = 4;
-const probe = fileURLToPath(new URL('../kit/heap-probe.js', import.meta.url));
 
 /** Answers every question; the passdb says that everybody lives on this machine. */
 async function openAuthService(owner: Owner): Promise<string> {
@@ -67,14 +66,6 @@ admin: { unix: admin.sock }`,
   };
 }
 
-async function weigh(daemon: Daemon): Promise<LogRecord> {
-  const heaps = (): LogRecord[] => daemon.logs.filter(({ event }) => event === 'heap');
-  const before = heaps().length;
-  daemon.signal('SIGUSR2');
-  await daemon.waitForLog(() => heaps().length > before, 'the heap');
-  return heaps()[before] ?? {};
-}
-
 /** The first that is not above `most`: a transport that was just closed is held for a moment by the other side. */
 async function weighUntil(daemon: Daemon, most: LogRecord | undefined): Promise<LogRecord> {
   for (let tries = 1; ; tries += 1) {
@@ -92,7 +83,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
   const gateway = await openGateway(t, {
     ...optionsOf(0, auth),
     files: { 'shadow.yaml': 'users: ["*"]\nallow: [quota get]\n' },
-    env: { NODE_OPTIONS: `--import=${probe}` },
+    env: weighed,
   });
   const { daemon, client } = gateway;
   const clients: RawClient[] = [];

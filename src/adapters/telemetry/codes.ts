@@ -187,7 +187,10 @@ export const closeReasons: Table<CloseReason> = {
     'after a refused command nobody could tell whether a text follows',
     'correct the command',
   ],
-  'input-limit': ['a text over its limits', 'raise `limits.input` or `limits.input_time` if that is right'],
+  'input-limit': [
+    'a text over its limits, or lines over the share of `limits.buffered`',
+    'raise `limits.input`, `input_time` or `buffered` if right',
+  ],
   'client-stall': ['the client did not read', 'repair the client'],
   'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
   'over-share': ['its text was ended so that others got the upstream', 'as the error of that name'],

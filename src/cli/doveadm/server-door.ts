@@ -40,6 +40,7 @@ export const tempFail = 75;
 
 /** Exit code of a failed session: 75 as doveadm has it; over HTTP a key or a certificate that stays wrong is not temporary. */
 export function exitCodeOfFault({ code, mayHaveRun }: SessionFault, { isHttp }: ServerDoor): number {
+  if (code === 'unsendable') return exitCodes.usage;
   if (isHttp !== true || mayHaveRun) return tempFail;
   if (code === 'auth-rejected') return exitCodes.notPermitted;
   return code === 'tls-failed' ? exitCodes.configuration : tempFail;

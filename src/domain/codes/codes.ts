@@ -93,6 +93,17 @@ const table = {
     'more users, masks, fields or flags than one command line may name',
     'use several commands, or raise `limits.users` or `max_users` of the rule',
   ),
+  'line-too-long': refused(
+    'USAGE',
+    'the command line is longer than {limit} bytes (limits.line): nothing was sent, and the session ends',
+    'a command line above `limits.line`; the rest of it was dropped',
+    'use several commands, or raise `limits.line`, up to 878KiB',
+  ),
+  'line-no-room': passing(
+    'the unfinished command lines of this client take too much memory (limits.buffered): nothing was sent, and the session ends; try again',
+    'what this client began to send and did not finish takes its share of `limits.buffered`',
+    'send fewer long lines at once, or raise `limits.buffered`',
+  ),
   'kills-server': unread('a command of which a server process dies', 'ask otherwise'),
   'series-differ': unread(
     'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',

@@ -392,7 +392,7 @@ const limits = section('the limits', {
     'lineBytesMax',
     size(asWritten.commandLineBytes, {
       least: 1024,
-      most: 900_000,
+      most: bounds.longestLineBytes,
       error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
     }),
   ).describe('a command line; 1KiB to 878KiB'),
@@ -415,7 +415,7 @@ const limits = section('the limits', {
     error: 'must be below 300s, where Dovecot ends the input by itself',
   }).describe('time for such a text; below 300s'),
   buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)).describe(
-    'memory for such texts, all sessions together',
+    'memory for such texts and for unfinished lines, all sessions together',
   ),
   users: count(1, 1_000).prefault(usersPerLine).describe('users that one command line may name'),
   http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)).describe('body of one HTTP request'),

@@ -103,8 +103,8 @@ export interface Greeting {
   readonly onChecking: () => void;
 }
 
-/** Before login: VERSION, STARTTLS, or a name and a password. */
-const unauthenticatedLineBytesMax = bounds.strangerLineBytes;
+/** VERSION, STARTTLS, or a name and a password: nothing here counts in `limits.buffered`. */
+const greetingLineBytesMax = bounds.strangerLineBytes;
 /** A login needs about five: a peer that sends more pieces, for example byte by byte, must not delay others. */
 export const strangerPiecesMax = bounds.strangerPieces;
 /** Logged part of a name that is not verified. */
@@ -143,9 +143,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
     preauthenticated,
     tls: access.tls === 'implicit' ? 'done' : access.tls,
     plainAllowed: access.plainWithoutTls,
-    lineBytesMax: preauthenticated
-      ? limits.lineBytesMax
-      : Math.min(limits.lineBytesMax, unauthenticatedLineBytesMax),
+    lineBytesMax: Math.min(limits.lineBytesMax, greetingLineBytesMax),
   });
   let login = certified?.login;
   let hasTried = false;

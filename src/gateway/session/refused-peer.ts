@@ -58,12 +58,13 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
       // A client that sends many lines at once must not hold up the others: one line a turn.
       if (!isFirst) await clock.nextTurn();
       isFirst = false;
-      const read = parseCommandLine(line, limits);
+      const read = typeof line === 'string' ? { kind: line } : parseCommandLine(line, limits);
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') writer.passLogs();
       } else {
         waitTimer.pause();
-        const goesOn = await skipInput(peer, input, read.command);
+        const goesOn = read.kind === 'command' && (await skipInput(peer, input, read.command));
+        if (read.kind !== 'command') await input.dropLine(clock);
         waitTimer.renew();
         const sentence = sentenceOf(reason, { reason: await peer.text() });
         writer.refuse({ code: reason, sentence }, codes[reason].status);

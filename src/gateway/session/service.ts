@@ -176,7 +176,8 @@ export function createService({
   ): void {
     const { lineBytesMax, fieldsMax } = context.limits();
     const limits: RefusalLimits = {
-      lineBytesMax,
+      // Longer lines get the same answer, and what is held of them counts nowhere.
+      lineBytesMax: Math.min(lineBytesMax, bounds.commandLineBytes),
       fieldsMax,
       inputBytesMax: refusedInputBytesMax,
       inputTimeMs: refusedMs,

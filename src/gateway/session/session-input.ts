@@ -2,8 +2,10 @@
 // ahead by at most one chunk, to notice a peer that leaves.
 // The rules: bytes of input are never parsed as lines; a text is read within its limits; it is read to its end, or the session is over.
 
+import { bounds } from '../../bounds/bounds.js';
+import type { ByteBudget } from '../../concurrency/limits.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
 import { LineSplitter } from '../../protocol/lines.js';
 import { DotDecoder } from '../../protocol/text.js';
@@ -11,24 +13,44 @@ import type { ClientInput, TextPiece } from '../relay/relay.js';
 
 function ignore(): void {}
 
-/** Reads reject with a WireFault for a line above the limit, with a TransportFault when the peer is gone. */
+const lineFeed = 0x0a;
+/** Below this an unfinished line is not counted: a command whose bytes come in two pieces needs no room. */
+const uncountedBytes = bounds.uncountedLineBytes;
+/** What is read and dropped of a refused line; Dovecot takes no longer one. */
+const droppedBytesMax = bounds.droppedLineBytes;
+const droppedMs = bounds.droppedLineMs;
+
+/** The memory that unfinished lines count in, and the origin that they count for. */
+export interface LineMemory {
+  readonly buffered: ByteBudget;
+  readonly holder: string;
+}
+
+/** Why a line is not taken. Nothing can be read as a line after it: answer, and end the session. */
+export type LineRefusal = 'line-too-long' | 'line-no-room';
+
+/** Reads reject with a TransportFault when the peer is gone. */
 export class SessionInput {
   readonly #transport: Transport;
   readonly #lines: LineSplitter;
+  readonly #memory: LineMemory | undefined;
+  /** Bytes of the unfinished line that `#memory` holds. */
+  #counted = 0;
   #ahead: Promise<Buffer | null> | undefined;
   #isReading = false;
 
-  /** `rest`: bytes after the handshake. */
-  constructor(transport: Transport, rest: Buffer, lineBytesMax: number) {
+  /** `rest`: bytes after the handshake. Without `memory` nothing is counted: its sessions must be few. */
+  constructor(transport: Transport, rest: Buffer, lineBytesMax: number, memory?: LineMemory) {
     this.#transport = transport;
     this.#lines = new LineSplitter({ lineBytesMax });
+    this.#memory = memory;
     if (rest.length > 0) this.#lines.push(rest);
   }
 
   /** The next line; null once the peer has ended its side (a last line without LF is never run). */
-  async nextLine(): Promise<Buffer | null> {
+  async nextLine(): Promise<Buffer | LineRefusal | null> {
     for (;;) {
-      const line = this.#lines.next();
+      const line = this.takeLine();
       if (line !== undefined) return line;
       const chunk = await this.nextChunk();
       if (chunk === null) return null;
@@ -46,9 +68,68 @@ export class SessionInput {
     return ahead;
   }
 
-  /** The next line if it is complete already. Throws a WireFault for a line above the limit. */
-  takeLine(): Buffer | undefined {
-    return this.#lines.next();
+  /** The next line if it is complete already. */
+  takeLine(): Buffer | LineRefusal | undefined {
+    let line: Buffer | undefined;
+    try {
+      line = this.#lines.next();
+    } catch (fault) {
+      if (!(fault instanceof WireFault)) throw fault;
+      this.close();
+      return 'line-too-long';
+    }
+    if (line !== undefined) {
+      this.close();
+      return line;
+    }
+    return this.#count() ? undefined : 'line-no-room';
+  }
+
+  /** Counts the unfinished line. False: there is no room for it, and it is dropped. */
+  #count(): boolean {
+    const bytes = this.#lines.pendingBytes;
+    if (this.#memory === undefined || bytes <= uncountedBytes) return true;
+    const { buffered, holder } = this.#memory;
+    buffered.take(bytes - this.#counted, holder);
+    this.#counted = bytes;
+    // One line of each origin has room in any case: without it, small limits would refuse every long line.
+    if (!buffered.isFullFor(holder) || buffered.heldBy(holder) === bytes) return true;
+    this.#lines.takeRest();
+    this.close();
+    return false;
+  }
+
+  /** Gives the memory of an unfinished line back. Idempotent. */
+  close(): void {
+    if (this.#counted === 0) return;
+    this.#memory?.buffered.give(this.#counted, this.#memory.holder);
+    this.#counted = 0;
+  }
+
+  /**
+   * After a refusal: reads the rest of the line and drops it, since a client that still writes does not read its answer yet. Resolves at the
+   * end of the line, at the limits of bytes and time, and when the peer ends its side.
+   */
+  async dropLine(clock: Clock): Promise<void> {
+    if (this.#lines.hasCutLineEnd) return;
+    let timer: Timer | undefined;
+    try {
+      // Not `Promise.race` for each chunk: the promise of the timer would hold all chunks until the end.
+      await new Promise<void>((resolve, reject) => {
+        timer = clock.setTimer(droppedMs, resolve);
+        this.#dropRest().then(resolve, reject);
+      });
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  async #dropRest(): Promise<void> {
+    for (let left = droppedBytesMax; left > 0; ) {
+      const chunk = await this.nextChunk();
+      if (chunk === null || chunk.includes(lineFeed)) return;
+      left -= chunk.length;
+    }
   }
 
   /** Raw bytes after the last line; null once the peer has ended its side. */

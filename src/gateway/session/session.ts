@@ -1,13 +1,14 @@
 // One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
 // transport, with a reason. It is also its exchanges' view of the session: one object for all of them, since one runs at a time.
-// The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets its
-// answers; an exchange's view of its session changes between two exchanges, never during one.
+// The rules: a broken line ends the session without an answer, one that is too long with an answer, and nothing after it is read; a peer
+// that has ended its side still gets its answers; an exchange's view of its session changes between two exchanges, never during one.
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { Proof } from '../../domain/access/asker.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
+import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Subject } from '../../domain/policy/judge.js';
@@ -30,7 +31,7 @@ import type { HttpAnswer } from './http-answer.js';
 import { type HttpHost, serveRequests } from './http-session.js';
 import { createLineShare, type LineTurns } from './line-turns.js';
 import type { RunningSession } from './roster.js';
-import { PeerInput, SessionInput } from './session-input.js';
+import { type LineRefusal, PeerInput, SessionInput } from './session-input.js';
 
 /**
  * During a drain, the time after its accept in which a peer may send its first command. Closed at once, its command would be lost, and
@@ -233,8 +234,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell === true);
       this.writer = this.#lineWriter;
       this.#clientMinor = greeted.clientMinor;
-      this.#input = new SessionInput(transport, greeted.rest, context.limits().lineBytesMax);
-      reason = await this.#serve(this.#input);
+      const { lineBytesMax } = context.limits();
+      const { buffered } = this.#context;
+      const memory = { buffered, holder: this.names.origin };
+      this.#input = new SessionInput(transport, greeted.rest, lineBytesMax, memory);
+      const end = await this.#serve(this.#input, this.#lineWriter, lineBytesMax);
+      if (typeof end === 'string') reason = end;
+      else ({ reason, text } = end);
     } catch (fault) {
       if (fault instanceof WireFault) {
         reason = 'wire-fault';
@@ -245,6 +251,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         text = fault instanceof Error ? fault.message : String(fault);
       }
     } finally {
+      this.#input?.close();
       transport.close(reason);
       const closedFor = transport.closedFor ?? reason;
       const { observe } = this.#context;
@@ -369,7 +376,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   /** Runs until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
-  async #serve(input: SessionInput): Promise<CloseReason> {
+  async #serve(
+    input: SessionInput,
+    writer: ReplyWriter,
+    lineBytesMax: number,
+  ): Promise<CloseReason | { readonly reason: CloseReason; readonly text: string }> {
     const { transport, lineTurns } = this.#start;
     const { origin } = this.names;
     const { clock } = this.#context;
@@ -381,6 +392,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     for (;;) {
       if (this.endsFor !== undefined && this.#exchanges > 0) return this.endsFor;
       const line = input.takeLine();
+      if (typeof line === 'string') {
+        await input.dropLine(clock);
+        const sentence = sentenceOf(line, { limit: String(lineBytesMax) });
+        writer.refuse({ code: line, sentence }, codes[line].status);
+        await writer.flush(0);
+        return { reason: reasonOf[line], text: `${line}: ${sentence}` };
+      }
       if (line === undefined) {
         const chunk = await input.nextChunk();
         if (chunk === null) return 'peer-ended';
@@ -502,6 +520,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     appendQuietly(journal, observe, record, true);
   }
 }
+
+const reasonOf: Readonly<Record<LineRefusal, CloseReason>> = {
+  'line-too-long': 'wire-fault',
+  'line-no-room': 'input-limit',
+};
 
 const kernelProof: Proof = { kind: 'kernel' };
 

@@ -305,6 +305,9 @@ void test('every code of the table is produced, here or where a session or a req
   assert.deepEqual(
     known.filter((code) => !made.has(code)),
     [
+      // gateway/session/session
+      'line-too-long',
+      'line-no-room',
       // gateway/relay/relay
       'backend-failed',
       'exists',

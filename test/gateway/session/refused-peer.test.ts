@@ -110,8 +110,17 @@ void test('a text is read to its dot and never run; one that is too long, late o
   }
 });
 
-void test('a broken line, another protocol and a line without an end are not answered', async () => {
-  for (const bytes of ['\n', 'GET / HTTP/1.1\n', 'x'.repeat(2_000)]) {
+void test('a line that is too long is answered once it has come, and ends the session', async () => {
+  const { say, done, answers, transport } = open(2);
+  await say('x'.repeat(2_000));
+  assert.equal(answers(), 0);
+  await say(`\n${quota}`);
+  await done;
+  assert.deepEqual([answers(), transport.closedFor], [1, 'not-configured']);
+});
+
+void test('a broken line and another protocol are not answered', async () => {
+  for (const bytes of ['\n', 'GET / HTTP/1.1\n']) {
     const { say, done, answers, transport } = open(2);
     await say(bytes);
     await done;

@@ -1,10 +1,12 @@
 // Goal: lines of a peer and what is no line between them, however they are cut; and a peer that leaves is noticed while nobody asks for a line.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { ByteBudget } from '../../../src/concurrency/limits.js';
 import { SessionInput } from '../../../src/gateway/session/session-input.js';
-import { TransportFault, WireFault } from '../../../src/ports/faults.js';
+import { TransportFault } from '../../../src/ports/faults.js';
 import { chunkings } from '../../kit/chunkings.js';
-import { settle } from '../../kit/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 function open(rest = '') {
@@ -45,11 +47,84 @@ void test('a line above the limit, whole or not', async () => {
   for (const text of ['x'.repeat(30), `${'x'.repeat(30)}\n`]) {
     const { peer, input } = open();
     peer.send(text);
-    await assert.rejects(
-      input.nextLine(),
-      (fault) => fault instanceof WireFault && fault.code === 'line-too-long',
-    );
+    assert.equal(await next(input), 'line-too-long');
   }
+});
+
+/** Whether the drop is over, and what is left for others. */
+async function drop(sent: readonly string[], act: (opened: ReturnType<typeof open>) => unknown) {
+  const opened = open();
+  const clock = createFakeClock();
+  for (const text of sent) opened.peer.send(text);
+  assert.equal(await next(opened.input), 'line-too-long');
+  let isOver = false;
+  const dropping = opened.input.dropLine(clock).finally(() => {
+    isOver = true;
+  });
+  dropping.catch(() => undefined);
+  await settle();
+  const before = isOver;
+  await act({ ...opened, clock } as ReturnType<typeof open>);
+  await settle();
+  assert.ok(isOver);
+  assert.equal(clock.timers, 0);
+  return { before, dropping };
+}
+
+// bounds.droppedLineBytes, bounds.droppedLineMs
+void test('the rest of a refused line is dropped up to its end, or to a limit', async () => {
+  const long = 'x'.repeat(30);
+  assert.equal((await drop([`${long}\n`], () => undefined)).before, true);
+  assert.equal((await drop([long, 'more', 'end\n'], () => undefined)).before, true);
+  assert.equal((await drop([long, 'more'], ({ peer }) => peer.send('\n'))).before, false);
+  assert.equal((await drop([long], ({ peer }) => peer.end())).before, false);
+  const most = (count: number): Buffer => Buffer.alloc(count, 'x');
+  const atLimit = await drop([long], async ({ peer }) => {
+    for (let left = bounds.droppedLineBytes; left > 0; left -= 65_536)
+      peer.send(most(Math.min(left, 65_536)));
+    await settle();
+  });
+  assert.equal(atLimit.before, false);
+  const clock = createFakeClock();
+  const slow = open();
+  slow.peer.send(long);
+  assert.equal(await next(slow.input), 'line-too-long');
+  const dropping = slow.input.dropLine(clock);
+  await clock.advance(bounds.droppedLineMs);
+  await dropping;
+  const { dropping: lost } = await drop([long], ({ peer }) => peer.vanish());
+  await assert.rejects(lost, TransportFault);
+});
+
+// bounds.uncountedLineBytes
+void test('an unfinished line counts for its origin until its end; above the share of it a second one is refused', async () => {
+  const small = bounds.uncountedLineBytes;
+  const buffered = new ByteBudget(8 * small);
+  const begin = (bytes: number, holder: string) => {
+    const { transport, peer } = createMemoryTransport();
+    const input = new SessionInput(transport, Buffer.alloc(bytes, 'x'), 64 * small, { buffered, holder });
+    return { input, peer };
+  };
+  // Any number of these costs no more than their sessions.
+  assert.equal(begin(small, 'a').input.takeLine(), undefined);
+  assert.equal(buffered.bytes, 0);
+  const one = begin(3 * small, 'a');
+  assert.equal(one.input.takeLine(), undefined);
+  assert.equal(buffered.heldBy('a'), 3 * small);
+  assert.equal(begin(2 * small, 'a').input.takeLine(), 'line-no-room');
+  assert.equal(buffered.heldBy('a'), 3 * small, 'what was refused is free');
+  const other = begin(2 * small, 'b');
+  assert.equal(other.input.takeLine(), undefined);
+  // The only line of an origin goes on, however much others hold.
+  const only = begin(6 * small, 'c');
+  assert.equal(only.input.takeLine(), undefined);
+  one.peer.send('\n');
+  assert.equal((await next(one.input))?.length, 3 * small);
+  assert.equal(buffered.heldBy('a'), 0);
+  other.input.close();
+  only.input.close();
+  other.input.close();
+  assert.equal(buffered.bytes, 0);
 });
 
 void test('bytes of a peer that has ended, and of one that is gone', async () => {
