@@ -12,7 +12,7 @@ interface Minor {
 
   /** A client that announces it gets a VERSION line in the answer. */
   readonly readsVersion: boolean;
-  /** To a client that announces it, `-A` and a `-u` with wildcards request a column with the user; else `-A` means everybody. */
+  /** To a client that announces it, `-A` and a `-u` with wildcards on a line of a user request a column; else `-A` means everybody. */
   readonly asksForColumn: boolean;
 
   /** A server that announces it is of this series. */

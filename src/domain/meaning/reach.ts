@@ -223,7 +223,7 @@ export interface ReconciledUser {
 
 /**
  * Settles `-u` and `-A` of a mail command. In 2.3 neither selects the user on the wire, the user field does; `-A` to a 2.4 server means all
- * users. A `-u` that equals the wire user, or a mask that covers it, is dropped; any other is refused.
+ * users. A `-u` that equals the wire user, or a mask that covers it, is dropped; any other is refused. `wireUser`: '' for none.
  * @param clientMinor the minor of the client's VERSION line
  * @param normalise gives names the form in which they are compared
  */
@@ -249,7 +249,9 @@ export function reconcileUserOptions(
     }
   }
   const asksAll = parsed.values.has('all-users');
-  const isColumn = ofMinor(clientMinor).asksForColumn && (asksAll || isUserMask);
+  // Without a user there is no row to put a column in front of: such a line asks a 2.4 server for all users, whatever the client's minor.
+  const isForAll = asksAll && wireUser === '';
+  const isColumn = ofMinor(clientMinor).asksForColumn && (asksAll || isUserMask) && !isForAll;
   return {
     kind: 'reconciled',
     parsed: withoutParameters(parsed, isColumn ? ['user', 'all-users'] : ['user']),

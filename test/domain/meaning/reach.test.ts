@@ -210,6 +210,17 @@ for (const [line, minor, shown] of settled) {
   }
 }
 
+test('`-A` on a line without a user is for all users, whatever the minor; a mask there stays a column', () => {
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const settledUser = reconcileUserOptions(accept('2.4', ['quota get', '-A']), '', minor);
+    assert.ok(settledUser.kind === 'reconciled' && settledUser.isAllUsers, String(minor));
+    assert.equal(settledUser.wantsUsernameCell, false);
+    assert.ok(settledUser.parsed.values.has('all-users'));
+  }
+  const masked = reconcileUserOptions(accept('2.4', ['quota get', '-u', '*']), '', 2);
+  assert.ok(masked.kind === 'reconciled' && !masked.isAllUsers);
+});
+
 test('names are completed before they are compared', () => {
   const parsed = accept('2.4', ['quota get', '-u', 'bob']);
   const complete = (user: string): string => (user.includes('@') ? user : `${user}@example.org`);
