@@ -37,8 +37,9 @@ function typeOf(node) {
   if (anyOf?.some((each) => each.type === 'array')) return 'path or list';
   if (anyOf?.some((each) => each.enum))
     return anyOf
-      .flatMap((each) => each.enum ?? [])
-      .map((each) => `\`${each}\``)
+      .flatMap((each) =>
+        each.type === 'boolean' ? 'true, false' : (each.enum ?? []).map((word) => `\`${word}\``),
+      )
       .join(', ');
   return type === 'object' ? 'map' : 'text';
 }

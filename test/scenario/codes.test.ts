@@ -82,15 +82,12 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
   }
 });
 
-/** Answers as Net::Doveadm 0.01 reads them: two lines each, where an empty first line counts as none yet. */
+/** Answers as Net::Doveadm 0.01 reads them: two lines each, where an empty one counts as none yet. */
 function readAsNetDoveadm(text: string): (readonly [first: string, status: string])[] {
-  const lines = text.split('\n').slice(0, -1);
+  const lines = text.split('\n').filter((line) => line !== '');
   const answers: [string, string][] = [];
-  for (let at = 0; at < lines.length; at += 1) {
-    if (lines[at] === '') continue;
+  for (let at = 0; at < lines.length; at += 2)
     answers.push([lines[at] ?? '', lines[at + 1] ?? 'still waiting']);
-    at += 1;
-  }
   return answers;
 }
 
@@ -132,6 +129,52 @@ void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it 
     ['-NOPERM', 'User quota\tSTORAGE\t'],
     ['+', 'still waiting'],
   ]);
+});
+
+void test('with `refusal_cell: all`, no answer of Net::Doveadm slips; without it, a user reads the row of another one', async (t) => {
+  const { daemon } = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel: { unix: panel.sock, mode: "0600", refusal_cell: true, policy: support }
+  perl: { unix: perl.sock, mode: "0600", refusal_cell: all, policy: support }`,
+    policy: policies,
+    backend: {
+      script: async ({ user, fields }, connection) => {
+        if (user.startsWith('nobody')) return connection.status('-NOUSER');
+        if (fields[0] === 'quota get') await connection.row(`quota of ${user}`);
+        await connection.status('+');
+      },
+    },
+  });
+  const bob = 'bob@example.org';
+  const pipelined: readonly (readonly [user: string, ...fields: string[]])[] = [
+    [alice, 'mailbox create', 'New'],
+    [bob, 'quota get'],
+    ['nobody@example.org', 'quota get'],
+    [alice, 'mailbox list'],
+    [alice, 'mailbox delete', 'x'],
+    [bob, 'quota get'],
+  ];
+  const ask = async (socket: string) => {
+    const client = await openRawClient({ path: daemon.path(socket), minor: 0 });
+    for (const [user, ...fields] of pipelined) client.sendCommand({ user, fields });
+    client.halfClose();
+    await client.closed;
+    const answers = readAsNetDoveadm(String(client.received()).replace('+\n', ''));
+    return answers.map(([first, status]) => [readSaid(first.replace(/\t$/, ''))?.code ?? first, status]);
+  };
+  const ofBob = `quota of ${bob}\t`;
+  assert.deepEqual(await ask('perl.sock'), [
+    ['\t', '+'],
+    [ofBob, '+'],
+    ['\t', '-NOUSER'],
+    ['\t', '+'],
+    ['denied', '-NOPERM'],
+    [ofBob, '+'],
+  ]);
+  // The answer to the first command is that bob has this quota, as an error; directly at Dovecot it is the same.
+  for (const socket of ['support.sock', 'panel.sock'])
+    assert.deepEqual((await ask(socket))[0], ['+', ofBob], socket);
 });
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';

@@ -7,7 +7,6 @@ import {
   count,
   file,
   fileMode,
-  flag,
   hostName,
   listOf,
   named,
@@ -105,7 +104,10 @@ export const listener = section(
     protocol: oneOf(['doveadm', 'http'])
       .prefault('doveadm')
       .describe("what clients speak: Dovecot's doveadm protocol, or its HTTP API"),
-    refusal_cell: flag().describe('clients of minor 0 get the reason of a refusal as one cell'),
+    refusal_cell: z
+      .union([z.boolean(), z.enum(['all'])], { error: 'must be true, false or all' })
+      .prefault(false)
+      .describe("for minor 0: a refusal's reason as a cell; `all`: also one in empty replies"),
     policy: policyName.optional().describe('policy of everybody who is let in'),
     sessions: count(1, 100_000)
       .prefault(bounds.sessionsPerListener)

@@ -40,7 +40,7 @@ function parseListener(
   const plain = without(raw, 'unix', 'tcp', 'systemd', 'mode', 'owner', 'group', 'policy', 'peers');
   const common = { ...plain, name, place: at.place() };
   const { protocol, refusalCell } = raw;
-  if (protocol === 'http' && refusalCell)
+  if (protocol === 'http' && refusalCell !== false)
     at.error(
       ['refusal_cell'],
       'is for protocol: doveadm; over HTTP every error has its reason',

@@ -17,6 +17,7 @@ import type { Ending, Verdict } from '../outcome/outcome.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
+const emptyCell = Buffer.of(tab);
 /** Shorter output is copied into one buffer with its header: most replies are a row and a status. */
 const joinedBytesMax = 2 * 1024;
 
@@ -57,6 +58,9 @@ export interface ReplyTarget extends RelayTarget {
   addEnd(ending: Ending, verdict: Verdict, id: string): string;
 }
 
+/** What a client without framing gets for an empty reply: `true`: the reason of a refusal as one cell; `all`: also one empty cell for the others. */
+export type RefusalCell = boolean | 'all';
+
 /** For clients of the doveadm protocol; one for each session. */
 export class ReplyWriter implements ReplyTarget {
   /** Bytes of the output channel so far, over all replies. */
@@ -66,7 +70,7 @@ export class ReplyWriter implements ReplyTarget {
   readonly #transport: Transport;
   readonly #encoder: MultiplexEncoder;
   readonly #framing: Framing;
-  readonly #hasRefusalCell: boolean;
+  readonly #refusalCell: RefusalCell;
   readonly #mayPassLogs: boolean;
   #group: Buffer[] = [];
   #output: Buffer[] = [];
@@ -74,11 +78,10 @@ export class ReplyWriter implements ReplyTarget {
   /** The last byte of the rows; undefined: this reply has no byte of a row yet. */
   #lastOfBody: number | undefined;
 
-  /** `refusalCell`: a client without framing gets the reason of a refusal as a cell. */
-  constructor(transport: Transport, negotiated: number, refusalCell = false) {
+  constructor(transport: Transport, negotiated: number, refusalCell: RefusalCell = false) {
     const { framing, logs } = ofMinor(negotiated);
     this.#transport = transport;
-    this.#hasRefusalCell = refusalCell && framing === 'none';
+    this.#refusalCell = framing === 'none' && refusalCell;
     this.#framing = framing;
     this.#encoder = new MultiplexEncoder(this.#framing);
     this.#mayPassLogs = logs !== 'never';
@@ -126,6 +129,7 @@ export class ReplyWriter implements ReplyTarget {
   }
 
   addRawStatus(line: Buffer): void {
+    if (this.#refusalCell === 'all' && this.#lastOfBody === undefined) this.addBody(emptyCell);
     this.#output.push(lineFeed, line, lineFeed);
     this.#outputBytes += line.length + 2;
     this.bytesOut += line.length + 2;
@@ -140,7 +144,7 @@ export class ReplyWriter implements ReplyTarget {
   /** Ends a reply of our own with its reason. After rows the cell is left out: it could be taken for one of theirs. */
   refuse(said: Said, code: string): void {
     this.say('error', said);
-    if (this.#hasRefusalCell && this.#lastOfBody === undefined)
+    if (this.#refusalCell !== false && this.#lastOfBody === undefined)
       this.addBody(Buffer.from(`${escapeText(formatSaid(said))}\t`));
     this.addStatus(code);
   }

@@ -15,6 +15,7 @@ import { minorForClients } from '../../protocol/minors.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
+import type { RefusalCell } from '../relay/reply-writer.js';
 
 export interface SessionLimits {
   readonly lineBytesMax: number;
@@ -31,8 +32,8 @@ export interface SessionLimits {
 export interface ListenerAccess {
   /** The protocol of the listener: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: 'doveadm' | 'http';
-  /** Clients of minor 0 get the reason of a refusal as a cell; a session keeps what it had at its start. */
-  readonly refusalCell: boolean;
+  /** For clients of minor 0; a session keeps what it had at its start. */
+  readonly refusalCell: RefusalCell;
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
   /** Whether that address may connect; checked before a byte is read. */

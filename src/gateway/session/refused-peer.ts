@@ -12,7 +12,7 @@ import type { CloseReason, Transport } from '../../ports/transport.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { HandshakeAccept } from '../../protocol/handshake/accept.js';
 import { minorForClients } from '../../protocol/minors.js';
-import { ReplyWriter } from '../relay/reply-writer.js';
+import { type RefusalCell, ReplyWriter } from '../relay/reply-writer.js';
 import { PeerInput, SessionInput } from './session-input.js';
 
 export interface RefusalLimits {
@@ -34,7 +34,7 @@ export interface RefusedPeer {
   /** The reason that the client reads; called at each command. Must not reject. */
   readonly text: () => string | Promise<string>;
   /** The setting of its listener; absent: no cell. */
-  readonly refusalCell?: boolean;
+  readonly refusalCell?: RefusalCell;
   /** For the transport, and the code that the client reads. */
   readonly reason: 'sessions-limit' | 'not-configured' | 'peer-refused';
 }

@@ -191,7 +191,7 @@ export function createService({
       limits,
       reason,
       text: async () => `${text(await described)}${todo === undefined ? '' : `; ${todo}`}`,
-      refusalCell: context.access(name)?.refusalCell === true,
+      refusalCell: context.access(name)?.refusalCell ?? false,
     }).finally(() => explained[reason].delete(transport));
   }
 

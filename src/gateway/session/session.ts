@@ -231,7 +231,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       }
       this.#context.observe({ kind: 'note', code: 'session-opened', listener, session, minor });
       const { context } = this.#start;
-      this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell === true);
+      this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell);
       this.writer = this.#lineWriter;
       this.#clientMinor = greeted.clientMinor;
       const { lineBytesMax } = context.limits();

@@ -50,6 +50,8 @@ void test('all of it', () => {
 void test('refusal_cell is off, and for the doveadm protocol only', () => {
   const [support, jobs] = settingsOf(withJobs('refusal_cell: true')).listeners;
   assert.deepEqual([support?.refusalCell, jobs?.refusalCell], [false, true]);
+  assert.equal(settingsOf(withJobs('refusal_cell: all')).listeners[1]?.refusalCell, 'all');
+  assert.match(told(withJobs('refusal_cell: every')).join(), /refusal_cell: must be true, false or all/);
   const http = (cell: boolean) =>
     sound.replace('policy: support', `policy: support, protocol: http, refusal_cell: ${cell}`);
   assert.equal(settingsOf(http(false)).listeners[0]?.refusalCell, false);

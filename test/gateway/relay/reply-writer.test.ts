@@ -1,14 +1,14 @@
 // Goal: a peer of each minor gets rows, log lines and status lines in its framing and in their order, in one write a group.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { type RefusalCell, ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { TransportFault } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux, framingBetween } from '../../oracle/framing.js';
 
 /** A writer for a minor, and what reached its peer so far: text by channel, in pieces of one channel each. */
-function open(minor: number, refusalCell = false) {
+function open(minor: number, refusalCell: RefusalCell = false) {
   const { transport, peer } = createMemoryTransport();
   const writer = new ReplyWriter(transport, minor, refusalCell);
   const arrived = (): string[] => {
@@ -65,12 +65,25 @@ void test('bytes of the output channel are counted as the client sees them, fram
   }
 });
 
+void test('`all`: each empty reply has one empty cell for minor 0; one with rows, and other minors, have none', () => {
+  for (const minor of minors) {
+    const { writer, arrived } = open(minor, 'all');
+    writer.addStatus('');
+    writer.addRawStatus(Buffer.from('-NOUSER'));
+    writer.addBody(Buffer.from('a\t'));
+    writer.addStatus('');
+    assert.equal(writer.flush(0), undefined);
+    const cell = minor === 0 ? '\t' : '';
+    assert.equal(arrived().join(''), `out ${cell}\n+\n${cell}\n-NOUSER\na\t\n+\n`);
+  }
+});
+
 void test('a refusal is one cell for minor 0 where the listener says so, and not after rows; for other minors it never is', () => {
   const said = { code: 'denied', sentence: 'denied (no rule\tallows\n"x")' } as const;
   const cell = 'dovegate: denied (no rule\x01tallows "x") [denied]\t';
-  for (const minor of minors) {
+  for (const [minor, asked] of minors.flatMap((each) => [[each, true] as const, [each, 'all'] as const])) {
     for (const isPassed of [false, true]) {
-      const { writer, arrived } = open(minor, true);
+      const { writer, arrived } = open(minor, asked);
       if (isPassed) writer.passLogs();
       writer.refuse(said, 'NOPERM');
       assert.equal(writer.flush(0), undefined);
