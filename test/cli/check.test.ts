@@ -32,7 +32,7 @@ test('six mistakes are six problems with the right places', async (t) => {
       'dovegate.yaml:7:40: backends.mail1.tls: must be one of: starttls, implicit, off',
       'dovegate.yaml:16:9: policies.support.allow[1]: no Dovecot has a command "mailbox lst" that can be sent to it; did you mean mailbox list?',
       'dovegate.yaml:18:18: policies.support.allow[2].where.fields: "fetch" has no parameter "fields"; did you mean field?',
-      'dovegate.yaml:20:66: policies.support.allow[3].where.query.savedbefore.at_least: must be an age with its unit, as 30d',
+      'dovegate.yaml:20:66: policies.support.allow[3].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
       'dovegate.yaml:22:9: policies.support.allow[3].limit: must be a rate: a number and second, minute, hour or day, as 20/hour',
       'dovegate.yaml: 6 errors, 0 warnings',
     ],

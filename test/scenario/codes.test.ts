@@ -177,6 +177,38 @@ void test('with `refusal_cell: all`, no answer of Net::Doveadm slips; without it
     assert.deepEqual((await ask(socket))[0], ['+', ofBob], socket);
 });
 
+void test('what no server has, and a domain without its mask, are refused with what to do', async (t) => {
+  const { client, backend, daemon } = await openGateway(t, {
+    policy: `
+    users: ["*"]
+    allow: [{ command: who, masks: true, all_users: true }]`,
+    backend: { script: (_command, connection) => connection.status('+') },
+  });
+  const raw = await client({ minor: 2 });
+  const asked = async (...fields: readonly string[]) => {
+    const { status, logs } = await raw.ask({ user: '', fields });
+    return `${status} ${logs.at(-1)?.text ?? ''}`;
+  };
+  for (const fields of [
+    ['auth test', 'alice'],
+    ['auth', 'test', 'alice'],
+    ['auth cache status'],
+    ['pw', '-p', 'x'],
+  ])
+    assert.match(
+      await asked(...fields),
+      /^-USAGE .*"(auth test|auth cache status|pw)" works only on Dovecot's own machine: no server has it/,
+    );
+  assert.match(await asked('auth nonsense'), /^-USAGE .*has no such command/);
+  assert.match(await asked('who', '@example.org'), /^-USAGE .*all users of a domain are \*@example\.org/);
+  assert.equal(await asked('who', '*@example.org'), '+ ');
+  assert.equal(backend.commands.length, 1);
+  const door = ['send', '--socket', daemon.path('support.sock'), '--user', alice, '--'];
+  const typed = await runWarm([...door, 'auth', 'test', 'alice']);
+  assert.equal(typed.exit, 64);
+  assert.match(typed.stderr, /"auth test" works only on Dovecot's own machine/);
+});
+
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
 /** What a backend writes before it fails: [user, lines]. */
 const hostile: readonly (readonly [user: string, lines: readonly string[]])[] = [

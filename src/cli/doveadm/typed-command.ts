@@ -10,6 +10,7 @@ import {
   resolveOwnCommand,
   type Series,
   textOfList,
+  whyLocal,
 } from '../../domain/commands/catalog.js';
 import {
   inputOf,
@@ -36,25 +37,13 @@ export interface TypedCommand {
   readonly socket: string | undefined;
 }
 
-/** Commands that real doveadm runs itself: they read the machine's configuration or ask its auth service. */
-const localOnly =
-  /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)\b/;
-
-function isLocalOnly(words: readonly string[]): boolean {
-  return localOnly.test(words.join(' '));
-}
-
 /** Options of every mail command; shown once, as the real program does. */
 const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'trans-flags', 'no-userdb-lookup'];
 
 /** Reads the words. Throws a CommandFault with the exit code of the real program. */
 export function readTypedCommand(words: readonly string[], series: Series = '2.4'): TypedCommand {
-  if (isLocalOnly(words)) {
-    throw new CommandFault(
-      exitCodes.usage,
-      `"${words[0]}" works only on the machine that runs Dovecot: it is never sent over a socket`,
-    );
-  }
+  const local = whyLocal(words);
+  if (local !== undefined) throw new CommandFault(exitCodes.usage, local);
   const own = resolveOwnCommand(words);
   if (own !== undefined) return readArguments('2.4', own.command, own.args);
   // A command that 2.4 lacks may exist in 2.3.
@@ -139,7 +128,8 @@ function allCommands(): readonly Command[] {
   const byName = new Map<string, Command>();
   for (const series of allSeries) {
     for (const command of commandsOf(series))
-      if (!isLocalOnly(command.words) && command.input !== 'duplex') byName.set(command.name, command);
+      if (whyLocal(command.words) === undefined && command.input !== 'duplex')
+        byName.set(command.name, command);
   }
   return [...byName.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
 }

@@ -357,6 +357,16 @@ export interface ResolvedCommand {
   readonly args: readonly string[];
 }
 
+/** Commands that real doveadm runs itself: they read the machine's configuration or ask its auth service. No server has them. */
+const localCommand =
+  /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)(?= |$)/;
+
+/** Of words that name a command of the real doveadm program alone: why none is sent. */
+export function whyLocal(words: readonly string[]): string | undefined {
+  const [name] = localCommand.exec(words.slice(0, 3).join(' ')) ?? [];
+  return name === undefined ? undefined : `"${name}" works only on Dovecot's own machine: no server has it`;
+}
+
 /**
  * The command at the beginning of `words` (everything after the user field). Undefined: the server would answer "unknown command". As on
  * the server: the first registered name that the leading words match completely, whether a word contains one of its words or several. No

@@ -35,7 +35,8 @@ function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSetting
     name,
     address,
     tls,
-    serverName: raw.serverName ?? (address.kind === 'tcp' ? address.host : 'localhost'),
+    // No certificate has the zone of an address.
+    serverName: raw.serverName ?? (address.kind === 'tcp' ? address.host.replace(/%.*/, '') : 'localhost'),
     ...parseNamespaces(raw, at),
     idle,
     place: at.place(),

@@ -21,6 +21,7 @@ import {
   parseHostAndPort,
   parseSize,
   section,
+  sizeForm,
   strict,
   text,
   timer,
@@ -300,7 +301,7 @@ function sizeAt(
   const bytes = parseSize(written);
   const least = leastBytes > 1 ? ', and at least 1MiB' : '';
   if (bytes === undefined || bytes < leastBytes)
-    cursor.error([key], `must be a size with its unit, as 100GiB${least}`);
+    cursor.error([key], `must be a size: ${sizeForm}, as 100GiB${least}`);
   return bytes;
 }
 

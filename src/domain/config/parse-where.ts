@@ -12,11 +12,11 @@ import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
 import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../policy/policy.js';
-import { type ParameterTest, parseDuration } from '../policy/policy.js';
+import { durationForm, type ParameterTest, parseDuration } from '../policy/policy.js';
 import { createRegex } from '../policy/regex.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
-import { parseSize } from './schema-parts.js';
+import { parseSize, sizeForm } from './schema-parts.js';
 
 /** The parameters of a command, in any series, by name. If series differ, those of the newest. */
 export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
@@ -257,7 +257,7 @@ function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   const isSize = key.values[0] === 'size';
   const value = isSize ? parseSize(text) : parseDuration(text);
   if (value === undefined) {
-    const wanted = isSize ? 'a size with its unit, as 1MiB' : 'an age with its unit, as 30d';
+    const wanted = isSize ? `a size: ${sizeForm}, as 1MiB` : `an age: ${durationForm}, as 30d`;
     cursor.error([bound], `must be ${wanted}`);
     return undefined;
   }

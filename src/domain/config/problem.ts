@@ -2,7 +2,7 @@
 // a secret (secrets are in files of their own).
 import { printable } from '../audit/encode.js';
 import { withoutKeys } from '../audit/record.js';
-import { commandNames } from '../commands/catalog.js';
+import { commandNames, whyLocal } from '../commands/catalog.js';
 import { nearestName } from '../names/nearest-name.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
@@ -96,6 +96,7 @@ export function meantBy(name: string, names: Iterable<string>, otherwise = ''): 
 
 /** The command with a name similar to the first words. */
 export function commandMeant(words: readonly string[]): string | undefined {
+  if (whyLocal(words) !== undefined) return undefined;
   const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
   return written.map((text) => nearestName(text, commandNames())).find((name) => name !== undefined);
 }

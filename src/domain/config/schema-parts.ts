@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { whyNoUser } from '../identity/user-word.js';
 import type { Rate } from '../policy/policy.js';
-import { durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
+import { durationForm, durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
 import { meantBy } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {
@@ -21,6 +21,8 @@ const ratePeriods: Readonly<Record<string, number>> = {
   day: 86_400_000,
 };
 
+/** What a message says of a size. */
+export const sizeForm = 'a whole number and B, KiB, MiB, GiB or TiB';
 const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
 const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
 
@@ -190,7 +192,7 @@ export function matching(pattern: RegExp, error: string) {
 
 const durationText = matching(
   durationPattern,
-  'must be a duration with its unit, as 500ms, 5s, 10m or 7d',
+  `must be a duration: ${durationForm}, as 500ms, 10m, 30d or 52w`,
 ).meta({ form: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
 
 /** A duration in milliseconds; `unless`: where the key is not given. */
@@ -225,7 +227,7 @@ export function timer(unless: string, below?: { readonly ms: number; readonly er
 const anySize = { least: 1, most: Number.MAX_SAFE_INTEGER, error: 'must be a size of at least one byte' };
 
 export function size(unless: string, within: { least: number; most: number; error: string } = anySize) {
-  return matching(sizePattern, 'must be a size with its unit, as 64KiB or 1GiB')
+  return matching(sizePattern, `must be a size: ${sizeForm}, as 512B, 1536KiB or 1GiB`)
     .meta({ form: 'a size: 512B, 64KiB, 1MiB, 2GiB' })
     .transform((written) => parseSize(written) ?? 0)
     .refine((bytes) => bytes >= 1, { error: anySize.error })
@@ -333,10 +335,16 @@ export interface HostAndPort {
   readonly port: number;
 }
 
-/** `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. */
+/**
+ * `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. An address may have a zone,
+ * `[fe80::1%eth0]:PORT`, whose name stays as it is written.
+ */
 export function parseHostAndPort(written: string): HostAndPort | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(written);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? 0);
-  return host === undefined || port < 1 || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
+  const match = /^(?:\[([0-9A-Fa-f:.]+)(%[A-Za-z0-9._-]{1,15})?\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(
+    written,
+  );
+  const host = match?.[1] ?? match?.[3];
+  const port = Number(match?.[4] ?? 0);
+  if (host === undefined || port < 1 || port > 65_535) return undefined;
+  return { host: `${host.toLowerCase()}${match?.[2] ?? ''}`, port };
 }

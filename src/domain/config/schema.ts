@@ -57,7 +57,7 @@ const passwordFile = file('a file that holds the password');
 const backend = section(
   'a backend',
   {
-    address: address('HOST:PORT or unix:PATH').describe('`HOST:PORT` or `unix:PATH`'),
+    address: address('HOST:PORT or unix:PATH').describe('`HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`'),
     tls: oneOf(['starttls', 'implicit', 'off'])
       .optional()
       .describe('TLS of upstreams; default `starttls`, `off` for a UNIX socket'),

@@ -128,9 +128,12 @@ export function createUserNames(rules: UserNameRules): UserNames {
     }
     // Dovecot's settings decide in several ways which of two realms counts.
     if (name.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
-    if (at === 0 || at === name.length - 1) {
-      return refused('empty-part', 'the user name has nothing on one side of its @');
-    }
+    if (at === 0)
+      return refused(
+        'empty-part',
+        'the user name has nothing before its @; as a mask, all users of a domain are *@example.org',
+      );
+    if (at === name.length - 1) return refused('empty-part', 'the user name has nothing after its @');
     return { kind: 'name', name };
   }
 

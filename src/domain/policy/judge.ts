@@ -12,6 +12,7 @@ import {
   resolveCommand,
   type Series,
   strongerEffect,
+  whyLocal,
 } from '../commands/catalog.js';
 import type { Unparsable, UnparsableCode } from '../commands/getopt.js';
 import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
@@ -274,7 +275,8 @@ type LineRead =
 function readLine(line: CommandLine, series: Series, context: JudgeContext): LineRead {
   const resolved = resolveCommand(series, line.words);
   if (resolved === undefined) {
-    return { kind: 'unparsable', code: 'command-unknown', message: `Dovecot ${series} has no such command` };
+    const message = whyLocal(line.words) ?? `Dovecot ${series} has no such command`;
+    return { kind: 'unparsable', code: 'command-unknown', message };
   }
   const parsed = parseLine(line, series, resolved);
   const { userNames, clientMinor } = context;

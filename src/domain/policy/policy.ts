@@ -87,6 +87,8 @@ const durationUnits: Readonly<Record<string, number>> = {
 
 /** The spelling of a duration. */
 export const durationPattern = /^(\d{1,9})(ms|s|m|h|d|w)$/;
+/** What a message says of the pattern. */
+export const durationForm = 'a whole number and ms, s, m, h, d or w';
 
 /** `500ms`, `5s`, `10m`, `2h`, `7d`, `2w` in milliseconds; undefined for anything else. */
 export function parseDuration(written: string): number | undefined {

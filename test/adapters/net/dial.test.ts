@@ -1,7 +1,7 @@
 // Goal: an address becomes a transport, or one fault that says why. What must not happen: a socket that stays after an abort.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createConnect } from '../../../src/adapters/net/dial.js';
@@ -79,4 +79,17 @@ void test('unix: no such socket; a path that no socket can have', async (t) => {
     refusal(/no such socket/),
   );
   await assert.rejects(connect({ kind: 'unix', path: join(folder, 'x'.repeat(200)) }, never), refusal(/xxx/));
+});
+
+void test('an address with a zone is dialled through that interface', async (t) => {
+  const server = createServer((far) => far.end('hello'));
+  t.after(() => server.close());
+  server.listen({ host: '::1', port: 0 });
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const transport = await connect({ kind: 'tcp', host: '::1%lo', port: address.port }, never);
+  assert.equal(String(await transport.read()), 'hello');
+  transport.close('peer-ended');
+  await transport.whenClosed();
 });

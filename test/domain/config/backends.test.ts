@@ -72,6 +72,16 @@ void test('a backend behind a UNIX socket needs neither TLS nor a password', () 
   assert.deepEqual(backend?.passwordFiles, []);
 });
 
+void test('a link-local address keeps its zone, which no certificate has', () => {
+  const withAddress = (address: string) =>
+    sound.replace('127.0.0.1:24245", tls: off', `${address}", tls: starttls`);
+  const [backend] = settingsOf(withAddress('[FE80::1%enP2s0]:24245')).backends;
+  assert.deepEqual(backend?.address, { kind: 'tcp', host: 'fe80::1%enP2s0', port: 24_245 });
+  assert.equal(backend?.serverName, 'fe80::1');
+  for (const bad of ['[fe80::1%]:24245', '[fe80::1%eth 0]:24245', 'mail1%eth0:24245', '[fe80::1%../x]:24245'])
+    assert.match(told(withAddress(bad)).join(), /backends\.mail1\.address: must be HOST:PORT, \[IPV6\]:PORT/);
+});
+
 // Goal: a list of namespaces that no Dovecot could have is told; one that it could have is read as it is meant.
 const short = 'shared_namespaces: []';
 const first = '{ prefix: "INBOX/", inbox: true }';

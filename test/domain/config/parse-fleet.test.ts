@@ -106,7 +106,7 @@ void test('every problem at once, each at its place', () => {
       '1:1 nats: nats:// is not encrypted: must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222',
       '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63',
       '4:12 hosts.gate1.key: /etc/dovegate/gone.pub cannot be read: there is no such file',
-      '4:27 hosts.gate1.silent_after: must be a duration with its unit, as 500ms, 5s, 10m or 7d',
+      '4:27 hosts.gate1.silent_after: must be a duration: a whole number and ms, s, m, h, d or w, as 500ms, 10m, 30d or 52w',
       '5:12 hosts.gate2.key: /etc/dovegate/README.md holds no Ed25519 key; write the base64 of a public key, or name such a file',
       '5:28 hosts.gate2.silnt_after: "silnt_after" is not a key here; did you mean silent_after?',
       '6:1 credentials: /etc/dovegate/open.creds can be read by every user',
@@ -114,7 +114,7 @@ void test('every problem at once, each at its place', () => {
       '7:1 certificate: needs key too',
       '8:1 checkpoint_key: /etc/dovegate/open.key can be read by every user',
       '9:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
-      '10:1 max_size: must be a size with its unit, as 100GiB',
+      '10:1 max_size: must be a size: a whole number and B, KiB, MiB, GiB or TiB, as 100GiB',
       '11:1 replicas: must be a whole number from 1 to 5',
     ],
   );
