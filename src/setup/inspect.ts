@@ -30,7 +30,9 @@ import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
 
-import type { Settings } from '../domain/config/settings.js';
+import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import { strikesAlways } from '../domain/policy/match.js';
+import type { Policy, Rule } from '../domain/policy/policy.js';
 import {
   inspectCertificates,
   inspectFiles,
@@ -96,6 +98,7 @@ export function* inspect(
   yield* inspectModes(files, settings, why, isForDaemon);
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
+  if (isForDaemon) yield inspectReleases(settings);
   if (isForDaemon) yield inspectIssuer(settings, isInstalled, readIfReadable);
   if (isForDaemon) yield inspectNotices(settings, noticeChecks());
   const closedToPage = (path: string): string | undefined => whyClosedToPage(path, files);
@@ -168,6 +171,36 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
       severity: 'warning',
       code: 'too-open',
     }));
+}
+
+/** The first release that does not take stored mail for commands of dsync (CVE-2026-33606). */
+const safeForDsync = '2.4.5';
+
+/** For a person, as above: only an update of Dovecot helps. */
+function inspectReleases({ policies, backends }: Settings): readonly Problem[] {
+  const granting = [...policies.values()].find(mayGrantDsync);
+  if (granting === undefined) return [];
+  const message = `policy ${granting.name} grants "dsync-server", and this Dovecot is not known to be ${safeForDsync} or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); update it, or move only mail that you trust`;
+  return backends
+    .filter((backend) => !isKnownSince(backend, safeForDsync))
+    .map(({ name, place }) => ({
+      ...place,
+      path: `backends.${name}`,
+      message,
+      severity: 'warning',
+      code: 'doubtful',
+    }));
+}
+
+function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
+  const isDsync = ({ command }: Rule): boolean => command === 'dsync-server';
+  const isDenied = denyByCommand.get('dsync-server')?.some(strikesAlways) === true;
+  return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
+}
+
+/** Whether the backend is certainly of that release or a newer one. A configuration names the series only, so never. */
+function isKnownSince(_backend: BackendSettings, _release: string): boolean {
+  return false;
 }
 
 interface Account {

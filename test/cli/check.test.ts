@@ -181,6 +181,22 @@ test('a policy that observes is a warning, once, since its users and exceptions 
   ]);
 });
 
+test('dsync-server in front of a Dovecot that is not known to be 2.4.5 is a warning at each backend', async (t) => {
+  const granting = deskConfiguration.replace('- mailbox list', '- dsync-server');
+  const { run, folder } = openDesk(t, granting);
+  const warned = async (): Promise<string[]> =>
+    (await run('check')).stdout
+      .toString()
+      .split('\n')
+      .filter((line) => line.includes('CVE-2026-33606'));
+  assert.deepEqual(await warned(), [
+    'dovegate.yaml:7:10: warning: backends.mail1: policy support grants "dsync-server", and this Dovecot is not known to be 2.4.5 or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); update it, or move only mail that you trust',
+  ]);
+  // Not where no policy grants it.
+  writeFileSync(join(folder, 'dovegate.yaml'), deskConfiguration);
+  assert.deepEqual(await warned(), []);
+});
+
 test('a problem with a file stands at the value that names it', async (t) => {
   const text = `${deskConfiguration.replace('password_file: mail1.password', 'password_file: [p-one, p-two], ca: mail1.ca')}audit: { sign_key: sign.key, hmac_key: hmac.key }
 admin: { tcp: "127.0.0.1:9146", token_file: admin.token }
