@@ -325,6 +325,8 @@ const values = {
   besideFileBytes: '16MiB',
   runEndHashes: 512,
   policyTextBytes: '1MiB',
+  catalogBytes: '256KiB',
+  addedCommands: 256,
   foundRecords: 10_000,
   accessRequests: 1000,
   accessGrants: 10_000,

@@ -72,7 +72,7 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
       ...ruleAsJson(rule, describeRule(rule, policy)),
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
-    deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule))),
+    deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule, policy))),
     onRequest: policy.onRequest.map((rule) => {
       return { ...ruleAsJson(rule, []), ...describeRequestable(rule, policy) };
     }),

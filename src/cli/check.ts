@@ -101,6 +101,8 @@ export function describeSettings(settings: Settings): string {
   ]) {
     lines.push(`${name} -> ${target.kind === 'backend' ? target.backend : target.kind}`);
   }
+  for (const { path, hash } of settings.catalog?.files ?? [])
+    lines.push(`catalog ${path} ${hash.slice(0, 16)}`);
   for (const [name, person] of settings.persons)
     lines.push(`person ${name}: ${identitiesOf(person).join(' ')}`);
   for (const policy of settings.policies.values()) {

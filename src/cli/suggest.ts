@@ -17,7 +17,7 @@ export interface SuggestOptions extends ListenerChoice {
 export async function suggest(options: SuggestOptions): Promise<number> {
   const { settings, listener, policy } = openListener(options);
   const nowMs = systemClock.wallMs();
-  const sightings = new Sightings({ listener: listener.name });
+  const sightings = new Sightings({ listener: listener.name, added: policy.added });
   const { directory } = settings.audit;
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};

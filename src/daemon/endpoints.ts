@@ -50,8 +50,14 @@ export function lazily<T extends object>(parts: PartsOf<T>): T {
   return made;
 }
 
-/** Starts counting. */
-export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
+/** Starts counting. `isAdded`: whether the configuration has a command of that name besides those of the catalog. */
+export function createEndpoints(
+  clock: Clock,
+  log: Log,
+  findPeer: FindPeer,
+  isAdded: (name: string) => boolean = () => false,
+) {
+  const known = new Set([...ownCommands.map(({ name }) => name), ...commandNames()]);
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   let admin: Admin | undefined;
@@ -62,7 +68,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const metrics = createMetrics({
     version: programVersion,
     runtime: process.version,
-    commands: new Set([...ownCommands.map(({ name }) => name), ...commandNames()]),
+    commands: { has: (name) => known.has(name) || isAdded(name) },
     clock,
     usage: processUsage,
     snapshot: () => {

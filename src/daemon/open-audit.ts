@@ -43,7 +43,7 @@ const tendIntervalMs = 60_000;
  * with a JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
-  { audit: settings, state }: Pick<Settings, 'audit' | 'state'>,
+  { audit: settings, state, catalog }: Pick<Settings, 'audit' | 'state' | 'catalog'>,
   signKey: SignKey,
   native: Native,
   clock: Clock,
@@ -75,7 +75,7 @@ export async function openAudit(
     signKey: signKey.pem,
     ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group, settings.directory) }),
     program: `dovegate ${programVersion}`,
-    catalog: catalogHash,
+    catalog: catalogOf(catalog),
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },
@@ -91,6 +91,11 @@ export async function openAudit(
   reportMemory(log, settings, journal);
   reportKey(log, signKey, journal.found);
   return journal;
+}
+
+/** The hash of the command tables; one of each file that adds commands follows after a plus. */
+export function catalogOf(catalog: Settings['catalog']): string {
+  return [catalogHash, ...(catalog?.files ?? []).map(({ hash }) => hash)].join('+');
 }
 
 /**

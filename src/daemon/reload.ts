@@ -20,7 +20,7 @@ import { accessRightsOf, type ConfiguredContext } from './engine-parts.js';
 import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
-import { sinksOf } from './open-audit.js';
+import { catalogOf, sinksOf } from './open-audit.js';
 import type { Pools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 
@@ -185,7 +185,12 @@ async function replaceAll(
   };
   const { hash } = settings;
   // The journal counts and logs its own losses.
-  const record = { time: clock.wallMs(), event: 'reload', version: hash } as const;
+  const record = {
+    time: clock.wallMs(),
+    event: 'reload',
+    version: hash,
+    catalog: catalogOf(settings.catalog),
+  } as const;
   journal.append(record);
   await Promise.all([
     step('backends', () => pools.commit()),
@@ -221,11 +226,12 @@ async function findReaders(
   return inspectReaders(settings, 'warning', facts, numbers);
 }
 
-/** Records name policies by the hash of their text; the text must be stored before the first of them. */
+/** Records name policies and files of added commands by the hash of their text; the text must be stored before the first of them. */
 export async function keepPolicies(
   settings: Settings,
   journal: Pick<OpenJournal, 'keepPolicy'>,
 ): Promise<void> {
+  for (const { hash, text } of settings.catalog?.files ?? []) await journal.keepPolicy(hash, text);
   for (const policy of settings.policies.values()) {
     for (const one of [policy, policy.shadow]) {
       if (one !== undefined) await journal.keepPolicy(one.version, one.effectiveText);

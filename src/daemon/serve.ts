@@ -175,7 +175,12 @@ async function open(
   const { clock, stop, native, manager, names, findPeer, log } = own;
   // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door below.
   const admin = settings.admin && (await import('./endpoints.js'));
-  const endpoints = admin?.createEndpoints(clock, log, findPeer);
+  const endpoints = admin?.createEndpoints(
+    clock,
+    log,
+    findPeer,
+    (name) => served.now.settings.catalog?.added.has(name) === true,
+  );
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {

@@ -68,7 +68,7 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
   const { users, except, limits, isObserving } = rightsOf(policy, '', undefined);
   const shown = (rule: Rule, says: readonly string[]): RuleOfPolicy => ({
     command: rule.command,
-    effect: effectOfName(rule.command),
+    effect: effectOfName(rule.command, policy.added),
     says,
     place: placeOf(rule),
   });
@@ -90,11 +90,11 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
     except,
     limits,
     cells: allEffects.map((effect) =>
-      cellOf(holding.filter(({ command }) => effectOfName(command) === effect)),
+      cellOf(holding.filter(({ command }) => effectOfName(command, policy.added) === effect)),
     ),
     content: cellOf(holding.filter(({ content, rootEquivalent }) => content || rootEquivalent)),
     allow: policy.allow.map((rule) => shown(rule, describeRule(rule, policy))),
-    deny: policy.deny.map((rule) => shown(rule, describeDeny(rule))),
+    deny: policy.deny.map((rule) => shown(rule, describeDeny(rule, policy))),
   };
 }
 

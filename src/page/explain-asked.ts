@@ -220,7 +220,7 @@ function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
   if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
   const [command] = decoded.commands;
   if (command === undefined) return { status: 400, text: 'the request has no command' };
-  const read = readNamedCommand(command);
+  const read = readNamedCommand(command, now.settings.catalog?.added);
   return read.kind === 'bad' ? { status: 400, text: read.text } : read.line;
 }
 

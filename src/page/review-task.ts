@@ -101,7 +101,7 @@ async function suggested(
   policy: Policy,
   clock: Pick<Clock, 'now' | 'wallMs'>,
 ): Promise<Suggested> {
-  const sightings = new Sightings({ policy: policy.name }, kindsMax);
+  const sightings = new Sightings({ policy: policy.name, added: policy.added }, kindsMax);
   const looked = await readUnder(task, clock, (row) => sightings.take(row));
   const request = { settings, policy, listener: undefined, nowMs: clock.wallMs() };
   const { kinds, before, after } = suggestParts(sightings, request);

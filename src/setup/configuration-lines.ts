@@ -3,6 +3,7 @@
 // two.
 
 import assert from 'node:assert/strict';
+import { AddedCommands } from '../domain/commands/catalog.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type {
@@ -45,7 +46,7 @@ export type ProblemLine = readonly [Problem, string];
 const textStep = 8 * 1024;
 const patternStep = 200;
 
-type PolicyHead = Omit<PolicyParts, 'allow' | 'deny' | 'onRequest' | 'shadow' | 'effectiveText'>;
+type PolicyHead = Omit<PolicyParts, 'added' | 'allow' | 'deny' | 'onRequest' | 'shadow' | 'effectiveText'>;
 type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
 type Rest = Omit<Settings, keyof Lists | 'policies'>;
 
@@ -93,6 +94,8 @@ function* policyLines(policy: Policy): Generator<string> {
     allowByCommand: _allow,
     denyByCommand: _deny,
     onRequestByCommand: _onRequest,
+    // Those of `rest`.
+    added: _added,
     ...head
   } = more;
   yield* linesOf(['policy', head]);
@@ -129,6 +132,7 @@ type Tagged =
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
   | { readonly $: 'set'; readonly of: readonly unknown[] }
   | { readonly $: 'bigint'; readonly of: string }
+  | { readonly $: 'commands'; readonly of: string }
   // A map of the configuration may have a key of this name.
   | { readonly $: '$'; readonly of: readonly (readonly [string, unknown])[] };
 
@@ -143,6 +147,7 @@ function tagged(value: unknown): Tagged | undefined {
   if (value instanceof Map) return { $: 'map', of: [...value] };
   if (value instanceof Set) return { $: 'set', of: [...value] };
   if (value instanceof GlobList) return { $: 'globs', of: value.texts };
+  if (value instanceof AddedCommands) return { $: 'commands', of: value.table };
   if (isRegex(value)) return { $: 'regex', of: value.source };
   return '$' in value ? { $: '$', of: Object.entries(value) } : undefined;
 }
@@ -173,6 +178,8 @@ function untagged(value: Tagged, long: readonly GlobList[]): unknown {
       assert.ok(result.kind === 'regex');
       return result.regex;
     }
+    case 'commands':
+      return new AddedCommands(value.of);
     case '$':
       return Object.fromEntries(value.of);
     default:
@@ -209,7 +216,12 @@ export function createSettingsBuilder(): SettingsBuilder {
   let rest: Rest | undefined;
 
   function end({ head, texts, ...draft }: Draft): void {
-    const policy = createPolicy({ ...head, ...draft, effectiveText: texts.join('') });
+    const policy = createPolicy({
+      ...head,
+      ...draft,
+      ...(rest?.catalog && { added: rest.catalog.added }),
+      effectiveText: texts.join(''),
+    });
     const above = drafts.at(-1);
     if (above === undefined) policies.set(policy.name, policy);
     else above.shadow = policy;

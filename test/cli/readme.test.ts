@@ -55,11 +55,20 @@ test('the pages show explain, can, check, test, suggest and the other subcommand
     );
 });
 
+/** Files that pages show beside a configuration, by their paths. */
+const shownFiles: ReadonlyMap<string, string> = new Map(
+  pages
+    .flatMap((path) => fencesOf(read(path)))
+    .flatMap(({ info, text }) =>
+      info.endsWith(' alone') ? [[`/etc/dovegate/${info.split(' ')[0]}`, text] as const] : [],
+    ),
+);
+
 /** What the program says against a configuration; warnings aside. */
 function errorsIn(text: string): string[] {
   const whole = text.replace('$1$...', `$1$${'A'.repeat(22)}==$${'A'.repeat(43)}=`);
   const { problems } = parseSettings('/etc/dovegate/dovegate.yaml', {
-    readText: (file) => (file.endsWith('dovegate.yaml') ? whole : 'users: ["*"]'),
+    readText: (file) => (file.endsWith('dovegate.yaml') ? whole : (shownFiles.get(file) ?? 'users: ["*"]')),
     glob: () => [],
     presetText,
   });

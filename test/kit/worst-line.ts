@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { encodeBody } from '../../src/domain/audit/encode.js';
-import { allSeries, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
+import { allSeries, commandsNamed, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
 import { parametersOf, whyUnnamable } from '../../src/domain/config/parse-where.js';
 import type { Random } from './chunkings.js';
 import { randomInteger } from './chunkings.js';
@@ -76,7 +76,9 @@ export const allCommands: readonly string[] = [...everyName, ...ownCommands.map(
 
 /** A rule that allows the command with whatever a rule can allow. */
 function allowed(command: string, more: object = {}): object {
-  const names = [...parametersOf(command).keys()].filter((name) => whyUnnamable(command, name) === undefined);
+  const names = [...parametersOf(commandsNamed(command)).keys()].filter(
+    (name) => whyUnnamable(commandsNamed(command), name) === undefined,
+  );
   const where = Object.fromEntries(names.map((name) => [name, 'any']));
   return { command, where, root_equivalent: true, masks: true, shared: true, content: true, ...more };
 }

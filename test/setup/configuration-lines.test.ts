@@ -62,3 +62,21 @@ void test('no line holds more than a few hundred patterns, and the settings are 
     [true, true],
   );
 });
+
+void test('added commands cross once, and every policy has them at the other end', () => {
+  const site =
+    '{ "series": "2.4", "commands": [{ "name": "site scan", "scope": "user", "effect": "read" }] }';
+  const files = new Map([
+    ['/x', text.replace('allow:', 'allow:\n      - site scan').concat('catalog: site.json\n')],
+    ['/site.json', site],
+  ]);
+  const read = { readText: (path: string) => files.get(path) ?? '', glob: () => [] };
+  const { settings } = parseSettings('/x', read);
+  const lines = [...settingsLines(settings ?? assert.fail())];
+  assert.equal(lines.filter((line) => line.includes('site scan |')).length, 1);
+  const builder = createSettingsBuilder();
+  for (const line of lines) builder.push(line);
+  const built = builder.settings();
+  assert.deepEqual([...settingsLines(built)], lines);
+  assert.equal(built.policies.get('support')?.added.named('2.4', 'site scan')?.effect, 'read');
+});

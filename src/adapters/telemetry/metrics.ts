@@ -17,8 +17,8 @@ export interface MetricsOptions {
   /** Version of the program and of its runtime. */
   readonly version: string;
   readonly runtime: string;
-  /** Every name of the catalog: the only values of the label `command` besides `other`. */
-  readonly commands: ReadonlySet<string>;
+  /** The names of commands, of the catalog and of the configuration: the only values of the label `command` besides `other`. */
+  readonly commands: Pick<ReadonlySet<string>, 'has'>;
   readonly clock: Clock;
   /** The resources that this process uses; called at each `render`. */
   readonly usage: () => ProcessUsage;

@@ -95,7 +95,7 @@ function mayEver(
   const rules = (policy.allowByCommand.get(command.name) ?? []).filter(
     ({ expiresMs }) => expiresMs === undefined || nowMs < expiresMs,
   );
-  const isObserved = policy.mode === 'observe' && command.grant !== 'never';
+  const isObserved = policy.mode === 'observe' && command.grant !== 'never' && !command.isAdded;
   if (!isObserved && (isDenied || rules.length === 0)) return undefined;
   return (parameter) =>
     (isObserved && mayBeObserved(parameter, command)) ||

@@ -5,6 +5,8 @@
 
 import { formatEnd } from '../audit/record.js';
 import {
+  type AddedCommands,
+  type Command,
   commandsNamed,
   type Effect,
   type Parameter,
@@ -129,7 +131,7 @@ export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefine
   const rule = policy.allow.find(isThere);
   if (rule !== undefined) return { command: rule.command, says: describeRule(rule, policy) };
   const denied = policy.deny.find(isThere);
-  if (denied !== undefined) return { command: denied.command, says: describeDeny(denied) };
+  if (denied !== undefined) return { command: denied.command, says: describeDeny(denied, policy) };
   const offered = policy.onRequest.find(isThere);
   if (offered === undefined) return undefined;
   const { command, says, ...terms } = describeRequestable(offered, policy);
@@ -201,17 +203,17 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     ],
     logs: policy.logs,
     debug: policy.debug,
-    allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy))),
-    deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule))),
+    allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy), policy)),
+    deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule, policy), policy)),
     onRequest: policy.onRequest.map((rule) => {
-      return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command) };
+      return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command, policy.added) };
     }),
     approve: policy.approve,
   };
 }
 
-function rightOf({ command }: Rule, says: readonly string[]): Right {
-  return { command, effect: effectOfName(command), says };
+function rightOf({ command }: Rule, says: readonly string[], { added }: Pick<Policy, 'added'>): Right {
+  return { command, effect: effectOfName(command, added), says };
 }
 
 const needsReason = 'the client must say why';
@@ -229,8 +231,11 @@ export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
 }
 
 /** The effect of the command alone, in the series where it is strongest. */
-export function effectOfName(name: string): Effect {
-  return commandsNamed(name).reduce<Effect>((most, { effect }) => strongerEffect(most, effect), 'read');
+export function effectOfName(name: string, added?: AddedCommands): Effect {
+  return commandsNamed(name, added).reduce<Effect>(
+    (most, { effect }) => strongerEffect(most, effect),
+    'read',
+  );
 }
 
 export function rowsOfRights(rights: Rights): AnswerRow[] {
@@ -360,9 +365,13 @@ function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): s
  * The conditions for a rule of `deny` to apply, see {@link strikesRule}: other options change nothing, and what the command leaves open
  * counts as meant.
  */
-export function describeDeny({ command, where = [], query, users }: Rule): string[] {
+export function describeDeny(
+  { command, where = [], query, users }: Rule,
+  { added }: Pick<Policy, 'added'>,
+): string[] {
+  const commands = commandsNamed(command, added);
   const tests = where.map(
-    ({ parameter, test }) => `${parameter}: ${describeStrike(command, parameter, test)}`,
+    ({ parameter, test }) => `${parameter}: ${describeStrike(command, commands, parameter, test)}`,
   );
   const [mailbox] = query?.kind === 'keys' ? query.conditions : [];
   const reached = mailbox?.test.kind === 'one-of' ? listOr(mailbox.test.globs.texts) : undefined;
@@ -379,15 +388,19 @@ export function describeDeny({ command, where = [], query, users }: Rule): strin
   ];
 }
 
-function describeStrike(command: string, name: string, test: ValueTest): string {
+function describeStrike(
+  command: string,
+  commands: readonly Command[],
+  name: string,
+  test: ValueTest,
+): string {
   if (!comparesValues(test)) return describeTest(test);
-  const parameters = commandsNamed(command).flatMap((each) => parameterNamed(each, name) ?? []);
+  const parameters = commands.flatMap((each) => parameterNamed(each, name) ?? []);
   const isOf = (role: Parameter['role']): boolean => parameters.some((each) => each.role === role);
   // Without a source user it is the mail of the user whom `users` covers.
   const mayLack = parameters.some(({ isOptional }) => isOptional) && !isOf('source-user');
   const takesBelow =
-    command === 'mailbox rename' ||
-    commandsNamed(command).some((each) => parameterNamed(each, 'recursive') !== undefined);
+    command === 'mailbox rename' || commands.some((each) => parameterNamed(each, 'recursive') !== undefined);
   return [
     `may mean ${describeTest({ ...test, isOptional: false })}, in any case of letters`,
     ...(isOf('mailbox') && takesBelow ? ['also by what is below it, where that is included'] : []),

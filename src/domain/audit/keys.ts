@@ -99,7 +99,7 @@ const rows = {
   backends: { ...command, ...shown },
   matches: { ...command, ...shown },
   program: { ...own },
-  catalog: { ...own, ...quiet },
+  catalog: { ...quiet },
   segment: { ...own },
   segment_hash: { ...own, ...quiet },
   head: { ...own, ...quiet },

@@ -198,6 +198,8 @@ export interface AuditRecord {
   /** In a carried record: the time (RFC 3339) of the event. */
   readonly at?: string | undefined;
   readonly error?: string | undefined;
+  /** In start and reload: the hash of the command tables, and of each file that adds commands. */
+  readonly catalog?: string | undefined;
 }
 
 /** A record of temporary access. */
@@ -212,7 +214,6 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly journal?: string | undefined;
   readonly format?: number | undefined;
   readonly program?: string | undefined;
-  readonly catalog?: string | undefined;
   /** In a segment's first record: the file before it and its last hash. In retire: the file that was removed. */
   readonly segment?: string | undefined;
   readonly segment_hash?: string | undefined;

@@ -164,6 +164,8 @@ export interface Command {
   readonly params: readonly Parameter[];
   /** Options may follow positionals. False: the first positional ends the options. */
   readonly permutes: boolean;
+  /** From a file of the site, see {@link AddedCommands}: what it touches is known as far as that file says. */
+  readonly isAdded: boolean;
 }
 
 const parameterWord =
@@ -183,32 +185,81 @@ const tables = new Map<Series, Table>();
 
 /** Read when it is asked for, and a command when that is: each start of a process or thread would pay for all, and few need many. */
 function tableOf(series: Series): Table {
-  const found = tables.get(series) ?? readTable(series);
+  const found = tables.get(series) ?? readTable(series, commandTable);
   tables.set(series, found);
   return found;
 }
 
-function readTable(series: Series): Table {
+/**
+ * Commands of plugins and other editions that files of the site add. Whoever makes them has checked that no name of the catalog equals one
+ * of them, begins one, or begins with one: they can only add names. Every function that takes them knows the catalog alone without them.
+ */
+export class AddedCommands {
+  /** As the rows of the catalog's own table. */
+  readonly table: string;
+  readonly #tables = new Map<Series, Table>();
+
+  constructor(table: string) {
+    this.table = table;
+    for (const series of table === '' ? [] : allSeries) this.#tables.set(series, readTable(series, table));
+  }
+
+  /** The added command of exactly this full name; the same object at each look-up. */
+  named(series: Series, name: string): Command | undefined {
+    const { rows, read } = this.#tables.get(series) ?? noTable;
+    const row = rows.get(name);
+    const command =
+      read.get(name) ?? (row && commandOf(name, row[2], row[3], catalogSources[series].mailParams, true));
+    if (command !== undefined) read.set(name, command);
+    return command;
+  }
+
+  has(name: string): boolean {
+    return allSeries.some((series) => this.named(series, name) !== undefined);
+  }
+
+  names(series: Series): readonly string[] {
+    return [...(this.#tables.get(series) ?? noTable).rows.keys()];
+  }
+
+  /** The names that begin with that word. */
+  begunBy(series: Series, word: string): readonly string[] {
+    return (this.#tables.get(series) ?? noTable).byFirstWord.get(word) ?? noTable.names;
+  }
+}
+
+const noTable = {
+  rows: new Map<string, readonly string[]>(),
+  read: new Map<string, Command>(),
+  byFirstWord: new Map<string, readonly string[]>(),
+  names: [],
+};
+
+function readTable(series: Series, table: string): Table {
   const rows = new Map<string, readonly string[]>();
   const byFirstWord = new Map<string, string[]>();
-  for (const row of rowsOf(commandTable)) {
+  for (const row of rowsOf(table)) {
     const [of, name = ''] = row;
     if (of?.includes(series) !== true) continue;
     rows.set(name, row);
-    const [first = ''] = name.split(' ', 1);
+    const first = firstWordOf(name);
     byFirstWord.set(first, [...(byFirstWord.get(first) ?? []), name]);
   }
   return { rows, read: new Map(), byFirstWord };
 }
 
-function commandOf(name = '', traits = '', params = '', mailParams = ''): Command {
+function firstWordOf(name: string): string {
+  return name.split(' ', 1)[0] ?? '';
+}
+
+function commandOf(name = '', traits = '', params = '', mailParams = '', isAdded = false): Command {
   const [scope, effect, grant, input, order] = traits.split(' ');
   if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
   const words = scope === 'user' ? `${mailParams} ${params}` : params;
   const parameters = words
     .split(' ')
     .filter(Boolean)
-    .map((word) => parameterOf(word, name, scope));
+    .map((word) => (isAdded ? addedParameter(word, scope) : parameterOf(word, name, scope)));
   const command = Object.freeze({
     name,
     words: Object.freeze(name.split(' ')),
@@ -218,6 +269,7 @@ function commandOf(name = '', traits = '', params = '', mailParams = ''): Comman
     input: oneOf(allInputKinds, input, name),
     params: Object.freeze(parameters),
     permutes: order !== 'ordered',
+    isAdded,
   });
   parametersByName.set(command, new Map(parameters.map((parameter) => [parameter.name, parameter])));
   return command;
@@ -233,6 +285,12 @@ function parameterOf(word: string, command: string, scope: Command['scope']): Pa
   const danger = dangers.get(`${command} ${plain.name}`);
   if (danger === undefined) return plain;
   return Object.freeze({ ...plain, caution: plain.caution === 'free' ? 'named' : plain.caution, danger });
+}
+
+/** Of a parameter without a role nobody knows what it reaches. */
+function addedParameter(word: string, scope: Command['scope']): Parameter {
+  const plain = readParameter(word, scope);
+  return plain.role === undefined ? Object.freeze({ ...plain, caution: 'named' }) : plain;
 }
 
 function readParameter(word: string, scope: Command['scope']): Parameter {
@@ -260,6 +318,11 @@ function oneOf<T extends string>(all: readonly T[], word: string | undefined, wh
   const found = all.find((one) => one === word);
   if (found === undefined) throw new Error(`catalog data: ${word} in ${where}`);
   return found;
+}
+
+/** The parameters in front of those of every command for users. */
+export function mailParametersOf(series: Series): readonly Parameter[] {
+  return catalogSources[series].mailParams.split(' ').map((word) => readParameter(word, 'user'));
 }
 
 /**
@@ -296,26 +359,29 @@ export const catalogHash: string = allSeries
   .map((series) => catalogSources[series].hash.slice(0, 64 / allSeries.length))
   .join('');
 
+export const noneAdded = new AddedCommands('');
+
 /** The command of exactly this full name (`mailbox cache purge`), case and blanks included. */
-export function commandNamed(series: Series, name: string): Command | undefined {
+export function commandNamed(series: Series, name: string, added = noneAdded): Command | undefined {
   const { rows, read } = tableOf(series);
   const known = read.get(name);
   if (known !== undefined) return known;
   const row = rows.get(name);
-  if (row === undefined) return undefined;
+  if (row === undefined) return added.named(series, name);
   const command = commandOf(name, row[2], row[3], catalogSources[series].mailParams);
   read.set(name, command);
   return command;
 }
 
 /** The commands of exactly this full name, of the series that have one. */
-export function commandsNamed(name: string): readonly Command[] {
-  return allSeries.flatMap((series) => commandNamed(series, name) ?? []);
+export function commandsNamed(name: string, added?: AddedCommands): readonly Command[] {
+  return allSeries.flatMap((series) => commandNamed(series, name, added) ?? []);
 }
 
-/** Every command of the series, by name. */
-export function commandsOf(series: Series): readonly Command[] {
-  return [...tableOf(series).rows.keys()].flatMap((name) => commandNamed(series, name) ?? []);
+/** Every command of the series, by name; the added ones last. */
+export function commandsOf(series: Series, added = noneAdded): readonly Command[] {
+  const all = [...tableOf(series).rows.keys(), ...added.names(series)];
+  return all.flatMap((name) => commandNamed(series, name, added) ?? []);
 }
 
 let names: ReadonlySet<string> | undefined;
@@ -373,14 +439,21 @@ export function whyLocal(words: readonly string[]): string | undefined {
  * abbreviations, no case folding: an empty word, a second blank or a blank at an end matches nothing. No name is a prefix of another (a
  * test checks that), so the order of registration does not matter.
  */
-export function resolveCommand(series: Series, words: readonly string[]): ResolvedCommand | undefined {
+export function resolveCommand(
+  series: Series,
+  words: readonly string[],
+  added = noneAdded,
+): ResolvedCommand | undefined {
   const [first = ''] = words;
   const blank = first.indexOf(' ');
+  const word = blank === -1 ? first : first.slice(0, blank);
   const { byFirstWord } = tableOf(series);
-  for (const name of byFirstWord.get(blank === -1 ? first : first.slice(0, blank)) ?? []) {
-    const used = wordsUsed(name, words);
-    const command = used === undefined ? undefined : commandNamed(series, name);
-    if (command !== undefined) return { command, args: words.slice(used) };
+  for (const among of [byFirstWord.get(word) ?? [], added.begunBy(series, word)]) {
+    for (const name of among) {
+      const used = wordsUsed(name, words);
+      const command = used === undefined ? undefined : commandNamed(series, name, added);
+      if (command !== undefined) return { command, args: words.slice(used) };
+    }
   }
   return undefined;
 }
@@ -448,8 +521,13 @@ const LF = 0x0a;
  * command. For transports that may cut a text anywhere. It prefers false alarms: flags may take more fields, so every field from the third
  * on is checked.
  */
-export function createCommandSpotter(): CommandSpotter {
-  const firstWords = new Set(allSeries.flatMap((series) => [...tableOf(series).byFirstWord.keys()]));
+export function createCommandSpotter(added = noneAdded): CommandSpotter {
+  const firstWords = new Set(
+    allSeries.flatMap((series) => [
+      ...tableOf(series).byFirstWord.keys(),
+      ...added.names(series).map(firstWordOf),
+    ]),
+  );
   /** This much of a field shows whether it begins with one. */
   const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
   /** State of the current line, as far as it matters. */

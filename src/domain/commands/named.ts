@@ -11,10 +11,13 @@ import { foldAscii } from '../identity/user-name.js';
 import { isMask } from '../names/glob.js';
 import { nearestName } from '../names/nearest-name.js';
 import {
+  type AddedCommands,
+  allSeries,
   type Command,
   commandNames,
   commandsNamed,
   listOfText,
+  noneAdded,
   type Parameter,
   parameterNamed,
   type Series,
@@ -59,10 +62,14 @@ const commandsBySpelling = new Map<string, string>();
 const parametersBySpelling = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 
 /** The name of the command in any spelling. */
-function commandSpelled(name: string): string | undefined {
+function commandSpelled(name: string, added: AddedCommands): string | undefined {
   if (commandsBySpelling.size === 0)
     for (const one of commandNames()) commandsBySpelling.set(spelled(one), one);
-  return commandsBySpelling.get(spelled(name));
+  const spelling = spelled(name);
+  return (
+    commandsBySpelling.get(spelling) ??
+    allSeries.flatMap((series) => added.names(series)).find((one) => spelled(one) === spelling)
+  );
 }
 
 function spellingsOf({ name: command, params }: Command): Map<string, Parameter> {
@@ -82,13 +89,16 @@ function parameterSpelled(command: Command, name: string): Parameter | undefined
  * Parses one command of a request. An unknown command becomes a line too, judged as `command-unknown`. The text of its parameter `file` is
  * `input`, to be sent as the input of the line.
  */
-export function readNamedCommand(asked: {
-  readonly name: string;
-  readonly parameters: readonly NamedParameter[];
-}): NamedReading {
+export function readNamedCommand(
+  asked: {
+    readonly name: string;
+    readonly parameters: readonly NamedParameter[];
+  },
+  added = noneAdded,
+): NamedReading {
   const { parameters } = asked;
-  const name = commandSpelled(asked.name);
-  const commands = commandsNamed(name ?? '');
+  const name = commandSpelled(asked.name, added);
+  const commands = commandsNamed(name ?? '', added);
   const text = commands.length === 0 ? undefined : badParameter(commands, parameters);
   if (text !== undefined) return { kind: 'bad', text };
   let user = '';

@@ -1,6 +1,12 @@
 // Consistency between the sections of a configuration: names that exist, sockets that differ, users with a destination, rules that can
 // match. A name counts as defined if it was written, even with an invalid value, so that one mistake is reported once.
-import { allSeries, commandNamed, commandsNamed, parameterNamed } from '../commands/catalog.js';
+import {
+  type AddedCommands,
+  allSeries,
+  commandNamed,
+  commandsNamed,
+  parameterNamed,
+} from '../commands/catalog.js';
 import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import { strikesAlways } from '../policy/match.js';
@@ -138,9 +144,11 @@ function whereIn(meaning: unknown): unknown {
   return typeof meaning === 'object' && meaning !== null && 'where' in meaning ? meaning.where : undefined;
 }
 
-function isKnownSomewhere(command: string, { backends }: Settings): boolean {
+function isKnownSomewhere(command: string, { backends, catalog }: Settings): boolean {
   const series = backends.flatMap((each) => (each.series === 'auto' ? allSeries : [each.series]));
-  return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
+  return (
+    series.length === 0 || series.some((each) => commandNamed(each, command, catalog?.added) !== undefined)
+  );
 }
 
 /** Patterns without a possible match, because every name has a realm; policies whose users are all excepted. */
@@ -259,8 +267,11 @@ function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
 function checkNamespaces(settings: Settings, valid: Cursor): void {
   const { backends, policies } = settings;
   checkDenied(settings, valid);
-  const rules = [...policies.values()].flatMap(({ allow, onRequest }) => [...allow, ...onRequest]);
-  const rule = rules.find(leavesMailboxOut);
+  const rule = [...policies.values()]
+    .flatMap(({ allow, onRequest, added }) =>
+      [...allow, ...onRequest].filter((each) => leavesMailboxOut(each, added)),
+    )
+    .at(0);
   if (rule === undefined) return;
   const hurt = `"${rule.command}" without a mailbox is refused (${rule.place.file}:${rule.place.line})`;
   const message = `does not say its shared_namespaces ([] for none), so ${hurt}`;
@@ -271,7 +282,9 @@ function checkNamespaces(settings: Settings, valid: Cursor): void {
 
 /** Warns at each backend without a list of namespaces, if a rule denies mailboxes, which may have unknown names. */
 function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
-  const rule = [...policies.values()].flatMap(({ deny }) => deny).find(deniesMailboxes);
+  const rule = [...policies.values()]
+    .flatMap(({ deny, added }) => deny.filter((each) => deniesMailboxes(each, added)))
+    .at(0);
   if (rule === undefined) return;
   const place = `${rule.place.file}:${rule.place.line}`;
   const message = `does not list its namespaces, so a mailbox that is denied may have names that pass (${place})`;
@@ -280,9 +293,9 @@ function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
   }
 }
 
-function deniesMailboxes({ command, where, query }: Rule): boolean {
+function deniesMailboxes({ command, where, query }: Rule, added: AddedCommands): boolean {
   if (query?.kind === 'keys') return true;
-  const commands = commandsNamed(command);
+  const commands = commandsNamed(command, added);
   return (where ?? []).some(({ parameter, test }) => {
     const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
     return comparesValues(test) && roles.some((role) => role === 'mailbox' || role === 'mailbox-mask');
@@ -290,13 +303,13 @@ function deniesMailboxes({ command, where, query }: Rule): boolean {
 }
 
 /** Whether the rule permits omitting the mailbox, if that means all of them. */
-function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
+function leavesMailboxOut({ command, shared, where, query }: Rule, added: AddedCommands): boolean {
   if (shared) return false;
   if (command === 'mailbox list') {
     const test = where?.find(({ parameter }) => parameter === 'mailbox-mask')?.test;
     return test === undefined || test.kind === 'any';
   }
-  const isSearch = commandsNamed(command).some(({ params }) =>
+  const isSearch = commandsNamed(command, added).some(({ params }) =>
     params.some(({ role }) => role === 'search-query'),
   );
   return isSearch && !(query?.kind === 'keys' && query.conditions.some(({ key }) => key === 'mailbox'));

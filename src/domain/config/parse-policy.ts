@@ -1,6 +1,7 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
 import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
+import { noneAdded } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { foldAscii, foldFor, usersPerLine } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
@@ -14,7 +15,14 @@ import {
   usualRequests,
 } from '../policy/policy.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
-import { checkReach, checkRequestable, parseRequestRules, parseRules } from './parse-rule.js';
+import type { CatalogSettings } from './parse-catalog.js';
+import {
+  checkReach,
+  checkRequestable,
+  parseRequestRules,
+  parseRules,
+  type RuleReading,
+} from './parse-rule.js';
 import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
@@ -28,6 +36,7 @@ export interface PolicyReading {
   readonly problems: ProblemList;
   /** For warnings about rules that are over; undefined: none. */
   readonly nowMs: number | undefined;
+  readonly catalog: CatalogSettings | undefined;
 }
 
 /** Every policy, by name, with its valid rules; faults are reported. */
@@ -53,14 +62,14 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     limits: Object.assign({}, ...presets.map(({ limits }) => limits).toReversed(), raw.limits),
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
-    onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), reading),
+    onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), rulesReading(reading)),
   };
   if (raw.mode === 'observe' && raw.onRequest.length > 0) {
     const message = 'has no meaning in mode observe, which refuses next to nothing; take it out';
     cursor.error(['on_request'], message, 'key-conflict');
   }
   const shadow = parseShadow(name, raw.shadow, cursor, reading);
-  const effective = effectiveText(reading.mailUsers, text);
+  const effective = effectiveText(reading, text);
   const policy = createPolicy({
     ...text,
     place: cursor.place(),
@@ -69,6 +78,7 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     except: new GlobList(text.except, { isAnyCase: true }),
     exceptPlace: cursor.place('except'),
     ...(shadow && { shadow }),
+    ...(reading.catalog && { added: reading.catalog.added }),
     effectiveText: effective,
     version: sha256Hex(effective),
   });
@@ -83,9 +93,13 @@ function rulesOf(
   reading: PolicyReading,
 ): { allow: readonly Rule[]; deny: readonly Rule[] } {
   return {
-    allow: parseRules(allow, cursor.down('allow'), 'allow', reading),
-    deny: parseRules(deny, cursor.down('deny'), 'deny', reading),
+    allow: parseRules(allow, cursor.down('allow'), 'allow', rulesReading(reading)),
+    deny: parseRules(deny, cursor.down('deny'), 'deny', rulesReading(reading)),
   };
+}
+
+function rulesReading({ mailUsers, nowMs, catalog }: PolicyReading): RuleReading {
+  return { mailUsers, nowMs, added: catalog?.added ?? noneAdded };
 }
 
 /** The rules of a shipped preset, with its parameters filled in. `cursor` stands at an item of `use`. */
@@ -190,11 +204,11 @@ function candidateIn(tree: MapNode, name: string): MapNode {
 
 type EffectiveParts = Omit<
   Required<PolicyParts>,
-  'place' | 'usersPlace' | 'exceptPlace' | 'shadow' | 'effectiveText' | 'version'
+  'added' | 'place' | 'usersPlace' | 'exceptPlace' | 'shadow' | 'effectiveText' | 'version'
 >;
 
 function effectiveText(
-  mailUsers: MailUserSettings,
+  { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
   policy: Omit<EffectiveParts, 'users' | 'except'> & {
     readonly users: readonly string[];
     readonly except: readonly string[];
@@ -211,6 +225,8 @@ function effectiveText(
       resolve: mailUsers.resolve,
       case: mailUsers.case === 'fold' ? undefined : mailUsers.case,
     },
+    // What a rule for such a command permits depends on the file.
+    catalog: catalog?.files.map(({ hash }) => hash),
     limits: mailUsers.perLineMax === usersPerLine ? undefined : { users: mailUsers.perLineMax },
     policies: {
       [policy.name]: {

@@ -1,6 +1,13 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
-import { type Command, commandNames, commandsNamed, parameterNamed } from '../commands/catalog.js';
+import {
+  type AddedCommands,
+  allSeries,
+  type Command,
+  commandsNamed,
+  commandsOf,
+  parameterNamed,
+} from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { foldAscii, foldFor } from '../identity/user-name.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
@@ -16,7 +23,10 @@ import type { MailUserSettings } from './settings.js';
 
 export interface RuleReading {
   readonly mailUsers: Pick<MailUserSettings, 'case'>;
+  /** For warnings about rules that are over; undefined: none. */
   readonly nowMs: number | undefined;
+  /** The commands that rules may name besides those of the catalog. */
+  readonly added: AddedCommands;
 }
 
 /** The valid rules of a list; faults of the others are reported. `cursor` stands at the list. */
@@ -52,7 +62,7 @@ function parseRequestRule(
   const demanded = reason === 'required' ? { reason } : {};
   const rule = parseRule({ ...raw, ...demanded, masks: false, allUsers: false }, cursor, 'request', reading);
   if (rule === undefined) return undefined;
-  checkRequest(raw.command, cursor);
+  checkRequest(raw.command, commandsNamed(raw.command, reading.added), cursor);
   if (approvals === 0 && uses === undefined)
     cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
   const terms: RequestTerms = {
@@ -76,8 +86,8 @@ function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
 }
 
 /** An approver sees the whole of what is granted. */
-function checkRequest(command: string, cursor: Cursor): void {
-  if (commandsNamed(command).every(({ input }) => input === 'none')) return;
+function checkRequest(command: string, commands: readonly Command[], cursor: Cursor): void {
+  if (commands.every(({ input }) => input === 'none')) return;
   const message = `"${command}" takes input, which no approver could see: it cannot be requested`;
   cursor.error(cursor.kind() === 'map' ? ['command'] : [], message);
 }
@@ -101,20 +111,28 @@ function parseRule(
     expires,
     ...grants
   } = raw;
-  if (!commandNames().has(command)) {
+  const { added } = reading;
+  const commands = commandsNamed(command, added);
+  if (commands.length === 0) {
     const rest = '; names are full and separated by one blank';
-    const hint = meantBy(command, commandNames(), rest);
+    const known = new Set(allSeries.flatMap((series) => commandsOf(series, added).map(({ name }) => name)));
+    const hint = meantBy(command, known, rest);
     const message = `no Dovecot has a command ${JSON.stringify(command)} that can be sent to it${hint}`;
     cursor.error(cursor.kind() === 'map' ? ['command'] : [], message, 'unknown-name');
     return undefined;
   }
-  const commands = commandsNamed(command);
   const where =
     written === undefined
       ? undefined
-      : parseWhere(cursor.down('where'), command, kind === 'deny' ? 'deny' : 'allow', reading.mailUsers.case);
+      : parseWhere(
+          cursor.down('where'),
+          command,
+          commands,
+          kind === 'deny' ? 'deny' : 'allow',
+          reading.mailUsers.case,
+        );
   const named = where?.tests.map((each) => each.parameter) ?? [];
-  if (kind === 'deny') checkDeny(command, commands, named, cursor);
+  if (kind === 'deny') checkDeny(commands, named, cursor);
   else checkAllow(raw, commands, named, cursor);
   const expiresMs = parseExpiry(expires, cursor, reading.nowMs);
   const { meaning, limitKey } = meaningOf(cursor, kind);
@@ -146,16 +164,11 @@ function usersOf(cursor: Cursor, kind: RuleKind | 'request', { mailUsers }: Rule
 }
 
 /** A deny is unconditional: conditions of an allow would only weaken it. */
-function checkDeny(
-  command: string,
-  commands: readonly Command[],
-  named: readonly string[],
-  cursor: Cursor,
-): void {
+function checkDeny(commands: readonly Command[], named: readonly string[], cursor: Cursor): void {
   const never = cursor.keys().filter((key) => !['command', 'where', 'users'].includes(key));
   for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out', 'key-conflict');
   for (const name of named) {
-    const isPositional = parametersOf(command).get(name)?.isPositional === true;
+    const isPositional = parametersOf(commands).get(name)?.isPositional === true;
     if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
       const message =
         'has another name in another series of Dovecot, where this would deny nothing; deny the command, or name users in except';
@@ -171,7 +184,7 @@ function checkAllow(
   cursor: Cursor,
 ): void {
   const { command } = raw;
-  const parameters = [...parametersOf(command).values()];
+  const parameters = [...parametersOf(commands).values()];
   const roles = new Set(parameters.map((parameter) => parameter.role));
   const isRoot = commands.some((each) => each.grant === 'never');
   if (isRoot && !raw.rootEquivalent) {
@@ -251,7 +264,7 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
     }
     checkUsers(policy, rule, cursor, 'allow');
     const rules = policy.allowByCommand.get(rule.command) ?? [];
-    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
+    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule, policy));
     if (first === undefined) continue;
     const { reason, limit, maxMatches, deadlineMs } = rule.obligations;
     const hasTerms = reason || [limit, maxMatches, deadlineMs].some((term) => term !== undefined);
@@ -268,7 +281,9 @@ export function checkRequestable(policy: Policy, cursor: Cursor): void {
       const message = `never matches: a request is for the users that it names, and "${rule.command}" concerns others too`;
       cursor.warning(['on_request'], message, undefined, rule.place);
     }
-    const first = policy.allowByCommand.get(rule.command)?.find((earlier) => allowsAllOf(earlier, rule));
+    const first = policy.allowByCommand
+      .get(rule.command)
+      ?.find((earlier) => allowsAllOf(earlier, rule, policy));
     if (first === undefined) continue;
     const message = `nobody needs to request it: line ${first.place.line} allows all of it`;
     cursor.warning(['on_request'], message, undefined, rule.place);
@@ -276,14 +291,14 @@ export function checkRequestable(policy: Policy, cursor: Cursor): void {
 }
 
 function checkUsers(policy: Policy, rule: Rule, cursor: Cursor, list: 'allow' | 'on_request'): void {
-  if (!isOfUser(rule) || rule.users?.texts.some((text) => mayHoldFor(policy, text)) !== false) return;
+  if (!isOfUser(rule, policy) || rule.users?.texts.some((text) => mayHoldFor(policy, text)) !== false) return;
   const message = 'never matches: the policy does not hold for these users';
   cursor.warning([list], message, undefined, rule.place);
 }
 
 /** Other commands may name no user at all; then the users of a rule do not matter. */
-function isOfUser({ command }: Rule): boolean {
-  return commandsNamed(command).every(({ scope }) => scope !== 'server');
+function isOfUser({ command }: Rule, { added }: Policy): boolean {
+  return commandsNamed(command, added).every(({ scope }) => scope !== 'server');
 }
 
 function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
@@ -291,13 +306,13 @@ function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
 }
 
 /** Whether the earlier rule certainly allows everything that the later one does. */
-function allowsAllOf(earlier: Rule, later: Rule): boolean {
+function allowsAllOf(earlier: Rule, later: Rule, { added }: Policy): boolean {
   const isConditional =
     earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
   const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
   if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
   return (later.where ?? []).every(({ parameter, test }) => {
-    const commands = commandsNamed(later.command);
+    const commands = commandsNamed(later.command, added);
     const cautions = commands.map((command) => {
       const found = parameterNamed(command, parameter);
       return found === undefined ? 'free' : found.caution;

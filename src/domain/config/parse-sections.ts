@@ -1,6 +1,6 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
 import { recordedBytesMax } from '../audit/encode.js';
-import { allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
+import { type AddedCommands, allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import {
   createUserNames,
@@ -85,15 +85,18 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
 export function parseServerCommands(
   raw: RawConfiguration['serverCommands'],
   cursor: Cursor,
+  added?: AddedCommands,
 ): ServerCommandRules {
   const byCommand = new Map<string, ServerTarget>();
   let fallback: ServerTarget = { kind: 'all' };
   for (const [name, text] of Object.entries(raw)) {
     const target = targetOf(text);
-    const commands = commandsNamed(name);
+    const commands = commandsNamed(name, added);
     if (name === 'default') fallback = target;
     else if (commands.length === 0) {
-      const known = allSeries.flatMap(commandsOf).filter(({ scope }) => scope === 'server');
+      const known = allSeries
+        .flatMap((series) => commandsOf(series, added))
+        .filter(({ scope }) => scope === 'server');
       const hint = meantBy(
         name,
         known.map((each) => each.name),

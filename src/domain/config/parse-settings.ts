@@ -4,6 +4,7 @@ import { sha256Hex } from '../identity/credentials.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
+import { parseCatalog } from './parse-catalog.js';
 import { parseListeners } from './parse-listeners.js';
 import { parseNotices } from './parse-notices.js';
 import { parsePersons } from './parse-persons.js';
@@ -77,9 +78,14 @@ export function reportProblems(parsed: ParsedSettings, inspected: readonly Probl
   return { found, problems: found.map((problem) => formatProblem(problem, parsed.texts.get(problem.file))) };
 }
 
-function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
+function build(
+  raw: RawConfiguration,
+  cursor: Cursor,
+  reading: Omit<PolicyReading, 'mailUsers' | 'catalog'>,
+): Settings {
   const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
+  const catalog = parseCatalog(raw.catalogFiles ?? [], cursor.down('catalog'), reading);
   const admin = parseAdmin(raw.admin, cursor.down('admin'), mailUsers.case);
   const notices = parseNotices(raw, cursor);
   if (limits.clientStallMs >= 60_000) {
@@ -91,8 +97,8 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     listeners: parseListeners(raw.listeners, cursor.down('listeners'), reading.nowMs),
     backends: parseBackends(raw.backends, cursor.down('backends')),
     routes: parseRoutes(raw.routes, cursor.down('routes'), mailUsers),
-    serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands')),
-    policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers }),
+    serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands'), catalog?.added),
+    policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers, catalog }),
     persons: parsePersons(raw.persons, cursor.down('persons')),
     tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
@@ -100,6 +106,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     audit: parseAudit(raw, cursor.down('audit')),
     ...(admin && { admin }),
     ...(notices.length > 0 && { notices }),
+    ...(catalog && { catalog }),
     limits,
     log,
   };
@@ -124,10 +131,11 @@ function ordered(kind: keyof typeof hashed, value: object): object {
 
 /** One text for one meaning: without places, policies by their version. */
 function hashOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, serverCommands, policies, persons, audit, tests: _, ...rest } = settings;
+  const { routes, serverCommands, policies, persons, audit, catalog, tests: _, ...rest } = settings;
   const { listeners, backends, mailUsers, admin } = rest;
   const plain = {
     ...rest,
+    ...(catalog && { catalog: catalog.files.map(({ hash }) => hash) }),
     ...(persons.size > 0 && { persons: [...persons] }),
     listeners: listeners.map((each) => ordered('listener', each)),
     backends: backends.map((each) => ordered('backend', each)),
@@ -217,7 +225,7 @@ function behind(path: string, text: string): string {
 
 /** Sections whose errors say nothing about the others. */
 const ownSections =
-  /^(?:listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
+  /^(?:catalog|listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
 
 /** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {

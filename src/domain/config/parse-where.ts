@@ -1,13 +1,6 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import {
-  allSeries,
-  commandNamed,
-  commandsNamed,
-  listOfText,
-  type Parameter,
-  userRoles,
-} from '../commands/catalog.js';
+import { type Command, listOfText, type Parameter, parameterNamed, userRoles } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
@@ -18,9 +11,9 @@ import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize, sizeForm } from './schema-parts.js';
 
-/** The parameters of a command, in any series, by name. If series differ, those of the newest. */
-export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
-  const all = commandsNamed(command).flatMap(({ params }) => params);
+/** The parameters of a command by name; `commands`: it in each series, oldest first. If series differ, those of the newest. */
+export function parametersOf(commands: readonly Command[]): ReadonlyMap<string, Parameter> {
+  const all = commands.flatMap(({ params }) => params);
   return new Map(all.map((parameter) => [parameter.name, parameter]));
 }
 
@@ -30,12 +23,11 @@ function parameterMeant(parameters: ReadonlyMap<string, Parameter>, name: string
 }
 
 /** Why a rule for the command cannot name the parameter, and the alternative; undefined: it can, or there is no such parameter. */
-export function whyUnnamable(command: string, name: string): string | undefined {
+export function whyUnnamable(commands: readonly Command[], name: string): string | undefined {
   if (name === 'source-type') return 'write source-user; the word before it is part of it';
-  for (const series of allSeries) {
-    const found = commandNamed(series, command);
-    const parameter = found?.params.find((each) => each.name === name);
-    if (found === undefined || parameter === undefined) continue;
+  for (const found of commands) {
+    const parameter = parameterNamed(found, name);
+    if (parameter === undefined) continue;
     const list = listOfText(found, parameter)?.name;
     if (list !== undefined) return `write ${list}, which covers every spelling of it`;
     const { caution } = parameter;
@@ -56,15 +48,21 @@ export interface Where {
   readonly query: QueryTest | undefined;
 }
 
-/** Reads a `where`; `cursor` stands at it. Faults are reported and left out. */
-export function parseWhere(cursor: Cursor, command: string, kind: RuleKind, nameCase: NameCase): Where {
-  const parameters = parametersOf(command);
+/** Reads a `where`; `cursor` stands at it. `commands`: the rule's, in each series. Faults are reported and left out. */
+export function parseWhere(
+  cursor: Cursor,
+  command: string,
+  commands: readonly Command[],
+  kind: RuleKind,
+  nameCase: NameCase,
+): Where {
+  const parameters = parametersOf(commands);
   const tests: ParameterTest[] = [];
   let query: QueryTest | undefined;
   for (const name of cursor.keys()) {
     const parameter = parameterMeant(parameters, name);
     const at = cursor.down(name);
-    const refusal = whyUnnamable(command, name);
+    const refusal = whyUnnamable(commands, name);
     if (refusal !== undefined) at.error([], refusal);
     else if (parameter === undefined) {
       const known = [...parameters.keys()];

@@ -448,6 +448,8 @@ const limits = section('the limits', {
 /** From which level on our own log is written, the most severe first. */
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
+const catalogFile = file('a file of commands, as those of scripts/catalog');
+
 /** The whole file. Settings from several files are merged before they meet it. */
 export const configurationSchema = section('a configuration', {
   version: z
@@ -474,6 +476,18 @@ export const configurationSchema = section('a configuration', {
   }).prefault({}),
   backends: named(backend, 'backends').default({}),
   routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
+  catalog: as(
+    'catalogFiles',
+    z
+      .union(
+        [
+          catalogFile.transform((path) => [path]),
+          listOf(catalogFile, 'files').min(1, { error: 'must name at least one file' }),
+        ],
+        { error: 'must be a file or a list of files' },
+      )
+      .optional(),
+  ).describe('file, or list of files, with commands of plugins that the catalog does not have'),
   policies: named(policy, 'policies').default({}),
   persons: named(person, 'persons')
     .default({})

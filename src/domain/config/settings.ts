@@ -16,6 +16,7 @@ import type { PageRole } from '../page/api.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
 import { createRoutingTable, type RoutingTable } from '../policy/route.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
+import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import type { Place } from './problem.js';
 import type {
@@ -51,6 +52,8 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
   readonly audit: AuditSettings;
+  /** Absent: no command is added. */
+  readonly catalog?: CatalogSettings;
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
   /** Absent: there is none. */

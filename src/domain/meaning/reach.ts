@@ -183,7 +183,9 @@ export function touchedUsers(
   // Each result is written out: spreading a shared object would cost more than the rest of this function.
   if (unknowable.has(command.name) || values.has('user-file')) return { users, masks, kind: 'unknown' };
   if (values.has('all-users')) return { users, masks, kind: 'all', by: 'all-users' };
-  const isEverybody = allUnlessNamed.has(command.name) && users.length + masks.length === 0;
+  // What else a server command of a plugin touches is not known.
+  const mayBeAll = allUnlessNamed.has(command.name) || (command.isAdded && command.scope === 'server');
+  const isEverybody = mayBeAll && users.length + masks.length === 0;
   if (isEverybody || listsPeople(parsed)) return { users, masks, kind: 'all', by: undefined };
   const everybody = masks.find(({ value }) => value.includes('*') && /^[*?]*$/.test(value));
   if (everybody !== undefined) return { users, masks, kind: 'all', by: everybody.parameter };
@@ -194,7 +196,7 @@ export function touchedUsers(
   return isOne ? { users, masks, kind: 'one', user: first.value } : { users, masks, kind: 'several' };
 }
 
-const namers = new Map<Command, readonly Parameter[]>();
+const namers = new WeakMap<Command, readonly Parameter[]>();
 
 /** The parameters that can name users: few commands have one, and every line needs this. */
 function namersOf(command: Command): readonly Parameter[] {

@@ -108,7 +108,7 @@ export function assess<Backend extends RoutedBackend>(
   answers: Answers,
   nowMs: number,
 ): Assessment<Backend> | Unanswered {
-  const isServer = isServerCommand(line);
+  const isServer = isServerCommand(line, subject.policy);
   const home = isServer || line.user === '' ? undefined : homeOfLine(line, subject.policy, table, answers);
   if (home?.kind === 'open') return { judgement: undefined, questions: home.questions };
   const questions: Question[] = home?.kind === 'to' ? [...home.questions] : [];

@@ -160,7 +160,7 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
 }
 
 /**
- * Commands that observe mode permits without a rule: none that reaches beyond the mailboxes of users named one by one, and none with hidden
+ * Commands that observe mode permits without a rule: none that a file of the site added; none that reaches beyond the mailboxes of users named one by one, and none with hidden
  * effects: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be recorded.
  */
 function mayBeObserved(attempt: Attempt): boolean {
@@ -177,6 +177,7 @@ function mayBeObserved(attempt: Attempt): boolean {
   const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);
   return (
     command.grant !== 'never' &&
+    !command.isAdded &&
     command.input !== 'duplex' &&
     attempt.never.length === 0 &&
     !reachesBeyond &&

@@ -18,7 +18,7 @@ import type { Unparsable, UnparsableCode } from '../commands/getopt.js';
 import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
 import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { foldAscii, type UserNames } from '../identity/user-name.js';
+import { foldAscii } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import { hasJsonForm, replyCells } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
@@ -225,7 +225,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
 }
 
 function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
-  const known = knownOf(line, series, context.userNames);
+  const known = knownOf(line, series, context);
   if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
   const { policy, nowMs, grants } = context;
   let worst: Judged | undefined;
@@ -273,7 +273,7 @@ type LineRead =
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string };
 
 function readLine(line: CommandLine, series: Series, context: JudgeContext): LineRead {
-  const resolved = resolveCommand(series, line.words);
+  const resolved = resolveCommand(series, line.words, context.policy.added);
   if (resolved === undefined) {
     const message = whyLocal(line.words) ?? `Dovecot ${series} has no such command`;
     return { kind: 'unparsable', code: 'command-unknown', message };
@@ -371,8 +371,8 @@ export function isAllowed(judgement: Judgement): judgement is Judged {
 }
 
 /** Whether the words name a command that ignores the user field, in either series. */
-export function isServerCommand(line: CommandLine): boolean {
-  return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
+export function isServerCommand(line: CommandLine, { added }: Pick<Policy, 'added'>): boolean {
+  return allSeries.some((one) => resolveCommand(one, line.words, added)?.command.scope === 'server');
 }
 
 export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalWord[]): boolean {
@@ -401,10 +401,14 @@ function canCountLater(parsed: ParsedArguments): boolean {
   return replyCells(parsed, 2) !== undefined && replyCells(parsed, 4) !== undefined;
 }
 
-function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNames): Known {
+function knownOf(
+  line: CommandLine,
+  series: readonly Series[],
+  { userNames, policy: { added } }: JudgeContext,
+): Known {
   const name = userNames.normalise(line.user);
   const first = series
-    .map((one) => resolveCommand(one, line.words)?.command)
+    .map((one) => resolveCommand(one, line.words, added)?.command)
     .find((one) => one !== undefined);
   return {
     command: first?.name,

@@ -317,7 +317,7 @@ function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean 
   );
 }
 
-const positionals = new Map<Command, ReadonlySet<string>>();
+const positionals = new WeakMap<Command, ReadonlySet<string>>();
 
 /** Names of the positionals of a command, with the lists that are another spelling of one (`field`, `flag`). */
 function positionalsOf(command: Command): ReadonlySet<string> {

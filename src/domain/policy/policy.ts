@@ -1,6 +1,7 @@
 // The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values.
 // The rule: they are immutable; a changed configuration makes new ones, with another version.
 import { parseTime } from '../audit/record.js';
+import { type AddedCommands, noneAdded } from '../commands/catalog.js';
 import type { GlobList } from '../names/glob.js';
 import type { Regex } from './regex.js';
 
@@ -225,6 +226,8 @@ export interface Policy extends PolicyTraits {
   readonly requests: RequestLimits;
   /** The policies whose requests its principals may approve, by name. */
   readonly approve: readonly string[];
+  /** The commands that its rules may name besides those of the catalog, and that its principals may be judged for. */
+  readonly added: AddedCommands;
   /** A candidate policy that is evaluated as well and only recorded. */
   readonly shadow?: Policy;
   /** The policy's text with all references expanded. */
@@ -244,19 +247,20 @@ export interface RequestLimits {
 export const usualRequests: RequestLimits = { open: 5, waitMs: dayMs };
 
 type Derived = 'isForEverybody' | 'allowByCommand' | 'denyByCommand' | 'onRequestByCommand';
-type AboutRequests = 'onRequest' | 'requests' | 'approve';
+type Usual = 'onRequest' | 'requests' | 'approve' | 'added';
 
-/** A policy without its derived values. Without the parts about requests nothing is available on request. */
-export type PolicyParts = Omit<Policy, Derived | AboutRequests> & Partial<Pick<Policy, AboutRequests>>;
+/** A policy without its derived values. Without the parts about requests nothing is available on request; usually no command is added. */
+export type PolicyParts = Omit<Policy, Derived | Usual> & Partial<Pick<Policy, Usual>>;
 
 export function createPolicy(parts: PolicyParts): Policy {
-  const { onRequest = [], requests = usualRequests, approve = [] } = parts;
+  const { onRequest = [], requests = usualRequests, approve = [], added = noneAdded } = parts;
   return Object.freeze({
     ...parts,
     isForEverybody: parts.users.isEverything && parts.except.texts.length === 0,
     onRequest,
     requests,
     approve,
+    added,
     allowByCommand: byCommand(parts.allow),
     denyByCommand: byCommand(parts.deny),
     onRequestByCommand: byCommand(onRequest),

@@ -182,7 +182,7 @@ export function homeOf<Backend extends RoutedBackend>(
 
 /** The relevant parts of a command that names no mailbox user: a policy attempt has them. */
 export interface ServerCommand {
-  readonly command: { readonly name: string };
+  readonly command: { readonly name: string; readonly isAdded: boolean };
   readonly effect: Effect;
   /** Users that it names literally, in normal form. */
   readonly users: readonly string[];
@@ -192,7 +192,7 @@ export interface ServerCommand {
 
 /** With a single backend, everything goes there, whatever the lines are. */
 export function homeOfServerCommand<Backend extends RoutedBackend>(
-  { command: { name }, effect, users, masks, everybody }: ServerCommand,
+  { command: { name, isAdded }, effect, users, masks, everybody }: ServerCommand,
   table: RoutingTable<Backend>,
   answers: Answers,
 ): Home<Backend> {
@@ -203,12 +203,16 @@ export function homeOfServerCommand<Backend extends RoutedBackend>(
   const target =
     serverCommands.byCommand.get(name) ??
     // It is about users, and their rows cannot be joined.
-    (name === 'user' ? { kind: 'by-user' } : effect === 'read' ? serverCommands.default : undefined);
+    (name === 'user'
+      ? { kind: 'by-user' }
+      : effect === 'read' && !isAdded
+        ? serverCommands.default
+        : undefined);
   switch (target?.kind) {
     case undefined:
       return refused(
         'no-server-route',
-        `"${name}" changes something and there is more than one backend; ${line}`,
+        `"${name}" ${isAdded ? 'is a command of a plugin,' : 'changes something'} and there is more than one backend; ${line}`,
       );
     case 'all':
       return all;

@@ -6,7 +6,13 @@
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';
 import { parseTime } from '../audit/record.js';
-import { allSeries, commandNamed, ownCommands, type Series } from '../commands/catalog.js';
+import {
+  type AddedCommands,
+  allSeries,
+  commandNamed,
+  ownCommands,
+  type Series,
+} from '../commands/catalog.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
 import { isDigested, recordedWords } from '../meaning/canonical.js';
 import { isMask } from '../names/glob.js';
@@ -76,7 +82,7 @@ export interface RecordedLine {
 export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
 
 /** Parses a row of a trail. Undefined for commands that no policy judges: dovegate's own searches, and questions that it answered. */
-export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
+export function recordedLine({ fields }: ExchangeRow, added?: AddedCommands): Recorded | undefined {
   if (fields['for'] !== undefined) return undefined;
   const { listener, principal, user, command } = fields;
   if (ownCommands.some(({ name }) => name === command)) return undefined;
@@ -95,7 +101,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
   if (user !== undefined && typeof user !== 'string') return unjudgeable('cut');
   const series = seriesOf(fields['series']);
   const [first] = series;
-  const known = first === undefined ? undefined : commandNamed(first, command);
+  const known = first === undefined ? undefined : commandNamed(first, command, added);
   if (known === undefined) return unjudgeable('unknown-form');
   const words = recordedWords(known, args);
   if (typeof words === 'string') return unjudgeable(words);
@@ -207,6 +213,8 @@ export interface SightingsOf {
   readonly listener?: string;
   /** The policy that they were judged by. */
   readonly policy?: string;
+  /** The commands of the configuration besides those of the catalog. */
+  readonly added?: AddedCommands | undefined;
 }
 
 /**
@@ -229,7 +237,7 @@ export class Sightings {
   }
 
   take(row: ExchangeRow): void {
-    const line = recordedLine(row);
+    const line = recordedLine(row, this.#of.added);
     if (line === undefined) return;
     if (line.kind === 'unjudgeable') {
       this.passedOver.set(line.why, (this.passedOver.get(line.why) ?? 0) + 1);

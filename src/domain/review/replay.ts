@@ -111,7 +111,7 @@ export function createReplay(
   };
 
   function take(row: ExchangeRow): void {
-    const line = recordedLine(row);
+    const line = recordedLine(row, settings.catalog?.added);
     if (line === undefined) return;
     if (line.kind === 'unjudgeable') return skip(line.why);
     const listener = settings.listeners.find((each) => each.name === line.listener);

@@ -109,12 +109,8 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
   }
 
   function judgeAgain(policy: Policy, record: Stored) {
-    const line = recordedLine({
-      fields: record,
-      admittedSeq: undefined,
-      completedSeq: undefined,
-      completedTime: undefined,
-    });
+    const row = { fields: record, admittedSeq: undefined, completedSeq: undefined, completedTime: undefined };
+    const line = recordedLine(row, policy.added);
     if (line?.kind !== 'line') return undefined;
     const { judgement } = assessor.assess(line, policy).assessment;
     return judgement.kind === 'judged' ? judgement : undefined;

@@ -260,6 +260,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       command,
       writer: this.#target,
       logs: subject.policy.logs,
+      added: subject.policy.added,
       clock: context.clock,
       limits: { deadlineMs: deadlineMsOf(judgement, deadlineMs), replyIdleMs, clientStallMs, logLinesMax },
       count,

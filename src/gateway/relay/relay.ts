@@ -8,6 +8,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';
+import type { AddedCommands } from '../../domain/commands/catalog.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -81,6 +82,8 @@ export interface Conversation {
   readonly command: OutgoingCommand;
   readonly writer: RelayTarget;
   readonly logs: LogMode;
+  /** Commands of the backend besides those of the catalog. */
+  readonly added?: AddedCommands;
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;

@@ -6,7 +6,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
-import { createCommandSpotter } from '../../domain/commands/catalog.js';
+import { type AddedCommands, createCommandSpotter } from '../../domain/commands/catalog.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type CloseReason, wholeBytesMax } from '../../ports/transport.js';
@@ -219,7 +219,7 @@ async function send(
   early: EarlyReplyWatch,
 ): Promise<Ending | undefined> {
   const { upstream, clock } = talk;
-  const toPieces = createEncoding(upstream.keepsWhole);
+  const toPieces = createEncoding(upstream.keepsWhole, talk.added);
   const held: HeldUp & Transfer = {
     startMs: clock.now(),
     get movedBytes() {
@@ -266,8 +266,11 @@ async function send(
 }
 
 /** Encodes pieces of the text; undefined: the text must not be sent, because the server could take a part of it for a command. */
-function createEncoding(keepsWhole: boolean): (piece: HeldPiece) => Buffer[] | undefined {
-  const encoding = new DotEncoder(keepsWhole ? undefined : createCommandSpotter());
+function createEncoding(
+  keepsWhole: boolean,
+  added: AddedCommands | undefined,
+): (piece: HeldPiece) => Buffer[] | undefined {
+  const encoding = new DotEncoder(keepsWhole ? undefined : createCommandSpotter(added));
   return ({ parts, isLast }) => {
     try {
       const pieces = encoding.push(Buffer.concat(parts));

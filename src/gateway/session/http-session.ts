@@ -396,8 +396,9 @@ class HttpClient {
   > {
     if (decoded.kind === 'bad') return { code: 'bad-request', text: decoded.text };
     const commands: ReadCommand[] = [];
+    const added = this.#host.policyNow()?.added;
     for (const command of decoded.commands) {
-      const read = await this.#host.work(() => readNamedCommand(command));
+      const read = await this.#host.work(() => readNamedCommand(command, added));
       if (read.kind === 'bad') return { code: 'bad-request', text: read.text };
       commands.push({ line: read.line, input: read.input, tag: command.tag });
     }

@@ -135,7 +135,7 @@ void test('what is never allowed is named by no rule, in any command', () => {
   for (const series of allSeries) {
     for (const command of commandsOf(series)) {
       for (const { name, role } of command.params) {
-        if (role === 'user-file' || role === 'internal') assert.ok(whyUnnamable(command.name, name), name);
+        if (role === 'user-file' || role === 'internal') assert.ok(whyUnnamable([command], name), name);
       }
     }
   }

@@ -83,7 +83,14 @@ const rules: ServerCommandRules = {
 const three = ['mail1', 'mail2', 'mail3'];
 
 function askedOfServerCommands(name: string, more: Partial<ServerCommand> = {}): ServerCommand {
-  return { command: { name }, effect: 'read', users: [], masks: [], everybody: 'none', ...more };
+  return {
+    command: { name, isAdded: false },
+    effect: 'read',
+    users: [],
+    masks: [],
+    everybody: 'none',
+    ...more,
+  };
 }
 
 /** Of a refusal, its code and the command that its message names. */
