@@ -106,7 +106,7 @@ test('an end without a status, and a server that is not there, are 75', async (t
   await server.close();
   const gone = await send(['--', 'mailbox', 'list']);
   assert.deepEqual([gone.exit, gone.stdout.length], [75, 0]);
-  const typo = await send(['--', 'mailbox', 'lits']);
+  const typo = await send(['--', 'mailbox', 'list', '--subscribd']);
   assert.equal(typo.exit, 64);
 });
 

@@ -26,7 +26,7 @@ import {
   type ServerDoor,
   tempFail,
 } from '../doveadm/server-door.js';
-import { readTypedCommand } from '../doveadm/typed-command.js';
+import { readSentCommand } from '../doveadm/typed-command.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import { byUrgency, formatItem, formatList, formatState } from './shown.js';
 
@@ -178,7 +178,7 @@ function readAsked(
   { user: users = [], reason, ...terms }: Pick<AskOptions, 'user' | 'reason' | keyof Terms>,
   words: readonly string[],
 ) {
-  const typed = readTypedCommand(words);
+  const typed = readSentCommand(words);
   const wrong = (text: string): never => {
     throw new CommandFault(exitCodes.usage, `dovegate: ${text}`);
   };

@@ -14,7 +14,7 @@ import type { Format } from '../output/row-printer.js';
 import { createProgress, openRawOutput } from '../output/screen.js';
 import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
-import { readTypedCommand, type TypedCommand } from './typed-command.js';
+import { readSentCommand, readTypedCommand, type TypedCommand } from './typed-command.js';
 
 /** Where the names of users come from. */
 export type UserSource =
@@ -140,7 +140,7 @@ export async function ask(question: Question): Promise<number> {
     const { serverMinor } = session;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
     const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
-    const { command, args, parsed } = series === '2.3' ? readTypedCommand(question.words, series) : typed;
+    const { command, args, parsed } = series === '2.3' ? readSentCommand(question.words, series) : typed;
     const { reason } = question;
     printer.begin(user, serverMinor, question.isDryRun ? shown.parsed : parsed);
     const cells = session.cells({

@@ -8,6 +8,7 @@ import { allFormats, type Format } from '../output/row-printer.js';
 import { ask, type UserSource } from './ask.js';
 import { clientSettingsFile, type DoorOptions, findServerDoor, tempFail } from './server-door.js';
 import {
+  readSentCommand,
   readTypedCommand,
   type TypedCommand,
   usageLine,
@@ -33,7 +34,7 @@ export interface SendOptions extends DoorOptions {
  */
 export function send(options: SendOptions, words: readonly string[], onDenied?: () => void): Promise<number> {
   return printingFaults('dovegate: ', async () => {
-    const typed = readTypedCommand(words);
+    const typed = readSentCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
       throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
     if (typed.command.scope === 'user' && options.user !== undefined && typed.user !== undefined)

@@ -4,6 +4,7 @@
 import {
   allSeries,
   type Command,
+  commandOfOthers,
   commandsOf,
   type Parameter,
   resolveCommand,
@@ -52,6 +53,30 @@ export function readTypedCommand(words: readonly string[], series: Series = '2.4
     if (found !== undefined) return readArguments(one, found.command, found.args);
   }
   throw new CommandFault(exitCodes.usage, `there is no command "${words.slice(0, 2).join(' ')}"`);
+}
+
+/**
+ * As {@link readTypedCommand}, but a command that no catalog here has is sent as it is typed, without any input: a gate may have it from a
+ * file of its own, and a server from a plugin. Both refuse it if they do not.
+ */
+export function readSentCommand(words: readonly string[], series?: Series): TypedCommand {
+  const [name = '', ...args] = words;
+  const isKnown = allSeries.some((one) => resolveCommand(one, words) !== undefined);
+  // Other words mean something else on the wire: OPTION has no reply.
+  const mayBeName = /^[a-z0-9][a-z0-9_ -]*$/.test(name);
+  if (isKnown || !mayBeName || isLocalOnly(words) || resolveOwnCommand(words) !== undefined)
+    return readTypedCommand(words, series);
+  const command = commandOfOthers(name);
+  return {
+    command,
+    parsed: { kind: 'parsed', series: series ?? '2.4', command, values: new Map(), query: undefined },
+    args,
+    input: undefined,
+    user: undefined,
+    isAllUsers: false,
+    userFile: undefined,
+    socket: undefined,
+  };
 }
 
 function readArguments(series: Series, command: Command, args: readonly string[]): TypedCommand {

@@ -373,6 +373,11 @@ export function commandNamed(series: Series, name: string, added = noneAdded): C
   return command;
 }
 
+/** A command that only others know: nothing of it is known here, so it counts as one that may change anything. */
+export function commandOfOthers(name: string): Command {
+  return commandOf(name, 'server admin explicit none', '', '', true);
+}
+
 /** The commands of exactly this full name, of the series that have one. */
 export function commandsNamed(name: string, added?: AddedCommands): readonly Command[] {
   return allSeries.flatMap((series) => commandNamed(series, name, added) ?? []);

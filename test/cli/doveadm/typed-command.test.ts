@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  readSentCommand,
   readTypedCommand,
   usageLine,
   writeCommands,
@@ -24,6 +25,15 @@ void test('the text of save and sieve put is read here', () => {
   const named = readTypedCommand(['sieve', 'put', '-a', 'main', '/tmp/script']);
   assert.deepEqual([named.input, named.args], [{ file: '/tmp/script' }, ['-a', '--', 'main']]);
   assert.equal(readTypedCommand(['quota', 'get']).input, undefined);
+});
+
+void test('send sends a command of no catalog as it is typed, without a text; others are read as ever', () => {
+  const typed = readSentCommand(['site', 'scan', '-d', '3', '--', 'INBOX']);
+  assert.deepEqual([typed.command.name, typed.args], ['site', ['scan', '-d', '3', '--', 'INBOX']]);
+  assert.deepEqual([typed.input, typed.user, typed.command.effect], [undefined, undefined, 'admin']);
+  assert.deepEqual(readSentCommand(['quota', 'get']).args, readTypedCommand(['quota', 'get']).args);
+  for (const words of [['quota', 'get', 'extra'], ['pw'], ['OPTION', 'log-passthrough'], ['', 'x'], ['-x']])
+    assert.throws(() => readSentCommand(words), CommandFault, words.join(' '));
 });
 
 const refused: readonly [number, ...string[]][] = [
