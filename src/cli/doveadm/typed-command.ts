@@ -64,7 +64,7 @@ export function readSentCommand(words: readonly string[], series?: Series): Type
   const isKnown = allSeries.some((one) => resolveCommand(one, words) !== undefined);
   // Other words mean something else on the wire: OPTION has no reply.
   const mayBeName = /^[a-z0-9][a-z0-9_ -]*$/.test(name);
-  if (isKnown || !mayBeName || isLocalOnly(words) || resolveOwnCommand(words) !== undefined)
+  if (isKnown || !mayBeName || whyLocal(words) !== undefined || resolveOwnCommand(words) !== undefined)
     return readTypedCommand(words, series);
   const command = commandOfOthers(name);
   return {

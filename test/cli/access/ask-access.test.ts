@@ -225,7 +225,7 @@ void test('wrong usage is 64, and nothing is asked', async (t) => {
     ['request', '--user', 'bob', '--', 'fetch', '-u', 'alice', 'uid', 'all'],
     ['request', '--', 'fetch', '-A', 'uid', 'all'],
     ['request', '--', 'save'],
-    ['request', '--', 'no such'],
+    ['request', '--', 'exec', 'x'],
     ['request', '--for', '1', ...fetchWords],
     ['request', '--for', '0s', ...fetchWords],
     ['request', '--uses', '0', ...fetchWords],
