@@ -1,7 +1,7 @@
 // `npm run screenshots [-- FOLDER]`: pictures of every screen, of a real daemon with staged traffic of a help desk, a panel and a migration.
 // Without a folder: those that the documentation shows, into docs/screens. With one: all, at both widths, light and dark.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -210,11 +210,12 @@ async function take(page: Page, name: string): Promise<number> {
   return png.length;
 }
 
-/** The documentation shows the screens as a desktop has them, the first two also in the dark on a phone. */
+/** Of the documentation: those that a page names. */
+const shownInDocs = isForDocs
+  ? readFileSync(fileURLToPath(new URL('../../../docs/page.md', import.meta.url)), 'utf8')
+  : '';
 const isShown = (name: string, size: string, scheme: string): boolean =>
-  !isForDocs ||
-  (size === 'desktop' && scheme === 'light') ||
-  (size === 'phone' && scheme === 'dark' && /^(now|backends|trouble)/.test(name));
+  !isForDocs || shownInDocs.includes(`screens/${name}-${size}-${scheme}.png`);
 
 async function main(): Promise<void> {
   rmSync(folder, { recursive: true, force: true });

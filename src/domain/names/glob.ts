@@ -53,7 +53,7 @@ export class GlobList {
   }
 
   matches(given: string): boolean {
-    const text = this.fold(given);
+    const text = this.#isAnyCase ? foldAscii(given) : given;
     // A pattern matches its own text, too.
     if (this.#isEverything || this.#written.has(text)) return true;
     if (this.#hasDomains) {
