@@ -4,7 +4,7 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
-import { minorsOf } from '../protocol/minors.js';
+import { minorsOf } from '../protocol/releases.js';
 import { addAccess } from './access-commands.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';

@@ -319,7 +319,9 @@ function stateOf(backend: Values): string {
   const { drained } = backend;
   if (isDrained(backend) && Array.isArray(drained)) return `drained (${drained.map(text).join('; ')})`;
   // The code alone, as long as the others: its sentence is at the top.
-  return backend['up'] === true ? 'up' : `down (${text(backend['code']) || text(backend['text'])})`;
+  if (backend['up'] !== true) return `down (${text(backend['code']) || text(backend['text'])})`;
+  const { newer } = backend;
+  return newer === undefined ? 'up' : `up, newer than dovegate knows (newer: ${text(newer)})`;
 }
 
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {

@@ -5,7 +5,7 @@ import { bounds } from '../bounds/bounds.js';
 import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
-import { ofMinor } from '../protocol/minors.js';
+import { serverOf } from '../protocol/releases.js';
 import type { LogLine } from '../protocol/reply/reply.js';
 
 /** Dovecot takes lines of up to 1 MiB; dovegate adds something to them, and often takes less (limits.line): its answer says so. */
@@ -63,7 +63,7 @@ export interface Command {
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
   checkTypes(command);
   const { user = '', name, args = [], reason, debug = false, verbose = false } = command;
-  const { hasOptions } = ofMinor(serverMinor);
+  const { hasOptions } = serverOf(serverMinor);
   const parts: Buffer[] = [];
   if (reason !== undefined) {
     if (!hasOptions) throw new SessionFault('unsendable', 'the server takes no reason: it is not dovegate');

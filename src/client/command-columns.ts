@@ -3,8 +3,8 @@
 
 import { resolveCommand, resolveOwnCommand } from '../domain/commands/catalog.js';
 import { parseArguments } from '../domain/commands/parse.js';
-import { type ReplyShape, replyShape, unsettledStatus } from '../domain/meaning/columns.js';
-import { ofMinor } from '../protocol/minors.js';
+import { replyRows } from '../domain/meaning/columns.js';
+import { serverOf } from '../protocol/releases.js';
 
 export interface RowColumns {
   /** The number of a row's first cells that decide; 0: the command alone does. */
@@ -20,23 +20,22 @@ export function columnsOf(
   serverMinor: number | undefined,
 ): RowColumns | undefined {
   if (resolveOwnCommand([name]) !== undefined) return settled(['what', 'value']);
-  const { series } = ofMinor(serverMinor);
+  const { series } = serverOf(serverMinor);
   const found = resolveCommand(series, [name, ...args]);
   const parsed = found && parseArguments(series, found.command, found.args);
   if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
   // Over all users, rows may begin with the user's name; the reply does not show whether they do.
   if (parsed.values.has('all-users')) return undefined;
-  const unsettled = unsettledStatus(parsed, serverMinor);
-  if (unsettled === undefined) return settled(keysOf(replyShape(parsed, serverMinor)));
-  return { decidedBy: unsettled.cells, namesFrom: (cells) => keysOf(unsettled.shapeFrom(cells)) ?? [] };
+  const rows = replyRows(parsed);
+  return (
+    rows && {
+      decidedBy: rows.decidedBy,
+      namesFrom: (cells) => rows.shapeFrom(cells)?.columns.map(({ key }) => key) ?? [],
+    }
+  );
 }
 
-export function settled(names: readonly string[]): RowColumns;
-export function settled(names: readonly string[] | undefined): RowColumns | undefined;
-export function settled(names: readonly string[] | undefined): RowColumns | undefined {
-  return names && { decidedBy: 0, namesFrom: () => names };
-}
-
-function keysOf(shape: ReplyShape | undefined): string[] | undefined {
-  return shape?.columns.map(({ key }) => key);
+/** Columns that the command alone decides. */
+export function settled(names: readonly string[]): RowColumns {
+  return { decidedBy: 0, namesFrom: () => names };
 }

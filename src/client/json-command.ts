@@ -71,7 +71,7 @@ function formOf(parsed: ParsedArguments, user: string): JsonCommand {
     name: jsonName(command.name),
     parameters,
     takesInput: command.input === 'dot',
-    keys: values.has('all-users') ? undefined : replyShape(parsed, 3)?.columns.map(({ key }) => key),
+    keys: values.has('all-users') ? undefined : replyShape(parsed)?.columns.map(({ key }) => key),
   };
 }
 

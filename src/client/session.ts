@@ -7,6 +7,7 @@ import type { Clock } from '../ports/machine.js';
 import type { CloseReason, Transport } from '../ports/transport.js';
 import { encodeOption } from '../protocol/command.js';
 import { ofMinor } from '../protocol/minors.js';
+import { serverOf } from '../protocol/releases.js';
 import { createMultiplexDecoder, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
 import { type Access, createAccess, objectsOfRows, wordsOfCall } from './access.js';
@@ -86,7 +87,7 @@ export function createSession(
   const demux = createMultiplexDecoder(ofMinor(negotiated).framing, { frameBytesMax });
   const replies = new ReplyDecoder({ statusBytesMax });
   const logs = new LogDecoder({ lineBytesMax: logLineBytesMax });
-  const { mayAnswerTwice, hasOptions } = ofMinor(serverMinor);
+  const { mayAnswerTwice, hasOptions } = serverOf(serverMinor);
   /** Exchanges without an ending, oldest first. */
   let running: Exchange[] = [];
   let over: SessionFault | undefined;

@@ -260,8 +260,9 @@ function showBackend({ backend, pool, series }: LookedAt, byOperators: DrainedBa
     ...(backend.drained ? ['configuration'] : []),
     ...(byOperator === undefined ? [] : [`${byOperator.by}, ${byOperator.since}`]),
   ];
-  const { text, health, fault, changedMs, hasBeenUp: _, ...counts } = pool;
-  const shown = { name, address: formatAddress(address), series, connections, drained };
+  const { text, health, fault, changedMs, isNewer, hasBeenUp: _, ...counts } = pool;
+  const newer = isNewer ? backend.newer : undefined;
+  const shown = { name, address: formatAddress(address), series, newer, connections, drained };
   const since = formatTime(changedMs);
   return { ...shown, isUp: text === undefined, health, text, since, code: fault?.code, ...counts };
 }

@@ -58,7 +58,8 @@ function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): r
   return settings.backends.flatMap((backend) => {
     const pool = pools.get(backend.name);
     if (pool === undefined) return [];
-    return [new Destination(pool, backend.address, backend.sharedNamespaces, mailboxNamesOf(backend))];
+    const { address, sharedNamespaces, newer } = backend;
+    return [new Destination(pool, address, sharedNamespaces, mailboxNamesOf(backend), newer)];
   });
 }
 

@@ -125,8 +125,9 @@ export class Pools {
 
   #slotOf(backend: BackendSettings, settings: Settings): Slot {
     const target = dialTargetOf(backend, this.#onCertificate);
-    const { series } = backend;
-    const key = JSON.stringify([target, backend.passwordFiles, series]);
+    const { series, release, newer } = backend;
+    const configured = { series, release, newer };
+    const key = JSON.stringify([target, backend.passwordFiles, configured]);
     const known = this.#slots.get(backend.name);
     if (known?.key === key) return known;
     const limits = limitsOf(backend, settings, this.#isWatched);
@@ -134,7 +135,7 @@ export class Pools {
     const opened = known?.opened ?? { count: 0 };
     const pool = new Pool({
       target,
-      series,
+      configured,
       limits,
       connect,
       clock,

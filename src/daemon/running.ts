@@ -183,12 +183,13 @@ function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal
 
 function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFacts['backends'][number] {
   const { name, address, connections, passwordFiles, caFile } = backend;
-  const { health, fault, waiters, oldestWaitMs, leased } = pool;
+  const { health, fault, waiters, oldestWaitMs, leased, isNewer } = pool;
   const isDrained = health === 'drained';
   return {
     name,
     host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
     isDrained,
+    newer: isNewer ? backend.newer : undefined,
     down: fault === undefined || isDrained ? undefined : downFacts(fault, pool),
     waiting: waiters,
     oldestWaitMs,

@@ -99,6 +99,7 @@ const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
   'audit-reserve',
   'backend-down',
   'route-down',
+  'backend-newer',
   'lookup-failing',
   'audit-unsynced',
   'audit-forked',

@@ -75,7 +75,7 @@ void test('no file hands on names of another one, but for the face of the client
 const namedMinor =
   /minor\w*(?: (?:[!=]==|[<>]=?|=|\?\?)|:) [1-9]|minor\w*\?: \d|\b[1-9] (?:[!=]==|[<>]=?) [\w.]*minor/i;
 
-void test('no file but the table of minors names one of them: what a minor means is asked of the table', () => {
+void test('no file but the tables of minors and of releases names a minor: what it means is asked of them', () => {
   for (const line of [
     'serverMinor !== 3',
     'minor ?? 3',
@@ -98,7 +98,7 @@ void test('no file but the table of minors names one of them: what a minor means
   );
   assert.deepEqual(
     naming.map(([path]) => path),
-    ['src/protocol/minors.ts'],
+    ['src/protocol/minors.ts', 'src/protocol/releases.ts'],
   );
 });
 

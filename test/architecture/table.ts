@@ -61,8 +61,10 @@ function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): Modul
 export const modules: Readonly<Record<string, ModuleRule>> = {
   bounds: { imports: [], public: ['bounds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
-  protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'text'] }),
-  'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['accept', 'dial'] }),
+  protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'releases', 'text'] }),
+  'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors', 'protocol/releases'], {
+    public: ['accept', 'dial'],
+  }),
   'protocol/reply': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['reply', 'multiplex'] }),
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
   concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set', 'waiting'] }),
@@ -84,7 +86,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['catalog', 'parse', 'search-query', 'getopt', 'named'],
   }),
   'domain/meaning': rule(
-    ['protocol/minors', 'domain/names', 'domain/commands', 'domain/identity/user-name'],
+    ['protocol/minors', 'protocol/releases', 'domain/names', 'domain/commands', 'domain/identity/user-name'],
     {
       public: ['canonical', 'columns', 'reach'],
     },
@@ -155,6 +157,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: [
         'assess',
+        'fitting',
         'policy',
         'terms',
         'attempt',

@@ -163,6 +163,7 @@ void test('backends that refuse, are silent, show another name or want another p
   writeFileSync(join(folder, 'password'), `${password}\n`, { mode: 0o600 });
   writeFileSync(join(folder, 'ca.pem'), authority.certificatePem, { mode: 0o600 });
   const older = await openScriptedDovecot({ minor: 2, unix: join(folder, 'older'), owner: t });
+  const newer = await openScriptedDovecot({ minor: 5, unix: join(folder, 'newer'), owner: t });
   const more = 'password_file: password, shared_namespaces: []';
   const tls = 'ca: ca.pem, server_name: mail1.example.com';
   writeFileSync(
@@ -175,6 +176,8 @@ void test('backends that refuse, are silent, show another name or want another p
   silent: { address: "127.0.0.1:${port}", tls: off, ${more} }
   nobody: { address: "127.0.0.1:1", tls: off, ${more} }
   older: { address: "${older.address}", series: "2.4", shared_namespaces: [] }
+  newer: { address: "${newer.address}", shared_namespaces: [] }
+  future: { address: "${newer.address}", newer: refuse, shared_namespaces: [] }
   socket: { address: "unix:${join(folder, 'none')}", shared_namespaces: [] }`,
       '{ users: ["*"], backend: wrong }',
     ),
@@ -196,7 +199,15 @@ void test('backends that refuse, are silent, show another name or want another p
   );
   assert.match(bad('silent'), /nothing came within \d+ ms.*; Dovecot accepts and says nothing/);
   assert.match(bad('nobody'), /nobody listens there; look at the address/);
-  assert.match(bad('older'), /it is Dovecot 2\.3, but `series` says 2\.4; .*, and whether series names it$/);
+  assert.match(
+    bad('older'),
+    /it is Dovecot 2\.3, but `series` says 2\.4; .*, and whether series, release and newer fit it$/,
+  );
+  assert.match(
+    looks.get('warning backend newer') ?? '',
+    /it is newer than this dovegate knows and gets reads only \(backends\.newer\.newer\); upgrade dovegate/,
+  );
+  assert.match(bad('future'), /it announces minor 5, .*`newer` is refuse; .*, release and newer fit it$/);
   assert.match(bad('socket'), /there is no such socket; let Dovecot listen there/);
   assert.ok(!found.text.includes('Quail7'));
   // Nothing was sent to a server that had not shown what was demanded.

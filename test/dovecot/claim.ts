@@ -4,7 +4,7 @@ import { type Command, resolveCommand, type Series } from '../../src/domain/comm
 import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/commands/parse.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
 import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
-import { replyCells } from '../../src/domain/meaning/columns.js';
+import { type ReplyRows, replyRows } from '../../src/domain/meaning/columns.js';
 import {
   reconcileUserOptions,
   sharedReach,
@@ -35,8 +35,21 @@ export interface Accepted {
   readonly input: ExpectedInput;
   /** The rows for the client begin with the user's name, which the server of the canonical line does not send. */
   readonly wantsUsernameCell: boolean;
-  /** Cells of a row without that name. */
-  readonly rowCells: number | undefined;
+  /** The rows without that name. */
+  readonly rows: ReplyRows | undefined;
+}
+
+/** The rows, each with the user's name in front, if the client wants it there. */
+export function withUsername(
+  { wantsUsernameCell, rows, user }: Accepted,
+  cells: readonly string[],
+): readonly string[] {
+  if (!wantsUsernameCell || cells.length === 0) return cells;
+  const width = rows?.shapeFrom(cells.slice(0, rows.decidedBy))?.columns.length ?? 0;
+  if (width === 0) return cells;
+  const named: string[] = [];
+  for (let at = 0; at < cells.length; at += width) named.push(user, ...cells.slice(at, at + width));
+  return named;
 }
 
 export type Claim = Refused | Accepted;
@@ -78,8 +91,8 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
   if (settled.kind === 'unparsable') return refused(settled.code);
   const touched = touchedUsers(settled.parsed, user);
   if (touched.kind === 'unknown') return refused('touched-unknown');
-  const rowCells = replyCells(settled.parsed, serverMinor);
-  if (settled.wantsUsernameCell && rowCells === undefined) return refused('row-unknown');
+  const rows = replyRows(settled.parsed);
+  if (settled.wantsUsernameCell && rows === undefined) return refused('row-unknown');
   const isWide =
     touched.masks.length > 0 ||
     touched.kind === 'all' ||
@@ -108,6 +121,6 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
     args,
     input: inputOf(command, settled.parsed),
     wantsUsernameCell: settled.wantsUsernameCell,
-    rowCells,
+    rows,
   };
 }

@@ -16,7 +16,7 @@ import { allSeries, commandsOf, type Series } from '../../src/domain/commands/ca
 import type { Release } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
-import { type Accepted, claimOf } from './claim.js';
+import { type Accepted, claimOf, withUsername } from './claim.js';
 import { typedForms, writtenForms } from './cli-forms.js';
 import { compareOne, describeLine, differenceOfFiles } from './compare.js';
 import { labTestMs, onDovecot, releasesAsked } from './real-gateway.js';
@@ -199,18 +199,14 @@ async function passOn(
   try {
     client.send(claim.line);
     const { body, status } = await client.readReply();
-    return Buffer.concat([withUsername(claim, body), Buffer.from(`\n${status}\n`)]);
+    return Buffer.concat([bodyWithUsername(claim, body), Buffer.from(`\n${status}\n`)]);
   } finally {
     client.close();
   }
 }
 
-function withUsername({ wantsUsernameCell, rowCells, user }: Accepted, body: Buffer): Buffer {
-  if (!wantsUsernameCell) return body;
+function bodyWithUsername(claim: Accepted, body: Buffer): Buffer {
   const cells = body.toString('latin1').split('\t').slice(0, -1);
-  if (cells.length === 0) return body;
-  assert.ok(rowCells !== undefined && rowCells > 0 && cells.length % rowCells === 0);
-  const rows: string[] = [];
-  for (let at = 0; at < cells.length; at += rowCells) rows.push(user, ...cells.slice(at, at + rowCells));
-  return Buffer.from(rows.map((cell) => `${cell}\t`).join(''), 'latin1');
+  const named = withUsername(claim, cells).map((cell) => `${cell}\t`);
+  return claim.wantsUsernameCell ? Buffer.from(named.join(''), 'latin1') : body;
 }

@@ -2,7 +2,7 @@
 // line to the other, and everything that shows must be equal; and nobody else's mail may be touched or shown. Knows nothing of how
 // lines are made.
 import assert from 'node:assert/strict';
-import type { Accepted } from './claim.js';
+import { type Accepted, withUsername } from './claim.js';
 import { markOf, people, realm, type Seen, type TwinWorlds } from './twin-worlds.js';
 
 /** A line that we accept. */
@@ -120,17 +120,6 @@ function isSameFailure(raw: Seen, ours: Seen): boolean {
 
 function isSameSet(one: readonly string[], other: readonly string[]): boolean {
   return JSON.stringify(one.toSorted()) === JSON.stringify(other.toSorted());
-}
-
-/** What the client of 2.3 expects: the user's name in front of each row. */
-function withUsername(
-  { wantsUsernameCell, rowCells, user }: Accepted,
-  cells: readonly string[],
-): readonly string[] {
-  if (!wantsUsernameCell || rowCells === undefined || rowCells === 0) return cells;
-  const rows: string[] = [];
-  for (let at = 0; at < cells.length; at += rowCells) rows.push(user, ...cells.slice(at, at + rowCells));
-  return rows;
 }
 
 /** 2.3 shows the user as the line has it. */

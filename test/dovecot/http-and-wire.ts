@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { resolveCommand } from '../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../src/domain/commands/parse.js';
-import { replyShape } from '../../src/domain/meaning/columns.js';
+import { replyRows } from '../../src/domain/meaning/columns.js';
 import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
 import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
 import type { Lab } from '../kit/dovecot-lab.js';
@@ -34,37 +34,34 @@ export async function askOverHttp(lab: Lab, method: 'GET' | 'POST', body: string
 }
 
 /** The body of the reply on the wire; undefined: it failed. */
-export async function replyOf(
-  lab: Lab,
-  user: string,
-  words: readonly string[],
-): Promise<{ text: Buffer | undefined; serverMinor: number | undefined }> {
+export async function replyOf(lab: Lab, user: string, words: readonly string[]): Promise<Buffer | undefined> {
   let client: RawClient | undefined;
   try {
     client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: answerMs });
     client.sendCommand({ user, fields: words });
     const { body, status } = await client.readReply();
-    return { text: status === '+' ? body : undefined, serverMinor: client.serverMinor };
+    return status === '+' ? body : undefined;
   } catch {
-    return { text: undefined, serverMinor: undefined };
+    return undefined;
   } finally {
     client?.close();
   }
 }
 
 /** The answer to a command with tag `t`. */
-export function encodedAs(
-  lab: Lab,
-  words: readonly string[],
-  serverMinor: number | undefined,
-  body: Buffer,
-): string {
+export function encodedAs(lab: Lab, words: readonly string[], body: Buffer): string {
   const resolved = resolveCommand(lab.series, words);
   assert.ok(resolved);
   const parsed = parseArguments(lab.series, resolved.command, resolved.args);
   assert.ok(parsed.kind === 'parsed', JSON.stringify(parsed));
-  const columns = replyShape(parsed, serverMinor)?.columns;
   const isForAll = parsed.values.has('all-users');
+  const rows = replyRows(parsed);
+  const first = body
+    .toString('latin1')
+    .split('\t')
+    .slice(0, -1)
+    .slice(isForAll ? 1 : 0);
+  const columns = rows?.shapeFrom(first.slice(0, rows.decidedBy))?.columns;
   const encoder =
     columns === undefined
       ? createJsonEncoder()

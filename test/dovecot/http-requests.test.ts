@@ -224,10 +224,10 @@ async function compare(lab: Lab, text: string, fate: Fate, theirs: string): Prom
       if (!isRows && error?.[1] !== 'exitCode') {
         return isDead ? 'CONTRADICTION sent, death there' : 'CONTRADICTION sent, refused there';
       }
-      const { text: reply, serverMinor } = await replyOf(lab, fate.user, fate.words);
+      const reply = await replyOf(lab, fate.user, fate.words);
       if (reply === undefined) return isRows ? 'CONTRADICTION fails on the wire only' : 'fails in both forms';
       if (!isRows) return 'CONTRADICTION fails over HTTP only';
-      const isSame = encodedAs(lab, fate.words, serverMinor, reply) === theirs;
+      const isSame = encodedAs(lab, fate.words, reply) === theirs;
       return isSame ? 'the same rows' : 'CONTRADICTION other rows';
     }
     default:

@@ -1,12 +1,14 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
 
 import assert from 'node:assert/strict';
+import { type ReplyRows, shapeOf } from '../../src/domain/meaning/columns.js';
 import type { DialTarget } from '../../src/gateway/pool/dial.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
 import { Upstream, type UpstreamLimits, type UpstreamOwner } from '../../src/gateway/pool/upstream.js';
 import { UpstreamFault } from '../../src/ports/faults.js';
 import type { Clock } from '../../src/ports/machine.js';
 import type { Address, Connect, Transport } from '../../src/ports/transport.js';
+import { serverOf } from '../../src/protocol/releases.js';
 import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
 import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';
 
@@ -93,6 +95,12 @@ export const carelessOwner: UpstreamOwner = {
   rested: () => undefined,
 };
 
+/** Rows with so many columns. */
+export function rowsOf(columns: number): ReplyRows {
+  const shape = shapeOf('flow', Array.from({ length: columns }, (_, index) => `c${index}`).join(' '));
+  return { decidedBy: 0, shapeFrom: () => shape };
+}
+
 /** An upstream over that transport, leased to its first exchange. */
 export function leasedUpstream(
   transport: Transport,
@@ -101,8 +109,12 @@ export function leasedUpstream(
 ): Upstream {
   const { serverMinor = 2, limits, owner = carelessOwner } = options;
   const greeted = { transport, minor: 2, serverMinor, rest: Buffer.alloc(0) };
-  const series = serverMinor <= 2 ? '2.3' : '2.4';
-  const names = { id: 'mail1-1', backend: 'mail1', series, endsMs: Number.POSITIVE_INFINITY } as const;
+  const names = {
+    id: 'mail1-1',
+    backend: 'mail1',
+    server: serverOf(serverMinor),
+    endsMs: Number.POSITIVE_INFINITY,
+  } as const;
   const upstream = new Upstream(greeted, names, limits, clock, owner);
   upstream.release(60_000);
   upstream.lease();

@@ -149,6 +149,8 @@ export interface BackendSnapshot {
   readonly address: string;
   /** Undefined: not known yet. */
   readonly series: string | undefined;
+  /** What it gets, being newer than dovegate knows: the setting of that name. Undefined: it is not. */
+  readonly newer?: string | undefined;
   readonly isUp: boolean;
   /** up, pausing, retrying (dials fail while others live), down, probing, drained. */
   readonly health: string;

@@ -236,6 +236,10 @@ export const foundCodes: Table<FoundCode> = {
     'as for the event',
   ],
   'backend-down': ['a backend is down', 'as `try` says'],
+  'backend-newer': [
+    'a backend is newer than this dovegate knows, and gets what `newer` says',
+    'as for the event',
+  ],
   'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
   'lookup-failing': ["Dovecot's auth service does not answer", 'as for the event'],
   'key-stolen': [
@@ -409,6 +413,12 @@ const listed = {
     'backend',
     'a file in `password_file` cannot be read; `text` has its path and the reason. The other files are tried',
     'fix the file, or remove it from `password_file`',
+  ],
+  'backend-newer': [
+    ['warn'],
+    'backend',
+    'a backend announced a newer minor of the protocol than this dovegate knows; `newer` says what it gets',
+    'upgrade dovegate; [a newer Dovecot](upgrade.md#a-newer-dovecot)',
   ],
   'dial-failed': [
     ['error', 'debug'],

@@ -236,7 +236,8 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       // Only counted: the lines of its exchanges describe the request.
       return undefined;
     case 'upstream-opened': {
-      const { backend, upstream, series, serverMinor: minor, durationMs } = event;
+      const { backend, upstream, serverMinor: minor, durationMs } = event;
+      const { series } = event.server;
       const duration_ms = toMicroseconds(durationMs);
       return write('info', { event: 'upstream-opened', backend, upstream, series, minor, duration_ms });
     }

@@ -242,6 +242,8 @@ export interface MetricsSnapshot {
     readonly isUp: boolean;
     /** The operators who took it out of service; empty: none. */
     readonly drained?: readonly string[];
+    /** What it gets, being newer than dovegate knows; undefined: it is not. */
+    readonly newer?: string | undefined;
     readonly dialing: number;
     readonly idle: number;
     readonly leased: number;
@@ -313,6 +315,11 @@ export function createGauges(
   const backendDrained = gauge(
     'backend_drained',
     '1: an operator or the configuration took it out of service.',
+    'backend',
+  );
+  const backendNewer = gauge(
+    'backend_newer',
+    '1: it announced a newer minor of the protocol than this dovegate knows.',
     'backend',
   );
   const ready = gauge('ready', '1: commands are served, as /readyz says. 0: /readyz says why not.');
@@ -403,7 +410,17 @@ export function createGauges(
 
   const steps: Readonly<Record<string, (snapshot: MetricsSnapshot) => void>> = {
     backends({ backends }) {
-      for (const { name: backend, isUp, drained, dialing, idle, leased, overdue = 0, waiters } of backends) {
+      for (const {
+        name: backend,
+        isUp,
+        drained,
+        newer,
+        dialing,
+        idle,
+        leased,
+        overdue = 0,
+        waiters,
+      } of backends) {
         upstreams.set({ backend, state: 'dialing' }, dialing);
         upstreams.set({ backend, state: 'idle' }, idle);
         upstreams.set({ backend, state: 'leased' }, leased);
@@ -411,6 +428,7 @@ export function createGauges(
         waiting.set({ backend }, waiters);
         backendUp.set({ backend }, isUp ? 1 : 0);
         backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);
+        backendNewer.set({ backend }, newer === undefined ? 0 : 1);
       }
     },
     listeners({ listeners }) {

@@ -4,9 +4,9 @@
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
 import { readSaid } from '../../domain/codes/codes.js';
-import { replyShape, unsettledStatus } from '../../domain/meaning/columns.js';
+import { replyRows } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
-import { ofMinor } from '../../protocol/minors.js';
+import { serverOf } from '../../protocol/releases.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
 import { readTypedCommand, type TypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault } from '../output/output.js';
@@ -140,11 +140,11 @@ export function createUserSender(command: BulkCommand): UserSender {
   async function ask(open: Session, user: string, tag: string, signal: AbortSignal): Promise<UserResult> {
     const { serverMinor } = open;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
+    const { series, hasOptions: takesReasons } = serverOf(serverMinor);
     const { command: named, args, parsed } = series === '2.3' ? readTypedCommand(words, series) : typed;
-    const unsettled = unsettledStatus(parsed, serverMinor);
+    const form = replyRows(parsed);
     const keysFrom = (cells: readonly string[]): string[] | undefined =>
-      (unsettled?.shapeFrom(cells) ?? replyShape(parsed, serverMinor))?.columns.map(({ key }) => key);
+      form?.shapeFrom(cells)?.columns.map(({ key }) => key);
     const stream = open.stream({
       user,
       name: named.name,

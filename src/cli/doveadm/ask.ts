@@ -8,7 +8,7 @@ import { onStop } from '../../adapters/host/outputs.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { effectOf } from '../../domain/meaning/reach.js';
-import { ofMinor } from '../../protocol/minors.js';
+import { serverOf } from '../../protocol/releases.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
 import { createProgress, openRawOutput } from '../output/screen.js';
@@ -139,7 +139,7 @@ export async function ask(question: Question): Promise<number> {
   ): Promise<CommandFailed | undefined> {
     const { serverMinor } = session;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
+    const { series, hasOptions: takesReasons } = serverOf(serverMinor);
     const { command, args, parsed } = series === '2.3' ? readSentCommand(question.words, series) : typed;
     const { reason } = question;
     printer.begin(user, serverMinor, question.isDryRun ? shown.parsed : parsed);

@@ -6,11 +6,11 @@ import { isObject } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import {
+  type ReplyRows,
   type ReplyShape,
+  replyRows,
   replyShape,
   shapeOf,
-  type UnsettledShape,
-  unsettledStatus,
 } from '../../domain/meaning/columns.js';
 import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
@@ -29,9 +29,8 @@ export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, s
   if (typed.command.name === 'user') return createUserPrinter(typed, options, sink);
   let printer: RowPrinter | undefined;
   let user = '';
-  let minor: number | undefined;
   let { parsed } = typed;
-  let unknown: UnsettledShape | undefined;
+  let rows: ReplyRows | undefined;
   let held: CellPiece[] = [];
   /** Printed after the rows. */
   let ending = '';
@@ -51,31 +50,29 @@ export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, s
   }
 
   function settledShape(): ReplyShape | undefined {
-    return unknown === undefined
-      ? replyShape(parsed, minor ?? minorForClients)
-      : unknown.shapeFrom(cellsOf(held));
+    return rows?.shapeFrom(cellsOf(held));
   }
 
   return {
     begin(name, serverMinor, read) {
       user = name;
-      minor = serverMinor;
       parsed = read;
       printer?.setUser(name);
       if (printer !== undefined) return;
-      unknown = unsettled(parsed, minor);
-      if (unknown === undefined && !isKick) open(replyShape(parsed, minor));
+      rows = rowsOf(parsed, serverMinor);
+      if ((rows === undefined || rows.decidedBy === 0) && !isKick) open(settledShape());
     },
     piece(piece) {
       if (printer !== undefined) return printer.cell(piece.bytes, piece.endsCell);
       held.push(piece);
-      if (held.filter(({ endsCell }) => endsCell).length >= (unknown?.cells ?? 1)) open(settledShape());
+      if (held.filter(({ endsCell }) => endsCell).length >= Math.max(1, rows?.decidedBy ?? 1))
+        open(settledShape());
     },
     end(code) {
       // Only 2.3 does so for `kick`, with a sentence too.
       const isNobody =
         isKick && printer === undefined && held.length === 0 && code === exitCodeOf('NOTFOUND');
-      (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }, 2) : settledShape())).end();
+      (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }) : settledShape())).end();
       sink(isNobody ? 'no users kicked\n' : ending);
     },
   };
@@ -109,23 +106,19 @@ function createUserPrinter(typed: TypedCommand, options: PrintOptions, sink: Sin
 
 const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
 
-/** Undefined: the columns are known. `serverMinor`: undefined if the server announced none; that of dovegate hides the backend's. */
-export function unsettled(
-  parsed: ParsedArguments,
-  serverMinor: number | undefined,
-): UnsettledShape | undefined {
-  if (serverMinor !== undefined && serverMinor !== minorForClients) return undefined;
-  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, minorForClients);
-  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): UnsettledShape => ({
-    cells,
+/** `serverMinor`: undefined if the server announced none; that of dovegate hides the backend's series, which the first cells show then. */
+export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined): ReplyRows | undefined {
+  const known = replyRows(parsed);
+  if (serverMinor !== undefined && serverMinor !== minorForClients) return known;
+  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series });
+  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): ReplyRows => ({
+    decidedBy: cells,
     shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
   });
   switch (parsed.command.name) {
-    case 'mailbox status':
-      return unsettledStatus(parsed, serverMinor);
     case 'who':
       // The fifth cell is the client's address, or the next user.
-      if (!parsed.values.has('separate-connections')) return undefined;
+      if (!parsed.values.has('separate-connections')) return known;
       return byFirst(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
     case 'kick':
       // The number of connections, or their users.
@@ -134,7 +127,7 @@ export function unsettled(
       // 2.4 has the fraction of the second, and the colon after the prefix.
       return byFirst(2, ([time = '', prefix = '']) => !/\.\d+$/.test(time) && !/(?:^|: )$/.test(prefix));
     default:
-      return undefined;
+      return known;
   }
 }
 

@@ -7,7 +7,7 @@ import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import type { BackendSettings } from '../../domain/config/settings.js';
 import { Secret } from '../../domain/identity/credentials.js';
-import { type DialTarget, greet, seriesOfBackend } from '../../gateway/pool/dial.js';
+import { type DialTarget, greet, serverOfBackend } from '../../gateway/pool/dial.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { SeenCertificate } from '../../ports/transport.js';
@@ -48,11 +48,19 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     const never = new AbortController().signal;
     const { transport, serverMinor } = await greet(target, createConnect(clock), clock, never);
     transport.close('probed');
-    const series = seriesOfBackend(backend.series, serverMinor);
+    const server = serverOfBackend(backend, serverMinor);
     const ms = Math.max(1, Math.round(clock.now() - startMs));
     const list = backend.caFile === undefined ? `, trusted by ${systemListFile() ?? 'no list'}` : '';
     const login = target.tls === 'off' ? '' : ` over TLS${list}`;
-    const text = `Dovecot ${series} greeted in ${ms} ms${login}`;
+    const text = `Dovecot ${server.series} greeted in ${ms} ms${login}`;
+    if (server.isNewer) {
+      const gets = backend.newer === 'serve' ? 'everything' : 'reads only';
+      return warning(
+        name,
+        `${text}; it is newer than this dovegate knows and gets ${gets} (backends.${backend.name}.newer)`,
+        'upgrade dovegate; docs/upgrade.md says what a newer Dovecot gets',
+      );
+    }
     const leftMs = endsMs === undefined ? Number.POSITIVE_INFINITY : endsMs - clock.wallMs();
     if (leftMs < warnMs) {
       const days = Math.max(0, Math.floor(leftMs / 86_400_000));
@@ -130,7 +138,7 @@ function adviceFor(
         : { todo: 'compare password_file with doveadm_password of that Dovecot' };
     case 'version-unsupported':
       return {
-        todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4, and whether series names it',
+        todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4, and whether series, release and newer fit it',
       };
     case 'closed-early':
     case 'reply-timeout':

@@ -117,6 +117,18 @@ const table = {
     'a command for all users that could reach a Dovecot 2.3, which has none',
     'ask user by user, or through backends of 2.4 only',
   ),
+  'backend-newer': refused(
+    'NOPERM',
+    'not sent: {reason}',
+    'a change, and a Dovecot with a newer minor of the protocol than this dovegate knows',
+    'upgrade dovegate, or set `newer: serve` of that backend',
+  ),
+  'release-unsure': refused(
+    'USAGE',
+    'not sent: {reason}',
+    'a word of which a process of some releases dies, and the release of the backend is older or not known',
+    'set `release` of that backend if its release is newer',
+  ),
   'input-for-all': unread(
     'a command with input (`save`) for all users; its input goes to one backend only',
     'name one user',

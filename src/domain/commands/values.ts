@@ -1,6 +1,6 @@
 // Checks single values of a parsed command: fields, flags and rights unknown to servers, and values that end the server's process or that
 // its releases read differently. An unknown one ends the process without a status, so it is refused here.
-import { lateFields } from '../../protocol/minors.js';
+import { lateFields } from '../../protocol/releases.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isAddress } from '../names/glob.js';
 import {
@@ -52,9 +52,9 @@ function withUnknownWord({ series, command, values }: Reading): string | undefin
     return fields.every((field) => fetchFieldClass(series, field) !== undefined) ? undefined : 'field';
   if (command.name === 'mailbox status') {
     const known = values.has('total-sum') ? statusTotals : statusFields;
-    // Releases without a late field end the process for its name (`deleted`: measured on 2.4.1); `all` has it where it is.
+    // No release of 2.3 has a late field; which of 2.4 has it is checked where the command is sent.
     const isKnown = (field: string): boolean =>
-      field === 'all' || (known.includes(field) && !lateFields.has(field));
+      field === 'all' || (known.includes(field) && !(series === '2.3' && lateFields.has(field)));
     return fields.every(isKnown) ? undefined : 'field';
   }
   if (command.name.startsWith('flags ')) {

@@ -1,6 +1,7 @@
 // Reads `backends`. A backend that could only be dialed unsafely is an error, and so is an impossible list of namespaces, because
 // judgements rely on it.
 
+import { serverOfRelease } from '../../protocol/releases.js';
 import { isLoopback } from '../identity/peer.js';
 import type { Namespace } from '../names/mailbox-names.js';
 import { serverTargetWords } from '../policy/policy.js';
@@ -28,6 +29,9 @@ function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSetting
   }
   // It goes into the PLAIN answer between NUL bytes.
   if (/\p{Cc}/u.test(username)) at.error(['username'], 'contains a control character');
+  const named = raw.release === undefined ? undefined : serverOfRelease(raw.release).series;
+  if (named !== undefined && raw.series !== 'auto' && raw.series !== named)
+    at.error(['release'], `is of ${named}, and series says ${raw.series}; leave series out`, 'key-conflict');
   const idle = raw.idle ?? Math.min(1, connections);
   if (idle > connections) at.error(['idle'], `cannot be above connections (${connections})`);
   return {

@@ -117,7 +117,7 @@ function build(
 const hashed = {
   listener: 'name protocol refusalCell sessions sessionsPerPeer socket peers policies from tls accounts keys',
   backend:
-    'name address tls caFile serverName keyPins username passwordFiles series namespaces sharedNamespaces connections idle',
+    'name address tls caFile serverName keyPins username passwordFiles series release newer namespaces sharedNamespaces connections idle',
   mailUsers: 'characters perLineMax resolve',
   audit:
     'directory strict segmentBytes deadlineMs keepMs keepMinMs sizeMax unshippedBytesMax reserveBytes checkpointIntervalMs memoryBytes group memoryFile signKeyFile hmacKeyFile',

@@ -3,6 +3,7 @@
 
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
+import { releaseForm } from '../../protocol/releases.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { standardDoor } from '../door/door.js';
 import { defaultStream } from '../fleet/block.js';
@@ -87,6 +88,16 @@ const backend = section(
       .transform((series) => `${series}` as const)
       .prefault('auto')
       .describe('series of Dovecot; `auto`: by what the backend announces'),
+    release: z
+      .string({ error: 'must be a release, as "2.4.2"' })
+      .regex(releaseForm, { error: 'must be a release, as "2.4.2"' })
+      .optional()
+      .describe(
+        'release of Dovecot, as `dovecot --version` prints it; default: as far as the backend shows it',
+      ),
+    newer: oneOf(['serve', 'reads', 'refuse'])
+      .prefault('reads')
+      .describe('what a Dovecot gets that is newer than this dovegate knows: everything, reads, nothing'),
     shared_namespaces: listOf(word, 'prefixes, as ["shared/"]')
       .optional()
       .describe('prefixes of its shared and public namespaces, `[]` for none'),

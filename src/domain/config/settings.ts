@@ -1,6 +1,7 @@
 // The settings: what a configuration means once it was read. Most of them are values of the schema; declared here is only what follows from
 // several keys. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
+import { serverOfRelease } from '../../protocol/releases.js';
 import type { Series } from '../commands/catalog.js';
 import type { Person as HumanPerson } from '../identity/person.js';
 import { createUserNames } from '../identity/user-name.js';
@@ -242,7 +243,10 @@ export function routingTableOf(
     serverCommands,
     backends: backends.map((backend) => ({
       name: backend.name,
-      series: series !== undefined || backend.series === 'auto' ? undefined : backend.series,
+      series: series === undefined ? seriesIn(backend) : undefined,
+      server:
+        series !== undefined || backend.release === undefined ? undefined : serverOfRelease(backend.release),
+      newer: backend.newer,
       sharedNamespaces: backend.sharedNamespaces,
       mailboxNames: mailboxNamesOf(backend),
     })),
@@ -250,6 +254,12 @@ export function routingTableOf(
     asksUserdb: mailUsers.resolve !== undefined,
     assumedSeries: series,
   });
+}
+
+/** Undefined: it announces it. */
+function seriesIn({ series, release }: BackendSettings): Series | undefined {
+  if (series !== 'auto') return series;
+  return release === undefined ? undefined : serverOfRelease(release).series;
 }
 
 /** Which mailboxes a name may be to a backend. */

@@ -1,6 +1,6 @@
 // The rows of a reply: the number of their cells, the names of the columns, and the real program's output format. The wire has no row marks
 // and no names, so a reader of a reply needs this table.
-import { lateFields, minorForClients, minorsOf, newestMinor, ofMinor } from '../../protocol/minors.js';
+import { lateFieldSets, lateFields } from '../../protocol/releases.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
@@ -118,33 +118,36 @@ for (const line of fixedRows.trim().split('\n')) {
   for (const name of names.split(', ')) fixed.set(name, shape);
 }
 
-/**
- * Cells of a row in the reply of a mail command, without a username cell. 0: there are no rows. Undefined: unknown, not rows, or not a mail
- * command.
- * @param serverMinor the backend's announced minor; undefined: not known yet
- */
-export function replyCells(parsed: ParsedArguments, serverMinor: number | undefined): number | undefined {
-  if (parsed.command.scope === 'server') return undefined;
-  return replyShape(parsed, serverMinor)?.columns.length;
+/** The form of a reply's rows, as far as the command decides it. */
+export interface ReplyRows {
+  /** The number of first cells that decide the rest; 0: the command alone does. A shorter reply decides with all its cells. */
+  readonly decidedBy: number;
+  /** Undefined: cells that no known release sends. */
+  shapeFrom(firstCells: readonly string[]): ReplyShape | undefined;
 }
 
 /**
- * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or it is JSON already. The backend's minor
- * affects the set of columns, never whether they are known.
+ * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or are with its first cells, or it is JSON
+ * already.
  */
 export function hasJsonForm(parsed: ParsedArguments): boolean {
-  return parsed.command.name === 'user' || replyShape(parsed, newestMinor) !== undefined;
+  return parsed.command.name === 'user' || replyRows(parsed) !== undefined;
 }
 
-/** The form of the rows; undefined if it is unknown, or if there are none (the JSON of `user`). */
-export function replyShape(parsed: ParsedArguments, serverMinor: number | undefined): ReplyShape | undefined {
+/** Undefined: unknown, or there are no rows (the JSON of `user`). */
+export function replyRows(parsed: ParsedArguments): ReplyRows | undefined {
+  const shape = replyShape(parsed);
+  return shape === undefined ? statusOfAll(parsed) : { decidedBy: 0, shapeFrom: () => shape };
+}
+
+/** The form of the rows where the command alone decides it; undefined also where there are no rows. */
+export function replyShape(parsed: ParsedArguments): ReplyShape | undefined {
   const { command, values, series } = parsed;
   switch (command.name) {
     case 'fetch':
       return shapeWith('pager', (values.get('field') ?? []).map(plainColumn));
     case 'mailbox status': {
-      const columns = statusColumns(parsed, serverMinor);
-      return columns && shapeWith('flow', columns);
+      return isOfAll(parsed) ? undefined : statusShape(parsed, []);
     }
     case 'who':
       return whoShape(parsed);
@@ -174,34 +177,23 @@ export function replyShape(parsed: ParsedArguments, serverMinor: number | undefi
   }
 }
 
-/** A reply whose columns depend on its first cells. */
-export interface UnsettledShape {
-  /** The number of cells that decide; a shorter reply decides with all its cells. */
-  readonly cells: number;
-  /** From the first cells, or all cells of a shorter reply. */
-  shapeFrom(cells: readonly string[]): ReplyShape | undefined;
+/** `mailbox status all` shows the fields that the release has, and the announced minor does not say which release it is. */
+function isOfAll({ command, values }: ParsedArguments): boolean {
+  const isStatus = command.name === 'mailbox status' && !values.has('total-sum');
+  return isStatus && values.get('field')?.includes('all') === true;
 }
 
 const guid = /^[0-9a-f]{32}$/;
 
-/**
- * The fields of `mailbox status all` where the announced minor is that of dovegate, which hides the backend's. Undefined: the minor or the
- * arguments say what the columns are.
- */
-export function unsettledStatus(
-  parsed: ParsedArguments,
-  serverMinor: number | undefined,
-): UnsettledShape | undefined {
-  if (parsed.command.name !== 'mailbox status' || (serverMinor ?? minorForClients) !== minorForClients)
-    return undefined;
-  const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.values.has('total-sum');
-  if (!isAll) return undefined;
-  // The place of the GUID shows which fields stand before it, and so the release.
-  const shapes = minorsOf('2.4').flatMap((minor) => replyShape(parsed, minor) ?? []);
+/** The place of the GUID in the first row shows which fields stand before it. */
+function statusOfAll(parsed: ParsedArguments): ReplyRows | undefined {
+  if (!isOfAll(parsed)) return undefined;
+  const shapes = lateFieldSets.map((late) => statusShape(parsed, late));
   const places = shapes.map(({ columns }) => columns.findIndex(({ key }) => key === 'guid'));
   return {
-    cells: Math.max(...places) + 1,
-    shapeFrom: (cells) => shapes.find((_, at) => guid.test(cells[places[at] ?? -1] ?? '')) ?? shapes[0],
+    decidedBy: Math.max(...places) + 1,
+    shapeFrom: (cells) =>
+      cells.length === 0 ? shapes[0] : shapes.find((_, at) => guid.test(cells[places[at] ?? -1] ?? '')),
   };
 }
 
@@ -228,23 +220,15 @@ function whoShape({ values, series }: ParsedArguments): ReplyShape {
   return shapeOf('table', `username+ ${service} pid ip${series === '2.4' ? ' dest_ip' : ''}`);
 }
 
-function statusColumns(
-  parsed: ParsedArguments,
-  serverMinor: number | undefined,
-): readonly ReplyColumn[] | undefined {
-  const isTotal = parsed.values.has('total-sum');
-  const shown = new Set<string>();
-  for (const field of parsed.values.get('field') ?? []) {
-    if (field !== 'all') {
-      shown.add(field);
-      continue;
-    }
-    for (const one of isTotal ? statusTotals : statusFields) if (!lateFields.has(one)) shown.add(one);
-    if (isTotal || parsed.series === '2.3') continue;
-    if (serverMinor === undefined) return undefined;
-    for (const one of ofMinor(serverMinor).lateFields) shown.add(one);
-  }
+/** `late`: the late fields that `all` shows. */
+function statusShape({ values }: ParsedArguments, late: readonly string[]): ReplyShape {
+  const isTotal = values.has('total-sum');
+  const ofAll = isTotal
+    ? statusTotals
+    : statusFields.filter((field) => !lateFields.has(field) || late.includes(field));
+  const shown = new Set((values.get('field') ?? []).flatMap((field) => (field === 'all' ? ofAll : [field])));
   const fields = statusFields.filter((field) => shown.has(field)).map(plainColumn);
   // A sum has no mailbox in front.
-  return isTotal ? fields : [{ ...plainColumn('mailbox'), isTitleHidden: true }, ...fields];
+  const columns = isTotal ? fields : [{ ...plainColumn('mailbox'), isTitleHidden: true }, ...fields];
+  return shapeWith('flow', columns);
 }

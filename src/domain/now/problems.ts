@@ -48,6 +48,7 @@ export type FoundCode =
   | 'login-failed' // many logins fail
   | 'key-refused' // an old key is still used
   | 'reload-failed' // the configuration of before is served
+  | 'backend-newer' // a backend is newer than dovegate knows
   | 'certificate-expires' // within days, or has; then it comes before what only delays
   | 'key-expires'; // the same
 
@@ -93,6 +94,8 @@ export interface BackendFacts {
   readonly host: string | undefined;
   /** An operator took it out of service: that is no fault. */
   readonly isDrained: boolean;
+  /** What it gets, being newer than dovegate knows; undefined: it is not. */
+  readonly newer?: string | undefined;
   readonly down: DownFacts | undefined;
   readonly waiting: number;
   readonly oldestWaitMs: number;
@@ -181,6 +184,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...manyLogins(facts.failedLogins),
     ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
     ...failedReload(facts.failedReload),
+    ...served.flatMap(newerBackend),
     ...findEnds(facts, false),
   ];
 }
@@ -424,10 +428,25 @@ function tryAt(
       return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
     }
     case 'version-unsupported':
-      return `correct backends.${name}.address or series: no known doveadm server answers there, or one of another series`;
+      return `correct backends.${name}.address, series, release or newer: no known doveadm server answers there, or another one`;
     default:
       return `journalctl -u dovecot${there}`;
   }
+}
+
+function newerBackend({ name, newer }: BackendFacts): FoundProblem[] {
+  if (newer === undefined) return [];
+  const gets =
+    newer === 'serve' ? 'It gets all commands.' : 'It gets commands that read; changes are refused.';
+  return [
+    {
+      code: 'backend-newer',
+      text: `Backend ${name} is newer than this dovegate knows. ${gets}`,
+      try: newer === 'serve' ? 'upgrade dovegate' : `upgrade dovegate, or set backends.${name}.newer`,
+      backend: name,
+      isDegrading: newer !== 'serve',
+    },
+  ];
 }
 
 function routeDown(

@@ -6,6 +6,7 @@
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, type Series } from '../commands/catalog.js';
 import { namesAmong } from '../names/mailbox-names.js';
+import { whyUnfit } from './fitting.js';
 import {
   isAllowed,
   isServerCommand,
@@ -152,6 +153,10 @@ export function assess<Backend extends RoutedBackend>(
   } else if (home === undefined) {
     destinations = none;
     return ended({ kind: 'unroutable', reason: 'the command names no user' });
+  }
+  for (const destination of destinations) {
+    const unfit = whyUnfit(judgement, destination);
+    if (unfit !== undefined) return ended(unfit);
   }
   if (table.asksUserdb && judgement.attempt.users.length > 0) {
     const { users } = judgement.attempt;

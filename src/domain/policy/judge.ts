@@ -20,7 +20,7 @@ import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../co
 import { conditionsIn } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
-import { hasJsonForm, replyCells } from '../meaning/columns.js';
+import { hasJsonForm, replyRows } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
 import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
@@ -389,16 +389,11 @@ function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boo
     const reason = `"${command.name}" takes input, which goes to one user's backend only`;
     return { kind: 'unparsable', code: 'input-for-all', reason };
   }
-  if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
+  if (wantsUsernameCell && replyRows(parsed) === undefined) {
     const reason = `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
     return { kind: 'unparsable', code: 'cells-unknown', reason };
   }
   return undefined;
-}
-
-/** The number of cells depends on the release, which is known with the upstream. */
-function canCountLater(parsed: ParsedArguments): boolean {
-  return replyCells(parsed, 2) !== undefined && replyCells(parsed, 4) !== undefined;
 }
 
 function knownOf(

@@ -3,6 +3,7 @@
 // The rules: the first matching route counts, and users are compared in their normal form. Without a line, only reading commands go to all
 // backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
 
+import type { Server } from '../../protocol/releases.js';
 import type { Effect, Series } from '../commands/catalog.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { MailboxNames } from '../names/mailbox-names.js';
@@ -13,6 +14,10 @@ export interface RoutedBackend {
   readonly name: string;
   /** Undefined: not known yet. */
   readonly series: Series | undefined;
+  /** What is known of its release; undefined: nothing yet, so it is no obstacle yet. */
+  readonly server?: Server | undefined;
+  /** What it gets if it is newer than the newest known release. */
+  readonly newer?: 'serve' | 'reads' | 'refuse';
   /** Prefixes of its shared namespaces; undefined: not declared. */
   readonly sharedNamespaces: readonly string[] | undefined;
   /** The possible mailboxes of a name there; undefined: its namespaces are not declared. */
@@ -105,7 +110,9 @@ export type ObstacleCode =
   | 'no-server-route'
   | 'no-single-user'
   | 'several-backends'
-  | 'all-users-series';
+  | 'all-users-series'
+  | 'backend-newer'
+  | 'release-unsure';
 
 /** The destination of a command, as far as the answers decide it. */
 export type Home<Backend> =

@@ -24,6 +24,7 @@ import {
 import type { Clock } from '../../ports/machine.js';
 import type { Address } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
+import type { Server } from '../../protocol/releases.js';
 import type { Lookup } from '../lookup/lookup.js';
 import type { UserResolver } from '../lookup/resolve-user.js';
 import type { Ending } from '../outcome/outcome.js';
@@ -41,12 +42,16 @@ export class Destination implements RoutedBackend {
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames: MailboxNames | undefined;
 
+  readonly newer: 'serve' | 'reads' | 'refuse';
+
   constructor(
     pool: Pool,
     address: Address,
     sharedNamespaces: readonly string[] | undefined,
     mailboxNames?: MailboxNames,
+    newer: Destination['newer'] = 'reads',
   ) {
+    this.newer = newer;
     this.name = pool.backend;
     this.pool = pool;
     this.address = address;
@@ -58,6 +63,10 @@ export class Destination implements RoutedBackend {
   /** The series of the last upstream that the pool greeted. */
   get series(): Series | undefined {
     return this.pool.series;
+  }
+
+  get server(): Server | undefined {
+    return this.pool.server;
   }
 }
 
@@ -200,11 +209,11 @@ export interface KnownLine {
   readonly line: CommandLine;
   readonly assessed: AssessedCommand;
   readonly recorded: RecordedJudgement;
-  /** The backend's series at that time: after an upgrade the line is assessed again. */
-  readonly series: Series | undefined;
+  /** The backend's server at that time: after an upgrade the line is assessed again. */
+  readonly server: Server | undefined;
   readonly holdsUntilMs: number | undefined;
-  /** The command as it was sent last, and the minor of the upstreams that it was encoded for. */
-  sent: { readonly serverMinor: number; readonly command: OutgoingCommand } | undefined;
+  /** The command as it was sent last, and the server that it was encoded for. */
+  sent: { readonly server: Server; readonly command: OutgoingCommand } | undefined;
 }
 
 /** Longer lines are not remembered. */
@@ -242,7 +251,7 @@ export function findLine(
   nowMs: number,
 ): KnownLine | undefined {
   const known = knownLines.find(key, nowMs);
-  return known?.assessed.destinations[0]?.series === known?.series ? known : undefined;
+  return known?.assessed.destinations[0]?.server === known?.server ? known : undefined;
 }
 
 /** Estimated memory of a remembered line, in bytes: its judgement, and its words in three forms (as received, as recorded, as sent). */
@@ -271,7 +280,7 @@ export function knownLineOf(
     line,
     assessed,
     recorded: recordedJudgement(judgement, redact),
-    series: destination.series,
+    server: destination.server,
     holdsUntilMs: judgement.holdsUntilMs,
     sent: undefined,
   };

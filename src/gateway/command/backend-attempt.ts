@@ -11,12 +11,13 @@ import { sentenceOf } from '../../domain/codes/codes.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
-import { replyCells } from '../../domain/meaning/columns.js';
+import { replyRows, replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
+import type { Server } from '../../protocol/releases.js';
 import { countCells, type Status } from '../../protocol/reply/reply.js';
 import { appendFirst, appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
@@ -211,7 +212,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     this.#leased = upstream;
     this.#turn = upstream.exchanges;
     if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
-    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.series);
+    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.server);
     if (refusal !== undefined) return unsent(refusal);
     const most = mostMatches(judgement.decision.obligations);
     if (this.#command.tried !== undefined) return this.#count(upstream, most);
@@ -234,7 +235,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     // Counting and recording took time: the upstream may have been closed, and the permission withdrawn.
     if (abortable.isAborted) return unsent(cutOff(abortable, false));
     if (!upstream.isClean) throw answerAfterSearch();
-    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.series);
+    const refusal = recheck(this.#command, this.#first, this.#destination, upstream.server);
     return refusal === undefined ? this.#send(upstream) : unsent(refusal);
   }
 
@@ -243,12 +244,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     const { abortable, context, id, input, judgement, records, session } = this.#command;
     const repeated = context.overdue.refusal(judgement, this.origin, id);
     if (repeated !== undefined) return unsent(repeated);
-    const command = this.#outgoing(upstream.serverMinor);
-    if (command === undefined) {
-      const reason = 'nobody knows how many cells a row of this reply has';
-      return unsent({ kind: 'unroutable', reason });
-    }
-    if (!this.#target.expect(judgement, upstream.serverMinor)) {
+    const command = this.#outgoing(upstream.server);
+    if (!this.#target.expect(judgement)) {
       const reason = 'nobody knows the columns of this reply';
       return unsent({ kind: 'unroutable', reason });
     }
@@ -289,11 +286,11 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return end;
   }
 
-  #outgoing(serverMinor: number): OutgoingCommand | undefined {
+  #outgoing(server: Server): OutgoingCommand {
     const { known, judgement, line, session } = this.#command;
-    if (known?.sent?.serverMinor === serverMinor) return known.sent.command;
-    const command = outgoingCommand(judgement, line, session.subject.policy.debug, serverMinor);
-    if (known !== undefined && command !== undefined) known.sent = { serverMinor, command };
+    if (known?.sent?.server === server) return known.sent.command;
+    const command = outgoingCommand(judgement, line, session.subject.policy.debug, server);
+    if (known !== undefined) known.sent = { server, command };
     return command;
   }
 }
@@ -317,18 +314,13 @@ function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string)
   void writer.flush(Number.POSITIVE_INFINITY);
 }
 
-/**
- * The command as encoded for an upstream of that minor, from the judgement; of the client's line only log lines, debug and proxy-ttl are
- * used. Undefined: the user's name must precede each row, and the number of cells in a row is unknown.
- */
+/** The command as encoded for that server, from the judgement; of the client's line only log lines, debug and proxy-ttl are used. */
 export function outgoingCommand(
   { attempt, args, user, written, wantsUsernameCell }: Judged,
   line: CommandLine,
   mayDebug: boolean,
-  serverMinor: number,
-): OutgoingCommand | undefined {
-  const usernameEvery = wantsUsernameCell ? replyCells(attempt.parsed, serverMinor) : 0;
-  if (usernameEvery === undefined) return undefined;
+  server: Server,
+): OutgoingCommand {
   const fields = {
     user,
     name: attempt.command.name,
@@ -336,13 +328,13 @@ export function outgoingCommand(
     debug: line.debug && mayDebug,
     verbose: line.verbose,
     isLast: attempt.command.scope === 'server',
-    usernameEvery,
+    prefixed: wantsUsernameCell ? replyRows(attempt.parsed) : undefined,
     writtenUser: written,
     // Never 0, which is an error to a server that checks it; with 1 the backend does not forward the command either.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: attempt.effect === 'read',
   };
-  return encodeOutgoing(fields, serverMinor);
+  return encodeOutgoing(fields, server);
 }
 
 /**
@@ -434,7 +426,7 @@ function searchOf({ attempt: { command: asked, parsed: given }, user: named }: J
   if (parsed.kind === 'unparsable') throw new Error('a query that was read as part of a command is no query');
   const words = canonicalWords(parsed);
   const line = encodeCommandLine({ user, name: 'search', args: words.map((word) => word.text) });
-  return { user, isOfAll, words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
+  return { user, isOfAll, words, line, rowCells: replyShape(parsed)?.columns.length ?? 2 };
 }
 
 /** Unrequested data of the backend would be taken for the answer of the command. */

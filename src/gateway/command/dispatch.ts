@@ -131,7 +131,7 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
   // With all users, some releases put the user's name in front, others do not.
   if (attempt.command.scope === 'user') return undefined;
   const [cells, ...others] = series.map(
-    (one) => replyShape({ ...attempt.parsed, series: one }, undefined)?.columns.length,
+    (one) => replyShape({ ...attempt.parsed, series: one })?.columns.length,
   );
   return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
 }

@@ -6,11 +6,13 @@ import { requestLine } from '../../domain/answers/explanation.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
+import { whyUnfit } from '../../domain/policy/fitting.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
 import { areSameTerms, limitAsks, mostMatches, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
 import type { CommandLine } from '../../protocol/command.js';
+import type { Server } from '../../protocol/releases.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -95,12 +97,15 @@ export function recheck(
   first: AllowedCommand,
   chosen: Destination,
   destination: Destination,
-  series: Series,
+  server: Server,
 ): Ending | undefined {
   const { context, session, judgement, destinations } = first;
   const { grant } = judgement.decision;
   if (grant !== undefined && grant !== '' && !context.access.isLive(grant))
     return { kind: 'grant-over', grant, policy: session.subject.policy.name };
+  const unfit = whyUnfit(judgement, { name: destination.name, newer: destination.newer, server });
+  if (unfit !== undefined) return unfit;
+  const { series } = server;
   if (!session.isCurrent(context)) return afterReload(first, chosen, destination, series);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
@@ -199,5 +204,5 @@ function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Endi
 
 /** Cells of a row that may be joined with rows of other backends. */
 function cellsOf({ attempt: { command, parsed } }: Judged): number | undefined {
-  return command.scope === 'server' ? replyShape(parsed, undefined)?.columns.length : undefined;
+  return command.scope === 'server' ? replyShape(parsed)?.columns.length : undefined;
 }

@@ -6,6 +6,7 @@ import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
+import type { Server } from '../../protocol/releases.js';
 import type { LogType } from '../../protocol/reply/reply.js';
 import type { ErrorCode, LogLevel } from './outcome.js';
 
@@ -106,6 +107,14 @@ export type Note =
       readonly code: 'password-unread';
       readonly backend: string;
       readonly text: string;
+    }
+  | {
+      readonly code: 'backend-newer';
+      readonly backend: string;
+      /** The minor that it announced. */
+      readonly minor: number;
+      /** What it gets: the setting of that name. */
+      readonly newer: 'serve' | 'reads' | 'refuse';
     };
 
 /** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */
@@ -147,7 +156,8 @@ export type EngineEvent =
       readonly kind: 'upstream-opened';
       readonly backend: string;
       readonly upstream: string;
-      readonly series: string;
+      readonly server: Server;
+      /** 0: it announced none. */
       readonly serverMinor: number;
       readonly durationMs: number;
     }

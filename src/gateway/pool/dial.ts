@@ -8,15 +8,15 @@ import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js'
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
-import { minorForBackends, ofMinor } from '../../protocol/minors.js';
+import { minorForBackends, newestMinor } from '../../protocol/minors.js';
+import { minorOfRelease, type Server, serverOf, serverOfRelease } from '../../protocol/releases.js';
 
 import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
 /** The input of a dial. */
 export interface DialOptions {
   readonly target: DialTarget;
-  /** From the configuration; `auto`: from the minor that the backend announces. */
-  readonly series: Series | 'auto';
+  readonly configured: ConfiguredServer;
   readonly limits: UpstreamLimits & { readonly maxLifetimeMs: number };
   readonly connect: Connect;
   readonly clock: Clock;
@@ -39,9 +39,9 @@ export async function dialUpstream(
     const greeted = await greet(target, connect, clock, signal);
     try {
       if (signal.aborted) throw signal.reason;
-      const series = seriesOfBackend(options.series, greeted.serverMinor);
+      const server = serverOfBackend(options.configured, greeted.serverMinor);
       const lifetimeMs = limits.maxLifetimeMs * (1 - lifetimeJitter * chance());
-      const names = { id: nextId(), backend: target.name, series, endsMs: clock.now() + lifetimeMs };
+      const names = { id: nextId(), backend: target.name, server, endsMs: clock.now() + lifetimeMs };
       return new Upstream(greeted, names, limits, clock, owner);
     } catch (fault) {
       greeted.transport.close('dial-failed', true);
@@ -274,22 +274,48 @@ function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
   return cause;
 }
 
+/** What the configuration says of a backend's Dovecot. */
+export interface ConfiguredServer {
+  /** `auto`: by the minor that it announces. */
+  readonly series: Series | 'auto';
+  /** Undefined: by the minor, as far as that says it. */
+  readonly release?: string | undefined;
+  /** What a Dovecot with a minor above the newest known gets. */
+  readonly newer: 'serve' | 'reads' | 'refuse';
+}
+
 /**
- * The series of a backend that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault `version-unsupported` where
- * neither the configuration nor the backend names it, or where they differ: a command that is parsed for the wrong series would bypass
- * policy.
+ * The server that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault `version-unsupported` where neither the
+ * configuration nor the backend names its series, or where they differ: a command that is parsed for the wrong series would bypass policy.
  */
-export function seriesOfBackend(configured: Series | 'auto', serverMinor: number | undefined): Series {
+export function serverOfBackend(
+  { series, release, newer }: ConfiguredServer,
+  serverMinor: number | undefined,
+): Server {
+  const named = release === undefined ? undefined : serverOfRelease(release);
+  const configured = series === 'auto' ? named?.series : series;
   if (serverMinor === undefined) {
-    if (configured !== 'auto') return configured;
-    throw new UpstreamFault('version-unsupported', 'it names no version, and `series` is auto: set `series`');
+    const server = serverOf(undefined);
+    if (configured === server.series) return server;
+    throw unsupported('it names no version: if it is a Dovecot 2.3, set `series`');
   }
-  const announced: Series = ofMinor(serverMinor).series;
-  if (configured !== 'auto' && configured !== announced) {
-    throw new UpstreamFault(
-      'version-unsupported',
-      `it is Dovecot ${announced}, but \`series\` says ${configured}`,
+  const server = serverOf(serverMinor, release);
+  if (server.isNewer && newer === 'refuse')
+    throw unsupported(
+      `it announces minor ${serverMinor}, newer than this dovegate knows (${newestMinor}), and \`newer\` is refuse`,
+    );
+  if (configured !== undefined && configured !== server.series)
+    throw unsupported(
+      `it is Dovecot ${server.series}, but \`${series === 'auto' ? 'release' : 'series'}\` says ${configured}`,
+    );
+  if (named !== undefined && named !== server && !server.isNewer) {
+    throw unsupported(
+      `it announces minor ${serverMinor}, but \`release\` says ${release}, which announces ${minorOfRelease(release ?? '')}`,
     );
   }
-  return announced;
+  return server;
+}
+
+function unsupported(text: string): UpstreamFault {
+  return new UpstreamFault('version-unsupported', text);
 }

@@ -86,8 +86,8 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     }
     dialing.delete(controller);
     health.dialled();
-    const { id, series, serverMinor } = upstream;
-    const names = { backend, upstream: id, series, serverMinor };
+    const { id, server, serverMinor } = upstream;
+    const names = { backend, upstream: id, server, serverMinor };
     observe({ kind: 'upstream-opened', ...names, durationMs: clock.now() - startMs });
     owner.opened(upstream);
   }

@@ -9,6 +9,7 @@ import type { Series } from '../../domain/commands/catalog.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
+import { type Server, serverOfRelease } from '../../protocol/releases.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import {
   createDials,
@@ -34,8 +35,8 @@ const sweepMs = 500;
 /** All upstreams of one backend. Dials when it is started, or for the first exchange. */
 export class Pool implements DialsOwner, WaiterOwner {
   readonly backend: string;
-  /** The configured series, or the one that the last upstream announced; undefined: not known yet. */
-  series: Series | undefined;
+  /** The last upstream's, or that of the configured release; undefined: not known yet. */
+  server: Server | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
   readonly #tempfails = createTempfailWatch();
@@ -55,10 +56,17 @@ export class Pool implements DialsOwner, WaiterOwner {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.backend = options.target.name;
-    this.series = options.series === 'auto' ? undefined : options.series;
+    const { release } = options.configured;
+    this.server = release === undefined ? undefined : serverOfRelease(release);
     this.#aloneMax = Math.max(1, Math.floor(options.limits.connections / 2));
     this.#dials = createDials(options, this);
     this.#room = { clock: options.clock, owner: this };
+  }
+
+  /** The configured series, or that of the last upstream; undefined: not known yet. */
+  get series(): Series | undefined {
+    const { series } = this.#options.configured;
+    return this.server?.series ?? (series === 'auto' ? undefined : series);
   }
 
   /**
@@ -109,6 +117,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       overdue: overdue.length,
       waiters: this.#queue.size,
       oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
+      isNewer: this.server?.isNewer === true,
       changedMs,
       hasBeenUp,
       fault,
@@ -124,15 +133,26 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   opened(upstream: Upstream): void {
-    const { series } = upstream;
+    const { server } = upstream;
     this.#open.setLeased(upstream, false);
     if (this.#mode !== 'serving') return upstream.close('draining');
     this.#rest(upstream, this.#restMs(upstream));
-    if (this.series !== series) {
-      // Dovecot was upgraded, or several hosts share one name: from now on commands are judged for the latest series.
-      this.series = series;
-      this.#open.closeIdle('series-changed', (other) => other.series !== series);
+    const { series } = this;
+    if (server.isNewer && this.server !== server) {
+      const { newer } = this.#options.configured;
+      const { backend } = this;
+      this.#options.observe({
+        kind: 'note',
+        code: 'backend-newer',
+        backend,
+        minor: upstream.serverMinor,
+        newer,
+      });
     }
+    // Dovecot was upgraded, or several hosts share one name: from now on commands are judged for the latest one.
+    this.server = server;
+    if (series !== server.series)
+      this.#open.closeIdle('series-changed', (other) => other.series !== server.series);
     this.match();
   }
 
@@ -439,6 +459,8 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
 }
 
 export interface PoolSnapshot {
+  /** Its last upstream announced a minor above the newest known. */
+  readonly isNewer: boolean;
   readonly dialing: number;
   readonly idle: number;
   readonly leased: number;

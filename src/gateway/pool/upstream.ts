@@ -9,6 +9,7 @@ import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
 import { ofMinor } from '../../protocol/minors.js';
+import type { Server } from '../../protocol/releases.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
@@ -27,7 +28,7 @@ const leasedState = { at: 'leased' } as const;
 export interface UpstreamNames {
   readonly id: string;
   readonly backend: string;
-  readonly series: Series;
+  readonly server: Server;
   /** When it is too old for another lease. */
   readonly endsMs: number;
 }
@@ -40,7 +41,7 @@ function earlyAnswer(): WireFault {
 export class Upstream {
   readonly id: string;
   readonly backend: string;
-  readonly series: Series;
+  readonly server: Server;
   readonly serverMinor: number;
   readonly openedMs: number;
   readonly endsMs: number;
@@ -75,7 +76,7 @@ export class Upstream {
   ) {
     this.id = names.id;
     this.backend = names.backend;
-    this.series = names.series;
+    this.server = names.server;
     this.serverMinor = greeted.serverMinor ?? 0;
     this.openedMs = clock.now();
     this.endsMs = names.endsMs;
@@ -88,6 +89,10 @@ export class Upstream {
     this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
     this.#takeEarly(greeted.rest);
+  }
+
+  get series(): Series {
+    return this.server.series;
   }
 
   /** Writes a part of a command; only while leased. */

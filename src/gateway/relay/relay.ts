@@ -10,24 +10,25 @@ import { bounds } from '../../bounds/bounds.js';
 import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';
 import type { AddedCommands } from '../../domain/commands/catalog.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
+import type { ReplyRows } from '../../domain/meaning/columns.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
-import { ofMinor } from '../../protocol/minors.js';
+import type { Server } from '../../protocol/releases.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
-import { createRowPrefixer, type RelayTarget } from './reply-writer.js';
+import { createRowPrefixer, type RelayTarget, type RowPrefixer } from './reply-writer.js';
 
-/** A command encoded for upstreams of one minor. */
+/** A command encoded for one kind of servers. */
 export interface OutgoingCommand {
   readonly user: string;
   /** Rows of a server command may come after its status and would be taken for the next command's answer: nothing may follow it. */
   readonly isLast: boolean;
-  /** Cells of a row, if the user's name goes in front of each row; 0: it does not. */
-  readonly usernameEvery: number;
+  /** The rows, if the user's name goes in front of each one; undefined: it does not. */
+  readonly prefixed: ReplyRows | undefined;
   /** That name, as the client wrote it; undefined: as in `user`. */
   readonly writtenUser?: string | undefined;
   /** A command that only reads is canceled when its client is gone; a change is left to finish. */
@@ -35,20 +36,14 @@ export interface OutgoingCommand {
   readonly line: Buffer;
 }
 
-/** Encodes the line for upstreams of that minor. `proxyTtl`: already decremented. */
+/** Encodes the line for that server. `proxyTtl`: already decremented. */
 export function encodeOutgoing(
-  {
-    isLast,
-    usernameEvery,
-    writtenUser,
-    isReading,
-    ...command
-  }: Omit<OutgoingCommand, 'line'> & CommandToSend,
-  serverMinor: number,
+  { isLast, prefixed, writtenUser, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
+  server: Server,
 ): OutgoingCommand {
-  const proxyTtl = ofMinor(serverMinor).hasOptions ? command.proxyTtl : undefined;
+  const proxyTtl = server.hasOptions ? command.proxyTtl : undefined;
   const line = encodeCommandLine({ ...command, proxyTtl });
-  return { user: command.user, isLast, usernameEvery, writtenUser, isReading, line };
+  return { user: command.user, isLast, prefixed, writtenUser, isReading, line };
 }
 
 /** What a client gets of channel L: nothing, one sentence of ours on a failure, or the lines. */
@@ -155,7 +150,7 @@ class ReplyRelay implements Transfer {
   readonly startMs: number;
   #talk: Conversation;
   readonly #source: ReplySource;
-  readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
+  readonly #prefixer: RowPrefixer | undefined;
   /** `reply-timeout`: it was answered at the deadline. */
   #peer: PeerState | 'reply-timeout' = 'ready';
   /** Why it was ended for others while it did not wait for its client. */
@@ -163,10 +158,10 @@ class ReplyRelay implements Transfer {
   #dueMs: number;
 
   constructor(talk: Conversation, source: ReplySource) {
-    const { user, writtenUser = user, usernameEvery } = talk.command;
+    const { user, writtenUser = user, prefixed } = talk.command;
     this.#talk = talk;
     this.#source = source;
-    this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(writtenUser, usernameEvery);
+    this.#prefixer = prefixed && createRowPrefixer(writtenUser, prefixed);
     this.startMs = talk.clock.now();
     this.#dueMs = this.startMs + talk.limits.deadlineMs;
     talk.upstream.limit.set(talk.limits.deadlineMs);
@@ -265,8 +260,8 @@ class ReplyRelay implements Transfer {
         count.bytesIn += bytes.length;
         count.cells += countCells(bytes);
         if (this.#peer !== 'ready') continue;
-        if (this.#reshape === undefined) writer.addBody(bytes);
-        else for (const part of this.#reshape(bytes)) writer.addBody(part);
+        if (this.#prefixer === undefined) writer.addBody(bytes);
+        else for (const part of this.#prefixer.push(bytes)) writer.addBody(part);
       }
     }
     if (status === undefined) return hasBody ? 'reply' : 'nothing';
@@ -278,6 +273,7 @@ class ReplyRelay implements Transfer {
     const { kind } = status;
     const peer = this.#peer;
     if (peer === 'ready' && kind !== 'referral') {
+      for (const part of this.#prefixer?.end() ?? []) writer.addBody(part);
       if (kind !== 'ok') explainStatus(this.#talk, status);
       writer.addRawStatus(status.raw, count.lastLog);
       // Written at once, before records and before the upstream is returned: the client waits for this. Not awaited: the backend is done,
@@ -285,8 +281,7 @@ class ReplyRelay implements Transfer {
       void writer.flush(Number.POSITIVE_INFINITY);
     }
     // Processes of a stopped Dovecot live on and answer TEMPFAIL to everything.
-    const isFailedForGood =
-      kind !== 'ok' && (ofMinor(upstream.serverMinor).mayAnswerTwice || status.code === 'TEMPFAIL');
+    const isFailedForGood = kind !== 'ok' && (upstream.server.mayAnswerTwice || status.code === 'TEMPFAIL');
     const closeFor = command.isLast || hasTrailing || isFailedForGood ? 'not-reusable' : undefined;
     const value: Ending =
       kind === 'referral'

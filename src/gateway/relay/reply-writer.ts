@@ -6,13 +6,14 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
+import type { ReplyRows, ReplyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';
 import { type Framing, ofMinor } from '../../protocol/minors.js';
 import { joinPacket, logChannel, MultiplexEncoder, outputChannel } from '../../protocol/reply/multiplex.js';
-import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
+import { countCells, encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
 
 const tab = 0x09;
@@ -24,10 +25,10 @@ const joinedBytesMax = 2 * 1024;
 /** Receives the relay of one reply. Pieces are collected in order; only `flush` touches the transport. */
 export interface RelayTarget {
   /**
-   * Announces the command that is sent next, to a server of that minor. False: its reply cannot be written in the client's form, so it must
-   * not be sent. Called again when the command is repeated.
+   * Announces the command that is sent next. False: its reply cannot be written in the client's form, so it must not be sent. Called again
+   * when the command is repeated.
    */
-  expect(judged: Judged, serverMinor: number): boolean;
+  expect(judged: Judged): boolean;
   /** `bytes` are not copied. */
   addBody(bytes: Buffer): void;
   /** A log line of a backend; it may have several lines. Does nothing for a client without a log channel. */
@@ -197,7 +198,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
   let keptBytes = 0;
   let left = cells ?? 0;
   return {
-    expect: (judged, serverMinor) => target.expect(judged, serverMinor),
+    expect: (judged) => target.expect(judged),
     addBody(bytes) {
       if (cells === undefined) return target.addBody(bytes);
       let at = 0;
@@ -236,14 +237,63 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
   };
 }
 
+/** Holds the start of a reply until its first cells decide the form of its rows. */
+export class ReplyHead {
+  readonly #rows: ReplyRows;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #cells = 0;
+
+  constructor(rows: ReplyRows) {
+    this.#rows = rows;
+  }
+
+  get isEmpty(): boolean {
+    return this.#bytes === 0;
+  }
+
+  /** Undefined: not decided yet. `body`: the reply so far. Throws a WireFault for cells that no known release sends. */
+  push(body: Buffer): DecidedRows | undefined {
+    if (body.length > 0) this.#parts.push(body);
+    this.#bytes += body.length;
+    this.#cells += countCells(body);
+    if (this.#cells >= this.#rows.decidedBy) return this.end();
+    if (this.#bytes > rowBytesMax) throw new WireFault('bad-frame', 'a first row above the limit');
+    return undefined;
+  }
+
+  /** At the end of the reply. */
+  end(): DecidedRows {
+    const body = Buffer.concat(this.#parts);
+    const { decidedBy } = this.#rows;
+    const first = decidedBy === 0 ? [] : body.toString().split('\t', Math.min(this.#cells, decidedBy));
+    const shape = this.#rows.shapeFrom(first);
+    if (shape === undefined) throw new WireFault('bad-frame', 'rows that no known release of Dovecot sends');
+    return { shape, body };
+  }
+}
+
+export interface DecidedRows {
+  readonly shape: ReplyShape;
+  readonly body: Buffer;
+}
+
+export interface RowPrefixer {
+  push(body: Buffer): readonly Buffer[];
+  /** At the end of the reply: what is left of it. */
+  end(): readonly Buffer[];
+}
+
 /**
  * Puts the user's name in front of each row: clients of the 2.3 series expect it after `-A` or a wildcard `-u`, and backends do not send
- * it. Called with the pieces of one reply in order. `cells`: the number in a row of the backend, at least 1.
+ * it. Called with the pieces of one reply in order.
  */
-export function createRowPrefixer(user: string, cells: number): (body: Buffer) => readonly Buffer[] {
+export function createRowPrefixer(user: string, rows: ReplyRows): RowPrefixer {
   const name = Buffer.from(`${escapeText(user)}\t`);
+  let head: ReplyHead | undefined = new ReplyHead(rows);
+  let cells = 0;
   let left = 0;
-  return (body) => {
+  const prefix = (body: Buffer): readonly Buffer[] => {
     const parts: Buffer[] = [];
     let from = 0;
     let at = 0;
@@ -262,5 +312,18 @@ export function createRowPrefixer(user: string, cells: number): (body: Buffer) =
     }
     if (from < body.length) parts.push(body.subarray(from));
     return parts;
+  };
+  const decided = ({ shape, body }: DecidedRows): readonly Buffer[] => {
+    head = undefined;
+    cells = shape.columns.length;
+    return cells === 0 ? [body] : prefix(body);
+  };
+  return {
+    push(body) {
+      if (head === undefined) return cells === 0 ? [body] : prefix(body);
+      const found = head.push(body);
+      return found === undefined ? [] : decided(found);
+    },
+    end: () => (head === undefined || head.isEmpty ? [] : decided(head.end())),
   };
 }

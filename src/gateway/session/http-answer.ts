@@ -7,7 +7,7 @@ import type { ByteBudget } from '../../concurrency/limits.js';
 import type { Code, Said } from '../../domain/codes/codes.js';
 import { errorTypeOf } from '../../domain/commands/named.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
-import { replyShape } from '../../domain/meaning/columns.js';
+import { type ReplyShape, replyRows } from '../../domain/meaning/columns.js';
 import { maskCovers } from '../../domain/names/glob.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { WireFault } from '../../ports/faults.js';
@@ -31,7 +31,7 @@ import {
 } from '../../protocol/http-api/rows.js';
 import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
-import type { ReplyTarget } from '../relay/reply-writer.js';
+import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
 /** Answers up to this size are held, and sent with their length. */
 const heldBytesMax = bounds.httpAnswerBytes;
@@ -97,6 +97,10 @@ export class HttpAnswer implements ReplyTarget {
   /** Rows of other users are left out. */
   #userMask: string | undefined;
   #columns: string | undefined;
+  /** The start of a reply, until it shows the columns. */
+  #opening: ReplyHead | undefined;
+  /** Rows begin with the user's name. */
+  #isOfMany = false;
   #encoder: AnswerEncoder | undefined;
   /** Some rows of the running command were sent. */
   #areRowsSent = false;
@@ -133,6 +137,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#commands += 1;
     this.#userMask = userMask;
     this.#columns = undefined;
+    this.#opening = undefined;
     this.#encoder = undefined;
     this.#areRowsSent = false;
     this.#isOk = false;
@@ -144,26 +149,53 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   /** On several backends, all replies must have the same columns, and a row must not go on in another reply. */
-  expect(judged: Judged, serverMinor: number): boolean {
-    const { attempt } = judged;
-    const isJson = attempt.command.name === 'user';
-    const shape = isJson ? undefined : replyShape(attempt.parsed, serverMinor);
-    if (!isJson && (shape === undefined || attempt.command.input === 'duplex')) return false;
-    const isOfMany = attempt.command.scope === 'user' && attempt.parsed.values.has('all-users');
-    const columns = shape === undefined ? [] : [...(isOfMany ? [usernameColumn] : []), ...shape.columns];
+  expect({ attempt }: Judged): boolean {
+    if (this.#encoder?.isWithinRow === true || this.#opening?.isEmpty === false) return false;
+    this.#opening = undefined;
+    if (attempt.command.name === 'user') {
+      this.#encoder ??= createJsonEncoder();
+      return true;
+    }
+    const rows = replyRows(attempt.parsed);
+    if (rows === undefined || attempt.command.input === 'duplex') return false;
+    this.#isOfMany = attempt.command.scope === 'user' && attempt.parsed.values.has('all-users');
+    const before = this.#isOfMany ? 1 : 0;
+    const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
+      rows.shapeFrom(cells.slice(before));
+    if (rows.decidedBy === 0) return this.#expectRows(rows.shapeFrom([]));
+    this.#opening = new ReplyHead({ decidedBy: rows.decidedBy + before, shapeFrom });
+    return true;
+  }
+
+  /** False: the rows so far have other columns. */
+  #expectRows(shape: ReplyShape | undefined): boolean {
+    if (shape === undefined) return false;
+    const columns = [...(this.#isOfMany ? [usernameColumn] : []), ...shape.columns];
     const key = columns.map((column) => column.key).join('\0');
-    if (this.#encoder !== undefined) return key === this.#columns && !this.#encoder.isWithinRow;
+    if (this.#encoder !== undefined) return key === this.#columns;
     this.#columns = key;
-    const mask = isOfMany ? this.#userMask : undefined;
-    const encoder = isJson ? createJsonEncoder() : createRowsEncoder(columns);
+    const mask = this.#isOfMany ? this.#userMask : undefined;
+    const encoder = createRowsEncoder(columns);
     this.#encoder =
-      mask === undefined || shape?.columns.length === 0
+      mask === undefined || shape.columns.length === 0
         ? encoder
         : createUserFilter(encoder, columns.length, (name) => maskCovers(mask, foldAscii(name)));
     return true;
   }
 
+  #openRows({ shape, body }: DecidedRows): Buffer {
+    this.#opening = undefined;
+    if (this.#expectRows(shape)) return body;
+    throw new WireFault('bad-frame', 'the rows of its backends have different columns');
+  }
+
   addBody(bytes: Buffer): void {
+    if (this.#opening === undefined) return this.#encode(bytes);
+    const decided = this.#opening.push(bytes);
+    if (decided !== undefined) this.#encode(this.#openRows(decided));
+  }
+
+  #encode(bytes: Buffer): void {
     // Answers of dovegate itself have rows of one form.
     this.#encoder ??= this.#ownEncoder();
     const json = this.#encoder.push(bytes);
@@ -291,6 +323,9 @@ export class HttpAnswer implements ReplyTarget {
 
   /** False: the rows end within a row. */
   #complete(): boolean {
+    if (this.#opening?.isEmpty === false) return false;
+    if (this.#opening !== undefined && this.#encoder === undefined)
+      this.#expectRows(this.#opening.end().shape);
     this.#encoder ??= this.#bare === undefined ? undefined : this.#ownEncoder();
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
     if (rest === undefined) return false;

@@ -13,7 +13,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase, WireFault } from '../../ports/faults.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';
 import { LineSplitter } from '../lines.js';
-import { newestMinor, ofMinor } from '../minors.js';
+import { serverOf } from '../releases.js';
 import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
 
 /** The next thing to do; steps of one call are done in their order. */
@@ -149,7 +149,7 @@ export class HandshakeDial {
   #readVersionLine(line: Buffer): DialStep[] | undefined {
     const version = readVersion(line, 'doveadm-client');
     if (version === undefined || this.#serverMinor !== undefined) return undefined;
-    if (version.major !== protocolMajor || version.minor > newestMinor) {
+    if (version.major !== protocolMajor) {
       return this.#fail('version-unsupported', 'the server speaks another version of the protocol');
     }
     this.#serverMinor = version.minor;
@@ -174,7 +174,7 @@ export class HandshakeDial {
     const { tls, minor: ownMinor, credentials } = this.#options;
     if (credentials === undefined) return this.#fail('auth-rejected', 'the server asks for a password');
     if (tls !== 'starttls') return this.#authenticate();
-    if (ownMinor > 0 && !ofMinor(this.#serverMinor).hasStartTls) {
+    if (ownMinor > 0 && !serverOf(this.#serverMinor).hasStartTls) {
       return this.#fail('tls-failed', 'the server is too old for STARTTLS');
     }
     if (this.#lines.pendingBytes > 0) return this.#failInjected();

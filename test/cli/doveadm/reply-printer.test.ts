@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import {
   parseUserList,
   printUserReply,
+  rowsOf,
   type UserReplyOptions,
-  unsettled,
 } from '../../../src/cli/doveadm/reply-printer.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
-import { replyShape } from '../../../src/domain/meaning/columns.js';
-import { minorsOf } from '../../../src/protocol/minors.js';
+import { statusFields } from '../../../src/domain/commands/catalog.js';
+import { lateFieldSets } from '../../../src/protocol/releases.js';
 
 function printed(json: string, options: Partial<UserReplyOptions> = {}): string {
   let text = '';
@@ -40,16 +40,17 @@ void test('a list of users is told from anything else', () => {
 
 // Goal: columns that depend on a release which dovegate does not tell are known from the first cells, as far as these tell it.
 
-/** The keys of the columns; undefined: nothing needs to be told. */
+/** The keys of the columns; undefined: no cell decides them. */
 function columns(
   line: string,
   cells: readonly string[],
   serverMinor: number | undefined = 3,
 ): string | undefined {
   const { parsed } = readTypedCommand(line.split('|'));
-  const unknown = unsettled(parsed, serverMinor);
-  return unknown
-    ?.shapeFrom(cells.slice(0, unknown.cells))
+  const rows = rowsOf(parsed, serverMinor);
+  if (rows === undefined || rows.decidedBy === 0) return undefined;
+  return rows
+    .shapeFrom(cells.slice(0, rows.decidedBy))
     ?.columns.map(({ key }) => key)
     .join(' ');
 }
@@ -75,7 +76,7 @@ void test('kick: how many, or whose', () => {
 void test('log errors: the fraction of the second, the colon of the prefix', () => {
   const isOld = (time: string, prefix: string): boolean => {
     const { parsed } = readTypedCommand(['log', 'errors']);
-    return unsettled(parsed, 3)?.shapeFrom([time, prefix])?.template?.includes('prefix}: ') === true;
+    return rowsOf(parsed, 3)?.shapeFrom([time, prefix])?.template?.includes('prefix}: ') === true;
   };
   assert.equal(isOld('Nov 20 15:18:31', 'doveadm(17087)'), true);
   assert.equal(isOld('Nov 20 15:18:39.403534', 'doveadm(18052): '), false);
@@ -89,12 +90,21 @@ void test('mailbox status all: where the GUID stands', () => {
 });
 
 void test('mailbox status all: the row of each release tells its columns, also where it is the only one', () => {
-  const { parsed } = readTypedCommand(['mailbox', 'status', 'all', '*']);
-  for (const minor of minorsOf('2.4')) {
-    const keys = replyShape(parsed, minor)?.columns.map(({ key }) => key) ?? [];
+  assert.equal(lateFieldSets.length, 2);
+  for (const late of lateFieldSets) {
+    const shown = statusFields.filter(
+      (field) => late.includes(field) || !lateFieldSets.flat().includes(field),
+    );
+    const keys = ['mailbox', ...shown];
     const cells = keys.map((key) => (key === 'guid' ? 'ab'.repeat(16) : '7'));
-    assert.equal(columns('mailbox status|all|*', cells), keys.join(' '), String(minor));
-    assert.equal(columns('mailbox status|all|*', [...cells, ...cells]), keys.join(' '), String(minor));
+    for (const minor of [undefined, 2, 3, 4, 5]) {
+      assert.equal(columns('mailbox status|all|*', cells, minor), keys.join(' '), String(minor));
+      assert.equal(
+        columns('mailbox status|all|*', [...cells, ...cells], minor),
+        keys.join(' '),
+        String(minor),
+      );
+    }
   }
 });
 

@@ -22,7 +22,7 @@ import {
   strongerEffect,
   textOfList,
 } from '../../../src/domain/commands/catalog.js';
-import { lateFields } from '../../../src/protocol/minors.js';
+import { lateFields } from '../../../src/protocol/releases.js';
 import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 void test('a command is found by its exact full name, and is the same object each time', () => {

@@ -28,6 +28,8 @@ void test('every key of a backend', () => {
     username: admin
     password_file: [new, old/p]
     series: 2.3
+    release: 2.3.19.1
+    newer: refuse
     shared_namespaces: [shared/, 007]
     connections: 8
     idle: 2
@@ -50,6 +52,8 @@ void test('every key of a backend', () => {
     username: 'admin',
     passwordFiles: ['/etc/dovegate/new', '/etc/dovegate/old/p'],
     series: '2.3',
+    release: '2.3.19.1',
+    newer: 'refuse',
     namespaces: undefined,
     sharedNamespaces: ['shared/', '007'],
     connections: 8,
@@ -60,6 +64,21 @@ void test('every key of a backend', () => {
     greetingTimeoutMs: 2000,
     drained: true,
   });
+});
+
+void test('a release says its series, and another one beside it is told', () => {
+  const withKeys = (keys: string): string => sound.replace('shared_namespaces', `${keys}, shared_namespaces`);
+  const [backend] = routingTableOf(settingsOf(withKeys('release: 2.4.2'))).backends;
+  assert.deepEqual([backend?.series, backend?.server?.releases, backend?.newer], ['2.4', ['2.4.2'], 'reads']);
+  assert.deepEqual(told(withKeys('series: 2.3, release: 2.4.2')), [
+    '5:86: backends.mail1.release: is of 2.4, and series says 2.3; leave series out',
+  ]);
+  assert.deepEqual(told(withKeys('release: 2.4')), [
+    '5:73: backends.mail1.release: must be a release, as "2.4.2"',
+  ]);
+  assert.deepEqual(told(withKeys('newer: some')), [
+    '5:73: backends.mail1.newer: must be one of: serve, reads, refuse',
+  ]);
 });
 
 void test('a backend behind a UNIX socket needs neither TLS nor a password', () => {

@@ -156,6 +156,7 @@ void test('every default is filled in', () => {
       username: 'doveadm',
       passwordFiles: ['/etc/p'],
       series: 'auto',
+      newer: 'reads',
       namespaces: undefined,
       sharedNamespaces: undefined,
       connections: 4,

@@ -137,7 +137,7 @@ const advice: readonly (readonly [code: string, system: string | undefined, why:
     /: what the table says\./,
     /ca \(\/etc\/dovegate\/ca\.pem\), server_name and key_pins of backends\.mail1/,
   ],
-  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address or series/],
+  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address, series, release or newer/],
   [
     'closed-early',
     'ECONNRESET',
@@ -182,7 +182,7 @@ void test('a backend is down for its certificate: the cause, and what to do abou
 });
 
 void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
-  const drained = backend('mail1', { isDrained: true });
+  const drained = backend('mail1', { isDrained: true, newer: 'reads' });
   assert.deepEqual(find({ backends: [drained, backend('mail2')] }), []);
   const [problem] = find({ backends: [drained] });
   assert.deepEqual([problem?.code, problem?.try], ['backends-down', 'dovegate backend enable NAME']);
@@ -538,4 +538,25 @@ void test('what a start found in the journal is shown until the next one, and de
     ],
   );
   for (const { text, try: ask = '' } of found) assert.match(`${text} ${ask}`, /At the start.*audit verify/);
+});
+
+test('a backend that is newer than dovegate knows says what it gets', () => {
+  for (const [newer, text, isDegrading] of [
+    [
+      'reads',
+      'Backend mail1 is newer than this dovegate knows. It gets commands that read; changes are refused.',
+      true,
+    ],
+    ['serve', 'Backend mail1 is newer than this dovegate knows. It gets all commands.', false],
+  ] as const) {
+    const [found, ...others] = findProblems({
+      ...nothing,
+      backends: [backend('mail1', { newer }), backend('mail2')],
+    });
+    assert.deepEqual(
+      [found?.code, found?.text, found?.isDegrading, others],
+      ['backend-newer', text, isDegrading, []],
+    );
+    assert.match(found?.try ?? '', /^upgrade dovegate/);
+  }
 });

@@ -12,6 +12,7 @@ import { outgoingCommand } from '../../../src/gateway/command/backend-attempt.js
 import { WireFault } from '../../../src/ports/faults.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
 import { LineSplitter } from '../../../src/protocol/lines.js';
+import { serverOf } from '../../../src/protocol/releases.js';
 
 const text = readFileSync(new URL('../../../../test/domain/policy/parsing.corpus', import.meta.url), 'utf8');
 const [head = '', table = ''] = text.split(/^-{5,}$/m);
@@ -89,8 +90,13 @@ function outcome({ series, minor, line }: Trick): string | Buffer {
   const then = { none: '', dot: ' then skipped', unknown: ' then closed' }[judgement.input];
   if (judgement.kind === 'unparsable') return `refused ${judgement.code}${then}`;
   if (judgement.decision.kind === 'deny') return `denied ${judgement.decision.code}${then}`;
-  const sent = outgoingCommand({ ...judgement, wantsUsernameCell: false }, command, policy.debug, 4);
-  return sent?.line ?? '';
+  const sent = outgoingCommand(
+    { ...judgement, wantsUsernameCell: false },
+    command,
+    policy.debug,
+    serverOf(4),
+  );
+  return sent.line;
 }
 
 for (const each of tricks) {

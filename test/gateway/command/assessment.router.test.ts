@@ -20,7 +20,13 @@ import { openPool } from '../pool/pooled.js';
 
 /** Only the name of a pool counts here. */
 function destination(backend: string, host: string, port = 24245): Destination {
-  const { pool } = openPool({}, { target: memoryTarget({ name: backend }), series: '2.3' });
+  const { pool } = openPool(
+    {},
+    {
+      target: memoryTarget({ name: backend }),
+      configured: { series: '2.3', release: undefined, newer: 'reads' },
+    },
+  );
   return new Destination(pool, { kind: 'tcp', host, port }, []);
 }
 

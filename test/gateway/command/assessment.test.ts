@@ -7,6 +7,7 @@ import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js'
 import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/policy/grant.js';
 import { nothingAsked } from '../../../src/domain/policy/route.js';
 import { knownLineOf, lineKey, lineScope } from '../../../src/gateway/command/assessment.js';
+import { serverOf } from '../../../src/protocol/releases.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -153,7 +154,7 @@ void test('a backend that is upgraded between the look at a line and its remembe
     minor = 4;
     client.peer.send(`${line.replaceAll('|', '\t')}\n`);
     for (let step = 0; step < steps; step += 1) await Promise.resolve();
-    Object.assign(engine.pool, { series: '2.4' });
+    engine.pool.server = serverOf(4);
     await settle();
     await client.line(line);
     await client.line(line);

@@ -266,6 +266,8 @@ const unreadable: readonly (UnjudgeableCode | ObstacleCode)[] = [
   'no-server-route',
   'no-single-user',
   'several-backends',
+  'backend-newer',
+  'release-unsure',
 ];
 const wireCodes: readonly WireFaultCode[] = [
   'line-too-long',

@@ -26,7 +26,7 @@ function open(said: string | Buffer | null = greeting(2), changes: Partial<PoolO
   if (said !== null) dialler.onAccept(({ peer }) => peer.send(said));
   const options: PoolOptions = {
     target: memoryTarget(),
-    series: 'auto',
+    configured: { series: 'auto', release: undefined, newer: 'reads' },
     limits: { ...poolLimits, maxLifetimeMs: 10_000 },
     connect: dialler.connect,
     clock,
@@ -59,7 +59,11 @@ void test('a greeted upstream has its names, its series, and an end that is part
 void test('an answer before any command, or another series than configured, is a fault', async () => {
   const early = Buffer.concat([Buffer.from(greeting(2)), replyPacket('\n+\n')]);
   const half = Buffer.concat([Buffer.from(greeting(2)), logPacket('info', 'x').subarray(0, 3)]);
-  for (const story of [open(early), open(half), open(greeting(2), { series: '2.4' })]) {
+  for (const story of [
+    open(early),
+    open(half),
+    open(greeting(2), { configured: { series: '2.4', release: undefined, newer: 'reads' } }),
+  ]) {
     await assert.rejects(
       story.dial(),
       (fault) =>

@@ -32,7 +32,7 @@ function open() {
   const dials = createDials(
     {
       target: memoryTarget(),
-      series: 'auto',
+      configured: { series: 'auto', release: undefined, newer: 'reads' },
       limits: poolLimits,
       connect: dialler.connect,
       clock,

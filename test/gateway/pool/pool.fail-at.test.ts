@@ -24,7 +24,7 @@ async function playStory(failAt: FailAt): Promise<void> {
     target: memoryTarget({
       passwords: failable(failAt, 'password', passwords, () => new Error('EACCES')),
     }),
-    series: 'auto',
+    configured: { series: 'auto', release: undefined, newer: 'reads' },
     limits: {
       ...poolLimits,
       connections: 3,

@@ -363,8 +363,23 @@ void test('another series than before, found by a dial that nobody waits for any
   await assertEnds(story);
 });
 
+void test('a newer Dovecot is told once, also after it was away', async () => {
+  const story = openPool({ connections: 2 }, { minor: 5 });
+  const told = (): unknown[] =>
+    story.events.flatMap((event) => (event.kind === 'note' && event.code === 'backend-newer' ? [event] : []));
+  const first = await story.leased();
+  const second = await story.leased();
+  assert.deepEqual(told(), [
+    { kind: 'note', code: 'backend-newer', backend: 'mail1', minor: 5, newer: 'reads' },
+  ]);
+  assert.ok(story.pool.snapshot().isNewer);
+  await first.finish();
+  await second.finish();
+  await assertEnds(story);
+});
+
 void test('a series that is configured is known from the start, and another one is refused', async () => {
-  const story = openPool({}, { series: '2.4', minor: 2 });
+  const story = openPool({}, { configured: { series: '2.4', release: undefined, newer: 'reads' }, minor: 2 });
   assert.equal(story.pool.series, '2.4');
   assertFault(await story.leased(), 'version-unsupported');
   await assertEnds(story);

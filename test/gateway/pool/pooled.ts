@@ -69,7 +69,7 @@ export function openPool(
   if (minor !== null) dialler.onAccept(({ peer }) => peer.send(greeting(minor)));
   const pool = new Pool({
     target: memoryTarget(),
-    series: 'auto',
+    configured: { series: 'auto', release: undefined, newer: 'reads' },
     limits: { ...poolLimits, ...limits },
     connect: dialler.connect,
     clock,

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Upstream, type UpstreamEvent } from '../../../src/gateway/pool/upstream.js';
 import { TransportFault, UpstreamFault, WireFault, type WireFaultCode } from '../../../src/ports/faults.js';
+import { serverOf } from '../../../src/protocol/releases.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
@@ -26,7 +27,7 @@ function open({ minor = 2, rest = '', logLineBytesMax = limits.logLineBytesMax }
   const told: string[] = [];
   const greeted = { transport, minor, serverMinor: minor, rest: Buffer.from(rest) };
   const endsMs = Number.POSITIVE_INFINITY;
-  const names = { id: 'mail1-1', backend: 'mail1', series: '2.3', endsMs } as const;
+  const names = { id: 'mail1-1', backend: 'mail1', server: serverOf(minor), endsMs } as const;
   const upstream = new Upstream(greeted, names, { ...limits, logLineBytesMax }, clock, {
     closed: (_upstream, reason) => void told.push(`closed ${reason}`),
     straySpoke: (_upstream, line) => void told.push(`${line.type} ${line.text}`),

@@ -12,8 +12,9 @@ import {
 } from '../../../src/gateway/relay/relay.js';
 
 import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { serverOf } from '../../../src/protocol/releases.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux } from '../../oracle/framing.js';
 
@@ -25,7 +26,7 @@ const command: Fields = {
   debug: false,
   verbose: false,
   isLast: false,
-  usernameEvery: 0,
+  prefixed: undefined,
   proxyTtl: undefined,
   isReading: true,
 };
@@ -55,7 +56,7 @@ function start({
   const heard: string[] = [];
   const running = converse({
     upstream,
-    command: encodeOutgoing({ ...command, ...changes }, serverMinor),
+    command: encodeOutgoing({ ...command, ...changes }, serverOf(serverMinor)),
     writer,
     logs,
     clock,
@@ -151,7 +152,7 @@ void test('log lines beyond the limit of a command are counted, and go nowhere',
 });
 
 void test('the name of the user in front of each row', async () => {
-  const story = start({ command: { usernameEvery: 2 } });
+  const story = start({ command: { prefixed: rowsOf(2) } });
   story.backend.send(replyPacket('a\tb\tc\td\t\n+\n'));
   await story.running;
   assert.equal(story.got().out, 'alice@example.org\ta\tb\talice@example.org\tc\td\t\n+\n');

@@ -3,6 +3,7 @@
 // read while the peer is full, a timer that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ReplyRows } from '../../../src/domain/meaning/columns.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import type { LeaseEnd } from '../../../src/gateway/pool/lease.js';
 import {
@@ -12,23 +13,23 @@ import {
   RelayCount,
   waitForPeer,
 } from '../../../src/gateway/relay/relay.js';
-
 import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
+import { serverOf } from '../../../src/protocol/releases.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000, logLinesMax: 1_000 };
 
 interface Changes extends Partial<Pick<Conversation, 'limits' | 'logs' | 'onLog'>> {
   readonly isReading?: boolean;
-  readonly usernameEvery?: number;
+  readonly prefixed?: ReplyRows;
   readonly clientMinor?: number;
 }
 
 /** A relay that runs, between a backend of minor 3 and a client of minor 0. */
-function start({ isReading = true, usernameEvery = 0, clientMinor = 0, ...changes }: Changes = {}) {
+function start({ isReading = true, prefixed, clientMinor = 0, ...changes }: Changes = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
@@ -37,10 +38,10 @@ function start({ isReading = true, usernameEvery = 0, clientMinor = 0, ...change
   const writer = new ReplyWriter(client.transport, clientMinor);
   const count = new RelayCount();
   const logs: string[] = [];
-  const fields = { user: 'u', name: 'quota get', args: [], isLast: false, usernameEvery, isReading };
+  const fields = { user: 'u', name: 'quota get', args: [], isLast: false, prefixed, isReading };
   const running = converse({
     upstream,
-    command: encodeOutgoing(fields, 3),
+    command: encodeOutgoing(fields, serverOf(3)),
     writer,
     clock,
     limits,
@@ -126,7 +127,7 @@ function framed(channel: number, text: string): Buffer {
 }
 
 void test('rows are reshaped, counts are those of the backend', async () => {
-  const story = start({ usernameEvery: 1 });
+  const story = start({ prefixed: rowsOf(1) });
   story.backend.send(replyPacket('a\t'));
   story.backend.send(replyPacket('b\t\n+\n'));
   await story.end();

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { replyRows } from '../../../src/domain/meaning/columns.js';
 import { createRowPrefixer } from '../../../src/gateway/relay/reply-writer.js';
+import { accept } from '../../domain/commands/reading.js';
 import { chunkings } from '../../kit/chunkings.js';
+import { rowsOf } from '../../kit/memory-backend.js';
+
+const rowsOfAll = replyRows(accept('2.4', ['mailbox status', 'all', '*'])) ?? rowsOf(0);
 
 test('the name stands in front of each row, however the reply is cut', () => {
   const body = Buffer.from('a\t\tlong cell\td\te\tf\t');
   let count = 0;
   for (const { chunks } of chunkings(body)) {
-    const reshape = createRowPrefixer('bo\tb', 3);
-    const whole = Buffer.concat(chunks.flatMap((chunk) => reshape(chunk)));
+    const prefixer = createRowPrefixer('bo\tb', rowsOf(3));
+    const whole = Buffer.concat([...chunks.flatMap((chunk) => prefixer.push(chunk)), ...prefixer.end()]);
     assert.equal(whole.toString(), 'bo\x01tb\ta\t\tlong cell\tbo\x01tb\td\te\tf\t');
     count += 1;
   }
@@ -16,5 +21,38 @@ test('the name stands in front of each row, however the reply is cut', () => {
 });
 
 test('no rows, no name', () => {
-  assert.deepEqual(createRowPrefixer('bob', 2)(Buffer.alloc(0)), []);
+  assert.deepEqual(createRowPrefixer('bob', rowsOf(2)).push(Buffer.alloc(0)), []);
+  assert.deepEqual(createRowPrefixer('bob', rowsOf(2)).end(), []);
+  assert.deepEqual(createRowPrefixer('bob', rowsOfAll).end(), []);
+});
+
+const guid = '0123456789abcdef0123456789abcdef';
+const older = `INBOX\t3\t0\t4\t99\t3\t7\t1200\t${guid}\t1700000000\t`;
+const newer = `INBOX\t3\t0\t1\t4\t99\t3\t7\t1200\t${guid}\t1700000000\t`;
+
+test('mailbox status all: the first row shows how many cells it has', () => {
+  for (const row of [older, newer])
+    for (const { chunks } of chunkings(Buffer.from(row + row.replace('INBOX', guid)))) {
+      const prefixer = createRowPrefixer('bob', rowsOfAll);
+      const whole = Buffer.concat([...chunks.flatMap((chunk) => prefixer.push(chunk)), ...prefixer.end()]);
+      assert.equal(whole.toString(), `bob\t${row}bob\t${row.replace('INBOX', guid)}`);
+    }
+});
+
+test('cells that no known release sends are never split into rows', () => {
+  const unknown = Buffer.from(newer.replace('INBOX', 'INBOX\t1'));
+  const isBad = { name: 'WireFault', code: 'bad-frame' };
+  assert.throws(() => createRowPrefixer('bob', rowsOfAll).push(unknown), isBad);
+  // A reply that ends within its first row.
+  const prefixer = createRowPrefixer('bob', rowsOfAll);
+  assert.deepEqual(prefixer.push(Buffer.from(older.slice(0, 20))), []);
+  assert.throws(() => prefixer.end(), isBad);
+});
+
+// bounds.rowBytes
+test('the start of a first row is held up to a limit', () => {
+  const prefixer = createRowPrefixer('bob', rowsOfAll);
+  const megabyte = Buffer.alloc(1024 * 1024, 'x');
+  for (let sent = 1; sent <= 4; sent += 1) assert.deepEqual(prefixer.push(megabyte), []);
+  assert.throws(() => prefixer.push(megabyte), { name: 'WireFault', code: 'bad-frame' });
 });

@@ -1,0 +1,152 @@
+// What a Dovecot can do, by its release: the one table of it. A server announces a minor of the protocol, and several releases announce the
+// same one, so a server is known as the releases that it may be. What a minor means within a session is in `minors.ts`.
+// Sources: "measured" on real servers (2.3.13, 2.3.19.1, 2.3.21.1, 2.4.1, 2.4.5), else a file of Dovecot's source at the tag of a release.
+
+import { newestMinor } from './minors.js';
+
+/** A row counts from its release to the next row. */
+interface Release {
+  readonly name: string;
+  /** The minor that it announces. */
+  readonly minor: number;
+  readonly series: '2.3' | '2.4';
+  readonly hasStartTls: boolean;
+  /** It takes OPTION lines and flag x with proxy-ttl=N; others answer these with end of file. */
+  readonly hasOptions: boolean;
+  /** It sends a second status line after a failure. */
+  readonly answersTwice: boolean;
+  /** The fields of `mailbox status` that older releases lack. `all` shows them; a release without a field dies of its name. */
+  readonly lateFields: readonly string[];
+}
+
+/** `2.3.0`: src/doveadm/doveadm-util.h and client-connection-tcp.c, 2.3.0 to 2.3.8. Also for servers that announce none. */
+const oldest: Release = {
+  name: '2.3.0',
+  minor: 1,
+  series: '2.3',
+  hasStartTls: false,
+  hasOptions: false,
+  answersTwice: true,
+  lateFields: [],
+};
+
+/** Each with what changed since the row before. */
+const changes: readonly (Partial<Release> & Pick<Release, 'name'>)[] = [
+  // src/doveadm/doveadm-util.h.
+  { name: '2.3.9', minor: 2, hasStartTls: true },
+  // Measured.
+  { name: '2.3.13' },
+  // src/doveadm/client-connection-tcp.c has the second status line in 2.3.16, and not in 2.3.17.
+  { name: '2.3.16' },
+  { name: '2.3.17', answersTwice: false },
+  // Measured.
+  { name: '2.3.19' },
+  { name: '2.3.21' },
+  // src/lib-doveadm/doveadm-protocol.h, src/doveadm/client-connection-tcp.c.
+  { name: '2.4.0', minor: 3, series: '2.4', hasOptions: true },
+  // Measured, also that its process ends at `mailbox status deleted`.
+  { name: '2.4.1' },
+  // src/doveadm/doveadm-mail-mailbox-status.c.
+  { name: '2.4.2', lateFields: ['deleted'] },
+  // src/lib-doveadm/doveadm-protocol.h: the minor of 2.4.2. Nothing changes in the other files either.
+  { name: '2.4.3' },
+  { name: '2.4.4' },
+  // Measured.
+  { name: '2.4.5', minor: 4 },
+  // A minor is compatible by its definition.
+  { name: 'newer', minor: Number.POSITIVE_INFINITY },
+];
+
+const rows: readonly Release[] = changes.reduce(
+  (before: readonly Release[], change) => [...before, { ...oldest, ...before.at(-1), ...change }],
+  [oldest],
+);
+
+/** What is known of a server. One object for each knowledge, so that it can be compared. */
+export interface Server {
+  /** The releases that it may be; never empty. */
+  readonly releases: readonly string[];
+  readonly series: Release['series'];
+  readonly hasStartTls: boolean;
+  readonly hasOptions: boolean;
+  /** Some of these releases do. */
+  readonly mayAnswerTwice: boolean;
+  /** The late fields that all of these releases have. */
+  readonly lateFields: readonly string[];
+  /** It announced a minor above the newest known. */
+  readonly isNewer: boolean;
+}
+
+const servers = new Map<string, Server>();
+
+/**
+ * The server that announced a minor (undefined: no VERSION line came). `release`: as the configuration names it; only a later row of the
+ * same minor narrows what the minor says.
+ */
+export function serverOf(announced: number | undefined, release?: string): Server {
+  const minor = announced === undefined || announced < oldest.minor ? oldest.minor : announced;
+  const isNewer = minor > newestMinor;
+  const ofMinor = rows.filter((row) => (isNewer ? row.name === 'newer' : row.minor === minor));
+  const named = release === undefined ? undefined : rowOf(release);
+  return known(named !== undefined && ofMinor.includes(named) ? [named] : ofMinor, isNewer);
+}
+
+/** The server of a release that the configuration names, before it has announced anything. */
+export function serverOfRelease(release: string): Server {
+  return known([rowOf(release)], false);
+}
+
+function known(found: readonly Release[], isNewer: boolean): Server {
+  const names = found.map(({ name }) => name);
+  const key = names.join(' ');
+  const [first = oldest] = found;
+  let server = servers.get(key);
+  if (server === undefined) {
+    server = Object.freeze({
+      releases: names,
+      series: first.series,
+      hasStartTls: first.hasStartTls,
+      hasOptions: first.hasOptions,
+      mayAnswerTwice: found.some(({ answersTwice }) => answersTwice),
+      // Each has those of the row before.
+      lateFields: first.lateFields,
+      isNewer,
+    });
+    servers.set(key, server);
+  }
+  return server;
+}
+
+/** As `dovecot --version` prints it, for example 2.3.19.1, or its first three numbers. */
+export const releaseForm = /^2\.[34]\.\d{1,3}(?:\.\d{1,3})?$/;
+
+/** The row of a release in `releaseForm`. */
+function rowOf(release: string): Release {
+  const isUpTo = ({ name }: Release): boolean => name !== 'newer' && compare(name, release) <= 0;
+  return rows.findLast(isUpTo) ?? oldest;
+}
+
+function compare(one: string, other: string): number {
+  const [ones, others] = [one, other].map((each) => each.split('.').map(Number));
+  const at = ones?.findIndex((number, index) => number !== others?.[index]) ?? -1;
+  return at < 0 ? 0 : (ones?.[at] ?? 0) - (others?.[at] ?? 0);
+}
+
+/** The minor that a server of this release announces. */
+export function minorOfRelease(release: string): number {
+  return rowOf(release).minor;
+}
+
+/** The minors that servers of the series announce, without newer ones. */
+export function minorsOf(series: Release['series']): readonly number[] {
+  const minors = rows.filter((row) => row.series === series).map(({ minor }) => minor);
+  return [...new Set(minors)].filter((minor) => minor <= newestMinor);
+}
+
+/** The sets of late fields that releases have, the smallest first. */
+export const lateFieldSets: readonly (readonly string[])[] = [
+  ...new Set(rows.map(({ lateFields }) => lateFields)),
+];
+
+/** Every field that some release lacks. */
+export const lateFields: ReadonlySet<string> = new Set(lateFieldSets.flat());
