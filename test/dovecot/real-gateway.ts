@@ -78,6 +78,8 @@ export interface RealGatewayOptions {
   readonly policy?: string;
   /** What the backend says of its shared namespaces, as YAML; default: that there are none; empty: nothing. */
   readonly sharedNamespaces?: string;
+  /** More lines of the backend, as YAML. */
+  readonly backend?: string;
   /** All of its namespaces instead, as YAML. */
   readonly namespaces?: string;
   /** More lines of `listeners`, as YAML. */
@@ -138,6 +140,7 @@ backends:
     ${ways[options.way ?? 'starttls'](lab, options.port ?? lab.port)}
     password_file: mail1.password
     ${namespaces === undefined ? shared : `namespaces: ${namespaces}`}
+    ${options.backend ?? ''}
     connections: ${options.connections ?? 4}
     idle: ${options.idle ?? 0}
 routes:

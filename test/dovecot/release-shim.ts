@@ -1,0 +1,49 @@
+// A Dovecot that announces another minor: a forwarder on loopback in front of a real one, which writes another number into its VERSION line.
+// So a release that this machine's Debian does not have is shown by one that has the same rows: 2.4.2 to 2.4.4 announce 3 and answer as
+// 2.4.5 does; and a newer one than anybody knows.
+// The server is never told more than its client may know: the client's number is lowered to the shown one.
+import net from 'node:net';
+import type { Owner } from '../kit/folder.js';
+import { listenHere } from '../kit/free-ports.js';
+
+/** Forwards from a free port of 127.0.0.1 to a UNIX socket, until the owner ends. Resolves to the port. */
+export async function openReleaseShim(owner: Owner, path: string, minor: number): Promise<number> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((client) => {
+    const dovecot = net.connect(path);
+    for (const [socket, other, shown] of [
+      [client, dovecot, (said: number) => Math.min(said, minor)],
+      [dovecot, client, () => minor],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => other.destroy());
+      socket.once('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+      let first: Buffer | undefined = Buffer.alloc(0);
+      socket.on('data', (chunk: Buffer) => {
+        if (first === undefined) return other.write(chunk);
+        first = Buffer.concat([first, chunk]);
+        const end = first.indexOf('\n');
+        if (end < 0) return true;
+        const line = first.toString('latin1', 0, end);
+        const changed = line.replace(/(?<=^VERSION\t[a-z-]+\t1\t)\d+$/, (said) =>
+          String(shown(Number(said))),
+        );
+        const sent = other.write(Buffer.concat([Buffer.from(changed), first.subarray(end)]));
+        first = undefined;
+        return sent;
+      });
+    }
+  });
+  const port = await listenHere(server);
+  owner.after(async () => {
+    const closed = new Promise((resolve) => {
+      server.close(resolve);
+    });
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  });
+  return port;
+}
