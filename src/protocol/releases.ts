@@ -132,6 +132,11 @@ function compare(one: string, other: string): number {
   return at < 0 ? 0 : (ones?.[at] ?? 0) - (others?.[at] ?? 0);
 }
 
+/** Whether a release is that one or a newer one. */
+export function isSince(release: string, since: string): boolean {
+  return compare(release, since) >= 0;
+}
+
 /** The minor that a server of this release announces. */
 export function minorOfRelease(release: string): number {
   return rowOf(release).minor;

@@ -30,9 +30,10 @@ import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
 
-import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
+import { isSince } from '../protocol/releases.js';
 import {
   inspectCertificates,
   inspectFiles,
@@ -180,9 +181,9 @@ const safeForDsync = '2.4.5';
 function inspectReleases({ policies, backends }: Settings): readonly Problem[] {
   const granting = [...policies.values()].find(mayGrantDsync);
   if (granting === undefined) return [];
-  const message = `policy ${granting.name} grants "dsync-server", and this Dovecot is not known to be ${safeForDsync} or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); update it, or move only mail that you trust`;
+  const message = `policy ${granting.name} grants "dsync-server", and this Dovecot is not known to be ${safeForDsync} or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust`;
   return backends
-    .filter((backend) => !isKnownSince(backend, safeForDsync))
+    .filter(({ release }) => release === undefined || !isSince(release, safeForDsync))
     .map(({ name, place }) => ({
       ...place,
       path: `backends.${name}`,
@@ -196,11 +197,6 @@ function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
   const isDsync = ({ command }: Rule): boolean => command === 'dsync-server';
   const isDenied = denyByCommand.get('dsync-server')?.some(strikesAlways) === true;
   return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
-}
-
-/** Whether the backend is certainly of that release or a newer one. A configuration names the series only, so never. */
-function isKnownSince(_backend: BackendSettings, _release: string): boolean {
-  return false;
 }
 
 interface Account {

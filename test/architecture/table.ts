@@ -416,6 +416,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   setup: rule(
     [
       'ports',
+      'protocol/releases',
       'domain/*',
       'adapters/net',
       'adapters/host',

@@ -190,8 +190,15 @@ test('dsync-server in front of a Dovecot that is not known to be 2.4.5 is a warn
       .split('\n')
       .filter((line) => line.includes('CVE-2026-33606'));
   assert.deepEqual(await warned(), [
-    'dovegate.yaml:7:10: warning: backends.mail1: policy support grants "dsync-server", and this Dovecot is not known to be 2.4.5 or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); update it, or move only mail that you trust',
+    'dovegate.yaml:7:10: warning: backends.mail1: policy support grants "dsync-server", and this Dovecot is not known to be 2.4.5 or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust',
   ]);
+  const known = granting.replace(
+    'password_file: mail1.password',
+    'password_file: mail1.password, release: "2.4.5"',
+  );
+  writeFileSync(join(folder, 'dovegate.yaml'), known);
+  assert.notEqual(known, granting);
+  assert.deepEqual(await warned(), []);
   // Not where no policy grants it.
   writeFileSync(join(folder, 'dovegate.yaml'), deskConfiguration);
   assert.deepEqual(await warned(), []);
