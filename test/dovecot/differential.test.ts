@@ -29,6 +29,8 @@ const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_120);
 const isVerbose = process.env['DOVEGATE_VERBOSE'] === '1';
 const linesPerRelease = minutes === undefined ? Math.ceil(2000 * rounds) : Number.POSITIVE_INFINITY;
 const batchLines = 40;
+/** What is announced to the servers, batch after batch: what the gate announces, and what newer clients do. */
+const minors = [2, 3, 4];
 const contradictionsMax = 30;
 const alice = `${people[0]}@${realm}`;
 
@@ -98,6 +100,7 @@ async function compareLines(t: TestContext, twins: TwinWorlds): Promise<Tally> {
   };
   const known = knownTricks(twins);
   const untilMs = performance.now() + Number(minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+  let batches = 0;
   const mayGoOn = (): boolean => tally.lines < linesPerRelease && performance.now() < untilMs;
   while (mayGoOn() && tally.contradictions.length < contradictionsMax) {
     const batch: Case[] = [];
@@ -105,6 +108,8 @@ async function compareLines(t: TestContext, twins: TwinWorlds): Promise<Tally> {
       const made = known[tally.lines] ?? makeLine(random, twins);
       batch.push({ ...made, claim: say(twins, made.line) });
     }
+    for (const world of twins.worlds) world.announce(minors[batches % minors.length] ?? 2);
+    batches += 1;
     await compareBatch(twins, batch, tally);
     if (isVerbose && tally.lines % 400 === 0) t.diagnostic(report(twins, tally));
   }

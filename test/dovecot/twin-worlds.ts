@@ -67,6 +67,8 @@ export interface World {
   readonly lab: Lab;
   /** Sends a line (without LF) and waits for its reply. */
   run(line: Buffer, sending: Sending): Promise<Seen>;
+  /** Lines are sent on connections that announced this minor from now on; before, 2. */
+  announce(minor: number): void;
   /** Puts all mail back to how it was in the beginning. */
   restore(): void;
   /** Every file of every user, made comparable: path and size. */
@@ -204,10 +206,17 @@ async function openWorld(
   template: string,
   known: ReadonlySet<string>,
 ): Promise<{ world: World; minor: number }> {
+  let announced = 2;
+  let serverMinor = 0;
   const open = (): Promise<RawClient> =>
-    openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: 20_000 });
+    openRawClient({
+      path: lab.unixPreauth,
+      minor: announced,
+      optionLogPassthrough: announced >= 3 && serverMinor >= 3,
+      timeoutMs: 20_000,
+    });
   let kept: RawClient | undefined = await open();
-  const minor = kept.serverMinor ?? 0;
+  serverMinor = kept.serverMinor ?? 0;
   owner.after(() => kept?.close());
   const mail = join(lab.folder, 'mail');
   /** Releases before 2.3.17 answer a failure with two status lines. */
@@ -239,6 +248,11 @@ async function openWorld(
       }
       return seen;
     },
+    announce(minor) {
+      announced = minor;
+      kept?.close();
+      kept = undefined;
+    },
     restore() {
       copyMail(template, mail, stamps);
     },
@@ -267,7 +281,7 @@ async function openWorld(
       return found;
     },
   };
-  return { world, minor };
+  return { world, minor: serverMinor };
 }
 
 function seenOf(
