@@ -95,6 +95,10 @@ test('an overdue change, from the deadline to its end', async (t) => {
 
   const third = await ask('New', 'reply-timeout');
   const config = readFileSync(daemon.configFile, 'utf8');
+  // It is no admission: the answer does not wait for it.
+  const isRemark = ({ event, id }: Readonly<Record<string, unknown>>): boolean =>
+    event === 'log' && id === third;
+  await until(() => auditRecords(daemon).some(isRemark), 'what the client got is recorded');
   await daemon.kill();
   const again = await startDaemon(t, { folder: daemon.folder, config });
   await again.stop();
@@ -105,7 +109,7 @@ test('an overdue change, from the deadline to its end', async (t) => {
     [second, 'unknown', 'killed'],
     [third, 'unknown', 'stopped'],
   ]);
-  const remarks = auditRecords(again).filter(({ event, id }) => event === 'log' && id === third);
+  const remarks = auditRecords(again).filter(isRemark);
   assert.match(String(remarks[0]?.['text']), /the client got -TEMPFAIL; the command may still run/);
   assert.equal(creations(), 3);
   const verified = await runWarm(['audit', 'verify', again.path('audit'), '--key', again.path('sign.pem')]);
