@@ -2,25 +2,16 @@
 // So a release that this machine's Debian does not have is shown by one that has the same rows: 2.4.2 to 2.4.4 announce 3 and answer as
 // 2.4.5 does; and a newer one than anybody knows.
 // The server is never told more than its client may know: the client's number is lowered to the shown one.
-import net from 'node:net';
 import type { Owner } from '../kit/folder.js';
-import { listenHere } from '../kit/free-ports.js';
+import { openForwarder } from './forwarder.js';
 
 /** Forwards from a free port of 127.0.0.1 to a UNIX socket, until the owner ends. Resolves to the port. */
-export async function openReleaseShim(owner: Owner, path: string, minor: number): Promise<number> {
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((client) => {
-    const dovecot = net.connect(path);
+export function openReleaseShim(owner: Owner, path: string, minor: number): Promise<number> {
+  return openForwarder(owner, { path }, ({ client, backend }) => {
     for (const [socket, other, shown] of [
-      [client, dovecot, (said: number) => Math.min(said, minor)],
-      [dovecot, client, () => minor],
+      [client, backend, (said: number) => Math.min(said, minor)],
+      [backend, client, () => minor],
     ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => other.destroy());
-      socket.once('close', () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
       let first: Buffer | undefined = Buffer.alloc(0);
       socket.on('data', (chunk: Buffer) => {
         if (first === undefined) return other.write(chunk);
@@ -37,13 +28,4 @@ export async function openReleaseShim(owner: Owner, path: string, minor: number)
       });
     }
   });
-  const port = await listenHere(server);
-  owner.after(async () => {
-    const closed = new Promise((resolve) => {
-      server.close(resolve);
-    });
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  });
-  return port;
 }

@@ -2,13 +2,13 @@
 // the real 2.4.1 and 2.4.5; 2.4.2 to 2.4.4 as a 2.4.5 that announces 3; a newer one as a 2.4.5 that announces 5.
 // What must not happen: a name within a row, a row under other columns, a process that dies of a command that the gate let through.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
 import { askOverHttp } from './http-and-wire.js';
 import { openHttpGateway } from './http-gateway.js';
-import { alice, labTestMs, releasesAsked } from './real-gateway.js';
+import { alice, onDovecot } from './real-gateway.js';
 import { openReleaseShim } from './release-shim.js';
 
 const policy = `
@@ -42,16 +42,13 @@ const cases: Readonly<Partial<Record<Release, readonly Case[]>>> = {
   ],
 };
 
-for (const place of releasesAsked())
-  void test(`Dovecot ${place}: releases and their minors`, { timeout: labTestMs }, async (t) => {
-    const lab = await openLab(t, place);
-    if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}`);
-    for (const one of cases[place === 'native' && lab.series === '2.4' ? 'trixie' : place] ?? []) {
-      const name = `announces ${one.shown ?? 'its own'}, release ${one.release || 'not set'}`;
-      await t.test(name, (each) => compare(each, lab, one));
-    }
-  });
+onDovecot('releases and their minors', openLab, async (t, lab) => {
+  const place = lab.release === 'native' && lab.series === '2.4' ? 'trixie' : lab.release;
+  for (const one of cases[place] ?? []) {
+    const name = `announces ${one.shown ?? 'its own'}, release ${one.release || 'not set'}`;
+    await t.test(name, (each) => compare(each, lab, one));
+  }
+});
 
 async function compare(t: TestContext, lab: Lab, { release, shown, deleted, change }: Case): Promise<void> {
   const shim = shown === undefined ? undefined : await openReleaseShim(t, lab.unixAuth, shown);
