@@ -514,7 +514,7 @@ export const configurationSchema = section('a configuration', {
     .describe('command lines, and what the policies must say of them (`dovegate test`)'),
   state: file('a directory')
     .prefault('/var/lib/dovegate')
-    .describe('directory of what must outlive the daemon besides records'),
+    .describe('directory for what must survive a restart, besides records'),
   audit: audit.prefault({}),
   limits: limits.prefault({}),
   admin: admin.optional(),
