@@ -31,8 +31,8 @@ export const newestMinor = rows.length - 1;
 
 /** Announced to clients: PACKET framing for all, log lines after OPTION for the newer ones, flag x understood. */
 export const minorForClients = 3;
-/** Announced to backends: with it every release sends PACKET framing, and log lines without OPTION. */
-export const minorForBackends = 2;
+/** Announced to backends: each then speaks its own newest form, and 2.4 sends log lines after OPTION. */
+export const minorForBackends = newestMinor;
 
 /** Undefined: no VERSION line came, as with 0. Above the newest: as the newest. */
 export function ofMinor(announced: number | undefined): Minor {

@@ -52,6 +52,24 @@ onDovecot('the same answers through the daemon as at its own socket', openRealDo
   });
 });
 
+async function isSameOnWire(
+  lab: Lab,
+  gateway: RealGateway,
+  { name, user, args }: (typeof plainCommands)[number],
+): Promise<boolean> {
+  const clients = [
+    await openRawClient({ path: lab.unixPreauth, minor: 2 }),
+    await gateway.client({ minor: 2 }),
+  ];
+  const replies: Buffer[] = [];
+  for (const client of clients) {
+    replies.push((await client.ask({ user, fields: [name, ...args] })).body);
+    client.close();
+  }
+  const [own, through] = replies;
+  return own !== undefined && own.length > 0 && through?.equals(own) === true;
+}
+
 /** Runs every command at Dovecot's preauthenticated socket and at the daemon's. */
 async function compareDoveadm(lab: Lab, gateway: RealGateway, format: string | undefined): Promise<void> {
   for (const command of plainCommands) {
@@ -61,14 +79,21 @@ async function compareDoveadm(lab: Lab, gateway: RealGateway, format: string | u
     // The program of 2.4.1 dies of that at Dovecot's own socket too (json_generate_object_member, assertion failed).
     if (lab.series === '2.4' && format === 'json' && command.isBig) continue;
     const args = [...command.name.split(' '), '-u', command.user, ...command.args];
+    // The program refuses that if it comes in several pieces, and prints it to its first NUL if in one. Where pieces end means nothing, and
+    // 2.4.5 makes two of them around 03 FE: the bytes on the wire count.
+    if (command.isText && format === 'table') {
+      assert.ok(await isSameOnWire(lab, gateway, command), title);
+      continue;
+    }
     const own = await runAt(lab, lab.unixPreauth, args, format);
     const through = await gateway.doveadm(args, format === undefined ? {} : { format });
     assert.equal(through.exit, own.exit, `${title}: ${through.stderr}`);
     const isCutAnyhow = format === 'json' && command.isBig === true;
     const [left, right] = [own.stdout, through.stdout].map((bytes) => (isCutAnyhow ? asciiOf(bytes) : bytes));
     // Not deepEqual: the difference of two answers of megabytes is nothing to print.
-    assert.ok(left !== undefined && right?.equals(left), `${title}: stdout differs`);
-    if (command.isText && format === 'table') continue;
+    const isEqual = left !== undefined && right?.equals(left) === true;
+    const isSame = isEqual || (command.isText === true && (await isSameOnWire(lab, gateway, command)));
+    assert.ok(isSame, `${title}: stdout differs`);
     assert.equal(own.exit === 0, isGood(command, lab.series), `${title}: ${own.stderr}`);
     if (command.isBig) assert.ok(own.stdout.length > 5 * 1024 * 1024, title);
   }

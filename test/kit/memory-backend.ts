@@ -9,7 +9,14 @@ import { UpstreamFault } from '../../src/ports/faults.js';
 import type { Clock } from '../../src/ports/machine.js';
 import type { Address, Connect, Transport } from '../../src/ports/transport.js';
 import { serverOf } from '../../src/protocol/releases.js';
-import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
+import {
+  createDemux,
+  createFramer,
+  encodeLog,
+  type LogTypeName,
+  logChannel,
+  replyChannel,
+} from '../oracle/framing.js';
 import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';
 
 /** One dial that was accepted. */
@@ -51,6 +58,7 @@ export function createMemoryDialler(): MemoryDialler {
         });
       }
       const { transport, peer } = createMemoryTransport();
+      reframe(peer);
       const end = { address, transport, peer };
       ends.push(end);
       accepted(end);
@@ -69,6 +77,32 @@ export function createMemoryDialler(): MemoryDialler {
     get open() {
       return ends.filter(({ transport }) => transport.closedFor === undefined);
     },
+  };
+}
+
+/**
+ * Tests say what a backend sends in packets. From minor 4 on the framing is another one: what is sent after the go-ahead is put into it.
+ */
+function reframe(peer: MemoryPeer): void {
+  const send = peer.send.bind(peer);
+  const packets = createDemux('packet');
+  const stream = createFramer('stream');
+  let said = '';
+  let isFramed = false;
+  const framed = (bytes: Buffer): void => {
+    for (const piece of packets.push(bytes)) send(stream(piece.channel, piece.bytes));
+  };
+  peer.send = (given) => {
+    const bytes = Buffer.from(given);
+    if (isFramed) return framed(bytes);
+    said += bytes.toString('latin1');
+    const [, minor] = /^VERSION\tdoveadm-client\t1\t(\d+)\n/.exec(said) ?? [];
+    const end = said.indexOf('\n+\n');
+    if (end < 0 || Number(minor) < 4 || minor === undefined) return send(given);
+    isFramed = true;
+    const rest = said.length - end - 3;
+    send(bytes.subarray(0, bytes.length - rest));
+    if (rest > 0) framed(bytes.subarray(bytes.length - rest));
   };
 }
 

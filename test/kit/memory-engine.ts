@@ -390,7 +390,8 @@ async function serveCommands(end: DialledEnd, answer: Answer): Promise<void> {
     const lf = bytes.indexOf('\n', at);
     const line = bytes.toString('utf8', at, lf);
     at = lf + 1;
-    const said = isFirst ? undefined : answer(line, end);
+    // There is no answer to an option.
+    const said = isFirst || line.startsWith('\t\tOPTION\t') ? undefined : answer(line, end);
     isFirst = false;
     if (said !== undefined && end.transport.closedFor === undefined) end.peer.send(said);
   }

@@ -14,7 +14,7 @@ import {
 /** The far end. */
 export interface MemoryPeer {
   /** Arrives as one chunk. */
-  send(bytes: string | Buffer): void;
+  send: (bytes: string | Buffer) => void;
   /** Ends the peer's sending side. */
   end(): void;
   /** The peer is gone: reads and writes of the transport fail from here on, unread bytes are lost. */

@@ -8,6 +8,7 @@ import type { Series } from '../../domain/commands/catalog.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
+import { encodeOption } from '../../protocol/command.js';
 import { ofMinor } from '../../protocol/minors.js';
 import type { Server } from '../../protocol/releases.js';
 import {
@@ -65,6 +66,8 @@ export class Upstream {
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
   #isRaw = false;
+  /** Asks for log lines, before the first command; there is no answer to it. */
+  #preface: Buffer | undefined;
 
   /** In state `greeted`. Throws a WireFault if an answer follows the greeting already; the caller still owns the transport then. */
   constructor(
@@ -80,6 +83,8 @@ export class Upstream {
     this.serverMinor = greeted.serverMinor ?? 0;
     this.openedMs = clock.now();
     this.endsMs = names.endsMs;
+    const { logs } = ofMinor(greeted.minor);
+    this.#preface = logs === 'asked' && names.server.hasOptions ? encodeOption('log-passthrough') : undefined;
     this.#transport = greeted.transport;
     this.#owner = owner;
     this.limit = new Deadline(clock, () => this.#late());
@@ -98,13 +103,20 @@ export class Upstream {
   /** Writes a part of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined {
     assert(this.state.at === 'leased', 'written without a lease');
-    return this.#transport.write(bytes);
+    return this.#transport.write(this.#withPreface(bytes));
   }
 
   /** As `writeWhole` of its transport; only while leased. */
   writeWhole(bytes: Buffer): Promise<void> {
     assert(this.state.at === 'leased', 'written without a lease');
-    return this.#transport.writeWhole(bytes);
+    return this.#transport.writeWhole(Buffer.concat(this.#withPreface([bytes])));
+  }
+
+  #withPreface(bytes: readonly Buffer[]): readonly Buffer[] {
+    if (this.#preface === undefined) return bytes;
+    const all = [this.#preface, ...bytes];
+    this.#preface = undefined;
+    return all;
   }
 
   get keepsWhole(): boolean {
@@ -169,7 +181,10 @@ export class Upstream {
     if (!this.isClean) return this.close('spoke-while-idle');
     this.#become(idleState);
     this.limit.set(restMs);
-    const watch = this.#watch ?? this.#transport.read();
+    this.#listen(this.#watch ?? this.#transport.read());
+  }
+
+  #listen(watch: Promise<Buffer | null>): void {
     this.#watch = watch;
     watch.then(
       (chunk) => this.#heard(watch, chunk),
@@ -220,9 +235,12 @@ export class Upstream {
   #heard(watch: Promise<Buffer | null>, chunk: Buffer | null): void {
     if (this.#watch !== watch || this.state.at !== 'idle') return;
     if (chunk === null) return this.close('peer-ended');
+    const wasBegun = this.#demux.isBegun;
     try {
-      for (const event of this.#decode(chunk))
-        if (event.kind === 'log') this.#owner.straySpoke(this, event.line);
+      const events = this.#decode(chunk);
+      // 2.4.5 sends the header of its stream soon after the greeting, or with the first reply.
+      if (!wasBegun && events.length === 0 && this.isClean) return this.#listen(this.#transport.read());
+      for (const event of events) if (event.kind === 'log') this.#owner.straySpoke(this, event.line);
     } catch {
       // The content does not matter: it sent without a request, and is closed.
     }
@@ -241,7 +259,8 @@ export class Upstream {
 
   /** Bytes that came already, or that are missing of a frame, would be taken for the next command's answer. */
   get isClean(): boolean {
-    if (this.#reply.isStarted || this.#demux.isMidFrame || this.#transport.heldBytes > 0) return false;
+    const isMidFrame = this.#demux.isMidFrame && this.#demux.isBegun;
+    if (this.#reply.isStarted || isMidFrame || this.#transport.heldBytes > 0) return false;
     return this.#fault === undefined && this.#logs.pendingBytes === 0;
   }
 

@@ -25,6 +25,8 @@ export interface MultiplexDecoder {
   readonly pendingBytes: number;
   /** Whether a frame, a header or a sequence is incomplete. */
   readonly isMidFrame: boolean;
+  /** False: the header of the stream has not come whole yet. A server sends it at any time before its first bytes. */
+  readonly isBegun: boolean;
 }
 
 /** The channel of replies. */
@@ -50,6 +52,7 @@ export function createMultiplexDecoder(
       return {
         pendingBytes: 0,
         isMidFrame: false,
+        isBegun: true,
         push: (chunk) => (chunk.length === 0 ? [] : [{ channel: outputChannel, bytes: chunk }]),
       };
     case 'packet':
@@ -62,6 +65,7 @@ export function createMultiplexDecoder(
 }
 
 class PacketDecoder implements MultiplexDecoder {
+  readonly isBegun = true;
   readonly #frameBytesMax: number;
   readonly #header = Buffer.alloc(packetHeaderBytes);
   #headerBytes = 0;
@@ -124,6 +128,10 @@ class StreamDecoder implements MultiplexDecoder {
 
   get isMidFrame(): boolean {
     return this.pendingBytes > 0;
+  }
+
+  get isBegun(): boolean {
+    return this.#headerBytes === streamHeader.length;
   }
 
   push(chunk: Buffer): ChannelBytes[] {

@@ -16,7 +16,7 @@ import { at, createMemoryDialler, memoryTarget } from '../../kit/memory-backend.
 import type { MemoryPeer } from '../../kit/memory-transport.js';
 
 const version = (minor: number): string => `VERSION\tdoveadm-client\t1\t${minor}\n`;
-const hello = 'VERSION\tdoveadm-server\t1\t2\n';
+const hello = 'VERSION\tdoveadm-server\t1\t4\n';
 const password = 'correct horse';
 const plain = `PLAIN\t${Buffer.from(`\0doveadm\0${password}`).toString('base64')}\n`;
 const withPassword = { passwords: () => Promise.resolve([new Secret(password)]) };
@@ -68,15 +68,17 @@ void test('PROTOCOL 12 traps 1, 3: we speak first, and the lower minor holds: a 
   for (const [minor, agreed] of [
     [1, 1],
     [2, 2],
-    [3, 2],
-    [4, 2],
+    [3, 3],
+    [4, 4],
+    [5, 4],
   ] as const) {
     const story = start();
     const peer = await story.peer();
     assert.equal(String(peer.received()), hello);
-    peer.send(`${version(minor)}+\nrest`);
+    const rest = agreed < 4 ? 'rest' : '';
+    peer.send(`${version(minor)}+\n${rest}`);
     const greeted = await story.running;
-    assert.deepEqual([greeted.minor, greeted.serverMinor, String(greeted.rest)], [agreed, minor, 'rest']);
+    assert.deepEqual([greeted.minor, greeted.serverMinor, String(greeted.rest)], [agreed, minor, rest]);
     assert.equal(greeted.transport, at(story.dialler.ends, 0).transport);
     assert.equal(String(peer.received()), hello);
     story.assertTidy(1);

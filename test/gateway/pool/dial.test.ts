@@ -56,6 +56,29 @@ void test('a greeted upstream has its names, its series, and an end that is part
   assert.deepEqual([dialler.open.length, clock.timers], [0, 0]);
 });
 
+void test('log lines are asked for where a server of the session sends them only then', async () => {
+  for (const [minor, isAsked] of [
+    [1, false],
+    [2, false],
+    [3, true],
+    [4, true],
+    [5, true],
+  ] as const) {
+    const { dial, dialler } = open(greeting(minor));
+    const upstream = await dial();
+    upstream.release(1_000);
+    // With the first command, and not before.
+    const version = 'VERSION\tdoveadm-server\t1\t4\n';
+    const { peer } = at(dialler.ends, 0);
+    assert.equal(String(peer.received()), version);
+    upstream.lease();
+    for (const line of ['first\n', 'second\n']) await upstream.write([Buffer.from(line)]);
+    const option = isAsked ? '\t\tOPTION\tlog-passthrough\n' : '';
+    assert.equal(String(peer.received()), `${version}${option}first\nsecond\n`);
+    upstream.close('lifetime');
+  }
+});
+
 void test('an answer before any command, or another series than configured, is a fault', async () => {
   const early = Buffer.concat([Buffer.from(greeting(2)), replyPacket('\n+\n')]);
   const half = Buffer.concat([Buffer.from(greeting(2)), logPacket('info', 'x').subarray(0, 3)]);
