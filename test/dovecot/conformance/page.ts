@@ -50,6 +50,9 @@ rows and log lines of the library, status and body over HTTP. A difference witho
 - ${answers} answers: ${equal} equal, ${explained} explained, ${answers - equal - explained} neither.
 - ${done.size} commands succeeded at least once. The others failed alike: their plugins, services or filters are not set up.
 
+\`2.4.5 as minor 3\` is that server, announcing to dovegate what 2.4.2 to 2.4.4 announce, which no Debian has; \`as minor 5\` one that is newer
+than any known (\`newer: serve\`). dovegate and servers up to minor 3 mark the channels by PACKET, later ones by STREAM; its clients get PACKET.
+
 The real \`doveadm\` sends mail commands only, from its own root, in the formats tab, table, flow, pager and json. Those of ${everywhere.join(' and ')}
 ask every release, the others their own. Debian has no package of Net::Doveadm; its behavior is written anew in the tests.
 

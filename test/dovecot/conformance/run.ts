@@ -7,14 +7,23 @@ import { authorizationOf } from '../../kit/raw-http.js';
 import type { Skipped } from '../../kit/skipped.js';
 import { openHttpGateway } from '../http-gateway.js';
 import { policyFor } from '../http-twins.js';
+import { openReleaseShim } from '../release-shim.js';
 import { openWorlds, type World, type WorldFacts } from '../twin-worlds.js';
 import { type Answer, type Client, cliOf, ownClients, type Side } from './clients.js';
 import { comparableAnswer, type Difference, rowOf } from './differences.js';
 import { alice, allLines, commandOf, isForMany, type Line, titleOf } from './lines.js';
 
-/** One client at one release. */
-export interface Tally {
+/** A backend: the real release, to the gate with the minor that another release announces. */
+export interface Place {
   readonly release: Release;
+  /** Undefined: its own. */
+  readonly shown?: number;
+}
+
+/** One client at one backend. */
+export interface Tally {
+  readonly place: Place;
+  /** With the minor that is shown, where that is not its own. */
   readonly version: string;
   readonly client: string;
   /** Names of commands that were compared; those that succeeded at least once. */
@@ -48,7 +57,7 @@ export function explain({ differences, version, client }: Tally): {
 }
 
 export interface ConformanceOptions {
-  readonly releases: readonly Release[];
+  readonly places: readonly Place[];
   /** Releases whose real program asks all of them; the others ask their own. */
   readonly everywhere: readonly Release[];
   readonly lines?: readonly Line[];
@@ -58,7 +67,7 @@ export interface ConformanceOptions {
 }
 
 interface Opened extends WorldFacts {
-  readonly release: Release;
+  readonly place: Place;
   readonly worlds: readonly [World, World];
   readonly sides: readonly [Side, Side];
 }
@@ -67,7 +76,8 @@ const settings = { '2.3': '\nmail_debug = no\n', '2.4': '\nlog_debug =\n' };
 const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 
 /** A Dovecot and its twin behind a gate. */
-async function openPair(owner: Owner, release: Release): Promise<Opened | Skipped> {
+async function openPair(owner: Owner, place: Place): Promise<Opened | Skipped> {
+  const { release, shown } = place;
   const opened = await openWorlds(owner, release, {
     count: 2,
     settings: (series) => settings[series],
@@ -92,15 +102,18 @@ async function openPair(owner: Owner, release: Release): Promise<Opened | Skippe
   if (direct === undefined || gated === undefined) throw new Error('two worlds were asked for');
   const names = [...new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)))];
   const policy = `${policyFor(names)}\n    debug: true\n    logs: full`;
+  const shim = shown === undefined ? undefined : await openReleaseShim(owner, gated.lab.unixAuth, shown);
   const { gateway, port, key } = await openHttpGateway(owner, gated.lab, policy, {
     policy,
+    ...(shim !== undefined && { way: 'tcp', port: shim, backend: 'newer: serve' }),
     logLevel: 'info',
     sharedNamespaces: '["shared/"]',
   });
   const folderOf = ({ lab }: World): string => lab.inRoot(lab.folder);
   return {
     ...opened,
-    release,
+    place,
+    version: shown === undefined ? opened.version : `${opened.version} as minor ${shown}`,
     worlds: [direct, gated],
     sides: [
       {
@@ -126,22 +139,28 @@ export async function conform(
   owner: Owner,
   options: ConformanceOptions,
 ): Promise<readonly Tally[] | Skipped> {
-  const { releases, everywhere, lines = allLines, client: wanted = '', onTally } = options;
+  const { places, everywhere, lines = allLines, client: wanted = '', onTally } = options;
   const pairs: Opened[] = [];
-  for (const opened of await Promise.all(releases.map((release) => openPair(owner, release)))) {
+  for (const opened of await Promise.all(places.map((place) => openPair(owner, place)))) {
     if ('skip' in opened) return opened;
     pairs.push(opened);
   }
-  const clis = new Map<Release, Lab>(pairs.map(({ release, worlds: [direct] }) => [release, direct.lab]));
-  const tallies = new Map<Release, Tally[]>();
+  const clis = new Map<Release, Lab>(
+    pairs.map(({ place: { release }, worlds: [direct] }) => [release, direct.lab]),
+  );
+  const tallies = new Map<Place, Tally[]>();
   const work = async (pair: Opened): Promise<void> => {
-    const { release, series } = pair;
+    const {
+      place,
+      place: { release },
+      series,
+    } = pair;
     // Programs in a root reach other instances by hard links. The native instance is on another file system, in memory.
     const programs = [...clis].filter(
       ([each]) => each === release || (release !== 'native' && everywhere.includes(each)),
     );
     const found: Tally[] = [];
-    tallies.set(release, found);
+    tallies.set(place, found);
     for (const client of [
       ...ownClients(series),
       ...programs.map(([each, lab]) => cliOf(lab, each === release)),
@@ -154,13 +173,13 @@ export async function conform(
     }
   };
   await Promise.all(pairs.map(work));
-  return releases.flatMap((release) => tallies.get(release) ?? []);
+  return places.flatMap((place) => tallies.get(place) ?? []);
 }
 
 async function compareClient(pair: Opened, client: Client, lines: readonly Line[]): Promise<Tally> {
-  const { release, version, series, sides, worlds } = pair;
+  const { place, version, series, sides, worlds } = pair;
   const tally: Tally = {
-    release,
+    place,
     version,
     client: client.name,
     commands: new Set(),
