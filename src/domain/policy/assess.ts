@@ -121,7 +121,10 @@ export function assess<Backend extends RoutedBackend>(
   // first.
   const isNowhere = home?.kind === 'nowhere' && line.named !== undefined;
   const series = isNowhere ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
-  let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs, series);
+  let judgement =
+    series === undefined
+      ? judgeFor(line, subject, table, destinations, [...aliases], nowMs)
+      : judgeForSeries(line, subject, table, destinations, [...aliases], nowMs, series);
   const ended = (obstacle?: Obstacle): Assessment<Backend> => ({
     judgement,
     destinations,
@@ -178,15 +181,38 @@ export function assess<Backend extends RoutedBackend>(
   return { ...ended(), isSettled: isByRoute && !table.asksUserdb && aliases.size === 0 };
 }
 
-/** Judges the line for all these backends; for both series if there is none, or if one's series is unknown. */
+/**
+ * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one backend, its series
+ * is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets shows the series, and the line is
+ * judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else would ever connect.
+ */
 export function judgeFor(
   line: CommandLine,
-  { listener, principal, clientMinor, policy, grants }: Subject,
-  { userNames, remembered, assumedSeries }: RoutingTable,
+  subject: Subject,
+  table: RoutingTable,
   backends: readonly RoutedBackend[],
   aliases: readonly string[],
   nowMs: number,
-  series: readonly Series[] = seriesOf(backends, assumedSeries),
+): Judgement {
+  const series = seriesOf(backends, table.assumedSeries);
+  const judgement = judgeForSeries(line, subject, table, backends, aliases, nowMs, series);
+  const isShown = backends.length === 1 && backends[0]?.series === undefined;
+  if (judgement.kind === 'judged' || !isShown || series.length === 1) return judgement;
+  const readings = series
+    .map((one) => judgeForSeries(line, subject, table, backends, aliases, nowMs, [one]))
+    .filter(({ kind }) => kind === 'judged');
+  const [only] = readings;
+  return only === undefined || readings.length > 1 ? judgement : only;
+}
+
+function judgeForSeries(
+  line: CommandLine,
+  { listener, principal, clientMinor, policy, grants }: Subject,
+  { userNames, remembered }: RoutingTable,
+  backends: readonly RoutedBackend[],
+  aliases: readonly string[],
+  nowMs: number,
+  series: readonly Series[],
 ): Judgement {
   const said = backends.map((each) => each.sharedNamespaces);
   const mailboxNames = namesAmong(backends);
@@ -243,7 +269,9 @@ export function readingsOf(
   return all.map((series) => ({
     series,
     judgement:
-      all.length === 1 ? judgement : judgeFor(line, subject, table, destinations, aliases, nowMs, [series]),
+      all.length === 1
+        ? judgement
+        : judgeForSeries(line, subject, table, destinations, aliases, nowMs, [series]),
   }));
 }
 

@@ -111,6 +111,41 @@ function ends({ records, commands }: MemoryEngine): readonly (readonly [string |
 
 const deleted = '|bob@example.org|mailbox status|messages deleted|INBOX';
 
+void test('a line that one series alone can read needs no other command before it: the first upstream decides', async () => {
+  const replicator = '|bob@example.org|sync|-d|-N|-l|30|-U|-f|-s|';
+  const options = [
+    'default-destination',
+    'all-namespaces',
+    'lock-timeout',
+    'replicator-notify',
+    'full-sync',
+    'state',
+  ];
+  const where = options.map((option) => `${option}: any`).join(', ');
+  const sync = '{ command: dsync-server, where: { replicator-notify: any } }';
+  const allow = `${sync}, fts flatcurve check, { command: sync, root_equivalent: true, where: { ${where} } }`;
+  // [announced minor, line, code of the refusal]
+  for (const [minor, line, code] of [
+    [2, replicator, undefined],
+    [3, replicator, 'unknown-option'],
+    // After it nobody knows what follows, so its session ends.
+    [3, '|bob@example.org|dsync-server|-U', 'unknown-option'],
+    [3, '|bob@example.org|fts flatcurve check|INBOX', undefined],
+    [2, '|bob@example.org|fts flatcurve check|INBOX', 'command-unknown'],
+  ] as const) {
+    const settings = base.replace('quota get', allow);
+    const engine = openMemoryEngine({ settings, minor });
+    const client = await engine.client(0);
+    await client.line(line);
+    assert.deepEqual(ends(engine), [[code, code === undefined ? 1 : 0]], `${minor} ${line}`);
+    assert.equal(client.said(), code === undefined ? '\n+\n' : '\n-USAGE\n');
+    const closed = engine.records.flatMap(({ record }) =>
+      record.event === 'session-close' ? [record.reason] : [],
+    );
+    assert.deepEqual(closed, line.includes('dsync-server') ? ['input-unknown'] : []);
+  }
+});
+
 void test('mailbox status deleted goes where every possible release has the field', async () => {
   // [announced minor, configured release, code of the refusal]
   for (const [minor, release, code] of [
