@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { CommandFailed, connect } from '../../src/client/connect.js';
 import { codes, readSaid } from '../../src/domain/codes/codes.js';
 import { openGateway } from '../kit/gateway.js';
+import { readAsNetDoveadm, stillWaiting } from '../kit/net-doveadm.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -82,15 +83,6 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
   }
 });
 
-/** Answers as Net::Doveadm 0.01 reads them: two lines each, where an empty one counts as none yet. */
-function readAsNetDoveadm(text: string): (readonly [first: string, status: string])[] {
-  const lines = text.split('\n').filter((line) => line !== '');
-  const answers: [string, string][] = [];
-  for (let at = 0; at < lines.length; at += 2)
-    answers.push([lines[at] ?? '', lines[at + 1] ?? 'still waiting']);
-  return answers;
-}
-
 void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it waits for another line', async (t) => {
   const { daemon } = await openGateway(t, {
     listeners: `
@@ -123,11 +115,11 @@ void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it 
     ['User quota\tSTORAGE\t', '+'],
   ]);
   assert.deepEqual(await ask('others.sock', quota), [['peer-refused', '-NOPERM']]);
-  assert.deepEqual(await ask('support.sock', denied), [['-NOPERM', 'still waiting']]);
+  assert.deepEqual(await ask('support.sock', denied), [['-NOPERM', stillWaiting]]);
   // And it takes the row of the next answer for the status of this one.
   assert.deepEqual(await ask('support.sock', denied, quota), [
     ['-NOPERM', 'User quota\tSTORAGE\t'],
-    ['+', 'still waiting'],
+    ['+', stillWaiting],
   ]);
 });
 

@@ -8,6 +8,7 @@ import { jsonName } from '../../../src/domain/commands/named.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { runDovegate } from '../../kit/daemon.js';
 import type { Lab } from '../../kit/dovecot-lab.js';
+import { readAsNetDoveadm, stillWaiting } from '../../kit/net-doveadm.js';
 import type { ProgramResult } from '../../kit/program.js';
 import { encodePost, HttpCut, openRawHttp } from '../../kit/raw-http.js';
 import { runWarm } from '../../kit/warm-program.js';
@@ -161,8 +162,8 @@ function minorZero(): Client {
 
 /**
  * As Net::Doveadm, which Debian does not package, and for which this is written by its behavior: protocol 1.0; words as the caller has them,
- * not escaped, so none with TAB or LF; no input. Lines of the answer that are empty do not count. The first that does is the row, the second
- * the status; any but `+` is an exception. So it waits for ever after a reply without rows, and its caller has to connect again.
+ * not escaped, so none with TAB or LF; no input. A status other than `+` is an exception. So it waits for ever after a reply without rows, and
+ * its caller has to connect again.
  */
 function netDoveadm(): Client {
   const { ask, close } = streams();
@@ -173,9 +174,10 @@ function netDoveadm(): Client {
     async ask(side, line, command) {
       const { user, args } = words(inFolder(side, line));
       const bytes = await ask(side, ['', user, ...command.words, ...args], line, command);
-      const [row, status] = bytes.split('\n').filter((each) => each !== '');
-      if (row === undefined) return { thrown: 'Empty read' };
-      if (status === undefined) return { waits: row };
+      const [answer] = readAsNetDoveadm(bytes);
+      if (answer === undefined) return { thrown: 'Empty read' };
+      const [row, status] = answer;
+      if (status === stillWaiting) return { waits: row };
       return status === '+'
         ? { row: JSON.stringify(row.split('\t')) }
         : { thrown: `Error: ${status} (${row})` };
