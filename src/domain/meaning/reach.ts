@@ -11,7 +11,7 @@ import {
 import { type Unparsable, unparsable } from '../commands/getopt.js';
 import { type ParsedArguments, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
-import { foldAscii, type NameCase } from '../identity/user-name.js';
+import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
 
@@ -192,7 +192,8 @@ export function touchedUsers(
   const [first] = users;
   if (masks.length > 0) return { users, masks, kind: 'several' };
   if (first === undefined) return { users, masks, kind: 'none' };
-  const isOne = users.every(({ value }) => foldAscii(value) === foldAscii(first.value));
+  const fold = foldFor(nameCase);
+  const isOne = users.every(({ value }) => fold(value) === fold(first.value));
   return isOne ? { users, masks, kind: 'one', user: first.value } : { users, masks, kind: 'several' };
 }
 

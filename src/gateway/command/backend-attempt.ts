@@ -258,6 +258,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       writer: this.#target,
       logs: subject.policy.logs,
       added: subject.policy.added,
+      nameCase: context.router.table.userNames.nameCase,
       clock: context.clock,
       limits: { deadlineMs: deadlineMsOf(judgement, deadlineMs), replyIdleMs, clientStallMs, logLinesMax },
       count,

@@ -9,7 +9,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';
 import type { AddedCommands } from '../../domain/commands/catalog.js';
-import { foldAscii } from '../../domain/identity/user-name.js';
+import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
 import type { ReplyRows } from '../../domain/meaning/columns.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -79,6 +79,7 @@ export interface Conversation {
   readonly logs: LogMode;
   /** Commands of the backend besides those of the catalog. */
   readonly added?: AddedCommands;
+  readonly nameCase: NameCase;
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;
@@ -377,8 +378,9 @@ export function takeLog(talk: Conversation, line: LogLine): void {
 }
 
 function forwardLog(talk: Conversation, line: LogLine): void {
+  const { logs, command, nameCase } = talk;
   talk.onLog(line);
-  if (talk.logs === 'full' && !isLineOfOther(line.text, talk.command.user)) {
+  if (logs === 'full' && !isLineOfOther(line.text, command.user, nameCase)) {
     talk.writer.addLog(line.type, line.text);
   }
 }
@@ -416,12 +418,13 @@ export function explainFailure(status: Status, lastText: string): Said {
  * `doveadm(192.0.2.1,bob@example.org): text`, `dsync-local(bob@example.org)<session>: text`, also after the prefix of a proxy. A text that
  * begins like such a prefix but does not end like one may be a name with a parenthesis, and counts as another user.
  */
-export function isLineOfOther(text: string, user: string): boolean {
+export function isLineOfOther(text: string, user: string, nameCase: NameCase): boolean {
+  const fold = foldFor(nameCase);
   // Cut after the last parenthesis, so that every match ends: otherwise a line full of prefixes would take quadratic time.
   const closed = text.slice(0, text.lastIndexOf(')') + 2);
   for (const [, named = '', end] of closed.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
     const last = named.split(',').at(-1) ?? '';
-    if (foldAscii(last) !== foldAscii(user) || (end !== '<' && end !== ':')) return true;
+    if (fold(last) !== fold(user) || (end !== '<' && end !== ':')) return true;
   }
   return false;
 }

@@ -48,6 +48,14 @@ void test('what names several things, of which a failed command may have done so
   }
 });
 
+void test('names that differ in case only are two users where their case is kept', () => {
+  const line = accept('2.3', ['copy', 'Dst', 'user', 'BOB', 'all']);
+  assert.deepEqual(
+    (['fold', 'keep'] as const).map((nameCase) => touchedUsers(line, 'bob', nameCase).kind),
+    ['one', 'several'],
+  );
+});
+
 const rows: [line: string[], shown: string, only?: Series][] = [
   [['mailbox list'], 'one: bob'],
   [['quota get', '-u', 'eve'], 'one: bob'],

@@ -54,6 +54,7 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
     ),
     writer,
     logs: 'filtered',
+    nameCase: 'fold',
     clock,
     limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500, logLinesMax: 3 },
     count,

@@ -59,6 +59,7 @@ function start({
     command: encodeOutgoing({ ...command, ...changes }, serverOf(serverMinor)),
     writer,
     logs,
+    nameCase: 'fold',
     clock,
     limits: { deadlineMs: 1_000, replyIdleMs: 1_000, clientStallMs: 1_000, logLinesMax: 3 },
     count,

@@ -59,13 +59,19 @@ const lines: readonly (readonly [string, string, boolean])[] = [
   ['', 'doveadm: Fatal: Missing user parameter', false],
 ];
 for (const [user, text, isOther] of lines) {
-  test(`${isOther ? 'hidden' : 'shown'}: ${text}`, () => assert.equal(isLineOfOther(text, user), isOther));
+  test(`${isOther ? 'hidden' : 'shown'}: ${text}`, () => assert.equal(isLineOfOther(text, user, 'fold'), isOther));
 }
+
+test('names that differ in case only are two users where their case is kept', () => {
+  const line = 'doveadm(Alice@example.org)<1><s>: text';
+  assert.equal(isLineOfOther(line, 'alice@example.org', 'keep'), true);
+  assert.equal(isLineOfOther(line, 'Alice@example.org', 'keep'), false);
+});
 
 test('a line that begins like a prefix again and again is looked at once', () => {
   // Before, each beginning was followed to the end of the line: minutes for this one, 13 ms for one of 16 KiB.
   const before = process.cpuUsage();
-  assert.equal(isLineOfOther('doveadm('.repeat(100_000), 'alice@example.org'), false);
+  assert.equal(isLineOfOther('doveadm('.repeat(100_000), 'alice@example.org', 'fold'), false);
   const { user } = process.cpuUsage(before);
   assert.ok(user < 2_000_000, `${user} us`);
 });

@@ -47,6 +47,7 @@ function start({ isReading = true, prefixed, clientMinor = 0, ...changes }: Chan
     limits,
     count,
     logs: 'none',
+    nameCase: 'fold',
     cutOff: () => undefined,
     onLog: (line) => void logs.push(line.text),
     ...changes,

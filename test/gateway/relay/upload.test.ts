@@ -81,6 +81,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     ),
     writer,
     logs: setting.logs ?? 'filtered',
+    nameCase: 'fold',
     clock,
     limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000, logLinesMax: 3 },
     count,
