@@ -30,11 +30,16 @@ export interface CommandLine {
   user: string;
   /** All fields after the user, unescaped: the name in one field or in several, then the arguments. At least one. */
   words: string[];
-  /** False: the line held bytes that are not UTF-8; in `user` and `words` these became U+FFFD. */
-  isUtf8: boolean;
+  /** Such a line is refused, whatever it asks for. */
+  fault: LineFault | undefined;
   /** For a command that came as JSON, its parameters by name; `words` is its name alone then. Undefined: a line of the wire protocol. */
   named: readonly NamedParameter[] | undefined;
 }
+
+/**
+ * `not-utf8`: such bytes became U+FFFD in `user` and `words`. `too-many-fields`: `words` holds the first ones.
+ */
+export type LineFault = 'not-utf8' | 'too-many-fields';
 
 /** A JSON value, as far as parameters can use it. */
 export type JsonValue =
@@ -75,13 +80,13 @@ const optionWord = 'OPTION';
 
 /**
  * Parses a line (without LF). `fieldsMax`: the number of fields in the line (flags and user included), and of entries in the extra field;
- * stops a line of TABs. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and word, an unknown flag,
- * more than one x, a NUL raw or escaped, an extra proxy-ttl that is no number or is repeated, and too many fields; bad-escape as
+ * stops a line of TABs, and no further field is read. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user
+ * and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is repeated; bad-escape as
  * unescapeText does.
  */
 export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: number }): FrontendLine {
   const text = decodeUtf8(line);
-  const fields = splitText(text ?? line.toString(), fieldsMax);
+  const { fields, isCut } = splitText(text ?? line.toString(), fieldsMax);
   const flags = fields[0] ?? '';
   if (/[^Dvx]/.test(flags)) throw badCommand('an unknown flag');
   const hasExtra = flags.includes('x');
@@ -89,7 +94,8 @@ export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: numbe
   const [user, ...words] = fields.slice(hasExtra ? 2 : 1);
   const [firstWord] = words;
   if (user === undefined || firstWord === undefined) throw badCommand('a line with too few fields');
-  const proxyTtl = hasExtra ? parseExtra(fields[1] ?? '', fieldsMax) : undefined;
+  const extra = hasExtra ? splitText(fields[1] ?? '', fieldsMax) : undefined;
+  const proxyTtl = extra && proxyTtlIn(extra.fields);
   if (firstWord === optionWord) return { kind: 'option', name: words[1] ?? '' };
   return {
     kind: 'command',
@@ -99,7 +105,7 @@ export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: numbe
       proxyTtl,
       user,
       words,
-      isUtf8: text !== undefined,
+      fault: isCut || extra?.isCut === true ? 'too-many-fields' : text === undefined ? 'not-utf8' : undefined,
       named: undefined,
     },
   };
@@ -125,23 +131,24 @@ export function encodeOption(name: string): Buffer {
   return encodeFields(['', '', optionWord, name]);
 }
 
-function splitText(text: string, fieldsMax: number): string[] {
+function splitText(text: string, fieldsMax: number): { readonly fields: string[]; readonly isCut: boolean } {
   // split() stops at its limit, which it takes modulo 2^32.
   const raw = text.split('\t', Math.min(fieldsMax + 1, numberMax));
-  if (raw.length > fieldsMax) throw badCommand(`a line with more than ${fieldsMax} fields`);
+  const isCut = raw.length > fieldsMax;
+  if (isCut) raw.pop();
   const fields = raw.map(unescapeText);
   // Raw or escaped: splitting keeps a raw NUL and decodes an escaped one.
   if (fields.some((field) => field.includes('\0'))) throw badCommand('a field with a NUL');
-  return fields;
+  return { fields, isCut };
 }
 
 /**
  * The proxy-ttl of the extra field, which is a list of its own, escaped inside the field: `proxy-ttl=3` SOH t `forward=a=b`. Its `forward`
  * is dropped, because the client can put anything there.
  */
-function parseExtra(field: string, fieldsMax: number): number | undefined {
+function proxyTtlIn(entries: readonly string[]): number | undefined {
   let proxyTtl: number | undefined;
-  for (const entry of splitText(field, fieldsMax)) {
+  for (const entry of entries) {
     if (!entry.startsWith('proxy-ttl=')) continue;
     const value = entry.slice('proxy-ttl='.length);
     if (proxyTtl !== undefined || !/^[0-9]+$/.test(value) || Number(value) > numberMax) {

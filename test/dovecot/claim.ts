@@ -71,7 +71,7 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
     if (error instanceof WireFault) return unreadable(error.code);
     throw error;
   }
-  if (!read.isUtf8) return unreadable('not-utf8');
+  if (read.fault !== undefined) return unreadable('not-utf8');
   const resolved = resolveCommand(series, read.words);
   if (resolved === undefined) return unreadable('command-unknown');
   const { command } = resolved;

@@ -23,7 +23,7 @@ const plain = {
   proxyTtl: undefined,
   user: 'alice@example.org',
   words: ['quota get', '-u', 'alice@example.org', '--'],
-  isUtf8: true,
+  fault: undefined,
   named: undefined,
 };
 
@@ -67,9 +67,9 @@ void test('fields are unescaped', () => {
 
 void test('bytes that are no UTF-8 are told', () => {
   const command = parse(Buffer.from([0x09, 0x61, 0xff, 0x09, 0x63]));
-  assert.equal(command.isUtf8, false);
+  assert.equal(command.fault, 'not-utf8');
   assert.equal(command.user, 'a\ufffd');
-  assert.equal(parse('\t\u00fc\tc').isUtf8, true);
+  assert.equal(parse('\t\u00fc\tc').fault, undefined);
   assert.equal(parse('\t\ufeffu\tc').user, '\ufeffu');
 });
 
@@ -99,7 +99,6 @@ void test('broken lines', () => {
     'x\tproxy-ttl=1x\tuser\tcommand',
     'x\tproxy-ttl=4294967296\tuser\tcommand',
     'x\tproxy-ttl=3\x01tproxy-ttl=4\tuser\tcommand',
-    `\t${'\t'.repeat(19)}`,
   ]) {
     assert.throws(
       () => parseCommandLine(Buffer.from(text), limits),
@@ -120,13 +119,14 @@ void test('broken lines', () => {
 void test('as many fields as the limit says', () => {
   const line = (fields: number): Buffer => Buffer.from(`\tuser${'\tw'.repeat(fields - 2)}`);
   assert.equal(parse(line(20)).words.length, 18);
-  assert.throws(() => parseCommandLine(line(21), limits), { code: 'bad-command' });
+  const { words, fault } = parse(line(21));
+  assert.deepEqual([words.length, fault], [18, 'too-many-fields']);
   for (const fieldsMax of [21, 0xffff_fffe, 0xffff_ffff, 2 ** 53, Number.POSITIVE_INFINITY]) {
     assert.equal(parseCommandLine(line(21), { fieldsMax }).kind, 'command', String(fieldsMax));
   }
   const entries = (count: number): Buffer => Buffer.from(`x\t${'a\x01t'.repeat(count - 1)}a\tu\tc`);
   assert.equal(parse(entries(20)).user, 'u');
-  assert.throws(() => parseCommandLine(entries(21), limits), { code: 'bad-command' });
+  assert.equal(parse(entries(21)).fault, 'too-many-fields');
 });
 
 void test('written as the real clients write it', () => {
@@ -186,7 +186,7 @@ void test('round trip: what is written is read', () => {
           proxyTtl: command.proxyTtl,
           user: command.user,
           words: [command.name, ...command.args],
-          isUtf8: true,
+          fault: undefined,
           named: undefined,
         });
       },

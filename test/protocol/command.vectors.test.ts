@@ -94,7 +94,7 @@ function assertServed(vector: Vector, steps: readonly VectorStep[], served: Serv
       case 'command': {
         const { command } = item;
         const [commandName = '', ...args] = command.words;
-        assert.ok(command.isUtf8, name);
+        assert.equal(command.fault, undefined, name);
         written += encodeCommandLine({ ...command, name: commandName, args }).toString('latin1');
         break;
       }

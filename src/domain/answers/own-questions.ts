@@ -7,7 +7,7 @@ import type { Unparsable } from '../commands/getopt.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import type { CanonicalWord } from '../meaning/canonical.js';
 import { doubtedNames } from '../names/mailbox-names.js';
-import { type Judgement, type Subject, unparsable } from '../policy/judge.js';
+import { faultyLine, type Judgement, type Subject, unparsable } from '../policy/judge.js';
 import type { RoutingTable } from '../policy/route.js';
 import { type Explained, explainLine } from './explanation.js';
 
@@ -32,7 +32,7 @@ export function judgeOwn(
   args: readonly CanonicalWord[],
 ): Judgement {
   const known = { command: command.name, effect: command.effect, user: '', input: 'none' } as const;
-  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
+  if (line.fault !== undefined) return faultyLine(known, line.fault);
   if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
   if (line.user !== '')
     return unparsable(known, 'user-surplus', `"${command.name}" is for who asks; -u names a user`);
@@ -76,7 +76,7 @@ export function recordedWords(asked: CommandLine, judgement: Judgement): Canonic
   const around = (...texts: string[]): CanonicalWord[] => texts.map((text) => ({ text, isSecret: false }));
   const user = judgement.user === '' ? [] : around('-u', judgement.user);
   const name = judgement.command === undefined ? [] : around(judgement.command);
-  const args = judgement.kind === 'judged' && asked.isUtf8 ? judgement.args : [];
+  const args = judgement.kind === 'judged' && asked.fault === undefined ? judgement.args : [];
   return [...user, ...around('--'), ...name, ...args];
 }
 

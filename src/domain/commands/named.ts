@@ -113,7 +113,7 @@ export function readNamedCommand(
     proxyTtl: undefined,
     user,
     words: [name ?? asked.name],
-    isUtf8: true,
+    fault: undefined,
     named: parameters,
   };
   return { kind: 'line', line, input };

@@ -40,7 +40,7 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
     proxyTtl: undefined,
     user,
     words: [...words],
-    isUtf8: true,
+    fault: undefined,
     named: undefined,
   };
 }

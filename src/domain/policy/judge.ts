@@ -5,7 +5,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
-import type { CommandLine } from '../../protocol/command.js';
+import type { CommandLine, LineFault } from '../../protocol/command.js';
 import {
   allSeries,
   type ResolvedCommand,
@@ -84,6 +84,17 @@ export type Judgement =
 
 export function unparsable(known: Known, code: UnjudgeableCode, message: string): Judgement {
   return { ...known, kind: 'unparsable', code, message };
+}
+
+/** A line that is refused for its form. */
+export function faultyLine(known: Known, fault: LineFault): Judgement {
+  return fault === 'not-utf8'
+    ? unparsable(known, 'text-invalid', 'the line is not UTF-8')
+    : unparsable(
+        known,
+        'too-many',
+        `the line has more than ${bounds.commandFields} fields; use several commands`,
+      );
 }
 
 /** The principal of a command, and its policy. */
@@ -177,7 +188,8 @@ export function judgeOnce(
 ): Judgement {
   // Lines with so many words are not cached, and their key costs as much as a judgement.
   const isLong = line.words.length > rememberedWordsMax || (line.named?.length ?? 0) > rememberedWordsMax;
-  if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
+  if (context.aliases !== undefined || line.fault !== undefined || isLong)
+    return judge(line, series, context);
   const key = judgementKey(line, series, context);
   const known = cache.find(key, context.nowMs);
   if (known !== undefined && !mayBeLifted(known, context)) return known;
@@ -226,7 +238,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
 
 function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const known = knownOf(line, series, context);
-  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
+  if (line.fault !== undefined) return faultyLine(known, line.fault);
   const { policy, nowMs, grants } = context;
   let worst: Judged | undefined;
   let candidate: Decision | undefined;
@@ -431,6 +443,8 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
       continue;
     }
     if (found.command.input === 'none') continue;
+    // Whether a file is named is not known where arguments are missing.
+    if (line.fault === 'too-many-fields') return 'unknown';
     const kind = inputOf(found.command, parseArguments(one, found.command, found.args));
     if (kind === 'dot') following = 'dot';
     else if (kind !== 'none') return 'unknown';

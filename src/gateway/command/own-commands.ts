@@ -84,7 +84,7 @@ export function assessOwnCommand(
   let reply = (): Buffer => rightsFor(subject);
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
-    const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
+    const asked = { ...plainLine(user, read.values.get('command') ?? []), fault: line.fault };
     const grants = context.access.grantsOf(askerOf(session, context));
     const holder = grants === undefined ? subject : { ...subject, grants };
     const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs());
@@ -112,7 +112,7 @@ export function assessOwnCommand(
 /** The line inside `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is another line, or cannot be parsed. */
 export function dryRunLine(line: CommandLine): CommandLine | undefined {
   // Nearly no line is one of ours.
-  if (!line.isUtf8 || line.words[0]?.startsWith('dovegate') !== true) return undefined;
+  if (line.fault !== undefined || line.words[0]?.startsWith('dovegate') !== true) return undefined;
   const own = readOwn(line);
   if (own?.command.name !== 'dovegate dry-run' || own.read.kind !== 'parsed' || line.user !== '')
     return undefined;

@@ -115,7 +115,11 @@ for (const { deny, says, denied, allowed: others } of cases) {
         nowMs: 0,
       };
       const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
-      const judgement = judge({ user, words, isUtf8: true, named: undefined, ...flags }, ['2.4'], context);
+      const judgement = judge(
+        { user, words, fault: undefined, named: undefined, ...flags },
+        ['2.4'],
+        context,
+      );
       assert.equal(judgement.kind, 'judged', line);
       return judgement.kind === 'judged' ? judgement.decision : undefined;
     };

@@ -42,7 +42,7 @@ function explained(
   const policy = settings?.policies.get(from.policy ?? 'support');
   assert.ok(policy, JSON.stringify(problems));
   const [user = '', ...command] = words;
-  const line = { user, words: command, isUtf8: true, named: undefined } as const;
+  const line = { user, words: command, fault: undefined, named: undefined } as const;
   const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
   const context = {
     listener: 'support',

@@ -39,7 +39,7 @@ function answerTo(series: Series, name: string, given: readonly NamedParameter[]
     proxyTtl: undefined,
     user: line.user,
     words: [word],
-    isUtf8: true,
+    fault: undefined,
     named: given,
   });
   const mask = userMaskOf(line);

@@ -116,7 +116,7 @@ function lineOf(
     const form = jsonFormOf(series === '2.3' ? '2.3' : '2.4', user, words);
     return lineOfForm(form ?? assert.fail(words.join(' ')));
   }
-  return { ...plainLine(user, words), isUtf8: !known.includes('latin1') };
+  return { ...plainLine(user, words), fault: known.includes('latin1') ? 'not-utf8' : undefined };
 }
 
 function answersIn(known: readonly string[]): Answers {

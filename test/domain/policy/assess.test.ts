@@ -152,7 +152,7 @@ void test('a line as people write it has no flags', () => {
     proxyTtl: undefined,
     user: 'alice',
     words: ['quota', 'get'],
-    isUtf8: true,
+    fault: undefined,
     named: undefined,
   });
 });

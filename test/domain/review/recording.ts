@@ -46,7 +46,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     hasForward: false,
     user,
     words: [...words],
-    isUtf8: true,
+    fault: undefined,
     named: undefined,
   };
   const judgement = judge(line, series, {

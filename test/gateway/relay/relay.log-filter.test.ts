@@ -59,7 +59,8 @@ const lines: readonly (readonly [string, string, boolean])[] = [
   ['', 'doveadm: Fatal: Missing user parameter', false],
 ];
 for (const [user, text, isOther] of lines) {
-  test(`${isOther ? 'hidden' : 'shown'}: ${text}`, () => assert.equal(isLineOfOther(text, user, 'fold'), isOther));
+  test(`${isOther ? 'hidden' : 'shown'}: ${text}`, () =>
+    assert.equal(isLineOfOther(text, user, 'fold'), isOther));
 }
 
 test('names that differ in case only are two users where their case is kept', () => {

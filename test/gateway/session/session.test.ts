@@ -3,6 +3,7 @@
 // run as a command, a command run for a session that is closed, a session that leaves neither a record nor a number.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import { createLineTurns } from '../../../src/gateway/session/line-turns.js';
@@ -199,7 +200,7 @@ void test('a peer that ends its side gets its answers', async () => {
 });
 
 void test('a broken line ends the session without an answer, and nothing behind it is looked at', async () => {
-  for (const broken of ['one field', '', 'q\tx\ty', '\talice\x01\tquota get', `\ta\t${'b\t'.repeat(5000)}`]) {
+  for (const broken of ['one field', '', 'q\tx\ty', '\talice\x01\tquota get']) {
     const engine = openMemoryEngine();
     const client = await engine.client(3);
     client.peer.send(`${broken}\n\talice@example.org\tquota get\n`);
@@ -230,6 +231,36 @@ void test('a line above limits.line gets an answer with the limit, after its end
     assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['wire-fault', 'wire-fault']);
     assert.match(recordsOf(engine, 'session-close')[0]?.text ?? '', /^line-too-long: .*65536/);
     assert.equal(engine.commands.length, 0);
+    await assertEnds(engine);
+  }
+});
+
+void test('a line of too many fields is refused, and the session goes on unless input may follow', async () => {
+  const many = '|-'.repeat(bounds.commandFields);
+  for (const minor of [0, 3]) {
+    const engine = openMemoryEngine({ settings: `${memorySettings}\nlimits: { line: 512KiB }\n` });
+    const client = await engine.client(minor);
+    if (minor === 3) await client.line('||OPTION|log-passthrough');
+    await client.line(`|alice@example.org|quota get${many}`);
+    const refused = client.said();
+    assert.match(refused, /\n-USAGE\n$/);
+    assert.equal(refused.includes('the line has more than 4096 fields; use several commands'), minor > 0);
+    await client.line(quota);
+    assert.equal(engine.commands.length, 1);
+    // Text of the mail may follow, and is not run.
+    await client.line(`|alice@example.org|save${many}`);
+    assert.match(client.said(), /\n-USAGE\n$/);
+    await client.line(quota);
+    assert.equal(engine.commands.length, 1);
+    assert.deepEqual(
+      recordsOf(engine, 'completion').map(({ command, outcome, error }) => [command, outcome, error]),
+      [
+        ['quota get', 'unparsable', 'too-many'],
+        ['quota get', 'ok', undefined],
+        ['save', 'unparsable', 'too-many'],
+      ],
+    );
+    client.peer.end();
     await assertEnds(engine);
   }
 });
