@@ -235,6 +235,22 @@ void test('a line above limits.line gets an answer with the limit, after its end
   }
 });
 
+void test('rows that get a name in front have it as the client wrote it, also the second time', async () => {
+  const more = 'mail_users: { default_realm: example.org }\n';
+  const settings = memorySettings.replace('connections: 2', 'connections: 2, shared_namespaces: []');
+  const engine = openMemoryEngine({ settings: `${settings}\n${more}` });
+  engine.setAnswer(() => replyPacket('INBOX\tSent\t\n+\n'));
+  const client = await engine.client(0);
+  for (const name of ['Alice@Example.ORG', 'ALICE', 'ALICE', 'alice@example.org']) {
+    const before = client.said().length;
+    await client.line(`|${name}|mailbox list|-A`);
+    assert.equal(client.said().slice(before), `${name}\tINBOX\t${name}\tSent\t\n+\n`);
+  }
+  for (const { line } of engine.commands) assert.equal(line.split('\t')[1], 'alice@example.org');
+  client.peer.end();
+  await assertEnds(engine);
+});
+
 void test('a line of too many fields is refused, and the session goes on unless input may follow', async () => {
   const many = '|-'.repeat(bounds.commandFields);
   for (const minor of [0, 3]) {
