@@ -310,7 +310,7 @@ const table = {
   ),
   'still-running': open(
     'the same command for this user got no answer in time from backend {backend} and may still run (id {first}): not sent again',
-    'a change with the same line for the same user got no answer in time and may still run; this one was not sent',
+    'a change with the same line, and text, for the same user got no answer in time and may still run; this one was not sent',
     'wait for the end of the first, or end it: `dovegate kill ID`; its record says how it ended',
   ),
   'reply-line-too-long': open(nonsense, 'a line of the reply is longer than any real one', backendLog),

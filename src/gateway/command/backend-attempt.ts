@@ -242,7 +242,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** Runs without a wait up to its first await: with an idle upstream, the command is sent in the same turn of the loop. */
   #send(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { abortable, context, id, input, judgement, records, session } = this.#command;
-    const repeated = context.overdue.refusal(judgement, this.origin, id);
+    const repeated = context.overdue.refusal({ judgement, text: input?.textDigest }, this.origin, id);
     if (repeated !== undefined) return unsent(repeated);
     const command = this.#outgoing(upstream.server);
     if (!this.#target.expect(judgement)) {
@@ -273,10 +273,17 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   }
 
   #holdOverdue(upstream: Upstream): HeldOverdue | undefined {
-    const { context, id, judgement, session } = this.#command;
+    const { context, id, input, judgement, session } = this.#command;
     const names = exchangeNamesOf(session.names, id, judgement);
     const sinceMs = this.sinceMs ?? context.clock.now();
-    return context.overdue.hold({ names, judgement, origin: this.origin, sinceMs, upstream });
+    return context.overdue.hold({
+      names,
+      judgement,
+      text: input?.textDigest,
+      origin: this.origin,
+      sinceMs,
+      upstream,
+    });
   }
 
   async #noteLate(ended: Promise<LeaseEnd<Ending>>): Promise<LeaseEnd<Ending>> {

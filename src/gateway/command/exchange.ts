@@ -202,9 +202,13 @@ export class Exchange {
     if (allowed !== undefined) {
       // An end of access counts on a full disk too, and no rate holds it up.
       const budget = 'answer' in assessed ? assessed.budget : undefined;
+      // With its text it may be another command than an overdue one: that is looked up before it is sent.
+      const hasText = judgement.input === 'dot';
       const refusal =
         obstacle ??
-        (this.#isDryRun ? undefined : context.overdue.refusal(allowed, names.origin, id)) ??
+        (this.#isDryRun || hasText
+          ? undefined
+          : context.overdue.refusal({ judgement: allowed, text: undefined }, names.origin, id)) ??
         (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
       if (refusal !== undefined) {
         ending = refusal;

@@ -1,8 +1,8 @@
 // Overdue commands: changes that got no answer within their deadline. The client has its answer (`reply-timeout`), and Dovecot goes on. The
 // upstream of such a command is held, beside the `connections` of its backend, until the reply comes, an operator ends it, or an hour is
 // over, so that its end becomes known and its completion says it.
-// The rules: while a command is overdue, nobody's command with the same canonical line for the same user is sent; an overdue command whose
-// upstream cannot be held stops the same line of its own origin only, for ten minutes; all other commands run.
+// The rules: while a command is overdue, nobody's command with the same canonical line and text for the same user is sent; an overdue
+// command whose upstream cannot be held stops the same one of its own origin only, for ten minutes; all other commands run.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Judged } from '../../domain/policy/judge.js';
@@ -33,29 +33,37 @@ export interface RunningNames extends ExchangeNames {
 }
 
 /** What makes two commands the same. */
-type Meant = Pick<Judged, 'attempt' | 'user' | 'args'>;
+export interface Meant {
+  readonly judgement: Pick<Judged, 'attempt' | 'user' | 'args'>;
+  /** Digest of its text; undefined: it has none, or its end has not come yet. Then any text counts as the same. */
+  readonly text: string | undefined;
+}
 
 /** The command of one attempt. */
-export interface OverdueCommand {
+export interface OverdueCommand extends Meant {
   readonly names: ExchangeNames;
-  readonly judgement: Meant;
   readonly origin: string;
   /** When it began to wait for its upstream. */
   readonly sinceMs: number;
   readonly upstream: Pick<Upstream, 'backend' | 'close'>;
 }
 
-interface Held {
-  readonly command: OverdueCommand;
+/** As it is compared. */
+interface Compared {
   /** Digest of its canonical line and user. */
   readonly line: string;
+  readonly text: string | undefined;
+}
+
+interface Held extends Compared {
+  readonly command: OverdueCommand;
   readonly giveUpMs: number;
   readonly timer: Timer;
   end: 'killed' | 'draining' | undefined;
 }
 
 /** An overdue command whose upstream was closed. */
-interface Lost {
+interface Lost extends Compared {
   readonly id: string;
   readonly backend: string;
   readonly untilMs: number;
@@ -66,8 +74,8 @@ export class OverdueCommands {
   readonly #clock: Clock;
   readonly #digest: (text: string) => string;
   readonly #held = new Set<Held>();
-  /** By origin and line, the oldest first. */
-  readonly #lost = new Map<string, Map<string, Lost>>();
+  /** By origin, the oldest first. */
+  readonly #lost = new Map<string, readonly Lost[]>();
 
   /** `digest`: equal for equal texts only, so that lines with secrets are not kept. */
   constructor(clock: Clock, digest: (text: string) => string) {
@@ -78,17 +86,17 @@ export class OverdueCommands {
   /** Undefined: all places are taken, and the caller closes the upstream. */
   hold(command: OverdueCommand): HeldOverdue | undefined {
     const { upstream, origin } = command;
-    const line = this.#lineOf(command.judgement);
+    const compared = this.#compared(command);
     const all = [...this.#held].map((each) => each.command);
     const ofBackend = all.filter((each) => each.upstream.backend === upstream.backend).length;
     const ofOrigin = all.filter((each) => each.origin === origin).length;
     if (ofBackend >= bounds.overduePerBackend || ofOrigin >= bounds.overduePerOrigin) {
-      this.#lose(command, line);
+      this.#lose(command, compared);
       return undefined;
     }
     const giveUpMs = this.#clock.now() + bounds.overdueMs;
     const timer = this.#clock.setTimer(bounds.overdueMs, () => upstream.close('reply-timeout', true));
-    const held: Held = { command, line, giveUpMs, timer, end: undefined };
+    const held: Held = { ...compared, command, giveUpMs, timer, end: undefined };
     this.#held.add(held);
     return {
       cutOff() {
@@ -103,19 +111,21 @@ export class OverdueCommands {
   }
 
   /** The ending of a command that must not be sent, since the same one may still run; undefined: none like it does. */
-  refusal(judgement: Meant, origin: string, id: string): Ending | undefined {
-    if ((this.#held.size === 0 && this.#lost.size === 0) || judgement.attempt.effect === 'read')
+  refusal(meant: Meant, origin: string, id: string): Ending | undefined {
+    if ((this.#held.size === 0 && this.#lost.size === 0) || meant.judgement.attempt.effect === 'read')
       return undefined;
-    const line = this.#lineOf(judgement);
-    for (const { command, line: other } of this.#held) {
-      const { names, upstream } = command;
+    const compared = this.#compared(meant);
+    for (const held of this.#held) {
+      const { names, upstream } = held.command;
       // A command for several backends may be overdue at one of them.
-      if (other === line && names.id !== id)
+      if (isSame(held, compared) && names.id !== id)
         return { kind: 'still-running', first: names.id, backend: upstream.backend };
     }
-    const lost = this.#lost.get(origin)?.get(line);
-    if (lost === undefined || lost.id === id || lost.untilMs <= this.#clock.now()) return undefined;
-    return { kind: 'still-running', first: lost.id, backend: lost.backend };
+    const nowMs = this.#clock.now();
+    const lost = this.#lost
+      .get(origin)
+      ?.find((each) => isSame(each, compared) && each.id !== id && each.untilMs > nowMs);
+    return lost && { kind: 'still-running', first: lost.id, backend: lost.backend };
   }
 
   /** The overdue commands whose upstreams are held. */
@@ -150,32 +160,33 @@ export class OverdueCommands {
     held.command.upstream.close('aborted', true);
   }
 
-  #lose({ names: { id }, origin, upstream: { backend } }: OverdueCommand, line: string): void {
+  #lose({ names: { id }, origin, upstream: { backend } }: OverdueCommand, compared: Compared): void {
     const nowMs = this.#clock.now();
-    for (const [owner, lines] of this.#lost) {
-      for (const [key, { untilMs }] of lines) if (untilMs <= nowMs) lines.delete(key);
-      if (lines.size === 0) this.#lost.delete(owner);
+    for (const [owner, commands] of this.#lost) {
+      const live = commands.filter(({ untilMs }) => untilMs > nowMs);
+      if (live.length === 0) this.#lost.delete(owner);
+      else this.#lost.set(owner, live);
     }
-    const lines = this.#lost.get(origin) ?? new Map<string, Lost>();
+    const others = (this.#lost.get(origin) ?? []).filter((each) => !isSame(each, compared));
+    const lost: Lost = { ...compared, id, backend, untilMs: nowMs + bounds.overdueRefusedMs };
     // As the newest.
     this.#lost.delete(origin);
-    this.#lost.set(origin, lines);
-    lines.delete(line);
-    lines.set(line, { id, backend, untilMs: nowMs + bounds.overdueRefusedMs });
-    dropOldest(lines, bounds.overdueLinesPerOrigin);
-    dropOldest(this.#lost, bounds.overdueOrigins);
+    this.#lost.set(origin, [...others, lost].slice(-bounds.overdueLinesPerOrigin));
+    for (const oldest of this.#lost.keys()) {
+      if (this.#lost.size <= bounds.overdueOrigins) return;
+      this.#lost.delete(oldest);
+    }
   }
 
   /** A server command ignores the user of its line. */
-  #lineOf({ attempt: { command }, user, args }: Meant): string {
-    const words = [command.scope === 'server' ? '' : user, command.name, ...args.map(({ text }) => text)];
-    return this.#digest(words.join('\0'));
+  #compared({ judgement: { attempt, user, args }, text }: Meant): Compared {
+    const { command } = attempt;
+    const words = [command.scope === 'server' ? '' : user, command.name, ...args.map((word) => word.text)];
+    return { line: this.#digest(words.join('\0')), text };
   }
 }
 
-function dropOldest(map: Map<string, unknown>, most: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) return;
-    map.delete(key);
-  }
+function isSame(one: Compared, other: Compared): boolean {
+  if (one.line !== other.line) return false;
+  return one.text === undefined || other.text === undefined || one.text === other.text;
 }

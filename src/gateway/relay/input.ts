@@ -95,7 +95,11 @@ export class CommandInput {
     return skipped === 'skipped' ? undefined : skipped;
   }
 
-  /** Call once. */
+  /** Of a text that has come to its end; else undefined. */
+  get textDigest(): string | undefined {
+    return this.#text?.recorded()?.hmac;
+  }
+
   recorded(): RecordedInput | undefined {
     return this.#upBytes === undefined ? this.#text?.recorded() : { bytes: this.#upBytes };
   }

@@ -46,6 +46,7 @@ export class UploadBuffer {
   readonly #holder: string;
   readonly #clock: Clock;
   readonly #held = new Gather(heldBytesMax);
+  #whole: RecordedInput | undefined;
   #isWhole = false;
   #isTaken = false;
   #isStopped = false;
@@ -130,7 +131,10 @@ export class UploadBuffer {
 
   /** Received bytes, with a digest when the text is complete; undefined: none. */
   recorded(): RecordedInput | undefined {
-    if (this.#isWhole) return this.#meter.finish();
+    if (this.#isWhole) {
+      this.#whole ??= this.#meter.finish();
+      return this.#whole;
+    }
     return this.bytes === 0 ? undefined : { bytes: this.bytes };
   }
 

@@ -7,6 +7,7 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { OverdueCommands } from '../../../src/gateway/command/overdue.js';
+import { heldBytesMax } from '../../../src/gateway/relay/upload.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { judgeLine } from '../../kit/judge-line.js';
 import { logPacket, replyPacket } from '../../kit/memory-backend.js';
@@ -288,6 +289,44 @@ void test('a text that went up is overdue like any change', async () => {
   assert.deepEqual(completions(engine), [['save', 'ok', 'reply-timeout', true]]);
 });
 
+void test('the same line with another text is another command, where the text is known before it is sent', async () => {
+  const engine = open();
+  const first = await engine.client(2, { uid: 1000 });
+  const save = async (client: MemoryClient, text: string): Promise<void> => {
+    await client.line('|alice@example.org|save');
+    client.peer.send(`Subject: x\n\n${text}\n.\n`);
+    await settle();
+  };
+  await save(first, 'one');
+  await engine.clock.advance(bounds.writeDeadlineMs);
+  await settle();
+  const other = await engine.client(2, { uid: 1001 });
+  await save(other, 'one');
+  assert.match(other.said(), /\[still-running\]/);
+  assert.equal(linesOf(engine, 'save'), 1);
+  await save(other, 'two');
+  assert.equal(linesOf(engine, 'save'), 2);
+  const [held, running] = engine.commands.filter(({ line: sent }) => sent.includes('save'));
+  running?.end.peer.send(replyPacket('\n+\n'));
+  await settle();
+  // Of such a long text only the beginning is known when it would be sent.
+  await other.line('|alice@example.org|save');
+  for (const piece of ['x'.repeat(heldBytesMax), '\n.\n']) {
+    other.peer.send(piece);
+    await settle();
+  }
+  assert.match(other.said(), /\[still-running\][^[]*-TEMPFAIL\n$/);
+  assert.equal(linesOf(engine, 'save'), 2);
+  held?.end.peer.send(replyPacket('\n+\n'));
+  await settle();
+  assert.deepEqual(completions(engine), [
+    ['save', 'failed', 'still-running', false],
+    ['save', 'ok', undefined, true],
+    ['save', 'failed', 'still-running', false],
+    ['save', 'ok', 'reply-timeout', true],
+  ]);
+});
+
 /** Mail1 of two backends answers nothing by itself. */
 function openTwo(): MemoryEngine {
   const engine = openMemoryEngine({
@@ -359,16 +398,24 @@ void test('lines without a place are forgotten, the oldest first: of one client,
   };
   const lose = (origin: string, word: string): void => {
     const names = { ...nobody, id: `${origin} ${word}` };
-    const held = overdue.hold({ names, judgement: lineOf(word), origin, sinceMs: 0, upstream });
+    const held = overdue.hold({
+      names,
+      judgement: lineOf(word),
+      text: undefined,
+      origin,
+      sinceMs: 0,
+      upstream,
+    });
     assert.equal(held, undefined);
   };
   const isRefused = (origin: string, word: string): boolean =>
-    overdue.refusal(lineOf(word), origin, 'another') !== undefined;
+    overdue.refusal({ judgement: lineOf(word), text: undefined }, origin, 'another') !== undefined;
   for (let at = 0; at < bounds.overduePerBackend; at += 1)
     assert.ok(
       overdue.hold({
         names: nobody,
         judgement: lineOf(`held ${at}`),
+        text: undefined,
         origin: `h${at}`,
         sinceMs: 0,
         upstream,
