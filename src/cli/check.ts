@@ -17,6 +17,7 @@ import { identitiesOf } from '../domain/identity/person.js';
 import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
+import { askDovecot } from '../setup/doveconf.js';
 import { summarise } from '../setup/inspect.js';
 import { formatPeers } from '../setup/peers.js';
 import { CommandFault, stdout } from './output/output.js';
@@ -37,7 +38,12 @@ export interface CheckOptions {
  * configuration has no errors, and a start would fail now.
  */
 export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
-  const loaded = loadConfiguration(config, { isForDaemon: true });
+  const release = holdProcess();
+  const dovecot = await askDovecot().finally(release);
+  const loaded = loadConfiguration(config, {
+    isForDaemon: true,
+    dovecot: typeof dovecot === 'string' ? undefined : dovecot,
+  });
   if (json) {
     for (const problem of loaded.found) stdout(formatJson(problem));
   } else {

@@ -13,6 +13,7 @@ import { findAudit, findSettings } from '../domain/config/parse-settings.js';
 import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
+import { askDovecot } from '../setup/doveconf.js';
 import { daemonUidOf, type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import { askSettled } from './ask-status.js';
 import type { Look } from './health/look.js';
@@ -38,8 +39,12 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
   const release = holdProcess();
   const screen = openScreen();
   try {
-    const service = await lookAtService(config);
-    const loaded = loadConfiguration(config, { isForDaemon: true, unitUid: service?.uid });
+    const [service, dovecot] = await Promise.all([lookAtService(config), askDovecot()]);
+    const loaded = loadConfiguration(config, {
+      isForDaemon: true,
+      unitUid: service?.uid,
+      dovecot: typeof dovecot === 'string' ? undefined : dovecot,
+    });
     const isWhole = loaded.settings !== undefined;
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
     const settings = loaded.settings ?? findSettings(config, readFromDisk, errors);

@@ -34,6 +34,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
 import { isSince } from '../protocol/releases.js';
+import { type DovecotFacts, whyOtherCase } from './doveconf.js';
 import {
   inspectCertificates,
   inspectFiles,
@@ -74,6 +75,8 @@ export interface LoadOptions {
   readonly isForDaemon?: boolean;
   /** The user of the daemon's unit, if systemd was asked. */
   readonly unitUid?: number | undefined;
+  /** The Dovecot of this machine, if it was asked. */
+  readonly dovecot?: Pick<DovecotFacts, 'nameCase'> | undefined;
 }
 
 export function loadedOf(
@@ -88,7 +91,7 @@ export function loadedOf(
 export function* inspect(
   settings: Settings | undefined,
   files: ParsedSettings['files'],
-  { asksForFiles = true, asksForAccounts = true, isForDaemon = false, unitUid }: LoadOptions,
+  { asksForFiles = true, asksForAccounts = true, isForDaemon = false, unitUid, dovecot }: LoadOptions,
 ): Generator<readonly Problem[]> {
   if (!asksForFiles) return;
   const uid = isForDaemon && settings !== undefined ? daemonUidOf(settings, files, unitUid) : undefined;
@@ -100,6 +103,7 @@ export function* inspect(
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
   if (isForDaemon) yield inspectReleases(settings);
+  if (dovecot !== undefined) yield inspectNames(settings, dovecot);
   if (isForDaemon) yield inspectIssuer(settings, isInstalled, readIfReadable);
   if (isForDaemon) yield inspectNotices(settings, noticeChecks());
   const closedToPage = (path: string): string | undefined => whyClosedToPage(path, files);
@@ -197,6 +201,18 @@ function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
   const isDsync = ({ command }: Rule): boolean => command === 'dsync-server';
   const isDenied = denyByCommand.get('dsync-server')?.some(strikesAlways) === true;
   return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
+}
+
+/** Nothing is known of a Dovecot elsewhere. */
+function inspectNames(
+  { backends, mailUsers }: Settings,
+  { nameCase }: Pick<DovecotFacts, 'nameCase'>,
+): readonly Problem[] {
+  const local = backends.find(({ address }) => address.kind === 'unix');
+  const why = whyOtherCase(nameCase, mailUsers.case);
+  if (local === undefined || why === undefined) return [];
+  const message = `the Dovecot of this machine ${why}`;
+  return [{ ...local.place, path: 'mail_users.case', message, severity: 'warning', code: 'doubtful' }];
 }
 
 interface Account {

@@ -455,7 +455,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: ['connect'],
+      public: ['connect', 'session'],
       builtins: ['http', 'https'],
     },
   ),
@@ -554,6 +554,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...belowCli,
       'domain/fleet/block',
+      'domain/seams',
       'cli/output',
       'gateway/pool',
       'adapters/net',
@@ -563,6 +564,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look'],
+      packages: ['zod'],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },

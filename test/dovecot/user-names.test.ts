@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { pick, type Random, seededRandom } from '../kit/chunkings.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { runWarm } from '../kit/warm-program.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 async function answerOf(client: RawClient, user: string, fields: readonly string[]): Promise<string> {
@@ -103,6 +104,31 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
   const users = lines.flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
   assert.deepEqual([...new Set(users)], [...twins, 'ALICE@example.org', 'Boss@example.org']);
 });
+
+for (const nameCase of ['fold', 'keep'] as const)
+  onDovecot(`doctor asks a backend about names, ${nameCase}`, openRealDovecot, async (t, lab) => {
+    const kept = lab.series === '2.3' ? '%u' : '%{user}';
+    const format = nameCase === 'keep' ? `auth_username_format = ${kept}\n` : '';
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${format}`);
+    for (const written of ['fold', 'keep'] as const) {
+      const more = `mail_users: { case: ${written} }`;
+      const gateway = await openRealGateway(t, lab, { more });
+      const { stdout } = await runWarm([
+        'doctor',
+        '--config',
+        gateway.daemon.configFile,
+        '--user',
+        'Nobody@example.org',
+        '--user',
+        alice,
+      ]);
+      const [line = ''] = stdout.toString().match(/^.* backend mail1\b.*$/m) ?? [];
+      assert.match(line, /greeted in/);
+      const expected = `write mail_users: { case: ${nameCase} }`;
+      assert.equal(line.includes(expected), written !== nameCase, line);
+      await gateway.daemon.stop();
+    }
+  });
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const commandsPerRound = 150;

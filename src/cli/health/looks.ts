@@ -8,7 +8,6 @@ import { packaged } from '../../adapters/host/packaged.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
-import { askDovecot } from '../../setup/doveconf.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
 import { lookAtJournal } from './journal-look.js';
@@ -44,15 +43,15 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   const { clock, told, users, isWhole, hasJournal, daemonUid } = options;
   const log = options.service?.isFailing === true ? 'journalctl -u dovegate -n 50' : undefined;
   const commands = { ...options.commands, log };
+  const nameCase = settings.mailUsers.case;
   const status = 'why' in told ? undefined : told.status;
   const served = status === undefined ? undefined : listOf(status['listeners']);
-  const [backends, names, ways, journal, streams, clockLook] = await Promise.all([
+  const [backends, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(
       settings.backends.map((each) =>
-        lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
+        lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet, users, nameCase }),
       ),
     ),
-    lookAtNames(settings),
     // Without a daemon there is no path to check, and an earlier finding says so.
     status === undefined ? [] : lookAtWays(settings, users, clock),
     hasJournal
@@ -77,7 +76,6 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   };
   return [
     ...backends,
-    ...names,
     ...lookAtDaemon(told, expected, commands),
     ...settings.listeners.map((each) =>
       lookAtListener(
@@ -134,18 +132,6 @@ export function readService(lines: string, findUid: (name: string) => number | u
     isFailing: of('ActiveState') === 'failed' || of('SubState') === 'auto-restart',
     isRunning: of('ActiveState') === 'active',
   };
-}
-
-/** Whether the Dovecot of this machine keeps the case of names as the file says. Nothing is said of one elsewhere. */
-async function lookAtNames({ backends, mailUsers }: Settings): Promise<readonly Look[]> {
-  if (backends.every(({ address }) => address.kind !== 'unix')) return [];
-  const dovecot = await askDovecot();
-  if (typeof dovecot === 'string' || dovecot.nameCase === mailUsers.case) return [];
-  const what =
-    dovecot.nameCase === 'keep'
-      ? 'the Dovecot here keeps the case of names (auth_username_format), and a command for Alice goes to alice'
-      : 'the Dovecot here takes names in any case, and a rule for alice does not hold for Alice';
-  return [warning('mail users', what, `write mail_users: { case: ${dovecot.nameCase} }`)];
 }
 
 /** Whether systemd reports a synchronized clock. */
