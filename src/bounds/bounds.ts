@@ -325,6 +325,7 @@ const values = {
   besideFileBytes: '16MiB',
   runEndHashes: 512,
   policyTextBytes: '1MiB',
+  configurationFileBytes: '32MiB',
   catalogBytes: '256KiB',
   addedCommands: 256,
   foundRecords: 10_000,

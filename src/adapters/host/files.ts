@@ -31,7 +31,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
-import { readLinked } from './regular-file.js';
+import { readAll, readLinked, readNamed } from './regular-file.js';
 
 /** The largest secret; a longer file is a mistake in the setting. */
 const secretBytesMax = bounds.secretFileBytes;
@@ -44,16 +44,17 @@ export function readText(path: string): string {
 /** An open descriptor of this process, as in `--config /dev/stdin` and `<(...)` of a shell: its pipe has a writer. */
 const ownDescriptor = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
-/** Like `readText`, but throws an Error if the path names a pipe: opening a pipe without a writer blocks forever. */
+/**
+ * A text file of a configuration. Throws the system's error, and an Error if the path names a pipe (opening a pipe without a writer blocks
+ * forever) or has no end, as devices have none.
+ */
 export function readUnpiped(path: string): string {
-  if (ownDescriptor.test(path)) return readText(path);
+  const bytesMax = bounds.configurationFileBytes;
+  if (ownDescriptor.test(path)) return readNamed(path, bytesMax).toString('utf8');
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    if (fstatSync(file).isFIFO()) throw new Error('it is a pipe');
-    return readFileSync(file, 'utf8');
-  } finally {
-    closeSync(file);
-  }
+  if (!fstatSync(file).isFIFO()) return readAll(file, path, bytesMax).toString('utf8');
+  closeSync(file);
+  throw new Error('it is a pipe');
 }
 
 /** Paths that match a pattern, sorted; `*` matches any characters within the last part of the path. */
@@ -146,6 +147,7 @@ export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): 
   if (code === 'ENOTDIR') return 'a part of its path is no directory';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'EISDIR') return 'it is a directory';
+  if (code === 'EFBIG') return `it has no end, or more than ${bounds.configurationFileBytes / 2 ** 20} MiB`;
   if (code === '') return cause instanceof Error ? cause.message : String(cause);
   return String(code);
 }

@@ -113,8 +113,8 @@ export async function syncFolder(directory: string): Promise<void> {
   }
 }
 
-/** Closes the descriptor. */
-function readAll(descriptor: number, path: string, bytesMax: number): Buffer {
+/** Reads to the end, and closes the descriptor. Throws an `EFBIG` error. */
+export function readAll(descriptor: number, path: string, bytesMax: number): Buffer {
   try {
     const { size } = fstatSync(descriptor);
     if (size > bytesMax) throw tooLarge(path, bytesMax);

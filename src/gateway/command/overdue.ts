@@ -64,8 +64,9 @@ interface Held extends Compared {
 
 /** An overdue command whose upstream was closed. */
 interface Lost extends Compared {
-  readonly id: string;
+  readonly names: ExchangeNames;
   readonly backend: string;
+  readonly sinceMs: number;
   readonly untilMs: number;
 }
 
@@ -124,30 +125,51 @@ export class OverdueCommands {
     const nowMs = this.#clock.now();
     const lost = this.#lost
       .get(origin)
-      ?.find((each) => isSame(each, compared) && each.id !== id && each.untilMs > nowMs);
-    return lost && { kind: 'still-running', first: lost.id, backend: lost.backend };
+      ?.find((each) => isSame(each, compared) && each.names.id !== id && each.untilMs > nowMs);
+    return lost && { kind: 'still-running', first: lost.names.id, backend: lost.backend };
   }
 
   /** The overdue commands whose upstreams are held. */
   describe(): readonly RunningNames[] {
-    const nowMs = this.#clock.now();
-    return [...this.#held].map(({ command: { names, upstream, sinceMs }, giveUpMs, end }) => ({
+    return [...this.#held].map(({ command: { names, upstream, sinceMs }, giveUpMs, end }) =>
+      this.#described({ names, backend: upstream.backend, sinceMs }, giveUpMs, end !== undefined),
+    );
+  }
+
+  /** What `kill` would end. */
+  find(id: string): RunningNames | undefined {
+    const held = this.describe().find((each) => each.id === id);
+    const lost = [...this.#lost.values()].flat().find((each) => each.names.id === id);
+    return held ?? (lost && this.#described(lost, lost.untilMs, false));
+  }
+
+  #described(
+    { names, backend, sinceMs }: Pick<Lost, 'names' | 'backend' | 'sinceMs'>,
+    giveUpMs: number,
+    isKilled: boolean,
+  ): RunningNames {
+    return {
       ...names,
       isWaiting: false,
       isOverdue: true,
-      backend: upstream.backend,
-      durationMs: nowMs - sinceMs,
+      backend,
+      durationMs: this.#clock.now() - sinceMs,
       clientMs: 0,
       deadlineMs: giveUpMs - sinceMs,
-      isKilled: end !== undefined,
-    }));
+      isKilled,
+    };
   }
 
-  /** False: no upstream is held for it. */
+  /** Its line may be sent again from here on. False: there is none of that id. */
   kill(id: string): boolean {
-    const all = [...this.#held].filter(({ command }) => command.names.id === id);
-    for (const each of all) this.#end(each, 'killed');
-    return all.length > 0;
+    const isKnown = this.find(id) !== undefined;
+    for (const each of this.#held) if (each.command.names.id === id) this.#end(each, 'killed');
+    for (const [origin, commands] of this.#lost)
+      this.#lost.set(
+        origin,
+        commands.filter(({ names }) => names.id !== id),
+      );
+    return isKnown;
   }
 
   /** At the end of the daemon: their outcomes stay unknown. */
@@ -160,7 +182,7 @@ export class OverdueCommands {
     held.command.upstream.close('aborted', true);
   }
 
-  #lose({ names: { id }, origin, upstream: { backend } }: OverdueCommand, compared: Compared): void {
+  #lose({ names, origin, sinceMs, upstream: { backend } }: OverdueCommand, compared: Compared): void {
     const nowMs = this.#clock.now();
     for (const [owner, commands] of this.#lost) {
       const live = commands.filter(({ untilMs }) => untilMs > nowMs);
@@ -168,7 +190,7 @@ export class OverdueCommands {
       else this.#lost.set(owner, live);
     }
     const others = (this.#lost.get(origin) ?? []).filter((each) => !isSame(each, compared));
-    const lost: Lost = { ...compared, id, backend, untilMs: nowMs + bounds.overdueRefusedMs };
+    const lost: Lost = { ...compared, names, backend, sinceMs, untilMs: nowMs + bounds.overdueRefusedMs };
     // As the newest.
     this.#lost.delete(origin);
     this.#lost.set(origin, [...others, lost].slice(-bounds.overdueLinesPerOrigin));

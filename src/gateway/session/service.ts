@@ -252,7 +252,7 @@ export function createService({
       return roster.sizes;
     },
     running: describeAll,
-    find: (id) => runningOf(id)?.describe() ?? overdue.describe().find((each) => each.id === id),
+    find: (id) => runningOf(id)?.describe() ?? overdue.find(id),
     kill(id) {
       const exchange = runningOf(id);
       exchange?.abort('killed');

@@ -27,6 +27,7 @@ import {
   whyUnsafe,
   writeAtomically,
 } from '../../../src/adapters/host/files.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { diskPlace, memoryPlace, openFolder, removeAfter } from '../../kit/folder.js';
 
 /** A folder with these files, each holding its own name. */
@@ -120,6 +121,9 @@ void test('why a file cannot be read, before anybody needs it', (t) => {
   assert.equal(whyUnreadable(join(folder, 'pipe')), 'it is a pipe');
   assert.throws(() => readUnpiped(join(folder, 'pipe')), /^Error: it is a pipe$/);
   assert.throws(() => readUnpiped(join(folder, 'sub')), /EISDIR/);
+  // A device has no end: 16.9 GB were read before the process was killed.
+  assert.equal(bounds.configurationFileBytes, 32 * 2 ** 20);
+  assert.throws(() => readUnpiped('/dev/zero'), { code: 'EFBIG' });
   assert.equal(readUnpiped(join(folder, 'there')), readText(join(folder, 'there')));
 });
 

@@ -231,6 +231,21 @@ void describe('without a place', () => {
     assert.equal(linesOf(engine, 'bob@example.org\tmailbox subscribe\t--\tWork'), 3);
   });
 
+  void test('an operator ends the wait of that client', async () => {
+    const engine = open(roomy);
+    const client = await engine.client(2, { uid: 1000 });
+    await isOverdue(engine, client);
+    const second = '|bob@example.org|mailbox subscribe|Work';
+    await isOverdue(engine, client, second);
+    const given = ofEvent(engine, 'completion')[0]?.id ?? '';
+    assert.equal(engine.service.find(given)?.isOverdue, true);
+    assert.ok(engine.service.kill(given));
+    assert.equal(engine.service.find(given), undefined);
+    assert.equal(engine.service.kill(given), false);
+    await client.line(second);
+    assert.equal(linesOf(engine, 'bob@example.org\tmailbox subscribe\t--\tWork'), 2);
+  });
+
   // bounds.overduePerBackend
   void test('the third at one backend is given up', async () => {
     const engine = open(roomy);
