@@ -86,7 +86,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   if (encoded.length > longestLineBytes)
     throw new SessionFault(
       'unsendable',
-      `the command line has ${encoded.length} bytes, and no server takes more than ${longestLineBytes}: use several commands`,
+      `the command line has ${encoded.length} bytes; at most ${longestLineBytes} can be sent: use several commands`,
     );
   parts.push(encoded);
   return parts;

@@ -117,10 +117,10 @@ function known(found: readonly Release[], isNewer: boolean): Server {
   return server;
 }
 
-/** As `dovecot --version` prints it, for example 2.3.19.1, or its first three numbers. */
-export const releaseForm = /^2\.[34]\.\d{1,3}(?:\.\d{1,3})?$/;
+/** What `dovecot --version` prints, `2.4.1-4 (7d8c0e5759)`, or its numbers, which are the first group. */
+export const releaseForm = /^(2\.[34]\.\d{1,3}(?:\.\d{1,3})?)(?:-[\w.+~]+)?(?: \([0-9a-f]+\))?$/;
 
-/** The row of a release in `releaseForm`. */
+/** The row of a release, as the first group of `releaseForm`. */
 function rowOf(release: string): Release {
   const isUpTo = ({ name }: Release): boolean => name !== 'newer' && compare(name, release) <= 0;
   return rows.findLast(isUpTo) ?? oldest;

@@ -70,6 +70,6 @@ void test('a line that no server takes is refused before anything of it is sent'
     name: 'SessionFault',
     code: 'unsendable',
     mayHaveRun: false,
-    message: 'the command line has 900001 bytes, and no server takes more than 900000: use several commands',
+    message: 'the command line has 900001 bytes; at most 900000 can be sent: use several commands',
   });
 });

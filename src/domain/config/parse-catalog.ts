@@ -213,7 +213,7 @@ function whyBad(
   if (others.some((each) => each.name === name))
     return {
       key: ['name'],
-      text: `${name} is there already${scope === 'user' ? ': every command of scope user has -A, -S, -u and -F' : ''}; take it out`,
+      text: `${name} is there already${before.some((each) => each.name === name) ? '' : ': every command of scope user has -A, -S, -u and -F'}; take it out`,
     };
   if (short !== undefined && others.some((each) => each.short === short))
     return { key: ['short'], text: `-${short} is there already; a letter is one option` };

@@ -73,11 +73,7 @@ export function parseYaml(
     });
     const root: unknown = document.contents;
     if (isMap<Scalar, Node>(root)) return root;
-    refuse(
-      document.contents.range?.[0],
-      '',
-      'a configuration is a map of keys, such as listeners: and backends:',
-    );
+    refuse(document.contents.range?.[0], '', 'the file must be a map of keys, `KEY: VALUE` a line');
   } catch (error) {
     // Nesting deep enough to exhaust the parser's stack, or deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;

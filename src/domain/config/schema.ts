@@ -91,6 +91,7 @@ const backend = section(
     release: z
       .string({ error: 'must be a release, as "2.4.2"' })
       .regex(releaseForm, { error: 'must be a release, as "2.4.2"' })
+      .transform((printed) => printed.replace(releaseForm, '$1'))
       .optional()
       .describe(
         'release of Dovecot, as `dovecot --version` prints it; default: as far as the backend shows it',

@@ -362,8 +362,8 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
   ];
 }
 
-/** A daemon that was started within an outage does not know its beginning. */
-const orLonger = ' or longer (it was not reached since dovegate started)';
+/** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */
+const orLonger = ' or longer (it was not reached since dovegate started, or changed its settings)';
 
 /** The end of a sentence about a backend. */
 export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {

@@ -110,12 +110,15 @@ export function attemptOf(
     const why = `is given more than ${masksMax} masks, addresses or groups`;
     return unparsable('too-many', `"${command.name}" ${why}; use several commands`);
   }
+  // Ids of ACLs whose user cannot be a mail user here, as "user=a b". Like groups, they need a rule with masks.
+  const strangers: UserArgument[] = [];
   if (inArguments.length > 0) {
     const names = new Map<string, string>();
-    for (const { value } of inArguments) {
-      const result = userNames.normalise(value);
-      if (result.kind === 'refused') return unparsable('user-invalid', result.message);
-      names.set(value, result.name);
+    for (const argument of inArguments) {
+      const result = userNames.normalise(argument.value);
+      if (result.kind !== 'refused') names.set(argument.value, result.name);
+      else if (isAclId(given, argument)) strangers.push(argument);
+      else return unparsable('user-invalid', result.message);
     }
     users.push(...names.values());
     parsed = withNames(given, inArguments, names);
@@ -133,7 +136,7 @@ export function attemptOf(
     user,
     users,
     aliases,
-    masks: touched.masks.map((mask) => maskOf(given, mask, userNames)),
+    masks: [...touched.masks, ...strangers].map((mask) => maskOf(given, mask, userNames)),
     named,
     isCrowd: named > userNames.perLineMax,
     everybody: everybodyIn(touched),

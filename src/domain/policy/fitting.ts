@@ -20,6 +20,9 @@ export function whyUnfit(
     .get('field')
     ?.find((field) => lateFields.has(field) && !server.lateFields.includes(field));
   if (lacking === undefined) return undefined;
-  const reason = `releases of Dovecot without the field "${lacking}" die of it, and backend ${name} may be one; ask for "all", or set backends.${name}.release`;
+  const reason =
+    server.releases.length === 1
+      ? `Dovecot ${server.releases.join()}, which backend ${name} is, dies of the field "${lacking}"; ask for "all"`
+      : `releases of Dovecot without the field "${lacking}" die of it, and backend ${name} may be one; ask for "all", or set backends.${name}.release`;
   return { kind: 'unparsable', code: 'release-unsure', reason };
 }

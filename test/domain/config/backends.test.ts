@@ -70,6 +70,13 @@ void test('a release says its series, and another one beside it is told', () => 
   const withKeys = (keys: string): string => sound.replace('shared_namespaces', `${keys}, shared_namespaces`);
   const [backend] = routingTableOf(settingsOf(withKeys('release: 2.4.2'))).backends;
   assert.deepEqual([backend?.series, backend?.server?.releases, backend?.newer], ['2.4', ['2.4.2'], 'reads']);
+  // As `dovecot --version` prints it.
+  for (const [printed, release] of [
+    ['2.3.19.1 (9b53102964)', '2.3.19.1'],
+    ['2.4.1-4 (7d8c0e5759)', '2.4.1'],
+    ['2.4.5-4', '2.4.5'],
+  ] as const)
+    assert.equal(settingsOf(withKeys(`release: "${printed}"`)).backends[0]?.release, release);
   assert.deepEqual(told(withKeys('series: 2.3, release: 2.4.2')), [
     '5:86: backends.mail1.release: is of 2.4, and series says 2.3; leave series out',
   ]);

@@ -46,7 +46,7 @@ const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ['__proto__: {a: 1}\n', /^1:1 the key __proto__ is not taken/],
   ['? [a]\n: 1\n', /a key must be plain text/],
   ['a: 1\n---\nb: 2\n', /^2:1 not valid YAML/],
-  ['- a\n', /^1:1 a configuration is a map of keys/],
+  ['- a\n', /^1:1 the file must be a map of keys/],
   ['a: "x\n', /not valid YAML/],
   ['a: {\n', /not valid YAML/],
   ['\ta: 1\n', /not valid YAML/],

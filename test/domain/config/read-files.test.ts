@@ -79,7 +79,7 @@ void test('an included file cannot include, and must be a map', () => {
   });
   assert.deepEqual(told, [
     '/etc/conf.d/a.yaml:1:1: only the main file can include others; move this there',
-    '/etc/conf.d/b.yaml:1:1: a configuration is a map of keys, such as listeners: and backends:',
+    '/etc/conf.d/b.yaml:1:1: the file must be a map of keys, `KEY: VALUE` a line',
   ]);
 });
 

@@ -208,7 +208,7 @@ void test('a daemon that was started within an outage says that it may be longer
   });
   assert.match(
     text ?? '',
-    /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started\): /,
+    /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started, or changed its settings\): /,
   );
 });
 
