@@ -73,6 +73,7 @@ mailbox cryptokey list | table | box=Folder active=Active pubid=Public~ID
 mailbox cryptokey export | pager | box=Folder name=Public~ID error=Error key=Key
 rebuild attachments | table | uid attachment
 search | flow | mailbox-guid! uid!
+sync, backup | flow | state!
 fts flatcurve remove, fts flatcurve rotate | flow | mailbox! guid
 fts flatcurve check | flow | mailbox! guid errors shards
 fts flatcurve stats | flow | mailbox! guid last_uid messages shards version

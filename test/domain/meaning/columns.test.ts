@@ -70,7 +70,7 @@ test('mailbox status all: the place of the GUID shows the fields of the release,
 });
 
 test('every mail command has a number, but for those that print no rows of their own', () => {
-  const without = ['backup', 'batch', 'dsync-server', 'mail dict get', 'mail dict iter', 'sync'];
+  const without = ['batch', 'dsync-server', 'mail dict get', 'mail dict iter'];
   for (const series of allSeries) {
     for (const command of commandsOf(series)) {
       if (command.scope === 'server' || command.name === 'fetch' || command.name === 'mailbox status')
@@ -88,6 +88,7 @@ void test('columns are called as the real program calls them', () => {
       .join('|');
   assert.equal(titles('2.4', ['quota get']), 'Quota name|Type|Value|Limit|%');
   assert.equal(titles('2.4', ['mailbox list']), '(mailbox)');
+  assert.equal(titles('2.4', ['sync', '-s', '', 'tcp:mail2:1']), '(state)');
   assert.equal(titles('2.4', ['mailbox status', 'vsize messages', '*']), '(mailbox)|messages|vsize');
   assert.equal(titles('2.4', ['mailbox status', '-t', 'vsize messages', '*']), 'messages|vsize');
   assert.equal(titles('2.4', ['fetch', 'UID hdr.Subject', 'all']), 'uid|hdr.subject');
