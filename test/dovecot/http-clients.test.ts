@@ -16,6 +16,9 @@ import { onDovecot } from './real-gateway.js';
 /** Two users with the same mails: one for each way. The requests say alice. */
 const twins = { direct: 'victim@example.org', gate: 'bob@example.org' };
 const colleague = 'alice@example.org';
+/** Another server, and what stands for it here. */
+const replica = 'tcp:mail2.example.org:12345';
+const replicaHere = 'maildir:~/replica';
 const labKey = 'panel-key-of-dovecot';
 
 /** What a program makes of an answer. */
@@ -105,15 +108,24 @@ async function outcomeOf(
     headers: client.headers,
     body: body
       .replaceAll(`"user=bob@example.org"`, `"user=${colleague}"`)
-      .replaceAll('"alice@example.org"', `"${user}"`),
+      .replaceAll('"alice@example.org"', `"${user}"`)
+      .replaceAll(replica, replicaHere),
     isChunked: client.chunked === true,
   });
   try {
-    return readers[client.reader](await askRaw({ port }, request), body);
+    for (let tries = 1; ; tries += 1) {
+      const outcome = readers[client.reader](await askRaw({ port }, request), body);
+      if (!isToRepeat(outcome) || tries === 10) return outcome;
+    }
   } catch (error) {
     if (error instanceof HttpCut) return { kind: 'unreadable', why: error.message };
     throw new Error(`${client.client} at ${port}: ${body}`, { cause: error });
   }
+}
+
+/** `sync` of 2.4 ends so where it met a change, and is to be repeated (measured on 2.4.1 and 2.4.5, directly, at one of four first syncs). */
+function isToRepeat(outcome: Outcome): boolean {
+  return outcome.kind === 'failed' && outcome.exitCode === 2;
 }
 
 type Reader = (answer: HttpAnswer, request: string) => Outcome;
@@ -186,6 +198,7 @@ const volatile = new Set([
   'date.saved.unixtime',
   'highestmodseq',
   'recent',
+  'state',
   'vsize',
 ]);
 
@@ -211,7 +224,7 @@ function policiesOfPage(): ReadonlyMap<string, string> {
   return new Map(
     all.map(([name, policy]) => [
       name,
-      ` ${JSON.stringify(policy).replaceAll('example.com', 'example.org')}`,
+      ` ${JSON.stringify(policy).replaceAll('example.com', 'example.org').replaceAll(replica, replicaHere)}`,
     ]),
   );
 }
