@@ -163,6 +163,7 @@ export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
       ['user', 'Mail user'],
       ['written', 'As the client wrote it'],
       ['users', 'All users it touches'],
+      ['case', 'Case of names'],
       ['effect', 'The most it can do'],
       ['tag', "The client's name for it"],
     ]),

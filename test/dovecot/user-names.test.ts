@@ -117,6 +117,17 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
   const lines = await gateway.finish();
   const users = lines.flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
   assert.deepEqual([...new Set(users)], [...twins, 'ALICE@example.org', 'Boss@example.org']);
+  // A search and a report are about one of them.
+  const directory = gateway.daemon.path('audit');
+  for (const user of twins) {
+    const found = await runWarm(['audit', 'search', '--json', '--user', user, directory]);
+    const reported = await runWarm(['audit', 'report', '--json', '--mailbox', user, directory]);
+    const rows = (text: string): readonly unknown[] =>
+      [...text.matchAll(/"user":"([^"]+@[^"]+)"/g)].map(([, name]) => name);
+    const expected = users.filter((each) => each === user);
+    assert.deepEqual(rows(found.stdout.toString()), expected);
+    assert.deepEqual(rows(reported.stdout.toString()), expected);
+  }
 });
 
 for (const nameCase of ['fold', 'keep'] as const)

@@ -209,6 +209,7 @@ export class AccessStand {
     const wish: AccessWish = {
       rule,
       users: [user],
+      case: undefined,
       command: rule.command,
       args: ['all'],
       effect: 'read',

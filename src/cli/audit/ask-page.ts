@@ -276,9 +276,11 @@ export async function openPage(screen: Screen, { socket = '' }: Places): Promise
   return page;
 }
 
-/** Whether records of a mailbox are visible in this view. */
+/** Whether records of a mailbox may be visible in this view: the page decides, which knows whether its server keeps the case of names. */
 export function isInView({ users }: Myself, mailbox: string): boolean {
-  return users === undefined || new GlobList(users).matches(foldAscii(mailbox));
+  if (users === undefined) return true;
+  const visible = new GlobList(users);
+  return [mailbox, foldAscii(mailbox)].some((name) => visible.matches(name));
 }
 
 /** The scope of a limited view; undefined: everything is visible. */

@@ -100,15 +100,16 @@ const nothingSurveyed = { records: 0, all: 0, firstTime: undefined, lastTime: un
 
 /** Similar users in the index, and whether it has the requested one. */
 function similarNames(index: StreamPlace['index'], asked: string): Pick<Surveyed, 'names' | 'isNamed'> {
-  const user = foldAscii(asked);
-  const like = createLikeNames(user);
+  // As it is recorded where the case of names is kept, and where it is not.
+  const wanted = [...new Set([asked, foldAscii(asked)])];
+  const likes = wanted.map(createLikeNames);
   let isNamed = false;
   for (const file of index)
     for (const [name] of file.entries()) {
-      like.take(name);
-      isNamed ||= name === user;
+      for (const like of likes) like.take(name);
+      isNamed ||= wanted.includes(name);
     }
-  return { names: like.names(), isNamed };
+  return { names: [...new Set(likes.flatMap((like) => like.names()))], isNamed };
 }
 
 /** The findings about each host, listed or not, and those about none. Rejects with a NatsFault. */

@@ -12,6 +12,8 @@ import { type Asker, actorKeys, uidOf } from './asker.js';
 export interface AccessWish {
   readonly rule: RequestRule;
   readonly users: readonly string[];
+  /** As in the record. */
+  readonly case: AuditRecord['case'];
   readonly command: string;
   /** With digests for secret words. */
   readonly args: readonly RecordedArgument[];
@@ -65,6 +67,7 @@ export function requestedRecord(
     effect,
     matches,
     users,
+    case: wish.case,
     request: id,
     until: formatTime(time + waitMs),
     uses,
@@ -102,6 +105,7 @@ export function approvedRecord(
     command,
     by: isWhole ? undefined : [...before, asker].map((each) => each.principal).join(approverSeparator),
     users,
+    case: requested.case,
     matches,
     uses: shorter.uses ?? uses,
     duration_ms: shorter.forMs ?? forMs,
@@ -137,6 +141,7 @@ export function grantedRecord(
     effect,
     matches,
     users,
+    case: requested.case,
     until: formatTime(time + forMs),
     uses: least(all.map(({ uses }) => uses)),
     scope,
@@ -175,7 +180,18 @@ export function stepRecord(
   const { command, users, to = requested.principal } = requested;
   const ids = granted === undefined ? { request: id } : { grant: id };
   const actor = asker === undefined ? { principal: to } : actorKeys(asker);
-  return { time, event: 'access', ...actor, action, to, command, users, ...ids, ...more };
+  return {
+    time,
+    event: 'access',
+    ...actor,
+    action,
+    to,
+    command,
+    users,
+    case: requested.case,
+    ...ids,
+    ...more,
+  };
 }
 
 /** The words of a recorded request; undefined: some of them are digests. */

@@ -216,7 +216,7 @@ function placesFrom(
 const layoutOf = (of: 'own' | 'others') => ({
   front: placesFrom('journal', 'principal', of),
   back: placesFrom('program', 'users', of),
-  late: placesFrom('next_key', 'argument_records', of),
+  late: placesFrom('case', 'argument_records', of),
 });
 const ofOwn = layoutOf('own');
 const ofOthers = layoutOf('others');

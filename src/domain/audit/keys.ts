@@ -124,6 +124,7 @@ const rows = {
   logs: { members: levels, ...shown },
   client: { ...shown },
   users: { column: 31, ...shown },
+  case: { isWord: true, ...shown },
   next_key: { ...own },
   open_seq: { ...own },
   step_ms: { ...own },

@@ -167,7 +167,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     if (id === '' || items.has(id)) return;
     const users = listOf(record['users']);
     const named = users.length > 0 ? users : [text('user')];
-    if (isCovered !== undefined && !named.some(isCovered)) return;
+    if (isCovered !== undefined && !named.some((name) => isCovered(name, record['case']))) return;
     if (items.size >= itemsMax) {
       leftOut += 1;
       return;

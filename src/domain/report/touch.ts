@@ -91,7 +91,7 @@ export function createTouchReader(
     const text = (key: string): string => formatValue(fields[key]);
     const time = text('time');
     const reached = reachedOf(row);
-    const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [] } });
+    const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [], case: fields['case'] } });
     const asked = askedOf(fields, isWireUser);
     const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
     const showed = showedOf(row, asked, by === 'named' ? reached : weaker(reached));

@@ -363,10 +363,10 @@ export function createNameTest({ user }: TrailFilter): (row: ExchangeRow) => boo
   return ({ fields }) => search?.isNamed(fields) ?? true;
 }
 
-/** Whether a record with such a user or mask may concern a user that the search's pattern covers. */
-export function createCoverTest(user: string): (name: string) => boolean {
+/** Whether a record with such a user or mask may concern a user that the search's pattern covers. `nameCase`: `case` of that record. */
+export function createCoverTest(user: string): (name: string, nameCase?: unknown) => boolean {
   const search = createUserSearch(user);
-  return (name) => search.isWanted({ user: name, users: [name] });
+  return (name, nameCase) => search.isWanted({ user: name, users: [name], case: nameCase });
 }
 
 function memberOf(key: string, value: string | undefined): Buffer | undefined {
@@ -506,10 +506,13 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
 } {
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
   const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
-  const wanted = foldAscii(asked.user ?? '');
-  const needles = wanted === '' || wanted.includes('*') ? [] : likeNeedles(wanted);
-  const like = createLikeNames(wanted);
-  const exact = needles.length === 0 ? undefined : Buffer.from(quote(wanted));
+  const { user = '' } = asked;
+  // As it is recorded where the case of names is kept, and where it is not.
+  const wanted = user === '' || user.includes('*') ? [] : [...new Set([user, foldAscii(user)])];
+  const needles = wanted.flatMap(likeNeedles);
+  const likes = wanted.map(createLikeNames);
+  const exacts = wanted.map((name) => Buffer.from(quote(name)));
+  const search = createUserSearch(user);
   let isNamed = false;
   let exactParsed = 0;
   let parsed = 0;
@@ -532,9 +535,12 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
         at = end + 1;
       }
       for (const needle of needles) findNames(piece, needle);
-      if (exact !== undefined) findExact(piece, exact);
+      for (const exact of exacts) findExact(piece, exact);
     },
-    finish: () => ({ records, all, firstTime, lastTime, names: like.names(), isNamed }),
+    finish() {
+      const names = [...new Set(likes.flatMap((like) => like.names()))].slice(0, namesMax);
+      return { records, all, firstTime, lastTime, names, isNamed };
+    },
   };
 
   /** The name may be that of a requester too. */
@@ -542,8 +548,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
     for (let at = piece.indexOf(name); at >= 0 && !isNamed; at = piece.indexOf(name, at + 1)) {
       if (exactParsed >= parsedMax) return;
       exactParsed += 1;
-      const { user, users } = recordAround(piece, at) ?? {};
-      isNamed = user === wanted || (Array.isArray(users) && users.includes(wanted));
+      isNamed = search.isNamed(recordAround(piece, at) ?? {});
     }
   }
 
@@ -551,9 +556,9 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
     for (let at = piece.indexOf(name); at >= 0; at = piece.indexOf(name, at + 1)) {
       if (parsed >= parsedMax) return;
       parsed += 1;
-      const { user, users } = recordAround(piece, at) ?? {};
-      for (const found of [user, ...(Array.isArray(users) ? users : [])]) {
-        if (typeof found === 'string') like.take(found);
+      const record = recordAround(piece, at) ?? {};
+      for (const found of [record['user'], ...(Array.isArray(record['users']) ? record['users'] : [])]) {
+        if (typeof found === 'string') for (const like of likes) like.take(found);
       }
     }
   }

@@ -26,17 +26,21 @@ const wildcards = ['*', '?', '{"more"', '{"cut"', '-A"'].map((text) => Buffer.fr
 const usersText = Buffer.from(',"users":[');
 const cutText = Buffer.from('{"');
 
-/** For `pattern`, in any case: names are recorded in lower case, except names that were refused as invalid. */
+/**
+ * For `pattern`, in any case: names are recorded in lower case, except names that were refused as invalid. In records of a server that keeps
+ * the case of names (`case`), it is taken as it is.
+ */
 export function createUserSearch(pattern: string): UserSearch {
   const exact = createExactSearch(pattern);
   const folded = foldAscii(pattern);
   if (folded === pattern) return exact;
   const small = createExactSearch(folded);
+  const isKept = (record: Readonly<Record<string, unknown>>): boolean => record['case'] === 'keep';
   return {
     needles: exact.needles && small.needles && [...small.needles, ...exact.needles.slice(0, 1)],
     isLineWanted: (line) => small.isLineWanted(line) || exact.isLineWanted(line),
-    isWanted: (record) => small.isWanted(record) || exact.isWanted(record),
-    isNamed: (record) => small.isNamed(record) || exact.isNamed(record),
+    isWanted: (record) => (!isKept(record) && small.isWanted(record)) || exact.isWanted(record),
+    isNamed: (record) => (!isKept(record) && small.isNamed(record)) || exact.isNamed(record),
   };
 }
 

@@ -32,7 +32,7 @@ import { assessCommand } from './assessment.js';
 import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { countMails } from './dispatch.js';
-import { admissionOf, redactedWords } from './exchange-records.js';
+import { admissionOf, recordedCase, redactedWords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
 
 /** Whether one of our own commands is about access. */
@@ -286,6 +286,7 @@ async function readWish(
   return {
     rule,
     users: everybody,
+    case: recordedCase(userNames.nameCase),
     command,
     args: redactedWords(first.args, context.redact),
     effect: first.attempt.effect,
@@ -376,7 +377,8 @@ export async function countForAccess(
     if (judgement.attempt.parsed.query === undefined) return undefined;
     if (obstacle !== undefined) return { failed: judgeEnding(obstacle).text ?? 'no backend has it' };
     const { clock, redact } = context;
-    const known = { names, id, subject, judgement, backends: destinations, redact };
+    const { nameCase } = context.router.table.userNames;
+    const known = { names, id, subject, judgement, backends: destinations, redact, nameCase };
     const facts = { ...known, time: clock.wallMs(), stated: nothingStated };
     const counted = await countMails(
       {

@@ -12,7 +12,7 @@ import type {
   Redacted,
 } from '../../domain/audit/record.js';
 import type { Peer } from '../../domain/identity/peer.js';
-import { userNameMax } from '../../domain/identity/user-name.js';
+import { type NameCase, userNameMax } from '../../domain/identity/user-name.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { usersTouchedBy } from '../../domain/policy/attempt.js';
 import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
@@ -61,6 +61,7 @@ export interface AdmissionFacts {
   readonly backends: readonly { readonly name: string }[];
   readonly stated: Stated;
   readonly redact: (value: string) => Redacted;
+  readonly nameCase: NameCase;
 }
 
 /** The keys of an admission that follow from the judgement alone. */
@@ -114,6 +115,11 @@ export function redactedWords(
   });
 }
 
+/** The key of a record with `users`. */
+export function recordedCase(nameCase: NameCase): AuditRecord['case'] {
+  return nameCase === 'keep' ? nameCase : undefined;
+}
+
 /** `recorded`: the judgement's keys, if they were made before. */
 export function admissionOf(
   facts: AdmissionFacts,
@@ -148,6 +154,7 @@ export function admissionOf(
     text: recorded.text,
     client: clientMinor,
     users: recorded.users,
+    case: recordedCase(facts.nameCase),
     // Last: a spread in front of so many keys takes up to 100 µs.
     ...facts.stated,
   };

@@ -186,6 +186,7 @@ export class Exchange {
       backends: destinations,
       stated,
       redact,
+      nameCase: context.router.table.userNames.nameCase,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
     const grant = allowed?.decision.grant;

@@ -68,6 +68,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     backends: [{ name: 'mail1' }],
     stated: { ...nothingStated, reason: sent.reason },
     redact: (value) => redactor.redact(value),
+    nameCase: settings.mailUsers.case,
   });
 }
 

@@ -42,6 +42,23 @@ const cases: readonly (readonly [what: string, record: Partial<AuditRecord>, hit
   ['older: no arguments', { user: bob }, 'bob@example.com'],
 ];
 
+test('names that differ in case only are two users in the records of a server that keeps their case', () => {
+  const hits = (record: Partial<AuditRecord>): readonly string[] => {
+    const body = encodeBody({ time: 0, event: 'admission', id: 'E', ...record });
+    const stored = parseLine(`{"seq":7,${body},"prev":"ab","hash":"cd"}`) ?? assert.fail();
+    return ['Alice@example.com', alice, 'A*@example.com', 'ALICE@example.com'].filter((pattern) => {
+      const search = createUserSearch(pattern);
+      if (search.isWanted(stored)) assert.ok(search.isLineWanted(Buffer.from(JSON.stringify(stored))));
+      return search.isNamed(stored);
+    });
+  };
+  const named = { user: alice, users: [alice] };
+  assert.deepEqual(hits(named), ['Alice@example.com', alice, 'A*@example.com', 'ALICE@example.com']);
+  assert.deepEqual(hits({ ...named, case: 'keep' }), [alice]);
+  const other = { user: 'Alice@example.com', users: ['Alice@example.com'], case: 'keep' } as const;
+  assert.deepEqual(hits(other), ['Alice@example.com', 'A*@example.com']);
+});
+
 test('records that may touch a user, table', () => {
   const told: string[] = [];
   for (const [what, record, hits] of cases) {

@@ -1041,6 +1041,7 @@ void test('a long list comes in pages, and a client of the library gets all of i
   const wish = {
     rule,
     users,
+    case: undefined,
     command: 'mailbox list',
     args: [],
     effect: 'read',

@@ -61,6 +61,7 @@ function admission(judgement: Judgement, backend: string | undefined) {
     backends,
     stated: { ...nothingStated, reason: 'ticket 7' },
     redact,
+    nameCase: 'fold',
   });
 }
 
