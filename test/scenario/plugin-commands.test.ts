@@ -80,6 +80,14 @@ test('commands that a file adds', { timeout: 120_000 }, async (t) => {
     /^64 .*no such command/s,
   );
   assert.deepEqual(sent(), ['site scan -- INBOX', 'site scan -- Archive']);
+  daemon.write('users', `${user}\nerin@example.org\n`);
+  const forAll = ['send', ...socket, '--users', daemon.path('users'), '--'];
+  assert.match(await by(...forAll, 'site', 'scan', 'Archive'), /^0 .*2 ok/s);
+  assert.match(
+    await by(...forAll, 'site', 'scam', 'x'),
+    /^64 .*the server knows no command "site scam" for one mailbox user/s,
+  );
+  assert.deepEqual(sent().slice(2), ['site scan -- Archive', 'site scan -- Archive']);
   assert.match(await by('can', ...socket), /^ {2}site scan +read/m);
   assert.match(await by('explain', ...socket, '--user', user, '--', 'site', 'scan', 'INBOX'), /^0 allowed/);
   assert.match(await by('explain', ...socket, '--user', user, '--', 'site', 'expire'), /^77 denied/);
@@ -93,7 +101,7 @@ test('commands that a file adds', { timeout: 120_000 }, async (t) => {
   );
   assert.match(answer.body.toString(), /"error",\{"type":"[a-zA-Z]+","exitCode":\d+/);
   assert.match(answer.body.toString(), /not-over-http/);
-  assert.equal(sent().length, 2);
+  assert.equal(sent().length, 4);
 
   const metrics = await askRaw(
     { path: daemon.path('admin.sock') },

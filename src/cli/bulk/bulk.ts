@@ -10,7 +10,7 @@ import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
 import { type DoorOptions, findServerDoor } from '../doveadm/server-door.js';
-import { readTypedCommand } from '../doveadm/typed-command.js';
+import { readSentCommand } from '../doveadm/typed-command.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import { openScreen } from '../output/screen.js';
 import { createDryRun } from './dry-run.js';
@@ -224,9 +224,9 @@ function formatOf(format: string | undefined): BulkFormat {
 }
 
 async function readCommand(options: BulkOptions, words: readonly string[]): Promise<BulkCommand> {
-  const typed = readTypedCommand(words);
+  const typed = readSentCommand(words);
   if (
-    typed.command.scope !== 'user' ||
+    (typed.command.scope !== 'user' && !typed.command.isAdded) ||
     typed.isAllUsers ||
     typed.userFile !== undefined ||
     typed.user !== undefined ||
@@ -278,6 +278,7 @@ async function readList(
   const isAsked = capital !== undefined && kept.users.size > folded.users.size;
   const list = isAsked && (await askCase(capital, command, signal)) === 'keep' ? kept : folded;
   if (list.users.size === 0) throw new CommandFault(sysexits.dataErr, `no user in ${users}`);
+  if (command.typed.command.isAdded) await refuseOthers([...list.users.values()][0] ?? '', command, signal);
   const { typed, input, door } = command;
   const hash = createHash('sha256');
   const inputHash = input === undefined ? '' : createHash('sha256').update(input).digest('hex');
@@ -309,6 +310,14 @@ async function askName(
     if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
     return '';
   }
+}
+
+/** Only the server knows what a command that no catalog here has is for. Rejects with a CommandFault if it is not for one mailbox user. */
+async function refuseOthers(user: string, command: BulkCommand, signal: AbortSignal): Promise<void> {
+  const named = await askName(user, command, signal);
+  if (foldAscii(named).startsWith(foldAscii(user))) return;
+  const text = `the server knows no command "${plain(command.words.slice(0, 2).join(' '))}" for one mailbox user`;
+  throw new CommandFault(exitCodes.usage, text);
 }
 
 /** Whether two names of a list that differ in case only are two users. Rejects with a CommandFault if the server does not say. */

@@ -8,7 +8,7 @@ import { replyRows } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
 import { serverOf } from '../../protocol/releases.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
-import { readTypedCommand, type TypedCommand } from '../doveadm/typed-command.js';
+import { readSentCommand, type TypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault } from '../output/output.js';
 
 /** A row by the names of its columns, or its cells if these are unknown. */
@@ -141,7 +141,7 @@ export function createUserSender(command: BulkCommand): UserSender {
     const { serverMinor } = open;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
     const { series, hasOptions: takesReasons } = serverOf(serverMinor);
-    const { command: named, args, parsed } = series === '2.3' ? readTypedCommand(words, series) : typed;
+    const { command: named, args, parsed } = series === '2.3' ? readSentCommand(words, series) : typed;
     const form = replyRows(parsed);
     const keysFrom = (cells: readonly string[]): string[] | undefined =>
       form?.shapeFrom(cells)?.columns.map(({ key }) => key);
