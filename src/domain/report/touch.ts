@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
-import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
+import { allSeries, commandNamed, commandsNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
@@ -168,7 +168,10 @@ const dependents = new Set(['fetch', 'search', 'user']);
 function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireUser: boolean): Asked {
   if (typeof name !== 'string') return nothing;
   if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
-  const unknown: Asked = { content: dependents.has(name) ? 'maybe' : 'no', isAnsweredByNone: true };
+  // Of a command that a file of the site added, or another release has, nothing is known here.
+  const isForeign = commandsNamed(name).length === 0 && !name.startsWith('dovegate ');
+  const content = isForeign || dependents.has(name) ? 'maybe' : 'no';
+  const unknown: Asked = { content, isAnsweredByNone: true };
   const known = seriesOf(series);
   // Judged for several series, it shows content if it does so in one of them.
   const readings = known.map((each) => parsedIn(each, name, args));

@@ -48,6 +48,19 @@ const commands: readonly [string, ExchangeRow, string][] = [
   ['destroyed by a word of the text', row('expunge body secret'), 'destroyed named yes no'],
   ['flags', row('flags add \\Seen all'), 'changed named yes no'],
   ['all mails, both ways', row('dsync-server', { cells: undefined }), 'destroyed named yes yes'],
+  // Of a file of the site, or of another release: what its rows show is not known.
+  ['a command of no catalog', row('quota get', { command: 'site scan' }), 'content named yes maybe'],
+  [
+    'one that changes',
+    row('quota get', { command: 'site expire', effect: 'write' }),
+    'changed named yes maybe',
+  ],
+  [
+    'one without rows',
+    row('quota get', { command: 'site scan', cells: 0, outcome: 'failed' }),
+    'failed named yes no',
+  ],
+  ['a question to dovegate', row('quota get', { command: 'dovegate can' }), 'read named yes no'],
   ['refused', row('fetch text all', asDenied), 'denied named no no'],
   ['a deletion that was denied', row('expunge mailbox INBOX all', asDenied), 'denied named no no'],
   ['over a limit', row('expunge mailbox INBOX all', asLimited), 'denied named no no'],
