@@ -34,7 +34,7 @@ export interface JsonCommand {
 export function jsonFormsOf({ user = '', name, args = [] }: Command): readonly JsonCommand[] {
   if (resolveOwnCommand([name]) !== undefined)
     return [{ name, parameters: {}, takesInput: false, keys: ['what', 'value'] }];
-  let problem = `there is no command "${name}"`;
+  let problem = `there is no command "${name}" here, and one of a plugin cannot go over HTTP`;
   const forms = new Map<string, JsonCommand>();
   for (const series of ['2.4', '2.3'] satisfies Series[]) {
     const found = resolveCommand(series, [name, ...args]);

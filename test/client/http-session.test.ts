@@ -368,7 +368,7 @@ void test('what cannot be sent is refused before a connection is made', async (t
   const server = await openHttpServer(t, () => ok([]));
   const session = await sessionAt(t, server);
   const cases: [Partial<Command> & { name: string }, RegExp][] = [
-    [{ name: 'no such' }, /there is no command "no such"/],
+    [{ name: 'no such' }, /there is no command "no such" here, and one of a plugin cannot go over HTTP/],
     [{ name: 'quota get', args: ['--bogus'] }, /is no option of "quota get"/],
     [{ name: 'dsync-server' }, /speaks both ways/],
     [{ name: 'save', args: ['-m', 'Drafts', '/etc/passwd'], input: 'x' }, /never a file of the server/],
