@@ -79,7 +79,7 @@ function addDoctor(program: Command, end: End): void {
     .addOption(
       new Option(
         '--user <name>',
-        'a mail user whom backends are asked for, and whose mailboxes are counted through the daemon; may be given again',
+        'a mail user whom the auth service is asked for, and whose mailboxes are counted through the daemon; may be given again',
       ).argParser(several),
     )
     .option('--json', 'print JSON', false)

@@ -65,14 +65,21 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
-    nameCase: nameCaseOf(set('auth_username_format')),
+    nameCase: nameCaseOf(top.settings.get('auth_username_format')),
     wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
   };
 }
 
-/** By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: not set, which is the default. */
-function nameCaseOf(format: string): NameCase {
-  return format === '' || /%[-\d.]*[A-Z]*L|\blower\b/.test(format) ? 'fold' : 'keep';
+/**
+ * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names are as given. Names are one user in any case
+ * where each part is made lower or upper; `%n@%Ld` is of the other kind.
+ */
+function nameCaseOf(format: string | undefined): NameCase {
+  if (format === undefined) return 'fold';
+  const parts = [...format.replaceAll('%%', '').matchAll(/%([-\d.]*[A-Z]*)(?:\{([^}]*)\}|[a-z])/g)];
+  const isMade = ([, modifiers = '', braces = '']: RegExpMatchArray): boolean =>
+    /[LU]/.test(modifiers) || /\b(?:lower|upper)\b/.test(braces);
+  return parts.length > 0 && parts.every(isMade) ? 'fold' : 'keep';
 }
 
 function parseBlocks(text: string): Block | undefined {

@@ -31,6 +31,7 @@ import type { ParsedSettings, ProblemReport } from '../domain/config/parse-setti
 import type { Problem } from '../domain/config/problem.js';
 
 import type { Settings } from '../domain/config/settings.js';
+import { isLoopback } from '../domain/identity/peer.js';
 import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
 import { isSince } from '../protocol/releases.js';
@@ -76,7 +77,7 @@ export interface LoadOptions {
   /** The user of the daemon's unit, if systemd was asked. */
   readonly unitUid?: number | undefined;
   /** The Dovecot of this machine, if it was asked. */
-  readonly dovecot?: Pick<DovecotFacts, 'nameCase'> | undefined;
+  readonly dovecot?: DovecotHere | undefined;
 }
 
 export function loadedOf(
@@ -203,12 +204,19 @@ function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
   return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
 }
 
-/** Nothing is known of a Dovecot elsewhere. */
+type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports'>;
+
+/** Nothing is known of a Dovecot elsewhere, nor of a second one here. */
 function inspectNames(
   { backends, mailUsers }: Settings,
-  { nameCase }: Pick<DovecotFacts, 'nameCase'>,
+  { nameCase, sockets, ports }: DovecotHere,
 ): readonly Problem[] {
-  const local = backends.find(({ address }) => address.kind === 'unix');
+  const local = backends.find(({ address }) =>
+    address.kind === 'unix'
+      ? sockets.some(({ path }) => path === address.path)
+      : (address.host === 'localhost' || isLoopback(address.host)) &&
+        ports.some(({ port }) => port === address.port),
+  );
   const why = whyOtherCase(nameCase, mailUsers.case);
   if (local === undefined || why === undefined) return [];
   const message = `the Dovecot of this machine ${why}`;

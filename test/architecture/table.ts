@@ -455,7 +455,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: ['connect', 'session'],
+      public: ['connect'],
       builtins: ['http', 'https'],
     },
   ),
@@ -554,8 +554,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...belowCli,
       'domain/fleet/block',
-      'domain/seams',
       'cli/output',
+      'gateway/lookup',
       'gateway/pool',
       'adapters/net',
       'adapters/nats/fault',
@@ -564,7 +564,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look'],
-      packages: ['zod'],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },

@@ -4,6 +4,7 @@
 // daemon, to mailboxes that differ in their first letter only (DOVEGATE_ROUNDS=34: 10,000; DOVEGATE_SEED repeats a run).
 // What must not happen: an entry or a mailbox of somebody else that changes, or a named one that stays.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { pick, type Random, seededRandom } from '../kit/chunkings.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -131,12 +132,18 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
 });
 
 for (const nameCase of ['fold', 'keep'] as const)
-  onDovecot(`doctor asks a backend about names, ${nameCase}`, openRealDovecot, async (t, lab) => {
+  onDovecot(`doctor asks the auth service about names, ${nameCase}`, openRealDovecot, async (t, lab) => {
     const kept = lab.series === '2.3' ? '%u' : '%{user}';
     const format = nameCase === 'keep' ? `auth_username_format = ${kept}\n` : '';
-    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${format}`);
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}
+${format}service auth {
+  unix_listener dovegate-userdb {
+    mode = 0600
+  }
+}
+`);
     for (const written of ['fold', 'keep'] as const) {
-      const more = `mail_users: { case: ${written} }`;
+      const more = `mail_users: { case: ${written}, resolve: ${join(lab.folder, 'run', 'dovegate-userdb')} }`;
       const gateway = await openRealGateway(t, lab, { more });
       const { stdout } = await runWarm([
         'doctor',
@@ -147,8 +154,8 @@ for (const nameCase of ['fold', 'keep'] as const)
         '--user',
         alice,
       ]);
-      const [line = ''] = stdout.toString().match(/^.* backend mail1\b.*$/m) ?? [];
-      assert.match(line, /greeted in/);
+      const [line = ''] = stdout.toString().match(/^.* mail users\b.*$/m) ?? [];
+      assert.match(line, /names/);
       const expected = `write mail_users: { case: ${nameCase} }`;
       assert.equal(line.includes(expected), written !== nameCase, line);
       await gateway.daemon.stop();

@@ -48,6 +48,12 @@ void test('whether the case of names is kept', () => {
     ['%{user | lower}', 'fold'],
     ['%{user|lower|username}', 'fold'],
     ['%{user}', 'keep'],
+    ['%n@%Ld', 'keep'],
+    ['%Ln@%Ld', 'fold'],
+    ['%Uu', 'fold'],
+    ['', 'keep'],
+    ['%{user | username}@%{user | domain | lower}', 'keep'],
+    ['%{user | username | lower}@%{user | domain | lower}', 'fold'],
   ])
     for (const series of ['2.3', '2.4'])
       assert.equal(

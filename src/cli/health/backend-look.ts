@@ -1,28 +1,21 @@
-// A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again. Where
-// users were given it is asked for one of them, by the command `user`; it gets no other command.
+// A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without a
+// command.
 
-import * as z from 'zod';
 import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
-import { CommandFailed, SessionFault } from '../../client/connect.js';
-import { createSession } from '../../client/session.js';
 import type { BackendSettings } from '../../domain/config/settings.js';
 import { Secret } from '../../domain/identity/credentials.js';
-import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
-import { readerOf } from '../../domain/seams/shape.js';
 import { type DialTarget, greet, serverOfBackend } from '../../gateway/pool/dial.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { SeenCertificate } from '../../ports/transport.js';
 import { dialTargetOf } from '../../setup/dial-target.js';
-import { whyOtherCase } from '../../setup/doveconf.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** Limit for each step of a dial, whatever the configuration says: a person waits. */
 const stepMsMax = 5_000;
-const answerBytesMax = 64 * 1024;
 const warnMs = 14 * 86_400_000;
 
 export interface BackendLookOptions {
@@ -31,10 +24,6 @@ export interface BackendLookOptions {
   readonly daemonUid: number | undefined;
   /** The command that gives Dovecot the lines of `init`; undefined: there are none. */
   readonly snippetCommand: string | undefined;
-  /** Mail users that Dovecot may be asked about. */
-  readonly users: readonly string[];
-  /** `mail_users.case`. */
-  readonly nameCase: NameCase;
 }
 
 export async function lookAtBackend(backend: BackendSettings, options: BackendLookOptions): Promise<Look> {
@@ -59,9 +48,8 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     const never = new AbortController().signal;
     const { transport, serverMinor } = await greet(target, createConnect(clock), clock, never);
     transport.close('probed');
-    const ms = Math.max(1, Math.round(clock.now() - startMs));
-    const otherCase = await whyOtherCaseAt(target, options);
     const server = serverOfBackend(backend, serverMinor);
+    const ms = Math.max(1, Math.round(clock.now() - startMs));
     const list = backend.caFile === undefined ? `, trusted by ${systemListFile() ?? 'no list'}` : '';
     const login = target.tls === 'off' ? '' : ` over TLS${list}`;
     const text = `Dovecot ${server.series} greeted in ${ms} ms${login}`;
@@ -73,7 +61,6 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
         'upgrade dovegate; docs/upgrade.md says what a newer Dovecot gets',
       );
     }
-    if (otherCase !== undefined) return warning(name, `${text}; it ${otherCase}`);
     const leftMs = endsMs === undefined ? Number.POSITIVE_INFINITY : endsMs - clock.wallMs();
     if (leftMs < warnMs) {
       const days = Math.max(0, Math.floor(leftMs / 86_400_000));
@@ -92,53 +79,6 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
     return bad(name, `${fault.message}${shown}`, todo, next);
-  }
-}
-
-/**
- * Asks the server for a user of `users` in another spelling, by the command `user`. Undefined: it takes the case of names as the file does,
- * or knows none of them.
- */
-async function whyOtherCaseAt(
-  target: DialTarget,
-  { users, nameCase, clock }: BackendLookOptions,
-): Promise<string | undefined> {
-  for (const user of users) {
-    const other = user.replace(/^[^@]*/, swapCase);
-    const spelled = await askUser(target, other, clock);
-    if (spelled?.startsWith(other) === true) return whyOtherCase('keep', nameCase);
-    // Any other name is one of a table of its own.
-    if (spelled !== undefined && foldAscii(spelled).startsWith(foldAscii(other)))
-      return whyOtherCase('fold', nameCase);
-    if (spelled === undefined && (await askUser(target, user, clock)) !== undefined)
-      return whyOtherCase('keep', nameCase);
-  }
-  return undefined;
-}
-
-function swapCase(text: string): string {
-  return text.replace(/[a-z]|[A-Z]/gi, (one) => (one < 'a' ? one.toLowerCase() : one.toUpperCase()));
-}
-
-const readUserAnswer = readerOf(z.record(z.string(), z.object({ user: z.string().optional() })));
-
-/**
- * What the server calls a user; undefined: it does not know this name, or does not say. Each on a connection of its own: Dovecot 2.3 may send
- * rows of such a command after its status.
- */
-async function askUser(target: DialTarget, name: string, clock: Clock): Promise<string | undefined> {
-  const greeted = await greet(target, createConnect(clock), clock, new AbortController().signal);
-  const session = createSession(greeted, { replyIdleMs: stepMsMax, replyBytesMax: answerBytesMax }, clock);
-  try {
-    const [[text = ''] = []] = await session.run({ name: 'user', args: ['--', name], columns: 1 });
-    const answer = readUserAnswer(text);
-    return typeof answer === 'string' ? undefined : (answer[name]?.user ?? name);
-  } catch (fault) {
-    // What does not work is found on the way through the daemon.
-    if (fault instanceof CommandFailed || fault instanceof SessionFault) return undefined;
-    throw fault;
-  } finally {
-    await session.close();
   }
 }
 

@@ -13,6 +13,7 @@ import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf 
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
+import { lookAtNames } from './names-look.js';
 import { lookAtRuntime } from './runtime-look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
@@ -43,15 +44,15 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   const { clock, told, users, isWhole, hasJournal, daemonUid } = options;
   const log = options.service?.isFailing === true ? 'journalctl -u dovegate -n 50' : undefined;
   const commands = { ...options.commands, log };
-  const nameCase = settings.mailUsers.case;
   const status = 'why' in told ? undefined : told.status;
   const served = status === undefined ? undefined : listOf(status['listeners']);
-  const [backends, ways, journal, streams, clockLook] = await Promise.all([
+  const [backends, names, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(
       settings.backends.map((each) =>
-        lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet, users, nameCase }),
+        lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
       ),
     ),
+    lookAtNames(settings.mailUsers, users, clock),
     // Without a daemon there is no path to check, and an earlier finding says so.
     status === undefined ? [] : lookAtWays(settings, users, clock),
     hasJournal
@@ -76,6 +77,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   };
   return [
     ...backends,
+    ...names,
     ...lookAtDaemon(told, expected, commands),
     ...settings.listeners.map((each) =>
       lookAtListener(

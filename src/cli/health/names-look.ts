@@ -1,0 +1,56 @@
+// Whether Dovecot takes the case of names as the file says: its auth service is asked for a user in another spelling, by the code that the
+// daemon asks with.
+
+import { createConnect } from '../../adapters/net/dial.js';
+import type { Settings } from '../../domain/config/settings.js';
+import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
+import { Lookup, lookupLimits } from '../../gateway/lookup/lookup.js';
+import type { Clock } from '../../ports/machine.js';
+import { whyOtherCase } from '../../setup/doveconf.js';
+import { type Look, ok, warning } from './look.js';
+
+/** Empty: there is no socket to ask at, or no user to ask for. */
+export async function lookAtNames(
+  { resolve, case: ofFile }: Settings['mailUsers'],
+  users: readonly string[],
+  clock: Clock,
+): Promise<readonly Look[]> {
+  if (resolve === undefined || users.length === 0) return [];
+  const address = { kind: 'unix', path: resolve } as const;
+  const connect = createConnect(clock);
+  const lookup = new Lookup({ address, connect, clock, limits: lookupLimits, tell: () => undefined });
+  try {
+    for (const user of users) {
+      const ofDovecot = await caseOf(lookup, user);
+      if (ofDovecot === undefined) continue;
+      const why = whyOtherCase(ofDovecot, ofFile);
+      const name = 'mail users';
+      return [
+        why === undefined ? ok(name, `the auth service ${told[ofFile]}`) : warning(name, `Dovecot ${why}`),
+      ];
+    }
+    return [];
+  } finally {
+    await lookup.close();
+  }
+}
+
+const told: Readonly<Record<NameCase, string>> = {
+  fold: 'takes names in any case',
+  keep: 'keeps the case of names',
+};
+
+/** Undefined: it knows neither spelling, or both as other users, or does not answer. */
+async function caseOf(lookup: Lookup, user: string): Promise<NameCase | undefined> {
+  const other = user.replace(/^[^@]*/, swapCase);
+  const [asOther, asGiven] = [await lookup.user(other), await lookup.user(user)];
+  if (asOther.kind === 'failed' || asGiven.kind === 'failed') return undefined;
+  if (asOther.kind === 'not-found') return asGiven.kind === 'found' ? 'keep' : undefined;
+  if (asOther.user.startsWith(other)) return 'keep';
+  // Any other name is one of a table of its own.
+  return foldAscii(asOther.user).startsWith(foldAscii(other)) ? 'fold' : undefined;
+}
+
+function swapCase(text: string): string {
+  return text.replace(/[a-z]|[A-Z]/gi, (one) => (one < 'a' ? one.toLowerCase() : one.toUpperCase()));
+}
