@@ -105,7 +105,9 @@ async function openPair(owner: Owner, place: Place): Promise<Opened | Skipped> {
   const shim = shown === undefined ? undefined : await openReleaseShim(owner, gated.lab.unixAuth, shown);
   const { gateway, port, key } = await openHttpGateway(owner, gated.lab, policy, {
     policy,
-    ...(shim !== undefined && { way: 'tcp', port: shim, backend: 'newer: serve' }),
+    // Seven Dovecots share what the machine has, and each starts a process for a connection.
+    backend: `connect_timeout: 60s${shim === undefined ? '' : '\n    newer: serve'}`,
+    ...(shim !== undefined && { way: 'tcp', port: shim }),
     logLevel: 'info',
     sharedNamespaces: '["shared/"]',
   });
