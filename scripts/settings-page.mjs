@@ -1,4 +1,5 @@
 // The reference of all settings: name, type, bounds, default and one line of meaning each, from the schema of the built program.
+import { wrapItem } from '../build/src/cli/messages.js';
 import { describedSchema } from '../build/src/domain/config/schema.js';
 
 /** Maps whose values are conditions, parameters or targets; a rule is listed once. */
@@ -56,6 +57,7 @@ For someone who looks up one key of \`/etc/dovegate/dovegate.yaml\`. \`node scri
 
 A duration is a whole number with a unit: \`500ms\`, \`5s\`, \`10m\`, \`2h\`, \`7d\`, \`52w\` (a year). So is a size: \`512B\`, \`64KiB\`,
 \`1536KiB\` (1.5 MiB), \`2GiB\`, \`1TiB\`. A rate is \`20/hour\`. \`NAME\` is a name of your own, \`[]\` an item of a list.
+A setting without a type is a text.
 `;
 const tail = `## What can go wrong
 
@@ -80,7 +82,14 @@ function sectionsOf(found) {
   return sections;
 }
 
-/** The page, with tables as short as they come. */
+/** `name` (type; default): meaning. */
+function lineOf(path, node) {
+  const [type, value] = [typeOf(node), defaultOf(node)];
+  const facts = [...(type === 'text' ? [] : [type]), ...(value === '' ? [] : [`default ${value}`])];
+  return wrapItem(`\`${path}\`${facts.length === 0 ? '' : ` (${facts.join('; ')})`}: ${node.description}`);
+}
+
+/** The page. */
 export function formatSettingsPage() {
   const found = new Map();
   for (const [path, node] of settingsIn(describedSchema(), '')) {
@@ -96,11 +105,8 @@ export function formatSettingsPage() {
     throw new Error(
       `without a line of documentation in the schema: ${missing.map(([path]) => path).join(' ')}`,
     );
-  const tables = [...sectionsOf(found)].map(([name, rows]) => {
-    const lines = rows.map(
-      ([path, node]) => `| \`${path}\` | ${typeOf(node)} | ${defaultOf(node)} | ${node.description} |`,
-    );
-    return `## ${name}\n\n| Setting | Type | Default | Meaning |\n| --- | --- | --- | --- |\n${lines.join('\n')}\n`;
-  });
-  return `${head}\n${tables.join('\n')}\n${tail}`;
+  const sections = [...sectionsOf(found)].map(
+    ([name, rows]) => `## ${name}\n\n${rows.map(([path, node]) => lineOf(path, node)).join('\n')}\n`,
+  );
+  return `${head}\n${sections.join('\n')}\n${tail}`;
 }

@@ -176,7 +176,7 @@ function commandOf(line) {
   return tagged(name, roff(rest).replaceAll('|', '|\\:'));
 }
 
-/** The page of settings: paragraphs as they are, each table as a list of settings. */
+/** The page of settings: paragraphs as they are, each list as settings. */
 function settingsPage() {
   const text = [];
   const page = readFileSync(join(root, 'docs/settings.md'), 'utf8');
@@ -184,14 +184,11 @@ function settingsPage() {
     // The title, and what the page says of itself.
     if (block.startsWith('# ') || block.includes('make-settings.mjs')) continue;
     else if (block.startsWith('## ')) text.push(`.SH ${roffOfMarkdown(block.slice(3).toUpperCase())}`);
-    else if (block.startsWith('| ')) {
-      for (const row of block.split('\n').slice(2)) {
-        const [, path = '', type = '', standard = '', meaning = ''] = row
-          .split(' | ')
-          .flatMap(cellsOf)
-          .map((cell) => cell.trim());
-        const known = [type, standard && `default ${standard}`].filter(Boolean).join('; ');
-        text.push(`${tagged(path.replaceAll('`', ''), roffOfMarkdown(meaning))} (${roffOfMarkdown(known)})`);
+    else if (block.startsWith('- `')) {
+      for (const item of block.split(/^- /m).slice(1)) {
+        const line = item.trim().replaceAll(/\s+/g, ' ');
+        const [, path = '', known = '', meaning = ''] = /^`([^`]+)`( \(.*?\))?: (.*)$/.exec(line) ?? [];
+        text.push(tagged(path, `${roffOfMarkdown(meaning)}${roffOfMarkdown(known)}`));
       }
     } else if (block.startsWith('- ')) {
       for (const item of block.split(/^- /m).slice(1))
@@ -205,12 +202,6 @@ The daemon reads /etc/dovegate/dovegate.yaml. \\fBdovegate check\\fR prints ever
 ${text.join('\n')}
 .SH SEE ALSO
 .BR dovegate (1)`;
-}
-
-/** `| a` and `b |` without the bars at the ends of a row. */
-function cellsOf(cell, at, cells) {
-  const inner = cell.replace(/^\| ?/, '').replace(/ ?\|$/, '');
-  return at === 0 ? ['', inner] : at === cells.length - 1 ? [inner] : [cell];
 }
 
 /** File name -> text. `day`: YYYY-MM-DD, of the release. */

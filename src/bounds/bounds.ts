@@ -1,6 +1,6 @@
 // The table of bounds: what a stranger, a principal, a backend, a receiver, a person on the page or an operator can make the program hold
-// or do at most. Every module takes its limits and the defaults of its settings from here. docs/limits.md has a row for each: what it
-// bounds, for whom, the source that enforces it and a test that reaches it. To add one: CONTRIBUTING.md, "A bound".
+// or do at most. Every module takes its limits and the defaults of its settings from here. docs/limits.md has a line for each that
+// somebody can meet; a test names each as `bounds.KEY`, where it reaches it. To add one: CONTRIBUTING.md, "A bound".
 
 /** A number of things, a size, or a time: `256`, `64KiB`, `30s`. */
 type Written = number | `${number}${'B' | 'KiB' | 'MiB' | 'GiB' | 'ms' | 's' | 'm' | 'h' | 'd'}`;

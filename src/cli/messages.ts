@@ -1,11 +1,9 @@
-// Generates docs/messages.md and the table of log lines in docs/operations.md: every code of the program, its meaning and its
-// remedy. The texts come from the files that define the codes.
+// Generates docs/messages.md: every code of the program, its meaning and its remedy. The texts come from the files that define the codes.
 
 import {
   type CodeMeaning,
   closeReasons,
   decisionCodes,
-  type EventMeaning,
   foundCodes,
   journalCodes,
   logCodes,
@@ -29,15 +27,29 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMea
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+/** An item of a list, at most 120 characters a line. A wrapped line never begins with what would start an item or a heading. */
+export function wrapItem(text: string): string {
+  const lines = ['-'];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last.length + 1 + word.length <= 120 || /^(?:[-+*]|#+|\d+[.)])$/.test(word))
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join('\n');
+}
+
+/** One code: what it means, and what to do. */
+function item(code: string, facts: readonly string[], means: string, ask: string): string {
+  const known = facts.filter((fact) => fact !== '');
+  const told = `\`${code}\`${known.length === 0 ? '' : ` (${known.join('; ')})`}: ${means}.`;
+  return wrapItem(ask === '' ? told : `${told} **Do:** ${ask}.`);
 }
 
 function codes(found: Readonly<Record<string, CodeMeaning>>): string {
-  const rows = Object.entries(found).map(([code, [means, ask = '']]) => [`\`${code}\``, means, ask]);
-  return table(['code', 'means', 'do'], rows);
+  return Object.entries(found)
+    .map(([code, [means, ask = '']]) => item(code, [], means, ask))
+    .join('\n');
 }
 
 const repeats: Readonly<Record<Repeat, string>> = {
@@ -47,32 +59,26 @@ const repeats: Readonly<Record<Repeat, string>> = {
 };
 
 function said(): string {
-  const rows = Object.entries(saidCodes).map(([code, { status, repeat, means, ask }]) => {
-    const isStatus = status !== '' && !status.startsWith('HTTP');
-    return [
-      `\`${code}\``,
-      isStatus ? `-${status}, ${exitCodeOf(status)}` : status,
-      repeats[repeat],
-      means,
-      ask,
-    ];
-  });
-  return table(['code', 'status, exit code', 'the command', 'means', 'do'], rows);
+  return Object.entries(saidCodes)
+    .map(([code, { status, repeat, means, ask }]) => {
+      const isStatus = status !== '' && !status.startsWith('HTTP');
+      return item(
+        code,
+        [isStatus ? `-${status}, ${exitCodeOf(status)}` : status, repeats[repeat]],
+        means,
+        ask,
+      );
+    })
+    .join('\n');
 }
 
-function events(chosen: (levels: EventMeaning[0]) => boolean): string {
-  const rows = Object.entries(logCodes)
-    .filter(([, [levels]]) => chosen(levels))
-    .map(([code, [levels, , means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
-  return table(['event', 'level', 'means', 'do'], rows);
+function events(): string {
+  return Object.entries(logCodes)
+    .map(([code, [levels, , means, ask = '']]) => item(code, [levels.join(', ')], means, ask))
+    .join('\n');
 }
 
-/** The rows of docs/operations.md: events that need attention. */
-export function formatWarnings(): string {
-  return events((levels) => levels.includes('warn') || levels.includes('error'));
-}
-
-/** The page, without the formatter's blanks in its tables. */
+/** The page. */
 export function formatMessages(): string {
   return `# Codes
 
@@ -84,36 +90,26 @@ This line says that the backend mail1 refused dovegate's password. Look up \`eve
 {"level":"error","time":"...","event":"dial-failed","backend":"mail1","type":"auth-rejected","text":"..."}
 \`\`\`
 
-${table(
-  ['the code stands in', 'look into'],
-  [
-    ['`event` of a log line', '[lines of the log](#lines-of-the-log-event)'],
-    [
-      '`error` of a record or a log line; `type` of `dial-failed`; `[CODE]` of a line for clients; `code` of an error over HTTP',
-      '[commands that were denied or failed](#commands-that-were-denied-or-failed-error)',
-    ],
-    ['`reason` of a session or an upstream', '[why it ended](#why-a-session-or-an-upstream-ended-reason)'],
-    ['`type` of `audit-failed`', '[the journal](#the-journal-type-of-audit-failed)'],
-    ['`type` of `ship-away`', '[receivers of records](#receivers-of-records-type-of-ship-away)'],
-    [
-      '`problems` of `status --json`',
-      '[what is wrong now](#what-is-wrong-now-problems-of-dovegate-status---json)',
-    ],
-    ['`check --json`', '[problems](#problems-of-a-configuration-code-of-dovegate-check---json)'],
-    ['the exit code of a program', '[exit codes](#exit-codes)'],
-  ],
-)}
+- \`event\` of a log line: [lines of the log](#lines-of-the-log-event)
+- \`error\` of a record or a log line, \`type\` of \`dial-failed\`, \`[CODE]\` of a line for clients, \`code\` of an error over HTTP:
+  [commands that were denied or failed](#commands-that-were-denied-or-failed-error)
+- \`reason\` of a session or an upstream: [why it ended](#why-a-session-or-an-upstream-ended-reason)
+- \`type\` of \`audit-failed\`: [the journal](#the-journal-type-of-audit-failed); of \`ship-away\`:
+  [receivers of records](#receivers-of-records-type-of-ship-away)
+- \`problems\` of \`status --json\`: [what is wrong now](#what-is-wrong-now-problems-of-dovegate-status---json)
+- \`check --json\`: [problems](#problems-of-a-configuration-code-of-dovegate-check---json)
+- the exit code of a program: [exit codes](#exit-codes)
 
-_Client_ and _peer_ are who asks dovegate; _backend_ and _upstream_ are a Dovecot and a connection to it. An empty cell
-under "do" means that there is nothing to do. Codes are never renamed: scripts, dashboards and journals hold them. Sentences
-beside them may change. This page is made from the program (\`node scripts/make-messages.mjs\`).
+_Client_ and _peer_ are who asks dovegate; _backend_ and _upstream_ are a Dovecot and a connection to it. Without
+"Do" there is nothing to do. Codes are never renamed: scripts, dashboards and journals hold them. Sentences beside them may
+change. This page is made from the program (\`node scripts/make-messages.mjs\`).
 
 ## Lines of the log: \`event\`
 
 Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or receiver. A line
 \`suppressed\` has the number of those that were not written; \`dovegate_log_suppressed_total\` counts them.
 
-${events(() => true)}
+${events()}
 
 ## Commands that were denied or failed: \`error\`
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { logCodes } from '../../src/adapters/telemetry/codes.js';
-import { formatMessages, formatWarnings } from '../../src/cli/messages.js';
+import { formatMessages } from '../../src/cli/messages.js';
 
 // From build/test/cli to the project.
 const root = new URL('../../../', import.meta.url);
@@ -15,15 +15,8 @@ const sourcesOf = (folder: string): string[] =>
 /** Records of the journal have an `event`, too. */
 const ofRecords = new Set(['reload']);
 
-/** Blanks and dashes of tables are the formatter's. */
-function words(text: string): string {
-  return text.replace(/-{3,}/g, '---').replace(/[ \t]+/g, ' ');
-}
-
-void test('docs/messages.md and the table in docs/operations.md are those of this program (else: npm run build:test, node scripts/make-messages.mjs)', () => {
-  assert.equal(words(read('docs/messages.md')), words(formatMessages()));
-  const [, shown] = /<!-- codes -->\n\n(.*?)\n\n<!-- \/codes -->/s.exec(read('docs/operations.md')) ?? [];
-  assert.equal(words(shown ?? ''), words(formatWarnings()));
+void test('docs/messages.md is the page of this program (else: npm run build:test, node scripts/make-messages.mjs)', () => {
+  assert.equal(read('docs/messages.md'), formatMessages());
 });
 
 void test('every event of the log that a source names is in the table, and every one of the table is named', () => {

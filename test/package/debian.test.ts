@@ -147,7 +147,7 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
       assert.ok(dovegate.includes(`\n.SS dovegate ${words}`), words);
     assert.match(dovegate, /\.SS dovegate kill [^]*?\.TP\n\\fB--socket <path>\\fR\n[^]*?Exit codes: 0 ended/);
     const settings = page('man5/dovegate.yaml.5.gz');
-    for (const [, path = ''] of readFileSync('docs/settings.md', 'utf8').matchAll(/^\| `([^`]+)`/gm))
+    for (const [, path = ''] of readFileSync('docs/settings.md', 'utf8').matchAll(/^- `([^`]+)`/gm))
       assert.ok(settings.includes(`\\fB${path}\\fR`), path);
     assert.match(page('man1/doveadm-dovegate.1.gz'), /\\fBmailbox\\fR\ncache\|\\:create\|/);
     // No control character, and nothing of a terminal.
