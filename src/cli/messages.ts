@@ -102,7 +102,8 @@ This line says that the backend mail1 refused dovegate's password. Look up \`eve
 
 _Client_ and _peer_ are who asks dovegate; _backend_ and _upstream_ are a Dovecot and a connection to it. Without
 "Do" there is nothing to do. Codes are never renamed: scripts, dashboards and journals hold them. Sentences beside them may
-change. This page is made from the program (\`node scripts/make-messages.mjs\`).
+change. In the log, \`type\`, \`error\` and \`reason\` are codes, \`text\` is a sentence, and \`count\` says how many. This
+page is made from the program (\`node scripts/make-messages.mjs\`).
 
 ## Lines of the log: \`event\`
 

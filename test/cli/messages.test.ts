@@ -19,6 +19,16 @@ void test('docs/messages.md is the page of this program (else: npm run build:tes
   assert.equal(read('docs/messages.md'), formatMessages());
 });
 
+void test('a code has one sentence, and one of what to do, in three lines at most', () => {
+  const items = formatMessages().match(/^- `[^`]+`(?: \(|: ).*(?:\n {2}.*)*/gm) ?? [];
+  assert.ok(items.length > 300);
+  for (const text of items) {
+    const [means = '', ask = ''] = text.split(' **Do:**');
+    for (const part of [means, ask]) assert.doesNotMatch(part.replaceAll(/\s+/g, ' '), /[^.]\. [A-Z`]/);
+    assert.ok(text.split('\n').length <= 3, text);
+  }
+});
+
 void test('every event of the log that a source names is in the table, and every one of the table is named', () => {
   const writing = ['adapters/telemetry', 'daemon', 'page', 'setup']
     .flatMap(sourcesOf)

@@ -292,19 +292,19 @@ const listed = {
   unparsable: [
     ['warn'],
     'client',
-    'a command could not be read exactly as its server would read it; `error` is the code',
+    'a command could not be read exactly as its server would read it',
     'correct the command',
   ],
   limited: [
     ['warn'],
     'client',
-    'a command was over a limit of its policy, or of its input; `error` is the code',
+    'a command was over a limit of its policy, or of its input',
     'wait, talk to the team, or raise the limit',
   ],
   'exchange-failed': [
     ['info', 'warn', 'error'],
     'client',
-    'an allowed command got no whole answer; `error` is the code, and `backend` or `text` names the backend',
+    'an allowed command got no whole answer; `backend` or `text` names the backend',
     "look into the backend's log; after `outcome: unknown` it may have run",
   ],
   'exchange-aborted': [
@@ -315,7 +315,7 @@ const listed = {
   'command-overdue': [
     ['warn'],
     'client',
-    'a change got no answer within its deadline and may still run; its client was answered. The line about its end comes with its end',
+    'a change got no answer within its deadline and may still run; its client was answered',
     '`dovegate status` lists it, `dovegate kill ID` ends it; raise `deadline` of its rule if it takes so long',
   ],
   'backend-log': [
@@ -335,7 +335,7 @@ const listed = {
   'session-refused': [
     ['warn'],
     'stranger',
-    'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up. Above ten a second they are only counted',
+    'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up',
     'talk to the team; raise the limit',
   ],
   flood: [
@@ -353,20 +353,20 @@ const listed = {
   'login-failed': [
     ['warn'],
     'stranger',
-    'a login was refused. `type` is the reason, `account` the user name of the login, `address` the client address',
-    'a single client: correct its name, password or certificate. After many attempts from one address, block it: somebody guesses passwords',
+    'a login was refused: `type` says why, `account` and `address` who',
+    'correct the name, password or certificate of the client; block an address with many attempts: it guesses',
   ],
   'page-refused': [
     ['warn'],
     'stranger',
-    'a request to the page was refused. `type` is the reason, `address` the browser address, `text` the person, if known',
-    'after many from one address, block it: somebody guesses. If a link was used twice, somebody else has it: ask its person',
+    'a request to the page was refused: `type` says why, `address` and `text` who',
+    'block an address with many attempts: it guesses; if a link was used twice, ask its person who else has it',
   ],
   'page-opened': [['info'], byReload, 'the page has the settings of the daemon, and serves its sockets'],
   'notices-away': [
     ['warn'],
     'receiver',
-    'a receiver of notices does not take them. `type` is the code, `sink` its name. It is tried again; the next line comes when the code changes',
+    'the receiver `sink` does not take notices; it is tried again, and logged when the code changes',
     'as the code says',
   ],
   'notices-back': [['info'], 'receiver', 'a receiver takes notices again'],
@@ -385,19 +385,19 @@ const listed = {
   'door-away': [
     ['warn'],
     { ours: 'once each time the daemon goes' },
-    'the page cannot ask the daemon: `text` says why. It tries again each half second',
+    'the page cannot ask the daemon: `text` says why; it tries again each half second',
     'systemctl status dovegate',
   ],
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'other users can read or change a secret file of the page. `text` has its path; the page still uses the file',
-    'run the command in `text`. If somebody may have read the secret, replace it',
+    'other users can read or change a secret file of the page, which still uses it; `text` has its path',
+    'run the command in `text`, and replace the secret if somebody may have read it',
   ],
   'issuer-away': [
     ['warn'],
     { ours: 'once for each fault, while somebody signs in' },
-    'the page cannot ask the issuer of `admin.page.oidc`: `text` says why. Other ways to sign in work',
+    'the page cannot ask the issuer of `admin.page.oidc`: `text` says why; other ways to sign in work',
     'repair the issuer, the network, or the settings',
   ],
   'issuer-back': [
@@ -411,7 +411,7 @@ const listed = {
   'password-unread': [
     ['warn'],
     'backend',
-    'a file in `password_file` cannot be read; `text` has its path and the reason. The other files are tried',
+    'a file in `password_file` cannot be read; `text` has its path and the reason; the other files are tried',
     'fix the file, or remove it from `password_file`',
   ],
   'backend-newer': [
@@ -423,7 +423,7 @@ const listed = {
   'dial-failed': [
     ['error', 'debug'],
     'backend',
-    'a connection to a backend could not be made: `text` says to which one and why, `type` is the code. Later failures have level debug',
+    'a connection to a backend could not be made: `text` says to which one and why; later failures have level debug',
     'correct certificate, password or address, or repair the backend',
   ],
   'backend-down': [
@@ -436,7 +436,7 @@ const listed = {
   'lookup-failing': [
     ['error'],
     'backend',
-    "Dovecot's auth service does not answer; commands that need it are refused; `type` is the code",
+    "Dovecot's auth service does not answer; commands that need it are refused",
     'see whether it runs, and whether its socket is of type userdb and may be opened',
   ],
   'lookup-working': [['info'], 'backend', 'the auth service answers again'],
@@ -520,7 +520,7 @@ const listed = {
     ['error'],
     'stranger',
     'a listening socket had an error, or did not get its new mode or owner; it goes on as it was',
-    'as `text` says; a reload tries mode and owner again. Missing descriptors show as `few-descriptors`',
+    'as `text` says; a reload tries mode and owner again',
   ],
   'admin-failed': [
     ['error'],

@@ -8,7 +8,7 @@ export const recordEvents = {
   'audit-failed': [
     ['error'],
     'client',
-    'records do not reach the disk (in time); what `audit.strict` names is refused, and after an error all; `type` is the code',
+    'records do not reach the disk (in time); what `audit.strict` names is refused, and after an error all',
     'free the disk, or give the directory back',
   ],
   'audit-writable': [['info'], 'client', 'records reach the disk again'],
@@ -35,7 +35,7 @@ export const recordEvents = {
     {
       ours: 'when the records begin or cease to fill 80 % of `audit.max_size`, after a look at the segments',
     },
-    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; `text` names the largest writers, which are refused first. Level info: it is over',
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; `text` names the largest writers, which are refused first (level info: it is over)',
     'find out what they do in a loop, raise `max_size`, or lower `keep_min`',
   ],
   'audit-begun': [
@@ -114,7 +114,7 @@ export const recordEvents = {
   'ship-away': [
     ['error'],
     'receiver',
-    'records cannot be sent to a receiver. `type` is the code, `lag` the number of records that wait. Commands go on. The next line comes when the code changes',
+    'records cannot be sent to a receiver, and `lag` of them wait; commands go on',
     'correct certificate or name, or repair the receiver',
   ],
   'ship-missing': [
@@ -132,7 +132,7 @@ export const recordEvents = {
   'audit-forked': [
     ['error'],
     'receiver',
-    'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent. Commands go on',
+    'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent; commands go on',
     'find out who else writes it; then stop dovegate, move `audit.directory` and `audit-end.json` of `state` away, start: a new journal begins',
   ],
   'ship-damaged': [

@@ -81,7 +81,7 @@ const table = {
   'user-unknown': refused(
     'NOUSER',
     'no such user: {reason}',
-    'over HTTP: a user name outside of `mail_users.characters`, which can be no user. Dovecot answers the same',
+    'over HTTP: a user name outside of `mail_users.characters`, which can be no user; Dovecot answers the same',
     'correct the name',
   ),
   'user-surplus': unread('`-u` was given, but the command only concerns the client itself', 'leave it out'),
@@ -156,13 +156,13 @@ const table = {
   denied: refused(
     'NOPERM',
     'denied by policy {policy} ({reason})',
-    'policy does not allow it. Records have no `error` then: `decision` and `rule` say it',
+    'policy does not allow it (in records `decision` and `rule` say so, not `error`)',
     '`dovegate explain` shows what is missing',
   ),
   'on-request': refused(
     'NOPERM',
     'denied by policy {policy}; available on request: {request}',
-    'policy does not allow it, and an approver can, for a time. Records have no `error` then',
+    'policy does not allow it, and an approver can, for a time (records have no `error` then)',
     'run the command that the sentence names, with a reason',
   ),
   'grant-over': refused(
@@ -243,7 +243,7 @@ const table = {
   ),
   draining: passing(
     'dovegate is stopping; try again',
-    'dovegate is stopping. The client reads `outcome-unknown` where it had been sent',
+    'dovegate is stopping; the client reads `outcome-unknown` where it had been sent',
     'ask again',
   ),
   'no-route': refused(
@@ -269,7 +269,7 @@ const table = {
   ),
   'lookup-failed': passing(
     'the userdb could not be asked who is meant ({reason}); try again',
-    "Dovecot's auth service could not say who is meant. Records have `lookup-CODE`",
+    "Dovecot's auth service could not say who is meant (records have `lookup-CODE`)",
     'see `lookup-CODE` below',
   ),
   // the way to the backend, and its answer
@@ -337,17 +337,17 @@ const table = {
   ),
   'not-all-backends': open(
     'not every backend answered: {reason}',
-    'a command for several backends, which did not all carry it out. Records have the error of the first that did not answer',
+    'a command for several backends, which did not all carry it out; records have the first error',
     "look up the record's `parts`",
   ),
   'outcome-unknown': open(
     '{reason}; whether the command ran is not known',
-    'the command had been sent when it was ended. Records have the error that says why',
+    'the command had been sent when it was ended; its record has the error that says why',
     'find out what was done before you repeat a change',
   ),
   'not-done': passing(
     '{reason}',
-    'it ended before the backend had the whole command, so nothing ran. Records have the error that says why',
+    'it ended before the backend had the whole command, so nothing ran; its record has the error that says why',
     'ask again',
   ),
   // the backend's own status
@@ -402,12 +402,12 @@ const table = {
   killed: refused(
     'TEMPFAIL',
     'an operator ended it',
-    'an operator ended it (`dovegate kill`). The client reads `outcome-unknown` where it had been sent',
+    'an operator ended it (`dovegate kill`); the client reads `outcome-unknown` where it had been sent',
   ),
   'grant-ended': refused(
     'TEMPFAIL',
     'its grant ended while it ran',
-    'its grant was revoked or its time was over while it ran. The client reads `outcome-unknown` where it had been sent',
+    'its grant was revoked or its time was over while it ran; the client reads `outcome-unknown` where it had been sent',
     'ask for access again',
   ),
   internal: open('internal error of dovegate', 'a bug of ours', 'tell us, with the lines around it'),
