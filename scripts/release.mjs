@@ -4,16 +4,15 @@
 //   node scripts/release.mjs VERSION --quick      lint, unit and architecture tests only
 //   node scripts/release.mjs VERSION --dry-run    says what it would do, and changes nothing
 //
-// In order: it refuses what must not be released; runs the tests; sets the version in package.json and the lockfile; gives
-// the changelog's "Unreleased" the version and the date; packs the tarball and its checksum into dist-release/; commits, tags.
+// In order: it refuses what must not be released; runs the tests; sets the version in package.json and the lockfile; moves the
+// changelog's "Unreleased" and the files of changes/ below a heading with version and date; packs the tarball and its checksum into dist-release/; commits, tags.
 // The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, root, run } from './setup.mjs';
 
-const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md'];
 const usage = 'usage: npm run release -- X.Y.Z [--dry-run] [--quick]';
 
 function end(code, message) {
@@ -42,6 +41,18 @@ function isGreater(version, than) {
   return at !== -1 && a[at] > b[at];
 }
 
+/** Security first, then what changed, then what is new. */
+const kinds = ['security', 'changed', 'new'];
+
+/** `changes/KIND-NAME.md`, one for each change that an operator notices. */
+function fragments() {
+  const names = existsSync(join(root, 'changes')) ? readdirSync(join(root, 'changes')).toSorted() : [];
+  const kindOf = (name) => kinds.findIndex((kind) => name.startsWith(`${kind}-`) && name.endsWith('.md'));
+  const odd = names.filter((each) => kindOf(each) === -1);
+  if (odd.length > 0) end(1, `refused: changes/${odd[0]} is not named ${kinds.join('-, ')}-...md`);
+  return names.toSorted((one, other) => kindOf(one) - kindOf(other)).map((each) => `changes/${each}`);
+}
+
 /** The text below `## Unreleased`, up to the next version. */
 function unreleased(changelog) {
   return /^## Unreleased\n([\s\S]*?)(?=^## |(?![\s\S]))/m.exec(changelog)?.[1].trim() ?? '';
@@ -64,16 +75,21 @@ if (versions.length !== 1 || !/^(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}$/.test(version))
 const { name, version: current } = JSON.parse(read('package.json'));
 const tag = `v${version}`;
 const changelog = read('CHANGELOG.md');
-const notes = unreleased(changelog);
+const pieces = fragments();
+const notes = [unreleased(changelog), ...pieces.map((path) => read(path).trim())].filter(Boolean).join('\n');
+const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md', ...pieces];
 const date = new Date().toISOString().slice(0, 10);
 const heading = `## ${version} (${date})`;
 const stages = options.has('--quick') ? ['check'] : [];
 
 const refusals = [];
 if (git('status', '--porcelain') !== '') refusals.push('the tree has changes that are not committed');
-if (!isGreater(version, current)) refusals.push(`${version} is not greater than ${current}`);
+// The version that package.json names can be released once: the first one is.
+if (version !== current && !isGreater(version, current))
+  refusals.push(`${version} is not greater than ${current}`);
 if (git('tag', '--list', tag) !== '') refusals.push(`there is a tag ${tag} already`);
-if (notes === '') refusals.push('CHANGELOG.md has nothing below "## Unreleased"');
+if (notes === '')
+  refusals.push('there is no change: CHANGELOG.md has nothing below "## Unreleased", and changes/ no file');
 if (refusals.length > 0) end(1, refusals.map((text) => `refused: ${text}`).join('\n'));
 
 const tarball = `${name}-${version}.tgz`;
@@ -102,8 +118,14 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exi
 for (const file of ['package.json', 'package-lock.json']) write(file, withVersion(file, version));
 write(
   'CHANGELOG.md',
-  changelog.replace('## Unreleased\n', () => `## Unreleased\n\n${heading}\n`),
+  changelog
+    .replace(
+      /^## Unreleased\n[\s\S]*?(?=^## |(?![\s\S]))/m,
+      () => `## Unreleased\n\n${heading}\n\n${notes}\n\n`,
+    )
+    .trimEnd() + '\n',
 );
+for (const path of pieces) rmSync(join(root, path));
 build();
 rmSync(join(root, 'dist-release'), { recursive: true, force: true });
 mkdirSync(join(root, 'dist-release'));

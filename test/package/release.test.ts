@@ -60,6 +60,9 @@ function withProject(use: (project: Project) => void): void {
     setVersion(join(at, 'package.json'), '0.1.0', 1);
     setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
     writeFileSync(join(at, 'CHANGELOG.md'), changelog);
+    mkdirSync(join(at, 'changes'));
+    writeFileSync(join(at, 'changes/new-c.md'), '- New: c.\n');
+    writeFileSync(join(at, 'changes/security-d.md'), '- Security: d.\n');
     for (const name of ['src/main.ts', 'src/web/main.tsx']) writeFileSync(join(at, name), 'export {};\n');
     writeFileSync(join(at, 'src/web/style.css'), '');
     writeFileSync(
@@ -109,17 +112,19 @@ void test('a release has its version everywhere, a tarball with a checksum, one 
     assert.ok(day !== undefined);
     assert.equal(
       readFileSync(join(at, 'CHANGELOG.md'), 'utf8'),
-      changelog.replace('## Unreleased\n', () => `## Unreleased\n\n## 0.2.0 (${day})\n`),
+      changelog
+        .replace('## Unreleased\n', () => `## Unreleased\n\n## 0.2.0 (${day})\n`)
+        .replace('- More.\n', '- More.\n- Security: d.\n- New: c.\n'),
     );
     const changes = run('git', 'show', '--format=%s', '--numstat', 'HEAD').output;
     assert.equal(
       changes,
-      'release: 0.2.0\n\n2\t0\tCHANGELOG.md\n2\t2\tpackage-lock.json\n1\t1\tpackage.json\n',
+      'release: 0.2.0\n\n4\t0\tCHANGELOG.md\n0\t1\tchanges/new-c.md\n0\t1\tchanges/security-d.md\n2\t2\tpackage-lock.json\n1\t1\tpackage.json\n',
     );
     assert.equal(run('git', 'cat-file', '-t', 'v0.2.0').output, 'tag\n');
     assert.match(
       run('git', 'cat-file', '-p', 'v0.2.0').output,
-      /\n\ndovegate 0\.2\.0\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n$/,
+      /\n\ndovegate 0\.2\.0\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n- Security: d\.\n- New: c\.\n$/,
     );
     assert.equal(run('git', 'rev-parse', 'v0.2.0^{}').output, run('git', 'rev-parse', 'HEAD').output);
     assert.equal(run('git', 'status', '--porcelain').output, '');
@@ -142,7 +147,7 @@ void test('a release has its version everywhere, a tarball with a checksum, one 
     assert.equal(again.status, 1);
     assert.match(
       again.output,
-      /not greater than 0\.2\.0\nrefused: there is a tag v0\.2\.0 already\nrefused: CHANGELOG/,
+      /refused: there is a tag v0\.2\.0 already\nrefused: there is no change: CHANGELOG/,
     );
   });
 });
@@ -155,7 +160,7 @@ void test('a dry run says what would be done and does nothing', () => {
     assert.match(output, /scripts\/test\.mjs check,/);
     assert.match(
       output,
-      /## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n$/,
+      /## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n- Security: d\.\n- New: c\.\n$/,
     );
     assert.equal(state(), before);
     assert.ok(!existsSync(join(at, 'dist-release')) && !existsSync(join(at, '.git/asked')));
@@ -165,7 +170,7 @@ void test('a dry run says what would be done and does nothing', () => {
 void test('what must not be released is refused before anything runs', () => {
   withProject(({ at, release, state }) => {
     const before = state();
-    for (const version of ['0.1.0', '0.0.9', '0.0.10']) {
+    for (const version of ['0.0.9', '0.0.10']) {
       const { status, output } = release(version);
       assert.deepEqual([status, output], [1, `refused: ${version} is not greater than 0.1.0\n`]);
     }
@@ -184,6 +189,17 @@ void test('what must not be released is refused before anything runs', () => {
     const { status, output } = release('0.2.0', '--dry-run');
     assert.deepEqual([status, output], [1, 'refused: the tree has changes that are not committed\n']);
     assert.ok(!existsSync(join(at, '.git/asked')));
+  });
+});
+
+void test('the first release has the version that is there; a file of changes/ that names no kind is refused', () => {
+  withProject(({ at, release }) => {
+    assert.match(release('0.1.0', '--dry-run').output, /^would release dovegate 0\.1\.0 /);
+    writeFileSync(join(at, 'changes/other.md'), '- x\n');
+    assert.match(
+      release('0.2.0', '--dry-run').output,
+      /^refused: changes\/other\.md is not named security-, /,
+    );
   });
 });
 
