@@ -1,4 +1,4 @@
-// `npm run advisories -- FOLDER [SBOM]`: which known vulnerabilities concern the packages of a bill of materials (default dist/sbom.cdx.json),
+// `npm run lab -- advisories FOLDER [SBOM]`: which known vulnerabilities concern the packages of a bill of materials (default dist/sbom.cdx.json),
 // without a network. FOLDER holds records of OSV (https://ossf.github.io/osv-schema) as *.json files, for example the unpacked dump of the
 // ecosystem npm that osv.dev publishes. Exit code 1: some do; 64: there is nothing to read.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -64,7 +64,9 @@ function findAffected(record, packages) {
 
 function main([folder, bom = join(root, 'dist', 'sbom.cdx.json')]) {
   if (folder === undefined || !existsSync(folder) || !statSync(folder).isDirectory()) {
-    console.error('usage: npm run advisories -- FOLDER [SBOM]      FOLDER: records of OSV as *.json files');
+    console.error(
+      'usage: npm run lab -- advisories FOLDER [SBOM]      FOLDER: records of OSV as *.json files',
+    );
     return 64;
   }
   if (!existsSync(bom)) {

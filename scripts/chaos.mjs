@@ -1,4 +1,4 @@
-// `npm run chaos -- [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted ID]`: everything at once on real servers while faults are
+// `npm run lab -- chaos [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted ID]`: everything at once on real servers while faults are
 // injected, then the oracle reads what was left behind (test/chaos/EVIDENCE.md). Needs root. Exit code 1: the oracle found something; the
 // folder is kept then. The order of faults goes by the seed; what happens within them goes by the machine.
 // --planted: with one line of src/ broken (test/chaos/planted.json), in a copy of the tree: the oracle should find it.
@@ -28,7 +28,7 @@ if (
   (values.planted !== undefined && planted === undefined)
 ) {
   console.error(
-    'usage: npm run chaos -- [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted f01...]',
+    'usage: npm run lab -- chaos [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted f01...]',
   );
   process.exit(64);
 }

@@ -1,9 +1,9 @@
-// `npm run conformance`: what clients get through dovegate is what they get from Dovecot itself, for every release that Debian has
+// `npm run lab -- conformance`: what clients get through dovegate is what they get from Dovecot itself, for every release that Debian has
 // (test/dovecot/conformance/). Writes docs/conformance.md. Exit code 1: a difference that no row explains, or a row that explains nothing.
 //
-//   npm run conformance                                     all releases
-//   npm run conformance -- --releases "bookworm trixie"     these only, and no page
-//   npm run conformance -- --client send                    clients whose name has this text, and no page
+//   npm run lab -- conformance                              all releases
+//   npm run lab -- conformance --releases "bookworm trixie"     these only, and no page
+//   npm run lab -- conformance --client send             clients whose name has this text, and no page
 // Needs root and a Debian archive; the releases' roots are kept in $DOVEGATE_LABS, else below the folder for temporary files.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// `npm run forge -- [KIND...] [--minutes N] [--seed S]`: the search for forgeries that a verifier does not notice (test/fuzz/forge-*).
+// `npm run lab -- forge [KIND...] [--minutes N] [--seed S]`: the search for forgeries that a verifier does not notice (test/fuzz/forge-*).
 // All kinds, or the named ones, share the minutes (1); with 0 minutes one round of each. Exit code 1: something was found, and the line
 // behind FINDING repeats it. Rounds go up from the seed, which is printed; without one it is taken from the clock.
 import { spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ const kinds = positionals.length === 0 ? all : positionals;
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
 const minutes = Number(values.minutes);
 if (!kinds.every((kind) => all.includes(kind)) || !Number.isSafeInteger(seed) || !(minutes >= 0)) {
-  console.error(`usage: npm run forge -- [${all.join('|')}]... [--minutes N] [--seed S]`);
+  console.error(`usage: npm run lab -- forge [${all.join('|')}]... [--minutes N] [--seed S]`);
   process.exit(64);
 }
 

@@ -1,15 +1,15 @@
-// `npm run fuzz`: hostile bytes for every decoder of what comes from outside (test/fuzz/targets/). Exit code 1: something was found.
+// `npm run lab -- fuzz`: hostile bytes for every decoder of what comes from outside (test/fuzz/targets/). Exit code 1: something was found.
 //
-//   npm run fuzz                          each target for 10 s
-//   npm run fuzz -- --minutes N           all of them together for N minutes
-//   npm run fuzz -- --target NAME         this one only; may be repeated
-//   npm run fuzz -- --seed S              other inputs, the same ones for the same seed (default: a new one)
-//   npm run fuzz -- --inputs N            so many inputs for each target, however long it takes
-//   npm run fuzz -- --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the way
-//   npm run fuzz -- --keep                saves new inputs in test/fuzz/corpus/
-//   npm run fuzz -- --repeat FILE         one finding again
-//   npm run fuzz -- --list                the targets
-//   npm run fuzz -- --differential        instead: command lines, as we read them and as a real Dovecot does (test/dovecot/differential.test.ts),
+//   npm run lab -- fuzz                   each target for 10 s
+//   npm run lab -- fuzz --minutes N    all of them together for N minutes
+//   npm run lab -- fuzz --target NAME  this one only; may be repeated
+//   npm run lab -- fuzz --seed S       other inputs, the same ones for the same seed (default: a new one)
+//   npm run lab -- fuzz --inputs N     so many inputs for each target, however long it takes
+//   npm run lab -- fuzz --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the way
+//   npm run lab -- fuzz --keep         saves new inputs in test/fuzz/corpus/
+//   npm run lab -- fuzz --repeat FILE  one finding again
+//   npm run lab -- fuzz --list         the targets
+//   npm run lab -- fuzz --differential        instead: command lines, as we read them and as a real Dovecot does (test/dovecot/differential.test.ts),
 //                                         for N minutes on each of DOVEGATE_RELEASES (default: a Dovecot of each series)
 // Findings are files in fuzz-findings/.
 import { spawnSync } from 'node:child_process';
@@ -141,7 +141,7 @@ await runCampaign({
       `FOUND ${name}: ${broken.kind}, ${bytes.length} bytes, after ${seconds} s\n  ${broken.text.split('\n').slice(0, 6).join('\n  ')}`,
     );
     console.log(`  ${JSON.stringify(bytes.toString('latin1').slice(0, 200))}`);
-    console.log(`  npm run fuzz -- --repeat ${relative(process.cwd(), file)}`);
+    console.log(`  npm run lab -- fuzz --repeat ${relative(process.cwd(), file)}`);
   },
   onDone(name, { seed: ofSeed, inputs, ms, answers, kept }) {
     inputsAll += inputs;

@@ -1,4 +1,4 @@
-// `npm run lockfile`: makes the lockfile complete after dependencies changed.
+// `npm run lab -- lockfile`: makes the lockfile complete after dependencies changed.
 //
 // Tools with compiled parts name one optional package for each platform. A registry mirror that holds only the platforms
 // of its users makes npm leave the others out of the lockfile, and `npm ci` then refuses it everywhere. This writes the

@@ -1,4 +1,4 @@
-// `npm run test:matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line each.
+// `npm run lab -- matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line each.
 //
 //   node scripts/matrix.mjs                    all versions
 //   node scripts/matrix.mjs 22.23.3            this version only
@@ -71,7 +71,7 @@ function testUnder(version) {
 const asked = process.argv.slice(2).filter((word) => word !== '--whole');
 for (const version of asked)
   if (!/^\d+\.\d+\.\d+$/.test(version)) {
-    console.error('usage: npm run test:matrix [-- [--whole] VERSION...]');
+    console.error('usage: npm run lab -- matrix [-- [--whole] VERSION...]');
     process.exit(64);
   }
 mkdirSync(cache, { recursive: true });

@@ -1,4 +1,4 @@
-// `npm run model -- [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/model with large figures. --depth: all
+// `npm run lab -- model [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/model with large figures. --depth: all
 // traces of a model up to so many steps. --length: all sequences of so many decisions with the real code. --minutes: each model's real
 // code in long sequences by chance, for so long in all; they go up from the seed, which is printed. Exit code 1: an invariant does not hold,
 // or the code does something else than its model; the message has the trace.
@@ -25,7 +25,7 @@ if (
   !(minutes >= 0)
 ) {
   console.error(
-    `usage: npm run model -- [${all.join('|')}]... [--depth N] [--length N] [--seed S] [--minutes M]`,
+    `usage: npm run lab -- model [${all.join('|')}]... [--depth N] [--length N] [--seed S] [--minutes M]`,
   );
   process.exit(64);
 }

@@ -1,4 +1,4 @@
-// `npm run mutate -- MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
+// `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
 // were wrong?
 //
 // Stryker's instrumenter writes all its mutants into a copy of the module, each behind a switch; this compiles the copy, asks each
@@ -409,7 +409,7 @@ const { values, positionals } = parseArgs({
 });
 if (positionals.length === 0 || positionals.some((name) => !(name in modules))) {
   console.error(
-    `npm run mutate -- MODULE... [--sample N|all] [--seed S] [--file TEXT]; modules: ${Object.keys(modules).join(' ')}`,
+    `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]; modules: ${Object.keys(modules).join(' ')}`,
   );
   process.exit(64);
 }

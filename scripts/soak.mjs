@@ -1,4 +1,4 @@
-// `npm run soak -- [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]`: a gate, its page and its verifier under light traffic for a long time and
+// `npm run lab -- soak [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]`: a gate, its page and its verifier under light traffic for a long time and
 // without a fault; beside it, one after the other, baselines (5 of 19 minutes). Then: how their memory grew, and docs/soak.svg. Needs root.
 // Exit code 1: something grows more than every baseline, or the oracle found something.
 import { spawn, spawnSync } from 'node:child_process';
@@ -18,7 +18,7 @@ const { values } = parseArgs({
 });
 const [minutes, baselines, seed] = [values.minutes, values.baselines, values.seed].map(Number);
 if (!(minutes > 0) || !Number.isSafeInteger(baselines) || !Number.isSafeInteger(seed)) {
-  console.error('usage: npm run soak -- [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]');
+  console.error('usage: npm run lab -- soak [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]');
   process.exit(64);
 }
 installPackages(['dovecot', 'fleet']);

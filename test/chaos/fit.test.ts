@@ -1,4 +1,4 @@
-// The line that `npm run soak` judges by: numbers worked out by hand.
+// The line that `npm run lab -- soak` judges by: numbers worked out by hand.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fitLine, median, percentile } from './fit.js';

@@ -1,5 +1,5 @@
-// The driver of `npm run chaos` (scripts/chaos.mjs): a run of so many minutes, and what it leaves (EVIDENCE.md).
-//   node build/test/chaos/run.js FOLDER MINUTES SEED [KIND,...]     KIND `none`: no fault at all (`npm run soak`)
+// The driver of `npm run lab -- chaos` (scripts/chaos.mjs): a run of so many minutes, and what it leaves (EVIDENCE.md).
+//   node build/test/chaos/run.js FOLDER MINUTES SEED [KIND,...]     KIND `none`: no fault at all (`npm run lab -- soak`)
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openNats } from '../../src/adapters/nats/link.js';

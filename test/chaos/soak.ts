@@ -1,4 +1,4 @@
-// What a long run without faults says about growth (`npm run soak`, scripts/soak.mjs):
+// What a long run without faults says about growth (`npm run lab -- soak`, scripts/soak.mjs):
 //   node build/test/chaos/soak.js SVG FOLDER [FOLDER...]      the evidence of the long run, then of the baselines
 // Resident memory is a saw: so the time is cut into parts, and the line goes through the medians of the parts.
 import { createReadStream, existsSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // Goal: what a client gets of an allowed command through dovegate is what Dovecot gives it itself, byte for byte, but for the differences that
-// docs/conformance.md explains. `npm run conformance` does it for every release, and writes that page; here is a part of it: a third of the
+// docs/conformance.md explains. `npm run lab -- conformance` does it for every release, and writes that page; here is a part of it: a third of the
 // commands that print, in every format of the real program, those for many users, and failures, by every client.
 // What must not happen: a difference without a row; a page with other rows than the code has; a command that nobody runs or leaves out.
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ void test('every command of the catalog has a line, or a reason', () => {
   );
 });
 
-void test('docs/conformance.md has the rows of the code (else: npm run conformance)', () => {
+void test('docs/conformance.md has the rows of the code (else: npm run lab -- conformance)', () => {
   const page = readFileSync(new URL('../../../docs/conformance.md', import.meta.url), 'utf8');
   const [, part = ''] = page.split('## Explained differences');
   const lines = (part.split('\n## ')[0] ?? '').split('\n').filter((each) => each.startsWith('| `'));

@@ -65,7 +65,7 @@ export async function play(
           error instanceof assert.AssertionError
             ? error.message
             : String(Reflect.get(Object(error), 'stack'));
-        const again = `npm run forge -- ${kind} --minutes 0 --seed ${seed}`;
+        const again = `npm run lab -- forge ${kind} --minutes 0 --seed ${seed}`;
         findings.push(`${again}\n  ${round.edits.join('; ')}: ${text}`);
         console.log(`FINDING ${findings.at(-1)}`);
         if (findings.length >= findingsMax) break;

@@ -1,4 +1,4 @@
-// Each target of `npm run fuzz`, briefly: its saved inputs, and some thousand others. Nothing is thrown but declared faults, no answer depends
+// Each target of `npm run lab -- fuzz`, briefly: its saved inputs, and some thousand others. Nothing is thrown but declared faults, no answer depends
 // on the cuts, and no input takes long.
 //
 // DOVEGATE_ROUNDS multiplies the inputs; DOVEGATE_SEED repeats a run.

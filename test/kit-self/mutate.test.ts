@@ -1,4 +1,4 @@
-// Goal: `npm run mutate` notices mutants that a test fails for, and says so where no test does.
+// Goal: `npm run lab -- mutate` notices mutants that a test fails for, and says so where no test does.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

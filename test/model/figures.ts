@@ -1,4 +1,4 @@
-// How far the tests of the models go: small figures by themselves, larger ones by `npm run model` (scripts/model.mjs).
+// How far the tests of the models go: small figures by themselves, larger ones by `npm run lab -- model` (scripts/model.mjs).
 
 import type { TestContext } from 'node:test';
 import { seededRandom } from '../kit/chunkings.js';

@@ -1,4 +1,4 @@
-// `npm run advisories`: the packages of the bill of materials against records of OSV, and what must not be overlooked.
+// `npm run lab -- advisories`: the packages of the bill of materials against records of OSV, and what must not be overlooked.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// The clients of `npm run conformance`. Each sends a line to a place, Dovecot itself or dovegate, and gives everything that it got.
+// The clients of `npm run lab -- conformance`. Each sends a line to a place, Dovecot itself or dovegate, and gives everything that it got.
 import { linkSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';

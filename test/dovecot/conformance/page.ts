@@ -38,8 +38,8 @@ export function pageOf(tallies: readonly Tally[], everywhere: readonly string[])
 For those who ask whether their Dovecot and their programs work with dovegate. This page is generated:
 
 \`\`\`
-npm run conformance                       all releases, this page; root, on a Debian; the first run makes the releases' roots
-npm run conformance -- --releases "bookworm trixie"  these only, and no page
+npm run lab -- conformance                       all releases, this page; root, on a Debian; the first run makes the releases' roots
+npm run lab -- conformance --releases "bookworm trixie"  these only, and no page
 \`\`\`
 
 Each command line goes to a Dovecot directly, and to its twin with the same mail through dovegate, with a policy that allows

@@ -1,4 +1,4 @@
-// Every target of `npm run fuzz`: a decoder of bytes from outside has one here.
+// Every target of `npm run lab -- fuzz`: a decoder of bytes from outside has one here.
 
 import type { Target } from '../campaign/target.js';
 import { authTargets } from './auth.js';
