@@ -3,5 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatMessages } from '../build/src/cli/messages.js';
 import { root } from './setup.mjs';
+import { wrappedPage } from './wrap.mjs';
 
-writeFileSync(join(root, 'docs', 'messages.md'), formatMessages());
+writeFileSync(join(root, 'docs', 'messages.md'), wrappedPage(formatMessages()));

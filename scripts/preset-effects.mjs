@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { wrapped } from './wrap.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const kept = join(root, 'test', 'dovecot', 'preset-effects.json');
@@ -38,9 +39,7 @@ function gravity({ what }) {
   return at === -1 ? gravest.length : at;
 }
 
-function cell(text) {
-  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
-}
+const cell = (text) => text.replaceAll('<', '&lt;');
 
 /** The two lines at the top of a preset: what it does not enforce, and what it is for. */
 function promiseOf(name) {
@@ -53,22 +52,10 @@ function promiseOf(name) {
 
 function sectionOf(name, effects) {
   const [notEnforced = '', promise = ''] = promiseOf(name);
-  const rows = effects.map(
-    ({ kind, what, series, line }) =>
-      `| ${kind} | ${cell(what)} | ${series.join(', ')} | \`${cell(line).replaceAll('`', "'")}\` |`,
+  const items = effects.map(({ kind, what, series, line }) =>
+    wrapped('- ', `${kind} ${cell(what)} (${series.join(', ')}): \`${cell(line).replaceAll('`', "'")}\``),
   );
-  return [
-    `## ${name}`,
-    '',
-    cell(promise),
-    '',
-    cell(notEnforced),
-    '',
-    '| effect | of what | Dovecot | first line that did it: user, command, arguments |',
-    '| --- | --- | --- | --- |',
-    ...rows,
-    '',
-  ];
+  return [`## ${name}`, '', wrapped('', cell(promise)), '', wrapped('', cell(notEnforced)), '', ...items, ''];
 }
 
 const { effects } = JSON.parse(readFileSync(kept, 'utf8'));
@@ -82,8 +69,9 @@ const of = (name) =>
       (one, other) => kinds.indexOf(one.kind) - kinds.indexOf(other.kind) || gravity(one) - gravity(other),
     );
 const worst = names.map((name) => {
-  const columns = kinds.map((kind) => of(name).find((effect) => effect.kind === kind)?.what ?? 'nothing');
-  return `| [${name}](#${name}) | ${columns.map(cell).join(' | ')} |`;
+  const found = kinds.map((kind) => [kind, of(name).find((effect) => effect.kind === kind)?.what]);
+  const known = found.filter(([, what]) => what !== undefined).map(([kind, what]) => `${kind} ${cell(what)}`);
+  return wrapped('- ', `[${name}](#${name}): ${known.join('; ') || 'nothing'}`);
 });
 
 const text = [
@@ -91,21 +79,30 @@ const text = [
   '',
   'For whoever chooses a preset: the worst that was found for each one, on real Dovecot servers. This page is generated.',
   '',
-  'A seeded search makes command lines that a preset allows, sends them to Dovecot 2.3.19.1 and 2.4.1 as the daemon would, and compares replies,',
-  'mailboxes and processes before and after. The presets are used by a team of two users, and by a policy for everybody. Secrets are',
-  'planted where no preset may reach: fields of the userdb, hidden attributes, the password of the server, mail of a user who is not in the policy.',
-  '`retention-janitor` has an age of 1 s in the policy for everybody, since the mails are young. What the daemon holds besides (`max_matches`, `limit`, a reason) is not part of it.',
+  wrapped(
+    '',
+    'A seeded search makes command lines that a preset allows, sends them to Dovecot 2.3.19.1 and 2.4.1 as the daemon would, and compares ' +
+      'replies, mailboxes and processes before and after. The presets are used by a team of two users, and by a policy for everybody. Secrets ' +
+      'are planted where no preset may reach: fields of the userdb, hidden attributes, the password of the server, mail of a user who is not ' +
+      'in the policy.',
+  ),
+  '',
+  wrapped(
+    '',
+    '`retention-janitor` has an age of 1 s in the policy for everybody, since the mails are young. What the daemon holds besides ' +
+      '(`max_matches`, `limit`, a reason) is not part of it. Each line below shows an effect, on which series of Dovecot it was seen, and the ' +
+      'first line that did it: user, command, arguments.',
+  ),
   '',
   '```',
-  'DOVEGATE_RELEASES="native trixie" DOVEGATE_MINUTES=30 DOVEGATE_SEED=7 node scripts/test.mjs file test/dovecot/preset-search.test.ts',
+  'export DOVEGATE_RELEASES="native trixie" DOVEGATE_MINUTES=30 DOVEGATE_SEED=7',
+  'node scripts/test.mjs file test/dovecot/preset-search.test.ts',
   'DOVEGATE_KEEP=1 ...                   keeps what is new in test/dovecot/preset-effects.json',
   'node scripts/preset-effects.mjs       writes this page',
   '```',
   '',
   'A test fails when the search finds an effect that is not on this page, a process that ends, or a planted secret in a reply.',
   '',
-  '| preset | shows | changes | reaches | ends processes |',
-  '| --- | --- | --- | --- | --- |',
   ...worst,
   '',
   '"Others in the policy" are users for whom the policy holds, and whom the command does not name.',
@@ -118,7 +115,7 @@ if (process.argv.includes('--print')) {
 } else {
   const page = join(root, 'docs', 'preset-effects.md');
   writeFileSync(page, text);
-  // The columns of tables, and the lines of the data, are the formatter's.
+  // The lines of the data are the formatter's.
   process.exitCode =
-    spawnSync('npx', ['biome', 'format', '--write', page, kept], { cwd: root, stdio: 'inherit' }).status ?? 1;
+    spawnSync('npx', ['biome', 'format', '--write', kept], { cwd: root, stdio: 'inherit' }).status ?? 1;
 }

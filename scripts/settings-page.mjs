@@ -1,6 +1,6 @@
 // The reference of all settings: name, type, bounds, default and one line of meaning each, from the schema of the built program.
-import { wrapItem } from '../build/src/cli/messages.js';
 import { describedSchema } from '../build/src/domain/config/schema.js';
+import { wrapped } from './wrap.mjs';
 
 /** Maps whose values are conditions, parameters or targets; a rule is listed once. */
 const leaves = /(\.where|\.with|server_commands)$/;
@@ -86,7 +86,10 @@ function sectionsOf(found) {
 function lineOf(path, node) {
   const [type, value] = [typeOf(node), defaultOf(node)];
   const facts = [...(type === 'text' ? [] : [type]), ...(value === '' ? [] : [`default ${value}`])];
-  return wrapItem(`\`${path}\`${facts.length === 0 ? '' : ` (${facts.join('; ')})`}: ${node.description}`);
+  return wrapped(
+    '- ',
+    `\`${path}\`${facts.length === 0 ? '' : ` (${facts.join('; ')})`}: ${node.description}`,
+  );
 }
 
 /** The page. */

@@ -27,23 +27,11 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMea
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
 
-/** An item of a list, at most 120 characters a line. A wrapped line never begins with what would start an item or a heading. */
-export function wrapItem(text: string): string {
-  const lines = ['-'];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1) ?? '';
-    if (last.length + 1 + word.length <= 120 || /^(?:[-+*]|#+|\d+[.)])$/.test(word))
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(`  ${word}`);
-  }
-  return lines.join('\n');
-}
-
 /** One code: what it means, and what to do. */
 function item(code: string, facts: readonly string[], means: string, ask: string): string {
   const known = facts.filter((fact) => fact !== '');
   const told = `\`${code}\`${known.length === 0 ? '' : ` (${known.join('; ')})`}: ${means}.`;
-  return wrapItem(ask === '' ? told : `${told} **Do:** ${ask}.`);
+  return `- ${ask === '' ? told : `${told} **Do:** ${ask}.`}`;
 }
 
 function codes(found: Readonly<Record<string, CodeMeaning>>): string {
@@ -78,7 +66,7 @@ function events(): string {
     .join('\n');
 }
 
-/** The page. */
+/** The page, with each item in one line. */
 export function formatMessages(): string {
   return `# Codes
 

@@ -9,6 +9,9 @@ import { asWritten, bounds } from '../../src/bounds/bounds.js';
 const root = new URL('../../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 
+/** A page with each item in one line. */
+const joined = (path: string): string => read(path).replaceAll(/\n {2,}/g, ' ');
+
 interface Row {
   readonly key: string;
   readonly value: string;
@@ -16,7 +19,7 @@ interface Row {
 }
 
 /** Of docs/limits.md: `- what (for each): value (setting) key`. */
-const rows: readonly Row[] = read('docs/limits.md')
+const rows: readonly Row[] = joined('docs/limits.md')
   .split('\n')
   .filter((line) => /^- .*`\w+`$/.test(line))
   .map((line) => {
@@ -103,12 +106,10 @@ void test('docs/limits.md has one line for each bound that somebody can meet, wi
 });
 
 void test('a setting that docs/limits.md names has this default, and no default of the table is without its setting', () => {
-  const settings = read('docs/settings.md').replaceAll(/\n {2,}/g, ' ');
   const defaults = new Map(
-    [...settings.matchAll(/^- `([^`]+)` \([^)]*?default ([^;)]+)\):/gm)].map(([, name, value]) => [
-      name,
-      value,
-    ]),
+    [...joined('docs/settings.md').matchAll(/^- `([^`]+)` \([^)]*?default ([^;)]+)\):/gm)].map(
+      ([, name, value]) => [name, value],
+    ),
   );
   const texts = new Map<string, string>(Object.entries(asWritten));
   for (const { key, setting } of rows)
