@@ -1,5 +1,13 @@
-// The Node of the packages, so that they need none of the distribution: one version, the same for each architecture. It comes as an npm package
-// with one program; that program must have the digest below (CONTRIBUTING.md compares it with Node's signed list). Its symbols are left out.
+// The Node of the packages, so that they need none of the distribution: one version, the same for each architecture. It comes as an npm
+// package with one program; that program must have the digest below. Its symbols are left out.
+//
+// For a newer one take node-vVERSION-linux-ARCH.tar.xz, SHASUMS256.txt and its signature from Node's project, whose keys are in its README,
+// and compare; the second command prints the digest to write here:
+//
+//   gpg --verify SHASUMS256.txt.sig SHASUMS256.txt && sha256sum --check --ignore-missing SHASUMS256.txt
+//   tar -xOf node-vVERSION-linux-x64.tar.xz node-vVERSION-linux-x64/bin/node | sha256sum
+//
+// When support for a line of Node begins or ends: `engines`, `@types/node`, the versions in scripts/matrix.mjs, and CONTRIBUTING.md.
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -26,7 +34,10 @@ const digests = {
 
 export const architectures = Object.keys(digests);
 
-/** Puts `node` and its `LICENSE` into `folder`. What was fetched once is kept in .runtime/. Throws where something else came than is expected. */
+/**
+ * Puts `node` and its `LICENSE` into `folder`. What was fetched once is kept in .runtime/. Throws where something else came than is
+ * expected.
+ */
 export function putRuntime(folder, architecture) {
   const kept = join(root, '.runtime', `${version}-${architecture}`);
   if (!existsSync(join(kept, 'node'))) fetchRuntime(kept, architecture);

@@ -3,13 +3,16 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { root, textOf } from './project.js';
+import { filesBelow, root, textOf } from './project.js';
 
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'src/README.md',
+  ...filesBelow('changes'),
+  ...filesBelow('docs/decisions'),
+  ...filesBelow('test').filter((path) => path.endsWith('/README.md')),
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
@@ -57,8 +60,13 @@ void test('a link to no file and one to no heading are found', () => {
   ]);
 });
 
-void test('README leads to every page of docs/', () => {
+void test('README leads to every page of docs/, src/README to every decision; a decision has ten lines', () => {
   const readme = textOf('README.md');
-  for (const page of pages.filter((each) => each.startsWith('docs/')))
+  for (const page of pages.filter((each) => /^docs\/[^/]+$/.test(each)))
     assert.ok(readme.includes(`](${page})`), `README has no link to ${page}`);
+  for (const page of filesBelow('docs/decisions')) {
+    assert.ok(textOf('src/README.md').includes(`](../${page})`), `src/README.md has no link to ${page}`);
+    assert.match(textOf(page), /^# .+\n\n- Context: [^]+\n- Decision: /);
+    assert.ok(textOf(page).split('\n').length <= 11, page);
+  }
 });
