@@ -1,6 +1,6 @@
-// `npm run lab -- advisories FOLDER [SBOM]`: which known vulnerabilities concern the packages of a bill of materials (default dist/sbom.cdx.json),
-// without a network. FOLDER holds records of OSV (https://ossf.github.io/osv-schema) as *.json files, for example the unpacked dump of the
-// ecosystem npm that osv.dev publishes. Exit code 1: some do; 64: there is nothing to read.
+// `npm run lab -- advisories FOLDER [SBOM]`: which known vulnerabilities concern the packages of a bill of materials (default
+// dist/sbom.cdx.json), without a network. FOLDER holds records of OSV (https://ossf.github.io/osv-schema) as *.json files, for example the
+// unpacked dump of the ecosystem npm that osv.dev publishes. Exit code 1: some do; 64: there is nothing to read.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';

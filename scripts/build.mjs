@@ -1,8 +1,8 @@
 // `npm run build`: makes the program in dist/.
 //
 // It is a bundle: to load 500 modules costs more than to run them. All files that Node runs are in one folder, because a thread is found
-// by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, the list of subcommands, and each thread are one file each, which Node loads
-// in less time than many. The other subcommands share files, so that the package stays small.
+// by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, the list of subcommands, and each thread are one file
+// each, which Node loads in less time than many. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts and optional packages stay in node_modules.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -56,9 +56,9 @@ const apart = {
   },
 };
 /**
- * Node's own modules without `import`: that would evaluate every member of each, and `http` has one that loads an HTTP client, `tls` one that
- * reads a hundred certificates, `fs` one that prints a warning. Only members that are used are asked for. `require()`, which packages in the
- * older format have, gets the module itself.
+ * Node's own modules without `import`: that would evaluate every member of each, and `http` has one that loads an HTTP client, `tls` one
+ * that reads a hundred certificates, `fs` one that prints a warning. Only members that are used are asked for. `require()`, which packages
+ * in the older format have, gets the module itself.
  */
 const builtins = {
   name: 'builtins',

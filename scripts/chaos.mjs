@@ -1,6 +1,6 @@
-// `npm run lab -- chaos [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted ID]`: everything at once on real servers while faults are
-// injected, then the oracle reads what was left behind (test/chaos/EVIDENCE.md). Needs root. Exit code 1: the oracle found something; the
-// folder is kept then. The order of faults goes by the seed; what happens within them goes by the machine.
+// `npm run lab -- chaos [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted ID]`: everything at once on real servers
+// while faults are injected, then the oracle reads what was left behind (test/chaos/EVIDENCE.md). Needs root. Exit code 1: the oracle found
+// something; the folder is kept then. The order of faults goes by the seed; what happens within them goes by the machine.
 // --planted: with one line of src/ broken (test/chaos/planted.json), in a copy of the tree: the oracle should find it.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

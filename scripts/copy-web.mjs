@@ -1,4 +1,5 @@
-// Makes what browsers get of src/web: its scripts and Preact as one file, page.js, and beside it the HTML, the style sheet and the pictures:
+// Makes what browsers get of src/web: its scripts and Preact as one file, page.js, and beside it the HTML, the style sheet and the
+// pictures:
 //   node scripts/copy-web.mjs FOLDER...
 // A script that is bundled is there after one request, and nothing of it has to be named in the document.
 import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';

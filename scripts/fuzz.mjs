@@ -5,11 +5,13 @@
 //   npm run lab -- fuzz --target NAME  this one only; may be repeated
 //   npm run lab -- fuzz --seed S       other inputs, the same ones for the same seed (default: a new one)
 //   npm run lab -- fuzz --inputs N     so many inputs for each target, however long it takes
-//   npm run lab -- fuzz --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the way
+//   npm run lab -- fuzz --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the
+//   way
 //   npm run lab -- fuzz --keep         saves new inputs in test/fuzz/corpus/
 //   npm run lab -- fuzz --repeat FILE  one finding again
 //   npm run lab -- fuzz --list         the targets
-//   npm run lab -- fuzz --differential        instead: command lines, as we read them and as a real Dovecot does (test/dovecot/differential.test.ts),
+//   npm run lab -- fuzz --differential        instead: command lines, as we read them and as a real Dovecot does
+//   (test/dovecot/differential.test.ts),
 //                                         for N minutes on each of DOVEGATE_RELEASES (default: a Dovecot of each series)
 // Findings are files in fuzz-findings/.
 import { spawnSync } from 'node:child_process';

@@ -1,10 +1,10 @@
-// Puts the root of the container image together, for the last stage of the Dockerfile: the program with its Node and the shared libraries that
-// the two need, users, certificate authorities, and the folders that are written to. No shell and no other program of the system.
+// Puts the root of the container image together, for the last stage of the Dockerfile: the program with its Node and the shared libraries
+// that the two need, users, certificate authorities, and the folders that are written to. No shell and no other program of the system.
 //
 //   node scripts/image.mjs SYSTEM FOLDER
 //
-// SYSTEM is the root of a Debian, from which the libraries are copied. The image is for its architecture, which need not be that of this machine,
-// since none of its programs is run. FOLDER does not exist yet. Needs the built program, and root for the owners of files.
+// SYSTEM is the root of a Debian, from which the libraries are copied. The image is for its architecture, which need not be that of this
+// machine, since none of its programs is run. FOLDER does not exist yet. Needs the built program, and root for the owners of files.
 import {
   chmodSync,
   chownSync,
@@ -28,7 +28,9 @@ import { root } from './setup.mjs';
 /** Architecture as Node names it -> the folder of its libraries. */
 const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
-/** By number, so that volumes and Kubernetes can name them. A container that runs `page` is 10002; the daemon must be in this group then. */
+/**
+ * By number, so that volumes and Kubernetes can name them. A container that runs `page` is 10002; the daemon must be in this group then.
+ */
 const [dovegate, page] = [10001, 10002];
 
 /** They give fresh volumes their owner. The state may be passed, not listed: the journal below it has its own mode (audit.group). */
@@ -118,7 +120,9 @@ function putLibraries() {
   return done;
 }
 
-/** The packages of Debian that have these libraries, as scanners for vulnerable packages read it in images without dpkg, and their licences. */
+/**
+ * The packages of Debian that have these libraries, as scanners for vulnerable packages read it in images without dpkg, and their licences.
+ */
 function namePackages(libraries) {
   const info = join(system, 'var/lib/dpkg/info');
   if (!existsSync(info)) return;

@@ -16,7 +16,8 @@
 //
 // Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the users. It names the files of Dovecot that need that
 // user, with what removes them (dovecot-files.sh). It runs from a checkout that was built, and from
-// an unpacked package; without --destdir it makes the users too. Dependencies are copied from where they are installed: nothing is downloaded.
+// an unpacked package; without --destdir it makes the users too. Dependencies are copied from where they are installed: nothing is
+// downloaded.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,

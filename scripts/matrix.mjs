@@ -1,4 +1,5 @@
-// `npm run lab -- matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line each.
+// `npm run lab -- matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line
+// each.
 //
 //   node scripts/matrix.mjs                    all versions
 //   node scripts/matrix.mjs 22.23.3            this version only

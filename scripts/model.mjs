@@ -1,7 +1,7 @@
-// `npm run lab -- model [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/model with large figures. --depth: all
-// traces of a model up to so many steps. --length: all sequences of so many decisions with the real code. --minutes: each model's real
-// code in long sequences by chance, for so long in all; they go up from the seed, which is printed. Exit code 1: an invariant does not hold,
-// or the code does something else than its model; the message has the trace.
+// `npm run lab -- model [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/model with large figures.
+// --depth: all traces of a model up to so many steps. --length: all sequences of so many decisions with the real code. --minutes: each
+// model's real code in long sequences by chance, for so long in all; they go up from the seed, which is printed. Exit code 1: an invariant
+// does not hold, or the code does something else than its model; the message has the trace.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,5 @@
-// `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this code
-// were wrong?
+// `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this
+// code were wrong?
 //
 // Stryker's instrumenter writes all its mutants into a copy of the module, each behind a switch; this compiles the copy, asks each
 // test which mutants it reaches, and runs a sample of them, one at a time, on one processor, until a test fails. One process keeps the
@@ -7,8 +7,8 @@
 // Stryker itself is not used: it has no samples, and its present release needs Node 22.
 //
 // Every kind of mutant that Stryker has is used, also those of texts for people. Mutants that nobody could notice are in
-// scripts/mutate/equivalent.json with the reason, and do not count. A mutant in code that runs while a module is loaded gets a process of its
-// own.
+// scripts/mutate/equivalent.json with the reason, and do not count. A mutant in code that runs while a module is loaded gets a process of
+// its own.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -220,8 +220,8 @@ function processorSeconds(pid) {
 }
 
 /**
- * What each test reaches; what a test file reaches while it is loaded belongs to all its tests. A mutant reached while a source is loaded is
- * `loading`: it needs a process of its own, and any test may notice it.
+ * What each test reaches; what a test file reaches while it is loaded belongs to all its tests. A mutant reached while a source is loaded
+ * is `loading`: it needs a process of its own, and any test may notice it.
  */
 async function lookAtTests(files) {
   const list = join(copy, 'reached');

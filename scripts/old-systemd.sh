@@ -1,6 +1,6 @@
-# match_systemd [remove]    systemd before 250 (Debian 11, Ubuntu 22.04) cannot load a folder of credentials, and does not start a service that
-# asks for one: drop-ins take it out of our units there, and go when systemd is newer, or with `remove`. install.mjs calls this; postinst and
-# postrm of the packages hold this text.
+# match_systemd [remove]    systemd before 250 (Debian 11, Ubuntu 22.04) cannot load a folder of credentials, and does not start a service
+# that asks for one: drop-ins take it out of our units there, and go when systemd is newer, or with `remove`. install.mjs calls this;
+# postinst and postrm of the packages hold this text.
 match_systemd() {
 	version=$(systemctl --version 2> /dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 	for unit in dovegate dovegate-fleet; do

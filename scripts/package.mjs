@@ -1,6 +1,7 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [mcp] [debian] [rpm] [archive]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [mcp] [debian]
+//   [rpm] [archive]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   mcp       dovegate-mcp-VERSION.tgz: tools for AI agents, @dovegate/mcp
@@ -9,8 +10,8 @@
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
 // Without a name: all of them whose tool is there. A Node is fetched once, as an npm package.
-// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that is
-// in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
+// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that
+// is in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
 // package.json), and --compression (0 to 9, default 6).
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';

@@ -44,8 +44,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 const installing = new Set(['package', 'systemd', 'container']);
 
 /**
- * Node reads the file of NODE_EXTRA_CA_CERTS at each start, even if nothing uses it. A distribution's file takes 30 ms of processor time, more than
- * the rest of a start, and a run has thousands of starts.
+ * Node reads the file of NODE_EXTRA_CA_CERTS at each start, even if nothing uses it. A distribution's file takes 30 ms of processor time,
+ * more than the rest of a start, and a run has thousands of starts.
  */
 function environmentOf(stage) {
   if (installing.has(stage)) return process.env;

@@ -41,10 +41,12 @@ function gravity({ what }) {
 
 const cell = (text) => text.replaceAll('<', '&lt;');
 
-/** The two lines at the top of a preset: what it does not enforce, and what it is for. */
+/** The two comments at the top of a preset: what it does not enforce, and what it is for. */
 function promiseOf(name) {
-  const lines = readFileSync(join(root, 'config', 'presets', `${name}.yaml`), 'utf8').split('\n');
-  return lines
+  const text = readFileSync(join(root, 'config', 'presets', `${name}.yaml`), 'utf8');
+  return text
+    .replaceAll('\n#   ', ' ')
+    .split('\n')
     .filter((line) => line.startsWith('# '))
     .slice(0, 2)
     .map((line) => line.slice(2));

@@ -5,8 +5,8 @@
 //   node scripts/release.mjs VERSION --dry-run    says what it would do, and changes nothing
 //
 // In order: it refuses what must not be released; runs the tests; sets the version in package.json and the lockfile; moves the
-// changelog's "Unreleased" and the files of changes/ below a heading with version and date; packs the tarball and its checksum into dist-release/; commits, tags.
-// The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
+// changelog's "Unreleased" and the files of changes/ below a heading with version and date; packs the tarball and its checksum into
+// dist-release/; commits, tags. The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// The bill of materials of a build, CycloneDX 1.6: each package of which the bundle has code, and each that an installation puts beside it, with
-// its version, licence and digest, all from the lockfile. It has no timestamp and no random value, so that the same
+// The bill of materials of a build, CycloneDX 1.6: each package of which the bundle has code, and each that an installation puts beside it,
+// with its version, licence and digest, all from the lockfile. It has no timestamp and no random value, so that the same
 // sources give the same bytes.
 import { createHash } from 'node:crypto';
 

@@ -1,5 +1,5 @@
-// `npm run lab -- screenshots [-- FOLDER]`: pictures of every screen of the page, into docs/screens, or all of them into another folder. They are of
-// a real daemon with staged traffic, in the Chromium of the distribution (test/browser/screenshots.ts).
+// `npm run lab -- screenshots [-- FOLDER]`: pictures of every screen of the page, into docs/screens, or all of them into another folder.
+// They are of a real daemon with staged traffic, in the Chromium of the distribution (test/browser/screenshots.ts).
 import { join } from 'node:path';
 import { build, install, installPackages, run } from './setup.mjs';
 

@@ -93,8 +93,8 @@ function clearMemory() {
 }
 
 /**
- * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/folder.ts). Files that a killed test
- * leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
+ * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/folder.ts). Files that a killed
+ * test leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
  *
  * Temporary files go there too, unless TMPDIR says where: thousands of small files that are made, synced and removed keep a disk busy. The
  * roots of other releases, which stay, are left on the disk, and what a test wants there (`diskPlace`).

@@ -1,6 +1,6 @@
-// `npm run lab -- soak [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]`: a gate, its page and its verifier under light traffic for a long time and
-// without a fault; beside it, one after the other, baselines (5 of 19 minutes). Then: how their memory grew, and docs/soak.svg. Needs root.
-// Exit code 1: something grows more than every baseline, or the oracle found something.
+// `npm run lab -- soak [--minutes N] [--baselines N] [--seed S] [--keep FOLDER]`: a gate, its page and its verifier under light traffic for
+// a long time and without a fault; beside it, one after the other, baselines (5 of 19 minutes). Then: how their memory grew, and
+// docs/soak.svg. Needs root. Exit code 1: something grows more than every baseline, or the oracle found something.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
-// Makes the release archive: the program with its Node and install.sh, for hosts whose distribution has neither apt nor dnf. The same sources
-// and SOURCE_DATE_EPOCH make the same bytes.
+// Makes the release archive: the program with its Node and install.sh, for hosts whose distribution has neither apt nor dnf. The same
+// sources and SOURCE_DATE_EPOCH make the same bytes.
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from '../setup.mjs';

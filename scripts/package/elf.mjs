@@ -28,7 +28,10 @@ function segmentsOf(bytes) {
   });
 }
 
-/** `machine`: as Node names it. `needed`: the shared libraries that it names itself. `interpreter`: path of its loader; undefined for a library. */
+/**
+ * `machine`: as Node names it. `needed`: the shared libraries that it names itself. `interpreter`: path of its loader; undefined for a
+ * library.
+ */
 export function readElf(bytes) {
   const segments = segmentsOf(bytes);
   const find = (type) => segments.find((segment) => segment.type === type);
@@ -51,7 +54,10 @@ export function readElf(bytes) {
   };
 }
 
-/** The file with those sections only that are loaded, and the table of their names. Throws if it has another order of sections than linkers make. */
+/**
+ * The file with those sections only that are loaded, and the table of their names. Throws if it has another order of sections than linkers
+ * make.
+ */
 export function strip(bytes) {
   const loaded = segmentsOf(bytes).filter(({ type }) => type === load);
   const end = Math.max(...loaded.map(({ offset, size }) => offset + size));

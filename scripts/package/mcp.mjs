@@ -1,5 +1,5 @@
-// Makes the package @dovegate/mcp: tools for AI agents as one program, `dovegate-mcp`. It is one file with all that it needs, the SDK too, so
-// that it is installed without a network and runs the versions that were tested.
+// Makes the package @dovegate/mcp: tools for AI agents as one program, `dovegate-mcp`. It is one file with all that it needs, the SDK too,
+// so that it is installed without a network and runs the versions that were tested.
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';

@@ -1,5 +1,5 @@
-// `dovegate kill`: ends one running command, or all that have run longer than a time. Each end is an action of its own at the daemon, with a
-// record of its own, as if each id had been given.
+// `dovegate kill`: ends one running command, or all that have run longer than a time. Each end is an action of its own at the daemon, with
+// a record of its own, as if each id had been given.
 
 import { formatJsonLines } from '../domain/audit/encode.js';
 import { exitCodes } from '../ports/machine.js';

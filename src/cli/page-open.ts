@@ -1,4 +1,5 @@
-// `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
+// `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the
+// page, once. Only the link goes to stdout.
 
 import { packaged } from '../adapters/host/packaged.js';
 import { pageStateDirectory, readFromDisk } from '../adapters/host/process.js';

@@ -280,7 +280,10 @@ export class TokenBuckets {
     return this.#buckets.size;
   }
 
-  /** Takes tokens of a source, all or none. Undefined: there were so many; else the time until there are, in milliseconds. The clock must not leap. */
+  /**
+   * Takes tokens of a source, all or none. Undefined: there were so many; else the time until there are, in milliseconds. The clock must
+   * not leap.
+   */
   take(source: string, nowMs: number, tokens = 1): number | undefined {
     const { burst, refillMs, sourcesMax } = this.#limits;
     let bucket = this.#buckets.get(source);

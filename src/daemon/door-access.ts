@@ -1,5 +1,5 @@
-// Steps of access on request that people take on the page. The page's process vouches for who they are, so each step needs `admin.page.approve`,
-// the role `approve`, and an entry in `persons` that names the person of the page.
+// Steps of access on request that people take on the page. The page's process vouches for who they are, so each step needs
+// `admin.page.approve`, the role `approve`, and an entry in `persons` that names the person of the page.
 
 import {
   type Asker,

@@ -1,5 +1,6 @@
-// What the page's process may ask for, by calls and by bytes, before anything of a call is read. Each kind of call has its own, so that looks
-// keep nobody from draining a backend. Decisions are brief, and judged after they were read: what takes a right away is refused for no rate.
+// What the page's process may ask for, by calls and by bytes, before anything of a call is read. Each kind of call has its own, so that
+// looks keep nobody from draining a backend. Decisions are brief, and judged after they were read: what takes a right away is refused for
+// no rate.
 
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets, type TokenLimits } from '../concurrency/limits.js';

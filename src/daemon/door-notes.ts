@@ -1,5 +1,5 @@
-// What people on the page do, as records: bytes of it are bounded for each person and for all of them, so that nobody fills the journal. They are
-// taken before any work for a record is done.
+// What people on the page do, as records: bytes of it are bounded for each person and for all of them, so that nobody fills the journal.
+// They are taken before any work for a record is done.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bounds } from '../bounds/bounds.js';

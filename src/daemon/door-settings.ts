@@ -1,4 +1,5 @@
-// The stream of `admin.door`'s `settings`: the settings that are served, and again after each reload; a line every second shows that it lives.
+// The stream of `admin.door`'s `settings`: the settings that are served, and again after each reload; a line every second shows that it
+// lives.
 
 import { Wakes } from '../concurrency/waiting.js';
 import type { Clock } from '../ports/machine.js';

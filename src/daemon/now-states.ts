@@ -1,5 +1,5 @@
-// The states that `admin.door` sends to `now`. While somebody watches, a complete state is made each second, and earlier when the daemon gets
-// better or worse. Nothing is made while nobody watches. A slow watcher skips states, and nothing is kept for it.
+// The states that `admin.door` sends to `now`. While somebody watches, a complete state is made each second, and earlier when the daemon
+// gets better or worse. Nothing is made while nobody watches. A slow watcher skips states, and nothing is kept for it.
 
 import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';

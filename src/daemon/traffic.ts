@@ -1,5 +1,5 @@
-// What the page draws its charts from: counts since the start, by team and by backend. The differences between two of them are the page's to
-// make; the daemon keeps the counters of its metrics, and no history.
+// What the page draws its charts from: counts since the start, by team and by backend. The differences between two of them are the page's
+// to make; the daemon keeps the counters of its metrics, and no history.
 
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';

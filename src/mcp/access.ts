@@ -1,5 +1,6 @@
-// Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows of
-// `dovegate can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no such tools.
+// Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows
+// of `dovegate can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no
+// such tools.
 
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
 import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';

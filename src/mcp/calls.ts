@@ -1,5 +1,5 @@
-// Calls of tools: each is one command on a connection of its own, one after another, with its reason and the tag of the process. A gate that
-// was restarted in between needs nothing of us, and an agent never has two commands at once.
+// Calls of tools: each is one command on a connection of its own, one after another, with its reason and the tag of the process. A gate
+// that was restarted in between needs nothing of us, and an agent never has two commands at once.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `dovegate-mcp`, the program of @dovegate/mcp: what the policy of a socket or of an HTTP key permits, as tools for AI agents, over standard
-// input and output. The gate judges and records each command; nothing here may be taken for a control.
+// `dovegate-mcp`, the program of @dovegate/mcp: what the policy of a socket or of an HTTP key permits, as tools for AI agents, over
+// standard input and output. The gate judges and records each command; nothing here may be taken for a control.
 // The rule: standard output belongs to the protocol; everything for people goes to standard error.
 
 import { Server } from '@modelcontextprotocol/server';

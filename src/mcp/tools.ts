@@ -132,7 +132,9 @@ function toolOf(
   };
 }
 
-/** Whether a rule could permit the parameter, as far as its conditions in words say. A call is about one user: `all-users` is not offered. */
+/**
+ * Whether a rule could permit the parameter, as far as its conditions in words say. A call is about one user: `all-users` is not offered.
+ */
 function isOffered(command: Command, parameter: Parameter, rules: readonly Right[]): boolean {
   const { name, role, caution, isPositional } = parameter;
   if (listOfText(command, parameter) !== undefined) return false;

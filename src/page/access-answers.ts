@@ -1,6 +1,6 @@
-// The page's answers about policies: what would become of a command (the playground), who may do what, and the accounts, keys and certificates.
-// The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line; rules name mail users,
-// so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
+// The page's answers about policies: what would become of a command (the playground), who may do what, and the accounts, keys and
+// certificates. The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line;
+// rules name mail users, so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
 
 import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';

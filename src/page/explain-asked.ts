@@ -1,5 +1,5 @@
-// A question of the playground: what would become of this command, from this person, at this listener. Reads the question, finds who asks and
-// judges with the code that judges clients.
+// A question of the playground: what would become of this command, from this person, at this listener. Reads the question, finds who asks
+// and judges with the code that judges clients.
 // The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';

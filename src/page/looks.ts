@@ -1,6 +1,6 @@
 // Looks at the journal, each in a thread: searches and reviews of policies, checks of all of it, and reports.
-// The rule: the page goes on serving others whatever somebody looks for. Looks are few at once, of all people and of each; a thread has bounded
-// memory, and is ended when it takes too long or nobody waits for it any more.
+// The rule: the page goes on serving others whatever somebody looks for. Looks are few at once, of all people and of each; a thread has
+// bounded memory, and is ended when it takes too long or nobody waits for it any more.
 
 import { on } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -49,8 +49,8 @@ const kinds = {
 export class LookRefused extends Error {}
 
 /**
- * Looks of a person. The signal must be aborted when who asked has gone, and when the answer was taken. They reject with a LookRefused, with
- * a JournalFault, and with the reason of the signal, after which nothing is read any more.
+ * Looks of a person. The signal must be aborted when who asked has gone, and when the answer was taken. They reject with a LookRefused,
+ * with a JournalFault, and with the reason of the signal, after which nothing is read any more.
  */
 export interface Looks {
   read(task: SearchTask, person: string, signal: AbortSignal): Promise<TrailAnswer>;

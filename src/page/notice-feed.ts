@@ -191,7 +191,9 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     return true;
   }
 
-  /** There are later records, but the segment of the position is none and none comes after it: an older copy of the journal was put back. */
+  /**
+   * There are later records, but the segment of the position is none and none comes after it: an older copy of the journal was put back.
+   */
   async function isBehindAll(): Promise<boolean> {
     const { segment, seq } = position;
     if (seq >= parts.untilSeq()) return false;

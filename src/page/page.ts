@@ -1,5 +1,5 @@
-// `dovegate page`: the page in the browser and the socket of people, in a process of their own. Everything that it knows of the daemon comes
-// through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
+// `dovegate page`: the page in the browser and the socket of people, in a process of their own. Everything that it knows of the daemon
+// comes through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
 // The rule: it goes on without the daemon, and says so: sessions are kept, and nothing that needs a record is answered.
 
 import { systemClock } from '../adapters/host/clock.js';

@@ -1,6 +1,7 @@
-// Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one mailbox,
-// which begins with such a check.
-// The rules: no record, no answer; what somebody without a right to names may ask for has none; a report in a limited view is never complete.
+// Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one
+// mailbox, which begins with such a check.
+// The rules: no record, no answer; what somebody without a right to names may ask for has none; a report in a limited view is never
+// complete.
 
 import { measureTrail, type TrailSize } from '../adapters/journal/trail.js';
 import {
@@ -182,7 +183,9 @@ export function createProofHandlers(
     }
   }
 
-  /** Events, and at the end `failed` with a sentence where they broke off. The first of them is waited for: until then it can be refused. */
+  /**
+   * Events, and at the end `failed` with a sentence where they broke off. The first of them is waited for: until then it can be refused.
+   */
   async function eventReply(
     request: PageRequest,
     steps: AsyncGenerator<string>,

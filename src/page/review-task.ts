@@ -1,5 +1,5 @@
-// Reviews a policy by the journal, for the page: what was seen under it and which rules would allow that, whether a text is a policy, and what
-// the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came.
+// Reviews a policy by the journal, for the page: what was seen under it and which rules would allow that, whether a text is a policy, and
+// what the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came.
 // The rules: the text of somebody's page is parsed alone, with no file of this machine within its reach; nothing is written.
 
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';

@@ -1,7 +1,7 @@
 // The traffic of the last 24 hours, from samples of the daemon's counts: differences of two samples, in steps of 10 s for an hour and of a
 // minute for a day. Pure; times are milliseconds of a clock that never goes back.
-// The rules: a step without a sample stays empty, and so does one in which counts began again: no rate is ever made of them; the memory is the
-// same after a year, however many teams there are.
+// The rules: a step without a sample stays empty, and so does one in which counts began again: no rate is ever made of them; the memory is
+// the same after a year, however many teams there are.
 
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
@@ -352,9 +352,9 @@ function merge(into: Float32Array, from: Float32Array, width: number): void {
 }
 
 /**
- * In milliseconds, by interpolation within the bucket that has it, as if its commands were spread evenly there. So the error is less than the
- * bucket is wide: up to 10 s a bound is 2 to 2.5 times the one before, above that 6 and 10 times. What is above the last bound counts as that
- * bound. Null: there are no commands.
+ * In milliseconds, by interpolation within the bucket that has it, as if its commands were spread evenly there. So the error is less than
+ * the bucket is wide: up to 10 s a bound is 2 to 2.5 times the one before, above that 6 and 10 times. What is above the last bound counts
+ * as that bound. Null: there are no commands.
  */
 export function percentile(
   buckets: Readonly<ArrayLike<number>>,

@@ -121,8 +121,8 @@ export class JournalFault extends Error {
 }
 
 /**
- * The code of an error of the system, Node or OpenSSL, such as ECONNREFUSED; empty: it has none. Alerts of TLS by their names of OpenSSL 3.0:
- * later releases, which Node has from 22 on, call some of them ERR_SSL_SSL/TLS_ALERT_....
+ * The code of an error of the system, Node or OpenSSL, such as ECONNREFUSED; empty: it has none. Alerts of TLS by their names of OpenSSL
+ * 3.0: later releases, which Node has from 22 on, call some of them ERR_SSL_SSL/TLS_ALERT_....
  */
 export function systemCodeOf(thrown: unknown): string {
   if (!(thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string')) return '';

@@ -95,7 +95,8 @@ export interface Native {
   /** From now on the kernel writes no core dump of this process, and only root can inspect it. Throws if the kernel refuses. */
   forbidCoreDumps(): void;
   /**
-   * Collects garbage, and gives freed memory back to the kernel if the C library can (glibc). Blocks the thread as long as a full collection.
+   * Collects garbage, and gives freed memory back to the kernel if the C library can (glibc). Blocks the thread as long as a full
+   * collection.
    */
   releaseMemory(): void;
 }

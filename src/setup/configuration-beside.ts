@@ -1,5 +1,6 @@
-// Reads a configuration in a thread, for a process that serves clients: it takes the settings over in steps of a few milliseconds, because the
-// reading of 2 MiB takes seconds, and the parser and its memory are gone with the thread. Files with secrets are read on the main thread only.
+// Reads a configuration in a thread, for a process that serves clients: it takes the settings over in steps of a few milliseconds, because
+// the reading of 2 MiB takes seconds, and the parser and its memory are gone with the thread. Files with secrets are read on the main
+// thread only.
 
 import { Worker } from 'node:worker_threads';
 import { bounds } from '../bounds/bounds.js';

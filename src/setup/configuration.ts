@@ -1,5 +1,5 @@
-// Reads a configuration from the disk in one go, with what this machine says of it: for commands, and for a daemon that serves nobody. It loads the
-// parser; who serves clients reads beside (configuration-beside.ts).
+// Reads a configuration from the disk in one go, with what this machine says of it: for commands, and for a daemon that serves nobody. It
+// loads the parser; who serves clients reads beside (configuration-beside.ts).
 
 import { systemClock } from '../adapters/host/clock.js';
 import { readFromDisk } from '../adapters/host/process.js';

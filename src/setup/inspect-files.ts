@@ -270,7 +270,10 @@ export function inspectReceivers(
   }));
 }
 
-/** If people sign in at an issuer: the problems if the optional library is not installed, or the secret is empty. `read`: as in NoticeChecks. */
+/**
+ * If people sign in at an issuer: the problems if the optional library is not installed, or the secret is empty. `read`: as in
+ * NoticeChecks.
+ */
 export function inspectIssuer(
   { admin }: Pick<Settings, 'admin'>,
   isInstalled: IsInstalled,
@@ -404,7 +407,8 @@ const sections: ReadonlyMap<string, string> = new Map([
 
 /**
  * The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its
- * credentials are not there. `advice`: what stands behind the problem of a file, such as a command. `withPage`: those of the page, too, which the daemon does not read.
+ * credentials are not there. `advice`: what stands behind the problem of a file, such as a command. `withPage`: those of the page, too,
+ * which the daemon does not read.
  */
 export function* inspectCertificates(
   settings: Pick<Settings, 'listeners' | 'admin' | 'audit'>,

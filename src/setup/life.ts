@@ -1,5 +1,5 @@
-// The process of a program that runs for long: what it has from its beginning, what asks for its end, errors that nobody caught, and the closing
-// of what was opened.
+// The process of a program that runs for long: what it has from its beginning, what asks for its end, errors that nobody caught, and the
+// closing of what was opened.
 // The rule: an uncaught error ends whichever phase runs.
 
 import { systemClock } from '../adapters/host/clock.js';

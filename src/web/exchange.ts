@@ -1,4 +1,5 @@
-// One command as its records tell it: when it came, was recorded, sent, answered and ended; who asked, for what, and why it was allowed or not.
+// One command as its records tell it: when it came, was recorded, sent, answered and ended; who asked, for what, and why it was allowed or
+// not.
 
 import type { TrailContent, TrailLine } from '../domain/page/trail.js';
 import { effectWith } from './signs.js';
@@ -181,8 +182,8 @@ export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
 }
 
 /**
- * All arguments or users, where argument records hold them; undefined: none do, or some are missing. As `domain/audit/arguments.ts` puts them
- * together, which the browser does not have.
+ * All arguments or users, where argument records hold them; undefined: none do, or some are missing. As `domain/audit/arguments.ts` puts
+ * them together, which the browser does not have.
  */
 function wholeList({ id, admission, all }: Exchange, key: 'args' | 'users'): unknown[] | undefined {
   const records = all.filter((record) => record['event'] === 'arguments' && record['id'] === id);

@@ -1,5 +1,5 @@
-// Screen "mailbox": who touched one mailbox, and whether that is all. It can be printed, for the owner of the mailbox or for a data protection
-// officer.
+// Screen "mailbox": who touched one mailbox, and whether that is all. It can be printed, for the owner of the mailbox or for a data
+// protection officer.
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';

@@ -44,7 +44,8 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
 };
 
 /**
- * The most that a command can do, weakest first; `content`: it shows what is in mails; `searched`: it says which mails have something in them.
+ * The most that a command can do, weakest first; `content`: it shows what is in mails; `searched`: it says which mails have something in
+ * them.
  */
 export const effects: Readonly<Record<string, SignFacts>> = {
   read: sign('read', 'quiet', 'eye'),

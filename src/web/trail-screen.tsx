@@ -1,4 +1,5 @@
-// The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the search.
+// The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the
+// search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { sentenceOf } from './api.js';

@@ -1,5 +1,6 @@
 // Names and texts of others as a screen shows them: control, bidirectional and invisible characters as escapes, as the terminal has
-// them, and accents that would pile up over other rows; long ones cut. Every text that came from a record or a command goes through here, mostly by <Name> or <Sentence> of kit.tsx.
+// them, and accents that would pile up over other rows; long ones cut. Every text that came from a record or a command goes through here,
+// mostly by <Name> or <Sentence> of kit.tsx.
 
 export interface Piece {
   readonly text: string;

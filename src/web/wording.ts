@@ -90,8 +90,8 @@ function offsetWords(ms: number): string {
 }
 
 /**
- * As the reader wants it: the time of day if it is the day of `now`, else with the day, and with the year if it is another one. Both are RFC 3339.
- * `isExact`: with seconds.
+ * As the reader wants it: the time of day if it is the day of `now`, else with the day, and with the year if it is another one. Both are
+ * RFC 3339. `isExact`: with seconds.
  */
 export function localTime(time: string, now: string, isExact = false): string {
   const at = zoned(time);

@@ -318,7 +318,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['dial', 'fault', 'link', 'link-thread', 'rights', 'servers'],
-      // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its own.
+      // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its
+      // own.
       builtins: ['fs', 'net', 'tls', 'crypto', 'worker_threads'],
       packages: ['@nats-io/transport-node'],
     },

@@ -1,6 +1,6 @@
-// `npm run bench -- browser [ROUNDS] [SECONDS]`: what the page costs a real Chromium: first paint of the sign-in and of Now, and the processor time
-// of all its processes while Now is open and commands run without a pause, with one change a second, as a gate sends them, and with five, the
-// maximum; beside those of an empty page, and of one with a single text that changes 5 times a second. Needs chromium
+// `npm run bench -- browser [ROUNDS] [SECONDS]`: what the page costs a real Chromium: first paint of the sign-in and of Now, and the
+// processor time of all its processes while Now is open and commands run without a pause, with one change a second, as a gate sends them,
+// and with five, the maximum; beside those of an empty page, and of one with a single text that changes 5 times a second. Needs chromium
 // (scripts/packages.sh page). It draws without a graphics card here, so a desktop takes less.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';

@@ -1,9 +1,9 @@
-// `npm run bench -- fleet-away [SECONDS] [RECORDS]`: what commands notice of a nats-server that is away, and how long a gate takes to catch up.
-// A daemon ships to a real nats-server while clients send 500 commands a second. In each of nine rounds the 50th and 99th percentile and the
-// daemon's processor time for a command are taken for SECONDS (default 5) with the server there, killed, and hanging (it takes connections and says
-// nothing); the ratios are taken within a round. Then a daemon is started on a journal with RECORDS records (default 100,000; 0: not at all) of
-// which the stream has none, under the same load, and the time is taken until less than a second of records is missing. 3,600,000 records
-// are an hour of it. At the end `audit fleet verify` must pass.
+// `npm run bench -- fleet-away [SECONDS] [RECORDS]`: what commands notice of a nats-server that is away, and how long a gate takes to catch
+// up. A daemon ships to a real nats-server while clients send 500 commands a second. In each of nine rounds the 50th and 99th percentile
+// and the daemon's processor time for a command are taken for SECONDS (default 5) with the server there, killed, and hanging (it takes
+// connections and says nothing); the ratios are taken within a round. Then a daemon is started on a journal with RECORDS records (default
+// 100,000; 0: not at all) of which the stream has none, under the same load, and the time is taken until less than a second of records is
+// missing. 3,600,000 records are an hour of it. At the end `audit fleet verify` must pass.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';

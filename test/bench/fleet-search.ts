@@ -1,7 +1,7 @@
 // `npm run bench -- fleet-search [RECORDS] [GATES]`: how long it takes to find the commands for one user among the records of many gates.
 // It makes the journals of GATES hosts (default 10) with RECORDS records together (default 1,000,000, of 5000 users), publishes them to a
-// real nats-server over TLS, and lets `dovegate audit fleet verify` read them. Then it runs `fleet search` and `fleet report` for one user as
-// whole commands, with the index and without it. Prints the seconds of each, with the start of the program, and the size of the index.
+// real nats-server over TLS, and lets `dovegate audit fleet verify` read them. Then it runs `fleet search` and `fleet report` for one user
+// as whole commands, with the index and without it. Prints the seconds of each, with the start of the program, and the size of the index.
 // Exits with 1 where the two searches differ.
 
 import { readdirSync, rmSync, statSync } from 'node:fs';

@@ -1,8 +1,8 @@
-// `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way to be
-// hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), a daemon ships to such a receiver while
-// clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Each daemon is new and warmed up first. Printed:
-// commands a second, the 99th percentile and the daemon's peak of memory, medians, each beside that of the harmless runs.
-// The first row compares two harmless receivers: so much differs by chance.
+// `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way
+// to be hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), a daemon ships to such a
+// receiver while clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Each daemon is new and warmed
+// up first. Printed: commands a second, the 99th percentile and the daemon's peak of memory, medians, each beside that of the harmless
+// runs. The first row compares two harmless receivers: so much differs by chance.
 
 import { copyFileSync, readFileSync } from 'node:fs';
 import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';

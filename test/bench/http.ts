@@ -1,5 +1,5 @@
-// `npm run bench -- http [ROUNDS] [SECONDS] [--json] [--check FILE]`: the HTTP API of a real Dovecot, asked directly and through dovegate's HTTP
-// listener, by 8 clients with the same command. Dovecot closes the connection after each answer, so its clients connect for each
+// `npm run bench -- http [ROUNDS] [SECONDS] [--json] [--check FILE]`: the HTTP API of a real Dovecot, asked directly and through dovegate's
+// HTTP listener, by 8 clients with the same command. Dovecot closes the connection after each answer, so its clients connect for each
 // command; through dovegate they do that too, or keep their connections. All of it on loopback and without TLS, where the gate costs most.
 // Needs root, as every lab of a real Dovecot does.
 import { randomBytes } from 'node:crypto';

@@ -1,6 +1,6 @@
-// `npm run bench -- large [ROUNDS] [SECONDS]`: what large replies and clients that do not read cost those who do. A reply of 256 MiB (of 1 GiB with
-// DOVEGATE_ROUNDS=4) through the daemon, and how much its memory grows by it; then 16 clients with short commands, alone and beside 20
-// that asked for 64 MiB each and never read. Prints the growth, and the 99th percentile of the 16 with the ratio of the two.
+// `npm run bench -- large [ROUNDS] [SECONDS]`: what large replies and clients that do not read cost those who do. A reply of 256 MiB (of 1
+// GiB with DOVEGATE_ROUNDS=4) through the daemon, and how much its memory grows by it; then 16 clients with short commands, alone and
+// beside 20 that asked for 64 MiB each and never read. Prints the growth, and the 99th percentile of the 16 with the ratio of the two.
 import { connect, type Socket } from 'node:net';
 import { type Bench, type BenchDaemon, withBench } from './load/bench-processes.js';
 import { openReport } from './load/report.js';

@@ -1,8 +1,8 @@
-// `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
-// time of a page of 50 rows that somebody searches in the trail; p99 of commands, of 16 clients that never pause and of 1,000 a second, beside
-// searches that never stop, and beside 20 people who watch, search and follow, against p99 without, taken in turns in one run; p99 while the
-// page is killed; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a second and without any.
-// Needs so much room below the temporary folder, and gives it back.
+// `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed:
+// the time of a page of 50 rows that somebody searches in the trail; p99 of commands, of 16 clients that never pause and of 1,000 a second,
+// beside searches that never stop, and beside 20 people who watch, search and follow, against p99 without, taken in turns in one run; p99
+// while the page is killed; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a second
+// and without any. Needs so much room below the temporary folder, and gives it back.
 
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

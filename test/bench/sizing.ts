@@ -1,6 +1,6 @@
 // `npm run bench -- sizing [SECONDS]`: what a million commands cost a gate in front of a real Dovecot: bytes of its journal as they are
-// written and as they are kept (compressed), processor time of the gate and of Dovecot, and its memory. 8 clients that keep their connections, and
-// 8 that connect for each command. Needs root, as every lab of a real Dovecot does.
+// written and as they are kept (compressed), processor time of the gate and of Dovecot, and its memory. 8 clients that keep their
+// connections, and 8 that connect for each command. Needs root, as every lab of a real Dovecot does.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';

@@ -1,6 +1,6 @@
 // `npm run bench -- start [ROUNDS]`: what a start costs, in processor time of `node -e 0`: the daemon until it serves, for the first time
-// and later, `--help`, and `send` with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on those
-// that `npm run package` and `npm run lab -- matrix` have brought here.
+// and later, `--help`, and `send` with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on
+// those that `npm run package` and `npm run lab -- matrix` have brought here.
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

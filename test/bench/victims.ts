@@ -1,9 +1,10 @@
-// `npm run bench -- victims [ROUNDS [PART]]`: how long one principal waits while others hold every upstream, with 1, 2, 4 and 8 upstreams, for
-// each way of holding them. The clients that hold come again at once when they are ended. By default they are one principal, with four clients
-// for each upstream; else four accounts of one address for each upstream, or one account of an address of its own for each upstream, all of
-// them over TCP. The victim asks ROUNDS times (default 3), one command after the other. PART: only rows whose name holds it.
-// Prints its longest wait and how many of its commands were refused. Then one principal alone: what a large reply costs the daemon, without
-// and with commands of the same principal that wait. Exits with 1 where a wait is 15 s or more, or where the one that is alone is ended.
+// `npm run bench -- victims [ROUNDS [PART]]`: how long one principal waits while others hold every upstream, with 1, 2, 4 and 8 upstreams,
+// for each way of holding them. The clients that hold come again at once when they are ended. By default they are one principal, with four
+// clients for each upstream; else four accounts of one address for each upstream, or one account of an address of its own for each
+// upstream, all of them over TCP. The victim asks ROUNDS times (default 3), one command after the other. PART: only rows whose name holds
+// it. Prints its longest wait and how many of its commands were refused. Then one principal alone: what a large reply costs the daemon,
+// without and with commands of the same principal that wait. Exits with 1 where a wait is 15 s or more, or where the one that is alone is
+// ended.
 import net from 'node:net';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';

@@ -1,8 +1,8 @@
 // `npm run bench -- walk [functions]`: how much of the daemon one command runs through. By V8's precise coverage of the main thread it
 // counts the files that are entered, the functions, and their calls: for one accepted connection up to its go-ahead, for a first
-// `quota get` (a connection to the backend is ready, nothing is remembered), and for the same line again. A count per module follows; `functions`
-// lists every function too. The figures are counts, so they do not depend on how fast the machine is. Each is the middle of several
-// runs, because timers of the daemon fall into some of them.
+// `quota get` (a connection to the backend is ready, nothing is remembered), and for the same line again. A count per module follows;
+// `functions` lists every function too. The figures are counts, so they do not depend on how fast the machine is. Each is the middle of
+// several runs, because timers of the daemon fall into some of them.
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';

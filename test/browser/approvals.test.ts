@@ -1,5 +1,5 @@
-// Goal: requests for access are decided on the page: listed, with their number in the menu, approved for less, refused with a sentence, revoked.
-// What must not happen: a decision of somebody without the role, markup of a reason.
+// Goal: requests for access are decided on the page: listed, with their number in the menu, approved for less, refused with a sentence,
+// revoked. What must not happen: a decision of somebody without the role, markup of a reason.
 
 import assert from 'node:assert/strict';
 import { browserTest, hostileElements, shareDesk } from '../kit/page-daemon.js';

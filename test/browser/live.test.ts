@@ -1,7 +1,7 @@
 // Goal: what the page says is so now, or it says that it is old. Phases: a backend that stops and comes back; a daemon that is killed and
-// started again; the page's own process is killed and started again; a person who is taken out of the configuration. What must not happen: a
-// green page over a dead backend, old figures that look new, a page that stays grey when the daemon is back, a sign-in that the daemon's end
-// asks for. How long each takes is printed and not asserted.
+// started again; the page's own process is killed and started again; a person who is taken out of the configuration. What must not happen:
+// a green page over a dead backend, old figures that look new, a page that stays grey when the daemon is back, a sign-in that the daemon's
+// end asks for. How long each takes is printed and not asserted.
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';

@@ -1,5 +1,5 @@
-// Goal: what a peer can be called, in a real browser: the path of its program, the name in its certificate, its tag and reason, and names of
-// the configuration that are also words of JavaScript. What must not happen: markup, a script, a character that reorders or hides its
+// Goal: what a peer can be called, in a real browser: the path of its program, the name in its certificate, its tag and reason, and names
+// of the configuration that are also words of JavaScript. What must not happen: markup, a script, a character that reorders or hides its
 // neighbours, a name that takes the room of other columns or draws over other rows, a copy that is not the value.
 
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
-// Goal: a phone of 390 pixels. The header and the menu take 96 pixels at most, the menu is at the lower edge, a command takes two lines, and eight
-// of them are on the first screen of the trail; a bar of the histogram that is touched becomes the time of the search.
+// Goal: a phone of 390 pixels. The header and the menu take 96 pixels at most, the menu is at the lower edge, a command takes two lines,
+// and eight of them are on the first screen of the trail; a bar of the histogram that is touched becomes the time of the search.
 
 import assert from 'node:assert/strict';
 import { phone } from '../kit/browser.js';

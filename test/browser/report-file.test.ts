@@ -1,5 +1,5 @@
-// Goal: a report that was saved as HTML can be read on a phone, on a desktop and on paper, in a real browser: no word is broken that fits into
-// its column, nothing is wider than the page, and a class can be told by its color. What must not happen: a script, a request.
+// Goal: a report that was saved as HTML can be read on a phone, on a desktop and on paper, in a real browser: no word is broken that fits
+// into its column, nothing is wider than the page, and a class can be told by its color. What must not happen: a script, a request.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,7 @@
-// Goal: every screen of the router's table, for each role, at the widths of a phone and a desktop, light and dark, over a journal whose every
-// column was filled by somebody who wants to break it. What must not happen: an error in the console, a violation of the page's policy, a
-// request elsewhere, a dialog, an element that a name made, a barrier for people who do not see or point, a page that scrolls sideways.
+// Goal: every screen of the router's table, for each role, at the widths of a phone and a desktop, light and dark, over a journal whose
+// every column was filled by somebody who wants to break it. What must not happen: an error in the console, a violation of the page's
+// policy, a request elsewhere, a dialog, an element that a name made, a barrier for people who do not see or point, a page that scrolls
+// sideways.
 
 import assert from 'node:assert/strict';
 import { findBarriers, findFaintText, findOverflow, sizes } from '../kit/browser.js';

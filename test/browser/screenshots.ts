@@ -1,5 +1,5 @@
-// `npm run lab -- screenshots [-- FOLDER]`: pictures of every screen, of a real daemon with staged traffic of a help desk, a panel and a migration.
-// Without a folder: those that the documentation shows, into docs/screens. With one: all, at both widths, light and dark.
+// `npm run lab -- screenshots [-- FOLDER]`: pictures of every screen, of a real daemon with staged traffic of a help desk, a panel and a
+// migration. Without a folder: those that the documentation shows, into docs/screens. With one: all, at both widths, light and dark.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

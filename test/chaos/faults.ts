@@ -1,5 +1,5 @@
-// What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at which
-// the gate served again (EVIDENCE.md, `faults.jsonl`).
+// What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at
+// which the gate served again (EVIDENCE.md, `faults.jsonl`).
 import { readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,5 +1,5 @@
-// A relay between the gate and one backend that writes down what the gate sent and what it was given (EVIDENCE.md, `backend.jsonl`), and that
-// can cut, tear, delay, hold and forge. It reads the protocol by the tests' own framing; nothing here is of src/.
+// A relay between the gate and one backend that writes down what the gate sent and what it was given (EVIDENCE.md, `backend.jsonl`), and
+// that can cut, tear, delay, hold and forge. It reads the protocol by the tests' own framing; nothing here is of src/.
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';

@@ -1,5 +1,5 @@
-// The clients of a run: on UNIX sockets, over TLS, over HTTP, the real doveadm, bulk runs, and hostile ones. Each writes down what it sent and what
-// it got (EVIDENCE.md, `clients.jsonl`).
+// The clients of a run: on UNIX sockets, over TLS, over HTTP, the real doveadm, bulk runs, and hostile ones. Each writes down what it sent
+// and what it got (EVIDENCE.md, `clients.jsonl`).
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';

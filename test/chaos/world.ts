@@ -1,5 +1,5 @@
-// Everything that a run consists of: two instances of a real Dovecot with users and mails, a relay before each, three NATS servers, the gate on a
-// disk and a clock of its own, the verifier of the fleet, the page with watchers.
+// Everything that a run consists of: two instances of a real Dovecot with users and mails, a relay before each, three NATS servers, the
+// gate on a disk and a clock of its own, the verifier of the fleet, the page with watchers.
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Goal: a key for a program, and lines that a configuration takes as they are. What must not happen: a key that is shown twice, or made with
-// terms that no configuration takes.
+// Goal: a key for a program, and lines that a configuration takes as they are. What must not happen: a key that is shown twice, or made
+// with terms that no configuration takes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';

@@ -160,7 +160,8 @@ void test('any sequence: one backend a user, everybody served, nothing left', as
   );
 });
 
-// Goal: a command that waits for its user is told so, and leaves nothing behind once it is served. Who is late or gives up: limits.user-lock.test.ts.
+// Goal: a command that waits for its user is told so, and leaves nothing behind once it is served. Who is late or gives up:
+// limits.user-lock.test.ts.
 
 /** A command on another backend than the one that the user is on. */
 function start(timeoutMs: number, outer = new AbortController()) {

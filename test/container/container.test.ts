@@ -1,6 +1,6 @@
 // Goal: the image of the Dockerfile does the main job as process 1 of a container with a read-only root and without any privilege.
-// Phases: built from a local base; a real doveadm in front of it; health; orphans; stopped in order; started with a broken file; the page in
-// a container beside it; the image for the other architecture. What must not happen: a shell, more than 150 MB, a write outside of the
+// Phases: built from a local base; a real doveadm in front of it; health; orphans; stopped in order; started with a broken file; the page
+// in a container beside it; the image for the other architecture. What must not happen: a shell, more than 150 MB, a write outside of the
 // volumes, a signal that is not heard, a dead process that stays, root, a page that can read or write what is the daemon's.
 import assert from 'node:assert/strict';
 import {

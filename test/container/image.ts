@@ -109,7 +109,10 @@ async function setUp(): Promise<(name: string) => string> {
   return (name) => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
 }
 
-/** The root of the image for the architecture that this machine does not have, as the Dockerfile makes it, in a folder that is not there yet. */
+/**
+ * The root of the image for the architecture that this machine does not have, as the Dockerfile makes it, in a folder that is not there
+ * yet.
+ */
 export async function makeOtherRoot(
   folder: string,
 ): Promise<{ readonly root: string; readonly architecture: 'amd64' | 'arm64' }> {

@@ -1,4 +1,5 @@
-// Steps of access on request by people of the page: whom an issuer names is the person of `persons` with that address, and a group is nobody.
+// Steps of access on request by people of the page: whom an issuer names is the person of `persons` with that address, and a group is
+// nobody.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';

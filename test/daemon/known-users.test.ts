@@ -1,5 +1,5 @@
-// Goal: who is who stays known while the directory is away, over restarts, and while names move. What must not happen: two humans made of one
-// because a name has no answer now.
+// Goal: who is who stays known while the directory is away, over restarts, and while names move. What must not happen: two humans made of
+// one because a name has no answer now.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

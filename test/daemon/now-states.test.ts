@@ -1,5 +1,5 @@
-// Goal: one state a second is made for all watchers together, at most 5 while the daemon gets better or worse, and none while nobody watches. A
-// slow watcher gets the newest state and costs no memory.
+// Goal: one state a second is made for all watchers together, at most 5 while the daemon gets better or worse, and none while nobody
+// watches. A slow watcher gets the newest state and costs no memory.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowStates } from '../../src/daemon/now-states.js';

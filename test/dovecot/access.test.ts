@@ -1,6 +1,6 @@
-// Goal: the story of access on request before a real Dovecot of each series, by its real doveadm and over HTTP. Phases: denied with the command
-// that asks; requested; approved by a second person; works; uses and time run out; denied again; revoked in the middle of a fetch; expunge with
-// the number of mails that was approved; and what the report, the search, the list of access and the proof say of all that.
+// Goal: the story of access on request before a real Dovecot of each series, by its real doveadm and over HTTP. Phases: denied with the
+// command that asks; requested; approved by a second person; works; uses and time run out; denied again; revoked in the middle of a fetch;
+// expunge with the number of mails that was approved; and what the report, the search, the list of access and the proof say of all that.
 // What must not happen: an answer without a grant, a whole answer after the revocation, more mails gone than were approved.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

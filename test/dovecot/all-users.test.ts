@@ -1,5 +1,5 @@
-// Goal: `-A` on a line without a user means what it means to that Dovecot, whatever minor the client has announced. Phases: each minor directly
-// and through the gate. What must not happen: a refusal that speaks of a user, rows of fewer users than Dovecot has.
+// Goal: `-A` on a line without a user means what it means to that Dovecot, whatever minor the client has announced. Phases: each minor
+// directly and through the gate. What must not happen: a refusal that speaks of a user, rows of fewer users than Dovecot has.
 import assert from 'node:assert/strict';
 import { openRawClient } from '../kit/raw-client.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';

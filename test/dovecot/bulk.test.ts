@@ -1,6 +1,6 @@
 // Goal: a bulk run over many users of a real Dovecot, killed twice and gone on with. DOVEGATE_ROUNDS=200: 10,000 users.
-// What must not happen, as the journal proves it: a user with two commands; a user without any who is not among the unknown; and, as Dovecot
-// shows it, a user who is `ok` without the mailbox.
+// What must not happen, as the journal proves it: a user with two commands; a user without any who is not among the unknown; and, as
+// Dovecot shows it, a user who is `ok` without the mailbox.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

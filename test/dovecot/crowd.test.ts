@@ -1,6 +1,6 @@
 // Goal: five hundred clients of five teams on four upstreams to a real Dovecot, with mixed commands, for five seconds and
-// a thousand answers a round (DOVEGATE_ROUNDS=12: a minute). Phases: the crowd asks; everybody stops; the books. What must not happen: an error that Dovecot
-// did not give; a team that gets more or less than its share; a fifth connection; a dial for each command.
+// a thousand answers a round (DOVEGATE_ROUNDS=12: a minute). Phases: the crowd asks; everybody stops; the books. What must not happen: an
+// error that Dovecot did not give; a team that gets more or less than its share; a fifth connection; a dial for each command.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

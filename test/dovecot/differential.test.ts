@@ -5,9 +5,9 @@
 // mailboxes opened, same files afterwards, and nobody's mail touched but of those whom we named. Where we cannot say, we refuse; those
 // lines are sent too, to see what they would have done.
 //
-// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 2,000 lines, DOVEGATE_MINUTES=N goes on for that time
-// on each of them instead (`npm run lab -- fuzz --differential --minutes N`); DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on the
-// way, and which lines ended a server's process although we accept them.
+// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 2,000 lines, DOVEGATE_MINUTES=N goes on for that
+// time on each of them instead (`npm run lab -- fuzz --differential --minutes N`); DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on
+// the way, and which lines ended a server's process although we accept them.
 import assert from 'node:assert/strict';
 import { type TestContext } from 'node:test';
 import { seededRandom } from '../kit/chunkings.js';

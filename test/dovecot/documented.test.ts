@@ -1,6 +1,6 @@
 // Goal: what config/ and the quick starts tell people to write works as it stands, in front of a real Dovecot: its own lines for
-// Dovecot, its configuration, its commands. Only folders, ports and the names of accounts are those of this machine. What must not happen: a
-// first command that fails after all was done as it is written.
+// Dovecot, its configuration, its commands. Only folders, ports and the names of accounts are those of this machine. What must not happen:
+// a first command that fails after all was done as it is written.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

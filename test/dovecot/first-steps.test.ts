@@ -1,6 +1,6 @@
-// Goal: from nothing to an answer in five commands, before a real Dovecot of each series: install, init, the lines for Dovecot, serve, and the
-// real doveadm of a member of the team who has no rights. Between them doctor says what is missing, and at the end that all is well. What must
-// not happen: a step that needs something else, Dovecot's own files changed by us, a socket that lets others in.
+// Goal: from nothing to an answer in five commands, before a real Dovecot of each series: install, init, the lines for Dovecot, serve, and
+// the real doveadm of a member of the team who has no rights. Between them doctor says what is missing, and at the end that all is well.
+// What must not happen: a step that needs something else, Dovecot's own files changed by us, a socket that lets others in.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

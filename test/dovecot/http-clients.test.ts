@@ -1,5 +1,5 @@
-// Goal: what known programs send over the HTTP API has the same result in front of a real Dovecot with the gate and without it, read as they
-// read it, with the policy that docs/client-http.md gives for each; and what policy refuses is to each of them the refusal that it is.
+// Goal: what known programs send over the HTTP API has the same result in front of a real Dovecot with the gate and without it, read as
+// they read it, with the policy that docs/client-http.md gives for each; and what policy refuses is to each of them the refusal that it is.
 // What must not happen: an answer that a program cannot read; one that it takes for success.
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';

@@ -1,8 +1,8 @@
 // Goal: no difference between an answer of dovegate and one of Dovecot without a row in docs/client-http.md.
 //
 // Generated requests (any command that panels send, any value of any type, odd users, other spellings, several commands, broken JSON) go
-// through dovegate to a real Dovecot, and as they are to the HTTP API of a second one with the same mail. Where the answers differ, a row of
-// http-differences.ts must hold, and its reason is one that the page prints.
+// through dovegate to a real Dovecot, and as they are to the HTTP API of a second one with the same mail. Where the answers differ, a row
+// of http-differences.ts must hold, and its reason is one that the page prints.
 //
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS=20 makes 2,000 requests for each; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';

@@ -1,8 +1,8 @@
 // Goal: a request means to dovegate what it means to Dovecot's own HTTP API.
 //
 // Generated requests go through dovegate to a real Dovecot, and as they are to the HTTP API of a second one with the same mail.
-// What dovegate carries out must be answered alike and leave the same files; what Dovecot does not take, dovegate does not carry out; nobody's
-// mail is touched but of those whom the record names.
+// What dovegate carries out must be answered alike and leave the same files; what Dovecot does not take, dovegate does not carry out;
+// nobody's mail is touched but of those whom the record names.
 //
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS=20 makes the 5,000 requests of the published figure; DOVEGATE_SEED
 // repeats a run.

@@ -1,7 +1,7 @@
 // Goal: the answers in test/vectors/http are what real servers answer; and through dovegate each request has the same status and the same
 // parsed answer, or differences.json says why not.
-// What must not happen: a test that compares dovegate with answers that no server gives; a difference that nobody decided on, or one that is
-// decided on and is not there.
+// What must not happen: a test that compares dovegate with answers that no server gives; a difference that nobody decided on, or one that
+// is decided on and is not there.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
@@ -131,7 +131,9 @@ async function removeBig(lab: Lab): Promise<void> {
   client.close();
 }
 
-/** The first answer, as text; empty: the connection was closed without one. Dovecot closes it after each answer, which must be the only one. */
+/**
+ * The first answer, as text; empty: the connection was closed without one. Dovecot closes it after each answer, which must be the only one.
+ */
 async function answerText(
   port: number,
   request: Buffer,

@@ -1,6 +1,6 @@
 // Goal: texts reach a real Dovecot through the daemon byte for byte as they do without it, once, and nothing of them is ever run.
-// Phases, for each release asked for: `save` of every kind of mail by the real doveadm and by hand, also a large one; `sieve put`; clients that
-// leave in the middle; texts that a server takes for commands, as we send them and as they are.
+// Phases, for each release asked for: `save` of every kind of mail by the real doveadm and by hand, also a large one; `sieve put`; clients
+// that leave in the middle; texts that a server takes for commands, as we send them and as they are.
 // What must not happen: a changed byte, a mail twice or cut, a line of a text that is carried out, a daemon that grows with a text.
 // DOVEGATE_ROUNDS="5" makes the large mail one of 100 MiB.
 import assert from 'node:assert/strict';
@@ -38,7 +38,8 @@ const command = `\t${alice}\tmailbox create\tFromTheMail`;
 
 /**
  * Runs the real client until it does not fail by its own fault: up to 2.3.21, doveadm ends with a panic when the socket has no room at the
- * moment where its input ends, also without us (o_stream_send_istream on a finished stream). The text has no end then, and nothing is stored.
+ * moment where its input ends, also without us (o_stream_send_istream on a finished stream). The text has no end then, and nothing is
+ * stored.
  */
 async function untilNoPanic(
   run: () => Promise<ProgramResult>,

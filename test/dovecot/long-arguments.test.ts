@@ -1,6 +1,6 @@
 // Goal: padding hides nothing. The real doveadm sends a changing command whose last argument is the one that counts, after so many invented
-// ones that a record cannot hold them all. Phases: mailboxes, a set of messages in one long argument, users of `kick`. What must not happen: the
-// change is done, and no search, no report and no `show` names it; an outcome that says nothing was done.
+// ones that a record cannot hold them all. Phases: mailboxes, a set of messages in one long argument, users of `kick`. What must not
+// happen: the change is done, and no search, no report and no `show` names it; an outcome that says nothing was done.
 import assert from 'node:assert/strict';
 import { runWarm } from '../kit/warm-program.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';

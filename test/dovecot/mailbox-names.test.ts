@@ -45,7 +45,9 @@ onDovecot('the INBOX has no name that policy does not know', openBareDovecot, as
   }
 });
 
-/** What a name reaches: in a query, as a mask, and where a command opens it (the same as a mask where it is left out); `?`: another mailbox. */
+/**
+ * What a name reaches: in a query, as a mask, and where a command opens it (the same as a mask where it is left out); `?`: another mailbox.
+ */
 type Row = readonly [name: string, query: Reached, mask?: Reached, opened?: Reached];
 type Reached = string | { readonly '2.3': string; readonly '2.4': string };
 

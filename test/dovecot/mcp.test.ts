@@ -1,8 +1,8 @@
-// Goal: an AI agent at real Dovecots, through the SDK's own client over standard input and output, `dovegate-mcp` and the daemon. Phases: it
-// reads; it stores a mail that gives orders, and reads it as data; a dry run and the change itself; what the policy does not permit; and, over
-// a socket and over an HTTP key, what a person approves for one use.
-// What must not happen: a mail that is gone after a dry run or a refusal, an order outside of its mark, a command without its reason, an answer
-// before the approval or after its use.
+// Goal: an AI agent at real Dovecots, through the SDK's own client over standard input and output, `dovegate-mcp` and the daemon. Phases:
+// it reads; it stores a mail that gives orders, and reads it as data; a dry run and the change itself; what the policy does not permit;
+// and, over a socket and over an HTTP key, what a person approves for one use.
+// What must not happen: a mail that is gone after a dry run or a refusal, an order outside of its mark, a command without its reason, an
+// answer before the approval or after its use.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

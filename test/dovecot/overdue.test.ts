@@ -1,6 +1,6 @@
-// Goal: a change that a real Dovecot carries out after its deadline is recorded with what became of it. Phases: the process that serves it is
-// stopped; the client is answered at the deadline, and repeats the command; the process goes on. What must not happen: the change a second
-// time; a record that leaves its end open.
+// Goal: a change that a real Dovecot carries out after its deadline is recorded with what became of it. Phases: the process that serves it
+// is stopped; the client is answered at the deadline, and repeats the command; the process goes on. What must not happen: the change a
+// second time; a record that leaves its end open.
 import assert from 'node:assert/strict';
 import { auditRecords } from '../kit/gateway.js';
 import { until } from '../kit/until.js';

@@ -1,5 +1,5 @@
-// Goal: the password of a real Dovecot is changed as docs/tasks.md says, while clients go on asking, and none of their commands fails for it.
-// Phases: two password files; the new password in Dovecot and a reload of it; one password file again. What must not happen: a command
+// Goal: the password of a real Dovecot is changed as docs/tasks.md says, while clients go on asking, and none of their commands fails for
+// it. Phases: two password files; the new password in Dovecot and a reload of it; one password file again. What must not happen: a command
 // that fails because of dovegate, a daemon that needs the old password afterwards.
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 // Goal: no shipped preset gives more than it says, on a real server. Lines that a preset allows, found by a seeded search, are sent as
-// the daemon would send them; what they show, change, reach and kill is compared with what is kept in preset-effects.json, which people have
-// read beside the promise at the top of each preset. What is new fails.
+// the daemon would send them; what they show, change, reach and kill is compared with what is kept in preset-effects.json, which people
+// have read beside the promise at the top of each preset. What is new fails.
 // What must not happen, kept or not: a process of the server ends; a secret, the environment or a file of the server is shown; a user for
 // whom the policy does not hold is shown, changed or reached.
 //

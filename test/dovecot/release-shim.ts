@@ -1,6 +1,6 @@
-// A Dovecot that announces another minor: a forwarder on loopback in front of a real one, which writes another number into its VERSION line.
-// So a release that this machine's Debian does not have is shown by one that has the same rows: 2.4.2 to 2.4.4 announce 3 and answer as
-// 2.4.5 does; and a newer one than anybody knows.
+// A Dovecot that announces another minor: a forwarder on loopback in front of a real one, which writes another number into its VERSION
+// line. So a release that this machine's Debian does not have is shown by one that has the same rows: 2.4.2 to 2.4.4 announce 3 and answer
+// as 2.4.5 does; and a newer one than anybody knows.
 // The server is never told more than its client may know: the client's number is lowered to the shown one.
 import type { Owner } from '../kit/folder.js';
 import { openForwarder } from './forwarder.js';

@@ -1,5 +1,5 @@
-// Goal: every release of 2.4 answers through the gate what it answers directly, also where the announced minor does not say which one it is:
-// the real 2.4.1 and 2.4.5; 2.4.2 to 2.4.4 as a 2.4.5 that announces 3; a newer one as a 2.4.5 that announces 5.
+// Goal: every release of 2.4 answers through the gate what it answers directly, also where the announced minor does not say which one it
+// is: the real 2.4.1 and 2.4.5; 2.4.2 to 2.4.4 as a 2.4.5 that announces 3; a newer one as a 2.4.5 that announces 5.
 // What must not happen: a name within a row, a row under other columns, a process that dies of a command that the gate let through.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';

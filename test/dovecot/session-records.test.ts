@@ -1,6 +1,6 @@
 // Goal: a command of the real doveadm leaves two records, however it ends. Phases: commands that are answered, refused, fail, carry a text,
-// or are not read by the gate; a mask of users. What must not happen: a record of the session that says nothing new, a command whose records do not name
-// the peer.
+// or are not read by the gate; a mask of users. What must not happen: a record of the session that says nothing new, a command whose
+// records do not name the peer.
 import assert from 'node:assert/strict';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 

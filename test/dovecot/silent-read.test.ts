@@ -1,5 +1,5 @@
-// Goal: reads that a real Dovecot does not answer keep no other principal waiting. Phases: four of its processes, one for each upstream, are
-// stopped; one principal sends a search to each; another principal asks; the processes go on. What must not happen: a victim that
+// Goal: reads that a real Dovecot does not answer keep no other principal waiting. Phases: four of its processes, one for each upstream,
+// are stopped; one principal sends a search to each; another principal asks; the processes go on. What must not happen: a victim that
 // is refused; more than one read that ends; a read within its share that is not answered once its process goes on.
 import assert from 'node:assert/strict';
 import { auditRecords } from '../kit/gateway.js';

@@ -1,7 +1,7 @@
 // Goal: a Dovecot that is stopped in the middle of a text for longer than it gives a text (300 s) takes nothing of the text for a command,
-// wherever it was and however the bytes lie. Phases, for each release asked for: what it does to such a text as it is, so that the danger is
-// seen; every byte with which a command line may begin; then through the daemon and from the client library, over STARTTLS, a UNIX socket and
-// TCP alone.
+// wherever it was and however the bytes lie. Phases, for each release asked for: what it does to such a text as it is, so that the danger
+// is seen; every byte with which a command line may begin; then through the daemon and from the client library, over STARTTLS, a UNIX
+// socket and TCP alone.
 // What must not happen: anything that a line of the text asks for.
 // Its limit stands in doveadm-server as a number; a copy with a smaller one makes this short. DOVEGATE_ROUNDS=5 takes the real one.
 import assert from 'node:assert/strict';

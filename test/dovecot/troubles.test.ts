@@ -1,6 +1,7 @@
 // Goal: with a real Dovecot, whatever goes wrong is told as it is, and once it is over everything works again by itself.
 // Phases: refusals; a daemon that is killed at work; a way to Dovecot that is barred; Dovecot reloaded, stopped and started.
-// What must not happen: a refused command or a line of a mail that reaches Dovecot; an admission that is lost; a client that waits for ever.
+// What must not happen: a refused command or a line of a mail that reaches Dovecot; an admission that is lost; a client that waits for
+// ever.
 import assert from 'node:assert/strict';
 import { makeAuthority } from '../kit/certificates.js';
 import type { LogRecord } from '../kit/daemon.js';

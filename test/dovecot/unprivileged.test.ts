@@ -1,6 +1,7 @@
-// Goal: the installed daemon as a user of its own, who may do nothing, asks a real Dovecot's passdb for routes and its userdb for aliases, over
-// the socket that README has people set up. Phases: somebody whom the passdb knows, an alias of somebody who is excepted, a stranger, a socket
-// of somebody else. What must not happen: a command that goes anywhere without an answer, any right that this needs beyond that socket.
+// Goal: the installed daemon as a user of its own, who may do nothing, asks a real Dovecot's passdb for routes and its userdb for aliases,
+// over the socket that README has people set up. Phases: somebody whom the passdb knows, an alias of somebody who is excepted, a stranger,
+// a socket of somebody else. What must not happen: a command that goes anywhere without an answer, any right that this needs beyond that
+// socket.
 import assert from 'node:assert/strict';
 import { appendFileSync, chmodSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// A short `npm run lab -- chaos`: driver and oracle still understand each other, and a run of some faults leaves nothing to find. The evidence of a run
-// with one line taken out of it is found: the oracle reads what it is given. DOVEGATE_ROUNDS makes it longer; full runs are `npm run lab -- chaos`.
+// A short `npm run lab -- chaos`: driver and oracle still understand each other, and a run of some faults leaves nothing to find. The
+// evidence of a run with one line taken out of it is found: the oracle reads what it is given. DOVEGATE_ROUNDS makes it longer; full runs
+// are `npm run lab -- chaos`.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

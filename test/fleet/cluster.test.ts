@@ -1,6 +1,7 @@
-// Goal: whatever one server of a cluster of three does, records flow again within the times of docs/audit-fleet, and its stream holds each record
-// exactly once. In a seeded order (DOVEGATE_SEED), under load: its leader killed, its leader frozen, a replica
-// frozen, the first listed server cut off from the others, all killed, a replica emptied. Then `verify`, with the first listed server cut off, passes.
+// Goal: whatever one server of a cluster of three does, records flow again within the times of docs/audit-fleet, and its stream holds each
+// record exactly once. In a seeded order (DOVEGATE_SEED), under load: its leader killed, its leader frozen, a replica
+// frozen, the first listed server cut off from the others, all killed, a replica emptied. Then `verify`, with the first listed server cut
+// off, passes.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -64,7 +65,9 @@ async function streamInfo(cluster: NatsCluster, server: number): Promise<StreamI
   }
 }
 
-/** Number of the stream's leader, as two servers report it: one that was just away may name the previous one. Rejects while there is none. */
+/**
+ * Number of the stream's leader, as two servers report it: one that was just away may name the previous one. Rejects while there is none.
+ */
 async function leaderOf(cluster: NatsCluster): Promise<number> {
   const named = new Set<number>();
   for (const server of [0, 1, 2]) {

@@ -1,6 +1,7 @@
-// Goal: what an administrator of the server takes out of the stream, in spite of its settings, is not called complete; and a watch of such a
-// stream goes on. Phases: all messages gone before their age; gone before they were read; one deleted from between; a tail that is gone; a
-// consumer that stands still; a key that is gone; SIGTERM while a server hangs. What must not happen: exit 0, or a watch that says nothing.
+// Goal: what an administrator of the server takes out of the stream, in spite of its settings, is not called complete; and a watch of such
+// a stream goes on. Phases: all messages gone before their age; gone before they were read; one deleted from between; a tail that is gone;
+// a consumer that stands still; a key that is gone; SIGTERM while a server hangs. What must not happen: exit 0, or a watch that says
+// nothing.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

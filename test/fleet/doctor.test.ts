@@ -1,5 +1,5 @@
-// Goal: doctor looks at a gate's way to the stream, step by step, on a real server, and names the next command for each thing that is wrong.
-// What must not happen: a message that is stored, a wait without an end, a wrong right that is called ok.
+// Goal: doctor looks at a gate's way to the stream, step by step, on a real server, and names the next command for each thing that is
+// wrong. What must not happen: a message that is stored, a wait without an end, a wrong right that is called ok.
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// Goal: the set-up of docs/audit-fleet.md as it stands there, pasted line by line, from nothing to a trail of three gates that is whole: at most
-// twelve commands, and no file edited by hand. What must not happen: a right that is missing, one too many, or a secret that is printed.
+// Goal: the set-up of docs/audit-fleet.md as it stands there, pasted line by line, from nothing to a trail of three gates that is whole: at
+// most twelve commands, and no file edited by hand. What must not happen: a right that is missing, one too many, or a secret that is
+// printed.
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

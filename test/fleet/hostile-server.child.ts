@@ -1,4 +1,5 @@
-// Run by hostile-server.test.ts: opens links to a hostile server, as a gate does in a thread or as a command does, and prints what came of it.
+// Run by hostile-server.test.ts: opens links to a hostile server, as a gate does in a thread or as a command does, and prints what came of
+// it.
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { openNats } from '../../src/adapters/nats/link.js';

@@ -1,5 +1,6 @@
-// Goal: whatever a server sends before TLS, during it, or after it with a valid certificate, a link ends with a fault, its socket is closed, it
-// holds a bounded amount of memory, and nothing of the server's words is printed. Each case runs in a process of its own, whose peak is read.
+// Goal: whatever a server sends before TLS, during it, or after it with a valid certificate, a link ends with a fault, its socket is
+// closed, it holds a bounded amount of memory, and nothing of the server's words is printed. Each case runs in a process of its own, whose
+// peak is read.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
-// Some machines on this one: each has an /etc, a /run and a /var/lib of its own, and all are in one network of their own, where every name of
-// them is 127.0.0.1. So commands of the documentation run as they stand. `ssh`, `apt-get` and `systemctl` are stand-ins; all else is real.
-// Needs root and namespaces.
+// Some machines on this one: each has an /etc, a /run and a /var/lib of its own, and all are in one network of their own, where every name
+// of them is 127.0.0.1. So commands of the documentation run as they stand. `ssh`, `apt-get` and `systemctl` are stand-ins; all else is
+// real. Needs root and namespaces.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

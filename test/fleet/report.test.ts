@@ -1,7 +1,7 @@
-// Goal: a report of one mailbox over all hosts has the commands of all of them, and says of each host whether it is proved complete, and why
-// not: one that is whole, one with a hole, one that is silent, one that was never there, one whose key is not listed. Phases: all of them;
-// the whole one alone; a hole that a person accepted; a state that somebody emptied of its findings. What must not happen: "complete" where
-// a record may be missing.
+// Goal: a report of one mailbox over all hosts has the commands of all of them, and says of each host whether it is proved complete, and
+// why not: one that is whole, one with a hole, one that is silent, one that was never there, one whose key is not listed. Phases: all of
+// them; the whole one alone; a hole that a person accepted; a state that somebody emptied of its findings. What must not happen: "complete"
+// where a record may be missing.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

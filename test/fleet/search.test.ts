@@ -1,7 +1,7 @@
-// Goal: a search over all hosts gives the newest commands first, whatever order their messages have, and the same rows with the index, without
-// it, and with an index that somebody damaged, forged, put back or took from another stream. Phases: three hosts with records at equal times;
-// the index in each of these states; a message that is gone; the stream made again with other messages. What must not happen: a command that
-// is in the stream and not in the answer.
+// Goal: a search over all hosts gives the newest commands first, whatever order their messages have, and the same rows with the index,
+// without it, and with an index that somebody damaged, forged, put back or took from another stream. Phases: three hosts with records at
+// equal times; the index in each of these states; a message that is gone; the stream made again with other messages. What must not happen:
+// a command that is in the stream and not in the answer.
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

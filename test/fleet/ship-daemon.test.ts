@@ -1,5 +1,5 @@
-// Goal: a daemon ships to a real stream as it is configured, says how that goes, and serves whatever becomes of it. What must not happen: two
-// machines with one journal that both go on shipping, a command that waits, a secret in a block or in a message.
+// Goal: a daemon ships to a real stream as it is configured, says how that goes, and serves whatever becomes of it. What must not happen:
+// two machines with one journal that both go on shipping, a command that waits, a secret in a block or in a message.
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

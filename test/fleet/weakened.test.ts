@@ -1,6 +1,6 @@
-// Goal: a stream whose settings somebody weakened, on a real server: `verify` fails and names each property, `watch` reports it and its end,
-// `init --repair` repairs it; less than before is found until that is accepted; a verifier with too many rights is found; how full a stream
-// is. What must not happen: a look at rights that changes or removes anything.
+// Goal: a stream whose settings somebody weakened, on a real server: `verify` fails and names each property, `watch` reports it and its
+// end, `init --repair` repairs it; less than before is found until that is accepted; a verifier with too many rights is found; how full a
+// stream is. What must not happen: a look at rights that changes or removes anything.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

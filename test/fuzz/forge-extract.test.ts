@@ -1,5 +1,6 @@
-// Extracts that the daemon signed, for questions of the attacker's choice, are changed by somebody without the key. While a stranger proves a
-// file by the commands of docs/auditor-access.md, its rows are those that were signed for its question; so is what dovegate itself takes over.
+// Extracts that the daemon signed, for questions of the attacker's choice, are changed by somebody without the key. While a stranger proves
+// a file by the commands of docs/auditor-access.md, its rows are those that were signed for its question; so is what dovegate itself takes
+// over.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,7 +1,8 @@
-// The streams of a fleet are changed as whoever runs their server can, who has neither a gate's key nor a verifier's: messages and lines, their
-// headers, the verifier's checkpoints, and its file of them. Verifiers with and without memory read the result. While one finds nothing, the
-// records up to the last signature are those that a gate wrote, the beginning is there unless the server says that it removed it, and so is
-// every head that the verifier knows or finds signed. What no signature covers yet is believed for `silent_after` (docs/audit-fleet.md).
+// The streams of a fleet are changed as whoever runs their server can, who has neither a gate's key nor a verifier's: messages and lines,
+// their headers, the verifier's checkpoints, and its file of them. Verifiers with and without memory read the result. While one finds
+// nothing, the records up to the last signature are those that a gate wrote, the beginning is there unless the server says that it removed
+// it, and so is every head that the verifier knows or finds signed. What no signature covers yet is believed for `silent_after`
+// (docs/audit-fleet.md).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkpointSubject, hostStreamOf, subjectOf } from '../../src/domain/fleet/block.js';

@@ -35,7 +35,8 @@ export interface Round {
 }
 
 /**
- * `attack` throws where a verifier passes what is not true, else says how it ended. All rounds are played, so that one finding hides no other.
+ * `attack` throws where a verifier passes what is not true, else says how it ended. All rounds are played, so that one finding hides no
+ * other.
  */
 export async function play(
   t: TestContext,

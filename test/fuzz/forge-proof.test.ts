@@ -1,6 +1,6 @@
 // Proofs of journals whose truth is known are changed as somebody does who has not the key, and is asked for nothing but the file. While
-// `audit check-proof` or examples/check-proof.py passes, each record is one of the signed journal, byte for byte, and in one run none is missing.
-// What was asked for, and that there are no other runs, is not proved (docs/audit-guide.md).
+// `audit check-proof` or examples/check-proof.py passes, each record is one of the signed journal, byte for byte, and in one run none is
+// missing. What was asked for, and that there are no other runs, is not proved (docs/audit-guide.md).
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

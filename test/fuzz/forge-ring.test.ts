@@ -1,6 +1,6 @@
-// The file of the records in memory, and what leads to it, are changed after a crash: by damage anywhere, by other files in its place, and by
-// files that somebody plants who can write to the audit directory. The next start adds nothing to the journal that the run before had not put
-// there, nothing twice and nothing in another order; and it says so where something is missing (docs/security.md).
+// The file of the records in memory, and what leads to it, are changed after a crash: by damage anywhere, by other files in its place, and
+// by files that somebody plants who can write to the audit directory. The next start adds nothing to the journal that the run before had
+// not put there, nothing twice and nothing in another order; and it says so where something is missing (docs/security.md).
 //
 // Not tried: an older copy of the file, or checksums made anew. Who can write the file is root or the daemon's own user.
 import assert from 'node:assert/strict';

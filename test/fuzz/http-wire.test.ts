@@ -1,5 +1,5 @@
-// The promise of src/protocol/http-api: any bytes, cut anywhere, give one request or one error and nothing else; what is held stays within its
-// limits; JSON.parse takes what is taken, and refuses what is refused but for the differences that are listed here; whatever a server
+// The promise of src/protocol/http-api: any bytes, cut anywhere, give one request or one error and nothing else; what is held stays within
+// its limits; JSON.parse takes what is taken, and refuses what is refused but for the differences that are listed here; whatever a server
 // sends, an answer that is called whole is JSON. And every command that was read is judged, or refused, without a crash.
 //
 // DOVEGATE_ROUNDS multiplies the number of bodies; DOVEGATE_SEED repeats a run.

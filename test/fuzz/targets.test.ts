@@ -1,5 +1,5 @@
-// Each target of `npm run lab -- fuzz`, briefly: its saved inputs, and some thousand others. Nothing is thrown but declared faults, no answer depends
-// on the cuts, and no input takes long.
+// Each target of `npm run lab -- fuzz`, briefly: its saved inputs, and some thousand others. Nothing is thrown but declared faults, no
+// answer depends on the cuts, and no input takes long.
 //
 // DOVEGATE_ROUNDS multiplies the inputs; DOVEGATE_SEED repeats a run.
 

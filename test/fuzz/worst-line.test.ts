@@ -24,8 +24,8 @@ const minutes = Number(process.env['DOVEGATE_MINUTES'] ?? 0);
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_260_101);
 
 /**
- * Twelve for each byte of a line of 64 KiB: the worst that was found has 11.5 (255 mailboxes, 40 rules on them), quadratic costs have 24 and more (the ones that were found had
- * 1,500,000 to 180,000,000 steps).
+ * Twelve for each byte of a line of 64 KiB: the worst that was found has 11.5 (255 mailboxes, 40 rules on them), quadratic costs have 24
+ * and more (the ones that were found had 1,500,000 to 180,000,000 steps).
  */
 const stepsMax = 12 * 64 * 1024;
 

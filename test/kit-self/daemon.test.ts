@@ -1,4 +1,5 @@
-// The daemon starter against small stand-in programs: it tells a failure to start, nothing keeps running, and a secret is found in every form.
+// The daemon starter against small stand-in programs: it tells a failure to start, nothing keeps running, and a secret is found in every
+// form.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

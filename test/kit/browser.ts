@@ -1,5 +1,6 @@
 // The distribution's Chromium, driven by playwright-core. Every page that is opened here is watched: errors of the console and of scripts,
-// violations of the content policy, dialogs, popups, requests that failed or went to another host. A test asks for the list and wants it empty.
+// violations of the content policy, dialogs, popups, requests that failed or went to another host. A test asks for the list and wants it
+// empty.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -32,8 +32,8 @@ export function addMemory(folder: string): void {
 }
 
 /**
- * The directory for files in memory: the one of this run (`ownMemory` in scripts/setup.mjs), so that what a killed test leaves there goes with
- * it; the directory for temporary files where no file system is in memory.
+ * The directory for files in memory: the one of this run (`ownMemory` in scripts/setup.mjs), so that what a killed test leaves there goes
+ * with it; the directory for temporary files where no file system is in memory.
  */
 export function memoryPlace(): string {
   return process.env['DOVEGATE_MEMORY'] ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());

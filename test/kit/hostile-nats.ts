@@ -1,5 +1,5 @@
-// Servers that speak NATS to harm the client: before TLS, during it, and with a valid certificate after it. Each counts what it sent and which
-// connections are still open, so that a test can wait until the client has ended them.
+// Servers that speak NATS to harm the client: before TLS, during it, and with a valid certificate after it. Each counts what it sent and
+// which connections are still open, so that a test can wait until the client has ended them.
 
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';

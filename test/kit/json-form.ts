@@ -51,8 +51,8 @@ export function jsonForm(
 }
 
 /**
- * The form of a line of the wire. Undefined: it has none, since the trick is in words that JSON does not have: no command, options that are not
- * read, a `-u` beside the user of the line, a file of the server instead of a text.
+ * The form of a line of the wire. Undefined: it has none, since the trick is in words that JSON does not have: no command, options that are
+ * not read, a `-u` beside the user of the line, a file of the server instead of a text.
  */
 export function jsonFormOf(
   series: Series,

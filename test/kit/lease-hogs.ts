@@ -23,8 +23,8 @@ export type HogKind = keyof typeof hogKinds;
 export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKinds, name);
 
 /**
- * The reply to what hogs read is one cell, and never comes to its end with them: wherever it is cut, nothing behind it can be told apart, so
- * that the session ends.
+ * The reply to what hogs read is one cell, and never comes to its end with them: wherever it is cut, nothing behind it can be told apart,
+ * so that the session ends.
  */
 const replyBytes = 4 * 1024 * 1024 * 1024;
 const leadBytes = 1_250_000;

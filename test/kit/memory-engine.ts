@@ -140,7 +140,9 @@ export interface MemoryEngineOptions {
   readonly auth?: (kind: string, user: string) => string;
   /** The uids of the users in `persons`; absent: none of them is known, and none is missed. */
   readonly uids?: Readonly<Record<string, number>>;
-  /** So long each exchange, and each request of HTTP, takes by the clock, until it is over: what is work for a processor takes no time here. */
+  /**
+   * So long each exchange, and each request of HTTP, takes by the clock, until it is over: what is work for a processor takes no time here.
+   */
   readonly workMs?: number;
   /** The policy of a peer that the kernel knows, by name; default `support`. */
   readonly policyOf?: (peer: Peer) => string;

@@ -1,5 +1,5 @@
-// Three real nats-servers as one cluster, each of which can be killed, frozen, emptied, and cut off from the others: the routes between them
-// go through relays of the test, which clients do not use.
+// Three real nats-servers as one cluster, each of which can be killed, frozen, emptied, and cut off from the others: the routes between
+// them go through relays of the test, which clients do not use.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';

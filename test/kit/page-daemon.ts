@@ -1,5 +1,6 @@
 // The built daemon with its page on, two scripted backends behind it, one person of each role, and traffic for every screen to show:
-// ordinary commands, commands that wait, refusals, failures, and names that try to be markup in every column that a client or a backend fills.
+// ordinary commands, commands that wait, refusals, failures, and names that try to be markup in every column that a client or a backend
+// fills.
 
 import { createServer, type Server } from 'node:http';
 import { type TestContext, test } from 'node:test';

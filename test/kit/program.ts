@@ -1,4 +1,5 @@
-// Runs a program to its end and gives all that it said; among them the real `doveadm`. Nothing is left running: what takes too long is killed.
+// Runs a program to its end and gives all that it said; among them the real `doveadm`. Nothing is left running: what takes too long is
+// killed.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';

@@ -1,6 +1,7 @@
 // A stand-in for Dovecot's doveadm-server that does what a script says, also what no Dovecot would, and records all that it received.
 // It is the oracle of the scenario tests: written from captured sessions of 2.3.13 to 2.4.5, and importing nothing from src/.
-// This file owns the listening socket and the records; script.ts says what can be asked, scripted-session.ts in test/oracle plays one connection.
+// This file owns the listening socket and the records; script.ts says what can be asked, scripted-session.ts in test/oracle plays one
+// connection.
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import net from 'node:net';

@@ -1,5 +1,5 @@
-// One human who is as many uids as the range of subordinate uids in /etc/subuid allows, by the system's own newuidmap: what rootless containers
-// do. The host's files stay as they are: whoever starts in here sees others in their place.
+// One human who is as many uids as the range of subordinate uids in /etc/subuid allows, by the system's own newuidmap: what rootless
+// containers do. The host's files stay as they are: whoever starts in here sees others in their place.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

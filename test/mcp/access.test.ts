@@ -1,5 +1,5 @@
-// Goal: access on request as tools: there are none unless the gate announces rules, and a call asked for is, word by word, the command that the
-// same call sends. What must not happen: a request for something else than what the agent will send.
+// Goal: access on request as tools: there are none unless the gate announces rules, and a call asked for is, word by word, the command that
+// the same call sends. What must not happen: a request for something else than what the agent will send.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AnswerRow, rightsOfRows } from '../../src/domain/answers/rights.js';

@@ -1,6 +1,6 @@
-// A model of access on request (src/gateway/access, src/domain/audit/access-book): requests, approvals, grants and their ends, with persons,
-// reloads, kills and steps of the clock. Time goes in ticks: a request waits for three, a grant lasts for two. An item is one request and
-// what becomes of it; it keeps what really happened, so that the invariants need not trust its state.
+// A model of access on request (src/gateway/access, src/domain/audit/access-book): requests, approvals, grants and their ends, with
+// persons, reloads, kills and steps of the clock. Time goes in ticks: a request waits for three, a grant lasts for two. An item is one
+// request and what becomes of it; it keeps what really happened, so that the invariants need not trust its state.
 
 import type { Model, Step } from './explore.js';
 
@@ -19,7 +19,10 @@ interface Item {
   /** The login to which it is bound; 0: to none yet. And those whose commands were sent. */
   readonly login: 0 | 1 | 2;
   readonly logins: readonly number[];
-  /** Years by which the wall clock was moved since then, and whether it was ever moved ahead: a start cannot tell such a step from a long stop. */
+  /**
+   * Years by which the wall clock was moved since then, and whether it was ever moved ahead: a start cannot tell such a step from a long
+   * stop.
+   */
   readonly offset: number;
   readonly wasAhead: boolean;
   /** What really happened: ticks since the grant, commands that were sent, and those after its end. */

@@ -1,5 +1,5 @@
-// The real desk and the real book beside the model of access: each step of the model is taken by the desk, whose journal is a list; a restart
-// is one after a kill, and makes a new desk of what the real start takes from that list: what no checkpoint covers gives nothing.
+// The real desk and the real book beside the model of access: each step of the model is taken by the desk, whose journal is a list; a
+// restart is one after a kill, and makes a new desk of what the real start takes from that list: what no checkpoint covers gives nothing.
 
 import assert from 'node:assert/strict';
 import { LiveAccess } from '../../src/adapters/journal/live-access.js';

@@ -1,5 +1,5 @@
-// The model of access on request: no trace breaks an invariant, and each planted error is found. The real desk and book take the steps of the
-// model, in all orders of a few decisions and by chance in many.
+// The model of access on request: no trace breaks an invariant, and each planted error is found. The real desk and book take the steps of
+// the model, in all orders of a few decisions and by chance in many.
 
 import { test } from 'node:test';
 import { type AccessFlaw, accessModel } from './access-model.js';

@@ -1,5 +1,5 @@
-// The real pool, with its queue, dials, health, leases and their pace, beside the model of the pool, over a clock turned by hand. After each
-// step counts, states and outcomes of all exchanges are compared.
+// The real pool, with its queue, dials, health, leases and their pace, beside the model of the pool, over a clock turned by hand. After
+// each step counts, states and outcomes of all exchanges are compared.
 
 import assert from 'node:assert/strict';
 import type { SlowClient, Transfer } from '../../src/gateway/pool/lease.js';

@@ -1,5 +1,5 @@
-// Every change that the journal's code makes outside of its own memory, shown before it is made: stores of words of the ring, and calls that
-// change files. A watcher may do other things meanwhile, as another thread would, or end the process there.
+// Every change that the journal's code makes outside of its own memory, shown before it is made: stores of words of the ring, and calls
+// that change files. A watcher may do other things meanwhile, as another thread would, or end the process there.
 
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

@@ -1,5 +1,5 @@
-// Goal: the release archive, unpacked on a host whose PATH has no Node: install.sh puts everything in place, the program runs on the Node that
-// came with it, and the installed copy takes it away again. Two makings give the same bytes.
+// Goal: the release archive, unpacked on a host whose PATH has no Node: install.sh puts everything in place, the program runs on the Node
+// that came with it, and the installed copy takes it away again. Two makings give the same bytes.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

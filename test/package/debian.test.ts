@@ -1,6 +1,6 @@
 // Goal: the Debian package as dpkg-deb shows it: what is in it, whose it is, what it depends on, its manual pages; lintian finds no error.
-// What must not happen: development tools, a configuration that dpkg asks about, two builds that differ, a package that is too large. The size of
-// the file is checked with DOVEGATE_ROUNDS=5 or more only, since xz takes a minute.
+// What must not happen: development tools, a configuration that dpkg asks about, two builds that differ, a package that is too large. The
+// size of the file is checked with DOVEGATE_ROUNDS=5 or more only, since xz takes a minute.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

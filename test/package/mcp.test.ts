@@ -1,6 +1,6 @@
 // Goal: @dovegate/mcp by itself. Packed, it is installed into an empty folder without a network, and serves a host in front of a running
-// daemon, over a socket and over HTTP with a key. What must not happen: a dependency that is fetched, a part of it among the gate's own files,
-// a licence that is not allowed.
+// daemon, over a socket and over HTTP with a key. What must not happen: a dependency that is fetched, a part of it among the gate's own
+// files, a licence that is not allowed.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
-// Goal: the Debian package for the architecture that this machine does not have. Every compiled file in it is of that one. On amd64 the package
-// for arm64 also runs, under the user-mode emulation of the distribution: the commands, then a daemon that serves, decides and records.
-// What must not happen: foreign functions that do not work there (SO_PEERCRED, the mapped ring), a journal that amd64 does not verify.
+// Goal: the Debian package for the architecture that this machine does not have. Every compiled file in it is of that one. On amd64 the
+// package for arm64 also runs, under the user-mode emulation of the distribution: the commands, then a daemon that serves, decides and
+// records. What must not happen: foreign functions that do not work there (SO_PEERCRED, the mapped ring), a journal that amd64 does not
+// verify.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Goal: what `--sign` makes of a folder of packages: checksums that sha256sum and gpg accept, and a source from which apt takes the package. What
-// must not happen: apt accepts a changed list, or one signed by another key.
+// Goal: what `--sign` makes of a folder of packages: checksums that sha256sum and gpg accept, and a source from which apt takes the
+// package. What must not happen: apt accepts a changed list, or one signed by another key.
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Goal: the rpm as rpm itself shows it, and put into an empty root: the files of the Debian package, its conffile kept as rpm keeps one, its
-// scripts readable by a shell. It is not started here: that is tested with the Debian package, which has the same files.
+// Goal: the rpm as rpm itself shows it, and put into an empty root: the files of the Debian package, its conffile kept as rpm keeps one,
+// its scripts readable by a shell. It is not started here: that is tested with the Debian package, which has the same files.
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

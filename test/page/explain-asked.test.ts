@@ -1,4 +1,5 @@
-// Goal: a question is judged as the line of a client would be, in words and in JSON; what is wrong with it is said; its limits are a client's.
+// Goal: a question is judged as the line of a client would be, in words and in JSON; what is wrong with it is said; its limits are a
+// client's.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';

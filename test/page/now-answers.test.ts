@@ -1,6 +1,6 @@
-// What the page shows of now. The daemon is asked only while somebody watches, and once for all; a mail user's name is in no byte for whom it
-// does not concern, and a narrowed state names no person, program or command; who reads slowly has the state of now; that the daemon does not
-// answer is told at once. As CSV, backends are a line each, with nothing that a spreadsheet obeys.
+// What the page shows of now. The daemon is asked only while somebody watches, and once for all; a mail user's name is in no byte for whom
+// it does not concern, and a narrowed state names no person, program or command; who reads slowly has the state of now; that the daemon
+// does not answer is told at once. As CSV, backends are a line each, with nothing that a spreadsheet obeys.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';

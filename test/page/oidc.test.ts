@@ -1,5 +1,5 @@
-// Sign-in at an issuer of OpenID Connect, as the page's process does it: who somebody is, for how long, and what a stranger gets with what it
-// took from others. The issuer is a real one; the clock is turned.
+// Sign-in at an issuer of OpenID Connect, as the page's process does it: who somebody is, for how long, and what a stranger gets with what
+// it took from others. The issuer is a real one; the clock is turned.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

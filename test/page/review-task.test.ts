@@ -1,5 +1,5 @@
-// Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would have
-// refused is told; reading ends in time and says so.
+// Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would
+// have refused is told; reading ends in time and says so.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Who gets what at the socket of the page: the table of roles, endpoint by endpoint; no record, no answer; a change of the configuration while
-// a search runs.
+// Who gets what at the socket of the page: the table of roles, endpoint by endpoint; no record, no answer; a change of the configuration
+// while a search runs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';

@@ -1,5 +1,6 @@
-// Goal: a real Prometheus, the distribution's package, scrapes the daemon over TLS with a token, and no client can make it hold more. Phases: a scrape; hostile
-// commands of a thousand names; another scrape. What must not happen: a scrape that fails, a series that a client made.
+// Goal: a real Prometheus, the distribution's package, scrapes the daemon over TLS with a token, and no client can make it hold more.
+// Phases: a scrape; hostile commands of a thousand names; another scrape. What must not happen: a scrape that fails, a series that a client
+// made.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

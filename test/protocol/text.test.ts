@@ -255,8 +255,8 @@ void test('a line that is longer than a piece: letters that could be flags decid
 
 const isRefused = (fault: unknown): boolean => fault instanceof WireFault && fault.code === 'bad-command';
 
-// Goal: a text goes out so that a server which gives it up behind any piece finds no command, or not at all. Phases: any text at any cutting,
-// with and without a spotter; long command lines. What must not happen: a piece that is given out beside one that may not be sent.
+// Goal: a text goes out so that a server which gives it up behind any piece finds no command, or not at all. Phases: any text at any
+// cutting, with and without a spotter; long command lines. What must not happen: a piece that is given out beside one that may not be sent.
 
 /** What the other end reads. */
 function readBack(pieces: readonly Buffer[]): string {

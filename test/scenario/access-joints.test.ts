@@ -1,8 +1,8 @@
-// Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant is in
-// use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is approved, and a
-// reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works. And a mail server that is
-// away: the use of a command that was not sent is given back, also after a kill. A refusal that a kill follows at once reaches its client. And an
-// account that shows another certificate.
+// Goal: access on request where its parts meet others: a configuration in several files, and reloads while a client waits and while a grant
+// is in use. Phases: `check` names the included file; a reload that moves a rule to another line and file keeps the request; it is
+// approved, and a reload keeps the grant; a rule with another text ends the next request, and its client is told; the new rule works. And a
+// mail server that is away: the use of a command that was not sent is given back, also after a kill. A refusal that a kill follows at once
+// reaches its client. And an account that shows another certificate.
 // What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

@@ -1,8 +1,8 @@
-// Goal: whatever instant the daemon is killed at, no access exists without its record, none that was answered is lost, and none gets longer or
-// more uses. Rounds of: start on what the last one left, clients that request, approve, use and revoke as fast as they are answered, kill -9.
-// Two of three kills are aimed: at the moment when a record of a chosen kind appears in the memory of the journal, before its effect is answered.
-// What must not happen: a command at the backend without a live grant before it in the journal; an answered grant or request that is gone after
-// the start without a record of its end; an `until` that grew; more commands than uses.
+// Goal: whatever instant the daemon is killed at, no access exists without its record, none that was answered is lost, and none gets longer
+// or more uses. Rounds of: start on what the last one left, clients that request, approve, use and revoke as fast as they are answered,
+// kill -9. Two of three kills are aimed: at the moment when a record of a chosen kind appears in the memory of the journal, before its
+// effect is answered. What must not happen: a command at the backend without a live grant before it in the journal; an answered grant or
+// request that is gone after the start without a record of its end; an `until` that grew; more commands than uses.
 // DOVEGATE_ROUNDS=40 makes the 200 rounds of the published figure.
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';

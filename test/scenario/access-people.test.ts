@@ -1,6 +1,6 @@
-// Goal: access on request as people use it, over HTTP keys in front of the built daemon: asked for with the command line, approved by another
-// person, used once, listed for the auditor. What must not happen: an approval by the requester, a second use, a request of somebody else
-// that is shown, a number of mails for the requester.
+// Goal: access on request as people use it, over HTTP keys in front of the built daemon: asked for with the command line, approved by
+// another person, used once, listed for the auditor. What must not happen: an approval by the requester, a second use, a request of
+// somebody else that is shown, a number of mails for the requester.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -26,7 +26,10 @@ const occupiers = {
   'an answer that is not read': 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n',
 };
 
-/** Runs in a process of its own, so that its work does not delay the probes. Arguments: the place, the count, the bytes, whether to open again. */
+/**
+ * Runs in a process of its own, so that its work does not delay the probes. Arguments: the place, the count, the bytes, whether to open
+ * again.
+ */
 const occupier = `
 const [place, count, bytes, again] = process.argv.slice(1).map((text) => JSON.parse(text));
 let opened = 0;

@@ -1,6 +1,7 @@
 // Goal: records are in memory that survives the daemon before a command is sent, or every command waits for the disk, and serve and
-// status say so. Phases: SIGKILL, and an orderly stop, with the directory or the memory gone meanwhile; `off`; a path that cannot be made. That SIGKILL
-// alone takes nothing is kill-nine's. What must not happen: a command without an admission, a memory that is missing and nobody is told.
+// status say so. Phases: SIGKILL, and an orderly stop, with the directory or the memory gone meanwhile; `off`; a path that cannot be made.
+// That SIGKILL alone takes nothing is kill-nine's. What must not happen: a command without an admission, a memory that is missing and
+// nobody is told.
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,7 +1,7 @@
 // Goal: "who read alice's mail between two dates, and is the log complete?", answered by three commands from a journal that a daemon wrote,
-// with a proof that a stranger checks by examples/check-proof.py and the commands of docs/audit-guide.md as they are written there. Phases: a day of
-// commands, a stop; report, verify, export; the stranger. What must not happen: a command that reached alice's mailbox and is not in the
-// report, a verdict that hides what is missing, a proof that passes with a byte or a line changed.
+// with a proof that a stranger checks by examples/check-proof.py and the commands of docs/audit-guide.md as they are written there. Phases:
+// a day of commands, a stop; report, verify, export; the stranger. What must not happen: a command that reached alice's mailbox and is not
+// in the report, a verdict that hides what is missing, a proof that passes with a byte or a line changed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
-// Goal: whoever guesses passwords keeps nobody out and fills nothing. Phases: honest logins while nobody attacks; 1,000 wrong passwords at once
-// from one address, and again and again from others, while honest ones log in: from elsewhere, from elsewhere with a success before, and from
-// the guessers' own address with a success before; then the stop. What must not happen: an honest login that is delayed by more than a second,
-// memory that grows with the guesses, a record or a log line for each, a guess or a password anywhere.
+// Goal: whoever guesses passwords keeps nobody out and fills nothing. Phases: honest logins while nobody attacks; 1,000 wrong passwords at
+// once from one address, and again and again from others, while honest ones log in: from elsewhere, from elsewhere with a success before,
+// and from the guessers' own address with a success before; then the stop. What must not happen: an honest login that is delayed by more
+// than a second, memory that grows with the guesses, a record or a log line for each, a guess or a password anywhere.
 //
 // The first wave is 1,000 guesses; with DOVEGATE_ROUNDS=3 each of them is, with TLS as well.
 import assert from 'node:assert/strict';
@@ -101,7 +101,8 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
     `RSS ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most, ${rssOf(daemon).toFixed(0)} MiB after`,
   );
   t.diagnostic(`answers: ${JSON.stringify([...answers])}`);
-  // A second where a login takes 100 ms at most; a machine that is busy with other things has more. Behind the guesses it would be a minute.
+  // A second where a login takes 100 ms at most; a machine that is busy with other things has more. Behind the guesses it would be a
+  // minute.
   const allowedMs = 1000 * Math.max(1, calmMs / 100);
   assert.ok(delayMs <= allowedMs, `delayed by ${delayMs} ms, allowed are ${allowedMs}`);
   assert.ok(most - before < 192, `${most - before} MiB more`);

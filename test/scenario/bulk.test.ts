@@ -1,6 +1,7 @@
 // Goal: a bulk run through the daemon. Phases: every kind of result, as a table and as JSON; a state of another run; dry runs;
 // limits; Ctrl-C; a restart of the daemon; a list from the server. That a killed run goes on is shown in front of Dovecot.
-// What must not happen: a user that is sent twice, or that has neither a result nor a place among the unknown; one failure that stops the rest.
+// What must not happen: a user that is sent twice, or that has neither a result nor a place among the unknown; one failure that stops the
+// rest.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

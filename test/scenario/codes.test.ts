@@ -1,6 +1,6 @@
-// Goal: every no of dovegate carries a code of the list, whoever asks how; programs decide by it. Phases: refusals in every minor and over HTTP;
-// a backend that writes lines like ours; the same to a bulk run, `send` and the library. What must not happen: a change that is sent again
-// because of a text without a code, or of a text that a backend wrote.
+// Goal: every no of dovegate carries a code of the list, whoever asks how; programs decide by it. Phases: refusals in every minor and over
+// HTTP; a backend that writes lines like ours; the same to a bulk run, `send` and the library. What must not happen: a change that is sent
+// again because of a text without a code, or of a text that a backend wrote.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,5 +1,6 @@
-// Goal: what the user of the daemon may not do is named before it serves, with the command that repairs it. Phases: a start for a group that
-// the user is not in; `check` as root before it; a reload with a key that only root reads. What must not happen: advice that does not help.
+// Goal: what the user of the daemon may not do is named before it serves, with the command that repairs it. Phases: a start for a group
+// that the user is not in; `check` as root before it; a reload with a key that only root reads. What must not happen: advice that does not
+// help.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
-// Goal: while a directory does not answer, nobody approves a request of their own, and emergencies are served. Phases: the directory is mute, a
-// peer whose uid is that of an approver asks; the directory answers; a restart while it is mute again; the name gets another uid. What must
-// not happen: a grant that requester and approver made as one human, over the kernel and with a key.
+// Goal: while a directory does not answer, nobody approves a request of their own, and emergencies are served. Phases: the directory is
+// mute, a peer whose uid is that of an approver asks; the directory answers; a restart while it is mute again; the name gets another uid.
+// What must not happen: a grant that requester and approver made as one human, over the kernel and with a key.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';

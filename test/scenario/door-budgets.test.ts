@@ -1,5 +1,5 @@
-// Goal: a page that was taken over cannot make the gate work before its budget was asked. Phases: bodies that cannot be read, more of them than
-// the bytes of a kind; a body that does not say how long it is; steps of access; streams that are opened again and again.
+// Goal: a page that was taken over cannot make the gate work before its budget was asked. Phases: bodies that cannot be read, more of them
+// than the bytes of a kind; a body that does not say how long it is; steps of access; streams that are opened again and again.
 // What must not happen: a body that is read beyond the budget of its kind, a kind of call that takes from another.
 
 import assert from 'node:assert/strict';

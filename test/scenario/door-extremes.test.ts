@@ -1,7 +1,7 @@
 // Goal: whatever numbers the page's process says, the daemon can be looked at. Phases: each number of each call at the door is replaced by
 // the ends of what JSON can say, and after each of them the admin endpoints are asked.
-// What must not happen: an answer of `/readyz`, `/metrics` or `/status.json` (what `dovegate status` shows) other than 200; an error of ours
-// at the door.
+// What must not happen: an answer of `/readyz`, `/metrics` or `/status.json` (what `dovegate status` shows) other than 200; an error of
+// ours at the door.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Goal: what takes a right away works at once, however much was asked before, by each way: a socket, a key of HTTP, the page, the admin socket.
-// Phases: looks until they are refused, then the end; ends that end nothing, in hundreds, beside the end of somebody else.
+// Goal: what takes a right away works at once, however much was asked before, by each way: a socket, a key of HTTP, the page, the admin
+// socket. Phases: looks until they are refused, then the end; ends that end nothing, in hundreds, beside the end of somebody else.
 // What must not happen: an end that is refused for a rate, and a record for each of those that ended nothing.
 
 import assert from 'node:assert/strict';

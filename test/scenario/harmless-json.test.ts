@@ -1,5 +1,5 @@
-// Goal: JSON that the program prints cannot make a terminal show something else than it says: what cannot be seen, or turns the direction of
-// text, is an escape, and a parser gets the value unchanged. Each subcommand with --json is given such a name, in a configuration, a
+// Goal: JSON that the program prints cannot make a terminal show something else than it says: what cannot be seen, or turns the direction
+// of text, is an escape, and a parser gets the value unchanged. Each subcommand with --json is given such a name, in a configuration, a
 // journal, or an answer of a daemon that says it raw.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';

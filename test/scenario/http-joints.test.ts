@@ -1,5 +1,5 @@
-// Goal: what works for clients of the doveadm protocol works over HTTP as well. Phases: certificates of clients, beside keys and taken away by a
-// reload; a listener from an included file; an operator who ends a command within its answer. What must not
+// Goal: what works for clients of the doveadm protocol works over HTTP as well. Phases: certificates of clients, beside keys and taken away
+// by a reload; a listener from an included file; an operator who ends a command within its answer. What must not
 // happen: a certificate that counts for another account or after its authority is gone, an
 // answer that was ended and can be read as JSON.
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
 // Goal: a key from its making to its end. Phases: it is made, `check` says what is doubtful of it, programs use it, it expires while a
-// connection is open, it is used from elsewhere; 1,000 wrong keys at once beside a right one. What must not happen: a key in anything that the
-// daemon wrote, wherever a client put it; a right key that waits for wrong ones; a wrong key whose answer tells what is wrong with it.
+// connection is open, it is used from elsewhere; 1,000 wrong keys at once beside a right one. What must not happen: a key in anything that
+// the daemon wrote, wherever a client put it; a right key that waits for wrong ones; a wrong key whose answer tells what is wrong with it.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';

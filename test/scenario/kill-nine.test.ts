@@ -35,7 +35,10 @@ const commands = [
   (name: string) => ['mailbox delete', name],
 ];
 
-/** Sends commands that no other one is equal to, until the daemon is gone, beginning with the one at `first`. Returns how many it was answered. */
+/**
+ * Sends commands that no other one is equal to, until the daemon is gone, beginning with the one at `first`. Returns how many it was
+ * answered.
+ */
 async function load(daemon: Daemon, name: string, first: number): Promise<number> {
   let answered = 0;
   const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2 }).catch(() => undefined);

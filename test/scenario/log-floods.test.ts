@@ -1,7 +1,8 @@
 // Goal: the log of the daemon has a bound for each event that a stranger, a client or a backend can cause as often as they like. Phases,
-// each a flood at the built daemon: sessions ended by an empty line, refused connections, broken TLS handshakes, wrong passwords, wrong keys,
-// requests that are no HTTP, connections that stay silent, refused commands of many, log lines of a backend, a backend that is away,
-// requests at the admin endpoints without the token. What must not happen: more lines than the bound, a line that is neither written nor counted.
+// each a flood at the built daemon: sessions ended by an empty line, refused connections, broken TLS handshakes, wrong passwords, wrong
+// keys, requests that are no HTTP, connections that stay silent, refused commands of many, log lines of a backend, a backend that is away,
+// requests at the admin endpoints without the token. What must not happen: more lines than the bound, a line that is neither written nor
+// counted.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';

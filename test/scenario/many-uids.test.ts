@@ -1,6 +1,6 @@
-// Goal: one human has one share of everything that others need, with one uid and with as many as newuidmap gives. Phases, each with the same
-// numbers for 1 uid and for many: requests for access, access without approval, sessions, rates, commands at once. What must not happen: a
-// count that grows with the uids, or another team that is refused.
+// Goal: one human has one share of everything that others need, with one uid and with as many as newuidmap gives. Phases, each with the
+// same numbers for 1 uid and for many: requests for access, access without approval, sessions, rates, commands at once. What must not
+// happen: a count that grows with the uids, or another team that is refused.
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { test } from 'node:test';

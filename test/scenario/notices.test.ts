@@ -1,7 +1,8 @@
-// Goal: notices come from the page's process, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a journal
-// which has records of access; the page is killed between the sending of a notice and the storing of its place, and started again; a
-// receiver that fails, in the metrics, the status and the problems; a second page beside the first. Then the same daemon with and without notices, side by side.
-// What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a record of the gate more.
+// Goal: notices come from the page's process, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a
+// journal which has records of access; the page is killed between the sending of a notice and the storing of its place, and started again;
+// a receiver that fails, in the metrics, the status and the problems; a second page beside the first. Then the same daemon with and without
+// notices, side by side. What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a
+// record of the gate more.
 
 import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
-// Goal: who counts as one client. Phases: a service without a login says in each process that it is of another login; an image without accounts.
-// What must not happen: a share for each login that a process names, a share of the named person that is used up, one share for three uids.
+// Goal: who counts as one client. Phases: a service without a login says in each process that it is of another login; an image without
+// accounts. What must not happen: a share for each login that a process names, a share of the named person that is used up, one share for
+// three uids.
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
-// Goal: what the playground says of a command is what the gate then does with it, in words and in JSON, also of hostile ones; and the answers
-// that review a policy come from the thread of the built daemon. What must not happen: a question that reaches a backend, an answer without its
-// record, a secret in that record, an answer for somebody with a limited view.
+// Goal: what the playground says of a command is what the gate then does with it, in words and in JSON, also of hostile ones; and the
+// answers that review a policy come from the thread of the built daemon. What must not happen: a question that reaches a backend, an answer
+// without its record, a secret in that record, an answer for somebody with a limited view.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,8 +1,8 @@
 // Goal: the charts of the page are right, and survive whatever ends.
-// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know some calls yet; histograms of
-// the trail in two views.
-// What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an auditor of
-// some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
+// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know some calls yet;
+// histograms of the trail in two views.
+// What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an
+// auditor of some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

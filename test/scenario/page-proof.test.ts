@@ -1,6 +1,6 @@
 // Goal: the page says what was proved of the journal, and who touched a mailbox, to each as the role and the users allow.
-// Phases: a check of a whole journal by somebody who may see no names, shown to others; reports through a whole and a limited view; the same
-// check at the terminal; a journal that is changed under the daemon.
+// Phases: a check of a whole journal by somebody who may see no names, shown to others; reports through a whole and a limited view; the
+// same check at the terminal; a journal that is changed under the daemon.
 // What must not happen: a name in what everybody may ask for, a name of others in a limited view, a report of a damaged journal or of a
 // limited view that says "complete", a look without a record.
 

@@ -1,6 +1,6 @@
-// Goal: a record names a program and a unit only where the peer could not choose the name. Phases: programs in mount namespaces of their own,
-// started through another one, or removed; a control group in the tree of a container. What must not happen: the name of a program that
-// another one gave itself; a program or unit that is the right one, and is doubted.
+// Goal: a record names a program and a unit only where the peer could not choose the name. Phases: programs in mount namespaces of their
+// own, started through another one, or removed; a control group in the tree of a container. What must not happen: the name of a program
+// that another one gave itself; a program or unit that is the right one, and is doubted.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
-// Goal: `dovegate send` logs in over TCP by what its command line, its environment and client.yaml say, as the drop-in does. Phases: STARTTLS
-// and TLS from the first byte, each with a password and with a certificate; what is wrong, missing or without effect. What must not
-// happen: a password that goes to a server whose certificate is not the right one, or in clear to another machine; an option that is ignored.
+// Goal: `dovegate send` logs in over TCP by what its command line, its environment and client.yaml say, as the drop-in does. Phases:
+// STARTTLS and TLS from the first byte, each with a password and with a certificate; what is wrong, missing or without effect. What must
+// not happen: a password that goes to a server whose certificate is not the right one, or in clear to another machine; an option that is
+// ignored.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 // Goal: what a TCP listener shows and demands may change while it serves. Phases: certificates by SIGHUP, whole, half and broken; by
-// themselves when the files change; the authorities of clients; the way TLS begins, and who has an account; a port that is taken. What must not happen: a session
-// that a new certificate of ours ends, or that goes on when its own authority is gone; a listener that shows nothing, a socket that is closed in between.
+// themselves when the files change; the authorities of clients; the way TLS begins, and who has an account; a port that is taken. What must
+// not happen: a session that a new certificate of ours ends, or that goes on when its own authority is gone; a listener that shows nothing,
+// a socket that is closed in between.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';

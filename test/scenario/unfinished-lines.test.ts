@@ -1,5 +1,6 @@
-// Goal: lines that a client begins and does not end cost the daemon no more than the share of that client. Phases: 450 sessions with a line of
-// 870 KB each, near the highest `limits.line`; what is left after a collection of all garbage. What must not happen: memory for each session.
+// Goal: lines that a client begins and does not end cost the daemon no more than the share of that client. Phases: 450 sessions with a line
+// of 870 KB each, near the highest `limits.line`; what is left after a collection of all garbage. What must not happen: memory for each
+// session.
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';

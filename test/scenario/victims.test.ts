@@ -1,7 +1,7 @@
-// Goal: clients of one principal that hold up what they have cannot keep another principal waiting. Phases, for each way of holding up: four
-// of them take all four upstreams; another principal asks. Then transfers of principals that have no more than their share, and a backend
-// that thinks: nothing is ended for them. What must not happen: a victim that gets `-TEMPFAIL`; a transfer within its share that is ended; a
-// text that is stored though it was ended.
+// Goal: clients of one principal that hold up what they have cannot keep another principal waiting. Phases, for each way of holding up:
+// four of them take all four upstreams; another principal asks. Then transfers of principals that have no more than their share, and a
+// backend that thinks: nothing is ended for them. What must not happen: a victim that gets `-TEMPFAIL`; a transfer within its share that is
+// ended; a text that is stored though it was ended.
 import assert from 'node:assert/strict';
 import { after, describe, type TestContext, test } from 'node:test';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';

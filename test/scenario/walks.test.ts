@@ -1,7 +1,7 @@
 // Goal: what docs/tasks.md tells root to type is typed, in order, on a machine of its own: a mount namespace with copies of /etc, /run,
-// /root and /var/lib, real groupadd, usermod and runuser, and a stand-in for systemctl that starts and stops the daemon as its user. Phases:
-// each section with what must be so before and after it. What must not happen: a step that fails, a member who was removed and gets in, an
-// auditor who sees secrets, a journal that is gone after the end.
+// /root and /var/lib, real groupadd, usermod and runuser, and a stand-in for systemctl that starts and stops the daemon as its user.
+// Phases: each section with what must be so before and after it. What must not happen: a step that fails, a member who was removed and gets
+// in, an auditor who sees secrets, a journal that is gone after the end.
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

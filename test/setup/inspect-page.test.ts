@@ -1,5 +1,5 @@
-// What only the page's process reads, as its service will find it: hidden or closed files, authorities that are none, and URLs that everybody
-// can read.
+// What only the page's process reads, as its service will find it: hidden or closed files, authorities that are none, and URLs that
+// everybody can read.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -55,8 +55,8 @@ export async function makeRoot(
 }
 
 /**
- * Boots one, with our Node as its /usr/bin/node unless it is to have what its own packages bring. Where this machine cannot: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 in the environment a rejection
- * instead. Rejects when it does not come up.
+ * Boots one, with our Node as its /usr/bin/node unless it is to have what its own packages bring. Where this machine cannot: the reason,
+ * for `t.skip`; with DOVEGATE_NO_SKIP=1 in the environment a rejection instead. Rejects when it does not come up.
  */
 export async function openMachine(
   owner: Owner,

@@ -1,8 +1,8 @@
-// Goal: the Debian package in a clean root, under its systemd. Phases: the one without a Node refused where there is none that is new enough;
-// installed over no configuration; started; upgraded to the one with a Node, from a version which had no process of the page, with everything
-// changed that an operator changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a change
-// that is lost, a page that is gone, a person with the rights of the page, a file that stays, a journal that goes, a Dovecot that
-// cannot start.
+// Goal: the Debian package in a clean root, under its systemd. Phases: the one without a Node refused where there is none that is new
+// enough; installed over no configuration; started; upgraded to the one with a Node, from a version which had no process of the page, with
+// everything changed that an operator changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon
+// without a configuration, a change that is lost, a page that is gone, a person with the rights of the page, a file that stays, a journal
+// that goes, a Dovecot that cannot start.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,

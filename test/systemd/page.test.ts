@@ -1,5 +1,5 @@
-// Goal: the page under its units, as they are shipped, beside a daemon with a backend. Phases: started before the daemon, which it waits for;
-// serving a browser and people of the host; a program in its place, as if it were taken over; killed while commands run. What must not
+// Goal: the page under its units, as they are shipped, beside a daemon with a backend. Phases: started before the daemon, which it waits
+// for; serving a browser and people of the host; a program in its place, as if it were taken over; killed while commands run. What must not
 // happen: a secret that its user can read, a command to a backend, a socket other than the door that lets it in, a call of the door that
 // is not on the list, a command that fails since the page did.
 import assert from 'node:assert/strict';

@@ -1,5 +1,6 @@
-// Goal: the rpm put into a booted systemd by rpm itself, with its scripts: installed, started, upgraded while it runs, erased. What must not happen: a
-// script that fails, a daemon that is the old one after an upgrade, one that runs after its files are gone, a journal that goes.
+// Goal: the rpm put into a booted systemd by rpm itself, with its scripts: installed, started, upgraded while it runs, erased. What must
+// not happen: a script that fails, a daemon that is the old one after an upgrade, one that runs after its files are gone, a journal that
+// goes.
 import assert from 'node:assert/strict';
 import { appendFileSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';

@@ -1,5 +1,5 @@
-// Goal: the Debian package upgraded and downgraded while clients come, ask and go. What must not happen: a client without an answer, a command
-// without both of its records, a journal that begins anew or does not verify, another socket, a changed configuration.
+// Goal: the Debian package upgraded and downgraded while clients come, ask and go. What must not happen: a client without an answer, a
+// command without both of its records, a journal that begins anew or does not verify, another socket, a changed configuration.
 // DOVEGATE_PACKAGE_BEFORE: the package of an older commit; without it, one of this tree with a lower version.
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, statSync } from 'node:fs';

@@ -1,7 +1,7 @@
 // Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path.
-// The rules: over the UNIX socket everything is permitted, since its mode says who can connect; over TCP, which every program of this machine
-// reaches, only health and metrics without the token; where other machines can connect, nothing without it; a web page never gets in by a name that resolves to this address. An action is a
-// POST, and says who asked for it.
+// The rules: over the UNIX socket everything is permitted, since its mode says who can connect; over TCP, which every program of this
+// machine reaches, only health and metrics without the token; where other machines can connect, nothing without it; a web page never gets
+// in by a name that resolves to this address. An action is a POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
@@ -82,8 +82,8 @@ export interface Operator {
 export type ActionFailure = 'unrecorded' | 'undone';
 
 /**
- * What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. `refused`: not by
- * this operator.
+ * What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. `refused`: not
+ * by this operator.
  */
 export interface ActionResult {
   readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;

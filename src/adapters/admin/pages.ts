@@ -1,6 +1,6 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
-// The rules: readiness reports every reason that holds, not only the first, and follows from our own state alone (`ReadinessFacts`), never from
-// what another process says; a code is never renamed: alerts hold it; a part of the status that cannot be made takes no other with it.
+// The rules: readiness reports every reason that holds, not only the first, and follows from our own state alone (`ReadinessFacts`), never
+// from what another process says; a code is never renamed: alerts hold it; a part of the status that cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJsonLines } from '../../domain/audit/encode.js';

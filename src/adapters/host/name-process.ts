@@ -5,8 +5,8 @@
 //   answer     ID + TEXT         a part of it, any number of times; then
 //              ID CODE           its end: 0 found, 2 (from getent) none, anything else no answer
 //
-// Questions are answered side by side, so answers come in any order. Each line is one write of less than 1 KB, which the kernel does not mix
-// with those of other answers. The helper ends when its input does, also if the serving process was killed.
+// Questions are answered side by side, so answers come in any order. Each line is one write of less than 1 KB, which the kernel does not
+// mix with those of other answers. The helper ends when its input does, also if the serving process was killed.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';

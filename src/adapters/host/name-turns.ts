@@ -1,6 +1,6 @@
 // Questions that wait for their turn: one in flight for each turn (an origin), round-robin among the turns, and only so many at once and a
-// second in all. So somebody with thousands of uids delays the names of others by one question. Questions that had no answer before (mute ones)
-// have turns of their own and few places.
+// second in all. So somebody with thousands of uids delays the names of others by one question. Questions that had no answer before (mute
+// ones) have turns of their own and few places.
 
 import type { Clock, Timer } from '../../ports/machine.js';
 

@@ -47,8 +47,8 @@ export function watchOutputs(): { end(limitMs?: number): Promise<Fault | undefin
 }
 
 /**
- * For a program that ends soon: calls `run` at the first SIGINT or SIGTERM. The next one ends the process, and so does the first while nobody
- * reads what is written. Returns a function that removes the listener.
+ * For a program that ends soon: calls `run` at the first SIGINT or SIGTERM. The next one ends the process, and so does the first while
+ * nobody reads what is written. Returns a function that removes the listener.
  */
 export function onStop(run: () => void): () => void {
   const letGo = onSignal(stops, (signal) => {

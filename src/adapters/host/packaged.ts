@@ -1,4 +1,5 @@
-// What the packages make: the users, each with a group of its name, and the places that a command looks at when it may read no configuration.
+// What the packages make: the users, each with a group of its name, and the places that a command looks at when it may read no
+// configuration.
 
 export const packaged = {
   user: 'dovegate',

@@ -61,8 +61,8 @@ export function plainAnswer(status: number, text: string): TextAnswer {
 }
 
 /**
- * One request a connection, small, and soon over. Times are watched here: Node would watch a request, but not a client that does not read the
- * answer. `connectionMs`: for the request, and again to read the answer.
+ * One request a connection, small, and soon over. Times are watched here: Node would watch a request, but not a client that does not read
+ * the answer. `connectionMs`: for the request, and again to read the answer.
  */
 export function shortLimits(connectionMs: number): HttpLimits {
   return {

@@ -282,7 +282,9 @@ export class OpenJournal implements Journal {
     });
   }
 
-  /** A time that was read before a step of the clock must not follow the record of that step: it would be a second step, without a record. */
+  /**
+   * A time that was read before a step of the clock must not follow the record of that step: it would be a second step, without a record.
+   */
   #encode(record: AuditRecord, isBrief: boolean): Bodies {
     const wallMs = this.#noteClockStep();
     const isEarlier =

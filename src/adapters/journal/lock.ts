@@ -14,8 +14,8 @@ export class DirectoryLock {
   }
 
   /**
-   * `taken`: the descriptor that was asked for and is locked now. Undefined: the lock is held, on the present file. Otherwise the descriptor that
-   * must be locked first.
+   * `taken`: the descriptor that was asked for and is locked now. Undefined: the lock is held, on the present file. Otherwise the
+   * descriptor that must be locked first.
    */
   need(taken: number | undefined): number | undefined {
     if (taken !== undefined && taken === this.#candidate?.descriptor) {

@@ -266,8 +266,8 @@ export interface Lack {
 }
 
 /**
- * Whether records before this one of a ring are missing in the journal; undefined: none is known to be. `open`: the open exchanges of the journal.
- * `seqMax`: the number of the last record if only records of the ring followed.
+ * Whether records before this one of a ring are missing in the journal; undefined: none is known to be. `open`: the open exchanges of the
+ * journal. `seqMax`: the number of the last record if only records of the ring followed.
  */
 export function lackBefore({ body, seq }: Frame, open: OpenExchanges, seqMax: number): Lack | undefined {
   const text = body.toString('latin1');

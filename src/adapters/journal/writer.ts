@@ -1,5 +1,6 @@
-// Writes the records of the ring to disk and carries out the main thread's orders, synchronously, in a thread that may block. After a failure
-// nothing is written to that segment again: the kernel may have dropped its pages, so `heal` writes what is after the mark to a new one.
+// Writes the records of the ring to disk and carries out the main thread's orders, synchronously, in a thread that may block. After a
+// failure nothing is written to that segment again: the kernel may have dropped its pages, so `heal` writes what is after the mark to a new
+// one.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -366,8 +367,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   /**
-   * Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. `lack`: records before
-   * them are neither in the ring nor in the segments, as with segments of an older copy.
+   * Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. `lack`: records
+   * before them are neither in the ring nor in the segments, as with segments of an older copy.
    */
   function recover(left: LeftRing, tail: Tail): { readonly count: number; readonly lack: Lack | undefined } {
     const frames = left.unwritten(tail);

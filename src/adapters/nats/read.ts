@@ -232,7 +232,9 @@ interface Delivery {
   readonly pending: number;
 }
 
-/** The reply subject of a message of a consumer: `$JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.TRIES.SEQ.DELIVERY.NANOSECONDS.PENDING[.TOKEN]`. */
+/**
+ * The reply subject of a message of a consumer: `$JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.TRIES.SEQ.DELIVERY.NANOSECONDS.PENDING[.TOKEN]`.
+ */
 function readDelivery(reply: string): Delivery | undefined {
   if (!reply.startsWith('$JS.ACK.')) return undefined;
   const words = reply.split('.');

@@ -1,7 +1,7 @@
-// The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library, which
-// is an optional package and loaded when an issuer is asked.
-// The rules: a claim counts only from an ID token with a signature under the issuer's keys, for this client, unexpired, with the nonce of the
-// browser; no message of a fault holds a code or a token.
+// The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library,
+// which is an optional package and loaded when an issuer is asked.
+// The rules: a claim counts only from an ID token with a signature under the issuer's keys, for this client, unexpired, with the nonce of
+// the browser; no message of a fault holds a code or a token.
 
 import type * as Library from 'openid-client';
 import { bounds } from '../../bounds/bounds.js';
@@ -20,8 +20,8 @@ export interface IssuerOptions {
 }
 
 /**
- * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the answer that came by the browser,
- * or the token behind it, does not count. The message is a sentence for people.
+ * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the
+ * answer that came by the browser, or the token behind it, does not count. The message is a sentence for people.
  */
 export class IssuerFault extends Error {
   readonly kind: 'away' | 'ended' | 'refused';

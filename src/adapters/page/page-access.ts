@@ -18,8 +18,8 @@ export type SourceRefusal =
 const single = ['host', 'origin', 'authorization', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'];
 
 /**
- * Undefined: it may come. `isApi`: it asks for data, or changes something; else it is for a file of the page, which a link of another page may
- * lead to, and nothing else of that page may load.
+ * Undefined: it may come. `isApi`: it asks for data, or changes something; else it is for a file of the page, which a link of another page
+ * may lead to, and nothing else of that page may load.
  */
 export function refuseSource(
   place: SourcePlace,

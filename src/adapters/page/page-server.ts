@@ -88,8 +88,8 @@ const refusals: Readonly<Record<SourceRefusal, readonly [status: number, text: s
 };
 
 /**
- * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can make
- * a name of its own point here; without TLS there is loopback only.
+ * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can
+ * make a name of its own point here; without TLS there is loopback only.
  */
 export function pagePlace(
   host: string,

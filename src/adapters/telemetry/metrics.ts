@@ -218,7 +218,10 @@ export interface MetricsSnapshot {
   readonly isReloadSuccess: boolean;
   /** The answer of `/readyz`. */
   readonly isReady: boolean;
-  /** Undefined: the configuration has no page. `told`: what its process said of itself. `untold`: receivers that are told nothing without it. */
+  /**
+   * Undefined: the configuration has no page. `told`: what its process said of itself. `untold`: receivers that are told nothing without
+   * it.
+   */
   readonly page?:
     | {
         readonly untold: readonly string[];
@@ -493,8 +496,8 @@ export function createGauges(
   };
 
   return (snapshot) => {
-    // Backends, listeners, receivers and keys removed by a reload must disappear, and so must what cannot be known now. A gauge without labels
-    // is 0 by itself after a reset, and 0 free bytes would raise an alert.
+    // Backends, listeners, receivers and keys removed by a reload must disappear, and so must what cannot be known now. A gauge without
+    // labels is 0 by itself after a reset, and 0 free bytes would raise an alert.
     for (const { gauge: each, isLabelled } of gauges)
       if (isLabelled) each.reset();
       else each.remove();

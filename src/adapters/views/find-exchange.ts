@@ -30,8 +30,8 @@ interface Wanted {
 export interface FindOptions {
   readonly look?: Wanted['look'];
   /**
-   * Reads only what is near, by the times in ids, and so many bytes after the end of the command; undefined: the whole trail, since somebody else may
-   * have made the ids.
+   * Reads only what is near, by the times in ids, and so many bytes after the end of the command; undefined: the whole trail, since
+   * somebody else may have made the ids.
    */
   readonly nearBytes?: number | undefined;
   /** Whether sessions, neighbors and the chain are shown, which a limited view has not. */

@@ -126,8 +126,8 @@ export async function decide(
 }
 
 /**
- * Sends a command. Where policy denies it: asks for it, or finds the own open request for it, waits, and sends it once that is granted. Resolves
- * to the exit code; what happens is written to stderr. `send`: calls its argument instead of printing a denial.
+ * Sends a command. Where policy denies it: asks for it, or finds the own open request for it, waits, and sends it once that is granted.
+ * Resolves to the exit code; what happens is written to stderr. `send`: calls its argument instead of printing a denial.
  */
 export async function sendRequesting(
   options: DoorOptions & { readonly socket?: string; readonly user?: string; readonly reason?: string },

@@ -109,7 +109,8 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
 /**
- * For a user who may not read the configuration or the journal: the same command with the access that this user has; undefined: there is none.
+ * For a user who may not read the configuration or the journal: the same command with the access that this user has; undefined: there is
+ * none.
  */
 function whatWorks(
   { words = [], paths }: Places,

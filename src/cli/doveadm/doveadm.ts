@@ -29,8 +29,8 @@ export interface SendOptions extends DoorOptions {
 }
 
 /**
- * Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. `onDenied`: called
- * where policy denies it, which is not printed then.
+ * Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. `onDenied`:
+ * called where policy denies it, which is not printed then.
  */
 export function send(options: SendOptions, words: readonly string[], onDenied?: () => void): Promise<number> {
   return printingFaults('dovegate: ', async () => {

@@ -1,5 +1,5 @@
-// The file that `fleet prepare` makes for a gate and `fleet join` reads there: one line of JSON with the names, the authority, and the gate's
-// certificate and private key. With it one can send records as this gate.
+// The file that `fleet prepare` makes for a gate and `fleet join` reads there: one line of JSON with the names, the authority, and the
+// gate's certificate and private key. With it one can send records as this gate.
 
 import { bounds } from '../../bounds/bounds.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';

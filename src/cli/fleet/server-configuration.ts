@@ -61,8 +61,8 @@ export interface ServerPems {
 }
 
 /**
- * A shell script that sets the server up, for root there: the Debian package nats-server must be installed. The configuration is replaced once
- * nats-server has accepted the new one. It holds the server's private key.
+ * A shell script that sets the server up, for root there: the Debian package nats-server must be installed. The configuration is replaced
+ * once nats-server has accepted the new one. It holds the server's private key.
  */
 export function formatServerScript(configuration: string, pems: ServerPems): string {
   const { configuration: path, folder, store } = serverFiles;

@@ -3,7 +3,8 @@
 // its first and its last one.
 //
 //   {"format":1,"stream":"DOVEGATE_AUDIT","from":1,"to":812,"last":[812,"dovegate.audit...","9a0f...",1763800000000],...}
-//   [3,0,1,112,"9a0f...",1763799990000]        a message: its number, its subject, first and last record, digest of its bytes, when it was stored
+//   [3,0,1,112,"9a0f...",1763799990000]        a message: its number, its subject, first and last record, digest of its bytes, when it was
+//   stored
 //   "*@example.com" 0 4                        a mask, and the messages with commands for it: places in the list above
 //   "alice@example.com" 0 2 3                  a name, the same
 //   {"key":"...","signature":"..."}

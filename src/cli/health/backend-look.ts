@@ -1,5 +1,5 @@
-// A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without a
-// command.
+// A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without
+// a command.
 
 import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';

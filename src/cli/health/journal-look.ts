@@ -1,5 +1,5 @@
-// The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is whole. The
-// whole journal is for `dovegate audit verify`, which takes as long as the journal is.
+// The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is
+// whole. The whole journal is for `dovegate audit verify`, which takes as long as the journal is.
 
 import { statSync } from 'node:fs';
 import { open, statfs, unlink } from 'node:fs/promises';

@@ -1,6 +1,6 @@
-// Who asks for access, approves it or ends it: the principal with the words that identify the human behind it, and what forbids an approval.
-// The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a key, the
-// page); an identity that cannot be known approves nothing.
+// Who asks for access, approves it or ends it: the principal with the words that identify the human behind it, and what forbids an
+// approval. The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a
+// key, the page); an identity that cannot be known approves nothing.
 
 import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
@@ -64,8 +64,8 @@ export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
 
 /**
  * The origins that a client has without an entry of `persons`, whatever is known of its names. While the name of an owner has no uid,
- * `user:anna` is the origin of her range: `owner:anna` is that of a client with her name, and `named:anna` her own, seen from her range. A name
- * alone is no origin: two users may have it.
+ * `user:anna` is the origin of her range: `owner:anna` is that of a client with her name, and `named:anna` her own, seen from her range. A
+ * name alone is no origin: two users may have it.
  */
 export function otherOriginsOf(peer: Peer, proof: Proof): readonly string[] {
   if (proof.kind !== 'kernel') return [`${proof.kind}:${proof.name}`];
@@ -84,8 +84,9 @@ export function otherOriginsOf(peer: Peer, proof: Proof): readonly string[] {
 }
 
 /**
- * Whether a request counts for whoever asks now: one of the same origin, or of the same client while it had another one, because an entry of
- * `persons` came or went, or because the name of a range's owner had no uid. Not by the login: a process without one can set that of anybody.
+ * Whether a request counts for whoever asks now: one of the same origin, or of the same client while it had another one, because an entry
+ * of `persons` came or went, or because the name of a range's owner had no uid. Not by the login: a process without one can set that of
+ * anybody.
  */
 export function countsFor(
   { origin, otherOrigins = [] }: Pick<Asker, 'origin' | 'otherOrigins'>,
@@ -115,8 +116,8 @@ function withPersons(words: readonly string[], persons: Persons): readonly strin
 }
 
 /**
- * See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. An owner of a range without a uid may be
- * anybody.
+ * See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. An owner of a range without a uid may
+ * be anybody.
  */
 export function isUnanswered(peer: Peer, proof: Proof, hasDirectory: boolean): boolean {
   if (proof.kind !== 'kernel') return false;
@@ -157,8 +158,8 @@ function recordedLoginWords({ peer, principal }: AuditRecord): readonly string[]
 type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
 
 /**
- * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody, so
- * a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
+ * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody,
+ * so a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
  */
 export function humanOf({ identities, loginIdentities = [] }: Words, persons: Persons): string | undefined {
   return persons.provenBy(identities.filter((word) => !loginIdentities.includes(word)));

@@ -1,4 +1,5 @@
-// The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start needs.
+// The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start
+// needs.
 
 import { bounds } from '../../bounds/bounds.js';
 import { type AccessEntry, approverSeparator } from '../audit/access-book.js';
@@ -151,8 +152,8 @@ export function grantedRecord(
 }
 
 /**
- * Why a further approval would give a grant that cannot be used: of a command that deletes, more mails match than an approver before consented
- * to. `approvals`: those that count.
+ * Why a further approval would give a grant that cannot be used: of a command that deletes, more mails match than an approver before
+ * consented to. `approvals`: those that count.
  */
 export function whyTooMany(
   { requested }: AccessEntry,

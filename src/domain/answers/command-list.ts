@@ -1,10 +1,11 @@
-// What `GET /doveadm/v1` lists: the commands that a policy may ever allow and the parameters that it may ever be given with, in Dovecot's shape:
+// What `GET /doveadm/v1` lists: the commands that a policy may ever allow and the parameters that it may ever be given with, in Dovecot's
+// shape:
 //
 //     [{"command":"mailboxStatus","parameters":[{"name":"user","type":"string"},{"name":"field","type":"array"}]}]
 //
 // Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing.
-// The rules: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so. A command whose reply has no
-// form in JSON is not listed.
+// The rules: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so. A command whose reply
+// has no form in JSON is not listed.
 
 import {
   allSeries,
@@ -34,8 +35,8 @@ export interface ListedCommand {
 const types = { bool: 'boolean', int: 'integer', array: 'array', str: 'string', istream: 'string' } as const;
 
 /**
- * The commands of these series, those of the newest first, each once. A rule that has ended by `nowMs` (Unix milliseconds) does not count. Empty
- * only for a policy that allows nothing.
+ * The commands of these series, those of the newest first, each once. A rule that has ended by `nowMs` (Unix milliseconds) does not count.
+ * Empty only for a policy that allows nothing.
  */
 export function listCommands(
   policy: Policy,

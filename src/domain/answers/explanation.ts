@@ -151,7 +151,10 @@ export function explanationOf(explained: Explained): Explanation {
   };
 }
 
-/** The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: the command that an unknown one was nearly. */
+/**
+ * The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: the command that an unknown one was
+ * nearly.
+ */
 export function sayExplanation(explanation: Explanation, place?: string, meant?: string): string {
   const { decision, reason, would, policy, obstacle, noBackend, command, rule } = explanation;
   const by = place === undefined ? '' : ` by ${place}`;

@@ -133,8 +133,8 @@ export class AccessBook {
   }
 
   /**
-   * The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. `isLeft`: leaves out entries
-   * of which it returns false.
+   * The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. `isLeft`: leaves out
+   * entries of which it returns false.
    */
   carried(nowMs: number, isLeft: (entry: AccessEntry) => boolean = () => true): AuditRecord[] {
     const records: AuditRecord[] = [];

@@ -233,7 +233,9 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly step_ms?: number | undefined;
   /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
   readonly steps_ms?: number | undefined;
-  /** The earliest time (RFC 3339) in the segment before, in a segment's first record; absent if one run did not write all of that segment. */
+  /**
+   * The earliest time (RFC 3339) in the segment before, in a segment's first record; absent if one run did not write all of that segment.
+   */
   readonly earliest?: string | undefined;
   /** Records from the memory of the previous run that were missing in the segments, in a start record. */
   readonly recovered?: number | undefined;

@@ -1,5 +1,5 @@
-// Every code with which dovegate explains an answer to a client, in one table: the sentence, the status, what a program may do next, and what
-// operators read in docs/messages.md. And the line that carries a code:
+// Every code with which dovegate explains an answer to a client, in one table: the sentence, the status, what a program may do next, and
+// what operators read in docs/messages.md. And the line that carries a code:
 //
 //     dovegate: denied by policy support (no rule allows "mailbox delete") [denied], id 01KDYAK3487FXJ0FWSFTT3D0WN
 //     dovegate: over a limit of policy support [over-limit], try again in 5 s, id 01KDYAK3487FXJ0FWSFTT3D0WN

@@ -1,5 +1,5 @@
-// The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates) and
-// with its default. A number without a unit is never guessed.
+// The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates)
+// and with its default. A number without a unit is never guessed.
 import * as z from 'zod';
 import { whyNoUser } from '../identity/user-word.js';
 import type { Rate } from '../policy/policy.js';

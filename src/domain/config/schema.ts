@@ -1,5 +1,5 @@
-// The shape of a configuration file: its keys, their values and defaults, and the sentence for each value that does not fit. The JSON Schema
-// for editors and docs/settings.md are generated from it.
+// The shape of a configuration file: its keys, their values and defaults, and the sentence for each value that does not fit. The JSON
+// Schema for editors and docs/settings.md are generated from it.
 
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';

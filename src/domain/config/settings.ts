@@ -210,7 +210,10 @@ export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile'
   readonly people: readonly PagePerson[];
 }
 
-/** A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password, an identity at the issuer. */
+/**
+ * A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password, an
+ * identity at the issuer.
+ */
 export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
   /** At least one. */
   readonly roles: readonly PageRole[];

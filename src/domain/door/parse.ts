@@ -1,5 +1,5 @@
-// The calls of the page's process: one schema for each, and its type. The page may have been taken over, so nothing of a call is believed before
-// its shape, its lengths and the range of each number were looked at.
+// The calls of the page's process: one schema for each, and its type. The page may have been taken over, so nothing of a call is believed
+// before its shape, its lengths and the range of each number were looked at.
 
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
@@ -18,7 +18,9 @@ const longText = text(bounds.doorTextChars);
 const caller = z.object({ person: nameText, role: z.enum(pageRoles), generation: count });
 export type DoorCaller = Readonly<z.infer<typeof caller>>;
 
-/** Where the person is: `address=192.0.2.7`, with `oidc=` where an issuer says who it is, or `uid=1001 pid=77` at the socket of the page. */
+/**
+ * Where the person is: `address=192.0.2.7`, with `oidc=` where an issuer says who it is, or `uid=1001 pid=77` at the socket of the page.
+ */
 const from = z
   .array(
     z

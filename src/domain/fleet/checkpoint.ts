@@ -1,7 +1,8 @@
 // Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the stream, and by anyone who wants
 // to prove them later.
 //
-//     {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
+//     {"seq":1,"time":"...","event":"fleet","hosts":[
+//       {"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
 //      "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //

@@ -21,8 +21,8 @@ const shown = '[secret]';
 
 /**
  * Passwords, keys, tokens: bytes that no log, template string, JSON or inspector can print: each of them shows `[secret]`.
- * The bytes live in a private field, so copying the object's properties does not carry them along either. The caller of `reveal` passes the bytes to
- * the wire or to a hash and keeps no copy.
+ * The bytes live in a private field, so copying the object's properties does not carry them along either. The caller of `reveal` passes the
+ * bytes to the wire or to a hash and keeps no copy.
  */
 export class Secret {
   readonly #bytes: Buffer;

@@ -138,8 +138,8 @@ function nameOf(peer: Peer, account: string | undefined): string {
 }
 
 /**
- * Whether a process of this machine may be the principal of that name, as far as its form says. `userName`: of a uid, as far as it is known;
- * a uid with a name is no principal.
+ * Whether a process of this machine may be the principal of that name, as far as its form says. `userName`: of a uid, as far as it is
+ * known; a uid with a name is no principal.
  */
 export function canBeProcess(name: string, userName: (uid: number) => string | undefined): boolean {
   const number = numberIn(name);

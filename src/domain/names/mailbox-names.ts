@@ -1,4 +1,5 @@
-// Which mailboxes a name may be to a server: one mailbox has several names. Measured on 2.3.19.1 and 2.4.1 (test/dovecot/mailbox-names.test.ts):
+// Which mailboxes a name may be to a server: one mailbox has several names. Measured on 2.3.19.1 and 2.4.1
+// (test/dovecot/mailbox-names.test.ts):
 //
 //   prefix INBOX/, inbox      INBOX/INBOX is the INBOX; so is inbox/INBOX, but not INBOX/inbox
 //   prefix Mail/, inbox       Mail/INBOX is the INBOX, and so is Mail (maildir: the root of the namespace is the INBOX)

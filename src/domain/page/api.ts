@@ -40,7 +40,10 @@ export const endpoints = {
   logout: 'POST /api/logout',
   /** -> Me. */
   me: 'GET /api/me',
-  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse; `away` with an Away. */
+  /**
+   * Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse;
+   * `away` with an Away.
+   */
   now: 'GET /api/now',
   /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
   history: 'GET /api/history/:of/:span',
@@ -56,7 +59,10 @@ export const endpoints = {
   histogram: 'POST /api/trail/histogram',
   export: 'POST /api/trail/export',
   extract: 'POST /api/trail/extract',
-  /** AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`; or `failed` with a Refused. */
+  /**
+   * AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`;
+   * or `failed` with a Refused.
+   */
   report: 'POST /api/trail/report',
   survey: 'POST /api/trail/survey',
   /** AskExchange -> lines of TrailLine. */

@@ -1,5 +1,5 @@
-// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate. No mail
-// users and no commands, so everybody may see it.
+// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate. No
+// mail users and no commands, so everybody may see it.
 
 /** What a chart covers. */
 export const spans = ['10m', '1h', '24h'] as const;
@@ -14,8 +14,8 @@ export const historiesOf = ['teams', 'backends', 'gate'] as const;
 export type HistoryOf = (typeof historiesOf)[number];
 
 /**
- * Each list has one value for each step, the oldest first: those of the span, or those since `since`. The last one ends at `until`. Null: there
- * is no sample for this step.
+ * Each list has one value for each step, the oldest first: those of the span, or those since `since`. The last one ends at `until`. Null:
+ * there is no sample for this step.
  */
 export interface Series {
   /** The listener of a team, or a backend; of `gate`: "gate"; "other" where the smallest were merged. */

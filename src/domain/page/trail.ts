@@ -45,8 +45,8 @@ export interface TrailRow {
 }
 
 /**
- * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages of
- * the newest commands, and of one command.
+ * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages
+ * of the newest commands, and of one command.
  */
 export type TrailContent = 'yes' | 'searched' | 'maybe';
 
@@ -130,8 +130,8 @@ export interface AskReport {
   /** Only what showed content, or may have. */
   readonly content?: boolean;
   /**
-   * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a string,
-   * which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
+   * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a
+   * string, which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
    */
   readonly form: 'page' | 'csv' | 'html' | 'json';
 }

@@ -24,7 +24,9 @@ export interface Attempt {
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
-  /** The arguments as judged and sent: users in them are in normal form, and ids of an ACL as written, since servers compare their bytes. */
+  /**
+   * The arguments as judged and sent: users in them are in normal form, and ids of an ACL as written, since servers compare their bytes.
+   */
   readonly parsed: ParsedArguments;
   /** Ids of an ACL, with the users in them in normal form: a `deny` holds for every spelling. */
   readonly aclIds: readonly string[];

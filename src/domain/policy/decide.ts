@@ -160,8 +160,9 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
 }
 
 /**
- * Commands that observe mode permits without a rule: none that a file of the site added; none that reaches beyond the mailboxes of users named one by one, and none with hidden
- * effects: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be recorded.
+ * Commands that observe mode permits without a rule: none that a file of the site added; none that reaches beyond the mailboxes of users
+ * named one by one, and none with hidden effects: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be
+ * recorded.
  */
 function mayBeObserved(attempt: Attempt): boolean {
   const { command, parsed } = attempt;

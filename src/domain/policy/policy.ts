@@ -138,8 +138,8 @@ export interface Obligations {
   /** A search with the same query must not find more mails than this. */
   readonly maxMatches?: number;
   /**
-   * Nor more than this, the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions about
-   * content by it.
+   * Nor more than this, the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions
+   * about content by it.
    */
   readonly approvedMatches?: number;
   /** From sending it to the first byte of its reply; absent: that of its effect. */

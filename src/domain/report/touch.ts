@@ -348,7 +348,9 @@ export interface TouchGroup
     | 'grant'
     | 'approvedBy'
   > {
-  /** Searches that dovegate made by itself, to count mails for a command, or for the approvers of a request. Undefined: a client sent them. */
+  /**
+   * Searches that dovegate made by itself, to count mails for a command, or for the approvers of a request. Undefined: a client sent them.
+   */
   readonly countFor: CountFor | undefined;
   readonly count: number;
   readonly firstTime: string;

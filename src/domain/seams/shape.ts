@@ -1,5 +1,6 @@
-// The parts of the shapes in which our own processes speak to each other, and in which a program finds again what it wrote: each shape is one
-// schema, and its type is inferred from it. Whoever writes may have been taken over, or may have written half, so each number has a range.
+// The parts of the shapes in which our own processes speak to each other, and in which a program finds again what it wrote: each shape is
+// one schema, and its type is inferred from it. Whoever writes may have been taken over, or may have written half, so each number has a
+// range.
 
 import * as z from 'zod';
 import { msMax, parseRequest } from '../audit/record.js';

@@ -1,4 +1,5 @@
-// Requests to the journal over the socket of the page, by role, and what of them is recorded. Pure. Requests read and never change anything.
+// Requests to the journal over the socket of the page, by role, and what of them is recorded. Pure. Requests read and never change
+// anything.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';

@@ -59,8 +59,9 @@ export class AccessJournal {
   }
 
   /**
-   * A signed checkpoint behind what was appended, soon. After a crash, a use is not given back by a record that anybody may have written; and
-   * whoever cuts off the end of the journal then would bring back what ended or was used: without the checkpoint, a start sees it. However many there are, one is made at a time.
+   * A signed checkpoint behind what was appended, soon. After a crash, a use is not given back by a record that anybody may have written;
+   * and whoever cuts off the end of the journal then would bring back what ended or was used: without the checkpoint, a start sees it.
+   * However many there are, one is made at a time.
    */
   signSoon(): void {
     this.#isUnsigned = true;

@@ -1,5 +1,5 @@
-// How often somebody may ask for access: requests a minute, undecided requests at once, and access without approval a day. They count origins,
-// so that one human with many uids has one share; each policy has a share of all places, and some are kept for emergencies.
+// How often somebody may ask for access: requests a minute, undecided requests at once, and access without approval a day. They count
+// origins, so that one human with many uids has one share; each policy has a share of all places, and some are kept for emergencies.
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';

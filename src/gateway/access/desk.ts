@@ -1,7 +1,7 @@
 // Access on request: undecided requests, live grants, and every step between them, each recorded before it takes effect. The journal is the
 // database: a start hands over what its records say, and the same fold (`AccessBook`) follows what is recorded here.
-// The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes effect at
-// once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
+// The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes
+// effect at once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -373,8 +373,8 @@ export class AccessDesk {
   }
 
   /**
-   * Own requests and grants, and those that somebody may approve or review; the oldest first. A page of them, from the one after that id on:
-   * an item takes some 50 us.
+   * Own requests and grants, and those that somebody may approve or review; the oldest first. A page of them, from the one after that id
+   * on: an item takes some 50 us.
    */
   list(asker: Asker, after = ''): { readonly items: readonly AccessItem[]; readonly more: number } {
     const items: AccessItem[] = [];

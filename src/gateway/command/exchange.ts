@@ -261,7 +261,10 @@ export class Exchange {
     return keys !== undefined;
   }
 
-  /** A dry run, which uses no grant: when its turn comes, counts the mails that the command would affect, and answers with what would happen. */
+  /**
+   * A dry run, which uses no grant: when its turn comes, counts the mails that the command would affect, and answers with what would
+   * happen.
+   */
   async #try(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, grants, records, abortable } = command;
     const { subject } = session;

@@ -24,8 +24,8 @@ export interface RunningNames extends ExchangeNames {
   /** How long an upstream has waited for the client to read or send; 0: not at all. */
   readonly clientMs: number;
   /**
-   * When the command times out, or an overdue one is given up, counted like `durationMs`; undefined: its reply has begun, or the time is not
-   * known yet.
+   * When the command times out, or an overdue one is given up, counted like `durationMs`; undefined: its reply has begun, or the time is
+   * not known yet.
    */
   readonly deadlineMs: number | undefined;
   /** An operator ended it, and it waits for its client. */

@@ -31,7 +31,10 @@ export interface AllowedCommand {
   readonly grants: GrantsAtHand | undefined;
 }
 
-/** The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login of a person. */
+/**
+ * The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login of a
+ * person.
+ */
 export function refusalOf(judgement: Judgement, policy: string, withheld?: string): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };

@@ -170,7 +170,10 @@ export class LoginQueue {
     return 'gone';
   }
 
-  /** Answers a waiter that is not checked. It counts as a turn also if its clients hung up: else guesses that were given up would stay first. */
+  /**
+   * Answers a waiter that is not checked. It counts as a turn also if its clients hung up: else guesses that were given up would stay
+   * first.
+   */
   #leave(waiter: Waiter, answer: 'crowded' | 'gone'): void {
     if (this.#waiting.get(waiter.login.key) !== waiter) return;
     this.#waiting.delete(waiter.login.key);
@@ -263,7 +266,8 @@ type Round = Map<string, Set<() => void>>;
 const perTurn = 4;
 /**
  * While clients keep arriving, those of networks without a recent success are served this often only. A turn of the event loop accepts one
- * connection (libuv 1.46), so the last one to connect would wait for as many turns as connected before, each as long as what is served in it.
+ * connection (libuv 1.46), so the last one to connect would wait for as many turns as connected before, each as long as what is served in
+ * it.
  */
 const arrivalPauseMs = 20;
 

@@ -33,7 +33,10 @@ export type ErrorCode = Code | `lookup-${string}`;
 
 /** Why an exchange is over. */
 export type Ending =
-  /** `peer`: whether the client was able to take the whole reply; `reply-timeout`: it was answered at the deadline, before the backend replied. */
+  /**
+   * `peer`: whether the client was able to take the whole reply; `reply-timeout`: it was answered at the deadline, before the backend
+   * replied.
+   */
   | {
       readonly kind: 'replied';
       readonly status: Status;
@@ -60,8 +63,8 @@ export type Ending =
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
-   * `limit`: of a policy, or the rate of questions to dovegate itself or of steps of access. `retryAfterMs`: the time until it is within the
-   * limits again; undefined: the tables are full.
+   * `limit`: of a policy, or the rate of questions to dovegate itself or of steps of access. `retryAfterMs`: the time until it is within
+   * the limits again; undefined: the tables are full.
    */
   | {
       readonly kind: 'limited';

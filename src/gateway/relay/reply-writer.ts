@@ -59,7 +59,10 @@ export interface ReplyTarget extends RelayTarget {
   addEnd(ending: Ending, verdict: Verdict, id: string): string;
 }
 
-/** What a client without framing gets for an empty reply: `true`: the reason of a refusal as one cell; `all`: also one empty cell for the others. */
+/**
+ * What a client without framing gets for an empty reply: `true`: the reason of a refusal as one cell; `all`: also one empty cell for the
+ * others.
+ */
 export type RefusalCell = boolean | 'all';
 
 /** For clients of the doveadm protocol; one for each session. */

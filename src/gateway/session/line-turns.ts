@@ -76,7 +76,10 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     if (origins.size >= originsMax) origins.clear();
   }
 
-  /** Schedules one slot: it serves the session that used least by then. Callbacks of one turn run one after the other, each with its microtasks. */
+  /**
+   * Schedules one slot: it serves the session that used least by then. Callbacks of one turn run one after the other, each with its
+   * microtasks.
+   */
   function addSlot(): void {
     if (slots >= Math.min(waiting, slotsMax)) return;
     slots += 1;

@@ -268,7 +268,10 @@ function oldestIn(network: Network | undefined): Seat | undefined {
   return (first ?? checking.first ?? silent.first)?.seat;
 }
 
-/** The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately, or whose passwords are being checked; those are few. */
+/**
+ * The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately, or whose passwords are being
+ * checked; those are few.
+ */
 function largest(byCount: ByCount, isIt: (network: Network) => boolean): Network | undefined {
   while (byCount.at(-1)?.size === 0) byCount.pop();
   for (const networks of byCount.toReversed()) {

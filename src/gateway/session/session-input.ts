@@ -107,8 +107,8 @@ export class SessionInput {
   }
 
   /**
-   * After a refusal: reads the rest of the line and drops it, since a client that still writes does not read its answer yet. Resolves at the
-   * end of the line, at the limits of bytes and time, and when the peer ends its side.
+   * After a refusal: reads the rest of the line and drops it, since a client that still writes does not read its answer yet. Resolves at
+   * the end of the line, at the limits of bytes and time, and when the peer ends its side.
    */
   async dropLine(clock: Clock): Promise<void> {
     if (this.#lines.hasCutLineEnd) return;

@@ -2,8 +2,8 @@
 //
 //     INBOX TAB 4 TAB Archive TAB 0 TAB      [{"mailbox":"INBOX","messages":"4"},{"mailbox":"Archive","messages":"0"}]
 //
-// Defined by Dovecot in src/doveadm/doveadm-print-json.c and lib-json/json-generator.c, whose escapes these are (of 2.4: 2.3 writes hexadecimal
-// digits in lower case).
+// Defined by Dovecot in src/doveadm/doveadm-print-json.c and lib-json/json-generator.c, whose escapes these are (of 2.4: 2.3 writes
+// hexadecimal digits in lower case).
 // The rules: bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number; what was not whole upstream
 // is never made whole; what is called whole is valid JSON, whatever a server sends.
 
@@ -377,8 +377,8 @@ export function createJsonEncoder(): AnswerEncoder {
 }
 
 /**
- * For answers of dovegate itself whose rows are a word and an object as JSON: the objects, as a list or the only one. The JSON is ours, so it
- * is passed on as it is.
+ * For answers of dovegate itself whose rows are a word and an object as JSON: the objects, as a list or the only one. The JSON is ours, so
+ * it is passed on as it is.
  */
 export function createObjectsEncoder(isList: boolean): AnswerEncoder {
   let held: Buffer = none;

@@ -1,4 +1,5 @@
-// Goal: an accept waits for no name, and has those that are known; a session waits for its own names only, for both of them at the same time.
+// Goal: an accept waits for no name, and has those that are known; a session waits for its own names only, for both of them at the same
+// time.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

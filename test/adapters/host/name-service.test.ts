@@ -1,5 +1,6 @@
-// Goal: names come from the files at once and from a directory through a helper process; nobody waits longer than its time, strangers push out
-// no names and delay no reload, and uids of containers are not asked for. The helper is a real one, the system's programs are the test's.
+// Goal: names come from the files at once and from a directory through a helper process; nobody waits longer than its time, strangers push
+// out no names and delay no reload, and uids of containers are not asked for. The helper is a real one, the system's programs are the
+// test's.
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

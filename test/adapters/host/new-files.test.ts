@@ -1,5 +1,5 @@
-// Goal: what is made was not there before, is whole, and goes again when something after it fails. What must not happen: a file or a link of
-// somebody else that is written to, followed or removed.
+// Goal: what is made was not there before, is whole, and goes again when something after it fails. What must not happen: a file or a link
+// of somebody else that is written to, followed or removed.
 import assert from 'node:assert/strict';
 import {
   chmodSync,

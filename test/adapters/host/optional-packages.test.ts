@@ -1,5 +1,5 @@
-// Goal: the advice for an optional package installs the version that dovegate was tested with. What must not happen: an update of one that the
-// messages do not follow.
+// Goal: the advice for an optional package installs the version that dovegate was tested with. What must not happen: an update of one that
+// the messages do not follow.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

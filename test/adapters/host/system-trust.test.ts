@@ -1,5 +1,5 @@
-// Goal: the system's list is what its file holds now, shared by all connections. What must not happen: a context for each connection, Node's
-// own authorities in place of a list that is not there, a file that is read without a bound, contexts that grow with certificates.
+// Goal: the system's list is what its file holds now, shared by all connections. What must not happen: a context for each connection,
+// Node's own authorities in place of a list that is not there, a file that is read without a bound, contexts that grow with certificates.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,5 @@
-// Compressed segments from their end: the same lines as from their start, however the file was compressed, and what can be had of a damaged one.
+// Compressed segments from their end: the same lines as from their start, however the file was compressed, and what can be had of a damaged
+// one.
 
 import assert from 'node:assert/strict';
 import { truncateSync, writeFileSync } from 'node:fs';

@@ -178,8 +178,8 @@ const changing = [
 ] as const;
 
 /**
- * Does something in a process that is killed at its step `at` (from 0 on): before it, or, of a write of more than a word, after its first half. Nothing
- * changes a file after that. Returns whether it came to that.
+ * Does something in a process that is killed at its step `at` (from 0 on): before it, or, of a write of more than a word, after its first
+ * half. Nothing changes a file after that. Returns whether it came to that.
  */
 export function killedAt(at: number, isHalf: boolean, work: () => void): boolean {
   const real = Object.fromEntries(changing.map((name) => [name, fs[name]]));

@@ -1,5 +1,5 @@
-// The files that may hold records before a time: few of a journal whose segments tell their earliest time, and never one too few, wherever the
-// clock was set.
+// The files that may hold records before a time: few of a journal whose segments tell their earliest time, and never one too few, wherever
+// the clock was set.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// Goal: whatever happens in the thread of a gate's link, its calls end with a fault, the program goes on, and the next link has a new thread.
+// Goal: whatever happens in the thread of a gate's link, its calls end with a fault, the program goes on, and the next link has a new
+// thread.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';

@@ -1,5 +1,5 @@
-// Goal: a server that takes us and then answers nothing: each question ends after 5 s, not before, and a message after 3 s. The server is scripted, since a real one
-// answers; the timers are turned by hand once the link is open.
+// Goal: a server that takes us and then answers nothing: each question ends after 5 s, not before, and a message after 3 s. The server is
+// scripted, since a real one answers; the timers are turned by hand once the link is open.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';

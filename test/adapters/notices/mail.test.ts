@@ -1,5 +1,6 @@
 // Goal: a notice as a mail that no text of a record can change the headers of, over verified TLS beyond this machine, and within a time and
-// bytes whatever the server does. What must not happen: a mail in clear to another machine, a socket that stays, words of the server in a fault.
+// bytes whatever the server does. What must not happen: a mail in clear to another machine, a socket that stays, words of the server in a
+// fault.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';

@@ -1,5 +1,6 @@
-// Goal: a webhook gets each notice as Standard Webhooks says, and whatever it does, an attempt ends within its time and its bytes. What must
-// not happen: a redirect that is followed, a certificate that is not verified, a word of the receiver in a fault, a connection that stays.
+// Goal: a webhook gets each notice as Standard Webhooks says, and whatever it does, an attempt ends within its time and its bytes. What
+// must not happen: a redirect that is followed, a certificate that is not verified, a word of the receiver in a fault, a connection that
+// stays.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';

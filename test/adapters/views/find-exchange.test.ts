@@ -1,5 +1,5 @@
-// One command in a large journal: found near the time in its id, with its session, its neighbors and the checkpoint after it; a limited view
-// has none of these.
+// One command in a large journal: found near the time in its id, with its session, its neighbors and the checkpoint after it; a limited
+// view has none of these.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

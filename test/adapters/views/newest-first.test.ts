@@ -1,5 +1,5 @@
-// Pages of the newest commands: together they give what one search of everything gives, the other way round, through any view and whatever the
-// size of a page; damage, cursors that nobody gave and compressed files included.
+// Pages of the newest commands: together they give what one search of everything gives, the other way round, through any view and whatever
+// the size of a page; damage, cursors that nobody gave and compressed files included.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -110,8 +110,8 @@ export function writeExchanges(run: Run, grants: number, isEnough: () => boolean
 }
 
 /**
- * A signed journal of so many segments of 64 MiB, as names and sizes have it: each begins with the record that a daemon writes there, and then
- * is a hole, which takes no space. The last one has its first record only, so a daemon goes on in it.
+ * A signed journal of so many segments of 64 MiB, as names and sizes have it: each begins with the record that a daemon writes there, and
+ * then is a hole, which takes no space. The last one has its first record only, so a daemon goes on in it.
  */
 export function makeHollow(directory: string, segments: number, secretPem: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });

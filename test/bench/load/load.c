@@ -7,8 +7,8 @@
 // awaits the reply, and says it again; with -r it connects anew for every command. TOKEN answers a greeting `-`, as PLAIN does.
 // With -h LINE is a whole request of HTTP instead, and an answer is one with Content-Length; one that is not 200, or whose body
 // does not begin with `[["doveadmResponse"`, is failed.
-// With -p all clients together send RATE commands a second, each at its time; a command's time begins then, also when the client still waited
-// for the reply before.
+// With -p all clients together send RATE commands a second, each at its time; a command's time begins then, also when the client still
+// waited for the reply before.
 // Prints one line of JSON: commands, failed (an answer that is not `+`), lost (a connection that ended early), seconds, bytes read,
 // and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect. Before it come two
 // lines {"commands":N}, at two fifths of the time and shortly before its end: between them all connections are open.

@@ -15,8 +15,8 @@ const growthSlack = 80 * mib;
 const growthFactor = 1.3;
 
 /**
- * Of a reply that its client does not read, the gate holds 128 KiB at most (docs/limits.md). The kernel's buffers on both sides of it and the
- * recorder's own hold some megabytes more.
+ * Of a reply that its client does not read, the gate holds 128 KiB at most (docs/limits.md). The kernel's buffers on both sides of it and
+ * the recorder's own hold some megabytes more.
  */
 const unreadMax = 24 * mib;
 

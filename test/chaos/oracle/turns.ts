@@ -1,5 +1,6 @@
-// Whether principals take turns at a busy backend. One that waits and holds no connection gets one within a round. So no other principal may
-// get many turns during its wait. Each wait is looked at by itself: who is passed over may change every few seconds, and medians hide that.
+// Whether principals take turns at a busy backend. One that waits and holds no connection gets one within a round. So no other principal
+// may get many turns during its wait. Each wait is looked at by itself: who is passed over may change every few seconds, and medians hide
+// that.
 import type { Arrival, Entry } from './evidence.js';
 import { diskKinds, type Faults } from './faults.js';
 import { count, type Json } from './read-lines.js';
@@ -8,8 +9,8 @@ import type { Report } from './report.js';
 /** A shorter wait may be over before the recorder has written down what went before it. */
 const waitMinMs = 500;
 /**
- * How many turns another principal may get during a wait, for each connection of the backend. In a fair round it is one. More are permitted,
- * because the recorder may read late, commands may be sent again, and connections may still be dialled.
+ * How many turns another principal may get during a wait, for each connection of the backend. In a fair round it is one. More are
+ * permitted, because the recorder may read late, commands may be sent again, and connections may still be dialled.
  */
 const turnsEach = 3;
 const connectionsUsual = 4;

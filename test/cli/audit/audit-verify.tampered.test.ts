@@ -1,5 +1,5 @@
-// Tampering with a real journal is found, and named by file, line, seq and kind; and what cannot be found, and how it can. The table of every
-// kind of tampering is test/domain/trail/verify.test.ts.
+// Tampering with a real journal is found, and named by file, line, seq and kind; and what cannot be found, and how it can. The table of
+// every kind of tampering is test/domain/trail/verify.test.ts.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

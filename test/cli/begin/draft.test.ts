@@ -1,5 +1,5 @@
-// Goal: whatever was answered, the text is a configuration without an error, whose tests pass and say something, and it says what was answered.
-// What must not happen: an answer that becomes another key of the file.
+// Goal: whatever was answered, the text is a configuration without an error, whose tests pass and say something, and it says what was
+// answered. What must not happen: an answer that becomes another key of the file.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFromDisk, shippedPresets } from '../../../src/adapters/host/process.js';

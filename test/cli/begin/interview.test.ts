@@ -1,5 +1,5 @@
-// Goal: answers of a terminal, also when they are pasted before their questions; the end of the input gives up. What must not happen: a wait
-// without an end, a hidden answer that is shown.
+// Goal: answers of a terminal, also when they are pasted before their questions; the end of the input gives up. What must not happen: a
+// wait without an end, a hidden answer that is shown.
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';

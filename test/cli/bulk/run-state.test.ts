@@ -1,5 +1,5 @@
-// Goal: the state of a bulk run tells the truth after a crash at any instant: every cut of it is read, a user that may have been sent is never
-// free again, and a file that is something else is refused and left alone.
+// Goal: the state of a bulk run tells the truth after a crash at any instant: every cut of it is read, a user that may have been sent is
+// never free again, and a file that is something else is refused and left alone.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {

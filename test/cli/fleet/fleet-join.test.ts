@@ -1,5 +1,5 @@
-// Goal: `join` gives the daemon what it needs to send, and its configuration one line; where that cannot work, the configuration is as it was.
-// What must not happen: a key that the daemon cannot read or others can, anything but a public key on stdout.
+// Goal: `join` gives the daemon what it needs to send, and its configuration one line; where that cannot work, the configuration is as it
+// was. What must not happen: a key that the daemon cannot read or others can, anything but a public key on stdout.
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

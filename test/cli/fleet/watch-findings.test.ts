@@ -1,5 +1,5 @@
-// Goal: a finding is told once when it begins and once when it ends, over restarts too; silence counts from what is known of the stream, and
-// only the server's absence excuses it.
+// Goal: a finding is told once when it begins and once when it ends, over restarts too; silence counts from what is known of the stream,
+// and only the server's absence excuses it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFindingBook, createKnowledge } from '../../../src/cli/fleet/watch-findings.js';

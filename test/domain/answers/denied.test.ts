@@ -1,5 +1,5 @@
-// Goal: what `can` says of a rule of `deny` is what it denies. Each rule stands with its words and with lines, of which those beside the words
-// are denied by it and the others are not. What must not happen: a line that the words leave out, and that the rule denies.
+// Goal: what `can` says of a rule of `deny` is what it denies. Each rule stands with its words and with lines, of which those beside the
+// words are denied by it and the others are not. What must not happen: a line that the words leave out, and that the rule denies.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

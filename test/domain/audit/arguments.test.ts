@@ -1,5 +1,5 @@
-// What an admission has no room for is in the records after it, to the last byte; nothing of a secret is; a line of limits.line has room; and a
-// reader finds what is missing, changed or surplus.
+// What an admission has no room for is in the records after it, to the last byte; nothing of a secret is; a line of limits.line has room;
+// and a reader finds what is missing, changed or surplus.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';

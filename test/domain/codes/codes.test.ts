@@ -1,5 +1,5 @@
-// The line of dovegate on a client's log channel, and the table of its codes. What must not happen: a text that is taken for dovegate's word and
-// is not, a code that promises that nothing ran where it may have.
+// The line of dovegate on a client's log channel, and the table of its codes. What must not happen: a text that is taken for dovegate's
+// word and is not, a code that promises that nothing ran where it may have.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

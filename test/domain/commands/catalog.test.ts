@@ -273,8 +273,8 @@ test('fields that end the process of a server', () => {
   assert.equal(fetchFieldClass('2.3', 'mime.parts'), undefined);
 });
 
-// Goal: no line gets by that would be a command if it were read from its middle. Phases: lines by hand; every command of the catalog at every
-// cutting; any text, against the words of the rule. What must not happen: a text without such a line that is spotted for its length.
+// Goal: no line gets by that would be a command if it were read from its middle. Phases: lines by hand; every command of the catalog at
+// every cutting; any text, against the words of the rule. What must not happen: a text without such a line that is spotted for its length.
 function isSpotted(chunks: readonly Buffer[]): boolean {
   const spotter = createCommandSpotter();
   return chunks.some((chunk) => spotter.spots(chunk));

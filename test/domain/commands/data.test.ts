@@ -76,7 +76,9 @@ test('our own commands', () => {
   ]);
 });
 
-/** The parameters of a command that need more than a rule for it, or that change its effect; those that all mail commands have only once. */
+/**
+ * The parameters of a command that need more than a rule for it, or that change its effect; those that all mail commands have only once.
+ */
 function cautionsOf(series: Series, command: Command): string {
   const common =
     command.scope === 'user' && command.name !== 'quota get' ? commandNamed(series, 'quota get') : undefined;

@@ -1,4 +1,5 @@
-// Goal: fleet.yaml says what it means, with its defaults; everything that is wrong with it or with its files is told with its place, at once.
+// Goal: fleet.yaml says what it means, with its defaults; everything that is wrong with it or with its files is told with its place, at
+// once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';

@@ -1,5 +1,5 @@
-// Goal: the lines of several verifiers are one chain each, and each believes of the others only what a listed key, or one that it named, has
-// signed. For each thing that is believed a forger tries to bring it about without the right key, or with one that was replaced.
+// Goal: the lines of several verifiers are one chain each, and each believes of the others only what a listed key, or one that it named,
+// has signed. For each thing that is believed a forger tries to bring it about without the right key, or with one that was replaced.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';

@@ -6,9 +6,11 @@
 //   SERIES  2.3, 2.4 or both: of all backends; `-`: as configured. `/2` after it: the minor of the client.
 //   USER    `-`: none. COMMAND: words separated by blanks, "in quotes" with blanks in them.
 //   KNOWN   empty: nobody answers look-ups. `ask`: they are asked for. `passdb USER=BACKEND+ALIAS`, `userdb USER,USER=ALIAS,ALIAS`:
-//           their answers; `=!CODE`: a failure. `latin1`: the line is not UTF-8. `json`: its form of HTTP. `readings`: of each series alone.
+//           their answers; `=!CODE`: a failure. `latin1`: the line is not UTF-8. `json`: its form of HTTP. `readings`: of each series
+//           alone.
 //
-// An answer has only what differs from the usual. After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the difference.
+// An answer has only what differs from the usual. After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the
+// difference.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// Goal: a host of a fleet is called complete only where its trail reaches over the time, its listed key vouches for it, and nothing is wrong
-// with it; each reason against it is told, and one host's reasons are no other's.
+// Goal: a host of a fleet is called complete only where its trail reaches over the time, its listed key vouches for it, and nothing is
+// wrong with it; each reason against it is told, and one host's reasons are no other's.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';

@@ -181,8 +181,8 @@ void test('the title says what is in it, in comments only', () => {
   assert.equal(keyFingerprint(key.key), createHash('sha256').update(der).digest('hex'));
 });
 
-// Goal: a proof is what its lines say, checked with the keys that were given; what is no proof is named. Each byte and line of one is tried in
-// proof.test.ts, beside a checker that knows nothing of ours.
+// Goal: a proof is what its lines say, checked with the keys that were given; what is no proof is named. Each byte and line of one is tried
+// in proof.test.ts, beside a checker that knows nothing of ours.
 const trail = makeTrail().segments.flatMap((segment) => segment.lines);
 
 function proveOfChecker(...seqs: number[]): string[] {

@@ -1,5 +1,5 @@
-// Goal: a report begins with its verdict, counts what the rows are, lists nothing that was written after the check, and has the same rows in
-// every form; where the rows are not all, it is never complete.
+// Goal: a report begins with its verdict, counts what the rows are, lists nothing that was written after the check, and has the same rows
+// in every form; where the rows are not all, it is never complete.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatTime } from '../../../src/domain/audit/record.js';

@@ -1,5 +1,5 @@
-// Goal: whatever a rule of a policy can demand, the rule that keeps it demands the same. What must not happen: a condition is lost on the way
-// through text.
+// Goal: whatever a rule of a policy can demand, the rule that keeps it demands the same. What must not happen: a condition is lost on the
+// way through text.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeRule } from '../../../src/domain/answers/rights.js';

@@ -179,8 +179,8 @@ void test('damage is stepped over', () => {
   assert.deepEqual(searched({ user: 'alice@example.com' }, [damaged.join('')]).length, 1);
 });
 
-// A command whose arguments are in records of their own is found by every one of them, wherever the pieces of the trail end; a view limited to
-// some users shows none of others' names in them; what is cut is shown as such.
+// A command whose arguments are in records of their own is found by every one of them, wherever the pieces of the trail end; a view limited
+// to some users shows none of others' names in them; what is cut is shown as such.
 const padding = Array.from({ length: 80 }, (_, at) => `Invented-${at}-${'x'.repeat(110)}`);
 const people = Array.from({ length: 90 }, (_, at) => `user-number-${at}@example.org`);
 const set = `${Array.from({ length: 3000 }, (_, at) => 900_001 + at).join(',')},1:*`;

@@ -1,5 +1,5 @@
-// The commands of `npm run lab -- conformance`: a line or more for each command of the catalog, as people type them, for worlds as twin-worlds.ts
-// fills them; and the commands that are left out, with the reason.
+// The commands of `npm run lab -- conformance`: a line or more for each command of the catalog, as people type them, for worlds as
+// twin-worlds.ts fills them; and the commands that are left out, with the reason.
 import {
   allSeries,
   type Command,

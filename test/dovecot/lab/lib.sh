@@ -1,6 +1,6 @@
 # Common parts of setup, instance, start, users, stop. Sourced by bash; not run.
-# A release has a root: nothing for `native`, else a Debian root below the labs folder. An instance is a folder DIR (as the machine sees it);
-# P is the same folder as Dovecot sees it. The instance's `settings` holds RELEASE, ROOT and PORT.
+# A release has a root: nothing for `native`, else a Debian root below the labs folder. An instance is a folder DIR (as the machine sees
+# it); P is the same folder as Dovecot sees it. The instance's `settings` holds RELEASE, ROOT and PORT.
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 

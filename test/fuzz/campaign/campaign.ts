@@ -1,5 +1,5 @@
-// A campaign: courses of several targets, one after the other, in a thread that is watched. An input that takes longer than a second, or more
-// memory than the thread may have, is a finding too, and the courses go on without it.
+// A campaign: courses of several targets, one after the other, in a thread that is watched. An input that takes longer than a second, or
+// more memory than the thread may have, is a finding too, and the courses go on without it.
 
 import { Worker } from 'node:worker_threads';
 import type { Broken, Input } from './check.js';

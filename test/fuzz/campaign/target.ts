@@ -26,8 +26,8 @@ export interface Target {
   /** Steps (blocks of code) that an input may take: so many, and so many for each byte. */
   readonly steps?: { readonly each: number; readonly perByte: number };
   /**
-   * Reads the chunks of an input; returns what was understood, which must not depend on the cuts. Declared faults are answers too. Throws only
-   * where a promise is broken. Chunks are empty, one or more, and none of them is empty.
+   * Reads the chunks of an input; returns what was understood, which must not depend on the cuts. Declared faults are answers too. Throws
+   * only where a promise is broken. Chunks are empty, one or more, and none of them is empty.
    */
   readonly run: (chunks: readonly Buffer[], random: Random, hold: Hold) => string | Promise<string>;
   /** The kind of an answer: an input with a new one is kept. */

@@ -106,7 +106,10 @@ const recordTokens = bytesOf([
   '"user":"alice@example.com"',
 ]);
 
-/** Gives each line of the right form the hash that it needs, and the link to the one before, in checkpoints, too: what somebody without the key can do. */
+/**
+ * Gives each line of the right form the hash that it needs, and the link to the one before, in checkpoints, too: what somebody without the
+ * key can do.
+ */
 function sealed(text: string): string {
   let prev = genesisHash;
   return text

@@ -1,6 +1,6 @@
-// Goal: looks, steps and ends of own commands have budgets of their own. Phases: looks and steps in hundreds, then an end; a policy whose rate is used
-// up; steps of others that wait for the disk; ends that end nothing. What must not happen: an end that is refused for a rate or waits for
-// somebody else's step, and a flood of pointless ends without a limit.
+// Goal: looks, steps and ends of own commands have budgets of their own. Phases: looks and steps in hundreds, then an end; a policy whose
+// rate is used up; steps of others that wait for the disk; ends that end nothing. What must not happen: an end that is refused for a rate
+// or waits for somebody else's step, and a flood of pointless ends without a limit.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
-// Goal: access on request, from a denial to the end of a grant, with two teams and the engine's own sessions. Phases: denied with the command
-// that asks, requested, not approved by oneself, approved by a second person, used, used up; revoked; expired; two approvals; break-glass.
-// What must not happen: a command at the backend without its grant, a step that is answered without its record.
+// Goal: access on request, from a denial to the end of a grant, with two teams and the engine's own sessions. Phases: denied with the
+// command that asks, requested, not approved by oneself, approved by a second person, used, used up; revoked; expired; two approvals;
+// break-glass. What must not happen: a command at the backend without its grant, a step that is answered without its record.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

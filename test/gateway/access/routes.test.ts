@@ -1,7 +1,7 @@
 // Goal: access on request where a passdb says on which backend a user is, and a userdb which user an alias is. Phases: a command that one
 // series alone has; users on two backends; the number of mails of each; aliases; services that do not answer; a reload in the middle.
-// What must not happen: a hint that leads nowhere, an approval for a mailbox that the approver may not decide about, mails that were counted on
-// another backend, a request or a grant of a rule that a reload took away.
+// What must not happen: a hint that leads nowhere, an approval for a mailbox that the approver may not decide about, mails that were
+// counted on another backend, a request or a grant of a rule that a reload took away.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';

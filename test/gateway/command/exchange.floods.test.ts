@@ -1,6 +1,6 @@
 // Goal: what sends nothing cannot fill the disk, and nothing that was sent goes unrecorded. Phases: refusals of every kind in a flood,
-// allowed commands among them; sessions in a flood. What must not happen: a refusal that is neither recorded nor counted, an exchange with one of
-// its two records, an allowed command that is only counted.
+// allowed commands among them; sessions in a flood. What must not happen: a refusal that is neither recorded nor counted, an exchange with
+// one of its two records, an allowed command that is only counted.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
-// Goal: a change that gets no answer within its deadline is not forgotten. Its client reads that it may still run; its end becomes known and
-// is recorded; nobody starts the same one beside it; everything else goes on. What must not happen: a completion before the end, a byte of
-// the late reply in another answer, or a place that one client takes from the others.
+// Goal: a change that gets no answer within its deadline is not forgotten. Its client reads that it may still run; its end becomes known
+// and is recorded; nobody starts the same one beside it; everything else goes on. What must not happen: a completion before the end, a byte
+// of the late reply in another answer, or a place that one client takes from the others.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';

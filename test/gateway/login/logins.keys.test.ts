@@ -1,5 +1,5 @@
-// Goal: who comes in by a key. What must not happen: a right key that waits because of wrong ones, from wherever they come; a wrong key that
-// costs nothing; a login that outlives its key.
+// Goal: who comes in by a key. What must not happen: a right key that waits because of wrong ones, from wherever they come; a wrong key
+// that costs nothing; a login that outlives its key.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Goal: who may log in at a listener. What must not happen: an answer, or a cost, that depends on whether a name is an account's; a password
-// that stays in memory; a login that outlives a change of its account.
+// Goal: who may log in at a listener. What must not happen: an answer, or a cost, that depends on whether a name is an account's; a
+// password that stays in memory; a login that outlives a change of its account.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';

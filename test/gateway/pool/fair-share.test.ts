@@ -1,5 +1,5 @@
-// Goal: transfers that move, however fast, keep no principal waiting for 15 s. Phases: every way to hold all upstreams, by one principal, by
-// accounts of one place, by many principals; whose lease ends, and who gets the upstream.
+// Goal: transfers that move, however fast, keep no principal waiting for 15 s. Phases: every way to hold all upstreams, by one principal,
+// by accounts of one place, by many principals; whose lease ends, and who gets the upstream.
 // What must not happen: a transfer that ends though its principal has no more than its share, or though nobody needs it; an end
 // where nothing moves and the backend is waited for.
 

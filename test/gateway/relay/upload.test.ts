@@ -1,5 +1,5 @@
-// Goal: a text on its way up. Phases: what is sent, at every cutting of what the client sends; an upstream that speaks before the end, in every
-// way; one that does not take it; clients that leave. What must not happen: a byte of the text behind an early word, a dot that the
+// Goal: a text on its way up. Phases: what is sent, at every cutting of what the client sends; an upstream that speaks before the end, in
+// every way; one that does not take it; clients that leave. What must not happen: a byte of the text behind an early word, a dot that the
 // client did not send, an upstream fit for another command, anything that is still held.
 
 import assert from 'node:assert/strict';

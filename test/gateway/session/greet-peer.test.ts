@@ -1,6 +1,6 @@
-// Goal: peers that must log in, from accept to their first command. Phases: every access and every way through it; wrong ones, unreadable ones;
-// waits, ends and drains in the middle. What must not happen: a password taken in clear, an answer that tells which of name and password was
-// wrong, a record of somebody who did not log in, a session that stays.
+// Goal: peers that must log in, from accept to their first command. Phases: every access and every way through it; wrong ones, unreadable
+// ones; waits, ends and drains in the middle. What must not happen: a password taken in clear, an answer that tells which of name and
+// password was wrong, a record of somebody who did not log in, a session that stays.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

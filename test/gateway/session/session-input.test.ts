@@ -1,4 +1,5 @@
-// Goal: lines of a peer and what is no line between them, however they are cut; and a peer that leaves is noticed while nobody asks for a line.
+// Goal: lines of a peer and what is no line between them, however they are cut; and a peer that leaves is noticed while nobody asks for a
+// line.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
