@@ -180,12 +180,17 @@ function findPackage(name, folder) {
  * installed are for other machines.
  */
 function productionPackages() {
+  // The package.json of a checkout lists these too.
+  const { components } = JSON.parse(readFileSync(join(root, 'dist/sbom.cdx.json'), 'utf8'));
+  const isBundled = ({ properties }) => properties.some(({ value }) => value === 'true');
+  const bundled = new Set(components.filter(isBundled).map(({ name }) => name));
   const placed = new Map();
   const missing = [];
   const waiting = [{ source: realpathSync(root), target: '' }];
   for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
     const { dependencies = {}, optionalDependencies = {} } = manifestOf(each.source);
     for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      if (each.target === '' && bundled.has(name)) continue;
       const source = findPackage(name, each.source);
       if (source === undefined) {
         if (!(name in optionalDependencies)) missing.push(name);

@@ -72,7 +72,7 @@ function testUnder(version) {
 const asked = process.argv.slice(2).filter((word) => word !== '--whole');
 for (const version of asked)
   if (!/^\d+\.\d+\.\d+$/.test(version)) {
-    console.error('usage: npm run lab -- matrix [-- [--whole] VERSION...]');
+    console.error('usage: npm run lab -- matrix [--whole] [VERSION...]');
     process.exit(64);
   }
 mkdirSync(cache, { recursive: true });

@@ -9,8 +9,18 @@
 // dist-release/; commits, tags. The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makePacked } from './packed.mjs';
 import { build, root, run } from './setup.mjs';
 
 const usage = 'usage: npm run release -- X.Y.Z [--dry-run] [--quick]';
@@ -129,8 +139,11 @@ for (const path of pieces) rmSync(join(root, path));
 build();
 rmSync(join(root, 'dist-release'), { recursive: true, force: true });
 mkdirSync(join(root, 'dist-release'));
-// The scripts of npm do not run here (.npmrc), so `prepack` does not either: hence the build above.
-run('npm', ['pack', '--pack-destination', 'dist-release', '--loglevel=error'], {
+const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+makePacked(folder, version);
+run('npm', ['pack', '--pack-destination', join(root, 'dist-release'), '--loglevel=error'], {
+  cwd: folder,
   stdio: ['ignore', 'ignore', 'inherit'],
 });
 const digest = createHash('sha256')

@@ -2,6 +2,7 @@
 // with its version, licence and digest, all from the lockfile. It has no timestamp and no random value, so that the same
 // sources give the same bytes.
 import { createHash } from 'node:crypto';
+import { pathsBeside, placeOf } from './packed.mjs';
 
 const purlOf = (name, version) => `pkg:npm/${name.replace('@', '%40')}@${version}`;
 
@@ -21,8 +22,9 @@ export function makeSbom(lockfile, bundled) {
   const { packages } = lockfile;
   const { name, version, license } = packages[''];
   const nameOf = (path) => path.replace(/^.*node_modules\//, '');
+  const beside = pathsBeside(packages, new Set(bundled.map(nameOf)));
   const parts = Object.entries(packages)
-    .filter(([path, { dev }]) => path !== '' && (dev !== true || bundled.includes(path)))
+    .filter(([path]) => beside.has(path) || bundled.includes(path))
     .map(([path, each]) => {
       if (each.license === undefined) throw new Error(`${path}: the lockfile names no licence`);
       const reference = purlOf(nameOf(path), each.version);
@@ -45,18 +47,10 @@ export function makeSbom(lockfile, bundled) {
   const missing = bundled.filter((path) => !parts.some((part) => part.path === path));
   if (missing.length > 0) throw new Error(`not in the lockfile: ${missing.join(', ')}`);
   const byPath = new Map(parts.map(({ path, component }) => [path, component['bom-ref']]));
-  /** Resolves a dependency of the package at this path, as Node does. */
-  const found = (path, wanted) => {
-    for (let at = path; ; at = at.replace(/(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+$/, '')) {
-      const place = `${at === '' ? '' : `${at}/`}node_modules/${wanted}`;
-      if (byPath.has(place)) return byPath.get(place);
-      if (at === '') return undefined;
-    }
-  };
   const neededBy = (path, { dependencies, optionalDependencies }) => [
     ...new Set(
       Object.keys({ ...dependencies, ...optionalDependencies }).flatMap(
-        (wanted) => found(path, wanted) ?? [],
+        (wanted) => byPath.get(placeOf(packages, path, wanted)) ?? [],
       ),
     ),
   ];

@@ -1,26 +1,20 @@
 // The program for an architecture, as the installer takes it: the files of the npm package, the locked packages that it needs on that
 // architecture, and a Node unless `--system-node` is given. The Debian package, the rpm and the release archive are made of it.
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makePacked } from '../packed.mjs';
 import { root, run } from '../setup.mjs';
 import { putRuntime } from './runtime.mjs';
 
 /** `build`: what is asked for, see package.mjs. `folder` does not exist yet. */
 export function makeTree(folder, { architecture, version, hasRuntime }) {
-  mkdirSync(folder, { recursive: true });
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  for (const path of [...manifest.files, 'package-lock.json', '.npmrc'])
-    cpSync(join(root, path), join(folder, path), { recursive: true });
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);
+  makePacked(folder, version);
+  cpSync(join(root, '.npmrc'), join(folder, '.npmrc'));
   // Not those of this checkout: packages with compiled parts have one for each architecture.
-  run(
-    'npm',
-    ['ci', '--omit=dev', `--cpu=${architecture}`, '--os=linux', '--libc=glibc', '--loglevel=error'],
-    {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
+  run('npm', ['ci', `--cpu=${architecture}`, '--os=linux', '--libc=glibc', '--loglevel=error'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   if (hasRuntime) putRuntime(join(folder, 'runtime'), architecture);
 }
 

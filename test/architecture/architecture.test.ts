@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { check, formatViolation } from './checker.js';
 import { findCycles } from './cycles.js';
-import { readManifest, readSources, root, textOf } from './project.js';
+import { readManifest, readSources, root } from './project.js';
 import { referencesOf } from './references.js';
 import { modules } from './table.js';
 
@@ -18,13 +18,10 @@ void test('src/ obeys the import table, the rules about globals, and the limits'
   assert.deepEqual(violations.map(formatViolation), []);
 });
 
-/** Those beside the program, and those whose code is in its bundle (scripts/build.mjs). */
+/** Those that package.json lists as what runs. */
 function programPackages(): ReadonlySet<string> {
   const { dependencies, optionalDependencies } = readManifest();
-  const bundled = [...textOf('dist/LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+: /gm)].map(
-    ([, name = '']) => name,
-  );
-  return new Set([...Object.keys({ ...dependencies, ...optionalDependencies }), ...bundled]);
+  return new Set(Object.keys({ ...dependencies, ...optionalDependencies }));
 }
 
 void test('every package that src/ imports is part of the program, and not only a tool of development', () => {

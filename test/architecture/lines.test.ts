@@ -38,7 +38,7 @@ void test(`no written line has more than ${most} characters`, () => {
     .filter((path) => !made.test(path))
     .flatMap((path) =>
       written(path)
-        .filter((line) => [...line].length > most)
+        .filter((line) => line.length > most)
         .map((line) => `${path}: ${line.trim()}`),
     );
   assert.deepEqual(long, []);

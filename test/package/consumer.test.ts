@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import * as z from 'zod';
-import { readManifest, root, textOf } from '../architecture/project.js';
+import { readManifest, root } from '../architecture/project.js';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 
@@ -59,7 +59,9 @@ function pack(): string {
   if (packed !== undefined) return packed;
   assert.ok(existsSync(join(root, 'dist/client/connect.js')), 'npm run build comes first');
   const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
-  run(root, 'npm', 'pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder);
+  run(root, process.execPath, 'scripts/packed.mjs', join(folder, 'package'));
+  const quiet = ['--ignore-scripts', '--loglevel=error'];
+  run(join(folder, 'package'), 'npm', 'pack', ...quiet, '--pack-destination', folder);
   packed = join(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '');
   return packed;
 }
@@ -92,10 +94,10 @@ function installSystem(unpacked: string, destination: string): void {
 /** Puts the locked packages of the program where npm would put them; nothing is downloaded. */
 function putPackages(folder: string): void {
   const { packages } = z
-    .object({ packages: z.record(z.string(), z.object({ dev: z.boolean().optional() })) })
-    .parse(JSON.parse(textOf('package-lock.json')));
-  for (const [path, { dev }] of Object.entries(packages)) {
-    if (path === '' || dev === true || !existsSync(join(root, path))) continue;
+    .object({ packages: z.record(z.string(), z.unknown()) })
+    .parse(JSON.parse(readFileSync(join(dirname(pack()), 'package/package-lock.json'), 'utf8')));
+  for (const path of Object.keys(packages)) {
+    if (path === '' || !existsSync(join(root, path))) continue;
     cpSync(join(root, path), join(folder, path), { recursive: true });
   }
 }
@@ -147,6 +149,17 @@ void test('a project that installs the tarball has the types, and the program ru
   } finally {
     await server.close();
   }
+});
+
+void test('without optional packages nothing is compiled: one package beside the program, which runs', (t) => {
+  const folder = openFolder(t);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }));
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  run(folder, 'npm', 'install', '--omit=optional', ...quiet, pack());
+  const names = readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'));
+  assert.deepEqual(names, ['dovegate', 'koffi']);
+  const told = run(folder, process.execPath, 'node_modules/dovegate/dist/main.js', '--version');
+  assert.equal(told, `${readManifest().version}\n`);
 });
 
 /** Files that a file of src/ imports, those that it loads only when it needs them too or not, and packages. */

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root, textOf } from '../architecture/project.js';
 import { licences } from './licences.js';
@@ -57,17 +58,50 @@ const lock = lockShape.parse(JSON.parse(textOf('package-lock.json')));
 const manifest = readManifest();
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
 
+const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
+after(() => rmSync(folder, { recursive: true }));
+execFileSync(process.execPath, [join(root, 'scripts/packed.mjs'), folder]);
+
 const packed = z
   .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
   .parse(
     JSON.parse(
       execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'], {
-        cwd: root,
+        cwd: folder,
         encoding: 'utf8',
       }),
     ),
   )
   .flatMap(({ files }) => files.map(({ path }) => path));
+
+const packedManifest = z
+  .object({
+    scripts: z.record(z.string(), z.string()),
+    dependencies: z.record(z.string(), z.string()),
+    optionalDependencies: z.record(z.string(), z.string()),
+    devDependencies: z.never().optional(),
+    private: z.never().optional(),
+  })
+  .parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')));
+/** What an installation puts beside the program. */
+const installedBeside = Object.entries(
+  lockShape.parse(JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'))).packages,
+).filter(([path]) => path !== '');
+
+void test('package.json lists what runs; that of the package only what is not in the bundle, and no tools', () => {
+  const bundled = new Set(
+    [...textOf('dist/LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+\S*: /gm)].map(([, name]) => name),
+  );
+  const listed = Object.keys(manifest.dependencies);
+  for (const name of ['pino', 'prom-client', 'yaml', 'zod', 'commander', 'preact', 'lru-cache'])
+    assert.ok(bundled.has(name) && listed.includes(name), name);
+  assert.deepEqual(
+    Object.keys(packedManifest.dependencies),
+    listed.filter((name) => !bundled.has(name)),
+  );
+  assert.deepEqual(packedManifest.optionalDependencies, manifest.optionalDependencies);
+  assert.deepEqual(Object.keys(packedManifest.scripts), ['install:system', 'uninstall:system']);
+});
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
   const wanted = ['dist/main.js', 'dist/sbom.cdx.json', 'package.json', 'LICENSE', 'CHANGELOG.md'];
@@ -120,9 +154,7 @@ void test('the licence is the Apache License 2.0, word by word, and those of dep
     createHash('sha256').update(textOf('LICENSE')).digest('hex'),
     'cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30',
   );
-  const beside = installed
-    .filter(([, { dev }]) => dev !== true)
-    .map(([path, { license }]) => [path, license]);
+  const beside = installedBeside.map(([path, { license }]) => [path, license]);
   const bundled = [...textOf('dist/LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+: (.+)$/gm)].map(
     ([, name, license]) => [name, license],
   );
@@ -204,9 +236,9 @@ void test('the bill of materials says what npm says of the same packages, and na
     inBundle.map(({ name, version }) => `${name} ${version}`).toSorted(),
     licensed.map(([, name, version]) => `${name} ${version}`).toSorted(),
   );
-  const beside = Object.entries(lockShape.parse(JSON.parse(textOf('package-lock.json'))).packages)
-    .filter(([path, { dev }]) => path !== '' && dev !== true)
-    .map(([path, { version }]) => `${path.replace(/^.*node_modules\//, '')} ${version}`);
+  const beside = installedBeside.map(
+    ([path, { version }]) => `${path.replace(/^.*node_modules\//, '')} ${version}`,
+  );
   assert.ok(beside.length > 5 && inBundle.length > 10);
   const named = new Set(bill.components.map(({ name, version }) => `${name} ${version}`));
   assert.deepEqual(

@@ -20,7 +20,7 @@ import { test } from 'node:test';
 import { root } from '../architecture/project.js';
 
 const copied =
-  'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/release.mjs';
+  'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/packed.mjs scripts/release.mjs';
 const env = {
   ...process.env,
   GIT_CONFIG_GLOBAL: '/dev/null',
@@ -71,7 +71,7 @@ function withProject(use: (project: Project) => void): void {
     );
     writeFileSync(
       join(at, 'scripts/build.mjs'),
-      "import { mkdirSync, writeFileSync } from 'node:fs';\nmkdirSync('dist', { recursive: true });\nwriteFileSync('dist/main.js', '');\n",
+      "import { mkdirSync, writeFileSync } from 'node:fs';\nmkdirSync('dist', { recursive: true });\nwriteFileSync('dist/main.js', '');\nwriteFileSync('dist/sbom.cdx.json', JSON.stringify({ components: [] }));\n",
     );
     symlinkSync(join(root, 'node_modules'), join(at, 'node_modules'));
     git('init', '--quiet', '--initial-branch=main');

@@ -24,7 +24,9 @@ void test('two builds in two places give the same tarball, byte for byte', (t) =
     filter: (path) => !unused.test(`${path}/`),
   });
   execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: folder });
-  const digestOf = (cwd: string): string => {
+  const digestOf = (tree: string): string => {
+    const cwd = join(folder, `packed-${tree === root ? 'here' : 'there'}`);
+    execFileSync(process.execPath, ['scripts/packed.mjs', cwd], { cwd: tree });
     const told = execFileSync(
       'npm',
       ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'],
