@@ -46,18 +46,16 @@ const repeats: Readonly<Record<Repeat, string>> = {
   unsafe: 'may have run',
 };
 
+/** By what a client may do next, so that no row repeats it. */
 function said(): string {
-  return Object.entries(saidCodes)
-    .map(([code, { status, repeat, means, ask }]) => {
-      const isStatus = status !== '' && !status.startsWith('HTTP');
-      return item(
-        code,
-        [isStatus ? `-${status}, ${exitCodeOf(status)}` : status, repeats[repeat]],
-        means,
-        ask,
-      );
-    })
-    .join('\n');
+  const groups = new Map<string, string[]>();
+  for (const [code, { status, repeat, means, ask }] of Object.entries(saidCodes)) {
+    const isStatus = status !== '' && !status.startsWith('HTTP');
+    const name = isStatus ? `\`-${status}\`, exit code ${exitCodeOf(status)}` : status || 'No status';
+    const head = `### ${name}: ${repeats[repeat]}`;
+    groups.set(head, [...(groups.get(head) ?? []), item(code, [], means, ask)]);
+  }
+  return [...groups].map(([head, items]) => `${head}\n\n${items.join('\n')}`).join('\n\n');
 }
 
 function events(): string {
