@@ -170,8 +170,8 @@ void test('mistakes with presets', () => {
     '11:61: policies.support.use[0].with.prob: is no parameter of this preset; it has: probe',
   ]);
   assert.deepEqual(of('[{ preset: presets/retention-janitor, with: { age: 30 } }]'), [
-    'presets/retention-janitor:9:61: allow[0].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
-    'presets/retention-janitor:12:61: allow[1].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
+    'presets/retention-janitor:10:61: allow[0].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
+    'presets/retention-janitor:13:61: allow[1].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
   ]);
 });
 
