@@ -57,7 +57,12 @@ doorKibibyteMs doorListMs doorStepMs doorWords doorPlaceWords doorNameChars door
 endedTokens oidcHeadBytes oidcReplyBytes oidcTextChars oidcSources statePaceMs stateHurryMs lookSources
 lookHeapMiB histogramBuckets lookBodyBytes lookOpen lookTextChars lookExclusions reviewKinds reviewGroups
 reviewChanges noticeHeadBytes informationalAnswers noticeAnswerBytes noticeMailBytes noticeLookups
-reloadSliceMs systemContexts passedSockets serviceMessages
+reloadSliceMs systemContexts passedSockets serviceMessages adminFirstByteMs adminHeadBytes adminHeadFields
+adminUnreadMs closedSessions doorConnections doorLists doorStreams fleetAwaitedChains fleetCheckpointBytes
+fleetKeys fleetStrangers fleetVerifierKeys grantLineBytes histograms httpHeadFields natsAnswerBytes
+natsAnswerMs natsDialMs natsStoredMs newestRows noticeTextChars oidcAtOnce oidcFileBytes oidcSubChars
+oidcTokenChars pageHandshakeMs pageHeadBytes pageHeadFields pageHeadMs pageIdleMs pageRequestMs
+subUidBytes
 `
     .trim()
     .split(/\s+/),
