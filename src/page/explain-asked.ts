@@ -199,7 +199,7 @@ function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
   const { words, json, user = '' } = asked;
   if (json === undefined) {
     if (bytesOf(user, words ?? []) > lineBytesMax)
-      return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line_bytes)` };
+      return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line)` };
     if ((words?.length ?? 0) > fieldsMax)
       return { status: 400, text: `the line has more than ${fieldsMax} words` };
     return plainLine(user, words ?? []);
