@@ -13,14 +13,13 @@ import { licences, packagesOf } from './licences.mjs';
 import { makeSbom } from './sbom.mjs';
 import { root, run } from './setup.mjs';
 
-/** Below src/: what is started or imported by its name. The last is for the installer. */
+/** Below src/: what is started or imported by its name. */
 const entries = [
   'main',
   'cli/program',
   'cli/send-command',
   // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
   'domain/config/parse-settings',
-  'cli/completion/completion',
 ];
 /** Below src/: one file too, without what it would import when it is called, since it calls none of that. */
 const list = ['cli/help'];

@@ -37,7 +37,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -223,19 +223,26 @@ const linkFrom = (command) => relative(dirname(command), main);
 
 /** The same for a completion script. */
 function isFreeScript(path) {
-  return !existsSync(at(path)) || readFileSync(at(path), 'utf8').includes('dovegate complete --name ');
+  return !existsSync(at(path)) || readFileSync(at(path), 'utf8').includes('made by dovegate completion');
 }
 
-/** The command and its completion. `scripts`: the module that has them. */
-function putName(name, scripts) {
+/** The command and its completion. */
+function putName(name) {
   const command = commandOf(name);
   makeFolder(dirname(at(command)));
   rmSync(at(command), { force: true });
   symlinkSync(linkFrom(command), at(command));
   for (const [shell, path] of completionsOf(name)) {
-    if (isFreeScript(path)) write(at(path), scripts.shellScript(shell, name));
+    if (isFreeScript(path)) write(at(path), completionScript(shell, name));
     else console.log(`left as it is, since it is not of dovegate: ${at(path)}`);
   }
+}
+
+function completionScript(shell, name) {
+  const args = [join(root, 'dist/main.js'), 'completion', shell, '--name', name];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  if (status !== 0) end(1, `dovegate completion ${shell}: ${stderr}`);
+  return stdout;
 }
 
 function takeName(name) {
@@ -254,7 +261,7 @@ function removeEmpty(path) {
   removeEmpty(dirname(path));
 }
 
-async function install() {
+function install() {
   if (/^\/(home|root)\//.test(node))
     end(
       1,
@@ -292,9 +299,8 @@ async function install() {
     );
   }
   // From where it was built: a destination below /proc, as of a container, is no place that Node finds modules in.
-  const scripts = await import(pathToFileURL(join(root, 'dist/completion.js')).href);
-  putName('dovegate', scripts);
-  if (doveadm) putName('doveadm', scripts);
+  putName('dovegate');
+  if (doveadm) putName('doveadm');
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
   const file = at(`${configuration}/dovegate.yaml`);
@@ -363,5 +369,5 @@ function uninstall() {
   process.stdout.write(inDovecot.stdout ?? '');
 }
 
-if (what === 'install') await install();
+if (what === 'install') install();
 else uninstall();

@@ -9,7 +9,7 @@ import { addAccess } from './access-commands.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
 import type { CheckOptions } from './check.js';
-import { addCompletion } from './completion/completion.js';
+import { addCompletion } from './completion.js';
 import type { DoctorOptions } from './doctor.js';
 import { registerFleet } from './fleet/fleet.js';
 import type { KeyNewOptions } from './key-new.js';
@@ -134,7 +134,7 @@ function addDaemonCommands(program: Command, end: End): void {
   withDaemon(program.command('backend'))
     .description('take a backend out of service (drain), or back (enable); survives a restart')
     .addArgument(new Argument('<action>').choices(['drain', 'enable']))
-    .argument('<name>')
+    .argument('<backend>')
     .action(async (action: string, name: string, options: WhichDaemon) => {
       const path = `/backend/${encodeURIComponent(name)}/${action}`;
       end(await (await import('./operate.js')).post(options, path));
@@ -332,7 +332,7 @@ function addKey(program: Command, end: End): void {
     .command('new')
     .description('make a key, and print it once with the lines for the configuration')
     .argument('<name>', 'the program; with its listener it is the principal, NAME@LISTENER')
-    .option('--policy <name>', 'the policy of the key (default: one of the same name)')
+    .option('--policy <policy>', 'the policy of the key (default: one of the same name)')
     .option('--expires <date>', 'a day or a time, or never (default: in a year)')
     .addOption(
       new Option(

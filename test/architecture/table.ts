@@ -539,12 +539,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Access on request: asking, deciding, and both for people to read.
   'cli/access': rule([...belowCli, 'cli/output', 'cli/doveadm'], { public: ['ask-access'] }),
-  // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
-  'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
-    public: ['completion'],
-    builtins: ['crypto', 'fs', 'path'],
-    packages: ['commander'],
-  }),
   // What `init` asks, and what it writes.
   'cli/begin': rule([...belowCli, 'cli/output', 'cli/health'], {
     public: ['init'],
@@ -580,7 +574,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'cli/fleet',
       'cli/bulk',
       'cli/doveadm',
-      'cli/completion',
       'daemon/serve',
       'page/page',
     ],

@@ -68,7 +68,10 @@ for (const prefix of ['/usr', '/opt/gate']) {
       prefix === '/usr' ? 'zsh/vendor-completions/_dovegate' : 'zsh/site-functions/_dovegate',
       'fish/vendor_completions.d/dovegate.fish',
     ])
-      assert.match(readFileSync(at(`${prefix}/share/${path}`), 'utf8'), /dovegate complete --name dovegate/);
+      assert.match(
+        readFileSync(at(`${prefix}/share/${path}`), 'utf8'),
+        /completion of dovegate, made by dovegate completion/,
+      );
     const files = below();
     assert.deepEqual(
       files.filter((path) => /node_modules\/(typescript|oxlint|@biomejs|@types|fast-check)\//.test(path)),
@@ -174,7 +177,7 @@ void test('the name doveadm, where it is asked for and nobody has it', (t) => {
   const usage = spawnSync(process.execPath, [at(command), 'help', 'quota'], { encoding: 'utf8' });
   assert.match(usage.stdout, /^usage: doveadm .* quota /);
   for (const path of scripts)
-    assert.match(readFileSync(at(path), 'utf8'), /dovegate complete --name doveadm/);
+    assert.match(readFileSync(at(path), 'utf8'), /completion of doveadm, made by dovegate completion/);
   assert.equal(run('uninstall', ...place).status, 0);
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
 

@@ -6,7 +6,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readSecretFile, readText } from '../../adapters/host/files.js';
 import {
-  type AccessItem,
   type ConnectOptions,
   connect,
   type LogLine,
@@ -273,12 +272,6 @@ export async function askRows(
     session.run({ name, args, columns: 2, signal }),
   );
   return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
-}
-
-/** The requests and grants that this client may see at a socket. Rejects as `askRows`. */
-export async function askAccess(socket: string, withinMs: number): Promise<readonly AccessItem[]> {
-  const door = await doorOf(socket);
-  return askDoor(door, withinMs, (session, signal) => session.access.list({ signal }));
 }
 
 /** Opens a session for one question, whose whole time is limited. Rejects with CommandFailed or SessionFault. */
