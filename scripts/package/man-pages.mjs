@@ -152,14 +152,11 @@ Dovecot's own
 .BR doveadm (1)
 works in front of dovegate as it is: \\fBdoveadm quota get \\-u USER \\-S /run/dovegate/TEAM.sock\\fR.
 .PP
-On a host without Dovecot, the program of dovegate under the name doveadm has the same command line, output and exit codes
+On a host without Dovecot, the program of dovegate under the name doveadm has the same command line
 (\\fBln \\-s /usr/lib/dovegate/dist/main.js /usr/local/bin/doveadm\\fR). It sends every command to the server, also those
 that the real one runs itself. Commands that need Dovecot's own machine end with 64.
 .SH COMMANDS
-${usage
-  .slice(1)
-  .map((line) => commandOf(line.trim()))
-  .join('\n')}
+${usage.map(commandOf).join('\n')}
 .SH ENVIRONMENT
 ${environment.map(([name, text]) => tagged(name, roff(text))).join('\n')}
 .SH EXIT STATUS
@@ -169,11 +166,10 @@ ${environment.map(([name, text]) => tagged(name, roff(text))).join('\n')}
 .BR doveadm (1)`;
 }
 
-/** `kick [-f] <mask>` as a tagged line. */
+/** `doveadm kick [-f] <mask>` as a tagged line. */
 function commandOf(line) {
-  const [name = '', rest = ''] = line.split(/ +(.*)/s);
-  // A long list may break at its bars.
-  return tagged(name, roff(rest).replaceAll('|', '|\\:'));
+  const [, name = '', rest = ''] = /^doveadm (.+?)(?: ([[<].*))?$/.exec(line) ?? [];
+  return tagged(name, roff(rest));
 }
 
 /** The page of settings: paragraphs as they are, each list as settings. */

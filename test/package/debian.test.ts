@@ -149,7 +149,7 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
     const settings = page('man5/dovegate.yaml.5.gz');
     for (const [, path = ''] of readFileSync('docs/settings.md', 'utf8').matchAll(/^- `([^`]+)`/gm))
       assert.ok(settings.includes(`\\fB${path}\\fR`), path);
-    assert.match(page('man1/doveadm-dovegate.1.gz'), /\\fBmailbox\\fR\ncache\|\\:create\|/);
+    assert.match(page('man1/doveadm-dovegate.1.gz'), /\\fBmailbox create\\fR\n\[-u <user>\|-A\]/);
     // No control character, and nothing of a terminal.
     for (const text of [dovegate, settings]) assert.doesNotMatch(text, /[^\n\x20-\x7e]/);
     if (!existsSync('/usr/bin/man') || !existsSync('/usr/bin/groff')) return;

@@ -62,7 +62,7 @@ test('rows in every format, as over a socket; the reason is a header', async (t)
   assert.equal(table.exit, 0, table.text);
   assert.equal(
     table.stdout.toString(),
-    'Quota name Type    Value Limit                         %\nUser quota STORAGE    72 10240                         0\nUser quota MESSAGE     4     -                         0\n',
+    'Quota name Type    Value Limit %\nUser quota STORAGE    72 10240 0\nUser quota MESSAGE     4     - 0\n',
   );
   assert.equal(
     (await send(['--format', 'tab', '--', 'quota', 'get'])).stdout.toString().split('\n')[1],

@@ -56,16 +56,9 @@ export async function ask(question: Question): Promise<number> {
   const progress = createProgress(systemClock, isShown ? (text) => process.stderr.write(text) : undefined);
   const output = openRawOutput();
   const shown = question.isDryRun ? readTypedCommand(['dovegate', 'can']) : typed;
-  const printer = createReplyPrinter(
-    shown,
-    {
-      format: question.format,
-      hidesTitles: question.hidesTitles,
-      width: process.stdout.isTTY ? process.stdout.columns : undefined,
-      hasUsers: users.kind !== 'one',
-    },
-    output.sink,
-  );
+  const { format, hidesTitles } = question;
+  const printed = { format, hidesTitles, hasUsers: users.kind !== 'one' };
+  const printer = createReplyPrinter(shown.parsed, printed, output.sink, complain);
   let user = '';
   let isDenied = false;
   /** Error lines of a command whose denial would not be printed. */
@@ -73,14 +66,14 @@ export async function ask(question: Question): Promise<number> {
   try {
     const code = await askAll();
     progress.clear();
-    if (!isDenied) printer.end(code);
+    if (!isDenied) printer.end();
     await output.flush();
     return code;
   } catch (fault) {
     letGo();
     progress.clear();
     // Rows received before the fault are printed, with the line of names, as the real program does.
-    if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end(tempFail);
+    if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end();
     await output.flush();
     throw fault;
   } finally {
@@ -108,7 +101,7 @@ export async function ask(question: Question): Promise<number> {
           if (isDenied) question.onDenied?.();
           else releaseErrors();
           if (failure === undefined) continue;
-          if (failure.code === 'NOUSER') complain(`${door.name}: No such user: ${name}`);
+          if (failure.code === 'NOUSER' && name !== '') complain(`${door.name}: No such user: ${name}`);
           if (failure.code === 'TEMPFAIL' && failure.mayHaveRun && isChange)
             complain(`${door.name}: the command may have run, wholly or in part`);
           if (failure.referral !== undefined) complain(`the user is at ${failure.referral.host}`);

@@ -1,20 +1,12 @@
 // The two commands that send a typed command to a server: the program under the name doveadm, with doveadm's own command line,
 // and `dovegate send`, for one user. Commands that need Dovecot's own machine are refused with the reason.
 
-import { parseArgs } from 'node:util';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault, stderr, stdout } from '../output/output.js';
 import { allFormats, type Format } from '../output/row-printer.js';
 import { ask, type UserSource } from './ask.js';
-import { clientSettingsFile, type DoorOptions, findServerDoor, tempFail } from './server-door.js';
-import {
-  readSentCommand,
-  readTypedCommand,
-  type TypedCommand,
-  usageLine,
-  writeCommands,
-  writeUsage,
-} from './typed-command.js';
+import { clientSettingsFile, type DoorOptions, findServerDoor } from './server-door.js';
+import { readSentCommand, readTypedCommand, type TypedCommand, writeUsage } from './typed-command.js';
 
 /** The command line of `send`. */
 export interface SendOptions extends DoorOptions {
@@ -50,7 +42,7 @@ export function send(options: SendOptions, words: readonly string[], onDenied?: 
       words,
       typed,
       users: { kind: 'one', user: options.user ?? typed.user ?? '' },
-      door: door ?? noDoor('--socket', exitCodes.usage),
+      door: door ?? noDoor('--socket'),
       format: options.format,
       hidesTitles: false,
       reason: options.reason,
@@ -67,12 +59,9 @@ export function send(options: SendOptions, words: readonly string[], onDenied?: 
 export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   return printingFaults('doveadm: Error: ', async () => {
     const { words, wantsHelp, ...shown } = readOwnOptions(args);
-    if (wantsHelp || words.length === 0 || words[0] === 'help') return help(wantsHelp, words.slice(1));
-    const group = writeCommands(words.join(' '));
-    if (group !== undefined) {
-      stderr(group);
-      return exitCodes.usage;
-    }
+    if (wantsHelp || words[0] === 'help') return help(wantsHelp ? words : words.slice(1));
+    if (words.length === 0)
+      throw new CommandFault(exitCodes.usage, 'no command is given; doveadm help lists them');
     const typed = readTypedCommand(words);
     const isDryRun = readDryRun(environment['DOVEGATE_DRY_RUN']);
     const door = await findServerDoor(typed.socket, environment);
@@ -80,7 +69,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
       words,
       typed,
       users: usersOf(typed),
-      door: door ?? noDoor('-S', tempFail),
+      door: door ?? noDoor('-S'),
       ...shown,
       reason: environment['DOVEGATE_REASON'],
       isDryRun,
@@ -106,22 +95,14 @@ async function printingFaults(prefix: string, run: () => Promise<number>): Promi
   }
 }
 
-function noDoor(option: string, exitCode: number): never {
+function noDoor(option: string): never {
   const text = `no socket: give one with ${option}, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
-  throw new CommandFault(exitCode, text);
+  throw new CommandFault(exitCodes.usage, text);
 }
 
-/** The list exits with 64, as in the real program, which shows the manual of a command; here it is the usage. */
-function help(isOption: boolean, words: readonly string[]): number {
-  const name = words.join(' ');
-  if (isOption || name === '') {
-    const list = writeCommands('') ?? usageLine('');
-    if (isOption) stdout(list);
-    else stderr(list);
-    return isOption ? exitCodes.ok : exitCodes.usage;
-  }
-  const text = writeCommands(name) ?? writeUsage(words);
-  if (text === undefined) throw new CommandFault(exitCodes.usage, `there is no command "${name}"`);
+function help(words: readonly string[]): number {
+  const text = writeUsage(words);
+  if (text === undefined) throw new CommandFault(exitCodes.usage, `there is no command "${words.join(' ')}"`);
   stdout(text);
   return exitCodes.ok;
 }
@@ -131,7 +112,7 @@ function usersOf({ command, isAllUsers, userFile, user }: TypedCommand): UserSou
   if (command.scope === 'server') return { kind: 'one', user: '' };
   if (isAllUsers) return { kind: 'mask', mask: '*' };
   if (userFile !== undefined) return { kind: 'file', path: userFile };
-  if (user === undefined) throw new CommandFault(tempFail, 'One of -u, -F or -A must be provided');
+  if (user === undefined) throw new CommandFault(exitCodes.usage, 'One of -u, -F or -A must be provided');
   return /[*?]/.test(user) ? { kind: 'mask', mask: user } : { kind: 'one', user };
 }
 
@@ -142,52 +123,49 @@ export const commandLetters = [
   { letter: 'h', description: 'without the line of names' },
 ] as const;
 
-/** The options in front of the command. Throws a CommandFault with the exit code of the real program. */
+/** The options in front of the command. */
 function readOwnOptions(args: readonly string[]) {
-  const options = Object.fromEntries(
-    commandLetters.map(({ letter }) => [
-      letter,
-      { type: letter === 'f' ? ('string' as const) : ('boolean' as const), short: letter },
-    ]),
-  );
-  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
   const given = new Set<string>();
   let format: Format | undefined;
-  let words: readonly string[] = [];
-  for (const token of tokens) {
-    // A dash within a group of letters, as in -D-, is a letter.
-    if (token.kind === 'option-terminator' && args[token.index] !== '--')
-      throw new CommandFault(exitCodes.usage, `invalid option -- '-'`);
-    if (token.kind !== 'option') {
-      words = args.slice(token.kind === 'positional' ? token.index : token.index + 1);
-      break;
-    }
-    const { rawName, value } = token;
-    // A long option is one of an invalid letter, as in the real program.
-    const letter = rawName === '--help' && value === undefined ? 'help' : rawName.slice(1, 2);
+  let at = 0;
+  for (; at < args.length; at += 1) {
+    const word = args[at] ?? '';
+    if (word === '--') at += 1;
+    if (word === '--' || !/^-./.test(word)) break;
+    if (word === '--help') given.add(word);
+    else
+      for (let letterAt = 1; letterAt < word.length; letterAt += 1) {
+        const letter = word.charAt(letterAt);
+        given.add(letter);
+        if (letter !== 'f') continue;
+        const rest = word.slice(letterAt + 1);
+        if (rest === '') at += 1;
+        format = formatOf(rest === '' ? args[at] : rest);
+        break;
+      }
+  }
+  for (const letter of given) {
     if ('coi'.includes(letter))
       throw new CommandFault(
         exitCodes.usage,
         `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
       );
-    if (letter !== 'help' && !(letter in options))
+    if (letter !== '--help' && !commandLetters.some((each) => each.letter === letter))
       throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
-    if (letter === 'f') format = formatOf(value);
-    given.add(letter);
   }
   return {
     format,
     hidesTitles: given.has('h'),
     isVerbose: given.has('v'),
     isDebug: given.has('D'),
-    wantsHelp: given.has('help'),
-    words,
+    wantsHelp: given.has('--help'),
+    words: args.slice(at),
   };
 }
 
 function formatOf(text: string | undefined): Format {
   const format = allFormats.find((one) => one === text);
-  if (text === undefined) throw new CommandFault(exitCodes.usage, "option requires an argument -- 'f'");
-  if (format === undefined) throw new CommandFault(tempFail, `Unknown print formatter: ${text}`);
+  if (format === undefined)
+    throw new CommandFault(exitCodes.usage, `-f takes one of ${allFormats.join(', ')}`);
   return format;
 }

@@ -14,66 +14,53 @@ import {
 } from '../../domain/meaning/columns.js';
 import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
-import { exitCodeOf } from './server-door.js';
-import type { TypedCommand } from './typed-command.js';
 
 export interface ReplyPrinter {
   /** The next reply: its user, the server's minor, and the command as that server parses it. */
   begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
-  /** After the last reply, also if there was none; `code`: the exit code. */
-  end(code: number): void;
+  /** After the last reply, also if there was none. */
+  end(): void;
 }
 
-export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, sink: Sink): ReplyPrinter {
-  if (typed.command.name === 'user') return createUserPrinter(typed, options, sink);
+/** The cells of an unknown reply, one a line. */
+const unknownShape = shapeOf('flow', 'value!');
+
+/** `complain`: takes what is no row, and belongs to stderr. */
+export function createReplyPrinter(
+  parsed: ParsedArguments,
+  options: PrintOptions,
+  sink: Sink,
+  complain: (text: string) => void,
+): ReplyPrinter {
+  if (parsed.command.name === 'user') return createUserPrinter(parsed, options, sink, complain);
   let printer: RowPrinter | undefined;
   let user = '';
-  let { parsed } = typed;
-  let rows: ReplyRows | undefined;
+  let rows = replyRows(parsed);
   let held: CellPiece[] = [];
-  /** Printed after the rows. */
-  let ending = '';
-  const isKick = typed.command.name === 'kick';
 
-  function open(shape: ReplyShape | undefined): RowPrinter {
-    printer = createRowPrinter(shape, options, sink);
+  function open(): RowPrinter {
+    printer = createRowPrinter(rows?.shapeFrom(cellsOf(held)) ?? unknownShape, options, sink);
     printer.setUser(user);
-    // Without a format, 2.3 prints a sentence about the kicked users.
-    if (isKick && options.format === undefined && shape?.columns[0]?.key === 'result' && held.length > 0) {
-      sink('kicked connections from the following users:\n');
-      ending = '\n';
-    }
     for (const { bytes, endsCell } of held) printer.cell(bytes, endsCell);
     held = [];
     return printer;
   }
 
-  function settledShape(): ReplyShape | undefined {
-    return rows?.shapeFrom(cellsOf(held));
-  }
-
   return {
     begin(name, serverMinor, read) {
       user = name;
-      parsed = read;
       printer?.setUser(name);
-      if (printer !== undefined) return;
-      rows = rowsOf(parsed, serverMinor);
-      if ((rows === undefined || rows.decidedBy === 0) && !isKick) open(settledShape());
+      if (printer === undefined) rows = rowsOf(read, serverMinor);
     },
     piece(piece) {
       if (printer !== undefined) return printer.cell(piece.bytes, piece.endsCell);
       held.push(piece);
-      if (held.filter(({ endsCell }) => endsCell).length >= Math.max(1, rows?.decidedBy ?? 1))
-        open(settledShape());
+      const decidedBy = rows?.decidedBy ?? 0;
+      if (decidedBy === 0 || held.filter(({ endsCell }) => endsCell).length >= decidedBy) open();
     },
-    end(code) {
-      // Only 2.3 does so for `kick`, with a sentence too.
-      const isNobody =
-        isKick && printer === undefined && held.length === 0 && code === exitCodeOf('NOTFOUND');
-      (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }) : settledShape())).end();
-      sink(isNobody ? 'no users kicked\n' : ending);
+    end() {
+      (printer ?? open()).end();
     },
   };
 }
@@ -88,20 +75,6 @@ function cellsOf(pieces: readonly CellPiece[]): string[] {
     cell = '';
   }
   return cells;
-}
-
-function createUserPrinter(typed: TypedCommand, options: PrintOptions, sink: Sink): ReplyPrinter {
-  const held: Buffer[] = [];
-  return {
-    begin() {},
-    piece({ bytes }) {
-      held.push(bytes);
-    },
-    end() {
-      const field = typed.parsed.values.get('field')?.[0];
-      if (held.length > 0) printUserReply(Buffer.concat(held).toString(), { ...options, field }, sink);
-    },
-  };
 }
 
 const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
@@ -131,37 +104,66 @@ export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined)
   }
 }
 
-export interface UserReplyOptions extends Pick<PrintOptions, 'format' | 'hidesTitles'> {
-  /** One field only (`-f` of the command). */
-  readonly field: string | undefined;
-}
-
 /** Undefined: the reply is not a list of users. */
 export function parseUserList(json: string): readonly string[] | undefined {
   const found = parseObject(json)?.['userList'];
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
 }
 
-/** Prints the JSON of `user`: names one a line, or fields and values of each user. Anything else is printed unchanged. */
-export function printUserReply(json: string, options: UserReplyOptions, sink: Sink): void {
-  const { format, hidesTitles, field: only } = options;
-  const users = parseObject(json);
-  if (format === 'json' || users === undefined) return sink(`${json}\n`);
-  const names = parseUserList(json);
-  if (names !== undefined) return sink(names.map((name) => `${name}\n`).join(''));
-  const shape = shapeOf('tab', 'field value');
-  const shown = { format, hidesTitles, width: undefined, hasUsers: false };
-  const printer = only === undefined ? createRowPrinter(shape, shown, sink) : undefined;
-  const missing: string[] = [];
-  for (const [user, fields] of Object.entries(users)) {
-    const values = isObject(fields) ? fields : {};
-    if ('error' in values) missing.push(user);
-    else if (only !== undefined) sink(`${textOf(values[only])}\n`);
-    else for (const cell of Object.entries(values).flat()) printer?.cell(Buffer.from(textOf(cell)), true);
+/**
+ * The reply of `user` is JSON: a list of names, or fields and values of each user. Its rows are the names, the values (`-f`, `-e`), or
+ * both, with the name in front where several were asked for. Anything else is printed unchanged.
+ */
+function createUserPrinter(
+  { values }: ParsedArguments,
+  options: PrintOptions,
+  sink: Sink,
+  complain: (text: string) => void,
+): ReplyPrinter {
+  const held: Buffer[] = [];
+
+  function print(shape: ReplyShape, cells: Iterable<readonly [user: string, ...cells: string[]]>): void {
+    const hasUsers = (values.get('user-mask')?.length ?? 0) > 1 && shape !== namesShape;
+    const printer = createRowPrinter(shape, { ...options, hasUsers }, sink);
+    for (const [user, ...row] of cells) {
+      printer.setUser(user);
+      for (const cell of row) printer.cell(Buffer.from(cell), true);
+    }
+    printer.end();
   }
-  printer?.end();
-  if (only === undefined) for (const user of missing) sink(`\nuserdb lookup: user ${user} doesn't exist\n`);
+
+  return {
+    begin() {},
+    piece: ({ bytes }) => void held.push(bytes),
+    end() {
+      if (held.length === 0) return;
+      const json = Buffer.concat(held).toString();
+      const names = parseUserList(json);
+      if (names !== undefined)
+        return print(
+          namesShape,
+          names.map((name) => ['', name]),
+        );
+      const users = parseObject(json);
+      if (users === undefined) return print(unknownShape, [['', json]]);
+      const isValueOnly = values.has('field') || values.has('expand-field');
+      const found = Object.entries(users).filter(([, fields]) => isObject(fields) && !('error' in fields));
+      print(
+        isValueOnly ? unknownShape : fieldsShape,
+        found.flatMap(([user, fields]) =>
+          Object.entries(isObject(fields) ? fields : {}).map(([field, value]): [string, ...string[]] =>
+            isValueOnly ? [user, textOf(value)] : [user, field, textOf(value)],
+          ),
+        ),
+      );
+      for (const user of Object.keys(users))
+        if (!found.some(([name]) => name === user)) complain(`No such user: ${user}`);
+    },
+  };
 }
+
+const namesShape = shapeOf('flow', 'username!');
+const fieldsShape = shapeOf('tab', 'field value');
 
 function parseObject(json: string): Readonly<Record<string, unknown>> | undefined {
   try {

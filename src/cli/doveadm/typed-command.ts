@@ -22,7 +22,6 @@ import {
 import { canonicalArguments } from '../../domain/meaning/canonical.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
-import { tempFail } from './server-door.js';
 
 export interface TypedCommand {
   readonly command: Command;
@@ -41,7 +40,7 @@ export interface TypedCommand {
 /** Options of every mail command; shown once, as the real program does. */
 const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'trans-flags', 'no-userdb-lookup'];
 
-/** Reads the words. Throws a CommandFault with the exit code of the real program. */
+/** Throws a CommandFault for words that are no command, or none that goes over a socket. */
 export function readTypedCommand(words: readonly string[], series: Series = '2.4'): TypedCommand {
   const local = whyLocal(words);
   if (local !== undefined) throw new CommandFault(exitCodes.usage, local);
@@ -83,11 +82,7 @@ function readArguments(series: Series, command: Command, args: readonly string[]
   // The real program reads `-` as stdin, which is also the default.
   const given = command.input === 'dot' && args.at(-1) === '-' ? args.slice(0, -1) : args;
   const parsed = parseArguments(series, command, given);
-  if (parsed.kind === 'unparsable') {
-    const isUnknown = parsed.code === 'fields-invalid' || parsed.code === 'query-invalid';
-    const isTempFail = isUnknown && !exitsWithUsage(series, command, given);
-    throw new CommandFault(isTempFail ? tempFail : exitCodes.usage, parsed.message);
-  }
+  if (parsed.kind === 'unparsable') throw new CommandFault(exitCodes.usage, parsed.message);
   if (inputOf(command, parsed) === 'duplex')
     throw new CommandFault(
       exitCodes.usage,
@@ -108,44 +103,13 @@ function readArguments(series: Series, command: Command, args: readonly string[]
   };
 }
 
-/** Whether doveadm exits with 64 (wrong usage); for unknown fields and search keys of `fetch` and `search` it exits with 75. */
-function exitsWithUsage(series: Series, command: Command, args: readonly string[]): boolean {
-  if (command.name === 'mailbox status') return true;
-  if (command.name !== 'expunge' && command.name !== 'move') return false;
-  const search = resolveCommand(series, ['search'])?.command;
-  const query = command.name === 'move' ? args.slice(1) : args;
-  return search !== undefined && parseArguments(series, search, query).kind === 'parsed';
-}
-
-/** The first line of the usage, for all commands or for a group with the same first words. */
-export function usageLine(group: string): string {
-  return `usage: doveadm [-Dv] [-f <formatter>] ${group === '' ? '' : `${group} `}<command> [<args>]`;
-}
-
-/**
- * The commands whose names continue these words, one a line, those of a group on one line; without the last LF. Undefined: none.
- */
-export function writeCommands(group: string): string | undefined {
-  const begin = group === '' ? '' : `${group} `;
-  const lines = new Map<string, string[]>();
-  for (const command of allCommands()) {
-    if (!command.name.startsWith(begin)) continue;
-    const [first = '', second] = command.name.slice(begin.length).split(' ');
-    const parts = lines.get(first) ?? [];
-    lines.set(first, parts);
-    if (second === undefined) parts.unshift(argumentsOf(command));
-    else if (parts.at(-1) !== second) parts.push(second);
-  }
-  if (lines.size === 0) return undefined;
-  const shown = [...lines].map(([name, parts]) => `  ${name.padEnd(12)} ${parts.join('|')}`.trimEnd());
-  return [usageLine(group), ...shown].join('\n');
-}
-
-/** Undefined: there is no such command. */
+/** The usage of each command that begins with these words, one a line, without the last LF. Undefined: none does. */
 export function writeUsage(words: readonly string[]): string | undefined {
-  const name = words.join(' ');
-  const command = allCommands().find((one) => one.name === name);
-  return command && `doveadm ${name} ${argumentsOf(command)}`.trimEnd();
+  const begun = words.map((word) => `${word} `).join('');
+  const lines = allCommands()
+    .filter(({ name }) => `${name} `.startsWith(begun))
+    .map(usageOf);
+  return lines.length === 0 ? undefined : lines.join('\n');
 }
 
 /** By name; for a command of both series, the newer form. */
@@ -159,15 +123,16 @@ function allCommands(): readonly Command[] {
   return [...byName.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
 }
 
-function argumentsOf(command: Command): string {
-  const { scope, params, input } = command;
+function usageOf(command: Command): string {
+  const { name: called, scope, params, input } = command;
   const own = scope === 'user' ? params.filter(({ name }) => !commonParameters.includes(name)) : params;
   const options = own
     .filter((one) => !one.isPositional && one.role !== 'internal' && textOfList(command, one) === undefined)
     .map(formatOption);
   const positionals = own.filter((one) => one.isPositional).map(formatPositional);
   const common = scope === 'user' ? ['[-u <user>|-A] [-S <socket_path>]'] : [];
-  return [...common, ...options, ...positionals, ...(input === 'dot' ? ['< <text>'] : [])].join(' ');
+  const text = input === 'dot' ? ['< <text>'] : [];
+  return ['doveadm', called, ...common, ...options, ...positionals, ...text].join(' ');
 }
 
 function formatOption({ short, name, type }: Parameter): string {

@@ -13,8 +13,6 @@ export interface ReplyColumn {
   /** Formats with the name beside each value omit it. */
   readonly isTitleHidden: boolean;
   readonly isRightAligned: boolean;
-  /** Takes the remaining width of a table; without such a column the last one does. */
-  readonly isExpanding: boolean;
   /** Always a number, in JSON too. */
   readonly isNumber: boolean;
 }
@@ -29,18 +27,17 @@ export interface ReplyShape {
 }
 
 /**
- * Columns as words: KEY or KEY=TITLE, `!` after it for a hidden title, `>` for right aligned, `+` for expanding, `#` for a number;
+ * Columns as words: KEY or KEY=TITLE, `!` after it for a hidden title, `>` for right aligned, `#` for a number;
  * `~` stands for a blank. From doveadm_print_header() in Dovecot's sources, 2.3.0 to 2.4.5 and Pigeonhole's; seen on
  * servers for those of the core.
  */
 function columnOf(word: string): ReplyColumn {
-  const [, key = '', title, marks = ''] = /^([^=]+?)(?:=(.+?))?([!>+#]*)$/.exec(word) ?? [];
+  const [, key = '', title, marks = ''] = /^([^=]+?)(?:=(.+?))?([!>#]*)$/.exec(word) ?? [];
   return Object.freeze({
     key: key.replaceAll('~', ' '),
     title: (title ?? key).replaceAll('~', ' '),
     isTitleHidden: marks.includes('!'),
     isRightAligned: marks.includes('>'),
-    isExpanding: marks.includes('+'),
     isNumber: marks.includes('#'),
   });
 }
@@ -91,14 +88,14 @@ director ring remove, director up, director update, director kick, oldstats rese
 indexer add, indexer remove, stats reopen | flow
 auth cache flush | formatted | entries | %{entries} cache entries flushed\\n
 proxy kick | formatted | count | %{count} connections kicked\\n
-instance list | table | path+ name last~used running
+instance list | table | path name last~used running
 penalty | table | IP penalty last_penalty last_update
 service status | pager | name process_count process_avail process_limit client_limit throttle_secs exit_failure_last \
 exit_failures_in_sec last_drop_warning listen_pending listening doveadm_stop process_total
 process status | table | name pid available_count total_count idle_start last_status_update last_kill_sent
 sis find | flow | path!
 indexer list | table | username mailbox session_id max_recent type status
-replicator dsync-status | table | username+ type status
+replicator dsync-status | table | username type status
 replicator add, replicator remove, replicator replicate | flow | result!
 dovegate can, dovegate explain, dovegate dry-run | tab | what value
 dovegate request, dovegate grant, dovegate requests, dovegate access | tab | what value
@@ -155,7 +152,7 @@ export function replyShape(parsed: ParsedArguments): ReplyShape | undefined {
     case 'proxy list':
       return series === '2.4' ? whoShape(parsed) : undefined;
     case 'kick':
-      return series === '2.4' ? fixed.get('proxy kick') : shapeOf('formatted', 'result', '%{result} ');
+      return series === '2.4' ? fixed.get('proxy kick') : shapeOf('flow', 'result!');
     case 'log errors': {
       const between = series === '2.4' ? '' : ': ';
       const template = `%{timestamp} %{type}: %{prefix}${between}%{text}\n`;
@@ -165,7 +162,7 @@ export function replyShape(parsed: ParsedArguments): ReplyShape | undefined {
       return shapeOf('tab', values.has('no-value') ? 'key' : 'key value');
     case 'replicator status':
       return values.has('user-mask')
-        ? shapeOf('table', 'username+ priority fast~sync full~sync success~sync failed')
+        ? shapeOf('table', 'username priority fast~sync full~sync success~sync failed')
         : shapeOf('table', 'field! value!');
     case 'stats dump': {
       const fields = values.get('fields')?.[0] ?? 'count sum min max avg median stddev %95';
@@ -209,7 +206,6 @@ function plainColumn(name: string): ReplyColumn {
     title: name,
     isTitleHidden: false,
     isRightAligned: false,
-    isExpanding: false,
     isNumber: false,
   };
 }
@@ -218,7 +214,7 @@ function whoShape({ values, series }: ParsedArguments): ReplyShape {
   const service = series === '2.3' ? 'service=proto' : 'service';
   if (!values.has('separate-connections'))
     return shapeOf('table', `username connections=#> ${service} pids=(pids) ips=(ips)`);
-  return shapeOf('table', `username+ ${service} pid ip${series === '2.4' ? ' dest_ip' : ''}`);
+  return shapeOf('table', `username ${service} pid ip${series === '2.4' ? ' dest_ip' : ''}`);
 }
 
 /** `late`: the late fields that `all` shows. */

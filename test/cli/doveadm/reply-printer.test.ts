@@ -1,40 +1,64 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  parseUserList,
-  printUserReply,
-  rowsOf,
-  type UserReplyOptions,
-} from '../../../src/cli/doveadm/reply-printer.js';
+import { createReplyPrinter, parseUserList, rowsOf } from '../../../src/cli/doveadm/reply-printer.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
+import type { Format } from '../../../src/cli/output/row-printer.js';
 import { statusFields } from '../../../src/domain/commands/catalog.js';
 import { lateFieldSets } from '../../../src/protocol/releases.js';
 
-function printed(json: string, options: Partial<UserReplyOptions> = {}): string {
+/** What is printed of the JSON that a server sends for `user ...`, and what goes to stderr. */
+function printed(line: string, json: string, format?: Format): string {
   let text = '';
-  printUserReply(json, { format: undefined, hidesTitles: false, field: undefined, ...options }, (piece) => {
-    text += piece.toString();
-  });
+  const { parsed } = readTypedCommand(['user', ...line.split(' ')]);
+  const options = { format, hidesTitles: false, hasUsers: false };
+  const printer = createReplyPrinter(
+    parsed,
+    options,
+    (piece) => void (text += piece.toString()),
+    (complaint) => void (text += `stderr: ${complaint}\n`),
+  );
+  printer.piece({ bytes: Buffer.from(json), endsCell: true });
+  printer.end();
   return text;
 }
 
-const one = '{"alice":{"uid":"5000","home":"/h"}}';
+const alice = '"alice":{"uid":"5000","home":"/a"}';
+const bob = '"bob":{"uid":"5001","home":"/b"}';
+const list = '{"userList":["a","b"]}';
 
-void test('the reply of user, as the real program prints it', () => {
-  assert.equal(printed('{"userList":["a","b"]}'), 'a\nb\n');
-  assert.equal(printed(one), 'field\tvalue\nuid\t5000\nhome\t/h\n');
-  assert.equal(printed(one, { field: 'home' }), '/h\n');
-  assert.equal(printed(one, { format: 'json' }), `${one}\n`);
+void test('the reply of user: rows of fields and values, with the name where several were asked for', () => {
+  const fields = '[{"field":"uid","value":"5000"},{"field":"home","value":"/a"}]';
+  assert.equal(printed('alice', `{${alice}}`), 'field\tvalue\nuid\t5000\nhome\t/a\n');
+  assert.equal(printed('alice', `{${alice}}`, 'json'), fields);
+  assert.equal(printed('alice', `{${alice}}`, 'table'), 'field value\nuid   5000\nhome  /a\n');
   assert.equal(
-    printed('{"nobody":{"error":"userdb lookup: failed"}}'),
-    "field\tvalue\n\nuserdb lookup: user nobody doesn't exist\n",
+    printed('alice bob', `{${alice},${bob}}`),
+    'Username\tfield\tvalue\nalice\tuid\t5000\nalice\thome\t/a\nbob\tuid\t5001\nbob\thome\t/b\n',
   );
-  assert.equal(printed('no JSON'), 'no JSON\n');
+});
+
+void test('the reply of user: values only, by -f and -e', () => {
+  assert.equal(printed('-f home alice', '{"alice":{"home":"/a"}}'), '/a\n');
+  assert.equal(printed('-f home alice', '{"alice":{"home":"/a"}}', 'json'), '[{"value":"/a"}]');
+  assert.equal(printed('-f none alice', '{"alice":{}}'), '');
+  assert.equal(printed('-e %{home} alice', '{"alice":{"%{home}":"/a"}}'), '/a\n');
+  assert.equal(printed('-f home alice bob', '{"alice":{},"bob":{"home":"/b"}}'), 'bob /b\n');
+});
+
+void test('the reply of user: names; who is missing; anything else', () => {
+  assert.equal(printed('a* b*', list), 'a\nb\n');
+  assert.equal(printed('*', list, 'json'), '[{"username":"a"},{"username":"b"}]');
+  assert.equal(printed('*', list, 'tab'), 'username\na\nb\n');
+  assert.equal(
+    printed('nobody alice', '{"nobody":{"error":"userdb lookup: failed"},"alice":{"uid":"5"}}'),
+    'Username\tfield\tvalue\nalice\tuid\t5\nstderr: No such user: nobody\n',
+  );
+  assert.equal(printed('alice', 'no JSON'), 'no JSON\n');
 });
 
 void test('a list of users is told from anything else', () => {
   assert.deepEqual(parseUserList('{"userList":["a"]}'), ['a']);
-  for (const json of ['', '[]', '{}', '{"userList":"a"}', one])
+  for (const json of ['', '[]', '{}', '{"userList":"a"}', `{${alice}}`])
     assert.equal(parseUserList(json), undefined, json);
 });
 
