@@ -5,8 +5,6 @@
 import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
-import { bounds } from '../bounds/bounds.js';
-import { TokenBuckets } from '../concurrency/limits.js';
 import type { DoorFacts } from '../domain/door/door.js';
 import type { Endpoint, Explain } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
@@ -26,25 +24,14 @@ export interface AccessParts extends ReviewParts {
   readonly certificates: () => DoorFacts['certificates'];
 }
 
-/** Questions of one person: each is a record. 20 at once, then one a second. */
-const questionRate = {
-  burst: bounds.accessQuestions,
-  refillMs: 1_000,
-  sourcesMax: bounds.lookSources,
-} as const;
-
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
   const { clock, names, daemon, log, certificates } = parts;
-  const questions = new TokenBuckets(questionRate);
   const { suggest, check, replay } = createReviewHandlers(parts);
 
   return {
     explain: unlimited(async ({ body, who, isStill }) => {
       const parsed = parseExplain(body);
       if (typeof parsed === 'string') return refusedReply(400, parsed);
-      const waitMs = questions.take(who.name, clock.now());
-      if (waitMs !== undefined)
-        return refusedReply(429, `${who.name} asks too often; try again in ${waitMs} ms`);
       const { told } = daemon;
       if (told?.numbers === undefined) return unanswered;
       const asked = withUid(parsed, told.numbers);

