@@ -11,13 +11,10 @@ import {
 import { isObject, parseRequest } from '../domain/audit/record.js';
 import type { DoorAccess } from '../domain/door/parse.js';
 import type { Endpoint } from '../domain/page/api.js';
-import { type Daemon, isUnknownCall } from './daemon.js';
-
-const olderText =
-  'dovegate is older than the page and has no requests for access: install the same version of both';
+import type { Daemon } from './daemon.js';
 
 export function createApprovalHandlers(
-  daemon: Pick<Daemon, 'access' | 'away'>,
+  daemon: Pick<Daemon, 'access'>,
 ): Partial<Record<Endpoint, PageHandler>> {
   return {
     approvals: (request) => ask(request, { step: 'list', id: '' }),
@@ -49,10 +46,9 @@ export function createApprovalHandlers(
     try {
       const done = await daemon.access(who, { ...asked, from, opener });
       if ('items' in done) return jsonReply(200, done);
-      return refusedReply(statuses[done.code ?? ''] ?? (done.isPassing ? 503 : 409), done.text);
+      return refusedReply(statuses[done.code] ?? (done.isPassing ? 503 : 409), done.text);
     } catch (fault) {
       if (!(fault instanceof DoorFault)) throw fault;
-      if (daemon.away === undefined && isUnknownCall(fault)) return refusedReply(503, olderText);
       return refusedReply(statuses[fault.code] ?? 503, fault.message);
     }
   }

@@ -213,11 +213,6 @@ export function isChanged(fault: unknown): boolean {
   return fault instanceof DoorFault && (fault.code === 'stale' || fault.code === 'person');
 }
 
-/** Whether the daemon is too old to know the call. */
-export function isUnknownCall(fault: unknown): boolean {
-  return fault instanceof DoorFault && fault.code === 'version';
-}
-
 /** What somebody is told who asked for records; undefined: it is no fault of the door, and its words are for the log. */
 export function whyNotShown(fault: unknown): string | undefined {
   return fault instanceof DoorFault

@@ -14,7 +14,7 @@ import {
 } from '../domain/page/history.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
-import { type Daemon, isUnknownCall } from './daemon.js';
+import type { Daemon } from './daemon.js';
 import { seesOwnOnly } from './now-answers.js';
 import { stepMs, TrafficHistory } from './traffic-history.js';
 
@@ -25,9 +25,6 @@ export interface HistoryAnswers {
 
 /** Until a daemon that was not there yet is asked again. */
 const retryMs = 1_000;
-
-const olderText =
-  'this dovegate is older than the page and tells no counts; there are charts when it was upgraded and restarted';
 
 export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic' | 'away'>): HistoryAnswers {
   let kept: TrafficHistory | undefined;
@@ -68,7 +65,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
       else kept = new TrafficHistory(traffic, nowMs);
       trouble = undefined;
     } catch (fault) {
-      trouble = daemon.away ?? (isUnknownCall(fault) ? olderText : messageOf(fault));
+      trouble = daemon.away ?? messageOf(fault);
     }
     if (!isClosed) timer = clock.setTimer(pauseMs(), () => void sample());
   }

@@ -200,7 +200,6 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   me: undefined,
   verify: 'audit-verify',
   search: 'audit-search',
-  // A word of its own would be unknown to an older daemon.
   histogram: 'audit-search',
   export: 'audit-export',
   extract: 'audit-extract',

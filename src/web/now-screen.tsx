@@ -422,21 +422,18 @@ interface WhyProps {
 
 function Why({ row, seesRules }: WhyProps) {
   const { text, policy } = row;
-  const owner = ownerText(row);
   return (
     <>
       <Sentence text={text} />
-      {owner !== undefined && (
-        <p class="why faint">
-          cause: <Name value={owner} max={60} />
-          {seesRules && policy !== undefined && (
-            <>
-              {': '}
-              <Link to={`/access?policy=${encodeURIComponent(policy)}`}>its rules</Link>
-            </>
-          )}
-        </p>
-      )}
+      <p class="why faint">
+        cause: <Name value={ownerText(row)} max={60} />
+        {seesRules && policy !== undefined && (
+          <>
+            {': '}
+            <Link to={`/access?policy=${encodeURIComponent(policy)}`}>its rules</Link>
+          </>
+        )}
+      </p>
     </>
   );
 }

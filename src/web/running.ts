@@ -16,9 +16,8 @@ export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'l
   return `${principal}@${listener}`;
 }
 
-/** What caused that something was denied or failed. Undefined: an older dovegate does not tell. */
-export function ownerText({ owner, policy, backend }: Trouble): string | undefined {
-  if (owner === undefined) return undefined;
+/** What caused that something was denied or failed. */
+export function ownerText({ owner, policy, backend }: Trouble): string {
   if (owner === 'policy' && policy !== undefined) return `policy ${policy}`;
   return owner === 'server' && backend !== undefined ? `the mail server ${backend}` : ownerWords[owner];
 }

@@ -13,7 +13,6 @@ const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, o
 async function approve(body: string, answer: DoorAccessed | DoorFault) {
   const asked: Omit<DoorAccess, 'as'>[] = [];
   const handlers = createApprovalHandlers({
-    away: undefined,
     access(_who, access) {
       asked.push(access);
       return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
@@ -43,8 +42,6 @@ void test('what the daemon refuses has the status of its code', async () => {
   }
   for (const code of ['access-limit', 'access-unrecorded'])
     assert.equal((await approve('', { text: 'no', isPassing: true, code })).status, 503, code);
-  // An older daemon says no code.
-  assert.equal((await approve('', { text: 'no', isPassing: false })).status, 409);
 });
 
 void test('what the door refuses, too: a value out of its range is no fault of the daemon', async () => {

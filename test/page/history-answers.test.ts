@@ -97,21 +97,21 @@ void test('an answer is made once for each step', async (t) => {
   assert.notEqual((await ask('teams', '1h')).body, body);
 });
 
-void test('a daemon that does not know the call: nothing is shown, and why; when it is upgraded there are charts', async (t) => {
-  const fault = new DoorFault('version', 'there is no such call; this daemon speaks version 1 of the door');
+void test('a daemon that does not tell: nothing is shown, and why; when it does there are charts', async (t) => {
+  const fault = new DoorFault('busy', 'too much at once');
   const { clock, daemon, history } = open(t, { fault });
   await clock.advance(60_000);
   assert.ok(daemon.asked <= 7, 'it is not asked faster');
   const { series, trouble } = await history();
   assert.deepEqual(series, []);
-  assert.match(trouble ?? '', /^this dovegate is older than the page/);
+  assert.match(trouble ?? '', /^too much at once/);
   daemon.fault = undefined;
   await clock.advance(30_000);
   assert.deepEqual((await history()).series[0]?.rate, [0, 0]);
-  // The older one is put back; a newer one has other buckets.
+  // Another one has other buckets.
   daemon.fault = fault;
   await clock.advance(20_000);
-  assert.match((await history()).trouble ?? '', /older than the page/);
+  assert.match((await history()).trouble ?? '', /too much at once/);
   daemon.fault = undefined;
   daemon.bounds = [0.5, 1];
   await clock.advance(20_000);

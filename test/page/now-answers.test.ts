@@ -98,7 +98,14 @@ function desk() {
         ...story.now,
         at: `state ${story.made}`,
         running: users.map((_, at) => ({ id: `R${at}`, ...names, command: 'search', durationMs: 1 })),
-        troubles: users.map((_, at) => ({ at: 'now', id: `T${at}`, kind: 'denied', ...names, text: 'No.' })),
+        troubles: users.map((_, at) => ({
+          at: 'now',
+          id: `T${at}`,
+          kind: 'denied',
+          ...names,
+          text: 'No.',
+          owner: 'policy',
+        })),
         runningCount: users.length,
       };
       yield { now, runningUsers: users, troubleUsers: users };

@@ -1,8 +1,8 @@
 // Goal: the charts of the page are right, and survive whatever ends.
-// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; a daemon that does not know some calls yet;
-// histograms of the trail in two views.
-// What must not happen: a rate below zero, or one of commands from before; a page that fails with an older daemon; a team's name for an
-// auditor of some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
+// Phases: commands and refusals, as rates; the daemon is killed and counts from 0 again; histograms of
+// the trail in two views.
+// What must not happen: a rate below zero, or one of commands from before; a team's name for an auditor of
+// some mail users; a hidden record in a number; a histogram without a record; a page that does not give way to the daemon.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,10 +10,9 @@ import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import type { History, HistoryOf, Span } from '../../src/domain/page/history.js';
 import type { Histogram } from '../../src/domain/page/trail.js';
-import { startDaemon, startPage } from '../kit/daemon.js';
+import { startDaemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
-import { becomeOlder } from '../kit/older-daemon.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
 import { processorsOfPage } from '../kit/processors.js';
 import { hash, password } from '../kit/tcp-gate.js';
@@ -139,25 +138,6 @@ test('rates by team, by backend and of the gate; a daemon that is killed leaves 
   assert.ok(
     known(rate).every((each) => each >= 0 && each <= 6),
     String(rate),
-  );
-});
-
-test('a daemon that does not know some calls: everything else works, and history and approvals say why they are empty', async (t) => {
-  const stage = await openStage(t);
-  const { daemon, page, history } = stage;
-  await page?.kill();
-  await becomeOlder(t, daemon, ['/traffic', '/access']);
-  await startPage(t, daemon);
-  await stage.comeAgain();
-  await until(async () => /older than the page/.test((await history('teams')).trouble ?? ''), 'the sentence');
-  const { series, since, until: end } = await history('gate', '24h');
-  assert.deepEqual([series, since === end], [[], true]);
-  const lead = await signIn(stage.port, 'lead', password);
-  const approvals = await askPageAt(stage.port, 'GET', '/api/approvals', { token: lead });
-  assert.deepEqual(
-    [approvals.status, /dovegate is older than the page/.test(approvals.body)],
-    [503, true],
-    approvals.body,
   );
 });
 

@@ -9,7 +9,6 @@ import {
   doorCalls,
   doorVersion,
   doorVersionHeader,
-  doorVersionsKnown,
 } from '../../domain/door/door.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -102,8 +101,8 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
         const response = await open(call, undefined, own.signal);
         const isRefused = response.statusCode !== 200;
         const version = Number(response.headers[doorVersionHeader]);
-        if (!doorVersionsKnown.includes(version)) {
-          const text = `dovegate speaks version ${version} of admin.door, and this page ${doorVersionsKnown.join(' and ')}`;
+        if (version !== doorVersion) {
+          const text = `dovegate speaks version ${version} of admin.door, and this page ${doorVersion}`;
           throw new DoorFault('version', `${text}; upgrade the older one, and start both again`);
         }
         let rest = '';

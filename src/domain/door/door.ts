@@ -5,10 +5,8 @@
 import type { AccessItem } from '../page/access.js';
 import type { JournalNow, Now, PageRole } from '../page/api.js';
 
-/** Raised by a change that an older page or daemon cannot work with. */
+/** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;
-/** Daemons that a page of this version works with: its own, and one before it. */
-export const doorVersionsKnown: readonly number[] = [1];
 
 /** Where `admin.door` is by default. */
 export const standardDoor = '/run/dovegate/door.sock';
@@ -21,7 +19,7 @@ export const doorCalls = {
   now: 'GET /now',
   /** -> DoorFacts. */
   facts: 'GET /facts',
-  /** -> DoorTraffic. Older daemons do not know it. */
+  /** -> DoorTraffic. */
   traffic: 'GET /traffic',
   /** All records so far are on disk when it is answered. */
   flush: 'POST /flush',
@@ -31,7 +29,7 @@ export const doorCalls = {
   sign: 'POST /sign',
   /** DoorAction -> DoorDone. */
   operate: 'POST /operate',
-  /** DoorAccess -> DoorAccessed. Older daemons do not know it. */
+  /** DoorAccess -> DoorAccessed. */
   access: 'POST /access',
   /** DoorRefused: recorded as often as strangers may have something recorded. */
   refused: 'POST /refused',
@@ -142,13 +140,13 @@ export type DoorAccessed =
       /** Of a list: why this person may approve nothing, as a sentence. */
       readonly whyNone?: string;
     }
-  /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes; older daemons do not say it. */
-  | { readonly text: string; readonly isPassing: boolean; readonly code?: string };
+  /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes. */
+  | { readonly text: string; readonly isPassing: boolean; readonly code: string };
 
-/** What a page is answered that has told of itself; an older daemon says nothing. */
+/** What a page is answered that has told of itself. */
 export interface DoorKnown {
   /** The last record on disk: up to it the page may send notices. */
-  readonly seq?: number;
+  readonly seq: number;
 }
 
 /** Why the daemon does not do it. */

@@ -339,8 +339,7 @@ export interface Trouble {
   readonly backend?: string;
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
-  /** Absent: a daemon of an older release does not tell. */
-  readonly owner?: TroubleOwner;
+  readonly owner: TroubleOwner;
   /** Of a denial by policy. */
   readonly policy?: string;
 }
