@@ -91,17 +91,9 @@ export function commandText({ fields: { command, args } }: TrailRow): string {
 }
 
 /** The mail users of a command: its own, those it touches, or all of them. */
-export function usersText({ fields: { user, users, args } }: TrailRow): string {
-  // Records of older releases have no `users`; behind the end of the options, `-A` is any text.
-  const isForAll = Array.isArray(users) ? users.includes('*') : optionsOf(args).includes('-A');
-  if (isForAll) return allUsers;
+export function usersText({ fields: { user, users } }: TrailRow): string {
+  if (Array.isArray(users) && users.includes('*')) return allUsers;
   return valueText(user) || valueText(users);
-}
-
-function optionsOf(args: unknown): readonly unknown[] {
-  if (!Array.isArray(args)) return [];
-  const end = args.indexOf('--');
-  return end < 0 ? args : args.slice(0, end);
 }
 
 export const allUsers = 'all users';

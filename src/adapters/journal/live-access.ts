@@ -186,7 +186,7 @@ function findHead(directory: string, number: number): Head | undefined {
   if (newest === undefined) return undefined;
   const items = readItems(directory, newest);
   const head = lastHead(items);
-  // A crash interrupted the head of the newest segment; without the key, an older release wrote it.
+  // A crash interrupted the head of the newest segment.
   const isInterrupted = items[0]?.at === 0 && 'carries' in items[0].record;
   if (head !== undefined || !isInterrupted || before === undefined) return head;
   return lastHead([...readItems(directory, before), ...items]);

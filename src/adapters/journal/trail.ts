@@ -411,7 +411,7 @@ interface Begin {
   readonly timeMs: number;
   /** The total steps of the wall clock until then. */
   readonly stepsMs: number;
-  /** The file before, and the earliest time in it; undefined: unknown, as in files of older releases. */
+  /** The file before, and the earliest time in it; undefined: unknown. */
   readonly before: unknown;
   readonly earliestMs: number | undefined;
 }

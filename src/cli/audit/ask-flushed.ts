@@ -22,9 +22,7 @@ export async function askFlushed(screen: Screen, socket: string | undefined): Pr
   try {
     const { status, body } = await ask(socket);
     if (status === 200) return;
-    complain(
-      status === 404 ? 'it is of an older version; restart it' : body.trimEnd().slice(0, reasonCharsMax),
-    );
+    complain(body.trimEnd().slice(0, reasonCharsMax));
   } catch (fault) {
     if (fault instanceof Error && 'code' in fault && silentCodes.has(fault.code)) return;
     complain(fault instanceof Error ? fault.message : String(fault));

@@ -131,12 +131,10 @@ function partOfPage(page: AskedPage): Part {
   };
 }
 
-/** What retention removed; `firstTime`: of the first remaining record, for old releases whose records do not name the time. */
-export function describeRetired({ by, until, segments }: RetiredRecords, firstTime = '?'): string {
+/** What retention removed. */
+export function describeRetired({ by, until, segments }: RetiredRecords): string {
   const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
-  return printable(
-    `records before ${until ?? firstTime} were retired${cause}, ${plural(segments, 'segment')}`,
-  );
+  return printable(`records before ${until ?? '?'} were retired${cause}, ${plural(segments, 'segment')}`);
 }
 
 /** Empty: no user has a similar name. */

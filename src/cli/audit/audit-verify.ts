@@ -337,7 +337,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
   for (const fault of faults) lines.push(`  ${screen.paint('bad', describeFault(fault, pathOf))}`);
   if (faultCount > faults.length) lines.push(`  and ${plural(faultCount - faults.length, 'more fault')}`);
   if (firstTime !== '') lines.push(printable(`  from ${firstTime} to ${lastTime}`));
-  for (const each of verdict.retired) lines.push(`  ${describeRetired(each, firstTime)}`);
+  for (const each of verdict.retired) lines.push(`  ${describeRetired(each)}`);
   if (isReceived) {
     const skipped = `${plural(copies, 'repeated record')} and ${plural(others, 'line')} of other programs`;
     lines.push(`  ${skipped} skipped`);

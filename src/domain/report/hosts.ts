@@ -23,7 +23,7 @@ export interface HostTrail {
   readonly lastTime: string | undefined;
   readonly seq: number | undefined;
   readonly signedSeq: number | undefined;
-  /** RFC 3339: the record `signedSeq`; undefined: no signature, or a state of an older release. */
+  /** RFC 3339: the record `signedSeq`; undefined: no signature. */
   readonly signedTime?: string | undefined;
   /** Present findings. */
   readonly findings: readonly FleetFinding[];
@@ -93,7 +93,7 @@ export function judgeHosts(
   };
 }
 
-/** Without a key, and with the state of an older release, the last record counts. */
+/** Without a key the last record counts. */
 function provedOf({ signedTime, lastTime }: HostTrail): string | undefined {
   return lastTime === undefined ? undefined : (signedTime ?? lastTime);
 }

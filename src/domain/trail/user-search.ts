@@ -1,5 +1,4 @@
-// Which exchanges concern a user: by the users that an admission names, by a mask that covers the name, and in records of older releases by
-// its arguments. Pure.
+// Which exchanges concern a user: by the users that an admission names, and by a mask that covers the name. Pure.
 // The rule: a record that does not name all of its users is a hit: a user must not be missed because a list was too long to be recorded.
 
 import { quote } from '../audit/encode.js';
@@ -18,11 +17,8 @@ export interface UserSearch {
   isNamed(record: Readonly<Record<string, unknown>>): boolean;
 }
 
-/**
- * Texts that may stand for any user, in records of this release and of older ones. Needles of at most seven bytes that begin with a rare
- * one are found ten times faster than others (Node 20).
- */
-const wildcards = ['*', '?', '{"more"', '{"cut"', '-A"'].map((text) => Buffer.from(text));
+/** Texts that may stand for any user. Needles of at most seven bytes that begin with a rare one are found ten times faster than others (Node 20). */
+const wildcards = ['*', '?', '{"more"', '{"cut"'].map((text) => Buffer.from(text));
 const usersText = Buffer.from(',"users":[');
 const cutText = Buffer.from('{"');
 
@@ -57,36 +53,21 @@ function createExactSearch(pattern: string): UserSearch {
     return 'more' in value || (typeof value['cut'] === 'string' && covers(`${value['cut']}*`));
   }
 
-  /** For a release that recorded no users: those in the arguments count. */
-  function isInArguments(args: unknown, user: unknown): boolean {
-    if (!Array.isArray(args)) return false;
-    return args.some((word: unknown) => {
-      if (word === '-A') return true;
-      if (typeof word !== 'string') return isTouched(word);
-      const subject = word.replace(/^user=/, '');
-      if (!isMask(subject)) return subject !== '' && isName(subject);
-      // Most masks of a command for one user are of mailboxes.
-      return (user === undefined || user === '' || subject.includes('@')) && covers(subject);
-    });
-  }
-
   return {
     needles: name && [name, ...wildcards],
     isLineWanted(line) {
       if (name === undefined || line.includes(name)) return true;
       const at = line.indexOf(usersText);
-      if (at < 0) return true;
+      if (at < 0) return false;
       const rest = line.subarray(at + usersText.length);
       return rest.includes(0x2a) || rest.includes(0x3f) || rest.includes(cutText);
     },
-    isWanted({ user, users, args }) {
-      if (isName(shown(user))) return true;
-      return Array.isArray(users) ? users.some(isTouched) : isInArguments(args, user);
-    },
-    isNamed({ user, users, args }) {
-      const words: unknown[] = Array.isArray(users) ? users : Array.isArray(args) ? args : [];
-      const names = words.filter((word) => typeof word === 'string' && !isMask(word));
-      return isName(shown(user)) || names.some((word) => isName(String(word).replace(/^user=/, '')));
+    isWanted: ({ user, users }) => isName(shown(user)) || (Array.isArray(users) && users.some(isTouched)),
+    isNamed({ user, users }) {
+      const names = Array.isArray(users)
+        ? users.filter((each) => typeof each === 'string' && !isMask(each))
+        : [];
+      return isName(shown(user)) || names.some(isName);
     },
   };
 }

@@ -54,7 +54,6 @@ export type TrailFault = Fault<TrailFaultKind>;
 
 /** Records removed by retention, and the limit that applied. */
 export interface RetiredRecords {
-  /** Undefined: an older release did not record it. */
   readonly by: 'age' | 'size' | undefined;
   readonly segments: number;
   /** RFC 3339: records before it are gone. */

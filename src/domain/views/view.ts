@@ -192,7 +192,7 @@ export function createView(users: readonly string[] | undefined): View {
 
 /**
  * Whether an admission certainly concerns these users and no others. Not covered: admissions without named users (commands for a server,
- * questions to dovegate), with cut lists, of older releases without `users`, and of unparsed lines, which have no `args`: their users are
+ * questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are
  * unknown.
  */
 export function createCover(users: readonly string[]): (admission: Stored) => boolean {

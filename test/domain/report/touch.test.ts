@@ -108,7 +108,11 @@ const commands: readonly [string, ExchangeRow, string][] = [
     }),
     'unread named no no',
   ],
-  ['a record of an older release', row('quota get', { sent: undefined }), 'read named maybe no'],
+  [
+    'a completion that does not say whether it was sent',
+    row('quota get', { sent: undefined }),
+    'read named maybe no',
+  ],
   [
     'copied from here into another mailbox',
     row(

@@ -157,16 +157,9 @@ function isCut({ args, users }: Readonly<Record<string, unknown>>): boolean {
 
 /** Whether an admission may touch a user whom the pattern means, read plainly. */
 function mayTouch(record: Readonly<Record<string, unknown>>, given: string): boolean {
-  const { user, users, args } = record;
+  const { user, users } = record;
   if (/^\*+$/.test(given) || matchesGlob(textOf(user), given)) return true;
-  if (Array.isArray(users)) return users.some((value) => mayMean(value, given));
-  return (Array.isArray(args) ? args : []).some((each: unknown) => {
-    if (each === '-A') return true;
-    const text = typeof each === 'string' ? each.replace(/^user=/, '') : each;
-    const isOfMailboxes =
-      user !== undefined && user !== '' && typeof text === 'string' && !text.includes('@');
-    return mayMean(text, given) && !(isOfMailboxes && /[*?]/.test(text));
-  });
+  return Array.isArray(users) && users.some((value) => mayMean(value, given));
 }
 
 /** Ids of the exchanges, each once. */
