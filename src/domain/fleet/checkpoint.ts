@@ -6,7 +6,7 @@
 //      "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. Lines of older releases have none. The last line
+// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line
 // of a key that is replaced has "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
@@ -111,7 +111,7 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const record = link?.isIntact === true ? parseLine(text) : undefined;
   const signed = unsignedLine(text, 'fleet');
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time, event, hosts, findings, streams = [], root, key, next_key: nextKey } = record;
+  const { seq, time, event, hosts, findings, streams, root, key, next_key: nextKey } = record;
   if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))
     return undefined;
   if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;

@@ -127,7 +127,7 @@ class Verifier implements Fleet {
       this.#places.set(options.stream, { streamSeq, firstSeq, firstMs });
     }
     this.#log = new FleetLog(
-      state && { log: state.log, others: state.others ?? [] },
+      state && { log: state.log, others: state.others },
       options.verifier ?? { name: undefined, keys: [] },
       options.others ?? new Map(),
       (kind, text, seq, name, of) => this.#tell(kind, text, seq, name, of),

@@ -9,8 +9,6 @@ import { type FleetFinding, findingKinds } from './shapes.js';
 import type { KnownStream, SignedStrength } from './streams.js';
 
 export const stateFormat = 2;
-/** The previous format had no `streams`. */
-const stateFormatMin = 1;
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
 export interface ChainState {
@@ -42,7 +40,7 @@ export interface ChainState {
   program?: string | undefined;
   catalog?: string | undefined;
   signedSeq: number;
-  /** RFC 3339, by the host's clock; undefined: none, or an older release wrote the state. */
+  /** RFC 3339, by the host's clock; undefined: none. */
   signedTime?: string | undefined;
   /** When the first record without a trusted signature came. */
   unsignedMs?: number | undefined;
@@ -118,7 +116,7 @@ export interface FleetState extends StreamPlace {
   readonly format: number;
   readonly stream: string;
   /** By the names of the other streams. */
-  readonly streams?: readonly (readonly [string, StreamPlace])[] | undefined;
+  readonly streams: readonly (readonly [string, StreamPlace])[];
   readonly records: number;
   readonly isReread: boolean;
   readonly chains: readonly ChainState[];
@@ -127,11 +125,10 @@ export interface FleetState extends StreamPlace {
   readonly awaited: readonly ExpectedHead[];
   readonly findings: readonly KeptFinding[];
   readonly more: readonly MoreFindings[];
-  /** Undefined: an older release wrote it. */
-  readonly strengths?: readonly KnownStream[] | undefined;
+  readonly strengths: readonly KnownStream[];
   readonly log: LogState;
   /** Of the other verifiers, by their names. */
-  readonly others?: readonly (readonly [string, LogState])[] | undefined;
+  readonly others: readonly (readonly [string, LogState])[];
 }
 
 type Guard<T> = (value: unknown) => value is T;
@@ -226,7 +223,7 @@ const isState = shape<FleetState>({
   format: isCount,
   stream: isText,
   ...placeGuards,
-  streams: maybe(listOf(tuple<[string, StreamPlace]>([isText, shape<StreamPlace>(placeGuards)]))),
+  streams: listOf(tuple<[string, StreamPlace]>([isText, shape<StreamPlace>(placeGuards)])),
   records: isCount,
   isReread: isFlag,
   chains: listOf(isChain),
@@ -249,9 +246,9 @@ const isState = shape<FleetState>({
     }),
   ),
   more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
-  strengths: maybe(listOf(shape<KnownStream>({ stream: isText, best: isStrength, last: isStrength }))),
+  strengths: listOf(shape<KnownStream>({ stream: isText, best: isStrength, last: isStrength })),
   log: isLog,
-  others: maybe(listOf(tuple<[string, LogState]>([isText, isLog]))),
+  others: listOf(tuple<[string, LogState]>([isText, isLog])),
 });
 
 /** A copy; throws a TypeError with a sentence for a foreign file, or one of another stream. */
@@ -261,11 +258,8 @@ export function readState(saved: unknown, stream: string): FleetState {
       `the state has format ${saved['format']}, and this program knows ${stateFormat}: use the newer program`,
     );
   }
-  if (!isState(saved) || saved.format < stateFormatMin) {
-    throw new TypeError(
-      'the state is not what was saved: an older release wrote it, or it was changed or damaged',
-    );
-  }
+  if (!isState(saved) || saved.format !== stateFormat)
+    throw new TypeError('the state is not what was saved: it was changed or damaged');
   if (saved.stream !== stream) {
     throw new TypeError(
       `the state is of stream "${saved.stream}", not of "${stream}": set "state" to another directory`,

@@ -119,10 +119,6 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   fromLine.rewind([], read);
   see(fromLine, 1);
   assert.deepEqual(weakIn(fromLine), [less]);
-
-  // A line of an older release says nothing of streams.
-  const old = signCheckpoint({ heads: [], findings: 0 }, undefined, key.secretPem, started).line;
-  assert.deepEqual(readCheckpoint(old)?.streams, []);
 });
 
 void test('rights that are too wide are a finding as long as they are seen', () => {
