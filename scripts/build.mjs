@@ -152,11 +152,7 @@ const program = {
 const built = await Promise.all([
   build({
     ...program,
-    entryPoints: Object.fromEntries([
-      ...named(entries),
-      // Asked by the package at an upgrade. It needs a library, and the package has none of its own.
-      ['page-settings', 'scripts/package/page-settings.mjs'],
-    ]),
+    entryPoints: Object.fromEntries(named(entries)),
   }),
   build({ ...program, entryPoints: Object.fromEntries(named(daemon)), chunkNames: 'serve-[name]-[hash]' }),
   build({

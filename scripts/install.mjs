@@ -320,10 +320,6 @@ function install() {
 function prepareSystem() {
   const passes = (name, ...args) => spawnSync(name, args, { stdio: 'ignore' }).status === 0;
   const works = (name, ...args) => spawnSync(name, args, { stdio: 'inherit' }).status === 0;
-  const isThere = (group) => passes('getent', 'group', group);
-  // This group was for people once; who is in it now may read the journal.
-  if (!passes('id', 'dovegate-page') && isThere('dovegate-page') && !isThere(people))
-    works('groupmod', '--new-name', people, 'dovegate-page');
   if (!works('systemd-sysusers', 'dovegate.conf')) makeUsers(passes, works);
   callShell('old-systemd.sh', 'match_systemd', [], 'inherit');
   if (!works('systemd-tmpfiles', '--create', 'dovegate.conf'))
