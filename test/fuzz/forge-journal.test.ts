@@ -113,6 +113,8 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
   },
   'unsigned end changed, chained again': ({ segments }) =>
     rewrite(segments().at(-1) ?? '', (lines) => {
+      // A file that an earlier edit made unreadable, as lines appended to a gzip file do, has none.
+      if (lines.length === 0) return lines;
       const at = Math.min(lines.length - 1, lines.findLastIndex((line) => line.includes('"signature"')) + 1);
       return chainAgain(lines.with(at, (lines[at] ?? '').replace('bob@support', 'FORGED')), Math.max(1, at));
     }),
