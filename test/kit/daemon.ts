@@ -13,6 +13,9 @@ import { type AuditLine, findSecrets, readAudit } from './traces.js';
 /** dist/main.js beside the build folder that this file runs from (build/test/kit). */
 export const builtProgram = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
+/** The same program as modules, as they are written: for what counts by module. */
+export const unbundledProgram = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
 /** One line of the daemon's log. */
 export type LogRecord = Readonly<Record<string, unknown>>;
 

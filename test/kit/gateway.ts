@@ -51,6 +51,8 @@ export interface GatewayOptions {
   readonly launcher?: readonly string[];
   /** More variables of the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Another program than dist/main.js. */
+  readonly program?: string;
 }
 
 const usualPolicy = `
@@ -104,6 +106,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
       ...options.files,
     },
     ...(options.env === undefined ? {} : { env: options.env }),
+    ...(options.program === undefined ? {} : { program: options.program }),
     ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
   }).catch(async (fault: unknown) => {
     await backend.close();
