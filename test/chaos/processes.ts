@@ -14,6 +14,8 @@ export interface Keeper {
   /** SIGKILL, awaited. */
   kill(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** Asks for what is left after a collection (collect.ts), and returns the answer that came since the last call. */
+  weigh(): number | undefined;
   /** How often its log has had this event. */
   told(event: string): number;
   /** SIGTERM; resolves to the exit code; undefined: it had to be killed. */
@@ -30,6 +32,7 @@ export interface KeeperOptions {
 }
 
 const startMs = 120_000;
+const collector = new URL('collect.js', import.meta.url).href;
 
 /** What libfaketime leaves in memory of a process that was killed. */
 function forgetClock(pid: number | undefined): void {
@@ -40,6 +43,8 @@ function forgetClock(pid: number | undefined): void {
 export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOptions): Keeper {
   let child: ChildProcess | undefined;
   const events = new Map<string, number>();
+  let isWeighed = false;
+  let left: number | undefined;
   const sink = createWriteStream(log, { flags: 'a' });
   const ended = (one: ChildProcess): boolean => one.exitCode !== null || one.signalCode !== null;
   const closed = (one: ChildProcess): Promise<void> =>
@@ -52,7 +57,7 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
     const [file = '', ...args] = command;
     const one = spawn(file, args, {
       cwd,
-      env: { ...process.env, NODE_OPTIONS: '', ...env },
+      env: { ...process.env, NODE_OPTIONS: `--import=${collector}`, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     one.once('exit', () => forgetClock(one.pid));
@@ -61,6 +66,7 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
     createInterface({ input: one.stdout }).on('line', (line) => {
       const event = /"event":"([a-z-]+)"/.exec(line)?.[1] ?? '';
       events.set(event, (events.get(event) ?? 0) + 1);
+      if (event === 'heap') left = Number(/"left":(\d+)/.exec(line)?.[1]);
     });
     one.stderr.pipe(sink, { end: false });
     return one;
@@ -72,6 +78,8 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
       return child === undefined || ended(child) ? 0 : (child.pid ?? 0);
     },
     async start() {
+      isWeighed = false;
+      left = undefined;
       child = begin();
       await until(
         async () => {
@@ -84,6 +92,8 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
         () => `${name} is ready; see ${log}`,
         startMs,
       );
+      // Before its program runs, the signal would end it.
+      isWeighed = true;
     },
     async kill() {
       if (child === undefined) return;
@@ -92,6 +102,12 @@ export function makeKeeper({ name, command, env, cwd, log, isReady }: KeeperOpti
     },
     signal(signal) {
       child?.kill(signal);
+    },
+    weigh() {
+      const answer = left;
+      left = undefined;
+      if (isWeighed && child !== undefined && !ended(child)) child.kill('SIGUSR2');
+      return answer;
     },
     told: (event) => events.get(event) ?? 0,
     async stop() {

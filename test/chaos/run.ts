@@ -19,6 +19,8 @@ const seed = Number(seedText);
 const clients = Number(process.env['DOVEGATE_CLIENTS'] ?? 200);
 const thinkMs = Number(process.env['DOVEGATE_THINK_MS'] ?? 700);
 const sampleMs = 5_000;
+/** A collection stops a process for some hundredths of a second: one in so many samples has one. */
+const samplesPerWeighing = 4;
 /** Without a client, before and after. */
 const quietMs = Math.min(60_000, minutes * 6_000 + 10_000);
 /** With clients and without a fault, before and after. */
@@ -30,16 +32,20 @@ let world: World | undefined;
 
 const state = { isQuiet: false, isOver: false };
 async function sample(of: World): Promise<void> {
-  while (!state.isOver) {
+  for (let number = 0; !state.isOver; number += 1) {
     const at = Date.now();
     const metrics = state.isQuiet ? await of.metrics().catch(() => undefined) : undefined;
     for (const keeper of [of.gate, of.page, of.watch]) {
       const found = sampleOf(keeper.pid);
       if (found === undefined) continue;
+      // A soak measures what clients wait, and how the heap itself grows.
+      const isWeighed = kindsText !== 'none' && number % samplesPerWeighing === 0;
+      const left = isWeighed ? keeper.weigh() : undefined;
       evidence.write('samples', {
         at,
         process: keeper.name,
         ...found,
+        ...(left !== undefined && { left }),
         ...(keeper.name === 'gate' && { journal: bytesOf(of.journal) }),
         ...(state.isQuiet && { quiet: true }),
         ...(keeper.name === 'gate' && metrics !== undefined && { metrics }),

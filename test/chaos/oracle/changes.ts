@@ -25,6 +25,17 @@ export function setLast(evidence: Evidence, key: string, value: unknown): void {
   for (const one of evidence.samples.slice(2)) one[key] = value;
 }
 
+/** Adds samples of a run of 100 s under load. */
+export function grow(evidence: Evidence, memoryAt: (at: number) => Record<string, number>): void {
+  const one = { process: 'gate', pid: 10, fds: 40, threads: 11 };
+  const load = Array.from({ length: 100 }, (_, at) => ({
+    ...one,
+    at: 1_800_000_006_000 + at * 900,
+    ...memoryAt(at),
+  }));
+  evidence.samples.splice(2, 0, ...load);
+}
+
 export function allowDenied(evidence: Evidence): void {
   const run = evidence.run.policies;
   assert.ok(run !== undefined);

@@ -9,8 +9,8 @@ const threadsSlack = 4;
 /** The heap grows with the first load and stays: a run of a few minutes may end at more than twice of what it began with. */
 const memorySlack = 400 * mib;
 const memoryFactor = 3;
-/** Growth under load, of one process: its last quarter against its second. */
-const growthSamplesMin = 60;
+/** Growth under load, of one process: its last quarter against its second, in what is left after collections. */
+const growthSamplesMin = 15;
 const growthSlack = 80 * mib;
 const growthFactor = 1.3;
 
@@ -53,17 +53,17 @@ export function checkLeaks(samples: readonly Json[], report: Report): void {
 
 function checkGrowth(name: string, samples: readonly Json[], report: Report): void {
   for (const pid of new Set(samples.map((one) => count(one.pid) ?? 0))) {
-    const rss = samples
+    const left = samples
       .filter((one) => one.pid === pid && one.quiet !== true)
-      .map((one) => count(one.rss) ?? 0);
-    if (rss.length < growthSamplesMin) continue;
-    const quarter = Math.floor(rss.length / 4);
-    const before = median(rss.slice(quarter, 2 * quarter));
-    const after = median(rss.slice(3 * quarter));
+      .flatMap((one) => count(one.left) ?? []);
+    if (left.length < growthSamplesMin) continue;
+    const quarter = Math.floor(left.length / 4);
+    const before = median(left.slice(quarter, 2 * quarter));
+    const after = median(left.slice(3 * quarter));
     if (after > before * growthFactor && after > before + growthSlack)
       report.add(
         'leak',
-        `rss ${after} in the last quarter, ${before} in the second`,
+        `left ${after} in the last quarter, ${before} in the second`,
         `process ${name}, pid ${pid}`,
       );
   }
