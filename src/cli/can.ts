@@ -13,7 +13,7 @@ import {
   sayRequestTerms,
 } from '../domain/answers/rights.js';
 import { formatJsonLines } from '../domain/audit/encode.js';
-import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
+import { formatListenerSocket, isSocket, type ListenerSettings } from '../domain/config/settings.js';
 import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { formatPeers } from '../setup/peers.js';
@@ -152,7 +152,7 @@ const logsShown: Readonly<Record<string, string>> = {
 function whoMayConnect({ socket, peers, policies, accounts, keys, from }: ListenerSettings): string {
   const others = policies.filter((choice) => choice.peers !== undefined);
   const parts = [
-    `(${socket.kind === 'unix' ? socket.path : formatListenerSocket(socket)})`,
+    `(${isSocket(socket, 'unix') ? socket.path : formatListenerSocket(socket)})`,
     ...(peers === undefined ? [] : [`, only${formatPeers(peers)}`]),
     ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
     ...others.map((choice) => `; policy ${choice.policy} for${formatPeers(choice.peers)}`),

@@ -9,6 +9,7 @@ import { allEffects } from '../domain/commands/catalog.js';
 import {
   type AccountSettings,
   formatListenerSocket,
+  isSocket,
   type KeySettings,
   type ListenerSocket,
   type Settings,
@@ -128,15 +129,23 @@ function describeRecords({ audit: { directory, strict, memoryFile, memoryBytes }
 }
 
 function describeSocket(socket: ListenerSocket): string {
-  if (socket.kind === 'systemd') return `handed over by systemd as ${socket.name}`;
-  if (socket.kind === 'tcp') return formatListenerSocket(socket);
-  const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
-  return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+  switch (socket.kind) {
+    case 'systemd':
+      return `handed over by systemd as ${socket.name}`;
+    case 'tcp':
+      return formatListenerSocket(socket);
+    case 'unix': {
+      const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
+      return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+    }
+    default:
+      return socket satisfies never;
+  }
 }
 
 /** The clients of a policy without `peers`, as far as this file says. */
 function everybodyAt(socket: ListenerSocket): string {
-  if (socket.kind !== 'systemd') return 'everybody';
+  if (!isSocket(socket, 'systemd')) return 'everybody';
   return `everybody whom SocketMode= and SocketGroup= of dovegate@${socket.name}.socket let connect`;
 }
 

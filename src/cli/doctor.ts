@@ -10,7 +10,7 @@ import { packaged } from '../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
 import { formatJsonLines, formatWords } from '../domain/audit/encode.js';
 import { findAudit, findSettings } from '../domain/config/parse-settings.js';
-import type { Settings } from '../domain/config/settings.js';
+import { isSocket, type Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { askDovecot } from '../setup/doveconf.js';
@@ -122,7 +122,7 @@ function commandOfAnybody(config: string, settings: Settings | undefined): strin
     settings === undefined
       ? socketsIn(runFolder(config))
       : settings.listeners.flatMap(({ socket, protocol }) =>
-          socket.kind === 'unix' && protocol === 'doveadm' ? [socket.path] : [],
+          isSocket(socket, 'unix') && protocol === 'doveadm' ? [socket.path] : [],
         );
   const own = sockets.find((path) => whyNoRight(path, 'write') === undefined);
   return own === undefined ? asRoot : `dovegate can --socket ${formatWords([own])}`;
@@ -179,7 +179,7 @@ function commandsFor(
 /** The socket units of listeners from systemd: after the service, systemd starts none of them. */
 function socketUnitsOf(settings: Settings | undefined): readonly string[] {
   return (settings?.listeners ?? []).flatMap(({ socket }) =>
-    socket.kind === 'systemd' ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
+    isSocket(socket, 'systemd') ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
   );
 }
 

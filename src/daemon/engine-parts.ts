@@ -5,12 +5,13 @@ import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
 import type { AuditRecord, Redactor } from '../domain/audit/record.js';
-import { loginsOf, mailboxNamesOf, type Settings } from '../domain/config/settings.js';
+import { isSocket, loginsOf, mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 import { canBeProcess } from '../domain/identity/peer.js';
 import type { Persons } from '../domain/identity/person.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { GlobList } from '../domain/names/glob.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
+import { isRouteTarget } from '../domain/policy/policy.js';
 import { Limiter } from '../domain/policy/terms.js';
 import { AccessDesk, type AccessRights } from '../gateway/access/desk.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
@@ -84,7 +85,7 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
   const failing = new Map<string, FailingService>();
   // One lookup for each passdb of the routes, and one for user names; they share the memory for answers.
   const passdbs = settings.routes.flatMap(({ target }) =>
-    target.kind === 'passdb' ? [`${target.cacheTtlMs} ${target.socket}`] : [],
+    isRouteTarget(target, 'passdb') ? [`${target.cacheTtlMs} ${target.socket}`] : [],
   );
   const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
   return {
@@ -179,7 +180,7 @@ export function accessRightsOf(
       const logins = loginsOf(listener);
       if (logins.length > 0) return logins.some((each) => each.name === principal);
       // Other names are the system's, and numbers are uids without a name.
-      if (listener.socket.kind === 'tcp' || !canBeProcess(principal, localUserName)) return false;
+      if (isSocket(listener.socket, 'tcp') || !canBeProcess(principal, localUserName)) return false;
       return /^\d+$/.test(principal) || (await isUser(principal)) !== false;
     },
   };
@@ -240,7 +241,7 @@ export function createExchangeContext(
     failingServices: lookups.failing,
     noteFailing(socket, failure) {
       const isAsked = settings.routes.some(
-        ({ target }) => target.kind === 'passdb' && target.socket === socket,
+        ({ target }) => isRouteTarget(target, 'passdb') && target.socket === socket,
       );
       if (isAsked || resolve === socket) lookups.failing.set(socket, failure);
     },

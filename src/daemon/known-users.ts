@@ -5,7 +5,7 @@
 
 import * as z from 'zod';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
-import type { IdAnswer, NameService } from '../adapters/host/name-service.js';
+import { type IdAnswer, isIdAnswer, type NameService } from '../adapters/host/name-service.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Settings } from '../domain/config/settings.js';
@@ -122,12 +122,11 @@ export class KnownUsers {
     const next = new Map(left.slice(-Math.max(1, bounds.userNames - this.#answers.size)));
     for (const [name, answer] of this.#answers) {
       const before = this.#known.get(name) ?? [];
-      const isNew = answer.kind === 'found' && !before.includes(answer.id);
+      const isNew = isIdAnswer(answer, 'found') && !before.includes(answer.id);
       // The one that was told last is the last.
-      const uids =
-        answer.kind === 'found'
-          ? [...before.filter((uid) => uid !== answer.id), answer.id].slice(-bounds.userUids)
-          : before;
+      const uids = isIdAnswer(answer, 'found')
+        ? [...before.filter((uid) => uid !== answer.id), answer.id].slice(-bounds.userUids)
+        : before;
       if (uids.length > 0) next.set(name, uids);
       if (isNew && before.length > 0)
         this.#warn(
@@ -169,7 +168,9 @@ export class KnownUsers {
       uidOf: (name) => {
         const answer = this.#answers.get(name);
         const uids = this.#known.get(name) ?? [];
-        return answer?.kind === 'found' && uids.length === 1 && uids[0] === answer.id ? answer.id : undefined;
+        return isIdAnswer(answer, 'found') && uids.length === 1 && uids[0] === answer.id
+          ? answer.id
+          : undefined;
       },
     };
   }

@@ -11,7 +11,12 @@ import { ownerOf } from '../domain/now/owners.js';
 import { type NowFacts, Standing } from '../domain/now/problems.js';
 import { RefusedLogins } from '../domain/now/refused-logins.js';
 import type { Trouble } from '../domain/page/api.js';
-import type { EngineEvent, ExchangeEnded, LoginResult } from '../gateway/outcome/events.js';
+import {
+  type EngineEvent,
+  type ExchangeEnded,
+  isEngineEvent,
+  type LoginResult,
+} from '../gateway/outcome/events.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
 type Troubling = Extract<EngineEvent, { kind: 'exchange-ended' | 'login' | 'session-refused' }>;
@@ -209,8 +214,8 @@ const keySentences = {
 
 /** Whether their rows would differ in their time, id and user only. */
 function isSame(one: Troubling, other: Troubling): boolean {
-  if (one.kind === 'exchange-ended') {
-    if (other.kind !== 'exchange-ended') return false;
+  if (isEngineEvent(one, 'exchange-ended')) {
+    if (!isEngineEvent(other, 'exchange-ended')) return false;
     return (
       one.error === other.error &&
       one.outcome === other.outcome &&
@@ -225,10 +230,11 @@ function isSame(one: Troubling, other: Troubling): boolean {
       placeOf(one) === placeOf(other)
     );
   }
-  if (other.kind === 'exchange-ended' || one.listener !== other.listener) return false;
-  if (one.kind === 'session-refused') return other.kind === one.kind && one.principal === other.principal;
+  if (isEngineEvent(other, 'exchange-ended') || one.listener !== other.listener) return false;
+  if (isEngineEvent(one, 'session-refused'))
+    return isEngineEvent(other, 'session-refused') && one.principal === other.principal;
   return (
-    other.kind === 'login' &&
+    isEngineEvent(other, 'login') &&
     one.result === other.result &&
     one.keyRefusal === other.keyRefusal &&
     (one.keyRefusal === undefined || one.account === other.account) &&
@@ -245,8 +251,8 @@ function placeOf({ backend, error }: ExchangeEnded): string | undefined {
 
 function rowOf(event: Troubling, atMs: number): TroubleRow {
   const at = formatTime(atMs);
-  const { listener } = event.kind === 'exchange-ended' ? event.exchange : event;
-  if (event.kind === 'login') {
+  const { listener } = isEngineEvent(event, 'exchange-ended') ? event.exchange : event;
+  if (isEngineEvent(event, 'login')) {
     const { account, address, keyRefusal, result } = event;
     const isKey = keyRefusal !== undefined && account !== undefined;
     const from = networkOf(address ?? '-');
@@ -254,7 +260,7 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     const principal = isKey ? account : from;
     return { row: { at, kind: 'login', principal, listener, text, owner: 'requester' }, user: '' };
   }
-  if (event.kind === 'session-refused') {
+  if (isEngineEvent(event, 'session-refused')) {
     const principal = event.principal ?? '-';
     const text = 'No session: not among its peers or networks, or a limit of sessions is reached.';
     return { row: { at, kind: 'denied', principal, listener, text, owner: 'requester' }, user: '' };

@@ -11,7 +11,12 @@ import {
   writeAtomically,
 } from '../adapters/host/files.js';
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
-import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
+import {
+  isJournalEvent,
+  type JournalEvent,
+  type OpenJournal,
+  openJournal,
+} from '../adapters/journal/journal.js';
 import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { createLinkThread } from '../adapters/nats/link-thread.js';
@@ -81,7 +86,7 @@ export async function openAudit(
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },
     map: (path, bytes) => native.mapShared(path, bytes),
     observe: (event) => {
-      if (event.kind !== 'checkpoint' || isNews(event.line)) reportJournal(log, losses, event);
+      if (!isJournalEvent(event, 'checkpoint') || isNews(event.line)) reportJournal(log, losses, event);
       observe(event);
     },
   });

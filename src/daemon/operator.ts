@@ -1,7 +1,14 @@
 // Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a
 // record is not done, and a drained backend stays drained across restarts.
 
-import type { Act, ActionFailure, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';
+import {
+  type Act,
+  type ActionFailure,
+  type ActionResult,
+  isOperatorAction,
+  type Operator,
+  type OperatorAction,
+} from '../adapters/admin/access.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -87,7 +94,7 @@ export function createAct(parts: Parts): Act {
     const nothing = whatIsNothing(parts, action, operator);
     if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
-    if (action.kind === 'revoke') return revoke(parts, action.id, operator);
+    if (isOperatorAction(action, 'revoke')) return revoke(parts, action.id, operator);
     const { by, from } = operator;
     const peer = peerOf(operator);
     const { kind, ...named } = action;
@@ -150,26 +157,38 @@ function whatIsNothing(
   operator: Operator,
 ): (ActionResult & { readonly kind: 'unknown' | 'already' | 'refused' }) | undefined {
   const { pools, service, drained } = parts;
-  if (action.kind === 'kill') {
-    const command = service.find(action.id);
-    if (command === undefined) return { kind: 'unknown', text: `no command ${action.id} runs` };
-    return command.isKilled ? { kind: 'already', text: `${action.id} is ended already${unread}` } : undefined;
-  }
-  if (action.kind === 'confirm') return whyNoConfirm(parts, action.user, operator);
-  if (!('backend' in action)) return undefined;
-  const { backend } = action;
-  if (!pools.byName.has(backend))
-    return {
-      kind: 'unknown',
-      text: `there is no backend ${backend}${meant(backend, [...pools.byName.keys()])}`,
-    };
-  const before = action.kind === 'drain' ? drained.find(backend) : undefined;
-  return (
-    before && {
-      kind: 'already',
-      text: `${backend} is out of service already, by ${before.by} since ${before.since}`,
+  switch (action.kind) {
+    case 'kill': {
+      const command = service.find(action.id);
+      if (command === undefined) return { kind: 'unknown', text: `no command ${action.id} runs` };
+      return command.isKilled
+        ? { kind: 'already', text: `${action.id} is ended already${unread}` }
+        : undefined;
     }
-  );
+    case 'confirm':
+      return whyNoConfirm(parts, action.user, operator);
+    case 'drain':
+    case 'enable': {
+      const { backend } = action;
+      if (!pools.byName.has(backend))
+        return {
+          kind: 'unknown',
+          text: `there is no backend ${backend}${meant(backend, [...pools.byName.keys()])}`,
+        };
+      const before = action.kind === 'drain' ? drained.find(backend) : undefined;
+      return (
+        before && {
+          kind: 'already',
+          text: `${backend} is out of service already, by ${before.by} since ${before.since}`,
+        }
+      );
+    }
+    case 'revoke':
+    case 'reload':
+      return undefined;
+    default:
+      return action satisfies never;
+  }
 }
 
 /** A confirmation makes the uid of before somebody else's, which could then approve what its old owner asks for. */

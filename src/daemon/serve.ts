@@ -4,6 +4,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import { isJournalEvent } from '../adapters/journal/journal.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -12,7 +13,7 @@ import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { pause } from '../concurrency/waiting.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
-import type { Observe } from '../gateway/outcome/events.js';
+import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
@@ -191,7 +192,7 @@ async function open(
   opened.add('the watch of the event loop', () => loop.end());
   const observe: Observe = (event) => {
     loop.noted();
-    if (event.kind === 'audit-failed') losses.failed(event.text);
+    if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);
     else log.observe(event);
     endpoints?.metrics.observe(event);
     endpoints?.watch.observe(event);
@@ -214,8 +215,8 @@ async function open(
     losses,
     () => shipping.shippedSeq,
     (event) => {
-      if (event.kind === 'synced') endpoints?.metrics.recordsSynced(event.records, event.durationMs);
-      else if (event.kind === 'tended') ({ freeBytes } = event.tended);
+      if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
+      if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
       shipping.nudge();
     },
   );

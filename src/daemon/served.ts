@@ -7,7 +7,7 @@ import { descriptorsMax } from '../adapters/host/process.js';
 import { createReadHttp } from '../adapters/http/requests.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
-import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import { isSocket, type ListenerSettings, type Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
 import { originOf } from '../domain/identity/origin.js';
 import { createGate, type Peer } from '../domain/identity/peer.js';
@@ -34,7 +34,7 @@ export function createDoors(
 ): ReadonlyMap<string, ListenerAccess> {
   const doorOf = (listener: ListenerSettings): ListenerAccess => {
     const { name, protocol, refusalCell, socket, from, tls, accounts, keys } = listener;
-    if (socket.kind !== 'tcp' && tls === undefined) return { ...kernelAccess, protocol, refusalCell };
+    if (!isSocket(socket, 'tcp') && tls === undefined) return { ...kernelAccess, protocol, refusalCell };
     return {
       protocol,
       refusalCell,

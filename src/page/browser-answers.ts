@@ -6,7 +6,12 @@ import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
-import { createPageSessions, type PageSession, type SignInWay } from '../adapters/page/page-sessions.js';
+import {
+  createPageSessions,
+  isEntered,
+  type PageSession,
+  type SignInWay,
+} from '../adapters/page/page-sessions.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
@@ -22,7 +27,7 @@ import {
   type Ways,
   whyNotAsked,
 } from '../domain/page/api.js';
-import { type LoginGuard, Logins } from '../gateway/login/logins.js';
+import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
@@ -198,7 +203,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const [name, password] = [textIn(body, 'name'), textIn(body, 'password')];
     if (name === undefined && password === undefined) {
       const owner = certificate === undefined ? undefined : logins.byCertificate(certificate, address);
-      if (owner?.kind === 'account') return enter(owner.login, address, 'certificate');
+      if (isCertificateOwner(owner, 'account')) return enter(owner.login, address, 'certificate');
       const shown =
         certificate === undefined ? 'none' : certificate.names.slice(0, 4).join(' ').slice(0, 200);
       refuse('wrong-certificate', peer, undefined, `login: certificate ${shown}`);
@@ -242,7 +247,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       return refusedReply(401, signInText);
     }
     const entered = sessions.enter({ name, how, address, isStill });
-    if (entered.kind !== 'entered') return refusedReply(503, crowdedText);
+    if (!isEntered(entered, 'entered')) return refusedReply(503, crowdedText);
     return welcome(entered.token, entered.session);
   }
 
@@ -269,7 +274,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       isStill: () => isSame() && proved.isStill(),
       onEnd: () => ended.abort(),
     });
-    if (entered.kind !== 'entered') return refusedReply(503, crowdedText);
+    if (!isEntered(entered, 'entered')) return refusedReply(503, crowdedText);
     const { session } = entered;
     const kept = oidc.keep(proved, ended.signal).then((why) => expire(session, person, why));
     kept.catch((fault: unknown) =>
@@ -360,15 +365,20 @@ export function createBrowserAnswers(parts: BrowserParts) {
       return unauthorized(signInText);
     }
     const found = sessions.find(token);
-    if (found.kind === 'unknown') {
-      refuse('wrong-token', peer, undefined, endpoint);
-      return unauthorized(signInText);
+    switch (found.kind) {
+      case 'unknown':
+        refuse('wrong-token', peer, undefined, endpoint);
+        return unauthorized(signInText);
+      case 'ended':
+        refuse('session-ended', peer, found.name, endpoint);
+        return unauthorized(`the session has ended; ${signInText}`);
+      case 'crowded':
+        return refusedReply(503, crowdedText);
+      case 'live':
+        break;
+      default:
+        return found satisfies never;
     }
-    if (found.kind === 'ended') {
-      refuse('session-ended', peer, found.name, endpoint);
-      return unauthorized(`the session has ended; ${signInText}`);
-    }
-    if (found.kind === 'crowded') return refusedReply(503, crowdedText);
     const { session } = found;
     const person = people.byName(session.name);
     // It was found just now, so this cannot be.

@@ -1,7 +1,7 @@
 // Answers the page about the other gates: what the file says that `dovegate audit fleet watch` writes, and how far it can be relied on.
 // The rules: nothing of it is believed before its shape was looked at; no path is told; a look never fails, it says what is wrong.
 
-import { readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
+import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';
 import { isCount, isObject, parseLine, parseTime } from '../domain/audit/record.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../domain/fleet/shapes.js';
@@ -47,7 +47,7 @@ export function createFleetLook(
     isLooking = true;
     const found = await readSmallFile(file, bytesMax);
     isLooking = false;
-    if (found.kind !== 'text') return { trouble: whyNot(found) };
+    if (!isSmallFile(found, 'text')) return { trouble: whyNot(found) };
     const seen = parseStatus(found.text);
     if (seen === undefined)
       return {
@@ -59,14 +59,20 @@ export function createFleetLook(
 }
 
 function whyNot(found: Exclude<SmallFile, { readonly kind: 'text' }>): string {
-  if (found.kind === 'absent')
-    return `${setting} is not there; ${writer} writes it as status.json into its state directory: start it, or correct the path`;
-  if (found.kind === 'forbidden')
-    return `${setting} may not be read by the user of the daemon; put that user into the group of its directory`;
-  if (found.kind === 'no-file') return `${setting} is a directory, a pipe or a device; name a status.json`;
-  if (found.kind === 'too-large')
-    return `${setting} is larger than 4 MiB, so it is not shown; ask "dovegate audit fleet status"`;
-  return `${setting} cannot be read (${found.text})`;
+  switch (found.kind) {
+    case 'absent':
+      return `${setting} is not there; ${writer} writes it as status.json into its state directory: start it, or correct the path`;
+    case 'forbidden':
+      return `${setting} may not be read by the user of the daemon; put that user into the group of its directory`;
+    case 'no-file':
+      return `${setting} is a directory, a pipe or a device; name a status.json`;
+    case 'too-large':
+      return `${setting} is larger than 4 MiB, so it is not shown; ask "dovegate audit fleet status"`;
+    case 'fault':
+      return `${setting} cannot be read (${found.text})`;
+    default:
+      return found satisfies never;
+  }
 }
 
 /** Undefined: it is of now. */

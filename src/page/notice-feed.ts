@@ -5,7 +5,7 @@
 import { findSegments, segmentName } from '../adapters/journal/segments.js';
 import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
 import { findRecord } from '../adapters/shipping/find-record.js';
-import { beginning, createFollower, type Position } from '../adapters/shipping/follow.js';
+import { beginning, createFollower, isFollowFault, type Position } from '../adapters/shipping/follow.js';
 import { bounds } from '../bounds/bounds.js';
 import { pause, type Wakes } from '../concurrency/waiting.js';
 import { readClaim } from '../domain/audit/ledger.js';
@@ -84,7 +84,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   let savedSeq = -1;
   const follower = createFollower(directory, (found) => {
     // Records were cut off, or an older copy was put back: what is young enough comes again.
-    if (found.kind === 'not-continued') again(found.text);
+    if (isFollowFault(found, 'not-continued')) again(found.text);
   });
   const running = run();
 

@@ -304,9 +304,22 @@ async function optionsOf(page: PageSettings): Promise<IssuerOptions> {
   const { issuer = '', clientId = '', clientSecretFile = '', caFile } = page.oidc ?? {};
   const read = async (file: string, key: string): Promise<string> => {
     const found = await readSmallFile(file, bounds.oidcFileBytes);
-    if (found.kind === 'text' && found.text.trim() !== '') return found.text;
-    const why = found.kind === 'text' ? 'is empty' : found.kind === 'fault' ? found.text : `is ${found.kind}`;
-    throw new IssuerFault('away', `the file of admin.page.oidc.${key} cannot be used: it ${why}`);
+    const unusable = (why: string): IssuerFault =>
+      new IssuerFault('away', `the file of admin.page.oidc.${key} cannot be used: it ${why}`);
+    switch (found.kind) {
+      case 'text':
+        if (found.text.trim() === '') throw unusable('is empty');
+        return found.text;
+      case 'fault':
+        throw unusable(found.text);
+      case 'absent':
+      case 'forbidden':
+      case 'no-file':
+      case 'too-large':
+        throw unusable(`is ${found.kind}`);
+      default:
+        return found satisfies never;
+    }
   };
   return {
     issuer,

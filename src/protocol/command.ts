@@ -9,6 +9,7 @@
 // The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
 // `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
 
+import { predicateOf } from '../kinds/kinds.js';
 import { WireFault } from '../ports/faults.js';
 import { decodeUtf8, escapeText, unescapeText } from './lines.js';
 
@@ -52,6 +53,8 @@ export type JsonValue =
   | { readonly kind: 'other'; readonly what: 'object' | 'list' }
   /** A string of any length: the position of its content in the body of the request, `to` excluded. */
   | { readonly kind: 'span'; readonly from: number; readonly to: number };
+
+export const isJson = predicateOf<JsonValue>();
 
 /** A parameter as the client named it; the spelling may vary, and a name may occur twice. */
 export interface NamedParameter {

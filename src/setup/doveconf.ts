@@ -155,8 +155,16 @@ export const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
 /** What this machine's Dovecot says of itself; a text: why that is unknown. */
 export async function askDovecot(): Promise<DovecotFacts | string> {
   const ended = await runProgram('doveconf', ['-n'], askLimits);
-  if (ended.kind === 'absent') return 'no Dovecot was found here: there is no program doveconf';
-  if (ended.kind === 'failed') return `doveconf -n does not work: ${ended.why}`;
-  if (ended.exitCode !== 0) return `doveconf -n ended with exit code ${ended.exitCode}; run it to see why`;
-  return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
+  switch (ended.kind) {
+    case 'absent':
+      return 'no Dovecot was found here: there is no program doveconf';
+    case 'failed':
+      return `doveconf -n does not work: ${ended.why}`;
+    case 'ended':
+      if (ended.exitCode !== 0)
+        return `doveconf -n ended with exit code ${ended.exitCode}; run it to see why`;
+      return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
+    default:
+      return ended satisfies never;
+  }
 }

@@ -6,6 +6,7 @@ import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../a
 import { groupOf } from '../adapters/host/files.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
 import {
+  isSocket,
   type ListenerSettings,
   loginsOf,
   type PagePerson,
@@ -361,5 +362,5 @@ function inspectGroup(
 
 /** Mode and owners of a socket that we make; the unit sets them for systemd's sockets. */
 function ownersOf({ socket }: ListenerSettings): Partial<UnixSocket> {
-  return socket.kind === 'unix' ? socket : {};
+  return isSocket(socket, 'unix') ? socket : {};
 }

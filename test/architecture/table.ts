@@ -52,14 +52,15 @@ const belowCli = [
   'gateway/outcome',
 ];
 
-/** A rule with the table of bounds alone; what is said replaces the rest. */
+/** A rule with what every module may import; what is said replaces the rest. */
 function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): ModuleRule {
-  return { imports: ['bounds', ...imports], builtins: [], packages: [], ...more };
+  return { imports: ['bounds', 'kinds', ...imports], builtins: [], packages: [], ...more };
 }
 
 /** Modules: folders of src/, by path; `main` is the file src/main.ts. */
 export const modules: Readonly<Record<string, ModuleRule>> = {
   bounds: { imports: [], public: ['bounds'], builtins: [], packages: [] },
+  kinds: { imports: [], public: ['kinds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
   protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'releases', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors', 'protocol/releases'], {

@@ -4,6 +4,7 @@
 // in by a name that resolves to this address. An action is a POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
 
 /** The way in: which kind of socket, and what it asks for. */
@@ -63,6 +64,8 @@ export type OperatorAction =
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */
   | { readonly kind: 'confirm'; readonly user: string }
   | { readonly kind: 'reload' };
+
+export const isOperatorAction = predicateOf<OperatorAction>();
 
 /** Who asks: by the word of the kernel on a UNIX socket, by its address where only the token was shown. */
 export interface Operator {

@@ -10,6 +10,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { RangeOwner } from '../../domain/identity/peer.js';
 import { numberIn } from '../../domain/identity/user-word.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock } from '../../ports/machine.js';
 import { type AccountFiles, accountFiles } from './account-files.js';
 import type { NameNumbers } from './accounts.js';
@@ -29,6 +30,8 @@ export type IdAnswer =
   | { readonly kind: 'found'; readonly id: number }
   | { readonly kind: 'none' }
   | { readonly kind: 'unanswered' };
+
+export const isIdAnswer = predicateOf<IdAnswer>();
 
 /** Undefined: no range holds the uid. `unknown`: the file of ranges cannot be read. */
 export type RangeOwners = readonly RangeOwner[] | 'unknown' | undefined;

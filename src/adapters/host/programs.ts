@@ -1,6 +1,7 @@
 // Runs a program of the system to its end, with limits on its time and its output. For subcommands; the daemon runs none.
 
 import { spawn } from 'node:child_process';
+import { predicateOf } from '../../kinds/kinds.js';
 import { systemClock } from './clock.js';
 
 /** How a program ended. */
@@ -10,6 +11,8 @@ export type ProgramEnd =
   | { readonly kind: 'absent' }
   /** As a sentence: it took too long, printed too much, or could not be started. */
   | { readonly kind: 'failed'; readonly why: string };
+
+export const isProgramEnd = predicateOf<ProgramEnd>();
 
 /** Never rejects, and returns in time: the program is killed then, with its children. */
 export function runProgram(

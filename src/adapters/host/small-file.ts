@@ -2,6 +2,7 @@
 
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { predicateOf } from '../../kinds/kinds.js';
 
 export type SmallFile =
   | { readonly kind: 'text'; readonly text: string }
@@ -13,6 +14,8 @@ export type SmallFile =
   | { readonly kind: 'too-large' }
   /** `text`: the system's code. */
   | { readonly kind: 'fault'; readonly text: string };
+
+export const isSmallFile = predicateOf<SmallFile>();
 
 /** The text of a file of at most so many bytes. Never rejects. */
 export async function readSmallFile(path: string, bytesMax: number): Promise<SmallFile> {

@@ -6,6 +6,7 @@ import { encodeBody, encodeRecord } from '../../domain/audit/encode.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import {
@@ -56,6 +57,8 @@ export type JournalEvent =
   | MaintenanceEvent
   /** The file of the ring was removed: from now on every record is synced before its command is sent. */
   | { readonly kind: 'memory-gone'; readonly text: string };
+
+export const isJournalEvent = predicateOf<JournalEvent>();
 
 const replacedText = 'was removed or replaced; does another daemon have the same audit.memory?';
 /** The approximate size that number, hashes and line end add to a record. */

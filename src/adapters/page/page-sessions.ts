@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
 import type { LinkOpener } from '../../domain/door/parse.js';
 import { sha256Hex } from '../../domain/identity/credentials.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** How somebody signed in. `oidc-group`: as one of the members of a group of the issuer, so the person's name is that of many people. */
@@ -36,6 +37,8 @@ export type Entered =
   | { readonly kind: 'crowded' }
   | { readonly kind: 'used' | 'own' | 'late'; readonly name: string }
   | { readonly kind: 'unknown' };
+
+export const isEntered = predicateOf<Entered>();
 
 /** What is known of a token. */
 export type Found =

@@ -3,6 +3,7 @@
 // must be known before the file is read, and later bytes are not kept.
 
 import { readClaim } from '../../domain/audit/ledger.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { findSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 import { findRecord } from './find-record.js';
 
@@ -35,6 +36,8 @@ export type FollowFault =
   | { readonly kind: 'damaged'; readonly text: string }
   /** The record at the position does not follow the one before it: everything is given out again. */
   | { readonly kind: 'not-continued'; readonly text: string };
+
+export const isFollowFault = predicateOf<FollowFault>();
 
 /** The journal's record under a seq, compared with another party's hash of it. */
 export type Comparison =

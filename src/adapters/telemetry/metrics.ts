@@ -5,7 +5,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { NoticeReceiver } from '../../domain/notices/receiver.js';
-import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
+import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -173,12 +173,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     observe(event) {
       lag.noted();
-      if (event.kind === 'exchange-ended') exchangeEnded(event);
-      else if (event.kind === 'backend-log') logLines.add(1, event.backend, event.type);
-      else if (event.kind === 'upstream-opened') dials.add(1, event.backend, 'ok');
-      else if (event.kind === 'dial-failed') dials.add(1, event.backend, event.code);
-      else if (event.kind === 'http-request') httpRequests.add(1, event.listener, String(event.status));
-      else if (event.kind === 'login') {
+      if (isEngineEvent(event, 'exchange-ended')) exchangeEnded(event);
+      else if (isEngineEvent(event, 'backend-log')) logLines.add(1, event.backend, event.type);
+      else if (isEngineEvent(event, 'upstream-opened')) dials.add(1, event.backend, 'ok');
+      else if (isEngineEvent(event, 'dial-failed')) dials.add(1, event.backend, event.code);
+      else if (isEngineEvent(event, 'http-request'))
+        httpRequests.add(1, event.listener, String(event.status));
+      else if (isEngineEvent(event, 'login')) {
         const { listener, result, account, keyRefusal } = event;
         logins.add(1, listener, result);
         // Only then is the name one of the configuration, not a client's text.

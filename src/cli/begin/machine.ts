@@ -4,7 +4,7 @@
 import { gidOf, ourselves, uidOf, userNameOf } from '../../adapters/host/accounts.js';
 import { isMissing } from '../../adapters/host/files.js';
 import { readFromDisk, shippedPresets } from '../../adapters/host/process.js';
-import { runProgram } from '../../adapters/host/programs.js';
+import { isProgramEnd, runProgram } from '../../adapters/host/programs.js';
 import { askDovecot, askLimits, type DovecotFacts } from '../../setup/doveconf.js';
 
 export interface Machine {
@@ -63,7 +63,7 @@ async function askMailUsers({
   baseDirectory,
 }: DovecotFacts): Promise<Pick<Machine, 'mailUsers' | 'noMailUsers'>> {
   const ended = await runProgram('doveadm', ['user', '*'], askLimits);
-  const isAnswered = ended.kind === 'ended' && ended.exitCode === 0;
+  const isAnswered = isProgramEnd(ended, 'ended') && ended.exitCode === 0;
   const mailUsers = patternsOf(isAnswered ? ended.stdout.split('\n') : [], defaultRealm);
   if (mailUsers.length > 0) return { mailUsers, noMailUsers: undefined };
   // Its first process removes the file when it ends.

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { gidOf, gidsOf, uidOf, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf, type Owner } from '../../adapters/host/new-files.js';
 import { socketUnitCommands } from '../../adapters/host/process.js';
-import { formatListenerSocket, type ListenerSettings } from '../../domain/config/settings.js';
+import { formatListenerSocket, isSocket, type ListenerSettings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
 import { bad, type Look, ok, warning } from './look.js';
 
@@ -30,7 +30,7 @@ export function lookAtListener(
   const { socket } = listener;
   const name = `listener ${listener.name}`;
   const place = formatListenerSocket(socket);
-  if (socket.kind === 'systemd' && isServing === false)
+  if (isSocket(socket, 'systemd') && isServing === false)
     return bad(
       name,
       `the daemon does not serve ${place}`,
@@ -39,9 +39,9 @@ export function lookAtListener(
     );
   if (isServing === false)
     return bad(name, `the daemon does not serve ${place}`, 'reload it, or look at its log');
-  if (socket.kind === 'tcp' && isServing === undefined)
+  if (isSocket(socket, 'tcp') && isServing === undefined)
     return warning(name, `${place}: no daemon answered that serves it`, 'the daemon makes it at its start');
-  if (socket.kind !== 'unix') return ok(name, isServing === true ? `served at ${place}` : place);
+  if (!isSocket(socket, 'unix')) return ok(name, isServing === true ? `served at ${place}` : place);
   const { path, mode } = socket;
   const found = modeOf(path);
   if (found === undefined)
@@ -70,7 +70,7 @@ function forWhom({ peers, socket }: ListenerSettings): string {
   const all = [
     ...(peers?.users ?? []),
     ...(peers?.groups ?? []).map((group) => `group ${group}`),
-    ...(socket.kind === 'unix' && socket.group !== undefined ? [`group ${socket.group}`] : []),
+    ...(isSocket(socket, 'unix') && socket.group !== undefined ? [`group ${socket.group}`] : []),
   ];
   return all.length === 0 ? '' : `, for ${all.join(', ')}`;
 }
@@ -80,7 +80,7 @@ function* membersOf({ peers, socket }: ListenerSettings): Generator<Member> {
     const uid = uidOf(name);
     if (uid !== undefined && uid !== 0) yield { name: userNameOf(uid) ?? name, uid, gids: gidsOf(uid) };
   }
-  const group = socket.kind === 'unix' ? socket.group : undefined;
+  const group = isSocket(socket, 'unix') ? socket.group : undefined;
   for (const name of [...(peers?.groups ?? []), ...(group === undefined ? [] : [group])]) {
     const gid = gidOf(name);
     if (gid !== undefined) yield { name: `group ${name}`, uid: -1, gids: [gid] };

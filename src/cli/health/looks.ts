@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { uidOf } from '../../adapters/host/accounts.js';
 import { isMissing } from '../../adapters/host/files.js';
 import { packaged } from '../../adapters/host/packaged.js';
-import { runProgram } from '../../adapters/host/programs.js';
+import { isProgramEnd, runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
 import { lookAtBackend } from './backend-look.js';
@@ -121,7 +121,7 @@ export async function lookAtService(config: string): Promise<Service | undefined
 /** The output; empty: the program is missing, or fails. */
 async function askSystemd(program: string, args: readonly string[]): Promise<string> {
   const ended = await runProgram(program, args, { timeoutMs: 2_000, bytesMax: 4096 });
-  return ended.kind === 'ended' && ended.exitCode === 0 ? ended.stdout : '';
+  return isProgramEnd(ended, 'ended') && ended.exitCode === 0 ? ended.stdout : '';
 }
 
 /** From the lines of `systemctl show`. */

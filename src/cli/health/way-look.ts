@@ -3,7 +3,12 @@
 
 import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { CommandFailed, connect, SessionFault } from '../../client/connect.js';
-import { type ListenerSettings, routingTableOf, type Settings } from '../../domain/config/settings.js';
+import {
+  isSocket,
+  type ListenerSettings,
+  routingTableOf,
+  type Settings,
+} from '../../domain/config/settings.js';
 import { principalOf } from '../../domain/identity/peer.js';
 import { assess, fateOf, plainLine } from '../../domain/policy/assess.js';
 import { nothingAsked } from '../../domain/policy/route.js';
@@ -83,7 +88,7 @@ function waysIn(
   ];
   for (const listener of settings.listeners) {
     const { socket, name } = listener;
-    if (socket.kind !== 'unix' || listener.protocol !== 'doveadm') continue;
+    if (!isSocket(socket, 'unix') || listener.protocol !== 'doveadm') continue;
     const groups = [...new Set([...gids, ...gidsOf(uid)])];
     const policy = settings.policies.get(
       createPolicyChooser(listener)({ listener: name, uid, groups }) ?? '',

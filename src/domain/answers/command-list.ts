@@ -20,7 +20,7 @@ import {
 import { jsonName } from '../commands/named.js';
 import { hasJsonForm } from '../meaning/columns.js';
 import { strikesAlways } from '../policy/match.js';
-import type { Policy, Rule } from '../policy/policy.js';
+import { isValueTest, type Policy, type Rule } from '../policy/policy.js';
 
 interface ListedParameter {
   readonly name: string;
@@ -119,7 +119,7 @@ function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean
   if (caution === 'never') return false;
   if (caution === 'all-users') return rule.allUsers;
   const tests = rule.where?.filter((each) => each.parameter === name) ?? [];
-  if (tests.some(({ test }) => test.kind === 'absent')) return false;
+  if (tests.some(({ test }) => isValueTest(test, 'absent'))) return false;
   if (tests.length > 0) return true;
   const isOperand = isPositional || textOfList(command, parameter) !== undefined;
   return caution === 'free' && (rule.where === undefined || isOperand);

@@ -174,8 +174,16 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
 
 /** The code that the completion of such a command has under `error`. */
 function codeOf(obstacle: Obstacle): string {
-  if (obstacle.kind === 'unroutable') return 'no-route';
-  return obstacle.kind === 'unresolved' ? `lookup-${obstacle.code}` : obstacle.code;
+  switch (obstacle.kind) {
+    case 'unroutable':
+      return 'no-route';
+    case 'unresolved':
+      return `lookup-${obstacle.code}`;
+    case 'unparsable':
+      return obstacle.code;
+    default:
+      return obstacle satisfies never;
+  }
 }
 
 function sentOf({ attempt, args }: Judged): string[] {

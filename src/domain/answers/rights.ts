@@ -13,18 +13,20 @@ import {
   parameterNamed,
   strongerEffect,
 } from '../commands/catalog.js';
-import type {
-  KeyCondition,
-  KeyTest,
-  Policy,
-  QueryTest,
-  Rate,
-  RequestRule,
-  Rule,
-  RulePlace,
-  ValueTest,
+import {
+  formatDuration,
+  isKeyTest,
+  isQueryTest,
+  type KeyCondition,
+  type KeyTest,
+  type Policy,
+  type QueryTest,
+  type Rate,
+  type RequestRule,
+  type Rule,
+  type RulePlace,
+  type ValueTest,
 } from '../policy/policy.js';
-import { formatDuration } from '../policy/policy.js';
 import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
 
 /** One row: `allow` and `quota get`. */
@@ -343,7 +345,7 @@ function describeKeys(conditions: readonly KeyCondition[]): string {
 }
 
 function describeKey({ key, test }: KeyCondition): string {
-  return test.kind === 'absent' ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
+  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
 }
 
 function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
@@ -373,8 +375,8 @@ export function describeDeny(
   const tests = where.map(
     ({ parameter, test }) => `${parameter}: ${describeStrike(command, commands, parameter, test)}`,
   );
-  const [mailbox] = query?.kind === 'keys' ? query.conditions : [];
-  const reached = mailbox?.test.kind === 'one-of' ? listOr(mailbox.test.globs.texts) : undefined;
+  const [mailbox] = isQueryTest(query, 'keys') ? query.conditions : [];
+  const reached = isKeyTest(mailbox?.test, 'one-of') ? listOr(mailbox.test.globs.texts) : undefined;
   return [
     ...tests,
     ...(reached === undefined

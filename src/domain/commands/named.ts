@@ -6,7 +6,7 @@
 // what Dovecot answers with 400 is found before anything of a request runs.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { CommandLine, JsonValue, NamedParameter } from '../../protocol/command.js';
+import { type CommandLine, isJson, type JsonValue, type NamedParameter } from '../../protocol/command.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isMask } from '../names/glob.js';
 import { nearestName } from '../names/nearest-name.js';
@@ -105,7 +105,7 @@ export function readNamedCommand(
   let input: Span | undefined;
   for (const { name: given, value } of commands.length === 0 ? [] : parameters) {
     if (spelled(given) === 'user' && commands[0]?.scope === 'user') user = wireUser(value);
-    if (value.kind === 'span' && commands[0]?.input === 'dot') input = value;
+    if (isJson(value, 'span') && commands[0]?.input === 'dot') input = value;
   }
   const line: CommandLine = {
     debug: false,
@@ -150,20 +150,18 @@ function badValue({ name, type }: Parameter, value: JsonValue): string | undefin
     case 'bool': {
       if (readBool(value) !== undefined) return undefined;
       const must = `Parameter \`${name}' must be \`true' or \`false'`;
-      const shown = textOf(value) ?? (value.kind === 'null' ? value.kind : undefined);
+      const shown = textOf(value) ?? (isJson(value, 'null') ? value.kind : undefined);
       return shown === undefined ? must : `${must}, not \`${shown.slice(0, nameMax)}'`;
     }
     case 'array':
       // The blank is missing in Dovecot's text too.
-      if (value.kind === 'other' && value.what === 'list')
+      if (isJson(value, 'other') && value.what === 'list')
         return 'Command parameter array can only containstring values';
-      return value.kind === 'string' || value.kind === 'list' || value.kind === 'span'
+      return ['string', 'list', 'span'].includes(value.kind)
         ? undefined
         : `Parameter \`${name}' must be string or array`;
     case 'istream':
-      return value.kind === 'string' || value.kind === 'span'
-        ? undefined
-        : `Parameter \`${name}' must be a string`;
+      return ['string', 'span'].includes(value.kind) ? undefined : `Parameter \`${name}' must be a string`;
     case 'int':
     case 'str':
       return undefined;
@@ -173,13 +171,13 @@ function badValue({ name, type }: Parameter, value: JsonValue): string | undefin
 }
 
 function readBool(value: JsonValue): boolean | undefined {
-  const word = value.kind === 'string' ? value.text : value.kind;
+  const word = isJson(value, 'string') ? value.text : value.kind;
   return word === 'true' ? true : word === 'false' ? false : undefined;
 }
 
 /** The text of a string or a number. */
 function textOf(value: JsonValue): string | undefined {
-  return value.kind === 'string' || value.kind === 'number' ? value.text : undefined;
+  return 'text' in value ? value.text : undefined;
 }
 
 /**
@@ -204,7 +202,7 @@ export function readNamed(
     const { role } = parameter;
     if (given.has(parameter) || (role === 'content-file' && isFileGiven)) return givenTwice(parameter);
     if (role === 'content-file') {
-      if (value.kind !== 'span') return wrongType(parameter);
+      if (!isJson(value, 'span')) return wrongType(parameter);
       isFileGiven = true;
       continue;
     }
@@ -282,9 +280,10 @@ function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | und
       return isSet === undefined ? undefined : isSet ? [boolGiven] : [];
     }
     case 'array':
-      return value.kind === 'list' ? value.items : value.kind === 'string' ? [value.text] : undefined;
+      if (isJson(value, 'list')) return value.items;
+      return isJson(value, 'string') ? [value.text] : undefined;
     case 'istream':
-      return value.kind === 'string' ? [value.text] : undefined;
+      return isJson(value, 'string') ? [value.text] : undefined;
     case 'int':
     case 'str': {
       const text = textOf(value);
@@ -368,15 +367,30 @@ export function keyOfNamed(parameters: readonly NamedParameter[]): string {
   let key = '';
   for (const { name, value } of parameters) {
     key += `\0${name}\0${value.kind}`;
-    if (value.kind === 'list')
-      key += `\0${value.items.length}${value.items.map((item) => `\0${item}`).join('')}`;
-    else if (value.kind === 'other') key += value.what;
-    else if (value.kind === 'string' || value.kind === 'number') key += `\0${value.text}`;
+    switch (value.kind) {
+      case 'list':
+        key += `\0${value.items.length}${value.items.map((item) => `\0${item}`).join('')}`;
+        break;
+      case 'other':
+        key += value.what;
+        break;
+      case 'string':
+      case 'number':
+        key += `\0${value.text}`;
+        break;
+      case 'true':
+      case 'false':
+      case 'null':
+      case 'span':
+        break;
+      default:
+        value satisfies never;
+    }
   }
   return key;
 }
 
 /** Whether the command has a text, in its parameter `file`. */
 export function hasFile(parameters: readonly NamedParameter[]): boolean {
-  return parameters.some(({ value }) => value.kind === 'span');
+  return parameters.some(({ value }) => isJson(value, 'span'));
 }

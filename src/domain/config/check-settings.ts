@@ -10,8 +10,7 @@ import {
 import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import { strikesAlways } from '../policy/match.js';
-import type { Policy, Rule } from '../policy/policy.js';
-import { reachable } from '../policy/policy.js';
+import { isQueryTest, isValueTest, type Policy, type Rule, reachable } from '../policy/policy.js';
 import { comparesValues } from '../policy/value-test.js';
 import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
@@ -80,9 +79,17 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
   };
   for (const [index, { target }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
-    if (target.kind === 'backend') check(target.backend, at, ['backend']);
-    else if (target.kind === 'spread') {
-      for (const [item, name] of target.backends.entries()) check(name, at, ['spread', item]);
+    switch (target.kind) {
+      case 'backend':
+        check(target.backend, at, ['backend']);
+        break;
+      case 'spread':
+        for (const [item, name] of target.backends.entries()) check(name, at, ['spread', item]);
+        break;
+      case 'passdb':
+        break;
+      default:
+        target satisfies never;
     }
   }
   const inRoutes = unknown;
@@ -294,7 +301,7 @@ function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
 }
 
 function deniesMailboxes({ command, where, query }: Rule, added: AddedCommands): boolean {
-  if (query?.kind === 'keys') return true;
+  if (isQueryTest(query, 'keys')) return true;
   const commands = commandsNamed(command, added);
   return (where ?? []).some(({ parameter, test }) => {
     const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
@@ -307,12 +314,12 @@ function leavesMailboxOut({ command, shared, where, query }: Rule, added: AddedC
   if (shared) return false;
   if (command === 'mailbox list') {
     const test = where?.find(({ parameter }) => parameter === 'mailbox-mask')?.test;
-    return test === undefined || test.kind === 'any';
+    return test === undefined || isValueTest(test, 'any');
   }
   const isSearch = commandsNamed(command, added).some(({ params }) =>
     params.some(({ role }) => role === 'search-query'),
   );
-  return isSearch && !(query?.kind === 'keys' && query.conditions.some(({ key }) => key === 'mailbox'));
+  return isSearch && !(isQueryTest(query, 'keys') && query.conditions.some(({ key }) => key === 'mailbox'));
 }
 
 /**

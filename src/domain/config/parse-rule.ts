@@ -12,8 +12,14 @@ import { sha256Hex } from '../identity/credentials.js';
 import { foldAscii, foldFor } from '../identity/user-name.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
-import type { Policy, RequestRule, RequestTerms, Rule } from '../policy/policy.js';
-import { parseInstant } from '../policy/policy.js';
+import {
+  isValueTest,
+  type Policy,
+  parseInstant,
+  type RequestRule,
+  type RequestTerms,
+  type Rule,
+} from '../policy/policy.js';
 import { createRegex } from '../policy/regex.js';
 import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
@@ -319,7 +325,8 @@ function allowsAllOf(earlier: Rule, later: Rule, { added }: Policy): boolean {
     });
     // A rule without conditions does not allow parameters that must be named; nor a mask, except by its literal value.
     return (
-      test.kind === 'absent' || (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
+      isValueTest(test, 'absent') ||
+      (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
     );
   });
 }

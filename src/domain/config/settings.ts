@@ -1,6 +1,7 @@
 // The settings: what a configuration means once it was read. Most of them are values of the schema; declared here is only what follows from
 // several keys. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
+import { predicateOf } from '../../kinds/kinds.js';
 import { serverOfRelease } from '../../protocol/releases.js';
 import type { Series } from '../commands/catalog.js';
 import type { Person as HumanPerson } from '../identity/person.js';
@@ -84,6 +85,8 @@ export type ListenerSocket =
   | UnixSocket
   | { readonly kind: 'systemd'; readonly name: string }
   | ({ readonly kind: 'tcp' } & HostAndPort);
+
+export const isSocket = predicateOf<ListenerSocket>();
 
 /** A socket that the daemon makes. */
 export interface UnixSocket {

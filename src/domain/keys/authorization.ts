@@ -6,6 +6,7 @@
 //     Bearer KEY
 //
 // The rule: this only parses. A text that it calls a key may be invalid; the comparison shows that, and counts it.
+import { predicateOf } from '../../kinds/kinds.js';
 import { isKey, keyPrefix } from './key.js';
 
 export type Authorization =
@@ -19,6 +20,8 @@ export type Authorization =
       readonly name: string | undefined;
     }
   | { readonly kind: 'password'; readonly user: string; readonly password: Buffer };
+
+export const isAuthorization = predicateOf<Authorization>();
 
 /** The user name of Dovecot's own HTTP; it names no key. */
 const dovecotUser = 'doveadm';

@@ -6,8 +6,10 @@
 // whole text in lower-case hex. The digits of base62 are 0-9, A-Z, a-z, the most significant first.
 // The rules: the text is never kept, and shown once, when it is made; it is compared by its hash, in constant time, with every hash of
 // the listener.
+
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { predicateOf } from '../../kinds/kinds.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { createGate } from '../identity/peer.js';
 
@@ -119,6 +121,8 @@ export type KeyAnswer =
   | { readonly kind: 'right'; readonly key: Key; readonly stamp: string }
   | { readonly kind: 'refused'; readonly key: Key; readonly why: KeyRefusal }
   | { readonly kind: 'unknown' };
+
+export const isKeyAnswer = predicateOf<KeyAnswer>();
 
 /** The place and time of a key's use. */
 export interface KeyUse {

@@ -181,10 +181,19 @@ function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBe
 
 /** A mask that matches everybody is one of the masks, and evaluated there. */
 function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
-  if (touched.kind === 'unknown') return 'unknown';
-  if (touched.kind !== 'all') return 'none';
-  if (touched.by === undefined) return 'listing';
-  return touched.by === 'all-users' ? 'option' : 'none';
+  switch (touched.kind) {
+    case 'unknown':
+      return 'unknown';
+    case 'all':
+      if (touched.by === undefined) return 'listing';
+      return touched.by === 'all-users' ? 'option' : 'none';
+    case 'none':
+    case 'one':
+    case 'several':
+      return 'none';
+    default:
+      return touched satisfies never;
+  }
 }
 
 function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, names: UserNames): AttemptMask {

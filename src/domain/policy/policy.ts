@@ -1,5 +1,6 @@
 // The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values.
 // The rule: they are immutable; a changed configuration makes new ones, with another version.
+import { predicateOf } from '../../kinds/kinds.js';
 import { parseTime } from '../audit/record.js';
 import { type AddedCommands, noneAdded } from '../commands/catalog.js';
 import type { GlobList } from '../names/glob.js';
@@ -27,6 +28,8 @@ export type ValueTest =
       | { readonly kind: 'regex'; readonly regex: Regex }
     ));
 
+export const isValueTest = predicateOf<ValueTest>();
+
 export interface Bounds<Value> {
   readonly atLeast: Value | undefined;
   readonly atMost: Value | undefined;
@@ -44,6 +47,8 @@ export type KeyTest =
   | { readonly kind: 'absent' }
   | { readonly kind: 'one-of'; readonly globs: GlobList }
   | ({ readonly kind: 'age' | 'size' } & Bounds<number>);
+
+export const isKeyTest = predicateOf<KeyTest>();
 
 /** One search key, by its name in the catalog. */
 export interface KeyCondition {
@@ -64,6 +69,8 @@ export type QueryTest =
       readonly conditions: readonly KeyCondition[];
       readonly anyOf: readonly (readonly KeyCondition[])[];
     };
+
+export const isQueryTest = predicateOf<QueryTest>();
 
 /** A number of events in any span of `windowMs`. */
 export interface Rate {
@@ -289,6 +296,8 @@ export type RouteTarget =
   | { readonly kind: 'spread'; readonly backends: readonly string[] }
   /** Dovecot's auth service at that socket decides. */
   | { readonly kind: 'passdb'; readonly socket: string; readonly cacheTtlMs: number };
+
+export const isRouteTarget = predicateOf<RouteTarget>();
 
 /** The destination in a line of `server_commands`. */
 export type ServerTarget =

@@ -3,6 +3,7 @@
 // The rules: the first matching route counts, and users are compared in their normal form. Without a line, only reading commands go to all
 // backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
 
+import { predicateOf } from '../../kinds/kinds.js';
 import type { Server } from '../../protocol/releases.js';
 import type { Effect, Series } from '../commands/catalog.js';
 import type { UserNames } from '../identity/user-name.js';
@@ -71,6 +72,8 @@ export type PassdbAnswer =
   /** The look-up failed; `code` says why. */
   | { readonly kind: 'failed'; readonly code: string };
 
+export const isPassdbAnswer = predicateOf<PassdbAnswer>();
+
 /** The aliases of a command's users according to the userdb. */
 export type UserdbAnswer =
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
@@ -104,6 +107,8 @@ export type Obstacle =
   | { readonly kind: 'unresolved'; readonly code: string }
   /** It cannot be carried out in this form. */
   | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
+
+export const isObstacle = predicateOf<Obstacle>();
 
 export type ObstacleCode =
   | Inability['code']

@@ -168,13 +168,23 @@ function whatElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): str
   const open = [...given].flatMap(([name, values]) => {
     if (name === 'query') return rule.query === undefined ? ['any query'] : [];
     const test = rule.where?.find(({ parameter }) => parameter === name)?.test;
-    if (test === undefined || test.kind === 'any' || test.kind === 'present') {
-      const isFlag = [...values].every((value) => value === 'true');
-      return isFlag ? [] : [`any ${name}`];
+    switch (test?.kind) {
+      case undefined:
+      case 'any':
+      case 'present':
+        return [...values].every((value) => value === 'true') ? [] : [`any ${name}`];
+      case 'one-of': {
+        const others = test.globs.texts.filter((text) => !values.has(text));
+        return others.length === 0 ? [] : [`${name}: ${others.join(', ')}`];
+      }
+      case 'absent':
+      case 'equals':
+      case 'number':
+      case 'regex':
+        return says.filter((text) => text.startsWith(`${name}: `));
+      default:
+        return test satisfies never;
     }
-    if (test.kind !== 'one-of') return says.filter((text) => text.startsWith(`${name}: `));
-    const others = test.globs.texts.filter((text) => !values.has(text));
-    return others.length === 0 ? [] : [`${name}: ${others.join(', ')}`];
   });
   return [...open, ...reach];
 }

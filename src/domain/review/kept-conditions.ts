@@ -5,6 +5,8 @@ import { type Parameter, parameterNamed } from '../commands/catalog.js';
 import { type UnmetConditions, unmetConditions } from '../policy/match.js';
 import {
   formatDuration,
+  isKeyTest,
+  isQueryTest,
   type KeyCondition,
   type KeyTest,
   type QueryTest,
@@ -120,14 +122,14 @@ function queryOf(
   if (near === undefined) return own.narrow;
   const isUnmet = unmet.some(({ isQueryUnmet }) => isQueryUnmet);
   const exactly = { equals: words };
-  if (near.kind !== 'keys') return isUnmet ? exactly : textOfQuery(near);
+  if (!isQueryTest(near, 'keys')) return isUnmet ? exactly : textOfQuery(near);
   const tight = mapOf(own.tight);
   const keys: Record<string, Plain> = { ...mapOf(own.narrow) };
   for (const condition of near.conditions) {
     const { key } = condition;
     if (!unmet.some((each) => each.keys.has(key))) keys[key] = textOfKey(condition.test);
     // The command lacks the key, or has one that must be absent: no condition on keys would be as strict.
-    else if (tight[key] === undefined || condition.test.kind === 'absent') return exactly;
+    else if (tight[key] === undefined || isKeyTest(condition.test, 'absent')) return exactly;
     else keys[key] = tight[key];
   }
   if (unmet.some((each) => each.areAlternativesUnmet)) return exactly;

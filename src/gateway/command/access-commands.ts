@@ -27,7 +27,7 @@ import { formatDuration, type Policy, parseDuration } from '../../domain/policy/
 import { nothingAsked } from '../../domain/policy/route.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
-import { judgeEnding } from '../outcome/outcome.js';
+import { isEnding, judgeEnding } from '../outcome/outcome.js';
 import { assessCommand } from './assessment.js';
 import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -245,11 +245,11 @@ async function readWish(
         ? invalid('say for whose mail, with --user')
         : refused('access-denied', judgement.decision.reason);
     // Without an answer an alias stays hidden. A user without a home is no obstacle: a requester may not know who exists.
-    if (obstacle?.kind === 'unresolved')
+    if (isEnding(obstacle, 'unresolved'))
       return refused('access-changed', judgeEnding(obstacle).text ?? obstacle.code);
     if (judgement.kind === 'unparsable') return invalid(judgement.message);
     if (judgement.decision.grant === undefined) return invalid('policy allows it already; just send it');
-    if (obstacle?.kind === 'unparsable') return invalid(obstacle.reason);
+    if (isEnding(obstacle, 'unparsable')) return invalid(obstacle.reason);
     if (judgement.attempt.command.input !== 'none')
       return invalid('a command with input cannot be requested');
     first ??= judgement;

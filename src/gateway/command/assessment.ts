@@ -13,6 +13,7 @@ import { type AnswerCache, judgedBytes, type Subject } from '../../domain/policy
 import {
   type Answers,
   createRoutingTable,
+  isPassdbAnswer,
   nothingKnown,
   type PassdbAnswer,
   type Question,
@@ -105,7 +106,7 @@ export function createRouter(options: RouterOptions): Router {
         const { user, socket, cacheTtlMs } = question;
         const answer = await askPassdb(user, socket, cacheTtlMs, asker);
         passdb.set(user, answer);
-        if (answer.kind !== 'to') break;
+        if (!isPassdbAnswer(answer, 'to')) break;
       } else if (resolver !== undefined) {
         userdb.set(userdbKey(question.users), await resolver.resolve(question.users, asker));
       }
@@ -120,8 +121,16 @@ export function createRouter(options: RouterOptions): Router {
     asker: Queueing,
   ): Promise<PassdbAnswer> {
     const answer = await lookup(socket, cacheTtlMs).pass(user, asker);
-    if (answer.kind === 'failed') return { kind: 'failed', code: answer.code };
-    if (answer.kind === 'not-found') return { kind: 'nowhere', reason: 'the passdb does not know this user' };
+    switch (answer.kind) {
+      case 'failed':
+        return { kind: 'failed', code: answer.code };
+      case 'not-found':
+        return { kind: 'nowhere', reason: 'the passdb does not know this user' };
+      case 'found':
+        break;
+      default:
+        return answer satisfies never;
+    }
     const { fields } = answer;
     const hosts = [fields.get('hostip'), fields.get('host')].flatMap((host) => (host ? [host] : []));
     // A host means nothing by itself: `proxy` (whatever its value) or `nologin` says that the user lives there.

@@ -23,7 +23,7 @@ import { appendFirst, appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';
 import type { LeaseUser } from '../pool/pool.js';
-import type { Upstream } from '../pool/upstream.js';
+import { isUpstreamEvent, type Upstream } from '../pool/upstream.js';
 import type { CommandInput } from '../relay/input.js';
 import {
   type Conversation,
@@ -474,15 +474,21 @@ async function askSearch(
     for (;;) {
       let status: Status | undefined;
       for (const event of await upstream.next()) {
-        if (event.kind === 'log') continue;
+        if (isUpstreamEvent(event, 'log')) continue;
         // Releases up to 2.3.16 send a second status line after a failure, so nothing may be sent after one.
         if (status?.kind === 'ok') throw answerAfterSearch();
         if (status !== undefined) continue;
-        if (event.kind !== 'body') ({ status } = event);
-        else {
-          movedBytes += event.bytes.length;
-          cells += countCells(event.bytes);
-          head += event.bytes.toString('latin1', 0, headBytesMax - head.length);
+        switch (event.kind) {
+          case 'status':
+            ({ status } = event);
+            break;
+          case 'body':
+            movedBytes += event.bytes.length;
+            cells += countCells(event.bytes);
+            head += event.bytes.toString('latin1', 0, headBytesMax - head.length);
+            break;
+          default:
+            event satisfies never;
         }
       }
       if (status !== undefined) return { status, cells, head };

@@ -12,7 +12,7 @@ import { namesSeveral } from '../../domain/meaning/reach.js';
 import type { Judged, Judgement } from '../../domain/policy/judge.js';
 import { mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
-import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
+import { type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';
 import { createJoinedTarget } from '../relay/reply-writer.js';
 import type { Destination } from './assessment.js';
@@ -50,7 +50,7 @@ export async function followUp(
     ending = await attemptAt(command, attempts, first);
     attempt = attempts.at(-1) ?? attempt;
   }
-  if (ending.kind !== 'referral') return ending;
+  if (!isEnding(ending, 'referral')) return ending;
   const next = follow(command, first, ending.target, attempt);
   if ('reason' in next) return { ...ending, reason: next.reason };
   const refusal = recheckAt(command, next);
@@ -61,7 +61,7 @@ export async function followUp(
     return { kind: 'fault', fault, isSent: false, backend: next.name };
   }
   ending = await attemptAt(command, attempts, next);
-  return ending.kind === 'referral' ? { ...ending, reason: 'a referral leads to a referral' } : ending;
+  return isEnding(ending, 'referral') ? { ...ending, reason: 'a referral leads to a referral' } : ending;
 }
 
 /**
@@ -101,7 +101,7 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
       const part = await ask(destination);
       parts.push(part);
       // Rows after a cut row would be read as its cells.
-      const isCut = part.ending.kind !== 'replied' && (part.attempt.count?.bytesIn ?? 0) > 0;
+      const isCut = !isEnding(part.ending, 'replied') && (part.attempt.count?.bytesIn ?? 0) > 0;
       if (isCut || isOver(part.ending)) break;
     }
   }
@@ -152,7 +152,7 @@ function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, ju
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (mostMatches(decision.obligations) !== undefined) return false;
   // An upstream opened for this command cannot have ended before it.
-  if (!isReused || ending.kind !== 'fault' || !ending.isSent) return false;
+  if (!isReused || !isEnding(ending, 'fault') || !ending.isSent) return false;
   const { fault } = ending;
   const hasEnded =
     fault instanceof TransportFault || (fault instanceof UpstreamFault && fault.code === 'closed-early');
@@ -203,7 +203,7 @@ export function joinEndings(
   const isAsked = parts.length === backends.length;
   const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
   // A client that did not take the whole reply gets no status; a failure elsewhere still counts as one.
-  const unread = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
+  const unread = parts.find(({ ending }) => isEnding(ending, 'replied') && ending.peer !== 'ready');
   if (isAsked && isOk && unread !== undefined) return unread.ending;
   if (isAsked && isOk) return { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined };
   const failed = [...new Set(codes.filter((code) => code !== ''))];
@@ -220,11 +220,11 @@ interface JudgedPart extends Part {
 }
 
 function isReplied({ ending }: Part): boolean {
-  return ending.kind === 'replied';
+  return isEnding(ending, 'replied');
 }
 
 function codeOf({ ending, verdict }: JudgedPart): string {
-  return ending.kind === 'replied' ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
+  return isEnding(ending, 'replied') ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
 }
 
 const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'partly', 'failed'];
@@ -235,7 +235,7 @@ function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
 
 /** A backend that ran the command reported a failure. */
 export function isFailed(ending: Ending): boolean {
-  return ending.kind === 'replied' && ending.status.kind === 'failed';
+  return isEnding(ending, 'replied') && ending.status.kind === 'failed';
 }
 
 /** `several`: a backend that reports a failure may have done a part. */
@@ -253,7 +253,7 @@ export function changesOf(judgement: Judgement): Changes {
 /** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
 function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): string {
   const said = parts.map(({ attempt, ending, verdict }) => {
-    if (ending.kind !== 'replied') return `${attempt.backend}: ${verdict.text ?? 'failed'}`;
+    if (!isEnding(ending, 'replied')) return `${attempt.backend}: ${verdict.text ?? 'failed'}`;
     const { code } = ending.status;
     return code === '' ? `${attempt.backend} answered` : `${attempt.backend}: -${code}`;
   });
@@ -273,7 +273,7 @@ export function recordedParts(
     return {
       backend,
       upstream,
-      status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
+      status: isEnding(ending, 'replied') ? ending.status.raw.toString('latin1') : undefined,
       outcome,
       sent: isSent,
       cells: count?.cells,

@@ -11,7 +11,7 @@ import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
-import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
+import { type DuplexEnd, type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
@@ -357,7 +357,7 @@ export class Exchange {
     try {
       this.#turnMs = clock.now() - startMs;
       const ending = await dispatch(command, this.#attempts);
-      return ending.kind === 'replied' ? ending : await followUp(command, this.#attempts, ending);
+      return isEnding(ending, 'replied') ? ending : await followUp(command, this.#attempts, ending);
     } finally {
       giveBack?.();
     }
@@ -471,18 +471,18 @@ function respond(
   verdict: Verdict,
   id: string,
 ): { readonly status: string; readonly closeFor: CloseReason | undefined } {
-  if (ending.kind === 'replied') {
+  if (isEnding(ending, 'replied')) {
     const status = ending.status.raw.toString('latin1');
     if (ending.peer === 'ready') return { status, closeFor: undefined };
     return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : ending.peer };
   }
   // Raw bytes have no end after which a status line could follow.
-  if (ending.kind === 'duplex-ended') return { status: '+', closeFor: duplexCloses[ending.how] };
+  if (isEnding(ending, 'duplex-ended')) return { status: '+', closeFor: duplexCloses[ending.how] };
   const isCut = writer.isMidCell;
   const status = writer.addEnd(ending, verdict, id);
-  if (ending.kind === 'client-stall' || ending.kind === 'client-slow')
+  if (isEnding(ending, 'client-stall') || isEnding(ending, 'client-slow'))
     return { status, closeFor: ending.kind };
-  if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
+  if (isEnding(ending, 'client-gone')) return { status, closeFor: 'peer-gone' };
   return { status, closeFor: isCut ? 'cut-reply' : undefined };
 }
 

@@ -68,9 +68,16 @@ export function refuseByLimits(
   const asks = counts ? limitAsks(policy, obligations, attempt, origin) : [];
   if (asks.length === 0) return undefined;
   const verdict = limiter.admit(asks, clock.now());
-  if (verdict.kind === 'within') return undefined;
-  const retryAfterMs = verdict.kind === 'over' ? verdict.retryAfterMs : undefined;
-  return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs };
+  switch (verdict.kind) {
+    case 'within':
+      return undefined;
+    case 'over':
+      return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs: verdict.retryAfterMs };
+    case 'full':
+      return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs: undefined };
+    default:
+      return verdict satisfies never;
+  }
 }
 
 /** The ending of a command that cannot finish under the configuration that it began with. */
@@ -179,7 +186,15 @@ function mayLeadThere(
   const isReferred = !first.destinations.some(({ name }) => name === there.name);
   if (isReferred) return isSamePlace;
   const home = homeOf(user, router.table, nothingAsked);
-  return home.kind === 'to' && home.backends.includes(there) && (home.isByRoute || isSamePlace);
+  switch (home.kind) {
+    case 'to':
+      return home.backends.includes(there) && (home.isByRoute || isSamePlace);
+    case 'nowhere':
+    case 'open':
+      return false;
+    default:
+      return home satisfies never;
+  }
 }
 
 /**

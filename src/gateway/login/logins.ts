@@ -21,12 +21,14 @@ import {
 import { networkOf } from '../../domain/identity/peer.js';
 import {
   isKey,
+  isKeyAnswer,
   type Key,
   type KeyAnswer,
   type KeyRefusal,
   KeyRing,
   shownPartOf,
 } from '../../domain/keys/key.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { KeyUses } from './key-uses.js';
@@ -100,6 +102,8 @@ export type CertificateOwner =
   | { readonly kind: 'nobody' }
   | { readonly kind: 'several'; readonly accounts: readonly string[] };
 
+export const isCertificateOwner = predicateOf<CertificateOwner>();
+
 /** Names are cut to this length for counting. */
 const nameMax = bounds.loginNameChars;
 
@@ -169,13 +173,13 @@ export class Logins {
     const network = placeOf(address);
     const hasForm = isKey(text);
     const found: KeyAnswer = hasForm ? this.#keys.find(text, { address, nowMs, name }) : { kind: 'unknown' };
-    if (found.kind === 'right') {
+    if (isKeyAnswer(found, 'right')) {
       const { key, stamp } = found;
       history.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
       keyUses.used(this.#listener, key.name, nowMs, network);
       return { result: 'ok', login: { account: key.name, stamp, authorities: undefined, isKey: true } };
     }
-    const isRefused = found.kind === 'refused';
+    const isRefused = isKeyAnswer(found, 'refused');
     if (isRefused) keyUses.refused(this.#listener, found.key.name);
     const waitMs = wrongKeys.take(network, clock.now());
     if (waitMs !== undefined) {

@@ -4,6 +4,7 @@ import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Server } from '../../protocol/releases.js';
@@ -193,6 +194,8 @@ export type EngineEvent =
   | { readonly kind: 'lookup-working'; readonly socket: string }
   | ShipEvent
   | ({ readonly kind: 'note' } & Note);
+
+export const isEngineEvent = predicateOf<EngineEvent>();
 
 /** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
 export type ShipFaultCode =

@@ -6,6 +6,7 @@ import type { RecordedOutcome } from '../../domain/audit/record.js';
 import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
 import type { UnjudgeableCode } from '../../domain/policy/judge.js';
 import type { ObstacleCode } from '../../domain/policy/route.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';
 
@@ -125,6 +126,8 @@ export type Ending =
     }
   /** A command that streams both ways, after the backend's `+`; `how`: which side ended it. */
   | { readonly kind: 'duplex-ended'; readonly backend: string; readonly how: DuplexEnd };
+
+export const isEnding = predicateOf<Ending>();
 
 /** Why a client's text will never be complete. */
 export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'over-share' | 'command-like';

@@ -5,6 +5,7 @@
 import assert from 'node:assert';
 import { Deadline } from '../../concurrency/limits.js';
 import type { Series } from '../../domain/commands/catalog.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
@@ -319,6 +320,8 @@ export type UpstreamEvent =
   | { readonly kind: 'body'; readonly bytes: Buffer }
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'log'; readonly line: LogLine };
+
+export const isUpstreamEvent = predicateOf<UpstreamEvent>();
 
 /** The dial comes before these states: an upstream begins greeted, and becomes idle before it is leased. `closed` is final. */
 export type UpstreamState =

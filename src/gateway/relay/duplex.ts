@@ -7,8 +7,9 @@ import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import { Gather } from '../../protocol/lines.js';
 import { parseStatus, type Status } from '../../protocol/reply/reply.js';
-import type { DuplexEnd, Ending } from '../outcome/outcome.js';
+import { type DuplexEnd, type Ending, isEnding } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
+import { isUpstreamEvent } from '../pool/upstream.js';
 import {
   type ClientInput,
   type Conversation,
@@ -84,7 +85,7 @@ class DuplexRun {
     void this.#pumpUp();
     const how = await this.#pumpDown(first.rest);
     const cutOff = this.#talk.cutOff();
-    if (cutOff?.kind !== 'cut-off') return { kind: 'duplex-ended', backend, how };
+    if (!isEnding(cutOff, 'cut-off')) return { kind: 'duplex-ended', backend, how };
     return { kind: 'duplex-ended', backend, how: cutOff.by === 'operator' ? 'killed' : 'draining' };
   }
 
@@ -99,13 +100,12 @@ class DuplexRun {
     const gather = new Gather(firstReplyBytesMax);
     for (;;) {
       for (const event of await upstream.next()) {
-        if (event.kind === 'log') takeLog(this.#talk, event.line);
-        else if (event.kind === 'body') {
-          this.#moved();
-          count.firstByteMs ??= clock.now() - this.#startMs;
-          count.bytesIn += event.bytes.length;
-          gather.append(event.bytes);
-        }
+        if (isUpstreamEvent(event, 'log')) takeLog(this.#talk, event.line);
+        if (!isUpstreamEvent(event, 'body')) continue;
+        this.#moved();
+        count.firstByteMs ??= clock.now() - this.#startMs;
+        count.bytesIn += event.bytes.length;
+        gather.append(event.bytes);
       }
       const bytes = gather.take();
       const first = splitReply(bytes);
@@ -134,12 +134,11 @@ class DuplexRun {
         }
         let hasMoved = false;
         for (const event of await upstream.next()) {
-          if (event.kind === 'log') takeLog(this.#talk, event.line);
-          else if (event.kind === 'body') {
-            hasMoved = true;
-            count.bytesIn += event.bytes.length;
-            writer.addBody(event.bytes);
-          }
+          if (isUpstreamEvent(event, 'log')) takeLog(this.#talk, event.line);
+          if (!isUpstreamEvent(event, 'body')) continue;
+          hasMoved = true;
+          count.bytesIn += event.bytes.length;
+          writer.addBody(event.bytes);
         }
         // Log lines do not renew the timer.
         if (hasMoved) this.#moved();

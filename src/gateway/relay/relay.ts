@@ -17,7 +17,7 @@ import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
 import type { Server } from '../../protocol/releases.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
-import type { Ending } from '../outcome/outcome.js';
+import { type Ending, isEnding } from '../outcome/outcome.js';
 import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import { createRowPrefixer, type RelayTarget, type RowPrefixer } from './reply-writer.js';
@@ -246,23 +246,32 @@ class ReplyRelay implements Transfer {
     let hasTrailing = false;
     let hasBody = false;
     for (const event of events) {
-      if (event.kind === 'log') {
-        takeLog(this.#talk, event.line);
-        continue;
-      }
-      count.firstByteMs ??= clock.now() - this.startMs;
-      if (status !== undefined) {
-        hasTrailing = true;
-      } else if (event.kind === 'status') {
-        ({ status } = event);
-      } else {
-        const { bytes } = event;
-        hasBody = true;
-        count.bytesIn += bytes.length;
-        count.cells += countCells(bytes);
-        if (this.#peer !== 'ready') continue;
-        if (this.#prefixer === undefined) writer.addBody(bytes);
-        else for (const part of this.#prefixer.push(bytes)) writer.addBody(part);
+      switch (event.kind) {
+        case 'log':
+          takeLog(this.#talk, event.line);
+          break;
+        case 'status':
+          count.firstByteMs ??= clock.now() - this.startMs;
+          if (status === undefined) ({ status } = event);
+          else hasTrailing = true;
+          break;
+        case 'body': {
+          count.firstByteMs ??= clock.now() - this.startMs;
+          if (status !== undefined) {
+            hasTrailing = true;
+            break;
+          }
+          const { bytes } = event;
+          hasBody = true;
+          count.bytesIn += bytes.length;
+          count.cells += countCells(bytes);
+          if (this.#peer !== 'ready') break;
+          if (this.#prefixer === undefined) writer.addBody(bytes);
+          else for (const part of this.#prefixer.push(bytes)) writer.addBody(part);
+          break;
+        }
+        default:
+          event satisfies never;
       }
     }
     if (status === undefined) return hasBody ? 'reply' : 'nothing';
@@ -312,7 +321,7 @@ class ReplyRelay implements Transfer {
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
     // The upstream was closed because the exchange was canceled. The loss of its client does not cancel a change.
     const cutOff = this.#talk.cutOff();
-    if (cutOff !== undefined && (cutOff.kind !== 'client-gone' || command.isReading)) {
+    if (cutOff !== undefined && (!isEnding(cutOff, 'client-gone') || command.isReading)) {
       return { value: cutOff, closeFor: 'aborted' };
     }
     const value = { kind: 'fault', fault, isSent: true, backend } as const;

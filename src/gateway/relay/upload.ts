@@ -12,9 +12,9 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import { type CloseReason, wholeBytesMax } from '../../ports/transport.js';
 import { Gather } from '../../protocol/lines.js';
 import { DotEncoder, slicesOfLine } from '../../protocol/text.js';
-import type { Ending } from '../outcome/outcome.js';
+import { type Ending, isEnding } from '../outcome/outcome.js';
 import type { HeldUp, LeaseEnd, Transfer } from '../pool/lease.js';
-import type { UpstreamEvent } from '../pool/upstream.js';
+import { isUpstreamEvent, type UpstreamEvent } from '../pool/upstream.js';
 import { type ClientInput, type Conversation, type ReplySource, relayReply, takeLog } from './relay.js';
 
 /**
@@ -305,9 +305,9 @@ function endOfEarlyReply(talk: Conversation, early: EarlyReply | undefined): End
   const { backend } = talk.upstream;
   const cutOff = talk.cutOff();
   // Closed by us, without a final dot: nothing was carried out.
-  if (cutOff?.kind === 'cut-off') return { ...cutOff, isSent: false };
+  if (isEnding(cutOff, 'cut-off')) return { ...cutOff, isSent: false };
   if (early?.kind === 'answer') {
-    const status = early.events.find((event) => event.kind === 'status')?.status;
+    const status = early.events.find((event) => isUpstreamEvent(event, 'status'))?.status;
     return { kind: 'input-refused', backend, answer: status ?? 'no-status' };
   }
   if (early?.fault instanceof WireFault) return { kind: 'fault', fault: early.fault, isSent: true, backend };
@@ -315,7 +315,7 @@ function endOfEarlyReply(talk: Conversation, early: EarlyReply | undefined): End
 }
 
 function takeLogs(talk: Conversation, events: readonly UpstreamEvent[]): void {
-  for (const event of events) if (event.kind === 'log') takeLog(talk, event.line);
+  for (const event of events) if (isUpstreamEvent(event, 'log')) takeLog(talk, event.line);
 }
 
 /** Data from the backend before the whole text was sent. */
@@ -371,7 +371,7 @@ class EarlyReplyWatch {
         return this.#end({ kind: 'fault', fault }, fault instanceof WireFault ? 'wire-fault' : 'peer-gone');
       }
       if (this.#isHandedOver) return new Promise(() => undefined);
-      if (events.some((event) => event.kind !== 'log')) {
+      if (events.some((event) => !isUpstreamEvent(event, 'log'))) {
         return this.#end({ kind: 'answer', events }, 'not-reusable');
       }
       takeLogs(this.#talk, events);

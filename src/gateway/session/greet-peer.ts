@@ -13,7 +13,13 @@ import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../ports/tra
 import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
 import { minorForClients } from '../../protocol/minors.js';
 import type { ExchangeContext } from '../command/context.js';
-import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
+import {
+  type CertificateOwner,
+  type Certified,
+  type FailedKey,
+  isCertificateOwner,
+  type Logins,
+} from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
 import type { RefusalCell } from '../relay/reply-writer.js';
 
@@ -158,7 +164,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
           break;
         case 'start-tls': {
           const owner = await acceptTls(greeting, step.rest);
-          if (owner.kind === 'several') return endOf('auth-failed');
+          if (isCertificateOwner(owner, 'several')) return endOf('auth-failed');
           certified = ofAccount(owner);
           steps.push(...machine.tlsStarted());
           break;
@@ -191,7 +197,7 @@ export async function acceptImplicitTls(
   const hello = await readInTurn(greeting);
   if (hello === null) return 'peer-ended';
   const owner = await acceptTls(greeting, hello);
-  return owner.kind === 'several' ? 'login-failed' : ofAccount(owner);
+  return isCertificateOwner(owner, 'several') ? 'login-failed' : ofAccount(owner);
 }
 
 /** The next bytes of an unauthenticated peer, in the turn of its network. `pieces`: their number, from 1. */
@@ -216,7 +222,7 @@ function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
 }
 
 function ofAccount(owner: CertificateOwner): Certified | undefined {
-  return owner.kind === 'account' ? owner : undefined;
+  return isCertificateOwner(owner, 'account') ? owner : undefined;
 }
 
 /**
@@ -233,7 +239,7 @@ async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateO
   try {
     const shown = await transport.acceptTls(offer, rest);
     const owner = shown && access.logins?.byCertificate(shown, peer.address);
-    if (owner?.kind === 'several')
+    if (isCertificateOwner(owner, 'several'))
       reportLogin(greeting, 'ambiguous', undefined, { text: owner.accounts.join(' ') });
     return owner ?? { kind: 'nobody' };
   } catch (fault) {

@@ -30,7 +30,7 @@ import {
   usernameColumn,
 } from '../../protocol/http-api/rows.js';
 import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
-import type { Ending, Verdict } from '../outcome/outcome.js';
+import { type Ending, isEnding, type Verdict } from '../outcome/outcome.js';
 import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
 /** Answers up to this size are held, and sent with their length. */
@@ -241,8 +241,8 @@ export class HttpAnswer implements ReplyTarget {
     this.#failedStatus = statusOfCode[code] ?? 503;
     const more = { message: clientCode && text, code: clientCode ?? unexplained, retryAfterS };
     const exitCode = exitCodeOf(code);
-    if (ending.kind === 'denied') this.#fail({ type: 'unAuthorized', exitCode, ...more });
-    else if (ending.kind === 'unparsable') {
+    if (isEnding(ending, 'denied')) this.#fail({ type: 'unAuthorized', exitCode, ...more });
+    else if (isEnding(ending, 'unparsable')) {
       const type = errorTypeOf(ending.code);
       this.#fail({ type, exitCode: type === 'exitCode' ? exitCode : 0, ...more });
     } else {

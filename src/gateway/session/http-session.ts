@@ -9,7 +9,7 @@ import { type Code, sentenceOf } from '../../domain/codes/codes.js';
 import { readNamedCommand, userMaskOf } from '../../domain/commands/named.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
-import { readAuthorization } from '../../domain/keys/authorization.js';
+import { isAuthorization, readAuthorization } from '../../domain/keys/authorization.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { RoomFault, TransportFault, WireFault } from '../../ports/faults.js';
@@ -221,7 +221,7 @@ class HttpClient {
     if (access.isPreauthenticated) return host.isPermitted() ? undefined : 'revoked';
     const header = fieldOf(request, 'authorization');
     const asked = readAuthorization(header);
-    if (asked.kind === 'none' && this.certified !== undefined) {
+    if (isAuthorization(asked, 'none') && this.certified !== undefined) {
       const { login, certificate } = this.certified;
       if (this.#authorization !== certificate) reportLogin(this.#greeting, 'certificate', login.account);
       this.#authorization = certificate;
@@ -230,28 +230,27 @@ class HttpClient {
       return host.isPermitted() ? undefined : this.#refuse(request);
     }
     const logins = host.context.access(this.#peer.listener)?.logins;
-    if (asked.kind === 'none' || logins === undefined) return this.#refuse(request);
+    if (isAuthorization(asked, 'none') || logins === undefined) return this.#refuse(request);
     host.transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
     const isKnown = header === this.#authorization;
-    if (asked.kind === 'malformed') {
+    if (isAuthorization(asked, 'malformed')) {
       reportLogin(this.#greeting, 'malformed', undefined);
       return this.#refuse(request);
     }
-    if (asked.kind === 'password' && isKnown && host.isPermitted()) return undefined;
+    if (isAuthorization(asked, 'password') && isKnown && host.isPermitted()) return undefined;
     onChecking();
     if (!isKnown && !this.isInTurn) await logins.turnOf(address, waiting.signal);
     this.isInTurn = false;
     const tried = { address, signal: waiting.signal };
-    const answer =
-      asked.kind === 'key'
-        ? await logins.byKey({ ...tried, text: asked.text, name: asked.name })
-        : await logins.byPassword({
-            ...tried,
-            user: asked.user,
-            password: asked.password,
-            certified: undefined,
-          });
-    const name = asked.kind === 'key' ? undefined : asked.user;
+    const answer = isAuthorization(asked, 'key')
+      ? await logins.byKey({ ...tried, text: asked.text, name: asked.name })
+      : await logins.byPassword({
+          ...tried,
+          user: asked.user,
+          password: asked.password,
+          certified: undefined,
+        });
+    const name = isAuthorization(asked, 'key') ? undefined : asked.user;
     if (!('login' in answer)) {
       reportLogin(this.#greeting, answer.result, name, { key: answer.key });
       return this.#refuse(request);

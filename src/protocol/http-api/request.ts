@@ -6,7 +6,7 @@
 // The rules: no command runs before the whole body was read; nothing is lost on the way (parameters keep their order and repetitions, and
 // numbers their spelling), because Dovecot and JSON.parse disagree about these, and policy must see the original.
 import { bounds } from '../../bounds/bounds.js';
-import type { JsonValue, NamedParameter } from '../command.js';
+import { isJson, type JsonValue, type NamedParameter } from '../command.js';
 import { JsonReader, type JsonSink } from './json.js';
 import { escapedByte, hexDigit, isHighSurrogate, joinSurrogates } from './json-string.js';
 
@@ -148,7 +148,7 @@ export class RequestDecoder {
         this.#parameters.push({ name: this.#parameter, value });
         return this.#hold('text' in value ? value.text : '');
       default:
-        if (value.kind === 'string' && !this.#isObject && !this.#isMixed) {
+        if (isJson(value, 'string') && !this.#isObject && !this.#isMixed) {
           this.#items.push(value.text);
           return this.#hold(value.text);
         }
