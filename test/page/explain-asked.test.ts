@@ -143,7 +143,10 @@ void test('what is no question', async () => {
   assert.match(await refusalOf({ listener: 'web', words }), /^400 listener web has keys \(panel, old\)/);
   assert.match(await refusalOf({ listener: 'web', account: 'panle', words }), /did you mean panel\?/);
   assert.match(await refusalOf({ listener: 'web', account: 'old', words }), /^400 key old has expired/);
-  assert.match(await refusalOf({ listener: 'support', words: ['x'.repeat(200)] }), /^400 .*200 bytes \(limits\.line\)$/);
+  assert.match(
+    await refusalOf({ listener: 'support', words: ['x'.repeat(200)] }),
+    /^400 .*200 bytes \(limits\.line\)$/,
+  );
   assert.match(await refusalOf({ listener: 'support', words: Array(9).fill('x') }), /^400 .*8 words/);
   const web = { listener: 'web', account: 'panel' };
   for (const json of [
