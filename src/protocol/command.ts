@@ -83,9 +83,9 @@ const optionWord = 'OPTION';
 
 /**
  * Parses a line (without LF). `fieldsMax`: the number of fields in the line (flags and user included), and of entries in the extra field;
- * stops a line of TABs, and no further field is read. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user
- * and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is repeated; bad-escape as
- * unescapeText does.
+ * stops a line of TABs, and no further field is read. Throws WireFault bad-command for an empty line, fewer fields than flags,
+ * (extra,) user and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is
+ * repeated; bad-escape as unescapeText does.
  */
 export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: number }): FrontendLine {
   const text = decodeUtf8(line);

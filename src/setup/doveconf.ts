@@ -71,8 +71,8 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
 }
 
 /**
- * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names are as given. Names are one user in any case
- * where each part is made lower or upper; `%n@%Ld` is of the other kind.
+ * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names are as given. Names are one
+ * user in any case where each part is made lower or upper; `%n@%Ld` is of the other kind.
  */
 function nameCaseOf(format: string | undefined): NameCase {
   if (format === undefined) return 'fold';

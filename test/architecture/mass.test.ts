@@ -53,7 +53,7 @@ function closureOf(entry: string): ReadonlySet<string> {
   return reached;
 }
 
-const rowsOf = (page: string): number => textOf(page).match(/^\| `/gm)?.length ?? 0;
+const rowsOf = (page: string): number => textOf(page).match(/^- `/gm)?.length ?? 0;
 
 function linesByFeature(): Numbers {
   const lines = new Map(Object.keys(mass.features).map((feature) => [feature, 0]));

@@ -1,7 +1,7 @@
 // Goal: a second Dovecot synchronises a mailbox with the first through the daemon, where a rule grants that, and nowhere else.
-// Phases, for each release asked for: refused by default and in observe mode; granted: there and back, until both sides have the same mails; the connection is
-// nobody else's afterwards. The replicator of 2.3 replicates with a gate in front of both sides, as without.
-// What must not happen: a mail that is lost or doubled, an upstream that serves another command after it.
+// Phases, for each release asked for: refused by default and in observe mode; granted: there and back, until both sides have the
+// same mails; the connection is nobody else's afterwards. The replicator of 2.3 replicates with a gate in front of both sides, as
+// without. What must not happen: a mail that is lost or doubled, an upstream that serves another command after it.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -189,7 +189,10 @@ function isThere(lab: Lab, mailbox: string): boolean {
   }
 }
 
-/** What connects to TCP, or to a socket, goes to a UNIX socket: `doveadm sync` goes to `tcp:HOST:PORT`. `came`: the bytes of each client. */
+/**
+ * What connects to TCP, or to a socket, goes to a UNIX socket: `doveadm sync` goes to `tcp:HOST:PORT`. `came`: the bytes of each
+ * client.
+ */
 async function openDoor(owner: Owner, path: string, at?: string) {
   const texts: string[] = [];
   const server = net.createServer({ allowHalfOpen: true }, (client) => {

@@ -123,7 +123,10 @@ async function outcomeOf(
   }
 }
 
-/** `sync` of 2.4 ends so where it met a change, and is to be repeated (measured on 2.4.1 and 2.4.5, directly, at one of four first syncs). */
+/**
+ * `sync` of 2.4 ends so where it met a change, and is to be repeated (measured on 2.4.1 and 2.4.5, directly, at one of four first
+ * syncs).
+ */
 function isToRepeat(outcome: Outcome): boolean {
   return outcome.kind === 'failed' && outcome.exitCode === 2;
 }

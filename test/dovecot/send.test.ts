@@ -1,6 +1,7 @@
 // Goal: `dovegate send` prints for every command of the shipped presets what doveadm of the release prints, in every format that the
 // real one has, and ends with its exit code.
-// What must not happen: another byte that is no row of the differences in docs/client-shell.md; a preset with a command that is not tried here and is not excused.
+// What must not happen: another byte that is no row of the differences in docs/client-shell.md; a preset with a command that is
+// not tried here and is not excused.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

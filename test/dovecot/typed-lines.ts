@@ -5,7 +5,10 @@ export interface TypedLine {
   /** It changes something: each program runs it for a user of its own, both with the same mail. */
   readonly changes?: true;
   readonly stdin?: string;
-  /** What ours prints where that is a difference of docs/client-shell.md; `columns`: only the room between the columns of a table differs. */
+  /**
+   * What ours prints where that is a difference of docs/client-shell.md; `columns`: only the room between the columns of a table
+   * differs.
+   */
   readonly ours?: 'columns' | 'json' | ((real: string) => string);
   /** The exit code of ours, where that is one of these differences. */
   readonly exit?: number;

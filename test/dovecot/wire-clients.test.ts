@@ -2,7 +2,8 @@
 // Phases, for each release asked for: allowed, denied; Net::Doveadm, which sends several commands at once, with every `refusal_cell`.
 // What must not happen: another byte in an answer; a denial that a program takes for success; with `refusal_cell: all`, an answer that
 // Net::Doveadm takes for that of another command.
-// The bytes are from the sources of the programs, written by us; no code of theirs is here. test/dovecot/dsync.test.ts runs the real replicator.
+// The bytes are from the sources of the programs, written by us; no code of theirs is here. test/dovecot/dsync.test.ts runs the
+// real replicator.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { readAsNetDoveadm, stillWaiting } from '../kit/net-doveadm.js';
@@ -26,7 +27,8 @@ interface WireClient {
 }
 
 const clients: Readonly<Record<string, WireClient>> = {
-  // Cpanel/Dovecot/Doveadm.pm and Utils.pm of 2022. It sees an account without a session in `-NOTFOUND`, and a plugin that is not there in `-`.
+  // Cpanel/Dovecot/Doveadm.pm and Utils.pm of 2022. It sees an account without a session in `-NOTFOUND`, and a plugin that is not
+  // there in `-`.
   cpanel: {
     pace: 'in turn',
     lines: [
@@ -38,7 +40,8 @@ const clients: Readonly<Record<string, WireClient>> = {
     ],
     allow: ['{ command: kick, masks: true }', 'fts rescan'],
   },
-  // src/replication/replicator/dsync-client.c at 878d28c7. After `-NOUSER` and `-NOREPLICATE` it forgets the user; after others it tries again.
+  // src/replication/replicator/dsync-client.c at 878d28c7. After `-NOUSER` and `-NOREPLICATE` it forgets the user; after others
+  // it tries again.
   replicator: {
     pace: 'at once',
     lines: [

@@ -2,8 +2,8 @@
 export const stillWaiting = 'still waiting';
 
 /**
- * Answers of a session, after its greeting, as Net::Doveadm 0.01 (lib/Net/Doveadm.pm at d01f531) reads them: two lines each, where an empty line
- * counts as none yet.
+ * Answers of a session, after its greeting, as Net::Doveadm 0.01 (lib/Net/Doveadm.pm at d01f531) reads them: two lines each,
+ * where an empty line counts as none yet.
  */
 export function readAsNetDoveadm(text: string): (readonly [first: string, status: string])[] {
   const lines = text.split('\n').filter((line) => line !== '');

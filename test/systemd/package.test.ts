@@ -1,7 +1,7 @@
-// Goal: the Debian package in a clean root, under its systemd. Phases: the one without a Node refused where there is none that is new enough;
-// installed over no configuration; started; upgraded to the one with a Node, with everything changed that an operator changes; an upgrade
-// that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a change that is lost, a page
-// that is gone, a file that stays, a journal that goes, a Dovecot that cannot start.
+// Goal: the Debian package in a clean root, under its systemd. Phases: the one without a Node refused where there is none that is
+// new enough; installed over no configuration; started; upgraded to the one with a Node, with everything changed that an operator
+// changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a
+// change that is lost, a page that is gone, a file that stays, a journal that goes, a Dovecot that cannot start.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,

@@ -43,12 +43,21 @@ const told: Readonly<Record<NameCase, string>> = {
 /** Undefined: it knows neither spelling, or both as other users, or does not answer. */
 async function caseOf(lookup: Lookup, user: string): Promise<NameCase | undefined> {
   const other = user.replace(/^[^@]*/, swapCase);
-  const [asOther, asGiven] = [await lookup.user(other), await lookup.user(user)];
-  if (asOther.kind === 'failed' || asGiven.kind === 'failed') return undefined;
-  if (asOther.kind === 'not-found') return asGiven.kind === 'found' ? 'keep' : undefined;
-  if (asOther.user.startsWith(other)) return 'keep';
-  // Any other name is one of a table of its own.
-  return foldAscii(asOther.user).startsWith(foldAscii(other)) ? 'fold' : undefined;
+  const asOther = await lookup.user(other);
+  switch (asOther.kind) {
+    case 'failed':
+      return undefined;
+    case 'not-found': {
+      const asGiven = await lookup.user(user);
+      return 'user' in asGiven ? 'keep' : undefined;
+    }
+    case 'found':
+      if (asOther.user.startsWith(other)) return 'keep';
+      // Any other name is one of a table of its own.
+      return foldAscii(asOther.user).startsWith(foldAscii(other)) ? 'fold' : undefined;
+    default:
+      return asOther satisfies never;
+  }
 }
 
 function swapCase(text: string): string {

@@ -170,7 +170,10 @@ export interface AuditRecord {
   readonly logs?: Readonly<Record<string, number>> | undefined;
   /** In an admission: the minor announced by the client. */
   readonly client?: number | undefined;
-  /** Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or unknown ones. */
+  /**
+   * Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or
+   * unknown ones.
+   */
   readonly users?: readonly string[] | undefined;
   /** Beside `users`: the server keeps the case of names, so those that differ in case only are two users. Absent: they are one. */
   readonly case?: 'keep' | undefined;

@@ -182,9 +182,10 @@ export function assess<Backend extends RoutedBackend>(
 }
 
 /**
- * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one backend, its series
- * is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets shows the series, and the line is
- * judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else would ever connect.
+ * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one
+ * backend, its series is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets
+ * shows the series, and the line is judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else
+ * would ever connect.
  */
 export function judgeFor(
   line: CommandLine,

@@ -161,9 +161,9 @@ function minorZero(): Client {
 }
 
 /**
- * As Net::Doveadm, which Debian does not package, and for which this is written by its behavior: protocol 1.0; words as the caller has them,
- * not escaped, so none with TAB or LF; no input. A status other than `+` is an exception. So it waits for ever after a reply without rows, and
- * its caller has to connect again.
+ * As Net::Doveadm, which Debian does not package, and for which this is written by its behavior: protocol 1.0; words as the
+ * caller has them, not escaped, so none with TAB or LF; no input. A status other than `+` is an exception. So it waits for ever
+ * after a reply without rows, and its caller has to connect again.
  */
 function netDoveadm(): Client {
   const { ask, close } = streams();
