@@ -43,10 +43,12 @@ test('a gate whose journal was appended to while it was stopped', { timeout: 600
   gate.work();
   await gate.untilAnswered(10);
   await gate.rest();
+  // It goes on while this is compared: a checkpoint may come at any time.
+  const journal = gate.journal();
   await gate.catchUp();
   const stored = Buffer.concat((await administrator.readAll('dovegate.audit.>')).map(({ bytes }) => bytes));
   assert.doesNotMatch(stored.toString(), /01FORGED/);
-  assertSameLines(stored, gate.journal());
+  assertSameLines(stored.subarray(0, journal.length), journal);
   const verified = await verifier.verify();
   assert.equal(verified.exit, 1, verified.text);
   assert.deepEqual(
