@@ -154,13 +154,11 @@ export class Switch {
 }
 
 function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean): BodyLimits {
-  // One body of the permitted size must fit.
-  const { httpBodyBytesMax, httpStoredBytesMax, httpStoredBytesPerPrincipalMax } = limits;
-  const storedBytesPerPrincipalMax = Math.max(httpStoredBytesPerPrincipalMax, httpBodyBytesMax);
   return {
     folder: state,
-    storedBytesMax: Math.max(httpStoredBytesMax, httpBodyBytesMax),
-    storedBytesPerPrincipalMax,
+    // One body of the permitted size must fit.
+    storedBytesMax: Math.max(bounds.httpStoredBytes, limits.httpBodyBytesMax),
+    storedBytesPerPrincipalMax: Math.max(bounds.httpStoredPerPrincipal, limits.httpBodyBytesMax),
     // As large as the reserve of the audit records, which may be on the same disk.
     freeBytesMin: audit.reserveBytes,
     isMemoryFull,

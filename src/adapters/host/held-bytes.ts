@@ -47,12 +47,10 @@ export function createBodyStore(limits: (origin: string) => BodyLimits): (origin
     const own = stored.get(origin) ?? 0;
     if (own + bytes > storedBytesPerPrincipalMax)
       throw new RoomFault(
-        `requests of this account hold ${own} bytes, and may hold ${storedBytesPerPrincipalMax} (limits.http_stored_per_principal)`,
+        `requests of this account hold ${own} bytes, and may hold ${storedBytesPerPrincipalMax}`,
       );
     if (all + bytes > storedBytesMax)
-      throw new RoomFault(
-        `all requests hold ${all} bytes, and may hold ${storedBytesMax} (limits.http_stored)`,
-      );
+      throw new RoomFault(`all requests hold ${all} bytes, and may hold ${storedBytesMax}`);
     // Counted before the await: later requests come after it.
     count(origin, bytes);
     unwritten += bytes;

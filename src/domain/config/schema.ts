@@ -431,13 +431,6 @@ const limits = section('the limits', {
   ),
   users: count(1, 1_000).prefault(usersPerLine).describe('users that one command line may name'),
   http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)).describe('body of one HTTP request'),
-  http_stored: as('httpStoredBytesMax', size(asWritten.httpStoredBytes)).describe(
-    'bodies above 1 MiB on disk, all sessions together; at least `http_body`',
-  ),
-  http_stored_per_principal: as(
-    'httpStoredBytesPerPrincipalMax',
-    size(asWritten.httpStoredPerPrincipal),
-  ).describe('the same of one requester; at least `http_body`'),
   http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)).describe(
     'commands of one HTTP request',
   ),

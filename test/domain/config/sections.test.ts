@@ -15,7 +15,6 @@ audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ri
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
           input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250, http_body: 4MiB, http_commands: 7,
-          http_stored: 64MiB, http_stored_per_principal: 32MiB,
           deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
 `);
@@ -65,8 +64,6 @@ log: { level: debug }
     inputTimeMs: 7000,
     users: 250,
     httpBodyBytesMax: 4_194_304,
-    httpStoredBytesMax: 67_108_864,
-    httpStoredBytesPerPrincipalMax: 33_554_432,
     httpCommandsMax: 7,
     bufferedBytesMax: 2_097_152,
     deadlineMs: { read: 1000, session: 2000, write: 3000, admin: 4000, destroy: 5000 },
@@ -124,8 +121,6 @@ void test('every default is filled in', () => {
     inputTimeMs: 240_000,
     users: 100,
     httpBodyBytesMax: 16_777_216,
-    httpStoredBytesMax: 536_870_912,
-    httpStoredBytesPerPrincipalMax: 134_217_728,
     httpCommandsMax: 100,
     bufferedBytesMax: 268_435_456,
     deadlineMs: { read: 600_000, session: 60_000, write: 1_800_000, admin: 600_000, destroy: 1_800_000 },
