@@ -419,6 +419,7 @@ const values = {
   noticeMailBytes: '128KiB',
   noticeLookups: 2,
   noticeRetryMaxMs: '5m',
+  noticeKeptMs: '1d',
   // Operators and files.
   yamlDepth: 32,
   fleetVerifiers: 16,

@@ -28,7 +28,6 @@ import type { Clock } from '../ports/machine.js';
 export interface NoticeFeedParts {
   readonly name: string;
   readonly events: readonly NoticeEvent[];
-  readonly expireMs: number;
   readonly clock: Clock;
   /** From 0 to below 1, for jitter. */
   readonly chance: () => number;
@@ -46,7 +45,7 @@ export interface NoticeFeedParts {
   /** After faults, a notice was taken. */
   readonly onBack: () => void;
   readonly onDropped: (count: number) => void;
-  /** The position of the receiver was lost, so notices younger than `expireMs` are sent again. */
+  /** The position of the receiver was lost, so notices younger than `bounds.noticeKeptMs` are sent again. */
   readonly onAgain: (why: string) => void;
 }
 
@@ -303,7 +302,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
 
   /** Notices of before are too old. */
   function oldestMs(): number {
-    return Math.max(0, clock.wallMs() - parts.expireMs);
+    return Math.max(0, clock.wallMs() - bounds.noticeKeptMs);
   }
 }
 

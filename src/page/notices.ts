@@ -8,6 +8,7 @@ import { createPlaceFile } from '../adapters/notices/place-file.js';
 import { postWebhook } from '../adapters/notices/webhook.js';
 import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { asWritten } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
 import type { NoticeSettings } from '../domain/config/settings.js';
 import type { DoorHead } from '../domain/door/door.js';
@@ -83,11 +84,10 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
   }
 
   function start(settings: NoticeSettings, { directory: records, journal, host }: DoorHead): NoticeFeed {
-    const { name, events, expireMs } = settings;
+    const { name, events } = settings;
     return startNoticeFeed({
       name,
       events,
-      expireMs,
       clock,
       chance: randomFraction,
       directory: records,
@@ -106,11 +106,11 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
         log.report({ event: 'notices-back', level: 'info', sink: name, text: `${name} takes notices again` });
       },
       onAgain(why) {
-        const text = `${name}: its position was lost (${why}), so notices younger than ${expireMs / 1000} s are sent again`;
+        const text = `${name}: its position was lost (${why}), so notices younger than ${asWritten.noticeKeptMs} are sent again`;
         log.report({ event: 'notices-again', level: 'warn', sink: name, text });
       },
       onDropped(count) {
-        const text = `${name}: ${count} notices were older than ${expireMs / 1000} s and were dropped; the records are in the journal`;
+        const text = `${name}: ${count} notices were older than ${asWritten.noticeKeptMs} and were dropped; the records are in the journal`;
         log.report({ event: 'notices-dropped', level: 'warn', sink: name, count, text });
       },
     });

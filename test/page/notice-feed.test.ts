@@ -64,7 +64,6 @@ function tell(t: TestContext): Story {
       const feed = startNoticeFeed({
         name: 'chat',
         events,
-        expireMs: dayMs,
         clock,
         chance: () => 0.5,
         directory: journal.directory,
@@ -325,7 +324,7 @@ void test('another journal, records that were cut off, a place that is not ours:
   assert.equal(story.notices.at(-1)?.event, 'refused');
   await feed.close();
   // Older than a day: silently passed over, since the receiver may have had it.
-  await story.clock.advance(dayMs + 1);
+  await story.clock.advance(bounds.noticeKeptMs + 1);
   story.note();
   writeFileSync(join(story.state, 'notices-chat.json'), 'not ours');
   const next = story.open();

@@ -45,7 +45,6 @@ async function openReceiver(
     url: `http://127.0.0.1:${port}/`,
     format: 'text',
     events: noticeEvents,
-    expireMs: 86_400_000,
     place,
   } as const;
   return { settings: { ...settings, events: [...noticeEvents] }, ids, open: () => connections };

@@ -373,13 +373,13 @@ const listed = {
   'notices-again': [
     ['warn'],
     'receiver',
-    'the position of a receiver was lost (another journal, a cut or restored one, or an older state), so notices younger than `expire` are sent again',
+    'the position of a receiver was lost (another journal, a cut or restored one, or an older state), so notices younger than a day are sent again',
     'nothing; a repeated notice has the same `webhook-id`',
   ],
   'notices-dropped': [
     ['warn'],
     'receiver',
-    '`count` notices were dropped because they were older than `expire`; the receiver got one notice about it',
+    '`count` notices were dropped because they were older than a day; the receiver got one notice about it',
     'read the events of that time in the journal',
   ],
   'door-away': [

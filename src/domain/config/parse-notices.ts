@@ -7,9 +7,6 @@ import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type { MailSettings, NoticeSettings, WebhookSettings } from './settings.js';
 
-/** Several attempts of `bounds.noticeMs` and the pauses between them: no notice is dropped untried. */
-const expireMsMin = 600_000;
-
 /** Every valid receiver; faults of the others are reported. `cursor` is at the whole configuration. */
 export function parseNotices(
   { notices, admin }: Pick<RawConfiguration, 'notices' | 'admin'>,
@@ -44,9 +41,7 @@ function warnOfRepeated(values: readonly string[], at: Cursor): void {
 }
 
 function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): NoticeSettings[] {
-  const { webhook, mail, caFile, events, expireMs } = raw;
-  if (expireMs < expireMsMin)
-    at.error(['expire'], 'must be at least 10m: a notice needs time to be sent, and to be tried again');
+  const { webhook, mail, caFile, events } = raw;
   if (webhook !== undefined && mail !== undefined) {
     at.error(['mail'], 'a receiver is either a webhook or a mail; write two of them', 'key-conflict');
     return [];
@@ -56,7 +51,6 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
     name,
     ...(caFile !== undefined && { caFile }),
     events: [...new Set(events)],
-    expireMs,
     place: at.place(),
   };
   if (webhook !== undefined) return parseWebhook(webhook, raw, shared, at);
@@ -65,7 +59,7 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
   return [];
 }
 
-type Shared = Pick<NoticeSettings, 'name' | 'caFile' | 'events' | 'expireMs' | 'place'>;
+type Shared = Pick<NoticeSettings, 'name' | 'caFile' | 'events' | 'place'>;
 
 function parseWebhook(
   webhook: string,

@@ -391,9 +391,6 @@ const noticeReceiver = section(
       .min(1, { error: `must hold at least one of: ${noticeEvents.join(', ')}` })
       .prefault([...noticeEvents])
       .describe('which records make a notice; `granted` includes `break-glass`'),
-    expire: duration('1d').describe(
-      'a notice that could not be delivered for so long is dropped; at least `10m`',
-    ),
   },
   "a webhook or a mail that tells people of temporary access; sent by the page's process",
 );

@@ -225,7 +225,7 @@ export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
 /** A receiver of notices, of the page's process. */
 export type NoticeSettings = WebhookSettings | MailSettings;
 
-interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events' | 'expireMs'>, Named {}
+interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events'>, Named {}
 
 /** TLS, or a URL of this machine. */
 export interface WebhookSettings extends AnyNoticeSettings, Pick<RawNoticeReceiver, 'secretFile' | 'format'> {

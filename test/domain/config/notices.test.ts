@@ -22,7 +22,7 @@ function read(
 
 void test('a webhook and a mail, with their defaults', () => {
   const { settings, problems } = read(`notices:
-  chat: { webhook: "https://chat.example.com/hooks/x", secret_file: hook, ca: ca.pem, events: [requested, break-glass], expire: 2h }
+  chat: { webhook: "https://chat.example.com/hooks/x", secret_file: hook, ca: ca.pem, events: [requested, break-glass] }
   room: { webhook: "http://localhost:8065/hooks/y", format: text }
   mail: { mail: { to: [leads@example.com], from: dovegate@gate1.example.com } }`);
   assert.deepEqual(problems, []);
@@ -36,7 +36,6 @@ void test('a webhook and a mail, with their defaults', () => {
         name: 'chat',
         caFile: '/etc/dovegate/ca.pem',
         events: ['requested', 'break-glass'],
-        expireMs: 7_200_000,
         url: 'https://chat.example.com/hooks/x',
         format: 'json',
         secretFile: '/etc/dovegate/hook',
@@ -46,7 +45,6 @@ void test('a webhook and a mail, with their defaults', () => {
         file: '/etc/dovegate/d.yaml',
         name: 'room',
         events: all,
-        expireMs: 86_400_000,
         url: 'http://localhost:8065/hooks/y',
         format: 'text',
       },
@@ -55,7 +53,6 @@ void test('a webhook and a mail, with their defaults', () => {
         file: '/etc/dovegate/d.yaml',
         name: 'mail',
         events: all,
-        expireMs: 86_400_000,
         to: ['leads@example.com'],
         from: 'dovegate@gate1.example.com',
         host: 'localhost',
@@ -120,7 +117,6 @@ const cases: readonly (readonly [string, RegExp])[] = [
     'mail: { to: [a@b.c], from: a@b.c, server: "mx:465" }',
     /^notices\.c\.mail\.server: warning: port 465 expects TLS/,
   ],
-  [`webhook: "http://127.0.0.1/x", ${text}, expire: 1s`, /^notices\.c\.expire: error: must be at least 10m/],
   [
     `webhook: "http://127.0.0.1/x", ${text}, link: true`,
     /^notices\.c\.link: error: "link" is not a key here/,
@@ -146,10 +142,6 @@ void test('what could be read or forged on its way, or goes nowhere, is a proble
   assert.match(
     read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text} } }`, '').problems.join(),
     /^notices: error: needs admin\.page/,
-  );
-  assert.deepEqual(
-    read(`notices: { c: { webhook: "http://127.0.0.1/x", ${text}, expire: 10m } }`).problems,
-    [],
   );
   // Of one channel, for different events and for the same.
   const twice = (events: string): string[] =>
