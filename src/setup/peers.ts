@@ -132,7 +132,6 @@ export function namesIn({ listeners, audit, admin }: Settings): {
         ...set(ownersOf(each).owner),
         ...peersIn(each).flatMap(({ users }) => users),
       ]),
-      ...set(page?.socket?.owner),
       ...(page?.people ?? []).flatMap(({ user }) => set(user)),
     ],
     groups: [
@@ -217,11 +216,10 @@ function withoutGroup({ place }: PageSettings): Problem {
 }
 
 function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
-  const { owner, group, path = '' } = page.socket ?? {};
+  const { group, path = '' } = page.socket ?? {};
   const tell = teller(page.place, 'admin.page');
   const byUid = new Map<number, PagePerson>();
   return [
-    ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
     ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, path)),
     ...page.people.flatMap((person): Problem[] => {
       const { name, user, place } = person;

@@ -51,23 +51,22 @@ function checkApprove(people: readonly PagePerson[], approve: boolean, cursor: C
     );
 }
 
-function parseSocket({ unix, mode, owner, group, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
+function parseSocket({ unix, mode, group, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
   if (unix === undefined) {
-    for (const key of ['mode', 'owner', 'group'] as const)
+    for (const key of ['mode', 'group'] as const)
       if (cursor.has(key)) cursor.error([key], 'is for unix, which is not there', 'key-conflict');
     return undefined;
   }
   checkSocketPath(unix, cursor);
   // Connecting needs the permission to write. Clients are checked by name, so an open mode is no problem.
-  if ((mode & 0o022) === 0 && owner === undefined) {
+  if ((mode & 0o022) === 0) {
     const message = 'lets only root and the user of the daemon connect; say a group and "0660"';
     cursor.warning(['mode'], message, 'no-effect');
   }
   const all = Object.values(people);
   if (all.length > 0 && !all.some(({ user }) => user !== undefined))
     cursor.warning(['unix'], 'lets nobody in: no person has a user', 'no-effect');
-  const accounts = { ...(owner !== undefined && { owner }), ...(group !== undefined && { group }) };
-  return { kind: 'unix', path: unix, mode, ...accounts };
+  return { kind: 'unix', path: unix, mode, ...(group !== undefined && { group }) };
 }
 
 function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {

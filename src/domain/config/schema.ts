@@ -305,9 +305,6 @@ const page = section(
       .optional()
       .describe('path of the socket where people of this host ask; the kernel says who connects'),
     mode: fileMode('0660').describe('permission bits of that socket, in quotes'),
-    owner: word
-      .optional()
-      .describe('owner of that socket, where systemd does not make it; default: the user of the page'),
     group: word
       .optional()
       .describe('group of that socket, where systemd does not make it; default: the group of the page'),
