@@ -28,7 +28,6 @@ const lastCommandMs = 1_000;
 
 const limits: RefusalLimits = {
   lineBytesMax: 64 * 1024,
-  fieldsMax: 4096,
   inputBytesMax: 1024 ** 3,
   inputTimeMs: 60_000,
   waitMs: 10_000,

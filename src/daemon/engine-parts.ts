@@ -38,8 +38,6 @@ export interface Adapters {
   readonly access: readonly AuditRecord[];
 }
 
-/** Fields of one command line; each costs memory. */
-const fieldsMax = bounds.commandFields;
 /** Counters of limits, and their members, over all principals. */
 const limiterEntriesMax = bounds.limiterEntries;
 /** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
@@ -261,7 +259,6 @@ export function sessionLimitsOf(settings: Settings): SessionLimits {
     settings.limits;
   return {
     lineBytesMax,
-    fieldsMax,
     handshakeMs,
     inputBytesMax,
     inputTimeMs,

@@ -43,7 +43,6 @@ export interface Judging {
   readonly table: RoutingTable;
   readonly sessionLimits: {
     readonly lineBytesMax: number;
-    readonly fieldsMax: number;
     readonly httpBodyBytesMax: number;
   };
   /** The policy of a peer whom the kernel names; undefined: none. */
@@ -64,7 +63,7 @@ export function judgingBy(
   return {
     settings,
     table: routingTableOf({ ...settings, backends }),
-    sessionLimits: { lineBytesMax, fieldsMax: bounds.commandFields, httpBodyBytesMax },
+    sessionLimits: { lineBytesMax, httpBodyBytesMax },
     policyOf(peer) {
       const listener = settings.listeners.find(({ name }) => name === peer.listener);
       return listener && createPolicyChooser(listener, numbers)(peer);
@@ -195,13 +194,13 @@ export async function explainAsked(
 
 /** The line that a client would have sent. */
 function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
-  const { lineBytesMax, fieldsMax, httpBodyBytesMax } = now.sessionLimits;
+  const { lineBytesMax, httpBodyBytesMax } = now.sessionLimits;
   const { words, json, user = '' } = asked;
   if (json === undefined) {
     if (bytesOf(user, words ?? []) > lineBytesMax)
       return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line)` };
-    if ((words?.length ?? 0) > fieldsMax)
-      return { status: 400, text: `the line has more than ${fieldsMax} words` };
+    if ((words?.length ?? 0) > bounds.commandFields)
+      return { status: 400, text: `the line has more than ${bounds.commandFields} words` };
     return plainLine(user, words ?? []);
   }
   if (user !== '') return { status: 400, text: 'a request of HTTP names its user in its parameters' };

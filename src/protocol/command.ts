@@ -9,6 +9,7 @@
 // The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
 // `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
 
+import { bounds } from '../bounds/bounds.js';
 import { predicateOf } from '../kinds/kinds.js';
 import { WireFault } from '../ports/faults.js';
 import { decodeUtf8, escapeText, unescapeText } from './lines.js';
@@ -87,7 +88,7 @@ const optionWord = 'OPTION';
  * (extra,) user and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is
  * repeated; bad-escape as unescapeText does.
  */
-export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: number }): FrontendLine {
+export function parseCommandLine(line: Buffer, fieldsMax: number = bounds.commandFields): FrontendLine {
   const text = decodeUtf8(line);
   const { fields, isCut } = splitText(text ?? line.toString(), fieldsMax);
   const flags = fields[0] ?? '';
@@ -135,8 +136,7 @@ export function encodeOption(name: string): Buffer {
 }
 
 function splitText(text: string, fieldsMax: number): { readonly fields: string[]; readonly isCut: boolean } {
-  // split() stops at its limit, which it takes modulo 2^32.
-  const raw = text.split('\t', Math.min(fieldsMax + 1, numberMax));
+  const raw = text.split('\t', fieldsMax + 1);
   const isCut = raw.length > fieldsMax;
   if (isCut) raw.pop();
   const fields = raw.map(unescapeText);

@@ -64,7 +64,7 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
   const unreadable = (code: string): Refused => ({ kind: 'refused', code, command: undefined });
   let read: CommandLine;
   try {
-    const found = parseCommandLine(line.at(-1) === 0x0d ? line.subarray(0, -1) : line, { fieldsMax: 1000 });
+    const found = parseCommandLine(line.at(-1) === 0x0d ? line.subarray(0, -1) : line);
     if (found.kind === 'option') return unreadable('option');
     read = found.command;
   } catch (error) {

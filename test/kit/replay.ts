@@ -19,7 +19,6 @@ export type Chunks = readonly (readonly Buffer[])[];
 
 const limits = {
   lineBytesMax: 1_048_576,
-  fieldsMax: 1000,
   statusBytesMax: 1024,
   frameBytesMax: 16_777_216,
   inputBytesMax: 1_048_576,
@@ -289,7 +288,7 @@ function createReader(
     feed(chunk) {
       feedInput(chunk);
       for (let bytes = lines.next(); bytes !== undefined; bytes = lines.next()) {
-        const item = { ...parseCommandLine(bytes, limits), line: bytes.toString('latin1') };
+        const item = { ...parseCommandLine(bytes), line: bytes.toString('latin1') };
         served.items.push(item);
         if (item.kind === 'command' && options.takesInput(item.command.words)) {
           const begun = { kind: 'input' as const, text: '', isDone: false };

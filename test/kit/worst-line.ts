@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
+import { bounds } from '../../src/bounds/bounds.js';
 import { encodeBody } from '../../src/domain/audit/encode.js';
 import { allSeries, commandsNamed, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
 import { parametersOf, whyUnnamable } from '../../src/domain/config/parse-where.js';
@@ -37,8 +38,8 @@ export interface Shape {
 }
 
 /** The bound of a line by default, and of its fields. */
-const lineBytesMax = 64 * 1024;
-const fieldsMax = 4096;
+const lineBytesMax = bounds.commandLineBytes;
+const fieldsMax = bounds.commandFields;
 
 /** The line without its LF; TAB as `\t`. */
 export function lineOf({ user, command, parts }: Shape): string {

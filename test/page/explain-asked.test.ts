@@ -41,7 +41,7 @@ const settings = settingsWith(configuration);
 const judging = {
   settings,
   table: routingTableOf(settings),
-  sessionLimits: { lineBytesMax: 200, fieldsMax: 8, httpBodyBytesMax: 300 },
+  sessionLimits: { lineBytesMax: 10_000, httpBodyBytesMax: 300 },
   policyOf: ({ groups }: { readonly groups?: readonly number[] | undefined }) =>
     groups?.includes(500) === true ? 'support' : 'watch',
 };
@@ -144,10 +144,13 @@ void test('what is no question', async () => {
   assert.match(await refusalOf({ listener: 'web', account: 'panle', words }), /did you mean panel\?/);
   assert.match(await refusalOf({ listener: 'web', account: 'old', words }), /^400 key old has expired/);
   assert.match(
-    await refusalOf({ listener: 'support', words: ['x'.repeat(200)] }),
-    /^400 .*200 bytes \(limits\.line\)$/,
+    await refusalOf({ listener: 'support', words: ['x'.repeat(10_000)] }),
+    /^400 .*10000 bytes \(limits\.line\)$/,
   );
-  assert.match(await refusalOf({ listener: 'support', words: Array(9).fill('x') }), /^400 .*8 words/);
+  assert.match(
+    await refusalOf({ listener: 'support', words: Array(bounds.commandFields + 1).fill('x') }),
+    /^400 .*4096 words/,
+  );
   const web = { listener: 'web', account: 'panel' };
   for (const json of [
     '',
@@ -176,7 +179,7 @@ void test('a denial has the lines that would allow it, for a line of an ordinary
   assert.equal(allowed.explained.toAllow, undefined);
   const long = {
     ...judging,
-    sessionLimits: { ...judging.sessionLimits, lineBytesMax: 65_536, fieldsMax: 5_000 },
+    sessionLimits: { ...judging.sessionLimits, lineBytesMax: 65_536 },
   };
   const clock = createFakeClock();
   const lookUp = () => Promise.resolve({ name: 'anna', gids: [500] });

@@ -154,7 +154,7 @@ void test('fields, cells and escapes', () => {
     escapeText: (bytes) => escapeText(bytes.toString('latin1')),
     unescapeText: (bytes) => unescapeText(bytes.toString('latin1')),
     unescapeLenient,
-    parseCommandLine: (bytes) => parseCommandLine(bytes, { fieldsMax: limit }),
+    parseCommandLine: (bytes) => parseCommandLine(bytes, limit),
   };
   for (const [name, run] of Object.entries(cases)) {
     for (const [patternName, pattern] of Object.entries({

@@ -25,7 +25,6 @@ import type { RefusalCell } from '../relay/reply-writer.js';
 
 export interface SessionLimits {
   readonly lineBytesMax: number;
-  readonly fieldsMax: number;
   readonly handshakeMs: number;
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;

@@ -17,7 +17,6 @@ import { PeerInput, SessionInput } from './session-input.js';
 
 export interface RefusalLimits {
   readonly lineBytesMax: number;
-  readonly fieldsMax: number;
   /** The longest text after a command. */
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
@@ -58,7 +57,7 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
       // A client that sends many lines at once must not hold up the others: one line a turn.
       if (!isFirst) await clock.nextTurn();
       isFirst = false;
-      const read = typeof line === 'string' ? { kind: line } : parseCommandLine(line, limits);
+      const read = typeof line === 'string' ? { kind: line } : parseCommandLine(line);
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') writer.passLogs();
       } else {

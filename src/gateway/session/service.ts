@@ -174,11 +174,10 @@ export function createService({
     described: Promise<Peer>,
     { reason, text, todo }: Refusal,
   ): void {
-    const { lineBytesMax, fieldsMax } = context.limits();
+    const { lineBytesMax } = context.limits();
     const limits: RefusalLimits = {
       // Longer lines get the same answer, and what is held of them counts nowhere.
       lineBytesMax: Math.min(lineBytesMax, bounds.commandLineBytes),
-      fieldsMax,
       inputBytesMax: refusedInputBytesMax,
       inputTimeMs: refusedMs,
       waitMs: refusedMs,

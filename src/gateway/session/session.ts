@@ -478,7 +478,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const known = key === undefined ? undefined : findLine(knownLines, key, clock.wallMs());
     let line = known?.line;
     if (line === undefined) {
-      const read = parseCommandLine(bytes, context.limits());
+      const read = parseCommandLine(bytes);
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') this.#lineWriter?.passLogs();
         else this.stated = withOption(this.stated, read.name);

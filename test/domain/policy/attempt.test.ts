@@ -120,7 +120,7 @@ interface Around {
 }
 
 function touched(line: string, around: Around = {}): readonly string[] | string {
-  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 300 });
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
   assert.ok(read.kind === 'command', line);
   const judgement = judge(read.command, around.series ?? ['2.4'], {
     listener: 'support',

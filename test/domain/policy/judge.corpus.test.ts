@@ -65,7 +65,7 @@ function readLine(bytes: Buffer): CommandLine | undefined {
   const splitter = new LineSplitter({ lineBytesMax: settings.limits.lineBytesMax });
   splitter.push(Buffer.concat([bytes, Buffer.from('\n')]));
   try {
-    const read = parseCommandLine(splitter.next() ?? assert.fail(), { fieldsMax: 1000 });
+    const read = parseCommandLine(splitter.next() ?? assert.fail());
     assert.equal(read.kind, 'command');
     return read.kind === 'command' ? read.command : undefined;
   } catch (error) {

@@ -172,7 +172,7 @@ function contextOfLines(): JudgeContext {
 /** Judges a line written with `|` for TAB. */
 function judged(line: string, series: readonly Series[] = ['2.3', '2.4']): Judgement {
   assert.ok(policyOfLines, JSON.stringify(parsed.problems));
-  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
   assert.equal(read.kind, 'command');
   if (read.kind !== 'command') throw new Error('no command');
   return judge(read.command, series, contextOfLines());
@@ -193,7 +193,7 @@ test('what is not UTF-8 is refused', () => {
     Buffer.from('\talice@example.org\tmailbox list\t'),
     Buffer.from([0xff, 0xfe]),
   ]);
-  const read = parseCommandLine(bytes, { fieldsMax: 100 });
+  const read = parseCommandLine(bytes);
   if (read.kind !== 'command') throw new Error('no command');
   const judgement = judge(read.command, ['2.3'], contextOfLines());
   assert.equal(judgement.kind, 'unparsable');
@@ -265,7 +265,7 @@ function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
     bytesOf: judgedBytes,
   });
   const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
-    const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'), { fieldsMax: 100 });
+    const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'));
     if (read.kind !== 'command') throw new Error('no command');
     const asked = { ...contextOfLines(), nowMs: noonMs - 1000, policy: policyNamed(name), ...changes };
     const judgement = judgeOnce(read.command, series, asked, cache);

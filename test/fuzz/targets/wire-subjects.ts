@@ -85,7 +85,7 @@ export const subjects: Record<string, Subject> = {
     return status.code;
   }),
   command: whole((bytes) => {
-    const line = parseCommandLine(bytes, limits);
+    const line = parseCommandLine(bytes, limits.fieldsMax);
     if (line.kind === 'option') return line;
     const { user, words } = line.command;
     assert.ok(words.length > 0 && words.length <= limits.fieldsMax);
@@ -93,7 +93,7 @@ export const subjects: Record<string, Subject> = {
     const [name = '', ...args] = words;
     const { proxyTtl, debug, verbose } = line.command;
     const encoded = encodeCommandLine({ debug, verbose, proxyTtl, user, name, args });
-    const again = parseCommandLine(encoded.subarray(0, -1), limits);
+    const again = parseCommandLine(encoded.subarray(0, -1), limits.fieldsMax);
     assert.ok(again.kind === 'command');
     assert.deepEqual(
       [again.command.user, again.command.words, again.command.proxyTtl],

@@ -26,7 +26,7 @@ const commandNames = [...new Set(allSeries.flatMap((series) => commandsOf(series
 
 /** Reads, judges, and reads the canonical form again: it must mean itself. */
 function readLine(bytes: Buffer): string {
-  const line = parseCommandLine(bytes, { fieldsMax: 64 });
+  const line = parseCommandLine(bytes, 64);
   if (line.kind !== 'command') return line.kind;
   const told = allSeries.map((series) => {
     const judgement = judge(line.command, [series], context);

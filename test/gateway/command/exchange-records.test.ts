@@ -36,7 +36,7 @@ const names = {
 };
 
 function judged(line: string): Judgement {
-  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
   assert.ok(read.kind === 'command');
   return judge(read.command, ['2.3', '2.4'], {
     listener: 'support',

@@ -10,7 +10,6 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 const quota = '\talice@example.org\tquota get\n';
 const limits: RefusalLimits = {
   lineBytesMax: 1024,
-  fieldsMax: 64,
   inputBytesMax: 64,
   inputTimeMs: 2_000,
   waitMs: 5_000,
