@@ -40,16 +40,14 @@ export interface LinkQuestion {
 export interface LinkLimits extends AuthLimits {
   /** From the dial to the second line of the greeting. The wrong type of listener may say nothing at all. */
   readonly greetingTimeoutMs: number;
-  /**
-   * The time without a question after which it is closed. An open connection keeps a stopped service alive, which answers with outdated
-   * data.
-   */
-  readonly idleTimeoutMs: number;
   /** How long a connection stays open, and is read, for replies that no caller awaits. */
   readonly lingerMs: number;
   /** Missing replies that no caller awaits; at this number the link takes no more questions. */
   readonly lateMax: number;
 }
+
+/** Without a question it is closed. An open connection keeps a stopped service alive, which answers with outdated data. */
+const idleTimeoutMs = 60_000;
 
 /** The opener of the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
 export interface LinkOwner<Q extends LinkQuestion> {
@@ -217,7 +215,7 @@ export class AuthLink<Q extends LinkQuestion> {
   /** With nothing in flight, an open link waits for a question; a retired link waits a short time for late replies. */
   #rest(): void {
     if (this.#asked.size > 0) return;
-    const { idleTimeoutMs, lingerMs } = this.#limits;
+    const { lingerMs } = this.#limits;
     if (this.#state.at === 'open' && this.#state.idle === undefined) {
       const idle = this.#clock.setTimer(idleTimeoutMs, () => this.#end(undefined, 'idle-timeout'));
       this.#state = { at: 'open', idle };

@@ -31,19 +31,12 @@ export interface LookupLimits extends LinkLimits {
   /** Questions waiting for a link. */
   readonly queueMax: number;
   readonly inFlightMax: number;
-  /** After this time new questions get a new link: the old one may lead to a service that was reloaded or stopped. */
-  readonly maxLifetimeMs: number;
-  /** Pause between two dials after a failure: the first, and the longest; doubled each time. */
-  readonly redialMs: number;
-  readonly redialMaxMs: number;
   /** How long an answer is cached; 0: not at all. */
   readonly foundTtlMs: number;
   readonly notFoundTtlMs: number;
   readonly rememberedMax: number;
   /** For all cached answers together. */
   readonly rememberedBytesMax: number;
-  /** How long a question that crashed the service is not sent. */
-  readonly poisonTtlMs: number;
 }
 
 export interface LookupOptions {
@@ -60,21 +53,24 @@ export const lookupLimits: LookupLimits = {
   lineBytesMax: bounds.lookupLineBytes,
   fieldsMax: bounds.lookupFields,
   greetingTimeoutMs: bounds.lookupGreetingMs,
-  idleTimeoutMs: 60_000,
   lingerMs: 5_000,
   lateMax: bounds.lookupLate,
   questionTimeoutMs: bounds.lookupMs,
   queueMax: bounds.lookupQueue,
   inFlightMax: bounds.lookupInFlight,
-  maxLifetimeMs: 180_000,
-  redialMs: 100,
-  redialMaxMs: 5_000,
   foundTtlMs: 10_000,
   notFoundTtlMs: 2_000,
   rememberedMax: bounds.lookupsRemembered,
   rememberedBytesMax: bounds.lookupBytes,
-  poisonTtlMs: 30_000,
 };
+
+/** After this time new questions get a new link: the old one may lead to a service that was reloaded or stopped. */
+const maxLifetimeMs = 180_000;
+/** Pause between two dials after a failure: the first, and the longest; doubled each time. */
+const redialMs = 100;
+const redialMaxMs = 5_000;
+/** How long a question that crashed the service is not sent. */
+const poisonTtlMs = 30_000;
 
 /** The asker of questions that belong to no principal. */
 const nobody: Queueing = { principal: '', origin: '' };
@@ -211,7 +207,7 @@ export class Lookup implements LinkOwner<Asking> {
     if (this.#phase === 'closed') return;
     if (this.#waiting.size + this.#suspects.size === 0) return this.#rest();
     const { clock, limits } = this.#options;
-    const isOld = this.#current !== undefined && clock.now() - this.#current.openedMs >= limits.maxLifetimeMs;
+    const isOld = this.#current !== undefined && clock.now() - this.#current.openedMs >= maxLifetimeMs;
     const link = isOld || this.#current?.isUsable !== true ? this.#replace() : this.#current;
     if (link?.takesQuestions !== true || this.#trial !== undefined) return;
     const [suspect] = this.#suspects;
@@ -259,7 +255,6 @@ export class Lookup implements LinkOwner<Asking> {
 
   /** A link ended that was not closed by us. */
   #failed(link: AuthLink<Asking>, failure: LinkFailure, unanswered: readonly Asking[]): void {
-    const { clock, limits } = this.#options;
     if (failure === 'closed-early' && link.wasGreeted) {
       for (const asking of unanswered) this.#suspect(asking);
       // A service that ends while it has no question was reloaded; one that never answered has failed.
@@ -269,8 +264,8 @@ export class Lookup implements LinkOwner<Asking> {
         this.#settle(asking, failed(failure));
       }
     }
-    this.#redialMs = Math.min(limits.redialMaxMs, Math.max(limits.redialMs, this.#redialMs * 2));
-    this.#redialAtMs = clock.now() + this.#redialMs;
+    this.#redialMs = Math.min(redialMaxMs, Math.max(redialMs, this.#redialMs * 2));
+    this.#redialAtMs = this.#options.clock.now() + this.#redialMs;
     this.#options.tell(failure);
   }
 
@@ -282,7 +277,7 @@ export class Lookup implements LinkOwner<Asking> {
       return;
     }
     const answer = failed('closed-early');
-    this.#remember(asking.key, answer, this.#options.limits.poisonTtlMs);
+    this.#remember(asking.key, answer, poisonTtlMs);
     this.#settle(asking, answer);
   }
 

@@ -11,20 +11,15 @@ export const lookupLimitsForTests: LookupLimits = {
   lineBytesMax: 1_000,
   fieldsMax: 20,
   greetingTimeoutMs: 1_000,
-  idleTimeoutMs: 60_000,
   lingerMs: 5_000,
   lateMax: 8,
   questionTimeoutMs: 10_000,
   queueMax: 6,
   inFlightMax: 4,
-  maxLifetimeMs: 180_000,
-  redialMs: 100,
-  redialMaxMs: 5_000,
   foundTtlMs: 3_000,
   notFoundTtlMs: 1_000,
   rememberedMax: 100,
   rememberedBytesMax: 1024 ** 2,
-  poisonTtlMs: 30_000,
 };
 
 /** One question as it came. */
