@@ -3,6 +3,7 @@
 // others have time to send, however fast a stranger connects; an answer that is being made is never given up; people who are signed
 // in never lose a connection to strangers.
 
+import { bounds } from '../../bounds/bounds.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
@@ -22,18 +23,17 @@ export interface ConnectionLimits {
   readonly personConnectionsMax?: number;
   /** Requests of one connection that were not answered yet. */
   readonly pipelinedMax: number;
-  /** Of a connection for one request. Undefined: a connection stays for the next one, and Node watches over the time of each. */
-  readonly times?: {
-    /** From accept. Clients connect in order to send. */
-    readonly firstByteMs: number;
-    /** From accept to the end of the request. */
-    readonly requestMs: number;
-    /** From there to the answer. This is our own time. */
-    readonly workingMs: number;
-    /** For the client to read the answer. */
-    readonly answeredMs: number;
-  };
+  /**
+   * Of a connection for one request: from accept to the end of the request, and again to read the answer. Undefined: a connection stays
+   * for the next one, and Node watches over the time of each.
+   */
+  readonly oneRequestMs?: number;
 }
+
+/** From accept. Clients connect in order to send. */
+const firstByteMs = bounds.adminFirstByteMs;
+/** From the end of a request to its answer: our own time. A reload takes long on a loaded machine, and its client waits 30 s. */
+const workingMs = 60_000;
 
 /** The other end of a connection. */
 export interface HttpPeer {
@@ -95,11 +95,11 @@ export class Connections {
       running: new Set(),
     };
     this.#open.set(connection, kept);
-    const { times } = this.#limits;
-    if (times !== undefined)
+    const { oneRequestMs } = this.#limits;
+    if (oneRequestMs !== undefined)
       kept.timer = this.#clock.setTimer(
-        times.firstByteMs,
-        () => void this.#firstByteDue(kept, times.requestMs - times.firstByteMs),
+        firstByteMs,
+        () => void this.#firstByteDue(kept, oneRequestMs - firstByteMs),
       );
     connection.once('close', () => {
       kept.timer?.cancel();
@@ -139,10 +139,10 @@ export class Connections {
     if (kept === undefined || kept.stage === 'answered' || (stage === 'asked' && kept.stage !== 'waiting'))
       return;
     kept.stage = stage;
-    const { times } = this.#limits;
-    if (times === undefined || stage === 'asked') return;
+    const { oneRequestMs } = this.#limits;
+    if (oneRequestMs === undefined || stage === 'asked') return;
     kept.timer?.cancel();
-    const ms = stage === 'working' ? times.workingMs : times.answeredMs;
+    const ms = stage === 'working' ? workingMs : oneRequestMs;
     kept.timer = this.#clock.setTimer(ms, () => void connection.destroy());
   }
 

@@ -47,7 +47,7 @@ export interface HttpLimits extends ConnectionLimits {
   readonly headFieldsMax: number;
   /** TLS, from accept to its end. */
   readonly handshakeMs: number;
-  /** From the first byte on, or from accept; and between two requests. Of connections without `times`. */
+  /** From the first byte on, or from accept; and between two requests. Of connections without `oneRequestMs`. */
   readonly kept?: { readonly headMs: number; readonly requestMs: number; readonly idleMs: number };
   /** How long a client may leave 64 KiB of an answer, or a piece of it, unread. */
   readonly unreadMs: number;
@@ -62,20 +62,14 @@ export function plainAnswer(status: number, text: string): TextAnswer {
 
 /**
  * One request a connection, small, and soon over. Times are watched here: Node would watch a request, but not a client that does not read
- * the answer. `connectionMs`: for the request, and again to read the answer.
+ * the answer.
  */
-export function shortLimits(connectionMs: number): HttpLimits {
+export function shortLimits(oneRequestMs: number): HttpLimits {
   return {
     connectionsMax: bounds.adminConnections,
     pipelinedMax: 1,
-    times: {
-      firstByteMs: bounds.adminFirstByteMs,
-      requestMs: connectionMs,
-      // A reload takes long on a loaded machine, and its client waits 30 s.
-      workingMs: 60_000,
-      answeredMs: connectionMs,
-    },
-    handshakeMs: connectionMs,
+    oneRequestMs,
+    handshakeMs: oneRequestMs,
     headBytesMax: bounds.adminHeadBytes,
     headFieldsMax: bounds.adminHeadFields,
     unreadMs: bounds.adminUnreadMs,
@@ -117,7 +111,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<{ clos
 /** Without `secure` the server of HTTP accepts by itself; else it gets what came through the handshake. */
 function serverOf(options: HttpServerOptions, connections: Connections): Acceptor {
   const { clock, limits, secure } = options;
-  const { headBytesMax, headFieldsMax, handshakeMs, kept, times } = limits;
+  const { headBytesMax, headFieldsMax, handshakeMs, kept, oneRequestMs } = limits;
   /** What TLS runs over: the connection that is counted. */
   const below = new WeakMap<Socket, Socket>();
   const answering = new WeakSet<object>();
@@ -141,7 +135,7 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
   );
   // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
   server.maxHeadersCount = headFieldsMax + 1;
-  if (times !== undefined) server.maxRequestsPerSocket = 1;
+  if (oneRequestMs !== undefined) server.maxRequestsPerSocket = 1;
   server.on('clientError', (fault, socket) => {
     // In the middle of another answer it would be taken for a part of that.
     if (socket.writable && !answering.has(socket)) socket.write(unreadText(fault, options));
@@ -235,7 +229,7 @@ async function serve(
   };
   const send = async (answer: HttpAnswer): Promise<void> => {
     setHead(request, response, answer, options);
-    if (options.limits.times !== undefined && answer.pieces === undefined) {
+    if (options.limits.oneRequestMs !== undefined && answer.pieces === undefined) {
       response.end(answer.body);
       return connections.become(connection, 'answered');
     }
@@ -301,7 +295,7 @@ function setHead(
   if (type !== undefined) response.setHeader('Content-Type', type);
   if (pieces === undefined) response.setHeader('Content-Length', Buffer.byteLength(body));
   // What is left of a request that was refused early is not read: the connection ends with the answer.
-  if (options.limits.times !== undefined || (!request.complete && hasBody(request)))
+  if (options.limits.oneRequestMs !== undefined || (!request.complete && hasBody(request)))
     response.shouldKeepAlive = false;
 }
 
