@@ -1,4 +1,4 @@
-# Common parts of setup, instance, start, users, stop. Sourced by bash; not run.
+# Common parts of root, setup, instance, start, users, stop, and of the labs beside this one. Sourced by bash; not run.
 # A release has a root: nothing for `native`, else a Debian root below the labs folder. An instance is a folder DIR (as the machine sees
 # it); P is the same folder as Dovecot sees it. The instance's `settings` holds RELEASE, ROOT and PORT.
 
@@ -22,9 +22,24 @@ mirror() {
 	echo "${m%% }"
 }
 
-# For what sets something up in its folder $home, with a log at $log (and, perhaps, a lock on descriptor 9).
+# For what sets something up in its folder $home, with a log at $log, and a lock on descriptor 9 that its programs do not hold.
 quietly() { "$@" >> "$log" 2>&1 9>&- || fail "${*:1:2} failed: $(tail -n 3 "$log")"; }
 packages() { bash "$here/../../../scripts/packages.sh" "$@" 9>&-; }        # packages STAGE: install what this stage needs
+
+# alone "$@": this script again in namespaces of its own, unless it is there: its processes and its mounts end with it, however it ends.
+alone() { [ $$ = 1 ] || exec unshare --mount --mount-proc --pid --fork --kill-child bash "$0" "$@"; }
+
+# remove PATH...: for a script that is alone. A killed one of another kind may have left the machine's own files mounted below a path.
+remove() {
+	local path place
+	for path; do
+		while read -r _ _ _ _ place _; do
+			place=$(printf %b "$place")        # a blank is \040 there
+			case $place in "$path" | "$path"/*) umount -l "$place";; esac
+		done < <(tac /proc/self/mountinfo)
+		rm -rf --one-file-system "$path"
+	done
+}
 
 load() {           # load DIR: RELEASE ROOT PORT of an instance; DIR without its last slash; P
 	DIR=$(cd "$1" && pwd)
