@@ -1,6 +1,7 @@
 // The image of the Dockerfile, built without any image registry, and containers of it. Base image, storage and tools come from
 // lab/setup; containers run under crun as Docker would run them read-only: its namespaces, no capability, no new privilege.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,8 +74,8 @@ export async function buildImage(owner: Owner): Promise<Image | Skipped> {
   const [fact, cache] = await Promise.all([setUp(), npm('config', 'get', 'cache')]);
   const storage = ['--root', fact('storage'), '--runroot', fact('run'), '--storage-driver', 'vfs'];
   const buildah = (...args: string[]): Promise<string> => checked('buildah', [...storage, ...args]);
-  const tag = `localhost/dovegate-test-${process.pid}`;
-  const own = `dovegate-${process.pid}`;
+  const own = `dovegate-${randomUUID()}`;
+  const tag = `localhost/${own}`;
   owner.after(async () => {
     await runProgram('buildah', [...storage, 'rm', own]);
     await runProgram('buildah', [...storage, 'rmi', '--prune', tag]);

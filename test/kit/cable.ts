@@ -2,6 +2,7 @@
 // pulled out, so that packets are lost and nobody is told. The namespace has no name: it goes with its last process. Needs root, and `ip`.
 
 import { spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import type { Owner } from './folder.js';
 import { runProgram } from './program.js';
 import { type Skipped, skipped } from './skipped.js';
@@ -14,8 +15,6 @@ export interface Cable {
   pullOut(): Promise<void>;
   plugIn(): Promise<void>;
 }
-
-let opened = 0;
 
 /** Ends with the test. Where this machine has none: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 a rejection instead. */
 export async function openCable(owner: Owner): Promise<Cable | Skipped> {
@@ -31,12 +30,12 @@ export async function openCable(owner: Owner): Promise<Cable | Skipped> {
     holder.once('close', () => reject(new Error('unshare --net ended')));
   });
   owner.after(() => void holder.stdin.end());
-  opened += 1;
-  // Other test files do the same at this moment: names and addresses are by the id of this process.
-  const number = (process.pid * 8 + opened) % 16_384;
+  // Other tests do the same at this moment: names and addresses are by what the kernel calls this network.
+  const network = Number(/\d+/.exec(readlinkSync(`/proc/${holder.pid}/ns/net`))?.[0]);
+  const number = network % 16_384;
   const subnet = `10.213.${number >> 6}`;
   const [ours, address] = [1, 2].map((end) => `${subnet}.${(number % 64) * 4 + end}`);
-  const name = `dg${process.pid.toString(36)}n${opened}`;
+  const name = `dg${network}`;
   const launcher = ['nsenter', '--net', '--target', String(holder.pid)];
   const there = (...args: string[]) => mustRun([...launcher, 'ip', ...args]);
   await mustRun([

@@ -4,7 +4,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Daemon } from '../kit/daemon.js';
@@ -130,7 +138,7 @@ test('a program whose file was removed or replaced', asRoot, async (t) => {
 
 test('a control group that the owner of a container named after a unit of the system', asRoot, async (t) => {
   const root = groupRoot();
-  const box = join(root, `dovegate-box-${process.pid}`);
+  const box = mkdtempSync(join(root, 'dovegate-box-'));
   const group = join(box, 'system.slice', 'dovecot.service');
   t.after(async () => {
     // The kernel lets an ended process go a moment later.
@@ -148,7 +156,7 @@ test('a control group that the owner of a container named after a unit of the sy
     writeFileSync(join(group, 'cgroup.procs'), String(pid)),
   );
   assert.equal(unit.unit, undefined);
-  assert.match(String(unit.unit_unproven), /\/dovegate-box-\d+\/system\.slice\/dovecot\.service$/);
+  assert.match(String(unit.unit_unproven), /\/dovegate-box-\w+\/system\.slice\/dovecot\.service$/);
 });
 
 /** Where control groups of the hierarchy that units are in can be made. */

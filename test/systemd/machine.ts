@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { makeFolder, type Owner, removeAfter } from '../kit/folder.js';
@@ -80,7 +80,7 @@ export async function openMachine(
       '--volatile=overlay',
       '--link-journal=no',
       '--console=pipe',
-      `--machine=dovegate-${process.pid}-${release}${hasDovecot ? '-dovecot' : ''}`,
+      `--machine=${basename(folder)}`,
       `--directory=${root}`,
       ...(ownNode ? [] : [`--bind-ro=${process.execPath}:/usr/bin/node`]),
       `--bind=${work}:/mnt/test`,
