@@ -69,13 +69,15 @@ packages=$(missing "$@")
 [ -n "$packages" ] || exit 0
 work=$(mktemp -d); hook=/usr/sbin/policy-rc.d
 trap 'rm -rf "$work"' EXIT
-if ! [ -e $hook ] && ! [ -L $hook ]; then
+# A killed run leaves a link that leads nowhere, and perhaps packages that are half installed.
+if ! [ -e $hook ]; then
 	printf '#!/bin/sh\nexit 101\n' > "$work/policy"; chmod 755 "$work/policy"
-	ln -s "$work/policy" $hook; trap 'rm -f $hook; rm -rf "$work"' EXIT
+	ln -sfn "$work/policy" $hook; trap 'rm -f $hook; rm -rf "$work"' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt() { apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" > "$work/log" 2>&1 9<&-; }
 echo "installing" $packages >&2
+[ -z "$(ls /var/lib/dpkg/updates)" ] || dpkg --configure -a > "$work/log" 2>&1 9<&- || :
 until apt update; do
 	# Another program of the system may be updating the lists.
 	[ $SECONDS -lt 120 ] && grep -q 'Could not get lock' "$work/log" || fail "apt-get update failed: $(tail -n 3 "$work/log")"
