@@ -1,7 +1,9 @@
 // Runs files of tests, each in a process of its own, several at a time: as many as keep the processors busy. Most tests wait more than they
 // work, and some work more than they wait, so a fixed number would leave processors idle, or make tests late that look at the time.
 import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
 import { root } from './setup.mjs';
 
 /** So many files at least: where other programs keep the processors busy, too. */
@@ -34,12 +36,6 @@ function idleMeter() {
   };
 }
 
-const children = new Set();
-process.on('exit', () => {
-  for (const child of children) child.kill();
-});
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
-
 /** These install packages, perhaps from a registry whose authority only the machine's own list has. */
 const installing = new Set(['package', 'systemd', 'container']);
 
@@ -53,28 +49,33 @@ function environmentOf(stage) {
   return environment;
 }
 
-/** Runs one file to its end; resolves to all that it said, and its exit code. */
-function runFile({ stage, path }) {
+/** Of one failure; all of it is in the log of its file. */
+const failureLinesMax = 50;
+const logs = join(root, 'build', 'log');
+const reporter = join(root, 'scripts', 'reporter.mjs');
+
+/** Runs one file to its end; resolves to all that it said, which stays in `log`, and how it ended. */
+function runFile({ stage, path }, log) {
   return new Promise((resolve) => {
-    const args = ['--enable-source-maps', '--test-reporter=spec', path];
-    const options = { cwd: root, env: environmentOf(stage), stdio: ['ignore', 'pipe', 'pipe'] };
+    const args = ['--enable-source-maps', `--test-reporter=${reporter}`, path];
+    const file = openSync(log, 'w');
+    const options = { cwd: root, env: environmentOf(stage), stdio: ['ignore', file, file] };
     const child = spawn(process.execPath, args, options);
-    children.add(child);
-    const chunks = [];
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
-    child.on('error', (error) => chunks.push(Buffer.from(`${error.message}\n`)));
-    child.on('close', (code, signal) => {
-      children.delete(child);
-      resolve({ output: Buffer.concat(chunks).toString(), code, signal });
-    });
+    closeSync(file);
+    const end = (how) => resolve({ output: readFileSync(log, 'utf8'), how });
+    child.on('error', (error) => end(error.message));
+    child.on('exit', (code, signal) => end(code ?? signal));
   });
 }
 
-/** The runner's closing lines for a file: the counts. The failures follow them, repeated. */
+/** The runner's closing lines for a file: the counts. */
 const closing = /^ℹ tests \d+\n(?:ℹ .*\n)+/gm;
 
-/** Splits the output of a file into its tests, the counts and the failures. */
-function readOutput({ output, code, signal }) {
+/** A line of the reporter that begins with a sign, and the indented ones below it. */
+const said = /^([ℹ﹣✖]) .*\n(?: {2}.*\n)*/gm;
+
+/** The counts of a file, and what of its output is worth a reader's time. */
+function readOutput({ output, how }) {
   const found = [...output.matchAll(closing)].pop();
   const count = (word) => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(found?.[0] ?? '')?.[1] ?? 0);
   const counts = {
@@ -82,19 +83,37 @@ function readOutput({ output, code, signal }) {
     fail: count('fail') + count('cancelled'),
     skipped: count('skipped') + count('todo'),
   };
-  const at = found?.index ?? output.length;
-  let failures = output.slice(at + (found?.[0].length ?? 0)).trim();
+  const shown = [...output.replace(found?.[0] ?? '', '').matchAll(said)].map(([text]) => text);
   // Without the closing lines the process ended before its tests did, whatever its exit code.
-  if ((code !== 0 || found === undefined) && counts.fail === 0) {
+  if ((how !== 0 || found === undefined) && counts.fail === 0) {
     counts.fail = 1;
-    failures += `\nits process ended with ${code ?? signal}${found === undefined ? ', without the closing lines of the runner' : ''}`;
+    const last = output
+      .trimEnd()
+      .split('\n')
+      .slice(-failureLinesMax + 2);
+    shown.push(
+      [
+        `✖ its process ended with ${how}${found === undefined ? ', before its tests did' : ''}`,
+        ...last.map((line) => `  ${line}`),
+        '',
+      ].join('\n'),
+    );
   }
-  return { tests: output.slice(0, at), counts, failures };
+  return { counts, shown: shown.map(cut) };
+}
+
+/** At most so many lines of it. */
+function cut(text) {
+  const lines = text.trimEnd().split('\n');
+  const more = lines.length - failureLinesMax;
+  return more <= 0
+    ? text
+    : [...lines.slice(0, failureLinesMax - 1), `  ... ${more + 1} more lines`, ''].join('\n');
 }
 
 /**
- * Runs all of them, in this order: `{ stage, name, path }`. Prints what each said when it has ended, and what failed once more at last.
- * Resolves to the counts, and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
+ * Runs all of them, in this order: `{ stage, name, path }`. Prints a line for each that has ended, with each failure below it, and at last
+ * which tests have failed. Resolves to the counts, and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
  */
 export async function runPool(entries) {
   const counts = { pass: 0, fail: 0, skipped: 0 };
@@ -102,20 +121,25 @@ export async function runPool(entries) {
   const failed = [];
   const waiting = [...entries];
   const running = new Set();
+  mkdirSync(logs, { recursive: true });
   let wake;
   const begin = () => {
     const entry = waiting.shift();
     const startMs = performance.now();
-    const run = runFile(entry).then((ended) => {
+    const log = join(logs, `${entry.stage}-${entry.name}.txt`);
+    const run = runFile(entry, log).then((ended) => {
       const seconds = (performance.now() - startMs) / 1000;
       const read = readOutput(ended);
       const title = `${entry.stage}/${entry.name}`;
-      process.stdout.write(`\n-- ${title}: ${seconds.toFixed(1)} s\n${read.tests}`);
+      const numbers = Object.entries(read.counts).filter(([key, number]) => number > 0 || key === 'pass');
+      const counted = numbers.map(([key, number]) => `${number} ${key}`).join(', ');
+      const where = read.counts.fail > 0 ? `; all that it said: ${log}` : '';
+      process.stdout.write(
+        `-- ${title}: ${seconds.toFixed(1)} s, ${counted}${where}\n${read.shown.join('')}`,
+      );
       for (const key of Object.keys(counts)) counts[key] += read.counts[key];
-      if (read.counts.fail > 0) {
-        process.stdout.write(`${read.failures}\n`);
-        failed.push(`\n-- ${title}\n${read.failures}\n`);
-      }
+      for (const text of read.shown)
+        if (text.startsWith('✖')) failed.push(`${title}: ${text.split('\n', 1)[0].slice(2)}`);
       took.push({ stage: entry.stage, name: entry.name, seconds });
       running.delete(run);
       wake?.();
@@ -137,6 +161,6 @@ export async function runPool(entries) {
       };
     });
   }
-  process.stdout.write(failed.join(''));
+  if (failed.length > 0) process.stdout.write(`\n== failed\n${failed.map((line) => `${line}\n`).join('')}`);
   return { counts, took };
 }

@@ -1,0 +1,27 @@
+// What a file of tests says to the pool: diagnostics, skipped tests, Node's closing lines, and each failure once. A line that begins with a
+// sign is of this file, and what belongs to it is indented; all other lines are of the tests themselves.
+import { inspect } from 'node:util';
+
+const indented = (text) => text.replace(/^/gm, '  ');
+
+/** Without the lines of Node's own runner. */
+const withoutInternals = (text) => text.replace(/\n +at [^\n]*\bnode:[^\n ]+$/gm, '');
+
+export default async function* report(events) {
+  const names = [];
+  for await (const { type, data } of events) {
+    if (type === 'test:start') names.splice(data.nesting, Infinity, data.name);
+    else if (type === 'test:diagnostic') yield `ℹ ${data.message}\n`;
+    else if (type === 'test:pass' && (data.skip !== undefined || data.todo !== undefined))
+      yield `﹣ ${data.name} # ${data.skip ?? data.todo}\n`;
+    else if (type === 'test:fail') {
+      const { error } = data.details;
+      // The failures are those of its subtests.
+      if (error.failureType === 'subtestsFailed') continue;
+      const name = [...names.slice(0, data.nesting), data.name].join(' > ');
+      const { cause = error } = error;
+      const text = cause instanceof Error ? inspect(cause) : String(cause);
+      yield `✖ ${name}\n${indented(`${data.file}:${data.line}\n${withoutInternals(text)}`)}\n`;
+    }
+  }
+}
