@@ -1,6 +1,7 @@
 // Installs the locked packages when they are missing or older than the lockfile, and builds.
 // Plain JavaScript without imports of ours: it must run in a fresh clone, before anything is installed.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -13,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -65,21 +66,24 @@ export function installPackages(stages) {
 const sharedMemory = '/dev/shm';
 const memoryName = /^dovegate-of-([0-9]+)-/;
 
-/** Removes a directory, and takes away first what a killed test has mounted below it. What cannot be removed is said, and stays. */
+/**
+ * Removes a directory, and takes away first what a killed test has mounted below it. What cannot be removed is said, and stays, with all
+ * that is still mounted there.
+ */
 function removeTree(path) {
   const places = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .map((line) => line.split(' ')[4])
+    .map((line) =>
+      line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))),
+    )
     .filter((place) => place?.startsWith(`${path}/`));
   for (const place of places.toReversed()) {
     spawnSync('fsfreeze', ['-u', place], { stdio: 'ignore' });
     spawnSync('umount', ['-l', place], { stdio: 'inherit' });
   }
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch (error) {
-    console.error(`${path}, of a run that has ended, cannot be removed: ${error.message}`);
-  }
+  const removed = spawnSync('rm', ['-rf', '--one-file-system', path], { encoding: 'utf8' });
+  if (removed.status !== 0)
+    console.error(`${path}, of a run that has ended, cannot be removed: ${removed.stderr.trim()}`);
 }
 
 /** Removes this run's directory in memory, and those of this user's runs that have ended without removing theirs. */
@@ -117,6 +121,48 @@ export function ownMemory() {
   process.on('exit', (code) => {
     if (code === 0) clearMemory();
   });
+}
+
+/** Of the process that does the work: it need not make namespaces again. */
+const insideName = 'DOVEGATE_INSIDE';
+
+/**
+ * Runs this script again, with `ownMemory`, so that all that it starts and mounts ends with it and with us, however either ends: below
+ * scripts/guard.sh, as root in namespaces for processes and mounts. Returns in the process that is to do the work; the other one ends with
+ * its exit code.
+ */
+export async function ownRun() {
+  if (process.env[insideName] !== undefined) {
+    delete process.env[insideName];
+    return;
+  }
+  ownMemory();
+  const apart = ['unshare', '--mount', '--mount-proc', '--pid', '--fork', '--kill-child'];
+  const canPart = spawnSync(apart[0], [...apart.slice(1), 'true'], { stdio: 'ignore' }).status === 0;
+  const script = [
+    'bash',
+    join(root, 'scripts', 'guard.sh'),
+    process.execPath,
+    ...process.execArgv,
+    ...process.argv.slice(1),
+  ];
+  const [program, ...args] = canPart ? [...apart, ...script] : script;
+  const guard = spawn(program, args, {
+    env: { ...process.env, [insideName]: '1' },
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    // Without namespaces the guard ends its process group.
+    detached: !canPart,
+  });
+  let signaled = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => {
+      signaled = 128 + constants.signals[signal];
+      guard.stdio[3].destroy();
+    });
+  // The guard ends before it reads our end of the pipe.
+  guard.stdio[3].on('error', () => undefined);
+  const [code] = await once(guard, 'exit');
+  process.exit(signaled || (code ?? 1));
 }
 
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */

@@ -14,7 +14,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runPool } from './pool.mjs';
-import { build, install, installPackages, ownMemory, root, run } from './setup.mjs';
+import { build, install, installPackages, ownRun, root, run } from './setup.mjs';
 
 const stageFolders = {
   package: ['package'],
@@ -142,7 +142,7 @@ function inOrder(entries) {
 const asked = process.argv.slice(2);
 const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
 
-ownMemory();
+await ownRun();
 if (asked[0] === 'file') {
   installPackages(asked.slice(1).map(stageOf));
   install();

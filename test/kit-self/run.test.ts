@@ -1,0 +1,206 @@
+// Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by SIGTERM, and by a pipe that nobody reads, each
+// while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a user
+// without rights. What must not happen: a process, a mount or a loop device that outlives the run, or a next run that does not work.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
+import { until } from '../kit/until.js';
+
+const scriptOf = (name: string): string => new URL(`../../../scripts/${name}`, import.meta.url).href;
+const isRoot = process.getuid?.() === 0;
+const asRoot = { skip: !isRoot && 'only root makes namespaces and mounts' };
+
+/** It never ends. Without `set -e` a step that fails would leave nothing to find, and the test would pass. */
+const holding = `import { spawn, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+test('holds', { timeout: 600_000 }, async () => {
+  const sh = (script) => spawn('sh', ['-ec', script], { stdio: 'inherit', detached: true });
+  const made = spawnSync('sh', ['-ec', \`
+    truncate -s 8M image; mkfs.ext4 -q image; mkdir disk; mount -o loop image disk; fsfreeze -f disk\`], { stdio: 'inherit' });
+  if (made.status !== 0) throw new Error('no disk');
+  sh('echo $$ > writer; exec tee disk/file < writer');
+  sh('echo daemon > daemon; exec sleep 100000');
+  await new Promise(() => setInterval(() => undefined, 100_000));
+});
+`;
+
+interface Run {
+  readonly child: ChildProcess;
+  /** Resolves to the exit code and the signal. */
+  readonly ended: Promise<unknown[]>;
+}
+
+interface Place {
+  readonly folder: string;
+  /** Starts a run of the pool with these files of the folder. */
+  start(...files: string[]): Run;
+  /** The processes of all runs of this place. */
+  processes(): string[];
+}
+
+function openPlace(t: TestContext): Place {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o777);
+  const mark = `DOVEGATE_MARK=${randomUUID()}`;
+  writeFileSync(
+    join(folder, 'run.mjs'),
+    `import { ownRun } from ${JSON.stringify(scriptOf('setup.mjs'))};
+await ownRun();
+process.chdir(${JSON.stringify(folder)});
+const { runPool } = await import(${JSON.stringify(scriptOf('pool.mjs'))});
+const entries = process.argv.slice(2).map((name) => ({ stage: 'own', name, path: ${JSON.stringify(`${folder}/`)} + name + '.mjs' }));
+const { counts } = await runPool(entries);
+process.exit(counts.fail);
+`,
+  );
+  return {
+    folder,
+    start(...files) {
+      const [key = '', value] = mark.split('=');
+      const child = spawn(process.execPath, [join(folder, 'run.mjs'), ...files], {
+        // Below Node's own runner a file does not report by itself.
+        env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      t.after(() => child.kill('SIGKILL'));
+      return { child, ended: once(child, 'exit') };
+    },
+    processes: () =>
+      readdirSync('/proc').filter((name) => {
+        try {
+          return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').includes(mark);
+        } catch {
+          return false;
+        }
+      }),
+  };
+}
+
+/** The same place, held by a run that goes on. */
+async function hold(place: Place, ...others: string[]): Promise<Run> {
+  writeFileSync(
+    join(place.folder, 'holding.mjs'),
+    holding.replace('import { test', `process.chdir(${JSON.stringify(place.folder)});\nimport { test`),
+  );
+  const run = place.start('holding', ...others);
+  await until(
+    () => ['writer', 'daemon', 'disk'].every((name) => existsSync(join(place.folder, name))),
+    'the test has a disk, a writer and a daemon',
+  );
+  return run;
+}
+
+async function mustBeGone(place: Place): Promise<void> {
+  await until(
+    () => place.processes().length === 0,
+    () => `the end of ${place.processes().join(' ')}`,
+  );
+  const { folder } = place;
+  assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(folder));
+  const devices = async () => (await runProgram('losetup', ['-j', join(folder, 'image')])).text;
+  await until(async () => (await devices()) === '', 'the loop device is gone');
+}
+
+test('killed by SIGKILL', asRoot, async (t) => {
+  const place = openPlace(t);
+  const run = await hold(place);
+  assert.ok(place.processes().length > 5);
+  run.child.kill('SIGKILL');
+  await mustBeGone(place);
+});
+
+test('ended by SIGTERM: nothing is left when it has ended', asRoot, async (t) => {
+  const place = openPlace(t);
+  const run = await hold(place);
+  run.child.kill('SIGTERM');
+  assert.deepEqual(await run.ended, [143, null]);
+  assert.deepEqual(place.processes(), []);
+  await mustBeGone(place);
+});
+
+test('nobody reads what it says', asRoot, async (t) => {
+  const place = openPlace(t);
+  writeFileSync(
+    join(place.folder, 'says.mjs'),
+    `import { existsSync } from 'node:fs';
+const go = ${JSON.stringify(join(place.folder, 'go'))};
+await new Promise((resolve) => setInterval(() => existsSync(go) && resolve(), 20));
+process.exit(0);
+`,
+  );
+  const run = await hold(place, 'says');
+  run.child.stdout?.destroy();
+  writeFileSync(join(place.folder, 'go'), '');
+  await run.ended;
+  await mustBeGone(place);
+});
+
+test('a run that ends by itself', async (t) => {
+  const place = openPlace(t);
+  writeFileSync(
+    join(place.folder, 'fails.mjs'),
+    `import { spawn } from 'node:child_process';
+import { test } from 'node:test';
+test('leaves a process', () => {
+  spawn('sleep', ['100000'], { stdio: 'ignore' }).unref();
+  throw new Error(Array.from({ length: 100 }, (_, at) => 'line ' + at).join('\\n'));
+});
+test('does not', (t) => t.diagnostic('5 of 5'));
+`,
+  );
+  const run = place.start('fails');
+  let text = '';
+  run.child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  assert.deepEqual(await run.ended, [1, null]);
+  await mustBeGone(place);
+  assert.match(
+    text,
+    /^-- own\/fails: [0-9.]+ s, 1 pass, 1 fail; all that it said: \/.*own-fails\.txt\n✖ leaves a process\n/,
+  );
+  assert.match(
+    text,
+    /\n {2}Error: line 0\n {2}line 1\n(?: {2}.*\n)+ {2}\.\.\. \d+ more lines\nℹ 5 of 5\n\n== failed\nown\/fails: leaves a process\n$/,
+  );
+  assert.equal(text.match(/line 1$/gm)?.length, 1, 'once');
+  assert.equal(text.slice(text.indexOf('✖'), text.indexOf('ℹ')).split('\n').length, 51);
+});
+
+test('a user without rights, killed by SIGKILL', asRoot, async (t) => {
+  const place = openPlace(t);
+  writeFileSync(
+    join(place.folder, 'plain.mjs'),
+    `import { ownRun } from ${JSON.stringify(scriptOf('setup.mjs'))};
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+await ownRun();
+spawn('sleep', ['100000']);
+writeFileSync(${JSON.stringify(join(place.folder, 'ready'))}, '');
+`,
+  );
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath];
+  const own = spawn('setpriv', [...nobody, join(place.folder, 'plain.mjs')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  t.after(() => own.kill('SIGKILL'));
+  await until(() => existsSync(join(place.folder, 'ready')), 'it runs');
+  const groups = (): string[] =>
+    readdirSync('/proc').filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(place.folder);
+      } catch {
+        return false;
+      }
+    });
+  assert.ok(groups().length >= 3);
+  own.kill('SIGKILL');
+  await until(() => groups().length === 0, 'all of it has ended');
+});
