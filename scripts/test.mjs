@@ -84,8 +84,8 @@ function filesOf(stage) {
   return folders.flatMap(testFiles);
 }
 
-/** A test that looks at its own process (memory, processor time, umask, garbage) shares it with no other file. */
-const needsOwnProcess = /\b(?:memoryUsage|cpuUsage|umask|queryObjects|setFlagsFromString)\b/;
+/** A test that looks at its own process (memory, processor time, umask, garbage, steps) shares it with no other file. */
+const needsOwnProcess = /\b(?:memoryUsage|cpuUsage|umask|queryObjects|setFlagsFromString|openStepCounter)\b/;
 const batchFilesMax = 10;
 
 /**
