@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import * as z from 'zod';
 import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
 import { runProgram } from '../kit/program.js';
 import { until } from '../kit/until.js';
@@ -12,6 +13,9 @@ const child = fileURLToPath(new URL('./hostile-server.child.js', import.meta.url
 /** Links after each other, each to the end; more for what grows slowly. */
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? '1');
 const grownMiBMax = 64;
+/** What a link says whose time is over. */
+const tooLate = /^dial-timeout: | within \d+ s/;
+const outcomeShape = z.object({ faults: z.array(z.string()), grownMiB: z.number() });
 /** The bounds are the same in both: some are tried in a thread too. */
 const inThread = /flood|without end|4 GB|not the protocol|escape|other types/;
 const cases = Object.entries(misdeeds).flatMap(([name, misdeed]) => [
@@ -26,19 +30,27 @@ void test('a hostile server', { concurrency: 6 }, async (t) => {
       t.test(`${name}, in a ${where}`, async (each) => {
         const server = await openHostileNats(each, misdeed);
         const links = rounds + (misdeed.sane ?? 0);
-        const { stdout, text } = await runProgram(
-          process.execPath,
-          [child, JSON.stringify(server.settings), String(links), where],
-          { timeoutMs: 60_000 },
-        );
-        assert.match(text, /^\{"faults":[^\n]*\}\n$/, 'nothing else is printed');
-        const { faults, grownMiB } = JSON.parse(stdout.toString());
-        for (const fault of faults)
-          assert.match(fault, /^(?:dial|tls|auth|closed|refused|no-stream)[\w-]*: [ -~]+$/);
-        assert.equal(faults.length, links);
-        for (const fault of faults) assert.match(fault, misdeed.shows ?? /./);
-        assert.ok(grownMiB <= grownMiBMax, `${grownMiB} MiB`);
-        await until(() => server.connections.open === 0, 'every connection is closed');
+        const { shows = /./ } = misdeed;
+        for (let left = 5; ; left -= 1) {
+          const { stdout, text } = await runProgram(process.execPath, [
+            child,
+            JSON.stringify(server.settings),
+            String(links),
+            where,
+          ]);
+          assert.match(text, /^\{"faults":[^\n]*\}\n$/, 'nothing else is printed');
+          const { faults, grownMiB } = outcomeShape.parse(JSON.parse(stdout.toString()));
+          for (const fault of faults)
+            assert.match(fault, /^(?:dial|tls|auth|closed|refused|no-stream)[\w-]*: [ -~]+$/);
+          assert.equal(faults.length, links);
+          assert.ok(grownMiB <= grownMiBMax, `${grownMiB} MiB`);
+          await until(() => server.connections.open === 0, 'every connection is closed');
+          // On a busy machine the time of a link may be over before it has read what the server does.
+          const others = faults.filter((fault) => !shows.test(fault));
+          if (left > 1 && others.length > 0 && others.every((fault) => tooLate.test(fault))) continue;
+          for (const fault of faults) assert.match(fault, shows);
+          return;
+        }
       }),
     ),
   );
