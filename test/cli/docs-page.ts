@@ -51,7 +51,7 @@ function comparable(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\d(?:T[\d:.]+Z?| \d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC)?)?/g, 'DATE')
     .replaceAll(/\b\d\d:\d\d:\d\d(?:\.\d+)?\b/g, 'TIME')
-    .replaceAll(/\b\d+(?:\.\d+)? ?(?:ms|us|KiB|MiB|s)\b/g, 'AMOUNT')
+    .replaceAll(/\b\d+(?:\.\d+)? ?(?:ms|us|KiB|MiB|s|min)\b/g, 'AMOUNT')
     .replaceAll(/"time":\d+/g, '"time":0')
     .replaceAll(/\b[0-9a-f]{16,64}\b/g, 'DIGEST')
     .replaceAll(/\bsha256:[\w+/=-]+/g, 'DIGEST')

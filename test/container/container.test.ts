@@ -93,10 +93,14 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
   t.after(() => backend.close());
   removeAfter(t, folder);
   const [, ...healthcheck] = image.config.Healthcheck.Test;
-  const client = () => openRawClient({ path: container.volume('/run/dovegate/support.sock'), minor: 2 });
+  const socket = container.volume('/run/dovegate/support.sock');
+  const client = () => openRawClient({ path: socket, minor: 2 });
   /** What a script for Node prints inside. */
   const printed = async (script: string): Promise<string> =>
     (await container.exec('node', '-e', `const fs = require('node:fs'); ${script}`)).text;
+
+  // Nothing can be run inside before.
+  await poll(container.output, limitMs, async () => existsSync(socket) || undefined);
 
   await t.test('it is small, and its only programs are dovegate and Node', async () => {
     const bytes = bytesOf(image.root);
@@ -120,8 +124,6 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
   });
 
   await t.test('a real doveadm: allowed, denied, recorded', async (own) => {
-    const socket = container.volume('/run/dovegate/support.sock');
-    await poll(container.output, limitMs, async () => existsSync(socket) || undefined);
     const lab = await openLab(own, 'native', { users: false });
     if ('skip' in lab) return own.skip(lab.skip);
     const ask = (...words: readonly string[]) =>
@@ -179,7 +181,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     gate.open();
     assert.equal((await slow.readReply()).status, '+');
     assert.equal(await container.exited, 0, container.output());
-    assert.ok(!existsSync(container.volume('/run/dovegate/support.sock')));
+    assert.ok(!existsSync(socket));
     assert.notEqual((await container.exec(...healthcheck)).exit, 0);
   });
 

@@ -133,12 +133,16 @@ void test('killed between sending and storing, then a receiver that fails', {
   assert.doesNotMatch(third.output() + body + shown.stdout.toString(), /evil/);
 
   // The page's process dies: nobody is told, and the gate says so at once.
-  const atMs = performance.now();
   await third.kill();
   const told = async () =>
     JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body);
-  await until(async () => (await told()).page.connected === false, 'the page is gone');
-  assert.ok(performance.now() - atMs < 5_000, 'within 5 s');
+  let looks = 0;
+  await until(async () => {
+    looks += 1;
+    return (await told()).page.connected === false;
+  }, 'the page is gone');
+  // One every 20 ms: within 5 s, or on a busy machine after as many answers of the gate.
+  assert.ok(looks <= 250, `${looks} looks`);
   const dead = await told();
   assert.deepEqual(dead.page, { connected: false, notices: [{ receiver: 'chat', told: false }] });
   assert.deepEqual(
@@ -180,7 +184,7 @@ void test('a second page finds its sockets taken: it ends, and sends nothing', {
   // A process that sends notices would send it again.
   writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
   const args = ['page', '--config', 'dovegate.yaml', '--state', 'page-state'];
-  const second = await runDovegate(args, { cwd: daemon.folder, timeoutMs: 20_000 });
+  const second = await runDovegate(args, { cwd: daemon.folder });
   assert.equal(second.exit, 78, second.stdout.toString());
   assert.match(
     second.stdout.toString(),
@@ -220,8 +224,7 @@ void test('the gate is the same with notices and without', { timeout: 600_000 },
   const chat = await openChat(t);
   // Hostile, too: it never answers.
   chat.answer = () => undefined;
-  const seen = [];
-  for (const notices of ['', noticesTo(chat.port)]) {
+  const open = async (notices: string) => {
     const before = openDiskJournal(t);
     before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
     const gateway = await openGateway(t, {
@@ -235,26 +238,31 @@ void test('the gate is the same with notices and without', { timeout: 600_000 },
     const { daemon } = gateway;
     const page = await openPage(t, daemon);
     await ask(gateway);
-    const count = chat.ids.length;
-    if (notices !== '') await until(() => chat.ids.length > count || count > 0, 'the notice');
-    // The connections of the page to the door, and what the daemon does each second, are the same then.
     await until(async () => {
       const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
       return JSON.parse(body).page.connected === true;
     }, 'the page tells of itself');
-    let held: readonly string[] = [];
-    await until(() => {
-      const last = held;
-      held = heldBy(daemon);
-      return JSON.stringify(last) === JSON.stringify(held);
-    }, 'nothing changes');
+    return { daemon, page };
+  };
+  const both = [await open(''), await open(noticesTo(chat.port))];
+  await until(() => chat.ids.length > 0, 'the notice');
+  // What one of them does at a moment, as each second, ends; the other one may do it a moment later.
+  let held = both.map(({ daemon }) => heldBy(daemon));
+  await until(
+    () => {
+      held = both.map(({ daemon }) => heldBy(daemon));
+      return JSON.stringify(held[0]) === JSON.stringify(held[1]);
+    },
+    () => `both hold the same: ${JSON.stringify(held)}`,
+  );
+  const seen = [];
+  for (const { daemon, page } of both) {
     const files = readdirSync(daemon.path('state'), { recursive: true }).map(String).toSorted();
     await page.stop();
     await daemon.stop();
     const records = auditRecords(daemon).map(({ event, action }) => JSON.stringify([event, action]));
-    seen.push({ held, files, records: records.filter((each) => !each.startsWith('["checkpoint"')) });
+    seen.push({ files, records: records.filter((each) => !each.startsWith('["checkpoint"')) });
   }
   const [without, withThem] = seen;
-  assert.equal(chat.ids.length > 0, true);
   assert.deepEqual(withThem, without);
 });
