@@ -9,14 +9,12 @@ export interface AbortListener {
 /** Can be aborted once. A class with plain fields, because every exchange has one. */
 export class Abortable {
   isAborted = false;
-  /** The reason of the abort. */
   reason: unknown = undefined;
   #controller: AbortController | undefined;
   /** Usually at most one; more only if a command goes to several backends. */
   #listener: AbortListener | undefined;
   #others: AbortListener[] | undefined;
 
-  /** Made at the first call. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();

@@ -45,7 +45,6 @@ function waitIn<T>(
 export class ByteBudget {
   bytes = 0;
   readonly #bytesMax: number;
-  /** By holder; entries with 0 are removed. */
   readonly #held = new Map<string, number>();
   readonly #waiters: Waiters = new Map();
 
@@ -87,11 +86,9 @@ export class ByteBudget {
   }
 }
 
-/** How many commands of one principal run at once. */
 export class KeyedSemaphore {
   readonly #queues = new Map<string, { running: number; readonly waiters: Waiters }>();
 
-  /** Keys with running or waiting commands. */
   get size(): number {
     return this.#queues.size;
   }
@@ -116,7 +113,6 @@ export class KeyedSemaphore {
   }
 }
 
-/** The conditions of a command's wait for its users. */
 export interface Waiting {
   /** Called only if the command has to wait; aborted when the command is canceled. */
   signal(): AbortSignal;
@@ -149,7 +145,6 @@ const tellAfterMs = 5_000;
 export class UserLock {
   readonly #places = new Map<string, Place>();
 
-  /** Users with running or waiting commands. */
   get size(): number {
     return this.#places.size;
   }
@@ -237,7 +232,6 @@ export class UserLock {
     };
   }
 
-  /** Admits the first waiters that fit. */
   #admit(user: string, place: Place): void {
     if (place.waiters !== undefined) {
       for (const [go, backend] of place.waiters) {
@@ -259,7 +253,6 @@ export interface TokenLimits {
   readonly burst: number;
   /** The time for one new token. */
   readonly refillMs: number;
-  /** Sources with a bucket of their own. */
   readonly sourcesMax: number;
 }
 
@@ -275,7 +268,6 @@ export class TokenBuckets {
     this.#limits = limits;
   }
 
-  /** Sources that are held. */
   get size(): number {
     return this.#buckets.size;
   }
@@ -344,7 +336,6 @@ export class Deadline {
     this.#dueMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Clears the limit and the timer for good. */
   end(): void {
     this.clear();
     this.#timer?.cancel();

@@ -15,7 +15,6 @@ export interface Place<T extends Placed<T>> {
   next: Place<T> | undefined;
 }
 
-/** Members in order; each at most once. */
 export class OrderedSet<T extends Placed<T>> {
   size = 0;
   #first: Place<T> | undefined;

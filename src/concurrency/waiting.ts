@@ -13,7 +13,6 @@ export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<
 export class Wakes {
   readonly #waiting = new Set<() => void>();
 
-  /** It has happened. */
   wake(): void {
     for (const wake of this.#waiting) wake();
   }

@@ -198,7 +198,6 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
   };
 }
 
-/** The inherited sockets and their clients; `text` is the message for clients. */
 function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, text: () => string) {
   const open: InheritedListener[] = [];
   const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();

@@ -15,13 +15,11 @@ import type { Clock } from '../ports/machine.js';
 export interface DoorNotesParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
-  /** The digest of a secret word. */
   readonly redact: (word: string) => Redacted;
   readonly onError: (text: string) => void;
 }
 
 const hourMs = 3_600_000;
-/** Bytes are counted in pieces of so many. */
 const pieceBytes = 1024;
 const bytesRate = {
   burst: bounds.doorBytes / 8 / pieceBytes,

@@ -87,10 +87,8 @@ export interface DoorParts extends NowParts {
   readonly findPeer: FindPeer;
   readonly access: AccessDesk;
   readonly act: Act;
-  /** Commands that ended, since the start. */
   readonly exchanges: CountedExchanges;
   readonly directory: string;
-  /** The public key that signs the journal, in base64. */
   readonly ownKey: string;
   /** Base64 signature of a text by that key. */
   readonly sign: (text: string) => string;
@@ -305,7 +303,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     return mayAsk ? { uid, gid, pid, user, exe, unit } : undefined;
   }
 
-  /** Reads the body of a call. */
   function called<Asked>(
     parse: (body: string) => Asked | string,
     run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,

@@ -27,14 +27,12 @@ import { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
 import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running, untold } from './running.js';
 
-/** The state of the daemon at one moment, without what is constant for the process. */
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
   Pick<MetricsSnapshot, 'isReloadSuccess' | 'certificates'>;
 
 /** Its parts, each made when it is read first: one that cannot be made takes no other with it. */
 export type PartsOf<T> = { readonly [Key in keyof T]: () => T[Key] };
 
-/** Reading a part throws what making it threw. */
 export function lazily<T extends object>(parts: PartsOf<T>): T {
   const made: T = Object.create(null);
   for (const [key, make] of Object.entries<() => unknown>(parts))
@@ -97,7 +95,6 @@ export function createEndpoints(
   };
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
 
-  /** Removes the sockets. */
   async function shut(): Promise<void> {
     const open = admin;
     admin = undefined;
@@ -132,7 +129,6 @@ export function createEndpoints(
       });
     },
     shut,
-    /** Closes the endpoints for good. */
     async close(): Promise<void> {
       await shut();
       metrics.close();

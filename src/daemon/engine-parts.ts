@@ -27,7 +27,6 @@ import type { Clock } from '../ports/machine.js';
 import type { Connect } from '../ports/transport.js';
 import { createUlidSource } from './ulid.js';
 
-/** The adapters that the engine needs. */
 export interface Adapters {
   readonly clock: Clock;
   readonly connect: Connect;
@@ -38,7 +37,6 @@ export interface Adapters {
   readonly access: readonly AuditRecord[];
 }
 
-/** Counters of limits, and their members, over all principals. */
 const limiterEntriesMax = bounds.limiterEntries;
 /** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
 const rememberedMax = bounds.judgementsRemembered;
@@ -76,7 +74,6 @@ export interface FailingService {
   readonly code: string;
 }
 
-/** The auth services of one configuration. */
 function createLookups(settings: Settings, { connect, clock, observe }: Adapters) {
   const lookups = new Map<string, Lookup>();
   /** By socket. Entries of earlier configurations stay until that service answers or fails again. */
@@ -87,7 +84,6 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
   );
   const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
   return {
-    /** Opened at the first request. */
     of(socket: string, limits: LookupLimits): Lookup {
       const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
       const known = lookups.get(key);
@@ -184,7 +180,6 @@ export function accessRightsOf(
   };
 }
 
-/** The parts that exchanges of one configuration share. */
 export interface ConfiguredContext extends ExchangeContext {
   /** Auth services that do not answer, by socket. */
   readonly failingServices: ReadonlyMap<string, FailingService>;
@@ -194,7 +189,6 @@ export interface ConfiguredContext extends ExchangeContext {
   retire(next: Pick<ConfiguredContext, 'noteFailing'>): void;
 }
 
-/** The context under these settings. */
 export function createExchangeContext(
   settings: Settings,
   pools: ReadonlyMap<string, Pool>,
@@ -253,7 +247,6 @@ export function createExchangeContext(
   };
 }
 
-/** The limits of sessions from the settings, in bytes and milliseconds. */
 export function sessionLimitsOf(settings: Settings): SessionLimits {
   const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs, httpBodyBytesMax, httpCommandsMax } =
     settings.limits;

@@ -10,15 +10,12 @@ import type { Clock, Timer } from '../ports/machine.js';
 export interface KeyParts {
   readonly clock: Clock;
   readonly report: (event: DaemonEvent) => void;
-  /** The listeners in service. */
   readonly listeners: () => readonly ListenerSettings[];
   readonly uses: KeyUses;
 }
 
 export interface KeyWatch {
-  /** Every key in service. */
   shown(): readonly KeyShown[];
-  /** The use of an account or a key. */
   usage(listener: string, name: string): KeyUsage;
   end(): void;
 }

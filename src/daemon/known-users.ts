@@ -29,7 +29,6 @@ export class KnownUsers {
   readonly #parts: Parts;
   readonly #path: string;
   #known: Map<string, readonly number[]>;
-  /** Last answers of this configuration. */
   #answers = new Map<string, IdAnswer>();
   #persons = new Persons(new Map());
   #users: ReadonlySet<string> = new Set();
@@ -90,7 +89,6 @@ export class KnownUsers {
     );
   }
 
-  /** Users whose uid was never told. */
   get unknown(): readonly string[] {
     return this.#persons.unknownUsers;
   }
@@ -155,7 +153,6 @@ export class KnownUsers {
     if (answers === this.#answers) this.#learn();
   }
 
-  /** Another answer may come. */
   #isOpen(name: string): boolean {
     const { kind } = this.#answers.get(name) ?? { kind: 'none' };
     return kind === 'unanswered' || (kind === 'none' && this.#users.has(name));

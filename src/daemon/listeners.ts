@@ -100,11 +100,9 @@ export function createListeners(
     async prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers) {
       const wanted = listeners.map((listener) => wantedBy(listener, numbers));
       const made: Socket[] = [];
-      /** Removes the new sockets again. */
       const cancel = async (): Promise<void> => {
         await Promise.all(made.map(({ bound }) => bound.close()));
       };
-      /** From now on remaining sockets have their new mode and owner, and removed ones are closed. */
       const commit = async (): Promise<void> => {
         for (const socket of made) sockets.set(socket.key, socket);
         const keys = new Set(wanted.map(({ key }) => key));
@@ -131,7 +129,6 @@ export function createListeners(
       }
       return { commit, cancel };
     },
-    /** Stops accepting, and removes all sockets. */
     async close(): Promise<void> {
       const all = [...sockets.values()];
       sockets.clear();

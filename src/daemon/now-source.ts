@@ -12,7 +12,6 @@ import { type Shown, showRunning } from './endpoints.js';
 import type { NowWatch } from './now-watch.js';
 import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf, slowMsMin } from './running.js';
 
-/** What is shown is made of. */
 export interface NowParts {
   readonly running: Running;
   readonly watch: NowWatch;

@@ -9,9 +9,7 @@ import type { Clock, Timer } from '../ports/machine.js';
 export interface NowStatesParts {
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
   readonly make: () => MadeNow;
-  /** Told that a state could not be made. */
   readonly onFailed: (fault: unknown) => void;
-  /** Told when the first watcher comes and when the last one leaves. */
   readonly onWatched?: (isWatched: boolean) => void;
 }
 

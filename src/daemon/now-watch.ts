@@ -21,7 +21,6 @@ import type { Clock, Timer } from '../ports/machine.js';
 
 type Troubling = Extract<EngineEvent, { kind: 'exchange-ended' | 'login' | 'session-refused' }>;
 
-/** A row, and the mail user whom its command named, whom not everybody may see. */
 export interface TroubleRow {
   readonly row: Trouble;
   readonly user: string;
@@ -36,7 +35,6 @@ interface Kept {
 }
 
 const troublesMax = 20;
-/** How long a stall is shown. */
 const stallShownMs = 60_000;
 /** Several things change at once when a host goes down. */
 const changedMs = 50;
@@ -117,7 +115,6 @@ export class NowWatch {
     return rows.toReversed();
   }
 
-  /** What it knows of what is wrong. */
   facts(): Pick<NowFacts, 'refusedKeys' | 'failedLogins' | 'stall'> {
     const nowMs = this.#clock.now();
     const wallMs = this.#clock.wallMs();
@@ -171,7 +168,6 @@ export class NowWatch {
   }
 }
 
-/** Of each outcome of a command. */
 export const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
   ok: 'other',
   // The client left.
@@ -286,7 +282,6 @@ function statusWord(status: string): string | undefined {
   return /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1];
 }
 
-/** Of a command that was denied or failed. */
 function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: ExchangeEnded): string {
   if (denial !== undefined && error === undefined) {
     const place =

@@ -191,7 +191,6 @@ function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
   log.report({ event: 'audit-memory', level, type: 'none', text });
 }
 
-/** Size of a key file of our own. */
 const keyBytesMax = 4096;
 
 /**
@@ -237,7 +236,6 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
     lost: (records: number): void => lost.add(records, ''),
     /** A record without a waiting exchange could not be given to the journal. */
     failed: (text: string): void => failed.add(1, text),
-    /** Writes the remaining counts. */
     flush(): void {
       lost.flush();
       failed.flush();
@@ -405,7 +403,6 @@ export function openShipping(
   });
 }
 
-/** The receivers in the settings. */
 export function sinksOf({ audit }: Settings): readonly Sink[] {
   return audit.ship.map((sink) => {
     const { place: _, ...meant } = sink;

@@ -36,7 +36,6 @@ export interface Drained {
   readonly since: string;
 }
 
-/** The drained backends, as in the state directory. */
 export class DrainedBackends {
   readonly #path: string;
   #drained = new Map<string, Drained>();
@@ -67,7 +66,6 @@ export class DrainedBackends {
   }
 }
 
-/** The parts that actions need. */
 interface Parts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
@@ -88,7 +86,6 @@ interface Parts {
   readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
 }
 
-/** Returns the function that executes actions. */
 export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const nothing = whatIsNothing(parts, action, operator);
@@ -122,7 +119,6 @@ export function createAct(parts: Parts): Act {
   };
 }
 
-/** As in records. */
 function peerOf({ by: _by, from: _from, loginUid, ...facts }: Operator): RecordedPeer {
   return loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
 }

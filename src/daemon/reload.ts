@@ -24,24 +24,19 @@ import { catalogOf, sinksOf } from './open-audit.js';
 import type { Pools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 
-/** The result of a reload. */
 export interface Reloaded {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly isSuccess: boolean;
-  /** The hash of the configuration in force. */
   readonly hash: string;
   /** Why the old one was kept; otherwise warnings. */
   readonly problems: readonly string[];
-  /** Steps that failed after the new configuration came into force. */
   readonly unfinished?: readonly string[];
   /** Settings that stay as before until a restart. */
   readonly restart: readonly string[];
 }
 
-/** The parts that a reload changes. */
 export interface ReloadParts {
-  /** Reads the file. */
   readonly load: () => LoadedConfiguration | Promise<LoadedConfiguration>;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report' | 'setLevel'>;
@@ -56,11 +51,8 @@ export interface ReloadParts {
   readonly access: Pick<AccessDesk, 'turnTo'>;
   readonly users: Pick<KnownUsers, 'prepare'>;
   readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser' | 'hasDirectory'>;
-  /** Called before anything is read. */
   readonly onReloading: () => void;
-  /** Called for each reload that began, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
-  /** The shared parts of exchanges, with counters that continue. */
   readonly contextOf: (settings: Settings, pools: Pools['byName']) => ConfiguredContext;
   /** The doors of the listeners; waiting peers and their failures are kept. */
   readonly doorsOf: (settings: Settings) => Served['doors'];
@@ -78,14 +70,12 @@ export class Reloader {
   #running: Promise<Reloaded> | undefined;
   #next: Promise<Reloaded> | undefined;
   #begun = 0;
-  /** The last reload; undefined: there was none. */
   last: Reloaded | undefined;
 
   constructor(parts: ReloadParts) {
     this.#parts = parts;
   }
 
-  /** Number of reloads that have begun to read files. */
   get begun(): number {
     return this.#begun;
   }

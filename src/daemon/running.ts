@@ -43,27 +43,21 @@ import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
-/** A backend and its pool at one moment. */
 export interface LookedAt {
   readonly backend: BackendSettings;
   readonly pool: PoolSnapshot;
-  /** Undefined: not known yet. */
   readonly series: Series | undefined;
 }
 
-/** What the page's process told of itself last. */
 export interface PageTold extends DoorPage {
-  /** Milliseconds since then. */
   readonly ageMs: number;
 }
 
-/** A daemon that serves. */
 export interface Running {
   readonly lifecycle: Lifecycle;
   readonly clock: Clock;
   readonly log: Log;
   readonly journal: OpenJournal;
-  /** Free bytes of the journal's file system; undefined: not known yet. */
   readonly freeBytes: () => number | undefined;
   /** `audit.memory` as it was at the start. */
   readonly memoryFile: string | undefined;
@@ -77,13 +71,10 @@ export interface Running {
   readonly shipping: Shipping;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
-  /** The history of the last minutes; undefined: the page is off. */
   readonly watch: NowWatch | undefined;
-  /** What the page's process told of itself; undefined: nothing. */
   readonly page: () => PageTold | undefined;
 }
 
-/** The pools of all backends in service. */
 export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
   return served.now.settings.backends.flatMap((backend) => {
     const pool = pools.byName.get(backend.name);

@@ -58,12 +58,10 @@ const flushMsMax = 1_000;
 /** And how long the thread that read the configuration does. */
 const threadMsMax = 1_000;
 
-/** The end of the process. */
 interface End {
   code: number;
   /** A thread hangs on a disk that does not answer; an orderly exit of the process would wait for it. */
   isHanging: boolean;
-  /** Why it ended before it served. */
   failedStart?: string;
 }
 

@@ -20,7 +20,6 @@ import type { TlsOffer } from '../ports/transport.js';
 import { createPolicyChooser, uidsNamedBy } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
-/** A configuration in service. */
 export type Served = ReturnType<typeof createServed>;
 
 /**
@@ -82,7 +81,6 @@ export function createServed(
     settings,
     exchanges,
     persons,
-    /** See `identity/origin`. */
     originOf: (peer: Peer, login: Login | undefined): string => originOf(peer, login, facts),
     sessionLimits: sessionLimitsOf(settings),
     doors,
@@ -96,7 +94,6 @@ export function createServed(
   };
 }
 
-/** The configuration in service, for all readers. */
 export class Switch {
   #now: Served;
   readonly #context: SessionContext = {
@@ -130,7 +127,6 @@ export class Switch {
     return before;
   }
 
-  /** The present listener of that name; undefined: there is none. */
   listener(name: string): ServedListener | undefined {
     return this.#listeners.get(name);
   }

@@ -7,9 +7,7 @@ import type { CountedAs } from '../domain/now/history.js';
 import { countedAs } from './now-watch.js';
 import type { LookedAt } from './running.js';
 
-/** What is so now, beside the counts. */
 export interface TrafficParts extends Pick<DoorTraffic, 'run'> {
-  /** Those in service. */
   readonly listeners: readonly { readonly name: string }[];
   readonly pools: readonly {
     readonly backend: Pick<LookedAt['backend'], 'name'>;

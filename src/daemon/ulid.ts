@@ -7,7 +7,6 @@ const timeMsMax = 2 ** 48 - 1;
 /** Makes the next id from the wall clock's milliseconds and ten random bytes. */
 export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
 
-/** Random bytes in an id. */
 const chanceBytes = 10;
 
 /** Every pair of digits, by its ten bits: every command has an id, and single digits would take a microsecond more. */

@@ -97,7 +97,6 @@ export class UpstreamFault extends Error {
 /** A fault of a server's certificate. `key`: its key is not one of the pins. */
 export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
 
-/** Why a record or its journal failed. */
 export type JournalFaultCode =
   | 'write-failed' // the disk refused a write or a sync
   | 'no-rights' // the system denies this process the directory or a file in it

@@ -1,7 +1,6 @@
 // The machine as seen by everything above `adapters/host`: time, the kernel calls that Node does not offer, and the exit codes of the
 // process. The clock of the globals is never used.
 
-/** A running timer. */
 export interface Timer {
   /** Stops it; does nothing if it has fired or was canceled already. */
   cancel(): void;
@@ -39,7 +38,6 @@ export type PeerProcess =
   | { readonly kind: 'gone' }
   | { readonly kind: 'unsupported' };
 
-/** The foreign functions. */
 export interface Native {
   /**
    * Takes the exclusive lock (flock) of an open file, without waiting; false: another open file has it. The lock is released with the last
@@ -106,7 +104,6 @@ export const exitCodes = {
   ok: 0,
   failed: 1,
   usage: 64,
-  /** No daemon answers there. */
   unavailable: 69,
   bug: 70,
   /** Allowed, but not possible now: there is no route, or no answer. */
@@ -117,9 +114,7 @@ export const exitCodes = {
 
 /** Bytes that are kept until the last one has arrived: in memory, or in a file without a name that disappears with the process. */
 export interface HeldBytes {
-  /** The bytes so far. */
   readonly length: number;
-  /** How many of them are in memory. */
   readonly memoryBytes: number;
   /** Announces a number of bytes before the first is read: rejects with a RoomFault if there is no room for them now. */
   expect(bytes: number): Promise<void>;
@@ -127,6 +122,5 @@ export interface HeldBytes {
   append(chunk: Buffer): Promise<void>;
   /** At most `most` bytes from there on, at least one; the caller must not change them. Rejects with the system's error. */
   read(from: number, most: number): Promise<Buffer>;
-  /** Call once, after the last read. */
   close(): void;
 }

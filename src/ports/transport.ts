@@ -125,7 +125,6 @@ export interface Transport {
    * also after an earlier orderly close (a TCP peer sees a reset). Idempotent; the first reason counts.
    */
   close(reason: CloseReason, isAbrupt?: boolean): void;
-  /** Received bytes that were not read yet. */
   readonly heldBytes: number;
   /** Calls `run` once when the peer is gone, also while there is no read; undefined removes the callback. */
   onGone(run: (() => void) | undefined): void;
@@ -142,7 +141,6 @@ export interface Transport {
   readonly takenBytes: number;
 }
 
-/** Where a server listens. */
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };

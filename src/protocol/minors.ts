@@ -23,7 +23,6 @@ const four: Minor = { ...three, framing: 'stream' };
 
 const rows = [zero, one, one, three, four] as const;
 
-/** The index of a row. */
 export type KnownMinor = Exclude<Partial<typeof rows>['length'], (typeof rows)['length']>;
 
 /** The newest known one, also used where no minor was announced (HTTP, `explain`): `-A` means everybody to such clients. */

@@ -7,7 +7,6 @@ import { newestMinor } from './minors.js';
 /** A row counts from its release to the next row. */
 interface Release {
   readonly name: string;
-  /** The minor that it announces. */
   readonly minor: number;
   readonly series: '2.3' | '2.4';
   readonly hasStartTls: boolean;
@@ -69,11 +68,9 @@ export interface Server {
   readonly series: Release['series'];
   readonly hasStartTls: boolean;
   readonly hasOptions: boolean;
-  /** Some of these releases do. */
   readonly mayAnswerTwice: boolean;
   /** The late fields that all of these releases have. */
   readonly lateFields: readonly string[];
-  /** It announced a minor above the newest known. */
   readonly isNewer: boolean;
 }
 
@@ -153,5 +150,4 @@ export const lateFieldSets: readonly (readonly string[])[] = [
   ...new Set(rows.map(({ lateFields }) => lateFields)),
 ];
 
-/** Every field that some release lacks. */
 export const lateFields: ReadonlySet<string> = new Set(lateFieldSets.flat());

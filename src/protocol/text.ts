@@ -18,11 +18,9 @@ const SOH = 0x01;
 const nothing = Buffer.alloc(0);
 const lineThenDot = Buffer.from('\n.');
 
-/** The result of one chunk. */
 export interface DotProgress {
   /** The next parts of the text, in order; slices of the chunk, except for line ends that were cut. */
   parts: Buffer[];
-  /** The final dot came. */
   isDone: boolean;
   /** Bytes of this chunk after the line of the final dot; empty before it. */
   rest: Buffer;
@@ -179,7 +177,6 @@ export class DotEncoder {
     this.#held = new Gather(pieceBytesMax);
   }
 
-  /** Returns the pieces that can be sent. */
   push(text: Buffer): Buffer[] {
     const stuffed = this.#stuff(text);
     const held = this.#held;

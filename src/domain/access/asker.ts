@@ -9,14 +9,11 @@ import { ownersOf, type Peer } from '../identity/peer.js';
 import type { Persons } from '../identity/person.js';
 import type { Policy } from '../policy/policy.js';
 
-/** The policy of somebody who acts, as far as access needs it. */
 export type AskerPolicy = Pick<Policy, 'name' | 'version' | 'users' | 'except' | 'approve'>;
 
-/** Who acts: over a listener, on the page, or at the admin socket. */
 export interface Asker {
   readonly session?: string | undefined;
   readonly listener: string | undefined;
-  /** `NAME@LISTENER`; `page:NAME` for a person of the page. */
   readonly principal: string;
   /** Whom limits count: see `identity/origin`. */
   readonly origin: string;
@@ -34,13 +31,11 @@ export interface Asker {
   readonly credential: string | undefined;
   /** The kernel says who asks, and the name service did not answer for one of these uids: its names are unknown now. */
   readonly isUnanswered?: boolean | undefined;
-  /** Why it may ask for nothing; undefined: it may. */
   readonly whyNotAsk?: string | undefined;
   /** Why it may approve nothing, whatever the policies say; undefined: it may. */
   readonly whyNotApprove?: string | undefined;
 }
 
-/** How a peer proved who it is. */
 export type Proof =
   | { readonly kind: 'kernel' }
   | { readonly kind: 'account' | 'key'; readonly name: string; readonly stamp: string };
@@ -148,7 +143,6 @@ export function loginIdentitiesOf({
   );
 }
 
-/** The same of the peer of a record. */
 function recordedLoginWords({ peer, principal }: AuditRecord): readonly string[] {
   // On the page the peer is the page's process.
   if (principal?.startsWith(pagePrefix) === true) return [];
@@ -165,7 +159,6 @@ export function humanOf({ identities, loginIdentities = [] }: Words, persons: Pe
   return persons.provenBy(identities.filter((word) => !loginIdentities.includes(word)));
 }
 
-/** With the login. */
 function isOnePerson(words: Words, persons: Persons): boolean {
   const person = humanOf(words, persons);
   return person !== undefined && persons.provenBy(words.identities) === person;
@@ -207,12 +200,10 @@ export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
   return undefined;
 }
 
-/** One request as the checks need it. */
 export interface Approvable {
   readonly policy: string;
   readonly users: readonly string[];
   readonly identities: readonly string[];
-  /** The words of each approver so far. */
   readonly approvers: readonly (readonly string[])[];
 }
 
@@ -316,7 +307,6 @@ export function isOwnedBy({ requested }: Pick<AccessEntry, 'requested'>, asker: 
   return ownerOfRequest(requested) === asker.principal && uid === uidOf(asker);
 }
 
-/** The principal who has or asks for access. */
 export function ownerOf({ requested }: AccessEntry): string {
   return ownerOfRequest(requested);
 }
@@ -369,11 +359,9 @@ export function approvableOf({ requested }: AccessEntry, approvals: readonly Aud
   };
 }
 
-/** What of the configuration decides about approvals. */
 export interface ApprovalRights {
   readonly persons: Persons;
   readonly policies: ReadonlyMap<string, AskerPolicy>;
-  /** Whether a person of the page may decide about access to these mail users. */
   readonly approvesOnPage: (name: string, users: readonly string[]) => boolean;
 }
 
@@ -404,10 +392,8 @@ export function countingApprovals(
   });
 }
 
-/** Begins the principal of a person of the page. */
 export const pagePrefix = 'page:';
 
-/** The keys of a record that say who acts. */
 export function actorKeys(asker: Asker): Partial<AuditRecord> {
   const { session, listener, peer, origin, principal, policy, identities } = asker;
   return {

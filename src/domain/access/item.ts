@@ -7,9 +7,7 @@ import { formatWords } from '../audit/encode.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
 import type { AccessItem, AccessState, AccessStep } from '../page/access.js';
 
-/** What the entry does not say itself. */
 export interface AccessView {
-  /** Those that count. */
   readonly approvals: readonly AuditRecord[];
   readonly state?: AccessState | undefined;
   readonly isMine: boolean;
@@ -54,7 +52,6 @@ export function isOver({ state, isReviewed }: AccessEntry): boolean {
   return state === 'unreviewed' && isReviewed;
 }
 
-/** What somebody who sees an entry may do with it. */
 export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: boolean): AccessStep[] {
   const { state, requested, isReviewed } = entry;
   if (state === 'requested')

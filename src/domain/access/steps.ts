@@ -13,7 +13,6 @@ import { type Asker, actorKeys, uidOf } from './asker.js';
 export interface AccessWish {
   readonly rule: RequestRule;
   readonly users: readonly string[];
-  /** As in the record. */
   readonly case: AuditRecord['case'];
   readonly command: string;
   /** With digests for secret words. */
@@ -28,7 +27,6 @@ export interface AccessWish {
   readonly words: readonly string[];
 }
 
-/** An approval may ask for less. */
 export interface Shorter {
   readonly forMs: number | undefined;
   readonly uses: number | undefined;

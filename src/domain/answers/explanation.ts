@@ -62,7 +62,6 @@ function laterOf(question: Question, destinations: number): string[] {
   return destinations > 1 ? ['which of these backends: the passdb is asked when it comes'] : [];
 }
 
-/** A judgement with its context. */
 export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
@@ -71,7 +70,6 @@ export interface Explained {
   /** Its possible backends; none if `noBackend` says why. */
   readonly backends: readonly string[];
   readonly noBackend: string | undefined;
-  /** The judgement in each possible series. */
   readonly readings: readonly SeriesReading[];
   /** Look-ups that happen only when the command comes, and may turn a yes into a no. */
   readonly later: readonly string[];
@@ -83,7 +81,6 @@ export interface NearestRule extends RuleInWords {
 
 export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
-  /** For machines. */
   readonly code: string;
   /** For an allowed command with an obstacle: its code for machines; `noBackend` is for people. */
   readonly obstacle: string | undefined;
@@ -92,7 +89,6 @@ export interface Explanation {
   readonly would: string | undefined;
   readonly policy: string;
   readonly principal: string;
-  /** The deciding rule, if any. */
   readonly rule: RuleInWords | undefined;
   readonly command: string | undefined;
   /** The name and the arguments as they would go upstream; empty: they cannot be parsed. */
@@ -102,7 +98,6 @@ export interface Explanation {
   readonly backends: readonly string[];
   readonly noBackend: string | undefined;
   readonly series: readonly string[];
-  /** Further demands on an allowed command. */
   readonly terms: readonly string[];
   readonly later: readonly string[];
   readonly nearest: NearestRule | undefined;
@@ -172,7 +167,6 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
   return by === '' ? `allowed: ${what}` : `allowed${by}, ${what}`;
 }
 
-/** The code that the completion of such a command has under `error`. */
 function codeOf(obstacle: Obstacle): string {
   switch (obstacle.kind) {
     case 'unroutable':
@@ -259,7 +253,6 @@ function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined 
   return nearest && rule && { ...rule, missing: nearest.missing };
 }
 
-/** Where the series of the backend is not known, and the answer depends on it. */
 function differencesOf(readings: Explained['readings']): string[] {
   const answers = readings.map(({ judgement }) => answerOf(judgement));
   const isUnknown = readings.every(({ judgement }) => judgement.command === undefined);
@@ -306,7 +299,6 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
 
 const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsable'];
 
-/** Parses an answer. Undefined: it is not one. */
 export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
   const parts = partsOf(rows, ['if', 'missing', ...requestDetails]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];

@@ -11,7 +11,6 @@ import { faultyLine, type Judgement, type Subject, unparsable } from '../policy/
 import type { RoutingTable } from '../policy/route.js';
 import { type Explained, explainLine } from './explanation.js';
 
-/** A command of dovegate itself. */
 export interface OwnLine {
   readonly command: Command;
   readonly read: ParsedArguments | Unparsable;

@@ -34,7 +34,6 @@ export type AnswerRow = readonly [what: string, value: string];
 
 export interface RuleInWords {
   readonly command: string;
-  /** The conditions, a sentence each. */
   readonly says: readonly string[];
 }
 
@@ -43,12 +42,10 @@ export function rowsOfRule(what: string, { command, says }: RuleInWords): Answer
   return [[what, command], ...rowsOf('if', ...says)];
 }
 
-/** A row for each value that there is. */
 export function rowsOf(what: string, ...values: readonly (string | undefined)[]): AnswerRow[] {
   return values.flatMap((value): AnswerRow[] => (value === undefined ? [] : [[what, value]]));
 }
 
-/** Rows by subject, in their order: a head, and the rows with its details. */
 export interface AnswerPart {
   readonly what: string;
   readonly value: string;
@@ -74,25 +71,20 @@ export function valuesOf(
   return rows.flatMap((row) => (row.what === what ? [row.value] : []));
 }
 
-/** The values of the rows of that name that say more of this one. */
 export function moreOf({ more }: AnswerPart, what: string): string[] {
   return more.flatMap(([name, value]) => (name === what ? [value] : []));
 }
 
-/** A rule of a policy, and the effect of its command. */
 export interface Right extends RuleInWords {
   readonly effect: string;
 }
 
-/** A rule of `on_request` in words, and what a grant of it needs and gives. */
 export interface RequestableRule extends RuleInWords {
-  /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;
   /** `2h`. */
   readonly duration: string;
   /** `command`, `user`. */
   readonly scope: string;
-  /** Commands under one grant; undefined: no limit. */
   readonly uses: number | undefined;
 }
 
@@ -116,7 +108,6 @@ export function describeRequestable(
   };
 }
 
-/** What a grant of it needs and gives, in one line. */
 export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<RequestableRule, 'says'>): string {
   const whose = ['without an approval, reviewed later', 'approved by 1 person'][approvals];
   return [
@@ -140,7 +131,6 @@ export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefine
   return { command, says: [`on request, ${sayRequestTerms({ command, ...terms })}`, ...says] };
 }
 
-/** Rows that say more of a row `on-request`. */
 export const requestDetails: readonly string[] = ['approvals', 'for', 'scope', 'uses'];
 
 export function rowsOfRequestable(rule: RequestableRule): AnswerRow[] {
@@ -174,7 +164,6 @@ export interface Rights {
   readonly policy: string;
   /** Other ordinary commands are allowed too, and recorded. */
   readonly isObserving: boolean;
-  /** Patterns of the users that it holds for, and of those that it does not. */
   readonly users: readonly string[];
   readonly except: readonly string[];
   /** `60 a minute`. */
@@ -183,9 +172,7 @@ export interface Rights {
   readonly debug: boolean;
   readonly allow: readonly Right[];
   readonly deny: readonly Right[];
-  /** Available for a time, when others approve it. */
   readonly onRequest: readonly RequestableRight[];
-  /** The policies whose requests may be approved. */
   readonly approve: readonly string[];
 }
 
@@ -265,7 +252,6 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
   ];
 }
 
-/** Parses an answer. Undefined: it is not one. */
 export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
   const parts = partsOf(rows, ['effect', 'if', ...requestDetails]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
@@ -415,7 +401,6 @@ function usersOf({ users }: Rule): string[] {
   return users === undefined ? [] : [`only for ${listOr(users.texts)}`];
 }
 
-/** The rule's reach beyond the mailboxes of users named one by one. */
 function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   return [
     ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),

@@ -39,10 +39,8 @@ export interface AccessEntry {
 
 type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] } & { readonly bytes: number };
 
-/** What entries take of the places that there are. */
 export interface AccessPlaces {
   readonly requests: number;
-  /** Live grants, and ended ones without a review. */
   readonly grants: number;
   readonly bytes: number;
 }
@@ -52,7 +50,6 @@ type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>
 const requestsMax = bounds.accessRequests;
 const grantsMax = bounds.accessGrants;
 const bytesMax = bounds.accessBytes;
-/** All places of a book. */
 export const accessPlaces: AccessPlaces = { requests: requestsMax, grants: grantsMax, bytes: bytesMax };
 /** No rule needs nearly as many; a forged journal must not fill the memory. */
 const approvalsMax = bounds.accessApprovals;
@@ -104,12 +101,10 @@ export class AccessBook {
     return this.#entries.size;
   }
 
-  /** Undecided requests. */
   get requests(): number {
     return this.#requests;
   }
 
-  /** What all entries take, or those of one policy. */
   taken(policy?: string): AccessPlaces {
     if (policy === undefined)
       return { requests: this.#requests, grants: this.#entries.size - this.#requests, bytes: this.#bytes };
@@ -123,7 +118,6 @@ export class AccessBook {
     return { requests, grants, bytes };
   }
 
-  /** A book with the same entries. */
   copy(): AccessBook {
     const other = new AccessBook();
     for (const [id, entry] of this.#entries) other.#entries.set(id, { ...entry });

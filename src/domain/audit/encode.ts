@@ -146,7 +146,6 @@ export function formatJson(value: unknown): string {
   return harmlessJson(JSON.stringify(value));
 }
 
-/** The same on several lines. */
 export function formatJsonLines(value: unknown): string {
   const lines = JSON.stringify(value, undefined, 2).split('\n');
   return lines.map(harmlessJson).join('\n');
@@ -245,7 +244,6 @@ function originText({ event, origin, principal, peer }: JournalRecord, budget: B
   return isShown ? '' : `,"origin":${encodeWord(origin, budget.value)}`;
 }
 
-/** Whether the arguments or the users of the last record were cut. */
 let isLastCut = false;
 
 /** A record's data about its command: the keys from `principal` to `matches`, and `users`. */
@@ -253,7 +251,6 @@ interface CommandTexts {
   readonly record: JournalRecord;
   readonly members: string;
   readonly users: string;
-  /** Arguments or users are incomplete. */
   readonly isCut: boolean;
 }
 
@@ -380,7 +377,6 @@ function encodeText(value: string, bytesMax: number): string {
   return `{"cut":"${quotedStart(text, bytesMax - endMax)}",${end}${sizeAndHash(value)}}`;
 }
 
-/** Set when a value or a list is cut. */
 let isCut = false;
 
 /** The longest start of a value, whole characters, whose JSON text has at most so many bytes. */

@@ -14,7 +14,6 @@ import type {
 interface Row {
   /** A frequent text from a small set. */
   readonly isWord?: true;
-  /** For an object, its keys in their order. */
   readonly members?: readonly string[];
   /**
    * `command`: the line alone determines it, so records with the same arguments have the same value. `own`: only in the journal's own
@@ -23,7 +22,6 @@ interface Row {
   readonly of?: 'command' | 'own' | 'others' | 'added' | 'origin';
   /** Shown in a limited view, in records of its users. Absent: hidden there. */
   readonly isShown?: true;
-  /** A column of an exported exchange, and its position. */
   readonly column?: number;
   /** Omitted by `tail`. */
   readonly isQuiet?: true;

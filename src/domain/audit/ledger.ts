@@ -69,7 +69,6 @@ export function sealInto(
   return { end, hash: digest };
 }
 
-/** A line's place in the chain. */
 export interface Link {
   readonly seq: number;
   readonly prev: string;
@@ -143,7 +142,6 @@ function readDigits(line: Buffer, at: number): number | undefined {
 /** Exchanges with an admission and no completion, by id, in the order of their admissions. */
 export type OpenExchanges = Map<string, OpenExchange>;
 
-/** The place of an open exchange's admission. */
 export interface OpenExchange {
   readonly seq: number;
   readonly session: string | undefined;
@@ -175,7 +173,6 @@ export function noteExchange(
 /** Sorts after every time. */
 const noTime = '~';
 
-/** The position in a chain. */
 export interface LedgerState {
   readonly journal: string;
   readonly seq: number;
@@ -188,16 +185,13 @@ export interface LedgerState {
   readonly timeMs: number;
 }
 
-/** The chain while it is written. Its fields are the writer's to read. */
 export class Ledger implements LedgerState {
   journal: string;
   seq = 0;
   hash = genesisHash;
   stepsMs = 0;
   open: OpenExchanges = new Map();
-  /** Set when retention has removed the first records. */
   oldestSeq = 1;
-  /** Undefined: checkpoints are not signed. */
   readonly signer: Signer | undefined;
   readonly #program: string;
   #resumedMs = 0;
@@ -249,7 +243,6 @@ export class Ledger implements LedgerState {
     return new Map(all.toSorted(([, one], [, other]) => one.seq - other.seq));
   }
 
-  /** The line of an encoded record. */
   seal(body: string): string {
     const { line, hash: head } = sealLine(this.seq + 1, body, this.hash);
     this.#note(line, head);
@@ -371,7 +364,6 @@ export function isSignedBy(key: string, text: string, signature: string): boolea
   }
 }
 
-/** A public key in base64 as DER (SubjectPublicKeyInfo). */
 export function publicKeyDer(key: string): Buffer {
   return Buffer.concat([publicKeyHead, Buffer.from(key, 'base64')]);
 }
@@ -403,7 +395,6 @@ function formatKey(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).subarray(publicKeyHead.length).toString('base64');
 }
 
-/** A fault of argument records, and its record. */
 export interface ArgumentsFault {
   readonly seq: number;
   readonly text: string;

@@ -21,7 +21,6 @@ type AuditEvent =
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
   | 'access';
 
-/** The closed list of the key `action` in `access` records. */
 export type AccessAction =
   | 'requested'
   | 'approved'
@@ -33,7 +32,6 @@ export type AccessAction =
   | 'reviewed'
   | 'ended';
 
-/** The closed list of the key `outcome`. */
 export type RecordedOutcome =
   | 'ok'
   | 'failed'
@@ -68,16 +66,13 @@ export interface Redacted {
   readonly hmac: string;
 }
 
-/** One argument of the canonical form. */
 export type RecordedArgument = string | Redacted;
 
-/** Command input: its size, and a digest for comparison. */
 export interface RecordedInput {
   readonly bytes: number;
   readonly hmac?: string | undefined;
 }
 
-/** What a request, and the grant that it becomes, is bound to. */
 export interface RecordedBounds {
   /** Hash of the `on_request` rule with its terms, hex: a changed rule ends its grants. */
   readonly rule?: string | undefined;
@@ -157,7 +152,6 @@ export interface AuditRecord {
   readonly text?: string | undefined;
   readonly status?: string | undefined;
   readonly outcome?: RecordedOutcome | undefined;
-  /** Whether a byte of the command went upstream. */
   readonly sent?: boolean | undefined;
   readonly rows?: number | undefined;
   readonly cells?: number | undefined;
@@ -190,7 +184,6 @@ export interface AuditRecord {
   readonly approvals?: number | undefined;
   /** The number of commands that a grant permits; absent: no limit. */
   readonly uses?: number | undefined;
-  /** The number of commands so far, in a carried record. */
   readonly used?: number | undefined;
   /** Who acts, as words `user:anna`, `uid:1001`, `account:x`, `key:x`, `page:x`, `oidc:x`. */
   readonly identities?: readonly string[] | undefined;
@@ -204,7 +197,6 @@ export interface AuditRecord {
   readonly catalog?: string | undefined;
 }
 
-/** A record of temporary access. */
 export type AccessRecord = AuditRecord & { readonly event: 'access' };
 
 export type JournalRecord = AuditRecord | OwnRecord;
@@ -229,7 +221,6 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly next_key?: string | undefined;
   /** The oldest admission without completion when a segment began; a restart must read from there. */
   readonly open_seq?: number | undefined;
-  /** The step of the wall clock, in a clock record. */
   readonly step_ms?: number | undefined;
   /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
   readonly steps_ms?: number | undefined;
@@ -290,14 +281,12 @@ export function parseTime(text: string): number | undefined {
   return ms >= 0 && new Date(ms).toISOString() === text ? ms : undefined;
 }
 
-/** The text around time and event at the start of every line. */
 export const timeOpening = ',"time":"';
 export const eventOpening = '","event":"';
 const timeChars = 24;
 /** Latest position of the time's opening in a line: a seq has at most 16 digits. */
 const timeAtMax = 24;
 
-/** The start of every line. */
 export interface LineHead {
   /** RFC 3339 text of 24 characters. */
   readonly time: string;
@@ -326,7 +315,6 @@ export function eventPlace(piece: Buffer, at: number): number {
   return comma + timeOpening.length + timeChars + eventOpening.length;
 }
 
-/** The time before an event. */
 export function timeBefore(piece: Buffer, eventAt: number): string {
   const end = eventAt - eventOpening.length;
   return piece.toString('latin1', end - timeChars, end);
@@ -371,12 +359,10 @@ export function parseRequest(body: string): Readonly<Record<string, unknown>> | 
   return isObject(value) ? value : 'the request is not a JSON object';
 }
 
-/** Whether a parsed value is an object with keys. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether a parsed value is a whole number from 0 on. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
@@ -386,7 +372,6 @@ export function isDistanceMs(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) <= msMax;
 }
 
-/** The number of argument records after an admission. */
 export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
   return isCount(count) ? count : 0;
 }
@@ -427,7 +412,6 @@ function joinList(lists: readonly unknown[]): unknown[] | undefined {
   return pieces.length === 0 ? joined : undefined;
 }
 
-/** Makes digests under one key. */
 export interface Redactor {
   /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
   redact(value: string): Redacted;
@@ -435,7 +419,6 @@ export interface Redactor {
   meterInput(): InputMeter;
 }
 
-/** Counts and digests one command's input. */
 export interface InputMeter {
   take(bytes: Uint8Array): void;
   /** Call once, at the end. */

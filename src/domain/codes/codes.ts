@@ -7,7 +7,6 @@
 // The rules: programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run.
 // Codes are never renamed or used for something else: journals, dashboards and programs hold them.
 
-/** Whether a repetition of the command is safe. */
 export type Repeat =
   /** Nothing ran; it may succeed later. */
   | 'safe'
@@ -31,7 +30,6 @@ export interface CodeRow {
   /** `{name}` stands for a value. */
   readonly sentence: string;
   readonly means: string;
-  /** The advice, if there is any. */
   readonly ask: string;
 }
 
@@ -461,18 +459,14 @@ export type Code = keyof typeof table;
 
 export const codes: Readonly<Record<Code, CodeRow>> = table;
 
-/** The sentence of a code, with its values. */
 export function sentenceOf(code: Code, values: Readonly<Record<string, string>> = {}): string {
   return codes[code].sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
 }
 
-/** An explanation of dovegate for a client. */
 export interface Said {
   readonly code: Code;
   readonly sentence: string;
-  /** The time after which the same command may succeed. */
   readonly retryAfterS?: number | undefined;
-  /** The id of the exchange. */
   readonly id?: string | undefined;
 }
 

@@ -60,7 +60,6 @@ for (const caution of ['free', 'named', 'all-users', 'never'] as const) {
 
 export const allRoles: readonly string[] = [...cautionOfRole.keys()];
 
-/** The roles of parameters that name mail users. */
 export const userRoles: ReadonlySet<Parameter['role']> = new Set([
   'user',
   'user-mask',
@@ -74,7 +73,6 @@ function isRole(word: string): word is Role {
 
 /** The effect of a parameter beyond its command (Dovecot's manual pages). */
 interface Danger {
-  /** The effect of a command line with it. */
   readonly effect: Effect;
   /** For people; continues a sentence after "it". */
   readonly why: string;
@@ -173,9 +171,7 @@ const parameterWord =
 
 const parametersByName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 interface Table {
-  /** The rows by the names of their commands. */
   readonly rows: ReadonlyMap<string, readonly string[]>;
-  /** Those that were asked for. */
   readonly read: Map<string, Command>;
   /** Almost every first word belongs to a few commands only. */
   readonly byFirstWord: ReadonlyMap<string, readonly string[]>;
@@ -222,7 +218,6 @@ export class AddedCommands {
     return [...(this.#tables.get(series) ?? noTable).rows.keys()];
   }
 
-  /** The names that begin with that word. */
   begunBy(series: Series, word: string): readonly string[] {
     return (this.#tables.get(series) ?? noTable).byFirstWord.get(word) ?? noTable.names;
   }
@@ -397,12 +392,10 @@ export function commandNames(): ReadonlySet<string> {
   return names;
 }
 
-/** The parameter of that long name. */
 export function parameterNamed(command: Command, name: string): Parameter | undefined {
   return parametersByName.get(command)?.get(name);
 }
 
-/** A parameter in the form of an option, for messages and for the canonical form. */
 export function optionName(parameter: Parameter): string {
   return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
@@ -422,7 +415,6 @@ export function textOfList(command: Command, parameter: Parameter): Parameter | 
   return parameterNamed(command, `${parameter.name}str`);
 }
 
-/** A command, and the words of a line that follow its name. */
 export interface ResolvedCommand {
   readonly command: Command;
   readonly args: readonly string[];
@@ -535,9 +527,7 @@ export function createCommandSpotter(added = noneAdded): CommandSpotter {
   );
   /** This much of a field shows whether it begins with one. */
   const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
-  /** State of the current line, as far as it matters. */
   let tabs = 0;
-  /** The beginning of the current field. */
   let head = '';
 
   return {

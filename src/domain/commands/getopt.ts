@@ -34,7 +34,6 @@ export interface Unparsable {
   readonly message: string;
 }
 
-/** The value of a bool that is given. */
 export const boolGiven = 'true';
 
 const int64Max = 2n ** 63n - 1n;
@@ -48,7 +47,6 @@ const numberTexts: readonly string[] =
     ' ',
   );
 
-/** The values of each given parameter. */
 export type Given = Map<Parameter, string[]>;
 
 interface GivenOption {

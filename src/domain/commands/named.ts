@@ -61,7 +61,6 @@ export function jsonName(name: string): string {
 const commandsBySpelling = new Map<string, string>();
 const parametersBySpelling = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 
-/** The name of the command in any spelling. */
 function commandSpelled(name: string, added: AddedCommands): string | undefined {
   if (commandsBySpelling.size === 0)
     for (const one of commandNames()) commandsBySpelling.set(spelled(one), one);
@@ -79,7 +78,6 @@ function spellingsOf({ name: command, params }: Command): Map<string, Parameter>
   return found;
 }
 
-/** The parameter of that name in any spelling. */
 function parameterSpelled(command: Command, name: string): Parameter | undefined {
   if (!parametersBySpelling.has(command)) parametersBySpelling.set(command, spellingsOf(command));
   return parametersBySpelling.get(command)?.get(spelled(name));
@@ -175,7 +173,6 @@ function readBool(value: JsonValue): boolean | undefined {
   return word === 'true' ? true : word === 'false' ? false : undefined;
 }
 
-/** The text of a string or a number. */
 function textOf(value: JsonValue): string | undefined {
   return 'text' in value ? value.text : undefined;
 }

@@ -27,7 +27,6 @@ import {
 } from './search-query.js';
 import { foldFlag, type Reading, refuseFatal, refuseUnknownWords } from './values.js';
 
-/** The arguments in the server's interpretation. */
 export interface ParsedArguments {
   readonly kind: 'parsed';
   readonly command: Command;
@@ -38,7 +37,6 @@ export interface ParsedArguments {
    * decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
-  /** The parsed value of the search-query parameter, if the command has one and it is given. */
   readonly query: SearchNode | undefined;
 }
 
@@ -46,9 +44,7 @@ export interface ParsedArguments {
 const mailboxBytesMax = bounds.mailboxNameBytes;
 /** Bytes of a user's name, or of a mask for them. */
 const userBytesMax = bounds.userArgumentBytes;
-/** Words of one list of fields or flags. */
 const listWordsMax = bounds.listWords;
-/** Values of any other parameter that takes several. */
 const valuesMax = bounds.parameterValues;
 
 /** The longest value of such a role, in bytes; for an ACL subject including the word before the name. */
@@ -82,7 +78,6 @@ const steps: readonly ((line: Draft) => Unparsable | undefined)[] = [
   readQuery,
 ];
 
-/** Parses `args`, the words after the command's name, for a server of that series. */
 export function parseArguments(
   series: Series,
   command: Command,

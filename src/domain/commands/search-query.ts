@@ -18,7 +18,6 @@ export type SearchTime =
 
 type ValueKind = 'text' | 'atom' | 'time' | 'interval' | 'size' | 'set' | 'modseq';
 
-/** A key of the server's search language; the same for both series. */
 export interface SearchKey {
   /** Lower case; aliases are replaced by their names. */
   readonly name: string;
@@ -27,7 +26,6 @@ export interface SearchKey {
    * mail's content; the result reveals something of the text.
    */
   readonly class: 'place' | 'number' | 'date' | 'flag' | 'content';
-  /** Its operands, in order. */
   readonly values: readonly ValueKind[];
 }
 
@@ -183,7 +181,6 @@ interface Reader {
   readonly series: Series;
   readonly words: readonly string[];
   next: number;
-  /** Keys so far, and those that name a mailbox. */
   keys: number;
   mailboxes: number;
 }

@@ -34,7 +34,6 @@ const rights = new Set(
 );
 const aclSubjects = /^(?:user=|group=|group-override=|(?:owner|authenticated|anyone|anonymous)$)/;
 
-/** Refuses fields, flags and rights unknown to a server of the series. */
 export function refuseUnknownWords(line: Reading): Unparsable | undefined {
   const name = withUnknownWord(line);
   if (name === undefined) return undefined;
@@ -45,7 +44,6 @@ export function refuseUnknownWords(line: Reading): Unparsable | undefined {
   );
 }
 
-/** The first parameter with an unknown word. */
 function withUnknownWord({ series, command, values }: Reading): string | undefined {
   const fields = values.get('field') ?? [];
   if (command.name === 'fetch')
@@ -189,7 +187,6 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
   }
 }
 
-/** Rows of `oldstats dump`. */
 const statsTypes = new Set(['command', 'session', 'user', 'domain', 'ip', 'global']);
 
 /** It goes to the stats service unchanged: conditions separated by TAB; a LF would begin another command, for example `RESET`. */

@@ -8,7 +8,6 @@ import type { JournalNow, Now, PageRole } from '../page/api.js';
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;
 
-/** Where `admin.door` is by default. */
 export const standardDoor = '/run/dovegate/door.sock';
 
 /** Every call, as `METHOD PATH`. */
@@ -38,10 +37,8 @@ export const doorCalls = {
 } as const;
 export type DoorCall = keyof typeof doorCalls;
 
-/** The header with the version that the other side speaks, on every request and answer. */
 export const doorVersionHeader = 'dovegate-door';
 
-/** Comes before settings. */
 export interface DoorHead {
   /** Counts up with each reload of this daemon. */
   readonly generation: number;
@@ -67,10 +64,8 @@ export interface DoorFacts {
   readonly atMs: number;
   readonly seq: number;
   readonly receivers: JournalNow['receivers'];
-  /** The series of each backend, where it is known. */
   readonly series: Readonly<Record<string, string>>;
   readonly certificates: readonly { readonly role: string; readonly name: string; readonly leftMs: number }[];
-  /** Of accounts and keys. */
   readonly used: readonly {
     readonly listener: string;
     readonly name: string;
@@ -80,7 +75,6 @@ export interface DoorFacts {
   }[];
 }
 
-/** What the daemon has counted since its start, and what is so now. */
 export interface DoorTraffic {
   /** Another one after a restart, when all counts begin again. */
   readonly run: string;
@@ -97,7 +91,6 @@ export interface DoorTraffic {
 }
 
 export interface TrafficCounts {
-  /** Commands that ended. */
   readonly ended: number;
   readonly denied: number;
   readonly failed: number;
@@ -143,13 +136,11 @@ export type DoorAccessed =
   /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/codes. */
   | { readonly text: string; readonly isPassing: boolean; readonly code: string };
 
-/** What a page is answered that has told of itself. */
 export interface DoorKnown {
   /** The last record on disk: up to it the page may send notices. */
   readonly seq: number;
 }
 
-/** Why the daemon does not do it. */
 export interface DoorRefusal {
   /** `stale`: the page has other settings; `person`: not there, or not with this role; `busy`: too much within a time; `unrecorded`. */
   readonly code: 'stale' | 'person' | 'busy' | 'unrecorded' | 'malformed' | 'version';

@@ -14,7 +14,6 @@ import { type RecordedAction, recordedActions } from './door.js';
 const nameText = text(bounds.doorNameChars);
 const longText = text(bounds.doorTextChars);
 
-/** Who asks, as the page knows it. */
 const caller = z.object({ person: nameText, role: z.enum(pageRoles), generation: count });
 export type DoorCaller = Readonly<z.infer<typeof caller>>;
 
@@ -51,7 +50,6 @@ const recordCall = z.object({
   }),
   from,
   args: listOf(bounds.doorWords, isWord, `must be at most ${bounds.doorWords} words`),
-  /** How many rows were shown. */
   rows: count.optional(),
 });
 export type DoorRecord = Readonly<z.infer<typeof recordCall>>;
@@ -87,7 +85,6 @@ const actionCall = z.object({
   as: caller,
   from,
   kind: z.enum(['kill', 'drain', 'enable']),
-  /** The id of an exchange, or the name of a backend. */
   what: nameText,
 });
 export type DoorAction = Readonly<z.infer<typeof actionCall>>;
@@ -126,7 +123,6 @@ export const parseAccessCall = readerOf(accessCall);
 const refusedCall = z.object({
   why: nameText,
   address: nameText.optional(),
-  /** Undefined: it is not known who it was. */
   person: nameText.optional(),
   what: longText,
   /** How many more there were since the last one that was told. */
@@ -140,19 +136,15 @@ const certificates = z
   .max(bounds.doorCertificates)
   .readonly();
 
-/** What the page tells of itself, for `status`, `doctor` and the metrics. */
 const pageCall = z.object({
   version: nameText,
   certificates,
-  /** People who are signed in, and streams of /api/now. */
   people: count,
   watchers: count,
   /** Since the page was started. */
   signIns: count,
   refusedSignIns: count,
-  /** What keeps it from serving, as a sentence. */
   problem: longText.optional(),
-  /** Absent: the settings name none. */
   notices: noticeReceivers.optional(),
 });
 export type DoorPage = Readonly<z.infer<typeof pageCall>>;

@@ -16,9 +16,7 @@
 
 /** Every subject: chains, marks, checkpoints of fleets, and misplaced ones. */
 export const allSubjects = '>';
-/** Subjects of all chains. */
 export const auditSubjects = 'dovegate.audit.>';
-/** The subject of the verifiers' checkpoints. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
 /** The stream of the checkpoints, and the prefix of the names of the others. */
 export const defaultStream = 'DOVEGATE_AUDIT';
@@ -75,7 +73,6 @@ export function readSubject(
   return isHostWord(host) && journalPattern.test(journal) ? { host, journal } : undefined;
 }
 
-/** One of the streams of a fleet. */
 export interface FleetStream {
   readonly name: string;
   /**
@@ -111,7 +108,6 @@ export type BlockHead =
       readonly kind: 'block';
       readonly first: number;
       readonly last: number;
-      /** Hash of the last line. */
       readonly head: string;
     }
   | {

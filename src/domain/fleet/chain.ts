@@ -35,10 +35,8 @@ export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awa
   if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
 }
 
-/** The reader's data for a chain. */
 export interface ChainContext {
   readonly keys: HostKeys;
-  /** Records that must be found, by seq. */
   readonly awaited: Map<number, Awaited>;
   /** Whether the stream's own retention removed the first records. */
   readonly isPruned: () => boolean;
@@ -87,7 +85,6 @@ export class Chain {
   readonly #recentHashes: string[] = Array.from({ length: recentMax }, () => '');
   /** Policy and version of the last admission: usually the next one has the same. */
   #policyText = '';
-  /** The time of the current message. */
   #storedMs = 0;
   #isFirstLine = false;
   #records = 0;
@@ -155,7 +152,6 @@ export class Chain {
     return this.#finding('missing', 1, text);
   }
 
-  /** A mark that a gate left. */
   takeMark(head: BlockHead & { readonly kind: 'mark' }): void {
     const said = head.text === '' ? '' : ` ("${printable(head.text.slice(0, wordCharsMax))}")`;
     const next =
@@ -393,7 +389,6 @@ export class Chain {
     this.state.unfollowed -= 1;
   }
 
-  /** The journal's own records. */
   #noteOwn(text: string, link: Link, head: LineHead): void {
     const { state } = this;
     const record = parseLine(text);

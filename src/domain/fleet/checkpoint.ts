@@ -34,7 +34,6 @@ export interface ExpectedHead {
   readonly storedMs: number;
 }
 
-/** One line of the chain of checkpoints. */
 export interface FleetCheckpoint {
   /** Without LF. */
   readonly line: string;
@@ -49,7 +48,6 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly time: string;
   readonly heads: readonly ExpectedHead[];
   readonly findings: number;
-  /** The strength of the streams at that time. */
   readonly streams: readonly SignedStrength[];
   /** Public key in base64; the caller must check whether it is trusted. */
   readonly key: string;
@@ -68,10 +66,8 @@ export function signCheckpoint(
     readonly heads: readonly ExpectedHead[];
     readonly findings: number;
     readonly streams?: readonly SignedStrength[];
-    /** The public key that signs from the next line on. */
     readonly nextKey?: string | undefined;
   },
-  /** Undefined: this is the first one. */
   before: { readonly seq: number; readonly hash: string } | undefined,
   secretPem: string,
   nowMs: number,

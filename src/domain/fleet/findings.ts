@@ -4,30 +4,24 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetFinding, FleetFindingKind } from './shapes.js';
 
-/** Findings that concern no host. */
 export const noHost = '-';
 
 /** For each kind and host; all are counted. */
 const keptMax = bounds.fleetFindings;
 
-/** The faulty thing, if it is not a record. */
 export interface FoundOf {
-  /** The public key of a verifier that was not listed. */
   readonly key?: string | undefined;
   /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
   readonly line?: string | undefined;
 }
 
-/** As found. */
 export interface FoundFinding extends FleetFinding, FoundOf {}
 
-/** As saved. */
 export interface KeptFinding extends FoundFinding {
   /** When a person accepted it; milliseconds since 1970. */
   readonly acceptedMs?: number | undefined;
 }
 
-/** How many of a kind and host were found beyond those that are kept. */
 export interface MoreFindings {
   readonly host: string;
   readonly kind: FleetFindingKind;
@@ -42,7 +36,6 @@ interface OfKind {
 }
 
 export class Findings {
-  /** By host and kind. */
   readonly #all = new Map<string, OfKind>();
   /** The stream is read a second time: its earlier findings are known. */
   isReread = false;
@@ -85,14 +78,12 @@ export class Findings {
     return true;
   }
 
-  /** Whether it is in the list, accepted or not. */
   isKnown(finding: FleetFinding): boolean {
     return (
       this.#all.get(`${finding.host} ${finding.kind}`)?.kept.some((one) => isSame(one, finding)) ?? false
     );
   }
 
-  /** Whether a person has accepted it. */
   isAccepted(finding: FleetFinding): boolean {
     const kept = this.#all.get(`${finding.host} ${finding.kind}`)?.kept ?? [];
     return kept.some((one) => one.acceptedMs !== undefined && isSame(one, finding));
@@ -112,7 +103,6 @@ export class Findings {
     return standing;
   }
 
-  /** Accepted findings, as far as they are kept. */
   accepted(): readonly KeptFinding[] {
     return [...this.#all.values()].flatMap(({ kept }) =>
       kept.filter(({ acceptedMs }) => acceptedMs !== undefined),

@@ -38,7 +38,6 @@ export interface FleetOptions {
   readonly driftMs: number;
   /** The public keys of this verifier's checkpoints in base64, oldest first; undefined: the key of the first one that is read. */
   readonly verifier?: VerifierKeys | undefined;
-  /** The other verifiers, by their names; keys as above. */
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
@@ -52,11 +51,9 @@ export interface Fleet {
   readonly streamSeq: number;
   /** The last message that was taken from a stream; 0: none yet. */
   seqIn(stream: string): number;
-  /** Lines that were verified, in this and earlier runs. */
   readonly records: number;
   /** Findings of this run, counted ones included. */
   readonly faults: number;
-  /** The heads of all chains, as far as they were read; ordered by host and journal. */
   heads(): readonly ExpectedHead[];
   /**
    * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the stream's. Returns new findings.
@@ -77,11 +74,9 @@ export interface Fleet {
   see(seen: DescribedStream): void;
   /** Takes sentences about rights that a user has and must not have, from the latest check. */
   seeRights(texts: readonly string[]): void;
-  /** The strength of the streams so far, for signing. */
   strengths(): readonly SignedStrength[];
   /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
-  /** Accepts all findings of the trail; returns their number. */
   accept(nowMs: number): number;
   /** Accepted findings, as far as they are kept: `judge` leaves them out. */
   accepted(): readonly KeptFinding[];
@@ -113,7 +108,6 @@ class Verifier implements Fleet {
   readonly #chains = new Map<string, Chain[]>();
   readonly #keys = new Map<string, HostKeys>();
   readonly #awaited = new Map<string, Map<number, Awaited>>();
-  /** By the names of the streams. */
   readonly #places: Map<string, StreamPlace>;
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
@@ -382,7 +376,6 @@ class Verifier implements Fleet {
     return this.#places.get(stream) ?? noPlace;
   }
 
-  /** The positions in the streams that may contain records of a host. */
   #placesOf(host: string): readonly StreamPlace[] {
     const { stream } = this.#options;
     return [this.#placeIn(stream), this.#placeIn(hostStreamOf(stream, host).name)];
@@ -405,7 +398,6 @@ class Verifier implements Fleet {
     return awaited;
   }
 
-  /** A record that must exist. */
   #await({ host, journal, seq, hash, storedMs }: ExpectedHead, by?: string): void {
     const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
     if (chain !== undefined) {

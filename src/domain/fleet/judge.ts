@@ -4,9 +4,7 @@ import { formatTime, parseTime } from '../audit/record.js';
 import { type Chain, openMax } from './chain.js';
 import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
 
-/** The gates, as read from the streams. */
 export interface Gates {
-  /** The listed ones. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   /** Of every host that sent anything, listed or not. */
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
@@ -102,7 +100,6 @@ function judgeClock(chain: Chain, driftMaxMs: number): readonly FleetFinding[] {
   return [{ kind: 'clock-apart', host, journal, seq, ...timeOf(state.time), text }];
 }
 
-/** Differences from most other hosts, by host. */
 function compareGates(
   gates: Gates,
 ): ReadonlyMap<string, readonly { readonly word: string; readonly own: string; readonly most: string }[]> {

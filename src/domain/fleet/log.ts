@@ -12,7 +12,6 @@ import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 
 const recentMax = 64;
-/** Past keys of a verifier, each with its last signed line. */
 const pastMax = bounds.fleetVerifierKeys;
 
 /** `name`: another verifier's, or this one's if others are listed. */
@@ -26,12 +25,10 @@ type Tell = (
 
 /** A verifier, and its keys as a person listed them, oldest first. */
 export interface VerifierKeys {
-  /** Undefined: no verifier is listed. */
   readonly name: string | undefined;
   readonly keys: readonly string[];
 }
 
-/** A present fault of a chain. */
 export interface LogFault {
   readonly kind: FleetFindingKind;
   readonly name: string | undefined;
@@ -39,7 +36,6 @@ export interface LogFault {
   readonly text: string;
 }
 
-/** The chain of one verifier. */
 class VerifierLog {
   readonly name: string | undefined;
   state: LogState;
@@ -57,7 +53,6 @@ class VerifierLog {
       this.state = { seq: 0, hash: genesisHash, recent: [] };
   }
 
-  /** For people. */
   get owner(): string {
     return this.name === undefined ? 'the fleet' : `verifier "${this.name}"`;
   }
@@ -78,7 +73,6 @@ class VerifierLog {
     this.state = { key, past, last, awaited, seq: 0, hash: genesisHash, recent: [] };
   }
 
-  /** Returns the records that a line of the stream covers. */
   take(read: ReadCheckpoint): readonly ExpectedHead[] {
     const { state } = this;
     const { seq, hash, prev } = read;
@@ -243,7 +237,6 @@ export interface SavedLog {
   readonly others: readonly (readonly [string, LogState])[];
 }
 
-/** The chains of this verifier and of the others that are listed. */
 export class FleetLog {
   readonly #own: VerifierLog;
   readonly #others: readonly VerifierLog[];
@@ -262,7 +255,6 @@ export class FleetLog {
     this.#tell = tell;
   }
 
-  /** This verifier's own chain in the stream. */
   get own(): LogState {
     return this.#own.state;
   }
@@ -324,7 +316,6 @@ export class FleetLog {
     };
   }
 
-  /** The last line of each other verifier. */
   verifiers(): FleetStatus['verifiers'] {
     return this.#others.map(({ name = '', state: { last } }) => ({ name, ...last }));
   }

@@ -20,7 +20,6 @@ export interface ChainState {
   firstSeq: number;
   /** It begins above 1, without an explanation so far. */
   isLate: boolean;
-  /** Invalid lines since that record. */
   garbage: number;
   /** The last records that were reported missing: they may come late. */
   gapFrom: number;
@@ -30,7 +29,6 @@ export interface ChainState {
   behindSeq: number;
   time: string;
   storedMs: number;
-  /** The gate was stopped, and no start came since. */
   isStopped: boolean;
   /** Its last record that names a journal names another one. */
   isForeign: boolean;
@@ -44,7 +42,6 @@ export interface ChainState {
   signedTime?: string | undefined;
   /** When the first record without a trusted signature came. */
   unsignedMs?: number | undefined;
-  /** The first checkpoint after it by an untrusted key. */
   untrusted?: FleetFinding | undefined;
   /** Admissions beyond the limit of `open`. */
   unfollowed: number;
@@ -56,7 +53,6 @@ export interface ChainState {
   recent: [number, string][];
 }
 
-/** A chain without any record yet. */
 export function newChain(host: string, journal: string): ChainState {
   return {
     host,
@@ -82,13 +78,10 @@ export function newChain(host: string, journal: string): ChainState {
   };
 }
 
-/** The checkpoints of one verifier, as the stream has them. */
 export interface LogState {
-  /** The key that signs them. */
   key?: string | undefined;
   /** The keys before it, oldest first, each with the last line that it signed. */
   past?: [string, number][] | undefined;
-  /** The key that the last line names: only that one may follow. */
   next?: string | undefined;
   /** A line that must be found: it was there before. */
   awaited?: { readonly seq: number; readonly hash: string } | undefined;
@@ -96,13 +89,10 @@ export interface LogState {
   seq: number;
   hash: string;
   recent: [number, string][];
-  /** The strength of the streams, by the last line in the stream. */
   streams?: SignedStrength[] | undefined;
-  /** The last one of stream and file. */
   last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
 }
 
-/** The position in a stream. */
 export interface StreamPlace {
   /** Of the last message; 0: none yet. */
   readonly streamSeq: number;
@@ -115,7 +105,6 @@ export interface StreamPlace {
 export interface FleetState extends StreamPlace {
   readonly format: number;
   readonly stream: string;
-  /** By the names of the other streams. */
   readonly streams: readonly (readonly [string, StreamPlace])[];
   readonly records: number;
   readonly isReread: boolean;
@@ -127,7 +116,6 @@ export interface FleetState extends StreamPlace {
   readonly more: readonly MoreFindings[];
   readonly strengths: readonly KnownStream[];
   readonly log: LogState;
-  /** Of the other verifiers, by their names. */
   readonly others: readonly (readonly [string, LogState])[];
 }
 
@@ -149,7 +137,6 @@ function tuple<T extends readonly unknown[]>(guards: { readonly [At in keyof T]:
     Array.isArray(value) && value.length === guards.length && guards.every((guard, at) => guard(value[at]));
 }
 
-/** Exactly these keys. */
 function shape<T>(guards: { readonly [Key in keyof T]-?: Guard<T[Key]> }): Guard<T> {
   const all = new Map<string, Guard<unknown>>(Object.entries(guards));
   return (value): value is T =>

@@ -2,14 +2,11 @@
 
 import type { StreamRow } from '../streams/strength.js';
 
-/** One message of the stream, as it was stored. */
 export interface FleetMessage {
-  /** The stream's own number of it. */
   readonly streamSeq: number;
   /** Milliseconds since 1970 by the server's clock, when it was stored. */
   readonly storedMs: number;
   readonly subject: string;
-  /** The value of a header, or an empty text. */
   readonly header: (name: string) => string;
   /** Valid until the next message is requested. */
   readonly bytes: Buffer;
@@ -17,11 +14,9 @@ export interface FleetMessage {
 
 /** Kinds of faults. A closed list: scripts rely on the words. */
 export const findingKinds = [
-  /** A line differs from its hash. */
   'changed',
   /** A message or a line has a foreign form. */
   'malformed',
-  /** Records between two others are missing. */
   'missing',
   /** Records are repeated, or come after later ones; their lines are the same. */
   'repeated',
@@ -47,11 +42,9 @@ export const findingKinds = [
   'never-seen',
   /** A record is in a stream where those of its host do not belong. */
   'misplaced',
-  /** It is not listed. */
   'unknown-host',
   /** A known host has another journal than before. */
   'new-journal',
-  /** A signature is not right for its record. */
   'bad-signature',
   /** A checkpoint without signature, or by a key that is not the listed one and was not named by it. */
   'untrusted',
@@ -67,34 +60,28 @@ export const findingKinds = [
 
 export type FleetFindingKind = (typeof findingKinds)[number];
 
-/** One thing that is wrong, and where. */
 export interface FleetFinding {
   readonly kind: FleetFindingKind;
   readonly host: string;
   /** Its id; of the checkpoints of a verifier that is listed: its name. */
   readonly journal?: string | undefined;
-  /** Of the record. */
   readonly seq?: number | undefined;
   /** RFC 3339: of the record, or of the last message. */
   readonly time?: string | undefined;
-  /** A sentence for people: what, and what to do. */
   readonly text: string;
 }
 
 /** Stands for the key of a host before its file exists. It equals no key, so no signature counts. */
 export const noKeyYet = 'none yet';
 
-/** A required host, and its limits. */
 export interface ExpectedHost {
   /** The public key of its checkpoints, in base64, or {@link noKeyYet}; undefined: signatures are only tested to be right. */
   readonly key: string | undefined;
   readonly silentMs: number;
 }
 
-/** A gate as `fleet status` and the page show it. Plain data. */
 export interface GateRow {
   readonly host: string;
-  /** Undefined: nothing came from it yet. */
   readonly journal?: string | undefined;
   readonly seq?: number | undefined;
   readonly hash?: string | undefined;
@@ -113,7 +100,6 @@ export interface GateRow {
   /** Version of each policy by its name, as its newest admission has it. */
   readonly policies: Readonly<Record<string, string>>;
   readonly open: number;
-  /** The number of its findings. */
   readonly findings: number;
   /** The parts that differ from most others: `catalog`, `program`, `policy NAME`. */
   readonly differs: readonly string[];
@@ -121,11 +107,8 @@ export interface GateRow {
 
 /** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */
 export interface FleetStatus {
-  /** RFC 3339: when it was written. */
   readonly at: string;
-  /** The prefix of the names of its streams. */
   readonly stream: string;
-  /** The position: the sum of the last messages' numbers. */
   readonly streamSeq: number;
   readonly records: number;
   readonly gates: readonly GateRow[];
@@ -134,7 +117,6 @@ export interface FleetStatus {
   readonly streams?: readonly StreamRow[] | undefined;
   /** Absent: the stream can be read. Else since when (RFC 3339) it cannot, and why. */
   readonly away?: { readonly since: string; readonly text: string } | undefined;
-  /** The last line that was signed. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
   /** Of the connection to the stream: the server's latest certificate, and ours. `name`: `HOST:PORT`; `ends`: RFC 3339. */
   readonly certificates?:

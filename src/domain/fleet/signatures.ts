@@ -12,9 +12,7 @@ export interface HostKeys {
 }
 
 export type Signature =
-  /** For everything before it. */
   | { readonly kind: 'vouches' }
-  /** No signature is required. */
   | { readonly kind: 'none' }
   | { readonly kind: 'bad-signature' | 'untrusted'; readonly text: string };
 

@@ -15,7 +15,6 @@ import {
 import { noHost } from './findings.js';
 import type { FleetFinding } from './shapes.js';
 
-/** The server's description of a stream. */
 export interface DescribedStream {
   readonly stream: string;
   /** The one host whose records it takes; undefined: it takes those of all. */
@@ -25,12 +24,10 @@ export interface DescribedStream {
   readonly wanted: WantedStream;
 }
 
-/** The strength of a stream, as signed. */
 export interface SignedStrength extends Strength {
   readonly stream: string;
 }
 
-/** As saved. */
 export interface KnownStream {
   readonly stream: string;
   readonly best: Strength;
@@ -97,7 +94,6 @@ export class Streams {
     return count;
   }
 
-  /** For a line that is signed. */
   strengths(): readonly SignedStrength[] {
     return [...this.#best].map(([stream, best]) => ({ stream, ...best }));
   }

@@ -111,16 +111,13 @@ export interface ScryptCost {
 /** An account of a listener. At least one of the three proofs is there. */
 export interface Account {
   readonly name: string;
-  /** The name of its policy. */
   readonly policy: string;
   readonly passwordHash: PasswordHash | undefined;
-  /** A name that its certificate carries. */
   readonly certificateName: string | undefined;
   /** Lower-case hex SHA-256 of its certificate's SubjectPublicKeyInfo, any of them; empty: any key. */
   readonly keyPins: readonly string[];
 }
 
-/** A proven account, or a key. */
 export interface Login {
   /** Its name, or that of the key. */
   readonly account: string;
@@ -192,7 +189,6 @@ export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
   return { text: '', cost, salt: randomBytes(salt.length), hash: randomBytes(hash.length) };
 }
 
-/** Changes with the name, the proofs and the policy of the account. */
 export function stampOf({ name, policy, passwordHash, certificateName, keyPins }: Account): string {
   return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '', keyPins]));
 }
@@ -208,7 +204,6 @@ export function isTrustedBy({ authorities }: Login, now: readonly string[] | und
   return now !== undefined && authorities.every((each) => now.includes(each));
 }
 
-/** Whether a verified certificate with these names and this key is the account's. */
 export function isCertificateOf(
   { certificateName, keyPins }: Account,
   certificate: { readonly names: readonly string[]; readonly keyPin: string },

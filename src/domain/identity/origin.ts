@@ -16,7 +16,6 @@
 import { networkOf, ownersOf, type Peer } from './peer.js';
 import type { Persons } from './person.js';
 
-/** A login or key that the client proved. */
 export interface ProvenLogin {
   readonly account: string;
   readonly isKey?: boolean | undefined;
@@ -24,7 +23,6 @@ export interface ProvenLogin {
 
 export interface OriginFacts {
   readonly persons: Pick<Persons, 'personOf'>;
-  /** Uids that `peers` or `persons` name. */
   readonly isNamed: (uid: number) => boolean;
 }
 
@@ -52,7 +50,6 @@ function wordOf(peer: Peer, login: ProvenLogin | undefined, { isNamed }: OriginF
   return address === undefined ? '-' : networkOf(address);
 }
 
-/** Whether an entry of `persons` names the client. */
 export function isPerson(origin: string): boolean {
   return origin.startsWith('person:');
 }

@@ -7,7 +7,6 @@ import { numberIn } from './user-word.js';
 
 /** Facts about a peer, all from the kernel or from a verified certificate, never from the peer itself. */
 export interface Peer {
-  /** Name of the listener that accepted it. */
   readonly listener: string;
   /** Ids from the kernel for a UNIX socket, at the moment of connect. */
   readonly uid?: number | undefined;
@@ -19,7 +18,6 @@ export interface Peer {
   readonly account?: AccountAnswer | undefined;
   /** The owners of the ranges of subordinate uids (/etc/subuid) that hold `uid`; absent: none does. `unknown`: nobody knows. */
   readonly rangeOwners?: readonly RangeOwner[] | 'unknown' | undefined;
-  /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[] | undefined;
   /**
    * Only for records: the program, the unit. Never an input of policy. Unproven: the peer may have chosen it. The login only binds and
@@ -61,7 +59,6 @@ export function ownersOf({ rangeOwners }: Pick<Peer, 'rangeOwners'>): readonly R
  */
 export type AccountAnswer = 'found' | 'none' | 'unanswered' | 'crowded';
 
-/** Users and groups of a list, by the kernel's numbers. */
 export interface People {
   readonly uids: ReadonlySet<number>;
   readonly gids: ReadonlySet<number>;
@@ -95,7 +92,6 @@ export function policyOfAnybody<Peers>({ policies }: Choices<Peers>): string | u
   return policies.find((choice) => choice.peers === undefined)?.policy;
 }
 
-/** Whether the identity of a peer matters. */
 export function demandsIdentity<Peers>({ peers, policies }: Choices<Peers>): boolean {
   return peers !== undefined || policies.some((choice) => choice.peers !== undefined);
 }
@@ -179,7 +175,6 @@ export function isOfThisMachine(host: string): boolean {
   return host === 'localhost' || isLoopback(host);
 }
 
-/** A network in `from` of a listener. */
 export interface Network {
   readonly address: string;
   readonly bits: number;

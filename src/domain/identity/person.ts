@@ -5,14 +5,11 @@
 import { foldAscii } from './user-name.js';
 import { identityOfUser, numberIn } from './user-word.js';
 
-/** The identities of one human. */
 export interface Person {
   /** Users of this host, by name or uid. */
   readonly users: readonly string[];
-  /** Names of accounts and keys of listeners, whichever the listener. */
   readonly accounts: readonly string[];
   readonly keys: readonly string[];
-  /** Names of people of the page. */
   readonly page: readonly string[];
   /** Email address or subject at the issuer. */
   readonly oidc: string | undefined;
@@ -34,11 +31,9 @@ export function namesOf({ users, accounts, keys, page }: Person): string[] {
   return [...users.filter((user) => numberIn(user) === undefined), ...accounts, ...keys, ...page];
 }
 
-/** What is known of the users of this host. */
 export interface UserUids {
   /** All uids that a name has or had; empty: none was ever known. */
   readonly uidsOf: (name: string) => readonly number[];
-  /** No uid of the name was ever known. */
   readonly isUnknown: (name: string) => boolean;
   /** The one uid that the name has now; undefined: it has none, several count, or the name service did not say so lately. */
   readonly uidOf: (name: string) => number | undefined;
@@ -65,7 +60,6 @@ export class Persons {
     this.learn(users);
   }
 
-  /** Takes what is known of the users now. */
   learn({ uidsOf, isUnknown, uidOf }: UserUids): void {
     this.#byWord.clear();
     this.#byName.clear();

@@ -47,13 +47,11 @@ export const userNameMax = bounds.userNameBytes;
 /** Why a name was refused; never holds the name. */
 export type UserNameCode = 'empty' | 'too-long' | 'character' | 'two-realms' | 'empty-part';
 
-/** A name in its normal form, or why the text is invalid. */
 export type UserNameResult =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'refused'; readonly code: UserNameCode; readonly message: string };
 
 export interface UserNames {
-  /** Names that one command line may hold where its rule does not say otherwise. */
   readonly perLineMax: number;
   readonly nameCase: NameCase;
   /** The normal form of a name as a client wrote it: checked, realm appended, ASCII letters in lower case unless their case is kept. */
@@ -62,7 +60,6 @@ export interface UserNames {
   holdsOnly(text: string, besides: string): boolean;
 }
 
-/** A parsed class, or its fault. */
 export type CharacterClass =
   | { readonly kind: 'class'; readonly has: (code: number) => boolean }
   | { readonly kind: 'bad'; readonly message: string };

@@ -16,7 +16,6 @@ export type Authorization =
   | {
       readonly kind: 'key';
       readonly text: string;
-      /** The required name of the key, if any. */
       readonly name: string | undefined;
     }
   | { readonly kind: 'password'; readonly user: string; readonly password: Buffer };

@@ -25,7 +25,6 @@ const shownBytes = 8;
 const secretBytes = 32;
 const form = /^dvg_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 
-/** Random bytes of a key. */
 export const keyBytes = shownBytes + secretBytes;
 
 /**
@@ -53,7 +52,6 @@ export function shownPartOf(key: string): string {
   return key.slice(0, keyPrefix.length + shownDigits);
 }
 
-/** The hash of a key's whole text, as a configuration has it. */
 export function hashKey(text: string): string {
   return `sha256$${sha256Hex(text)}`;
 }
@@ -79,7 +77,6 @@ function checksum(body: string): string {
 }
 
 const dayMs = 86_400_000;
-/** How long before the end of a key warnings begin. */
 export const keyWarnMs = 14 * dayMs;
 
 /** `expires in 13 days`, `has expired`: the end of a sentence about a key. */
@@ -89,10 +86,8 @@ export function describeEnd(leftMs: number): string {
   return `expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
 }
 
-/** A key of a listener. */
 export interface Key {
   readonly name: string;
-  /** The name of its policy. */
   readonly policy: string;
   /** Two during a replacement. */
   readonly hashes: readonly KeyHash[];
@@ -124,12 +119,9 @@ export type KeyAnswer =
 
 export const isKeyAnswer = predicateOf<KeyAnswer>();
 
-/** The place and time of a key's use. */
 export interface KeyUse {
   readonly address: string | undefined;
-  /** By the wall clock. */
   readonly nowMs: number;
-  /** The key's name from the client; undefined: none was sent. */
   readonly name: string | undefined;
 }
 

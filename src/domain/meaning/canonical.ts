@@ -15,7 +15,6 @@ import { conditionsIn, searchKeyNamed } from '../commands/search-query.js';
 
 export interface CanonicalWord {
   readonly text: string;
-  /** Must not be recorded in clear. */
   readonly isSecret: boolean;
 }
 
@@ -142,7 +141,6 @@ function digestOf(arg: unknown): string | undefined {
   return `hmac:${arg.hmac.slice(0, digestShown)}`;
 }
 
-/** Whether a recorded argument is a digest. */
 export function isDigested(arg: unknown): boolean {
   return digestOf(arg) !== undefined;
 }

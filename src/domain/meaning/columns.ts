@@ -4,7 +4,6 @@ import { lateFieldSets, lateFields } from '../../protocol/releases.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
-/** One column, as the real program prints it. */
 export interface ReplyColumn {
   /** The name in JSON. */
   readonly key: string;
@@ -17,7 +16,6 @@ export interface ReplyColumn {
   readonly isNumber: boolean;
 }
 
-/** The form of a reply's rows. */
 export interface ReplyShape {
   readonly format: ReplyFormat;
   /** For `formatted`: text with `%{key}` for values. */
@@ -104,7 +102,6 @@ dovegate approve, dovegate refuse, dovegate revoke, dovegate review | tab | what
 
 const allFormats = ['table', 'flow', 'pager', 'tab', 'formatted'] as const;
 
-/** The default output format of a command; `formatted`: by its template. */
 export type ReplyFormat = (typeof allFormats)[number];
 
 const fixed = new Map<string, ReplyShape>();
@@ -116,7 +113,6 @@ for (const line of fixedRows.trim().split('\n')) {
   for (const name of names.split(', ')) fixed.set(name, shape);
 }
 
-/** The form of a reply's rows, as far as the command decides it. */
 export interface ReplyRows {
   /** The number of first cells that decide the rest; 0: the command alone does. A shorter reply decides with all its cells. */
   readonly decidedBy: number;

@@ -95,7 +95,6 @@ export function contentAsked(parsed: ParsedArguments): readonly string[] {
 
 const none: readonly never[] = [];
 
-/** A parameter's value that names users. */
 export interface UserArgument {
   readonly parameter: string;
   /** As written; a user's name is without `user=`. */

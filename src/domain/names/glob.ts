@@ -47,7 +47,6 @@ export class GlobList {
     return this.#isEverything;
   }
 
-  /** A text as it is compared with the patterns. */
   fold(text: string): string {
     return this.#isAnyCase ? foldAscii(text) : text;
   }
@@ -155,7 +154,6 @@ function add(set: Int32Array, state: number): void {
   set[word] = (set[word] ?? 0) | (1 << (state % wordBits));
 }
 
-/** Whether a text is a mask to Dovecot. */
 export function isMask(text: string): boolean {
   return /[*?]/.test(text);
 }
@@ -193,7 +191,6 @@ export function mayOverlap(mask: string, globs: GlobList): boolean {
   return globs.texts.some((text) => overlaps(own, text));
 }
 
-/** The parts of a text before its first star and after its last one. */
 interface MaskParts {
   readonly text: string;
   readonly hasStar: boolean;

@@ -11,13 +11,11 @@
 import { foldAscii } from '../identity/user-name.js';
 import { maskCovers } from './glob.js';
 
-/** A namespace of a backend, from the configuration. */
 export interface Namespace {
   /** Empty, or ends with the separator. */
   readonly prefix: string;
   /** One character. */
   readonly separator: string;
-  /** The INBOX is in it. */
   readonly inbox: boolean;
   /** Prefix of the namespace whose mailboxes it shows under other names. */
   readonly aliasFor: string | undefined;
@@ -117,7 +115,6 @@ export function createMailboxNames(
     return found.filter((each) => each !== '');
   }
 
-  /** Other names of a mailbox with a canonical name. */
   function namesOf(name: string): string[] {
     const found: string[] = [];
     if (name === inboxName) {
@@ -250,7 +247,6 @@ function keyOf({ prefix, separator, inbox, aliasFor, kind }: Namespace): string 
   return [prefix, separator, inbox ? 'inbox' : kind, aliasFor ?? '\x03'].join('\x02');
 }
 
-/** The namespace itself, without the separator. */
 function rootOf({ prefix }: Namespace): string {
   return prefix.slice(0, -1);
 }
@@ -261,7 +257,6 @@ function nameIn(to: Namespace, from: Namespace, rest: string): string {
   return to.prefix + (from.separator === to.separator ? rest : rest.replaceAll(from.separator, to.separator));
 }
 
-/** For backends without declared namespaces. */
 export const doubtedNames: MailboxNames = createMailboxNames(undefined, usualSharedPrefixes);
 
 /** Whether a pattern of a rule, in any case, is a name that may be one of the INBOX if its names are unknown. */

@@ -36,7 +36,6 @@ function escapeSlack(text: string): string {
 
 export interface NoticeMail {
   readonly subject: string;
-  /** Plain text. */
   readonly text: string;
 }
 

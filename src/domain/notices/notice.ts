@@ -47,16 +47,12 @@ export interface Notice {
   /** The same at each delivery: receivers drop duplicates by it. */
   readonly id: string;
   readonly event: NoticeEvent | 'dropped';
-  /** Of the record, by the wall clock. */
   readonly timeMs: number;
-  /** The host of this gate. */
   readonly host: string;
   readonly facts: Facts;
 }
 
-/** Where records come from. */
 export interface NoticeSource {
-  /** The id of the journal. */
   readonly journal: string;
   readonly host: string;
 }

@@ -3,7 +3,6 @@
 import { formatEnd } from '../audit/record.js';
 import { plural, timeOf } from './amounts.js';
 
-/** Certificates and keys, and their ends. */
 export interface EndsFacts {
   readonly nowMs: number;
   readonly certificates: readonly {
@@ -20,7 +19,6 @@ export interface EndsFacts {
   }[];
 }
 
-/** One that ends. */
 export interface Ending {
   readonly code: 'certificate-expires' | 'key-expires';
   readonly text: string;

@@ -1,6 +1,5 @@
 // The journal fills with records that must not be removed yet: what `dovegate status` and the page say of it.
 
-/** At one moment. */
 export interface FillingFacts {
   /** Of audit.max_size. */
   readonly share: number;
@@ -8,7 +7,6 @@ export interface FillingFacts {
   readonly largest: readonly { readonly principal: string; readonly share: number }[];
 }
 
-/** The problem with its principals, and the advice. */
 export function sayFilling({ share, largest }: FillingFacts): {
   readonly text: string;
   readonly try: string;

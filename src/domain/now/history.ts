@@ -3,10 +3,8 @@
 
 /** Ten minutes, and the second that runs. */
 const secondsKept = 601;
-/** Seconds of one number of the history. */
 const stepSeconds = 5;
 
-/** How a command ended, as far as it is counted. */
 export type CountedAs = 'other' | 'failed' | 'denied';
 
 export interface Rates {
@@ -14,7 +12,6 @@ export interface Rates {
   readonly perSecond: number;
   /** The same of ten minutes, one number for each 5 s, oldest first; at most 120. */
   readonly history: readonly number[];
-  /** Of the last ten minutes. */
   readonly failed: number;
   readonly denied: number;
 }
@@ -25,7 +22,6 @@ export class History {
   readonly #failed = new Uint32Array(secondsKept);
   readonly #denied = new Uint32Array(secondsKept);
   readonly #first: number;
-  /** The second that is counted now. */
   #second: number;
 
   constructor(nowMs: number) {

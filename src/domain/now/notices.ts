@@ -5,9 +5,7 @@ import { timeOf } from './amounts.js';
 export interface NoticesAway {
   readonly name: string;
   readonly sinceMs: number;
-  /** Meaning and advice of the code. */
   readonly why: readonly [means: string, ask?: string];
-  /** Of its answer. */
   readonly status: number | undefined;
 }
 

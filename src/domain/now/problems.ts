@@ -19,7 +19,6 @@ export interface FoundProblem {
   readonly text: string;
   readonly try?: string;
   readonly backend?: string;
-  /** Commands suffer from it. */
   readonly isDegrading: boolean;
   /** Since when, in Unix milliseconds; undefined: not known. */
   readonly sinceMs?: number;
@@ -63,7 +62,6 @@ export interface NowFacts extends EndsFacts {
   readonly journal: JournalFacts;
   readonly sinks: readonly {
     readonly name: string;
-    /** Why it is away; undefined: it is not. */
     readonly away: Meaning | undefined;
     /** It holds another journal under the id of this one. */
     readonly isForked: boolean;
@@ -82,7 +80,6 @@ export interface NowFacts extends EndsFacts {
       | { readonly network: string; readonly listener: string; readonly count: number }
       | undefined;
   };
-  /** Auth services that do not answer. */
   readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
   /** The longest of the last minute. */
   readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
@@ -103,14 +100,12 @@ export interface BackendFacts {
   readonly connections: number;
   /** Principals that hold an upstream without reading or sending, the longest first. */
   readonly slowClients?: readonly { readonly principal: string; readonly id: string }[];
-  /** Commands that may wait. */
   readonly queue: number;
   readonly passwordFiles: readonly string[];
   readonly caFile: string | undefined;
 }
 
 export interface DownFacts {
-  /** The code of the fault. */
   readonly code: string;
   /** The system's code, such as `ECONNREFUSED`. */
   readonly system: string | undefined;
@@ -123,7 +118,6 @@ export interface DownFacts {
 }
 
 export interface JournalFacts {
-  /** Why records do not reach the disk; undefined: they do. */
   readonly failed: Meaning | undefined;
   /** It failed for want of rights: the disk may be in order. */
   readonly isDenied?: boolean;
@@ -131,7 +125,6 @@ export interface JournalFacts {
   readonly unsyncedMs: number;
   readonly freeBytes: number | undefined;
   readonly lost: number;
-  /** The start found damage. */
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   readonly directory: string;
@@ -145,7 +138,6 @@ export interface JournalFacts {
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
-/** Names in a sentence. */
 const slowNamesMax = 3;
 /** The time after which a client gets the first "still waiting" notice. */
 const waitMsMax = 5_000;
@@ -201,7 +193,6 @@ export function stateOf(
   return problems.some(({ isDegrading }) => isDegrading) ? 'degraded' : 'serving';
 }
 
-/** The state and since when, kept over looks at it. */
 export class Standing {
   #state: NowState = 'serving';
   #sinceMs: number;
@@ -365,7 +356,6 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
 /** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */
 const orLonger = ' or longer (it was not reached since dovegate started, or changed its settings)';
 
-/** The end of a sentence about a backend. */
 export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {
   if (tlsCause !== undefined) return tlsWords[tlsCause];
   // The error of another fault is about something else, as a file that could not be read.

@@ -9,9 +9,7 @@ export interface RefusedKey {
   readonly listener: string;
   readonly key: string;
   readonly why: KeyRefusal;
-  /** Where it came from last. */
   readonly network: string;
-  /** It came from several places. */
   readonly isFromSeveral: boolean;
   readonly count: number;
   readonly firstMs: number;
@@ -34,7 +32,6 @@ interface Source {
   lastMs: number;
 }
 
-/** Entries of each list. */
 const listedMax = bounds.failedLoginsListed;
 const minuteMs = 60_000;
 /** A key that was not refused for this long is forgotten. */

@@ -8,7 +8,6 @@ export type AccessStep = (typeof accessSteps)[number];
 export type AccessState =
   /** Undecided, or with fewer approvals than it needs. */
   | 'requested'
-  /** Live: the command may be sent. */
   | 'granted'
   | 'refused'
   /** Taken back by an approver, by the requester, or by the operators. */
@@ -25,10 +24,8 @@ export type AccessState =
 export interface AccessItem {
   readonly id: string;
   readonly state: AccessState;
-  /** The principal who has or asks for access, `NAME@LISTENER`. */
   readonly to: string;
   readonly policy: string;
-  /** The mailbox users. */
   readonly users: readonly string[];
   /** The canonical command with its arguments, words quoted where they must be, secrets as `[secret]`. */
   readonly command: string;
@@ -53,10 +50,7 @@ export interface AccessItem {
   readonly matches?: number | undefined;
   readonly break_glass: boolean;
   readonly reviewed: boolean;
-  /** The reader asked for it. */
   readonly mine: boolean;
-  /** What the reader may do with it. */
   readonly may: readonly AccessStep[];
-  /** Why it was refused, revoked or ended. */
   readonly why?: string | undefined;
 }

@@ -9,12 +9,10 @@ import type { AccessItem } from './access.js';
 export const pageRoles = ['view', 'operate', 'audit', 'approve'] as const;
 export type PageRole = (typeof pageRoles)[number];
 
-/** Whether one of these roles is among those that may. */
 export function isAmong(roles: readonly PageRole[], those: readonly PageRole[]): boolean {
   return roles.some((role) => those.includes(role));
 }
 
-/** Why these roles do not permit a request: a sentence. */
 export function whyNotAsked(
   name: string,
   roles: readonly PageRole[],
@@ -135,7 +133,6 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   review: ['approve'],
 };
 
-/** Requests and grants that a person may decide about. */
 export interface Approvals {
   readonly items: readonly AccessItem[];
   /** How many follow that are not in the list; absent for one that was decided. */
@@ -150,7 +147,6 @@ export interface Refused {
   readonly text: string;
 }
 
-/** The ways to sign in that at least one person has. */
 export interface Ways {
   readonly link: boolean;
   readonly password: boolean;
@@ -158,11 +154,9 @@ export interface Ways {
   readonly oidc?: OidcWay;
 }
 
-/** Sign-in at an issuer of OpenID Connect. */
 export interface OidcWay {
   /** Its host. */
   readonly at: string;
-  /** Why it does not work now, as a sentence. */
   readonly text?: string;
 }
 
@@ -175,7 +169,6 @@ export interface OidcBegin {
 }
 
 export interface OidcBegun {
-  /** Where to go. */
   readonly address: string;
   readonly issuer: string;
 }
@@ -217,7 +210,6 @@ export interface Done {
 
 /** The data of the bar and of the screens "now" and "backends". Times are RFC 3339, durations milliseconds. */
 export interface Now {
-  /** When this was made. */
   readonly at: string;
   readonly head: NowHead;
   readonly tiles: NowTiles;
@@ -233,7 +225,6 @@ export interface Now {
 
 /** While the daemon does not answer: the data of the event `away`, once or more a second. */
 export interface Away {
-  /** Why, as a sentence. */
   readonly text: string;
 }
 
@@ -245,7 +236,6 @@ export interface NowHead {
   readonly version: string;
   /** `blind`: nothing can be recorded, or nothing is known. `not serving`: no backend can be reached. */
   readonly state: 'serving' | 'degraded' | 'not serving' | 'draining' | 'blind';
-  /** Since when it is in this state. */
   readonly since: string;
   readonly started: string;
   readonly configHash: string;
@@ -279,7 +269,6 @@ export interface NowTiles {
 
 export interface JournalNow {
   readonly state: 'writable' | 'reserve' | 'failed';
-  /** The newest record. */
   readonly seq: number;
   readonly unsyncedMs: number;
   readonly freeBytes?: number;
@@ -322,7 +311,6 @@ export interface RunningCommand {
  */
 export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
 
-/** A refusal or a failure. */
 export interface Trouble {
   /** Of several that are the same: of the last one, as are the id and the user. */
   readonly at: string;
@@ -340,7 +328,6 @@ export interface Trouble {
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
   readonly owner: TroubleOwner;
-  /** Of a denial by policy. */
   readonly policy?: string;
 }
 
@@ -350,9 +337,7 @@ export interface BackendNow {
   readonly series?: string;
   readonly isUp: boolean;
   readonly health: string;
-  /** Why it is not up, as a sentence. */
   readonly text?: string;
-  /** Since when it is up, or not. */
   readonly since?: string;
   /** It is down, and was not up since the daemon started: it may be down for longer. */
   readonly mayBeLonger?: true;
@@ -377,7 +362,6 @@ export interface Explain {
   /** Or the body of a request of HTTP, with one command: [[command, parameters, tag]]. */
   readonly json?: string;
   readonly user?: string;
-  /** An account or a key of the listener. */
   readonly account?: string;
   readonly uid?: number;
   /** Instead of the uid: its name, as the configuration has it. */
@@ -385,10 +369,8 @@ export interface Explain {
   readonly reason?: string;
 }
 
-/** A rule in words, and where it was written. */
 export interface RuleShown {
   readonly command: string;
-  /** The conditions, a sentence each. */
   readonly says: readonly string[];
   /** FILE:LINE. */
   readonly place?: string;
@@ -397,12 +379,10 @@ export interface RuleShown {
 export interface Explained {
   /** `obstacle`: policy allows it, and it could not be carried out. The words of `expect` in policy tests. */
   readonly decision: 'allow' | 'deny' | 'unparsable' | 'obstacle';
-  /** Why, as a sentence. */
   readonly text: string;
   readonly principal: string;
   readonly policy: string;
   readonly rule?: RuleShown;
-  /** The rule that comes nearest to allowing it, and what keeps it from that. */
   readonly nearest?: RuleShown & { readonly missing: readonly string[] };
   /** For a denial: the lines to paste, their list of the policy (its FILE:LINE), and what else they permit, a sentence each. */
   readonly toAllow?: readonly {
@@ -420,7 +400,6 @@ export interface Explained {
   readonly backends: readonly string[];
   readonly noBackend?: string;
   readonly series: readonly string[];
-  /** Further demands on an allowed command. */
   readonly terms: readonly string[];
   /** Look-ups that happen only when the command comes. */
   readonly later: readonly string[];
@@ -430,7 +409,6 @@ export interface Explained {
   readonly test?: string;
 }
 
-/** One kind of command that was seen. */
 export interface SuggestedGroup {
   /** `rule`: may be ticked; `root`, `everybody`: too much for a tick; `refused`: explicitly denied in the policy. */
   readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
@@ -445,16 +423,13 @@ export interface SuggestedGroup {
   readonly usersCount: number;
   /** RFC 3339. */
   readonly last: string;
-  /** The words of the command that was seen last. */
   readonly example: readonly string[];
   readonly exampleUser?: string;
-  /** Why it is not suggested. */
   readonly why?: string;
   /** The rule of the policy, as FILE:LINE, that allows all of these already. */
   readonly allowedBy?: string;
 }
 
-/** How much of the journal was read. */
 export interface LookedThrough {
   /** Commands under this policy that were read. */
   readonly records: number;
@@ -508,12 +483,10 @@ export interface Replayed extends Checked {
 
 /** Rows: listeners, accounts and keys; columns: classes of effect; the cells are those of the row's policy. */
 export interface AccessTable {
-  /** The columns, and how many commands each has. */
   readonly effects: readonly { readonly name: string; readonly commands: number }[];
   readonly rows: readonly {
     readonly kind: 'listener' | 'account' | 'key';
     readonly listener: string;
-    /** The name of the listener, the account or the key. */
     readonly name: string;
     /** For a listener: the people of this host that the policy is for; absent: everybody who may connect. */
     readonly people?: string;
@@ -525,7 +498,6 @@ export interface AccessTable {
 export interface AccessPolicy {
   readonly name: string;
   readonly place: string;
-  /** Other ordinary commands are allowed too, and recorded. */
   readonly isObserving: boolean;
   /** FILE:LINE of a candidate beside it, that is judged and recorded only. */
   readonly shadow?: string;

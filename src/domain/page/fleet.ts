@@ -15,7 +15,6 @@ export interface FleetSeen {
   /** When it was written; RFC 3339. */
   readonly at: string;
   readonly stream: string;
-  /** Lines that were verified. */
   readonly records: number;
   readonly gates: readonly FleetGate[];
   readonly findingCount: number;
@@ -26,7 +25,6 @@ export interface FleetSeen {
     readonly seq?: number;
     readonly text: string;
   }[];
-  /** The last line signed by the verifier. */
   readonly checkpoint?: { readonly seq: number; readonly at: string };
 }
 
@@ -36,9 +34,7 @@ export interface FleetGate {
   /** By the clock of the server that has the copies. */
   readonly lastSeen?: string;
   readonly seq?: number;
-  /** Seq up to which a trusted signature vouches. */
   readonly signedSeq?: number;
-  /** The release of dovegate. */
   readonly program?: string;
   /** `catalog`, `program`, `policy NAME`: the parts that differ from most others. */
   readonly differs: readonly string[];

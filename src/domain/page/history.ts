@@ -1,10 +1,8 @@
 // The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate. No
 // mail users and no commands, so everybody may see it.
 
-/** What a chart covers. */
 export const spans = ['10m', '1h', '24h'] as const;
 export type Span = (typeof spans)[number];
-/** The number of steps, and the seconds of each. */
 export const spanSteps: Readonly<Record<Span, { readonly count: number; readonly seconds: number }>> = {
   '10m': { count: 60, seconds: 10 },
   '1h': { count: 360, seconds: 10 },

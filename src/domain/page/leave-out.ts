@@ -1,7 +1,6 @@
 // Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
 // bars, by the same code. Pure.
 
-/** The keys that can be left out. */
 export const exclusionKeys = [
   'user',
   'command',
@@ -21,7 +20,6 @@ export interface Exclusion {
   readonly value: string;
 }
 
-/** The part of a row that counts. */
 interface Judged {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly completedSeq?: number | undefined;

@@ -4,7 +4,6 @@ import type { ReceiverNow } from './api.js';
 import type { FleetShown } from './fleet.js';
 
 export interface Proof {
-  /** When this was made. */
   readonly at: string;
   readonly journal: string;
   readonly seq: number;
@@ -14,14 +13,12 @@ export interface Proof {
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
   /** The last verification requested here since the start of the daemon (`started`). */
   readonly last?: Verified | undefined;
-  /** One that runs now. */
   readonly running?: { readonly by: string; readonly since: string } & VerifyProgress;
   readonly started: string;
   readonly oldestSeq?: number | undefined;
   readonly segments: number;
   readonly bytes: number;
   readonly receivers: readonly ReceiverNow[];
-  /** Receivers of notices; absent: there are none. */
   readonly notices?: readonly NoticesNow[] | undefined;
   /** The other gates; absent: admin.page.fleet is not set. */
   readonly fleet?: FleetShown | undefined;

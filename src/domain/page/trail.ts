@@ -50,10 +50,8 @@ export interface TrailRow {
  */
 export type TrailContent = 'yes' | 'searched' | 'maybe';
 
-/** A line of what the trail answers. */
 export type TrailLine =
   | { readonly row: TrailRow; readonly content?: TrailContent }
-  /** A line of a file, without its end. */
   | { readonly line: string }
   | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
   | { readonly end: TrailEnd }
@@ -68,16 +66,13 @@ export interface TrailEnd {
   readonly cursor?: TrailCursor;
   /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
   readonly before?: number;
-  /** The records that were read for this page. */
   readonly looked?: {
     readonly fromSeq: number;
     readonly toSeq: number;
     readonly fromTime?: string | undefined;
     readonly toTime?: string | undefined;
   };
-  /** Of damage, a sentence each. */
   readonly notes?: readonly string[];
-  /** Records removed by retention. */
   readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
   /** Of `show`: the id of the command. */
   readonly id?: string;
@@ -104,7 +99,6 @@ export interface Histogram {
   readonly step: number;
   /** The oldest first; also those with nothing in them. At most 120. */
   readonly buckets: readonly HistogramBucket[];
-  /** The records that were read; absent: none. */
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;
@@ -145,7 +139,6 @@ export interface MailboxHead {
   readonly from: string;
   readonly to: string;
   readonly isComplete: boolean;
-  /** Whether something was deleted, in a sentence. */
   readonly answer: string;
   /** The first is the verdict. */
   readonly sentences: readonly string[];
@@ -154,7 +147,6 @@ export interface MailboxHead {
   readonly signedTo?: string | undefined;
   readonly isContentOnly: boolean;
   readonly madeAt: string;
-  /** The machine on which it was made. */
   readonly host: string;
   /** `eve on mx1`. */
   readonly madeBy?: string | undefined;
@@ -163,10 +155,8 @@ export interface MailboxHead {
   readonly classes: readonly MailboxClass[];
 }
 
-/** One class of commands in a report. */
 export interface MailboxClass {
   readonly class: MailboxLine['class'];
-  /** The class in words. */
   readonly what: string;
   readonly tone: 'bad' | 'warn' | 'quiet';
 }
@@ -209,7 +199,6 @@ export interface MailboxLine {
     | 'unread'
     | 'failed'
     | 'denied';
-  /** The class in words. */
   readonly what: string;
   readonly count: number;
   /** One time, or the first and the last. */

@@ -49,9 +49,7 @@ export interface Assessment<Backend extends RoutedBackend = RoutedBackend> {
   readonly judgement: Judgement;
   /** The backends that it may go to; without look-ups possibly more than necessary. */
   readonly destinations: readonly Backend[];
-  /** Why it goes nowhere, even if policy allows it. */
   readonly obstacle: Obstacle | undefined;
-  /** The look-ups that a definite answer needs. */
   readonly questions: readonly Question[];
   readonly aliases: readonly string[];
   /** The configuration alone settled it: without look-ups, the same line gives the same result. */
@@ -64,7 +62,6 @@ export interface Unanswered {
   readonly questions: readonly Question[];
 }
 
-/** The result for a command line in one word. */
 export type Fate = 'allow' | 'deny' | 'unparsable' | 'obstacle';
 
 export function fateOf({ judgement, obstacle }: Pick<Assessment, 'judgement' | 'obstacle'>): Fate {
@@ -78,7 +75,6 @@ export function describeObstacle(obstacle: Obstacle): string {
   return `Dovecot's auth service could not be asked about its users (${obstacle.code})`;
 }
 
-/** Why `-A` goes nowhere. */
 export const noAllUsers = {
   kind: 'unparsable',
   code: 'all-users-series',

@@ -20,7 +20,6 @@ import type { Policy } from './policy.js';
 
 export interface Attempt {
   readonly listener: string;
-  /** `NAME@LISTENER`. */
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
@@ -30,9 +29,7 @@ export interface Attempt {
   readonly parsed: ParsedArguments;
   /** Ids of an ACL, with the users in them in normal form: a `deny` holds for every spelling. */
   readonly aclIds: readonly string[];
-  /** The highest effect of the command and its present parameters. */
   readonly effect: Effect;
-  /** The wire user in normal form; undefined: the line names none. */
   readonly user: string | undefined;
   /** Every user that is named literally, the wire user included, in normal form. */
   readonly users: readonly string[];
@@ -49,7 +46,6 @@ export interface Attempt {
   readonly shared: string | undefined;
   /** The backend does not declare its shared namespaces, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
-  /** The possible mailboxes of a name at the backend. */
   readonly mailboxNames: MailboxNames;
   /** The parameters that read the content of mails, for people: `field hdr`, `key text`; for `user`: the userdb fields that it shows. */
   readonly content: readonly string[];
@@ -67,7 +63,6 @@ export interface AttemptMask {
   readonly isUserMask: boolean;
 }
 
-/** The principal, and facts about the destination. */
 export interface AttemptContext {
   readonly listener: string;
   readonly principal: string;

@@ -26,7 +26,6 @@ export type DecisionCode =
   | 'no-rule'
   | 'rule-misses';
 
-/** The judgement of one attempt. */
 export interface Decision {
   readonly kind: 'allow' | 'deny';
   readonly code: DecisionCode;
@@ -37,7 +36,6 @@ export interface Decision {
   readonly nearest?: { readonly rule: RulePlace; readonly missing: readonly string[] };
   /** Under `mode: observe`: the decision of enforce. */
   readonly would?: Decision;
-  /** For an allowed command: conditions to meet before it is sent. */
   readonly obligations?: Obligations;
   /** For code `granted`: id of the grant; empty: as under a grant of its rule. */
   readonly grant?: string;

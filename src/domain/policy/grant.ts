@@ -7,7 +7,6 @@ import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches } from './match.js';
 import type { Obligations, Policy, RequestRule } from './policy.js';
 
-/** The part of a live grant that a decision depends on. */
 export interface GrantTerms {
   readonly id: string;
   /** Hash of its rule. */
@@ -17,7 +16,6 @@ export interface GrantTerms {
   readonly users: readonly string[];
   /** Digest of the granted command line; undefined: scope `user`. */
   readonly line: string | undefined;
-  /** The number of mails counted at approval. */
   readonly maxMatches: number | undefined;
 }
 
@@ -36,7 +34,6 @@ export function lineOf(command: string, args: readonly CanonicalWord[]): string 
   return [command, ...args.map(({ text }) => text)].join('\0');
 }
 
-/** Whether there is a grant that may match. */
 export function hasGrants(at: GrantsAtHand | undefined): at is GrantsAtHand {
   return at !== undefined && at.grants.length > 0;
 }
@@ -55,7 +52,6 @@ export function requestableRule(policy: Policy, attempt: Attempt, nowMs: number)
   return requestableAmong(ask(policy, attempt, nowMs));
 }
 
-/** As {@link requestableRule}, within an evaluation. */
 export function requestableAmong(asked: Asked): RequestRule | undefined {
   return offeredRules(asked.policy, asked.attempt).find((rule) => matches(rule, asked));
 }
@@ -78,7 +74,6 @@ export function mayBeOfGrant(policy: Policy, attempt: Attempt, { grants }: Grant
   );
 }
 
-/** The first grant that allows the attempt. */
 export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
   const rules = offeredRules(asked.policy, asked.attempt);
   if (rules.length === 0) return undefined;

@@ -39,19 +39,16 @@ export interface Known {
   readonly effect: string | undefined;
   /** In normal form; as the client wrote it if it has none. */
   readonly user: string;
-  /** As the client wrote it; undefined: the same. */
   readonly written?: string | undefined;
   readonly input: FollowingInput;
 }
 
-/** A parsed command line, and the policy's decision on it. */
 export interface Judged extends Known {
   readonly kind: 'judged';
   readonly decision: Decision;
   readonly attempt: Attempt;
   /** The series that it was judged for; empty: one of dovegate's own commands, which mean the same in all. */
   readonly series: readonly Series[];
-  /** In canonical form, as recorded and sent. */
   readonly args: readonly CanonicalWord[];
   /** The client expects the user's name in front of each row, which the backend will not send. */
   readonly wantsUsernameCell: boolean;
@@ -70,7 +67,6 @@ export interface Inability {
   readonly reason: string;
 }
 
-/** Why a line was not judged; never renamed. */
 export type UnjudgeableCode =
   | UnparsableCode
   | 'command-unknown'
@@ -86,7 +82,6 @@ export function unparsable(known: Known, code: UnjudgeableCode, message: string)
   return { ...known, kind: 'unparsable', code, message };
 }
 
-/** A line that is refused for its form. */
 export function faultyLine(known: Known, fault: LineFault): Judgement {
   return fault === 'not-utf8'
     ? unparsable(known, 'text-invalid', 'the line is not UTF-8')
@@ -97,21 +92,17 @@ export function faultyLine(known: Known, fault: LineFault): Judgement {
       );
 }
 
-/** The principal of a command, and its policy. */
 export interface Subject {
   readonly listener: string;
-  /** `NAME@LISTENER`. */
   readonly principal: string;
   /** Minor of the protocol that the client announced: `-A` and a wildcard `-u` mean other things to a client of Dovecot 2.3. */
   readonly clientMinor: number;
   readonly policy: Policy;
-  /** Its live grants; undefined: it has none. */
   readonly grants?: GrantsAtHand | undefined;
 }
 
 export interface JudgeContext extends Subject, AttemptContext {
   readonly policy: Policy;
-  /** Unix milliseconds. */
   readonly nowMs: number;
 }
 
@@ -160,7 +151,6 @@ export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undef
     return this.#answers.size;
   }
 
-  /** The estimated memory of all entries. */
   get bytes(): number {
     return this.#answers.calculatedSize;
   }
@@ -313,7 +303,6 @@ function isBadRequest(parsed: ParsedArguments | Unparsable): boolean {
   return parsed.kind === 'unparsable' && errorTypeOf(parsed.code) === 'invalidRequest';
 }
 
-/** The arguments of a line from the wire, or the named parameters of a JSON command. */
 function parseLine(
   { named }: CommandLine,
   series: Series,
@@ -452,7 +441,6 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
   return following;
 }
 
-/** Command names have at most so many words. */
 const nameWordsMax = 8;
 
 /** The part of a line that can be the name of a command, however it is spelled. */

@@ -14,12 +14,10 @@ import {
 } from './query.js';
 import { nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
 
-/** One evaluation over several rules. */
 export interface Asked {
   readonly policy: Policy;
   readonly attempt: Attempt;
   readonly nowMs: number;
-  /** The attempt's search query, parsed for the first rule that needs it. */
   query: JudgedQuery | undefined;
   /** Lowered by every rule with a time-dependent answer. */
   holdsUntilMs: number | undefined;
@@ -37,7 +35,6 @@ type Miss = string | (() => string);
 
 type Check = (rule: Rule, asked: Asked) => Miss | undefined;
 
-/** Whether the rule, one of `allow`, permits it. */
 export function matches(rule: Rule, asked: Asked): boolean {
   for (const check of checks) {
     if (check(rule, asked) !== undefined) return false;
@@ -99,9 +96,7 @@ function missesNumber(rule: Rule, { attempt }: Asked): string | undefined {
     : undefined;
 }
 
-/** Conditions of a rule that a command does not meet. */
 export interface UnmetConditions {
-  /** Of its `where`, by parameter. */
   readonly parameters: ReadonlySet<string>;
   readonly isQueryUnmet: boolean;
   /** For a query by keys: the conditions that every mail must meet. */

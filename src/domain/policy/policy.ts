@@ -50,13 +50,11 @@ export type KeyTest =
 
 export const isKeyTest = predicateOf<KeyTest>();
 
-/** One search key, by its name in the catalog. */
 export interface KeyCondition {
   readonly key: string;
   readonly test: KeyTest;
 }
 
-/** The test of a query. */
 export type QueryTest =
   | { readonly kind: 'any' }
   /** Exactly these words, in this order. */
@@ -93,9 +91,7 @@ const durationUnits: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** The spelling of a duration. */
 export const durationPattern = /^(\d{1,9})(ms|s|m|h|d|w)$/;
-/** What a message says of the pattern. */
 export const durationForm = 'a whole number and ms, s, m, h, d or w';
 
 /** `500ms`, `5s`, `10m`, `2h`, `7d`, `2w` in milliseconds; undefined for anything else. */
@@ -105,7 +101,6 @@ export function parseDuration(written: string): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** The shortest spelling of a number of milliseconds. */
 export function formatDuration(ms: number): string {
   for (const unit of ['w', 'd', 'h', 'm', 's']) {
     const size = durationUnits[unit] ?? 1;
@@ -135,7 +130,6 @@ export function parseInstant(written: string): number | undefined {
 
 /** Conditions to meet before an allowed command is sent; none of them changes the judgement. */
 export interface Obligations {
-  /** The client must state a reason. */
   readonly reason: boolean;
   /** Per principal; counted under `limitKey`, which survives a reload that does not change the rule's meaning. */
   readonly limit?: Rate;
@@ -158,7 +152,6 @@ export interface Obligations {
 /** One line of `allow` or `deny`. */
 export interface Rule {
   readonly place: RulePlace;
-  /** Full name of the command. */
   readonly command: string;
   /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads omits it. */
   readonly meaning?: unknown;
@@ -174,12 +167,10 @@ export interface Rule {
   readonly content: boolean;
   /** Users that one command line may name; undefined: as many as `limits.users` says. */
   readonly maxUsers: number | undefined;
-  /** The rule ends here, in Unix milliseconds. */
   readonly expiresMs: number | undefined;
   readonly obligations: Obligations;
 }
 
-/** What a grant of a rule of `on_request` needs and gives at most. */
 export interface RequestTerms {
   /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;
@@ -188,7 +179,6 @@ export interface RequestTerms {
   readonly scope: 'command' | 'user';
   /** Commands under one grant; undefined: no limit. */
   readonly uses: number | undefined;
-  /** The reason of the request must match. */
   readonly reason: Regex | undefined;
 }
 
@@ -199,12 +189,9 @@ export interface RequestRule extends Rule {
   readonly hash: string;
 }
 
-/** Settings of a team besides its rules. */
 export interface PolicyTraits {
   readonly mode: 'enforce' | 'observe';
-  /** The part of the backend's log lines that reaches the client. */
   readonly logs: 'none' | 'filtered' | 'full';
-  /** Whether the client may request debug lines. */
   readonly debug: boolean;
   /** Turns of each of its principals among the waiters for the same backend; usually 1. */
   readonly weight: number;
@@ -222,7 +209,6 @@ export interface Policy extends PolicyTraits {
   readonly exceptPlace: RulePlace;
   /** Whether it covers everybody: no user is outside, none is excepted. */
   readonly isForEverybody: boolean;
-  /** In the order of the file. */
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
   readonly onRequest: readonly RequestRule[];
@@ -231,7 +217,6 @@ export interface Policy extends PolicyTraits {
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly onRequestByCommand: ReadonlyMap<string, readonly RequestRule[]>;
   readonly requests: RequestLimits;
-  /** The policies whose requests its principals may approve, by name. */
   readonly approve: readonly string[];
   /** The commands that its rules may name besides those of the catalog, and that its principals may be judged for. */
   readonly added: AddedCommands;
@@ -239,15 +224,11 @@ export interface Policy extends PolicyTraits {
   readonly shadow?: Policy;
   /** The policy's text with all references expanded. */
   readonly effectiveText: string;
-  /** The hash of the effective text. */
   readonly version: string;
 }
 
-/** Limits of the requests of one principal. */
 export interface RequestLimits {
-  /** Undecided requests at once. */
   readonly open: number;
-  /** An undecided request expires after this time. */
   readonly waitMs: number;
 }
 
@@ -284,7 +265,6 @@ function byCommand<Each extends Rule>(rules: readonly Each[]): ReadonlyMap<strin
   return map;
 }
 
-/** One line of the routes. */
 export interface Route {
   readonly users: GlobList;
   readonly target: RouteTarget;
@@ -299,7 +279,6 @@ export type RouteTarget =
 
 export const isRouteTarget = predicateOf<RouteTarget>();
 
-/** The destination in a line of `server_commands`. */
 export type ServerTarget =
   | { readonly kind: 'all' | 'by-user' }
   | { readonly kind: 'backend'; readonly backend: string };
@@ -307,11 +286,9 @@ export type ServerTarget =
 /** Words of the configuration that are not backend names. */
 export const serverTargetWords: readonly string[] = ['all', 'by_user'];
 
-/** The lines of `server_commands`. */
 export interface ServerCommandRules {
   /** For commands that only read and have no line of their own. */
   readonly default: ServerTarget;
-  /** By full name of the command. */
   readonly byCommand: ReadonlyMap<string, ServerTarget>;
 }
 

@@ -25,7 +25,6 @@ export interface JudgedQuery {
   readonly series: Series;
   readonly nowMs: number;
   readonly mailboxNames: MailboxNames;
-  /** Cached results for the next rule. */
   readonly known: { namesTime?: boolean; readonly times: Map<string, SearchTime | undefined> };
 }
 
@@ -92,7 +91,6 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
   return places.length > 1 ? [...each, all] : each;
 }
 
-/** The unmet demands on a query, for people. */
 export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
   if (test.kind !== 'keys' || query.tree === undefined) return 'query must be as the rule says';
   const { tree } = query;

@@ -9,7 +9,6 @@ import { bounds } from '../../bounds/bounds.js';
 
 /** An expression as a set of positions. */
 export interface RegexProgram {
-  /** The characters of each position. */
   readonly sets: readonly Ranges[];
   /** For each position, the positions that can come next. */
   readonly follow: readonly ReadonlySet<number>[];

@@ -13,7 +13,6 @@ import { type Route, reachable, type ServerCommandRules } from './policy.js';
 
 export interface RoutedBackend {
   readonly name: string;
-  /** Undefined: not known yet. */
   readonly series: Series | undefined;
   /** What is known of its release; undefined: nothing yet, so it is no obstacle yet. */
   readonly server?: Server | undefined;
@@ -34,7 +33,6 @@ export interface RoutingTableOptions<Backend extends RoutedBackend> {
   readonly asksUserdb: boolean;
   /** For backends with an unknown series, and if there is no backend; undefined: any. */
   readonly assumedSeries?: readonly Series[] | undefined;
-  /** Cached judgements, for this table only. Undefined: no cache. */
   readonly remembered?: JudgementCache;
 }
 
@@ -53,7 +51,6 @@ export function createRoutingTable<Backend extends RoutedBackend>(
   return { ...options, byName, everywhere };
 }
 
-/** A look-up that the assessment of a command needs. */
 export type Question =
   | {
       readonly kind: 'passdb';
@@ -64,17 +61,14 @@ export type Question =
   /** Looks up other names of users in normal form. */
   | { readonly kind: 'userdb'; readonly users: readonly string[] };
 
-/** The home of a user according to the passdb. */
 export type PassdbAnswer =
   /** `aliases`: other names of the user from its answer, in normal form. */
   | { readonly kind: 'to'; readonly backend: string; readonly aliases: readonly string[] }
   | { readonly kind: 'nowhere'; readonly reason: string }
-  /** The look-up failed; `code` says why. */
   | { readonly kind: 'failed'; readonly code: string };
 
 export const isPassdbAnswer = predicateOf<PassdbAnswer>();
 
-/** The aliases of a command's users according to the userdb. */
 export type UserdbAnswer =
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
   | { readonly kind: 'failed'; readonly code: string };
@@ -93,7 +87,6 @@ export interface Answers {
 /** No look-ups, now or later. */
 export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 'suppose' } as const;
 
-/** No look-ups yet. */
 export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
 
 export function userdbKey(users: readonly string[]): string {
@@ -119,16 +112,12 @@ export type ObstacleCode =
   | 'backend-newer'
   | 'release-unsure';
 
-/** The destination of a command, as far as the answers decide it. */
 export type Home<Backend> =
   | {
       readonly kind: 'to';
-      /** The only backend if a user's home is known. */
       readonly backends: readonly Backend[];
       readonly aliases: readonly string[];
-      /** The look-ups that a definite answer needs. */
       readonly questions: readonly Question[];
-      /** The configuration alone decided, without look-ups. */
       readonly isByRoute: boolean;
     }
   | { readonly kind: 'open'; readonly questions: readonly Question[] }

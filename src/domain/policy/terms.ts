@@ -56,7 +56,6 @@ export function deadlineMsOf(
   return deadlineMs ?? byEffect[copiesOfAccounts.has(command.name) ? 'destroy' : effect];
 }
 
-/** The parts of a judgement that its deadline depends on. */
 interface Timed {
   readonly attempt: Pick<Attempt, 'command' | 'effect'>;
   readonly decision: { readonly obligations?: Obligations };
@@ -77,7 +76,6 @@ const reasonVisibleMin = 3;
  */
 const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
 
-/** Whether a text shows anything to its reader. */
 export function hasVisible(text: string): boolean {
   return text.search(visible) >= 0;
 }
@@ -101,7 +99,6 @@ export type LimitAsk =
   | { readonly kind: 'rate'; readonly key: string; readonly rate: Rate }
   | { readonly kind: 'distinct'; readonly key: string; readonly rate: Rate; readonly member: string };
 
-/** The parts of an attempt that limits use. */
 type Counted = Pick<Attempt, 'users' | 'masks' | 'everybody'>;
 
 const nothing: readonly LimitAsk[] = [];
@@ -141,7 +138,6 @@ function peopleIn(attempt: Counted): ReadonlySet<string> {
 /** A span is counted in so many slots; a slot counts until all of it is older than the span, so the limit is never too lenient. */
 const slots = 60;
 
-/** How often something happened in a span of time. */
 class Counter {
   readonly #slotMs: number;
   readonly #counts = new Uint32Array(slots + 1);
@@ -185,14 +181,12 @@ class Counter {
 
 interface Group {
   readonly windowMs: number;
-  /** When each member was last seen. */
   readonly seen: Map<string, number>;
 }
 
 /** A full table is searched for expired entries at most this often. */
 const sweepEveryMs = 1000;
 
-/** `full`: the table is full. */
 export type LimitVerdict =
   | { readonly kind: 'within' }
   | { readonly kind: 'over'; readonly retryAfterMs: number }
@@ -211,7 +205,6 @@ export class Limiter {
     this.#entriesMax = entriesMax;
   }
 
-  /** Counters and members that are held. */
   get size(): number {
     return this.#counters.size + this.#groups.size + this.#members;
   }

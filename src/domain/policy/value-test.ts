@@ -176,7 +176,6 @@ type WrittenTest =
   | readonly string[]
   | Readonly<Record<string, string | boolean | readonly string[]>>;
 
-/** A test as a configuration spells it. */
 export function textOfTest(test: ValueTest): WrittenTest {
   if (!comparesValues(test)) return test.kind;
   const optional = test.isOptional ? { optional: true } : {};
@@ -194,7 +193,6 @@ export function textOfTest(test: ValueTest): WrittenTest {
   }
 }
 
-/** A test in words. */
 export function describeTest(test: ValueTest): string {
   if (test.kind === 'any') return 'any value, or none';
   if (test.kind === 'present') return 'given';

@@ -22,7 +22,6 @@ export interface AccessStepTaken {
   readonly why: string;
 }
 
-/** One request with everything that followed. */
 export interface AccessReported {
   readonly id: string;
   /** The principal that had or wanted access. */
@@ -37,7 +36,6 @@ export interface AccessReported {
   readonly asked: string;
   /** Of a grant without request: the approver. */
   readonly givenBy: string | undefined;
-  /** 0: break-glass. */
   readonly approvalsNeeded: number;
   readonly approvedBy: readonly AccessStepTaken[];
   readonly granted: string | undefined;
@@ -250,7 +248,6 @@ export function approvedText({ approvalsNeeded, approvedBy, reviewedBy }: Access
     : `without approval, reviewed by ${reviewedBy.principal}`;
 }
 
-/** How it ended, or where it stands; for people. */
 export function endText({ end, granted, until }: AccessReported): string {
   if (end !== undefined) {
     const by = end.principal === '' ? '' : ` by ${end.principal}`;
@@ -259,7 +256,6 @@ export function endText({ end, granted, until }: AccessReported): string {
   return granted === undefined ? 'waits' : `until ${until ?? '?'}`;
 }
 
-/** The sentences above a list. */
 export function accessSentences(items: readonly AccessReported[], leftOut: number): string[] {
   const count = (isCounted: (item: AccessReported) => boolean): number => items.filter(isCounted).length;
   const granted = count((item) => item.granted !== undefined);

@@ -10,7 +10,6 @@ import type { TouchCounts } from './touch.js';
 export type DoubtCode =
   /** Something is changed, missing, or signed by an untrusted key. */
   | 'fault'
-  /** No signature was checked. */
   | 'unsigned'
   | 'empty'
   /** The journal, or what retention left of it, begins after the time does. */
@@ -18,7 +17,6 @@ export type DoubtCode =
   | 'retired'
   /** The last record is older than the end of the time. */
   | 'ends-earlier'
-  /** Records at the end are not signed yet. */
   | 'unsigned-tail'
   /** A start did not find the records in the memory of the previous run. */
   | 'lost-memory'
@@ -50,9 +48,7 @@ export interface AskedTime {
   readonly nowMs: number;
 }
 
-/** The basis of the proof. */
 export interface Vouching {
-  /** Signatures were checked against a key. */
   readonly isChecked: boolean;
   /** The owner of the key: `this host's own key`; empty: unknown. */
   readonly whose: string;
@@ -71,19 +67,15 @@ export interface Completeness {
   readonly whose: string;
   /** Those of all hosts, too, each with the name of its host in front. */
   readonly doubts: readonly Doubt[];
-  /** For a fleet. */
   readonly hosts?: readonly HostCompleteness[];
 }
 
-/** One host of a fleet. */
 export interface HostCompleteness {
   readonly host: string;
   readonly isComplete: boolean;
   /** RFC 3339: its last signed record; without a key, the last one that was verified. Undefined: there is none. */
   readonly to: string | undefined;
-  /** Its last record that was verified. */
   readonly seq: number | undefined;
-  /** The last record covered by a signature, and the listed key. */
   readonly signedSeq: number | undefined;
   readonly signedBy: string | undefined;
   readonly doubts: readonly Doubt[];

@@ -13,10 +13,8 @@ import {
   tailMsMax,
 } from './completeness.js';
 
-/** The data about one host. */
 export interface HostTrail {
   readonly host: string;
-  /** The public key that is listed for it. */
   readonly key: string | undefined;
   /** RFC 3339: its first record in the stream, and the last one, which was verified; undefined: none yet. */
   readonly firstTime: string | undefined;
@@ -25,7 +23,6 @@ export interface HostTrail {
   readonly signedSeq: number | undefined;
   /** RFC 3339: the record `signedSeq`; undefined: no signature. */
   readonly signedTime?: string | undefined;
-  /** Present findings. */
   readonly findings: readonly FleetFinding[];
   readonly accepted: readonly (FleetFinding & { readonly acceptedMs?: number | undefined })[];
 }
@@ -98,7 +95,6 @@ function provedOf({ signedTime, lastTime }: HostTrail): string | undefined {
   return lastTime === undefined ? undefined : (signedTime ?? lastTime);
 }
 
-/** The time for which a host needs a proof. */
 interface NeededTime {
   /** Undefined: as far as its trail goes. */
   readonly from: string | undefined;

@@ -96,7 +96,6 @@ export function createHtmlReport(): ReportForm {
   }
 }
 
-/** The journal of the report, and the basis of its proof. */
 function factsOf({ host, journal }: ReportHead, completeness: Completeness): (readonly [string, string])[] {
   const { signedBy, whose, signedTo, hosts } = completeness;
   if (hosts !== undefined)

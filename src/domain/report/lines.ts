@@ -14,12 +14,10 @@ import {
   touchClasses,
 } from './touch.js';
 
-/** The beginning of a report. */
 export interface ReportHead {
   readonly mailbox: string;
   readonly period: string;
   readonly isComplete: boolean;
-  /** Whether something was deleted, in a sentence. */
   readonly answer: string;
   /** Whether a record names the mailbox; if not, users with similar names. */
   readonly isNamed: boolean;
@@ -47,7 +45,6 @@ const classTexts = new Map<TouchClass, string>(touchClasses.map((each) => [each.
 /** Their words say it. */
 const tellsContent: ReadonlySet<TouchClass> = new Set<TouchClass>(['content', 'searched']);
 
-/** The kind of a command that was denied or failed. */
 const triedTexts: Readonly<Record<TouchKind, string>> = {
   destroyed: 'asked to delete',
   changed: 'asked to change something',
@@ -63,7 +60,6 @@ const countTexts: Readonly<Record<CountFor, string>> = {
   request: 'a count that dovegate made for the approvers of a request',
 };
 
-/** The lines of a day. */
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
     const isTried = group.class === 'denied' || group.class === 'failed';

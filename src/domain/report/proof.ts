@@ -49,7 +49,6 @@ export function createSeqSet(): SeqSet {
   };
 }
 
-/** The records to prove. */
 export interface ProofRequest {
   readonly chosen: SeqSet;
   /** Public keys in base64 whose signatures end a run; none: any signature does. */
@@ -75,7 +74,6 @@ export interface ProofWriter {
   /** The last line of the file. Undefined: it is not a proof, see `fault`. */
   finish(): string | undefined;
   readonly fault: ProofFault | undefined;
-  /** Requested records so far. */
   readonly records: number;
 }
 
@@ -139,11 +137,9 @@ export function keyFingerprint(key: string): string {
   return hash('sha256', publicKeyDer(key), 'hex');
 }
 
-/** The title of a proof. */
 export interface ProofTitle {
   readonly journal: string | undefined;
   readonly keys: readonly string[];
-  /** The original question. */
   readonly question: string;
   readonly isWhole: boolean;
 }
@@ -176,7 +172,6 @@ export function proofKindOf(beginning: string): 'proof' | 'extract' | 'journal' 
   return beginning.startsWith('{"seq":') ? 'journal' : undefined;
 }
 
-/** The content of a proof, up to its first fault. */
 export interface ProofVerdict {
   /** Undefined: every line is right. */
   readonly fault: { readonly line: number; readonly text: string } | undefined;
@@ -184,10 +179,8 @@ export interface ProofVerdict {
   readonly records: number;
   readonly lines: number;
   readonly runs: number;
-  /** Of the lines; undefined: there is none. */
   readonly fromSeq: number | undefined;
   readonly toSeq: number | undefined;
-  /** According to the signed lines. */
   readonly journal: string | undefined;
   /** The signing keys. If no key was given: the first one, and whether there are others. */
   readonly keys: readonly string[];

@@ -31,7 +31,6 @@ import {
   touchClasses,
 } from './touch.js';
 
-/** The journal of a report, and the basis of its proof. */
 export interface Reported extends Vouching {
   readonly verdict: Verdict;
   /** The matching rows; called twice. */
@@ -59,14 +58,11 @@ export interface ReportAsked {
   readonly fromMs: number | undefined;
   readonly toMs: number | undefined;
   readonly nowMs: number;
-  /** List only commands that showed content, or may have. */
   readonly isContentOnly: boolean;
-  /** The machine on which it is made. */
   readonly host: string;
   readonly madeBy?: string | undefined;
 }
 
-/** Why a report is impossible; undefined: it is possible. */
 export function whyNoReport({
   mailbox,
   fromMs,
@@ -76,7 +72,6 @@ export function whyNoReport({
   return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
 }
 
-/** The results of counting, and the texts of the form, which are made on request. */
 export interface CountedReport {
   readonly counts: TouchCounts;
   readonly isComplete: boolean;
@@ -85,7 +80,6 @@ export interface CountedReport {
   readonly texts: AsyncGenerator<string>;
 }
 
-/** Counts, then gives the report in a form. */
 export async function makeReport(
   journal: Reported | ReportedFleet,
   asked: ReportAsked,
@@ -172,7 +166,6 @@ function opened({ fields, admittedSeq }: ExchangeRow): ExchangeRow {
   return { fields: before, admittedSeq, completedSeq: undefined, completedTime: undefined };
 }
 
-/** The cells of one command, in this order. */
 type Cells = Readonly<Record<string, (touch: Touch) => unknown>>;
 
 const cells: Cells = {

@@ -30,7 +30,6 @@ export const touchClasses: readonly MailboxClass[] = [
   { class: 'denied', what: 'tried, denied', tone: 'quiet' },
 ];
 
-/** `maybe`: the record does not show it. */
 export type Certainty = 'yes' | 'maybe' | 'no';
 
 /** One command in relation to one mailbox. Texts are as recorded: callers must make them harmless. */
@@ -43,7 +42,6 @@ export interface Touch {
   readonly kind: TouchKind;
   /** As the client stated it; else that of the grant's request, where the journal says so; empty: none. */
   readonly reason: string;
-  /** Name and arguments, for people. */
   readonly command: string;
   readonly args: string;
   readonly user: string;
@@ -66,16 +64,13 @@ export interface Touch {
   /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
   readonly grant: string;
   readonly approvedBy: string;
-  /** Fleet: the host of the journal. */
   readonly host?: string | undefined;
   readonly seq: number | undefined;
   readonly completedSeq: number | undefined;
 }
 
-/** What the journal says of a grant, for people. */
 export interface GrantTold {
   readonly approvedBy: string;
-  /** Of its request. */
   readonly reason: string;
 }
 
@@ -253,7 +248,6 @@ function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): Touch
   }
 }
 
-/** `reached`: whether it reached this mailbox. */
 function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: Certainty): Certainty {
   if (asked.content === 'no' || reached === 'no') return 'no';
   const { cells, outcome } = fields;
@@ -267,9 +261,7 @@ function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: 
   return hasRows || (isEnded && outcome === 'ok') ? 'yes' : 'maybe';
 }
 
-/** The counts of a report. */
 export interface TouchCounts extends MailboxCounts {
-  /** There are more requesters than are kept apart. */
   readonly isMoreRequesters: boolean;
   /** Of `commands`: through a mask, or for all users. */
   readonly notNamed: number;

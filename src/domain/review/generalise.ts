@@ -25,7 +25,6 @@ export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
 /** The candidates for a rule, the narrowest first. */
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
-/** Limit of a list of values. */
 const few = 8;
 /** Fields of `fetch` are words of Dovecot, so longer lists are readable. */
 const fewFields = 40;
@@ -137,7 +136,6 @@ const idleKeys: ReadonlySet<string> = new Set([
 const atLeastKeys: ReadonlySet<string> = new Set(['before', 'sentbefore', 'savedbefore', 'older']);
 const atMostKeys: ReadonlySet<string> = new Set(['since', 'sentsince', 'savedsince', 'younger']);
 
-/** A key of one query, with the time of that query's first use. */
 interface Leaf {
   readonly condition: SearchCondition;
   readonly series: Attempt['series'];

@@ -21,7 +21,6 @@ export interface Grant {
   readonly place: string;
   /** YAML, without indentation. */
   readonly lines: readonly string[];
-  /** Further commands that they permit, a sentence each. */
   readonly also: readonly string[];
 }
 
@@ -30,7 +29,6 @@ export interface DeniedCommand {
   readonly mailUsers: MailUserSettings;
   /** In each series of its possible destinations; at least one. */
   readonly attempts: readonly Attempt[];
-  /** The decision of enforce mode. */
   readonly decision: Decision;
   readonly nowMs: number;
 }
@@ -38,7 +36,6 @@ export interface DeniedCommand {
 /** The lines that would permit a denied command. Without grants and hindrance: it is permitted, or explicitly denied. */
 export interface Remedy {
   readonly grants: readonly Grant[];
-  /** Why there are no such lines. */
   readonly hindrance?: string;
 }
 
@@ -124,7 +121,6 @@ function withoutUsers(rule: RuleText): RuleText {
   return Object.fromEntries(Object.entries(rule).filter(([key]) => key !== 'users'));
 }
 
-/** Why no rule of this policy can permit it. */
 function whyNotHere(policy: Policy, attempts: readonly Attempt[]): string | undefined {
   if (policy.isForEverybody) return undefined;
   const needs = `it needs users: ["*"] and no except in policy ${policy.name}`;

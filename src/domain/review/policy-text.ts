@@ -40,7 +40,6 @@ export function formatPolicy(policy: WrittenPolicy): string {
   ].join('\n');
 }
 
-/** The keys of a policy besides `allow`, with their comments. */
 export function linesOfTraits({ traits, notes = {} }: Pick<WrittenPolicy, 'traits' | 'notes'>): string[] {
   return Object.entries(traits).flatMap(([key, value]) => [
     `    ${key}: ${formatValue(value)}`,
@@ -52,7 +51,6 @@ function formatRule(written: WrittenRule): string[] {
   return linesOfRule(written).map((line) => `      ${line}`);
 }
 
-/** A rule with its comments, without indentation. */
 export function linesOfRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
   const [[, command] = ['', ''], ...more] = Object.entries(rule);
   const lines =
@@ -65,7 +63,6 @@ export function linesOfRule({ comments, rule, isCommentedOut }: WrittenRule): st
   return [...comments.map(formatComment), ...lines.map((line) => (isCommentedOut ? `# ${line}` : line))];
 }
 
-/** A comment of one line. */
 export function formatComment(text: string): string {
   return `# ${printable(text)}`;
 }

@@ -46,19 +46,15 @@ export type UnjudgeableWhy =
 
 export interface RecordedLine {
   readonly kind: 'line';
-  /** Milliseconds since 1970 of the admission. */
   readonly timeMs: number;
   readonly listener: string;
-  /** `NAME@LISTENER`. */
   readonly principal: string;
   readonly user: string;
   /** The users in the record, aliases and masks included. */
   readonly touched: readonly string[];
   /** The name as one word, then the canonical arguments. */
   readonly words: readonly string[];
-  /** The series of its judgement. */
   readonly series: readonly Series[];
-  /** Name of the judging policy; undefined: not recorded. */
   readonly policy: string | undefined;
   /** Its decision: `deny` also if only the stated reason was missing. */
   readonly decision: 'allow' | 'deny';
@@ -73,7 +69,6 @@ export interface RecordedLine {
   /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
   readonly hasReason: boolean;
-  /** A grant allowed it. */
   readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
@@ -211,9 +206,7 @@ const principalsMax = bounds.reviewedPrincipals;
 /** The origin of lines; all given fields must match. */
 export interface SightingsOf {
   readonly listener?: string;
-  /** The policy that they were judged by. */
   readonly policy?: string;
-  /** The commands of the configuration besides those of the catalog. */
   readonly added?: AddedCommands | undefined;
 }
 
@@ -222,9 +215,7 @@ export interface SightingsOf {
  * reported, and nothing is dropped.
  */
 export class Sightings {
-  /** Unusable rows, by reason. */
   readonly passedOver = new Map<UnjudgeableWhy, number>();
-  /** Rows that were taken. */
   taken = 0;
   readonly #of: SightingsOf;
   readonly #linesMax: number;

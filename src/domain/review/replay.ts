@@ -36,7 +36,6 @@ import {
   type UnjudgeableWhy,
 } from './recorded.js';
 
-/** Records of one kind whose decision would be another one. */
 export interface ReplayChange {
   readonly from: 'allow' | 'deny';
   readonly to: 'allow' | 'deny' | 'obstacle';
@@ -44,7 +43,6 @@ export interface ReplayChange {
   readonly words: readonly string[];
   /** The deciding line of that time, or the reason of the denial. */
   readonly before: string;
-  /** Why it would be decided otherwise. */
   readonly reason: string;
   /** The line that would decide, else the one that comes nearest to allowing it. */
   readonly rule: RulePlace | undefined;
@@ -252,9 +250,7 @@ export interface TestOutcome {
   readonly isPassed: boolean;
   /** Name of the policy used; undefined: the listener refuses this person, and so denies everything. */
   readonly policy: string | undefined;
-  /** Undefined: there was no evaluation. */
   readonly assessment: Assessment | undefined;
-  /** The results, for each possible series of the backend. */
   readonly readings: readonly SeriesReading[];
 }
 

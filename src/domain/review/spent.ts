@@ -10,7 +10,6 @@ import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
 
-/** The moment of the rebuild, in milliseconds. */
 export interface RebuildMoment {
   /** By the wall clock, and by the clock of the limiter. */
   readonly wallMs: number;
@@ -35,7 +34,6 @@ interface Held {
   readonly parts: Stored[];
 }
 
-/** The longest span of a rebuilt limit. */
 export const rebuiltMs = 3_600_000;
 /** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
 const heldMax = bounds.spentHeld;

@@ -29,7 +29,6 @@ import {
   usesOf,
 } from './suggested-rule.js';
 
-/** The input of a suggestion. */
 export interface SuggestRequest {
   readonly settings: Settings;
   /** The policy of the listener today: its users, exceptions, denials and limits stay. */
@@ -39,14 +38,12 @@ export interface SuggestRequest {
   readonly nowMs: number;
 }
 
-/** Commands of one kind, and the rule that allows them. */
 export interface SuggestedKind {
   /** `root`, `everybody`: never granted without a second look; `refused`: explicitly denied, or no rule passed the test. */
   readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** With its comments; undefined for `refused`. */
   readonly written: WrittenRule | undefined;
-  /** Why it is not suggested. */
   readonly why: string | undefined;
   /** The rule of the present policy that allows all of them; undefined: none, or several. */
   readonly allowedBy?: RulePlace | undefined;
@@ -67,7 +64,6 @@ interface Sorted {
   readonly refused: readonly Refused[];
   /** Of `refused`: a user of theirs is not among the users of the policy. */
   readonly outside: readonly Sight[];
-  /** Records that this version cannot read any more. */
   readonly unreadable: number;
 }
 
@@ -92,7 +88,6 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
   return { text, rules: rules.length, allowed };
 }
 
-/** The parts of a suggestion, for a person who chooses among them. */
 export interface SuggestedParts {
   /** The rules first, the weakest effects first; then the kinds without a suggestion. */
   readonly kinds: readonly SuggestedKind[];
@@ -213,7 +208,6 @@ export function countOf(sights: readonly Sight[]): number {
   return sights.reduce((sum, { seen }) => sum + seen.count, 0);
 }
 
-/** The kept parts of the present policy. */
 function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const limits = {
@@ -303,12 +297,10 @@ const whyWarned = {
   all_users: 'it concerns all users at once, and needs a policy with users: ["*"] and no except',
 } as const;
 
-/** When the last of them came. */
 export function lastOf(sights: readonly Sight[]): number {
   return sights.reduce((last, { seen }) => Math.max(last, seen.lastMs), 0);
 }
 
-/** How often, for how many, and when last. */
 function seenComment(sights: readonly Sight[]): string {
   const count = countOf(sights);
   const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
@@ -327,7 +319,6 @@ function minuteOf(ms: number): string {
   return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** Warnings for the reader. */
 function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): string[] {
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
@@ -367,7 +358,6 @@ function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allo
   ];
 }
 
-/** The omitted commands, by command and reason. */
 function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
   const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
   for (const { sight, why } of refused) {

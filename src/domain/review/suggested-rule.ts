@@ -16,7 +16,6 @@ export interface Sight extends Understood {
   readonly seen: SeenLine;
 }
 
-/** The part of a sight that rules are made of. */
 export interface TriedLine extends Understood {
   readonly seen: Pick<SeenLine, 'firstMs' | 'lastMs'>;
 }
@@ -24,7 +23,6 @@ export interface TriedLine extends Understood {
 /** A rule as it is written, with its key `command`. */
 export type RuleText = { readonly [key: string]: Plain };
 
-/** The environment for testing rules. */
 export interface Trial {
   /** Its users and exceptions apply. */
   readonly policy: Policy;
@@ -32,7 +30,6 @@ export interface Trial {
   readonly nowMs: number;
 }
 
-/** The rule, or why none may be suggested. */
 export type Found =
   | { readonly kind: 'rule'; readonly rule: RuleText }
   | { readonly kind: 'none'; readonly why: string };
@@ -112,7 +109,6 @@ function covers(patterns: readonly string[], ofPolicy: readonly string[]): boole
   return ofPolicy.every((pattern) => list.matches(pattern));
 }
 
-/** Keeps the further demands of the present rule. */
 export function termsOf(rule: Rule | undefined): RuleText {
   if (rule === undefined) return {};
   const { reason, limit, maxMatches, deadlineMs, emergency } = rule.obligations;

@@ -8,7 +8,6 @@ import { msMax, parseRequest } from '../audit/record.js';
 /** A number of things, a size, or a seq. */
 export const count = whole('must be a whole number from 0 on', Number.MAX_SAFE_INTEGER);
 
-/** For how long, in milliseconds. */
 export const spanMs = number(0, msMax);
 
 /** Milliseconds from now to an end, which may be over; or from 1970 to an instant, which may be before. */

@@ -5,7 +5,6 @@ import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
 
-/** How full a stream is. Plain data. */
 export interface StreamRow {
   readonly stream: string;
   readonly bytes: number;
@@ -16,7 +15,6 @@ export interface StreamRow {
 /** The settings of a stream as its server gives them: durations in nanoseconds. */
 export type StreamConfig = Readonly<Record<string, unknown>>;
 
-/** The demands of the fleet's settings on a stream. */
 export interface WantedStream {
   readonly subjects: readonly string[];
   /** It takes no other subjects. */
@@ -24,7 +22,6 @@ export interface WantedStream {
   readonly replicas: number;
   /** 0: for ever. */
   readonly keepMs: number;
-  /** The least size, in bytes; absent: no demand. */
   readonly maxBytes?: number | undefined;
 }
 
@@ -106,7 +103,6 @@ export function maxMessagesOf(maxBytes: number): number {
   return Math.ceil(maxBytes / messageBytesMin);
 }
 
-/** The present content of a stream. */
 export interface HeldStream {
   readonly bytes: number;
   readonly messages: number;
@@ -231,7 +227,6 @@ export function describeFill({ stream, bytes, maxBytes }: StreamRow): string | u
   return `the stream ${stream} is ${what}. Raise share (of the host, or of all) or max_size and run "dovegate audit fleet init --repair", or shorten keep`;
 }
 
-/** One sentence of all that is weak. */
 export function describeWeakness(stream: string, weak: readonly Weakness[]): string {
   const isRepaired = weak.some(({ repair }) => repair !== undefined);
   const isLess = weak.some((one) => one.isLess);

@@ -8,7 +8,6 @@ import { bounds } from '../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
 import { isCount, parseLine } from '../audit/record.js';
 
-/** A position in a trail. */
 export interface Place {
   /** A segment as records name it, or a file beside them. */
   readonly file: string;
@@ -17,9 +16,7 @@ export interface Place {
   readonly seq: number | undefined;
 }
 
-/** A closed list: scripts rely on the words. */
 export type CheckpointFaultKind =
-  /** A signature is not right for its record. */
   | 'bad-signature'
   /** No trusted key covers the end of the trail, or a checkpoint beside it. */
   | 'untrusted'
@@ -32,10 +29,8 @@ export type CheckpointFaultKind =
   /** Another key signs from there on; the previous one did not name it, and no person has accepted it. */
   | 'key-change';
 
-/** One fault. */
 export interface Fault<Kind> extends Place {
   readonly kind: Kind;
-  /** A sentence for people. */
   readonly text: string;
 }
 
@@ -67,7 +62,6 @@ export function createCheckpointVerifier(
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
   const keys = new Set<string>();
-  /** Checkpoints beside the trail that were not found yet. */
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
   let signedSeq: number | undefined;
   let signedTime: string | undefined;

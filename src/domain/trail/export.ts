@@ -12,7 +12,6 @@ const places: ReadonlyMap<string, number | undefined> = new Map<string, number |
   ...Object.entries({ time: 1, seq: 28, completed_seq: 29, completed_time: 30 }),
 ]);
 
-/** The columns of an exported exchange, in their order. */
 export const exportColumns: readonly string[] = [...places]
   .flatMap(([name, place]) => (place === undefined ? [] : [{ name, place }]))
   .toSorted((one, other) => one.place - other.place)

@@ -26,7 +26,6 @@ export function createRunEnds() {
   const hashes: string[] = [];
 
   return {
-    /** For each record that follows the one before. */
     take(
       event: string,
       head: string,
@@ -58,7 +57,6 @@ export function createRunEnds() {
       hashes[seq % recentMax] = hash;
       return found;
     },
-    /** At the end of the trail. */
     finish(): AppendedFault | undefined {
       return pending;
     },

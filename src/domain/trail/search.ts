@@ -32,7 +32,6 @@ export interface TrailFilter {
   readonly command?: string | undefined;
   readonly listener?: string | undefined;
   readonly backend?: string | undefined;
-  /** The policy that it was judged by. */
   readonly policy?: string | undefined;
   readonly decision?: string | undefined;
   /** The strongest possible effect, a word of the catalog's list. */
@@ -58,7 +57,6 @@ type Stored = Readonly<Record<string, unknown>>;
  */
 export interface ExchangeRow {
   readonly fields: Stored;
-  /** Seq of the two records; undefined: not found. */
   readonly admittedSeq: number | undefined;
   readonly completedSeq: number | undefined;
   readonly completedTime: string | undefined;
@@ -75,7 +73,6 @@ export interface TrailSearch {
    * that begin at the end of the trail.
    */
   takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[];
-  /** The exchanges that are still open. */
   finish(): ExchangeRow[];
   /** Between two pieces: the lines of admissions without completion, each with those of its argument records. */
   waiting(): readonly Buffer[];
@@ -93,7 +90,6 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   /** Possible matches, by the admission's id: the position in this piece, and copies from earlier pieces. */
   const here = new Map<string, number>();
   const before = new Map<string, Buffer>();
-  /** Argument records of waiting admissions, by id. */
   const parts = new Map<string, Buffer[]>();
   let keptBytes = 0;
   // All commands match, even those without users.
@@ -426,7 +422,6 @@ function lineAt(piece: Buffer, at: number): Buffer {
   return piece.subarray(at, from(piece.indexOf(0x0a, at), piece.length));
 }
 
-/** The line around a place, parsed. */
 function recordAround(piece: Buffer, at: number): Stored | undefined {
   return parseLine(lineAt(piece, piece.lastIndexOf(0x0a, at) + 1).toString('utf8'));
 }
@@ -445,13 +440,10 @@ export function idAfter(piece: Buffer, eventAt: number, end: number): string | u
 export interface Surveyed {
   /** Records of all events, in the requested time. */
   readonly records: number;
-  /** Of the whole trail. */
   readonly all: number;
   readonly firstTime: string | undefined;
   readonly lastTime: string | undefined;
-  /** Users with similar names: {@link createLikeNames}. */
   readonly names: readonly string[];
-  /** Whether any record of the whole trail names the requested user. */
   readonly isNamed: boolean;
 }
 

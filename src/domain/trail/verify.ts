@@ -25,15 +25,12 @@ import { createRunEnds } from './run-ends.js';
 /** Kinds of faults of a trail. A closed list. */
 export type TrailFaultKind =
   | CheckpointFaultKind
-  /** The line differs from its hash. */
   | 'changed'
   /** The line does not have the form of a record. */
   | 'malformed'
-  /** Records between two others are missing. */
   | 'missing'
   /** A record comes after a later one. */
   | 'reordered'
-  /** A repeated record. */
   | 'duplicated'
   /** Two records claim the same place. */
   | 'inserted'
@@ -43,9 +40,7 @@ export type TrailFaultKind =
   | 'arguments'
   /** A segment is missing without a retire record, or one does not follow the previous one. */
   | 'segment-missing'
-  /** Time goes back without a clock record. */
   | 'clock-back'
-  /** The record belongs to another journal. */
   | 'foreign'
   /** Records follow an orderly stop that the next start did not write; or that start found some, and moved them away. */
   | 'journal-appended';
@@ -84,12 +79,10 @@ export interface Verdict {
   /** Times of the first and the last record (RFC 3339); empty: there is none. */
   readonly firstTime: string;
   readonly lastTime: string;
-  /** According to the remaining retire records. */
   readonly retired: readonly RetiredRecords[];
   readonly journal: string | undefined;
   /** The last record covered by a signature of a trusted key, or, if none was given, of any key. Later records are chained only. */
   readonly signedSeq: number | undefined;
-  /** Time and key of that signature. */
   readonly signedTime: string | undefined;
   readonly signedBy: string | undefined;
   readonly keys: readonly string[];
@@ -115,7 +108,6 @@ export interface Verdict {
   readonly isNewer: boolean;
 }
 
-/** The references for verifying a trail. */
 export interface TrailOptions {
   /** Public keys in base64; none: signatures are only tested to be right, and prove nothing. */
   readonly trustedKeys: readonly string[];
@@ -135,7 +127,6 @@ export interface TrailOptions {
 const clockBackMsMax = 1000;
 /** Limits for a forged journal, which must not fill the memory. */
 const openMax = bounds.openVerified;
-/** Of each kind of warning. */
 const openShownMax = bounds.shownOpen;
 const stepMsMin = 60_000;
 const stepsMax = bounds.clockSteps;
@@ -191,7 +182,6 @@ export function noteRetired(
 
 export type Verifier = ReturnType<typeof createVerifier>;
 
-/** One verification, fed with the trail in its order. */
 export function createVerifier(options: TrailOptions) {
   const faults: TrailFault[] = [];
   let faultCount = 0;
@@ -371,7 +361,6 @@ export function createVerifier(options: TrailOptions) {
     return true;
   }
 
-  /** The first record that is fed. */
   function begin(link: Link, record: Readonly<Record<string, unknown>> | undefined): void {
     if (options.isPart || (link.seq === 1 && link.prev === genesisHash)) return;
     const kind = 'segment-missing';
@@ -429,7 +418,6 @@ export function createVerifier(options: TrailOptions) {
     }
   }
 
-  /** The journal's own records. */
   function look(event: string, whole: string, record: Readonly<Record<string, unknown>>, link: Link): void {
     const { seq } = link;
     const counts =

@@ -7,14 +7,12 @@ import { exclusionKeys } from '../page/leave-out.js';
 import { count, distanceMs, fit, listOf, text } from '../seams/shape.js';
 import { filterTexts, filterTimes, isWanted, type Look, openMax } from './look.js';
 
-/** Rows of one page. */
 const newestRowsMax = bounds.newestRows;
 const textCharsMax = bounds.lookTextChars;
 const exclusionsMax = bounds.lookExclusions;
 
 const filterText = text(textCharsMax).optional();
 
-/** The keys of a filter that a request accepts. */
 export const trailFilter = z.strictObject(
   {
     ...keyed(filterTexts, filterText),
@@ -28,10 +26,8 @@ export const trailFilter = z.strictObject(
 
 const cursorError = 'must be one that an answer gave';
 
-/** The position where a search continues. */
 const cursor = z.object(
   {
-    /** Seq of the last record that was read. */
     after: count,
     /** Seq of the admissions before it whose completion was not read yet. */
     open: listOf(openMax, isCount, cursorError),
@@ -65,9 +61,7 @@ const exclusions = z
 const rowsAsked = z.object({
   filter: trailFilter.default({}),
   cursor: cursor.optional(),
-  /** For a search. */
   newest: newest.optional(),
-  /** For a histogram: what is not counted. */
   not: exclusions.optional(),
   /** For an export and an extract: each row as the line of a file, for the caller to write unchanged. */
   as: z.enum(['csv', 'json'], { error: 'must be "csv" (for an export) or "json"' }).optional(),
@@ -79,7 +73,6 @@ export type FileForm = NonNullable<RowsAsked['as']>;
 
 const shown = z.object({ wanted: z.string().refine(isWanted, { error: 'must be an id or a seq' }) });
 
-/** A checked request. */
 export type Asked =
   | { readonly look: 'me' | 'verify' }
   | ({ readonly look: Exclude<Look, 'me' | 'verify' | 'show'> } & RowsAsked)
@@ -109,7 +102,6 @@ function whyNotOf(look: Look, { cursor: from, newest: page, not, as }: RowsAsked
   return as === 'csv' && look === 'extract' ? 'as: must be "json" for an extract' : undefined;
 }
 
-/** The same part for each key. */
 function keyed<const Key extends string, Part>(keys: readonly Key[], part: Part): Record<Key, Part> {
   const shape: Partial<Record<Key, Part>> = {};
   for (const key of keys) shape[key] = part;

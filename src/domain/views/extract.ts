@@ -14,7 +14,6 @@ import { formatTime, parseLine } from '../audit/record.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
 
-/** The facts about an extract from the reading of the journal. */
 export interface ExtractFacts {
   /** The examined records; `fromSeq` after `toSeq`: none. */
   readonly fromSeq: number;
@@ -25,7 +24,6 @@ export interface ExtractFacts {
   readonly sha256: string;
 }
 
-/** An extract without its rows. */
 export interface SignedExtract {
   readonly head: string;
   readonly signature: string;
@@ -33,7 +31,6 @@ export interface SignedExtract {
 
 export interface ExtractTitle extends ExtractFacts {
   readonly timeMs: number;
-  /** The person, by the name in the configuration. */
   readonly by: string;
   /** Undefined: all records. */
   readonly users: readonly string[] | undefined;
@@ -44,7 +41,6 @@ export interface ExtractTitle extends ExtractFacts {
   readonly key: string;
 }
 
-/** The signed text. */
 export function formatExtractHead(title: ExtractTitle): string {
   const { timeMs, by, users, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
   const view = users ?? 'all records';
@@ -63,7 +59,6 @@ export function formatExtractHead(title: ExtractTitle): string {
   });
 }
 
-/** Digests rows as they come. */
 export function createExtractDigest(): { take(row: ExchangeRow): void; finish(): string } {
   const hash = createHash('sha256');
   return {
@@ -72,7 +67,6 @@ export function createExtractDigest(): { take(row: ExchangeRow): void; finish():
   };
 }
 
-/** The lines for people. */
 export const extractNotes: readonly string[] = [
   '# dovegate audit extract 1: rows that dovegate showed for this question, signed by the key of the journal.',
   '# It is no proof by the chain: that the rows stand in the journal, and that there are no others, is said by dovegate and its signature.',

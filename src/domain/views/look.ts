@@ -44,19 +44,16 @@ export const askedBytesMax = bounds.lookBodyBytes;
 /** Further waiting admissions are not carried from one request to the next. */
 export const openMax = bounds.lookOpen;
 
-/** The keys of a filter that a request accepts. */
 export const filterTexts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
   ...(['id', 'session', 'grant', 'text'] as const),
 ] as const;
 export const filterTimes = ['sinceMs', 'untilMs'] as const;
 
-/** The path of a look. */
 export function lookPath(look: Look): string {
   return `/trail/${look}`;
 }
 
-/** The look of a path; undefined: the path has none. */
 export function lookAt(path: string): Look | undefined {
   return looks.find((look) => lookPath(look) === path);
 }
@@ -66,7 +63,6 @@ export function isWanted(text: string): boolean {
   return /^[0-9A-Za-z-]{1,64}$/.test(text);
 }
 
-/** The keys of a filter that a request accepts. */
 export function pickFilter(filter: TrailFilter): TrailFilter {
   const picked: Record<string, string | number> = {};
   for (const key of [...filterTexts, ...filterTimes]) {

@@ -64,7 +64,6 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   retire: ['segment', 'until', 'by'],
 };
 
-/** The keys of `decisions`. */
 export const allEvents: readonly Event[] = events();
 
 function events(): Event[] {
@@ -82,7 +81,6 @@ export const shownKeys: ReadonlySet<string> = new Set([
   ...recordKeys.filter((key) => rowOf(key).isShown === true),
 ]);
 
-/** One reading of a trail. */
 export interface View {
   /** For a piece of whole lines, the same lines in their visible form, in order, each with its LF. The piece is not kept. */
   take(piece: Buffer): Buffer;
@@ -92,7 +90,6 @@ export interface View {
 const openMax = bounds.openViewed;
 /** Completed exchanges that may still get log lines. */
 const endedMax = bounds.endedViewed;
-/** Requests whose later records are shown. */
 const requestsMax = bounds.accessViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -208,7 +205,6 @@ export function createCover(users: readonly string[]): (admission: Stored) => bo
   };
 }
 
-/** Of an event that this release knows. */
 function eventOf(text: string): Event | undefined {
   return allEvents.find((event) => event === text);
 }

@@ -82,7 +82,6 @@ export class AccessJournal {
     }
   }
 
-  /** Tries the waiting ends again. */
   flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -12,7 +12,6 @@ import type { Clock } from '../../ports/machine.js';
 
 const dayMs = 86_400_000;
 
-/** The requests and grants, and who may make them. */
 interface Places {
   readonly book: AccessBook;
   readonly persons: Persons;

@@ -58,7 +58,6 @@ import {
   unknownId,
 } from './result.js';
 
-/** What of the configuration counts. */
 export interface AccessRights extends ApprovalRights {
   readonly policies: ReadonlyMap<string, Policy>;
   /** The policies of a listener that a principal of it may have, by name. */
@@ -89,14 +88,12 @@ export class AccessDesk {
   readonly #book = new AccessBook();
   readonly #live = new Map<string, LiveEntry>();
   readonly #ended = new LastEnds();
-  /** Ids of live grants by principal. */
   readonly #byOwner = new Map<string, Set<string>>();
   readonly #limits: AccessLimits;
   readonly #journal: AccessJournal;
   /** Steps run one after the other; an end does not wait for them. */
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
-  /** Of the configuration in force. */
   rights: AccessRights = {
     persons: new Persons(new Map()),
     hasDirectory: () => false,
@@ -139,7 +136,6 @@ export class AccessDesk {
     return this.#byOwner.has(principal);
   }
 
-  /** The live grants of this session; undefined: none. */
   grantsOf(asker: Asker): GrantsAtHand | undefined {
     const grants: GrantTerms[] = [];
     for (const id of this.#byOwner.get(asker.principal) ?? []) {
@@ -174,7 +170,6 @@ export class AccessDesk {
     });
   }
 
-  /** Whether a grant is in force now. */
   isLive(id: string): boolean {
     const entry = this.#book.find(id);
     return entry?.state === 'granted' && this.#isInTime(entry);
@@ -405,7 +400,6 @@ export class AccessDesk {
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
 
-  /** Numbers for status and metrics. */
   get counts() {
     let [requests, grants, unreviewed] = [0, 0, 0];
     for (const { state, requested, isReviewed } of this.#book.entries) {
@@ -516,7 +510,6 @@ export class AccessDesk {
     return Math.max(0, (until === undefined ? 0 : Date.parse(until)) - this.#parts.clock.wallMs());
   }
 
-  /** Ends it by itself. */
   #end(entry: AccessEntry, action: 'expired' | 'used-up' | 'ended', text?: string): void {
     const record = stepRecord(undefined, entry, action, this.#parts.clock.wallMs(), { text });
     this.#forget(entry, record);
@@ -545,7 +538,6 @@ export class AccessDesk {
     this.#byOwner.set(owner, ids);
   }
 
-  /** Undefined: done. */
   async #record(records: readonly AuditRecord[]): Promise<AccessResult | undefined> {
     const why = await this.#journal.record(records);
     return why === undefined ? undefined : refused('access-unrecorded', why);
@@ -634,5 +626,4 @@ function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
 
 const ruleGone = 'its rule is gone or was changed';
 
-/** Nobody in particular looks. */
 const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;

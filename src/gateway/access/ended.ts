@@ -28,7 +28,6 @@ export class LastEnds {
     if (entry !== undefined && book.find(entry.id) === undefined) this.add(entry, record);
   }
 
-  /** `record`: of its end. */
   add(entry: AccessEntry, { action, reason, text }: AuditRecord): void {
     const state = states.find((each) => each === action);
     if (state === undefined) return;

@@ -8,9 +8,7 @@ import type { AuditRecord } from '../../domain/audit/record.js';
 
 /** A command whose mails are counted: it has one of these users in turn. */
 export interface CountedCommand {
-  /** The request's id, for the records of the searches. */
   readonly request: string;
-  /** Of its owner. */
   readonly principal: string;
   readonly policy: string;
   readonly users: readonly string[];
@@ -34,9 +32,7 @@ export function countFirst(
 
 export class LiveEntry {
   endsMs: number;
-  /** Ends each running command. */
   readonly running = new Set<() => void>();
-  /** Mails as they were counted last. */
   matches: number | undefined;
   /** The number that each approver was shown last, by principal. */
   readonly shown = new Map<string, number>();

@@ -35,7 +35,6 @@ import { countMails } from './dispatch.js';
 import { admissionOf, recordedCase, redactedWords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
 
-/** Whether one of our own commands is about access. */
 export function isAccessCommand(name: string): boolean {
   return Object.hasOwn(steps, name);
 }
@@ -340,7 +339,6 @@ async function readOwner(
   return refusal;
 }
 
-/** What a count needs of the exchange that asks for it. */
 export type CountingExchange = Pick<
   DispatchedCommand,
   'context' | 'session' | 'id' | 'abortable' | 'records'

@@ -38,7 +38,6 @@ export class Destination implements RoutedBackend {
   readonly name: string;
   readonly pool: Pool;
   readonly address: Address;
-  /** Its address, as a text. */
   readonly place: string;
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames: MailboxNames | undefined;
@@ -71,7 +70,6 @@ export class Destination implements RoutedBackend {
   }
 }
 
-/** Routes of one set of settings. Its promises never reject. */
 export interface Router {
   readonly table: RoutingTable<Destination>;
   /**
@@ -90,7 +88,6 @@ export interface RouterOptions extends Omit<RoutingTableOptions<Destination>, 'a
   readonly resolver?: UserResolver | undefined;
 }
 
-/** A router over pools with another owner. */
 export function createRouter(options: RouterOptions): Router {
   const { lookup, resolver, ...tableOptions } = options;
   const table = createRoutingTable({ ...tableOptions, asksUserdb: resolver !== undefined });
@@ -213,7 +210,6 @@ function sendable(found: Assessment<Destination>): AssessedCommand {
   return fateOf(found) === 'allow' ? found : { ...found, destinations: [] };
 }
 
-/** A line that was parsed, assessed and routed before. */
 export interface KnownLine {
   readonly line: CommandLine;
   readonly assessed: AssessedCommand;
@@ -225,7 +221,6 @@ export interface KnownLine {
   sent: { readonly server: Server; readonly command: OutgoingCommand } | undefined;
 }
 
-/** Longer lines are not remembered. */
 const lineBytesMax = bounds.rememberedLineBytes;
 
 /** Numbers for scopes: a scope's text has 150 bytes or more, which would be copied and hashed with each line. */
@@ -253,7 +248,6 @@ export function lineKey(scope: string, line: Buffer): string | undefined {
   return line.length > lineBytesMax ? undefined : scope + line.toString('latin1');
 }
 
-/** The remembered line with that key, if it is still valid. */
 export function findLine(
   knownLines: AnswerCache<KnownLine>,
   key: string,

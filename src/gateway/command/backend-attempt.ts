@@ -44,7 +44,6 @@ export interface DispatchedCommand extends AllowedCommand {
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
-  /** Demands an upstream on which nothing ran before. */
   readonly isFresh: boolean;
   /** The gathered input that follows the line; undefined: none. */
   readonly input: CommandInput | undefined;
@@ -56,11 +55,9 @@ export interface DispatchedCommand extends AllowedCommand {
 /** How far an attempt got; also valid while it runs. */
 export interface AttemptProgress {
   readonly backend: string;
-  /** The upstream of the last lease. */
   readonly upstream: string | undefined;
   /** That upstream had served other commands: it may have ended unnoticed just before the lease. */
   readonly isReused: boolean;
-  /** Whether a byte of the command went upstream. */
   readonly isSent: boolean;
   /** The time from requesting an upstream to getting it. */
   readonly waitMs: number | undefined;
@@ -75,7 +72,6 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   readonly weight: number;
   readonly isFresh: boolean;
   readonly abortable: Abortable;
-  /** Undefined while the attempt runs. */
   ending: Ending | undefined = undefined;
   upstream: string | undefined = undefined;
   isReused = false;
@@ -91,13 +87,11 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   readonly #first: Destination;
   #destination: Destination;
   readonly #target: RelayTarget;
-  /** When it began to wait for an upstream; undefined: not yet. */
   sinceMs: number | undefined = undefined;
   /** The upstream, only for the time of this lease: its next lease may begin before our promise resolves. */
   #leased: Upstream | undefined = undefined;
   #turn = 0;
 
-  /** `target`: receives the reply. */
   constructor(command: DispatchedCommand, destination: Destination, target: RelayTarget) {
     this.#command = command;
     this.#first = destination;
@@ -131,7 +125,6 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     sayWaiting(this.#command.session.writer, this.backend);
   }
 
-  /** Closes the leased upstream, if any. */
   cut(): void {
     if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
   }
@@ -308,7 +301,6 @@ function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
   return Promise.resolve({ value, closeFor: undefined });
 }
 
-/** The ending of an exchange that was canceled from outside. */
 export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
   if (reason === 'draining') return { kind: 'cut-off', isSent };
   if (reason === 'killed') return { kind: 'cut-off', isSent, by: 'operator' };

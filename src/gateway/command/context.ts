@@ -20,7 +20,6 @@ import type { SessionNames } from './exchange-records.js';
 import type { OverdueCommands } from './overdue.js';
 import type { Stated } from './stated.js';
 
-/** Times and counts that hold for each exchange. */
 export interface ExchangeLimits extends Omit<RelayLimits, 'deadlineMs'> {
   /** How long a command waits for its user, where that one is on another backend. */
   readonly queueTimeoutMs: number;
@@ -38,25 +37,19 @@ export interface ExchangeContext {
   readonly router: Router;
   /** Outlives a reload, as do `limiter`, `turns`, `overdue`, `floods`, `questions`, `steps` and `buffered`. */
   readonly userLock: UserLock;
-  /** Lines that were parsed, assessed and routed under these settings. */
   readonly knownLines: AnswerCache<KnownLine>;
-  /** The counters of policy limits. */
   readonly limiter: Limiter;
   readonly turns: KeyedSemaphore;
   readonly overdue: OverdueCommands;
-  /** Limits the records of refusals. */
   readonly floods: FloodWatch;
   /** Access on request; outlives a reload. */
   readonly access: AccessDesk;
-  /** Limits questions to dovegate itself, by origin. */
   readonly questions: TokenBuckets;
   /** Limits steps of access on request that give something, by principal. */
   readonly steps: TokenBuckets;
   /** Makes a digest: equal values can be recognized, but not read. */
   readonly redact: (value: string) => Redacted;
-  /** The same for command input, which comes in pieces. */
   readonly meterInput: () => InputMeter;
-  /** The budget for input held in memory. */
   readonly buffered: ByteBudget;
   /** Effects whose admission must be on disk before anything is sent. */
   readonly strict: ReadonlySet<Effect>;
@@ -84,7 +77,6 @@ export function recordedPeer(peer: Peer): RecordedPeer {
 /** An exchange's view of its session; it changes between two exchanges, never during one. */
 export interface ExchangeSession {
   readonly names: SessionNames;
-  /** How the client proved who it is. */
   readonly proof: Proof;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
@@ -93,7 +85,6 @@ export interface ExchangeSession {
   readonly stated: Stated;
   /** The context and policy that a new command would get now. */
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
-  /** Whether a new command would still get that context. */
   isCurrent(context: ExchangeContext): boolean;
   /** Opens the input after the command's line; called once, for a command that has input. */
   openInput(): ClientInput;

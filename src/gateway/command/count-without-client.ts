@@ -46,7 +46,6 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
   };
 }
 
-/** Nobody reads: a count answers with a number. */
 const silent: ReplyTarget = {
   bytesOut: 0,
   isMidCell: false,

@@ -19,7 +19,6 @@ import type { Destination } from './assessment.js';
 import { type AttemptProgress, BackendAttempt, type DispatchedCommand } from './backend-attempt.js';
 import { recheckAt } from './recheck.js';
 
-/** The ending of one of several attempts. */
 export interface Part {
   readonly attempt: AttemptProgress;
   readonly ending: Ending;
@@ -262,7 +261,6 @@ function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): stri
   return [...said, ...others].join('; ');
 }
 
-/** Attempts that have ended, in the form of the completion. */
 export function recordedParts(
   attempts: readonly BackendAttempt[],
   judgement: Judgement,
@@ -283,7 +281,6 @@ export function recordedParts(
   });
 }
 
-/** The progress of all attempts, in the order in which they began. */
 export function progressOf(
   attempts: readonly AttemptProgress[],
 ): Omit<AttemptProgress, 'backend' | 'isReused'> {

@@ -32,21 +32,17 @@ import type { LogLevel, Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Stated } from './stated.js';
 
-/** The names that all exchanges of a session share. */
 export interface SessionNames {
   readonly session: string;
   /** Undefined: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
   readonly listener: string;
   readonly peer: Peer;
-  /** The peer as it is recorded. */
   readonly recorded: RecordedPeer;
   readonly principal: string;
-  /** Whom limits and shares count: see `identity/origin`. */
   readonly origin: string;
 }
 
-/** The place of a rule, as text. */
 export function formatPlace(place: RulePlace): string {
   return `${place.file}:${place.line}`;
 }
@@ -57,14 +53,12 @@ export interface AdmissionFacts {
   readonly id: string;
   readonly subject: Pick<Subject, 'policy' | 'clientMinor'>;
   readonly judgement: Judgement;
-  /** The backends that it would be sent to. */
   readonly backends: readonly { readonly name: string }[];
   readonly stated: Stated;
   readonly redact: (value: string) => Redacted;
   readonly nameCase: NameCase;
 }
 
-/** The keys of an admission that follow from the judgement alone. */
 export type RecordedJudgement = Pick<
   AuditRecord,
   'rule' | 'series' | 'decision' | 'would' | 'mode' | 'args' | 'effect' | 'text' | 'users'
@@ -115,7 +109,6 @@ export function redactedWords(
   });
 }
 
-/** The key of a record with `users`. */
 export function recordedCase(nameCase: NameCase): AuditRecord['case'] {
   return nameCase === 'keep' ? nameCase : undefined;
 }
@@ -169,7 +162,6 @@ function sayWhy({ decision, shadow }: Judged): string | undefined {
   return why === undefined ? other : `${why}; ${other}`;
 }
 
-/** The facts for a completion and its event. */
 export interface CompletionFacts {
   readonly time: number;
   readonly names: SessionNames;
@@ -181,16 +173,13 @@ export interface CompletionFacts {
   /** Each attempt, if there was more than one. */
   readonly parts: readonly RecordedPart[] | undefined;
   readonly verdict: Verdict;
-  /** The status line that the client got. */
   readonly status: string;
   readonly isSent: boolean;
   readonly count: RelayCount | undefined;
-  /** The client's input; undefined: there was none. */
   readonly input: RecordedInput | undefined;
   readonly bytesOut: number;
   readonly waitMs: number | undefined;
   readonly durationMs: number;
-  /** The grant that allowed it. */
   readonly grant?: string | undefined;
   /** It was overdue: the client had its status long before the end. */
   readonly isLate?: true;
@@ -230,7 +219,6 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
   };
 }
 
-/** A line of channel L during an exchange. */
 export interface LogFacts {
   readonly names: SessionNames;
   readonly id: string;
@@ -247,7 +235,6 @@ export function backendLogOf(facts: LogFacts): BackendLog {
   return { kind: 'backend-log', backend, upstream, exchange, type, text };
 }
 
-/** The line as a record. */
 export function logRecordOf(names: SessionNames, id: string, log: BackendLog, time: number): AuditRecord {
   const { backend, upstream, type: level, text } = log;
   const { session, listener, origin, principal } = names;
@@ -300,7 +287,6 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
   };
 }
 
-/** The keys that tie a log line to an exchange. */
 export function exchangeNamesOf(
   names: SessionNames,
   id: string,
@@ -317,7 +303,6 @@ function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
 }
 
-/** The parts of the engine that an exchange's records need. */
 export interface RecordParts {
   readonly clock: Clock;
   readonly journal: Journal;
@@ -354,9 +339,7 @@ function isFaultOfUser({ status, verdict }: CompletionFacts, text: string): bool
   return userErrors.has(code) || /quota exceeded/i.test(text);
 }
 
-/** The records of one exchange after its judgement. */
 export class ExchangeRecords {
-  /** As it will be written, or was written. */
   admission: Admission;
   /** The admission must be on disk before anything is sent; otherwise it is enough that it survives a crash of the daemon. */
   readonly isStrict: boolean;
@@ -370,7 +353,6 @@ export class ExchangeRecords {
   #heldErrors: BackendLog[] | undefined;
   /** Why the journal did not take the record, or why nothing may be sent. */
   #fault: unknown;
-  /** The journal never gets the admission. */
   #isLost = false;
 
   constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
@@ -438,7 +420,6 @@ export class ExchangeRecords {
     return this.#state !== 'counted';
   }
 
-  /** `lines`: the number of this line among the log lines of the command. */
   logged(facts: LogFacts, lines: number): void {
     const { observe, clock, limits } = this.#parts;
     const log = backendLogOf(facts);

@@ -67,7 +67,6 @@ export class Exchange {
   /** The grant that allowed it, once a use of it was taken. */
   #grant: string | undefined = undefined;
   #records: ExchangeRecords | undefined = undefined;
-  /** The time spent waiting for a turn and for the admission. */
   #turnMs = 0;
 
   constructor(
@@ -102,7 +101,6 @@ export class Exchange {
     for (const attempt of this.#attempts) attempt.cut();
   }
 
-  /** For the list of running commands. */
   describe(): RunningNames {
     const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
@@ -308,7 +306,6 @@ export class Exchange {
     return countForAccess({ ...exchange, attempts: this.#attempts }, command);
   }
 
-  /** Sends an allowed command, when its turn comes. */
   async #send(command: DispatchedCommand, grant: string | undefined): Promise<Ending> {
     if (grant === undefined) return this.#sendAllowed(command);
     const { access } = command.context;

@@ -12,7 +12,6 @@ import type { Ending } from '../outcome/outcome.js';
 import type { Upstream } from '../pool/upstream.js';
 import type { HeldOverdue } from '../relay/relay.js';
 
-/** A running command. */
 export interface RunningNames extends ExchangeNames {
   /** It waits for an upstream: no backend runs it yet. */
   readonly isWaiting: boolean;
@@ -32,14 +31,12 @@ export interface RunningNames extends ExchangeNames {
   readonly isKilled: boolean;
 }
 
-/** What makes two commands the same. */
 export interface Meant {
   readonly judgement: Pick<Judged, 'attempt' | 'user' | 'args'>;
   /** Digest of its text; undefined: it has none, or its end has not come yet. Then any text counts as the same. */
   readonly text: string | undefined;
 }
 
-/** The command of one attempt. */
 export interface OverdueCommand extends Meant {
   readonly names: ExchangeNames;
   readonly origin: string;
@@ -48,9 +45,7 @@ export interface OverdueCommand extends Meant {
   readonly upstream: Pick<Upstream, 'backend' | 'close'>;
 }
 
-/** As it is compared. */
 interface Compared {
-  /** Digest of its canonical line and user. */
   readonly line: string;
   readonly text: string | undefined;
 }
@@ -136,7 +131,6 @@ export class OverdueCommands {
     );
   }
 
-  /** What `kill` would end. */
   find(id: string): RunningNames | undefined {
     const held = this.describe().find((each) => each.id === id);
     const lost = [...this.#lost.values()].flat().find((each) => each.names.id === id);

@@ -17,7 +17,6 @@ import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
-/** An allowed command with its first judgement and the configuration of that time. */
 export interface AllowedCommand {
   readonly context: ExchangeContext;
   readonly session: ExchangeSession;
@@ -25,7 +24,6 @@ export interface AllowedCommand {
   readonly judgement: Judged;
   /** The backends of that judgement; not empty for commands that a backend gets. */
   readonly destinations: readonly Destination[];
-  /** Other names of its users. */
   readonly aliases: readonly string[];
   /** The live grants that it was judged with; undefined: none. */
   readonly grants: GrantsAtHand | undefined;
@@ -129,7 +127,6 @@ function subjectOf({ session: { subject }, grants }: AllowedCommand): Subject {
   return grants === undefined ? subject : { ...subject, grants };
 }
 
-/** The backend, taken as one of that series. */
 function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series: Series): RoutedBackend {
   return { name, series, sharedNamespaces, mailboxNames };
 }

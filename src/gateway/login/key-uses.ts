@@ -4,7 +4,6 @@
 export interface KeyUsage {
   /** Undefined: not since the start. */
   readonly lastUsedMs: number | undefined;
-  /** The network that it was last used from. */
   readonly lastFrom: string | undefined;
   /** How often it was refused: an expired or replaced key, a key from the wrong place, or an account with a wrong password. */
   readonly failures: number;

@@ -9,7 +9,6 @@ import { unlessAborted } from '../../concurrency/abortable.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
-/** Where a login comes from, and for whom. */
 export interface LoginSource {
   /** A place on the network ({@link networkOf}). */
   readonly network: string;
@@ -27,7 +26,6 @@ export const failureLimits = {
   sourcesMax,
 } as const;
 
-/** What is remembered of the logins of networks, and of names from there. */
 export class LoginHistory {
   /** When a login succeeded; the oldest one first. Nobody gets in here without a right login. */
   readonly #succeeded = new Map<string, number>();
@@ -38,7 +36,6 @@ export class LoginHistory {
   readonly #failed = new Map<string, number>();
   #turn = 0;
 
-  /** Entries that are held. */
   get size(): number {
     return this.#succeeded.size + this.#turns.size + this.#failures.size + this.#failed.size;
   }
@@ -121,7 +118,6 @@ export interface LoginTry {
 /** `crowded`: not checked, there was no room for it; `gone`: nobody waits for the answer any more. */
 export type TryAnswer = 'right' | 'wrong' | 'crowded' | 'gone';
 
-/** A try, and how many clients made it. */
 interface Waiter {
   readonly login: LoginTry;
   readonly answer: Promise<TryAnswer>;
@@ -148,7 +144,6 @@ export class LoginQueue {
     this.#history = history;
   }
 
-  /** Tries that wait. */
   get size(): number {
     return this.#waiting.size;
   }
@@ -296,7 +291,6 @@ export class UnauthenticatedTurns {
     this.#now = now;
   }
 
-  /** Clients that wait. */
   get size(): number {
     let sum = 0;
     for (const round of this.#rounds) for (const { size } of round.values()) sum += size;

@@ -56,7 +56,6 @@ export function createLoginGuard(clock: Clock) {
   };
 }
 
-/** A name and a password as the peer sent them. */
 export interface PasswordTry {
   /** Undefined: unknown origin; all such tries count as one network. */
   readonly address: string | undefined;
@@ -65,11 +64,9 @@ export interface PasswordTry {
   readonly password: Buffer;
   /** The account of its client certificate: the name must be this one, and the password is not checked. */
   readonly certified: Login | undefined;
-  /** Nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
 
-/** A text that may be a key, as a peer said it. */
 export interface KeyTry extends Pick<PasswordTry, 'address' | 'signal'> {
   readonly text: string;
   /** The name sent with it, which must be the key's; undefined: none. */
@@ -81,7 +78,6 @@ export type LoginAnswer =
   | { readonly result: 'ok' | 'remembered' | 'certificate'; readonly login: Login }
   | { readonly result: 'failed' | 'crowded' | 'gone'; readonly key?: FailedKey };
 
-/** A key that was refused. */
 export interface FailedKey {
   /** For people: the name of a key of this listener; or the first part of another text, where it has the form of a key. */
   readonly shown: string | undefined;
@@ -104,7 +100,6 @@ export type CertificateOwner =
 
 export const isCertificateOwner = predicateOf<CertificateOwner>();
 
-/** Names are cut to this length for counting. */
 const nameMax = bounds.loginNameChars;
 
 /** The accounts and the keys of one listener; their names differ. */
@@ -137,7 +132,6 @@ export class Logins {
     return this.#guard.turns.take(placeOf(address), signal, isLast);
   }
 
-  /** Whether a login from this network succeeded within the last hour. */
   isProven(network: string): boolean {
     return this.#guard.history.isKnown(network, this.#guard.clock.now());
   }
@@ -253,7 +247,6 @@ function placeOf(address: string | undefined): string {
 /** A name and a password from one network, with the present hash: after a change of the hash it is another login. */
 export interface SaidLogin {
   readonly listener: string;
-  /** A place on the network. */
   readonly network: string;
   readonly account: string;
   readonly password: Buffer;
@@ -296,7 +289,6 @@ export class RememberedLogins {
     return false;
   }
 
-  /** Remembers a login that was just checked. */
   remember(login: SaidLogin, nowMs: number): void {
     const [who, proof] = this.#digestsOf(login);
     const found = this.#logins.get(who);

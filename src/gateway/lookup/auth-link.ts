@@ -21,7 +21,6 @@ import {
   versionLine,
 } from './auth-protocol.js';
 
-/** Why the service was not reachable, or ended without an answer. */
 export type LinkFailure =
   | 'dial-refused'
   | 'dial-timeout' // no transport, or no greeting, in time
@@ -30,7 +29,6 @@ export type LinkFailure =
   | 'wire-fault' // what came is not of the protocol
   | 'closed-early';
 
-/** By its identity. */
 export interface LinkQuestion {
   readonly kind: QuestionKind;
   /** Must pass `isAskable`. */
@@ -51,7 +49,6 @@ const idleTimeoutMs = 60_000;
 
 /** The opener of the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
 export interface LinkOwner<Q extends LinkQuestion> {
-  /** Questions may be asked. */
   greeted(link: AuthLink<Q>): void;
   answered(link: AuthLink<Q>, question: Q, answer: AuthAnswer): void;
   /** Called once, as the last call. Undefined: our side closed it. `unanswered`: the questions that were in flight. */
@@ -75,7 +72,6 @@ export class AuthLink<Q extends LinkQuestion> {
   readonly openedMs: number;
   /** It was greeted; stays true after its end. */
   wasGreeted = false;
-  /** Replies that came to questions. */
   answers = 0;
   readonly #clock: Clock;
   readonly #limits: LinkLimits;
@@ -98,7 +94,6 @@ export class AuthLink<Q extends LinkQuestion> {
     void this.#run(connect, address);
   }
 
-  /** `ask` may be called. */
   get takesQuestions(): boolean {
     return this.#state.at === 'open';
   }
@@ -108,7 +103,6 @@ export class AuthLink<Q extends LinkQuestion> {
     return this.#state.at !== 'retired' && this.#state.at !== 'closed';
   }
 
-  /** Questions whose answer is awaited. */
   get inFlight(): number {
     return this.#asked.size;
   }
@@ -154,7 +148,6 @@ export class AuthLink<Q extends LinkQuestion> {
     }
   }
 
-  /** Dials, greets and reads until either side ends it. */
   async #run(connect: Connect, address: Address): Promise<void> {
     try {
       const transport = await connect(address, this.#controller.signal);

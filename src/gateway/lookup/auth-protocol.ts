@@ -41,7 +41,6 @@ const nameBytesMax = questionBytesMax - `PASS\t${questionIdMax}\t\t${service}\n`
  */
 const neverInName = /[\0-\x1f\x7f*\p{Cs}]/u;
 
-/** Whether the service can be asked for this name. */
 export function isAskable(user: string): boolean {
   return user !== '' && !neverInName.test(user) && Buffer.byteLength(user) <= nameBytesMax;
 }
@@ -63,7 +62,6 @@ export interface AuthField {
   readonly value: Buffer | undefined;
 }
 
-/** One reply line. */
 export type AuthReply =
   | {
       readonly kind: QuestionKind;
@@ -78,7 +76,6 @@ export type AuthReply =
   /** LIST, DONE or OK: answers to questions that dovegate never sends. */
   | { readonly kind: 'other'; readonly id: number; readonly name: string; readonly words: readonly Buffer[] };
 
-/** Limits on the memory for one auth service's data. */
 export interface AuthLimits {
   /** Bytes of a line before its LF. Stops a line without end; the service itself has no limit for a reply. */
   readonly lineBytesMax: number;
@@ -157,7 +154,6 @@ function noReply(message: string): WireFault {
   return new WireFault('bad-status', message);
 }
 
-/** Why a reply is no answer. */
 export type AnswerFailure =
   /** FAIL: the service's databases do not work, or we lack permission. */
   | 'auth-failed'
@@ -166,7 +162,6 @@ export type AnswerFailure =
   /** No name, or a name or field that is not UTF-8 or has control characters. */
   | 'bad-answer';
 
-/** The answer to a question about one user. */
 export type AuthAnswer =
   /**
    * `user` as the database wrote it: not normalized, not looked up again. A field is set when its key is there; one without a
@@ -233,9 +228,7 @@ function textOf(bytes: Buffer | undefined): string | undefined {
   return text === undefined || /[\0-\x1f\x7f]/.test(text) ? undefined : text;
 }
 
-/** Events in the order of the bytes. */
 export type AuthEvent =
-  /** First, and once. */
   | { readonly kind: 'greeted' }
   /** This listener speaks the SASL protocol: no further events, whatever is pushed. */
   | { readonly kind: 'wrong-type' }
@@ -257,7 +250,6 @@ export class AuthDialogue {
     this.#lines = new LineSplitter(limits);
   }
 
-  /** The length of the incomplete line. */
   get pendingBytes(): number {
     return this.#lines.pendingBytes;
   }

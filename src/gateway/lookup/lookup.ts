@@ -28,7 +28,6 @@ export type LookupAnswer =
 export interface LookupLimits extends LinkLimits {
   /** From the question to its answer, including the time in the queue and a second try. */
   readonly questionTimeoutMs: number;
-  /** Questions waiting for a link. */
   readonly queueMax: number;
   readonly inFlightMax: number;
   /** How long an answer is cached; 0: not at all. */
@@ -48,7 +47,6 @@ export interface LookupOptions {
   readonly tell: (failure: LinkFailure | undefined) => void;
 }
 
-/** The limits of the daemon. */
 export const lookupLimits: LookupLimits = {
   lineBytesMax: bounds.lookupLineBytes,
   fieldsMax: bounds.lookupFields,
@@ -90,7 +88,6 @@ interface Asking extends Queueing {
 export class Lookup implements LinkOwner<Asking> {
   readonly #options: LookupOptions;
   readonly #remembered: LRUCache<string, { readonly answer: LookupAnswer; readonly untilMs: number }>;
-  /** All questions without an answer. */
   readonly #asking = new Map<string, Asking>();
   readonly #waiting = new Set<Asking>();
   /** In flight when a link died; waiting for their second try. */
@@ -305,7 +302,6 @@ export class Lookup implements LinkOwner<Asking> {
   }
 }
 
-/** Estimated memory of a cached answer. */
 function rememberedBytes(key: string, answer: LookupAnswer): number {
   let bytes = 500 + key.length * 4;
   if (answer.kind === 'found') {

@@ -47,9 +47,7 @@ export interface ExchangeEnded {
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
-  /** The policy that judged it. */
   readonly policy: string;
-  /** Why it was denied, and the rule that denied it or came nearest to allowing it. */
   readonly denial: DecisionCode | undefined;
   readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;
@@ -112,7 +110,6 @@ export type Note =
   | {
       readonly code: 'backend-newer';
       readonly backend: string;
-      /** The minor that it announced. */
       readonly minor: number;
       /** What it gets: the setting of that name. */
       readonly newer: 'serve' | 'reads' | 'refuse';

@@ -9,7 +9,6 @@ import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
 
-/** The durable sequence of records; implemented by an adapter. */
 export interface Journal {
   /**
    * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls). When this returns, the record
@@ -43,7 +42,6 @@ export interface Journal {
 
 export type JournalSpace = 'normal' | 'reserve';
 
-/** One of the largest writers, and its share of the bytes. */
 export interface WriterShare {
   /** The last one of its origin; the origin, while it has written nothing since the start. */
   readonly principal: string;
@@ -203,7 +201,6 @@ function recordedSource(
   return address === '' ? { listener } : { listener, peer: { address } };
 }
 
-/** Refusals that were only counted. */
 interface Swallowed<Source> {
   /** Undefined: several for which the table had no room. */
   readonly source: Source | undefined;
@@ -211,16 +208,13 @@ interface Swallowed<Source> {
 }
 
 interface FloodLimits {
-  /** Refusals of one source that are recorded each second. */
   readonly perSecondMax: number;
-  /** Sources with a count of their own. */
   readonly sourcesMax: number;
   /** Sources that are named with their count each time. */
   readonly namedMax: number;
 }
 
 interface Window<Source> {
-  /** Of the events that are only counted. */
   source: Source;
   startedMs: number;
   lengthMs: number;
@@ -293,7 +287,6 @@ export class FloodGate<Source> {
     return told;
   }
 
-  /** Whether there is an unwritten count. */
   get isHolding(): boolean {
     return this.#unnamed > 0 || [...this.#windows.values()].some(({ swallowed }) => swallowed > 0);
   }

@@ -10,21 +10,17 @@ import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';
 
-/** Levels of our own log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** The consequences of an ending. */
 export interface Verdict {
   /** Code of the status line for the client (`''` is `+`); undefined: the backend's own status line is passed on. */
   readonly code: string | undefined;
   readonly outcome: RecordedOutcome;
-  /** Code for the record's `error` key. */
   readonly error: ErrorCode | undefined;
   /** One sentence: for our log, and for the client where `clientCode` is set. */
   readonly text: string | undefined;
   /** The code that the client reads with the sentence; undefined: the client gets neither. */
   readonly clientCode: Code | undefined;
-  /** After how many seconds the same command may succeed. */
   readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
 }
@@ -32,7 +28,6 @@ export interface Verdict {
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
 
-/** Why an exchange is over. */
 export type Ending =
   /**
    * `peer`: whether the client was able to take the whole reply; `reply-timeout`: it was answered at the deadline, before the backend
@@ -60,7 +55,6 @@ export type Ending =
     }
   /** A grant allowed it, and ended before it was sent. */
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
-  /** A step of access on request was refused. */
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
@@ -73,7 +67,6 @@ export type Ending =
       readonly retryAfterMs: number | undefined;
     }
   | { readonly kind: 'unroutable'; readonly reason: string }
-  /** The userdb could not name the user; `code` says why. */
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
@@ -129,7 +122,6 @@ export type Ending =
 
 export const isEnding = predicateOf<Ending>();
 
-/** Why a client's text will never be complete. */
 export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'over-share' | 'command-like';
 
 /**
@@ -145,7 +137,6 @@ export type DuplexEnd =
   | 'draining'
   | 'killed';
 
-/** The client reads the sentence of this code. */
 function withSentence(
   outcome: RecordedOutcome,
   code: Code,
@@ -306,7 +297,6 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
   }
 }
 
-/** Why a step about access is refused; codes of the table of all codes. */
 export type AccessCode = Extract<Code, `access-${string}`>;
 
 function judgeAccess(code: AccessCode, reason: string): Verdict {

@@ -13,7 +13,6 @@ import { minorOfRelease, type Server, serverOf, serverOfRelease } from '../../pr
 
 import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
-/** The input of a dial. */
 export interface DialOptions {
   readonly target: DialTarget;
   readonly configured: ConfiguredServer;
@@ -100,7 +99,6 @@ export function sharingReads(target: DialTarget, tellUnread: (text: string) => v
 /** A password, or why its file cannot be read: a file is empty for a moment while it is written, and another one may serve. */
 export type PasswordRead = Secret | Error;
 
-/** A backend as a dial needs it. */
 export interface DialTarget {
   readonly name: string;
   readonly address: Address;
@@ -274,13 +272,11 @@ function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
   return cause;
 }
 
-/** What the configuration says of a backend's Dovecot. */
 export interface ConfiguredServer {
   /** `auto`: by the minor that it announces. */
   readonly series: Series | 'auto';
   /** Undefined: by the minor, as far as that says it. */
   readonly release?: string | undefined;
-  /** What a Dovecot with a minor above the newest known gets. */
   readonly newer: 'serve' | 'reads' | 'refuse';
 }
 

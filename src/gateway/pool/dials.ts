@@ -13,7 +13,6 @@ import type { Observe } from '../outcome/events.js';
 import { type DialOptions, dialUpstream, probeBackend, sharingReads } from './dial.js';
 import type { Upstream, UpstreamOwner } from './upstream.js';
 
-/** The pool. */
 export interface DialsOwner extends UpstreamOwner {
   /** A greeted upstream, which the owner owns from now on. */
   opened(upstream: Upstream): void;
@@ -22,7 +21,6 @@ export interface DialsOwner extends UpstreamOwner {
   /** Dials are allowed again, or there is room for another one. */
   match(): void;
   readonly openCount: number;
-  /** Whether one more upstream is allowed. */
   readonly hasRoom: boolean;
 }
 
@@ -30,7 +28,6 @@ export interface Dials {
   readonly health: Health;
   /** Dials under way that become upstreams; probes do not count. */
   readonly count: number;
-  /** Whether another dial may begin. */
   readonly isAllowed: boolean;
   /** Begins a dial; its result comes in a later microtask. */
   dial(): void;
@@ -196,7 +193,6 @@ export interface HealthParts {
   readonly look: () => void;
 }
 
-/** No reply, or an unreadable one. */
 const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
 
 /** A success shorter than this does not reset the failure count. */
@@ -204,7 +200,6 @@ const rememberedMs = 2_000;
 const refusalsMax = 2;
 
 export class Health {
-  /** Failures so far, by the step that failed. */
   readonly failed: Record<UpstreamPhase, number> = {
     dial: 0,
     tls: 0,
@@ -247,7 +242,6 @@ export class Health {
     return this.#hasBeenUp;
   }
 
-  /** Dials failed before the upstreams that are open now were dialled. */
   get hasFailedBefore(): boolean {
     const state = this.#state;
     return state.at === 'up' ? this.#remembered > 0 : state.failures > 1;
@@ -276,7 +270,6 @@ export class Health {
     }
   }
 
-  /** From now on it is probed while there is no demand. */
   watch(): void {
     this.#isWatched = true;
     this.#aliveMs = this.#parts.clock.now();

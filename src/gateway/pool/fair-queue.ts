@@ -17,13 +17,11 @@ export interface Queued extends Queueing {
   readonly arrival: number;
 }
 
-/** The waiters of one principal. */
 interface Line<W extends Placed<W>> {
   place: Place<Line<W>> | undefined;
   weight: number;
   /** Turns that are left in this round; 0 only for the spent line. */
   turns: number;
-  /** In the order in which they came. */
   readonly waiters: OrderedSet<W>;
 }
 
@@ -55,7 +53,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return this.#promised.size;
   }
 
-  /** Promised waiters that need a fresh upstream. */
   get promisedFreshCount(): number {
     return this.#promisedFresh;
   }
@@ -94,7 +91,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return passed && this.#takeOut(passed.line, passed.waiter);
   }
 
-  /** Whether that principal has a waiter without a promise. */
   hasLine(principal: string): boolean {
     return this.#lines.has(principal);
   }
@@ -120,13 +116,11 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return firsts;
   }
 
-  /** Gives a principal that waits the next turn. */
   advance(principal: string): void {
     const line = this.#lines.get(principal);
     if (line !== undefined) this.#putFirst(line, Math.max(1, line.turns));
   }
 
-  /** Whether another principal has a waiter, promised or not. */
   hasOther(principal: string): boolean {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
   }
@@ -164,7 +158,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     this.#putFirst(line, this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1);
   }
 
-  /** Promised or not. */
   delete(waiter: W): void {
     if (this.#unpromise(waiter)) return;
     const line = this.#lines.get(waiter.principal);
@@ -226,7 +219,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     line.turns = Math.max(0, turns);
   }
 
-  /** A new round begins for the spent line. */
   #renewSpent(): void {
     const spent = this.#spent;
     if (spent === undefined) return;

@@ -24,7 +24,6 @@ export function demandedRate(minRateBytes: number, waitedMs: number): number {
   return minRateBytes * 2 ** ((waitedMs - patienceMs) / doublingMs);
 }
 
-/** A principal that holds or wants upstreams. */
 export interface Claimant {
   readonly principal: string;
   readonly origin: string;
@@ -35,7 +34,6 @@ export interface Claim extends Claimant {
   readonly sinceMs: number;
 }
 
-/** A leased upstream. */
 export interface Holding {
   readonly holder: Claimant | undefined;
   readonly pace: Pick<ClientPace, 'transfer' | 'speed' | 'isMoving'>;

@@ -6,7 +6,6 @@ import type { CloseReason } from '../../ports/transport.js';
 
 export type LeaseRefusalCode = 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
 
-/** There is no lease. */
 export class LeaseRefusal extends Error {
   readonly why: LeaseRefusalCode;
   constructor(why: LeaseRefusalCode) {
@@ -33,7 +32,6 @@ export interface LeaseOptions {
   onWaiting?(): void;
 }
 
-/** How an exchange returns its upstream. */
 export interface LeaseEnd<T> {
   readonly value: T;
   /** Undefined: it may serve another; else it is closed for that reason. */
@@ -97,17 +95,14 @@ export class ClientPace {
   #held: HeldUp | undefined;
   #sinceMs = 0;
   #bytesBefore = 0;
-  /** Sum of the finished waits. */
   #heldMs = 0;
   #movedBytes = 0;
   #samples: Sample[] = [];
   #askedMs = 0;
-  /** Bytes of the window for `speed`. */
   #windowBytes = 0;
   /** The bytes that the transfer had moved at the last check; undefined: there was no transfer. */
   #transferred: number | undefined;
 
-  /** Call at the start of a lease. */
   reset(): void {
     this.transfer = undefined;
     this.#transferred = undefined;
@@ -159,7 +154,6 @@ export class ClientPace {
     return true;
   }
 
-  /** Ends the transfer for others. */
   yieldLease(minRateBytes: number): void {
     const { transfer, speed } = this;
     if (transfer === undefined) return;

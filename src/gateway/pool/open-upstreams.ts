@@ -5,7 +5,6 @@
 import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';
 
-/** Open upstreams. */
 export class OpenUpstreams {
   /** Oldest first. Changed here only. */
   readonly idle: Upstream[] = [];
@@ -20,7 +19,6 @@ export class OpenUpstreams {
     return this.idle.length + this.leased.length;
   }
 
-  /** How many are leased to exchanges of that principal. */
   heldBy(principal: string): number {
     let count = 0;
     for (const { holder } of this.leased) if (holder?.principal === principal) count += 1;
@@ -51,13 +49,11 @@ export class OpenUpstreams {
     this.idle.push(upstream);
   }
 
-  /** For an upstream that was leased. */
   setOverdue(upstream: Upstream): void {
     this.delete(upstream);
     this.overdue.push(upstream);
   }
 
-  /** False: it was not there. */
   delete(upstream: Upstream): boolean {
     if (this.alone.size > 0) this.alone.delete(upstream);
     return remove(this.leased, upstream) || remove(this.idle, upstream) || remove(this.overdue, upstream);

@@ -29,7 +29,6 @@ import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.j
 /** Dials under way at which no further dial without demand begins. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;
-/** Interval of the check for slow clients. */
 const sweepMs = 500;
 
 /** All upstreams of one backend. Dials when it is started, or for the first exchange. */
@@ -49,7 +48,6 @@ export class Pool implements DialsOwner, WaiterOwner {
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
   /** Runs while there are waiters: checks clients that delay leased upstreams. */
   #sweep: Timer | undefined;
-  /** Upstreams kept open without demand. */
   #kept = 0;
   #arrivals = 0;
 
@@ -202,7 +200,6 @@ export class Pool implements DialsOwner, WaiterOwner {
     return this.#open.alone.size + this.#queue.promisedFreshCount;
   }
 
-  /** Upstreams that serve, or will serve, several commands. */
   get #shared(): number {
     return this.openCount + this.#dials.count - this.#alone;
   }
@@ -370,7 +367,6 @@ export class Pool implements DialsOwner, WaiterOwner {
     this.#sweep = isNeeded ? this.#options.clock.setTimer(sweepMs, () => this.#lookAtClients()) : undefined;
   }
 
-  /** Disconnects slow clients whose upstream others wait for. */
   #lookAtClients(): void {
     this.#sweep = undefined;
     this.#watchClients();
@@ -413,7 +409,6 @@ export class Pool implements DialsOwner, WaiterOwner {
     for (const { held } of due) held?.pace.yieldLease(minRateBytes);
   }
 
-  /** Whether the end of this lease would let such a waiter be served. */
   #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
     const isAlone = this.#open.alone.has(upstream);
     // The upstream is closed then, and another one is dialed.
@@ -449,7 +444,6 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   readonly connections: number;
   /** Kept open from `start` on, also without demand. */
   readonly idle: number;
-  /** Exchanges that may wait. */
   readonly queue: number;
   readonly queueTimeoutMs: number;
   /** Bytes a second that a client must move while it holds up an upstream that other principals wait for. */
@@ -459,7 +453,6 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
 }
 
 export interface PoolSnapshot {
-  /** Its last upstream announced a minor above the newest known. */
   readonly isNewer: boolean;
   readonly dialing: number;
   readonly idle: number;
@@ -471,15 +464,11 @@ export interface PoolSnapshot {
   readonly oldestWaitMs: number;
   /** When its health last became up or down, on the wall clock. */
   readonly changedMs: number;
-  /** It was up since the daemon started. */
   readonly hasBeenUp: boolean;
-  /** Why it is down. */
   readonly fault: UpstreamFault | undefined;
   /** `drained`: an operator took it out of service; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';
-  /** Why it does not serve, as a sentence; undefined: no known problem. */
   readonly text: string | undefined;
-  /** Failures so far, by the step that failed. */
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
 }
 

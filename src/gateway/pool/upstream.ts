@@ -26,12 +26,10 @@ const greetedState = { at: 'greeted' } as const;
 const idleState = { at: 'idle' } as const;
 const leasedState = { at: 'leased' } as const;
 
-/** Names of an upstream. */
 export interface UpstreamNames {
   readonly id: string;
   readonly backend: string;
   readonly server: Server;
-  /** When it is too old for another lease. */
   readonly endsMs: number;
 }
 
@@ -47,11 +45,8 @@ export class Upstream {
   readonly serverMinor: number;
   readonly openedMs: number;
   readonly endsMs: number;
-  /** The holder of the lease; set by the pool. */
   holder: Claimant | undefined = undefined;
-  /** The speed of that exchange's client. */
   readonly pace = new ClientPace();
-  /** Exchanges that it has served or serves. */
   exchanges = 0;
   /** The time limit of its state: for idling, or for the next bytes of a reply. */
   readonly limit: Deadline;
@@ -328,7 +323,6 @@ export type UpstreamState =
   | { readonly at: 'greeted' | 'idle' | 'leased' }
   | { readonly at: 'closed'; readonly reason: CloseReason };
 
-/** Calls from the upstream to its pool. */
 export interface UpstreamOwner {
   /** Called once when it is closed, by either side. */
   closed(upstream: Upstream, reason: CloseReason): void;

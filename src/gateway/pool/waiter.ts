@@ -46,7 +46,6 @@ export class Waiter implements AbortListener {
   readonly arrival: number;
   /** When it began to wait, here or in a pool before this one. */
   readonly sinceMs: number;
-  /** Set by the queue. */
   place: Place<Waiter> | undefined;
   /** Resolves to the upstream. Rejects with the refusal, or with the reason of the abort. */
   readonly upstream: Promise<Upstream>;

@@ -49,7 +49,6 @@ class DuplexRun {
   readonly #startMs: number;
   /** The first reason to end; later ones follow from the closed upstream. */
   #how: DuplexEnd | undefined;
-  /** The status of the first reply. */
   status: Status | undefined;
   #hasClientEnded = false;
   #idle: { cancel(): void };

@@ -14,21 +14,16 @@ import { duplex } from './duplex.js';
 import { type ClientInput, type Conversation, converse } from './relay.js';
 import { type TextEnd, UploadBuffer, upload } from './upload.js';
 
-/** The parts of the engine that a command's input needs. */
 export interface InputParts {
   readonly clock: Clock;
-  /** The budget for input of all sessions. */
   readonly buffered: ByteBudget;
   readonly meterInput: () => InputMeter;
 }
 
-/** The input of one command. */
 export class CommandInput {
   /** Both ways until its connection ends, so the upstream must be one on which nothing ran before. */
   readonly isDuplex: boolean;
-  /** The gathered text; undefined: no text goes up with the command. */
   #text: UploadBuffer | undefined;
-  /** Bytes sent up by a command that streams both ways. */
   #upBytes: number | undefined;
   readonly #parts: InputParts;
   readonly #origin: string;
@@ -36,7 +31,6 @@ export class CommandInput {
   readonly #open: () => ClientInput;
   #client: ClientInput | undefined;
 
-  /** `origin`: whom the bytes count for. */
   constructor(
     parts: InputParts,
     origin: string,

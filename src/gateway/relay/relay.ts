@@ -22,7 +22,6 @@ import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.j
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import { createRowPrefixer, type RelayTarget, type RowPrefixer } from './reply-writer.js';
 
-/** A command encoded for one kind of servers. */
 export interface OutgoingCommand {
   readonly user: string;
   /** Rows of a server command may come after its status and would be taken for the next command's answer: nothing may follow it. */
@@ -52,9 +51,7 @@ export type LogMode = 'none' | 'filtered' | 'full';
 export interface RelayLimits {
   /** From the first byte sent to the first byte of the reply. */
   readonly deadlineMs: number;
-  /** Between two chunks of the reply. */
   readonly replyIdleMs: number;
-  /** How long one write may wait for the client. */
   readonly clientStallMs: number;
   /** Log lines of one command that are forwarded; more are only counted. */
   readonly logLinesMax: number;
@@ -90,11 +87,8 @@ export interface Conversation {
   onLog(line: LogLine): void;
 }
 
-/** The place of an overdue command. */
 export interface HeldOverdue {
-  /** The ending if it was ended from outside; else undefined. */
   cutOff(): Ending | undefined;
-  /** Call when the command has ended. */
   ended(): void;
 }
 
@@ -329,15 +323,12 @@ class ReplyRelay implements Transfer {
   }
 }
 
-/** A lease during a wait for its client to read. */
 export interface HeldLease {
   readonly pace: ClientPace;
   readonly writer: Pick<RelayTarget, 'takenBytes'>;
-  /** Whether the minimum rate applies. */
   readonly isRated: boolean;
 }
 
-/** Waits until the written bytes have left. */
 export function waitForPeer(
   drained: Promise<void>,
   clock: Clock,

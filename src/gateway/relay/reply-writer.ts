@@ -46,7 +46,6 @@ export interface RelayTarget {
   readonly takenBytes: number;
 }
 
-/** Receives the answers to a session's commands. */
 export interface ReplyTarget extends RelayTarget {
   /** Bytes of answers so far, over all commands. */
   readonly bytesOut: number;
@@ -69,7 +68,6 @@ export type RefusalCell = boolean | 'all';
 export class ReplyWriter implements ReplyTarget {
   /** Bytes of the output channel so far, over all replies. */
   bytesOut = 0;
-  /** Whether log lines reach the client. */
   hasLogChannel: boolean;
   readonly #transport: Transport;
   readonly #encoder: MultiplexEncoder;
@@ -100,7 +98,6 @@ export class ReplyWriter implements ReplyTarget {
     return this.#transport.takenBytes;
   }
 
-  /** The client sent OPTION log-passthrough. */
   passLogs(): void {
     this.hasLogChannel = this.#mayPassLogs;
   }
@@ -196,7 +193,6 @@ const rowBytesMax = bounds.rowBytes;
  * joined meanwhile. Throws a WireFault if a reply does not consist of whole rows.
  */
 export function createJoinedTarget(target: RelayTarget, cells: number | undefined): RelayTarget {
-  /** The start of an incomplete row. */
   let kept: Buffer[] = [];
   let keptBytes = 0;
   let left = cells ?? 0;
@@ -265,7 +261,6 @@ export class ReplyHead {
     return undefined;
   }
 
-  /** At the end of the reply. */
   end(): DecidedRows {
     const body = Buffer.concat(this.#parts);
     const { decidedBy } = this.#rows;

@@ -36,9 +36,7 @@ export const heldBytesMax = bounds.heldInputBytes;
  * out: `gather`, then `start` and `next` until the text ends, and `close` in any case.
  */
 export class UploadBuffer {
-  /** Bytes received so far. */
   bytes = 0;
-  /** Why it will never be complete. */
   end: TextEnd | undefined;
   readonly #client: ClientInput;
   readonly #meter: InputMeter;
@@ -58,7 +56,6 @@ export class UploadBuffer {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  /** `holder`: the origin that the bytes count for. */
   constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, holder: string, clock: Clock) {
     this.#client = client;
     this.#meter = meter;
@@ -103,7 +100,6 @@ export class UploadBuffer {
     this.#running = { timer, sinceMs: this.#clock.now(), end };
   }
 
-  /** Ends the text and its upload, for others. */
   giveUp(why: 'slow' | 'over-share'): void {
     this.#running?.end(why);
   }
@@ -318,7 +314,6 @@ function takeLogs(talk: Conversation, events: readonly UpstreamEvent[]): void {
   for (const event of events) if (isUpstreamEvent(event, 'log')) takeLog(talk, event.line);
 }
 
-/** Data from the backend before the whole text was sent. */
 type EarlyReply =
   | { readonly kind: 'answer'; readonly events: readonly UpstreamEvent[] }
   | { readonly kind: 'fault'; readonly fault: unknown };

@@ -35,7 +35,6 @@ export interface SessionLimits {
 
 /** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
 export interface ListenerAccess {
-  /** The protocol of the listener: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: 'doveadm' | 'http';
   /** For clients of minor 0; a session keeps what it had at its start. */
   readonly refusalCell: RefusalCell;
@@ -53,7 +52,6 @@ export interface ListenerAccess {
   readonly logins: Logins | undefined;
 }
 
-/** For peers that the kernel identifies. */
 export const kernelAccess: ListenerAccess = {
   protocol: 'doveadm',
   refusalCell: false,
@@ -76,7 +74,6 @@ export interface SessionContext {
   readonly access: (listener: string) => ListenerAccess | undefined;
   /** The policy of a peer at its listener, or of its login; undefined: the peer is not, or no longer, allowed there. */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
-  /** Whom limits and shares count: see `identity/origin`. */
   readonly origin: (peer: Peer, login?: Login) => string;
   readonly limits: () => SessionLimits;
   readonly readHttp: ReadHttp;
@@ -92,7 +89,6 @@ export type GreetedPeer =
       readonly rest: Buffer;
       /** Undefined: it did not have to log in. */
       readonly login: Login | undefined;
-      /** The name or key of the certificate that matched the account. */
       readonly certificate: string | undefined;
     }
   | { readonly reason: CloseReason; readonly text: string | undefined };
@@ -105,7 +101,6 @@ export interface Greeting {
   readonly limits: { readonly handshakeMs: number; readonly lineBytesMax: number };
   /** Aborted when the transport is closed, or the time is over. */
   readonly waiting: Abortable;
-  /** Called when a password or a key has come and is about to be checked. */
   readonly onChecking: () => void;
 }
 

@@ -8,10 +8,8 @@ import { bounds } from '../../bounds/bounds.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import type { CommandLine } from '../../protocol/command.js';
 
-/** The longest body. */
 export const accessBytesMax = bounds.httpAccessBytes;
 
-/** The last part of each path. */
 export const accessPaths = ['request', 'requests', 'approve', 'refuse', 'revoke', 'review', 'grant'] as const;
 export type AccessPath = (typeof accessPaths)[number];
 

@@ -37,7 +37,6 @@ import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-wr
 const heldBytesMax = bounds.httpAnswerBytes;
 /** The same while the memory of all sessions is used up. */
 const crowdedBytesMax = bounds.httpAnswerCrowdedBytes;
-/** The longest sentence from the log channel. */
 const messageMax = 1024;
 /** The exit code of Dovecot's own HTTP for a full mailbox. */
 const overQuotaExit = 73;
@@ -45,7 +44,6 @@ const cutRow = 'a reply that succeeded ended within a row';
 
 /** The headers of an answer that is a sentence. */
 export const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
-/** Says why a whole request is refused. */
 export function codeHeader(code: Code): readonly [string, string] {
   return ['Dovegate-Code', code];
 }
@@ -84,10 +82,8 @@ export class HttpAnswer implements ReplyTarget {
   readonly #head: HttpHead;
   readonly #buffered: ByteBudget;
   readonly #origin: string;
-  /** Held bytes that are counted in the budget. */
   #counted = 0;
   readonly #bare: BareForm | undefined;
-  /** Unwritten output of earlier commands, and of the running one. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #rows: Buffer[] = [];
@@ -102,7 +98,6 @@ export class HttpAnswer implements ReplyTarget {
   /** Rows begin with the user's name. */
   #isOfMany = false;
   #encoder: AnswerEncoder | undefined;
-  /** Some rows of the running command were sent. */
   #areRowsSent = false;
   #isOk = false;
   #failure: Failure | undefined;
@@ -301,7 +296,6 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.end();
   }
 
-  /** Releases held bytes. */
   close(): void {
     this.#takeAll();
     this.#count();

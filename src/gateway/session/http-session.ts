@@ -34,9 +34,7 @@ import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 import type { RunningSession } from './roster.js';
 
-/** How long a connection waits for its next request. */
 const keptMs = bounds.httpIdleMs;
-/** How long the rest of a refused request is read. */
 const lingerMs = bounds.httpLingerMs;
 /** The body limit where no policy permits a `file`: commands alone need no more, and it stays in memory while there is room. */
 const commandsBytesMax = bounds.httpCommandsBytes;
@@ -51,17 +49,14 @@ const entries = `[
 ]
 `;
 
-/** A request's view of its session. */
 export interface HttpHost {
   readonly transport: Transport;
   readonly context: SessionContext;
   readonly running: Exchange | undefined;
-  /** Whom limits and shares count. */
   readonly origin: string;
   readonly standing: RunningSession['standing'];
   readonly endsFor: 'draining' | 'revoked' | undefined;
   readonly isAborted: boolean;
-  /** A request is being answered. */
   isBusy: boolean;
   isPermitted(): boolean;
   policyNow(): Policy | undefined;
@@ -139,7 +134,6 @@ export async function serveRequests(
   }
 }
 
-/** A parsed command of a request, before its judgement. */
 interface ReadCommand {
   readonly line: CommandLine;
   readonly input: Span | undefined;
@@ -147,9 +141,7 @@ interface ReadCommand {
 }
 
 class HttpClient {
-  /** The account of its certificate. */
   certified: { readonly login: Login; readonly certificate: string } | undefined;
-  /** Its network has the turn already. */
   isInTurn = false;
   readonly #host: HttpHost;
   readonly #greeting: Greeting;
@@ -283,7 +275,6 @@ class HttpClient {
     return `[${listed.map((command) => JSON.stringify(command)).join(',\n')}]\n`;
   }
 
-  /** POST: reads, checks, runs, answers. */
   async #run(request: HttpRequest, route: 'run' | 'dry-run'): Promise<CloseReason | undefined> {
     const { origin } = this.#host;
     const body = this.#host.context.holdBody(origin);
@@ -297,7 +288,6 @@ class HttpClient {
     }
   }
 
-  /** A step of access on request. */
   async #access(request: HttpRequest, path: AccessPath): Promise<CloseReason | undefined> {
     const { transport, context } = this.#host;
     const chunks: Buffer[] = [];

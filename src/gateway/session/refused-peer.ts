@@ -17,7 +17,6 @@ import { PeerInput, SessionInput } from './session-input.js';
 
 export interface RefusalLimits {
   readonly lineBytesMax: number;
-  /** The longest text after a command. */
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
   /** For the handshake, for each command with the options before it, and for reading each answer. */
@@ -83,7 +82,6 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   }
 }
 
-/** Ends the session after too long without progress. */
 function startWaitTimer({ transport, clock, limits, reason }: RefusedPeer): { renew(): void; pause(): void } {
   const start = () => clock.setTimer(limits.waitMs, () => transport.close(reason, true));
   let timer = start();

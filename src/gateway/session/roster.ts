@@ -14,9 +14,7 @@ export interface RunningSession extends Placed<RunningSession> {
    * no room.
    */
   readonly standing: 'known' | 'unauthenticated' | 'checking';
-  /** Whether its peer would still be let in. */
   isPermitted(): boolean;
-  /** Closes it now, to make room. */
   giveWay(): void;
   /** Closes it now when no exchange runs, else after it. In a drain, a session that just began is served one command first. */
   drain(reason: 'draining' | 'revoked'): void;
@@ -24,14 +22,12 @@ export interface RunningSession extends Placed<RunningSession> {
   abort(): void;
   /** Closes it now, with unsent output. */
   cut(): void;
-  /** The exchange that runs, if one does. */
   readonly running: Exchange | undefined;
 }
 
 /** Whether a login from that network succeeded lately. */
 export type IsProven = (peer: string) => boolean;
 
-/** An unauthenticated session and how it is counted. */
 export interface Seat {
   readonly listener: string;
   readonly peer: string;
@@ -54,7 +50,6 @@ export class Roster {
   size = 0;
   readonly #listeners = new Map<string, AtListener>();
   readonly #everywhere = new Unauthenticated();
-  /** The seats of unauthenticated sessions. */
   readonly #seats = new Map<RunningSession, Seat>();
 
   /** Known sessions of a listener; those of one peer there. */
@@ -69,7 +64,6 @@ export class Roster {
     return (peer === undefined ? unauthenticated?.size : unauthenticated?.sizeOf(peer)) ?? 0;
   }
 
-  /** By the name of the listener. */
   get sizes(): ReadonlyMap<string, { readonly known: number; readonly unauthenticated: number }> {
     return new Map(
       [...this.#listeners].map(([listener, at]) => [
@@ -91,7 +85,6 @@ export class Roster {
     else this.#takeSeat({ listener, peer, session });
   }
 
-  /** Called after its standing has changed. */
   update(session: RunningSession): void {
     const seat = this.#seats.get(session);
     if (seat === undefined) return;
@@ -166,7 +159,6 @@ interface Entry extends Placed<Entry> {
 
 interface Network extends Placed<Network> {
   readonly name: string;
-  /** Sessions that are not being checked. */
   readonly silent: OrderedSet<Entry>;
   readonly checking: OrderedSet<Entry>;
 }
@@ -260,7 +252,6 @@ function hasSpare({ silent, checking }: Network): boolean {
   return silent.size > 0 || checking.size > checkingMax;
 }
 
-/** Its session that is closed first. */
 function oldestIn(network: Network | undefined): Seat | undefined {
   if (network === undefined) return undefined;
   const { silent, checking } = network;

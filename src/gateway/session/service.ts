@@ -39,7 +39,6 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
 const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = bounds.refusedInputBytes;
 
-/** All sessions. */
 export interface Service {
   /** Resolves when an unauthenticated peer from there may be served; undefined: at once. */
   turnOf(listener: ServedListener, address: string | undefined): Promise<void> | undefined;
@@ -48,13 +47,10 @@ export interface Service {
    * accept may; it never rejects.
    */
   serve(listener: ServedListener, transport: Transport, peer: Peer, describe?: () => Promise<Peer>): void;
-  /** Running sessions. */
   readonly sessions: number;
-  /** Running sessions, by the name of their listener. */
   sessionsByListener(): Roster['sizes'];
   /** Running commands, overdue ones last. */
   running(): readonly RunningNames[];
-  /** A running command by the id that its client got. */
   find(id: string): RunningNames | undefined;
   /** Ends a running command; false: it does not run. */
   kill(id: string): boolean;
@@ -64,7 +60,6 @@ export interface Service {
   drain(): Promise<void>;
   /** Cancels the running commands and notifies the clients; overdue ones end too. */
   abort(): void;
-  /** Ends all sessions now, with unsent output. */
   cut(): void;
 }
 
@@ -143,7 +138,6 @@ export function createService({
     };
   }
 
-  /** Why a listener takes no more authenticated sessions of that peer, as a sentence about it. */
   function noPlaceFor(listener: ServedListener, key: string): Refusal['text'] | undefined {
     const { name, sessionsMax: most, sessionsPerPeerMax } = listener;
     if (roster.sizeAt(name, key) >= sessionsPerPeerMax)

@@ -20,7 +20,6 @@ const uncountedBytes = bounds.uncountedLineBytes;
 const droppedBytesMax = bounds.droppedLineBytes;
 const droppedMs = bounds.droppedLineMs;
 
-/** The memory that unfinished lines count in, and the origin that they count for. */
 export interface LineMemory {
   readonly buffered: ByteBudget;
   readonly holder: string;
@@ -34,7 +33,6 @@ export class SessionInput {
   readonly #transport: Transport;
   readonly #lines: LineSplitter;
   readonly #memory: LineMemory | undefined;
-  /** Bytes of the unfinished line that `#memory` holds. */
   #counted = 0;
   #ahead: Promise<Buffer | null> | undefined;
   #isReading = false;

@@ -43,7 +43,6 @@ const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
-/** The input of a session. */
 export interface SessionStart {
   readonly context: SessionContext;
   readonly lineTurns: LineTurns;
@@ -73,17 +72,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #exchanges = 0;
   /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
   #isRecorded = false;
-  /** Why it ends after its exchange or request. */
   endsFor: 'draining' | 'revoked' | undefined;
   /** The running command is canceled, and no further one begins. */
   isAborted = false;
   #login: Login | undefined;
-  /** Aborts the wait for a login. */
   readonly #greeting = new Abortable();
   #firstCommand: Timer | undefined;
-  /** Set after the handshake of the doveadm protocol. */
   #input: SessionInput | undefined;
-  /** The input of the running command, in HTTP. */
   #httpInput: ClientInput | undefined;
   #lineWriter: ReplyWriter | undefined;
   #clientMinor = 0;
@@ -466,7 +461,6 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     });
   }
 
-  /** Starts the exchange of a line. */
   #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
     const { context } = this.#start;
     const exchanges = context.exchanges();

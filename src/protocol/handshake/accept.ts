@@ -27,15 +27,12 @@ export type AcceptStep =
   /** Over: close the transport after the sent bytes are written. */
   | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' };
 
-/** Facts about the transport before its first byte. */
 export interface HandshakeAcceptOptions {
-  /** The minor that we announce. */
   minor: number;
   /** The transport identifies the peer: no STARTTLS, no PLAIN. */
   preauthenticated: boolean;
   /** 'starttls': offered, and demanded before PLAIN. 'done': the transport is TLS already. */
   tls: 'none' | 'starttls' | 'done';
-  /** PLAIN is taken outside TLS. */
   plainAllowed: boolean;
   /** Bytes of a line; also of the input that is held while a password is checked. */
   lineBytesMax: number;
@@ -57,7 +54,6 @@ export class HandshakeAccept {
     this.#lines = new LineSplitter(options);
   }
 
-  /** Bytes held. */
   get pendingBytes(): number {
     return this.#lines.pendingBytes;
   }

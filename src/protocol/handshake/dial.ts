@@ -25,11 +25,9 @@ export type DialStep =
   /** Over: close the transport. The message has no bytes of the server. */
   | { do: 'fail'; code: UpstreamFaultCode; message: string };
 
-/** The result of a successful handshake. */
 export interface Greeting {
   /** The smaller one of both, 0 when the server announced none. */
   minor: number;
-  /** Undefined: the server announced none. */
   serverMinor: number | undefined;
   /** Bytes after the go-ahead; a server has nothing to send before the first command. */
   rest: Buffer;
@@ -37,7 +35,6 @@ export interface Greeting {
 
 /** The demands on the server, and the data that may be sent to it. */
 export interface HandshakeDialOptions {
-  /** The minor to announce. */
   minor: number;
   /** 'starttls': demanded. 'done': the transport is TLS already. */
   tls: 'starttls' | 'done' | 'none';
@@ -64,12 +61,10 @@ export class HandshakeDial {
     this.#lines = new LineSplitter(options);
   }
 
-  /** Bytes held. */
   get pendingBytes(): number {
     return this.#lines.pendingBytes;
   }
 
-  /** The first steps, once. */
   start(): DialStep[] {
     if (this.#at !== 'new') throw new Error('a handshake was started twice');
     this.#at = 'greeting';
@@ -107,7 +102,6 @@ export class HandshakeDial {
     return this.#authenticate();
   }
 
-  /** The server ended its output. */
   end(): DialStep[] {
     if (this.#at === 'over') return [];
     return this.#fail('closed-early', 'the server closed before the handshake was over');
@@ -201,16 +195,13 @@ export class HandshakeDial {
 
 /** The demands on the server, and our data for it. */
 export interface HandshakeOptions {
-  /** The minor to announce. */
   readonly minor: number;
   readonly tls: 'starttls' | 'implicit' | 'off';
   readonly demand: TlsDemand;
   readonly credentials: HandshakeDialOptions['credentials'];
-  /** PLAIN may go without TLS. */
   readonly mayAuthenticateInClear: boolean;
 }
 
-/** The awaited step. */
 export type HandshakePhase = Extract<UpstreamPhase, 'greeting' | 'tls' | 'authentication'>;
 
 const lineBytesMax = bounds.greetingLineBytes;

@@ -16,7 +16,6 @@ export function responseEnd(tag: string): string {
   return `,${quote(tag)}]`;
 }
 
-/** The `type` of an error. */
 export type AnswerErrorType =
   | 'unknownMethod'
   | 'unAuthorized'
@@ -27,17 +26,13 @@ export type AnswerErrorType =
 export interface AnswerError {
   readonly type: AnswerErrorType;
   readonly exitCode: number;
-  /** A sentence for people; undefined: none is sent. */
   readonly message: string | undefined;
-  /** dovegate's code for the failure, for programs. */
   readonly code: string;
   /** The time after which the same command may succeed. */
   readonly retryAfterS?: number | undefined;
-  /** The id of the record. */
   readonly id: string | undefined;
 }
 
-/** The whole answer to a failed command. */
 export function encodeError(
   { type, exitCode, message, code, retryAfterS, id }: AnswerError,
   tag: string,

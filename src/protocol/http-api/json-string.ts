@@ -6,7 +6,6 @@ export const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
-/** The bytes for escapes of one letter. */
 export const escapedByte: ReadonlyMap<number, number> = new Map([
   [QUOTE, QUOTE],
   [BACKSLASH, BACKSLASH],
@@ -32,7 +31,6 @@ export function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-/** The character of a surrogate pair. */
 export function joinSurrogates(high: number, low: number): number {
   return 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
 }
@@ -44,7 +42,6 @@ export class StringReader {
   readonly #bytesMax: number;
   readonly #text: Gather;
   #isKept = true;
-  /** The state before the next byte. */
   #at: 'plain' | 'escape' | 'unicode' = 'plain';
   /** Missing bytes of a character, and the bounds of the next one. */
   #missing = 0;
@@ -89,7 +86,6 @@ export class StringReader {
     return -1;
   }
 
-  /** The kept text; call at its end. */
   take(): string {
     // Its bytes were checked.
     return this.#text.take().toString();
@@ -184,7 +180,6 @@ export class StringReader {
     } else this.#keep(code);
   }
 
-  /** Adds an escaped character. */
   #keep(code: number): void {
     this.#at = 'plain';
     if (!this.#isKept) return;

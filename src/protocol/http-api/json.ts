@@ -9,7 +9,6 @@ export interface JsonSink {
   /** An array or an object begins; `depth`: the number of open ones, 1 for the outermost. */
   open(kind: 'list' | 'object', depth: number): string | undefined;
   close(depth: number): string | undefined;
-  /** The name of a member; its value follows. */
   member(name: string): string | undefined;
   string(text: string): string | undefined;
   /** A string for which `takesPlace` returned true: the offsets of its content in the text. */
@@ -21,7 +20,6 @@ export interface JsonSink {
 }
 
 export interface JsonLimits {
-  /** Nesting of arrays and objects. */
   readonly depthMax: number;
   /** The limit of a string or a name, in UTF-8. Places have none. */
   readonly stringBytesMax: number;
@@ -44,15 +42,12 @@ type ValuePart = 'string' | 'literal' | 'number';
 /** The kind of the next byte. `value-or-end`: after `[`; `name-or-end`: after `{`; `after`: after a value. */
 type Place = ValuePart | 'value' | 'value-or-end' | 'name' | 'name-or-end' | 'colon' | 'after' | 'done';
 
-/** The last part of a number so far. */
 type NumberPart = 'minus' | 'zero' | 'digits' | 'dot' | 'fraction' | 'e' | 'sign' | 'exponent';
 
-/** Reads one JSON text, pushed in pieces. */
 export class JsonReader {
   readonly #sink: JsonSink;
   readonly #limits: JsonLimits;
   #error: string | undefined;
-  /** Offset of the chunk in the text. */
   #offset = 0;
   #place: Place = 'value';
   /** For each open array or object, whether it is an object. */
@@ -62,7 +57,6 @@ export class JsonReader {
   #isPlace = false;
   #from = -1;
   readonly #string: StringReader;
-  /** For a number. */
   #digits = '';
   /** For a literal: the word, and how much of it came. */
   #word: 'true' | 'false' | 'null' = 'null';
@@ -75,7 +69,6 @@ export class JsonReader {
     this.#string = new StringReader(limits.stringBytesMax);
   }
 
-  /** Held bytes of the current string or number. */
   get pendingBytes(): number {
     return this.#string.pendingBytes + this.#digits.length;
   }
@@ -118,7 +111,6 @@ export class JsonReader {
     this.#error ??= `JSON parse error: ${text}`;
   }
 
-  /** Handles the sink's result. */
   #told(error: string | undefined): void {
     if (error !== undefined) this.#error ??= error;
   }
@@ -296,7 +288,6 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-/** Whether a number may end there. */
 function isWhole(part: NumberPart): boolean {
   return part === 'zero' || part === 'digits' || part === 'fraction' || part === 'exponent';
 }

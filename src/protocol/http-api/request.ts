@@ -68,7 +68,6 @@ export class RequestDecoder {
     this.#reader = new JsonReader(sink, { depthMax, stringBytesMax });
   }
 
-  /** Held bytes, as counted against the limit. */
   get pendingBytes(): number {
     return this.#held + this.#reader.pendingBytes;
   }
@@ -78,7 +77,6 @@ export class RequestDecoder {
     return this.#reader.push(chunk);
   }
 
-  /** At the end of the body. */
   end(): DecodedRequest {
     const text = this.#reader.end();
     return text === undefined ? { kind: 'request', commands: this.#commands } : { kind: 'bad', text };
@@ -220,7 +218,6 @@ export class SpanReader {
     return to === 0 ? nothing : bytes.subarray(0, to);
   }
 
-  /** At the end of the span. */
   end(): void {
     if (this.#at !== 'plain' || this.#surrogate !== 0) throw unchecked();
   }

@@ -73,7 +73,6 @@ const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
   byte < 0x80 && escapes[byte] === undefined ? 1 : 0,
 );
 
-/** Longer than any number that a server prints. */
 const numberMax = bounds.replyNumberBytes;
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
@@ -99,7 +98,6 @@ export function createUserFilter(
   passes: (name: string) => boolean,
 ): AnswerEncoder {
   let cell = 0;
-  /** The first cell of the row so far. */
   let name: Buffer = none;
   let isKept = false;
   return {
@@ -142,10 +140,8 @@ class RowsEncoder implements AnswerEncoder {
   #number: string | undefined;
   /** A SOH came, its letter did not. */
   #isEscape = false;
-  /** The beginning of a character. */
   #held: Buffer = none;
   #isBroken = false;
-  /** Used bytes of the scratch buffer. */
   #length = 0;
 
   constructor(columns: readonly AnswerColumn[]) {

@@ -29,9 +29,7 @@ export interface MultiplexDecoder {
   readonly isBegun: boolean;
 }
 
-/** The channel of replies. */
 export const outputChannel = 0;
-/** The channel of log lines, `L`. */
 export const logChannel = 0x4c;
 
 const packetHeaderBytes = 5;

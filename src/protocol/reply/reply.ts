@@ -21,7 +21,6 @@ export interface Status {
    * that is not printable ASCII, so that formatStatus accepts every parsed code.
    */
   code: string;
-  /** The line without its LF. */
   raw: Buffer;
   /** The target of a referral; absent if it is not `user@host`. */
   referral?: { user: string; host: string };
@@ -88,17 +87,13 @@ export function wordOfExitCode(exitCode: unknown): string | undefined {
 
 export type ReplyEvent =
   /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
-  | { readonly kind: 'body'; readonly bytes: Buffer }
-  /** The end of a reply. */
-  | { readonly kind: 'status'; readonly status: Status };
+  { readonly kind: 'body'; readonly bytes: Buffer } | { readonly kind: 'status'; readonly status: Status };
 
 /** A bare `+`: the usual end of a reply. */
 const succeeded: ReplyEvent = { kind: 'status', status: { kind: 'ok', code: '', raw: Buffer.of(PLUS) } };
 
-/** Cuts the output channel into replies. */
 export class ReplyDecoder {
   readonly #statusBytesMax: number;
-  /** The kind of the next byte. */
   #at: 'start' | 'body' | 'status' = 'start';
   readonly #partial: Gather;
 
@@ -113,7 +108,6 @@ export class ReplyDecoder {
     return this.#at !== 'start';
   }
 
-  /** Held bytes of an incomplete status line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
@@ -195,7 +189,6 @@ export class LogDecoder {
     this.#partial = new Gather(lineBytesMax);
   }
 
-  /** Held bytes of an incomplete line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
