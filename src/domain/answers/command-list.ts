@@ -53,7 +53,8 @@ export function listCommands(
       if (may === undefined) continue;
       mayRun = true;
       for (const parameter of command.params) {
-        if (isHidden(command, parameter) || !may(parameter)) continue;
+        // The other spelling of a list is not shown by Dovecot either.
+        if (listOfText(command, parameter) !== undefined || !may(parameter)) continue;
         const listed = { name: jsonName(parameter.name), type: types[parameter.type] };
         if (!parameters.has(listed.name)) parameters.set(listed.name, listed);
       }
@@ -77,11 +78,6 @@ export function mayTakeText(policy: Policy, nowMs: number): boolean {
       (command) => command.input === 'dot' && mayEver(policy, command, nowMs) !== undefined,
     ),
   );
-}
-
-/** The other spelling of a list is not shown by Dovecot either. */
-function isHidden(command: Command, parameter: Parameter): boolean {
-  return listOfText(command, parameter) !== undefined;
 }
 
 /** Which parameters a policy may allow the command with. Undefined: it never allows it. */

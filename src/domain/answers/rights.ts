@@ -317,17 +317,13 @@ function describeQuery(query: QueryTest): string {
     case 'regex':
       return `matches ${query.regex.source}`;
     case 'keys': {
-      const groups = query.anyOf.map((group) => `(${describeKeys(group)})`);
+      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
       const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
       return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
     }
     default:
       return query satisfies never;
   }
-}
-
-function describeKeys(conditions: readonly KeyCondition[]): string {
-  return conditions.map(describeKey).join(' and ');
 }
 
 function describeKey({ key, test }: KeyCondition): string {

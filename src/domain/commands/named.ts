@@ -228,7 +228,8 @@ export function readNamed(
   }
   const all = parameterNamed(command, 'all-users');
   if (command.scope === 'user' && (all === undefined || !given.has(all))) {
-    if (!hasUser || all === undefined) return noUser(command);
+    if (!hasUser || all === undefined)
+      return unparsable('argument-missing', `"${command.name}" needs a user`);
     if (isEmpty) return unparsable('user-unknown', 'the user name is empty');
     if (mask !== undefined && !isEverybody.test(mask) && !onlyReads(command, given))
       return unparsable('not-over-http', `"${command.name}" changes something, and names a mask of users`);
@@ -255,7 +256,8 @@ function onlyReads({ effect }: Command, given: Given): boolean {
  * left out of the answer. Undefined: a line for one user, for all, or from the wire.
  */
 export function userMaskOf({ words, named }: CommandLine): string | undefined {
-  if (named === undefined || !isMailCommand(words[0] ?? '')) return undefined;
+  if (named === undefined || !commandsNamed(words[0] ?? '').some(({ scope }) => scope === 'user'))
+    return undefined;
   let mask: string | undefined;
   for (const { name, value } of named) {
     const spelling = spelled(name);
@@ -263,10 +265,6 @@ export function userMaskOf({ words, named }: CommandLine): string | undefined {
     if (spelling === 'user') mask = textOf(value);
   }
   return mask !== undefined && isMask(mask) && !isEverybody.test(mask) ? foldAscii(mask) : undefined;
-}
-
-function isMailCommand(name: string): boolean {
-  return commandsNamed(name).some(({ scope }) => scope === 'user');
 }
 
 /** The values as words would give them; empty: treated as absent. Undefined: wrong type. */
@@ -345,10 +343,6 @@ function noParameter(command: Command, name: string): Unparsable {
   const meant = nearestName(name, known);
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
   return unparsable('unknown-option', `"${command.name}" has no parameter "${name}"${hint}`);
-}
-
-function noUser({ name }: Command): Unparsable {
-  return unparsable('argument-missing', `"${name}" needs a user`);
 }
 
 /** The `type` of the error for an unparsable command; `exitCode` comes with 64, the others with 0. */

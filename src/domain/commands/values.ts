@@ -56,8 +56,9 @@ function withUnknownWord({ series, command, values }: Reading): string | undefin
     return fields.every(isKnown) ? undefined : 'field';
   }
   if (command.name.startsWith('flags ')) {
-    const isUnknown = (flag: string): boolean => flag.startsWith('\\') && !systemFlags.includes(flag);
-    return values.get('flag')?.some(isUnknown) === true ? 'flag' : undefined;
+    return values.get('flag')?.some((flag) => flag.startsWith('\\') && !systemFlags.includes(flag)) === true
+      ? 'flag'
+      : undefined;
   }
   if (!command.name.startsWith('acl ')) return undefined;
   const [id = 'owner'] = values.get('id') ?? [];

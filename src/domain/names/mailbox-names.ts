@@ -71,7 +71,9 @@ export function createMailboxNames(
     key: [
       namespaces === undefined ? '\x06' : '',
       sharedPrefixes === usualSharedPrefixes ? '\x07' : '',
-      ...listed.map(keyOf),
+      ...listed.map(({ prefix, separator, inbox, aliasFor, kind }) =>
+        [prefix, separator, inbox ? 'inbox' : kind, aliasFor ?? '\x03'].join('\x02'),
+      ),
       ...shared,
     ].join('\x01'),
     isInboxDoubted,
@@ -241,10 +243,6 @@ function createEmptyPartRemover(separators: string): (name: string) => string {
 /** Whether a server takes a mailbox name for a mask, where it takes masks. */
 export function isMailboxMask(name: string): boolean {
   return /[*%]/.test(name);
-}
-
-function keyOf({ prefix, separator, inbox, aliasFor, kind }: Namespace): string {
-  return [prefix, separator, inbox ? 'inbox' : kind, aliasFor ?? '\x03'].join('\x02');
 }
 
 function rootOf({ prefix }: Namespace): string {

@@ -6,14 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine, LineFault } from '../../protocol/command.js';
-import {
-  allSeries,
-  type ResolvedCommand,
-  resolveCommand,
-  type Series,
-  strongerEffect,
-  whyLocal,
-} from '../commands/catalog.js';
+import { allSeries, resolveCommand, type Series, strongerEffect, whyLocal } from '../commands/catalog.js';
 import type { Unparsable, UnparsableCode } from '../commands/getopt.js';
 import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
 import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../commands/parse.js';
@@ -280,7 +273,10 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
     const message = whyLocal(line.words) ?? `Dovecot ${series} has no such command`;
     return { kind: 'unparsable', code: 'command-unknown', message };
   }
-  const parsed = parseLine(line, series, resolved);
+  const parsed =
+    line.named === undefined
+      ? parseArguments(series, resolved.command, resolved.args)
+      : parseNamed(series, resolved.command, line.named);
   const { userNames, clientMinor } = context;
   // A name may be as long as the line, so its length is checked before anything compares it.
   const wire = line.user === '' ? undefined : userNames.normalise(line.user);
@@ -301,14 +297,6 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
 
 function isBadRequest(parsed: ParsedArguments | Unparsable): boolean {
   return parsed.kind === 'unparsable' && errorTypeOf(parsed.code) === 'invalidRequest';
-}
-
-function parseLine(
-  { named }: CommandLine,
-  series: Series,
-  { command, args }: ResolvedCommand,
-): ParsedArguments | Unparsable {
-  return named === undefined ? parseArguments(series, command, args) : parseNamed(series, command, named);
 }
 
 /**

@@ -294,13 +294,11 @@ function strikesValues(
     return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');
   }
   // A mailbox together with everything below it may include a mailbox named by the rule.
-  const withWhatIsBelow = role === 'mailbox' && takesWhatIsBelow(attempt);
+  const withWhatIsBelow =
+    role === 'mailbox' &&
+    (attempt.command.name === 'mailbox rename' || attempt.parsed.values.has('recursive'));
   const isMask = role === 'mailbox-mask' || withWhatIsBelow;
   return strikesMailboxes(test, values, attempt.mailboxNames, { isMask, withWhatIsBelow });
-}
-
-function takesWhatIsBelow({ command, parsed }: Attempt): boolean {
-  return command.name === 'mailbox rename' || parsed.values.has('recursive');
 }
 
 function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean {

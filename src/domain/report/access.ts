@@ -112,14 +112,12 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     },
     find: (id) => items.get(id),
     finish() {
-      return { items: [...items.values()].filter(isInTime), leftOut };
+      return {
+        items: [...items.values()].filter(({ end, lastTime }) => end === undefined || lastTime >= since),
+        leftOut,
+      };
     },
   };
-
-  /** It lived, or something happened to it, in the time. */
-  function isInTime({ end, lastTime }: Open): boolean {
-    return end === undefined || lastTime >= since;
-  }
 
   function follow(record: Readonly<Record<string, unknown>>, isAccess: boolean): void {
     const text = (key: string): string => (typeof record[key] === 'string' ? record[key] : '');

@@ -89,7 +89,7 @@ export function createTouchReader(
     const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [], case: fields['case'] } });
     const asked = askedOf(fields, isWireUser);
     const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
-    const showed = showedOf(row, asked, by === 'named' ? reached : weaker(reached));
+    const showed = showedOf(row, asked, by === 'named' ? reached : reached === 'yes' ? 'maybe' : reached);
     const kind = kindOf(fields, asked);
     const grant = text('grant');
     const told = grant === '' ? undefined : ofGrant(grant);
@@ -128,10 +128,6 @@ function reachedOf({ fields, completedSeq }: ExchangeRow): Certainty {
   if (decision === 'deny' && sent !== true) return 'no';
   if (completedSeq === undefined || typeof sent !== 'boolean') return 'maybe';
   return sent ? 'yes' : 'no';
-}
-
-function weaker(certainty: Certainty): Certainty {
-  return certainty === 'yes' ? 'maybe' : certainty;
 }
 
 function isForAll({ users, args }: ExchangeRow['fields']): boolean {

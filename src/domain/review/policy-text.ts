@@ -34,7 +34,7 @@ export function formatPolicy(policy: WrittenPolicy): string {
     `  ${formatValue(policy.name)}:`,
     ...linesOfTraits(policy),
     active.length === 0 ? '    allow: []' : '    allow:',
-    ...policy.allow.flatMap(formatRule),
+    ...policy.allow.flatMap((written) => linesOfRule(written).map((line) => `      ${line}`)),
     ...policy.remarks.map((text) => `    ${formatComment(text)}`),
     '',
   ].join('\n');
@@ -45,10 +45,6 @@ export function linesOfTraits({ traits, notes = {} }: Pick<WrittenPolicy, 'trait
     `    ${key}: ${formatValue(value)}`,
     ...(notes[key] ?? []).map((text) => `    ${formatComment(text)}`),
   ]);
-}
-
-function formatRule(written: WrittenRule): string[] {
-  return linesOfRule(written).map((line) => `      ${line}`);
 }
 
 export function linesOfRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {

@@ -23,9 +23,10 @@ export function text(charsMax: number) {
 
 /** Checked by one predicate, for lists that may be long: zod would tell of each item that does not fit. */
 export function listOf<T>(most: number, isItem: (value: unknown) => value is T, error: string) {
-  const isList = (value: unknown): value is readonly T[] =>
-    Array.isArray(value) && value.length <= most && value.every(isItem);
-  return z.custom<readonly T[]>(isList, { error });
+  return z.custom<readonly T[]>(
+    (value) => Array.isArray(value) && value.length <= most && value.every(isItem),
+    { error },
+  );
 }
 
 /** Reads a body: its value, without further keys; a text: why it is none. */

@@ -246,7 +246,10 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   ): ExchangeRow | undefined {
     const isAnywhere = (part: Buffer | undefined): boolean =>
       part === undefined || admission.includes(part) || completion?.includes(part) === true;
-    if (!isAnywhere(backend) || (records.length === 0 && !isAnywhere(text) && !mayBeCut(admission)))
+    if (
+      !isAnywhere(backend) ||
+      (records.length === 0 && !isAnywhere(text) && !cutTexts.some((text) => admission.includes(text)))
+    )
       return undefined;
     if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;
     const recorded = parseLine(admission.toString('utf8'));
@@ -304,10 +307,6 @@ const cutTexts = ['{"more":', '{"cut":'].map((text) => Buffer.from(text));
 
 function take(row: ExchangeRow | undefined, rows: ExchangeRow[]): void {
   if (row !== undefined) rows.push(row);
-}
-
-function mayBeCut(admission: Buffer): boolean {
-  return cutTexts.some((text) => admission.includes(text));
 }
 
 /** With its argument records if all of them are there; else unchanged. */

@@ -192,13 +192,15 @@ export function joinEndings(
   const isSeveral = changes === 'several';
   const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending, isSeveral) }));
   const outcomes = parts.map(({ verdict }) => verdict.outcome);
-  const found = worst(outcomes);
+  const found = order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
   // One backend refused the command, another carried it out.
   const isDone = changes !== 'nothing' && outcomes.includes('ok');
   const outcome = found === 'failed' && isDone ? 'partly' : found;
   const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
   if (over !== undefined) return over.ending;
-  const codes = parts.map(codeOf);
+  const codes = parts.map(({ ending, verdict }) =>
+    isEnding(ending, 'replied') ? ending.status.code : (verdict.code ?? 'TEMPFAIL'),
+  );
   const isAsked = parts.length === backends.length;
   const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
   // A client that did not take the whole reply gets no status; a failure elsewhere still counts as one.
@@ -222,15 +224,7 @@ function isReplied({ ending }: Part): boolean {
   return isEnding(ending, 'replied');
 }
 
-function codeOf({ ending, verdict }: JudgedPart): string {
-  return isEnding(ending, 'replied') ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
-}
-
 const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'partly', 'failed'];
-
-function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
-  return order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
-}
 
 /** A backend that ran the command reported a failure. */
 export function isFailed(ending: Ending): boolean {

@@ -28,7 +28,6 @@ import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.j
 
 /** Dials under way at which no further dial without demand begins. */
 const readyDialsMax = 2;
-const anybody = (): boolean => true;
 const sweepMs = 500;
 
 /** All upstreams of one backend. Dials when it is started, or for the first exchange. */
@@ -276,7 +275,7 @@ export class Pool implements DialsOwner, WaiterOwner {
   /** Fast path: hands the upstream to the next waiter without a full `match`. Returns false if the slow path is needed. */
   #handOver(upstream: Upstream): boolean {
     if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
-    const waiter = upstream.isClean ? this.#queue.take(anybody, this.#isSated) : undefined;
+    const waiter = upstream.isClean ? this.#queue.take(() => true, this.#isSated) : undefined;
     if (waiter === undefined) return false;
     upstream.handOver();
     upstream.holder = waiter;
