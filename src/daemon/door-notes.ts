@@ -95,7 +95,7 @@ export class DoorNotes {
       ...(rows !== undefined && { rows }),
     } as const;
     try {
-      await journal.appendDurable(record, false, true);
+      await journal.appendDurable(record, true);
       return undefined;
     } catch (fault) {
       onError(`a record of the page: ${messageOf(fault)}`);

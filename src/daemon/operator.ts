@@ -103,7 +103,7 @@ export function createAct(parts: Parts): Act {
       return { kind: failure, text };
     };
     try {
-      await parts.journal.appendDurable(record, false);
+      await parts.journal.appendDurable(record);
     } catch (fault) {
       return failed('unrecorded', `not done, because it cannot be recorded: ${messageOf(fault)}`);
     }

@@ -84,7 +84,6 @@ export interface MemoryClient {
 export interface MemoryRecord {
   readonly record: AuditRecord;
   readonly durable: boolean;
-  readonly isPatient: boolean;
   readonly isBrief: boolean;
 }
 
@@ -180,7 +179,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let held: (() => void)[] = [];
 
   const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
-  const appendDurable: Journal['appendDurable'] = async (record, isPatient, isBrief = false) => {
+  const appendDurable: Journal['appendDurable'] = async (record, isBrief = false) => {
     if (mode === 'hold') {
       await new Promise<void>((resolve) => {
         held.push(resolve);
@@ -188,13 +187,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
     if (mode === 'full') throw new JournalFault('overflow', 'the journal is full');
-    if (mode === 'later') records.push({ record, durable: false, isPatient, isBrief });
+    if (mode === 'later') records.push({ record, durable: false, isBrief });
     if (mode === 'later') throw new JournalFault('write-failed', 'the journal gets it later');
-    records.push({ record, durable: true, isPatient, isBrief });
+    records.push({ record, durable: true, isBrief });
   };
   const append: Journal['append'] = (record, isBrief = false) => {
     if (mode === 'refuse') return new JournalFault('overflow', 'the disk refuses');
-    records.push({ record, durable: false, isPatient: false, isBrief });
+    records.push({ record, durable: false, isBrief });
     return undefined;
   };
   const takenDurable =
@@ -210,9 +209,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       offered.push(record);
       return taken(record, isBrief);
     },
-    appendDurable(record, isPatient, isBrief) {
+    appendDurable(record, isBrief) {
       offered.push(record);
-      return takenDurable(record, isPatient, isBrief);
+      return takenDurable(record, isBrief);
     },
     async checkpoint() {
       if (failAt?.isDue('append') === true) throw failed();

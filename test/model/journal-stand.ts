@@ -138,7 +138,7 @@ export class JournalStand extends Stand<JournalState> {
     if (name === 'ask strict') {
       const label = `S${last + 1}`;
       const body = bodyOf(label);
-      assert.ok(driver.addAwaited(body, driver.half, true, () => send(label), assert.fail));
+      assert.ok(driver.addAwaited(body, driver.half, () => send(label), assert.fail));
     } else if (name === 'ask') {
       const label = `A${last + 1}`;
       assert.ok(driver.add(bodyOf(label), driver.half));

@@ -182,14 +182,8 @@ export class Driver {
     return true;
   }
 
-  /** The same for a record with a waiting caller; `isPatient`: the wait delays nothing else. */
-  addAwaited(
-    body: Bodies,
-    usedMax: number,
-    isPatient: boolean,
-    resolve: Waiter['resolve'],
-    reject: Waiter['reject'],
-  ): boolean {
+  /** The same for a record with a waiting caller. */
+  addAwaited(body: Bodies, usedMax: number, resolve: Waiter['resolve'], reject: Waiter['reject']): boolean {
     if (!this.#ring.publish(body, usedMax)) return false;
     this.#published += countOf(body);
     const since = this.#clock.now();
@@ -197,8 +191,7 @@ export class Driver {
     this.#waiters.push({ end: this.#ring.head, since, resolve, reject });
     // Called for every record, so checked only if the deadline is earlier than the armed one.
     if (since + this.#deadlineMs < this.#watchedMs) this.#watch();
-    if (isPatient) this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
-    else this.#askSoon();
+    this.#askSoon();
     return true;
   }
 

@@ -269,7 +269,7 @@ export class OpenJournal implements Journal {
   }
 
   /** A record whose promise was rejected may still reach the disk later: after every appended admission append its completion, too. */
-  appendDurable(record: AuditRecord, isPatient: boolean, isBrief = false): Promise<void> {
+  appendDurable(record: AuditRecord, isBrief = false): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
     const body = this.#encode(record, isBrief);
     const { state } = this.#driver;
@@ -279,7 +279,7 @@ export class OpenJournal implements Journal {
       return Promise.reject(isKept ? state.fault : this.#overflow(body));
     }
     return new Promise((resolve, reject) => {
-      const isTaken = this.#driver.addAwaited(body, this.#room(record), isPatient, resolve, reject);
+      const isTaken = this.#driver.addAwaited(body, this.#room(record), resolve, reject);
       if (isTaken) this.#count(record, body);
       else reject(this.#overflow(body));
     });

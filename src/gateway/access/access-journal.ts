@@ -32,7 +32,7 @@ export class AccessJournal {
   /** On disk, with a signed checkpoint behind them: a start counts nothing else. */
   async record(records: readonly AuditRecord[]): Recorded {
     try {
-      await Promise.all(records.map((record) => this.#journal.appendDurable(record, false)));
+      await Promise.all(records.map((record) => this.#journal.appendDurable(record)));
       await this.#journal.checkpoint();
       return undefined;
     } catch (fault) {
@@ -43,7 +43,7 @@ export class AccessJournal {
   /** An end that somebody waits for. */
   async recordEnd(record: AuditRecord): Recorded {
     try {
-      await this.#journal.appendDurable(record, false);
+      await this.#journal.appendDurable(record);
       this.signSoon();
       return undefined;
     } catch (fault) {

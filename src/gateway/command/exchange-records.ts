@@ -363,21 +363,15 @@ export class ExchangeRecords {
 
   /**
    * Call before anything is sent. Returns a promise if the caller must wait, the same for every attempt; throws, or rejects with, a
-   * JournalFault. `isPatient`: nothing will be sent soon anyway.
+   * JournalFault.
    */
-  admit(isPatient = false): Promise<void> | undefined {
+  admit(): Promise<void> | undefined {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#state !== 'open') return this.#durable;
     this.#state = 'admitted';
     this.admission.time = this.#parts.clock.wallMs();
     try {
-      this.#durable = appendFirst(
-        this.#parts.journal,
-        this.admission,
-        this.isStrict,
-        isPatient,
-        this.isBrief,
-      );
+      this.#durable = appendFirst(this.#parts.journal, this.admission, this.isStrict, this.isBrief);
     } catch (fault) {
       this.#fault = fault;
       this.#isLost = isLost(fault);

@@ -333,7 +333,7 @@ export class Exchange {
     // Each await costs a turn of the microtask queue, and most commands need none of these.
     try {
       if (!isCounted) {
-        const admitted = records.admit(records.isStrict && isBacklogged(command));
+        const admitted = records.admit();
         if (admitted !== undefined) await admitted;
       }
       if (input !== undefined && judgement.input === 'dot') {
@@ -447,12 +447,6 @@ function isLiftable(judgement: Judgement): boolean {
  */
 function needsFreshProcess({ scope, grant }: Command): boolean {
   return scope === 'server' || grant === 'never';
-}
-
-/** Whether it has no turn soon at any destination: a sync for its admission alone would only slow down others. */
-function isBacklogged({ session, destinations, isFresh }: DispatchedCommand): boolean {
-  const { principal } = session.subject;
-  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh));
 }
 
 /** Bytes that a peer may leave unread before its next command is processed. */

@@ -18,10 +18,9 @@ export interface Journal {
   append(record: AuditRecord, isBrief?: boolean): JournalFault | undefined;
   /**
    * As `append`, but resolves when the record is on disk. Rejects with a JournalFault; the record may reach the disk later all the same,
-   * unless it {@link isLost}. `isPatient`: the caller has to wait for something else anyway, so the record may stay a moment to be flushed
-   * with others.
+   * unless it {@link isLost}.
    */
-  appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
+  appendDurable(record: AuditRecord, isBrief?: boolean): Promise<void>;
   /**
    * Resolves when a signed checkpoint that covers all records appended so far is on disk; without a key, when they are. Rejects with a
    * JournalFault.
@@ -83,10 +82,9 @@ export function appendFirst(
   journal: Journal,
   record: AuditRecord,
   isStrict: boolean,
-  isPatient = false,
   isBrief = false,
 ): Promise<void> | undefined {
-  if (isStrict || !journal.isCrashProof) return journal.appendDurable(record, isPatient, isBrief);
+  if (isStrict || !journal.isCrashProof) return journal.appendDurable(record, isBrief);
   const fault = journal.append(record, isBrief) ?? journal.refusal;
   if (fault !== undefined) throw fault;
   return undefined;

@@ -182,15 +182,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     for (const { waiters } of this.#round) yield* waiters;
   }
 
-  /** How many of this principal wait for a fresh upstream, or for any, without a promise. */
-  countOf(principal: string, isFresh: boolean): number {
-    const waiters = this.#lines.get(principal)?.waiters;
-    let count = 0;
-    for (let waiter = waiters?.first; waiter !== undefined; waiter = waiters?.after(waiter))
-      if (waiter.isFresh === isFresh) count += 1;
-    return count;
-  }
-
   #promisesOther(principal: string): boolean {
     for (let each = this.#promised.first; each !== undefined; each = this.#promised.after(each))
       if (each.principal !== principal) return true;

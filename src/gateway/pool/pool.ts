@@ -123,12 +123,6 @@ export class Pool implements DialsOwner, WaiterOwner {
     return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
   }
 
-  /** Whether so many exchanges of this principal wait, for a fresh upstream or for any, that one more has no turn soon. */
-  isBacklogged(principal: string, isFresh: boolean): boolean {
-    // Two for each upstream: none idles while another exchange is on its way. Each kind is counted separately.
-    return this.#queue.countOf(principal, isFresh) >= 2 * this.#options.limits.connections;
-  }
-
   opened(upstream: Upstream): void {
     const { server } = upstream;
     this.#open.setLeased(upstream, false);

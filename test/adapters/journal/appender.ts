@@ -30,7 +30,7 @@ await Promise.all(
   Array.from({ length: clients }, async (_, client) => {
     for (let count = 0; ; count += 1) {
       const id = `${name}-${client}-${count}`;
-      await journal.appendDurable(admission(id), false);
+      await journal.appendDurable(admission(id));
       print(`${id}\n`);
       journal.append(completion(id));
     }

@@ -105,11 +105,11 @@ void test('what has the name of the next segment is put aside when the journal h
   fifo(directory, second);
   const isThere = () => existsSync(join(directory, `${second}.appended.new`));
   for (let count = 0; !isThere(); count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false).catch(() => undefined);
-    await journal.appendDurable(completion(`E${count}`), false).catch(() => undefined);
+    await journal.appendDurable(admission(`E${count}`)).catch(() => undefined);
+    await journal.appendDurable(completion(`E${count}`)).catch(() => undefined);
   }
   await seen('writable');
-  await journal.appendDurable(admission('Z'), false);
+  await journal.appendDurable(admission('Z'));
   await journal.close();
   const again = await openFor(t, directory, more);
   assert.deepEqual(again.journal.found.appended?.file, `${second}.appended`);

@@ -69,9 +69,8 @@ async function sequence(random: (below: number) => number, isLate: boolean): Pro
       waiting -= 1;
       assert.ok(end <= thread.mark().position, 'promised, and not synced');
     };
-    const isPatient = random(2) > 0;
     const kept = (): void => settle(end);
-    assert.ok(driver.addAwaited('x', driver.whole, isPatient, kept, () => settle(0)));
+    assert.ok(driver.addAwaited('x', driver.whole, kept, () => settle(0)));
     const end = ring.writer.head;
   };
   const run = (): void => {

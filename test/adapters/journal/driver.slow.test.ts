@@ -163,16 +163,16 @@ void test('a lone command wakes the thread once; its completion waits for the li
 
 void test('records that delay nobody linger, unless others take them along', async () => {
   const { clock, thread, settled, awaited, add, turns, pass } = createHandDriver();
-  awaited('patient', true);
   add();
-  assert.equal(clock.timers, 2, 'one for the batch, one for the deadline');
+  add();
+  assert.equal(clock.timers, 1, 'one for the batch');
   await turns();
   assert.deepEqual(thread.bells, []);
   awaited('A');
   await turns();
   assert.equal(thread.bells.length, 1);
   thread.answer();
-  assert.deepEqual(settled, ['patient', 'A']);
+  assert.deepEqual(settled, ['A']);
   await pass(30);
   assert.equal(thread.bells.length, 1, 'the timer of those that were taken along rings for nothing');
 });

@@ -201,12 +201,10 @@ async function story(
       assert.ok(ring.writer.tail <= (ring.reader().tail ?? 0));
       assert.ok(clock.now() - since <= deadlineMs + 60, `${id} waited ${clock.now() - since} ms`);
     };
-    const isPatient = id.startsWith('B');
     assert.ok(
       driver.addAwaited(
         body,
         driver.whole,
-        isPatient,
         () => done(true),
         () => done(false),
       ),

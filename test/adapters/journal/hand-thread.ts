@@ -130,11 +130,11 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     events,
     /** Names of records whose waiters were told, with the code of the fault if there was one. */
     settled,
-    awaited: (name: string, isPatient = false, chars = 10): void => {
+    awaited: (name: string, chars = 10): void => {
       const reject = ({ code }: JournalFault): void => void settled.push(`${name}: ${code}`);
       const resolve = (): void => void settled.push(name);
       const body = name.padEnd(chars, 'x');
-      if (!driver.addAwaited(body, driver.whole, isPatient, resolve, reject)) throw new Error('no room');
+      if (!driver.addAwaited(body, driver.whole, resolve, reject)) throw new Error('no room');
     },
     add: (chars = 10): boolean => driver.add('x'.repeat(chars), driver.whole),
     /** Lets the event loop come round, without any time passing. */

@@ -40,7 +40,7 @@ void test('the thread is found beside the journal, under any path', (t) => {
       checkpointIntervalMs: 1e6, openDeadlineMs: 1e6, lookIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
       limits: () => ({ keepMs: Infinity, sizeMax: { bytes: Infinity }, unshippedBytesMax: 0 }),
     });
-    await journal.appendDurable({ time: 0, event: 'reload' }, false);
+    await journal.appendDurable({ time: 0, event: 'reload' });
     await journal.close();
   `;
   const done = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });

@@ -113,19 +113,19 @@ void test('a full disk refuses, keeps what was promised, and serves again when t
   if (place === undefined) return;
   const directory = join(place, 'audit');
   const { journal, seen } = await openOn(t, directory);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   const ids: string[] = [];
   const refused: string[] = [];
   for (let count = 0; refused.length === 0; count += 1) {
     const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    const settled = await Promise.allSettled(group.map((id) => journal.appendDurable(admission(id), false)));
+    const settled = await Promise.allSettled(group.map((id) => journal.appendDurable(admission(id))));
     for (const [at, one] of settled.entries()) {
       (one.status === 'fulfilled' ? ids : refused).push(group[at] ?? '');
       if (one.status === 'rejected') assert.ok(faultOf('write-failed')(one.reason), String(one.reason));
     }
   }
   assert.equal(journal.state, 'failed');
-  await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('write-failed'));
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('write-failed'));
   assert.ok(segmentFiles(directory).length < 5, 'attempts to heal leave nothing behind');
   run('mount', '-o', 'remount,size=8m', place);
   await seen('writable');
@@ -143,20 +143,20 @@ void test('a disk that stands still is a failed one: nobody waits longer than th
   const directory = join(place, 'audit');
   const deadlineMs = 1000;
   const { journal, seen } = await openOn(t, directory, { deadlineMs });
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   assert.ok(run('fsfreeze', '-f', place));
   const started = performance.now();
-  const waiting = ['B', 'C'].map((id) => journal.appendDurable(admission(id), false));
+  const waiting = ['B', 'C'].map((id) => journal.appendDurable(admission(id)));
   for (const one of waiting) await assert.rejects(one, faultOf('deadline'));
   assert.ok(performance.now() - started < 30_000, `${performance.now() - started} ms`);
   assert.equal(journal.state, 'failed');
   const again = performance.now();
-  await assert.rejects(journal.appendDurable(admission('D'), false), faultOf('deadline'));
+  await assert.rejects(journal.appendDurable(admission('D')), faultOf('deadline'));
   assert.ok(performance.now() - again < deadlineMs, 'a failed journal refuses at once');
   journal.append(completion('A'));
   assert.ok(run('fsfreeze', '-u', place));
   await seen('writable');
-  for (const id of ['B', 'C', 'D']) await journal.appendDurable(completion(id), false);
+  for (const id of ['B', 'C', 'D']) await journal.appendDurable(completion(id));
   await journal.close();
   assert.equal(pairedIds(readWhole(directory)).size, 4);
   assert.equal(segmentFiles(directory).length, 1, 'without an error nothing is written a second time');
@@ -167,16 +167,16 @@ void test('a file system that went read-only is a failed disk until it is mounte
   if (place === undefined) return;
   const directory = join(place, 'audit');
   const { journal, seen } = await openOn(t, directory);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   // What the kernel does itself when the journal of the file system breaks.
   run('mount', '-o', 'remount,abort', place);
-  await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('write-failed', 'removed'));
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('write-failed', 'removed'));
   assert.ok(run('umount', '-l', place));
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place);
   assert.ok(run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', place));
   await seen('writable');
-  await journal.appendDurable(completion('B'), false);
+  await journal.appendDurable(completion('B'));
   await journal.close();
 });
 
@@ -194,7 +194,7 @@ void test('on a full disk the reserve carries on, and is told; then it is made a
   const ids: string[] = [];
   for (let count = 0; spaces().length === 0; count += 1) {
     const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    await Promise.all(group.map((id) => journal.appendDurable(admission(id), false)));
+    await Promise.all(group.map((id) => journal.appendDurable(admission(id))));
     ids.push(...group);
   }
   assert.deepEqual([journal.space, journal.state], ['reserve', 'writable']);
@@ -213,7 +213,7 @@ void test('a start on a full disk takes its room from the reserve', async (t) =>
   const directory = join(place, 'audit');
   const reserveBytes = 512 << 10;
   const first = await openOn(t, directory, { reserveBytes });
-  await first.journal.appendDurable(admission('A'), false);
+  await first.journal.appendDurable(admission('A'));
   const reserve = join(directory, 'reserve');
   while (statSync(reserve, { throwIfNoEntry: false })?.size !== reserveBytes)
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -229,8 +229,8 @@ void test('a start on a full disk takes its room from the reserve', async (t) =>
   const { journal } = await openOn(t, directory, { reserveBytes });
   assert.deepEqual([journal.state, journal.space], ['writable', 'reserve']);
   await journal.keepPolicy('ab'.repeat(32), 'x'.repeat(60_000));
-  await journal.appendDurable(admission('B'), false);
-  await journal.appendDurable(completion('B'), false);
+  await journal.appendDurable(admission('B'));
+  await journal.appendDurable(completion('B'));
   await journal.close();
   assert.ok(statSync(join(directory, 'reserve')).size < reserveBytes);
   assert.deepEqual([...pairedIds(readWhole(directory))], ['A', 'B']);

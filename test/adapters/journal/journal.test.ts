@@ -54,7 +54,7 @@ void test('a journal begins with a start record and ends with a stop record, in 
   const directory = join(temporaryDirectory(t), 'deep', 'audit');
   const { journal } = await openFor(t, directory);
   assert.equal(journal.state, 'writable');
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   assert.deepEqual(eventsIn(directory), ['start', 'admission'], 'on disk when the promise resolves');
   journal.append(completion('A'));
   await journal.close();
@@ -80,7 +80,7 @@ void test('a closed journal takes nothing more, and closes once', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal } = await openFor(t, directory);
   await Promise.all([journal.close(), journal.close()]);
-  await assert.rejects(journal.appendDurable(admission('A'), false), faultOf('closed'));
+  await assert.rejects(journal.appendDurable(admission('A')), faultOf('closed'));
   assert.equal(journal.append(admission('A'))?.code, 'closed');
   assert.equal(journal.lost, 2);
   assert.deepEqual(eventsIn(directory), ['start', 'stop']);
@@ -92,7 +92,7 @@ void test('64 waiting clients share their syncs', async (t) => {
   await Promise.all(
     Array.from({ length: 64 }, async (_, client) => {
       for (let count = 0; count < 50; count += 1) {
-        await journal.appendDurable(admission(`${client}-${count}`), false);
+        await journal.appendDurable(admission(`${client}-${count}`));
         journal.append(completion(`${client}-${count}`));
       }
     }),
@@ -108,9 +108,7 @@ void test('a full segment is closed and the next one names it', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal } = await openFor(t, directory, { segmentBytes: 8192 });
   for (let count = 0; count < 20; count += 1) {
-    const group = Array.from({ length: 5 }, (_, at) =>
-      journal.appendDurable(admission(`${count}-${at}`), false),
-    );
+    const group = Array.from({ length: 5 }, (_, at) => journal.appendDurable(admission(`${count}-${at}`)));
     await Promise.all(group);
     for (let at = 0; at < 5; at += 1) journal.append(completion(`${count}-${at}`));
   }
@@ -164,13 +162,13 @@ void test('kill -9 at random instants: the trail stays whole and true', async (t
 void test('the disk is not trusted: a removed segment is noticed, and what was not promised is written again', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal, events: seen } = await openFor(t, directory);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   rmSync(join(directory, '00000001.jsonl'));
   await sleep(lookMs);
-  await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('removed'));
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
   journal.append(completion('B'));
   while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
-  await journal.appendDurable(completion('A'), false);
+  await journal.appendDurable(completion('A'));
   await journal.close();
   assert.deepEqual(segmentFiles(directory), ['00000002.jsonl']);
   const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
@@ -208,9 +206,9 @@ void test('a removed directory comes back with its lock', async (t) => {
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal, seen } = await openFor(t, directory);
   rmSync(directory, { recursive: true });
-  await assert.rejects(journal.appendDurable(admission('A'), false), faultOf('removed'));
+  await assert.rejects(journal.appendDurable(admission('A')), faultOf('removed'));
   await seen('writable');
-  await journal.appendDurable(admission('B'), false);
+  await journal.appendDurable(admission('B'));
   // The shares are written now and then, so also within these moments.
   const names = readdirSync(directory).filter((name) => name !== 'shares.json');
   assert.deepEqual(names, ['00000002.jsonl', 'checkpoint.json', 'lock', 'ring.json']);
@@ -221,7 +219,7 @@ void test('records whose directory was moved away are named until they are back,
   const directory = join(temporaryDirectory(t), 'audit');
   const options = { lookIntervalMs: 20 };
   const { journal, seen } = await openFor(t, directory, options);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   assert.deepEqual({ ...journal.missing }, {});
   renameSync(directory, `${directory}-away`);
   await seen('writable');
@@ -244,14 +242,14 @@ void test('a journal that was moved away while records came is whole once it is 
   for (const isRestarted of [false, true]) {
     const directory = join(temporaryDirectory(t), 'audit');
     const { journal, seen } = await openFor(t, directory);
-    await journal.appendDurable(admission('A'), false);
+    await journal.appendDurable(admission('A'));
     renameSync(directory, `${directory}-away`);
     let count = 0;
     // Some are promised before the thread looks again: they stay where they are.
     for (; journal.state !== 'failed'; count += 1)
-      await journal.appendDurable(admission(`P${count}`), false).catch(() => undefined);
+      await journal.appendDurable(admission(`P${count}`)).catch(() => undefined);
     await seen('writable');
-    await journal.appendDurable(admission('C'), false);
+    await journal.appendDurable(admission('C'));
     await journal.close();
     const end = async (): Promise<void> => {
       if (isRestarted) await (await openFor(t, directory)).journal.close();
@@ -278,18 +276,18 @@ void test('a journal that was moved away while records came is whole once it is 
 void test('a hole in the journal is named until it is closed, also by later starts', async (t) => {
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal, seen } = await openFor(t, directory);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   renameSync(directory, `${directory}-away`);
   await sleep(lookMs);
-  await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('removed'));
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
   await seen('writable');
   // The old files come back in the place of the new ones, and the records between are gone.
   renameSync(directory, `${directory}-between`);
   renameSync(`${directory}-away`, directory);
   await sleep(lookMs);
-  await assert.rejects(journal.appendDurable(admission('C'), false), faultOf('removed'));
+  await assert.rejects(journal.appendDurable(admission('C')), faultOf('removed'));
   while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
-  await journal.appendDurable(admission('D'), false);
+  await journal.appendDurable(admission('D'));
   await journal.close();
   const missing = readFileSync(join(directory, '00000003.jsonl'), 'utf8');
   const { seq } = JSON.parse(missing.slice(0, missing.indexOf('\n')));
@@ -318,12 +316,12 @@ void test('a segment or a lock that was replaced, cut or written to by somebody 
   for (const trick of tricks) {
     const directory = join(temporaryDirectory(t), 'audit');
     const { journal, seen } = await openFor(t, directory);
-    await journal.appendDurable(admission('A'), false);
+    await journal.appendDurable(admission('A'));
     trick(directory, join(directory, '00000001.jsonl'));
     await sleep(lookMs);
-    await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('removed'));
+    await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
     await seen('writable');
-    await journal.appendDurable(admission('C'), false);
+    await journal.appendDurable(admission('C'));
     const newest = segmentFiles(directory).at(-1) ?? '';
     assert.equal(newest, '00000002.jsonl');
     assert.deepEqual(
@@ -340,8 +338,8 @@ void test('when the directory cannot be had, it stays failed, keeps what it can,
   const { journal, seen } = await openFor(t, directory);
   rmSync(directory, { recursive: true });
   writeFileSync(directory, 'in the way');
-  await assert.rejects(journal.appendDurable(admission('A'), false));
-  await assert.rejects(journal.appendDurable(admission('B'), false));
+  await assert.rejects(journal.appendDurable(admission('A')));
+  await assert.rejects(journal.appendDurable(admission('B')));
   journal.append(completion('A'));
   assert.equal(journal.state, 'failed');
   assert.ok(journal.fault instanceof JournalFault);
@@ -371,10 +369,10 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
   const { journal, events: seen } = await openFor(t, directory, { memory, deadlineMs: 500 });
   rmSync(directory, { recursive: true });
   writeFileSync(directory, 'in the way');
-  await assert.rejects(journal.appendDurable(admission('A'), false));
+  await assert.rejects(journal.appendDurable(admission('A')));
   for (let count = 0; count < 50; count += 1) {
     const before = journal.lost;
-    await assert.rejects(journal.appendDurable(admission('B'), false), (fault) => {
+    await assert.rejects(journal.appendDurable(admission('B')), (fault) => {
       const isLost = fault instanceof JournalFault && fault.code === 'overflow';
       return isLost === journal.lost > before;
     });
@@ -405,7 +403,7 @@ void test('a memory that somebody took away is none any more, and that is told o
   await sleep(50);
   assert.equal(seen.filter(({ kind }) => kind === 'memory-gone').length, 1);
   assert.equal(journal.append(admission('A')), undefined);
-  await journal.appendDurable(completion('A'), false);
+  await journal.appendDurable(completion('A'));
   await journal.close();
 });
 
@@ -433,7 +431,7 @@ void test('a file that is put in the place of the memory while that is mapped is
   };
   const { journal } = await openFor(t, join(place, 'audit'), { memory, map });
   assert.match(journal.whyNotCrashProof ?? '', /was removed or replaced/);
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   await journal.close();
   assert.ok(existsSync(memory.path), 'what is not ours stays');
 });
@@ -444,10 +442,10 @@ void test('ends of what was never sent leave room for the ends of what was', asy
   const { journal } = await openFor(t, directory, { memory, deadlineMs: 500 });
   rmSync(directory, { recursive: true });
   writeFileSync(directory, 'in the way');
-  await assert.rejects(journal.appendDurable(admission('A'), false));
+  await assert.rejects(journal.appendDurable(admission('A')));
   // A client that tries again and again: each command is refused, and ends.
   for (let count = 0; count < 100; count += 1) {
-    await assert.rejects(journal.appendDurable(admission('B'), false));
+    await assert.rejects(journal.appendDurable(admission('B')));
     journal.append({ ...completion('B'), outcome: 'failed', sent: false });
   }
   for (let count = 0; count < 8; count += 1) assert.equal(journal.append(completion('A')), undefined);
@@ -458,7 +456,7 @@ void test('a step of the wall clock just before the end is recorded before the s
   const directory = temporaryDirectory(t);
   const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   clock.setBack();
   await journal.close();
   assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'stop']);
@@ -468,7 +466,7 @@ void test('a step of the wall clock is a record of its own', async (t) => {
   const directory = temporaryDirectory(t);
   const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   clock.setBack();
   journal.append({ ...completion('A'), time: clock.wallMs() });
   await journal.close();
@@ -486,7 +484,7 @@ void test('a step of the wall clock that finds the memory full is recorded as so
   });
   rmSync(directory, { recursive: true });
   writeFileSync(directory, 'in the way');
-  await assert.rejects(journal.appendDurable(admission('A'), false));
+  await assert.rejects(journal.appendDurable(admission('A')));
   for (let count = 0; count < 80; count += 1) journal.append(completion('A'));
   const lostBefore = journal.lost;
   assert.ok(lostBefore > 0);
@@ -496,8 +494,7 @@ void test('a step of the wall clock that finds the memory full is recorded as so
   rmSync(directory);
   await seen('writable');
   // What is held is written by the order after that.
-  const later = (): Promise<void> =>
-    journal.appendDurable({ ...completion('A'), time: clock.wallMs() }, false);
+  const later = (): Promise<void> => journal.appendDurable({ ...completion('A'), time: clock.wallMs() });
   while ((await Promise.allSettled([later()]))[0]?.status === 'rejected') await sleep(5);
   await journal.close();
   const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
@@ -512,8 +509,8 @@ void test('a wall clock that steps while the journal closes leaves a stop record
   const directory = temporaryDirectory(t);
   const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
-  await journal.appendDurable(admission('A'), false);
-  await journal.appendDurable(completion('A'), false);
+  await journal.appendDurable(admission('A'));
+  await journal.appendDurable(completion('A'));
   const closing = journal.close();
   clock.setBack();
   await closing;
@@ -555,7 +552,7 @@ void test('a process that was stopped for longer than the deadline has no failed
   const directory = temporaryDirectory(t);
   const { journal, events } = await openFor(t, directory, { deadlineMs: 1000 });
   for (let count = 0; count < 2; count += 1) {
-    const waiting = journal.appendDurable(admission(`E${count}`), false);
+    const waiting = journal.appendDurable(admission(`E${count}`));
     for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
     // This thread stands still while the other one writes.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
@@ -574,7 +571,7 @@ void test('a wall clock that steps while the journal opens is one step, and ages
     return true;
   };
   const { journal } = await openFor(t, directory, { clock, lock });
-  await journal.appendDurable({ ...admission('A'), time: clock.wallMs() }, false);
+  await journal.appendDurable({ ...admission('A'), time: clock.wallMs() });
   assert.equal(Math.round(journal.stepsMs / 1000), 172_800);
   await journal.close();
   const [start, step] = readWhole(directory).filter(({ event }) => event === 'start' || event === 'clock');

@@ -28,8 +28,8 @@ const day = 86_400_000;
 /** Appends exchanges until there are so many segments. */
 async function fill(watched: Watched, directory: string, segments: number, name = 'E'): Promise<void> {
   for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await watched.journal.appendDurable(admission(`${name}${count}`), false);
-    await watched.journal.appendDurable(completion(`${name}${count}`), false);
+    await watched.journal.appendDurable(admission(`${name}${count}`));
+    await watched.journal.appendDurable(completion(`${name}${count}`));
   }
 }
 
@@ -97,9 +97,9 @@ void test('a segment that a restart must read is neither compressed nor retired'
   const directory = temporaryDirectory(t);
   const limits = { ...keepAll, keepMs: -1 };
   const watched = await tending(t, directory, { limits: () => limits });
-  await watched.journal.appendDurable(admission('OPEN'), false);
+  await watched.journal.appendDurable(admission('OPEN'));
   for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
-    await watched.journal.appendDurable(admission(`E${count}`), false);
+    await watched.journal.appendDurable(admission(`E${count}`));
   }
   await watched.seen('tended');
   assert.equal(segmentFiles(directory)[0], '00000001.jsonl');
@@ -201,7 +201,7 @@ void test('a record whose time was read before the clock was set back is no seco
   const { journal } = await tending(t, directory, { clock });
   const before = [admission('A'), admission('B')] as const;
   leapMs = -2 * 3_600_000;
-  for (const record of before) await journal.appendDurable(record, false);
+  for (const record of before) await journal.appendDurable(record);
   journal.append(completion('A'));
   journal.append(completion('B'));
   await journal.close();
@@ -221,7 +221,7 @@ void test('a segment with few records is closed after a day, also one that anoth
   const watched = await tending(t, directory, options);
   const checkpoints = ({ events }: Watched): number =>
     events.filter(({ kind }) => kind === 'checkpoint').length;
-  await watched.journal.appendDurable(admission('A'), false);
+  await watched.journal.appendDurable(admission('A'));
   leapMs = day - 60_000;
   const before = checkpoints(watched);
   await until(() => checkpoints(watched) > before + 3);
@@ -241,7 +241,7 @@ void test('a segment with few records is closed after a day, also one that anoth
 async function isRefused(journal: OpenJournal, name: string): Promise<boolean> {
   for (let at = 0; at < 200; at += 1) {
     const id = `${name}${at}`;
-    const isTaken = await journal.appendDurable(admission(id), false).then(
+    const isTaken = await journal.appendDurable(admission(id)).then(
       () => true,
       (fault: unknown) => {
         assert.ok(fault instanceof JournalFault);
@@ -260,8 +260,8 @@ void test('what is young stays: without room the reserve is used, then nothing i
   const reserveBytes = 16_384;
   const watched = await tending(t, directory, { limits: () => limits, reserveBytes });
   const { journal, events, seen } = watched;
-  for (let at = 0; at < 12; at += 1) await journal.appendDurable(admission(`A${at}`), false);
-  for (let at = 0; at < 12; at += 1) await journal.appendDurable(completion(`A${at}`), false);
+  for (let at = 0; at < 12; at += 1) await journal.appendDurable(admission(`A${at}`));
+  for (let at = 0; at < 12; at += 1) await journal.appendDurable(completion(`A${at}`));
   const full = await seen('space');
   assert.deepEqual(full, { kind: 'space', space: 'reserve', why: 'size' });
   assert.equal(await isRefused(journal, 'B'), true);
@@ -273,8 +273,8 @@ void test('what is young stays: without room the reserve is used, then nothing i
   limits = { ...limits, keepMinMs: 0 };
   await until(() => journal.state === 'writable' && journal.space === 'normal');
   await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
-  await journal.appendDurable(admission('C'), false);
-  await journal.appendDurable(completion('C'), false);
+  await journal.appendDurable(admission('C'));
+  await journal.appendDurable(completion('C'));
   await journal.close();
   assert.equal(journal.lost, 0);
   assert.deepEqual(await verified(directory), []);
@@ -304,8 +304,8 @@ void test('a journal that is full serves again as soon as its oldest segment is 
   const last = tended().length + 250;
   await until(() => isServing() || tended().length > last);
   assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
-  await journal.appendDurable(admission('C'), false);
-  await journal.appendDurable(completion('C'), false);
+  await journal.appendDurable(admission('C'));
+  await journal.appendDurable(completion('C'));
   await journal.close();
   assert.equal(journal.lost, 0);
   assert.deepEqual(await verified(directory), []);
@@ -353,8 +353,8 @@ void test('an opening that takes long, and a wall clock a little ahead, make no 
   for (let count = 0; gone().length < 3; count += 1) {
     const time = clock.wallMs();
     const ids = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    await Promise.all(ids.map((id) => journal.appendDurable({ ...admission(id), time }, false)));
-    await Promise.all(ids.map((id) => journal.appendDurable({ ...completion(id), time }, false)));
+    await Promise.all(ids.map((id) => journal.appendDurable({ ...admission(id), time })));
+    await Promise.all(ids.map((id) => journal.appendDurable({ ...completion(id), time })));
   }
   await journal.close();
   assert.deepEqual(
@@ -403,15 +403,15 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     const { journal, events } = watched;
     const size = (): number => statSync(join(directory, '00000001.jsonl')).size;
     for (let count = 0; size() < (isRoomLeft ? 4000 : 7000); count += 1) {
-      await journal.appendDurable(admission(`E${count}`), false);
-      await journal.appendDurable(completion(`E${count}`), false);
+      await journal.appendDurable(admission(`E${count}`));
+      await journal.appendDurable(completion(`E${count}`));
     }
     // A group begins the second segment, finds the third taken by another process, and cannot be healed while that one is there.
     const obstacle = join(directory, '00000003.jsonl');
     writeFileSync(obstacle, '{"seq":1,"time":"2026-11-20T12:00:00.000Z","event":"start"}\n');
     const long = { ...admission('A0'), user: 'x'.repeat(1500) };
     const group = [long, ...Array.from({ length: 60 }, (_, at) => admission(`A${at + 1}`))];
-    const outcomes = await Promise.allSettled(group.map((each) => journal.appendDurable(each, false)));
+    const outcomes = await Promise.allSettled(group.map((each) => journal.appendDurable(each)));
     assert.ok(outcomes.some(({ status }) => status === 'rejected'));
     assert.ok(existsSync(join(directory, '00000002.jsonl')));
     const tended = (): number => events.filter(({ kind }) => kind === 'tended').length;
@@ -419,7 +419,7 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     await until(() => tended() > before + 2);
     rmSync(obstacle);
     await watched.seen('writable');
-    for (const { id = '' } of group) await journal.appendDurable(completion(id), false);
+    for (const { id = '' } of group) await journal.appendDurable(completion(id));
     // Nothing moves any more when all but the last is compressed.
     await until(() => segmentFiles(directory).filter((file) => !file.endsWith('.gz')).length === 1);
     const records = readWhole(directory);
@@ -559,8 +559,8 @@ async function run(
 ): Promise<void> {
   const { journal } = await openFor(t, directory, { segmentBytes: 8192, ...more });
   for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false);
-    await journal.appendDurable(completion(`E${count}`), false);
+    await journal.appendDurable(admission(`E${count}`));
+    await journal.appendDurable(completion(`E${count}`));
   }
   await journal.close();
 }

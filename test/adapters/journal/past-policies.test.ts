@@ -26,8 +26,8 @@ function open(t: TestContext, directory: string, more: Partial<JournalOptions> =
 
 async function fill({ journal }: Watched, directory: string, segments: number): Promise<void> {
   for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false);
-    await journal.appendDurable(completion(`E${count}`), false);
+    await journal.appendDurable(admission(`E${count}`));
+    await journal.appendDurable(completion(`E${count}`));
   }
 }
 

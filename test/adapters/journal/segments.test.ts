@@ -25,7 +25,7 @@ void test('of one segment so many torn ends are kept; of more, length and hash',
   const running = join(directory, 'running');
   const crashed = join(directory, 'crashed');
   const { journal } = await openFor(t, running, { memory });
-  await journal.appendDurable(admission('A'), false);
+  await journal.appendDurable(admission('A'));
   cpSync(running, crashed, { recursive: true });
   appendFileSync(join(crashed, first), '{"seq":torn');
   for (let count = 1; count <= bounds.asideFiles; count += 1)
@@ -46,8 +46,8 @@ void test('what was put aside of a segment goes with it', async (t) => {
   const { journal, events } = await openFor(t, directory, { ...more, tendIntervalMs: 20 });
   const rounds = (): number => events.filter(({ kind }) => kind === 'tended').length;
   for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false);
-    await journal.appendDurable(completion(`E${count}`), false);
+    await journal.appendDurable(admission(`E${count}`));
+    await journal.appendDurable(completion(`E${count}`));
   }
   const last = segmentFiles(directory).at(-1) ?? '';
   for (const name of [`${first}.torn`, `${first}.gz.appended-2`, `${last}.torn-3`, 'other.torn'])

@@ -141,7 +141,7 @@ async function fill({ journal, events }: Watched): Promise<void> {
     if (journal.isOverShare('bob@support')) {
       assert.ok(journal.filling.youngBytes >= 0.75 * 400_000);
       await new Promise((resolve) => setTimeout(resolve, 5));
-    } else await journal.appendDurable(admission(`E${at}`), false);
+    } else await journal.appendDurable(admission(`E${at}`));
   }
 }
 

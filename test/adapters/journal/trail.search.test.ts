@@ -17,7 +17,7 @@ async function written(t: TestContext): Promise<string> {
   const directory = temporaryDirectory(t);
   const { journal } = await openWatched(directory, { segmentBytes: 8192 });
   for (let count = 0; count < 40; count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false);
+    await journal.appendDurable(admission(`E${count}`));
     journal.append(completion(`E${count}`));
   }
   await journal.close();

@@ -36,7 +36,7 @@ async function written(t: TestContext, exchanges = 40, segmentBytes = 8192): Pro
   const directory = temporaryDirectory(t);
   const { journal } = await openWatched(directory, { segmentBytes, signKey: key.secretPem });
   for (let count = 0; count < exchanges; count += 1) {
-    await journal.appendDurable(admission(`E${count}`), false);
+    await journal.appendDurable(admission(`E${count}`));
     journal.append(completion(`E${count}`));
   }
   await journal.close();
@@ -143,8 +143,8 @@ void test('a restored older copy of a segment is found', async (t) => {
   const path = join(directory, segmentFiles(directory).at(-1) ?? '');
   const bytes = readFileSync(path);
   const { journal } = await openWatched(directory, { signKey: key.secretPem });
-  await journal.appendDurable(admission('later'), false);
-  await journal.appendDurable(completion('later'), false);
+  await journal.appendDurable(admission('later'));
+  await journal.appendDurable(completion('later'));
   await journal.close();
   writeFileSync(`${path}.old`, bytes);
   renameSync(`${path}.old`, path);

@@ -159,7 +159,7 @@ void test('a journal tells the earliest time of each segment that one run wrote'
     const { journal } = await openWatched(directory, { segmentBytes: 8192 });
     for (let count = 0; count < 60; count += 1) {
       const time = Date.now() - (count % 7) * minute;
-      await journal.appendDurable({ ...admission(`R${run}E${count}`), time }, false);
+      await journal.appendDurable({ ...admission(`R${run}E${count}`), time });
       journal.append(completion(`R${run}E${count}`));
     }
     await journal.close();

@@ -27,13 +27,13 @@ async function openJournal(t: TestContext): Promise<string> {
       user: 'bob@example.com',
     }),
   ])
-    await journal.appendDurable(record, false);
+    await journal.appendDurable(record);
   await journal.appendDurable(
     { ...admission('E1'), user: anna, users: [anna], principal: owner, grant: 'G1' },
     false,
   );
   journal.append({ ...completion('E1'), sent: true, outcome: 'ok', grant: 'G1' });
-  await journal.appendDurable(over('revoked', 'G1', time + 9), false);
+  await journal.appendDurable(over('revoked', 'G1', time + 9));
   await journal.close();
   return directory;
 }
@@ -78,7 +78,7 @@ void test('nobody is named for an end that nobody made, and uses of an older seg
     granted('G1', time + 3, { used: 2, carried: true, at: formatTime(time + 2) }),
     over('expired', 'G1', time + 9),
   ])
-    await journal.appendDurable(record, false);
+    await journal.appendDurable(record);
   await journal.close();
   const places = { config: undefined, paths: [directory] };
   const json = keepScreen();

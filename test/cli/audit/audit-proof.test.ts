@@ -80,10 +80,10 @@ void test('records that no signature covers yet are counted, and the exit code s
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal } = await openFor(t, directory, { signKey: signKey.secretPem });
   for (const id of ['E0', 'E1']) {
-    await journal.appendDurable(admission(id), false);
+    await journal.appendDurable(admission(id));
     journal.append(completion(id));
   }
-  await journal.appendDurable(admission('E2'), true);
+  await journal.appendDurable(admission('E2'));
   const { code, lines, complaints } = await prove(t, directory, {}, { whole: true });
   assert.equal(code, 1);
   assert.match(

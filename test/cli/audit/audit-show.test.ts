@@ -38,7 +38,7 @@ void test('all records of an exchange in their order, with its log lines, its tw
     { time: 3, event: 'session-close', ...session, reason: 'client-ended' },
     { time: 3, event: 'session-close', session: 'S2', reason: 'not ours' },
   ];
-  for (const record of records) await journal.appendDurable(record, false);
+  for (const record of records) await journal.appendDurable(record);
   await journal.close();
 
   // The journal's own start and checkpoint come first, so the first record of these is number 3.

@@ -53,7 +53,7 @@ export async function writeJournal(
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal } = await openWatched(directory, { segmentBytes: 8192, signKey: signKey.secretPem });
   for (let count = 0; count < exchanges; count += 1) {
-    await journal.appendDurable(change(admission(`E${count}`), count), false);
+    await journal.appendDurable(change(admission(`E${count}`), count));
     journal.append(change(completion(`E${count}`), count));
   }
   await journal.close();

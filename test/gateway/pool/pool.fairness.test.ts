@@ -175,19 +175,3 @@ void test('a queue that is full of accounts of one place, each with one command,
   for (const each of running) await each.finish();
   assert.equal(story.clock.timers, 0);
 });
-
-void test('only who has two waiting for each upstream has no turn soon', async () => {
-  const story = openPool({ connections: 2, queue: 500, queueTimeoutMs: 600_000 });
-  const { pool } = story;
-  const isBacklogged = (principal: string, isFresh = false): boolean => pool.isBacklogged(principal, isFresh);
-  const all = Array.from({ length: 5 }, () => story.lease({ principal: 'greedy@support' }));
-  await settle();
-  assert.equal(isBacklogged('greedy@support'), false, 'two run and three wait');
-  all.push(story.lease({ principal: 'greedy@support' }));
-  assert.equal(isBacklogged('greedy@support'), true);
-  assert.equal(isBacklogged('greedy@support', true), false, 'server commands have places of their own');
-  assert.equal(isBacklogged('new@support'), false);
-  await round(story, all);
-  assert.equal(isBacklogged('greedy@support'), false);
-  pool.drain();
-});
