@@ -117,7 +117,6 @@ export interface Waiting {
   /** Called only if the command has to wait; aborted when the command is canceled. */
   signal(): AbortSignal;
   readonly clock: Clock;
-  /** The total, for all its users. */
   readonly timeoutMs: number;
   /** First after 5 s, then with exponential backoff. Must not throw. */
   onWaiting(): void;
@@ -127,7 +126,6 @@ export class WaitTimeout extends Error {
   override readonly name = 'WaitTimeout';
 }
 
-/** A user's mail, used by one backend at a time. */
 interface Place {
   backend: string;
   running: number;
@@ -204,7 +202,6 @@ export class UserLock {
     }
   }
 
-  /** Undefined: it has to wait. */
   #enter(user: string, backend: string): (() => void) | undefined {
     const place = this.#places.get(user) ?? { backend, running: 0, waiters: undefined };
     // While one command waits, later ones wait too; otherwise it could starve.
@@ -249,9 +246,7 @@ function giveBack(taken: (() => void)[]): void {
 }
 
 export interface TokenLimits {
-  /** Tokens of a full bucket; each bucket starts full. */
   readonly burst: number;
-  /** The time for one new token. */
   readonly refillMs: number;
   readonly sourcesMax: number;
 }
@@ -325,7 +320,6 @@ export class Deadline {
     this.#onDue = onDue;
   }
 
-  /** Counts from now; replaces the previous limit. */
   set(ms: number): void {
     const nowMs = this.#clock.now();
     this.#dueMs = nowMs + ms;

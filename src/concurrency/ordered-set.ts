@@ -7,7 +7,6 @@ export interface Placed<T extends Placed<T>> {
   place: Place<T> | undefined;
 }
 
-/** A position, which belongs to one set. */
 export interface Place<T extends Placed<T>> {
   readonly set: OrderedSet<T>;
   readonly member: T;

@@ -9,7 +9,6 @@ export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<
   return new Wakes().next(signal, { clock, ms });
 }
 
-/** Who waits for the next time that something happens. */
 export class Wakes {
   readonly #waiting = new Set<() => void>();
 

@@ -113,7 +113,6 @@ export async function serveClosed(
     log.report({ event: 'not-configured', level: 'error', text, config });
   }
 
-  /** Reads the file again; true: it is good. */
   function read(): boolean {
     if (failedStart !== undefined) {
       goIntoService(loaded);

@@ -25,7 +25,6 @@ const bytesRate = {
   burst: bounds.doorBytes / 8 / pieceBytes,
   refillMs: (hourMs * pieceBytes) / bounds.doorBytes,
 } as const;
-/** An eighth of that for each. */
 const personRate = {
   burst: bytesRate.burst / 8,
   refillMs: 8 * bytesRate.refillMs,

@@ -63,7 +63,6 @@ import { trafficOf } from './traffic.js';
 /** Also the name of its group. */
 const { pageUser } = packaged;
 
-/** Where the door is, and whose process may ask there beside our own user and root. */
 export interface DoorPlace extends UnixPlace {
   readonly pageUid: number | undefined;
 }
@@ -97,7 +96,6 @@ export interface DoorParts extends NowParts {
 export interface OpenDoor {
   /** After a reload: the page gets the new settings, and calls with the old ones are refused. */
   review(): void;
-  /** Undefined: no page has told anything since the start. */
   told(): PageTold | undefined;
   close(): Promise<void>;
 }
@@ -115,7 +113,6 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** What a page says of itself holds for so long. */
 const toldMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
@@ -380,7 +377,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }
   }
 
-  /** The settings for the page, without secrets. */
   function* settingsText(generation: number): Generator<string> {
     const head = {
       generation,

@@ -33,7 +33,6 @@ export interface Adapters {
   readonly journal: Journal;
   readonly observe: Observe;
   readonly redactor: Redactor;
-  /** The records of the requests and grants that live, as the start found them in the journal. */
   readonly access: readonly AuditRecord[];
 }
 
@@ -48,7 +47,6 @@ const cacheBytes = {
 } as const;
 /** Questions of one principal (`dovegate can`, `explain`, `requests`), and its steps of access: 20 at once and 60 a minute of each. */
 const questionRate = { burst: bounds.questions, refillMs: 1_000, sourcesMax: bounds.questionSources };
-/** Log lines of one exchange that get a record each. */
 const logRecordsMax = bounds.logRecords;
 
 function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): readonly Destination[] {
@@ -181,9 +179,7 @@ export function accessRightsOf(
 }
 
 export interface ConfiguredContext extends ExchangeContext {
-  /** Auth services that do not answer, by socket. */
   readonly failingServices: ReadonlyMap<string, FailingService>;
-  /** Takes over a known failure of a service that this configuration also asks. */
   noteFailing(socket: string, failure: FailingService): void;
   /** A reload has replaced this context by `next`: running exchanges use it to their end, and then it is released. */
   retire(next: Pick<ConfiguredContext, 'noteFailing'>): void;

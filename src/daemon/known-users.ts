@@ -82,7 +82,6 @@ export class KnownUsers {
     };
   }
 
-  /** A user whose name has several uids. */
   get moved(): readonly { readonly user: string; readonly uids: readonly number[] }[] {
     return [...this.#known].flatMap(([user, uids]) =>
       uids.length > 1 && this.#answers.has(user) ? [{ user, uids }] : [],

@@ -20,7 +20,6 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
 import { type PassedSockets, placeOf, type SocketFamily, withGroup, wrongFamily } from '../setup/sockets.js';
 
-/** The origin of a socket: a path of our own, an address, or systemd. */
 type Source =
   | { readonly kind: 'unix'; readonly place: UnixPlace; readonly group: string | undefined }
   | { readonly kind: 'systemd'; readonly name: string; readonly family: SocketFamily }
@@ -60,7 +59,6 @@ export function createListeners(
   turnOf: (listener: string, ...asked: Parameters<Turn>) => ReturnType<Turn>,
   onError: (listener: string, text: string) => void,
 ) {
-  /** By origin. */
   const sockets = new Map<string, Socket>();
 
   async function open({ name, key, source }: Wanted): Promise<Socket> {

@@ -19,10 +19,8 @@ export interface NowParts {
   readonly started: string;
 }
 
-/** Rows of what runs; how many there are is told beside them. */
 const runningMax = bounds.runningShown;
 
-/** Keeps since when the daemon is in its state. */
 export function judge({ running, watch }: NowParts, shown: Shown): readonly FoundProblem[] {
   const problems = shown.found ?? [];
   const isReachable = shown.backends.some(({ isUp }) => isUp);

@@ -97,7 +97,6 @@ export class NowWatch {
     }
   }
 
-  /** Nothing was served for so long, up to now. */
   stalled(durationMs: number): void {
     const atMs = this.#clock.wallMs();
     const isOver = this.#stall === undefined || atMs - this.#stall.atMs > stallShownMs;
@@ -208,7 +207,6 @@ const keySentences = {
   name: 'was said together with the name of another key',
 } as const;
 
-/** Whether their rows would differ in their time, id and user only. */
 function isSame(one: Troubling, other: Troubling): boolean {
   if (isEngineEvent(one, 'exchange-ended')) {
     if (!isEngineEvent(other, 'exchange-ended')) return false;
@@ -277,7 +275,6 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
   return { row: { at, id, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
 }
 
-/** Undefined: there is none, or it could be any word. */
 function statusWord(status: string): string | undefined {
   return /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1];
 }
@@ -298,7 +295,6 @@ function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: E
   return 'It failed.';
 }
 
-/** What a backend says with a status; another one could be any word. */
 const statusWords: Readonly<Record<string, string>> = {
   NOUSER: 'no such user (NOUSER)',
   NOTFOUND: 'not found (NOTFOUND)',

@@ -40,7 +40,6 @@ import { natsTargetOf } from '../setup/dial-target.js';
 const openDeadlines = 30;
 /** A removed directory is noticed within this time and the time of a sync. */
 const lookIntervalMs = 5_000;
-/** Interval of the checks of the segments' age and size. */
 const tendIntervalMs = 60_000;
 
 /**
@@ -234,7 +233,6 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   });
   return {
     lost: (records: number): void => lost.add(records, ''),
-    /** A record without a waiting exchange could not be given to the journal. */
     failed: (text: string): void => failed.add(1, text),
     flush(): void {
       lost.flush();

@@ -27,7 +27,6 @@ import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
-/** Characters of a backend's name; a longer one is not compared. */
 const nameCharsMax = 64;
 
 /** The person who took a backend out of service, and the time (RFC 3339). */

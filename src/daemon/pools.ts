@@ -16,12 +16,10 @@ interface Slot {
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
-  /** Counts the upstreams of the backend, also those of the pools before. */
   readonly opened: { count: number };
   isDrained: boolean;
 }
 
-/** Limit for a status line, which has a code or the host of a referral. */
 const statusBytesMax = bounds.statusBytes;
 /** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
 const frameBytesMax = bounds.frameBytes;

@@ -32,7 +32,6 @@ export interface Reloaded {
   /** Why the old one was kept; otherwise warnings. */
   readonly problems: readonly string[];
   readonly unfinished?: readonly string[];
-  /** Settings that stay as before until a restart. */
   readonly restart: readonly string[];
 }
 
@@ -54,7 +53,6 @@ export interface ReloadParts {
   readonly onReloading: () => void;
   readonly onReloaded: (reloaded: Reloaded) => void;
   readonly contextOf: (settings: Settings, pools: Pools['byName']) => ConfiguredContext;
-  /** The doors of the listeners; waiting peers and their failures are kept. */
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
@@ -229,7 +227,6 @@ export async function keepPolicies(
   }
 }
 
-/** Changed sections and keys that are read only at the start. */
 function needsRestart(before: Settings, now: Settings): readonly string[] {
   const changed: string[] = onlyAtStart.flatMap((section) => {
     if (section === 'state') return before.state === now.state ? [] : ['state'];

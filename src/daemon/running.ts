@@ -201,7 +201,6 @@ export function downFacts(
   return { code, system: systemCode(fault), tlsCause, sinceMs, mayBeLonger: !hasBeenUp, why };
 }
 
-/** The system's code, such as ECONNREFUSED; undefined: it was not a system error. */
 function systemCode(fault: Error): string | undefined {
   let cause: unknown = fault;
   for (let depth = 0; depth < 4 && cause instanceof Error; depth += 1) {
@@ -212,7 +211,6 @@ function systemCode(fault: Error): string | undefined {
   return undefined;
 }
 
-/** Receivers of notices with a fault, as the page told of them. */
 function noticeFaults({ page, clock }: Running): NowFacts['notices'] {
   const { notices = [], ageMs = 0 } = page() ?? {};
   return notices.flatMap(({ name, fault }) => {
@@ -228,7 +226,6 @@ export function untold({ page, served }: Running): readonly string[] {
   return page() === undefined ? (served.now.settings.notices ?? []).map(({ name }) => name) : [];
 }
 
-/** Those that the page told of stand beside our own. */
 export function expiriesNow({ certificates, page }: Running): readonly CertificateExpiry[] {
   const told = (page()?.certificates ?? []).flatMap(({ role, leftMs }): CertificateExpiry[] =>
     role === 'listener' || role === 'client-ca' ? [{ role, name: pageName, leftMs }] : [],

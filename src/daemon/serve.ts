@@ -55,7 +55,6 @@ import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 const endMs = 15_000;
 /** The last lines of the log wait at most this long for a reader of stdout. */
 const flushMsMax = 1_000;
-/** And how long the thread that read the configuration does. */
 const threadMsMax = 1_000;
 
 interface End {
@@ -436,7 +435,6 @@ function statusLine(running: Running, reloaded = running.reloader.last): string 
 /** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */
 const collectMs = 1000;
 
-/** A stall that clients notice: each of them waits this long. */
 const stallMs = 500;
 
 function reportStall(log: Log, lagMs: number): void {

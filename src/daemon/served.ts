@@ -169,7 +169,6 @@ function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean)
 const unauthenticatedMin = bounds.unauthenticatedSessions;
 const unauthenticatedPerPeerMin = bounds.unauthenticatedPerPeer;
 
-/** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
 /** A UNIX and a TCP socket. */
 const adminSockets = 2;

@@ -15,7 +15,6 @@ const digitPairs: readonly string[] = Array.from(
   (_, bits) => alphabet.charAt(bits >> 5) + alphabet.charAt(bits & 31),
 );
 
-/** A source with strictly increasing ids. */
 export function createUlidSource(): UlidSource {
   let lastMs = -1;
   let time = '';

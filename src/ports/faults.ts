@@ -30,7 +30,6 @@ export class RoomFault extends Error {
   override readonly name = 'RoomFault';
 }
 
-/** Why a transport cannot be read or written any more. */
 export type TransportFaultCode =
   | 'peer-gone' // the other side reset, or vanished
   | 'closed' // our side had closed it before

@@ -32,7 +32,6 @@ export interface Asker {
   /** The kernel says who asks, and the name service did not answer for one of these uids: its names are unknown now. */
   readonly isUnanswered?: boolean | undefined;
   readonly whyNotAsk?: string | undefined;
-  /** Why it may approve nothing, whatever the policies say; undefined: it may. */
   readonly whyNotApprove?: string | undefined;
 }
 
@@ -126,7 +125,6 @@ export function isUnanswered(peer: Peer, proof: Proof, hasDirectory: boolean): b
 const noLogin = 'none';
 const rootLogin = '0';
 
-/** The login of a peer of a UNIX socket, as a grant is bound to it. */
 export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undefined {
   if (address !== undefined) return undefined;
   return loginUid === undefined ? (hasNoLogin === true ? noLogin : undefined) : String(loginUid);
@@ -207,7 +205,6 @@ export interface Approvable {
   readonly approvers: readonly (readonly string[])[];
 }
 
-/** Whether somebody may see the requests of a policy for these users, approve or review them. */
 export function isApprover(
   { policy }: Pick<Asker, 'policy'>,
   asked: Pick<Approvable, 'policy' | 'users'>,
@@ -216,7 +213,6 @@ export function isApprover(
   return asked.users.every((user) => policy.users.matches(user) && !policy.except.matches(user));
 }
 
-/** Why somebody may not approve a request; undefined: they may. Sentences, for people. */
 export function whyNoApproval(asker: Asker, asked: Approvable, persons: Persons): string | undefined {
   if (!isApprover(asker, asked)) return 'your policy does not let you approve this request';
   const why = whyNobody(asker, persons);

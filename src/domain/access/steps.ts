@@ -9,7 +9,6 @@ import type { RequestRule } from '../policy/policy.js';
 import { hasVisible } from '../policy/terms.js';
 import { type Asker, actorKeys, uidOf } from './asker.js';
 
-/** What somebody asks for, parsed and judged. */
 export interface AccessWish {
   readonly rule: RequestRule;
   readonly users: readonly string[];
@@ -32,7 +31,6 @@ export interface Shorter {
   readonly uses: number | undefined;
 }
 
-/** Why a text is no reason; undefined: it is one, or empty. */
 export function whyNoReason(text: string): string | undefined {
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
   if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
@@ -193,7 +191,6 @@ export function stepRecord(
   };
 }
 
-/** The words of a recorded request; undefined: some of them are digests. */
 export function wordsOf({ command = '', args = [] }: AuditRecord): readonly string[] | undefined {
   const words = args.filter((word) => typeof word === 'string');
   return words.length === args.length ? [command, ...words] : undefined;

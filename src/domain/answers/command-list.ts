@@ -63,7 +63,6 @@ export function listCommands(
   });
 }
 
-/** The command, if the rows of its reply have names. */
 function answerable(series: Series, name: string): Command | undefined {
   const command = commandNamed(series, name);
   if (command === undefined) return undefined;

@@ -28,7 +28,6 @@ import {
   valuesOf,
 } from './rights.js';
 
-/** Explains the result for a line, without look-ups. */
 export function explainLine(
   line: CommandLine,
   subject: Subject,
@@ -85,7 +84,6 @@ export interface Explanation {
   /** For an allowed command with an obstacle: its code for machines; `noBackend` is for people. */
   readonly obstacle: string | undefined;
   readonly reason: string;
-  /** In observe mode: the decision of enforce. */
   readonly would: string | undefined;
   readonly policy: string;
   readonly principal: string;

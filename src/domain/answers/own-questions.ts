@@ -16,7 +16,6 @@ export interface OwnLine {
   readonly read: ParsedArguments | Unparsable;
 }
 
-/** Undefined: it is a command for a backend. */
 export function readOwn({ words, named }: CommandLine): OwnLine | undefined {
   const found = named === undefined ? resolveOwnCommand(words) : undefined;
   // Its arguments mean the same in every series.

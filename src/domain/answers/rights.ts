@@ -219,7 +219,6 @@ export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
   return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
 }
 
-/** The effect of the command alone, in the series where it is strongest. */
 export function effectOfName(name: string, added?: AddedCommands): Effect {
   return commandsNamed(name, added).reduce<Effect>(
     (most, { effect }) => strongerEffect(most, effect),

@@ -31,7 +31,6 @@ export interface AccessEntry {
    * of the records do not follow the clock.
    */
   readonly untilMs: number;
-  /** Undefined: no limit. */
   readonly usesLeft: number | undefined;
   readonly used: number;
   readonly isReviewed: boolean;
@@ -44,7 +43,6 @@ export interface AccessPlaces {
   readonly grants: number;
   readonly bytes: number;
 }
-/** A record as it was appended, or as parsed from its line. */
 type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
 const requestsMax = bounds.accessRequests;
@@ -53,12 +51,10 @@ const bytesMax = bounds.accessBytes;
 export const accessPlaces: AccessPlaces = { requests: requestsMax, grants: grantsMax, bytes: bytesMax };
 /** No rule needs nearly as many; a forged journal must not fill the memory. */
 const approvalsMax = bounds.accessApprovals;
-/** A grant that nobody reviews is listed for this time. */
 const unreviewedMs = bounds.accessUnreviewedMs;
 /** A reviewed one is kept as long as it counts against its owner's number a day. */
 const countedMs = 86_400_000;
 
-/** Actions after which a request or grant does not live. */
 const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
 
 export class AccessBook {

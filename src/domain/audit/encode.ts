@@ -53,7 +53,6 @@ const budgets: readonly Budget[] = [
 ];
 const [widestBudget] = budgets;
 
-/** The same for refused commands, and for questions to dovegate itself. */
 const briefBodyBytesMax = bounds.refusedRecordBytes;
 const briefBudgets: readonly Budget[] = [
   // A cut value still fits into the list, with its additions.
@@ -198,7 +197,6 @@ interface Place {
   readonly members: readonly string[] | undefined;
 }
 
-/** The keys from one up to another, without those with an encoding of their own. */
 function placesFrom(
   from: RecordKey,
   to: RecordKey | undefined,

@@ -86,7 +86,6 @@ export interface RecordedBounds {
   readonly uid?: number | undefined;
 }
 
-/** The part of one of several backends in a command, for the completion. */
 export interface RecordedPart {
   readonly backend: string;
   readonly upstream?: string | undefined;
@@ -162,7 +161,6 @@ export interface AuditRecord {
   readonly duration_ms?: number | undefined;
   /** Lines of channel L by level. */
   readonly logs?: Readonly<Record<string, number>> | undefined;
-  /** In an admission: the minor announced by the client. */
   readonly client?: number | undefined;
   /**
    * Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or
@@ -338,7 +336,6 @@ export function isOpening(event: string, head: string): boolean {
   return event === 'completion' && readWord(head, 'outcome') === 'unknown';
 }
 
-/** The whole line as an object; undefined: it is not one. */
 export function parseLine(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);

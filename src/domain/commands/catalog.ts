@@ -373,7 +373,6 @@ export function commandOfOthers(name: string): Command {
   return commandOf(name, 'server admin explicit none', '', '', true);
 }
 
-/** The commands of exactly this full name, of the series that have one. */
 export function commandsNamed(name: string, added?: AddedCommands): readonly Command[] {
   return allSeries.flatMap((series) => commandNamed(series, name, added) ?? []);
 }
@@ -525,7 +524,6 @@ export function createCommandSpotter(added = noneAdded): CommandSpotter {
       ...added.names(series).map(firstWordOf),
     ]),
   );
-  /** This much of a field shows whether it begins with one. */
   const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
   let tabs = 0;
   let head = '';

@@ -25,14 +25,12 @@ import {
 } from './catalog.js';
 import { addValue, boolGiven, type Given, type Unparsable, unparsable } from './getopt.js';
 
-/** A command of a request, as far as it can be parsed without the series of its backend. */
 export type NamedReading =
   /** To be judged like a line from the wire; `input`: the place of the text of its parameter `file` in the body, if it has one. */
   | { readonly kind: 'line'; readonly line: CommandLine; readonly input: Span | undefined }
   /** The text of a 400, which covers the whole request. */
   | { readonly kind: 'bad'; readonly text: string };
 
-/** The content of a JSON string, as offsets in the body of the request. */
 export type Span = Extract<JsonValue, { readonly kind: 'span' }>;
 
 /** Limits for one command: values, and UTF-16 units of text. A line of the wire has such limits too. */

@@ -42,7 +42,6 @@ export interface ParsedArguments {
 
 /** Bytes of a mailbox name, or of a pattern for them. Dovecot accepts longer names (4096); a pattern is compared with those of rules. */
 const mailboxBytesMax = bounds.mailboxNameBytes;
-/** Bytes of a user's name, or of a mask for them. */
 const userBytesMax = bounds.userArgumentBytes;
 const listWordsMax = bounds.listWords;
 const valuesMax = bounds.parameterValues;
@@ -59,7 +58,6 @@ const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefin
   ['acl-id', userBytesMax + 'group-override='.length],
 ]);
 
-/** A line during parsing. Becomes its ParsedArguments. */
 interface Draft extends ParsedArguments, Reading {
   readonly values: Map<string, readonly string[]>;
   query: SearchNode | undefined;

@@ -60,7 +60,6 @@ const refusedKeys = new Map([
   ['$', 'there is no earlier search to refer to'],
 ]);
 
-/** The sequence numbers of mails as a key of their own. */
 const sequenceKey: SearchKey = { name: 'sequence', class: 'number', values: ['set'] };
 
 /** The key of that name, in any case; undefined: not a key of both series. */
@@ -228,7 +227,6 @@ export function conditionsOfAll(node: SearchNode): SearchCondition[] {
   return node.kind === 'and' ? node.nodes.flatMap(conditionsOfAll) : [];
 }
 
-/** Whether each branch names its mailbox, by name, mask or GUID. */
 export function namesMailbox(node: SearchNode): boolean {
   return everyBranchHas(node, ({ class: about }) => about === 'place', false);
 }

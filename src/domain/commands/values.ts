@@ -14,7 +14,6 @@ import {
 import { type Unparsable, unparsable } from './getopt.js';
 import { searchSize, searchTime } from './search-query.js';
 
-/** A line during parsing; values by the long names of parameters. */
 export interface Reading {
   readonly series: Series;
   readonly command: Command;

@@ -105,7 +105,6 @@ const reasonError = `must be a text of at most ${bounds.reasonBytes} bytes`;
 const accessCall = z.object({
   as: caller,
   from,
-  /** Undefined: the person signed in without a link. */
   opener: linkOpener.optional(),
   step: z.enum(['list', ...accessSteps]),
   /** Empty for a list. */

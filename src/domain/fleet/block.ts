@@ -64,7 +64,6 @@ export function subjectOf(host: string, journal: string): string {
   return `dovegate.audit.${host}.${journal}`;
 }
 
-/** Undefined: not a subject of a chain. */
 export function readSubject(
   subject: string,
 ): { readonly host: string; readonly journal: string } | undefined {
@@ -113,7 +112,6 @@ export type BlockHead =
   | {
       readonly kind: 'mark';
       readonly seq: number;
-      /** Undefined: the journal of the gate that left it has no such record. */
       readonly head: string | undefined;
       readonly text: string;
     };

@@ -26,7 +26,6 @@ export interface Awaited {
   readonly storedMs: number;
 }
 
-/** Limit for one chain; each covers all earlier records. */
 const awaitedMax = bounds.fleetAwaited;
 
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
@@ -212,7 +211,6 @@ export class Chain {
     this.#tell('malformed', first?.seq ?? this.state.seq + 1, text);
   }
 
-  /** Undefined: it is not a record. */
   #takeLine(line: Buffer): Link | undefined {
     const link = line.length > lineBytesMax ? undefined : readLink(line);
     if (link === undefined || link.seq < 1 || !Number.isSafeInteger(link.seq)) {
@@ -233,7 +231,6 @@ export class Chain {
     return link;
   }
 
-  /** A line that cannot be assigned to a record. */
   #garble(kind: 'malformed' | 'changed', text: string): void {
     const { state } = this;
     state.garbage += 1;
@@ -241,7 +238,6 @@ export class Chain {
     this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
   }
 
-  /** Whether a record continues the chain; if not, reports why. */
   #follow(link: Link, head: LineHead | undefined): boolean {
     const { state } = this;
     const { seq } = link;

@@ -57,7 +57,6 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly hash: string;
 }
 
-/** Larger than any fleet needs. */
 const lineBytesMax = bounds.fleetCheckpointBytes;
 
 /** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */

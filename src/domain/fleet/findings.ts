@@ -37,7 +37,6 @@ interface OfKind {
 
 export class Findings {
   readonly #all = new Map<string, OfKind>();
-  /** The stream is read a second time: its earlier findings are known. */
   isReread = false;
 
   load(kept: readonly KeptFinding[], more: readonly MoreFindings[]): void {
@@ -109,7 +108,6 @@ export class Findings {
     );
   }
 
-  /** Returns their number. */
   accept(nowMs: number): number {
     let count = 0;
     for (const of of this.#all.values()) {

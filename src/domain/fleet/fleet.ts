@@ -308,7 +308,6 @@ class Verifier implements Fleet {
       this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
   }
 
-  /** Undefined, with a report: there are too many. */
   #chainOf(host: string, journal: string): Chain | undefined {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);

@@ -6,7 +6,6 @@ import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
 
 export interface Gates {
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** Of every host that sent anything, listed or not. */
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
   readonly openMs: number;
   readonly driftMs: number;
@@ -34,7 +33,6 @@ export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, now
   return finding;
 }
 
-/** Faults that may pass by themselves. */
 export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   const findings: FleetFinding[] = [];
   for (const [host, { silentMs }] of gates.hosts) {

@@ -178,7 +178,6 @@ class VerifierLog {
     this.#tell(kind, text, seq, this.name, of);
   }
 
-  /** Whether a line is signed by the key for its place. */
   #takeKey({ seq, key }: ReadCheckpoint): boolean {
     const { state } = this;
     state.key ??= key;
@@ -231,7 +230,6 @@ class VerifierLog {
   }
 }
 
-/** The saved state: of this verifier, and of each other one by its name. */
 export interface SavedLog {
   readonly log: LogState;
   readonly others: readonly (readonly [string, LogState])[];
@@ -297,12 +295,10 @@ export class FleetLog {
     return [this.#own, ...this.#others].flatMap((log) => log.judge());
   }
 
-  /** Accepts that awaited lines are gone. */
   accept(): void {
     for (const { state } of [this.#own, ...this.#others]) state.awaited = undefined;
   }
 
-  /** Why a line that was kept elsewhere does not count; undefined: it does. */
   whyNotKept(kept: ReadCheckpoint): string | undefined {
     const of = this.#ofKey(kept.key);
     if (of !== undefined) return of.whyNotKept(kept);

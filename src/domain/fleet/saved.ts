@@ -101,7 +101,6 @@ export interface StreamPlace {
   readonly firstMs: number;
 }
 
-/** The position is that of the stream of the checkpoints. */
 export interface FleetState extends StreamPlace {
   readonly format: number;
   readonly stream: string;

@@ -30,7 +30,6 @@ export const findingKinds = [
   'journal-appended',
   /** Records that were read earlier are missing in the stream. */
   'cut-in-stream',
-  /** The stream was removed and created again. */
   'stream-replaced',
   /** The stream keeps less than `fleet init` makes it keep, or less than before; or a user has rights that it must not have. */
   'weakened',

@@ -19,7 +19,6 @@ export type Signature =
 const namedKeysMax = bounds.fleetKeys;
 export const wordCharsMax = 200;
 
-/** A text that a gate chose, made safe for people. */
 export function shown(text: string): string {
   return printable(text.slice(0, wordCharsMax));
 }

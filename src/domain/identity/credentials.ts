@@ -127,7 +127,6 @@ export interface Login {
   readonly shown?: string;
   /** The authorities that its client certificate was verified under, PEM of each; undefined: another proof was used. */
   readonly authorities: readonly string[] | undefined;
-  /** It is a key of an HTTP listener, not an account. */
   readonly isKey?: true;
 }
 

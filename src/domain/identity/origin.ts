@@ -54,7 +54,6 @@ export function isPerson(origin: string): boolean {
   return origin.startsWith('person:');
 }
 
-/** The origin of a record, which names it only where its peer does not show it. */
 export function originOfRecord({
   origin,
   peer,

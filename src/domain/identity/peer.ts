@@ -44,7 +44,6 @@ export interface Peer {
 export interface RangeOwner {
   readonly uid?: number | undefined;
   readonly user?: string | undefined;
-  /** The system answered that there is no such user. */
   readonly isGone?: boolean | undefined;
 }
 

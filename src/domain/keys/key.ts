@@ -104,7 +104,6 @@ export interface KeyHash {
   readonly untilMs: number | undefined;
 }
 
-/** Why a key of the listener is refused. Words of logs and metrics. */
 export type KeyRefusal =
   | 'expired' // past `expires`
   | 'replaced' // past `until` of this hash

@@ -147,7 +147,6 @@ export function isDigested(arg: unknown): boolean {
 
 const digestShown = 16;
 
-/** Whether a word stands for a value of which only the digest is known. */
 export function isDigest(word: string): boolean {
   return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
 }

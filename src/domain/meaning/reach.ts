@@ -38,7 +38,6 @@ export function namesSeveral({ command, values, query }: ParsedArguments): boole
   );
 }
 
-/** The strongest of the command's effect and those of its present parameters. */
 export function effectOf({ command, values }: ParsedArguments): Effect {
   let { effect } = command;
   for (const { name, danger } of command.params) {
@@ -212,7 +211,6 @@ function namersOf(command: Command): readonly Parameter[] {
   return found;
 }
 
-/** A command line after its user options were settled. */
 export interface ReconciledUser {
   readonly kind: 'reconciled';
   /** Without `-u`; without an `-A` that only requested a column. */

@@ -62,7 +62,6 @@ export class GlobList {
     return this.#others.some((matches) => matches(text));
   }
 
-  /** Whether one of the patterns has exactly this text. */
   has(pattern: string): boolean {
     return this.#written.has(pattern);
   }

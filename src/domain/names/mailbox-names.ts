@@ -25,7 +25,6 @@ export interface Namespace {
 
 /** Names of mailboxes and masks for them (with `*` or `%`), as one backend reads them, or any of several. */
 export interface MailboxNames {
-  /** Equal keys mean equal results. */
   readonly key: string;
   /** Other names of the same mailbox at the server, without the name itself. */
   readings(name: string): readonly string[];
@@ -240,7 +239,6 @@ function createEmptyPartRemover(separators: string): (name: string) => string {
   };
 }
 
-/** Whether a server takes a mailbox name for a mask, where it takes masks. */
 export function isMailboxMask(name: string): boolean {
   return /[*%]/.test(name);
 }

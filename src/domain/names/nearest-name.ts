@@ -16,7 +16,6 @@ export function nearestName(name: string, names: Iterable<string>): string | und
   return best ?? (longer.length === 1 ? longer[0] : undefined);
 }
 
-/** Number of characters to insert, delete, change, or swap with a neighbor. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -8,7 +8,6 @@ const breaks = /[\p{Cc}\p{Z}]+/gu;
 const invisible = /[\p{Cf}\p{Cs}\p{Co}\p{Cn}]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\u{1d159}]/gu;
 /** More marks above a letter than any script needs. */
 const marks = /(\p{M}{3})\p{M}+/gu;
-/** Schemes whose links have no slashes. */
 const schemes =
   /\b(mailto|tel|sms|data|javascript|vbscript|file|xmpp|sips?|skype|slack|tg|magnet|news|about|blob|view-source):/giu;
 

@@ -9,7 +9,6 @@ export interface EndsFacts {
     readonly role: CertificateRole;
     readonly name: string;
     readonly leftMs: number;
-    /** Undefined: it is not ours. */
     readonly file: string | undefined;
   }[];
   readonly keys: readonly {

@@ -134,7 +134,6 @@ export interface JournalFacts {
   readonly filling?: FillingFacts | undefined;
 }
 
-/** With less free space than this, the disk counts as full. */
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
@@ -375,7 +374,6 @@ const tlsWords = {
   key: 'the key of its certificate is none of key_pins',
 } as const;
 
-/** Errors of the system in the words that operators look for. */
 const systemWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',

@@ -34,7 +34,6 @@ interface Source {
 
 const listedMax = bounds.failedLoginsListed;
 const minuteMs = 60_000;
-/** A key that was not refused for this long is forgotten. */
 const keyMs = 10 * minuteMs;
 /** Slots of the last minute. */
 const slots = 61;

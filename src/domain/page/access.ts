@@ -1,7 +1,6 @@
 // Access on request as programs and people see it: one JSON object for each request or grant, the same over a socket, over HTTP, in the
 // client library and on the page. Keys and states are never renamed.
 
-/** What somebody may do with a request or grant. */
 export const accessSteps = ['approve', 'refuse', 'revoke', 'review'] as const;
 export type AccessStep = (typeof accessSteps)[number];
 

@@ -45,7 +45,6 @@ export const endpoints = {
   now: 'GET /api/now',
   /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
   history: 'GET /api/history/:of/:span',
-  /** The backends as CSV. */
   'backends-csv': 'GET /api/backends.csv',
   /** -> Done. */
   drain: 'POST /api/backend/:name/drain',
@@ -350,7 +349,6 @@ export interface BackendNow {
   readonly failed: Readonly<Record<string, number>>;
   /** The last day of its certificate. */
   readonly certificateEnds?: string;
-  /** The operators who took it out of service, in words; empty: none. */
   readonly drained: readonly string[];
 }
 
@@ -391,7 +389,6 @@ export interface Explained {
     readonly lines: readonly string[];
     readonly also: readonly string[];
   }[];
-  /** For a denial: why there are no such lines. */
   readonly cannotAllow?: string;
   /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
   readonly sent: readonly string[];
@@ -401,7 +398,6 @@ export interface Explained {
   readonly noBackend?: string;
   readonly series: readonly string[];
   readonly terms: readonly string[];
-  /** Look-ups that happen only when the command comes. */
   readonly later: readonly string[];
   /** Where the answer depends on the series: a sentence for each. */
   readonly differs: readonly string[];
@@ -431,7 +427,6 @@ export interface SuggestedGroup {
 }
 
 export interface LookedThrough {
-  /** Commands under this policy that were read. */
   readonly records: number;
   /** RFC 3339; `to`: the last record that was read. */
   readonly from?: string;

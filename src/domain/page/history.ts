@@ -28,7 +28,6 @@ export interface Series {
   readonly p99: readonly (number | null)[];
   /** Of backends and the gate: commands that wait for an upstream, at the end of the step. */
   readonly waiting?: readonly (number | null)[];
-  /** Of backends: connections that are open, at the end of the step. */
   readonly upstreams?: readonly (number | null)[];
   /** Of the gate: bytes of records, a second. */
   readonly journalBytes?: readonly (number | null)[];

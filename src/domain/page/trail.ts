@@ -217,6 +217,5 @@ export interface MailboxDay {
 }
 
 export interface MailboxEnd {
-  /** Commands that were counted, also those that reached no mail server. */
   readonly commands: number;
 }

@@ -248,7 +248,6 @@ function judgeForSeries(
 const backendsDiffer =
   'its backends have different shared namespaces, and its rules for them different terms';
 
-/** A judgement as it would be for a backend of one series. */
 export interface SeriesReading {
   readonly series: Series;
   readonly judgement: Judgement;

@@ -26,7 +26,6 @@ import { lesser, stricterTerms } from './terms.js';
 /** Whether bytes that are not command lines follow a refused command. */
 export type FollowingInput = 'none' | 'dot' | 'unknown';
 
-/** The facts about a command that are known in every case; for records and logs. */
 export interface Known {
   readonly command: string | undefined;
   readonly effect: string | undefined;
@@ -47,7 +46,6 @@ export interface Judged extends Known {
   readonly wantsUsernameCell: boolean;
   /** Why it cannot be carried out, even if policy allows it; undefined: the line itself has no obstacle. */
   readonly unable: Inability | undefined;
-  /** The decision of the policy's shadow, if it differs. */
   readonly shadow: Decision | undefined;
   /** The judgement of the same line is valid until then, in Unix milliseconds; undefined: for the life of its policy. */
   readonly holdsUntilMs: number | undefined;
@@ -403,7 +401,6 @@ function knownOf(
   };
 }
 
-/** Whether the client will send input after a line that is refused. */
 export function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
   // A request was read to its end: no input can follow.
   if (line.named !== undefined) {
@@ -431,7 +428,6 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
 
 const nameWordsMax = 8;
 
-/** The part of a line that can be the name of a command, however it is spelled. */
 function firstWords({ words }: CommandLine): string[] {
   const found: string[] = [];
   for (const word of words) {

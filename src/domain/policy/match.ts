@@ -27,7 +27,6 @@ export function ask(policy: Policy, attempt: Attempt, nowMs: number): Asked {
   return { policy, attempt, nowMs, query: undefined, holdsUntilMs: undefined };
 }
 
-/** How long an answer that depends on a moving point in time is valid. */
 const movingMs = 1000;
 
 /** An unmet demand, for people; the text is made on request only. */
@@ -163,7 +162,6 @@ function isForEverybody(rule: Rule, policy: Policy): boolean {
   return policy.isForEverybody && (rule.users === undefined || rule.users.isEverything);
 }
 
-/** Whether the rule contains the values of the mask's parameter literally. */
 function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolean {
   const test = rule.where?.find((each) => each.parameter === mask.parameter)?.test;
   const values = attempt.parsed.values.get(mask.parameter) ?? [];

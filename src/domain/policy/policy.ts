@@ -158,7 +158,6 @@ export interface Rule {
   /** Undefined: the rule has no `where`. Empty: its `where` names nothing, so every option must be absent. */
   readonly where: readonly ParameterTest[] | undefined;
   readonly query: QueryTest | undefined;
-  /** Narrows the policy's users for this rule; undefined: it does not. */
   readonly users: GlobList | undefined;
   readonly rootEquivalent: boolean;
   readonly masks: boolean;
@@ -222,7 +221,6 @@ export interface Policy extends PolicyTraits {
   readonly added: AddedCommands;
   /** A candidate policy that is evaluated as well and only recorded. */
   readonly shadow?: Policy;
-  /** The policy's text with all references expanded. */
   readonly effectiveText: string;
   readonly version: string;
 }
@@ -283,7 +281,6 @@ export type ServerTarget =
   | { readonly kind: 'all' | 'by-user' }
   | { readonly kind: 'backend'; readonly backend: string };
 
-/** Words of the configuration that are not backend names. */
 export const serverTargetWords: readonly string[] = ['all', 'by_user'];
 
 export interface ServerCommandRules {

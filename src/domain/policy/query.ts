@@ -18,7 +18,6 @@ import { doubtedNames, isMailboxMask, type MailboxNames } from '../names/mailbox
 import type { KeyCondition, KeyTest, QueryTest } from './policy.js';
 import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
 
-/** A query for evaluation: its words, its tree, the series that parses it, and the time. */
 export interface JudgedQuery {
   readonly words: readonly string[];
   readonly tree: SearchNode | undefined;

@@ -39,7 +39,6 @@ export interface RoutingTableOptions<Backend extends RoutedBackend> {
 export interface RoutingTable<Backend extends RoutedBackend = RoutedBackend>
   extends RoutingTableOptions<Backend> {
   readonly byName: ReadonlyMap<string, Backend>;
-  /** Every backend that a user's route can lead to. */
   readonly everywhere: readonly Backend[];
 }
 
@@ -84,7 +83,6 @@ export interface Answers {
   readonly whenOpen: 'ask' | 'suppose';
 }
 
-/** No look-ups, now or later. */
 export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 'suppose' } as const;
 
 export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
@@ -96,7 +94,6 @@ export function userdbKey(users: readonly string[]): string {
 /** Why an allowed command is not carried out; never renamed, because journals hold the codes. */
 export type Obstacle =
   | { readonly kind: 'unroutable'; readonly reason: string }
-  /** The auth service could not name a user or the user's home. */
   | { readonly kind: 'unresolved'; readonly code: string }
   /** It cannot be carried out in this form. */
   | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
@@ -181,7 +178,6 @@ export function homeOf<Backend extends RoutedBackend>(
   }
 }
 
-/** The relevant parts of a command that names no mailbox user: a policy attempt has them. */
 export interface ServerCommand {
   readonly command: { readonly name: string; readonly isAdded: boolean };
   readonly effect: Effect;

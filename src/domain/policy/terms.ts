@@ -88,7 +88,6 @@ export function saysWhy(reason: string | undefined): boolean {
 const howToSayWhy =
   'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
 
-/** Why a command whose rule demands a reason is refused. */
 export function whyNoReason(reason: string | undefined): string {
   if (reason === undefined || reason === '') return `the client must say why: ${howToSayWhy}`;
   return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
@@ -149,7 +148,6 @@ class Counter {
     this.#newest = Math.floor(nowMs / this.#slotMs);
   }
 
-  /** The count in the span that ends now. */
   total(nowMs: number): number {
     const now = Math.floor(nowMs / this.#slotMs);
     const passed = Math.min(now - this.#newest, slots + 1);
@@ -230,7 +228,6 @@ export class Limiter {
     if (this.size + 2 <= this.#entriesMax || !this.#isNew(ask)) this.#count(ask, nowMs - agoMs, nowMs);
   }
 
-  /** How long until one more is within the limit; undefined: it is now. */
   #overRate(ask: LimitAsk, nowMs: number): number | undefined {
     const counter = this.#counters.get(counterKey(ask));
     return counter === undefined || counter.total(nowMs) < ask.rate.count ? undefined : counter.waitMs(nowMs);

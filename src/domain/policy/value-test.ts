@@ -6,7 +6,6 @@ import { type GlobList, mayOverlap } from '../names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
 import type { Bounds, ValueTest } from './policy.js';
 
-/** Whether the values of a parameter pass; undefined: it is not given. */
 export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {
   if (test.kind === 'any') return true;
   if (test.kind === 'present') return values !== undefined;
@@ -153,7 +152,6 @@ function isDoubtedInbox(value: string, names: MailboxNames): boolean {
   return names.isInboxDoubted && names.spellings(value).includes(inbox);
 }
 
-/** Whether a test covers a name that may be one of the INBOX. */
 function namesInbox(test: Exclude<ValueTest, { readonly kind: 'equals' }>): boolean {
   switch (test.kind) {
     case 'any':

@@ -24,7 +24,6 @@ export interface AccessStepTaken {
 
 export interface AccessReported {
   readonly id: string;
-  /** The principal that had or wanted access. */
   readonly to: string;
   readonly policy: string;
   readonly users: readonly string[];
@@ -87,7 +86,6 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
   const isCovered = user === undefined ? undefined : createCoverTest(user);
-  /** Names of commands under a grant that have not ended yet, by id. */
   const open = new Map<string, string>();
   let leftOut = 0;
 

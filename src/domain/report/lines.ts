@@ -19,7 +19,6 @@ export interface ReportHead {
   readonly period: string;
   readonly isComplete: boolean;
   readonly answer: string;
-  /** Whether a record names the mailbox; if not, users with similar names. */
   readonly isNamed: boolean;
   readonly similar: readonly string[];
   /** Harmless for a terminal; the first is the verdict. */

@@ -42,7 +42,6 @@ export interface Reported extends Vouching {
   readonly grants?:
     | ((sinceMs: number | undefined) => Promise<(grant: string) => GrantTold | undefined>)
     | undefined;
-  /** The name of a person who sees a part of the records only. */
   readonly viewer?: string | undefined;
 }
 
@@ -75,7 +74,6 @@ export function whyNoReport({
 export interface CountedReport {
   readonly counts: TouchCounts;
   readonly isComplete: boolean;
-  /** No record names the mailbox, but some name users with similar names. */
   readonly isMisnamed: boolean;
   readonly texts: AsyncGenerator<string>;
 }

@@ -182,7 +182,6 @@ function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireU
   };
 }
 
-/** Whether a command asks for content of mails; undefined: it does not. */
 export function contentOf(fields: ExchangeRow['fields']): TrailContent | undefined {
   const { content, isSearch } = askedOf(fields, false);
   if (content === 'no') return undefined;
@@ -363,7 +362,6 @@ const daysHeld = 2;
 const namesMax = 50;
 const idsMax = 20;
 
-/** Stands for reasons, requesters and names of commands beyond the limits. */
 export const others = '(others)';
 
 const classOrder = touchClasses.map((each) => each.class);

@@ -29,7 +29,6 @@ function isList(value: readonly Plain[] | PlainMap): value is readonly Plain[] {
 
 export interface KeptRule {
   readonly rule: RuleText;
-  /** Conditions of the nearest rule that the command does not meet, by their keys. */
   readonly unmet: readonly string[];
 }
 

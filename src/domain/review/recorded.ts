@@ -33,7 +33,6 @@ import {
 import { saysWhy } from '../policy/terms.js';
 import type { ExchangeRow } from '../trail/search.js';
 
-/** Why a record cannot be judged again; each reason is counted. */
 export type UnjudgeableWhy =
   /** It is not an exchange, or has an unknown form. */
   | 'unknown-form'
@@ -50,7 +49,6 @@ export interface RecordedLine {
   readonly listener: string;
   readonly principal: string;
   readonly user: string;
-  /** The users in the record, aliases and masks included. */
   readonly touched: readonly string[];
   /** The name as one word, then the canonical arguments. */
   readonly words: readonly string[];
@@ -60,11 +58,9 @@ export interface RecordedLine {
   readonly decision: 'allow' | 'deny';
   /** The line that decided, as `FILE:LINE`. */
   readonly rule: string | undefined;
-  /** Why it was denied, in the words of the record. */
   readonly text: string | undefined;
   /** The client's announced minor; undefined: the record is older than that key. */
   readonly client: number | undefined;
-  /** The backend that it was, or would have been, sent to; undefined: none, or several. */
   readonly backend: string | undefined;
   /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
@@ -144,7 +140,6 @@ export interface RecordedAssessment {
   readonly readings: () => readonly SeriesReading[];
 }
 
-/** Assesses recorded lines under a configuration, each with its recorded facts: time, client, series, backend. */
 export class RecordedAssessor {
   readonly #settings: Settings;
   readonly #tables = new Map<string, RoutingTable>();
@@ -190,7 +185,6 @@ function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answer
   return { ...nothingAsked, passdb };
 }
 
-/** One kind of line: the same words for the same user. */
 export interface SeenLine {
   readonly line: RecordedLine;
   count: number;

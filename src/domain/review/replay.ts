@@ -202,7 +202,6 @@ function answerOf(assessment: Assessment, line: RecordedLine): Answer {
   return { decision: 'allow', reason, rule };
 }
 
-/** One rule, and whether anything that came in was decided by it. */
 export interface CoveredRule {
   readonly policy: string;
   readonly kind: 'allow' | 'deny' | 'on_request';
@@ -219,7 +218,6 @@ export class Coverage {
   /** Places are compared by identity: a preset that two policies use stands in one place for both. */
   readonly #decided = new Set<RulePlace>();
 
-  /** Judgements by other policies than these are not counted. */
   constructor(policies: Iterable<Policy>) {
     this.#policies = [...policies];
   }

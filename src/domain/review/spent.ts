@@ -27,7 +27,6 @@ export interface Spent {
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** A command that may have been sent. */
 interface Held {
   readonly record: Stored;
   readonly agoMs: number;
@@ -115,7 +114,6 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
   }
 }
 
-/** The terms of the rule in the record, if the policy is unchanged. */
 function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
   if (record['version'] !== policy.version) return undefined;
   const rule = [...policy.allow, ...policy.onRequest].find(

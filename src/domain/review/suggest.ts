@@ -33,7 +33,6 @@ export interface SuggestRequest {
   readonly settings: Settings;
   /** The policy of the listener today: its users, exceptions, denials and limits stay. */
   readonly policy: Policy;
-  /** Whose lines were seen; undefined: everybody's under that policy. */
   readonly listener: string | undefined;
   readonly nowMs: number;
 }
@@ -91,7 +90,6 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
 export interface SuggestedParts {
   /** The rules first, the weakest effects first; then the kinds without a suggestion. */
   readonly kinds: readonly SuggestedKind[];
-  /** The lines up to the rules of the policy, and those after them. */
   readonly before: readonly string[];
   readonly after: readonly string[];
 }

@@ -73,7 +73,6 @@ export function usesOf(sights: readonly TriedLine[]): Use[] {
   );
 }
 
-/** The one present rule that permits all of them. */
 export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule | undefined {
   const places = new Set(
     sights.map(({ decision }) => (decision.kind === 'allow' ? decision.rule : undefined)),
@@ -103,7 +102,6 @@ export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrown
   };
 }
 
-/** Whether the patterns cover all users of the policy's, as far as a comparison of texts shows. */
 function covers(patterns: readonly string[], ofPolicy: readonly string[]): boolean {
   const list = new GlobList(patterns);
   return ofPolicy.every((pattern) => list.matches(pattern));
@@ -123,7 +121,6 @@ export function termsOf(rule: Rule | undefined): RuleText {
   };
 }
 
-/** Why a policy with only this rule does not permit all of them; undefined: it does. */
 export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
   const policy = policyOf(rule, trial);
   if (typeof policy === 'string') return policy;

@@ -37,7 +37,6 @@ export function readerOf<Shape extends z.ZodType>(shape: Shape): (body: string) 
   };
 }
 
-/** The value as the shape has it; a text: why it is none. */
 export function fit<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> | string {
   const found = shape.safeParse(value);
   if (found.success) return found.data;

@@ -108,7 +108,6 @@ export interface HeldStream {
   readonly messages: number;
 }
 
-/** A limit of a stream that is above what the share of its host allows. */
 export interface Excess {
   readonly property: 'max_bytes' | 'max_msgs';
   /** 0: without limit. */
@@ -297,7 +296,6 @@ function addLimits(config: StreamConfig, { maxBytes, isExact }: WantedStream, ad
 
 const subjectsShown = bounds.fleetSubjectsShown;
 
-/** Whether a pattern of subjects takes all that another one takes. */
 function covers(pattern: string, subject: string): boolean {
   const words = subject.split('.');
   const parts = pattern.split('.');

@@ -49,7 +49,6 @@ export function formatArguments(args: unknown): string {
   return formatValue(args).replace(/^--(?: |$)/, '');
 }
 
-/** An argument, a cut value, a hidden one: as people read it. */
 export function formatValue(value: unknown): string {
   if (Array.isArray(value)) return value.map(formatValue).join(' ');
   if (typeof value === 'string') return value;

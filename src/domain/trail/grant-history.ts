@@ -3,10 +3,8 @@
 import { quote } from '../audit/encode.js';
 import { isCount, parseLine } from '../audit/record.js';
 
-/** Filters with which access records are found. */
 const historyKeys: ReadonlySet<string> = new Set(['grant', 'sinceMs', 'untilMs']);
 
-/** The grant whose access records a search finds; undefined: it finds exchanges only. */
 export function historyOf(filter: { readonly grant?: string | undefined }): string | undefined {
   const asked: [string, unknown][] = Object.entries(filter);
   return asked.every(([key, value]) => value === undefined || historyKeys.has(key))
@@ -14,7 +12,6 @@ export function historyOf(filter: { readonly grant?: string | undefined }): stri
     : undefined;
 }
 
-/** An access record in the form of an exchange's row. */
 interface AccessRow {
   /** Without seq and hashes. */
   readonly fields: Readonly<Record<string, unknown>>;
@@ -23,7 +20,6 @@ interface AccessRow {
   readonly completedTime: string;
 }
 
-/** Every record of a grant contains one of these. */
 export function grantTexts(id: string): Buffer[] {
   return ['grant', 'request'].map((key) => Buffer.from(`,"${key}":${quote(id)}`));
 }

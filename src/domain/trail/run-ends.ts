@@ -18,7 +18,6 @@ export function createRunEnds() {
   let at: 'running' | 'stopped' | 'started' = 'running';
   /** The start of the records that a start may write first after a stop. */
   let pending: AppendedFault | undefined;
-  /** Records of live access that the head of a segment still has. */
   let carriesLeft = 0;
   /** The last record that no start writes before its own. */
   let otherSeq = 0;

@@ -309,7 +309,6 @@ function take(row: ExchangeRow | undefined, rows: ExchangeRow[]): void {
   if (row !== undefined) rows.push(row);
 }
 
-/** With its argument records if all of them are there; else unchanged. */
 function joined(admission: Stored, records: readonly Buffer[]): Stored {
   if (argumentCount(admission) === 0 || records.length === 0) return admission;
   const parsed = records.map((line) => parseLine(line.toString('utf8')) ?? {});
@@ -324,7 +323,6 @@ function seqsOf(records: readonly Buffer[]): readonly number[] {
   });
 }
 
-/** An admission and its argument records, as lines for a search that goes on. */
 function withParts(admission: Buffer, parts: readonly Buffer[] | undefined): Buffer {
   if (parts === undefined) return admission;
   return Buffer.concat([admission, ...parts.flatMap((part) => [lineFeed, part])]);
@@ -416,7 +414,6 @@ function from(at: number, otherwise = Infinity): number {
   return at < 0 ? otherwise : at;
 }
 
-/** The line that begins at a place, without its LF. */
 function lineAt(piece: Buffer, at: number): Buffer {
   return piece.subarray(at, from(piece.indexOf(0x0a, at), piece.length));
 }
@@ -427,7 +424,6 @@ function recordAround(piece: Buffer, at: number): Stored | undefined {
 
 const idText = Buffer.from(',"id":"');
 
-/** The id of a line, which follows its event. */
 export function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
   const at = piece.indexOf(idText, eventAt) + idText.length;
   if (at < idText.length || at >= end) return undefined;
@@ -555,7 +551,6 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   }
 }
 
-/** Texts that occur in a record of a user with a similar name. */
 function likeNeedles(wanted: string): Buffer[] {
   const at = wanted.lastIndexOf('@');
   const texts =
@@ -567,7 +562,6 @@ function likeNeedles(wanted: string): Buffer[] {
 
 const retireText = Buffer.from('"event":"retire"');
 
-/** The removals of retention, by the retire records in the searched pieces. */
 export function createRetirements(): {
   take(piece: Buffer): void;
   /** Removed records that may be of that time or later. */

@@ -75,7 +75,6 @@ function createExactSearch(pattern: string): UserSearch {
   };
 }
 
-/** Whether a mask of a command may cover a user that the pattern covers. */
 function coverTest(pattern: string): (mask: string) => boolean {
   if (!pattern.includes('*')) return (mask) => maskCovers(mask, pattern);
   if (pattern.length > globLengthMax) return () => true;
@@ -88,7 +87,6 @@ export function isFitting(text: string, pattern: string): boolean {
   return maskCovers(pattern, text, (ofPattern, ofText) => ofPattern === ofText);
 }
 
-/** The visible form of a recorded text: itself, or the start of a cut one. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value;
   if (!isObject(value)) return '';

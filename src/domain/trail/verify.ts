@@ -26,7 +26,6 @@ import { createRunEnds } from './run-ends.js';
 export type TrailFaultKind =
   | CheckpointFaultKind
   | 'changed'
-  /** The line does not have the form of a record. */
   | 'malformed'
   | 'missing'
   /** A record comes after a later one. */
@@ -47,7 +46,6 @@ export type TrailFaultKind =
 
 export type TrailFault = Fault<TrailFaultKind>;
 
-/** Records removed by retention, and the limit that applied. */
 export interface RetiredRecords {
   readonly by: 'age' | 'size' | undefined;
   readonly segments: number;
@@ -119,7 +117,6 @@ export interface TrailOptions {
   readonly isPart: boolean;
   /** True: files end where a receiver of records cut them, not at segments. */
   readonly isShipped?: boolean;
-  /** Limit of kept faults; all are counted. */
   readonly faultsMax: number;
 }
 
@@ -170,7 +167,6 @@ function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): strin
   return `${ringText.get(ring) ?? 'the memory of the run before could not be used'}${count}, so the last reads and outcomes before this start may be missing`;
 }
 
-/** Adds a retire record to what retention removed so far. */
 export function noteRetired(
   retired: Map<RetiredRecords['by'], RetiredRecords>,
   { action, until }: Readonly<Record<string, unknown>>,
@@ -325,7 +321,6 @@ export function createVerifier(options: TrailOptions) {
     argumentRecords.forget();
   }
 
-  /** Whether a record follows the previous one; if not, reports why. */
   function follow(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
     if (last === undefined) {
       firstSeq = link.seq;
@@ -446,7 +441,6 @@ export function createVerifier(options: TrailOptions) {
     if (notes.length < openShownMax) notes.push({ seq, file, line, time: String(time), text });
   }
 
-  /** Whether the beginning is complete, by signed records of retention. */
   function hasBeginning(): boolean {
     return firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
   }

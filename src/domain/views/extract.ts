@@ -32,7 +32,6 @@ export interface SignedExtract {
 export interface ExtractTitle extends ExtractFacts {
   readonly timeMs: number;
   readonly by: string;
-  /** Undefined: all records. */
   readonly users: readonly string[] | undefined;
   /** In the form of `formatFilter`. */
   readonly filter: readonly string[];

@@ -30,7 +30,6 @@ export function createHistogram() {
     get rows(): number {
       return rows;
     },
-    /** One whose time cannot be read is not counted. */
     take({ fields, completedSeq }: ExchangeRow): void {
       const { time, outcome } = fields;
       const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
@@ -42,7 +41,6 @@ export function createHistogram() {
       buckets.set(number, counts);
       rows += 1;
     },
-    /** From and before; undefined: as far as commands were found. */
     finish(fromMs: number | undefined, toMs: number | undefined): Counted {
       if (fromMs !== undefined) cover(fromMs);
       if (toMs !== undefined && toMs > (fromMs ?? -Infinity)) cover(toMs - 1);

@@ -58,7 +58,6 @@ export function lookAt(path: string): Look | undefined {
   return looks.find((look) => lookPath(look) === path);
 }
 
-/** Whether a text is an id, or the seq of a record. */
 export function isWanted(text: string): boolean {
   return /^[0-9A-Za-z-]{1,64}$/.test(text);
 }

@@ -80,7 +80,6 @@ export class AccessLimits {
   }
 }
 
-/** Whether one more request, or grant, has no place. */
 function isFull(taken: AccessPlaces, most: AccessPlaces): boolean {
   return (
     taken.requests + 1 > most.requests ||

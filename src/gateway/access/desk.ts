@@ -60,7 +60,6 @@ import {
 
 export interface AccessRights extends ApprovalRights {
   readonly policies: ReadonlyMap<string, Policy>;
-  /** The policies of a listener that a principal of it may have, by name. */
   readonly policiesAt: (listener: string) => readonly string[];
   /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
@@ -131,7 +130,6 @@ export class AccessDesk {
         this.#end(entry, 'ended', ruleGone);
   }
 
-  /** Whether anybody has a live grant there; for the usual case that nobody has. */
   isOwner(principal: string): boolean {
     return this.#byOwner.has(principal);
   }
@@ -382,7 +380,6 @@ export class AccessDesk {
     return { items, more };
   }
 
-  /** One, with its mails counted again for an approver. */
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
     if (entry === undefined) return this.#showOver(asker, id);
@@ -449,7 +446,6 @@ export class AccessDesk {
     return requestedRecord(owner, wish, { id, time: this.#parts.clock.wallMs(), waitMs, matches });
   }
 
-  /** Records a new request with the approvals that come with it. */
   async #open(
     asker: Asker,
     wish: AccessWish,

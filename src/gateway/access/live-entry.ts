@@ -6,7 +6,6 @@ import { type Asker, ownerOfRequest } from '../../domain/access/asker.js';
 import type { AccessWish } from '../../domain/access/steps.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 
-/** A command whose mails are counted: it has one of these users in turn. */
 export interface CountedCommand {
   readonly request: string;
   readonly principal: string;

@@ -42,7 +42,6 @@ export function isAccessCommand(name: string): boolean {
 /** The budget of a command of our own, for each principal. `none`: it ends something that lives, which it can do once. */
 export type OwnBudget = 'questions' | 'steps' | 'none';
 
-/** The commands that are neither ends nor questions. */
 const changing: ReadonlySet<string> = new Set(
   ['request', 'grant', 'approve', 'review'].map((verb) => `dovegate ${verb}`),
 );
@@ -170,7 +169,6 @@ function idIn(values: Asked['values']): string {
   return values.get('id')?.[0] ?? '';
 }
 
-/** Undefined: none was given, and none is needed. */
 function readRevokeReason(
   asked: Pick<Asked, 'values' | 'session'>,
 ): ReturnType<typeof readReason> | undefined {

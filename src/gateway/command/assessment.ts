@@ -33,7 +33,6 @@ import type { Pool } from '../pool/pool.js';
 import type { OutgoingCommand } from '../relay/relay.js';
 import { type RecordedJudgement, recordedJudgement } from './exchange-records.js';
 
-/** Where a command may go: a backend as it is configured, with its pool. */
 export class Destination implements RoutedBackend {
   readonly name: string;
   readonly pool: Pool;
@@ -84,7 +83,6 @@ export interface Router {
 export interface RouterOptions extends Omit<RoutingTableOptions<Destination>, 'asksUserdb'> {
   /** The auth service at a socket; its answers are cached for `cacheTtlMs`. */
   readonly lookup: (socket: string, cacheTtlMs: number) => Pick<Lookup, 'pass'>;
-  /** Finds aliases of a command's users; undefined: the userdb is not used. */
   readonly resolver?: UserResolver | undefined;
 }
 
@@ -243,7 +241,6 @@ export function lineScope({ policy, listener, principal, clientMinor }: Subject)
   return scope;
 }
 
-/** The key of a line; undefined: the line is too long to be remembered. */
 export function lineKey(scope: string, line: Buffer): string | undefined {
   return line.length > lineBytesMax ? undefined : scope + line.toString('latin1');
 }
@@ -264,7 +261,6 @@ export function knownLineBytes(key: string, { line, assessed }: KnownLine): numb
   return judged + 2_500 + key.length * 8 + line.words.length * 60;
 }
 
-/** The part of an assessment that may be remembered; undefined: none. */
 export function knownLineOf(
   line: CommandLine,
   assessed: AssessedCommand,

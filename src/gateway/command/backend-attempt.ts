@@ -38,14 +38,12 @@ import type { Destination, KnownLine } from './assessment.js';
 import { type ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { type AllowedCommand, recheck } from './recheck.js';
 
-/** An allowed command, as all its attempts share it. */
 export interface DispatchedCommand extends AllowedCommand {
   readonly id: string;
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
   readonly isFresh: boolean;
-  /** The gathered input that follows the line; undefined: none. */
   readonly input: CommandInput | undefined;
   readonly records: ExchangeRecords;
   /** In a dry run: the admission that the command itself would have. Its mails are counted, and it is not sent. */
@@ -59,7 +57,6 @@ export interface AttemptProgress {
   /** That upstream had served other commands: it may have ended unnoticed just before the lease. */
   readonly isReused: boolean;
   readonly isSent: boolean;
-  /** The time from requesting an upstream to getting it. */
   readonly waitMs: number | undefined;
   readonly count: RelayCount | undefined;
 }

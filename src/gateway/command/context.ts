@@ -24,7 +24,6 @@ export interface ExchangeLimits extends Omit<RelayLimits, 'deadlineMs'> {
   /** How long a command waits for its user, where that one is on another backend. */
   readonly queueTimeoutMs: number;
   readonly deadlineMs: Readonly<Record<Effect, number>>;
-  /** Log lines of one exchange that get a record of their own; further lines are counted. */
   readonly logRecordsMax: number;
 }
 
@@ -45,7 +44,6 @@ export interface ExchangeContext {
   /** Access on request; outlives a reload. */
   readonly access: AccessDesk;
   readonly questions: TokenBuckets;
-  /** Limits steps of access on request that give something, by principal. */
   readonly steps: TokenBuckets;
   /** Makes a digest: equal values can be recognized, but not read. */
   readonly redact: (value: string) => Redacted;
@@ -83,7 +81,6 @@ export interface ExchangeSession {
   readonly writer: ReplyTarget;
   /** About the next command. */
   readonly stated: Stated;
-  /** The context and policy that a new command would get now. */
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
   isCurrent(context: ExchangeContext): boolean;
   /** Opens the input after the command's line; called once, for a command that has input. */

@@ -226,7 +226,6 @@ function isReplied({ ending }: Part): boolean {
 
 const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'partly', 'failed'];
 
-/** A backend that ran the command reported a failure. */
 export function isFailed(ending: Ending): boolean {
   return isEnding(ending, 'replied') && ending.status.kind === 'failed';
 }

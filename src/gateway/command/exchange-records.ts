@@ -153,7 +153,6 @@ export function admissionOf(
   };
 }
 
-/** Why the command was denied, and the decision of the policy's shadow where it differs. */
 function sayWhy({ decision, shadow }: Judged): string | undefined {
   const why = decision.kind === 'deny' ? decision.reason : undefined;
   if (shadow === undefined) return why;
@@ -351,7 +350,6 @@ export class ExchangeRecords {
   #durable: Promise<void> | undefined;
   /** Error lines of the backend, held until the status shows whose fault they are. */
   #heldErrors: BackendLog[] | undefined;
-  /** Why the journal did not take the record, or why nothing may be sent. */
   #fault: unknown;
   #isLost = false;
 

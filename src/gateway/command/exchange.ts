@@ -64,7 +64,6 @@ export class Exchange {
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
-  /** The grant that allowed it, once a use of it was taken. */
   #grant: string | undefined = undefined;
   #records: ExchangeRecords | undefined = undefined;
   #turnMs = 0;
@@ -118,7 +117,6 @@ export class Exchange {
     };
   }
 
-  /** It has no upstream now and had none at its present backend. */
   get #isWaiting(): boolean {
     const running = this.#attempts.filter(({ ending }) => ending === undefined);
     return running.length > 0 && running.every(({ waitMs }) => waitMs === undefined);
@@ -291,7 +289,6 @@ export class Exchange {
     }
   }
 
-  /** For a request or an approval: the mails that a command would affect. */
   #countForAccess(command: CountedCommand): ReturnType<CountMails> {
     const records = this.#records;
     if (records === undefined) throw new Error('mails were counted before the question was judged');
@@ -449,7 +446,6 @@ function needsFreshProcess({ scope, grant }: Command): boolean {
   return scope === 'server' || grant === 'never';
 }
 
-/** Bytes that a peer may leave unread before its next command is processed. */
 const unreadBytesMax = bounds.unreadBytes;
 
 /**

@@ -13,11 +13,9 @@ import type { Upstream } from '../pool/upstream.js';
 import type { HeldOverdue } from '../relay/relay.js';
 
 export interface RunningNames extends ExchangeNames {
-  /** It waits for an upstream: no backend runs it yet. */
   readonly isWaiting: boolean;
   /** Its client has been answered, and its backend has not replied yet. */
   readonly isOverdue: boolean;
-  /** Undefined: not chosen yet. */
   readonly backend: string | undefined;
   readonly durationMs: number;
   /** How long an upstream has waited for the client to read or send; 0: not at all. */
@@ -124,7 +122,6 @@ export class OverdueCommands {
     return lost && { kind: 'still-running', first: lost.names.id, backend: lost.backend };
   }
 
-  /** The overdue commands whose upstreams are held. */
   describe(): readonly RunningNames[] {
     return [...this.#held].map(({ command: { names, upstream, sinceMs }, giveUpMs, end }) =>
       this.#described({ names, backend: upstream.backend, sinceMs }, giveUpMs, end !== undefined),

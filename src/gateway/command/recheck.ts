@@ -25,7 +25,6 @@ export interface AllowedCommand {
   /** The backends of that judgement; not empty for commands that a backend gets. */
   readonly destinations: readonly Destination[];
   readonly aliases: readonly string[];
-  /** The live grants that it was judged with; undefined: none. */
   readonly grants: GrantsAtHand | undefined;
 }
 
@@ -78,7 +77,6 @@ export function refuseByLimits(
   }
 }
 
-/** The ending of a command that cannot finish under the configuration that it began with. */
 export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };
 
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
@@ -122,7 +120,6 @@ export function recheck(
   return stillHolds ? undefined : recheckAt(first, atSeries(destination, series));
 }
 
-/** The subject with the grants that the command was judged with. */
 function subjectOf({ session: { subject }, grants }: AllowedCommand): Subject {
   return grants === undefined ? subject : { ...subject, grants };
 }
@@ -217,7 +214,6 @@ function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Endi
   };
 }
 
-/** Cells of a row that may be joined with rows of other backends. */
 function cellsOf({ attempt: { command, parsed } }: Judged): number | undefined {
   return command.scope === 'server' ? replyShape(parsed)?.columns.length : undefined;
 }

@@ -2,7 +2,6 @@
 
 /** Usage of a key or an account; times of the wall clock. */
 export interface KeyUsage {
-  /** Undefined: not since the start. */
   readonly lastUsedMs: number | undefined;
   readonly lastFrom: string | undefined;
   /** How often it was refused: an expired or replaced key, a key from the wrong place, or an account with a wrong password. */

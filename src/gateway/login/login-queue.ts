@@ -63,7 +63,6 @@ export class LoginHistory {
       this.#failures.take(this.#payerOf(source, nowMs), nowMs);
   }
 
-  /** How long a login from there has to wait for a token. */
   waitMs(source: LoginSource, nowMs: number): number {
     return this.#failures.waitMs(this.#payerOf(source, nowMs), nowMs);
   }

@@ -81,7 +81,6 @@ export type LoginAnswer =
 export interface FailedKey {
   /** For people: the name of a key of this listener; or the first part of another text, where it has the form of a key. */
   readonly shown: string | undefined;
-  /** Undefined: the listener has no such key. */
   readonly why: KeyRefusal | undefined;
 }
 
@@ -102,7 +101,6 @@ export const isCertificateOwner = predicateOf<CertificateOwner>();
 
 const nameMax = bounds.loginNameChars;
 
-/** The accounts and the keys of one listener; their names differ. */
 export class Logins {
   readonly #listener: string;
   readonly #accounts: readonly Account[];

@@ -70,7 +70,6 @@ interface Asked<Q> {
 /** Dials at once. Its opener owns it and retires it. */
 export class AuthLink<Q extends LinkQuestion> {
   readonly openedMs: number;
-  /** It was greeted; stays true after its end. */
   wasGreeted = false;
   answers = 0;
   readonly #clock: Clock;
@@ -98,7 +97,6 @@ export class AuthLink<Q extends LinkQuestion> {
     return this.#state.at === 'open';
   }
 
-  /** It takes questions now, or will after the greeting. */
   get isUsable(): boolean {
     return this.#state.at !== 'retired' && this.#state.at !== 'closed';
   }

@@ -70,7 +70,6 @@ const redialMaxMs = 5_000;
 /** How long a question that crashed the service is not sent. */
 const poisonTtlMs = 30_000;
 
-/** The asker of questions that belong to no principal. */
 const nobody: Queueing = { principal: '', origin: '' };
 
 /** A question and its first asker. It is in one place at a time: waiting, suspect, or in flight on a link. */

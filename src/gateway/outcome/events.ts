@@ -22,7 +22,6 @@ export interface ExchangeNames {
   readonly command: string | undefined;
 }
 
-/** A line of channel L, with the command that caused it, if any. */
 export interface BackendLog {
   readonly kind: 'backend-log';
   readonly backend: string;
@@ -62,7 +61,6 @@ export interface ExchangeEnded {
   readonly bytesOut: number;
   /** Bytes of the client's input (a text, or its half of a duplex exchange) after a command that went upstream. */
   readonly bytesUp: number;
-  /** The time from requesting an upstream to getting it; undefined: none was leased. */
   readonly waitMs: number | undefined;
   readonly durationMs: number;
 }

@@ -200,7 +200,6 @@ function recordedSource(
 }
 
 interface Swallowed<Source> {
-  /** Undefined: several for which the table had no room. */
   readonly source: Source | undefined;
   readonly count: number;
 }

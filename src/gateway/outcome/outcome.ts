@@ -44,7 +44,6 @@ export type Ending =
         | 'client-gone'
         | 'reply-timeout';
     }
-  /** dovegate answered one of its own commands. */
   | { readonly kind: 'answered' }
   /** `request`: the command that asks for access; undefined: no request could lift the denial. */
   | {
@@ -53,7 +52,6 @@ export type Ending =
       readonly policy: string;
       readonly request?: string | undefined;
     }
-  /** A grant allowed it, and ended before it was sent. */
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
@@ -78,7 +76,6 @@ export type Ending =
         | 'audit-share'
         | 'changed-meanwhile';
     }
-  /** An operator, or the configuration, took it out of service. */
   | { readonly kind: 'drained'; readonly backend: string }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
@@ -111,7 +108,6 @@ export type Ending =
   | { readonly kind: 'over-share'; readonly isSent?: false }
   /** The client's text will never be complete: the part that went upstream has no end. `command-like`: it would not be safe to send it. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }
-  /** The backend replied, or closed, before the end of the text. */
   | {
       readonly kind: 'input-refused';
       readonly backend: string;

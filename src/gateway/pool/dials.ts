@@ -226,7 +226,6 @@ export class Health {
     return this.#state;
   }
 
-  /** Why it is down; undefined: it is up. */
   get fault(): UpstreamFault | undefined {
     const state = this.#state;
     return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
@@ -319,7 +318,6 @@ export class Health {
     if (isNew) observe({ kind: 'backend-down', backend, code, text });
   }
 
-  /** A command ended, with the fields of its LeaseEnd. */
   leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {
     // Processes of a stopped Dovecot answer TEMPFAIL, so that is no sign of life.
     if (answer === 'other') this.#aliveMs = this.#parts.clock.now();

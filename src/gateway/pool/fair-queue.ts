@@ -26,7 +26,6 @@ interface Line<W extends Placed<W>> {
 }
 
 export class FairQueue<W extends Queued & Placed<W>> {
-  /** Waiters, with the promised ones. */
   size = 0;
   readonly #promised = new OrderedSet<W>();
   readonly #lines = new Map<string, Line<W>>();
@@ -39,7 +38,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
   #waitingFresh = 0;
   #promisedFresh = 0;
 
-  /** Whether a waiter without a promise needs a fresh upstream. */
   get hasFresh(): boolean {
     return this.#waitingFresh > 0;
   }
@@ -95,7 +93,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return this.#lines.has(principal);
   }
 
-  /** Takes one turn of this round from a principal that waits. */
   spendTurn(principal: string): void {
     const line = this.#lines.get(principal);
     if (line !== undefined) this.#setTurns(line, line.turns - 1);
@@ -125,7 +122,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
   }
 
-  /** Whether another principal that has not enough has an accepted waiter without a promise. */
   hasOtherFor(
     principal: string,
     accepts: (isFresh: boolean) => boolean,
@@ -246,7 +242,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return true;
   }
 
-  /** The line of its principal, which is at the end of the round where it is new. */
   #line({ principal, weight }: W): Line<W> {
     const known = this.#lines.get(principal);
     if (known !== undefined) {

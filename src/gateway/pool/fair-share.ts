@@ -44,7 +44,6 @@ export interface Sharing<H extends Holding, C extends Claim> {
   readonly connections: number;
   readonly minRateBytes: number;
   readonly leased: readonly H[];
-  /** Waiters that will get an upstream that is dialled. */
   readonly promised: Iterable<Claimant>;
   /** The first waiters of each principal, without the promised ones. */
   readonly claims: readonly C[];

@@ -9,7 +9,6 @@ export class OpenUpstreams {
   /** Oldest first. Changed here only. */
   readonly idle: Upstream[] = [];
   readonly leased: Upstream[] = [];
-  /** The leased upstreams on which nothing else may run. */
   readonly alone = new Set<Upstream>();
   /** Held until an overdue command ends. They take no place from others. */
   readonly overdue: Upstream[] = [];

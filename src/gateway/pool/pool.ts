@@ -26,7 +26,6 @@ import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
-/** Dials under way at which no further dial without demand begins. */
 const readyDialsMax = 2;
 const sweepMs = 500;
 
@@ -45,7 +44,6 @@ export class Pool implements DialsOwner, WaiterOwner {
   /** Half of all at most are for commands that must be alone, so that the others always have some. */
   readonly #aloneMax: number;
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
-  /** Runs while there are waiters: checks clients that delay leased upstreams. */
   #sweep: Timer | undefined;
   #kept = 0;
   #arrivals = 0;
@@ -341,7 +339,6 @@ export class Pool implements DialsOwner, WaiterOwner {
     return this.#shared < sharedMax || !this.#queue.hasFresh;
   }
 
-  /** Share of one principal, with its promises, while others wait. */
   get #half(): number {
     return Math.max(1, Math.floor(this.#options.limits.connections / 2));
   }

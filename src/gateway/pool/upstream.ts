@@ -296,7 +296,6 @@ export interface Greeted {
   readonly transport: Transport;
   /** The negotiated minor: the lower of ours and theirs. */
   readonly minor: number;
-  /** The minor that the backend announced; undefined: it sent no VERSION line. */
   readonly serverMinor: number | undefined;
   /** Bytes after the last plain line. */
   readonly rest: Buffer;
@@ -304,7 +303,6 @@ export interface Greeted {
 
 /** Limits in bytes for one backend's data: above them the upstream faults; a log line is cut instead. */
 export interface UpstreamLimits {
-  /** A status line has a code, or a host in a referral. */
   readonly statusBytesMax: number;
   readonly frameBytesMax: number;
   readonly logLineBytesMax: number;
@@ -326,7 +324,6 @@ export type UpstreamState =
 export interface UpstreamOwner {
   /** Called once when it is closed, by either side. */
   closed(upstream: Upstream, reason: CloseReason): void;
-  /** A log line that no command caused. */
   straySpoke(upstream: Upstream, line: LogLine): void;
   /** Its idle time is over: the owner closes it or calls `restOn`. */
   rested(upstream: Upstream): void;

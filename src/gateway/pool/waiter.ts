@@ -13,7 +13,6 @@ export interface WaiterOwner {
   left(waiter: Waiter): void;
 }
 
-/** The same for all waiters of a pool. */
 export interface WaitingRoom {
   readonly clock: Clock;
   readonly owner: WaiterOwner;
@@ -99,7 +98,6 @@ export class Waiter implements AbortListener {
     this.#asked.abortable.unlisten(this);
   }
 
-  /** Until the next notice, or the end of the time. */
   #wait(leftMs: number, tellMs: number): Timer {
     const { clock } = this.#room;
     if (this.#asked.onWaiting === undefined || leftMs <= tellMs) {

@@ -89,7 +89,6 @@ export class CommandInput {
     return skipped === 'skipped' ? undefined : skipped;
   }
 
-  /** Of a text that has come to its end; else undefined. */
   get textDigest(): string | undefined {
     return this.#text?.recorded()?.hmac;
   }

@@ -53,7 +53,6 @@ export interface RelayLimits {
   readonly deadlineMs: number;
   readonly replyIdleMs: number;
   readonly clientStallMs: number;
-  /** Log lines of one command that are forwarded; more are only counted. */
   readonly logLinesMax: number;
 }
 
@@ -62,7 +61,6 @@ export class RelayCount {
   cells = 0;
   bytesIn = 0;
   firstByteMs: number | undefined = undefined;
-  /** Log lines by type; undefined: there were none, as in most replies. */
   logs: Map<LogLine['type'], number> | undefined = undefined;
   logLines = 0;
   lastLog = '';
@@ -80,7 +78,6 @@ export interface Conversation {
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;
-  /** The ending if the exchange was canceled from outside; else undefined. */
   cutOff(): Ending | undefined;
   /** For a change: asks for a place where it may go on after its deadline; undefined: there is none. Absent: the upstream is closed. */
   readonly holdOverdue?: ((upstream: Upstream) => HeldOverdue | undefined) | undefined;
@@ -362,7 +359,6 @@ export function waitForPeer(
   });
 }
 
-/** Handles a line of channel L: it is counted, reported and, where policy allows it, forwarded. */
 export function takeLog(talk: Conversation, line: LogLine): void {
   const { count, limits } = talk;
   count.logs ??= new Map();

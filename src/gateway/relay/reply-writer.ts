@@ -278,7 +278,6 @@ export interface DecidedRows {
 
 export interface RowPrefixer {
   push(body: Buffer): readonly Buffer[];
-  /** At the end of the reply: what is left of it. */
   end(): readonly Buffer[];
 }
 

@@ -212,7 +212,6 @@ export async function upload(talk: Conversation, text: UploadBuffer): Promise<Le
   return { ...end, closeFor: end.closeFor ?? 'not-reusable' };
 }
 
-/** Undefined: all of it was written. */
 async function send(
   talk: Conversation,
   text: UploadBuffer,

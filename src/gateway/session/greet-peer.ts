@@ -33,7 +33,6 @@ export interface SessionLimits {
   readonly httpCommandsMax: number;
 }
 
-/** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
 export interface ListenerAccess {
   readonly protocol: 'doveadm' | 'http';
   /** For clients of minor 0; a session keeps what it had at its start. */
@@ -48,7 +47,6 @@ export interface ListenerAccess {
   readonly offer: () => TlsOffer | undefined;
   /** Passwords are accepted in clear: on loopback only, where the configuration says so. */
   readonly plainWithoutTls: boolean;
-  /** Undefined: no logins. */
   readonly logins: Logins | undefined;
 }
 
@@ -87,7 +85,6 @@ export type GreetedPeer =
       readonly minor: number;
       readonly clientMinor: number;
       readonly rest: Buffer;
-      /** Undefined: it did not have to log in. */
       readonly login: Login | undefined;
       readonly certificate: string | undefined;
     }
@@ -108,7 +105,6 @@ export interface Greeting {
 const greetingLineBytesMax = bounds.strangerLineBytes;
 /** A login needs about five: a peer that sends more pieces, for example byte by byte, must not delay others. */
 export const strangerPiecesMax = bounds.strangerPieces;
-/** Logged part of a name that is not verified. */
 const shownNameMax = bounds.shownNameChars;
 
 /** Rejects with a TransportFault or a WireFault. */

@@ -33,7 +33,6 @@ import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
 import { type Ending, isEnding, type Verdict } from '../outcome/outcome.js';
 import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
-/** Answers up to this size are held, and sent with their length. */
 const heldBytesMax = bounds.httpAnswerBytes;
 /** The same while the memory of all sessions is used up. */
 const crowdedBytesMax = bounds.httpAnswerCrowdedBytes;
@@ -61,7 +60,6 @@ const statusOfCode: Readonly<Partial<Record<string, number>>> = {
 
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
 
-/** A command's ending without rows. */
 interface Failure {
   readonly type: AnswerErrorType;
   readonly exitCode: number;
@@ -93,7 +91,6 @@ export class HttpAnswer implements ReplyTarget {
   /** Rows of other users are left out. */
   #userMask: string | undefined;
   #columns: string | undefined;
-  /** The start of a reply, until it shows the columns. */
   #opening: ReplyHead | undefined;
   /** Rows begin with the user's name. */
   #isOfMany = false;

@@ -316,7 +316,6 @@ class HttpClient {
     return this.#answer(request, [{ ...read, input: undefined }], path);
   }
 
-  /** The whole body with its commands; or its fault. */
   async #read(
     request: HttpRequest,
     body: HeldBytes,
@@ -546,7 +545,6 @@ function headOf(status: number, headers: HttpHead['headers'], isLast: boolean, r
   return reason === undefined ? { status, headers, isLast } : { status, reason, headers, isLast };
 }
 
-/** The value of a field that may occur once. */
 function fieldOf({ headers }: HttpRequest, name: string): string | undefined {
   return headers.find(([each]) => each === name)?.[1];
 }

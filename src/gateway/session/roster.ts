@@ -25,7 +25,6 @@ export interface RunningSession extends Placed<RunningSession> {
   readonly running: Exchange | undefined;
 }
 
-/** Whether a login from that network succeeded lately. */
 export type IsProven = (peer: string) => boolean;
 
 export interface Seat {
@@ -35,7 +34,6 @@ export interface Seat {
 }
 
 interface AtListener {
-  /** Sessions that are known. */
   size: number;
   /**
    * By peer. (A built-in Set that many sessions enter and leave copies its members from table to table, and these tables outlive every
@@ -163,7 +161,6 @@ interface Network extends Placed<Network> {
   readonly checking: OrderedSet<Entry>;
 }
 
-/** Networks in sets by the number of their sessions. */
 type ByCount = OrderedSet<Network>[];
 
 /**
@@ -216,7 +213,6 @@ class Unauthenticated {
     if (entry !== undefined) this.#settle(entry.network);
   }
 
-  /** The session that is closed for a newcomer of the same network. */
   oldestOf(network: string): Seat | undefined {
     return oldestIn(this.#networks.get(network));
   }

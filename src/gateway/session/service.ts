@@ -35,7 +35,6 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
   'sessions-limit': bounds.refusedSessions,
   'peer-refused': bounds.unpermittedSessions,
 };
-/** Time limit of each step of a refused session: its handshake, its command, its text. */
 const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = bounds.refusedInputBytes;
 
@@ -160,7 +159,6 @@ export function createService({
     return [...others.values()].filter((each) => each === key).length < most / 2;
   }
 
-  /** Greets, answers one command with the reason and its status, closes. */
   function explain(
     { name, context }: ServedListener,
     transport: Transport,
@@ -319,7 +317,6 @@ function turnAway(
   });
 }
 
-/** As the kernel says; with the system's name, where that was asked for. */
 function nameOf(peer: Peer): string {
   const { uid, gid, user } = peer;
   if (uid === undefined) return peer.address === undefined ? '-' : networkOf(peer.address);

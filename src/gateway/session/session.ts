@@ -73,7 +73,6 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
   #isRecorded = false;
   endsFor: 'draining' | 'revoked' | undefined;
-  /** The running command is canceled, and no further one begins. */
   isAborted = false;
   #login: Login | undefined;
   readonly #greeting = new Abortable();
@@ -268,7 +267,6 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return greeting === undefined ? { reason: 'revoked', text: undefined } : greetPeer(greeting);
   }
 
-  /** Undefined: its listener is gone. */
   #greetingOf(): Greeting | undefined {
     const { context, transport } = this.#start;
     const { peer, listener } = this.names;
