@@ -1,5 +1,5 @@
 // Limits that commands of all clients share: held bytes, turns of a principal, users' mail, tokens of questions, places of a full queue.
-// The rules: first come, first served, so that nobody starves; everything taken is given back once; a waiter that leaves takes nothing.
+// First come, first served, so that nobody starves. Everything taken is given back once. A waiter that leaves takes nothing.
 
 import type { Clock, Timer } from '../ports/machine.js';
 

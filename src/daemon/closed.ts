@@ -1,6 +1,5 @@
-// Serves the clients of systemd's sockets while the configuration has problems, or after a failed start: each is refused at once,
-// with the place of the first problem. Only the section `admin` of the file is used; clients see the name of a file and a line,
-// never a value.
+// Serves the clients of systemd's sockets while the configuration has problems, or after a failed start: each is refused at once, with the
+// place of the first problem. Only the section `admin` of the file is used; clients see the name of a file and a line, never a value.
 
 import type { Act } from '../adapters/admin/access.js';
 import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
@@ -37,9 +36,8 @@ const limits: RefusalLimits = {
 type NeededOfProcess = Pick<Own, 'clock' | 'manager' | 'log' | 'findPeer' | 'native' | 'passed' | 'stop'>;
 
 /**
- * Runs until the configuration is good, and resolves to the loaded one; undefined: a stop came first. Never rejects.
- * `failedStart`: why the start failed with a good configuration; nothing is read again then, and it returns after `retryMs` or
- * at a reload.
+ * Runs until the configuration is good, and resolves to the loaded one; undefined: a stop came first. Never rejects. `failedStart`: why the
+ * start failed with a good configuration; nothing is read again then, and it returns after `retryMs` or at a reload.
  */
 export async function serveClosed(
   first: LoadedConfiguration,

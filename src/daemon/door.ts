@@ -1,6 +1,6 @@
-// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (domain/door).
-// The rules: the kernel says which process asks; each call is checked against the settings that are served, since the page may have been
-// taken over; what is recorded or signed is composed here; calls cost a bounded number of records, of bytes and of signatures.
+// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (domain/door). The kernel says which process
+// asks. Each call is checked against the settings that are served, since the page may have been taken over. What is recorded or signed is
+// composed here. Calls cost a bounded number of records, of bytes and of signatures.
 
 import type { Act } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';

@@ -1,7 +1,6 @@
 // The uids of the users in `persons`, as the name service of this host told them. They are kept in the state directory: a directory (LDAP,
-// SSSD) that is away at a start, or later, must not make two humans of one.
-// The rules: a uid counts once it was told, also where its user is taken out of `persons` and put back. A name that gets another uid counts
-// with both until an operator confirms the new one.
+// SSSD) that is away at a start, or later, must not make two humans of one. A uid counts once it was told, also where its user is taken out
+// of `persons` and put back. A name that gets another uid counts with both until an operator confirms the new one.
 
 import * as z from 'zod';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';

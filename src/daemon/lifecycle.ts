@@ -1,5 +1,5 @@
-// The states of the daemon, and its drain.
-// The rules: nothing leaves draining but stopped; a drain ends in bounded time, whatever a backend or a client does.
+// The states of the daemon, and its drain. Nothing leaves draining but stopped. A drain ends in bounded time, whatever a backend or a
+// client does.
 
 import assert from 'node:assert';
 import type { Pool } from '../gateway/pool/pool.js';
@@ -40,9 +40,8 @@ const tellMs = 1_000;
 const cutMs = 1_000;
 
 /**
- * Ends all sessions: idle ones now, the others after their exchange. After `drainMs`, or at a second signal, waiting commands
- * are refused and running ones aborted, both with a message to their clients; a moment later the transports are cut. Never
- * rejects.
+ * Ends all sessions: idle ones now, the others after their exchange. After `drainMs`, or at a second signal, waiting commands are refused
+ * and running ones aborted, both with a message to their clients; a moment later the transports are cut. Never rejects.
  */
 export function drain(
   service: Service,

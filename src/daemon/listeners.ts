@@ -1,6 +1,6 @@
-// The sockets of the listeners, as the configuration says, and those from systemd. A change is prepared as a whole and then
-// committed without a wait. A socket that stays is never closed in between, and systemd's sockets are never closed or changed: a
-// listener gets a duplicate descriptor.
+// The sockets of the listeners, as the configuration says, and those from systemd. A change is prepared as a whole and then committed
+// without a wait. A socket that stays is never closed in between, and systemd's sockets are never closed or changed: a listener gets a
+// duplicate descriptor.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import {
@@ -48,8 +48,8 @@ interface Socket {
 export type Listeners = ReturnType<typeof createListeners>;
 
 /**
- * All sockets of listeners; none yet. `take` gets each accepted transport, over TCP only when `turnOf` allows it; `onError`
- * gets errors of listening sockets.
+ * All sockets of listeners; none yet. `take` gets each accepted transport, over TCP only when `turnOf` allows it; `onError` gets errors of
+ * listening sockets.
  */
 export function createListeners(
   clock: Clock,

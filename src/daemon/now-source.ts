@@ -1,6 +1,5 @@
 // What is shown of the daemon now, as the page's process gets it: complete states, with the mail users of each row beside it. Who may see
-// whose name is the page's to decide.
-// The rule: a sentence is made of codes and names of the configuration, never of what a client or a backend said.
+// whose name is the page's to decide. A sentence is made of codes and names of the configuration, never of what a client or a backend said.
 
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { bounds } from '../bounds/bounds.js';

@@ -1,7 +1,6 @@
 // What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
-// failed logins, stalls.
-// The rules: `observe` runs for every command and allocates nothing there; the memory is the same after a year; no text of a client or a
-// backend is shown, only codes and names of the configuration.
+// failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
+// client or a backend is shown, only codes and names of the configuration.
 
 import { decisionCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { formatTime } from '../domain/audit/record.js';

@@ -1,5 +1,5 @@
-// Opens the journal and its users: the signing key, the log of journal events, the receivers of records, and the limits that the
-// last hour's records have used. A configured key that is missing is never replaced by another one.
+// Opens the journal and its users: the signing key, the log of journal events, the receivers of records, and the limits that the last
+// hour's records have used. A configured key that is missing is never replaced by another one.
 
 import { gidOf } from '../adapters/host/accounts.js';
 import { randomFraction } from '../adapters/host/clock.js';
@@ -34,17 +34,15 @@ import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/dial-target.js';
 
-/**
- * Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines.
- */
+/** Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines. */
 const openDeadlines = 30;
 /** A removed directory is noticed within this time and the time of a sync. */
 const lookIntervalMs = 5_000;
 const tendIntervalMs = 60_000;
 
 /**
- * `shippedSeq`: the last record that every receiver has; undefined: there is none. `observe` gets every logged event. Rejects
- * with a JournalFault if the directory is not writable, or another daemon has it.
+ * `shippedSeq`: the last record that every receiver has; undefined: there is none. `observe` gets every logged event. Rejects with a
+ * JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
   { audit: settings, state, catalog }: Pick<Settings, 'audit' | 'state' | 'catalog'>,
@@ -103,8 +101,8 @@ export function catalogOf(catalog: Settings['catalog']): string {
 }
 
 /**
- * Whether a checkpoint belongs in the log: not if only checkpoints were recorded since the last one there. The log still
- * reveals a tail that was cut off together with its checkpoint, and an idle daemon does not fill it.
+ * Whether a checkpoint belongs in the log: not if only checkpoints were recorded since the last one there. The log still reveals a tail
+ * that was cut off together with its checkpoint, and an idle daemon does not fill it.
  */
 function createCheckpointNews(): (line: string) => boolean {
   let lastSeq = -1;
@@ -193,8 +191,8 @@ function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
 const keyBytesMax = 4096;
 
 /**
- * The redactor with the configured key, or with the one beside the segments, made at the first start. `state` keeps a copy: if
- * the directory is lost, a new key would make all older digests unsearchable.
+ * The redactor with the configured key, or with the one beside the segments, made at the first start. `state` keeps a copy: if the
+ * directory is lost, a new key would make all older digests unsearchable.
  */
 export function openRedactor(
   { hmacKeyFile, directory }: Pick<AuditSettings, 'hmacKeyFile' | 'directory'>,

@@ -1,5 +1,5 @@
-// Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a
-// record is not done, and a drained backend stays drained across restarts.
+// Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a record is
+// not done, and a drained backend stays drained across restarts.
 
 import {
   type Act,

@@ -1,5 +1,5 @@
-// The pools of the backends, kept across reloads: an unchanged backend keeps its upstreams and waiters. A backend that an operator
-// drained stays drained whatever the file says, and the reverse.
+// The pools of the backends, kept across reloads: an unchanged backend keeps its upstreams and waiters. A backend that an operator drained
+// stays drained whatever the file says, and the reverse.
 
 import { randomFraction } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
@@ -56,10 +56,7 @@ function limitsOf(
   };
 }
 
-/**
- * All pools; none yet. `isDrainedByOperator` is called with a name; `onCertificate` is called with the end of a backend's
- * certificate.
- */
+/** All pools; none yet. `isDrainedByOperator` is called with a name; `onCertificate` is called with the end of a backend's certificate. */
 export class Pools {
   readonly #adapters: Adapters;
   readonly #isDrainedByOperator: (backend: string) => boolean;
@@ -82,8 +79,8 @@ export class Pools {
   }
 
   /**
-   * Changes nothing before `commit`, which starts new pools, updates the limits of the others, and drains removed ones. Throws
-   * if a certificate file cannot be read.
+   * Changes nothing before `commit`, which starts new pools, updates the limits of the others, and drains removed ones. Throws if a
+   * certificate file cannot be read.
    */
   prepare(settings: Settings) {
     const next = new Map(settings.backends.map((each) => [each.name, this.#slotOf(each, settings)]));

@@ -1,5 +1,5 @@
-// A reload: the configuration is read again and replaces the one in force as a whole, or not at all. Everything that can fail is
-// done before the switch; sessions, running commands and counters stay.
+// A reload: the configuration is read again and replaces the one in force as a whole, or not at all. Everything that can fail is done
+// before the switch; sessions, running commands and counters stay.
 
 import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
@@ -59,10 +59,7 @@ export interface ReloadParts {
 /** Read only at the start: the sections, and for some of them the exceptions. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
-/**
- * At most one reload runs, and at most one waits: all requests during a run share the next one, which reads the files after
- * them.
- */
+/** At most one reload runs, and at most one waits: all requests during a run share the next one, which reads the files after them. */
 export class Reloader {
   readonly #parts: ReloadParts;
   #running: Promise<Reloaded> | undefined;
@@ -78,10 +75,7 @@ export class Reloader {
     return this.#begun;
   }
 
-  /**
-   * Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later
-   * reload.
-   */
+  /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later reload. */
   reload(): Promise<Reloaded> {
     if (this.#running === undefined) return this.#begin();
     const begin = (): Promise<Reloaded> => this.#begin();
@@ -124,8 +118,8 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
 }
 
 /**
- * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning,
- * because the new configuration is in force. Rejects only if nothing has changed.
+ * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning, because the
+ * new configuration is in force. Rejects only if nothing has changed.
  */
 async function replaceAll(
   parts: ReloadParts,
@@ -150,8 +144,7 @@ async function replaceAll(
     receiverCertificatesOf(settings),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
-  // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a
-  // configuration.
+  // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a configuration.
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
     return kept([`dovegate is ${lifecycle.at}`]);

@@ -1,5 +1,5 @@
-// The parts of a serving daemon, and a snapshot of them for the search for problems: numbers, codes and names of the
-// configuration. The texts of faults are left out: they may quote a backend.
+// The parts of a serving daemon, and a snapshot of them for the search for problems: numbers, codes and names of the configuration. The
+// texts of faults are left out: they may quote a backend.
 
 import { judgeReadiness } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';

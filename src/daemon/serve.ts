@@ -1,5 +1,5 @@
-// `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase
-// gives its resources to `Opened` at once, so that they are closed whichever phase fails.
+// `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase gives
+// its resources to `Opened` at once, so that they are closed whichever phase fails.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
@@ -394,8 +394,7 @@ async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
   const { manager, log, stop } = own;
   manager.ready(statusLine(daemon));
   manager.follow(() => statusLine(daemon));
-  // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a
-  // restart.
+  // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
   manager.watch(() => journal.fault?.code !== 'writer-died');
   /** The number of reloads that had begun at the last SIGHUP: signals during a reload share the next one. */
   let begunBefore: number | undefined;

@@ -1,5 +1,5 @@
-// The configuration in service: one immutable value, and the switch that a reload replaces as a whole. Each decision takes
-// everything from one `now`, so none mixes two configurations.
+// The configuration in service: one immutable value, and the switch that a reload replaces as a whole. Each decision takes everything from
+// one `now`, so none mixes two configurations.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import { type BodyLimits, createBodyStore } from '../adapters/host/held-bytes.js';
@@ -23,8 +23,8 @@ import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 export type Served = ReturnType<typeof createServed>;
 
 /**
- * The doors for peers, by listener name. `guard` survives a reload; `offerOf` returns the present TLS offer of a listener.
- * Throws for hashes that cannot be read; settings were checked.
+ * The doors for peers, by listener name. `guard` survives a reload; `offerOf` returns the present TLS offer of a listener. Throws for
+ * hashes that cannot be read; settings were checked.
  */
 export function createDoors(
   listeners: readonly ListenerSettings[],
@@ -162,9 +162,8 @@ function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean)
 }
 
 /**
- * Unauthenticated sessions are counted apart, up to the same limits as authenticated ones: when many honest clients connect at
- * once, all are unauthenticated first. The minimum is for small limits: of two places, a stranger would take both in a
- * millisecond.
+ * Unauthenticated sessions are counted apart, up to the same limits as authenticated ones: when many honest clients connect at once, all
+ * are unauthenticated first. The minimum is for small limits: of two places, a stranger would take both in a millisecond.
  */
 const unauthenticatedMin = bounds.unauthenticatedSessions;
 const unauthenticatedPerPeerMin = bounds.unauthenticatedPerPeer;
@@ -178,9 +177,9 @@ const perListener = 3;
 const perUpstream = 2;
 
 /**
- * The number of sessions that the descriptors allow, for all listeners together, with unauthenticated ones; less than the
- * settings permit is reported. Clients never take the descriptors of upstreams, the journal and operators: without this limit
- * libuv silently closes accepted connections, and the next dial or segment fails.
+ * The number of sessions that the descriptors allow, for all listeners together, with unauthenticated ones; less than the settings permit
+ * is reported. Clients never take the descriptors of upstreams, the journal and operators: without this limit libuv silently closes
+ * accepted connections, and the next dial or segment fails.
  */
 export function sessionsWithin(settings: Settings, log: Log): number {
   const most = descriptorsMax();

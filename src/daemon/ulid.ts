@@ -1,5 +1,5 @@
-// Ids of exchanges and sessions: ULIDs, 26 characters of Crockford's base 32, 48 bits of time and 80 random bits. Ids of one
-// source are strictly increasing, also within a millisecond and when the clock goes back.
+// Ids of exchanges and sessions: ULIDs, 26 characters of Crockford's base 32, 48 bits of time and 80 random bits. Ids of one source are
+// strictly increasing, also within a millisecond and when the clock goes back.
 
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const timeMsMax = 2 ** 48 - 1;

@@ -1,6 +1,6 @@
-// The failures of the outside world: of a peer's bytes, of a byte pipe, of the connection to a backend, of the journal.
-// The rules: a code is never renamed or reused, because journals and dashboards hold it. A message is a sentence for operators, without
-// secrets, bytes of a peer, or parts of a record. `cause` is the system's error.
+// The failures of the outside world: of a peer's bytes, of a byte pipe, of the connection to a backend, of the journal. A code is never
+// renamed or reused, because journals and dashboards hold it. A message is a sentence for operators, without secrets, bytes of a peer, or
+// parts of a record. `cause` is the system's error.
 
 /** Why a peer's bytes were refused: they broke the grammar of the protocol, or a limit. */
 export type WireFaultCode =

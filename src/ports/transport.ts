@@ -1,6 +1,6 @@
 // A transport: a duplex pipe of bytes that is read on request, written in corked groups, and closed once. `net/` implements it over
-// sockets, tests in memory. Also HTTP requests over a transport, implemented by `http/`.
-// The rule: one reader at a time, one close, and the close has a reason.
+// sockets, tests in memory. Also HTTP requests over a transport, implemented by `http/`. One reader at a time, one close, and the close has
+// a reason.
 
 /** Why our side closed a transport. Journals and dashboards hold the words: none is ever renamed or reused. */
 export type CloseReason =

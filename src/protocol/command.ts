@@ -4,10 +4,9 @@
 //     Dx TAB proxy-ttl=5 TAB alice@example.org TAB mailbox list LF
 //        TAB TAB OPTION TAB log-passthrough LF                                        no reply comes to this
 //
-// Where the name ends and the arguments begin depends on the command (domain/commands).
-// Defined by Dovecot in doveadm's client connection (t_strsplit_tabescaped of the line).
-// The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
-// `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
+// Where the name ends and the arguments begin depends on the command (domain/commands). Defined by Dovecot in doveadm's client connection
+// (t_strsplit_tabescaped of the line). What Dovecot would read as something else than it looks is refused. There a NUL ends the line or the
+// field, `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
 
 import { bounds } from '../bounds/bounds.js';
 import { predicateOf } from '../kinds/kinds.js';
@@ -38,9 +37,7 @@ export interface CommandLine {
   named: readonly NamedParameter[] | undefined;
 }
 
-/**
- * `not-utf8`: such bytes became U+FFFD in `user` and `words`. `too-many-fields`: `words` holds the first ones.
- */
+/** `not-utf8`: such bytes became U+FFFD in `user` and `words`. `too-many-fields`: `words` holds the first ones. */
 export type LineFault = 'not-utf8' | 'too-many-fields';
 
 /** A JSON value, as far as parameters can use it. */
@@ -84,9 +81,9 @@ const optionWord = 'OPTION';
 
 /**
  * Parses a line (without LF). `fieldsMax`: the number of fields in the line (flags and user included), and of entries in the extra field;
- * stops a line of TABs, and no further field is read. Throws WireFault bad-command for an empty line, fewer fields than flags,
- * (extra,) user and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is
- * repeated; bad-escape as unescapeText does.
+ * stops a line of TABs, and no further field is read. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,)
+ * user and word, an unknown flag, more than one x, a NUL raw or escaped, and an extra proxy-ttl that is no number or is repeated;
+ * bad-escape as unescapeText does.
  */
 export function parseCommandLine(line: Buffer, fieldsMax: number = bounds.commandFields): FrontendLine {
   const text = decodeUtf8(line);

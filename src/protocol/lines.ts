@@ -3,9 +3,9 @@
 //     VERSION TAB doveadm-server TAB 1 TAB 2 LF   TAB alice TAB quota get CR LF
 //     a TAB b  ->  a SOH t b               SOH (01) and one of 0 1 t r n stands for NUL SOH TAB CR LF
 //
-// Escaping is defined by Dovecot in src/lib/strescape.c (str_tabescape).
-// The rules: no byte is looked at twice, however small the chunks are; a client's command is read strictly. Dovecot takes SOH X for X and
-// drops a SOH at the end, so one field has many spellings there, and policy would have to judge them all.
+// Escaping is defined by Dovecot in src/lib/strescape.c (str_tabescape). No byte is looked at twice, however small the chunks are. A
+// client's command is read strictly. Dovecot takes SOH X for X and drops a SOH at the end, so one field has many spellings there, and
+// policy would have to judge them all.
 import { WireFault } from '../ports/faults.js';
 
 const TAB = 0x09;
@@ -43,8 +43,8 @@ export function escapeText(text: string): string {
 }
 
 /**
- * Undoes escapeText. Escapes are ASCII, so it makes no difference whether bytes are decoded before or after.
- * Throws WireFault bad-escape for SOH at the end, and for SOH before anything but 0 1 t r n.
+ * Undoes escapeText. Escapes are ASCII, so it makes no difference whether bytes are decoded before or after. Throws WireFault bad-escape
+ * for SOH at the end, and for SOH before anything but 0 1 t r n.
  */
 export function unescapeText(field: string): string {
   if (!field.includes('\x01')) return field;
@@ -95,9 +95,9 @@ function refuse(): never {
 
 /**
  * Collects the bytes of a value that arrives in pieces. Pieces are copied, never kept: a list of one-byte slices costs a hundred times its
- * bytes and pins the chunks that they were cut from. Doubling keeps the copying linear.
- * A class, as every decoder of a session: an object made with a getter gets a shape of its own, and V8 keeps that shape, and everything the
- * getter can reach, until the next full collection (measured: the whole of every short session).
+ * bytes and pins the chunks that they were cut from. Doubling keeps the copying linear. A class, as every decoder of a session: an object
+ * made with a getter gets a shape of its own, and V8 keeps that shape, and everything the getter can reach, until the next full collection
+ * (measured: the whole of every short session).
  */
 export class Gather {
   length = 0;
@@ -170,8 +170,8 @@ export class LineSplitter {
   }
 
   /**
-   * The next line without its LF and without one CR before it, or undefined until more bytes come.
-   * Throws WireFault line-too-long, also at each later call.
+   * The next line without its LF and without one CR before it, or undefined until more bytes come. Throws WireFault line-too-long, also at
+   * each later call.
    */
   next(): Buffer | undefined {
     if (this.#isTooLong) this.#refuse();

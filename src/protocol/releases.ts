@@ -1,6 +1,6 @@
 // What a Dovecot can do, by its release: the one table of it. A server announces a minor of the protocol, and several releases announce the
-// same one, so a server is known as the releases that it may be. What a minor means within a session is in `minors.ts`.
-// Sources: "measured" on real servers (2.3.13, 2.3.19.1, 2.3.21.1, 2.4.1, 2.4.5), else a file of Dovecot's source at the tag of a release.
+// same one, so a server is known as the releases that it may be. What a minor means within a session is in `minors.ts`. Sources: "measured"
+// on real servers (2.3.13, 2.3.19.1, 2.3.21.1, 2.4.1, 2.4.5), else a file of Dovecot's source at the tag of a release.
 
 import { newestMinor } from './minors.js';
 

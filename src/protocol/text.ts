@@ -2,9 +2,9 @@
 //
 //     Subject: x CR LF   CR LF   ..dot CR LF   end CR LF   . CR LF           is "Subject: x CR LF CR LF .dot CR LF end"
 //
-// Defined by Dovecot in src/lib-mail/istream-dot.c. The rules, as measured: a line ends in LF or CR LF and keeps its own; a dot that
-// begins a line is dropped when anything but the line's end follows it, whatever that is; the line end before the final dot is no data,
-// so the text may end without one. Only an LF begins a line: a bare CR is data, and so is a dot after it.
+// Defined by Dovecot in src/lib-mail/istream-dot.c. The rules, as measured: a line ends in LF or CR LF and keeps its own; a dot that begins
+// a line is dropped when anything but the line's end follows it, whatever that is; the line end before the final dot is no data, so the
+// text may end without one. Only an LF begins a line: a bare CR is data, and so is a dot after it.
 
 import { WireFault } from '../ports/faults.js';
 import { wholeBytesMax } from '../ports/transport.js';
@@ -88,8 +88,7 @@ export class DotDecoder {
             from = found + 2;
             break;
           }
-          // A possible end of the text is held: "
-          // ." here, or a line end at the end of the chunk.
+          // A possible end of the text is held: " ." here, or a line end at the end of the chunk.
           const lf = found >= 0 ? found : chunk[chunk.length - 1] === LF ? chunk.length - 1 : -1;
           const stop = lf < 0 ? chunk.length : lf;
           const isCrHeld = stop > from && chunk[stop - 1] === CR;
@@ -153,13 +152,13 @@ const commandStarts: ReadonlySet<number> = new Set([TAB, SOH, ...flags]);
 
 /**
  * Encodes a text into pieces that are sent whole; a decoder returns the same bytes. One for each text. Both methods throw WireFault
- * bad-command when no more of the text may be sent, not even the last push: a server could take it for a command.
- * Every line that is not empty gets a dot, needed or not: a server that expects no text here, because it does not know the command or its
- * arguments, takes the lines for commands. No command begins with a dot, a CR or an LF, and a server ends the connection at such a line
- * (measured on 2.3.19.1 and 2.4.1).
- * A server abandons an input 300 s after its command, by its own clock: one that was stopped for so long wakes up, reads the bytes that are
- * there, gives up, and takes later bytes for command lines. The bytes that are there end where a piece ends. So no command may begin after
- * any piece: the next byte begins a line, which has its dot, or, within a line longer than a piece, is a byte with which no command begins.
+ * bad-command when no more of the text may be sent, not even the last push: a server could take it for a command. Every line that is not
+ * empty gets a dot, needed or not: a server that expects no text here, because it does not know the command or its arguments, takes the
+ * lines for commands. No command begins with a dot, a CR or an LF, and a server ends the connection at such a line (measured on 2.3.19.1
+ * and 2.4.1). A server abandons an input 300 s after its command, by its own clock: one that was stopped for so long wakes up, reads the
+ * bytes that are there, gives up, and takes later bytes for command lines. The bytes that are there end where a piece ends. So no command
+ * may begin after any piece: the next byte begins a line, which has its dot, or, within a line longer than a piece, is a byte with which no
+ * command begins.
  */
 export class DotEncoder {
   readonly #spotter: CommandSpotter | undefined;

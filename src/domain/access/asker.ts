@@ -1,6 +1,6 @@
 // Who asks for access, approves it or ends it: the principal with the words that identify the human behind it, and what forbids an
-// approval. The rule: nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a
-// key, the page); an identity that cannot be known approves nothing.
+// approval. Nobody approves what the same human asked for, however the two connections came about (sudo, su, a second account, a key, the
+// page). An identity that cannot be known approves nothing.
 
 import { type AccessEntry, isBound } from '../audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';

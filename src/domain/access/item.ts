@@ -1,6 +1,6 @@
 // A request or a grant as people and programs see it: one JSON object, the answer of the own commands about access, of HTTP and the page.
-// The rules: words that records hide are `[secret]` here too; the number of mails, which says something about content, and the place of the
-// rule in the gate's files are not for requesters.
+// Words that records hide are `[secret]` here too. The number of mails, which says something about content, and the place of the rule in
+// the gate's files are not for requesters.
 
 import type { AccessEntry } from '../audit/access-book.js';
 import { formatWords } from '../audit/encode.js';

@@ -3,9 +3,9 @@
 //
 //     [{"command":"mailboxStatus","parameters":[{"name":"user","type":"string"},{"name":"field","type":"array"}]}]
 //
-// Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing.
-// The rules: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so. A command whose reply
-// has no form in JSON is not listed.
+// Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing. What a policy could
+// allow is in the list. What it cannot is left out as far as the names alone say so. A command whose reply has no form in JSON is not
+// listed.
 
 import {
   allSeries,

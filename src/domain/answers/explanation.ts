@@ -1,6 +1,5 @@
 // Why a command line would be sent or refused, in words: the answer of `explain`, from the configuration or from the daemon. It judges
-// nothing itself.
-// The rule: it describes rules by their content. Their places are only for readers of the files.
+// nothing itself. It describes rules by their content. Their places are only for readers of the files.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine } from '../../protocol/command.js';

@@ -1,5 +1,5 @@
-// Questions of clients to dovegate itself, read and judged: `dovegate can`, `dovegate explain` and `dovegate dry-run`. Pure.
-// The rule: no backend and no auth service is contacted for an answer; a secret in a command is a secret in a question about it.
+// Questions of clients to dovegate itself, read and judged: `dovegate can`, `dovegate explain` and `dovegate dry-run`. Pure. No backend and
+// no auth service is contacted for an answer. A secret in a command is a secret in a question about it.
 
 import type { CommandLine } from '../../protocol/command.js';
 import { type Command, resolveOwnCommand } from '../commands/catalog.js';

@@ -1,7 +1,7 @@
-// What a policy lets somebody do, in words: what `can` lists and `explain` names, and the replies of our own commands. It judges nothing.
-// A reply has rows of two cells, what and value, so that any doveadm client can print it; a row that says more of another follows it.
-// The rules: it holds nothing of other policies, other listeners or the machine; values are as the configuration has them, so who shows
-// them makes visible what a terminal obeys; who reads an answer skips rows that it does not know, since later versions may say more.
+// What a policy lets somebody do, in words: what `can` lists and `explain` names, and the replies of our own commands. It judges nothing. A
+// reply has rows of two cells, what and value, so that any doveadm client can print it; a row that says more of another follows it. It
+// holds nothing of other policies, other listeners or the machine. Values are as the configuration has them, so who shows them makes
+// visible what a terminal obeys. Who reads an answer skips rows that it does not know, since later versions may say more.
 
 import { formatEnd } from '../audit/record.js';
 import {

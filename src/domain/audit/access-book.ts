@@ -1,6 +1,6 @@
 // The requests and grants of temporary access that live, folded from the records of the journal, which is their database. The writer, a
-// start, the gate and readers of a trail follow the same records and come to the same book.
-// The rule: a book that follows only what `carried` returned equals the book that returned it, so the newest segment suffices.
+// start, the gate and readers of a trail follow the same records and come to the same book. A book that follows only what `carried`
+// returned equals the book that returned it, so the newest segment suffices.
 
 import { bounds } from '../../bounds/bounds.js';
 import { type RecordKey, recordKeys } from './keys.js';
@@ -27,8 +27,8 @@ export interface AccessEntry {
   /** The end of an unreviewed grant, and of an entry that the book has dropped. */
   readonly ended: AccessRecord | undefined;
   /**
-   * Unix ms, after steps of the clock back: an undecided request expires, a grant ends, an unreviewed one is forgotten. The keys `until`
-   * of the records do not follow the clock.
+   * Unix ms, after steps of the clock back: an undecided request expires, a grant ends, an unreviewed one is forgotten. The keys `until` of
+   * the records do not follow the clock.
    */
   readonly untilMs: number;
   readonly usesLeft: number | undefined;

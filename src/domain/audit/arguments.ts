@@ -1,15 +1,15 @@
 // Argument records: all arguments and users of an allowed command that may change something, where its admission has no room for them.
 // Makes the records; `joinArguments` (record.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is wrong with
-// them. The rules: they stand directly after their admission, in their order; only records of the journal itself stand between. The ring
-// takes them together with the admission or not at all. Values are redacted before they are split.
+// them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring takes them
+// together with the admission or not at all. Values are redacted before they are split.
 //
 //   {"seq":17, ... "event":"admission", "args":["--","a1",{"more":58, ...},"z"], ... "argument_records":2,"argument_hash":"<64 hex>"}
 //   {"seq":18,"time":"...","event":"arguments","session":"...","id":"...","principal":"...","command":"...",
 //    "args":["--","a1",{"part":"b"}]}
 //   {"seq":19, ... "event":"arguments", ... "args":[{"rest":"2"}, ... ,"z"],"users":["anna@example.com"]}
 //
-// `argument_hash` is SHA-256, hex, over the text of each of them between `{"seq":N,` and `,"prev":`, each with an LF. A value that goes
-// on in the next record is `{"part":"..."}`, its last piece `{"rest":"..."}`. `{"hmac":"same"}` is the digest before it in the list.
+// `argument_hash` is SHA-256, hex, over the text of each of them between `{"seq":N,` and `,"prev":`, each with an LF. A value that goes on
+// in the next record is `{"part":"..."}`, its last piece `{"rest":"..."}`. `{"hmac":"same"}` is the digest before it in the list.
 
 import {
   type AuditRecord,

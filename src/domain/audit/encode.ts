@@ -1,13 +1,13 @@
-// From a record to the text of its line: keys always in the one order, no line above 7 KiB, nothing in it that a terminal
-// would obey. The ledger puts seq and hashes around the body that is made here.
-// The rule: the same record always gives the same bytes, and a hostile value costs at most the size of a line.
+// From a record to the text of its line: keys always in the one order, no line above 7 KiB, nothing in it that a terminal would obey. The
+// ledger puts seq and hashes around the body that is made here. The same record always gives the same bytes, and a hostile value costs at
+// most the size of a line.
 //
 //   "time":"2026-11-20T08:22:34.123Z","event":"admission","session":"01J...","id":"01J...", ... ,"error":"..."
 //
 // A value that is too long becomes {"cut":"its first bytes","end":"its last","bytes":70000,"sha256":"..."}: length and hash are of its
 // whole UTF-8 text. A list that is too long has {"more":12,"bytes":70000,"sha256":"..."} between its first values and its last: how many
-// values are not shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
-// An allowed command that may change something keeps all its arguments: what does not fit follows in `arguments` records (`arguments.ts`).
+// values are not shown, and length and hash of these joined by NUL (redacted ones as their JSON text). An allowed command that may change
+// something keeps all its arguments: what does not fit follows in `arguments` records (`arguments.ts`).
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
@@ -68,8 +68,8 @@ const aheadBudgets = budgets.slice(3);
 const memberBytesMax = bounds.recordPeerBytes;
 
 /**
- * The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. `isBrief`: at most 1 KiB of a
- * value and of the arguments, and 2 KiB in all, so that refused commands cannot fill a disk.
+ * The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. `isBrief`: at most 1 KiB of a value and of
+ * the arguments, and 2 KiB in all, so that refused commands cannot fill a disk.
  */
 export function encodeBody(record: JournalRecord, isBrief = false): string {
   return encodeWithin(record, isBrief ? briefBudgets : budgets, isBrief ? briefBodyBytesMax : bodyBytesMax);
@@ -113,8 +113,8 @@ function encodeWithin(
 }
 
 /**
- * The JSON text of a string: lone surrogates become U+FFFD (many parsers refuse their escapes), and control,
- * bidirectional and line separator characters are written as escapes, so that `cat` of a journal is harmless.
+ * The JSON text of a string: lone surrogates become U+FFFD (many parsers refuse their escapes), and control, bidirectional and line
+ * separator characters are written as escapes, so that `cat` of a journal is harmless.
  */
 export function quote(value: string): string {
   return plain.test(value) ? `"${value}"` : formatRecorded(value.replace(loneSurrogate, '\ufffd'));

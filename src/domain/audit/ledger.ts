@@ -1,7 +1,6 @@
 // The chain: every line contains the hash of the previous line and its own. Makes a line from a body, parses a line, and keeps the state of
-// a chain while it is written: seq, link, signature, and the data for a restart.
-// The rules: `hash` is SHA-256 over the exact text of the line without `,"hash":"..."` and without its LF. Sealed lines must be written
-// next, in this order, or the ledger must be set back (`resume`).
+// a chain while it is written: seq, link, signature, and the data for a restart. `hash` is SHA-256 over the exact text of the line without
+// `,"hash":"..."` and without its LF. Sealed lines must be written next, in this order, or the ledger must be set back (`resume`).
 //
 //     {"seq":17,"time":"...","event":"...", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 

@@ -1,6 +1,6 @@
-// What an audit record holds: one type for every event, with the key names of the file; the form of its times; the digests that
-// stand for secrets; and how single keys of its line are read without parsing it, since journals are read by the million lines.
-// The rule: a record is made once and never changed; secrets are redacted before they come in here.
+// What an audit record holds: one type for every event, with the key names of the file; the form of its times; the digests that stand for
+// secrets; and how single keys of its line are read without parsing it, since journals are read by the million lines. A record is made once
+// and never changed. Secrets are redacted before they come in here.
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
@@ -163,8 +163,7 @@ export interface AuditRecord {
   readonly logs?: Readonly<Record<string, number>> | undefined;
   readonly client?: number | undefined;
   /**
-   * Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or
-   * unknown ones.
+   * Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or unknown ones.
    */
   readonly users?: readonly string[] | undefined;
   /** Beside `users`: the server keeps the case of names, so those that differ in case only are two users. Absent: they are one. */

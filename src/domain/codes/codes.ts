@@ -4,8 +4,8 @@
 //     dovegate: denied by policy support (no rule allows "mailbox delete") [denied], id 01KDYAK3487FXJ0FWSFTT3D0WN
 //     dovegate: over a limit of policy support [over-limit], try again in 5 s, id 01KDYAK3487FXJ0FWSFTT3D0WN
 //
-// The rules: programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run.
-// Codes are never renamed or used for something else: journals, dashboards and programs hold them.
+// Programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run. Codes are never
+// renamed or used for something else: journals, dashboards and programs hold them.
 
 export type Repeat =
   /** Nothing ran; it may succeed later. */

@@ -1,6 +1,6 @@
 // The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; what their parameters
-// name and which of them are dangerous; the fields of mails and mailboxes; and a spotter of lines in a text that a server could take
-// for commands. A command that is not here does not exist and must be refused.
+// name and which of them are dangerous; the fields of mails and mailboxes; and a spotter of lines in a text that a server could take for
+// commands. A command that is not here does not exist and must be refused.
 import type { CommandSpotter } from '../../protocol/text.js';
 import { catalogSources, commandTable } from './data.js';
 
@@ -41,8 +41,8 @@ const rolesByCaution = {
 } as const;
 
 /**
- * `free`: a rule for the command permits it. `named`: only a rule that names the parameter does. `all-users`: only a rule that
- * grants all users does. `never`: no rule can.
+ * `free`: a rule for the command permits it. `named`: only a rule that names the parameter does. `all-users`: only a rule that grants all
+ * users does. `never`: no rule can.
  */
 export type Caution = keyof typeof rolesByCaution;
 

@@ -1,5 +1,5 @@
-// Gives each word of an argument list to the parameter that doveadm-server gives it to: options as glibc's getopt_long reads them
-// with the table of the command, operands as both series do. Refuses what readers differ on.
+// Gives each word of an argument list to the parameter that doveadm-server gives it to: options as glibc's getopt_long reads them with the
+// table of the command, operands as both series do. Refuses what readers differ on.
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -

@@ -1,9 +1,9 @@
-// Commands and parameters by their names in JSON, as /doveadm/v1 takes them: `mailboxStatus`, `mailbox status` and `mailbox-status` are
-// one command, and so with parameters. Gives each value its parameter, beside getopt.ts, which does it for the words of a line.
+// Commands and parameters by their names in JSON, as /doveadm/v1 takes them: `mailboxStatus`, `mailbox status` and `mailbox-status` are one
+// command, and so with parameters. Gives each value its parameter, beside getopt.ts, which does it for the words of a line.
 //
-// Defined by Dovecot in src/doveadm/client-connection-http.c and doveadm-util.c (i_strccdascmp).
-// The rules: no abbreviations and no short names; `false` is absent, never set; a value of another type is refused, never converted;
-// what Dovecot answers with 400 is found before anything of a request runs.
+// Defined by Dovecot in src/doveadm/client-connection-http.c and doveadm-util.c (i_strccdascmp). No abbreviations and no short names.
+// `false` is absent, never set. A value of another type is refused, never converted. What Dovecot answers with 400 is found before anything
+// of a request runs.
 
 import { bounds } from '../../bounds/bounds.js';
 import { type CommandLine, isJson, type JsonValue, type NamedParameter } from '../../protocol/command.js';

@@ -3,8 +3,8 @@
 //   mailbox Trash savedbefore 30d          both               mailbox A OR mailbox B        either
 //   NOT seen                               the next key       ( mailbox A OR seen ) all     parentheses are words of their own
 //
-// The server makes one OR of everything in a list where it meets one (`a b OR c` is a OR b OR c), and ends its process without a status
-// for a key or value that it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
+// The server makes one OR of everything in a list where it meets one (`a b OR c` is a OR b OR c), and ends its process without a status for
+// a key or value that it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
 
 import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from '../identity/user-name.js';

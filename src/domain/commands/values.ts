@@ -126,8 +126,8 @@ function refuseMetadata(name: string, values: Reading['values']): Unparsable | u
 const freeRoles: readonly Parameter['role'][] = ['stats-filter', 'sub-commands', 'text', 'value'];
 
 /**
- * A parameter with a control character in a value. Server commands hand values to sockets of services, whose protocols have lines
- * and TABs: `director status '' 'x LF HOST-REMOVE TAB HOST'` removes the host (measured on 2.3.19.1), and is a command that reads.
+ * A parameter with a control character in a value. Server commands hand values to sockets of services, whose protocols have lines and TABs:
+ * `director status '' 'x LF HOST-REMOVE TAB HOST'` removes the host (measured on 2.3.19.1), and is a command that reads.
  */
 function withControl({ params }: Command, values: Reading['values']): string | undefined {
   return params.find(

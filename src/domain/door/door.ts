@@ -1,6 +1,6 @@
 // What the page's process may ask of the daemon at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. The list is closed.
-// The rules: each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the
-// page has; the daemon checks all three, and composes by itself whatever it writes or signs.
+// Each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the page has.
+// The daemon checks all three, and composes by itself whatever it writes or signs.
 
 import type { AccessItem } from '../page/access.js';
 import type { JournalNow, Now, PageRole } from '../page/api.js';

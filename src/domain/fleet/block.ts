@@ -1,14 +1,14 @@
 // How a journal travels to a central stream: one subject for each chain, blocks of whole lines, and the headers that say which. Written by
-// gates, read by them again after each doubt, and by the verifiers.
-// The rule: the body of a block is lines of the journal with their LFs, byte for byte as they lie in its segments.
+// gates, read by them again after each doubt, and by the verifiers. The body of a block is lines of the journal with their LFs, byte for
+// byte as they lie in its segments.
 //
 //   dovegate.audit.mail-gate-3.2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11
 //   Nats-Msg-Id: 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11:4001:9a0f...
 //   Dovegate-Seq: 4001-4112
 //   Dovegate-Head: 9a0f...
 //
-// A mark is a message without lines: a gate whose journal is not the one that the stream holds leaves one and stops. It makes the
-// expected sequence of every other writer of that subject wrong, so that all of them look, and stop too.
+// A mark is a message without lines: a gate whose journal is not the one that the stream holds leaves one and stops. It makes the expected
+// sequence of every other writer of that subject wrong, so that all of them look, and stop too.
 //
 //   Dovegate-Forked: 4112
 //   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none

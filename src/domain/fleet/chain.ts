@@ -1,6 +1,6 @@
-// One journal from the stream: its chain, its signatures, its open exchanges, and the gate's data in its records.
-// The rules: `seq` and `hash` are always those of a record whose own hash is right; a fault is reported once, at the first line that shows
-// it, and the chain is followed on from there; memory does not grow with the number of records.
+// One journal from the stream: its chain, its signatures, its open exchanges, and the gate's data in its records. `seq` and `hash` are
+// always those of a record whose own hash is right. A fault is reported once, at the first line that shows it, and the chain is followed on
+// from there. Memory does not grow with the number of records.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';

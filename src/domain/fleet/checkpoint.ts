@@ -6,8 +6,8 @@
 //      "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line
-// of a key that is replaced has "next_key" after "key": the new one, which signs from the next line on.
+// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line of a key that is replaced has
+// "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';

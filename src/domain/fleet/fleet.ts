@@ -1,11 +1,10 @@
-// Follows the chains of many gates, as they come out of the streams of a fleet, and says what is wrong with them, and where.
-// The rules: constant memory for each chain; what is remembered can be saved and gone on with; a fault of the trail is told once, stands
-// until a person accepts it, and the chain is followed on from there. Present faults (silent, apart, open, differs) are evaluated each
-// time.
+// Follows the chains of many gates, as they come out of the streams of a fleet, and says what is wrong with them, and where. Constant
+// memory for each chain. What is remembered can be saved and gone on with. A fault of the trail is told once, stands until a person accepts
+// it, and the chain is followed on from there. Present faults (silent, apart, open, differs) are evaluated each time.
 //
-// A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the
-// stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`. The records of a host are
-// in the stream of the checkpoints, where releases before kept those of all hosts, and behind them in the stream of the host.
+// A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the stream's
+// first) or by the host's (a retire record names the segment before); else its beginning is `missing`. The records of a host are in the
+// stream of the checkpoints, where releases before kept those of all hosts, and behind them in the stream of the host.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';

@@ -1,6 +1,6 @@
-// The checkpoints of the fleet in the stream and in the file: one chain for each verifier, signed by one key after the other.
-// The rules: a line counts only under the key for its place in the chain; another key may follow if the last line names it, or if it is
-// listed after the old one; a replaced key signs nothing more. An unlisted key is a finding, even if a line names it.
+// The checkpoints of the fleet in the stream and in the file: one chain for each verifier, signed by one key after the other. A line counts
+// only under the key for its place in the chain. Another key may follow if the last line names it, or if it is listed after the old one. A
+// replaced key signs nothing more. An unlisted key is a finding, even if a line names it.
 
 import { hash as digest } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';

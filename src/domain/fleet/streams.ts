@@ -1,5 +1,5 @@
-// The state of the streams: their strength now and before, their fill, and rights that are too wide.
-// The rule: the earlier strength of a stream is kept until a person accepts less.
+// The state of the streams: their strength now and before, their fill, and rights that are too wide. The earlier strength of a stream is
+// kept until a person accepts less.
 
 import {
   describeWeakness,

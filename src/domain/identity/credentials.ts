@@ -1,10 +1,10 @@
-// What proves an identity and must not be shown: secrets that cannot be printed, digests, the password hashes and client
-// certificates of accounts.
+// What proves an identity and must not be shown: secrets that cannot be printed, digests, the password hashes and client certificates of
+// accounts.
 //
 //     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
 //
-// The rules: a password is bytes without a NUL (scrypt takes one with NULs at its end for the one without), and is compared
-// whole; the cost of a hash is bounded, because its author decides what every guess costs us.
+// A password is bytes without a NUL (scrypt takes one with NULs at its end for the one without), and is compared whole. The cost of a hash
+// is bounded, because its author decides what every guess costs us.
 
 import {
   createHash,
@@ -20,9 +20,9 @@ import { foldAscii } from './user-name.js';
 const shown = '[secret]';
 
 /**
- * Passwords, keys, tokens: bytes that no log, template string, JSON or inspector can print: each of them shows `[secret]`.
- * The bytes live in a private field, so copying the object's properties does not carry them along either. The caller of `reveal` passes the
- * bytes to the wire or to a hash and keeps no copy.
+ * Passwords, keys, tokens: bytes that no log, template string, JSON or inspector can print: each of them shows `[secret]`. The bytes live
+ * in a private field, so copying the object's properties does not carry them along either. The caller of `reveal` passes the bytes to the
+ * wire or to a hash and keeps no copy.
  */
 export class Secret {
   readonly #bytes: Buffer;

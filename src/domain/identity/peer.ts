@@ -1,7 +1,6 @@
 // The process at the other end of an accepted transport: its facts from the kernel or TLS, its network, its name in policy and records
-// (`NAME@LISTENER`), and the policy that applies to it.
-// The rules: a missing fact is never a permission, a peer without a matching line is refused, and two different people never get the same
-// principal on one listener.
+// (`NAME@LISTENER`), and the policy that applies to it. A missing fact is never a permission, a peer without a matching line is refused,
+// and two different people never get the same principal on one listener.
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import { numberIn } from './user-word.js';
 

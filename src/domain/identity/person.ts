@@ -1,7 +1,7 @@
 // Persons: which identities are the same human. An identity is a word, as in records: `uid:1001` (of the process and of the login),
 // `account:carol`, `key:backup`, `page:carol`, `oidc:carol@example.com`; `name:carol` for each name that an account, key or UNIX user has.
-// A user of `persons` counts by its uids, because a directory that is away takes names from peers, and never their uids.
-// The rule: what is not known to be two humans counts as one where one human would be too few.
+// A user of `persons` counts by its uids, because a directory that is away takes names from peers, and never their uids. What is not known
+// to be two humans counts as one where one human would be too few.
 import { foldAscii } from './user-name.js';
 import { identityOfUser, numberIn } from './user-word.js';
 

@@ -1,7 +1,7 @@
-// The name of a mail user: its permitted characters, and its one form, which is judged, routed, counted, recorded and sent.
-// The rule: two spellings of one Dovecot user are always one name here, so that a capital letter or a missing realm cannot bypass `except`.
-// Most Dovecots take names in any case for one user (`fold`); with auth_username_format = %u, names that differ in case are different
-// users (`keep`). Then what allows is compared as written, and what denies in any case.
+// The name of a mail user: its permitted characters, and its one form, which is judged, routed, counted, recorded and sent. Two spellings
+// of one Dovecot user are always one name here, so that a capital letter or a missing realm cannot bypass `except`. Most Dovecots take
+// names in any case for one user (`fold`); with auth_username_format = %u, names that differ in case are different users (`keep`). Then
+// what allows is compared as written, and what denies in any case.
 
 import { bounds } from '../../bounds/bounds.js';
 

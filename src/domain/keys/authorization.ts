@@ -5,7 +5,7 @@
 //     Basic base64(ACCOUNT:PASSWORD)
 //     Bearer KEY
 //
-// The rule: this only parses. A text that it calls a key may be invalid; the comparison shows that, and counts it.
+// This only parses. A text that it calls a key may be invalid; the comparison shows that, and counts it.
 import { predicateOf } from '../../kinds/kinds.js';
 import { isKey, keyPrefix } from './key.js';
 

@@ -3,9 +3,8 @@
 //     dvg_4kQx81Zp_<43 base62 digits: 256 random bits>_<6 base62 digits: CRC-32 of all characters before them>
 //
 // The 8 characters after the prefix name the key to people and are not secret. The configuration holds `sha256$` and the SHA-256 of the
-// whole text in lower-case hex. The digits of base62 are 0-9, A-Z, a-z, the most significant first.
-// The rules: the text is never kept, and shown once, when it is made; it is compared by its hash, in constant time, with every hash of
-// the listener.
+// whole text in lower-case hex. The digits of base62 are 0-9, A-Z, a-z, the most significant first. The text is never kept, and shown once,
+// when it is made. It is compared by its hash, in constant time, with every hash of the listener.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -28,8 +27,8 @@ const form = /^dvg_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 export const keyBytes = shownBytes + secretBytes;
 
 /**
- * The text of a new key. `random`: {@link keyBytes} random bytes. The secret is their number in base62, so all 2^256 of them are
- * equally likely; only the 8 characters for people are a remainder.
+ * The text of a new key. `random`: {@link keyBytes} random bytes. The secret is their number in base62, so all 2^256 of them are equally
+ * likely; only the 8 characters for people are a remainder.
  */
 export function makeKey(random: Uint8Array): string {
   if (random.length !== keyBytes) throw new RangeError(`a key takes ${keyBytes} random bytes`);

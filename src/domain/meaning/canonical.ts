@@ -19,9 +19,9 @@ export interface CanonicalWord {
 }
 
 /**
- * The arguments that follow the command's name, which is sent as one field: `-x`, `-x VALUE`, `--long`, `--long=VALUE`; always
- * a `--`; `field` and `flag` as one word joined by blanks, the source user of copy and move as `user WHO` (both series and
- * all their releases take these).
+ * The arguments that follow the command's name, which is sent as one field: `-x`, `-x VALUE`, `--long`, `--long=VALUE`; always a `--`;
+ * `field` and `flag` as one word joined by blanks, the source user of copy and move as `user WHO` (both series and all their releases take
+ * these).
  */
 export function canonicalArguments(parsed: ParsedArguments): string[] {
   return canonicalWords(parsed).map((word) => word.text);

@@ -25,9 +25,8 @@ export interface ReplyShape {
 }
 
 /**
- * Columns as words: KEY or KEY=TITLE, `!` after it for a hidden title, `>` for right aligned, `#` for a number;
- * `~` stands for a blank. From doveadm_print_header() in Dovecot's sources, 2.3.0 to 2.4.5 and Pigeonhole's; seen on
- * servers for those of the core.
+ * Columns as words: KEY or KEY=TITLE, `!` after it for a hidden title, `>` for right aligned, `#` for a number; `~` stands for a blank.
+ * From doveadm_print_header() in Dovecot's sources, 2.3.0 to 2.4.5 and Pigeonhole's; seen on servers for those of the core.
  */
 function columnOf(word: string): ReplyColumn {
   const [, key = '', title, marks = ''] = /^([^=]+?)(?:=(.+?))?([!>#]*)$/.exec(word) ?? [];

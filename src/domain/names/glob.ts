@@ -1,11 +1,11 @@
-// The pattern language of policies, and Dovecot's masks as far as policies are compared with them. Patterns have `*` and `**`,
-// everything else is literal:
+// The pattern language of policies, and Dovecot's masks as far as policies are compared with them. Patterns have `*` and `**`, everything
+// else is literal:
 //   *    any run of characters that holds no `@`, the empty run too
 //   **   any run of characters
 //   a pattern that is `*` alone (or `**`) matches every text, the empty one too
-// Masks have `*` (any run of characters, `@` too) and `?` (any character). Case is the caller's matter.
-// The rules: matching a pattern looks at each character of the text once: no backtracking, so that a hostile text costs no more
-// than an honest one of its length. A comparison of a mask that is not sure leads to a refusal: not within, and may overlap.
+// Masks have `*` (any run of characters, `@` too) and `?` (any character). Case is the caller's matter. Matching a pattern looks at each
+// character of the text once: no backtracking, so that a hostile text costs no more than an honest one of its length. A comparison of a
+// mask that is not sure leads to a refusal: not within, and may overlap.
 
 import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -91,8 +91,8 @@ const wordMask = 0x7fffffff;
 const atSign = 0x40;
 
 /**
- * The pattern as a machine: state i means that the first i literal characters were seen. Sets of states are bits in
- * words of 31, so that shifts stay within small integers.
+ * The pattern as a machine: state i means that the first i literal characters were seen. Sets of states are bits in words of 31, so that
+ * shifts stay within small integers.
  */
 function simulate(pattern: string): (text: string) => boolean {
   const last = pattern.replaceAll('*', '').length;
@@ -167,8 +167,8 @@ export function isAddress(value: string): boolean {
 }
 
 /**
- * Whether every user that the mask can match is surely one of the patterns: the same text, or `...@domain` inside `*@domain`
- * (a user has at most one `@`, so nothing before it can reach another domain).
+ * Whether every user that the mask can match is surely one of the patterns: the same text, or `...@domain` inside `*@domain` (a user has at
+ * most one `@`, so nothing before it can reach another domain).
  */
 export function isWithin(mask: string, globs: GlobList): boolean {
   if (globs.isEverything) return true;

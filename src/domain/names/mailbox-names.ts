@@ -6,8 +6,8 @@
 //   Private/ alias for it     Private/Sub is Mail/Sub, Private is the INBOX; Private/INBOX is the INBOX in 2.4 and another mailbox in 2.3
 //   shared/                   shared/bob is shared/bob/INBOX
 //
-// Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows
-// must match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
+// Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows must
+// match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
 import { foldAscii } from '../identity/user-name.js';
 import { maskCovers } from './glob.js';
 

@@ -1,6 +1,5 @@
-// The forms in which a notice leaves: JSON for programs, one text for chats, a mail.
-// The rules: in a chat each value is code, where no chat makes links, mentions or markup; a header of a mail holds no value that a client
-// chose, but for the name of a principal.
+// The forms in which a notice leaves: JSON for programs, one text for chats, a mail. In a chat each value is code, where no chat makes
+// links, mentions or markup. A header of a mail holds no value that a client chose, but for the name of a principal.
 
 import { formatTime } from '../audit/record.js';
 import { type FactKey, factWords, type Notice } from './notice.js';

@@ -1,6 +1,6 @@
-// A notice: one record of temporary access, as a person outside of dovegate may read it. It is made of the keys that are listed here and
-// of nothing else, so arguments, mail content and secrets have no way into it.
-// The rule: no link, no button and no word of a receiver; every text has passed `plainText`.
+// A notice: one record of temporary access, as a person outside of dovegate may read it. It is made of the keys that are listed here and of
+// nothing else, so arguments, mail content and secrets have no way into it. No link, no button and no word of a receiver. Every text has
+// passed `plainText`.
 
 import { bounds } from '../../bounds/bounds.js';
 import {

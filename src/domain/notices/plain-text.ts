@@ -1,6 +1,5 @@
 // Text of people as plain text: one line, without characters that nobody sees, without markup, and without links that a chat or a mail
-// program would make by itself.
-// The rule: text of a record enters a notice through `plainText` only.
+// program would make by itself. Text of a record enters a notice through `plainText` only.
 
 /** Line ends, tabs and other controls, and blanks of every kind. */
 const breaks = /[\p{Cc}\p{Z}]+/gu;

@@ -1,5 +1,5 @@
-// How many commands ended in each of the last ten minutes' seconds, and how many of them failed or were denied.
-// The rule: `ended` runs for every command, so it allocates nothing; the memory is the same after a year.
+// How many commands ended in each of the last ten minutes' seconds, and how many of them failed or were denied. `ended` runs for every
+// command, so it allocates nothing. The memory is the same after a year.
 
 /** Ten minutes, and the second that runs. */
 const secondsKept = 601;

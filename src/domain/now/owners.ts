@@ -1,5 +1,5 @@
-// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Pure.
-// The rule: a code that is in no list is a matter of dovegate's own host.
+// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Pure. A code that is in no list is
+// a matter of dovegate's own host.
 
 import type { TroubleOwner } from '../page/api.js';
 

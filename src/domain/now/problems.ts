@@ -1,6 +1,6 @@
-// Present problems, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
-// The rules: a sentence is made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend,
-// and no mail user; a principal is named if its records fill the journal or its client is slow; a code is never renamed.
+// Present problems, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones. A sentence is
+// made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
+// principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { formatCount } from '../audit/encode.js';
 import type { NowHead } from '../page/api.js';

@@ -1,5 +1,5 @@
-// Logins that failed lately: how many in the last minute, from where most of them, and which keys are refused again and again.
-// The rule: anybody on the network can make this count, so its memory is bounded and one more costs a look at short lists.
+// Logins that failed lately: how many in the last minute, from where most of them, and which keys are refused again and again. Anybody on
+// the network can make this count, so its memory is bounded and one more costs a look at short lists.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { KeyRefusal } from '../keys/key.js';

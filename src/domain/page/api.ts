@@ -1,7 +1,6 @@
 // The interface between the page in the browser and the daemon: every endpoint, its roles, and the shapes of the answers. The page imports
-// only types from here.
-// The rules: an endpoint outside of this table does not exist; a change is a POST; a name of a mail user occurs only in answers for
-// `audit`.
+// only types from here. An endpoint outside of this table does not exist. A change is a POST. A name of a mail user occurs only in answers
+// for `audit`.
 
 import type { AccessItem } from './access.js';
 

@@ -1,7 +1,7 @@
 // What would happen to one command line: its meaning, the policy's decision, its destination, and obstacles. Pure. The daemon, `explain`,
-// policy tests, replay and suggest all call it, each with its own knowledge, so that they cannot disagree.
-// The rules: route first, then judge for the series of that backend; a command for several backends must be allowed, and mean the same, in
-// each of their series; there are no look-ups for users outside of the policy.
+// policy tests, replay and suggest all call it, each with its own knowledge, so that they cannot disagree. Route first, then judge for the
+// series of that backend. A command for several backends must be allowed, and mean the same, in each of their series. There are no look-ups
+// for users outside of the policy.
 
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, type Series } from '../commands/catalog.js';
@@ -178,10 +178,9 @@ export function assess<Backend extends RoutedBackend>(
 }
 
 /**
- * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one
- * backend, its series is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets
- * shows the series, and the line is judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else
- * would ever connect.
+ * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one backend, its
+ * series is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets shows the series, and the
+ * line is judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else would ever connect.
  */
 export function judgeFor(
   line: CommandLine,

@@ -1,6 +1,6 @@
-// A command as policy sees it: principal, peer, command, mailboxes, and values by name; and the users that its records name.
-// The rule: an attempt is built from a complete parse only, with every user's name in its normal form; lines that cannot be parsed or named
-// are refused before policy evaluates them.
+// A command as policy sees it: principal, peer, command, mailboxes, and values by name; and the users that its records name. An attempt is
+// built from a complete parse only, with every user's name in its normal form. Lines that cannot be parsed or named are refused before
+// policy evaluates them.
 import { bounds } from '../../bounds/bounds.js';
 import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { type Unparsable, unparsable } from '../commands/getopt.js';

@@ -1,6 +1,5 @@
-// A policy, an attempt and a time make a decision; equal inputs give equal decisions.
-// The rule: the answer is no unless a rule allows it, by itself or under a grant; a deny always wins, and no rule reaches beyond its
-// policy's users.
+// A policy, an attempt and a time make a decision; equal inputs give equal decisions. The answer is no unless a rule allows it, by itself
+// or under a grant. A deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
 import {
   type Granted,

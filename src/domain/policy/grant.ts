@@ -1,6 +1,5 @@
 // A grant: one rule of `on_request` that a second person opened to a principal for a time. Who holds one, and until when, is known to the
-// caller.
-// The rules: a grant never allows more than its rule, and nothing to other users; a command with input, for masks or for all users has no
+// caller. A grant never allows more than its rule, and nothing to other users. A command with input, for masks or for all users has no
 // grant.
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import type { Attempt } from './attempt.js';

@@ -1,7 +1,7 @@
 // From a command line to a judgement: whose mailbox, which command, the meaning of its arguments in the series of its destination, the
-// policy's decision, and whether this version can carry it out. Pure.
-// The rules: the judged command is the sent one (users in normal form, canonical arguments); judged for several series, each must parse the
-// line the same way and allow it; a line that cannot be parsed exactly as by the server is refused.
+// policy's decision, and whether this version can carry it out. Pure. The judged command is the sent one (users in normal form, canonical
+// arguments). Judged for several series, each must parse the line the same way and allow it. A line that cannot be parsed exactly as by the
+// server is refused.
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';

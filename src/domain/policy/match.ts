@@ -1,5 +1,5 @@
-// Matches one rule with one attempt, and lists the rule's unmet demands.
-// The rule: anything that the rule does not mention must be harmless: each check below refuses unless the rule permits it.
+// Matches one rule with one attempt, and lists the rule's unmet demands. Anything that the rule does not mention must be harmless: each
+// check below refuses unless the rule permits it.
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
 import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';

@@ -1,5 +1,5 @@
-// The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values.
-// The rule: they are immutable; a changed configuration makes new ones, with another version.
+// The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values. They
+// are immutable. A changed configuration makes new ones, with another version.
 import { predicateOf } from '../../kinds/kinds.js';
 import { parseTime } from '../audit/record.js';
 import { type AddedCommands, noneAdded } from '../commands/catalog.js';
@@ -112,8 +112,8 @@ export function formatDuration(ms: number): string {
 const dayMs = 86_400_000;
 
 /**
- * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that
- * no month has.
+ * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that no
+ * month has.
  */
 export function parseInstant(written: string): number | undefined {
   const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(

@@ -1,6 +1,6 @@
-// The tests of a rule for a search query: conditions on every mail that the query can select.
-// The rule: a key counts only if each selected mail surely meets it. In a list joined by AND one member is enough, of alternatives each
-// must have it, and NOT swaps the two; under FUZZY and INTHREAD nothing is sure.
+// The tests of a rule for a search query: conditions on every mail that the query can select. A key counts only if each selected mail
+// surely meets it. In a list joined by AND one member is enough, of alternatives each must have it, and NOT swaps the two; under FUZZY and
+// INTHREAD nothing is sure.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Series } from '../commands/catalog.js';

@@ -1,9 +1,9 @@
-// Owns the grammar of the regular expressions of policies, and what an expression is made of: positions, each of which takes
-// one character, and which of them can follow which (Glushkov's construction). It does not match anything.
+// Owns the grammar of the regular expressions of policies, and what an expression is made of: positions, each of which takes one character,
+// and which of them can follow which (Glushkov's construction). It does not match anything.
 //   literals, `.` (any character), [a-z] [^a-z], \d \w \s \D \W \S, \n \r \t, \ before any other sign makes it literal,
 //   ( ) and (?: ), |, * + ? {n} {n,} {n,m}; a `^` at the very beginning and a `$` at the very end say what holds anyway
-// No captures, no back references, no look-around, no flags.
-// The rule: what is not in the list is a fault, never taken as text; another engine might read it as something else.
+// No captures, no back references, no look-around, no flags. What is not in the list is a fault, never taken as text. Another engine might
+// read it as something else.
 
 import { bounds } from '../../bounds/bounds.js';
 
@@ -18,8 +18,8 @@ export interface RegexProgram {
 }
 
 /**
- * Most positions: the characters that an expression can stand for at once, repetitions written out (`a{3}b` has 4).
- * Bounds the memory of an expression and the time of each character.
+ * Most positions: the characters that an expression can stand for at once, repetitions written out (`a{3}b` has 4). Bounds the memory of an
+ * expression and the time of each character.
  */
 export const regexSizeMax = bounds.regexPositions;
 

@@ -1,6 +1,6 @@
-// Matches regular expressions: always anchored at both ends, in bounded time.
-// The rule: a match keeps one set of positions, of fixed and small size. Each character of the text costs the same number of steps,
-// whatever the expression and the characters before, so that no value can block the daemon.
+// Matches regular expressions: always anchored at both ends, in bounded time. A match keeps one set of positions, of fixed and small size.
+// Each character of the text costs the same number of steps, whatever the expression and the characters before, so that no value can block
+// the daemon.
 import { bounds } from '../../bounds/bounds.js';
 import { parseRegex, RegexFault, type RegexProgram } from './regex-parser.js';
 

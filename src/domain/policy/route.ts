@@ -1,7 +1,7 @@
 // Where commands go under one configuration, as far as it decides alone: routes of mail users, and the lines for commands that name no
-// mailbox user. Pure: a passdb look-up is returned as a question.
-// The rules: the first matching route counts, and users are compared in their normal form. Without a line, only reading commands go to all
-// backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
+// mailbox user. Pure: a passdb look-up is returned as a question. The first matching route counts, and users are compared in their normal
+// form. Without a line, only reading commands go to all backends; a command about users by name goes to the one backend that has them all;
+// a mask needs a line that names the backend.
 
 import { predicateOf } from '../../kinds/kinds.js';
 import type { Server } from '../../protocol/releases.js';

@@ -1,6 +1,6 @@
-// The terms of an allowed command: a stated reason, and limits on its rate, counted per origin. Pure except for the limiter's counts;
-// times are arguments, from a monotonic clock.
-// The rule: the limiter never forgets a count that still matters. A full table refuses instead of dropping entries.
+// The terms of an allowed command: a stated reason, and limits on its rate, counted per origin. Pure except for the limiter's counts; times
+// are arguments, from a monotonic clock. The limiter never forgets a count that still matters. A full table refuses instead of dropping
+// entries.
 import type { Effect } from '../commands/catalog.js';
 import type { Attempt } from './attempt.js';
 import type { Obligations, Policy, Rate } from './policy.js';
@@ -71,8 +71,8 @@ const reasonVisibleMin = 3;
 
 /**
  * Letters, digits, punctuation and symbols. Not counted: blanks, controls and format characters (zero-width, bidirectional), marks that
- * only combine with a letter, unassigned and private characters, all that Unicode calls ignorable by default (as the Hangul fillers),
- * and two symbols that are blank: the empty Braille pattern and the null notehead.
+ * only combine with a letter, unassigned and private characters, all that Unicode calls ignorable by default (as the Hangul fillers), and
+ * two symbols that are blank: the empty Braille pattern and the null notehead.
  */
 const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
 

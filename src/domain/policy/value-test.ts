@@ -1,7 +1,7 @@
-// The tests of a rule for the values of one parameter, and for names of mailboxes, where one mailbox can have several names; also
-// a test as text and in words. All code that depends on the kind of a test is here, except for its reading (config/parse-where.ts).
-// The rule: a test of an `allow` passes only if every value passes, for every mailbox that a name may be; one of a `deny` applies if any
-// value may be meant, whatever its case.
+// The tests of a rule for the values of one parameter, and for names of mailboxes, where one mailbox can have several names; also a test as
+// text and in words. All code that depends on the kind of a test is here, except for its reading (config/parse-where.ts). A test of an
+// `allow` passes only if every value passes, for every mailbox that a name may be. One of a `deny` applies if any value may be meant,
+// whatever its case.
 import { type GlobList, mayOverlap } from '../names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
 import type { Bounds, ValueTest } from './policy.js';

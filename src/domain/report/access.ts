@@ -1,6 +1,6 @@
 // Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. Folded
-// from the records of a trail, in their order; a trail may begin in the middle, because each segment begins with what lived then.
-// The rule: what is left out for want of memory is counted, and the answer says so.
+// from the records of a trail, in their order; a trail may begin in the middle, because each segment begins with what lived then. What is
+// left out for want of memory is counted, and the answer says so.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatCommand } from '../access/item.js';

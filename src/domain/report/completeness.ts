@@ -1,5 +1,5 @@
 // Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
-// The rule: `isComplete` only if a trusted signature covers the whole time; every reason against it has a sentence.
+// `isComplete` only if a trusted signature covers the whole time. Every reason against it has a sentence.
 
 import { formatCount, quoteUnlessPlain } from '../audit/encode.js';
 import { formatTime, parseTime } from '../audit/record.js';

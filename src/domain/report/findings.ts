@@ -1,6 +1,6 @@
-// The result of checking a whole journal, in sentences for people who do not know the word "chain". Pure.
-// The rule: readers may include people who may not see a mail user's name, and a damaged or forged journal may contain anything. So a
-// sentence is made of numbers, times and keys in their proper form, and of our file names; never of text of a record.
+// The result of checking a whole journal, in sentences for people who do not know the word "chain". Pure. Readers may include people who
+// may not see a mail user's name, and a damaged or forged journal may contain anything. So a sentence is made of numbers, times and keys in
+// their proper form, and of our file names; never of text of a record.
 
 import { formatTime, parseTime } from '../audit/record.js';
 import type { Finding, VerifyResult } from '../page/proof.js';

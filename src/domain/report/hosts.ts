@@ -1,7 +1,7 @@
-// Whether the journals of a fleet contain everything that happened in a time, host by host, from the verifier's findings. Pure.
-// The rule: a host is complete only if its trail covers the whole time, its listed key signed it, and there is no finding, not even an
-// accepted one: an accepted hole is still a hole. A host is proven to its last signed record. The last `tailMsMax` before now may lack that
-// proof, because checkpoints come once a minute; the fleet is called complete to the earliest proof of a host.
+// Whether the journals of a fleet contain everything that happened in a time, host by host, from the verifier's findings. Pure. A host is
+// complete only if its trail covers the whole time, its listed key signed it, and there is no finding, not even an accepted one: an
+// accepted hole is still a hole. A host is proven to its last signed record. The last `tailMsMax` before now may lack that proof, because
+// checkpoints come once a minute; the fleet is called complete to the earliest proof of a host.
 
 import { formatTime } from '../audit/record.js';
 import type { FleetFinding } from '../fleet/shapes.js';

@@ -1,5 +1,5 @@
-// A report of one mailbox as one page of HTML to print or to send: no script, no link, nothing that is loaded.
-// The rule: every text goes through `escape`.
+// A report of one mailbox as one page of HTML to print or to send: no script, no link, nothing that is loaded. Every text goes through
+// `escape`.
 
 import { printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';

@@ -1,7 +1,7 @@
 // Proofs: records of a journal with all lines between each and the next signed checkpoint, so that somebody with nothing but the file and
-// the public key can recompute the chain up to the signature, as `createProofChecker` does, and examples/check-proof.py by itself.
-// The rule: lines of the journal are given byte for byte. A changed byte breaks a hash, a line that was left out breaks `prev`, and the
-// last line says how many there are, so a file that was cut does not pass.
+// the public key can recompute the chain up to the signature, as `createProofChecker` does, and examples/check-proof.py by itself. Lines of
+// the journal are given byte for byte. A changed byte breaks a hash, a line that was left out breaks `prev`, and the last line says how
+// many there are, so a file that was cut does not pass.
 //
 //   # for people: proves nothing
 //   * {"seq":17, ...}      a record that was asked for

@@ -1,6 +1,6 @@
 // A report of one mailbox: its commands and their principals, and whether the journal is complete for that time. The caller provides the
-// rows; they are read twice: once to count, so that the verdict comes first, and once for the list. Pure.
-// The rule: memory does not grow with the journal, and records written after the check are not in the report.
+// rows; they are read twice: once to count, so that the verdict comes first, and once for the list. Pure. Memory does not grow with the
+// journal, and records written after the check are not in the report.
 
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';

@@ -1,6 +1,6 @@
 // The commands that concern one mailbox: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached
-// a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure.
-// The rule: facts missing in a record are shown as "may have", never omitted and never taken for a no.
+// a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure. Facts missing in
+// a record are shown as "may have", never omitted and never taken for a no.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';

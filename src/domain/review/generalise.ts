@@ -1,7 +1,6 @@
 // From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
-// become the least of them. Callers test the rule.
-// The rules: a condition is one that every attempt meets; search keys must be in each query at a place where nothing bypasses them; a word
-// of which only the digest is known is never written.
+// become the least of them. Callers test the rule. A condition is one that every attempt meets. Search keys must be in each query at a
+// place where nothing bypasses them. A word of which only the digest is known is never written.
 
 import { type Effect, type Parameter, strongerEffect, userRoles } from '../commands/catalog.js';
 import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';

@@ -1,6 +1,6 @@
-// The lines for a policy that would permit a denied command, and their side effects. The same rule as in a suggestion.
-// The rule: explicit denials (`deny`, `except`) get no such lines, and a rule is shown only after the configuration's own parser accepted
-// it and a test passed; no rule loses a condition of the nearest existing rule.
+// The lines for a policy that would permit a denied command, and their side effects. The same rule as in a suggestion. Explicit denials
+// (`deny`, `except`) get no such lines, and a rule is shown only after the configuration's own parser accepted it and a test passed. No
+// rule loses a condition of the nearest existing rule.
 
 import { describeRule } from '../answers/rights.js';
 import type { MailUserSettings } from '../config/settings.js';

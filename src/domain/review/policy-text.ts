@@ -1,5 +1,5 @@
-// Writes policies as readable YAML: maps and lists in one line, comments above their rule.
-// The rule: the text of a value or a comment cannot end a line, a quote or a comment, whatever a client put there.
+// Writes policies as readable YAML: maps and lists in one line, comments above their rule. The text of a value or a comment cannot end a
+// line, a quote or a comment, whatever a client put there.
 
 import { printable } from '../audit/encode.js';
 import type { PolicyTest } from '../config/settings.js';

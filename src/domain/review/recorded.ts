@@ -1,7 +1,7 @@
 // Restores command lines from recorded exchanges, to be judged again: the canonical arguments of a record, parsed as by a server of the
-// recorded series; and the seen lines of a listener, each kind once.
-// The rules: a value recorded as a digest (secrets, words of mails) becomes an artificial word, and the line is marked; cut values are not
-// guessed. A record is judged as of its own time, for its recorded series, so that only the policies make a difference.
+// recorded series; and the seen lines of a listener, each kind once. A value recorded as a digest (secrets, words of mails) becomes an
+// artificial word, and the line is marked. Cut values are not guessed. A record is judged as of its own time, for its recorded series, so
+// that only the policies make a difference.
 
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';

@@ -1,5 +1,5 @@
-// Policy tests and past records judged by a configuration: which tests fail, which decisions would change, which rules were exercised.
-// Rows of a journal come in one after the other, and only what differs is kept.
+// Policy tests and past records judged by a configuration: which tests fail, which decisions would change, which rules were exercised. Rows
+// of a journal come in one after the other, and only what differs is kept.
 
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';

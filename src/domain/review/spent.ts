@@ -1,6 +1,5 @@
 // What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
-// a journal, oldest first. Irrelevant lines are not parsed.
-// The rule: a command that was never sent counts for nothing; in doubt it counts.
+// a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
 
 import { bounds } from '../../bounds/bounds.js';
 import { argumentCount, isDistanceMs, joinArguments, parseLine, parseTime } from '../audit/record.js';

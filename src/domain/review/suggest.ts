@@ -1,7 +1,6 @@
-// Owns the suggestion: the smallest readable policy that allows what a listener was seen doing.
-// It reads no journal and prints nothing; the text is its result. The rules: nothing that present policy denies in so many words comes
-// back; its `users` stay as they are; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never
-// granted.
+// Owns the suggestion: the smallest readable policy that allows what a listener was seen doing. It reads no journal and prints nothing; the
+// text is its result. Nothing that present policy denies in so many words comes back. Its `users` stay as they are. What amounts to root,
+// or concerns all users at once, is shown as a comment with a warning and never granted.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';

@@ -1,5 +1,5 @@
-// Finds one rule: the narrowest that permits every seen line of a command, tested with the policy code.
-// The rule: a suggestion must have been parsed by the configuration's own parser and evaluated.
+// Finds one rule: the narrowest that permits every seen line of a command, tested with the policy code. A suggestion must have been parsed
+// by the configuration's own parser and evaluated.
 
 import { formatEnd } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';

@@ -1,5 +1,5 @@
-// Whether a stream keeps the gates' messages as strongly as `fleet init` makes it, and as strongly as before.
-// The rule: each weak property is reported under the server's name, with its value and the required one.
+// Whether a stream keeps the gates' messages as strongly as `fleet init` makes it, and as strongly as before. Each weak property is
+// reported under the server's name, with its value and the required one.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';

@@ -1,6 +1,5 @@
-// Checks the signatures of checkpoint and retire records, follows a key that names the next one, and compares a trail with the
-// checkpoint files beside it.
-// The rules: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
+// Checks the signatures of checkpoint and retire records, follows a key that names the next one, and compares a trail with the checkpoint
+// files beside it. A signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
 // checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different. A later signature proves that a record
 // stood there when it was made, not that its words are true: a retire record counts only by its own signature.
 

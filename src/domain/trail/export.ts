@@ -1,5 +1,5 @@
-// Rows for programs and for people: CSV that is safe in a spreadsheet, JSON, and text that is safe in a terminal.
-// The rule: nothing that a client wrote into a record can command a spreadsheet or a terminal.
+// Rows for programs and for people: CSV that is safe in a spreadsheet, JSON, and text that is safe in a terminal. Nothing that a client
+// wrote into a record can command a spreadsheet or a terminal.
 
 import { formatRecorded, printable } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';

@@ -1,7 +1,7 @@
 // Where a run of the daemon ends and the next one begins: after `stop` and its checkpoint only a start may follow, and every start names
-// the last record of the run before.
-// The rule: before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left open, and what the
-// memory of the run before held; after it, ends of temporary access. Anything else after a stop was written by another program.
+// the last record of the run before. Before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left
+// open, and what the memory of the run before held. After it, ends of temporary access. Anything else after a stop was written by another
+// program.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';

@@ -1,7 +1,6 @@
 // Finds exchanges in a trail: pairs each admission with its completion and returns one row. A decoder over pieces of whole lines; lines
 // that cannot match are skipped without being parsed, because journals have many GiB. For a search by name without a hit, it reports what
-// was searched, and what retention had removed before.
-// The rule: damage is skipped; verify decides what can be trusted.
+// was searched, and what retention had removed before. Damage is skipped. Verify decides what can be trusted.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatRecorded, quote } from '../audit/encode.js';

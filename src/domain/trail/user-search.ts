@@ -1,5 +1,5 @@
-// Which exchanges concern a user: by the users that an admission names, and by a mask that covers the name. Pure.
-// The rule: a record that does not name all of its users is a hit: a user must not be missed because a list was too long to be recorded.
+// Which exchanges concern a user: by the users that an admission names, and by a mask that covers the name. Pure. A record that does not
+// name all of its users is a hit: a user must not be missed because a list was too long to be recorded.
 
 import { quote } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
@@ -18,16 +18,16 @@ export interface UserSearch {
 }
 
 /**
- * Texts that may stand for any user. Needles of at most seven bytes that begin with a rare one are found ten times faster than
- * others (Node 20).
+ * Texts that may stand for any user. Needles of at most seven bytes that begin with a rare one are found ten times faster than others (Node
+ * 20).
  */
 const wildcards = ['*', '?', '{"more"', '{"cut"'].map((text) => Buffer.from(text));
 const usersText = Buffer.from(',"users":[');
 const cutText = Buffer.from('{"');
 
 /**
- * For `pattern`, in any case: names are recorded in lower case, except names that were refused as invalid. In records of a server
- * that keeps the case of names (`case`), it is taken as it is.
+ * For `pattern`, in any case: names are recorded in lower case, except names that were refused as invalid. In records of a server that
+ * keeps the case of names (`case`), it is taken as it is.
  */
 export function createUserSearch(pattern: string): UserSearch {
   const exact = createExactSearch(pattern);

@@ -1,6 +1,6 @@
 // Follows a trail from its first line to its last and reports its faults with their places. A decoder, fed with segments and their lines;
-// memory is bounded by the exchanges that are open at once.
-// The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
+// memory is bounded by the exchanges that are open at once. A fault is reported once, at the first line that shows it, and the trail is
+// followed on from there.
 
 import { bounds } from '../../bounds/bounds.js';
 import { createArgumentsCheck, genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';

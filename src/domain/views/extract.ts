@@ -1,7 +1,7 @@
 // Extracts: what somebody was shown, signed by the key of the journal. A proof by the chain would hold every line between two records, and
-// so names of others; an extract proves that dovegate showed these records for this question, and nothing by itself about the chain.
-// The rule: the signed text names the view, the question and the range of records that were looked at, and cannot be taken for a record of
-// the journal, which begins with its seq.
+// so names of others; an extract proves that dovegate showed these records for this question, and nothing by itself about the chain. The
+// signed text names the view, the question and the range of records that were looked at, and cannot be taken for a record of the journal,
+// which begins with its seq.
 //
 //   # for people: proves nothing
 //   @ {"extract":1,"journal":"...","sha256":"...", ... }     what is signed: this text, without the mark

@@ -1,8 +1,8 @@
 // The journal as somebody may see it who answers for some mail users only: a decoder from lines as they are stored to lines as they are
-// shown. Search, show and count read what comes out of it and nothing else.
-// The rules: a record is shown if all users that it touches are covered, and else only its seq, time and event; a field is shown because a
-// list names it, never because no list hides it. No answer may depend on what is hidden, so every filter, count and order is made from the
-// lines that come out of here: a hidden record is the same line for every filter, and it has no field that a filter could ask for.
+// shown. Search, show and count read what comes out of it and nothing else. A record is shown if all users that it touches are covered, and
+// else only its seq, time and event. A field is shown because a list names it, never because no list hides it. No answer may depend on what
+// is hidden, so every filter, count and order is made from the lines that come out of here: a hidden record is the same line for every
+// filter, and it has no field that a filter could ask for.
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission"}      a hidden record
 //
@@ -189,8 +189,7 @@ export function createView(users: readonly string[] | undefined): View {
 
 /**
  * Whether an admission certainly concerns these users and no others. Not covered: admissions without named users (commands for a server,
- * questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are
- * unknown.
+ * questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are unknown.
  */
 export function createCover(users: readonly string[]): (admission: Stored) => boolean {
   const globs = new GlobList(users);

@@ -1,7 +1,7 @@
 // Access on request: undecided requests, live grants, and every step between them, each recorded before it takes effect. The journal is the
-// database: a start hands over what its records say, and the same fold (`AccessBook`) follows what is recorded here.
-// The rules: a step is on disk before it takes effect or is answered, and a grant also has a signed checkpoint behind it; an end takes
-// effect at once, even where its record fails; a grant ends by the wall clock or by the monotonic one, whichever comes first.
+// database: a start hands over what its records say, and the same fold (`AccessBook`) follows what is recorded here. A step is on disk
+// before it takes effect or is answered, and a grant also has a signed checkpoint behind it. An end takes effect at once, even where its
+// record fails. A grant ends by the wall clock or by the monotonic one, whichever comes first.
 
 import { bounds } from '../../bounds/bounds.js';
 import {

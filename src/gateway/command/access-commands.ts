@@ -1,6 +1,6 @@
 // The own commands about access on request: reads their arguments, judges the command inside a request as under a grant, counts its mails,
-// and passes all that to the desk, which records and decides.
-// The rules: a request names literal users and one command without input; the number of mails is counted by dovegate, for approvers only.
+// and passes all that to the desk, which records and decides. A request names literal users and one command without input. The number of
+// mails is counted by dovegate, for approvers only.
 
 import { bounds } from '../../bounds/bounds.js';
 import {

@@ -1,7 +1,7 @@
 // Assesses a command line before anything is recorded or sent: calls domain/policy, looks up in the passdb and the userdb what it needs,
-// and repeats this until nothing is open. Remembers lines whose assessment follows from the configuration alone.
-// The rules: a failed look-up is a failure and never leads to another backend; a host that is not a configured backend is never used; every
-// name that the service returns for a user is reported, so that policy evaluates it.
+// and repeats this until nothing is open. Remembers lines whose assessment follows from the configuration alone. A failed look-up is a
+// failure and never leads to another backend. A host that is not a configured backend is never used. Every name that the service returns
+// for a user is reported, so that policy evaluates it.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Queueing } from '../../concurrency/limits.js';

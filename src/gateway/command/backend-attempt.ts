@@ -1,7 +1,6 @@
 // One attempt to run a command on one backend: waits for a lease, rechecks the judgement, counts the affected mails where the rule demands
-// that, sends, relays. A script.
-// The rules: nothing is sent before the admission is safe; anything unexpected closes the upstream; the progress is known even if the
-// attempt breaks off.
+// that, sends, relays. A script. Nothing is sent before the admission is safe. Anything unexpected closes the upstream. The progress is
+// known even if the attempt breaks off.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';

@@ -1,10 +1,10 @@
 // Where an allowed and recorded command is sent: to one backend; to the backend that this one refers to; a second time if a read got no
-// byte of an answer; or to several at once, whose rows are joined as they come and whose endings become one. A script.
-// The rules: a change is never sent twice; a command that reads is tried again once, if not one byte of its reply came; a referral is
-// followed once, to a configured backend, for the same user; two commands on one user's mail never run on two backends at once. Rows of
-// several backends go out whole; where the number of cells in a row is unknown, backends are used one after the other, and one that breaks
-// off within its reply ends the whole. Results are never silently partial: if one backend failed, the status is a failure that names the
-// backends that answered and those that did not.
+// byte of an answer; or to several at once, whose rows are joined as they come and whose endings become one. A script. A change is never
+// sent twice. A command that reads is tried again once, if not one byte of its reply came. A referral is followed once, to a configured
+// backend, for the same user. Two commands on one user's mail never run on two backends at once. Rows of several backends go out whole;
+// where the number of cells in a row is unknown, backends are used one after the other, and one that breaks off within its reply ends the
+// whole. Results are never silently partial: if one backend failed, the status is a failure that names the backends that answered and those
+// that did not.
 
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';

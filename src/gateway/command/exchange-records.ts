@@ -1,6 +1,5 @@
 // The records of one exchange, and when they are written: its admission, lines of its backend's log, its completion; and the event with
-// each.
-// The rule: every exchange has one admission and then one completion, a refused one too; in a flood, exchanges without an upstream are only
+// each. Every exchange has one admission and then one completion, a refused one too. In a flood, exchanges without an upstream are only
 // counted.
 
 import { bounds } from '../../bounds/bounds.js';

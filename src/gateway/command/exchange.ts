@@ -1,6 +1,6 @@
-// One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script.
-// The rules: nothing goes upstream before the admission is safe; no client bytes are forwarded, the line is encoded again; every admission
-// gets one completion; a reply that was cut never looks whole, so the session is closed if the end of a reply could not be marked.
+// One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script. Nothing goes upstream
+// before the admission is safe. No client bytes are forwarded, the line is encoded again. Every admission gets one completion. A reply that
+// was cut never looks whole, so the session is closed if the end of a reply could not be marked.
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';

@@ -1,8 +1,8 @@
 // Overdue commands: changes that got no answer within their deadline. The client has its answer (`reply-timeout`), and Dovecot goes on. The
 // upstream of such a command is held, beside the `connections` of its backend, until the reply comes, an operator ends it, or an hour is
-// over, so that its end becomes known and its completion says it.
-// The rules: while a command is overdue, nobody's command with the same canonical line and text for the same user is sent; an overdue
-// command whose upstream cannot be held stops the same one of its own origin only, for ten minutes; all other commands run.
+// over, so that its end becomes known and its completion says it. While a command is overdue, nobody's command with the same canonical line
+// and text for the same user is sent. An overdue command whose upstream cannot be held stops the same one of its own origin only, for ten
+// minutes. All other commands run.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Judged } from '../../domain/policy/judge.js';

@@ -1,7 +1,6 @@
 // The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. This module records, counts and
-// sends nothing.
-// The rules: clients read their own policy only; no backend and no auth service is contacted for an answer, so it costs as much as a
-// refused command and does not reveal which users exist (a request for access asks both, and tells nothing of it); a secret in a command is
+// sends nothing. Clients read their own policy only. No backend and no auth service is contacted for an answer, so it costs as much as a
+// refused command and does not reveal which users exist (a request for access asks both, and tells nothing of it). A secret in a command is
 // a secret in a question about it.
 
 import { explanationOf, rowsOfExplanation } from '../../domain/answers/explanation.js';

@@ -1,6 +1,6 @@
 // Whether an allowed command may be sent: the policy's demands beyond its rule, and the recheck of a command that waited, moved to another
-// backend, or was overtaken by a reload.
-// The rules: the command that is sent is the one that the admission names; of two configurations the stricter one counts.
+// backend, or was overtaken by a reload. The command that is sent is the one that the admission names. Of two configurations the stricter
+// one counts.
 
 import { requestLine } from '../../domain/answers/explanation.js';
 import type { Series } from '../../domain/commands/catalog.js';

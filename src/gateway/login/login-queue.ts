@@ -1,8 +1,7 @@
-// In which order clients that have not logged in are served: whose password is checked next (the queue), and whose bytes are read next
-// (the turns).
-// The rules: nothing counts by the name alone, so that no stranger can keep an account's owner out; all tables are bounded; networks from
-// which somebody logged in lately come first; the others take turns, so that an attacker gets as many turns as it has networks; each
-// failed login costs a token of its network, and without a token its next password is not checked.
+// In which order clients that have not logged in are served: whose password is checked next (the queue), and whose bytes are read next (the
+// turns). Nothing counts by the name alone, so that no stranger can keep an account's owner out. All tables are bounded. Networks from
+// which somebody logged in lately come first. The others take turns, so that an attacker gets as many turns as it has networks. Each failed
+// login costs a token of its network, and without a token its next password is not checked.
 
 import { bounds } from '../../bounds/bounds.js';
 import { unlessAborted } from '../../concurrency/abortable.js';
@@ -297,9 +296,8 @@ export class UnauthenticatedTurns {
   }
 
   /**
-   * Resolves when it is the turn of a client from there. After `signal` it takes no turn and resolves at once: connections that are
-   * closed as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no other one is
-   * paused for it.
+   * Resolves when it is the turn of a client from there. After `signal` it takes no turn and resolves at once: connections that are closed
+   * as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no other one is paused for it.
    */
   take(network: string, signal?: AbortSignal, isLast = false): Promise<void> {
     if (signal?.aborted === true) return Promise.resolve();

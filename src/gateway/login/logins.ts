@@ -1,6 +1,6 @@
-// The logins of one listener under the present configuration: by client certificate, by name and password, or by key.
-// The rules: neither the answer nor its time shows whether an account exists; a password is wiped after its check; a valid key never waits,
-// because its check is cheap and it cannot be guessed.
+// The logins of one listener under the present configuration: by client certificate, by name and password, or by key. Neither the answer
+// nor its time shows whether an account exists. A password is wiped after its check. A valid key never waits, because its check is cheap
+// and it cannot be guessed.
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';

@@ -1,7 +1,6 @@
 // One connection to Dovecot's auth service, from its dial to its end: a machine. Many questions are in flight at once, and replies are
-// matched by id.
-// The rules: an id is not used again while its reply may still come; a canceled question does not close the connection (2.4.1 crashes when
-// a client leaves while it delays a failure, measured); anything unexpected ends it.
+// matched by id. An id is not used again while its reply may still come. A canceled question does not close the connection (2.4.1 crashes
+// when a client leaves while it delays a failure, measured). Anything unexpected ends it.
 
 import assert from 'node:assert';
 import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';

@@ -1,5 +1,5 @@
-// Dovecot's auth service as listeners of type userdb and master speak it (src/auth/auth-master-connection.c of Dovecot), which is
-// not the SASL protocol. Bytes in both directions; no socket and no clock.
+// Dovecot's auth service as listeners of type userdb and master speak it (src/auth/auth-master-connection.c of Dovecot), which is not the
+// SASL protocol. Bytes in both directions; no socket and no clock.
 //
 //     we:  VERSION TAB 1 TAB 1 LF                                      at once after connecting
 //     it:  VERSION TAB 1 TAB 4 LF   SPID TAB 25893 LF                  its greeting
@@ -10,9 +10,9 @@
 //          NOTFOUND TAB 9 LF          FAIL TAB 9 TAB reason=TEXT LF
 //          LIST TAB 4 TAB bob@example.org LF          DONE TAB 4 TAB LF          OK TAB 5 TAB 12 LF          never asked for here
 //
-// Replies come in any order and are matched by id. The rules: one line that the service does not accept ends the connection with
-// every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
-// password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
+// Replies come in any order and are matched by id. One line that the service does not accept ends the connection with every other question
+// on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's password in clear, so no reply
+// line goes into a message or a log, and fields are kept by a list of names.
 
 import { bounds } from '../../bounds/bounds.js';
 import { WireFault } from '../../ports/faults.js';
@@ -35,9 +35,8 @@ const service = 'service=doveadm';
 const nameBytesMax = questionBytesMax - `PASS\t${questionIdMax}\t\t${service}\n`.length;
 
 /**
- * Control characters: an escaped NUL cuts the name, so that `alice<NUL>junk` is answered for alice. `*`: the usual separator
- * between a user and a master user, at which the service would split the name. A lone half of a surrogate pair would be written as
- * another name.
+ * Control characters: an escaped NUL cuts the name, so that `alice<NUL>junk` is answered for alice. `*`: the usual separator between a user
+ * and a master user, at which the service would split the name. A lone half of a surrogate pair would be written as another name.
  */
 const neverInName = /[\0-\x1f\x7f*\p{Cs}]/u;
 
@@ -45,10 +44,7 @@ export function isAskable(user: string): boolean {
   return user !== '' && !neverInName.test(user) && Buffer.byteLength(user) <= nameBytesMax;
 }
 
-/**
- * The question as a line. `user` must be askable. No client address is sent, so a passdb entry with `allow_nets` is
- * not found.
- */
+/** The question as a line. `user` must be askable. No client address is sent, so a passdb entry with `allow_nets` is not found. */
 export function encodeQuestion(kind: QuestionKind, id: number, user: string): Buffer {
   if (!Number.isInteger(id) || id < 0 || id > questionIdMax) throw new RangeError('id is out of range');
   if (!isAskable(user)) throw new RangeError('the name cannot be asked for');
@@ -164,16 +160,16 @@ export type AnswerFailure =
 
 export type AuthAnswer =
   /**
-   * `user` as the database wrote it: not normalized, not looked up again. A field is set when its key is there; one without a
-   * value has the value ''.
+   * `user` as the database wrote it: not normalized, not looked up again. A field is set when its key is there; one without a value has the
+   * value ''.
    */
   | { readonly kind: 'found'; readonly user: string; readonly fields: ReadonlyMap<string, string> }
   | { readonly kind: 'not-found' }
   | { readonly kind: 'failed'; readonly code: AnswerFailure };
 
 /**
- * The fields that say where a user is served. All others are dropped here: `pass` is the next hop's password, a userdb may
- * return keys, and an operator's own fields may hold anything.
+ * The fields that say where a user is served. All others are dropped here: `pass` is the next hop's password, a userdb may return keys, and
+ * an operator's own fields may hold anything.
  */
 const keptFields: ReadonlySet<string> = new Set([
   'proxy',

@@ -1,8 +1,8 @@
-// Questions about users to Dovecot's auth service, with a short cache of the answers: a machine over the links that it opens.
-// The rules: every question is answered in time, if need be by a failure; a failure never becomes an answer; answers are cut to the fields
-// that route users before they get here, so that no password is kept or shown.
-// A question may crash the service (an entry with `proxy` and an empty `host=` crashes every release, measured), and then all questions in
-// flight are lost. So these are sent again once, one at a time; a question that crashes the service again is not sent for a while.
+// Questions about users to Dovecot's auth service, with a short cache of the answers: a machine over the links that it opens. Every
+// question is answered in time, if need be by a failure. A failure never becomes an answer. Answers are cut to the fields that route users
+// before they get here, so that no password is kept or shown. A question may crash the service (an entry with `proxy` and an empty `host=`
+// crashes every release, measured), and then all questions in flight are lost. So these are sent again once, one at a time; a question that
+// crashes the service again is not sent for a while.
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';

@@ -1,6 +1,6 @@
-// Resolves aliases: Dovecot's userdb may answer a name with another one, and the command then runs on that one's mailbox. Policy
-// is evaluated for the names as given and for every alias. The rule: a look-up that fails is a failure, never "no alias";
-// otherwise `except` would stop working when the auth service does.
+// Resolves aliases: Dovecot's userdb may answer a name with another one, and the command then runs on that one's mailbox. Policy is
+// evaluated for the names as given and for every alias. A look-up that fails is a failure, never "no alias". Otherwise `except` would stop
+// working when the auth service does.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Queueing } from '../../concurrency/limits.js';

@@ -1,7 +1,6 @@
 // Records on their way to the journal: its port, records that no caller awaits, and the counts of a flood. Refusals, sessions, refused
 // connections and failed logins of one origin or network are recorded one by one up to a number each second; the number of the others
-// becomes one `limit` record a second.
-// The rule: everything is counted, also when the daemon stops or a table is full.
+// becomes one `limit` record a second. Everything is counted, also when the daemon stops or a table is full.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord } from '../../domain/audit/record.js';

@@ -1,6 +1,6 @@
 // How an exchange ended: one total function from the cause to the client's answer, the record, the metric and the log line. They cannot
-// disagree, because nothing else decides any of them.
-// The rule: a backend never carries out a text without its final dot (measured on 2.3.13 to 2.4.5), so such an ending is not `unknown`.
+// disagree, because nothing else decides any of them. A backend never carries out a text without its final dot (measured on 2.3.13 to
+// 2.4.5), so such an ending is not `unknown`.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';

@@ -1,6 +1,6 @@
-// Dials a backend: connect, handshake, TLS, PLAIN, series. Scripts. The rules: a dial resolves to an upstream or leaves nothing
-// open; nothing secret is sent before TLS except to loopback and UNIX sockets; every phase has a time limit, because a backend
-// at its process limit accepts and says nothing.
+// Dials a backend: connect, handshake, TLS, PLAIN, series. Scripts. A dial resolves to an upstream or leaves nothing open. Nothing secret
+// is sent before TLS except to loopback and UNIX sockets. Every phase has a time limit, because a backend at its process limit accepts and
+// says nothing.
 
 import type { Series } from '../../domain/commands/catalog.js';
 import type { Secret } from '../../domain/identity/credentials.js';

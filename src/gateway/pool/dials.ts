@@ -1,9 +1,8 @@
-// The dials of one pool, and the health of its backend that follows from them. Two machines.
-// Health is a circuit breaker: up (closed); pausing and retrying (a dial failed while other upstreams live: only dials wait);
-// down (open: nothing lives, and commands fail at once with the reason); probing (half-open: one handshake decides).
-// The rules: a dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled; the
-// end of a command never opens the breaker, only a dial that failed while nothing else lived, or the second new upstream in a
-// row that the backend ended; health has at most one timer.
+// The dials of one pool, and the health of its backend that follows from them. Two machines. Health is a circuit breaker: up (closed);
+// pausing and retrying (a dial failed while other upstreams live: only dials wait); down (open: nothing lives, and commands fail at once
+// with the reason); probing (half-open: one handshake decides). A dial is counted from its call to its end, and its end is reported exactly
+// once, unless it was canceled. The end of a command never opens the breaker, only a dial that failed while nothing else lived, or the
+// second new upstream in a row that the backend ended. Health has at most one timer.
 
 import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';

@@ -1,10 +1,9 @@
-// The fair queue of a pool. Principals take turns, each with as many as its weight; the waiters of one principal are served in the
-// order in which they came. A waiter that needs a fresh upstream (one on which nothing ran) is passed over while there is none; a
-// principal that has enough (the caller decides) is passed over while others have not. A waiter whose turn has come may be
-// promised an upstream that is still dialled: it is then out of the order, before all others.
-// The rules: a waiter that is passed over keeps its turn; a new principal queues after those that wait already, so it waits for at
-// most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is taken, not
-// before: newcomers that arrive meanwhile are served first.
+// The fair queue of a pool. Principals take turns, each with as many as its weight; the waiters of one principal are served in the order in
+// which they came. A waiter that needs a fresh upstream (one on which nothing ran) is passed over while there is none; a principal that has
+// enough (the caller decides) is passed over while others have not. A waiter whose turn has come may be promised an upstream that is still
+// dialled: it is then out of the order, before all others. A waiter that is passed over keeps its turn. A new principal queues after those
+// that wait already, so it waits for at most one round of each of them. A principal whose turns are used up goes to the end when the next
+// waiter is taken, not before: newcomers that arrive meanwhile are served first.
 
 import { type Queueing, whoGiveWay } from '../../concurrency/limits.js';
 import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
@@ -70,8 +69,8 @@ export class FairQueue<W extends Queued & Placed<W>> {
   }
 
   /**
-   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is
-   * passed over for another one that has not.
+   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is passed over
+   * for another one that has not.
    */
   take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined {
     if (this.#waiting === 0) return undefined;

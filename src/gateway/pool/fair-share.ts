@@ -1,9 +1,8 @@
 // Which long-waiting principals are due an upstream, and which transfers are ended for them. Pure. Several accounts of one place (a UNIX
 // user, an address: `origin`) count as one against other places: upstreams are divided evenly among the places that hold or wait, and a
-// place's part evenly among its principals.
-// The rules: a lease ends only where its place, or for a waiter of the same place its principal, holds more than its share; at most one
-// lease ends for each waiting principal; while a backend sends nothing of a reply, no rate applies, and the reply ends only where no speed
-// is enough.
+// place's part evenly among its principals. A lease ends only where its place, or for a waiter of the same place its principal, holds more
+// than its share. At most one lease ends for each waiting principal. While a backend sends nothing of a reply, no rate applies, and the
+// reply ends only where no speed is enough.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ClientPace } from './lease.js';

@@ -82,8 +82,8 @@ interface Sample {
 }
 
 /**
- * How fast the client of a lease moves bytes while the exchange waits for it; the time of the backend does not count. Each
- * upstream has one for its whole life; the pool checks it while other principals wait.
+ * How fast the client of a lease moves bytes while the exchange waits for it; the time of the backend does not count. Each upstream has one
+ * for its whole life; the pool checks it while other principals wait.
  */
 export class ClientPace {
   /** The transfer that may be ended for others; undefined: none. Set by the exchange. */

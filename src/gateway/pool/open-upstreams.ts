@@ -1,6 +1,5 @@
 // The open upstreams of one pool by state: idle, leased, leased to a command that must be alone, and held for an overdue command. It does
-// not decide who gets one.
-// The rule: each upstream is in exactly one of idle, leased and overdue, and counts are sizes.
+// not decide who gets one. Each upstream is in exactly one of idle, leased and overdue, and counts are sizes.
 
 import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';

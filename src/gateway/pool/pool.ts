@@ -1,8 +1,7 @@
-// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, in fair
-// turns, dials when none is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back only when the
-// exchange ended cleanly. The rules: counts are sizes of sets; every change ends in `match`, the only place that joins a waiter and
-// an upstream; whatever fails while it is dialled or leased is closed; calls that call back (closing an upstream does) are made
-// only while the sets agree.
+// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, in fair turns, dials
+// when none is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back only when the exchange ended
+// cleanly. Counts are sizes of sets. Every change ends in `match`, the only place that joins a waiter and an upstream. Whatever fails while
+// it is dialled or leased is closed. Calls that call back (closing an upstream does) are made only while the sets agree.
 
 import assert from 'node:assert';
 import type { Series } from '../../domain/commands/catalog.js';
@@ -65,8 +64,8 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   /**
-   * Leases an upstream for the time of `user.use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
-   * waiting), or with what `use` threw; the upstream is closed then.
+   * Leases an upstream for the time of `user.use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while waiting),
+   * or with what `use` threw; the upstream is closed then.
    */
   async withLease<T>(user: LeaseUser<T>): Promise<T> {
     const idle = user.abortable.isAborted ? undefined : this.#takeIdle(user);

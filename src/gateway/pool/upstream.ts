@@ -1,6 +1,5 @@
 // One live, greeted transport to a backend: `greeted -> idle <-> leased -> closed`. It turns chunks into events of the reply and of the log
-// channel, and watches its input while it is not leased.
-// The rule: anything unexpected ends it; an upstream is used again only after a clean end.
+// channel, and watches its input while it is not leased. Anything unexpected ends it. An upstream is used again only after a clean end.
 
 import assert from 'node:assert';
 import { Deadline } from '../../concurrency/limits.js';

@@ -1,5 +1,5 @@
-// One exchange that waits for an upstream, until it gets one, is refused, is aborted, or has waited too long. It does not enter or
-// leave the queue by itself. The rule: it settles exactly once; settling clears the timer and the abort listener.
+// One exchange that waits for an upstream, until it gets one, is refused, is aborted, or has waited too long. It does not enter or leave
+// the queue by itself. It settles exactly once. Settling clears the timer and the abort listener.
 
 import type { AbortListener } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';

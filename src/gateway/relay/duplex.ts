@@ -1,7 +1,6 @@
 // A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. A script with
-// two pumps.
-// The rules: the client's bytes are forwarded only after the backend's `+`; neither side is read while the other does not take its bytes;
-// no byte of ours gets into the stream; at the end the upstream and the session are closed.
+// two pumps. The client's bytes are forwarded only after the backend's `+`. Neither side is read while the other does not take its bytes.
+// No byte of ours gets into the stream. At the end the upstream and the session are closed.
 
 import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';

@@ -1,7 +1,6 @@
-// The input after a command line: none, a text that goes up with the command, or bytes both ways.
-// The rules: a text is gathered before an upstream is requested; no more is read than can be used; the client has `timeMs` in all, not
-// counting waits that we cause; whatever happens to the command, no byte of its input is ever parsed as a command line: it is read to its
-// end, or the session ends.
+// The input after a command line: none, a text that goes up with the command, or bytes both ways. A text is gathered before an upstream is
+// requested. No more is read than can be used. The client has `timeMs` in all, not counting waits that we cause. Whatever happens to the
+// command, no byte of its input is ever parsed as a command line: it is read to its end, or the session ends.
 
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';

@@ -1,10 +1,9 @@
-// One command on a leased upstream: it is sent, and its reply is relayed to the client chunk by chunk, in constant memory. A script.
-// The rules: slices of what was read are written, not copies; no more is read while the client's side is full; a broken reply is
-// never made to look complete; an upstream may serve another command only after a clean end; a client that does not read is
-// disconnected before the backend gives up (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1
-// and newer).
-// Of the backend's log channel: under `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it
-// read a line whose prefix names another user (2.3.19 and newer sometimes put the user of the previous command there).
+// One command on a leased upstream: it is sent, and its reply is relayed to the client chunk by chunk, in constant memory. A script. Slices
+// of what was read are written, not copies. No more is read while the client's side is full. A broken reply is never made to look complete.
+// An upstream may serve another command only after a clean end. A client that does not read is disconnected before the backend gives up (it
+// silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer). Of the backend's log channel: under
+// `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it read a line whose prefix names another
+// user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { bounds } from '../../bounds/bounds.js';
 import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';

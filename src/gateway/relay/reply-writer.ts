@@ -1,8 +1,7 @@
 // Writes replies and log lines to one client of the doveadm protocol, in its framing; declares the interface of all answer writers; and has
-// the targets that join replies of several backends.
-// The rules: bytes that belong together are one write; a log line goes before the status of its command, because real clients disconnect
-// after the status. Rows have no mark: a row is a number of cells, each ended by a TAB. A reason is a cell only for clients of minor 0: the
-// real doveadm crashes on a cell of a command without columns.
+// the targets that join replies of several backends. Bytes that belong together are one write. A log line goes before the status of its
+// command, because real clients disconnect after the status. Rows have no mark: a row is a number of cells, each ended by a TAB. A reason
+// is a cell only for clients of minor 0: the real doveadm crashes on a cell of a command without columns.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';

@@ -1,7 +1,7 @@
-// Sends a command and its text to a leased upstream, and relays its reply. A script.
-// The rules: the text is encoded again, so that every line can be nothing but text, in pieces; after each piece the server may stop reading
-// it. The final dot is sent only after the client's; an upstream that replies earlier is closed at once, and so is one whose text will
-// never be complete; no upstream serves another command after a text. Unread data at the backend slows the client down.
+// Sends a command and its text to a leased upstream, and relays its reply. A script. The text is encoded again, so that every line can be
+// nothing but text, in pieces. After each piece the server may stop reading it. The final dot is sent only after the client's; an upstream
+// that replies earlier is closed at once, and so is one whose text will never be complete; no upstream serves another command after a text.
+// Unread data at the backend slows the client down.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';

@@ -1,5 +1,5 @@
-// The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. A
-// script. The rules: it ends within its time limit, whatever the peer does; a refused peer gets `-` and nothing else.
+// The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. A script.
+// It ends within its time limit, whatever the peer does. A refused peer gets `-` and nothing else.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
@@ -62,8 +62,8 @@ export const kernelAccess: ListenerAccess = {
 };
 
 /**
- * The current configuration. A session calls these each time, because a reload may have replaced it; two values that must belong
- * to the same configuration are read without a wait between them.
+ * The current configuration. A session calls these each time, because a reload may have replaced it; two values that must belong to the
+ * same configuration are read without a wait between them.
  */
 export interface SessionContext {
   /** Another object after each reload, also where only policies changed. */

@@ -2,7 +2,7 @@
 //
 //   POST /dovegate/v1/request   {"users": ["bob@example.com"], "for": "1h", "reason": "ticket 4711", "command": ["fetch", "uid", "all"]}
 //
-// The rule: JSON gives words only. The own command judges them, so that a socket and HTTP accept the same.
+// JSON gives words only. The own command judges them, so that a socket and HTTP accept the same.
 
 import { bounds } from '../../bounds/bounds.js';
 import { plainLine } from '../../domain/policy/assess.js';

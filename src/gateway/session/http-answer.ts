@@ -1,6 +1,6 @@
-// Writes the answer to one HTTP request: an array with an entry for each command, rows as objects or an error.
-// The rules: the answer has no rows of a failed command; a small answer goes out whole with its length; a larger one goes out as it grows,
-// and gets no end if it breaks off, so that no client reads it as JSON.
+// Writes the answer to one HTTP request: an array with an entry for each command, rows as objects or an error. The answer has no rows of a
+// failed command. A small answer goes out whole with its length. A larger one goes out as it grows, and gets no end if it breaks off, so
+// that no client reads it as JSON.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';

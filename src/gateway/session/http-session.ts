@@ -1,7 +1,7 @@
 // The requests of one HTTP client, one after the other: the client is identified before a body is read, a body is read and checked to its
-// end before a command runs, and its commands run in order, each an exchange with records of its own. A script.
-// The rules: no command of a request that ends in 400 ran; an answer that breaks off is reset, never ended; a browser is refused before
-// anything else. Dovecot's own: src/doveadm/client-connection-http.c.
+// end before a command runs, and its commands run in order, each an exchange with records of its own. A script. No command of a request
+// that ends in 400 ran. An answer that breaks off is reset, never ended. A browser is refused before anything else. Dovecot's own:
+// src/doveadm/client-connection-http.c.
 
 import { bounds } from '../../bounds/bounds.js';
 import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';

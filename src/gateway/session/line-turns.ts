@@ -1,8 +1,8 @@
-// How the command lines of all sessions share the event loop: parsing and evaluating a line cannot be interrupted, so a client that
-// sends the most expensive lines as fast as it can would block everybody else.
+// How the command lines of all sessions share the event loop: parsing and evaluating a line cannot be interrupted, so a client that sends
+// the most expensive lines as fast as it can would block everybody else.
 //
-// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose
-// origin used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
+// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose origin used
+// least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
 import { bounds } from '../../bounds/bounds.js';

@@ -1,7 +1,6 @@
 // A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log line and
-// the status of that reason. A script.
-// The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are limited; no byte of a command's input
-// is parsed as a command line.
+// the status of that reason. A script. Nothing is evaluated, sent or recorded. Memory, time without progress and commands are limited. No
+// byte of a command's input is parsed as a command line.
 
 import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import { allSeries } from '../../domain/commands/catalog.js';

@@ -1,7 +1,6 @@
-// The running sessions, and which unauthenticated one is closed when there is no room.
-// Two tables: sessions that have proved who they are count by listener and by peer; unauthenticated ones count apart, by network, so that
-// connections that prove nothing never take the place of a proven one.
-// The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
+// The running sessions, and which unauthenticated one is closed when there is no room. Two tables: sessions that have proved who they are
+// count by listener and by peer; unauthenticated ones count apart, by network, so that connections that prove nothing never take the place
+// of a proven one. No question walks the sessions, because a full listener asks for each connection that it refuses.
 
 import { bounds } from '../../bounds/bounds.js';
 import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
@@ -10,8 +9,8 @@ import type { Exchange } from '../command/exchange.js';
 export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
   /**
-   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked. Both are closed when there is
-   * no room.
+   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked. Both are closed when there is no
+   * room.
    */
   readonly standing: 'known' | 'unauthenticated' | 'checking';
   isPermitted(): boolean;
@@ -171,10 +170,10 @@ type ByCount = OrderedSet<Network>[];
 const checkingMax = bounds.checkedLogins;
 
 /**
- * Unauthenticated sessions, by network. The rules: a newcomer always gets a place, because a session that proves nothing must not
- * keep another one out. At the limit of its network it gets the place of the oldest session there. At a limit of all networks, if somebody
- * from the newcomer's network logged in lately, a session of a network that proved nothing goes first, then the oldest of the network with
- * most sessions. Sessions that are being checked, up to 16 of a network, go only where there is no other one.
+ * Unauthenticated sessions, by network. A newcomer always gets a place, because a session that proves nothing must not keep
+ * another one out. At the limit of its network it gets the place of the oldest session there. At a limit of all networks, if somebody from
+ * the newcomer's network logged in lately, a session of a network that proved nothing goes first, then the oldest of the network with most
+ * sessions. Sessions that are being checked, up to 16 of a network, go only where there is no other one.
  */
 class Unauthenticated {
   readonly #networks = new Map<string, Network>();

@@ -1,6 +1,6 @@
 // All sessions of the daemon: takes accepted transports, admits peers that their listener permits, enforces the limits on their number, and
-// ends them at a drain or when a reload revokes their right.
-// The rule: a refused connection costs a few log lines, and one record for the rest of that second.
+// ends them at a drain or when a reload revokes their right. A refused connection costs a few log lines, and one record for the rest of
+// that second.
 
 import { bounds } from '../../bounds/bounds.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';

@@ -1,6 +1,6 @@
 // The input from a peer after its handshake: command lines, and after some of them a text or raw bytes. While an exchange runs it reads
-// ahead by at most one chunk, to notice a peer that leaves.
-// The rules: bytes of input are never parsed as lines; a text is read within its limits; it is read to its end, or the session is over.
+// ahead by at most one chunk, to notice a peer that leaves. Bytes of input are never parsed as lines. A text is read within its limits. It
+// is read to its end, or the session is over.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';

@@ -1,7 +1,7 @@
 // One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
-// transport, with a reason. It is also its exchanges' view of the session: one object for all of them, since one runs at a time.
-// The rules: a broken line ends the session without an answer, one that is too long with an answer, and nothing after it is read; a peer
-// that has ended its side still gets its answers; an exchange's view of its session changes between two exchanges, never during one.
+// transport, with a reason. It is also its exchanges' view of the session: one object for all of them, since one runs at a time. A broken
+// line ends the session without an answer, one that is too long with an answer, and nothing after it is read. A peer that has ended its
+// side still gets its answers. An exchange's view of its session changes between two exchanges, never during one.
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';

@@ -6,9 +6,9 @@
 //     C: STARTTLS LF ClientHello ...                               no answer; nothing is repeated inside TLS
 //     C: PLAIN TAB AGRvdmVhZG0Ac2VjcmV0 LF      S: + LF
 //
-// It returns steps; the caller takes them in their order and comes back.
-// The rules: the client speaks first; a bad VERSION line is answered by closing, without a byte (so does Dovecot, measured on 2.3.13 to
-// 2.4.5); there is one try at PLAIN. The bytes after STARTTLS are the ClientHello, never lines: those would be lines without TLS.
+// It returns steps; the caller takes them in their order and comes back. The client speaks first. A bad VERSION line is answered by
+// closing, without a byte (so does Dovecot, measured on 2.3.13 to 2.4.5). There is one try at PLAIN. The bytes after STARTTLS are the
+// ClientHello, never lines: those would be lines without TLS.
 
 import { WireFault, type WireFaultCode } from '../../ports/faults.js';
 import { LineSplitter } from '../lines.js';

@@ -5,9 +5,9 @@
 //     C: STARTTLS LF  ClientHello ...                             no answer, no second VERSION, no second -
 //     C: PLAIN TAB AGRvdmVhZG0Ac2VjcmV0 LF      S: + LF
 //
-// `HandshakeDial` returns steps; `shakeHands` performs them on a transport.
-// The rules: where TLS is demanded, `+` in clear means that there is none: real clients go on in clear text, this one
-// stops. Bytes after the `-` before STARTTLS were injected. The password leaves only through TLS, or where that is permitted explicitly.
+// `HandshakeDial` returns steps; `shakeHands` performs them on a transport. Where TLS is demanded, `+` in clear means that there is none:
+// real clients go on in clear text, this one stops. Bytes after the `-` before STARTTLS were injected. The password leaves only through
+// TLS, or where that is permitted explicitly.
 
 import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase, WireFault } from '../../ports/faults.js';

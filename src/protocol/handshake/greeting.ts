@@ -5,8 +5,8 @@
 //     client:  PLAIN TAB AGRvdmVhZG0Ac2VjcmV0 LF        base64 of `authorization id NUL user NUL password`: doveadm, secret
 //
 // The names of VERSION are crossed: each side says whom it wants to talk to. Defined by Dovecot in doveadm-protocol.h and
-// version_string_verify_full(). The rules: nothing is unescaped here, and nothing but digits is a number. The password is compared
-// whole: Dovecot ends it at a NUL and takes `secret NUL junk` (measured); here the junk is part of it.
+// version_string_verify_full(). Nothing is unescaped here, and nothing but digits is a number. The password is compared whole: Dovecot ends
+// it at a NUL and takes `secret NUL junk` (measured); here the junk is part of it.
 import { decodeUtf8 } from '../lines.js';
 
 /** The name for the other side: a client sends doveadm-server, a server doveadm-client. */

@@ -1,6 +1,6 @@
-// JSON, byte by byte: syntax, UTF-8 and escapes are checked strictly, in memory that does not grow with the text, without recursion.
-// The texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c) where it has one.
-// The rule: every byte is looked at in order and once, so that every cut of the text gives the same values and the same error.
+// JSON, byte by byte: syntax, UTF-8 and escapes are checked strictly, in memory that does not grow with the text, without recursion. The
+// texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c) where it has one. Every byte is looked at in order and once, so
+// that every cut of the text gives the same values and the same error.
 import { bounds } from '../../bounds/bounds.js';
 import { named, QUOTE, StringReader } from './json-string.js';
 

@@ -2,9 +2,9 @@
 //
 //     [["mailboxStatus", {"user": "alice@example.org", "field": ["messages"], "mailboxMask": "INBOX"}, "tag1"], ...]
 //
-// Defined by Dovecot in src/doveadm/client-connection-http.c; the texts of 400 are those of 2.4.
-// The rules: no command runs before the whole body was read; nothing is lost on the way (parameters keep their order and repetitions, and
-// numbers their spelling), because Dovecot and JSON.parse disagree about these, and policy must see the original.
+// Defined by Dovecot in src/doveadm/client-connection-http.c; the texts of 400 are those of 2.4. No command runs before the whole body was
+// read. Nothing is lost on the way (parameters keep their order and repetitions, and numbers their spelling), because Dovecot and
+// JSON.parse disagree about these, and policy must see the original.
 import { bounds } from '../../bounds/bounds.js';
 import { isJson, type JsonValue, type NamedParameter } from '../command.js';
 import { JsonReader, type JsonSink } from './json.js';

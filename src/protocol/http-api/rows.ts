@@ -3,9 +3,8 @@
 //     INBOX TAB 4 TAB Archive TAB 0 TAB      [{"mailbox":"INBOX","messages":"4"},{"mailbox":"Archive","messages":"0"}]
 //
 // Defined by Dovecot in src/doveadm/doveadm-print-json.c and lib-json/json-generator.c, whose escapes these are (of 2.4: 2.3 writes
-// hexadecimal digits in lower case).
-// The rules: bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number; what was not whole upstream
-// is never made whole; what is called whole is valid JSON, whatever a server sends.
+// hexadecimal digits in lower case). Bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number. What was
+// not whole upstream is never made whole. What is called whole is valid JSON, whatever a server sends.
 
 import { bounds } from '../../bounds/bounds.js';
 import { unescapeLenient } from '../lines.js';

@@ -4,9 +4,8 @@
 //     stream   FF FF FF FF FF 00 02 03 FE   once, then plain bytes of channel 0
 //              03 FE 00 4C  switches to channel 4C     03 FE 01  is a byte 03 (what follows it is plain again)
 //
-// Defined by Dovecot in src/lib/istream-multiplex.c.
-// The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence. Payload is passed
-// on in slices; only headers and escapes are made here.
+// Defined by Dovecot in src/lib/istream-multiplex.c. Frames are not rows, lines or replies. Everything may be cut anywhere, also inside a
+// header or a sequence. Payload is passed on in slices; only headers and escapes are made here.
 
 import { WireFault } from '../../ports/faults.js';
 import type { Framing } from '../minors.js';

@@ -4,12 +4,11 @@
 //     status   + LF      - LF      -NOUSER LF      -REFERRAL moved@example.org@192.0.2.7:24245 LF
 //     log      04 doveadm(nouser@example.org): cmd quota get: User doesn't exist LF
 //
-// The decoders are fed with one channel each, across all frames, and live as long as their transport. Cells are escaped, so the first
-// raw LF ends the body, whatever stands before it, and the next one ends the status line. Nothing on the wire says how many cells
-// make a row, or which command a log line belongs to.
-// The rules: the body is searched for an LF, never walked, and never kept; its bytes leave as slices of the chunk. Only a status that
-// begins with `+` went well: a server may say a bare `-`, a number or a word that is unknown here. A server's log never breaks a
-// command, so nothing in it is a fault.
+// The decoders are fed with one channel each, across all frames, and live as long as their transport. Cells are escaped, so the first raw
+// LF ends the body, whatever stands before it, and the next one ends the status line. Nothing on the wire says how many cells make a row,
+// or which command a log line belongs to. The body is searched for an LF, never walked, and never kept. Its bytes leave as slices of the
+// chunk. Only a status that begins with `+` went well: a server may say a bare `-`, a number or a word that is unknown here. A server's log
+// never breaks a command, so nothing in it is a fault.
 
 import { WireFault } from '../../ports/faults.js';
 import { Gather } from '../lines.js';
