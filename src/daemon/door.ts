@@ -16,6 +16,7 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
+import { Wakes } from '../concurrency/waiting.js';
 import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
@@ -53,7 +54,6 @@ import { withGroup } from '../setup/sockets.js';
 import { decideOnPage, isEnd } from './door-access.js';
 import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
-import { DoorSettings } from './door-settings.js';
 import { showRunning } from './endpoints.js';
 import { judge, makeNow, type NowParts } from './now-source.js';
 import { NowStates } from './now-states.js';
@@ -455,3 +455,43 @@ const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {
   malformed: 400,
   version: 404,
 };
+
+const beatMs = 1_000;
+
+class DoorSettings {
+  readonly #clock: Pick<Clock, 'setTimer'>;
+  readonly #textOf: (generation: number) => Iterable<string>;
+  readonly #reviewed = new Wakes();
+  #generation: number;
+
+  /** `textOf` makes the text of the settings that are served now. */
+  constructor(clock: Pick<Clock, 'setTimer' | 'wallMs'>, textOf: (generation: number) => Iterable<string>) {
+    this.#clock = clock;
+    this.#textOf = textOf;
+    // Above that of every daemon before this one: what the page had from them is stale.
+    this.#generation = clock.wallMs();
+  }
+
+  /** Which settings are served: a call that names others is stale. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** After a reload. */
+  review(): void {
+    this.#generation += 1;
+    this.#reviewed.wake();
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<string> {
+    for (let sent = 0; !signal.aborted; ) {
+      if (sent === this.#generation) {
+        yield '{"beat":1}\n';
+        await this.#reviewed.next(signal, { clock: this.#clock, ms: beatMs });
+        continue;
+      }
+      sent = this.#generation;
+      yield* this.#textOf(sent);
+    }
+  }
+}

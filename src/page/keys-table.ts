@@ -3,7 +3,7 @@
 import { formatTime } from '../domain/audit/record.js';
 import type { AccountSettings, Settings } from '../domain/config/settings.js';
 import type { DoorFacts } from '../domain/door/door.js';
-import type { KeysTable } from '../domain/page/keys.js';
+import type { KeysTable } from '../domain/page/api.js';
 
 type Row = KeysTable['rows'][number];
 type Expiry = DoorFacts['certificates'][number];

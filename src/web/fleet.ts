@@ -1,6 +1,6 @@
 // What the screen "proof" says of many gates, from what somebody who reads all their copies found.
 
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/proof.js';
 import { countWords, plural } from './wording.js';
 
 export interface FleetState {

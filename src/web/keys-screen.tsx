@@ -1,6 +1,6 @@
 // Screen "keys and certificates": every account, key and certificate, what ends first on top; what nobody uses is marked.
 
-import type { KeysTable } from '../domain/page/keys.js';
+import type { KeysTable } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';

@@ -9,10 +9,10 @@ import type {
   Checked,
   Explain,
   Explained,
+  KeysTable,
   Replayed,
   Suggested,
 } from '../../src/domain/page/api.js';
-import type { KeysTable } from '../../src/domain/page/keys.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';

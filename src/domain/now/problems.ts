@@ -6,8 +6,6 @@ import { formatCount } from '../audit/encode.js';
 import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
-import { type FillingFacts, sayFilling } from './filling.js';
-import { type NoticesAway, sayNotices, sayUntold } from './notices.js';
 import type { RefusedKey } from './refused-logins.js';
 
 export type NowState = NowHead['state'];
@@ -604,4 +602,49 @@ function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
 /** Of `DIRECTORY/FILE:LINE`. */
 function fileOf(place: string): string {
   return place.slice(place.lastIndexOf('/') + 1);
+}
+
+interface FillingFacts {
+  /** Of audit.max_size. */
+  readonly share: number;
+  /** The largest writers, and their shares of these records; empty: they are not known. */
+  readonly largest: readonly { readonly principal: string; readonly share: number }[];
+}
+
+function sayFilling({ share, largest }: FillingFacts): {
+  readonly text: string;
+  readonly try: string;
+} {
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
+  const who =
+    names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
+  const [first = { principal: 'NAME' }] = largest;
+  return {
+    text: `Records younger than audit.keep_min fill ${percent(share)} of audit.max_size. ${who}`,
+    try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
+  };
+}
+
+interface NoticesAway {
+  readonly name: string;
+  readonly sinceMs: number;
+  readonly why: readonly [means: string, ask?: string];
+  readonly status: number | undefined;
+}
+
+export function sayNotices({ name, sinceMs, why: [means, ask], status }: NoticesAway) {
+  const shown = status === undefined ? '' : ` (${status})`;
+  return {
+    text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+    ...(ask !== undefined && { try: ask }),
+    sinceMs,
+  };
+}
+
+function sayUntold(names: readonly string[]) {
+  return {
+    text: `Receivers of notices are told nothing (${names.join(', ')}): the page's process does not run, or does not answer. Once it runs, it sends what they missed.`,
+    try: 'systemctl enable --now dovegate-page.service, and read its log',
+  };
 }

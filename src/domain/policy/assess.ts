@@ -4,13 +4,14 @@
 // for users outside of the policy.
 
 import type { CommandLine } from '../../protocol/command.js';
+import { lateFields } from '../../protocol/releases.js';
 import { allSeries, type Series } from '../commands/catalog.js';
 import { namesAmong } from '../names/mailbox-names.js';
-import { whyUnfit } from './fitting.js';
 import {
   isAllowed,
   isServerCommand,
   type JudgeContext,
+  type Judged,
   type Judgement,
   judge,
   judgeOnce,
@@ -300,4 +301,26 @@ function homeOfLine<Backend extends RoutedBackend>(
     policy.mode !== 'enforce' || (policy.users.matches(user.name) && !policy.except.matches(user.name));
   if (!mayName) return nowhere('told to those only who may name this user');
   return homeOf(user.name, table, answers);
+}
+
+/** Undefined: it may get the command. */
+export function whyUnfit(
+  { attempt: { command, effect, parsed } }: Pick<Judged, 'attempt'>,
+  { name, server, newer = 'reads' }: Pick<RoutedBackend, 'name' | 'server' | 'newer'>,
+): Obstacle | undefined {
+  if (server === undefined) return undefined;
+  if (server.isNewer && effect !== 'read' && newer !== 'serve') {
+    const reason = `backend ${name} is newer than this dovegate knows, so it gets reads only (backends.${name}.newer: ${newer})`;
+    return { kind: 'unparsable', code: 'backend-newer', reason };
+  }
+  if (command.name !== 'mailbox status') return undefined;
+  const lacking = parsed.values
+    .get('field')
+    ?.find((field) => lateFields.has(field) && !server.lateFields.includes(field));
+  if (lacking === undefined) return undefined;
+  const reason =
+    server.releases.length === 1
+      ? `Dovecot ${server.releases.join()}, which backend ${name} is, dies of the field "${lacking}"; ask for "all"`
+      : `releases of Dovecot without the field "${lacking}" die of it, and backend ${name} may be one; ask for "all", or set backends.${name}.release`;
+  return { kind: 'unparsable', code: 'release-unsure', reason };
 }

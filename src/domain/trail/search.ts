@@ -18,7 +18,6 @@ import {
 } from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
 import { nearestName } from '../names/nearest-name.js';
-import { accessRow, grantTexts, historyOf, isAccess } from './grant-history.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
@@ -579,4 +578,39 @@ export function createRetirements(): {
       return [...retired.values()].filter(({ until }) => until === undefined || until > after);
     },
   };
+}
+
+const historyKeys: ReadonlySet<string> = new Set(['grant', 'sinceMs', 'untilMs']);
+
+function historyOf(filter: { readonly grant?: string | undefined }): string | undefined {
+  const asked: [string, unknown][] = Object.entries(filter);
+  return asked.every(([key, value]) => value === undefined || historyKeys.has(key))
+    ? filter.grant
+    : undefined;
+}
+
+interface AccessRow {
+  /** Without seq and hashes. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly admittedSeq: number;
+  readonly completedSeq: number;
+  readonly completedTime: string;
+}
+
+function grantTexts(id: string): Buffer[] {
+  return ['grant', 'request'].map((key) => Buffer.from(`,"${key}":${quote(id)}`));
+}
+
+/** `access`, and neither `admission` nor `arguments`. */
+function isAccess(piece: Buffer, eventAt: number): boolean {
+  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x63;
+}
+
+/** Undefined: a copy, or of another grant. `since`, `until`: times as in records. */
+function accessRow(line: Buffer, id: string, since: string, until: string): AccessRow | undefined {
+  const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
+  const { time, carried, grant, request } = fields;
+  if ((grant ?? request) !== id || carried === true) return undefined;
+  if (!isCount(seq) || typeof time !== 'string' || time < since || time >= until) return undefined;
+  return { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
 }

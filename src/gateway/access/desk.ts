@@ -44,7 +44,6 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
-import { LastEnds } from './ended.js';
 import { type CountMails, countFirst, LiveEntry } from './live-entry.js';
 import {
   type AccessResult,
@@ -623,3 +622,35 @@ function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
 const ruleGone = 'its rule is gone or was changed';
 
 const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;
+
+interface EndedAccess {
+  readonly entry: AccessEntry;
+  readonly state: AccessState;
+  readonly why: string | undefined;
+}
+
+const states: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];
+
+export class LastEnds {
+  /** The oldest first. */
+  readonly #ended = new Map<string, EndedAccess>();
+
+  find(id: string): EndedAccess | undefined {
+    return this.#ended.get(id);
+  }
+
+  /** A record of a start, for the book; what it ends is kept. */
+  follow(book: AccessBook, record: AuditRecord): void {
+    const entry = book.find(record.grant ?? record.request ?? '');
+    book.follow(record);
+    if (entry !== undefined && book.find(entry.id) === undefined) this.add(entry, record);
+  }
+
+  add(entry: AccessEntry, { action, reason, text }: AuditRecord): void {
+    const state = states.find((each) => each === action);
+    if (state === undefined) return;
+    const [oldest] = this.#ended.keys();
+    if (oldest !== undefined && this.#ended.size >= bounds.accessOver) this.#ended.delete(oldest);
+    this.#ended.set(entry.id, { entry, state, why: reason ?? text });
+  }
+}

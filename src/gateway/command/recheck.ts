@@ -5,8 +5,7 @@
 import { requestLine } from '../../domain/answers/explanation.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/meaning/columns.js';
-import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
-import { whyUnfit } from '../../domain/policy/fitting.js';
+import { judgeFor, noAllUsers, whyUnfit } from '../../domain/policy/assess.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';

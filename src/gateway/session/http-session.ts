@@ -16,10 +16,10 @@ import { RoomFault, TransportFault, WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
-import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/request.js';
+import { type DecodedRequest, RequestDecoder, SpanReader } from '../../protocol/http-api/request.js';
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { cutReason, type Stated } from '../command/stated.js';
-import { type ClientInput, waitForPeer } from '../relay/relay.js';
+import { type ClientInput, type TextPiece, waitForPeer } from '../relay/relay.js';
 import {
   acceptImplicitTls,
   type Greeting,
@@ -31,7 +31,6 @@ import {
 } from './greet-peer.js';
 import { type AccessPath, accessBytesMax, accessPaths, readAccess } from './http-access.js';
 import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
-import { type Span, spanInput } from './http-input.js';
 import type { RunningSession } from './roster.js';
 
 const keptMs = bounds.httpIdleMs;
@@ -561,4 +560,38 @@ function reasonOf(request: HttpRequest): string | undefined {
   const field = fieldOf(request, 'dovegate-reason');
   // HTTP fields have one character for each byte.
   return field === undefined ? undefined : cutReason(Buffer.from(field, 'latin1').toString());
+}
+
+const textPieceBytes = 64 * 1024;
+
+/** Where a text lies in a body, in bytes. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Reads the text again from the complete body. `bytesMax`: `limits.input`. */
+function spanInput(body: HeldBytes, { from, to }: Span, bytesMax: number, timeMs: number): ClientInput {
+  const reader = new SpanReader();
+  let at = from;
+  let length = 0;
+  return {
+    timeMs,
+    isHere: true,
+    async nextText(): Promise<TextPiece> {
+      const parts: Buffer[] = [];
+      if (at < to) {
+        const bytes = await body.read(at, Math.min(textPieceBytes, to - at));
+        at += bytes.length;
+        parts.push(reader.push(bytes));
+      }
+      if (at === to) reader.end();
+      for (const part of parts) length += part.length;
+      if (length > bytesMax) throw new WireFault('line-too-long', 'the text is longer than its limit');
+      return { kind: 'piece', parts, isLast: at === to };
+    },
+    // It was read with the body, and nothing follows it.
+    skipText: () => Promise.resolve('skipped'),
+    readRaw: () => Promise.resolve(null),
+  };
 }

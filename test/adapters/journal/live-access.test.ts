@@ -22,7 +22,7 @@ import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { sealLine } from '../../../src/domain/audit/ledger.js';
 import { type AuditRecord, type JournalRecord, parseLine } from '../../../src/domain/audit/record.js';
-import { LastEnds } from '../../../src/gateway/access/ended.js';
+import { LastEnds } from '../../../src/gateway/access/desk.js';
 import { approved, granted, grantRecords, over, requested } from '../../kit/access-records.js';
 import {
   append,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findEnds } from '../../../src/domain/now/ends.js';
-import { sayNotices } from '../../../src/domain/now/notices.js';
+import { sayNotices } from '../../../src/domain/now/problems.js';
 
 void test('ends that no date has', () => {
   const sentence = (leftMs: number): string | undefined => {

@@ -17,7 +17,7 @@ import {
 } from '../../../src/domain/door/parse.js';
 import { readAuthorization } from '../../../src/domain/keys/authorization.js';
 import { findEnds } from '../../../src/domain/now/ends.js';
-import { sayNotices } from '../../../src/domain/now/notices.js';
+import { sayNotices } from '../../../src/domain/now/problems.js';
 import { endpoints } from '../../../src/domain/page/api.js';
 import { parseAsked } from '../../../src/domain/views/asked.js';
 import { looks } from '../../../src/domain/views/look.js';

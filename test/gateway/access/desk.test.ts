@@ -11,7 +11,7 @@ import type { Peer } from '../../../src/domain/identity/peer.js';
 import { type Person, Persons } from '../../../src/domain/identity/person.js';
 import type { AccessItem } from '../../../src/domain/page/access.js';
 import { AccessLimits } from '../../../src/gateway/access/access-limits.js';
-import { LastEnds } from '../../../src/gateway/access/ended.js';
+import { LastEnds } from '../../../src/gateway/access/desk.js';
 import { requested as requestRecord } from '../../kit/access-records.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
