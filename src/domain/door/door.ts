@@ -22,11 +22,11 @@ export const doorCalls = {
   traffic: 'GET /traffic',
   /** All records so far are on disk when it is answered. */
   flush: 'POST /flush',
-  /** DoorRecord; it is on disk when it is answered. */
+  /** It is on disk when it is answered. */
   record: 'POST /record',
   /** DoorExtract -> SignedExtract, after a record. */
   sign: 'POST /sign',
-  /** DoorAction -> DoorDone. */
+  /** -> DoorDone. */
   operate: 'POST /operate',
   /** DoorAccess -> DoorAccessed. */
   access: 'POST /access',

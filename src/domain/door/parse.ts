@@ -52,7 +52,6 @@ const recordCall = z.object({
   args: listOf(bounds.doorWords, isWord, `must be at most ${bounds.doorWords} words`),
   rows: count.optional(),
 });
-export type DoorRecord = Readonly<z.infer<typeof recordCall>>;
 export const parseRecordCall = readerOf(recordCall);
 
 /** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
@@ -87,7 +86,6 @@ const actionCall = z.object({
   kind: z.enum(['kill', 'drain', 'enable']),
   what: nameText,
 });
-export type DoorAction = Readonly<z.infer<typeof actionCall>>;
 export const parseActionCall = readerOf(actionCall);
 
 /** The process that got the link of a session at the socket of the page, by the word of the kernel: as `Peer` has it. */

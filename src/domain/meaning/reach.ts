@@ -11,7 +11,7 @@ import {
 import { type Unparsable, unparsable } from '../commands/getopt.js';
 import { type ParsedArguments, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
-import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
+import { foldAscii, type NameCase } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
 
@@ -100,18 +100,14 @@ export interface UserArgument {
   readonly value: string;
 }
 
-/**
- * `none`: no user. `one`: `user`. `several`: more than one, or all matches of a mask. `all`: all users. `unknown`: the arguments do not
- * show it, so any user is possible.
- */
+/** `named`: `users`, and all matches of `masks`. `unknown`: the arguments do not show it, so any user is possible. */
 export type TouchedUsers = {
   /** Users named literally: the line's first, then those of the arguments. It may be empty although users are affected. */
   readonly users: readonly UserArgument[];
   /** Masks, addresses, networks, groups: each may cover several users or all. */
   readonly masks: readonly UserArgument[];
 } & (
-  | { readonly kind: 'none' | 'several' | 'unknown' }
-  | { readonly kind: 'one'; readonly user: string }
+  | { readonly kind: 'named' | 'unknown' }
   /** `by`: the parameter that causes it; undefined: a missing parameter, or the command itself. */
   | { readonly kind: 'all'; readonly by: string | undefined }
 );
@@ -187,12 +183,7 @@ export function touchedUsers(
   if (isEverybody || listsPeople(parsed)) return { users, masks, kind: 'all', by: undefined };
   const everybody = masks.find(({ value }) => value.includes('*') && /^[*?]*$/.test(value));
   if (everybody !== undefined) return { users, masks, kind: 'all', by: everybody.parameter };
-  const [first] = users;
-  if (masks.length > 0) return { users, masks, kind: 'several' };
-  if (first === undefined) return { users, masks, kind: 'none' };
-  const fold = foldFor(nameCase);
-  const isOne = users.every(({ value }) => fold(value) === fold(first.value));
-  return isOne ? { users, masks, kind: 'one', user: first.value } : { users, masks, kind: 'several' };
+  return { users, masks, kind: 'named' };
 }
 
 const namers = new WeakMap<Command, readonly Parameter[]>();

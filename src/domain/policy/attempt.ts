@@ -182,9 +182,7 @@ function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
     case 'all':
       if (touched.by === undefined) return 'listing';
       return touched.by === 'all-users' ? 'option' : 'none';
-    case 'none':
-    case 'one':
-    case 'several':
+    case 'named':
       return 'none';
     default:
       return touched satisfies never;

@@ -98,8 +98,6 @@ export type Obstacle =
   /** It cannot be carried out in this form. */
   | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
 
-export const isObstacle = predicateOf<Obstacle>();
-
 export type ObstacleCode =
   | Inability['code']
   | 'no-server-route'

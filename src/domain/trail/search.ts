@@ -246,7 +246,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       part === undefined || admission.includes(part) || completion?.includes(part) === true;
     if (
       !isAnywhere(backend) ||
-      (records.length === 0 && !isAnywhere(text) && !cutTexts.some((text) => admission.includes(text)))
+      (records.length === 0 && !isAnywhere(text) && !cutTexts.some((cut) => admission.includes(cut)))
     )
       return undefined;
     if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;

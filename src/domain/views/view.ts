@@ -129,7 +129,7 @@ export function createView(users: readonly string[] | undefined): View {
     const head = readHead(text);
     const seq = seqPattern.exec(text)?.[1];
     if (head === undefined || seq === undefined || !timePattern.test(head.time)) return damagedLine;
-    const event = allEvents.find((event) => event === head.event);
+    const event = allEvents.find((each) => each === head.event);
     const bare = `{"seq":${Number(seq)},"time":"${head.time}","event":"${event ?? 'unknown'}"`;
     const decision = event === undefined ? 'hidden' : decisions[event];
     // Most lines of a large journal are hidden, and parsing one costs ten times as much as detecting that.
