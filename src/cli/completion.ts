@@ -116,7 +116,6 @@ function doveadmPlaces(options: readonly Row[]): Place[] {
   return [['doveadm ', root], ['doveadm help ', [['<1>', 'command', '']]], ...sorted.flatMap(commandPlaces)];
 }
 
-/** A place for each of its words. */
 function commandPlaces(command: Doveadm): readonly Place[] {
   const places = command.words.map((word, at): Place => {
     const before = command.words.slice(0, at).map((each) => `${each} `);

@@ -24,7 +24,6 @@ import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
   readonly config: string;
-  /** Mail users for harmless test commands. */
   readonly user?: readonly string[];
   readonly json: boolean;
 }

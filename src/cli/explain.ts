@@ -42,7 +42,6 @@ export type ExplainOptions = {
       /** As under a grant of a rule of `on_request`. */
       readonly isGranted?: boolean | undefined;
     })
-  /** The socket of the daemon. */
   | { readonly socket: string }
 );
 

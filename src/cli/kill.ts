@@ -9,7 +9,6 @@ import { CommandFault, plain, plural, stderr, stdout } from './output/output.js'
 export interface KillOptions extends WhichDaemon {
   /** In milliseconds. */
   readonly olderThan?: number;
-  /** Prints the commands without ending them. */
   readonly dryRun: boolean;
   readonly json: boolean;
 }

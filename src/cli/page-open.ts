@@ -12,15 +12,12 @@ import { CommandFault, plain, stderr, stdout } from './output/output.js';
 export interface PageOpenOptions {
   /** The configuration, which names `admin.page.unix`; people of the page may not be able to read it. */
   readonly config: string;
-  /** The socket itself. */
   readonly socket?: string;
 }
 
 export interface PageOptions {
   readonly config: string;
-  /** `admin.door` itself. */
   readonly door?: string;
-  /** The directory of its own state. */
   readonly state?: string;
 }
 

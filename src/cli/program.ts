@@ -162,7 +162,6 @@ interface Who {
   account?: string;
 }
 
-/** The source of the answer, as typed. */
 interface Where {
   readonly config: string;
   readonly listener?: string;

@@ -16,7 +16,6 @@ export interface StatusOptions extends WhichDaemon {
 }
 
 const watchMs = 2_000;
-/** Clears the terminal. */
 const clear = '\u001b[H\u001b[2J';
 
 /** Exit code 0, also if the reader has gone; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */

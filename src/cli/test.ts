@@ -11,7 +11,6 @@ import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, plain, plural, stdout } from './output/output.js';
 
-/** Options of `dovegate test`. */
 export interface TestOptions {
   readonly config: string;
   readonly coverage: boolean;

@@ -6,7 +6,6 @@ import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Clock } from '../ports/machine.js';
 
-/** One row: its cells by name. */
 export type Cells = Readonly<Record<string, string>>;
 
 /** A result of a tool, as the protocol has it. */

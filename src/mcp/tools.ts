@@ -27,7 +27,6 @@ type Property = {
   readonly description?: string;
 };
 
-/** A tool as the protocol lists it. */
 export type Tool = {
   name: string;
   title?: string;

@@ -15,12 +15,10 @@ import { explainAsked, judgingBy, parseExplain, type QuestionFailure } from './e
 import { keysTable } from './keys-table.js';
 import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 
-/** What the answers are made from. */
 export interface AccessParts extends ReviewParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;
   readonly names: Pick<NameService, 'loginOf'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
-  /** The page's own. */
   readonly certificates: () => DoorFacts['certificates'];
 }
 

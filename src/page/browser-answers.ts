@@ -405,7 +405,6 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return 'pieces' in reply ? { ...reply, pieces: piecesUntil(running.signal, reply.pieces) } : reply;
   }
 
-  /** What is answered here. */
   const own: Partial<Record<Endpoint, (...asked: Asked) => Promise<PageReply> | PageReply>> = {
     me: (_call, session, person) => me(session, person),
     logout: (_call, session, person) => logout(session, person),
@@ -466,7 +465,6 @@ export function createBrowserAnswers(parts: BrowserParts) {
     /** After a reload: ends the sessions of people who are gone, or not the same any more. */
     review: (): void => sessions.review(),
     counts,
-    /** How many people are signed in. */
     count: (): number => sessions.count(),
     close: (): void => sessions.close(),
   };
@@ -517,7 +515,6 @@ function parseBody(text: string | undefined): Body | undefined {
   return parseLine(text === '' ? '{}' : (text ?? ''));
 }
 
-/** Undefined: not there, or no short text. */
 function textIn(body: unknown, key: string): string | undefined {
   const value: unknown = isObject(body) ? body[key] : undefined;
   return typeof value === 'string' && value !== '' && value.length <= textCharsMax ? value : undefined;

@@ -46,7 +46,6 @@ export interface Told {
 /** Who asks, for what is asked of the daemon. */
 export type Asking = Pick<PagePerson, 'name' | 'roles'>;
 
-/** One look of a person. */
 export interface Note {
   readonly action: RecordedAction;
   readonly from: readonly string[];

@@ -71,7 +71,6 @@ export function judgingBy(
   };
 }
 
-/** Why a question has no answer. */
 export interface QuestionFailure {
   readonly status: number;
   readonly text: string;
@@ -79,7 +78,6 @@ export interface QuestionFailure {
 
 interface Answer {
   readonly explained: Explained;
-  /** The question for its record. */
   readonly recorded: readonly DoorWord[];
 }
 

@@ -28,7 +28,6 @@ export interface Looks {
   review(task: ReviewTask, person: string, signal: AbortSignal): Promise<ReviewAnswer>;
   /** Reads the whole journal, as fast as its parts are taken. */
   readLong(task: LongTask, person: string, signal: AbortSignal): AsyncGenerator<LongPart, void, undefined>;
-  /** Ends all threads. */
   close(): void;
 }
 

@@ -59,7 +59,6 @@ const retryMs = 1_000;
 /** Records without a notice move the place in memory; a start reads at most what was written in this time again. */
 const saveMs = 60_000;
 
-/** Runs until it is closed. */
 export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   const { clock, directory, journal, host, place } = parts;
   const ended = new AbortController();

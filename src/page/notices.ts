@@ -20,7 +20,6 @@ import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
 export interface NoticesParts {
   readonly clock: Clock;
   readonly log: Pick<Log, 'report'>;
-  /** The page's own state. */
   readonly directory: string;
 }
 

@@ -8,7 +8,6 @@ import type { Away, Now } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 
-/** What somebody is shown of a state. */
 export type Sight = (made: MadeNow) => Now;
 
 export interface NowStreamParts {

@@ -62,7 +62,6 @@ const tryRate = {
 } as const;
 
 export function createOidc({ clock, log, people }: OidcParts) {
-  /** What came of asking last. */
   let known:
     | { readonly key: string; readonly atMs: number; readonly issuer: Issuer }
     | { readonly key: string; readonly atMs: number; readonly fault: IssuerFault }
@@ -208,7 +207,6 @@ export function createOidc({ clock, log, people }: OidcParts) {
       }
     },
 
-    /** Back from the issuer. */
     async finish(
       body: Readonly<Record<string, unknown>>,
       origin: string,

@@ -56,7 +56,6 @@ const flushMsMax = 1_000;
 const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
 export interface PageProcessOptions {
-  /** The path of `admin.door`. */
   readonly door: string;
   /** The directory of its own state: how far receivers of notices are. */
   readonly state: string;
@@ -361,7 +360,6 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     });
   }
 
-  /** Now, and again and again. */
   function tell(): void {
     telling?.cancel();
     telling = clock.setTimer(tellMs, tell);

@@ -27,20 +27,17 @@ import { createFleetLook } from './fleet-look.js';
 import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
 
-/** What the answers are made from. */
 export interface ProofParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
   readonly looks: Pick<Looks, 'readLong'>;
-  /** Receivers of notices. */
   readonly notices?: () => readonly NoticeReceiver[];
 }
 
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
 const measuredMs = 1_000;
 
-/** Handlers of `proof`, `verify` and `report`. */
 export function createProofHandlers(
   parts: ProofParts,
 ): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
@@ -272,7 +269,6 @@ function isTime(value: unknown): value is number | undefined {
   );
 }
 
-/** Undefined: the settings name none. */
 function noticesNow(receivers: readonly NoticeReceiver[]): readonly NoticesNow[] | undefined {
   if (receivers.length === 0) return undefined;
   return receivers.map(({ name, delivered, dropped, fault }) => ({

@@ -18,7 +18,6 @@ import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
-/** What the answers are made from. */
 export interface ReviewParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;

@@ -18,7 +18,6 @@ import { type Daemon, isChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { People } from './people.js';
 
-/** What looks work on. */
 export interface TrailParts {
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'sign'>;
@@ -106,7 +105,6 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
 /** What the page in the browser may ask of records. */
 const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const;
 
-/** A handler for each of them. */
 export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {
   const handlerOf =
     (look: (typeof pageLooks)[number]): PageHandler =>
@@ -123,11 +121,9 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
   return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
 }
 
-/** A look that the role permits. */
 interface LookAsked {
   readonly asked: Asked;
   readonly person: Pick<PageCaller, 'name' | 'roles' | 'users'> | PagePerson;
-  /** Where they are, for the record. */
   readonly from: readonly string[];
   readonly isStill: () => boolean;
   readonly signal: AbortSignal;
@@ -195,7 +191,6 @@ const unanswered = {
 const whole = { status: 200, type: 'application/json; charset=utf-8' } as const;
 const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;
 
-/** The word of the record. */
 const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   me: undefined,
   verify: 'audit-verify',
@@ -217,7 +212,6 @@ function wordsOf(asked: Asked): readonly string[] {
   return [...formatFilter(asked.filter), ...not, ...afterOf(asked), ...form];
 }
 
-/** Where an earlier part ended. */
 function afterOf(asked: Asked): readonly string[] {
   if (!('filter' in asked)) return [];
   const { cursor, newest } = asked;

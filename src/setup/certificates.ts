@@ -20,7 +20,6 @@ export interface NamedTlsFiles extends TlsFiles {
   readonly name: string;
 }
 
-/** How long a certificate is still valid. */
 export interface CertificateExpiry {
   /**
    * `listener`: its own. `client-ca`: the first of its client authorities to end. `backend`, `receiver`: the last one that it
@@ -35,17 +34,14 @@ export interface CertificateExpiry {
 /** The certificate that a receiver of records sees. */
 export interface NamedCertificate {
   readonly name: string;
-  /** Path. */
   readonly certificate: string;
 }
 
-/** A line of the log. */
 export interface CertificateEvent {
   readonly event: 'certificate-replaced' | 'certificate-kept' | 'certificate-expires';
   readonly level: 'info' | 'warn' | 'error';
   readonly listener?: string;
   readonly backend?: string;
-  /** A receiver. */
   readonly sink?: string;
   readonly text: string;
 }
@@ -72,7 +68,6 @@ interface Shown {
   readonly read: ReadTls;
   /** State of the files, taken before they were read. */
   readonly stamp: string;
-  /** A later, unusable state of the files. */
   readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };
 }
 
@@ -101,7 +96,6 @@ export function createCertificates(parts: CertificateParts) {
   const shown = new Map<string, Shown>();
   /** The end of each backend's certificate, in Unix milliseconds. */
   const seen = new Map<string, number>();
-  /** The certificates that receivers see, by receiver. */
   const own = new Map<string, OwnCertificate>();
   /** When the end of each was last reported, by role and name. */
   const toldMs = new Map<string, number>();
@@ -231,7 +225,6 @@ export function createCertificates(parts: CertificateParts) {
     /** The present offer of a listener; undefined: none. */
     offerOf: (listener: string): TlsOffer | undefined => shown.get(listener)?.read.offer,
     expiries,
-    /** Ends the checks of the files. */
     close(): void {
       isClosed = true;
       timer?.cancel();
@@ -304,10 +297,8 @@ function codeOf(cause: unknown): string {
 /** The name of the admin endpoints beside the listeners, which cannot have this name. */
 export const adminName = '(admin)';
 
-/** The name of the page beside them. */
 export const pageName = '(page)';
 
-/** The certificates that receivers of records see. */
 export function receiverCertificatesOf({ audit }: Pick<Settings, 'audit'>): readonly NamedCertificate[] {
   return audit.ship.flatMap(({ name, client }) =>
     client === undefined ? [] : [{ name, certificate: client.certificateFile }],

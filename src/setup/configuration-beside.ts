@@ -16,7 +16,6 @@ import {
 } from './configuration-lines.js';
 import { inspect, type LoadedConfiguration, type LoadOptions, loadedOf } from './inspect.js';
 
-/** Running threads. */
 let threads = 0;
 
 /** Resolved by the end of the last thread. */

@@ -31,7 +31,6 @@ export type ThreadOrder =
   | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
   | { readonly kind: 'more' };
 
-/** The next characters of the requested lines. */
 export interface Piece {
   readonly text: string;
   readonly isLast: boolean;
@@ -39,7 +38,6 @@ export interface Piece {
 
 /** A file of the configuration, and the setting that names it. */
 export type FileLine = readonly ['file', { readonly path: string; readonly from?: Asking | undefined }];
-/** A problem, and its text. */
 export type ProblemLine = readonly [Problem, string];
 
 /** Characters of an effective text, or patterns of a list, in one line. */
@@ -77,7 +75,6 @@ export function* piecesOf(lines: Iterable<string>): Generator<string> {
   if (text !== '') yield text;
 }
 
-/** The lines of settings, without their ends. */
 export function* settingsLines(settings: Settings): Generator<string> {
   const { listeners, backends, routes, tests, policies, ...rest } = settings;
   yield* linesOf(['rest', rest]);
@@ -187,9 +184,7 @@ function untagged(value: Tagged, long: readonly GlobList[]): unknown {
   }
 }
 
-/** Settings under construction. */
 export interface SettingsBuilder {
-  /** Takes the next line. */
   push(line: string): void;
   /** Call when all lines were pushed. */
   settings(): Settings;

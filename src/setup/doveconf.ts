@@ -5,7 +5,6 @@ import { runProgram } from '../adapters/host/programs.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { NameCase } from '../domain/identity/user-name.js';
 
-/** A UNIX socket of the service doveadm. */
 export interface DoveadmSocket {
   readonly path: string;
   /** Undefined: not given, so Dovecot's default, 0600. */
@@ -14,7 +13,6 @@ export interface DoveadmSocket {
   readonly user: string;
 }
 
-/** A port of the service doveadm. */
 export interface DoveadmPort {
   readonly port: number;
   /** TLS from the first byte. */

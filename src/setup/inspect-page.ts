@@ -33,7 +33,6 @@ export function inspectPageFiles(
   return [...problems, ...inspectUrls(settings, whyUnsafe)];
 }
 
-/** What only the page's process reads. */
 function filesOf(settings: Settings): readonly NamedFile[] {
   const { admin, notices = [], listeners } = settings;
   const { oidc, place: ofPage } = admin?.page ?? {};

@@ -58,12 +58,10 @@ import { inspectAccounts, inspectReaders } from './peers.js';
 export interface LoadedConfiguration {
   readonly settings: Settings | undefined;
   readonly problems: readonly string[];
-  /** The same as values. */
   readonly found: readonly Problem[];
   readonly errors: number;
 }
 
-/** The checks besides the configuration itself. */
 export interface LoadOptions {
   /** Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`. */
   readonly asksForAccounts?: boolean;
@@ -301,7 +299,6 @@ type DaemonPlaces = Pick<Settings, 'state'> & {
   readonly audit: Pick<Settings['audit'], 'directory'>;
 };
 
-/** The sentence below a list of problems. */
 export function summarise(file: string, loaded: LoadedConfiguration): string {
   const warnings = loaded.problems.length - loaded.errors;
   const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;

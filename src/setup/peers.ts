@@ -145,7 +145,6 @@ export function namesIn({ listeners, audit, admin }: Settings): {
   };
 }
 
-/** The process that checks. */
 export interface Ourselves {
   readonly isRoot: boolean;
   readonly uid: number;

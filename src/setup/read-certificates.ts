@@ -16,7 +16,6 @@ export interface TlsFiles {
   readonly alpn?: 'http/1.1';
 }
 
-/** A key of `tls` in the configuration. */
 export type TlsFileKey = 'certificate' | 'key' | 'client_ca';
 
 /** Unusable files. The message is a sentence that names the file, and never contains its content. */
@@ -29,7 +28,6 @@ export class CertificateFault extends Error {
   }
 }
 
-/** The content of the files. */
 export interface ReadTls {
   readonly offer: TlsOffer;
   /** Unix milliseconds: the end of the certificate, and of the first client authority to end. */

@@ -36,11 +36,9 @@ export interface Api {
   /** One value for each line of the answer. */
   lines<T>(ask: Ask, options?: AskOptions): AsyncGenerator<T, void, void>;
   events(ask: Ask, options?: AskOptions): AsyncGenerator<StreamEvent, void, void>;
-  /** To be saved as a file. */
   blob(ask: Ask, options?: AskOptions): Promise<Blob>;
 }
 
-/** What fetch is given. */
 export interface RequestOptions {
   readonly method: string;
   readonly headers: Record<string, string>;

@@ -31,7 +31,6 @@ export function useApprovals(): ApprovalsState {
   return useContext(ApprovalsContext);
 }
 
-/** How many wait for this person. */
 export function waitingFor({ approvals = [] }: ApprovalsState): number {
   return approvals.filter(({ may }) => may.includes('approve') || may.includes('review')).length;
 }

@@ -46,12 +46,10 @@ export function Dialog({ title, onClose, isDrawer, children }: DialogProps) {
 
 interface ConfirmProps {
   readonly title: string;
-  /** What it is done to, repeated. */
   readonly children: ComponentChildren;
   /** The word on the button: "drain mail1". */
   readonly doit: string;
   readonly isDanger?: boolean;
-  /** Why it cannot be done any more. */
   readonly obstacle?: string | undefined;
   /** Resolves to the sentence that says what was done. */
   readonly onDo: () => Promise<string>;

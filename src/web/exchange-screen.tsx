@@ -256,7 +256,6 @@ function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
   );
 }
 
-/** To everything else that touched it. */
 function Mailbox({ user }: { readonly user: unknown }) {
   // A name that was cut, and a mask, are no one mailbox.
   if (typeof user !== 'string' || user === '' || user.includes('*')) return null;

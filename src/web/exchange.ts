@@ -148,7 +148,6 @@ export function whoOf({ admission, completion, session: { opened } }: Exchange):
   ];
 }
 
-/** What was asked for. */
 export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
   const { admission, completion } = exchange;
   const users = wholeList(exchange, 'users');
@@ -208,7 +207,6 @@ function wholeList({ id, admission, all }: Exchange, key: 'args' | 'users'): unk
   return whole;
 }
 
-/** One argument of the canonical form. */
 export interface Argument {
   readonly text: string;
   /** The digest of a value that is not recorded. */
@@ -225,7 +223,6 @@ export function argumentsOf(exchange: Exchange): Argument[] {
   });
 }
 
-/** Why it was allowed or not. */
 export function whyOf({ admission }: Exchange): Fact[] {
   return facts(admission, [
     ['decision', 'Decision'],

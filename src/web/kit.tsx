@@ -11,7 +11,6 @@ import { agoWords, countWords, durationWords, localTime, marked, utcTime } from 
 interface NameProps {
   /** Undefined: nothing is drawn but a dash. */
   readonly value: string | undefined;
-  /** Characters that are shown at once. */
   readonly max?: number;
   /** In the type of code: commands, ids, paths. */
   readonly isCode?: boolean;
@@ -194,7 +193,6 @@ interface PanelProps {
   readonly title: ComponentChildren;
   /** What it is called for people who do not see it; absent: it is no region of its own. */
   readonly label?: string;
-  /** At the right of the title. */
   readonly controls?: ComponentChildren;
   /** A table goes to the edges, anything else has room around it. */
   readonly isTable?: boolean;
@@ -216,7 +214,6 @@ export function Panel({ title, label, controls, isTable, tone, children }: Panel
 }
 
 interface SegmentsProps<T extends string> {
-  /** What is chosen. */
   readonly label: string;
   readonly value: T | undefined;
   readonly options: readonly { readonly value: T; readonly text: string }[];

@@ -28,7 +28,6 @@ export function mayTick(group: SuggestedGroup): boolean {
   return group.kind === 'rule' && !isAllowed(group);
 }
 
-/** The groups of that effect, as `read`. */
 export function withEffect({ groups }: Suggested, effect: string): number[] {
   return groups.flatMap((group, at) => (mayTick(group) && group.effect === effect ? [at] : []));
 }

@@ -91,7 +91,6 @@ const lookMs = 900;
 /** Figures are drawn at most once in this time: up to 5 states a second arrive, and drawing is the largest cost of the page. */
 const drawMs = 1_000;
 
-/** Returns a function that ends it. */
 function followInto(news: News, session: Session): () => void {
   const end = new AbortController();
   let last: Live = news.live;

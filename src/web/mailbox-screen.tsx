@@ -233,7 +233,6 @@ interface PaperProps {
   readonly isBroken: boolean;
 }
 
-/** What is printed. */
 function Paper({ user, head, report, isBroken }: PaperProps) {
   const { me } = useSession();
   const { tone, text: verdict } = verdictOf(head);

@@ -82,7 +82,6 @@ export interface Report {
   /** How many lines came that are not in `days`, because there are too many. */
   readonly left: number;
   readonly isWhole: boolean;
-  /** Why it broke off. */
   readonly fault?: string;
 }
 
@@ -91,7 +90,6 @@ export const noReport: Report = { days: [], lines: 0, left: 0, isWhole: false };
 /** More lines than a browser draws in a second, and than anybody reads. */
 export const linesMax = 3_000;
 
-/** With an event more. */
 export function withEvent(report: Report, { name, data }: StreamEvent): Report {
   switch (name) {
     case 'progress': {

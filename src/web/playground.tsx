@@ -337,7 +337,6 @@ function Fact({ name, text, isCode }: FactProps) {
   );
 }
 
-/** A rule in words. */
 export function Rule({ rule }: { readonly rule: RuleShown }) {
   return (
     <div class="rule">

@@ -5,7 +5,6 @@ import { bytesWords, countWords, plural } from './wording.js';
 
 export interface ProofState {
   readonly tone: 'good' | 'quiet' | 'bad';
-  /** One line. */
   readonly title: string;
   /** In which times are marked, as in sentences of the daemon. */
   readonly sentences: readonly string[];

@@ -111,7 +111,6 @@ export function backendState(backend: BackendNow): {
   return { tone: 'good', word: 'up' };
 }
 
-/** The names of the first few. */
 export function listWords(backends: readonly Pick<BackendNow, 'name'>[]): string {
   const names = backends.slice(0, namesMax).map(({ name }) => name);
   const more = backends.length - names.length;

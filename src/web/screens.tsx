@@ -14,14 +14,12 @@ import { ProofScreen } from './proof-screen.js';
 import { TrailScreen } from './trail-screen.js';
 
 export interface ScreenProps {
-  /** The parts of the path for `:word`. */
   readonly params: readonly string[];
   /** Behind `?` in the address bar; `go` changes it. */
   readonly query: URLSearchParams;
 }
 
 export interface Screen {
-  /** With `:word` for one part. */
   readonly path: string;
   readonly title: string;
   /** The letter behind `g`; without one it is not in the menu either, and is reached from another screen. */

@@ -28,7 +28,6 @@ export interface ChartSeries {
 }
 
 interface TimeChartProps {
-  /** What it shows. */
   readonly label: string;
   readonly series: readonly ChartSeries[];
   /** The end of the last step; RFC 3339. */
@@ -36,7 +35,6 @@ interface TimeChartProps {
   /** Seconds. */
   readonly step: number;
   readonly format: (value: number) => string;
-  /** Areas on top of each other. */
   readonly isStacked?: boolean;
   readonly height?: number;
   /** Instead of the names with their values; `at` undefined: of the whole time. */
@@ -207,7 +205,6 @@ interface GridProps {
   readonly format: (value: number) => string;
 }
 
-/** The axis of values, with its lines. */
 function Grid({ ticks, width, y, format }: GridProps) {
   return (
     <>

@@ -17,7 +17,6 @@ interface MeasureFacts {
   readonly text: string;
   /** Above a column of its values; absent: the text. */
   readonly head?: string;
-  /** What the axis counts. */
   readonly label: string;
   /** Sums are drawn on top of each other, times are not. */
   readonly isStacked: boolean;
@@ -112,7 +111,6 @@ export function padded(history: History, span: Span): History {
   ]);
 }
 
-/** With at most `most` steps. */
 export function condensed(history: History, most: number): History {
   const { series, step } = history;
   const factor = Math.ceil(Math.max(0, ...series.map(({ rate }) => rate.length)) / most);

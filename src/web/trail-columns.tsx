@@ -136,7 +136,6 @@ interface ColumnsProps {
   readonly onColumns: (columns: readonly TrailColumn[]) => void;
 }
 
-/** Which columns there are. */
 export function Columns({ columns, onColumns }: ColumnsProps) {
   const [isOpen, setOpen] = useState(false);
   return (

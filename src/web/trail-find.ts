@@ -5,7 +5,6 @@ import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../domain/page/
 import { type Api, AskFault } from './api.js';
 import { type Looked, lookedWith, type ShownRow } from './trail-rows.js';
 
-/** Rows of one page. */
 export const pageRows = 50;
 /** Each request is a record of its own, so an empty search does not go on by itself for ever. */
 const triesMax = 40;
@@ -13,7 +12,6 @@ const triesMax = 40;
 /** What a search has found so far. */
 export interface Finding {
   readonly rows: readonly ShownRow[];
-  /** How many were found and left out. */
   readonly leftOut: number;
   readonly looked: Looked | undefined;
   /** Of the newest record that was looked at. */
@@ -40,7 +38,6 @@ interface FindOptions {
   readonly api: Pick<Api, 'lines'>;
   readonly filter: AskTrail['filter'];
   readonly signal: AbortSignal;
-  /** Left out of what is found. */
   readonly not?: readonly Exclusion[] | undefined;
   /** After each answer. */
   readonly onChange: (found: Finding) => void;

@@ -10,7 +10,6 @@ import { Histogram } from './time-chart.js';
 interface TrailHistogramProps {
   readonly filter: AskTrail['filter'];
   readonly not: readonly Exclusion[];
-  /** The first rows are there. */
   readonly isDue: boolean;
   readonly onSpan: (fromMs: number, toMs: number) => void;
 }

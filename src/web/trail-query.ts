@@ -154,7 +154,6 @@ function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number
   return Number.isNaN(atMs) ? undefined : atMs;
 }
 
-/** Undefined: there is no such day. */
 function parseDay(text: string): number | undefined {
   const atMs = Date.parse(`${text}T00:00:00Z`);
   return Number.isNaN(atMs) || new Date(atMs).toISOString().slice(0, 10) !== text ? undefined : atMs;
@@ -165,7 +164,6 @@ interface Word {
   readonly text: string;
   /** Of the colon after the key in `text`; -1: none. */
   readonly keyEnd: number;
-  /** Where it begins in the line. */
   readonly at: number;
   readonly isClosed: boolean;
 }
@@ -198,7 +196,6 @@ function quoted(value: string): string {
   return /[\s"\\]/.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : value;
 }
 
-/** The line that means these terms. */
 export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): string {
   const wanted = queryKeys.flatMap(({ key }) => {
     const value = terms[key];
@@ -207,7 +204,6 @@ export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): strin
   return [...wanted, ...not.map(({ key, value }) => `-${key}:${quoted(value)}`)].join(' ');
 }
 
-/** The address of a search. */
 export function trailPath(terms: Terms): string {
   const line = formatQuery(terms);
   return line === '' ? '/trail' : `/trail?q=${encoded(line)}`;
@@ -237,9 +233,7 @@ export function shellQuoted(value: string): string {
 }
 
 export interface Completion {
-  /** What is offered, as it is shown. */
   readonly text: string;
-  /** The whole line with it. */
   readonly line: string;
 }
 

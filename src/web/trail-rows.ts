@@ -34,7 +34,6 @@ export function wouldText({ fields: { would, mode } }: TrailRow): string {
   return would === 'deny' ? 'would be denied' : '';
 }
 
-/** A row as the page keeps it. */
 export type ShownRow = TrailRow & { readonly content?: TrailContent };
 
 export interface TrailColumn {
@@ -46,7 +45,6 @@ export interface TrailColumn {
   readonly query?: QueryKey;
 }
 
-/** All that can be chosen. */
 export const trailColumns: readonly TrailColumn[] = [
   { id: 'time', title: 'Time', kind: 'time' },
   { id: 'utc', title: 'Time (UTC)', kind: 'utc' },
@@ -151,7 +149,6 @@ export function lookedText(looked: Looked | undefined, isThrough: boolean): stri
   return `For these rows ${plural(records, 'record was', 'records were')} looked through${range}${end}.`;
 }
 
-/** What retention removed, a sentence each. */
 export function retiredTexts(retired: NonNullable<TrailEnd['retired']>): string[] {
   const texts = retired.map(({ segments, until, by }) => {
     const cause =

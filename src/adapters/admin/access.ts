@@ -30,7 +30,6 @@ export interface Credentials {
   readonly origin?: string | undefined;
 }
 
-/** Why not. */
 export type AccessRefusal =
   | ForeignSource
   | 'no-token-set' // this door has no token, so it never opens for this
@@ -55,10 +54,8 @@ export function refuseAccess(
   return given !== undefined && token.equals(Buffer.from(given)) ? undefined : 'token-needed';
 }
 
-/** Something that an operator wants done. */
 export type OperatorAction =
   | { readonly kind: 'kill'; readonly id: string }
-  /** Ends a request or a grant. */
   | { readonly kind: 'revoke'; readonly id: string }
   | { readonly kind: 'drain' | 'enable'; readonly backend: string }
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */

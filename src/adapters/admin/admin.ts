@@ -35,7 +35,6 @@ export interface AdminDoor extends Pick<HttpServerOptions, 'bind' | 'secure'> {
   readonly door: Door;
 }
 
-/** A connection of HTTP. */
 export type AdminConnection = HttpCall['request']['socket'];
 
 export interface AdminOptions extends PageSources {

@@ -13,7 +13,6 @@ import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { plainAnswer, type TextAnswer } from '../http/server.js';
 
-/** The daemon at one moment. */
 export interface DaemonSnapshot {
   readonly version: string;
   /** RFC 3339. */
@@ -26,7 +25,6 @@ export interface DaemonSnapshot {
   readonly found?: readonly FoundProblem[] | undefined;
   /** Hash of the configuration that is served. */
   readonly configHash: string;
-  /** Policies with `mode: observe`. */
   readonly observing?: readonly string[];
   readonly listeners: readonly {
     readonly name: string;
@@ -42,7 +40,6 @@ export interface DaemonSnapshot {
     readonly state: 'writable' | 'failed';
     /** `reserve`: only commands for emergencies are recorded, and so served. */
     readonly space: JournalSpace;
-    /** Why it failed. */
     readonly fault: { readonly code: string; readonly text: string } | undefined;
     /** Records that will never reach the disk. */
     readonly lost: number;
@@ -69,11 +66,9 @@ export interface DaemonSnapshot {
     readonly moved_users: readonly { readonly user: string; readonly uids: readonly number[] }[];
     readonly list: () => readonly unknown[];
   };
-  /** Receivers of the records. */
   readonly sinks: readonly {
     readonly name: string;
     readonly state: 'connecting' | 'connected' | 'away' | 'forked';
-    /** Why it is away, or forked. */
     readonly fault: { readonly code: string; readonly text: string } | undefined;
     /** Records on disk that were not sent yet, and how long the oldest of them has been there. */
     readonly lagRecords: number;
@@ -81,9 +76,7 @@ export interface DaemonSnapshot {
     /** The last record that it certainly has. */
     readonly safeSeq: number;
   }[];
-  /** Keys of HTTP listeners. */
   readonly keys: readonly KeyShown[];
-  /** Exchanges that run. */
   readonly exchanges?: readonly (ExchangeNames & {
     readonly backend: string | undefined;
     /** For an upstream. */
@@ -116,7 +109,6 @@ export interface DaemonSnapshot {
           | undefined;
       }
     | undefined;
-  /** The last reload. */
   readonly reload?:
     | {
         /** RFC 3339. */
@@ -139,7 +131,6 @@ export interface KeyShown {
   readonly leftMs: number | undefined;
   /** Undefined: not since the start of the daemon. */
   readonly lastUsedMs: number | undefined;
-  /** How often it was refused since then. */
   readonly failures: number;
 }
 
@@ -156,7 +147,6 @@ export interface BackendSnapshot {
   readonly health: string;
   /** Why it is down, as a sentence; undefined while it is up. */
   readonly text: string | undefined;
-  /** Upstreams at most. */
   readonly connections: number;
   readonly dialing: number;
   readonly idle: number;
@@ -176,14 +166,12 @@ export interface BackendSnapshot {
   readonly failed: Readonly<Record<string, number>>;
 }
 
-/** An endpoint. */
 export interface Page {
   /** Of no use to a stranger: may be seen over TCP without the token. */
   readonly isHarmless: boolean;
   answer(): TextAnswer | Promise<TextAnswer>;
 }
 
-/** Where answers come from. */
 export interface PageSources {
   readonly clock: Clock;
   /** Its parts may be made when they are read, and reading one may throw. */
@@ -199,7 +187,6 @@ export interface PageSources {
 /** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
 const metricsAgeMsMax = bounds.metricsAgeMs;
 
-/** The endpoints by their paths. */
 export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
   const { snapshot } = sources;
   const metrics = renderSeldom(sources);
@@ -392,7 +379,6 @@ function routesOf(readiness: Readiness): unknown {
   return readiness.routes.map(({ place, state, backends }) => ({ route: place, state, backends }));
 }
 
-/** What follows from a snapshot. */
 interface Readiness {
   readonly isReady: boolean;
   readonly reasons: readonly { readonly code: NotReadyCode; readonly text: string }[];
@@ -404,7 +390,6 @@ interface Readiness {
   }[];
 }
 
-/** Why the daemon is not ready. */
 type NotReadyCode =
   | 'draining' // we are stopping
   | 'not-configured' // the configuration had problems at the start

@@ -36,7 +36,6 @@ export function openAccountFiles(folder = '/etc'): AccountFiles {
   };
 }
 
-/** Those of this machine. */
 export const accountFiles: AccountFiles = openAccountFiles();
 
 /** Of a name or an id with several lines, the first one counts, as for the C library. */
@@ -109,7 +108,6 @@ function isSame(one: Version | string, other: Version | string): boolean {
   return ino === other.ino && size === other.size && mtimeMs === other.mtimeMs && ctimeMs === other.ctimeMs;
 }
 
-/** Undefined: it cannot be read. */
 function readStart(path: string, bytes: number): string | undefined {
   let descriptor: number | undefined;
   try {

@@ -339,7 +339,6 @@ export interface Trusted {
   readonly owners: readonly number[];
   /** Groups that may write: only groups with a single user belong here. */
   readonly writers: readonly number[];
-  /** Groups that may read secrets. */
   readonly readers: readonly number[];
 }
 

@@ -99,7 +99,6 @@ function namedBy(answer: UserAnswer | undefined): {
   };
 }
 
-/** Absent: not known. */
 export interface ProcessFacts {
   /** The program: its path leads to the same file for the daemon. */
   readonly exe?: string;
@@ -247,7 +246,6 @@ function ownNamespaces(): ReadonlySet<string> {
   return namespaces;
 }
 
-/** Parses the text of /proc/PID/cgroup. */
 export function parseUnit(text: string): Pick<ProcessFacts, 'unit' | 'unitUnproven'> {
   const lines = text.split('\n');
   // With both hierarchies, the newer one may have only its root.

@@ -68,19 +68,16 @@ export interface NameService {
   readonly close: () => void;
 }
 
-/** How long an answer is kept. */
 const keptMs = 60_000;
 /** How long the uid of an owner of a range, and the ranges of a user, are used without another question. */
 const ownerMs = 30_000;
 /** How long a uid without an answer is asked for apart from the others. */
 const muteMs = 60_000;
-/** Ranges of one user. */
 const rangesMax = 64;
 /** Sources of users in nsswitch.conf that are files of this machine, or know only users of its own services. */
 const localSources: ReadonlySet<string> = new Set(['files', 'compat', 'systemd', 'db']);
 /** Uids from here on have one turn for each block of this size, which is that of a container. Each lower uid is somebody else. */
 const blockSize = 65_536;
-/** The turn of names that clients mention. */
 const namesTurn = 'names';
 
 const unanswered = { kind: 'unanswered' } as const;
@@ -118,7 +115,6 @@ export function createNameService(
   /** Later callers wait for the same answer. */
   const asked = new Map<number, Promise<UserAnswer>>();
   const owners = new KeptAnswers<RangeOwner>(clock, Infinity);
-  /** Owners that are being asked for. */
   const askedOwners = new Map<string, Promise<void>>();
   const ranges = new KeptAnswers<readonly SubUidRange[]>(clock, Infinity);
   /** Names of `owners` and `ranges` that were asked for in the last {@link ownerMs}. */

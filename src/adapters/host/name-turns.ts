@@ -5,7 +5,6 @@
 import type { Clock, Timer } from '../../ports/machine.js';
 
 export interface TurnLimits {
-  /** Questions in flight. */
   readonly atOnce: number;
   /** Those of them that may be mute. */
   readonly atOnceOfMute: number;

@@ -21,7 +21,6 @@ export function installCommand(name: OptionalPackage): string {
   return `npm install ${name}@${packages[name].version}`;
 }
 
-/** The advice for a message. */
 export function howToInstall(name: OptionalPackage): string {
   return `run \`${installCommand(name)}\` where dovegate is installed`;
 }

@@ -5,7 +5,6 @@ import { fstatSync, writeSync } from 'node:fs';
 import { systemClock } from './clock.js';
 import { onSignal } from './process.js';
 
-/** Why an output could not be written. */
 interface Fault extends Error {
   readonly code?: string;
 }

@@ -37,7 +37,6 @@ function readVersion(): string {
 /** The version of the package, such as `0.1.0`. */
 export const programVersion: string = readVersion();
 
-/** The present name of this machine. */
 export function hostName(): string {
   return hostname();
 }
@@ -105,7 +104,6 @@ export function descriptorsMax(): number | undefined {
   }
 }
 
-/** The resources that this process uses. */
 export function processUsage() {
   const { user, system } = process.cpuUsage();
   return {
@@ -217,7 +215,6 @@ export function holdProcess(): () => void {
   return () => clearInterval(timer);
 }
 
-/** Interval of the checks for orphans. */
 const orphansMs = 5_000;
 
 /**
@@ -281,7 +278,6 @@ export function socketUnitCommands(name: string): readonly string[] {
   return [`systemctl enable dovegate@${name}.socket`, 'systemctl restart dovegate.service'];
 }
 
-/** Values from systemd for this process. */
 export interface ServiceEnvironment {
   /** The address for notifications, in the form of `sendDatagram` (`@` in front: abstract); undefined: none. */
   readonly notify: string | undefined;
@@ -382,7 +378,6 @@ function numberIn(name: string, text: string, least: number, most: number): numb
   return value;
 }
 
-/** Interval of the status line's updates. */
 const statusMs = 2_000;
 
 /** Notifies the manager named by the environment; does nothing if there is none. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
@@ -398,7 +393,6 @@ export function createServiceManager(
   let beat: Timer | undefined;
   let isAlive: () => boolean = () => true;
   let statusTimer: Timer | undefined;
-  /** The last line that was sent. */
   let shown = '';
 
   function send(notification: Notification): void {
@@ -436,7 +430,6 @@ export function createServiceManager(
       statusTimer?.cancel();
       send({ kind: 'stopping', status, withinMs });
     },
-    /** A line for `systemctl status`. */
     status: (status: string) => send({ kind: 'status', status }),
     /** From now on, until `stopping`, the line is the result of `line`: it is called every 2 s, and sent if it changed. */
     follow(line: () => string): void {
@@ -464,7 +457,6 @@ export function createServiceManager(
       };
       tick();
     },
-    /** Stops the keep-alives. */
     close(): void {
       beat?.cancel();
       retry?.cancel();

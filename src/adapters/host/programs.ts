@@ -4,10 +4,8 @@ import { spawn } from 'node:child_process';
 import { predicateOf } from '../../kinds/kinds.js';
 import { systemClock } from './clock.js';
 
-/** How a program ended. */
 export type ProgramEnd =
   | { readonly kind: 'ended'; readonly exitCode: number; readonly stdout: string }
-  /** The program does not exist. */
   | { readonly kind: 'absent' }
   /** As a sentence: it took too long, printed too much, or could not be started. */
   | { readonly kind: 'failed'; readonly why: string };

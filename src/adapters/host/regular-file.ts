@@ -6,7 +6,6 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Added to all flags. */
 const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Its `code` is `EFTYPE`: a link, a FIFO, a device, a socket or a directory. */

@@ -9,7 +9,6 @@ export type SmallFile =
   /** Nothing has this name. */
   | { readonly kind: 'absent' }
   | { readonly kind: 'forbidden' }
-  /** A directory, a pipe or a device. */
   | { readonly kind: 'no-file' }
   | { readonly kind: 'too-large' }
   /** `text`: the system's code. */

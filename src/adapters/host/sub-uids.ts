@@ -43,7 +43,6 @@ interface Part {
   readonly owners: readonly string[];
 }
 
-/** Finds the owners of a uid. */
 export class SubUidTable {
   /** Without overlaps, by `first`. */
   readonly #parts: readonly Part[];
@@ -68,7 +67,6 @@ export class SubUidTable {
 
 const none: readonly never[] = [];
 
-/** The pieces between all ends of ranges. */
 function partsOf(ranges: readonly SubUidRange[]): readonly Part[] {
   const ends = ranges.flatMap(({ first, last }, index) => [
     { at: first, index, isStart: true },

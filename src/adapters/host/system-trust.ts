@@ -23,7 +23,6 @@ const listBytesMax = bounds.systemListBytes;
 /** Contexts that are kept: one without a client certificate, and one for each of the last client certificates. Each has 1 MiB. */
 const contextsMax = bounds.systemContexts;
 
-/** The error if there is no list. */
 export const noSystemList = `this system has no list of authorities (${usualFiles[0]} or the like; SSL_CERT_FILE names another): install the package ca-certificates, or set \`ca\``;
 
 /** For the environment of our threads: the file with the system's list, if the environment names one. */

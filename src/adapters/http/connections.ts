@@ -35,7 +35,6 @@ const firstByteMs = bounds.adminFirstByteMs;
 /** From the end of a request to its answer: our own time. A reload takes long on a loaded machine, and its client waits 30 s. */
 const workingMs = 60_000;
 
-/** The other end of a connection. */
 export interface HttpPeer {
   readonly address: string | undefined;
   /** Its certificate, verified; undefined: it showed none. */
@@ -160,7 +159,6 @@ export class Connections {
     kept.owner = `person ${person}`;
   }
 
-  /** Closes all of them. */
   end(): void {
     for (const connection of this.#open.keys()) connection.destroy();
   }

@@ -34,7 +34,6 @@ const writeAheadBytes = 64 * 1024;
 /** Parsed in one turn: in chunks of HTTP of one byte these take some 2 ms. */
 const pieceBytes = bounds.httpPieceBytes;
 
-/** One server for all transports. */
 export function createReadHttp(): ReadHttp {
   const server = createServer({
     maxHeaderSize: headBytesMax,
@@ -382,7 +381,6 @@ class Request implements HttpRequest {
     return this.#message.headers.upgrade !== undefined;
   }
 
-  /** All of its body came. */
   get isWhole(): boolean {
     return this.#message.complete;
   }

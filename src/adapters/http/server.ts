@@ -53,7 +53,6 @@ export interface HttpLimits extends ConnectionLimits {
   readonly unreadMs: number;
 }
 
-/** One answer as a whole text. */
 export type TextAnswer = HttpAnswer & { readonly type: string; readonly body: string };
 
 export function plainAnswer(status: number, text: string): TextAnswer {
@@ -87,7 +86,6 @@ export interface HttpServerOptions {
   ) => Promise<{ readonly socket: Socket; readonly peer: TlsPeer | undefined }>;
   /** On every answer. */
   readonly headers: Readonly<Record<string, string>>;
-  /** A refusal with its sentence. */
   readonly refusal: (status: number, text: string) => HttpAnswer;
   readonly answer: (call: HttpCall) => Promise<HttpAnswer>;
   /** Told of a request that has too many headers. */

@@ -1,7 +1,6 @@
 // Where a request comes from, by its headers Host and Origin. Pure.
 // The rule: a page of another origin gets nothing and changes nothing, whatever name it made point here.
 
-/** The server, as a browser sees it. */
 export interface SourcePlace {
   readonly hasTls: boolean;
   /** Whether a name, in lower case and without a port, is one of ours. Undefined: the Host may be anything. */

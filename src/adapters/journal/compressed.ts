@@ -4,7 +4,6 @@ import { createGunzip, type Gunzip, gunzipSync, constants as zlib } from 'node:z
 import { bounds } from '../../bounds/bounds.js';
 import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
 
-/** A piece of a file. */
 export interface Piece {
   /** Valid only until the next piece is requested. */
   readonly bytes: Buffer;

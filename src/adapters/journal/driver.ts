@@ -7,7 +7,6 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
 import type { RingWriter } from './ring.js';
 
-/** An event for observers. */
 export type DriverEvent =
   | { readonly kind: 'failed'; readonly fault: JournalFault }
   | { readonly kind: 'writable' }
@@ -119,7 +118,6 @@ export class Driver {
   readonly #flushes: Flush[] = [];
   /** Callers that wait for the report of an order. */
   readonly #errands = new Set<(report: Report) => void>();
-  /** Published records. */
   #published = 0;
   #thread: DrivenThread;
   /** Orders without a report. */

@@ -41,7 +41,6 @@ export interface RingShare {
 
 /** The last position that is certainly on disk: later bytes of that file do not count. */
 export interface Mark {
-  /** Its number. */
   readonly segment: number;
   readonly device: number;
   readonly inode: number;
@@ -53,7 +52,6 @@ export interface Mark {
   /** Sum of the steps of the wall clock, which a new writer's thread cannot always find again. */
   readonly stepsMs: number;
   readonly oldestSeq: number;
-  /** Time of the last record. */
   readonly timeMs: number;
   /** Seq of the oldest admission without completion, else the next seq: the start of a restart's reading. */
   readonly openSeq: number;
@@ -134,7 +132,6 @@ export interface Opened extends Written {
   readonly ring: RingIdentity | string;
 }
 
-/** The result of writing. */
 export interface Written {
   /** All bytes written so far are on disk. */
   readonly mark: Mark;
@@ -149,12 +146,10 @@ export interface Written {
 /** The result of the bell. If only the mark is new, it is in shared memory, and a word announces it. */
 export type BellReport = ({ readonly kind: 'written' } & Written) | Failed;
 
-/** The task of a thread. */
 export type ThreadTask =
   | { readonly role: 'write'; readonly options: WriterOptions; readonly shared: SharedArrayBuffer }
   | { readonly role: 'keep'; readonly directory: string };
 
-/** The findings of a start. */
 export interface Found {
   readonly journal: string;
   /** Admissions without completion, closed as `unknown`. */
@@ -176,7 +171,6 @@ export interface Found {
   readonly recovered: number;
   /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
-  /** Temporary access. */
   readonly access: {
     /**
      * As carried records: what ended since the last head, each with its end, so that requesters still see it; then what lives after the
@@ -254,7 +248,6 @@ export class BellRope extends Shared {
     Atomics.notify(this.integers, bells);
   }
 
-  /** The last mark that was written. */
   mark(): Mark {
     for (;;) {
       const count = Atomics.load(this.integers, marks);
@@ -397,7 +390,6 @@ export class Thread<Asked, Told> {
   }
 }
 
-/** A message from the thread that writes. */
 export type WriterMessage = Report | 'synced' | { readonly kind: 'bell'; readonly report: BellReport };
 
 /** The thread that writes; its first order opens the journal. */

@@ -46,7 +46,6 @@ export interface JournalOptions
   readonly observe: (event: JournalEvent) => void;
 }
 
-/** A file as memory of this process. */
 export interface Mapped {
   readonly memory: ArrayBuffer;
   readonly address: bigint;
@@ -173,7 +172,6 @@ function takeLock(options: JournalOptions, descriptor: number): boolean {
 
 /** The journal as the program uses it; the engine uses less of it. */
 export class OpenJournal implements Journal {
-  /** The findings of the start. */
   readonly found: Found;
   /** Why unsynced records would not survive the process; undefined: they would. */
   whyNotCrashProof: string | undefined;
@@ -394,7 +392,6 @@ export class OpenJournal implements Journal {
     return this.#shares.added;
   }
 
-  /** Records that are lost for good. */
   get lost(): number {
     return this.#driver.lost;
   }

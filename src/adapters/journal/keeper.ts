@@ -68,7 +68,6 @@ export type KeeperOrder =
   /** Segments by their names, oldest first. */
   | { readonly do: 'remove'; readonly names: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number }
-  /** Keeps a text of `Shares`. */
   | { readonly do: 'keep-shares'; readonly text: string };
 
 /** The last record on disk, and its segment. */
@@ -91,7 +90,6 @@ export type KeeperReport =
   /** Nothing changed. `isDiskFull`: for lack of space. */
   | { readonly kind: 'failed'; readonly message: string; readonly isDiskFull: boolean };
 
-/** The content of the directory. */
 export interface Shelf {
   /** Those below the mark's segment, oldest first, up to the first one without a known end. */
   readonly closed: readonly Shelved[];
@@ -99,9 +97,7 @@ export interface Shelf {
   readonly damaged: string | undefined;
   /** Names of retired segments that came back: they are in none of the other fields. */
   readonly leftovers: readonly string[];
-  /** Bytes of the other examined segments. */
   readonly otherBytes: number;
-  /** Free bytes of the file system. */
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly reserveBytes: number;

@@ -25,7 +25,6 @@ export interface KnownEnd {
   readonly isStop: boolean;
 }
 
-/** The content of `state`. */
 export interface KeptEnd extends KnownEnd {
   readonly directory: string;
   /** A run began after it: records may follow. */

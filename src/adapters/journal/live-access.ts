@@ -23,13 +23,11 @@ import { readLines } from './trail.js';
 
 type Line = Readonly<Record<string, unknown>>;
 
-/** Actions that give something. */
 const givingActions: ReadonlySet<unknown> = new Set(['requested', 'approved', 'granted']);
 const unsignedText = 'no signed checkpoint covers it';
 const redactedText = 'its arguments are not in the journal in full';
 
 export class LiveAccess {
-  /** Up to the last `settle`. */
   #book: AccessBook;
   #pending: Line[] = [];
   #start: StartAccess | undefined;
@@ -68,7 +66,6 @@ export class LiveAccess {
     this.#pending = [];
   }
 
-  /** The records for a head. */
   carried(nowMs: number): AuditRecord[] {
     if (this.#pending.length === 0) return this.#book.carried(nowMs, this.#isLeft);
     const book = this.#book.copy();
@@ -135,7 +132,6 @@ export class LiveAccess {
   }
 }
 
-/** The findings of a start. */
 export interface StartAccess {
   /** Why nothing lives on; undefined: it may. */
   readonly why: string | undefined;
@@ -169,7 +165,6 @@ function takeAway(book: AccessBook, { uncounted, over }: StartAccess, record: Li
 /** A line that a book follows, or a checkpoint. */
 interface Item {
   readonly segment: Segment;
-  /** Where the line begins. */
   readonly at: number;
   readonly record: Line;
   readonly isCheckpoint: boolean;
@@ -206,7 +201,6 @@ function readItems(directory: string, segment: Segment): Item[] {
   return items;
 }
 
-/** Undefined: no line that counts here. */
 function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
   const isCheckpoint = isEvent(body, 'ch');

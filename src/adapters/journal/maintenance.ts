@@ -55,7 +55,6 @@ export interface RunFacts {
   readonly policies: () => UsedPolicies;
 }
 
-/** The findings and actions of a round. */
 export interface Tended {
   /** Names of the segments that were retired, and of those that were compressed. */
   readonly retired: readonly string[];
@@ -91,7 +90,6 @@ export class Maintenance {
   #hasShares = false;
   /** The count when the counts were last kept. */
   #keptAdded = 0;
-  /** When the last round ended. */
   #roundedMs = -Infinity;
   readonly #offsetMs: number;
   #timer: Timer;
@@ -347,7 +345,6 @@ function sizeMaxOf({ totalBytes }: Shelf, { sizeMax }: RetentionLimits): number 
   return 'bytes' in sizeMax ? sizeMax.bytes : sizeMax.share * totalBytes;
 }
 
-/** Bytes of all segments. */
 function bytesOf(shelf: Shelf): number {
   return shelf.closed.reduce((sum, { bytes }) => sum + bytes, shelf.otherBytes);
 }

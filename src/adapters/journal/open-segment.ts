@@ -27,7 +27,6 @@ import {
   withFile,
 } from './segments.js';
 
-/** How many pieces the whole reserve is. */
 const pieces = 16;
 const fullText =
   'audit.max_size is reached, nothing is older than audit.keep_min, and audit.reserve is used up';
@@ -60,7 +59,6 @@ export class OpenSegment {
     this.#file = { number, name, ...holdFile(descriptor), bytes };
   }
 
-  /** Undefined: none is open. */
   get number(): number | undefined {
     return this.#file?.number;
   }

@@ -7,14 +7,12 @@ import { join } from 'node:path';
 import { isCount, parseLine } from '../../domain/audit/record.js';
 import { makeInner, readIn, syncDirectory, writeWhole } from './segments.js';
 
-/** The folder beside the segments. */
 export const policiesName = 'policies';
 const unusedName = 'unused.json';
 const textName = /^([0-9a-f]{16,128})\.yaml$/;
 
 /** The main thread's data about the policies of this run. */
 export interface UsedPolicies {
-  /** All that its configurations used. */
   readonly versions: readonly string[];
   /** The last record before any of its commands. */
   readonly startSeq: number;

@@ -44,7 +44,6 @@ import {
 } from './segments.js';
 import { eachLine, type RawLine, readLines } from './trail.js';
 
-/** The end of a journal. */
 export interface Tail {
   /** The segment with the last whole record; undefined: there is none. */
   readonly segment: Segment | undefined;
@@ -53,7 +52,6 @@ export interface Tail {
   readonly fileBytes: number;
   /** Younger segments without one whole record: empty, or all torn. */
   readonly void: readonly Segment[];
-  /** The number for a new segment. */
   readonly nextNumber: number;
   /** Seq of the last record; 0 and the genesis hash for an empty journal. */
   readonly seq: number;

@@ -47,7 +47,6 @@ const chunkBytes = 1 << 20;
 /** Records of the journal itself between those of the ring, in one write. */
 const ownRecordsMax = 8;
 
-/** The content of `ring.json`. */
 interface Note extends RingIdentity {
   readonly path: string;
   /** The boot id of the machine: after a power cut the disk's content may be older than the journal. */
@@ -125,7 +124,6 @@ export class LeftRing {
   readonly state: 'damaged' | 'missing' | 'foreign' | undefined;
   /** Damaged stretches, each of one record or more; undefined: nothing is missing. */
   readonly lost: Leftovers['lost'] | undefined;
-  /** The same for operators. */
   readonly text: string | undefined;
   readonly #directory: string;
   readonly #note: Note | undefined;
@@ -370,7 +368,6 @@ export function formatNote(path: string, { bytes, journal, generation }: RingIde
   return JSON.stringify({ version: ringVersion, ...note });
 }
 
-/** Undefined: it is changed or missing. */
 function readNote(directory: string): Note | undefined {
   return parseNote(readIn(directory, noteName) ?? '');
 }

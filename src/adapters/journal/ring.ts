@@ -36,15 +36,12 @@ const positionMax = 2 ** 48;
 
 /** The identity of a ring; in its header and, synced, beside the segments. */
 export interface RingIdentity {
-  /** Size of the whole file. */
   readonly bytes: number;
-  /** The journal's id. */
   readonly journal: string;
   /** Random at creation. */
   readonly generation: bigint;
 }
 
-/** A frame that holds a record. */
 export interface Frame {
   readonly position: number;
   /** The encoded record, without seq, prev and hash: a view of the ring. */
@@ -53,7 +50,6 @@ export interface Frame {
   readonly seq: number | undefined;
 }
 
-/** The remains of a process. */
 export interface Leftovers {
   /** In order; the journal may have the first ones. */
   readonly frames: readonly Frame[];
@@ -96,7 +92,6 @@ export function readRingHeader(
 
 /** Views of one ring; each thread makes its own. */
 class Views {
-  /** Bytes of frames. */
   readonly dataBytes: number;
   protected readonly bytes: Buffer;
   protected readonly halves: Uint32Array;
@@ -129,7 +124,6 @@ class Views {
 
 /** The side that publishes. */
 export class RingWriter extends Views {
-  /** End of the published bytes. */
   head: number;
   /** Bytes before it may be overwritten: they are on disk, as reported. */
   tail: number;
@@ -347,7 +341,6 @@ function repairWord(word: bigint): number | undefined {
   return undefined;
 }
 
-/** A position, if it can be one. */
 function aligned(position: number | undefined): number | undefined {
   return position !== undefined && position % 8 === 0 ? position : undefined;
 }

@@ -69,7 +69,6 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   return { known, isOrderly, reportedSeq, isInState, isOther, keys, ring, isGone, segment };
 }
 
-/** The journal's id, from its first record. */
 function journalIn(directory: string): string | undefined {
   const [first] = listSegments(directory);
   return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
@@ -83,7 +82,6 @@ export interface Followed {
   readonly oldestSeq: number | undefined;
   /** The checkpoint of an orderly stop, after which nothing is left; undefined: the previous run did not end so. */
   readonly stopLine: string | undefined;
-  /** The last checkpoint is missing. */
   readonly isLost: boolean;
 }
 

@@ -31,7 +31,6 @@ import { inflate } from './compressed.js';
 
 /** The file whose kernel lock ensures a single writer. */
 export const lockName = 'lock';
-/** The last checkpoint, beside the segments. */
 export const checkpointName = 'checkpoint.json';
 /** The public half of the key that signs. */
 export const publicKeyName = 'key.pub';
@@ -40,7 +39,6 @@ export const reserveName = 'reserve';
 /** The bytes of each principal, as counted by `Shares`. */
 export const sharesName = 'shares.json';
 
-/** One segment, in either form. */
 export interface Segment {
   readonly number: number;
   /** File name within the directory, as records name it: always without `.gz`. */
@@ -110,7 +108,6 @@ function inOrderOfSeq(files: readonly string[]): string[] {
   return files.toSorted((one, other) => seqOfKept(one) - seqOfKept(other));
 }
 
-/** Closes a descriptor after its use. */
 export function withFile<T>(descriptor: number, use: (descriptor: number) => T): T {
   try {
     return use(descriptor);
@@ -312,7 +309,6 @@ export interface Held {
   readonly inode: number;
 }
 
-/** The identity of a descriptor's file. */
 export function holdFile(descriptor: number): Held {
   const found = fstatSync(descriptor);
   return { descriptor, device: found.dev, inode: found.ino };

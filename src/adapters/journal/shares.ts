@@ -31,7 +31,6 @@ interface Counted {
   /** Of its last record; absent: it has written nothing since the start. */
   principal?: string | undefined;
   bytes: number;
-  /** Bytes in the current part. */
   current: number;
 }
 

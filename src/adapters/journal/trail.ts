@@ -30,7 +30,6 @@ const chunkBytes = 1 << 20;
 /** Of a plain file in pieces: a small one needs no more. */
 const firstChunkBytes = 1 << 16;
 
-/** One line of a plain segment. */
 export interface RawLine {
   /** Without LF; valid only until the next line is read. A part of a line that is too long. */
   readonly bytes: Buffer;
@@ -70,7 +69,6 @@ export function readLines(descriptor: number, from: number, take: (line: RawLine
   return end;
 }
 
-/** One file of a trail. */
 export interface TrailFile {
   readonly path: string;
   /** As records name it: without `.gz`. */
@@ -82,10 +80,8 @@ export interface TrailFile {
   readonly checked?: CheckedText;
 }
 
-/** The readable files of a journal. */
 export interface Trail {
   readonly files: readonly TrailFile[];
-  /** The checkpoints beside the segments. */
   readonly kept: readonly KeptCheckpoint[];
 }
 
@@ -405,7 +401,6 @@ export async function filesUntil(
   return chosen;
 }
 
-/** The data of a file's first line. */
 interface Begin {
   /** By the wall clock. */
   readonly timeMs: number;

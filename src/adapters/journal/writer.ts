@@ -100,7 +100,6 @@ export function createWriter(options: WriterOptions, journal: string) {
   let reportedSeq = 0;
   /** The last record that retention left and that is missing in the directory. */
   let missingSeq: number | undefined;
-  /** The checkpoint that `state` has. */
   let keptLine: string | undefined;
 
   return {
@@ -479,7 +478,6 @@ export function createWriter(options: WriterOptions, journal: string) {
     keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: runRing.note, segment });
   }
 
-  /** A checkpoint, on disk in the segment. */
   function checkpoint(wallMs: number, more: Partial<OwnRecord>): Mark {
     // Retention removes whole segments: with few records, the first of an open one would be kept for months.
     if (isFull(1024) || ledger.timeMs - segmentMs >= segmentAgeMs) rotate();

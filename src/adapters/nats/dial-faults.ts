@@ -37,7 +37,6 @@ const refusals: ReadonlyMap<string, string> = new Map([
 /** The alert with the reason may be lost when the server closes. */
 const ended = 'it ended the handshake, as a server does that does not accept our client certificate';
 
-/** Why there is no TCP connection. */
 export function refusalOf(cause: Error): string {
   return refusals.get(systemCodeOf(cause)) ?? systemCodeOf(cause);
 }

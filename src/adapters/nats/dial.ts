@@ -132,7 +132,6 @@ function whyUnusable(
 export interface Dialled {
   readonly connection: Library.NatsConnection;
   readonly intake: Intake;
-  /** The expiry of the server's certificate. */
   readonly serverValidTo: string;
   /** The fault, if our transport ended the connection. */
   readonly whyEnded: () => NatsFault | undefined;

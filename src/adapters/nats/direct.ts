@@ -71,7 +71,6 @@ export async function requestDirect(
   }
 }
 
-/** Undefined: it is not a message. */
 export function messageOfDirect({ data, headers }: Msg): FleetMessage | undefined {
   const ofServer = (name: string): string => headers?.values(name).at(-1) ?? '';
   const streamSeq = Number(ofServer('Nats-Sequence'));

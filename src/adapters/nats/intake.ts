@@ -5,7 +5,6 @@
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 
-/** Bounds of one connection. */
 export const intakeLimits = {
   /** Bytes of the first line and of every other line. A real server's first line has some hundreds. */
   lineBytes: bounds.natsLineBytes,
@@ -177,7 +176,6 @@ function give(out: Buffer[], next: Buffer): void {
   else out.push(next);
 }
 
-/** Undefined: it is not a JSON object. */
 export function parseInfo(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const info: unknown = JSON.parse(text);

@@ -16,7 +16,6 @@ import { findRights, type StreamRight } from './rights.js';
 import { type NatsServer, placeOf } from './servers.js';
 import { configOf, type StreamWish, subjectsIn } from './stream.js';
 
-/** Facts about a stream. */
 export interface StreamInfo {
   /** RFC 3339, from the server: with another time it is another stream. */
   readonly created: string;
@@ -32,7 +31,6 @@ export interface StreamInfo {
 
 /** Every promise rejects with a NatsFault, within a time limit. */
 export interface NatsLink {
-  /** `HOST:PORT` of the connected server. */
   readonly place: string;
   /** The expiry of the server's certificate: `Nov 20 09:05:00 2026 GMT`. */
   readonly serverValidTo: string;
@@ -81,14 +79,12 @@ export interface NatsLink {
    * logs each refused attempt.
    */
   rights(stream: string, host: string): Promise<readonly StreamRight[]>;
-  /** Changes an existing stream. */
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Answers of JetStream's API are shorter. */
 const answerBytes = bounds.natsAnswerBytes;
-/** Time limit of each answer. */
 const answerMs = bounds.natsAnswerMs;
 /** A cluster without a leader drops published messages, so the next try must come soon after the election. */
 const storedMs = bounds.natsStoredMs;
@@ -432,7 +428,6 @@ function linkOf(
   };
 }
 
-/** Whether the server answers at all. */
 function isAlive(connection: NatsConnection): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = systemClock.setTimer(aliveMs, () => resolve(false));

@@ -4,7 +4,6 @@ import { duplicateWindowMs, requiredConfig } from '../../domain/streams/strength
 
 const second = 1_000_000_000;
 
-/** The settings for a new stream. */
 export interface StreamWish {
   readonly replicas: number;
   readonly maxAgeMs: number;

@@ -84,7 +84,6 @@ export class BoundedTransport implements Transport {
     await Promise.race([failed, this.#greet().then(() => this.#upgrade())]);
   }
 
-  /** Reads the first line. */
   #greet(): Promise<void> {
     const { host, port } = this.#options.server;
     this.#phase = 'greeting';

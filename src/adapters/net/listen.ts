@@ -13,7 +13,6 @@ export interface UnixPlace extends SocketAccess {
   readonly path: string;
 }
 
-/** A bound socket that accepts. */
 export interface BoundListener {
   /** Changes mode and owner. At no moment can a client connect that neither the old nor the new access permits. Throws a ListenFault. */
   change(access: SocketAccess): void;
@@ -159,7 +158,6 @@ function textOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** Where to listen. */
 export interface TcpPlace {
   /** A name or an address without brackets. */
   readonly host: string;
@@ -167,7 +165,6 @@ export interface TcpPlace {
   readonly port: number;
 }
 
-/** A bound socket and its port. */
 export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }

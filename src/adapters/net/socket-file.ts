@@ -51,7 +51,6 @@ export class PlaceTaken extends Error {}
 const oPath = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
-/** The path of a descriptor's file. */
 const byDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
 /**
@@ -154,7 +153,6 @@ function takeAway(place: string, stale: BigIntStats, aside: string): void {
   throw new PlaceTaken('another process listens there; stop it first');
 }
 
-/** A new private directory below `folder`. */
 function openHidden(folder: number): { readonly name: string; readonly descriptor: number; remove(): void } {
   const path = mkdtempSync(`${byDescriptor(folder)}/.dg-`);
   const descriptor = openSync(path, oPath | O_DIRECTORY | O_NOFOLLOW);

@@ -10,7 +10,6 @@ import { systemCodeOf, TransportFault } from '../../ports/faults.js';
 import type { TlsOffer, TlsPeer } from '../../ports/transport.js';
 import { keyPinOf } from './tls-connect.js';
 
-/** A handshake that succeeded. */
 export interface AcceptedTls {
   readonly socket: TLSSocket;
   readonly peer: TlsPeer | undefined;

@@ -24,7 +24,6 @@ const lingerMs = bounds.lingerMs;
 /** Interval of the checks whether a peer is gone. */
 const pollMs = 250;
 
-/** Kernel calls about a connected socket. */
 export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
 
 /** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
@@ -370,7 +369,6 @@ export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: So
   return new SocketTransport(socket, clock, kernel);
 }
 
-/** The two ends of a pending promise. */
 export interface Pending<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (fault: TransportFault) => void;
@@ -382,7 +380,6 @@ export interface Drain {
   readonly pending: Pending<void>;
 }
 
-/** Starts a wait. */
 function pendingDrain(): Drain {
   let pending: Pending<void> | undefined;
   const promise = new Promise<void>((resolve, reject) => {
@@ -393,7 +390,6 @@ function pendingDrain(): Drain {
   return { promise, pending };
 }
 
-/** A one-time event with its waiters. */
 export class Latch {
   #isOpen = false;
   readonly #waiting: (() => void)[] = [];

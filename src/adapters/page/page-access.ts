@@ -9,7 +9,6 @@ import { type ForeignSource, foreignSource, type SourcePlace } from '../http/sou
 /** Headers as Node has them, each as often as it came. */
 export type PageHeaders = Readonly<Record<string, readonly string[] | undefined>>;
 
-/** Why not. */
 export type SourceRefusal =
   | 'malformed' // a header twice, or a target that is no path
   | ForeignSource

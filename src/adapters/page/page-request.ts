@@ -4,9 +4,7 @@ import type { LinkOpener } from '../../domain/door/parse.js';
 import type { Endpoint, PageRole } from '../../domain/page/api.js';
 import type { SignInWay } from './page-sessions.js';
 
-/** Who asks. */
 export interface PageCaller {
-  /** The person's name in the configuration. */
   readonly name: string;
   readonly roles: readonly PageRole[];
   /** Patterns of mail users; undefined: all. */
@@ -49,7 +47,6 @@ export function jsonReply(status: number, value: unknown): PageReply {
   return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
 }
 
-/** A refusal with its sentence. */
 export function refusedReply(status: number, text: string): PageReply {
   return jsonReply(status, { text });
 }

@@ -33,7 +33,6 @@ export interface PageCall {
   readonly signal: AbortSignal;
 }
 
-/** A file of the page. */
 export interface ServedFile {
   readonly body: Buffer;
   readonly gzip?: Buffer;

@@ -13,9 +13,7 @@ import type { Clock, Timer } from '../../ports/machine.js';
 /** How somebody signed in. `oidc-group`: as one of the members of a group of the issuer, so the person's name is that of many people. */
 export type SignInWay = 'link' | 'password' | 'certificate' | 'oidc' | 'oidc-group';
 
-/** A person signed in. */
 export interface PageSession {
-  /** The person's name in the configuration. */
   readonly name: string;
   readonly how: SignInWay;
   /** Who it is to the issuer, for records: an address or an id; undefined: no issuer was asked. */
@@ -40,7 +38,6 @@ export type Entered =
 
 export const isEntered = predicateOf<Entered>();
 
-/** What is known of a token. */
 export type Found =
   | { readonly kind: 'live'; readonly session: PageSession }
   | { readonly kind: 'crowded'; readonly name: string }
@@ -48,7 +45,6 @@ export type Found =
   | { readonly kind: 'ended'; readonly name: string }
   | { readonly kind: 'unknown' };
 
-/** Where a session comes from. */
 export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'opener' | 'address'> {
   /** Who counts as one person; default: the name. */
   readonly owner?: string;
@@ -62,7 +58,6 @@ export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'ope
 
 export interface PageSessionParts {
   readonly clock: Clock;
-  /** So many random bytes. */
   readonly random?: (bytes: number) => Buffer;
 }
 
@@ -141,7 +136,6 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
     return new Set([...sessions.values()].filter(isActive).map((each) => each.owner));
   }
 
-  /** Whether others take all places. */
   function isCrowdedFor(owner: string): boolean {
     const people = activePeople();
     return !people.has(owner) && people.size >= peopleMax;
@@ -190,7 +184,6 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   }
 
   return {
-    /** People who use the page now. */
     count: (): number => activePeople().size,
     /** A new link of a person, for that process: what stands behind `#`. */
     link(name: string, opener: LinkOpener, isStill: () => boolean): string {
@@ -276,7 +269,6 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       };
     },
 
-    /** Signs out. */
     leave(session: PageSession): void {
       for (const each of sessions.values()) if (each === session) end(each);
     },
@@ -286,7 +278,6 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       for (const each of sessions.values()) if (!each.isStill()) end(each);
     },
 
-    /** Ends all. */
     close(): void {
       links.clear();
       for (const each of sessions.values()) end(each);

@@ -8,7 +8,6 @@ import { foreignSource } from '../http/source.js';
 /** Who is at the other end, by the word of the kernel. */
 export interface SocketPeer extends LinkOpener {
   readonly pid?: number | undefined;
-  /** The system's name of the uid. */
   readonly user?: string | undefined;
 }
 
@@ -17,7 +16,6 @@ export interface PersonalRequest {
   readonly path: string;
   readonly body: string;
   readonly who: SocketPeer;
-  /** Aborted when who asked has gone. */
   readonly signal: AbortSignal;
 }
 

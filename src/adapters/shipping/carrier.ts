@@ -7,7 +7,6 @@ export interface Carrier {
   readonly batches?: BatchLimits;
   /** Seq of the last record for the next batch: a batch without an answer is repeated unchanged. Absent: any. */
   readonly batchUntil?: number;
-  /** Seq of the last sent record. */
   readonly sentSeq: number;
   /** After the last record that the receiver certainly has. It goes back if the receiver loses some. */
   readonly safe: Position;
@@ -27,9 +26,7 @@ export interface LineNews {
   readonly over: () => void;
 }
 
-/** A connection to a receiver. */
 export interface Line {
-  /** Defined: the connection has ended. */
   readonly fault: Error | undefined;
   /** Resolves when the records have left, or when the follower was moved instead. Rejects as `open`. */
   send(batch: Batch): Promise<void>;

@@ -29,7 +29,6 @@ export interface Batch {
   readonly position: Position;
 }
 
-/** A fault in the followed journal. */
 export type FollowFault =
   /** Records that were not given out and are gone. */
   | { readonly kind: 'missing'; readonly from: number; readonly to: number }

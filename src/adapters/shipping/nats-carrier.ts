@@ -24,7 +24,6 @@ import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.j
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
 
-/** The destination of records. */
 export interface StreamReceiver {
   readonly link: NatsSettings;
   /** The prefix of the names of streams, and the one for all hosts. */
@@ -37,7 +36,6 @@ export interface StreamReceiver {
 
 export interface NatsOptions {
   readonly receiver: StreamReceiver;
-  /** The journal's id. */
   readonly journal: string;
   readonly openLink: OpenLink;
   readonly clock: Clock;
@@ -124,11 +122,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The stream's number of the last message of this journal; 0: none. */
     let expected = 0;
     let lookedMs = clock.now();
-    /** The stream for the records. */
     let stream = own;
     /** Why the own stream did not answer; undefined: it is tried. */
     let whyShared: NatsFault | undefined;
-    /** Refused blocks in a row. */
     let refusals = 0;
     /**
      * The stream had another message with the id of this block. Any writer of the stream can do that, so the block is sent without an id.

@@ -28,7 +28,6 @@ interface Mark {
   bytes: number;
 }
 
-/** Begins at a safe position. */
 export function createOverlap(limits: OverlapLimits, from: Position) {
   let sentBytes = 0;
   let sentSeq = from.seq;
@@ -58,7 +57,6 @@ export function createOverlap(limits: OverlapLimits, from: Position) {
       sentSeq = position.seq;
       marks = [markOf(position)];
     },
-    /** Seq of the last sent record. */
     get sentSeq(): number {
       return sentSeq;
     },

@@ -10,7 +10,6 @@ import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { NatsFault } from '../nats/fault.js';
 
-/** The destination of records. */
 export interface Receiver {
   readonly address: Address;
   /** Called at each dial, so that new files are found. Throws the system's error for a file. */

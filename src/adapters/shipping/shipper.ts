@@ -15,7 +15,6 @@ import { type ShipFault, shipFaultOf } from './receiver.js';
 
 /** The parts that all shippers of a journal share. */
 export interface ShipperParts {
-  /** The journal's directory. */
   readonly directory: string;
   readonly clock: Clock;
   /** From 0 up to 1, without 1. */
@@ -24,10 +23,8 @@ export interface ShipperParts {
 }
 
 export interface ShipperOptions extends ShipperParts {
-  /** Its name in events and metrics. */
   readonly sink: string;
   readonly carrier: Carrier;
-  /** The journal's id. */
   readonly journal: string;
   /** Seq of the last record on disk. */
   readonly untilSeq: () => number;

@@ -13,7 +13,6 @@ import { type Shipper, type ShipperParts, type ShipperState, startShipper } from
 import type { Sender } from './syslog.js';
 import { createSyslogCarrier } from './syslog-carrier.js';
 
-/** A receiver under its name, `HOST:PORT`. */
 export type Sink = {
   readonly name: string;
   /** Identifies the receiver: if it changes, its connection is replaced. */
@@ -26,7 +25,6 @@ export interface ShippingOptions extends ShipperParts {
   readonly connect: Connect;
   /** One for each receiver: a fault in its thread does not affect others. */
   readonly linkOpener: () => OpenLink;
-  /** The directory of the positions. */
   readonly stateDirectory: string;
 }
 
@@ -49,7 +47,6 @@ interface Entry {
   before: Entry | undefined;
   /** Its position when it was last read. */
   kept: KeptPosition | undefined;
-  /** Undefined: not started. */
   shipper: Shipper | undefined;
   /** The server of the last connection, `HOST:PORT`, and the expiry of its certificate. */
   certificate: { readonly name: string; readonly validTo: string } | undefined;
@@ -80,7 +77,6 @@ export async function openShipping(options: ShippingOptions) {
         return { name: sink.name, state, lagRecords, lagMs: shipper?.lagMs ?? 0, safeSeq };
       });
     },
-    /** The receivers' latest certificates. */
     get certificates() {
       return entries.flatMap(({ certificate }) => (certificate === undefined ? [] : [certificate]));
     },

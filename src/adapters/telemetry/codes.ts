@@ -580,7 +580,6 @@ const listed = {
   Readonly<Record<EngineCode, EventMeaning>> &
   Readonly<Record<Note['code'], EventMeaning<readonly [LogLevel]>>>;
 
-/** Every value of the key `event`. */
 export type LogCode = keyof typeof listed;
 
 /** In the order of the documentation. */

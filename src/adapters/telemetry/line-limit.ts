@@ -18,11 +18,9 @@ export interface LineSource {
   readonly sink?: string | undefined;
 }
 
-/** Suppressed lines. */
 export interface SuppressedLines {
   readonly code: LogCode;
   readonly source: LineSource;
-  /** The level of the last one. */
   readonly level: LogLevel;
   readonly count: number;
 }
@@ -70,7 +68,6 @@ export class LineLimit {
     return false;
   }
 
-  /** Writes the counts so far. */
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

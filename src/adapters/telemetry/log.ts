@@ -13,7 +13,6 @@ import type { Clock } from '../../ports/machine.js';
 import { type LogCode, logCodes } from './codes.js';
 import { LineLimit, type LineSource } from './line-limit.js';
 
-/** Values of `log.level`. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 /** An event of the daemon itself. `event` is a code that is never renamed. */
@@ -30,7 +29,6 @@ export interface Log {
   report(event: DaemonEvent): void;
   /** Sets the lowest level that is written. */
   setLevel(level: ConfiguredLevel): void;
-  /** Dropped lines. */
   readonly dropped: number;
   /** Lines above the limit of their code, by code. */
   readonly suppressed: ReadonlyMap<LogCode, number>;

@@ -8,7 +8,6 @@ const paceMs = 100;
 /** Beats without any work before they pause: 10 s. An unused daemon must not wake a processor ten times a second. */
 const quietBeatsMax = 100;
 
-/** The beats of one event loop. */
 export interface LoopLag {
   /** Call at every event: beats continue, or start again after a pause. Cheap. */
   noted(): void;

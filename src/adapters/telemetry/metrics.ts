@@ -211,13 +211,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-/** Present values. */
 export interface MetricsSnapshot {
-  /** Hash of the active configuration. */
   readonly configHash: string;
   /** Whether the last reload replaced the configuration; true if there was none. */
   readonly isReloadSuccess: boolean;
-  /** The answer of `/readyz`. */
   readonly isReady: boolean;
   /**
    * Undefined: the configuration has no page. `told`: what its process said of itself. `untold`: receivers that are told nothing without
@@ -274,7 +271,6 @@ export interface MetricsSnapshot {
     /** How long the oldest of them has been on disk. */
     readonly lagMs: number;
   }[];
-  /** Running exchanges. */
   readonly exchanges?: readonly { readonly durationMs: number }[];
   /** By purpose and owner. `leftMs` below 0: expired. */
   readonly certificates: readonly {

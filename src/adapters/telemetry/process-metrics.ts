@@ -9,7 +9,6 @@ export interface ProcessUsage {
   readonly residentBytes: number;
   /** When the process started, in Unix time. */
   readonly startedSeconds: number;
-  /** Undefined: not available. */
   readonly openDescriptors: number | undefined;
   readonly descriptorsMax: number | undefined;
 }

@@ -3,7 +3,6 @@
 
 import { Counter, type Registry } from 'prom-client';
 
-/** One series of a histogram. */
 interface Series {
   /** Counts of each bucket alone; the last one is above all bounds. */
   readonly counts: number[];

@@ -9,7 +9,6 @@ import { filesFrom } from './reading.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** A record, and where it stands. */
 export interface Found {
   readonly record: Stored;
   readonly file: string;
@@ -26,7 +25,6 @@ interface Wanted {
   readonly last?: { readonly isLast: (record: Stored) => boolean; readonly bytesAfter: number } | undefined;
 }
 
-/** How to read. */
 export interface FindOptions {
   readonly look?: Wanted['look'];
   /**
@@ -43,7 +41,6 @@ export interface Surroundings {
   /** The commands before and after it in its session. */
   readonly before?: Stored | undefined;
   readonly after?: Stored | undefined;
-  /** The first checkpoint after its last record. */
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
 }
 
@@ -123,7 +120,6 @@ function seenIn(view: View, found: readonly Found[], withHidden = false): Found[
   });
 }
 
-/** The ends of its search twins. */
 function twinNeedles(found: readonly Found[], id: string | undefined): Buffer[] {
   const twins = twinsOf(found, id);
   // Its own id ends the reading.

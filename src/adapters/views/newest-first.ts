@@ -37,7 +37,6 @@ export interface NewestPage {
   readonly rows: readonly string[];
   /** Where the next page goes on; undefined: this is the last one. */
   readonly before: number | undefined;
-  /** Undefined: no record was read. */
   readonly looked: LookedThrough | undefined;
   readonly notes: readonly string[];
   readonly retired: readonly RetiredRecords[];
@@ -131,7 +130,6 @@ export async function readNewest(
   };
 }
 
-/** The range of records that were read. */
 export function createLooked() {
   let fromSeq: number | undefined;
   let toSeq: number | undefined;

@@ -31,7 +31,6 @@ import {
   type TrailFile,
 } from '../journal/trail.js';
 
-/** What is read. */
 export type LongTask = { readonly directory: string; readonly ownKey: string } & (
   | { readonly long: 'verify' }
   | {
@@ -50,7 +49,6 @@ export type LongPart =
   /** Not waited for, and replaced by a later one. */
   | { readonly part: 'progress'; readonly progress: VerifyProgress }
   | { readonly part: 'verified'; readonly result: VerifyResult }
-  /** Commands of the report that follows. */
   | { readonly part: 'counted'; readonly commands: number }
   /** An event of the endpoint `report`: its data as JSON. */
   | { readonly part: 'event'; readonly event: string; readonly data: string };

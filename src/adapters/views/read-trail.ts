@@ -36,14 +36,12 @@ import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
-/** How much one request may take. */
 export interface ReadLimits {
   readonly rowsMax: number;
   readonly bytesMax: number;
   readonly timeMs: number;
 }
 
-/** One request. */
 export interface ReadTask {
   readonly directory: string;
   readonly asked: Asked;
@@ -54,14 +52,11 @@ export interface ReadTask {
   readonly limits: ReadLimits;
 }
 
-/** Another command, as its admission says. */
 export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user', unknown>>;
 
 /** What stands at the end of an answer; without it an answer is not whole. */
 export interface AnswerEnd {
-  /** Rows or records before it. */
   readonly rows: number;
-  /** There is more. */
   readonly cursor?: Cursor | undefined;
   /** Of a page of the newest commands: what the next one is asked with as `before`; absent: this is the last page. */
   readonly before?: number | undefined;
@@ -80,11 +75,9 @@ export interface AnswerEnd {
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
   readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
   readonly verdict?: Verdict | undefined;
-  /** The last record that was read. */
   readonly readTo?: number | undefined;
 }
 
-/** A line of an answer. */
 export type AnswerLine =
   | { readonly row: ExchangeRow; readonly content?: TrailContent | undefined }
   /** A line of a file, without its end. */

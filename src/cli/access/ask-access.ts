@@ -30,7 +30,6 @@ import { readSentCommand } from '../doveadm/typed-command.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import { byUrgency, formatItem, formatList, formatState } from './shown.js';
 
-/** The server, as for `send`. */
 export interface PlaceOptions {
   readonly socket?: string;
   readonly http?: string;
@@ -55,7 +54,6 @@ export interface DecideOptions extends PlaceOptions, Terms {
 }
 
 const reasonBytesMax = bounds.reasonBytes;
-/** One answer of a daemon. */
 const patienceMs = 30_000;
 /** Between two looks at an undecided request, growing. */
 const pauseMs = { first: 1_000, last: 10_000 };
@@ -218,7 +216,6 @@ function termsOf({ for: forMs, uses }: Terms) {
   return { ...(forMs !== undefined && { forMs }), ...(uses !== undefined && { uses }) };
 }
 
-/** The exit code of a decision. */
 function exitCodeOfState(state: AccessState): number {
   if (state === 'granted') return exitCodes.ok;
   return state === 'refused' || state === 'revoked' ? exitCodes.notPermitted : tempFail;

@@ -37,7 +37,6 @@ export function formatState({ state, approvals, approved_by: approved, until, wh
   }
 }
 
-/** The list. */
 export function formatList(items: readonly AccessItem[]): string {
   if (items.length === 0) return 'No requests: you have none open, and none waits for you.';
   const rows = items.map((item) => [
@@ -70,7 +69,6 @@ function shortState(item: AccessItem): string {
   return `granted, ${count}${isBreakGlass && !reviewed ? ', not reviewed' : ''}`;
 }
 
-/** The lines below a row. */
 function notesOf(item: AccessItem | undefined): string[] {
   if (item === undefined) return [];
   const parts = [
@@ -81,7 +79,6 @@ function notesOf(item: AccessItem | undefined): string[] {
   return parts.length === 0 ? [] : [`   ${parts.join('; ')}`];
 }
 
-/** All of one. */
 export function formatItem(item: AccessItem): string {
   const { used, uses, approved_by: approved, matches } = item;
   const rows: [string, string][] = [

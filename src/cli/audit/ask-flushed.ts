@@ -13,7 +13,6 @@ import type { Screen } from '../output/screen.js';
 /** No daemon runs there, or the socket is not for this user: auditors may have access to the files only. */
 const silentCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EPERM']);
 
-/** Limit for a printed reason. */
 const reasonCharsMax = 200;
 
 /** `socket`: `admin.unix`; undefined: none is configured. Always resolves; a warning says why the last records may be missing. */

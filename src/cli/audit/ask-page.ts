@@ -27,7 +27,6 @@ import type { Places } from './audit-places.js';
  * permitted).
  */
 export interface AskedPage {
-  /** The identity that the daemon sees. */
   me(): Promise<Myself>;
   /** The matching rows, request by request; `hear` gets the other statements of the answers. */
   rows(

@@ -14,7 +14,6 @@ import type { Screen } from '../output/screen.js';
 import { fileAt, readKey } from './audit-verify.js';
 
 export interface CheckProofFlags {
-  /** Files with public or private keys. */
   readonly key: readonly string[];
   readonly json?: boolean;
 }

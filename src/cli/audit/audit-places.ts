@@ -33,7 +33,6 @@ export interface Journals {
   readonly paths: readonly string[];
   /** The expected private signing key, and the key of digests; undefined: not known. */
   readonly signKeyFile?: string | undefined;
-  /** The daemon's `state`; undefined: not known. */
   readonly stateDirectory?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
   /** `admin.unix` of the daemon that writes there; undefined: not known. */

@@ -16,7 +16,6 @@ import type { Places } from './audit-places.js';
 import { type CheckedJournal, checkJournal } from './audit-verify.js';
 
 export interface ProofFlags {
-  /** Files with public or private keys. */
   readonly key: readonly string[];
   /** Every line of the time range, so that an omission is visible. */
   readonly whole?: boolean;

@@ -12,9 +12,7 @@ import { createVerifier, type TrailOptions, type Verdict } from '../../domain/tr
 
 export interface Received {
   readonly verdict: Verdict;
-  /** Skipped copies of earlier lines. */
   readonly copies: number;
-  /** Lines without a record. */
   readonly others: number;
 }
 

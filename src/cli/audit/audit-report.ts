@@ -36,7 +36,6 @@ export interface ReportFlags {
   readonly to?: number;
   /** List only commands that showed content, or may have. */
   readonly content?: boolean;
-  /** Files with public or private keys. */
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;

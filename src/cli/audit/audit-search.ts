@@ -79,7 +79,6 @@ export async function auditSearch(
   return exitCodes.ok;
 }
 
-/** One journal that is searched. */
 interface Part {
   rows(filter: TrailFilter, look: 'search' | 'export'): AsyncGenerator<ExchangeRow>;
   /** After the rows: faults of the journal, and what retention removed from the time range. */
@@ -131,7 +130,6 @@ function partOfPage(page: AskedPage): Part {
   };
 }
 
-/** What retention removed. */
 export function describeRetired({ by, until, segments }: RetiredRecords): string {
   const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
   return printable(`records before ${until ?? '?'} were retired${cause}, ${plural(segments, 'segment')}`);
@@ -288,7 +286,6 @@ export function createDamageWatch(): {
     if (last !== undefined) lastSeq = readClaim(last)?.seq;
   }
 
-  /** A file has ended. */
   function close(): void {
     const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
     if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);

@@ -21,9 +21,7 @@ import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
 import { formatLocal, showsLocalTime } from './audit-table.js';
 
-/** The options of the command line. */
 export interface TailFlags {
-  /** How many records are shown at first. */
   readonly lines: number;
   readonly follow?: boolean;
   readonly json?: boolean;

@@ -23,13 +23,10 @@ import { flushedJournalsOf, type Places, readBeginning, readSmallFile, trailAt }
 import { type Received, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
 
-/** The options of the command line. */
 export interface VerifyFlags {
-  /** Files with public or private keys. */
   readonly key: readonly string[];
   /** A file with a checkpoint kept elsewhere: its line, or a log of the daemon that contains it. */
   readonly checkpoint?: string;
-  /** A seq. */
   readonly from?: number;
   readonly unsigned?: boolean;
   readonly received?: boolean;
@@ -38,7 +35,6 @@ export interface VerifyFlags {
   readonly json?: boolean;
 }
 
-/** The keys that signatures are checked against. */
 interface Trust {
   /** Public keys given with `--key`, or accepted earlier by a person. */
   readonly keys: readonly string[];
@@ -59,7 +55,6 @@ interface Checked extends Received {
   readonly pathOf: (file: string) => string;
   readonly isPassed: boolean;
   readonly trust: Trust;
-  /** Whether a configuration named the journal. */
   readonly hasConfig: boolean;
 }
 
@@ -116,14 +111,12 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
-/** One journal, checked as by `audit verify`. */
 export interface CheckedJournal {
   /** Reading it again returns the checked text, or an error. */
   readonly trail: Trail;
   readonly verdict: Verdict;
   /** Whether there was a key to check signatures with. */
   readonly isChecked: boolean;
-  /** Trusted public keys; none: see `isChecked`. */
   readonly keys: readonly string[];
   /** The origin of that key, as a note; empty for `--key`. */
   readonly whose: string;

@@ -242,7 +242,6 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   return audit;
 }
 
-/** The help of a report's CSV. */
 export const csvHelp = 'CSV: the verdict, then one row for each command';
 
 /** `--separator`, for each command that prints CSV. */

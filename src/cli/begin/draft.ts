@@ -8,7 +8,6 @@ import type { PolicyTest, Settings } from '../../domain/config/settings.js';
 import type { NameCase } from '../../domain/identity/user-name.js';
 import { runTests } from '../../domain/review/replay.js';
 
-/** The Dovecot that the daemon dials. */
 export type BackendAnswer =
   | {
       readonly kind: 'unix';
@@ -52,7 +51,6 @@ export interface Answers {
   readonly stateDirectory: string;
   /** The place for sockets, and for records on their way to the disk. */
   readonly runDirectory: string;
-  /** The user that the daemon runs as. */
   readonly daemonUser: string;
 }
 
@@ -197,7 +195,6 @@ ssl_server_key_file = /etc/dovecot/tls/server.key
 `;
 }
 
-/** A user name that matches a pattern. */
 function userOf(pattern: string): string {
   return pattern.replaceAll(/\*+/g, (_stars, at: number) =>
     pattern.slice(0, at).includes('@') ? 'example.com' : 'someone',

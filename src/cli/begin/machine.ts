@@ -11,7 +11,6 @@ export interface Machine {
   readonly isRoot: boolean;
   /** The user of this process; behind sudo, the user who called it. */
   readonly person: string | undefined;
-  /** The name of this process's user. */
   readonly ownName: string;
   readonly uidOf: (name: string) => number | undefined;
   readonly gidOf: (name: string) => number | undefined;
@@ -27,10 +26,8 @@ export interface Machine {
   readonly presets: readonly Preset[];
 }
 
-/** A shipped role. */
 export interface Preset {
   readonly name: string;
-  /** Its purpose in a few words. */
   readonly about: string;
 }
 

@@ -7,7 +7,6 @@ export interface Pace {
   turn(signal: AbortSignal): Promise<void>;
   /** Sends nothing for this time. */
   hold(ms: number): void;
-  /** The remaining time without sending. */
   readonly heldMs: number;
 }
 

@@ -9,7 +9,6 @@ import type { BulkRow, UserResult } from './send-user.js';
 
 export type BulkFormat = 'table' | 'json';
 
-/** Users by their results. */
 export interface Counts {
   ok: number;
   failed: number;

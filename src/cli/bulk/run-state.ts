@@ -23,7 +23,6 @@ import { CommandFault } from '../output/output.js';
 /** Exit codes of <sysexits.h> for problems with files. */
 export const sysexits = { dataErr: 65, cantCreat: 73, ioErr: 74, tempFail: 75 } as const;
 
-/** The identity of a run. */
 export interface RunHeader {
   readonly id: string;
   /** Hash of server, command, text and list. */
@@ -34,14 +33,10 @@ export interface RunHeader {
 
 export type UserEnd = 'ok' | 'failed' | 'unknown';
 
-/** The content of a state file. */
 export interface ReadState {
   readonly header: RunHeader | undefined;
-  /** The results of users, by normal name. */
   readonly ended: ReadonlyMap<string, UserEnd>;
-  /** Begun without an end, by number. */
   readonly open: ReadonlyMap<number, string>;
-  /** The count of used numbers. */
   readonly count: number;
   /** Bytes of whole lines; the rest is dropped. */
   readonly bytes: number;

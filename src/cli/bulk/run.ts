@@ -29,20 +29,17 @@ export interface RunOptions {
   readonly onWait: (ms: number, why: string) => void;
   /** Begins no new user any more. */
   readonly stop: AbortSignal;
-  /** Aborts running commands. */
   readonly cancel: AbortSignal;
 }
 
 /** Why it ended early; undefined: every user has a result. */
 export interface RunEnd {
   readonly fault: CommandFault | undefined;
-  /** Users without a result. */
   readonly left: number;
   /** Users that failed because all their attempts were too early: the state has them as not sent. */
   readonly givenUp: number;
 }
 
-/** A user that is to be sent. */
 interface Turn {
   readonly name: string;
   readonly user: string;
@@ -70,7 +67,6 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
   let left = users.size;
   let givenUp = 0;
   let running = 0;
-  /** Consecutive ones. */
   let aways = 0;
   let awayMs = 0;
   let isReached = false;

@@ -42,7 +42,6 @@ export interface TryAgain {
   readonly why: 'limited' | 'away' | 'busy' | 'broken';
   readonly afterMs: number | undefined;
   readonly message: string;
-  /** The code if it is not repeated. */
   readonly code: string;
   readonly id: string | undefined;
 }

@@ -12,7 +12,6 @@ import { sysexits } from './run-state.js';
 export interface UserList {
   /** By normal name: the first spelling. */
   readonly users: ReadonlyMap<string, string>;
-  /** Lines that repeated a name. */
   readonly repeated: number;
   /** Hash of the normal names in their order. */
   readonly hash: string;

@@ -174,7 +174,6 @@ export async function ask(question: Question): Promise<number> {
     heldErrors = [];
   }
 
-  /** An error found here, in doveadm's format. */
   function complain(text: string): void {
     print(`Error: cmd ${typed.command.name}: ${text}`);
   }

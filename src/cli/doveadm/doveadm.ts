@@ -8,7 +8,6 @@ import { ask, type UserSource } from './ask.js';
 import { clientSettingsFile, type DoorOptions, findServerDoor } from './server-door.js';
 import { readSentCommand, readTypedCommand, type TypedCommand, writeUsage } from './typed-command.js';
 
-/** The command line of `send`. */
 export interface SendOptions extends DoorOptions {
   readonly socket?: string;
   readonly user?: string;
@@ -123,7 +122,6 @@ export const commandLetters = [
   { letter: 'h', description: 'without the line of names' },
 ] as const;
 
-/** The options in front of the command. */
 function readOwnOptions(args: readonly string[]) {
   const given = new Set<string>();
   let format: Format | undefined;

@@ -45,7 +45,6 @@ export function exitCodeOfFault({ code, mayHaveRun }: SessionFault, { isHttp }: 
   return code === 'tls-failed' ? exitCodes.configuration : tempFail;
 }
 
-/** The message of a session that failed. */
 export function messageOfFault({ code, message }: SessionFault, { login = '' }: ServerDoor): string {
   return code === 'auth-rejected' ? message + login : message;
 }
@@ -257,7 +256,6 @@ export function parseServerAddress(at: string): ServerAddress | undefined {
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-/** A socket, or the HTTP API. */
 export type AskedPlace = string | (DoorOptions & { readonly http: string });
 
 /** The rows of one of dovegate's own commands. Rejects with CommandFailed or SessionFault, also on a timeout. */

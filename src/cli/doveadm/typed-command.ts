@@ -27,7 +27,6 @@ export interface TypedCommand {
   readonly command: Command;
   /** Without the options that only this side reads. */
   readonly parsed: ParsedArguments;
-  /** The words after the name. */
   readonly args: readonly string[];
   /** The text that goes with it: from a file here, or from stdin when `file` is undefined. */
   readonly input: { readonly file: string | undefined } | undefined;

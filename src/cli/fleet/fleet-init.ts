@@ -107,7 +107,6 @@ function asAdministrator(settings: FleetSettings, config: string): FleetSettings
   return { ...others, client: { certificateFile: own('pem'), keyFile } };
 }
 
-/** The largest size of all streams together. */
 export function streamBytesOf(settings: FleetSettings): number {
   return wishesOf(settings).reduce((sum, { maxBytes }) => sum + maxBytes, 0);
 }
@@ -186,7 +185,6 @@ async function makeStreams(
   }
 }
 
-/** One property of a stream that differs. */
 interface Difference {
   readonly property: string;
   readonly text: string;

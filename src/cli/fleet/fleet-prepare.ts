@@ -30,7 +30,6 @@ export interface PrepareFlags {
   /** Names, separated by commas. */
   readonly hosts: string;
   readonly state: string;
-  /** The user that runs the verifier. */
   readonly runAs?: string;
 }
 
@@ -38,7 +37,6 @@ const serverName = 'server';
 /** Names that certificates and files of a fleet already use. */
 const reserved: ReadonlySet<string> = new Set([verifierName, administratorName, serverName]);
 const defaultPort = 4222;
-/** The user of dovegate-fleet.service. */
 const verifierUser = 'dovegate';
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);

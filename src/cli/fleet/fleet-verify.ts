@@ -25,7 +25,6 @@ const stopped = 'stopped before the end; the next run goes on from there';
 
 export interface VerifyFlags {
   readonly whole: boolean;
-  /** A file with a line kept elsewhere. */
   readonly checkpoint?: string;
   readonly accept: boolean;
   readonly json: boolean;
@@ -127,7 +126,6 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   }
 }
 
-/** Additional expectations besides the saved state. */
 function keptLine({ checkpoint }: VerifyFlags, fleet: Fleet): ReadCheckpoint | undefined {
   return checkpoint === undefined ? undefined : readKeptLine(checkpoint, fleet);
 }

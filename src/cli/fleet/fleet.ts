@@ -25,7 +25,6 @@ import type { PrepareFlags } from './fleet-prepare.js';
 import type { FleetReportFlags } from './fleet-report.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
-/** The file if no option names one. */
 const standardFleet = '/etc/dovegate/fleet.yaml';
 
 interface Flags {
@@ -37,7 +36,6 @@ type SearchFlags = Flags & FilterOptions & { readonly host?: string; readonly li
 
 const limitDefault = 10_000;
 
-/** The exit codes of connection faults. */
 const codes: Readonly<Record<NatsFaultCode, number>> = {
   'library-missing': exitCodes.configuration,
   'dial-refused': exitCodes.unavailable,

@@ -12,7 +12,6 @@ import {
 /** The journal that was silent for longest ends when there are more, with its exchanges still open. */
 const journalsMax = bounds.fleetSearched;
 
-/** Exchanges of one host. */
 export interface HostRows {
   readonly host: string;
   readonly rows: readonly ExchangeRow[];
@@ -46,7 +45,6 @@ export class FollowedJournals {
     return found;
   }
 
-  /** The exchanges that are still open. */
   *finish(): Generator<HostRows, void, undefined> {
     for (const { search, host } of this.#searches.values()) yield { host, rows: search.finish() };
   }

@@ -60,7 +60,6 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
   );
 }
 
-/** One line: host, kind, and the sentence. */
 function formatFinding({ kind, host, seq, text }: FleetFinding): string {
   const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');
   return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);

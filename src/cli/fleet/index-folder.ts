@@ -13,7 +13,6 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { IndexBuilder, type IndexFile, readIndexFile } from './user-places.js';
 
-/** Beside `state.json`. */
 const folderName = 'index';
 
 export interface IndexWriter {

@@ -23,7 +23,6 @@ export function formatJoinFile(file: JoinFile): string {
   return `${JSON.stringify({ format, ...file })}\n`;
 }
 
-/** Undefined: this is not such a file. */
 export function parseJoinFile(text: string): JoinFile | undefined {
   const value = text.length > joinBytesMax ? undefined : parseLine(text);
   if (!isObject(value) || value['format'] !== format) return undefined;

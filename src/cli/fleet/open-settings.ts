@@ -71,9 +71,7 @@ function trustedWith(state: string | undefined): Trusted {
 export interface Places {
   readonly config: string;
   readonly folder: string;
-  /** Public keys of the gates. */
   readonly keys: string;
-  /** Files for an administrator only. */
   readonly admin: string;
 }
 

@@ -52,7 +52,6 @@ export interface SavedStream {
     | undefined;
   /** The gaps in the stream at the last check. */
   readonly gone: {
-    /** Messages before this one. */
     readonly firstSeq: number;
     /** Missing messages between the first and the last. */
     readonly deleted: number;
@@ -62,7 +61,6 @@ export interface SavedStream {
 /** For the stream of the checkpoints; the previous release had no other. */
 export interface SavedState extends SavedStream {
   readonly others: readonly (SavedStream & { readonly stream: string })[];
-  /** The result of `Fleet.save`. */
   readonly fleet: unknown;
   /** Findings that `watch` reported and that have not ended, by name. */
   readonly told: readonly string[];

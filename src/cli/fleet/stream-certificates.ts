@@ -37,7 +37,6 @@ export function watchStreamCertificates(
     saw({ place, serverValidTo }: Pick<NatsLink, 'place' | 'serverValidTo'>): void {
       shown = { name: place, validTo: serverValidTo };
     },
-    /** The present certificates. */
     rows(): readonly Shown[] {
       const nowMs = systemClock.wallMs();
       return certificates.expiries().flatMap(({ role, name, leftMs }) => {

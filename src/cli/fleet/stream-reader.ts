@@ -64,7 +64,6 @@ interface Cursor extends SavedStream {
   gone: SavedStream['gone'];
   /** The result of the previous comparison, and how often it was the same. */
   compared: { readonly streamSeq: number; readonly times: number };
-  /** Messages are on their way. */
   isReading: boolean;
   /** When the server was asked for the stream's end, the answer, and the progress towards it. */
   asked: { readonly atMs: number; readonly lastSeq: number } | undefined;

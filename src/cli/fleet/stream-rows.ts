@@ -20,13 +20,11 @@ import { digestOf, holdsRecords, type IndexedMessage, type IndexFile } from './u
 
 /** Clocks of hosts are at most this far ahead of the server's: a record is stored after it was written. */
 const doubtMs = 3_600_000;
-/** Single messages requested at once. */
 const askedMax = 32;
 /** If at least one in this many messages of an index file is wanted, all are read in one go. */
 const denseShare = 3;
 const notesMax = 10;
 
-/** Where to search. */
 export interface StreamPlace {
   readonly link: NatsLink;
   readonly stream: FleetStream;
@@ -35,11 +33,8 @@ export interface StreamPlace {
   readonly index: readonly IndexFile[];
 }
 
-/** Findings after the rows. */
 export interface ReadNotes {
-  /** Faults of the messages; sentences. */
   readonly faults: Set<string>;
-  /** Searched journals: host and id. */
   readonly journals: Set<string>;
   /** Messages that were read because the index does not cover them. */
   unindexed: number;
@@ -229,7 +224,6 @@ async function* readSome(
   for (const one of asked) yield await one;
 }
 
-/** Reports the faults of a message. */
 function createBlockCheck(stream: string, faults: Set<string>) {
   const ends = new Map<string, { readonly seq: number; readonly hash: string }>();
   return (message: FleetMessage, host: string, indexed: IndexedMessage | undefined): void => {

@@ -17,10 +17,8 @@ import {
 } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 
-/** A required stream. */
 export interface SeenStream {
   readonly stream: FleetStream;
-  /** Undefined: it does not exist. */
   readonly info: StreamInfo | undefined;
 }
 
@@ -71,7 +69,6 @@ export async function lookAtStream(link: NatsLink, { name }: FleetStream): Promi
   }
 }
 
-/** An existing stream. */
 export interface OpenedStream extends SeenStream {
   readonly info: StreamInfo;
 }

@@ -76,7 +76,6 @@ export class IndexBuilder {
     this.#open = new Map(open.map(([id, { names }]) => [id, { names, place: -1 }]));
   }
 
-  /** Continues a file. */
   static resume(file: IndexFile): IndexBuilder {
     const builder = new IndexBuilder(file.stream, file.from);
     builder.#last = file.end;
@@ -113,7 +112,6 @@ export class IndexBuilder {
     }
   }
 
-  /** The file, signed. */
   format(signer: { readonly key: string; sign(text: string): string }): string {
     const masks: string[] = [];
     const names: string[] = [];
@@ -137,7 +135,6 @@ export class IndexBuilder {
     return `${body}${JSON.stringify({ key, signature: signer.sign(signedText(Buffer.from(body))) })}\n`;
   }
 
-  /** Its place in the list. */
   #addMessage({ streamSeq, host, journal, first, last, digest, storedMs }: IndexedMessage): number {
     const key = `${host} ${journal}`;
     const subject = this.#subjects.get(key) ?? this.#subjects.size;
@@ -180,7 +177,6 @@ export class IndexBuilder {
 
 const noEnd: IndexedEnd = { streamSeq: 0, subject: '', head: '', storedMs: 0 };
 
-/** Whether a search reads it. */
 export function holdsRecords({ bytes, header }: FleetMessage): boolean {
   return bytes.length > 0 && readHeadOf(header)?.kind !== 'mark';
 }
@@ -273,13 +269,11 @@ function signedText(body: Buffer): string {
   return `dovegate fleet index ${hash('sha256', body, 'hex')}`;
 }
 
-/** A file signed by the key. */
 export interface IndexFile {
   readonly stream: string;
   readonly from: number;
   readonly to: number;
   readonly end: IndexedEnd;
-  /** The journals of its messages. */
   readonly chains: readonly { readonly host: string; readonly journal: string }[];
   messages(): readonly IndexedMessage[];
   /**
@@ -365,13 +359,11 @@ interface Top {
   readonly to: number;
   readonly last: readonly [number, string, string, number];
   readonly subjects: readonly (readonly [string, string])[];
-  /** The number of lines of each. */
   readonly messages: number;
   readonly masks: number;
   readonly everybody: number[];
 }
 
-/** The position after that many lines. */
 function skipLines(body: Buffer, from: number, count: number): number {
   let at = from;
   for (let left = count; left > 0; left -= 1) at = body.indexOf(0x0a, at) + 1 || body.length;
@@ -386,7 +378,6 @@ function* linesOf(body: Buffer, from: number, to: number): Generator<string> {
   }
 }
 
-/** The line that begins with a text. */
 function lineOf(body: Buffer, from: number, text: string): string | undefined {
   const start = Buffer.from(`\n${text}`);
   const at = body.indexOf(start, from - 1);

@@ -118,7 +118,6 @@ export function createKnowledge() {
       advance(ms);
       isLive = true;
     },
-    /** The server cannot be reached. */
     lost(nowMs: number): void {
       if (isLive) return;
       knownMs = Math.max(knownMs, nowMs);

@@ -9,7 +9,6 @@ import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** The present values. */
 export interface WatchNumbers {
   readonly status: FleetStatus;
   readonly findings: readonly FleetFinding[];

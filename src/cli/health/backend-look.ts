@@ -172,7 +172,6 @@ export async function lookAtCertificate(
   return seen;
 }
 
-/** One line. */
 export function describeCertificate({ names, issuer, validTo }: SeenCertificate): string {
   const one = (text: string): string => text.split('\n').join(', ');
   return `a certificate for ${one(names).replaceAll(/DNS:|IP Address:/g, '')} (issuer ${one(issuer)}, until ${validTo})`;

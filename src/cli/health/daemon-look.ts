@@ -15,7 +15,6 @@ export type Told =
   | { readonly why: string; readonly isDenied?: true };
 
 export interface DaemonCommands {
-  /** The command that starts it. */
   readonly start: string;
   /** The command that shows why its service fails at each start; undefined: that is not known. */
   readonly log?: string | undefined;
@@ -30,7 +29,6 @@ export interface DaemonCommands {
 
 /** The state of a daemon that serves this file. */
 export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
-  /** Undefined: it has no admin socket. */
   readonly admin?: object;
   readonly audit: Pick<Settings['audit'], 'ship'>;
   /** Undefined: the file has errors, so no daemon serves it as it is. */

@@ -30,7 +30,6 @@ export interface JournalLookOptions {
   readonly daemonUid: number | undefined;
   /** The daemon's report about its journal; undefined: there is no daemon to ask. */
   readonly told: Values | undefined;
-  /** The command that verifies all of it. */
   readonly verifyCommand: string;
 }
 

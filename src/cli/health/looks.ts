@@ -22,7 +22,6 @@ export interface LookOptions {
   readonly clock: Clock;
   /** The daemon's answer over its admin socket, or why there is none. */
   readonly told: Told;
-  /** Mail users for test commands. */
   readonly users: readonly string[];
   /** False: the file has errors, and these are its remaining settings. */
   readonly isWhole: boolean;
@@ -101,7 +100,6 @@ export function lookWithoutFile(told: Told | undefined, commands: LookOptions['c
   return lookAtDaemon(told, nothingSaid, commands);
 }
 
-/** The daemon's unit, as systemd knows it. */
 export interface Service {
   readonly uid: number | undefined;
   /** Its last start failed; systemd may start it again. */

@@ -5,7 +5,6 @@ import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
-/** One line, or several. */
 export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -35,7 +34,6 @@ export function plain(text: string): string {
   return printable(text);
 }
 
-/** `FILE:LINE`, safe to show. */
 export function formatPlace({ file, line }: { readonly file: string; readonly line: number }): string {
   return plain(`${file}:${line}`);
 }

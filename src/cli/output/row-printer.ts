@@ -247,13 +247,11 @@ function createHeld() {
         );
       pieces.push(bytes);
     },
-    /** The cell that was written. */
     text(): string {
       const text = Buffer.concat(pieces).toString();
       pieces = [];
       return text;
     },
-    /** The cells before were printed. */
     release(): void {
       heldBytes = 0;
     },

@@ -8,11 +8,9 @@ import type { Clock } from '../../ports/machine.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
 
-/** The output of a subcommand. */
 export interface Screen {
   /** One line or several, without the last LF. Resolves when there is room for more. */
   print(text: string): Promise<void>;
-  /** One line or several on stderr. */
   complain(text: string): void;
   /** Resolves when everything printed is written. */
   flush(): Promise<void>;
@@ -84,7 +82,6 @@ export function openRawOutput(out: Output = process.stdout) {
       heldBytes = 0;
       return writer.write(out.isTTY === true ? visible(decoder.decode(bytes, { stream: true })) : bytes);
     },
-    /** Enough is held for a flush. */
     get isFull(): boolean {
       return heldBytes >= heldMax;
     },
