@@ -23,7 +23,6 @@ import { summarise } from '../setup/inspect.js';
 import { formatPeers } from '../setup/peers.js';
 import { CommandFault, stdout } from './output/output.js';
 
-/** The file to check, and the form of the output. */
 export interface CheckOptions {
   readonly config: string;
   /** Also prints the effective settings. */

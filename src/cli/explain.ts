@@ -27,7 +27,6 @@ import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
 import { formatCanonical, formatColumns, formatPlace, plain, stdout } from './output/output.js';
 
-/** A command line, its sender, and the place that decides. */
 export type ExplainOptions = {
   /** The user field; empty: none. */
   readonly user: string;

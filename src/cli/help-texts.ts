@@ -201,7 +201,6 @@ export function helpTexts() {
     });
 }
 
-/** Adds the texts of those subcommands that the program has. */
 export function addHelpTexts(program: Command): void {
   for (const { name, codes, examples } of helpTexts()) {
     const command = name

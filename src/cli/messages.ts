@@ -27,7 +27,6 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMea
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
 
-/** One code: what it means, and what to do. */
 function item(code: string, facts: readonly string[], means: string, ask: string): string {
   const known = facts.filter((fact) => fact !== '');
   const told = `\`${code}\`${known.length === 0 ? '' : ` (${known.join('; ')})`}: ${means}.`;
@@ -64,7 +63,6 @@ function events(): string {
     .join('\n');
 }
 
-/** The page, with each item in one line. */
 export function formatMessages(): string {
   return `# Codes
 

@@ -281,7 +281,6 @@ function socketOption(...more: readonly string[]): Option {
   return new Option('--socket <path>', help).conflicts(['config', 'listener', 'uid', 'account', ...more]);
 }
 
-/** The id of an exchange, as in a denial. */
 const recordId = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 /** Ends with wrong usage if neither source is named. */

@@ -8,7 +8,6 @@ import { openSettings } from './named-listener.js';
 import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';
 import { formatCoverage } from './test.js';
 
-/** The records, and the policies that evaluate them. */
 export interface ReplayOptions {
   readonly config: string;
   readonly coverage: boolean;

@@ -128,7 +128,6 @@ function personsOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   return lines.map((line) => ['persons', screen.paint('doubtful', line)]);
 }
 
-/** Access on request; nothing where nothing of it lives. */
 function accessOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   const access = valuesOf(told);
   const listed = listOf(access['list']).length;

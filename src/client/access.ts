@@ -124,7 +124,6 @@ export function bodyOfCall({ id, after, to, users, forMs, uses, reason, command,
   return JSON.stringify({ id, after, to, users, for: forMs && `${forMs}ms`, uses, reason, command, tag });
 }
 
-/** The last object of a page that others follow. */
 function isMore(object: unknown): boolean {
   return typeof object === 'object' && object !== null && 'more' in object && !('id' in object);
 }

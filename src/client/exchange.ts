@@ -139,7 +139,6 @@ function endsInEscape(bytes: Buffer): boolean {
   return (bytes.length - at) % 2 === 1;
 }
 
-/** The length of rows, from the first cells of one. */
 export interface RowWidth {
   /** 0: it is known before. */
   readonly decidedBy: number;

@@ -68,7 +68,6 @@ interface Answer {
   readonly keptMs: number;
 }
 
-/** Rows with their cells in order, and the cells' names. */
 type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
@@ -508,7 +507,6 @@ const notReached = new Set([
 /** In TLS 1.3 a client learns of this after it has written its request, which the server has not read. */
 const certificateRefused = /_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
-/** Converts errors of Node to those of this library. */
 function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): SessionFault {
   if (cause instanceof SessionFault) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';

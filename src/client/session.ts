@@ -91,7 +91,6 @@ export function createSession(
   /** Exchanges without an ending, oldest first. */
   let running: Exchange[] = [];
   let over: SessionFault | undefined;
-  /** Resolves when the previous command has been written. */
   let turn: Promise<void> = Promise.resolve();
   if (ofMinor(negotiated).logs === 'asked' && hasOptions && options.logs !== false) {
     turn = leave(transport.write([encodeOption('log-passthrough')]));

@@ -119,7 +119,6 @@ export function readAccess(
   };
 }
 
-/** Sends it, over a socket or over HTTP alike. */
 export async function askAccess(
   access: Access,
   reading: Exclude<AccessReading, Wrong>,

@@ -8,7 +8,6 @@ import type { Clock } from '../ports/machine.js';
 
 export type Cells = Readonly<Record<string, string>>;
 
-/** A result of a tool, as the protocol has it. */
 export type Answer = {
   content: { type: 'text'; text: string }[];
   isError?: boolean;

@@ -198,7 +198,6 @@ function failureOf(fault: CommandFailed): Answer {
   return isOwn ? failure({ ...said, message: text }) : failure(said, { message: text });
 }
 
-/** What is wrong with a reason; undefined: nothing. */
 function reasonProblem(reason: unknown): string | undefined {
   if (typeof reason !== 'string' || reason.trim() === '')
     return 'reason is missing: say in one line why the call is made';

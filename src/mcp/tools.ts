@@ -236,7 +236,6 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
   return fault;
 }
 
-/** Undefined: the tool has all of them. */
 export function unknownArgument(
   given: Readonly<Record<string, unknown>>,
   properties: Tool['inputSchema']['properties'],

@@ -38,7 +38,6 @@ import type { People } from './people.js';
 
 const refusals = { unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
 
-/** Answers endpoints; what is missing is answered with 404. */
 export type PageHandlers = Partial<Record<Endpoint, PageHandler>>;
 
 export interface BrowserParts {
@@ -69,7 +68,6 @@ export type PageRefusal =
   | 'wrong-certificate' // none, nobody's, or of several people
   | 'wrong-oidc'; // an answer of the issuer that does not count, or of nobody
 
-/** A request of somebody who is signed in. */
 type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
 
 /** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
@@ -283,7 +281,6 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return welcome(entered.token, session);
   }
 
-  /** Ends a session that the issuer does not renew. */
   async function expire(session: PageSession, person: PagePerson, why: string | undefined): Promise<void> {
     if (why === undefined) return;
     sessions.leave(session);

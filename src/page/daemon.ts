@@ -35,7 +35,6 @@ import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
 import { namesIn } from '../setup/peers.js';
 
-/** What the daemon serves, as it told last. */
 export interface Told {
   readonly head: DoorHead;
   readonly settings: Settings;
@@ -43,7 +42,6 @@ export interface Told {
   readonly numbers: NameNumbers | undefined;
 }
 
-/** Who asks, for what is asked of the daemon. */
 export type Asking = Pick<PagePerson, 'name' | 'roles'>;
 
 export interface Note {

@@ -37,7 +37,6 @@ import { RequestDecoder } from '../protocol/http-api/request.js';
 import { newestMinor } from '../protocol/minors.js';
 import { createPolicyChooser, policyFor } from '../setup/peers.js';
 
-/** What is served, as far as a question needs it. */
 export interface Judging {
   readonly settings: Settings;
   readonly table: RoutingTable;
@@ -82,7 +81,6 @@ interface Answer {
 }
 
 const reasonCharsMax = bounds.explainReasonChars;
-/** Longer ones are no line of a client. */
 const nameCharsMax = bounds.explainNameChars;
 
 /** Half a character of UTF-16, which no line can carry. */
@@ -190,7 +188,6 @@ export async function explainAsked(
   return { explained, recorded: wordsOf(line, judgement) };
 }
 
-/** The line that a client would have sent. */
 function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
   const { lineBytesMax, httpBodyBytesMax } = now.sessionLimits;
   const { words, json, user = '' } = asked;

@@ -8,7 +8,6 @@ import type { KeysTable } from '../domain/page/api.js';
 type Row = KeysTable['rows'][number];
 type Expiry = DoorFacts['certificates'][number];
 
-/** Keys that were not used for this time are marked. */
 const unusedMs = 90 * 86_400_000;
 
 /** `own`: certificates of the page itself. `started`: since when uses are counted; RFC 3339. */

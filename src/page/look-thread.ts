@@ -9,7 +9,6 @@ import type { ReviewTask } from './review-task.js';
 
 export type SearchTask = Omit<ReadTask, 'limits'>;
 
-/** A part of an answer, and the end of it. */
 export type Told<Part> = { readonly part: Part } | { readonly isOver: true };
 
 /** Rows, bytes and time of one request, after which a search gives a cursor. */

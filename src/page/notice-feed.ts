@@ -151,7 +151,6 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     return true;
   }
 
-  /** The next records; false: there are no more. */
   async function step(): Promise<boolean> {
     const batch = await follower.next(parts.untilSeq());
     if (fault?.code === 'journal-unreadable') {

@@ -16,7 +16,6 @@ export interface NowStreamParts {
   readonly states: (signal: AbortSignal) => AsyncIterable<MadeNow>;
 }
 
-/** Between two attempts to reach the daemon. */
 const retryMs = 500;
 
 export class NowStream {
@@ -68,7 +67,6 @@ export class NowStream {
     isStill: () => boolean,
     leave: () => void,
   ): AsyncGenerator<string> {
-    /** By their names, the parts that were sent. */
     const sent = new Map<string, string>();
     let seen: MadeNow | Away | undefined;
     try {

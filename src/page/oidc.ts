@@ -36,14 +36,12 @@ export interface OidcRefused {
   readonly recorded?: string;
 }
 
-/** Who it is, and what the session is made with. */
 export interface OidcProved {
   readonly person: PagePerson;
   readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
   /** A session keeps these for its renewal, and no other claim: a list of groups may be long. */
   readonly sub: string;
   readonly refreshToken: string | undefined;
-  /** Whether the issuer is still the one that said so. */
   readonly isStill: () => boolean;
 }
 
@@ -112,7 +110,6 @@ export function createOidc({ clock, log, people }: OidcParts) {
     if (fault instanceof IssuerFault && fault.kind === 'away') known = undefined;
   }
 
-  /** Whom the issuer means, and the rest of a sign-in. */
   function provedBy(page: PageSettings, identity: Identity): OidcProved | undefined {
     const found = personBy(page.people, identity);
     const who = [identity.email, identity.sub].find((each) => each !== undefined && isWord(each));

@@ -44,7 +44,6 @@ import { People } from './people.js';
 import { createProofHandlers } from './proof-answers.js';
 import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
 
-/** Between two words to the daemon about this process. */
 const tellMs = 5_000;
 /** Until a socket that could not be made is tried again. */
 const retryMs = 10_000;
@@ -52,7 +51,6 @@ const retryMs = 10_000;
 const endMs = 5_000;
 const flushMsMax = 1_000;
 
-/** The names of sockets that systemd hands over. */
 const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
 export interface PageProcessOptions {
@@ -191,7 +189,6 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       : `serves ${pageAddress(tcp, tls !== undefined, hostName())}`;
   }
 
-  /** What keeps it from serving, as a sentence. */
   function problem(): string | undefined {
     const { directory } = daemon.told?.head ?? {};
     const denied = directory === undefined ? undefined : whyNoRight(directory, 'read', 'enter');

@@ -43,7 +43,6 @@ interface Kept {
   readonly minutes: Float32Array;
 }
 
-/** What the last sample said of one team or backend. */
 interface Sampled {
   readonly numbers: Float64Array;
   /** Commands of about the last day. */
@@ -64,7 +63,6 @@ type Told = TrafficCounts & {
 };
 
 export class TrafficHistory {
-  /** Upper bounds of the buckets, in seconds. */
   readonly #bounds: readonly number[];
   readonly #width: number;
   readonly #groups: Readonly<Record<HistoryOf, Group>>;

@@ -24,7 +24,6 @@ export interface TrailParts {
   readonly looks: Pick<Looks, 'read'>;
 }
 
-/** What the socket of the page works on. */
 export interface PageParts extends TrailParts {
   readonly people: Pick<People, 'byUid'>;
   /** Of the whole journal. */
@@ -102,7 +101,6 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
   return plainAnswer(200, address);
 }
 
-/** What the page in the browser may ask of records. */
 const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const;
 
 export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {

@@ -31,7 +31,6 @@ export interface CertificateExpiry {
   readonly leftMs: number;
 }
 
-/** The certificate that a receiver of records sees. */
 export interface NamedCertificate {
   readonly name: string;
   readonly certificate: string;
@@ -57,7 +56,6 @@ interface CertificateParts {
   readonly shownByReceivers?: () => readonly { readonly name: string; readonly validTo: string }[];
 }
 
-/** Interval of the checks of the files. */
 const lookMs = 10_000;
 const dayMs = 86_400_000;
 /** From then on the end is reported every day. */
@@ -90,11 +88,9 @@ function readOwn({ certificate }: NamedCertificate): OwnCertificate {
 
 export type Certificates = ReturnType<typeof createCertificates>;
 
-/** The certificates of all listeners; none yet. */
 export function createCertificates(parts: CertificateParts) {
   const { clock, prepareOffer, report, onReplaced, shownByReceivers = () => [] } = parts;
   const shown = new Map<string, Shown>();
-  /** The end of each backend's certificate, in Unix milliseconds. */
   const seen = new Map<string, number>();
   const own = new Map<string, OwnCertificate>();
   /** When the end of each was last reported, by role and name. */
@@ -222,7 +218,6 @@ export function createCertificates(parts: CertificateParts) {
       seen.set(backend, parseEnd(validTo));
       arm();
     },
-    /** The present offer of a listener; undefined: none. */
     offerOf: (listener: string): TlsOffer | undefined => shown.get(listener)?.read.offer,
     expiries,
     close(): void {
@@ -232,7 +227,6 @@ export function createCertificates(parts: CertificateParts) {
   };
 }
 
-/** The key of the name in a log line. */
 const keyOf = {
   listener: 'listener',
   'client-ca': 'listener',
@@ -247,7 +241,6 @@ const names: Readonly<Partial<Record<CertificateExpiry['role'], string>>> = {
   'receiver-client': 'the certificate that is shown to the server',
 };
 
-/** The sentence for the log, and for `check`. */
 export function expirySentence(role: CertificateExpiry['role'], leftMs: number): string {
   const what = names[role] ?? 'the certificate';
   if (leftMs < 0) return `${what} has expired`;
@@ -320,7 +313,6 @@ export function tlsFilesOf({
   return [...ofListeners, { name: adminName, ...tls, clientCa: undefined, alpn: 'http/1.1' }];
 }
 
-/** The files of the page, which its own process reads. */
 export function pageTlsFilesOf({ admin }: Partial<Pick<Settings, 'admin'>>): readonly NamedTlsFiles[] {
   const tls = admin?.page?.tls;
   return tls === undefined ? [] : [{ name: pageName, clientCa: undefined, ...tls, alpn: 'http/1.1' }];

@@ -81,7 +81,6 @@ export async function loadBeside(
   }
 }
 
-/** Longest run of work on the main thread. */
 const sliceMs = bounds.reloadSliceMs;
 
 /** Resolves in a later turn of the event loop, once a slice is used up. */

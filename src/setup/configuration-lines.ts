@@ -27,7 +27,6 @@ import { createRegex, type Regex } from '../domain/policy/regex.js';
 export type ThreadOrder =
   /** Settings, if there are any, and the files that were read. */
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
-  /** All problems, with those that this machine causes. */
   | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
   | { readonly kind: 'more' };
 
@@ -65,7 +64,6 @@ type Line =
 /** Characters of one message: at most 64 KiB, which takes the main thread about 50 us. */
 const pieceChars = 32 * 1024;
 
-/** Lines with their ends, cut into messages. */
 export function* piecesOf(lines: Iterable<string>): Generator<string> {
   let text = '';
   for (const line of lines) {
@@ -120,7 +118,6 @@ function* linesOf(line: Line | readonly [string, unknown]): Generator<string> {
   yield text;
 }
 
-/** Stands for a value that JSON does not have. */
 type Tagged =
   | { readonly $: 'globs'; readonly of: readonly string[] }
   /** The list with this number in the lines before. */
@@ -186,7 +183,6 @@ function untagged(value: Tagged, long: readonly GlobList[]): unknown {
 
 export interface SettingsBuilder {
   push(line: string): void;
-  /** Call when all lines were pushed. */
   settings(): Settings;
 }
 

@@ -72,9 +72,7 @@ export interface LoadOptions {
    * too. Default false.
    */
   readonly isForDaemon?: boolean;
-  /** The user of the daemon's unit, if systemd was asked. */
   readonly unitUid?: number | undefined;
-  /** The Dovecot of this machine, if it was asked. */
   readonly dovecot?: DovecotHere | undefined;
 }
 
@@ -86,7 +84,6 @@ export function loadedOf(
   return { settings: errors === 0 ? settings : undefined, problems, found, errors };
 }
 
-/** The problems that depend on this machine, in small steps. */
 export function* inspect(
   settings: Settings | undefined,
   files: ParsedSettings['files'],
@@ -226,7 +223,6 @@ interface Account {
   readonly gids: readonly number[];
 }
 
-/** Files of the configuration itself, by path. */
 type OwnFiles = { has(path: string): boolean };
 
 /** Why the user of the daemon, or of the page, cannot read a file that we can; undefined: it can, nobody can, or it is not known. */

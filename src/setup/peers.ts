@@ -25,7 +25,6 @@ import {
 } from '../domain/identity/peer.js';
 import { numberIn } from '../domain/identity/user-word.js';
 
-/** Everybody whom the settings name; unknown names are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
   const known = (found: number | undefined): number[] => (found === undefined ? [] : [found]);
   return {
@@ -53,7 +52,6 @@ export function createPolicyChooser(
   };
 }
 
-/** The uids that `peers` of a listener name. */
 export function* uidsNamedBy(listener: ListenerSettings, numbers: NameNumbers): Iterable<number> {
   for (const peers of peersIn(listener)) yield* peopleOf(peers, numbers).uids;
 }
@@ -114,12 +112,10 @@ function loginWords({ accounts, keys }: ListenerSettings): string {
   return keys.length === 0 ? 'accounts' : accounts.length === 0 ? 'keys' : 'accounts and keys';
 }
 
-/** Every list of persons that a listener has. */
 function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
   return [peers, ...policies.map((choice) => choice.peers)].filter((each) => each !== undefined);
 }
 
-/** Every name whose number these settings need. */
 export function namesIn({ listeners, audit, admin }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -241,7 +237,6 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
 /** The groups of a user by its number, and who may read the journal's files without being in `audit.group`. */
 export interface ReaderFacts {
   readonly gidsOf: (uid: number) => readonly number[];
-  /** The user of the daemon; undefined: not known. */
   readonly daemonUid: number | undefined;
 }
 

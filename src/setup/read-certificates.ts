@@ -120,7 +120,6 @@ interface ReadCertificate {
 const pemBlocks =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
-/** Every certificate of a file, in order. */
 function certificatesIn(
   key: TlsFileKey,
   path: string,

@@ -8,7 +8,6 @@ import type { UnixSocket } from '../domain/config/settings.js';
 import type { Native } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 
-/** What a listener is made for. */
 export type SocketFamily = 'unix' | 'tcp';
 
 /** Throws a ListenFault for an owner or a group that the system does not have; `what` has the socket. */
@@ -56,7 +55,6 @@ export const wrongFamily: Readonly<Record<SocketFamily, string>> = {
   tcp: 'is a UNIX socket (ListenStream= is a path): its listener has no tls, accounts or keys',
 };
 
-/** All that systemd handed over at the start. */
 export class PassedSockets {
   readonly #passed: readonly PassedSocket[];
   readonly #native: Pick<Native, 'socketKind' | 'duplicate'>;

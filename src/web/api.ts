@@ -8,7 +8,6 @@ import { pathOf } from './route.js';
 export type Ask = (typeof endpoints)[Endpoint];
 
 export interface AskOptions {
-  /** For each `:word` of the path. */
   readonly params?: readonly string[];
   /** Sent as JSON; of a POST only. */
   readonly body?: unknown;

@@ -13,7 +13,6 @@ const everyMs = 10_000;
 export interface ApprovalsState {
   /** Undefined: not known yet, or refused. */
   readonly approvals: readonly AccessItem[] | undefined;
-  /** How many follow that are not among them. */
   readonly more: number;
   /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
   readonly whyNone: string | undefined;

@@ -279,7 +279,6 @@ function Boxes({ backend, longest }: BoxesProps) {
   );
 }
 
-/** Many of them are drawn smaller, in longer rows. */
 function BoxPicture({ boxes }: { readonly boxes: readonly Box[] }) {
   const [inRow, side] = boxes.length > 32 ? [32, 6] : [16, 12];
   const width = Math.min(boxes.length, inRow) * side;

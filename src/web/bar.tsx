@@ -178,7 +178,6 @@ function spoken({ text, try: what }: Problem): string {
   return what === undefined ? words.join('') : `${words.join('')} Try: ${visible(what)}`;
 }
 
-/** Says that what is shown is old. */
 export function StaleNotice() {
   const old = useLive((live) => (live.isStale || live.now === undefined ? live : undefined));
   const { heardMs, now, trouble } = old ?? {};

@@ -90,7 +90,6 @@ function put(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-/** The mean of the samples; undefined: there is none. */
 export function meanOf(values: Values): number | undefined {
   const known = values.filter((value) => value !== null);
   return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length;

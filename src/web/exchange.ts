@@ -10,7 +10,6 @@ import { formatCommand } from './words.js';
 export type StoredRecord = Readonly<Record<string, unknown>>;
 type FoundLine = Extract<TrailLine, { readonly found: unknown }>['found'];
 
-/** A moment in the life of a command. */
 export interface LifeStep {
   readonly what: 'came' | 'recorded' | 'sent' | 'first byte' | 'ended' | 'not ended';
   /** After it came; undefined: no record says it. */
@@ -23,7 +22,6 @@ export interface Exchange {
   readonly id: string;
   readonly admission: StoredRecord | undefined;
   readonly completion: StoredRecord | undefined;
-  /** Of the backend, in their order. */
   readonly logs: readonly StoredRecord[];
   readonly session: { readonly opened: StoredRecord | undefined; readonly closed: StoredRecord | undefined };
   /** Searches that dovegate made for it, as to count mails. */

@@ -101,7 +101,6 @@ export function Duration({ ms }: { readonly ms: number }) {
   return <span class="number">{durationWords(ms)}</span>;
 }
 
-/** How long ago, by the clock of the daemon. */
 export function Ago({ at }: { readonly at: string }) {
   const words = useLive(({ now }) => now && agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at))));
   if (words === undefined) return <Time at={at} />;

@@ -31,7 +31,6 @@ interface KeyFacts {
 const moments =
   'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20), all of UTC, or a time with its zone';
 
-/** In the order of the fields. */
 export const queryKeys: readonly KeyFacts[] = [
   { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
   { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },

@@ -109,7 +109,6 @@ export function wantedOf({ fields: { id }, admittedSeq }: TrailRow): string | un
   return admittedSeq === undefined ? undefined : String(admittedSeq);
 }
 
-/** Which values rows have had, for completion. */
 export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey, readonly string[]>> {
   const known: Partial<Record<QueryKey, readonly string[]>> = {};
   for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'session'] as const) {
@@ -122,7 +121,6 @@ export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey,
   return known;
 }
 
-/** What all pages together looked through. */
 export interface Looked {
   readonly records: number;
   readonly fromTime: string | undefined;

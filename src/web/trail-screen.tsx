@@ -2,8 +2,12 @@
 // search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Exclusion } from '../domain/page/leave-out.js';
+import type { AskTrail, Histogram as Counted } from '../domain/page/trail.js';
 import { sentenceOf } from './api.js';
-import { AsCommand, Button, Empty, Name, Panel, Sentence } from './kit.js';
+import { useAnswer } from './asked.js';
+import { Choice } from './fields.js';
+import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf } from './route.js';
@@ -11,10 +15,9 @@ import type { ScreenProps } from './screens.js';
 import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { Table } from './table.js';
+import { Histogram } from './time-chart.js';
 import { Columns, columnOf } from './trail-columns.js';
-import { TrailFields } from './trail-fields.js';
-import { type Finding, findMore, findNewer } from './trail-find.js';
-import { TrailHistogram } from './trail-histogram.js';
+import { collectFile, type Finding, fileNameOf, findMore, findNewer, type SaveForm } from './trail-find.js';
 import { Chips, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
@@ -23,6 +26,7 @@ import {
   type ParsedQuery,
   parseQuery,
   type QueryKey,
+  queryKeys,
   type Terms,
   trailPath,
 } from './trail-query.js';
@@ -38,10 +42,8 @@ import {
   valueText,
   wantedOf,
 } from './trail-rows.js';
-import { TrailSave } from './trail-save.js';
 import { countWords, plural } from './wording.js';
 
-/** The place of a search with other columns. */
 function placeOf(line: string, columns: string | null): string {
   const query = new URLSearchParams();
   if (line !== '') query.set('q', line);
@@ -200,7 +202,6 @@ const followMs = 10_000;
 function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: ResultsProps) {
   const { api, me } = useSession();
   const [{ found, isBusy, fault }, setState] = useState<Finder>({ found: undefined, isBusy: true });
-  /** Of the search that is not over. */
   const running = useRef<AbortController | undefined>(undefined);
   const more = (known: Finding | undefined): void => {
     running.current?.abort();
@@ -439,5 +440,138 @@ function Notes({ found }: { readonly found: Finding | undefined }) {
         </div>
       )}
     </>
+  );
+}
+
+// The search as fields: what is typed here stands in the search line.
+interface FieldsProps {
+  readonly parsed: ParsedQuery;
+  readonly onLine: (line: string) => void;
+}
+
+export function TrailFields({ parsed, onLine }: FieldsProps) {
+  // A value that is not right yet stays in its field, as it stays in the line.
+  const [typed, setTerms] = useState<Terms>('terms' in parsed ? parsed.terms : {});
+  const terms = 'terms' in parsed ? parsed.terms : typed;
+  const change = (key: keyof Terms, value: string): void => {
+    const next = { ...terms, [key]: value };
+    setTerms(next);
+    onLine(formatQuery(next));
+  };
+  return (
+    <div class="search-fields">
+      {queryKeys.map(({ key, label, hint, values }) =>
+        values === undefined ? (
+          <Field
+            key={key}
+            label={label}
+            value={terms[key] ?? ''}
+            hint={hint}
+            onInput={(value) => change(key, value)}
+          />
+        ) : (
+          <Choice
+            key={key}
+            label={label}
+            value={terms[key] ?? ''}
+            options={['', ...values].map((value) => ({ value, text: value === '' ? 'any' : value }))}
+            onInput={(value) => change(key, value)}
+          />
+        ),
+      )}
+    </div>
+  );
+}
+
+// The histogram reads all that the search covers, so it is asked for after the rows.
+interface TrailHistogramProps {
+  readonly filter: AskTrail['filter'];
+  readonly not: readonly Exclusion[];
+  readonly isDue: boolean;
+  readonly onSpan: (fromMs: number, toMs: number) => void;
+}
+
+export function TrailHistogram({ filter, not, isDue, onSpan }: TrailHistogramProps) {
+  const { api } = useSession();
+  const body = not.length === 0 ? { filter } : { filter, not };
+  const { value, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, (signal) =>
+    api.json<Counted>('POST /api/trail/histogram', { body, signal }),
+  );
+  if (fault !== undefined)
+    return (
+      <p class="hint">
+        <Sentence text={fault} />
+      </p>
+    );
+  if (value === undefined) return <Empty>Counting …</Empty>;
+  if (value.buckets.length === 0) return null;
+  return (
+    <section class="panel" aria-label="Commands over time">
+      <div class="inside">
+        <Histogram label="Commands found" bars={value.buckets} step={value.step} onSpan={onSpan} />
+        {!value.isWhole && (
+          <p class="hint">
+            {value.looked?.fromTime === undefined ? (
+              'Time ran out: older commands are not counted.'
+            ) : (
+              <Sentence text={`Time ran out: commands before {${value.looked.fromTime}} are not counted.`} />
+            )}
+          </p>
+        )}
+      </div>
+    </section>
+  );
+}
+
+const forms: readonly { readonly form: SaveForm; readonly text: string; readonly type: string }[] = [
+  { form: 'csv', text: 'Save as CSV', type: 'text/csv' },
+  { form: 'json', text: 'Save as JSON lines', type: 'application/x-ndjson' },
+  { form: 'extract', text: 'Save with proof', type: 'text/plain' },
+];
+
+export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
+  const { api, me } = useSession();
+  const [said, setSaid] = useState<string>();
+  const [isBusy, setBusy] = useState(false);
+  const running = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+  const save = async ({ form, type }: (typeof forms)[number]): Promise<void> => {
+    const own = new AbortController();
+    running.current = own;
+    setBusy(true);
+    setSaid('Reading the journal …');
+    try {
+      const onRows = (rows: number): void => setSaid(`${plural(rows, 'command', 'commands')} so far …`);
+      const saved = await collectFile({ api, filter, signal: own.signal, onRows }, form);
+      saveFile(
+        new Blob([...saved.texts], { type: `${type};charset=utf-8` }),
+        fileNameOf(me.host, form, Date.now()),
+      );
+      const more = saved.isWhole ? '' : ' There are more: the command line gives all of them.';
+      const damage = saved.notes.length > 0 ? ' The journal is damaged, so some may be missing.' : '';
+      setSaid(`${plural(saved.rows, 'command', 'commands')} saved.${more}${damage}`);
+    } catch (error) {
+      if (own.signal.aborted) setSaid('Stopped; nothing was saved.');
+      else setSaid(sentenceOf(error));
+    }
+    setBusy(false);
+  };
+  return (
+    <section class="trail-save" aria-label="Save what is found">
+      <div class="row">
+        {forms.map((each) => (
+          <Button key={each.form} isOff={isBusy} onClick={() => void save(each)}>
+            {each.text}
+          </Button>
+        ))}
+        {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
+        <span role="status">{said}</span>
+      </div>
+      <p class="hint">
+        All commands that the search finds, the oldest first. "With proof" is an extract that the key of the
+        journal signs: it proves that dovegate showed these rows for this question. A proof by the chain,
+        which needs the lines between, is made from the files: dovegate audit export --with-proof.
+      </p>
+    </section>
   );
 }

@@ -12,7 +12,6 @@ export interface Piece {
 const odd =
   /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]|(?! )\p{Zs}|(?<=\p{M}{4})\p{M}/gu;
 
-/** The text in pieces, escapes apart from the rest. */
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
   let end = 0;
@@ -25,7 +24,6 @@ export function pieces(text: string): Piece[] {
   return found;
 }
 
-/** The text in one string, for titles and copies. */
 export function visible(text: string): string {
   return text.replace(odd, escape);
 }

@@ -68,7 +68,6 @@ export function bytesWords(bytes: number): string {
 
 let isUtc = false;
 
-/** All times in UTC, or in local time. */
 export function showUtc(isWanted: boolean): void {
   isUtc = isWanted;
 }

@@ -30,7 +30,6 @@ interface Closable {
   close(): Promise<void>;
 }
 
-/** A socket on which the endpoints are to be had. */
 export interface AdminDoor extends Pick<HttpServerOptions, 'bind' | 'secure'> {
   readonly door: Door;
 }
@@ -42,7 +41,6 @@ export interface AdminOptions extends PageSources {
   readonly act: Act;
   /** Who is at the other end of a connection; undefined: not known, and then nothing is changed. */
   readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
-  /** Told of an endpoint that failed; a bug of ours. */
   readonly onError: (text: string) => void;
   /** Told of requests without the token, or with a wrong one, at most ten at once of one address and then one a second. */
   readonly onRefused: (address: string) => void;

@@ -23,7 +23,6 @@ export interface DaemonSnapshot {
   readonly problems?: readonly string[];
   /** Of a daemon that serves: what is wrong, worst first. */
   readonly found?: readonly FoundProblem[] | undefined;
-  /** Hash of the configuration that is served. */
   readonly configHash: string;
   readonly observing?: readonly string[];
   readonly listeners: readonly {
@@ -41,7 +40,6 @@ export interface DaemonSnapshot {
     /** `reserve`: only commands for emergencies are recorded, and so served. */
     readonly space: JournalSpace;
     readonly fault: { readonly code: string; readonly text: string } | undefined;
-    /** Records that will never reach the disk. */
     readonly lost: number;
     /** How long the oldest record has waited for the disk, in milliseconds. */
     readonly unsyncedMs: number;
@@ -129,7 +127,6 @@ export interface KeyShown {
   /** Undefined: it does not expire. `leftMs` is 0 or below once it has. */
   readonly expiresMs: number | undefined;
   readonly leftMs: number | undefined;
-  /** Undefined: not since the start of the daemon. */
   readonly lastUsedMs: number | undefined;
   readonly failures: number;
 }
@@ -366,7 +363,6 @@ function pageOf({ told, untold }: NonNullable<DaemonSnapshot['page']>): unknown 
   };
 }
 
-/** Undefined where it is not known yet. */
 function knownBytes(bytes: number | undefined): number | undefined {
   return bytes === undefined || !Number.isFinite(bytes) ? undefined : bytes;
 }
@@ -397,7 +393,6 @@ type NotReadyCode =
   | 'audit-reserve' // the disk of the records is full but for its reserve
   | 'backends-down'; // no backend is up
 
-/** The part of a snapshot that readiness follows from. */
 export type ReadinessFacts = Pick<DaemonSnapshot, 'state' | 'problems' | 'routes'> & {
   readonly journal: Pick<DaemonSnapshot['journal'], 'state' | 'space' | 'fault'>;
   readonly backends: readonly Pick<BackendSnapshot, 'name' | 'isUp' | 'text'>[];

@@ -67,7 +67,6 @@ function parseSources(text: string): ReadonlyMap<string, readonly string[]> {
   return found;
 }
 
-/** What of a file shows that it is another one. */
 interface Version {
   readonly ino: number;
   readonly size: number;

@@ -17,7 +17,6 @@ export interface NameNumbers {
 
 type Database = 'passwd' | 'group';
 
-/** Time limit of a program of the system. */
 const askTimeoutMs = bounds.directoryAnswerMs;
 
 /** The system's name of a uid; undefined: it has none. */
@@ -25,12 +24,10 @@ export function userNameOf(uid: number): string | undefined {
   return localUserName(uid) ?? nameIn(ask('getent', ['passwd', String(uid)]), uid);
 }
 
-/** The name of a uid in the system's own file. */
 export function localUserName(uid: number): string | undefined {
   return accountFiles.userName(uid);
 }
 
-/** The name of a gid in the system's own file. */
 export function localGroupName(gid: number): string | undefined {
   return accountFiles.groupName(gid);
 }

@@ -41,7 +41,6 @@ export function randomBytes(count: number): Uint8Array {
   return pool.subarray(at - count, at);
 }
 
-/** A number from 0 to below 1, for jitter. */
 export function randomFraction(): number {
   const [a = 0, b = 0, c = 0, d = 0] = randomBytes(4);
   return (((a * 256 + b) * 256 + c) * 256 + d) / 2 ** 32;

@@ -12,7 +12,6 @@ import { makeFolder } from './files.js';
 
 /** Above this size bytes go to a file. */
 const memoryMax = bounds.httpBodyMemory;
-/** The initial buffer, enough for a small body. */
 const firstBytes = 1024;
 
 export interface BodyLimits {
@@ -23,7 +22,6 @@ export interface BodyLimits {
   readonly storedBytesPerPrincipalMax: number;
   /** Free space that stays on the file system. */
   readonly freeBytesMin: number;
-  /** Whether small bodies go to a file, too. */
   readonly isMemoryFull: boolean;
 }
 

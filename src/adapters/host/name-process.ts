@@ -73,7 +73,6 @@ done
 
 /** The time that an answer may be late before the helper counts as hanging. */
 const graceMs = 2_000;
-/** The first pause before a new start, and the longest. */
 const pauseMs = { first: 1_000, most: 60_000 } as const;
 /** A longer line is no answer of the script. */
 const lineCharsMax = 4_096;
@@ -189,7 +188,6 @@ function spawnShell(): ChildProcess {
   });
 }
 
-/** Whether the search path of this process has a program. */
 function hasProgram(name: string): boolean {
   return (process.env['PATH'] ?? '').split(':').some((folder) => {
     try {

@@ -108,7 +108,6 @@ export function createNameService(
   // Two tables, so that uids without an account push out no names.
   const found = new KeptAnswers<string>(clock, keptMs);
   const nobody = new KeptAnswers<true>(clock, keptMs);
-  /** Uids that had a name since the start. */
   const named = new KeptAnswers<true>(clock, Infinity);
   /** Uids without an answer lately: they wait for their turns apart, so that they keep no other uid of their block from an answer. */
   const mute = new KeptAnswers<true>(clock, muteMs);
@@ -321,7 +320,6 @@ function turnOf(uid: number): string {
   return uid < blockSize ? `uid ${uid}` : `block ${Math.floor(uid / blockSize)}`;
 }
 
-/** An account or a group as the helper gives it. */
 function accountIn([text = '']: readonly string[]):
   | { readonly name: string; readonly id: number }
   | undefined {

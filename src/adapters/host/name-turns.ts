@@ -9,7 +9,6 @@ export interface TurnLimits {
   /** Those of them that may be mute. */
   readonly atOnceOfMute: number;
   readonly perSecond: number;
-  /** Questions that wait, of all turns and of one. */
   readonly waiting: number;
   readonly waitingOfTurn: number;
   /** The longest wait for turn and answer; absent: as long as it takes. */
@@ -30,7 +29,6 @@ export class NameTurns {
   /** In the order of the turns. */
   readonly #waiting = new Map<string, Question[]>();
   readonly #inFlight = new Set<string>();
-  /** Times of the last starts, within a second. */
   #startedMs: number[] = [];
   #size = 0;
   #timer: Timer | undefined;

@@ -219,7 +219,6 @@ function testCredentials(native: Native, pair: readonly number[]): void {
   }
 }
 
-/** A function of the C library by its prototype. */
 export type ForeignFunction = (...args: readonly unknown[]) => unknown;
 
 type FileFunctions = Pick<Native, 'fileAt' | 'fileBehind'>;

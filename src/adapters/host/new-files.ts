@@ -34,7 +34,6 @@ export class NewFilesFault extends Error {
 export class NewFiles {
   readonly #made: { readonly path: string; readonly isFolder: boolean }[] = [];
 
-  /** The paths made so far, oldest first. */
   get made(): readonly string[] {
     return this.#made.map(({ path }) => path);
   }

@@ -49,7 +49,6 @@ function shippedPreset(name: string): string | undefined {
   return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
 }
 
-/** The names of all shipped presets, sorted. */
 export function shippedPresets(): readonly string[] {
   for (const folder of folders) {
     try {

@@ -44,7 +44,6 @@ interface ClientCertificate {
   readonly key: string;
 }
 
-/** The list as read, and the contexts made of it. */
 let known: { readonly stamp: string; readonly contexts: Map<string, SecureContext> } | undefined;
 
 /**
@@ -71,7 +70,6 @@ export function systemContext(certificate?: ClientCertificate): SecureContext {
   return made;
 }
 
-/** Changes when the file is written or replaced. */
 function stampOf(file: string): string {
   try {
     const found = statSync(file, { bigint: true });

@@ -169,7 +169,6 @@ interface Reader<T> {
 
 type Next = Awaited<ReturnType<HttpRequests['next']>>;
 
-/** What came and was not asked for yet. */
 class Requests implements HttpRequests {
   readonly #stream: TransportStream;
   readonly #waiting: Request[] = [];

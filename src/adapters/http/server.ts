@@ -14,7 +14,6 @@ import type { TlsPeer } from '../../ports/transport.js';
 import { type ConnectionLimits, Connections, type HttpPeer } from './connections.js';
 import { pathOf } from './routes.js';
 
-/** A request; who asks is not known yet. */
 export interface HttpCall {
   readonly request: IncomingMessage;
   /** Without its query. */
@@ -88,9 +87,7 @@ export interface HttpServerOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly refusal: (status: number, text: string) => HttpAnswer;
   readonly answer: (call: HttpCall) => Promise<HttpAnswer>;
-  /** Told of a request that has too many headers. */
   readonly onMalformed?: (call: HttpCall) => void;
-  /** Told of an answer that failed; a bug of ours. */
   readonly onError: (text: string) => void;
 }
 

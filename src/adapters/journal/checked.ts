@@ -10,7 +10,6 @@ export interface CheckedText {
   readonly sha256: string;
 }
 
-/** Digest of a text that is read in pieces. */
 export function createTextDigest() {
   const digest = createHash('sha256');
   let bytes = 0;

@@ -35,7 +35,6 @@ export function inflateStart(bytes: Buffer): Buffer {
   return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH });
 }
 
-/** The text of the file, up to a position. */
 export async function* inflated(path: string, place = Infinity): AsyncGenerator<Buffer> {
   const file = await openRegularFile(path, bounds.plainSegmentBytes);
   try {
@@ -45,7 +44,6 @@ export async function* inflated(path: string, place = Infinity): AsyncGenerator<
   }
 }
 
-/** An open file, as far as it is needed here. */
 interface OpenFile {
   read(into: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
 }

@@ -63,7 +63,6 @@ export interface Missing {
   readonly sinceMs: number | undefined;
 }
 
-/** Waits until a record is on disk. */
 interface Waiter {
   /** The end of its record in the ring. */
   readonly end: number;
@@ -94,14 +93,12 @@ const healDelayMsMax = 4000;
 /** Terminate a thread that missed five deadlines; another one is started after its end. */
 const muteDeadlines = 5;
 const damagedText = 'a record was damaged in memory before it was written';
-/** The time from a deadline to its check. */
 const graceMs = 50;
 
 export class Driver {
   state: DriverState = { at: 'writable' };
   /** The last position that is certainly on disk. */
   mark: Mark;
-  /** Records that will never reach the disk. */
   lost = 0;
   /** Records up to this one are not all in the directory; undefined: none are known to be missing. */
   missing: Missing | undefined;
@@ -116,7 +113,6 @@ export class Driver {
   readonly #waiters: Waiter[] = [];
   /** In the order of their ends. */
   readonly #flushes: Flush[] = [];
-  /** Callers that wait for the report of an order. */
   readonly #errands = new Set<(report: Report) => void>();
   #published = 0;
   #thread: DrivenThread;

@@ -10,7 +10,6 @@ import type { Retired } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
 import type { RingIdentity } from './ring.js';
 
-/** The data that the writer's thread needs at its start. */
 export interface WriterOptions {
   readonly directory: string;
   /** The folder for the second copy of a run's end; undefined: none. */
@@ -46,7 +45,6 @@ export interface Mark {
   readonly inode: number;
   /** Bytes of that file that are on disk. */
   readonly bytes: number;
-  /** Seq of the last record on disk, in any segment. */
   readonly seq: number;
   readonly hash: string;
   /** Sum of the steps of the wall clock, which a new writer's thread cannot always find again. */

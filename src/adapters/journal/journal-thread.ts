@@ -64,7 +64,6 @@ function openRing({ memory, generation }: RingShare, view: MemoryView | undefine
   return new RingReader(view(memory.address, memory.bytes), generation);
 }
 
-/** The order that was sent before the bell. */
 function receive(port: MessagePort): Order {
   const order: { readonly message: Order } | undefined = receiveMessageOnPort(port);
   if (order === undefined) throw new Error('a bell without an order');

@@ -42,7 +42,6 @@ export interface JournalOptions
   readonly checkpointIntervalMs: number;
   /** Maps the ring's file, for the life of the process; throws if that is impossible. */
   readonly map: (path: string, bytes: number) => Mapped;
-  /** Called with each event; must not throw, is never awaited. */
   readonly observe: (event: JournalEvent) => void;
 }
 
@@ -181,13 +180,11 @@ export class OpenJournal implements Journal {
   readonly #driver: Driver;
   readonly #maintenance: Maintenance;
   readonly #shares = new Shares();
-  /** Versions of the policies that configurations of this run used. */
   readonly #policies = new Set<string>();
   readonly #repeated: readonly Timer[];
   /** Difference of the wall clock to the monotonic one, according to the records. */
   #clockOffsetMs: number;
   #closed: Promise<void> | undefined;
-  /** When the last step of the wall clock was recorded. */
   #steppedMs = -Infinity;
 
   constructor(

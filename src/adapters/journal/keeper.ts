@@ -55,7 +55,6 @@ export interface Shelved {
   readonly endWallMs: number;
 }
 
-/** A segment that retention removes, and the limit that applies. */
 export interface Retired extends Shelved {
   readonly why: 'age' | 'size';
 }
@@ -70,7 +69,6 @@ export type KeeperOrder =
   | { readonly do: 'fill-reserve'; readonly bytes: number }
   | { readonly do: 'keep-shares'; readonly text: string };
 
-/** The last record on disk, and its segment. */
 export interface MarkPlace {
   readonly segment: number;
   readonly hash: string;
@@ -82,7 +80,6 @@ export interface Identity {
   readonly key: string | undefined;
 }
 
-/** The result of a keeper's order. */
 export type KeeperReport =
   | { readonly kind: 'looked'; readonly shelf: Shelf }
   /** `bytes`: the size of the new file, if one was made. */
@@ -142,7 +139,6 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
   }
 }
 
-/** Returns the bytes of the compressed file. */
 function compress(directory: string, name: string): number {
   const path = join(directory, `${name}.gz`);
   withFile(openSegment(directory, name), (source) =>

@@ -33,7 +33,6 @@ export interface KeptEnd extends KnownEnd {
   readonly reportedSeq: number;
   /** The expected text of `ring.json`, or `noRing`; undefined: not known. */
   readonly ring: string | undefined;
-  /** The number of its segment; undefined: not known. */
   readonly segment: number | undefined;
 }
 

@@ -133,7 +133,6 @@ export class LiveAccess {
 }
 
 export interface StartAccess {
-  /** Why nothing lives on; undefined: it may. */
   readonly why: string | undefined;
   /** Ids of which no checkpoint covers all records. */
   readonly uncounted: Set<string>;
@@ -247,12 +246,10 @@ export function doubtOf(
 
 /** The end of the chain, and who has signed it. */
 export interface AccessEnd {
-  /** The number of the newest segment; undefined: there is none. */
   readonly segment: number | undefined;
   /** Hash of its last record. */
   readonly hash: string;
   readonly journal: string;
-  /** This host's public key; undefined: the journal is not signed. */
   readonly key: string | undefined;
   /** Why nothing may live on, according to the start. */
   readonly doubt: string | undefined;

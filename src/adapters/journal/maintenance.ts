@@ -48,7 +48,6 @@ export interface MaintenanceOptions {
   readonly observe: (event: MaintenanceEvent) => void;
 }
 
-/** Data of the journal for each round. */
 export interface RunFacts {
   /** Records a step of the wall clock, if there was one. */
   readonly noteClockStep: () => void;
@@ -78,9 +77,7 @@ export class Maintenance {
   readonly #identity: Identity;
   readonly #run: RunFacts;
   #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
-  /** Known closed segments, which are not examined twice. */
   #closed: readonly Shelved[] = [];
-  /** The reported reasons that keep segments from being retired. */
   readonly #told = new Map<string, string>();
   #isEnded = false;
   #isSoon = false;
@@ -134,7 +131,6 @@ export class Maintenance {
     this.#timer = this.#options.clock.setTimer(Math.max(0, waitMs), this.#again);
   }
 
-  /** The shares, as text for the next run. */
   sharesText(): string {
     return this.#shares.text(this.#nowMs());
   }
@@ -306,7 +302,6 @@ export class Maintenance {
   }
 }
 
-/** The decision of retention on the present segments. */
 interface Choice {
   /** Oldest first. */
   readonly retired: readonly Retired[];

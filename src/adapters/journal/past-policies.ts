@@ -11,7 +11,6 @@ export const policiesName = 'policies';
 const unusedName = 'unused.json';
 const textName = /^([0-9a-f]{16,128})\.yaml$/;
 
-/** The main thread's data about the policies of this run. */
 export interface UsedPolicies {
   readonly versions: readonly string[];
   /** The last record before any of its commands. */

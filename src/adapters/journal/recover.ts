@@ -364,7 +364,6 @@ export function keepCheckpointFile(directory: string, known: KnownEnd | undefine
   }
 }
 
-/** What a start found, as its record names it. */
 export function foundKeys(
   found: Pick<Found, 'damage' | 'isBeginningRemoved' | 'appended'>,
   tail: Tail,

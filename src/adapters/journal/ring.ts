@@ -72,7 +72,6 @@ export function formatRing(memory: Uint8Array, identity: RingIdentity): void {
   for (const word of [headWord, tailWord]) header.writeBigUInt64LE(makeWord(0), word * 8);
 }
 
-/** The fields of a header; undefined: it is damaged. */
 export function readRingHeader(
   memory: Uint8Array,
 ): (RingIdentity & { readonly version: number }) | undefined {
@@ -325,7 +324,6 @@ export function makeWord(value: number): bigint {
   return wordWhole[0] ?? 0n;
 }
 
-/** The value of a word; undefined: it is damaged. */
 export function readWord(word: bigint): number | undefined {
   wordWhole[0] = word;
   const high = wordHalves[1] ?? 0;

@@ -26,9 +26,7 @@ import {
 } from './segments.js';
 import { readLines } from './trail.js';
 
-/** A start's knowledge of the end of the previous run. */
 export interface RunEnd {
-  /** The last valid checkpoint; undefined: there is none. */
   readonly known: KnownEnd | undefined;
   readonly isOrderly: boolean;
   readonly reportedSeq: number;
@@ -74,9 +72,7 @@ function journalIn(directory: string): string | undefined {
   return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
 }
 
-/** The findings after the end of the previous run. */
 export interface Followed {
-  /** Lines that were moved away; undefined: none. */
   readonly appended: TornTail | undefined;
   /** The oldest record that retention left, according to signed records; undefined: none has it. */
   readonly oldestSeq: number | undefined;

@@ -52,7 +52,6 @@ export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.jsonl`;
 }
 
-/** The name of the file that a segment is in. */
 export function fileName({ name, isCompressed }: Segment): string {
   return isCompressed ? `${name}.gz` : name;
 }
@@ -233,7 +232,6 @@ export function createSegment(directory: string, name: string): number {
   }
 }
 
-/** A segment that exists, open for reading and appending. */
 export function openSegment(directory: string, name: string): number {
   return openOwn(join(directory, name), constants.O_RDWR | constants.O_APPEND);
 }
@@ -252,7 +250,6 @@ function openOwn(path: string, flags: number): number {
   }
 }
 
-/** Removes a segment; it stays removed after a power cut. */
 export function removeSegment(directory: string, file: string): void {
   unlinkSync(join(directory, file));
   syncDirectory(directory);

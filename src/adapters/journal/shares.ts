@@ -85,7 +85,6 @@ export class Shares {
     return bytes >= Math.min(1, left) * this.#largestBytes;
   }
 
-  /** Bytes of all records since the process began. */
   get added(): number {
     return this.#added;
   }
@@ -231,7 +230,6 @@ export class Shares {
   }
 }
 
-/** Undefined: it is not a text of `Shares`. */
 function readParts(text: string, nowMs: number): Part[] | undefined {
   const read = parseLine(text.trimEnd());
   const parts = read?.['parts'];

@@ -156,7 +156,6 @@ export async function measureTrail(directory: string): Promise<TrailSize> {
   };
 }
 
-/** The texts of the checkpoints beside the segments. */
 async function readKeptFiles(directory: string): Promise<readonly string[]> {
   const texts: string[] = [];
   const kept = (await findKeptCheckpoints(directory)).slice(0, bounds.keptCheckpoints);
@@ -180,7 +179,6 @@ export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
   return sizes;
 }
 
-/** Longer texts of policies are not read. */
 const policyBytesMax = bounds.policyTextBytes;
 
 /** The text of a policy with this hash (SHA-256, hex) from the journal; undefined: it is missing, or the text differs. */
@@ -404,7 +402,6 @@ export async function filesUntil(
 interface Begin {
   /** By the wall clock. */
   readonly timeMs: number;
-  /** The total steps of the wall clock until then. */
   readonly stepsMs: number;
   /** The file before, and the earliest time in it; undefined: unknown. */
   readonly before: unknown;
@@ -424,7 +421,6 @@ function readBegin(line: Buffer): Begin | undefined {
   };
 }
 
-/** The newest segments of a journal, back to a time. */
 export interface Recent {
   /** Oldest first. */
   readonly files: readonly TrailFile[];

@@ -81,10 +81,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   let position = 0;
   let records = 0;
   let lost = 0;
-  /** Sealed lines on their way to the file. */
   const lines = Buffer.allocUnsafeSlow(linesBytesMax);
   let lineBytes = 0;
-  /** The last checkpoint of the current order. */
   let checkpointLine: string | undefined;
   let hasLedger = false;
   /** After a failure or the stop, only `open` or `heal` may follow. */
@@ -92,7 +90,6 @@ export function createWriter(options: WriterOptions, journal: string) {
   let isUnsynced = false;
   let unsyncedBytes = 0;
   let lookedMs = -Infinity;
-  /** Time of the first record in the open segment. */
   let segmentMs = 0;
   /** Bytes of the heads in the open segment, which do not count for its size. */
   let carriedBytes = 0;

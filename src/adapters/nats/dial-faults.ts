@@ -5,7 +5,6 @@ import { NatsFault } from './fault.js';
 
 const unknownAuthority = 'its certificate comes from an authority that is not in `ca`';
 
-/** Sentences for codes of OpenSSL, Node and the system. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'its certificate has expired'],
   ['CERT_NOT_YET_VALID', 'its certificate is not valid yet'],

@@ -57,7 +57,6 @@ function causesOf(thrown: unknown): Error[] {
   return found;
 }
 
-/** The fault for a request without an answer. */
 export function faultOfRequest(thrown: unknown, doing: string): NatsFault {
   if (thrown instanceof NatsFault) return thrown;
   const causes = causesOf(thrown);

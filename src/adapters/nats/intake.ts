@@ -43,7 +43,6 @@ export function createIntake(now: () => number) {
   let tokensMs = now();
   let asked = 0;
   let payloadMax: number = 1 << 20;
-  /** Pieces of an incomplete line, or of incomplete headers. */
   let pieces: Buffer[] = [];
   let pieceBytes = 0;
   /** Missing bytes: of headers, which are kept until they are complete, then of the rest of a message with its CR LF. */
@@ -68,7 +67,6 @@ export function createIntake(now: () => number) {
     },
   };
 
-  /** Returns the position of the next step. */
   function step(chunk: Buffer, at: number, out: Buffer[]): number {
     if (headersLeft > 0) {
       const end = Math.min(at + headersLeft, chunk.length);

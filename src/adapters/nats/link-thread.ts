@@ -14,7 +14,6 @@ import type { NatsLink } from './link.js';
 /** A message without its bytes: its headers show the position of its records. */
 export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
 
-/** The part of a link that a gate uses. */
 export interface GateLink extends Pick<NatsLink, 'place' | 'serverValidTo' | 'ended' | 'publish' | 'close'> {
   lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
 }
@@ -40,7 +39,6 @@ export type LinkOrder =
       readonly bytes: Uint8Array;
       readonly expected: number;
     }
-  /** Ends a link, or the opening of one. */
   | { readonly do: 'close'; readonly link: number }
   | { readonly do: 'beat' };
 
@@ -49,7 +47,6 @@ export interface SentFault {
   readonly message: string;
 }
 
-/** A message of a stream with our headers. */
 export type SentMessage = Omit<FoundMessage, 'header'> & {
   readonly headers: readonly (readonly [string, string])[];
 };

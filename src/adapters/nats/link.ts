@@ -5,8 +5,9 @@
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, isObject } from '../../domain/audit/record.js';
+import { sharedStreamOf } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
-import type { StreamConfig } from '../../domain/streams/strength.js';
+import { duplicateWindowMs, requiredConfig, type StreamConfig } from '../../domain/streams/strength.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
@@ -14,7 +15,6 @@ import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './
 import { type ReadDoor, type ReadTask, readStream } from './read.js';
 import { findRights, type StreamRight } from './rights.js';
 import { type NatsServer, placeOf } from './servers.js';
-import { configOf, type StreamWish, subjectsIn } from './stream.js';
 
 export interface StreamInfo {
   /** RFC 3339, from the server: with another time it is another stream. */
@@ -440,4 +440,39 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
       () => settle(false),
     );
   });
+}
+
+const second = 1_000_000_000;
+
+export interface StreamWish {
+  readonly replicas: number;
+  readonly maxAgeMs: number;
+  readonly maxBytes: number | undefined;
+  /** Undefined: those of one stream for all hosts. */
+  readonly subjects?: readonly string[];
+  readonly maxMessageBytes?: number;
+  readonly maxMessages?: number;
+}
+
+/** Durations in nanoseconds, as on the server; -1: no limit. */
+export function configOf(name: string, settings: StreamWish): Readonly<Record<string, unknown>> {
+  const maxAge = settings.maxAgeMs * (second / 1000);
+  const { maxBytes, maxMessages, maxMessageBytes, subjects = sharedStreamOf(name, true).subjects } = settings;
+  return {
+    name,
+    subjects,
+    ...requiredConfig,
+    duplicate_window: duplicateWindowMs(settings.maxAgeMs) * (second / 1000),
+    num_replicas: settings.replicas,
+    max_age: maxAge,
+    max_bytes: maxBytes ?? -1,
+    max_msgs: maxMessages ?? -1,
+    max_msg_size: maxMessageBytes ?? -1,
+    max_consumers: -1,
+  };
+}
+
+export function subjectsIn(config: Readonly<Record<string, unknown>>): readonly string[] {
+  const { subjects } = config;
+  return Array.isArray(subjects) ? subjects.map(String) : [];
 }

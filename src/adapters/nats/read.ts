@@ -29,7 +29,6 @@ export interface ReadTask {
   readonly signal: AbortSignal;
 }
 
-/** The parts of the link that a read uses. */
 export interface ReadDoor {
   readonly connection: NatsConnection;
   readonly place: string;
@@ -69,7 +68,6 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   const bytesMax = Math.max(task.isOneOfMany ? 0 : pull.bytesMin, door.intake.payloadMax + (64 << 10));
   const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
   let queuedBytes = 0;
-  /** Requested messages that the server may still send. */
   let asked = 0;
   let pulls = 0;
   let delivered = 0;

@@ -6,7 +6,6 @@ import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { wrapSocket } from './transport.js';
 
-/** Where to dial; the same shape as the engine's Address. */
 type Target =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };

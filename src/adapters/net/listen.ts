@@ -8,7 +8,6 @@ import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
 import { descriptorOf, type SocketQuestions, wrapSocket } from './transport.js';
 
-/** The place of a socket, and who may connect. */
 export interface UnixPlace extends SocketAccess {
   readonly path: string;
 }
@@ -217,14 +216,12 @@ function isAddress(address: AddressInfo | string | null): address is AddressInfo
   return typeof address === 'object' && address !== null;
 }
 
-/** A listening socket, and its name in messages. */
 export interface InheritedSocket {
   readonly name: string;
   /** Owned by the listener from now on, and closed with it. */
   readonly descriptor: number;
 }
 
-/** An accepting listener; `address`: its address, for TCP. */
 export interface InheritedListener extends Pick<BoundListener, 'close'> {
   readonly address: string | undefined;
 }

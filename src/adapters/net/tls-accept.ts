@@ -34,7 +34,6 @@ export function prepareOffer(offer: TlsOffer): SecureContext {
   return context;
 }
 
-/** Sentences for codes of OpenSSL and Node. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'the client has no TLS version from 1.2 on'],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],

@@ -11,7 +11,6 @@ import { systemContext } from '../host/system-trust.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 
-/** Sentences for codes of OpenSSL and Node. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
   ['CERT_NOT_YET_VALID', 'the certificate is not valid yet'],

@@ -13,7 +13,6 @@ import {
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 
-/** The daemon cannot be asked, or does not do it. */
 export class DoorFault extends Error {
   /** `away`: it does not answer; `version`: it speaks another one; `refused`: a stream; else the code of its refusal. */
   readonly code: string;

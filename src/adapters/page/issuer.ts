@@ -48,7 +48,6 @@ export interface Returned {
   readonly verifier: string;
 }
 
-/** The claims of an ID token that count. */
 export interface Identity {
   readonly sub: string;
   /** Only if the issuer has verified it. */

@@ -47,7 +47,6 @@ function isEndpoint(text: string): text is Endpoint {
   return Object.hasOwn(endpoints, text);
 }
 
-/** Finds the endpoint of a path without its query. */
 export const endpointAt = createRoutes(
   Object.entries(endpoints).flatMap(([endpoint, route]): [string, Endpoint][] =>
     isEndpoint(endpoint) ? [[route, endpoint]] : [],

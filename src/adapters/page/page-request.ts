@@ -7,7 +7,6 @@ import type { SignInWay } from './page-sessions.js';
 export interface PageCaller {
   readonly name: string;
   readonly roles: readonly PageRole[];
-  /** Patterns of mail users; undefined: all. */
   readonly users: readonly string[] | undefined;
   /** Undefined: the kernel named them at the socket of the page. */
   readonly how?: SignInWay;
@@ -18,7 +17,6 @@ export interface PageCaller {
 
 export interface PageRequest {
   readonly endpoint: Endpoint;
-  /** The parts of the path for `:word`, decoded. */
   readonly params: readonly string[];
   /** At most `askedBytesMax` bytes; empty for a GET. */
   readonly body: string;

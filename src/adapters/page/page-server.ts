@@ -22,14 +22,12 @@ export interface PageCall {
   readonly endpoint: Endpoint;
   readonly params: readonly string[];
   readonly token: string | undefined;
-  /** Of the page, as the browser has it. */
   readonly origin: string;
   readonly peer: HttpPeer;
   /** Undefined: it is too long. Rejects where the other side has gone. */
   readonly readBody: () => Promise<string | undefined>;
   /** To be called as soon as it is known who asks: strangers give way to people, and who has many connections to who has few. */
   readonly known: (person: string) => void;
-  /** Aborted when the other side has gone. */
   readonly signal: AbortSignal;
 }
 

@@ -63,7 +63,6 @@ export interface PageSessionParts {
 
 export const linkMs = bounds.linkMs;
 export const sessionMs = bounds.pageSessionMs;
-/** People who use the page at once. */
 export const peopleMax = bounds.people;
 /** Sessions of one person; a further one ends the one that was used least lately. */
 export const sessionsPerPersonMax = bounds.personSessions;
@@ -85,7 +84,6 @@ interface Link {
 interface Session extends PageSession {
   readonly owner: string;
   readonly hash: string;
-  /** Hash of the link that opened it. */
   readonly link: string | undefined;
   readonly isStill: () => boolean;
   readonly onEnd: (() => void) | undefined;

@@ -11,7 +11,6 @@ export interface SocketPeer extends LinkOpener {
   readonly user?: string | undefined;
 }
 
-/** A request, with its body as it came. */
 export interface PersonalRequest {
   readonly path: string;
   readonly body: string;
@@ -34,7 +33,6 @@ export interface PeopleSocketOptions {
   readonly answer: (request: PersonalRequest) => Promise<TextAnswer>;
 }
 
-/** Answers requests; for a server of HTTP. */
 export function createPeopleSocket({ bodyBytesMax, whoIs, answer }: PeopleSocketOptions) {
   return async ({ request, path, readBody, work, signal }: HttpCall): Promise<TextAnswer> => {
     const { host, origin } = request.headers;

@@ -3,7 +3,6 @@
 import type { Batch, BatchLimits, Follower, Position } from './follow.js';
 
 export interface Carrier {
-  /** Limits of a batch; undefined: the usual ones. */
   readonly batches?: BatchLimits;
   /** Seq of the last record for the next batch: a batch without an answer is repeated unchanged. Absent: any. */
   readonly batchUntil?: number;
@@ -20,7 +19,6 @@ export interface Carrier {
 }
 
 export interface LineNews {
-  /** Call when records can be sent. */
   readonly proven: () => void;
   /** Call when `fault` is set. */
   readonly over: () => void;

@@ -6,7 +6,6 @@ import { readClaim } from '../../domain/audit/ledger.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findSegments, openSegmentReader, type Segment, type SegmentReader } from '../journal/segments.js';
 
-/** A record with that seq, or the next existing one. */
 export interface FoundRecord {
   readonly seq: number;
   readonly hash: string;

@@ -12,7 +12,6 @@ export interface Position {
   readonly segment: number;
   readonly bytes: number;
   readonly seq: number;
-  /** The hash of that record; empty: no record came before. */
   readonly hash: string;
 }
 
@@ -73,7 +72,6 @@ export function createFollower(
   let toldDamageSeq = 0;
 
   return {
-    /** After the last record that was given out. */
     get position(): Position {
       return position;
     },

@@ -28,7 +28,6 @@ export interface StreamReceiver {
   readonly link: NatsSettings;
   /** The prefix of the names of streams, and the one for all hosts. */
   readonly stream: string;
-  /** The token for this host in the subject. */
   readonly host: string;
   /** The time after which an acknowledgement is relied on; 0: at once. */
   readonly settleMs: number;
@@ -39,9 +38,7 @@ export interface NatsOptions {
   readonly journal: string;
   readonly openLink: OpenLink;
   readonly clock: Clock;
-  /** Seq of the last record on disk. */
   readonly untilSeq: () => number;
-  /** After the last record that it certainly had. */
   readonly position: Position;
   /** It lost acknowledged records: they are sent again. */
   readonly restarted: (text: string) => void;
@@ -68,7 +65,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** After the last record in the stream, by its last answer. */
   let at = options.position;
-  /** Seq of the last record in the last sent block. */
   let sentUntil = 0;
   let confirmed = options.position;
   let isDoubted = false;

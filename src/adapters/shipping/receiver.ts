@@ -124,7 +124,6 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
   }
 }
 
-/** A code, and a sentence for operators without secrets. */
 export interface ShipFault {
   readonly code: ShipFaultCode;
   readonly text: string;

@@ -9,11 +9,9 @@ import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type Carrier, ForkedFault, type Line } from './carrier.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
-import { createLag } from './lag.js';
 import type { PositionFile } from './position.js';
 import { type ShipFault, shipFaultOf } from './receiver.js';
 
-/** The parts that all shippers of a journal share. */
 export interface ShipperParts {
   readonly directory: string;
   readonly clock: Clock;
@@ -26,7 +24,6 @@ export interface ShipperOptions extends ShipperParts {
   readonly sink: string;
   readonly carrier: Carrier;
   readonly journal: string;
-  /** Seq of the last record on disk. */
   readonly untilSeq: () => number;
   /** After the last record that the receiver certainly has, with the file that stores it. */
   readonly position: Position;
@@ -104,7 +101,6 @@ export function startShipper(options: ShipperOptions) {
     get safeSeq(): number {
       return Math.min(kept.seq, carrier.safe.seq);
     },
-    /** Records on disk that were not sent yet. */
     get lagRecords(): number {
       return Math.max(untilSeq() - carrier.sentSeq, 0);
     },
@@ -271,4 +267,36 @@ class WakeSignal {
       if (ms !== undefined) timer = this.#clock.setTimer(ms, heard);
     });
   }
+}
+
+/** One moment a second. At the limit, every two are joined, and the interval doubles. */
+const momentMs = 1_000;
+const momentsMax = bounds.lagMoments;
+
+/** `untilSeq`: the last record on disk; `sentSeq`: the last sent one; times are of one clock, in milliseconds. */
+export function createLag() {
+  let intervalMs = momentMs;
+  /** Records up to `seq` were on disk at that time, or up to an interval later. */
+  let moments: { seq: number; readonly atMs: number }[] = [];
+  return {
+    /** Call when there may be more on disk. */
+    note(untilSeq: number, sentSeq: number, nowMs: number): void {
+      const last = moments.at(-1);
+      if (untilSeq <= Math.max(sentSeq, last?.seq ?? 0)) return;
+      if (last !== undefined && nowMs - last.atMs < intervalMs) last.seq = untilSeq;
+      else moments.push({ seq: untilSeq, atMs: nowMs });
+      if (moments.length <= momentsMax) return;
+      intervalMs *= 2;
+      moments = moments.flatMap((moment, at) =>
+        at % 2 === 0 ? [{ atMs: moment.atMs, seq: moments[at + 1]?.seq ?? moment.seq }] : [],
+      );
+    },
+    /** How long the oldest unsent record has been on disk; 0: there is none. */
+    ms(sentSeq: number, nowMs: number): number {
+      moments = moments.filter(({ seq }) => seq > sentSeq);
+      const [oldest] = moments;
+      if (oldest === undefined) intervalMs = momentMs;
+      return oldest === undefined ? 0 : nowMs - oldest.atMs;
+    },
+  };
 }

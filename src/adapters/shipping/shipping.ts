@@ -30,7 +30,6 @@ export interface ShippingOptions extends ShipperParts {
 
 export interface ShippedJournal {
   readonly id: string;
-  /** Seq of the last record on disk. */
   readonly seq: () => number;
 }
 
@@ -45,7 +44,6 @@ interface Entry {
   readonly file: PositionFile;
   /** The same receiver with its earlier configuration, until this one has begun: it ends first. */
   before: Entry | undefined;
-  /** Its position when it was last read. */
   kept: KeptPosition | undefined;
   shipper: Shipper | undefined;
   /** The server of the last connection, `HOST:PORT`, and the expiry of its certificate. */
@@ -158,7 +156,6 @@ export async function openShipping(options: ShippingOptions) {
   }
 }
 
-/** The same receiver, with reports of its certificate. */
 function watched(
   { name, address, demand }: Sink & { readonly kind: 'syslog' },
   onCertificate: (name: string, validTo: string) => void,

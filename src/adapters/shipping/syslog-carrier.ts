@@ -15,7 +15,6 @@ export interface SyslogOptions {
   readonly sender: Sender;
   readonly connect: Connect;
   readonly clock: Clock;
-  /** After the last record that it certainly has. */
   readonly position: Position;
   /** The journal is not the one that was sent before: all of it is sent. */
   readonly restarted: (text: string) => void;

@@ -62,7 +62,6 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   return `<${priority}>1 ${timestamp} ${names} [${structuredId} ${data.join(' ')}] `;
 }
 
-/** The severity for a receiver's filters and pagers. */
 function severityOf({ event, decision, outcome, error, level }: Readonly<Record<string, unknown>>): Severity {
   switch (event) {
     case 'start':

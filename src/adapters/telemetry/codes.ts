@@ -13,8 +13,7 @@ import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { installCommand } from '../host/optional-packages.js';
-import { atEnd, atStart, byClock, byFiles, byReload, type Cause } from './causes.js';
-import { recordEvents } from './record-events.js';
+import { atEnd, atStart, byClock, byFiles, byReload, type Cause, recordEvents } from './record-events.js';
 
 /** The meaning, and the advice if there is one. */
 export type CodeMeaning = readonly [means: string, ask?: string];

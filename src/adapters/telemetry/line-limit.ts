@@ -35,7 +35,6 @@ interface Window {
 }
 
 export class LineLimit {
-  /** Suppressed lines since the start, by code. */
   readonly suppressed = new Map<LogCode, number>();
   readonly #clock: Clock;
   readonly #tell: (lines: SuppressedLines) => void;

@@ -27,7 +27,6 @@ export interface DaemonEvent {
 export interface Log {
   observe(event: EngineEvent): void;
   report(event: DaemonEvent): void;
-  /** Sets the lowest level that is written. */
   setLevel(level: ConfiguredLevel): void;
   readonly dropped: number;
   /** Lines above the limit of their code, by code. */
@@ -139,7 +138,6 @@ function harmlessLine(line: string): string {
   return `${withoutKeys(harmlessJson(line.trimEnd()))}\n`;
 }
 
-/** The log's levels for those of the log channel. */
 const levelOfType = {
   debug: 'debug',
   info: 'info',

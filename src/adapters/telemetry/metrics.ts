@@ -10,11 +10,9 @@ import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { watchLoopLag } from './loop-lag.js';
-import { measureProcess, type ProcessUsage } from './process-metrics.js';
 import { Durations, Tally } from './tally.js';
 
 export interface MetricsOptions {
-  /** Version of the program and of its runtime. */
   readonly version: string;
   readonly runtime: string;
   /** The names of commands, of the catalog and of the configuration: the only values of the label `command` besides `other`. */
@@ -32,11 +30,9 @@ export interface Metrics {
   observe(event: EngineEvent): void;
   /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
-  /** What the charts of the page are made of. */
   readonly exchanges: CountedExchanges;
   /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
   render(): Promise<string>;
-  /** Ends the measurement of the event loop. */
   close(): void;
 }
 
@@ -57,7 +53,6 @@ const waitBuckets = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
 const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2, 5];
 const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** Metrics in a registry of their own. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const { commands, clock } = options;
   const registry = new Registry();
@@ -257,7 +252,6 @@ export interface MetricsSnapshot {
     readonly space: JournalSpace;
     /** Records that will never reach the disk, so far. */
     readonly lost: number;
-    /** How long the oldest record has waited for the disk. */
     readonly unsyncedMs: number;
     /** Free bytes of the journal's file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
@@ -268,7 +262,6 @@ export interface MetricsSnapshot {
     readonly name: string;
     readonly state: 'connecting' | 'connected' | 'away' | 'forked';
     readonly lagRecords: number;
-    /** How long the oldest of them has been on disk. */
     readonly lagMs: number;
   }[];
   readonly exchanges?: readonly { readonly durationMs: number }[];
@@ -285,7 +278,6 @@ export interface MetricsSnapshot {
     readonly leftMs: number | undefined;
     readonly lastUsedMs: number | undefined;
   }[];
-  /** Lines of our own log that were dropped, so far. */
   readonly logDropped: number;
   /** Lines above the limit of their code, so far, by code. */
   readonly logSuppressed: ReadonlyMap<string, number>;
@@ -550,4 +542,42 @@ function createNoticeMetrics(
 function replace(counter: Counter, count: number): void {
   counter.reset();
   counter.inc(count);
+}
+
+export interface ProcessUsage {
+  /** User and system time since the start. */
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  /** When the process started, in Unix time. */
+  readonly startedSeconds: number;
+  readonly openDescriptors: number | undefined;
+  readonly descriptorsMax: number | undefined;
+}
+
+/** Registers them in `registry`; returns the function that sets them. */
+export function measureProcess(registry: Registry): (usage: ProcessUsage) => void {
+  const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
+  const cpu = new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'Processor time of the process, user and system.',
+    registers: [registry],
+  });
+  const resident = gauge('process_resident_memory_bytes', 'Memory of the process that is in RAM.');
+  const started = gauge('process_start_time_seconds', 'When the process started, in Unix time.');
+  const open = gauge('process_open_fds', 'Descriptors that are open.');
+  const most = gauge('process_max_fds', 'Descriptors that may be open at once.');
+  return (usage) => {
+    cpu.reset();
+    cpu.inc(usage.cpuSeconds);
+    resident.set(usage.residentBytes);
+    started.set(usage.startedSeconds);
+    setOrRemove(open, usage.openDescriptors);
+    setOrRemove(most, usage.descriptorsMax);
+  };
+}
+
+/** A gauge without labels is 0 by itself, and "no limit" differs from a limit of 0. */
+function setOrRemove(gauge: Gauge, value: number | undefined): void {
+  if (value === undefined) gauge.remove();
+  else gauge.set(value);
 }

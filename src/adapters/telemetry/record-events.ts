@@ -1,7 +1,17 @@
 // The codes of log lines about records: the journal, its files and memory, receivers. A part of the list in `codes`, which checks its form;
 // the same rules apply.
 
-import { atStart } from './causes.js';
+/**
+ * The outsiders who can cause lines of a code without end: these lines are limited. Otherwise, why no outsider can, or which other limit
+ * applies.
+ */
+export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
+
+export const atStart = { ours: 'once at a start' };
+export const atEnd = { ours: 'once, at the end' };
+export const byReload = { ours: 'a reload, which an operator asks for' };
+export const byFiles = { ours: 'files that an operator replaces' };
+export const byClock = { ours: 'by the clock: once a day' };
 
 /** As `EventMeaning` of `codes`. */
 export const recordEvents = {

@@ -44,10 +44,8 @@ export interface Surroundings {
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
 }
 
-/** More records of one exchange are not shown. */
 const foundMax = bounds.foundRecords;
 
-/** An exchange, in the order of its records. */
 export interface FoundExchange {
   /** Undefined: the record that was asked for belongs to none. */
   readonly id: string | undefined;

@@ -44,7 +44,6 @@ export type LongTask = { readonly directory: string; readonly ownKey: string } &
     }
 );
 
-/** A part of what comes out of it. */
 export type LongPart =
   /** Not waited for, and replaced by a later one. */
   | { readonly part: 'progress'; readonly progress: VerifyProgress }
@@ -163,7 +162,6 @@ async function* rowsOf(
   yield* shown(search.finish());
 }
 
-/** Tells how far a check has come. */
 async function createProgress(
   trail: Trail,
   clock: Pick<Clock, 'now'>,

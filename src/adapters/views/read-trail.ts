@@ -47,7 +47,6 @@ export interface ReadTask {
   readonly asked: Asked;
   /** Patterns of the users whose records are shown; undefined: all records. */
   readonly users: readonly string[] | undefined;
-  /** Public keys of this daemon, in base64. */
   readonly ownKey: string;
   readonly limits: ReadLimits;
 }
@@ -66,7 +65,6 @@ export interface AnswerEnd {
   readonly retired?: readonly RetiredRecords[] | undefined;
   readonly surveyed?: Surveyed | undefined;
   readonly content?: TrailContent | undefined;
-  /** The id of the exchange that was found. */
   readonly id?: string | undefined;
   /** With it, in a whole view: its neighbors in the session, the checkpoint after it, the policy as it was. */
   readonly around?:
@@ -80,7 +78,6 @@ export interface AnswerEnd {
 
 export type AnswerLine =
   | { readonly row: ExchangeRow; readonly content?: TrailContent | undefined }
-  /** A line of a file, without its end. */
   | { readonly line: string }
   | { readonly found: Found }
   | { readonly end: AnswerEnd };
@@ -173,7 +170,6 @@ function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, un
   return { id, seq, time, command, user };
 }
 
-/** The hash of the policy that judged it. */
 function versionOf(all: readonly Found[], id: string | undefined): string | undefined {
   const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
   const version = own?.record['version'];
@@ -195,7 +191,6 @@ async function newestFirst(
   return answer(rows, { rows: rows.length, ...end });
 }
 
-/** A row as a line of an answer. */
 function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
   const line: AnswerLine =
     as === undefined ? { row } : { line: as === 'csv' ? formatCsvRow(row) : formatJsonRow(row) };

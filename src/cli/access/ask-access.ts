@@ -58,7 +58,6 @@ const patienceMs = 30_000;
 /** Between two looks at an undecided request, growing. */
 const pauseMs = { first: 1_000, last: 10_000 };
 
-/** Asks, and with `wait` waits for the decision. */
 export async function request(options: AskOptions, words: readonly string[]): Promise<number> {
   const asked = readAsked(options, words);
   const door = await findDoor(options.socket, options);

@@ -35,7 +35,6 @@ export interface AskedPage {
     hear?: (end: AnswerEnd) => void,
   ): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
-  /** Signed extracts, one for each part of the answer. */
   extracts(
     filter: TrailFilter,
   ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
@@ -57,7 +56,6 @@ export interface Myself {
  * `daemonAnswerTime`.
  */
 const pieceMs = 30_000;
-/** Attempts of a request while other people search. */
 const triesMax = 5;
 
 export function askPage(socket: string): AskedPage {

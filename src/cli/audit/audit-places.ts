@@ -2,21 +2,23 @@
 // the configuration names, only the journal's keys are read: auditors may read the journal, but not passwords of backends.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { whyDenied } from '../../adapters/host/accounts.js';
+import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { packaged } from '../../adapters/host/packaged.js';
 import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
+import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
 import type { AdminSettings, AuditSettings } from '../../domain/config/settings.js';
-import { exitCodes } from '../../ports/machine.js';
-import { CommandFault } from '../output/output.js';
+import { exitCodes, type Timer } from '../../ports/machine.js';
+import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { askFlushed } from './ask-flushed.js';
 
 /** As given on the command line; without any, the journal of the standard configuration. */
 export interface Places {
@@ -175,5 +177,47 @@ export function readSmallFile(path: string, isNamed = false): string {
     const isLong = error instanceof Error && 'code' in error && error.code === 'EFBIG';
     const text = isLong ? `${path} is longer than ${textBytesMax} bytes` : `${path} cannot be read`;
     throw new CommandFault(exitCodes.configuration, text, error);
+  }
+}
+
+/** No daemon runs there, or the socket is not for this user: auditors may have access to the files only. */
+const silentCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EPERM']);
+
+const reasonCharsMax = 200;
+
+/** `socket`: `admin.unix`; undefined: none is configured. Always resolves; a warning says why the last records may be missing. */
+export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
+  if (socket === undefined) return;
+  try {
+    const { status, body } = await ask(socket);
+    if (status === 200) return;
+    complain(body.trimEnd().slice(0, reasonCharsMax));
+  } catch (fault) {
+    if (fault instanceof Error && 'code' in fault && silentCodes.has(fault.code)) return;
+    complain(fault instanceof Error ? fault.message : String(fault));
+  }
+
+  function complain(why: string): void {
+    const text = `the daemon at ${socket} does not confirm that all records are on disk (${why})`;
+    screen.complain(`dovegate: warning: ${printable(text)}; those of the last moment may be missing`);
+  }
+}
+
+async function ask(socketPath: string): Promise<{ readonly status: number; readonly body: string }> {
+  let timer: Timer | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      const asked = request({ socketPath, path: '/flushed', agent: false }, (response) => {
+        readAnswer(response).then(resolve, reject);
+      });
+      const end = (why: Error): void => {
+        reject(why);
+        asked.destroy();
+      };
+      timer = limitAnswer(systemClock, end, bounds.flushedAnswerMs);
+      asked.on('error', reject).end();
+    });
+  } finally {
+    timer?.cancel();
   }
 }

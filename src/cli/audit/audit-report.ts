@@ -29,12 +29,10 @@ import type { Places } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 import { checkJournal } from './audit-verify.js';
 
-/** The options of the command line; times in Unix milliseconds. */
 export interface ReportFlags {
   readonly mailbox: string;
   readonly from?: number;
   readonly to?: number;
-  /** List only commands that showed content, or may have. */
   readonly content?: boolean;
   readonly key: readonly string[];
   readonly json?: boolean;

@@ -86,7 +86,6 @@ interface Part {
   retired(): readonly RetiredRecords[];
 }
 
-/** Files that are read, or a daemon that is asked. */
 async function openSource(
   screen: Screen,
   places: Places,

@@ -51,7 +51,6 @@ export async function auditShow(
   return isFound ? exitCodes.ok : exitCodes.failed;
 }
 
-/** The exchanges with this id in each journal. */
 async function* exchangesOf(
   screen: Screen,
   places: Places,

@@ -4,7 +4,6 @@
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { Paint, Screen } from '../output/screen.js';
 
-/** One column, in its place from left to right. */
 export interface Column<Row> {
   readonly name: string;
   readonly text: (row: Row) => string;
@@ -119,7 +118,6 @@ const wide =
 const mark = /\p{Mark}/u;
 const ascii = /^[ -~]*$/;
 
-/** Width of a text on a terminal. */
 export function cellsOf(text: string): number {
   if (ascii.test(text)) return text.length;
   let cells = 0;
@@ -132,7 +130,6 @@ function cellsOfOne(character: string): number {
   return mark.test(character) ? 0 : 1;
 }
 
-/** The text, or its start and an ellipsis. */
 export function cutTo(text: string, cells: number): string {
   // Combining marks have no width: without a limit of their own, thousands of them would be piled on one letter.
   if (cellsOf(text) <= cells && text.length <= cells * 4) return text;

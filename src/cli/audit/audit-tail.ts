@@ -51,7 +51,6 @@ export async function auditTail(
 
 interface Read {
   readonly lines: readonly string[];
-  /** After the last whole line that was read. */
   readonly position: { readonly file: string; readonly bytes: number };
 }
 

@@ -18,6 +18,7 @@ import type { TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { askPage } from './ask-page.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import { flushedJournalsOf, type Places, readBeginning, readSmallFile, trailAt } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
@@ -115,7 +116,6 @@ export interface CheckedJournal {
   /** Reading it again returns the checked text, or an error. */
   readonly trail: Trail;
   readonly verdict: Verdict;
-  /** Whether there was a key to check signatures with. */
   readonly isChecked: boolean;
   readonly keys: readonly string[];
   /** The origin of that key, as a note; empty for `--key`. */
@@ -304,7 +304,6 @@ async function* standardInput(): AsyncGenerator<Buffer> {
   for await (const chunk of process.stdin) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
 }
 
-/** Adds a fault if requested records are missing. */
 function withMissing(verdict: Verdict, fromSeq: number | undefined, isFirstAsked: boolean): Verdict {
   const { firstSeq, lastSeq, records, faults } = verdict;
   const missing = (text: string): Verdict =>
@@ -431,4 +430,51 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),
   });
+}
+
+// With --socket, the daemon checks its whole journal. This needs no rights on files, but trusts the daemon for the result and the key.
+/** A long check reports its progress at this interval. */
+const tellMs = 5_000;
+
+/** Exit code 0; 1: the journal has faults. Throws a CommandFault. */
+export async function auditVerifyAsked(
+  screen: Screen,
+  { socket = '' }: Places,
+  { key, from, checkpoint, received, acceptKey, unsigned, json = false }: VerifyFlags,
+  clock: { readonly now: () => number },
+): Promise<number> {
+  const isOfFiles = [from, checkpoint, received, acceptKey, unsigned].some((flag) => flag !== undefined);
+  if (isOfFiles || key.length > 0)
+    throw new CommandFault(
+      exitCodes.usage,
+      '--socket checks the whole journal with the key of the daemon; the other options are for files',
+    );
+  let toldMs = clock.now();
+  const found = await askPage(socket).check(({ bytes, ofBytes }) => {
+    if (clock.now() - toldMs < tellMs || ofBytes === 0) return;
+    toldMs = clock.now();
+    screen.complain(`dovegate: ${Math.floor((Math.min(bytes, ofBytes) / ofBytes) * 100)} % is checked`);
+  });
+  await screen.print(json ? formatJson({ target: socket, ...found }) : describe());
+  await screen.flush();
+  return found.isWhole ? exitCodes.ok : exitCodes.failed;
+
+  function describe(): string {
+    const { records, fromSeq, toSeq, fromTime, toTime, findings, signedSeq, signedBy, isWhole, faultCount } =
+      found;
+    const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq ?? fromSeq}`;
+    const lines = [`${printable(socket)}: ${plural(records, 'record')}${range}`];
+    if (fromTime !== undefined && toTime !== undefined) lines.push(`  from ${fromTime} to ${toTime}`);
+    const paint = (kind: string, text: string): string =>
+      kind === 'fault' ? screen.paint('bad', `fault: ${text}`) : `note: ${text}`;
+    for (const { kind, text } of findings) lines.push(`  ${paint(kind, printable(text))}`);
+    if (signedSeq !== undefined && signedBy !== undefined)
+      lines.push(`  signed up to seq ${signedSeq} by ${signedBy}, the key of the daemon, as it says itself`);
+    lines.push(
+      isWhole
+        ? screen.paint('good', 'passed')
+        : screen.paint('bad', `failed: ${plural(faultCount, 'fault')}`),
+    );
+    return lines.join('\n');
+  }
 }

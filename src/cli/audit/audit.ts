@@ -89,7 +89,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       run(async (screen) => {
         const places = placesOf(flags, paths);
         if (flags.socket !== undefined && flags.config === undefined && paths.length === 0)
-          return (await import('./verify-asked.js')).auditVerifyAsked(screen, places, flags, systemClock);
+          return (await import('./audit-verify.js')).auditVerifyAsked(screen, places, flags, systemClock);
         return (await import('./audit-verify.js')).auditVerify(screen, places, flags);
       }),
     );
@@ -199,7 +199,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       if (flags.withProof === true && flags.socket !== undefined) {
         if (isOfFiles) command.error("error: '--whole' and '--key' are for files, not for '--socket'");
         return run(async (screen) => {
-          const { auditExtract } = await import('./audit-extract.js');
+          const { auditExtract } = await import('./audit-proof.js');
           return auditExtract(screen, placesOf(flags, paths), filterOf(flags));
         });
       }
@@ -244,7 +244,6 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
 export const csvHelp = 'CSV: the verdict, then one row for each command';
 
-/** `--separator`, for each command that prints CSV. */
 export function separatorOption(): Option {
   const help = 'of the cells of CSV: a comma, a semicolon or tab (default: a comma)';
   return new Option('--separator <separator>', help).argParser(readSeparator);
@@ -257,7 +256,6 @@ function readSeparator(text: string): Separator {
   throw new InvalidArgumentError('It must be , or ; or tab.');
 }
 
-/** Ends the program if a separator is given without CSV. */
 export function demandCsv(command: Command, { csv, separator }: Partial<ReportFlags>): void {
   if (separator !== undefined && csv !== true) command.error("error: '--separator' is for '--csv'");
 }
@@ -335,7 +333,6 @@ export function readMoment(text: string, edge: 'start' | 'end'): number {
 
 const dayMs = 86_400_000;
 
-/** The accepted forms of a moment, for `--help`. */
 export const momentHelp =
   '90m or 2d (before now), today, yesterday, 2026-11-20 (days in UTC), or a time of RFC 3339 with its zone';
 

@@ -27,7 +27,6 @@ export interface InitOptions {
   readonly passwordFile?: string;
 }
 
-/** Where a system-wide daemon keeps its files. */
 const systemPlaces = {
   directory: '/etc/dovegate',
   state: '/var/lib/dovegate',

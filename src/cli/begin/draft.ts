@@ -16,7 +16,6 @@ export type BackendAnswer =
       readonly series: Series | undefined;
       readonly sharedNamespaces: readonly string[] | undefined;
       readonly nameCase: NameCase;
-      /** The name of the socket in Dovecot's configuration. */
       readonly listenerName: string;
       /** Dovecot already listens there with the right settings. */
       readonly isReady: boolean;

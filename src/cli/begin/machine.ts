@@ -14,7 +14,6 @@ export interface Machine {
   readonly ownName: string;
   readonly uidOf: (name: string) => number | undefined;
   readonly gidOf: (name: string) => number | undefined;
-  /** The user of the daemon, if root sets it up. */
   readonly daemonUser: string;
   readonly dovecot: DovecotFacts | undefined;
   /** Why no Dovecot is known, as a sentence. */

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { formatWords } from '../../domain/audit/encode.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
-/** The inputs of the steps besides the answers. */
 export interface Situation {
   readonly configuration: string;
   readonly isRoot: boolean;

@@ -84,9 +84,7 @@ export function formatUsers(count: number): string {
   return plural(count, 'user').replace(/^\d+/, (digits) => formatCount(Number(digits)));
 }
 
-/** A line on a terminal that is redrawn. */
 export interface BulkProgress {
-  /** Users that are done, of all of them. */
   draw(done: number, counts: Counts): void;
   /** Nothing is sent for this time. */
   waits(ms: number, why: string): void;

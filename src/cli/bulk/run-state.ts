@@ -25,7 +25,6 @@ export const sysexits = { dataErr: 65, cantCreat: 73, ioErr: 74, tempFail: 75 } 
 
 export interface RunHeader {
   readonly id: string;
-  /** Hash of server, command, text and list. */
   readonly hash: string;
   /** The domain that the server appends to names without one; empty: none. */
   readonly realm: string;
@@ -128,7 +127,6 @@ const nothingRead: ReadState = {
   bytes: 0,
 };
 
-/** The state of a run that cannot be resumed. */
 export function forgetfulState(read = nothingRead, path = ''): RunState {
   let count = 0;
   return {
@@ -225,7 +223,6 @@ class FileState implements RunState {
   readonly #isSynced: boolean;
   #count: number;
   #pending = '';
-  /** The waiting callers of the begins in `#pending`. */
   #waiting: { resolve: () => void; reject: (fault: unknown) => void }[] = [];
   #isWriting = false;
   #written = Promise.resolve();

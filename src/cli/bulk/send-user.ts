@@ -14,7 +14,6 @@ import { CommandFault } from '../output/output.js';
 /** A row by the names of its columns, or its cells if these are unknown. */
 export type BulkRow = Readonly<Record<string, string>> | readonly string[];
 
-/** The result of a command for one user. */
 export type UserResult =
   | { readonly kind: 'ok'; readonly rows: readonly BulkRow[]; readonly isCut: boolean }
   /** `code`: Dovecot's word; `id`: of the exchange in dovegate's journal. */
@@ -65,7 +64,6 @@ export interface UserSender {
   close(): Promise<void>;
 }
 
-/** Whether it may be sent twice without harm. */
 export function isHarmless({ typed, isDryRun }: Pick<BulkCommand, 'typed' | 'isDryRun'>): boolean {
   return isDryRun || effectOf(typed.parsed) === 'read';
 }

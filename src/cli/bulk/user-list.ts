@@ -13,7 +13,6 @@ export interface UserList {
   /** By normal name: the first spelling. */
   readonly users: ReadonlyMap<string, string>;
   readonly repeated: number;
-  /** Hash of the normal names in their order. */
   readonly hash: string;
 }
 

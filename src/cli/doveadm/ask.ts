@@ -16,7 +16,6 @@ import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
 import { readSentCommand, readTypedCommand, type TypedCommand } from './typed-command.js';
 
-/** Where the names of users come from. */
 export type UserSource =
   | { readonly kind: 'one'; readonly user: string }
   | { readonly kind: 'mask'; readonly mask: string }
@@ -161,7 +160,6 @@ export async function ask(question: Question): Promise<number> {
     }
   }
 
-  /** A log line of the server as doveadm prints it. */
   function showLog({ type, text }: LogLine): void {
     if (type === 'debug' && !isDebug) return;
     const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`;

@@ -104,7 +104,6 @@ export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined)
   }
 }
 
-/** Undefined: the reply is not a list of users. */
 export function parseUserList(json: string): readonly string[] | undefined {
   const found = parseObject(json)?.['userList'];
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;

@@ -128,7 +128,6 @@ function openSegments(directory: string) {
     if (holes.length < holesMax) holes.push(text);
     else more += 1;
   };
-  /** Gives the text written so far its name. */
   const close = (name: string): void => {
     if (file === undefined) return;
     fsyncSync(file);

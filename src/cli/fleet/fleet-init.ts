@@ -116,7 +116,6 @@ interface Wish {
   readonly maxBytes: number;
 }
 
-/** The stream of the checkpoints, and one for each host. */
 function wishesOf({ stream, shares }: FleetSettings): readonly [Wish, ...Wish[]] {
   const own = [...shares].map(([host, maxBytes]) => ({ stream: hostStreamOf(stream, host), maxBytes }));
   return [{ stream: sharedStreamOf(stream, false), maxBytes: bounds.fleetLogBytes }, ...own];

@@ -32,7 +32,6 @@ export interface FleetReportFlags {
   readonly from?: number;
   readonly to?: number;
   readonly content?: boolean;
-  /** Verify everything again, and not only new messages. */
   readonly whole: boolean;
   readonly json?: boolean;
   readonly csv?: boolean;

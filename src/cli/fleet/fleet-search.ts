@@ -2,8 +2,9 @@
 
 import { holdProcess } from '../../adapters/host/process.js';
 import type { NatsLink } from '../../adapters/nats/link.js';
-import { harmlessJson, printable } from '../../domain/audit/encode.js';
-import { formatTime } from '../../domain/audit/record.js';
+import { bounds } from '../../bounds/bounds.js';
+import { formatJson, harmlessJson, printable } from '../../domain/audit/encode.js';
+import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
 import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
@@ -14,7 +15,6 @@ import { plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { indexKeyOf } from './checkpoints.js';
 import { readIndex } from './index-folder.js';
-import { createNewestRows } from './newest-rows.js';
 import { natsOf, readFleetSettings } from './open-settings.js';
 import { findRows, type ReadNotes, type StreamPlace } from './stream-rows.js';
 import { type OpenedStream, openStreams } from './streams.js';
@@ -23,7 +23,6 @@ export interface SearchRequest {
   /** Undefined: all. */
   readonly host: string | undefined;
   readonly json: boolean;
-  /** Rows that are shown, the newest ones. */
   readonly limit: number;
   readonly filter: TrailFilter;
 }
@@ -124,4 +123,63 @@ function describeNothing({ sinceMs, user }: TrailFilter, host: string | undefine
   if (journals === 0) return `the stream has nothing${of}${since}`;
   const whose = user === undefined ? '' : ` for "${user}"`;
   return `no command${whose} was found in ${plural(journals, 'journal')}${of}${since}`;
+}
+
+interface Entry {
+  readonly time: string;
+  readonly host: string;
+  readonly row: ExchangeRow;
+  readonly bytes: number;
+}
+
+/** `limit`: rows to return, at most `bounds.fleetRows`; `bytesMax`: of the kept ones. */
+export function createNewestRows(limit: number, bytesMax: number = bounds.fleetRowsBytes) {
+  let kept: Entry[] = [];
+  let bytes = 0;
+  let older = 0;
+  /** The newest dropped row: older ones are dropped, too. */
+  let newestOlder: Entry | undefined;
+
+  const trim = (toBytes: number): void => {
+    kept.sort(compare);
+    let count = 0;
+    bytes = 0;
+    for (const entry of kept) {
+      if (count >= limit || (count > 0 && bytes + entry.bytes > toBytes)) break;
+      bytes += entry.bytes;
+      count += 1;
+    }
+    older += kept.length - count;
+    newestOlder = kept[count] ?? newestOlder;
+    kept = kept.slice(0, count);
+  };
+
+  return {
+    add(host: string, row: ExchangeRow): void {
+      const { time } = row.fields;
+      // An invalid time sorts as older than all.
+      const isTime = typeof time === 'string' && parseTime(time) !== undefined;
+      const size = formatJson(row.fields).length;
+      const entry: Entry = { time: isTime ? time : '', host, row, bytes: size };
+      if (newestOlder !== undefined && compare(entry, newestOlder) > 0) {
+        older += 1;
+        return;
+      }
+      kept.push(entry);
+      bytes += size;
+      // Below the limit: otherwise each further row would sort them again.
+      if (kept.length >= limit * 2 || bytes > bytesMax) trim(bytesMax * 0.75);
+    },
+    /** Newest first, and the number of older ones. */
+    finish(): { readonly rows: readonly ExchangeRow[]; readonly older: number } {
+      trim(bytesMax);
+      return { rows: kept.map(({ row }) => row), older };
+    },
+  };
+}
+
+function compare(one: Entry, other: Entry): number {
+  if (one.time !== other.time) return one.time < other.time ? 1 : -1;
+  if (one.host !== other.host) return one.host < other.host ? -1 : 1;
+  return (other.row.admittedSeq ?? 0) - (one.row.admittedSeq ?? 0);
 }

@@ -41,7 +41,6 @@ const checkpointMs = 3_600_000;
 /** Interval of the checks of rights: a server logs each refused one. */
 const rightsMs = 86_400_000;
 const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
-/** Time for the end of a connection at a stop. */
 const closeMs = 1_000;
 
 /** Codes of a server that is unreachable, which can change from one moment to the next. */

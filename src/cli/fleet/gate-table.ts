@@ -49,7 +49,6 @@ export async function printGates(
   reportHidden(screen, table.hidden());
 }
 
-/** A line for each other verifier that is listed. */
 export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly string[] {
   return verifiers.map(({ name, seq, at }) =>
     printable(

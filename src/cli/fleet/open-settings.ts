@@ -67,7 +67,6 @@ function trustedWith(state: string | undefined): Trusted {
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
 
-/** The files of `fleet prepare`, as absolute paths. */
 export interface Places {
   readonly config: string;
   readonly folder: string;
@@ -90,7 +89,6 @@ export function natsOf(settings: FleetSettings, what: string): NatsSettings {
   return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
 }
 
-/** The required properties of a stream under these settings. */
 export function wantedOf(
   { subjects, host }: FleetStream,
   { replicas, keepMs, shares }: Pick<FleetSettings, 'replicas' | 'keepMs' | 'shares'>,

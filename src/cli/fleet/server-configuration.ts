@@ -53,7 +53,6 @@ export function formatServerConfiguration(
   ].join('\n');
 }
 
-/** The server's files besides its configuration; in PEM. */
 export interface ServerPems {
   readonly authority: string;
   readonly certificate: string;

@@ -36,7 +36,6 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** The position of a reader in a stream. */
 export interface SavedStream {
   /** Time of the stream's creation, RFC 3339 from the server; undefined: never seen. */
   readonly created: string | undefined;
@@ -50,10 +49,8 @@ export interface SavedStream {
         readonly storedMs: number;
       }
     | undefined;
-  /** The gaps in the stream at the last check. */
   readonly gone: {
     readonly firstSeq: number;
-    /** Missing messages between the first and the last. */
     readonly deleted: number;
   };
 }

@@ -25,7 +25,6 @@ export interface StreamReader {
   readonly fleet: Fleet;
   /** When the last message was stored, by the server's clock; 0: none in this run. */
   readonly storedMs: number;
-  /** Messages that were read in this run. */
   readonly messages: number;
   /** By our clock: everything stored before was read, of all streams. 0: not since they were inspected. */
   readonly caughtMs: number;
@@ -57,7 +56,6 @@ export interface StreamReader {
   save(): void;
 }
 
-/** The position of the reader in one stream. */
 interface Cursor extends SavedStream {
   created: string | undefined;
   last: SavedStream['last'];
@@ -395,7 +393,6 @@ export function createStreamReader(
   return reader;
 }
 
-/** Undefined: it is the stream of the checkpoints. */
 function hostOf(prefix: string, stream: string): string | undefined {
   return stream === prefix ? undefined : stream.slice(prefix.length + 1);
 }
@@ -407,7 +404,6 @@ const whatItCan: Readonly<Record<StreamRight, string>> = {
   publish: 'send records as a gate does',
 };
 
-/** Missing messages between the first and the last. */
 function deletedOf({ firstSeq, lastSeq, messages }: StreamInfo): number {
   return messages === 0 ? 0 : Math.max(0, lastSeq - firstSeq + 1 - messages);
 }

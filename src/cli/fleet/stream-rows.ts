@@ -3,6 +3,7 @@
 // verifier read; of others the hashes and the chain of the lines are checked.
 
 import type { NatsLink, StreamInfo } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
 import {
   allSubjects,
@@ -14,8 +15,12 @@ import {
   subjectOf,
 } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
-import type { TrailFilter } from '../../domain/trail/search.js';
-import { FollowedJournals, type HostRows } from './followed-journals.js';
+import {
+  createSearch,
+  type ExchangeRow,
+  type TrailFilter,
+  type TrailSearch,
+} from '../../domain/trail/search.js';
 import { digestOf, holdsRecords, type IndexedMessage, type IndexFile } from './user-places.js';
 
 /** Clocks of hosts are at most this far ahead of the server's: a record is stored after it was written. */
@@ -41,7 +46,6 @@ export interface ReadNotes {
 }
 
 export interface SearchedRows extends HostRows {
-  /** When the message that completed them was stored. */
   readonly storedMs: number;
 }
 
@@ -134,7 +138,6 @@ async function planOf(
   return parts;
 }
 
-/** The files whose last message is still in the stream. */
 async function usableOf(
   link: NatsLink,
   stream: string,
@@ -193,7 +196,6 @@ async function* readDense(
   for (const indexed of wanted.values()) yield { message: undefined, indexed };
 }
 
-/** Reads single messages, several at the same time. */
 async function* readSome(
   { link, stream }: StreamPlace,
   messages: readonly IndexedMessage[],
@@ -271,5 +273,46 @@ export async function* mergeRows(
     if (first === undefined) return;
     yield first.value;
     first.head.next = await first.head.source.next();
+  }
+}
+
+/** The journal that was silent for longest ends when there are more, with its exchanges still open. */
+const journalsMax = bounds.fleetSearched;
+
+export interface HostRows {
+  readonly host: string;
+  readonly rows: readonly ExchangeRow[];
+}
+
+export class FollowedJournals {
+  readonly #filter: TrailFilter;
+  /** By subject, the most recently heard one last. */
+  readonly #searches = new Map<string, { readonly search: TrailSearch; readonly host: string }>();
+
+  constructor(filter: TrailFilter) {
+    this.#filter = filter;
+  }
+
+  get count(): number {
+    return this.#searches.size;
+  }
+
+  /** The exchanges that a block of a journal completes, after those of a journal that is no longer followed. */
+  take(subject: string, host: string, block: Buffer): readonly HostRows[] {
+    const known = this.#searches.get(subject) ?? { search: createSearch(this.#filter), host };
+    this.#searches.delete(subject);
+    this.#searches.set(subject, known);
+    const found: HostRows[] = [];
+    const [oldest] = this.#searches;
+    if (this.#searches.size > journalsMax && oldest !== undefined) {
+      this.#searches.delete(oldest[0]);
+      found.push({ host: oldest[1].host, rows: oldest[1].search.finish() });
+    }
+    found.push({ host, rows: known.search.take(block) });
+    return found;
+  }
+
+  *finish(): Generator<HostRows, void, undefined> {
+    for (const { search, host } of this.#searches.values()) yield { host, rows: search.finish() };
   }
 }

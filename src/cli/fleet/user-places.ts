@@ -30,7 +30,6 @@ const nameCharsMax = 256;
 /** Limit for a record that does not name its users. */
 const wordsMax = 64;
 
-/** A message with records, as it was read. */
 export interface IndexedMessage {
   readonly streamSeq: number;
   readonly host: string;

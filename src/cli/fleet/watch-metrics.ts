@@ -14,7 +14,6 @@ export interface WatchNumbers {
   readonly findings: readonly FleetFinding[];
   readonly hosts: ReadonlySet<string>;
   readonly isUp: boolean;
-  /** Unread messages of the stream; undefined: not known. */
   readonly lag: number | undefined;
   readonly certificates: NonNullable<FleetStatus['certificates']>;
 }

@@ -20,7 +20,6 @@ const warnMs = 14 * 86_400_000;
 
 export interface BackendLookOptions {
   readonly clock: Clock;
-  /** The user of the daemon; undefined: not known. */
   readonly daemonUid: number | undefined;
   /** The command that gives Dovecot the lines of `init`; undefined: there are none. */
   readonly snippetCommand: string | undefined;

@@ -8,7 +8,6 @@ import { bad, type Look, ok, warning } from './look.js';
 
 export type Values = Readonly<Record<string, unknown>>;
 
-/** The daemon's answer, or why there is none. */
 export type Told =
   | { readonly status: Values; readonly metrics: string }
   /** `isDenied`: the user of this process may not ask it. */
@@ -27,7 +26,6 @@ export interface DaemonCommands {
   readonly check: string;
 }
 
-/** The state of a daemon that serves this file. */
 export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly admin?: object;
   readonly audit: Pick<Settings['audit'], 'ship'>;
@@ -37,7 +35,6 @@ export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly isJournalShut?: boolean;
   /** Its unit is active: another start does nothing. */
   readonly isRunning?: boolean;
-  /** The folder of its admin socket is gone. */
   readonly isFolderGone?: boolean;
 };
 

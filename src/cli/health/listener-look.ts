@@ -10,7 +10,6 @@ import { formatListenerSocket, isSocket, type ListenerSettings } from '../../dom
 import type { Clock } from '../../ports/machine.js';
 import { bad, type Look, ok, warning } from './look.js';
 
-/** A person, or any member of a group. */
 interface Member {
   readonly name: string;
   /** -1: no particular user. */

@@ -10,7 +10,6 @@ export interface Look {
   readonly text: string;
   /** The remedy, as a sentence; undefined: none is needed. */
   readonly todo?: string | undefined;
-  /** The command for that, as it would be typed. */
   readonly next?: string | undefined;
 }
 

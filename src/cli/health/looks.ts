@@ -14,7 +14,6 @@ import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
 import { lookAtNames } from './names-look.js';
-import { lookAtRuntime } from './runtime-look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
@@ -27,9 +26,7 @@ export interface LookOptions {
   readonly isWhole: boolean;
   /** False: an error of the file hides the path of the journal. */
   readonly hasJournal: boolean;
-  /** The daemon's unit, if it uses this file. */
   readonly service: Service | undefined;
-  /** The user of the daemon, present or future. */
   readonly daemonUid: number | undefined;
   readonly commands: DaemonCommands & {
     readonly verify: string;
@@ -134,7 +131,6 @@ export function readService(lines: string, findUid: (name: string) => number | u
   };
 }
 
-/** Whether systemd reports a synchronized clock. */
 async function lookAtClock(): Promise<Look> {
   const shown = await askSystemd('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
   const answer = shown.trim();
@@ -142,4 +138,26 @@ async function lookAtClock(): Promise<Look> {
   const todo = 'records and expiries need the right time: run chrony or systemd-timesyncd';
   if (answer === 'no') return warning('clock', 'not synchronized', todo);
   return ok('clock', 'not known here whether it is synchronized');
+}
+
+/** Release line -> last day of its maintenance, from the release schedule of Node's project. */
+const maintainedUntil: Readonly<Record<string, string>> = {
+  22: '2027-04-30',
+  24: '2028-04-30',
+  26: '2029-04-30',
+};
+const earlyMs = 60 * 86_400_000;
+
+/** `program`: the path of the running Node. `version`: without `v`. */
+export function lookAtRuntime(program: string, version: string, nowMs: number): readonly Look[] {
+  if (!program.endsWith('/lib/dovegate/runtime/node')) return [];
+  const until = maintainedUntil[version.split('.')[0] ?? ''];
+  if (until === undefined) return [ok('runtime', `Node ${version}`)];
+  const isNear = nowMs > Date.parse(until) - earlyMs;
+  const text = `Node ${version}, maintained until ${until}`;
+  return [
+    isNear
+      ? warning('runtime', text, 'Install a newer dovegate, which brings a newer Node.')
+      : ok('runtime', text),
+  ];
 }

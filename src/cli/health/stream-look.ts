@@ -14,7 +14,6 @@ import { natsTargetOf } from '../../setup/dial-target.js';
 import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
-/** Limit for all servers of a receiver together. */
 const dialMs = 20_000;
 /** No journal has this id, but the subject is one of this gate. */
 const noJournal = '0'.repeat(32);

@@ -29,7 +29,6 @@ export async function readStdin(bytesMax: number): Promise<Buffer> {
   return all;
 }
 
-/** A text on one line, with control characters made visible. */
 export function plain(text: string): string {
   return printable(text);
 }

@@ -17,11 +17,9 @@ export interface PrintOptions {
   readonly format: Format | undefined;
   /** Without the line of names (`-h`). */
   readonly hidesTitles: boolean;
-  /** With the user's name as the first column. */
   readonly hasUsers: boolean;
 }
 
-/** Takes a printed piece, which is not kept. */
 export type Sink = (piece: Buffer | string) => void;
 
 /** The calls are open, write..., close for each cell, in order, and end once. */
@@ -78,7 +76,6 @@ export function createRowPrinter(shape: ReplyShape, options: PrintOptions, sink:
       format.close(column);
       column = column >= last ? first : column + 1;
     },
-    /** The user of the next rows, for `hasUsers`. */
     setUser(name: string): void {
       user = Buffer.from(name);
     },

@@ -1,7 +1,7 @@
 // Goal: `audit verify --socket` says what the daemon found, and an answer that breaks off is never a passed check.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { auditVerifyAsked } from '../../../src/cli/audit/verify-asked.js';
+import { auditVerifyAsked } from '../../../src/cli/audit/audit-verify.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import type { Verified } from '../../../src/domain/page/proof.js';
 import { openStandIn } from '../stand-in.js';

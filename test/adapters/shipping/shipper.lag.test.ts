@@ -1,7 +1,7 @@
 // Goal: since when a receiver has not had everything is known within a second, however long it is away, in little memory.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLag } from '../../../src/adapters/shipping/lag.js';
+import { createLag } from '../../../src/adapters/shipping/shipper.js';
 
 void test('the oldest record that has not left counts', () => {
   const lag = createLag();

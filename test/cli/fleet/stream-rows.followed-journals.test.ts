@@ -2,7 +2,7 @@
 // out once, and all others are still put together.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FollowedJournals, type HostRows } from '../../../src/cli/fleet/followed-journals.js';
+import { FollowedJournals, type HostRows } from '../../../src/cli/fleet/stream-rows.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { createNewestRows } from '../../../src/cli/fleet/newest-rows.js';
+import { createNewestRows } from '../../../src/cli/fleet/fleet-search.js';
 import { formatTime } from '../../../src/domain/audit/record.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 

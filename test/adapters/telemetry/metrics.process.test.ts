@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { processUsage } from '../../../src/adapters/host/process.js';
-import { measureProcess, type ProcessUsage } from '../../../src/adapters/telemetry/process-metrics.js';
+import { measureProcess, type ProcessUsage } from '../../../src/adapters/telemetry/metrics.js';
 
 async function shown(registry: Registry): Promise<Map<string, number>> {
   const lines = (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,7 +1,7 @@
 // Goal: the look names the last day of the Node in a package, and from 60 days before says what to do. It does not judge other Nodes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lookAtRuntime } from '../../../src/cli/health/runtime-look.js';
+import { lookAtRuntime } from '../../../src/cli/health/looks.js';
 
 const program = '/usr/lib/dovegate/runtime/node';
 
