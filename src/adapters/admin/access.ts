@@ -1,7 +1,7 @@
-// Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path.
-// The rules: over the UNIX socket everything is permitted, since its mode says who can connect; over TCP, which every program of this
-// machine reaches, only health and metrics without the token; where other machines can connect, nothing without it; a web page never gets
-// in by a name that resolves to this address. An action is a POST, and says who asked for it.
+// Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path. Over the UNIX
+// socket everything is permitted, since its mode says who can connect. Over TCP, which every program of this machine reaches, only health
+// and metrics need no token; where other machines can connect, everything does. No web page gets in by a name that resolves to this
+// address. An action is a POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
 import { predicateOf } from '../../kinds/kinds.js';
@@ -17,11 +17,9 @@ export type Door =
       /** Other machines can connect: then all needs the token. */
       readonly isRemote: boolean;
       readonly hasTls: boolean;
-      /** Undefined: the harmless endpoints only. */
       readonly token: Secret | undefined;
     };
 
-/** What a request says of itself. */
 export interface Credentials {
   /** The header Host; a client of HTTP/1.0 has none. */
   readonly host: string | undefined;
@@ -81,10 +79,7 @@ export interface Operator {
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';
 
-/**
- * What came of it, as a sentence. `unknown`: there is no such thing. `already`: it was done before, so it needs no record. `refused`: not
- * by this operator.
- */
+/** A sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
 export interface ActionResult {
   readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;

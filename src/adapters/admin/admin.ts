@@ -1,6 +1,5 @@
-// The admin endpoints over HTTP: a server for each socket, and who may ask it for what.
-// The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other
-// side does.
+// The admin endpoints over HTTP: a server for each socket, and who may ask it for what. A GET asks, and a POST changes something. A
+// connection has one request, small and soon over, whatever the other side does.
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';

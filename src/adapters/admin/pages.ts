@@ -1,6 +1,6 @@
-// What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
-// The rules: readiness reports every reason that holds, not only the first, and follows from our own state alone (`ReadinessFacts`), never
-// from what another process says; a code is never renamed: alerts hold it; a part of the status that cannot be made takes no other with it.
+// What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here. Readiness reports every reason that
+// holds, not only the first, and follows from our own state alone (`ReadinessFacts`), never from what another process says. A code is never
+// renamed: alerts hold it. A part of the status that cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJsonLines } from '../../domain/audit/encode.js';
@@ -45,13 +45,11 @@ export interface DaemonSnapshot {
     readonly unsyncedMs: number;
     /** Of its file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
-    /** Undefined: not known. */
     readonly filling?: JournalFill | undefined;
     /** The last record whose file was taken away, and since when; undefined: none. */
     readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
     /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
     readonly memory: string | undefined;
-    /** Why they do not; undefined: they do. */
     readonly whyNoMemory: string | undefined;
   };
   /** Access on request: how many wait, live, and were granted without an approval and not reviewed; the first of them. */
@@ -71,13 +69,11 @@ export interface DaemonSnapshot {
     /** Records on disk that were not sent yet, and how long the oldest of them has been there. */
     readonly lagRecords: number;
     readonly lagMs: number;
-    /** The last record that it certainly has. */
     readonly safeSeq: number;
   }[];
   readonly keys: readonly KeyShown[];
   readonly exchanges?: readonly (ExchangeNames & {
     readonly backend: string | undefined;
-    /** For an upstream. */
     readonly isWaiting?: boolean;
     /** Its client has been answered, and its backend has not replied yet. */
     readonly isOverdue?: boolean;
@@ -87,10 +83,7 @@ export interface DaemonSnapshot {
     /** When it is given up; undefined: its reply has begun, or it is not known yet. */
     readonly deadlineMs?: number | undefined;
   })[];
-  /**
-   * The page's process; absent: the configuration has no page. `told`: what it said of itself; undefined: nothing for a while. `untold`:
-   * receivers of notices that are told nothing meanwhile.
-   */
+  /** `told`: what the page's process said of itself lately. `untold`: receivers of notices that are told nothing meanwhile. */
   readonly page?:
     | {
         readonly untold: readonly string[];
@@ -135,7 +128,6 @@ export interface KeyShown {
 export interface BackendSnapshot {
   readonly name: string;
   readonly address: string;
-  /** Undefined: not known yet. */
   readonly series: string | undefined;
   /** What it gets, being newer than dovegate knows: the setting of that name. Undefined: it is not. */
   readonly newer?: string | undefined;

@@ -43,10 +43,7 @@ type WantedRight = 'connect' | 'read' | 'enter';
 
 const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
 
-/**
- * Explains EACCES for a socket or a file: who may, as far as visible, and what to do. A group is named for a socket only, and none whose
- * members read all records or secrets: who shall see a part of them would join it.
- */
+/** For EACCES. Names a group for a socket only, and none whose members read all records or secrets: who shall see a part would join it. */
 export function whyDenied(path: string, right: WantedRight = 'connect'): string {
   const owner = findOwner(path, right);
   if (owner === undefined) {
@@ -137,10 +134,7 @@ export function gidsOf(uid: number): readonly number[] {
   return words.filter((word) => /^\d+$/.test(word)).map(Number);
 }
 
-/**
- * Runs `use` with the rights of another user and returns its result; undefined: this process may not take these rights. All threads of the
- * process have them meanwhile, so this is for programs that do nothing else, and `use` must be synchronous.
- */
+/** Undefined: not permitted. All threads have these rights meanwhile: for programs that do nothing else; `use` is synchronous. */
 export function withRightsOf<Result>(
   { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
   use: () => Result,

@@ -18,7 +18,6 @@ class SystemTimer implements Timer {
   }
 }
 
-/** The clocks of this machine. */
 export const systemClock: Clock = {
   // The functions themselves: they are called some thirty times for each command, and a wrapper would double their cost.
   now: performance.now.bind(performance),

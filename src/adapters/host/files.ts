@@ -1,8 +1,8 @@
 // The files that the daemon reads besides its journal: configuration, secrets, state. And whether others can change such a file, or read a
-// secret one: by owner and mode of the file and of every directory on the way, as in sshd's StrictModes.
-// The rules: symbolic links are followed one by one, and the directory of each link is checked too. A directory that others may write to is
-// accepted only with the sticky bit (/tmp, a volume of Kubernetes): there only its owner and the owner of an entry can replace the entry,
-// so both must be trusted. Access lists are seen only as far as the mode shows them.
+// secret one: by owner and mode of the file and of every directory on the way, as in sshd's StrictModes. Symbolic links are followed one by
+// one, and the directory of each link is checked too. A directory that others may write to is accepted only with the sticky bit (/tmp, a
+// volume of Kubernetes): there only its owner and the owner of an entry can replace the entry, so both must be trusted. Access lists are
+// seen only as far as the mode shows them.
 
 import {
   accessSync,
@@ -44,10 +44,7 @@ export function readText(path: string): string {
 /** An open descriptor of this process, as in `--config /dev/stdin` and `<(...)` of a shell: its pipe has a writer. */
 const ownDescriptor = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
-/**
- * A text file of a configuration. Throws the system's error, and an Error if the path names a pipe (opening a pipe without a writer blocks
- * forever) or has no end, as devices have none.
- */
+/** Throws the system's error, and an Error for a pipe (opening one can block forever) or what has no end, as devices. */
 export function readUnpiped(path: string): string {
   const bytesMax = bounds.configurationFileBytes;
   if (ownDescriptor.test(path)) return readNamed(path, bytesMax).toString('utf8');
@@ -118,10 +115,7 @@ export function whyUnreadable(path: string): string | undefined {
   }
 }
 
-/**
- * What denies this process to read a file: the file itself, or the first directory on the way that it may not pass. Undefined: nothing
- * does, or the file is not there.
- */
+/** The file, or the first directory on the way, that this process may not use; undefined: none, or the file is missing. */
 export function whatDenies(
   path: string,
 ): { readonly kind: 'file' | 'directory'; readonly path: string } | undefined {
@@ -179,10 +173,7 @@ export function groupOf(path: string): number | undefined {
   }
 }
 
-/**
- * The text of a file of mode 0600; if missing, it is made with `text()`, atomically, and on disk when this returns. If several processes
- * make it at once, one wins. Throws the system's error.
- */
+/** Made with `text()` if missing: atomically, of mode 0600, on disk when this returns. Throws the system's error. */
 export function readOrMakeFile(path: string, text: () => string): string {
   const known = readIfThere(path, secretBytesMax);
   if (known !== undefined) return known;
@@ -203,9 +194,7 @@ export function readOrMakeFile(path: string, text: () => string): string {
   return readLinked(path, secretBytesMax).toString('utf8');
 }
 
-/**
- * A whole text file; undefined: there is none. Throws any other error of the system, and for a file that is too long or not a regular one.
- */
+/** Undefined: there is none. Throws any other error, and for a file that is too long or not a regular one. */
 export function readIfThere(path: string, bytesMax = Infinity): string | undefined {
   try {
     return readLinked(path, bytesMax).toString('utf8');
@@ -220,10 +209,7 @@ export function makeFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
-/**
- * Replaces a file atomically, also if the machine fails meanwhile; its directory is made if it is missing. On disk when it returns.
- * `owner`: the new owner, which only root can set. Throws the system's error.
- */
+/** Atomic, and on disk when it returns; makes the directory. `owner`: only root can set it. Throws the system's error. */
 export function writeAtomically(
   path: string,
   text: string,
@@ -304,10 +290,7 @@ export function whyPoorMemory(
   }
 }
 
-/**
- * For a folder that is not there: the one above it in which the user `who` cannot make it. Undefined: it is there, the user can make it,
- * or that is not visible.
- */
+/** The folder above a missing one where `who` cannot make it. Undefined: it is there, can be made, or is not visible. */
 export function whereNotMade(
   path: string,
   who: { readonly uid: number; readonly gids: readonly number[] },
@@ -354,7 +337,6 @@ const groupMayWrite = 0o020;
 const othersMayWrite = 0o002;
 const groupMayRead = 0o040;
 const othersMayRead = 0o004;
-/** The kernel's limit. */
 const linksMax = bounds.symbolicLinks;
 
 /** This process, with its own group for writing and all of its groups for reading; and other users known to be the daemon. */
@@ -369,10 +351,7 @@ export function trustedByUs(
   };
 }
 
-/**
- * Why a file is not safe to rely on; undefined: it is safe, or not accessible, which opening it will show. `isSecret`: others may not read
- * it either.
- */
+/** Undefined: it is safe, or not accessible, which opening it will show. `isSecret`: others may not read it either. */
 export function whyUnsafe(path: string, isSecret: boolean, trusted: Trusted): Unsafe | undefined {
   try {
     return judgeWay(path, isSecret, trusted);
@@ -480,10 +459,7 @@ function groupName(gid: number): string {
   return localGroupName(gid) ?? String(gid);
 }
 
-/**
- * In a user namespace without all users, such as a container without root's rights, all users outside share this one number. They cannot be
- * told apart from inside, and root outside is one of them: all files that are mounted from there would be refused.
- */
+/** In a user namespace all users outside share this one number, root among them: else all files mounted from there were refused. */
 function unmappedOwner(): readonly number[] {
   try {
     const map = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/).map(Number);

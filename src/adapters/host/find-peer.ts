@@ -1,7 +1,7 @@
 // The process at the other end of a socket. Facts for policy are read at the accept; facts for records only (program, unit, login uid, from
-// /proc) right after it; a name that is not known yet comes from the name service.
-// The rules: no accept waits, and a session waits only for its own name, so a directory without an answer costs a name, never a session. A
-// fact that may belong to another process (the peer ended, its pid was reused) is left out.
+// /proc) right after it; a name that is not known yet comes from the name service. No accept waits, and a session waits only for its own
+// name, so a directory without an answer costs a name, never a session. A fact that may belong to another process (the peer ended, its pid
+// was reused) is left out.
 
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { bounds } from '../../bounds/bounds.js';
@@ -20,7 +20,6 @@ export interface Arrival {
 /** Asks the kernel for the process at the other end of an accepted socket; for a TCP peer only the address is known. */
 export type FindPeer = (listener: string, descriptor: number | undefined, address?: string) => Arrival;
 
-/** Uses foreign functions. */
 export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers): FindPeer {
   const recent = new RecentProcesses(clock);
   return (listener, descriptor, address) => {
@@ -159,10 +158,7 @@ export class RecentProcesses {
 /** The kernel's value for "no login". */
 const loginUidUnset = 2 ** 32 - 1;
 
-/**
- * The facts about the peer of an accepted socket. `acceptedTicks`: the value of `clockTicks` at the accept; used on older kernels only,
- * where the reuse of a pid between connect and accept is not noticed.
- */
+/** `acceptedTicks`: `clockTicks` at the accept; older kernels do not notice a pid that was reused between connect and accept. */
 export function readPeerProcess(
   native: Native,
   descriptor: number,
@@ -186,7 +182,12 @@ export function readPeerProcess(
     case 'unsupported': {
       const nowTicks = acceptedTicks();
       const began = startTicks(pid);
-      if (began === undefined || began >= nowTicks || ownerOf(pid) !== uid) return {};
+      if (
+        began === undefined ||
+        began >= nowTicks ||
+        statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid !== uid
+      )
+        return {};
       const facts = readFacts(pid, readProgram(native, pid));
       return startTicks(pid) === began ? facts : {};
     }
@@ -287,10 +288,6 @@ function startTicks(pid: number): number | undefined {
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields?.[19]);
   return Number.isInteger(ticks) ? ticks : undefined;
-}
-
-function ownerOf(pid: number): number | undefined {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
 }
 
 function readProc(name: string): string | undefined {

@@ -1,6 +1,6 @@
-// Bytes that are kept until the last one has arrived: a few in memory, more in a file without a name.
-// The rules: the file is private and disappears with the process, however it ends; the total size of all files is limited, and that of one
-// origin's; a file never takes the last room of its disk, which audit records may need.
+// Bytes that are kept until the last one has arrived: a few in memory, more in a file without a name. The file is private and disappears
+// with the process, however it ends. The total size of all files is limited, and that of one origin's. A file never takes the last room of
+// its disk, which audit records may need.
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';

@@ -135,7 +135,6 @@ export function startNameProcess(clock: Clock): NameProcess {
     else answer({ kind: Number(code) === noSuchKey ? 'none' : 'unanswered' });
   }
 
-  /** Ends the shell and what it runs. */
   function stop(): void {
     try {
       if (child?.pid !== undefined) process.kill(-child.pid, 'SIGKILL');

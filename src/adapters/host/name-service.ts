@@ -42,10 +42,7 @@ export interface NameService {
   readonly keptUser: (uid: number) => UserAnswer | undefined;
   /** The account of a client's uid, within the time for a directory. */
   readonly userOf: (uid: number) => Promise<UserAnswer>;
-  /**
-   * The owners of the ranges of subordinate uids that hold a uid without an account of its own, as far as they are known without a
-   * question.
-   */
+  /** Who owns the ranges of subordinate uids around a uid without an account, as far as known without a question. */
   readonly keptOwners: (uid: number) => RangeOwners;
   /** The same, with their uids, within the time for a directory. */
   readonly ownersOf: (uid: number) => Promise<RangeOwners>;

@@ -6,7 +6,6 @@ import type { Clock, Timer } from '../../ports/machine.js';
 
 export interface TurnLimits {
   readonly atOnce: number;
-  /** Those of them that may be mute. */
   readonly atOnceOfMute: number;
   readonly perSecond: number;
   readonly waiting: number;
@@ -26,7 +25,6 @@ const muteMark = 'mute ';
 export class NameTurns {
   readonly #clock: Clock;
   readonly #limits: TurnLimits;
-  /** In the order of the turns. */
   readonly #waiting = new Map<string, Question[]>();
   readonly #inFlight = new Set<string>();
   #startedMs: number[] = [];

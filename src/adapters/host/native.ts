@@ -40,10 +40,7 @@ const prSetDumpable = 4;
 
 let loaded: Promise<Native> | undefined;
 
-/**
- * The foreign functions, loaded once. Rejects if the package or its compiled part is not installed (`npm install --omit=optional` omits it)
- * or does not work.
- */
+/** Loaded once. Rejects if the package or its compiled part is not installed (`--omit=optional`) or does not work. */
 export function loadNative(): Promise<Native> {
   loaded ??= load();
   return loaded;

@@ -45,10 +45,7 @@ export function watchOutputs(): { end(limitMs?: number): Promise<Fault | undefin
   };
 }
 
-/**
- * For a program that ends soon: calls `run` at the first SIGINT or SIGTERM. The next one ends the process, and so does the first while
- * nobody reads what is written. Returns a function that removes the listener.
- */
+/** Calls `run` at the first SIGINT or SIGTERM; the next one ends the process. Returns a function that removes the listener. */
 export function onStop(run: () => void): () => void {
   const letGo = onSignal(stops, (signal) => {
     letGo();

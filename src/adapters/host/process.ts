@@ -1,7 +1,6 @@
 // This process: its program and version, its signals and uncaught errors, and its two interfaces with systemd: the environment at the
-// start, and notifications (sd_notify).
-// The rules: values of systemd are removed from the environment, so that no child uses them; nothing here waits or fails the daemon: a
-// message that cannot be sent is tried again while the queue is full, else dropped.
+// start, and notifications (sd_notify). Values of systemd are removed from the environment, so that no child uses them. Nothing here waits
+// or fails the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { getPriority, hostname, setPriority } from 'node:os';
@@ -41,13 +40,7 @@ export function hostName(): string {
   return hostname();
 }
 
-/** Of this process. */
 export const processId: number = process.pid;
-
-/** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
-function shippedPreset(name: string): string | undefined {
-  return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
-}
 
 export function shippedPresets(): readonly string[] {
   for (const folder of folders) {
@@ -65,7 +58,8 @@ export function shippedPresets(): readonly string[] {
 export const readFromDisk = {
   readText: (path: string) => inWords(() => readUnpiped(path), 'file'),
   glob: (pattern: string) => inWords(() => listFiles(pattern), 'directory'),
-  presetText: shippedPreset,
+  presetText: (name: string) =>
+    /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined,
 };
 
 /** Replaces the system's error codes by words. */
@@ -83,7 +77,6 @@ export function standardConfig(): string {
   return named === undefined || named === '' ? packaged.file : named;
 }
 
-/** The same, as text for `--help`. */
 export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
 
 /** Where the page keeps its own state: as systemd says, or as the package has it. */
@@ -124,10 +117,7 @@ function openDescriptors(): number | undefined {
   }
 }
 
-/**
- * From now on, other processes of this machine come first; this holds for threads that begin later, too. A unit may forbid the call, and
- * says `Nice=` instead.
- */
+/** Other processes come first, for later threads too. A unit may forbid the call, and says `Nice=` instead. */
 export function yieldToOthers(): void {
   for (const thread of threadIds()) {
     try {
@@ -138,11 +128,7 @@ export function yieldToOthers(): void {
   }
 }
 
-/**
- * From now on, this process runs on half of the processors, for threads that begin later, too. A command that finds its threads on all of
- * them waits for the end of a time slice, some milliseconds, whatever their priority. Where somebody has chosen its processors
- * (`CPUAffinity=`, a set of a container), or there is one only, it keeps all of them. A unit may forbid the call.
- */
+/** For later threads too: a command waits for a time slice where all processors are taken. Keeps what `CPUAffinity=` chose. */
 export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
   let half: readonly number[];
   try {
@@ -154,10 +140,7 @@ export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
   if (half.length > 0) for (const thread of threadIds()) native.runOn(thread, half);
 }
 
-/**
- * The last half of the processors that are online; none: there is one only, or not all of them are allowed. Both are lists of the kernel,
- * such as `0-3,8`; those that are allowed may name processors that the machine does not have.
- */
+/** None: there is one only, or not all are allowed. Lists of the kernel, as `0-3,8`; `allowed` may name processors that are not there. */
 export function halfOf(allowed: string, online: string): readonly number[] {
   const all = numbersIn(online);
   const own = new Set(numbersIn(allowed));
@@ -335,10 +318,7 @@ function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
-/**
- * The values in `env` for the process `pid`; all of them are removed from `env`, those for another process too. Throws an Error with a
- * sentence for numbers that systemd does not write.
- */
+/** Removes all of them from `env`, those for another process too. Throws an Error for numbers that systemd does not write. */
 export function takeServiceEnvironment(env: NodeJS.ProcessEnv, pid: number): ServiceEnvironment {
   const given = new Map(variables.map((name) => [name, env[name]]));
   for (const name of variables) delete env[name];
@@ -441,10 +421,7 @@ export function createServiceManager(
       };
       statusTimer = clock.setTimer(statusMs, look);
     },
-    /**
-     * From now on a keep-alive is sent at every third of the time in which it is due, while `isHealthy`. Calling it again replaces
-     * `isHealthy`.
-     */
+    /** Sends a keep-alive at every third of its time while `isHealthy`. Another call replaces `isHealthy`. */
     watch(isHealthy: () => boolean): void {
       isAlive = isHealthy;
       if (watchdogMs === undefined || beat !== undefined) return;

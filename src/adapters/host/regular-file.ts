@@ -1,6 +1,5 @@
-// Opens files in directories that other users may be able to write to.
-// The rule: only a regular file is opened, never a link's target, and never in a way that can block: a FIFO would stop the caller until
-// another program opens its other end.
+// Opens files in directories that other users may be able to write to. Only a regular file is opened, never a link's target, and never in a
+// way that can block: a FIFO would stop the caller until another program opens its other end.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';

@@ -6,7 +6,6 @@ import { predicateOf } from '../../kinds/kinds.js';
 
 export type SmallFile =
   | { readonly kind: 'text'; readonly text: string }
-  /** Nothing has this name. */
   | { readonly kind: 'absent' }
   | { readonly kind: 'forbidden' }
   | { readonly kind: 'no-file' }

@@ -25,7 +25,6 @@ export function parseSubUidAnswer(owner: string, line: string): readonly SubUidR
   return first === undefined ? [] : rangeOf(owner, Number(first), Number(count));
 }
 
-/** NaN: it is none. */
 function readNumber(written: string): number {
   const text = written.replace(/^\s*\+?/, '');
   if (/^0[0-7]+$/.test(text)) return Number.parseInt(text, 8);

@@ -1,6 +1,6 @@
 // The system's list of certificate authorities, used where a configuration names none. Node has a list of its own and never reads the
-// system's, so authorities that the system's owner adds or removes would have no effect.
-// The rules: the file is read again when it changes; without a file nothing is trusted, and the fault says so.
+// system's, so authorities that the system's owner adds or removes would have no effect. The file is read again when it changes. Without a
+// file nothing is trusted, and the fault says so.
 
 import { hash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -46,10 +46,7 @@ interface ClientCertificate {
 
 let known: { readonly stamp: string; readonly contexts: Map<string, SecureContext> } | undefined;
 
-/**
- * A context that trusts the system's list and nothing else. All connections share it: parsing the list takes 50 ms and 1 MiB. Throws an
- * UpstreamFault `tls-failed` if there is no list, and Node's error for an unusable certificate or key.
- */
+/** Shared by all connections: parsing the list takes 50 ms and 1 MiB. Throws an UpstreamFault `tls-failed`, or Node's error. */
 export function systemContext(certificate?: ClientCertificate): SecureContext {
   const file = systemListFile();
   if (file === undefined) throw new UpstreamFault('tls-failed', `TLS failed: ${noSystemList}`);

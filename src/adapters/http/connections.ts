@@ -1,7 +1,7 @@
 // The connections of one server: how many there are at once, how long each may take, whose it is, and which one is closed for a new one.
-// The rules: connections that only occupy a place never keep a new one out, and the network or person with the most loses one, so
-// others have time to send, however fast a stranger connects; an answer that is being made is never given up; people who are signed
-// in never lose a connection to strangers.
+// Connections that only occupy a place never keep a new one out, and the network or person with the most loses one, so others have time to
+// send, however fast a stranger connects. An answer that is being made is never given up. People who are signed in never lose a connection
+// to strangers.
 
 import { bounds } from '../../bounds/bounds.js';
 import { networkOf } from '../../domain/identity/peer.js';
@@ -65,7 +65,6 @@ interface Kept {
 export class Connections {
   readonly #clock: Clock;
   readonly #limits: ConnectionLimits;
-  /** In the order of their accept. */
   readonly #open = new Map<Connection, Kept>();
 
   constructor(clock: Clock, limits: ConnectionLimits) {

@@ -1,7 +1,6 @@
-// Requests of HTTP over a transport: Node's own parser and writer, fed by a stream over the transport, so that TLS, identity and
-// accounting are those of every other client.
-// The rules: a head that two readers could read differently is refused (Node refuses two lengths, both framings and bare LF itself); one
-// request at a time; an answer that is not ended is never whole.
+// Requests of HTTP over a transport: Node's own parser and writer, fed by a stream over the transport, so that TLS, identity and accounting
+// are those of every other client. A head that two readers could read differently is refused; Node refuses two lengths, both framings and
+// bare LF itself. There is one request at a time, and an answer that is not ended is never whole.
 
 import {
   createServer,
@@ -216,7 +215,10 @@ class Requests implements HttpRequests {
     const status = faultOfHead(message);
     if (status !== undefined) {
       response.shouldKeepAlive = false;
-      const answered = request.answer(plainHead(status), Buffer.from(`${STATUS_CODES[status] ?? ''}\n`));
+      const answered = request.answer(
+        { status, headers: refusedHeaders, isLast: true },
+        Buffer.from(`${STATUS_CODES[status] ?? ''}\n`),
+      );
       answered?.catch(() => undefined);
       this.#refused(status);
       return;
@@ -263,10 +265,6 @@ class Requests implements HttpRequests {
     else this.#reader?.reject(gone());
     this.#reader = undefined;
   }
-}
-
-function plainHead(status: number): HttpHead {
-  return { status, headers: refusedHeaders, isLast: true };
 }
 
 /** The code is one of domain/codes. */

@@ -8,7 +8,6 @@ export type RouteFound<T> =
 
 const paramCharsMax = 512;
 
-/** Without its query. */
 export function pathOf({ url }: { readonly url?: string | undefined }): string {
   return (url ?? '').split('?', 1).join('');
 }

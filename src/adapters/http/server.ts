@@ -1,8 +1,8 @@
 // A server of HTTP on one socket, with or without TLS: for the admin endpoints, the socket of the page, and the page. It owns what of a
-// request is the same for all of them: the connections, the bounds of a head and a body, the times, and how an answer is written.
-// The rules: nothing that a stranger sends takes memory or a place for long; a client that does not read what it asked for is closed;
-// an answer that is not ended is never whole; nothing that is asked here can delay a session, fail one, or end the daemon.
-// To add a server: hand in limits, headers and `answer`, which says who may ask for what (routes.ts, source.ts).
+// request is the same for all of them: the connections, the bounds of a head and a body, the times, and how an answer is written. Nothing
+// that a stranger sends takes memory or a place for long. A client that does not read what it asked for is closed. An answer that is not
+// ended is never whole. Nothing that is asked here can delay a session, fail one, or end the daemon. To add a server: hand in limits,
+// headers and `answer`, which says who may ask for what (routes.ts, source.ts).
 
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
@@ -16,15 +16,11 @@ import { pathOf } from './routes.js';
 
 export interface HttpCall {
   readonly request: IncomingMessage;
-  /** Without its query. */
   readonly path: string;
   readonly peer: HttpPeer;
   /** Undefined: it is longer. Rejects where the other side has gone. */
   readonly readBody: (bytesMax: number) => Promise<string | undefined>;
-  /**
-   * To be called as soon as it is known that this may be answered: from then on the connection is not closed for a new one. `person`:
-   * whose it is, where people sign in.
-   */
+  /** Call it as soon as this may be answered: from then on the connection is not closed for a new one. `person`: whose it is. */
   readonly work: (person?: string) => void;
   /** Aborted when the other side has gone, and at the end of the answer. */
   readonly signal: AbortSignal;

@@ -56,10 +56,7 @@ export function joinAside(parts: readonly (TornTail | undefined)[]): TornTail | 
   return first && { ...first, bytes: others.reduce((sum, { bytes }) => sum + bytes, first.bytes) };
 }
 
-/**
- * Puts the end of a segment aside, from a position on, and cuts it off there. Undefined: nothing follows that position. Beyond the limit
- * bytes are dropped; length and hash cover all of them.
- */
+/** Cuts a segment off at a position. Undefined: nothing follows it. Bytes beyond the limit are dropped; the hash covers them. */
 export function putEndAside(directory: string, name: string, from: number, kind: Kind): TornTail | undefined {
   return withFile(openSegment(directory, name), (source) => {
     const { size } = fstatSync(source);
@@ -123,10 +120,7 @@ export function putSegmentAside(directory: string, segment: Segment): TornTail {
   return { file: file ?? '', ...found };
 }
 
-/**
- * Puts entries with a journal name aside that are not regular files, and cuts segments beyond the largest size: a FIFO or an endless file
- * would block a start. Undefined: there are none.
- */
+/** What is no regular file, and what is too long for a segment: a FIFO would block a start. Undefined: there are none. */
 export function putForeignAside(directory: string, segmentMax: number): TornTail | undefined {
   const found: (TornTail | undefined)[] = [];
   for (const entry of readdirSync(directory, { withFileTypes: true })) {

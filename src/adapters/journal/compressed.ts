@@ -85,9 +85,7 @@ async function feed(file: OpenFile, place: number, gunzip: Gunzip): Promise<void
   }
 }
 
-/**
- * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. It is inflated member by member.
- */
+/** In pieces of whole lines, the last ones first, as `readPiecesBack`; inflated member by member. */
 export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
   const bytes = readWhole(path);
   let end = bytes.length;

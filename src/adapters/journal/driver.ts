@@ -82,10 +82,7 @@ interface Flush {
 /** Makes an order for a time, with the end of the published records at that moment. */
 type MakeOrder = (wallMs: number, behind: number) => Order;
 
-/**
- * How long a record may wait to be batched. The bell and its answer cost more than ten records, and a Dovecot on the same
- * processors answers a few hundred commands a second: with a shorter time each completion would wake the thread.
- */
+/** A bell costs more than ten records, and a Dovecot answers some hundred commands a second: below this each would wake the thread. */
 const lingerMsMax = 20;
 /** Pauses between attempts to heal: the first attempt at once, then the pause doubles up to the longest. */
 const healDelayMsMin = 250;
@@ -111,7 +108,6 @@ export class Driver {
   readonly #ring: RingWriter;
   readonly #journal: string;
   readonly #waiters: Waiter[] = [];
-  /** In the order of their ends. */
   readonly #flushes: Flush[] = [];
   readonly #errands = new Set<(report: Report) => void>();
   #published = 0;
@@ -163,10 +159,7 @@ export class Driver {
     return this.#unsyncedSince === Infinity ? 0 : this.#clock.now() - this.#unsyncedSince;
   }
 
-  /**
-   * Publishes a record without a waiting caller: it survives a crash of the process when this returns. False: the ring would
-   * have more than `usedMax` bytes that are not on disk, and the record was not taken.
-   */
+  /** Survives a crash of the process when this returns. False: above `usedMax` bytes are not on disk; it was not taken. */
   add(body: Bodies, usedMax: number): boolean {
     if (!this.#ring.publish(body, usedMax)) return false;
     this.#published += countOf(body);
@@ -208,10 +201,7 @@ export class Driver {
     });
   }
 
-  /**
-   * Gives an order that takes effect after all records published now. Resolves with its report; with a failed one as soon as
-   * the journal is not writable.
-   */
+  /** Takes effect after all records published now. Resolves with its report, a failed one once the journal is not writable. */
   run(make: MakeOrder): Promise<Report> {
     return new Promise((resolve) => {
       const { state } = this;
@@ -238,10 +228,7 @@ export class Driver {
     this.#options.observe({ kind: 'lost', records });
   }
 
-  /**
-   * Writes the remaining records and the stop record; rejects with a JournalFault if that fails or is not done by `untilMs` of
-   * the clock.
-   */
+  /** Writes what is left and the stop record; rejects with a JournalFault if that fails or is not done by `untilMs`. */
   close(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#closing = { resolve, reject };
@@ -277,10 +264,7 @@ export class Driver {
     this.#ask();
   };
 
-  /**
-   * Rings the bell for records published since the last bell, except while the disk is slow or being healed. Not for records
-   * that an order took along: the thread answers a bell only if it has something to write.
-   */
+  /** Not while the disk is slow or being healed, nor for records that an order took along: the thread answers only after a write. */
   #ask(): void {
     const { head } = this.#ring;
     if (this.state.at === 'writable' && head > this.#askedHead && head > this.mark.position)
@@ -432,10 +416,7 @@ export class Driver {
     this.#errands.clear();
   }
 
-  /**
-   * Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing journal makes one
-   * attempt.
-   */
+  /** Attempts to serve again, the first at once, until one succeeds; a closing journal makes one attempt. */
   async #heal(): Promise<void> {
     for (;;) {
       if (this.#healDelayMs > 0 && this.#closing === undefined) {

@@ -63,10 +63,7 @@ export interface Mark {
 
 /** An order to the writer; all but the first three take effect after the records in the ring up to `behind`. */
 export type Order =
-  /**
-   * Find the tail, close open exchanges of a crash, write the start record. `lock`: its descriptor, once the main thread has taken the
-   * lock; undefined: open it and report it.
-   */
+  /** `lock`: the descriptor that the main thread has locked; undefined: open it and report it. */
   | { readonly do: 'open'; readonly lock: number | undefined; readonly wallMs: number }
   /** From now on records come through this ring. */
   | { readonly do: 'attach'; readonly ring: RingShare }
@@ -105,7 +102,6 @@ export type Order =
       readonly shares?: string | undefined;
     };
 
-/** The result of an order. */
 export type Report =
   /** The lock file is open; its kernel lock is not taken yet. Repeat the order with the descriptor. */
   | { readonly kind: 'lock'; readonly descriptor: number }
@@ -154,10 +150,7 @@ export interface Found {
   readonly unknown: number;
   /** Bytes of a torn last line, put aside; 0: none. */
   readonly tornBytes: number;
-  /**
-   * The journal contradicts its last checkpoint: records are missing at its end, or differ. Or there is no checkpoint beside it for
-   * comparison.
-   */
+  /** Records are missing at the end, or differ from the last checkpoint; `unvouched`: there is no checkpoint to compare with. */
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
   /** Segments at the beginning that retention had left are missing; reported by the first start that finds it. */
   readonly isBeginningRemoved: boolean;
@@ -170,10 +163,7 @@ export interface Found {
   /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
   readonly access: {
-    /**
-     * As carried records: what ended since the last head, each with its end, so that requesters still see it; then what lives after the
-     * start. A book that follows them has all that lives.
-     */
+    /** What ended since the last head, each with its end, so that requesters still see it; then what lives after the start. */
     readonly records: readonly AuditRecord[];
     /** Requests and grants that lived when the previous run ended, and do not any more. */
     readonly ended: number;
@@ -286,7 +276,6 @@ export class Bell extends Shared {
     return this.rung[1] ?? 0;
   }
 
-  /** Waits until it rings, without a limit. */
   wait(): void {
     // It may have rung before: then there is no wait.
     while (Atomics.load(this.integers, bells) === this.#heard)
@@ -356,10 +345,7 @@ export class Thread<Asked, Told> {
     });
   }
 
-  /**
-   * Gives an order. `told` is called with its report, or with a failed one if the thread ends before; reports come in the order of the
-   * orders.
-   */
+  /** `told` gets the report, a failed one if the thread ends before; reports come in the order of the orders. */
   give(order: Asked, told: (report: Told | Gone) => void): void {
     this.#told.push(told);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -415,7 +401,6 @@ export class WriterThread extends Thread<Order, Report> {
     this.#rope.ring(this.#clock.now(), this.#head, true);
   }
 
-  /** Writes everything published before `head` to disk. */
   ring(head: number): void {
     this.#head = head;
     this.#rope.ring(this.#clock.now(), head, false);

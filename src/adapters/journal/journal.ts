@@ -38,7 +38,6 @@ export interface JournalOptions
   readonly openDeadlineMs: number;
   /** Interval of the checks whether the written files are still there, also without new records. */
   readonly lookIntervalMs: number;
-  /** Interval of checkpoints, also without new records. */
   readonly checkpointIntervalMs: number;
   /** Maps the ring's file, for the life of the process; throws if that is impossible. */
   readonly map: (path: string, bytes: number) => Mapped;
@@ -71,10 +70,7 @@ const staleMsMax = 60_000;
  */
 const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock']);
 
-/**
- * Opens the journal in a directory: takes its lock, finds the tail, closes open exchanges of a crash, writes the start record. Rejects with
- * a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`.
- */
+/** Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`. */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, directory, openDeadlineMs } = options;
   const thread = new WriterThread(options, clock);
@@ -280,9 +276,7 @@ export class OpenJournal implements Journal {
     });
   }
 
-  /**
-   * A time that was read before a step of the clock must not follow the record of that step: it would be a second step, without a record.
-   */
+  /** A time from before a step of the clock must not follow the record of that step: it would look like a second step. */
   #encode(record: AuditRecord, isBrief: boolean): Bodies {
     const wallMs = this.#noteClockStep();
     const isEarlier =
@@ -408,10 +402,7 @@ export class OpenJournal implements Journal {
     return this.#driver.mark.stepsMs;
   }
 
-  /**
-   * Ages exclude the steps of the wall clock, and a clock that was set back must not look like tampering. If a step's record finds no
-   * space, the next call sees the step again. Returns the wall clock's time.
-   */
+  /** A clock that was set back must not look like tampering. A step whose record finds no space is seen again by the next call. */
   #noteClockStep(): number {
     const wallMs = this.#clock.wallMs();
     const offsetMs = wallMs - this.#clock.now();

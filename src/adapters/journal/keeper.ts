@@ -51,7 +51,6 @@ export interface Shelved {
   readonly lastHash: string;
   readonly nextSeq: number;
   readonly endMs: number;
-  /** The same time by the wall clock. */
   readonly endWallMs: number;
 }
 
@@ -64,7 +63,6 @@ export type KeeperOrder =
   /** Look at the segments above a number. Only those below the mark's segment are closed: later bytes may still be cut off. */
   | ({ readonly do: 'look'; readonly above: number; readonly mark: MarkPlace } & Identity)
   | { readonly do: 'compress'; readonly name: string }
-  /** Segments by their names, oldest first. */
   | { readonly do: 'remove'; readonly names: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number }
   | { readonly do: 'keep-shares'; readonly text: string };

@@ -10,14 +10,12 @@ import { checkpointName, readIn, writeOwn } from './segments.js';
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
 export const runEndName = 'audit-end.json';
 
-/** A checkpoint that was certainly on disk. */
 export interface KnownEnd {
   /** Its line, without LF. */
   readonly line: string;
   readonly seq: number;
   readonly hash: string;
   readonly journal: string | undefined;
-  /** The oldest record that retention had left. */
   readonly oldestSeq: number | undefined;
   readonly key: string | undefined;
   readonly nextKey: string | undefined;

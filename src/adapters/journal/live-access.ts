@@ -1,7 +1,7 @@
 // The live requests and grants of temporary access, beside the chain that is written: the writer follows each record, and copies what lives
 // to the head of each segment and after each start. A start reads the last head and what follows it, so one segment, or two after a crash.
-// The rule: only what a checkpoint under this host's signature covers lives on. Records after it may only take away: whoever can write to
-// the directory, but has no key, can end access and never give it.
+// Only what a checkpoint under this host's signature covers lives on. Records after it may only take away: whoever can write to the
+// directory, but has no key, can end access and never give it.
 //
 //   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
 
@@ -43,7 +43,6 @@ export class LiveAccess {
     this.#isRecovering = start !== undefined;
   }
 
-  /** Follows an encoded record that was sealed. */
   note(body: Buffer): void {
     if (!concernsAccess(body, this.#book.size + this.#pending.length)) return;
     const record = parseLine(`{${body.toString('utf8')}}`);

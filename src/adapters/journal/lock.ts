@@ -13,10 +13,7 @@ export class DirectoryLock {
     this.#directory = directory;
   }
 
-  /**
-   * `taken`: the descriptor that was asked for and is locked now. Undefined: the lock is held, on the present file. Otherwise the
-   * descriptor that must be locked first.
-   */
+  /** `taken`: the descriptor that is locked now. Returns the one to lock first; undefined: the lock is held, on the present file. */
   need(taken: number | undefined): number | undefined {
     if (taken !== undefined && taken === this.#candidate?.descriptor) {
       this.release();

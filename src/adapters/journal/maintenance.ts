@@ -10,10 +10,7 @@ import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } fro
 import type { UsedPolicies } from './past-policies.js';
 import type { Filling, Shares } from './shares.js';
 
-/**
- * Why only the reserve is left. `size`: the segments have reached their size, and none of them is old enough to be removed; `small`: the
- * whole disk is not larger than the reserve.
- */
+/** `size`: the segments have their size, and none is old enough to go; `small`: the disk is not larger than the reserve. */
 export type NoSpace = 'full' | 'size' | 'small';
 
 export type MaintenanceEvent =
@@ -282,7 +279,6 @@ export class Maintenance {
     if (text !== undefined && before !== text) this.#options.observe({ kind: 'not-tended', text });
   }
 
-  /** Undefined: the journal is being closed. */
   async #keep(order: KeeperOrder): Promise<KeeperReport | undefined> {
     if (this.#isEnded) return undefined;
     const report = await this.#ask(order);

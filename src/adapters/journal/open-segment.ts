@@ -109,10 +109,7 @@ export class OpenSegment {
     }
   }
 
-  /**
-   * Closes it after a failure. A file that was moved away from its name is cut at the mark: the records after it are written again
-   * elsewhere, and must not exist twice when the file is put back. Never throws.
-   */
+  /** After a failure. A file that was moved away is cut at the mark: its last records are written again elsewhere. Never throws. */
   leave(mark: Mark): void {
     const file = this.#file;
     try {

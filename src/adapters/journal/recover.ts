@@ -215,10 +215,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   };
 }
 
-/**
- * The addition of a clock step to the sum, which retention uses for ages. A signature follows each step at once, so a step back without one
- * may be forged: it would make old segments look older.
- */
+/** Ages depend on it. A signature follows each step at once, so a step back without one may be forged to make segments look old. */
 function stepOf({ known }: End, seq: number, step: unknown): number {
   const isVouched = known?.key === undefined || seq <= known.seq;
   return isVouched ? (distanceIn(step) ?? 0) : Math.max(0, distanceIn(step) ?? 0);
@@ -312,10 +309,7 @@ export function cutAfterMark(directory: string, mark: Mark): void {
   if (statSync(path).size > mark.bytes) cut(directory, marked, mark.bytes);
 }
 
-/**
- * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is cut off,
- * `verify` and the next start would report a cut journal. Every segment begins with a checkpoint, so there is one before the mark.
- */
+/** If the thread died before its report, the file names a record after the mark: `verify` would report a cut journal. */
 function setBackCheckpointFile(directory: string, mark: Mark): void {
   const known = readEndLine(readIn(directory, checkpointName)?.trimEnd());
   if (known === undefined || known.seq <= mark.seq) return;
@@ -347,10 +341,7 @@ export function writeCheckpointFile(directory: string, line: string): void {
   }
 }
 
-/**
- * Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees the fault. Copies of records below `oldestSeq`,
- * which retention removed, are deleted; of the others the first ones stay: they show where the damage began.
- */
+/** So that `verify` still sees the fault. Of copies that retention left, the first ones stay: they show where the damage began. */
 export function keepCheckpointFile(directory: string, known: KnownEnd | undefined, oldestSeq: number): void {
   const beside = readIn(directory, checkpointName);
   for (const text of [known && `${known.line}\n`, beside]) {

@@ -53,10 +53,7 @@ interface Note extends RingIdentity {
   readonly boot: string;
 }
 
-/**
- * Makes the ring's file, for a journal whose records are all on disk in segments. A file of unknown origin in its place is renamed to
- * `NAME.damaged-...`. Throws an Error whose message says why that failed; there is no ring then.
- */
+/** All records are in segments. A foreign file there becomes `NAME.damaged-...`. Throws an Error that says why there is no ring. */
 export function createRing(directory: string, path: string, bytes: number, journal: string): RingIdentity {
   const made = `${path}.new`;
   const generation = makeGeneration();
@@ -165,10 +162,7 @@ export class LeftRing {
     this.text = isRight ? undefined : `${note.path}: it is damaged; records that are lost: ${lost}`;
   }
 
-  /**
-   * The records that the journal does not have yet, in order. `tail`: the end of the journal, with its torn tail put aside. A record whose
-   * line is not readable any more (compressed, retired) counts as written.
-   */
+  /** In order; `tail`: the end of the journal. A record whose line is unreadable (compressed, retired) counts as written. */
   unwritten({ seq: lastSeq }: Pick<Tail, 'seq'>): readonly Frame[] {
     const directory = this.#directory;
     const segments = listSegments(directory);
@@ -240,10 +234,7 @@ export class LeftRing {
     }
   }
 
-  /**
-   * Forgets the ring, when all of it is on disk in segments: a damaged or foreign file is kept as `NAME.damaged-...`, another one is
-   * removed. Throws the system's error.
-   */
+  /** For a ring whose records are all on disk. Keeps a damaged or foreign file as `NAME.damaged-...`. Throws the system's error. */
   putAside(): void {
     const { path, generation } = this.#note ?? {};
     // The file at the path of the next ring may be the missing one.

@@ -139,10 +139,7 @@ export class RingWriter extends Views {
     return this.head - this.tail;
   }
 
-  /**
-   * Publishes an encoded record, or several of which a crash leaves all or none; false: more than `usedMax` bytes would be used, and
-   * nothing was published.
-   */
+  /** Of several bodies a crash leaves all or none. False: above `usedMax` bytes would be used, and nothing was published. */
   publish(bodies: string | readonly string[], usedMax: number): boolean {
     if (typeof bodies === 'string') {
       const end = this.#place(bodies, this.head, usedMax, true);

@@ -81,10 +81,7 @@ export interface Followed {
   readonly isLost: boolean;
 }
 
-/**
- * Follows the segments from the last checkpoint on, and moves foreign lines away. If the checkpoint itself is missing, nothing is moved:
- * that is another kind of damage.
- */
+/** Moves foreign lines after the last checkpoint away. Nothing if the checkpoint is missing: that is another kind of damage. */
 export function followRunEnd(
   directory: string,
   { known, isOrderly, keys }: RunEnd,
@@ -217,10 +214,7 @@ export function firstSeqOf(directory: string, segment: Segment): number | undefi
   return readClaim(Buffer.from(firstLine(directory, segment)))?.seq;
 }
 
-/**
- * The last record that is missing between two segments; undefined: none is. A number without a segment may never have had one: the first
- * record of the next segment names the one before it.
- */
+/** Undefined: none is. A number without a segment may never have had one: the next first record names the one before it. */
 export function missingBetween(directory: string, segments: readonly Segment[]): number | undefined {
   let last: number | undefined;
   for (const [index, segment] of segments.entries()) {

@@ -22,10 +22,7 @@ import {
   type TrailFile,
 } from './trail.js';
 
-/**
- * Verifies the whole trail, or from the segment on that contains `fromSeq`; `hear` is called with every verified piece. Rejects with a
- * JournalFault if a file is not readable at all.
- */
+/** From the segment with `fromSeq` on. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */
 export async function verifyTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
@@ -85,10 +82,7 @@ export async function checkTrail(
   return { verdict, trail: { ...trail, files } };
 }
 
-/**
- * The matching exchanges, each at its completion; those without one at the end. Damage is skipped. `look` is called with every piece before
- * it is searched, and with undefined for the unreadable rest of a compressed file.
- */
+/** At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. */
 export async function* searchTrail(
   trail: Trail,
   filter: TrailFilter,

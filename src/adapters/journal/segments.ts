@@ -32,7 +32,6 @@ import { inflate } from './compressed.js';
 /** The file whose kernel lock ensures a single writer. */
 export const lockName = 'lock';
 export const checkpointName = 'checkpoint.json';
-/** The public half of the key that signs. */
 export const publicKeyName = 'key.pub';
 /** The file whose space is released on a full disk. */
 export const reserveName = 'reserve';
@@ -95,7 +94,6 @@ export function listKeptCheckpoints(directory: string): string[] {
   return inOrderOfSeq(readdirSync(directory).filter((file) => keptPattern.test(file)));
 }
 
-/** As `findSegments`. */
 export async function findKeptCheckpoints(directory: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of await opendir(directory, { bufferSize: 256 }))
@@ -129,10 +127,7 @@ export function isDenied(error: unknown): boolean {
   return isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM');
 }
 
-/**
- * Makes the directory if it is missing, with its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
- * JournalFault, or the system's error, if it is not safe to use.
- */
+/** Mode 0700; 0750 with a group, which may read it. Throws a JournalFault, or the system's error, if it is not safe to use. */
 export function makeDirectory(directory: string, groupId: number | undefined): void {
   const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (made !== undefined) {
@@ -178,10 +173,7 @@ export function openIn(directory: string, name: string, flags: number): number {
 const readable =
   /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?(\.new)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?(\.new)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
 
-/**
- * Gives existing files the mode and group of new ones: `audit.group` may have changed since they were made. A file of another user is left
- * alone. Throws as `makeDirectory`.
- */
+/** `audit.group` may have changed since they were made. Leaves files of other users alone. Throws as `makeDirectory`. */
 export function shareFiles(directory: string, groupId: number | undefined): void {
   const ourselves = process.geteuid?.();
   for (const name of readdirSync(directory)) {
@@ -311,16 +303,10 @@ export function holdFile(descriptor: number): Held {
   return { descriptor, device: found.dev, inode: found.ino };
 }
 
-/**
- * An open segment, plain or compressed, for readers that follow a journal while it is written. It stays readable after the file's removal.
- * Its bytes may not be on disk yet, and may be cut off again: a reader must compare the seqs if that matters.
- */
+/** For readers of a journal that is written: readable after its removal. Bytes may be cut off again: compare seqs if that matters. */
 export interface SegmentReader {
   readonly segment: Segment;
-  /**
-   * That many bytes of its text from there on; fewer at its present end. Valid until the next call. Rejects with the system's error, or,
-   * for a damaged compressed file, with the decoder's.
-   */
+  /** Fewer bytes at its present end. Valid until the next call. Rejects with the system's error, or with the decoder's. */
   read(at: number, bytes: number): Promise<Buffer>;
   close(): Promise<void>;
 }

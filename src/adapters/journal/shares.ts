@@ -140,7 +140,6 @@ export class Shares {
     }
   }
 
-  /** As a text for `takeText`. */
   text(nowMs: number): string {
     const current: Part = { untilMs: nowMs, all: this.#current, bytes: this.#currentBytes() };
     const parts = [...this.#parts, current].map(({ untilMs, all, bytes }) => ({

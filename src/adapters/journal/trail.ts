@@ -39,10 +39,7 @@ export interface RawLine {
   readonly isWhole: boolean;
 }
 
-/**
- * Calls `take` for every line from `from` on, until it returns false, or the end of the file, or the largest file size. Returns the end
- * position.
- */
+/** Calls `take` for each line, until it returns false, the file ends, or it has the largest size. Returns the end position. */
 export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
   const buffer = Buffer.allocUnsafe(chunkBytes + keptBytesMax);
   /** Bytes of an unfinished line at the start of the buffer; whether it had more of them. */
@@ -85,10 +82,7 @@ export interface Trail {
   readonly kept: readonly KeptCheckpoint[];
 }
 
-/**
- * All segments of a directory in their order, or single files as given. Checkpoints are read here, before any segment, so that one that is
- * written meanwhile is never ahead of the records. `state`: the daemon's, if known: the copy there counts, too. Throws a JournalFault.
- */
+/** In their order, or single files as given. Reads the checkpoints first, `state`'s too, so that none is ahead. Throws a JournalFault. */
 export function findTrail(paths: readonly string[], state?: string): Trail {
   const files: TrailFile[] = [];
   const kept: KeptCheckpoint[] = [];
@@ -124,14 +118,10 @@ export interface TrailSize {
   readonly segments: number;
   readonly bytes: number;
   readonly oldestSeq: number | undefined;
-  /** The newest checkpoint beside the segments, unverified. */
   readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
 }
 
-/**
- * Of the journal in a directory; the first line of the oldest segment is read. For the daemon's main thread: no call of it waits for the
- * disk. Rejects with a JournalFault.
- */
+/** Reads the first line of the oldest segment, and never waits for the disk. Rejects with a JournalFault. */
 export async function measureTrail(directory: string): Promise<TrailSize> {
   let files: readonly TrailFile[];
   let kept: readonly string[];
@@ -208,10 +198,7 @@ export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | und
   }
 }
 
-/**
- * The file in pieces of whole lines, the last ones first. Each has at least one line, and about as many bytes as `bytesOf` returns at that
- * moment; it stays valid. Undefined: the end of a compressed file is damaged. Throws a JournalFault.
- */
+/** Pieces of whole lines, the last first, of about `bytesOf()` bytes; they stay valid. Undefined: a damaged end. Throws a JournalFault. */
 export async function* readPiecesBack(
   file: TrailFile,
   bytesOf: () => number,
@@ -366,10 +353,7 @@ export function filesSince(
 /** The largest assumed change of the clock, back and forth, within one file. */
 const clockDoubtMs = 3_600_000;
 
-/**
- * The files without those that contain only records of later times; undefined: all. Found by binary search, up to an hour after the time; a
- * file of that hour is dropped if the next one shows that all its records are later.
- */
+/** Binary search, up to an hour after the time; undefined: all. Drops a file of that hour if the next one shows that it is later. */
 export async function filesUntil(
   files: readonly TrailFile[],
   untilMs: number | undefined,
@@ -430,10 +414,7 @@ export interface Recent {
   readonly isWhole: boolean;
 }
 
-/**
- * The segments with records since a time, counted without the steps of the wall clock; at most `filesMax` of them. Throws a JournalFault if
- * the directory is not readable.
- */
+/** Since a time without the steps of the wall clock; at most `filesMax`. Throws a JournalFault for an unreadable directory. */
 export async function findRecent(directory: string, sinceMs: number, filesMax: number): Promise<Recent> {
   const { files } = findTrail([directory]);
   const chosen: TrailFile[] = [];

@@ -67,7 +67,6 @@ const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
-/** `journal`: the id for a new journal. */
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
   const { reserveBytes, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
@@ -125,10 +124,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       ring = reader;
     },
 
-    /**
-     * Writes the ring's records up to `head` to disk. `nowMs`: the main thread's clock. Returns the mark if nothing else is new; undefined:
-     * everything was on disk already. Never throws.
-     */
+    /** Up to `head`, by the main thread's clock. Only the mark if nothing else is new; undefined: nothing to do. Never throws. */
     flush(head: number, nowMs: number): Mark | BellReport | undefined {
       if (isBroken) return undefined;
       try {
@@ -362,10 +358,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { kind: 'opened', found, ring: runRing.make(left, ledger.journal), ...written(mark) };
   }
 
-  /**
-   * Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. `lack`: records
-   * before them are neither in the ring nor in the segments, as with segments of an older copy.
-   */
+  /** On disk when this returns. `lack`: records before them are in neither, as with segments of an older copy. */
   function recover(left: LeftRing, tail: Tail): { readonly count: number; readonly lack: Lack | undefined } {
     const frames = left.unwritten(tail);
     let lack: Lack | undefined;

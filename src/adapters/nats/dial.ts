@@ -1,5 +1,5 @@
-// Opens one connection to one server: the library speaks the protocol, over a transport of ours.
-// The rules: TLS or nothing; the certificate must be valid for the dialed name or address; nothing is retried in the background.
+// Opens one connection to one server: the library speaks the protocol, over a transport of ours. It is always TLS, and the certificate must
+// be valid for the dialed name or address. Nothing is retried in the background.
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -33,10 +33,7 @@ export interface NatsSettings {
   readonly client?: { readonly certificateFile: string; readonly keyFile: string } | undefined;
   /** The name of the connection in the server's own tools. */
   readonly name: string;
-  /**
-   * The prefix of subjects for answers; default `_INBOX`. With one for each gate (`_INBOX.HOST`), the server's rights can hide a gate's
-   * answers, which may contain its records, from all others.
-   */
+  /** Default `_INBOX`. With one for each gate (`_INBOX.HOST`), rights hide a gate's answers, and so its records, from others. */
   readonly inbox?: string | undefined;
 }
 

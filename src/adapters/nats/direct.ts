@@ -10,10 +10,7 @@ import { intakeLimits } from './intake.js';
 import type { ReadDoor } from './read.js';
 
 const noResponders = 503;
-/**
- * A replica that stands still gets its part of the requests and answers none until the others notice. So a request is repeated after these
- * parts of its time; the first answer counts.
- */
+/** Parts of the time after which a request is repeated: a replica that stands still answers none until the others notice. */
 const repeats = [0.2, 0.4, 0.6];
 
 /** Rejects with a NatsFault; `no-stream`: no responder for this subject. */

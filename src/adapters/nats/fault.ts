@@ -1,6 +1,5 @@
-// Failures between us and the servers of a cluster, in words for operators.
-// The rules: a sentence says what, where, and what to do. It contains nothing of a certificate, a credential or a record. Words of a server
-// are cut and made visible, because they reach logs and terminals.
+// Failures between us and the servers of a cluster, in words for operators. A sentence says what, where, and what to do. It contains
+// nothing of a certificate, a credential or a record. Words of a server are cut and made visible, because they reach logs and terminals.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';

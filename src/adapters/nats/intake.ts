@@ -1,6 +1,5 @@
 // The accepted input from a server: the protocol line by line, each part with a bound, and no more in a second than a link needs or
-// requested.
-// The rule: the library gets nothing that it would print, hold without a bound, or fail on. A server that exceeds a bound is disconnected.
+// requested. The library gets nothing that it would print, hold without a bound, or fail on. A server that exceeds a bound is disconnected.
 
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
@@ -10,7 +9,6 @@ export const intakeLimits = {
   lineBytes: bounds.natsLineBytes,
   /** Bytes of a message, whatever `max_payload` the server announces: servers accept 1 MiB by default. */
   payloadBytes: bounds.natsPayloadBytes,
-  /** Added to it for headers. */
   headerBytes: bounds.natsHeaderBytes,
   /** Bytes without a request, at once and then each second. */
   burstBytes: bounds.natsBurstBytes,

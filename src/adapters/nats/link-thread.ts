@@ -1,6 +1,6 @@
-// A gate's link to NATS in a thread of its own, with the library, TLS and its files; the main thread sends orders and gets reports.
-// The rules: a fault in the thread ends the thread and its links, and nothing else; its output is dropped; a thread that does not answer is
-// terminated, and the next link starts another one. Without links it ends by itself.
+// A gate's link to NATS in a thread of its own, with the library, TLS and its files; the main thread sends orders and gets reports. A fault
+// in the thread ends the thread and its links, and nothing else. A thread that does not answer is terminated, and the next link starts
+// another one. Its output is dropped, and without links it ends by itself.
 
 import { Worker } from 'node:worker_threads';
 import { bounds } from '../../bounds/bounds.js';
@@ -85,7 +85,6 @@ interface Call {
   readonly reject: (fault: NatsFault) => void;
 }
 
-/** `entry`: the file of the thread. */
 export function createLinkThread(
   clock: Clock,
   entry = new URL('./nats-thread.js', import.meta.url),

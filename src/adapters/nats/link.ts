@@ -1,6 +1,5 @@
-// A connection to the servers of a NATS cluster, with the JetStream requests of gates and verifiers.
-// The rules: TLS always; no silent retry: a lost connection stays lost, and its user opens another one and checks the state. The library is
-// an optional package, loaded with the first link.
+// A connection to the servers of a NATS cluster, with the JetStream requests of gates and verifiers. It is always TLS. A lost connection
+// stays lost: its user opens another one and checks the state. The library is an optional package, loaded with the first link.
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
@@ -38,10 +37,7 @@ export interface NatsLink {
   readonly ended: Promise<NatsFault | undefined>;
   /** Uses `$JS.API.DIRECT.GET.STREAM.SUBJECT`, for which rights can be given by subject. Undefined: no message. */
   lastOf(stream: string, subject: string): Promise<FleetMessage | undefined>;
-  /**
-   * Publishes one message; it is stored when the promise resolves (as far as the server promises). `expected`: the stream's number of the
-   * subject's last message; 0: none. `isDuplicate`: the server had one with this id, and this one was dropped.
-   */
+  /** Stored when it resolves. `expected`: number of the subject's last message; 0: none. `isDuplicate`: the server had this id. */
   publish(
     subject: string,
     headers: readonly (readonly [string, string])[],
@@ -55,10 +51,7 @@ export interface NatsLink {
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
   /** The first message from a number on, of a subject (wildcards too; default: all). Undefined: none. */
   messageFrom(stream: string, streamSeq: number, subject?: string): Promise<FleetMessage | undefined>;
-  /**
-   * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader. Waits for new ones until
-   * the signal is aborted; with `untilSeq` it ends after that one or when nothing is left. Rejects when the connection ends.
-   */
+  /** From a number on, at most a few MiB ahead. Waits for new ones; `untilSeq`: ends there. Rejects when the connection ends. */
   read(
     stream: string,
     from: { readonly streamSeq: number } | { readonly storedMs: number },
@@ -74,10 +67,7 @@ export interface NatsLink {
   createStream(stream: string, wish: StreamWish): Promise<void>;
   /** Limits the stream to these subjects, and its size to this much more than it holds; its messages and other settings stay. */
   narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
-  /**
-   * The rights of this user that would weaken the stream, or let it write for another gate (`host`). Nothing is carried out. The server
-   * logs each refused attempt.
-   */
+  /** What would weaken the stream, or write for another gate. Changes nothing; the server logs each refused attempt. */
   rights(stream: string, host: string): Promise<readonly StreamRight[]>;
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
@@ -102,10 +92,7 @@ export function openNats(
   return tryServers(settings, signal, (link) => Promise.resolve(link));
 }
 
-/**
- * Connects to one server after the other, in their order, until `use` succeeds: a server that accepts connections may have lost its
- * cluster. Closes each link. Rejects with a NatsFault of all servers, with the signal's reason, or with another error of `use`.
- */
+/** Until `use` succeeds: a server may have lost its cluster. Rejects with a NatsFault of all, the signal's reason, or `use`'s. */
 export function useNats<Value>(
   settings: NatsSettings,
   signal: AbortSignal,
@@ -171,10 +158,7 @@ async function tryServers<Value>(
   }
 }
 
-/**
- * The fault of a server that refuses us is preferred to that of an unreachable one. A missing stream counts only if all servers report it:
- * a server without its cluster reports it, too.
- */
+/** A refusal counts more than an unreachable server. A missing stream counts only if all report it: one without its cluster does. */
 function oneFaultOf(faults: readonly NatsFault[]): NatsFault {
   const [first] = faults;
   if (first !== undefined && faults.length === 1) return first;

@@ -1,7 +1,6 @@
 // Reads messages of a stream in their order, by a pull consumer of our own: the library's consumer continues silently after a loss, and has
-// no bound in bytes.
-// The rules: at most a few MiB are requested ahead of the reader; the numbers of the deliveries have no gap; silence of the server ends the
-// read. Nothing is acknowledged: only the reader has the position, and the server removes an unused consumer.
+// no bound in bytes. At most a few MiB are requested ahead of the reader. The numbers of the deliveries have no gap. Silence of the server
+// ends the read. Nothing is acknowledged: only the reader has the position, and the server removes an unused consumer.
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';

@@ -1,6 +1,6 @@
-// The rights of a user that would let it weaken a stream. nats-server 2.9 does not list rights, so each is tried.
-// The rule: no request can succeed. API requests have a body that is not JSON, and the removal names a missing stream; a published message
-// expects another stream than its subject's.
+// The rights of a user that would let it weaken a stream. nats-server 2.9 does not list rights, so each is tried. No request can succeed.
+// API requests have a body that is not JSON, and the removal names a missing stream. A published message expects another stream than its
+// subject's.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import { isObject } from '../../domain/audit/record.js';
@@ -12,10 +12,7 @@ export type StreamRight = 'update' | 'purge' | 'delete' | 'publish';
 /** One request of a user; rejects with a NatsFault. */
 type Ask = (subject: string, payload: string, headers?: MsgHdrs) => Promise<Msg>;
 
-/**
- * Errors of a server that permits the request: a body that is not JSON, a body where none belongs, no such stream, another stream than
- * expected. An account without JetStream has other errors.
- */
+/** A body that is no JSON or does not belong, no such stream, another stream than expected. Without JetStream there are others. */
 const wouldDo: ReadonlySet<unknown> = new Set([10025, 10038, 10059, 10060]);
 
 const noJson = 'no request: a look at rights';

@@ -1,7 +1,6 @@
 // The library's transport: TCP, the server's first line, TLS, and then the protocol, all with bounds (intake). The library's own transport
-// buffers without a bound, and leaves a failed socket open; `setTransportFactory` replaces it.
-// The rules: TLS or nothing, and no byte of the server between its first line and TLS; each phase has a time limit; the socket is destroyed
-// at every end.
+// buffers without a bound, and leaves a failed socket open; `setTransportFactory` replaces it. No byte of the server is accepted between
+// its first line and TLS. Each phase has a time limit, and the socket is destroyed at every end.
 
 import { connect as connectSocket, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -68,10 +67,7 @@ export class BoundedTransport implements Transport {
     return this.#phase === 'closed';
   }
 
-  /**
-   * Resolves when TLS is established, with the server's first line ready for the library. Rejects with a NatsFault, or with the signal's
-   * reason.
-   */
+  /** The server's first line is ready for the library then. Rejects with a NatsFault, or with the signal's reason. */
   async connect(): Promise<void> {
     const { signal } = this.#options;
     signal.throwIfAborted();

@@ -1,7 +1,7 @@
 // Makes the sockets that accept clients: UNIX, TCP, or inherited from systemd. Path, mode, owner and queue of an inherited socket stay as
 // they are. The configuration ensures that a TCP address belongs to this machine only.
 
-import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, isIP, type Server } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
@@ -49,10 +49,7 @@ const acceptOptions = {
   keepAliveInitialDelay: 60_000,
 } as const;
 
-/**
- * Resolves when a peer at this address may be served; undefined: at once. Until then nothing is read, and the peer costs only its socket:
- * of a thousand that connect at once, each one would otherwise wait for the work of all before it.
- */
+/** Undefined: at once. Until then nothing is read: of a thousand that connect at once, each would wait for the work of all others. */
 export type Turn = (address: string | undefined) => Promise<void> | undefined;
 
 /** A server that does not listen yet; it passes accepted transports to `accept`. Its options apply to TCP sockets only. */
@@ -63,7 +60,7 @@ export function createAcceptor(
   turnOf: Turn = () => undefined,
 ): Server {
   return createServer(acceptOptions, (socket) => {
-    const address = addressOf(socket);
+    const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
     const take = (): void => {
       accept(wrapSocket(socket, clock, kernel), descriptorOf(socket), address);
       socket.resume();
@@ -81,11 +78,6 @@ export function createAcceptor(
 
 function ignore(): void {
   // The transport reports the fault, or the peer is not awaited any more.
-}
-
-/** Strips the IPv4-mapped IPv6 prefix. */
-function addressOf({ remoteAddress }: Socket): string | undefined {
-  return remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 function listenAt(server: Server, path: string): Promise<void> {
@@ -158,7 +150,6 @@ function textOf(cause: unknown): string {
 }
 
 export interface TcpPlace {
-  /** A name or an address without brackets. */
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;

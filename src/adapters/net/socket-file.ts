@@ -1,10 +1,8 @@
-// The file of a UNIX socket: made, changed and removed through descriptors.
-// The rules: the socket is not reachable before it has its mode and owner; a live socket of another process is never replaced; only our own
-// socket is removed at the end; and a writer of the directory, or of one above it, cannot make us change, replace or remove anything else
-// with a symbolic link or another directory.
-// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a private directory
-// below it, gets mode and owner there, and is then linked to its place in one step. (A umask around `listen` would do the same, but it
-// applies to the whole process, and the journal's thread creates files meanwhile.)
+// The file of a UNIX socket: made, changed and removed through descriptors. The socket is not reachable before it has its mode and owner,
+// and a live socket of another process is never replaced. A writer of the directory, or of one above it, cannot make us change, replace or
+// remove anything else with a link or another directory. So the directory is held open (O_PATH), and names are looked up in it through
+// /proc/self/fd. The socket is bound in a private directory below it, gets mode and owner there, and is then linked to its place in one
+// step. (A umask around `listen` would apply to the whole process, while the journal's thread creates files.)
 
 import {
   type BigIntStats,
@@ -35,10 +33,7 @@ export interface SocketAccess {
 
 /** A socket at its place. It holds two descriptors until `remove`. */
 export interface SocketFile {
-  /**
-   * At no moment can a client connect that neither the old nor the new access permits. Throws the system's error, also if the socket is
-   * gone.
-   */
+  /** No client gets in that neither access permits. Throws the system's error, also if the socket is gone. */
   change(access: SocketAccess): void;
   /** Takes the socket from its place if it is still there. A second call does nothing. */
   remove(): void;
@@ -53,10 +48,7 @@ const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 const byDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
-/**
- * Makes the socket at `path`; `bind` binds it at the short path that it gets. Rejects with PlaceTaken, or with the system's error; no file
- * remains then, but `bind` may have succeeded.
- */
+/** `bind` gets a short path. Rejects with PlaceTaken or the system's error; no file remains then, but `bind` may have run. */
 export async function makeSocketFile(
   path: string,
   access: SocketAccess,

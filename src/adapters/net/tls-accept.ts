@@ -1,5 +1,5 @@
 // TLS on the accepting side: a handshake over an accepted socket. The client's certificate is checked before any byte inside TLS is read.
-// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a resumed session keeps the verdict of its first handshake, although
+// TLS is 1.2 at least, without renegotiation and without resumption: a resumed session keeps the verdict of its first handshake, although
 // the certificate may have expired, or its authority been removed.
 
 import { constants } from 'node:crypto';
@@ -54,10 +54,7 @@ function sentenceOf(cause: Error): string {
   return causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
 }
 
-/**
- * Runs the handshake over `plain`, which nothing else may read any more; `early` was read from it already. Rejects with a TransportFault
- * `tls-failed` whose message names the cause; the socket is destroyed then.
- */
+/** Owns `plain`, of which `early` was read. Rejects with a TransportFault `tls-failed` that names the cause; destroys the socket. */
 export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promise<AcceptedTls> {
   return new Promise((resolve, reject) => {
     let tls: TLSSocket;
@@ -114,10 +111,7 @@ function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undef
   return { names: namesIn(certificate), keyPin: keyPinOf(certificate), fingerprint, authorities };
 }
 
-/**
- * OpenSSL's verdict on the client's chain; undefined: valid. Node keeps it in the handle and passes it to its own server only (available on
- * 20, 22 and 24): without the handle, no certificate is valid.
- */
+/** Undefined: valid. Node keeps it in the handle for its own server (20, 22 and 24): without the handle, no certificate is valid. */
 function verifyFault(tls: TLSSocket): string | undefined {
   const handle: unknown = Reflect.get(tls, '_handle');
   const verify: unknown =

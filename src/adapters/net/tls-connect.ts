@@ -1,6 +1,5 @@
 // TLS on the dialing side: a handshake over a connected socket, with chain, name and key pins checked before any of our bytes is sent
-// inside.
-// The rule: no check can be switched off. A mere inspection of the certificate yields no connection.
+// inside. No check can be switched off. A mere inspection of the certificate yields no connection.
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';

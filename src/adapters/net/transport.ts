@@ -1,7 +1,7 @@
-// A transport over a socket of Node: read on request, corked writes, TLS in the middle, one close.
-// The rule: the socket's events end here; the system's error for a broken socket becomes the cause of a TransportFault or an UpstreamFault.
-// Reading is a pull over one `data` listener (leaving an async iterator would destroy the socket, and it costs 3.5 KiB more per idle
-// session). At most `readAheadBytesMax` are held while there is no reader.
+// A transport over a socket of Node: read on request, corked writes, TLS in the middle, one close. The socket's events end here. The
+// system's error for a broken socket becomes the cause of a TransportFault or an UpstreamFault. Reading is a pull over one `data` listener
+// (leaving an async iterator would destroy the socket, and it costs 3.5 KiB more per idle session). At most `readAheadBytesMax` are held
+// while there is no reader.
 
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -251,10 +251,7 @@ class SocketTransport implements Transport {
     this.#socket.off('error', this.#onError).off('close', this.#onClose);
   }
 
-  /**
-   * Resets a TCP connection: the peer must not take the bytes so far for the whole. Other sockets have no reset. The TLS socket above is
-   * left alone: it ends with the one below, and destroying both in one turn is a segmentation fault of Node 20 while TLS still writes.
-   */
+  /** The peer must not take the bytes for the whole. Leaves the TLS socket: destroying both in one turn crashes Node 20 in a write. */
   #reset(): void {
     if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
     this.#raw.destroy();
@@ -361,10 +358,7 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
   return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
 }
 
-/**
- * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is used where no event reports the
- * state of the other end.
- */
+/** Made with `allowHalfOpen`, and owned from here on. `kernel`: for states of the other end that no event reports. */
 export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: SocketQuestions): Transport {
   return new SocketTransport(socket, clock, kernel);
 }

@@ -1,5 +1,5 @@
-// Writes to one socket, with as few system calls as possible.
-// The rules: long buffers are not copied; the order is kept; held bytes are written in the same turn.
+// Writes to one socket, with as few system calls as possible. Long buffers are not copied. The order is kept. Held bytes are written in the
+// same turn.
 
 import type { Writable } from 'node:stream';
 import { bounds } from '../../bounds/bounds.js';
@@ -33,10 +33,7 @@ export class GroupWriter {
     return this.#isHolding || socket.writableLength === 0 || !socket.writableNeedDrain;
   }
 
-  /**
-   * A long reply arrives as TLS records of 16 KiB, several of them in one turn, each in a callback of its own: they are written together at
-   * the end of the turn.
-   */
+  /** A long reply is several TLS records of 16 KiB in one turn, each in its own callback: they leave together at its end. */
   #hold(socket: Writable): void {
     if (this.#isHolding) return;
     this.#isHolding = true;
@@ -51,10 +48,7 @@ export class GroupWriter {
   }
 }
 
-/**
- * The parts as one buffer, or undefined: they are too long to be copied, or empty. A short reply is a few tiny parts, and Node's vectored
- * write has a cost for each.
- */
+/** Undefined: too long to be copied, or empty. A short reply is a few tiny parts, and a vectored write has a cost for each. */
 function joinSmall(parts: readonly Buffer[]): Buffer | undefined {
   let length = 0;
   for (const part of parts) length += part.length;

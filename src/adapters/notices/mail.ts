@@ -1,6 +1,6 @@
-// Sends a notice as a mail in plain text, by nodemailer, an optional package that is loaded when the first mail is sent.
-// The rules: beyond this machine only over TLS whose certificate is verified; the socket is ours and closes at the time limit, whatever the
-// library or the server does; a message has the same Message-ID at each delivery.
+// Sends a notice as a mail in plain text, by nodemailer, an optional package that is loaded when the first mail is sent. Beyond this
+// machine it goes only over TLS with a verified certificate. The socket is ours and closes at the time limit, whatever the library or the
+// server does. A message has the same Message-ID at each delivery.
 
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type * as Library from 'nodemailer';

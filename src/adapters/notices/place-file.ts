@@ -1,6 +1,5 @@
 // How far a receiver of notices is, in a file of the page's own state. A notice is on its way until the place after it is stored, so that
-// one may be sent twice and none is lost.
-// The rule: a file that is not exactly what was written here counts for nothing.
+// one may be sent twice and none is lost. A file that is not exactly what was written here counts for nothing.
 //
 //   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","since":0}
 

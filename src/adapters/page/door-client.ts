@@ -1,5 +1,5 @@
-// Asks the daemon at `admin.door`, over a UNIX socket. Connections are kept for the next call.
-// The rule: whatever the other side does, a call ends: after its time, or with the connection.
+// Asks the daemon at `admin.door`, over a UNIX socket. Connections are kept for the next call. Whatever the other side does, a call ends:
+// after its time, or with the connection.
 
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { bounds } from '../../bounds/bounds.js';

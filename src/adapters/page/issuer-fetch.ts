@@ -1,5 +1,5 @@
-// Requests to the issuer of OpenID Connect, for the library: Node's own `fetch` cannot be given authorities.
-// The rules: TLS with the authorities of `ca`, or the system's; plain HTTP on loopback only; no redirects; every answer is bounded.
+// Requests to the issuer of OpenID Connect, for the library: Node's own `fetch` cannot be given authorities. They use TLS with the
+// authorities of `ca`, or the system's, and plain HTTP on loopback only. No redirect is followed, and every answer is bounded.
 
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
@@ -8,7 +8,6 @@ import { isOfThisMachine } from '../../domain/identity/peer.js';
 import { messageOf, systemCodeOf } from '../../ports/faults.js';
 import { systemContext } from '../host/system-trust.js';
 
-/** As the library gives it. */
 export interface IssuerRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -1,7 +1,6 @@
 // The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library,
-// which is an optional package and loaded when an issuer is asked.
-// The rules: a claim counts only from an ID token with a signature under the issuer's keys, for this client, unexpired, with the nonce of
-// the browser; no message of a fault holds a code or a token.
+// which is an optional package and loaded when an issuer is asked. A claim counts only from an ID token with a signature under the issuer's
+// keys, for this client, unexpired, with the nonce of the browser. No message of a fault holds a code or a token.
 
 import type * as Library from 'openid-client';
 import { bounds } from '../../bounds/bounds.js';
@@ -120,7 +119,6 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken), options)),
   };
 
-  /** With its faults as ours. */
   async function asked<Value>(ask: () => Promise<Value>, known = sentences): Promise<Value> {
     try {
       return await ask();

@@ -1,6 +1,6 @@
-// Which request may come to the page at all, by what a browser says of where it comes from; and which endpoint it is for. Pure.
-// The rules: a page of another origin gets nothing and changes nothing, whatever name it made point here; each header that matters is
-// there once; a token comes in `Authorization` only, which a browser sends for no other page.
+// Which request may come to the page at all, by what a browser says of where it comes from; and which endpoint it is for. Pure. A page of
+// another origin gets nothing and changes nothing, whatever name it made point here. Each header that matters is there once. A token comes
+// in `Authorization` only, which a browser sends for no other page.
 
 import { type Endpoint, endpoints } from '../../domain/page/api.js';
 import { createRoutes } from '../http/routes.js';
@@ -16,10 +16,7 @@ export type SourceRefusal =
 
 const single = ['host', 'origin', 'authorization', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'];
 
-/**
- * Undefined: it may come. `isApi`: it asks for data, or changes something; else it is for a file of the page, which a link of another page
- * may lead to, and nothing else of that page may load.
- */
+/** Undefined: it may come. `isApi`: it asks for data or changes something; else it is for a file, to which other pages may link. */
 export function refuseSource(
   place: SourcePlace,
   headers: PageHeaders,

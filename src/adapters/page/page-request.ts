@@ -40,7 +40,6 @@ export type PageReply =
 /** Answers one endpoint. Rejects only with a bug of ours. */
 export type PageHandler = (request: PageRequest) => Promise<PageReply>;
 
-/** As JSON. */
 export function jsonReply(status: number, value: unknown): PageReply {
   return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
 }

@@ -1,5 +1,5 @@
-// The page over HTTP: its files and endpoints, and which requests may come to it at all.
-// The rule: nobody is asked who they are before the request may come at all.
+// The page over HTTP: its files and endpoints, and which requests may come to it at all. Nobody is asked who they are before the request
+// may come at all.
 
 import { X509Certificate } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
@@ -84,10 +84,7 @@ const refusals: Readonly<Record<SourceRefusal, readonly [status: number, text: s
   'cross-site': [403, 'not from a page of another site'],
 };
 
-/**
- * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can
- * make a name of its own point here; without TLS there is loopback only.
- */
+/** With TLS, the names of the certificate are ours, so no page can point a name of its own here; without, there is loopback only. */
 export function pagePlace(
   host: string,
   hasTls: boolean,

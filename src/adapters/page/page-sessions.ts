@@ -1,6 +1,5 @@
 // Who is signed in to the page: links that open a session once, and sessions by a token. Nothing here is written to a disk, so a restart
-// ends all of them.
-// The rules: of links and tokens only a hash is kept; a link opens one session; a session holds only as long as the person is in the
+// ends all of them. Of links and tokens only a hash is kept. A link opens one session. A session holds only as long as the person is in the
 // configuration with the same role, view and proofs.
 
 import { randomBytes } from 'node:crypto';
@@ -26,10 +25,7 @@ export interface PageSession {
   readonly endsMs: number;
 }
 
-/**
- * What came of a link or of a sign-in. `used`: it opened a session before, which has ended now; `own`: it opened the session of the very
- * request, which goes on.
- */
+/** `used`: the session that the link opened has ended now; `own`: it is the session of this request, which goes on. */
 export type Entered =
   | { readonly kind: 'entered'; readonly token: string; readonly session: PageSession }
   | { readonly kind: 'crowded' }
@@ -197,10 +193,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return token;
     },
 
-    /**
-     * Opens the session of a link. A link that comes a second time is in two hands: the session that it opened ends, since nobody can tell
-     * whose that is. `token`: of the request, if it has one.
-     */
+    /** A link that comes twice is in two hands: its session ends, since nobody can tell whose that is. `token`: of the request. */
     redeem(text: string, address: string | undefined, token?: string): Entered {
       const hash = sha256Hex(text);
       dropLateLinks();

@@ -9,10 +9,7 @@ export interface Carrier {
   readonly sentSeq: number;
   /** After the last record that the receiver certainly has. It goes back if the receiver loses some. */
   readonly safe: Position;
-  /**
-   * Connects, and seeks the follower to the position of this receiver. After an abort of `hurry` nothing stays open. Rejects with a
-   * ForkedFault, or with an error for `shipFaultOf`.
-   */
+  /** Seeks the follower to this receiver's position. Nothing stays open after `hurry`. Rejects with a ForkedFault, or for `shipFaultOf`. */
   open(follower: Follower, hurry: AbortSignal, tell: LineNews): Promise<Line>;
   /** The journal does not continue the sent records. */
   doubt(text: string): void;
@@ -28,9 +25,7 @@ export interface Line {
   readonly fault: Error | undefined;
   /** Resolves when the records have left, or when the follower was moved instead. Rejects as `open`. */
   send(batch: Batch): Promise<void>;
-  /**
-   * Called when there is nothing to send. Returns milliseconds until the next call; undefined: only after new records. Rejects as `open`.
-   */
+  /** When there is nothing to send. Milliseconds until the next call; undefined: after new records only. Rejects as `open`. */
   idle(): Promise<number | undefined>;
   /** Called after the last record was sent: resolves when the receiver has everything, as far as it reports that. */
   finish(): Promise<void>;

@@ -1,6 +1,5 @@
 // Finds a record in a journal's files by its seq, without reading all of them: by the first record of each segment, then by the lines of
-// one.
-// The rule: damaged or missing parts are skipped; the result shows where the journal continues.
+// one. Damaged or missing parts are skipped. The result shows where the journal continues.
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { JournalFault } from '../../ports/faults.js';

@@ -1,6 +1,6 @@
 // Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches that can be continued later.
-// The rule: no record is given out before it is on disk. Bytes after the last durable record may be cut off and written again, so its seq
-// must be known before the file is read, and later bytes are not kept.
+// No record is given out before it is on disk. Bytes after the last durable record may be cut off and written again, so its seq must be
+// known before the file is read, and later bytes are not kept.
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { predicateOf } from '../../kinds/kinds.js';
@@ -75,17 +75,13 @@ export function createFollower(
     get position(): Position {
       return position;
     },
-    /** Continues after a position. */
     async seek(to: Position): Promise<void> {
       await close();
       position = to;
       isFirst = to.hash !== '';
       isFound = false;
     },
-    /**
-     * Continues after the record of that seq, wherever it is, or with the next existing one, unless the record there has another hash. The
-     * journal must have reached that seq. Rejects as `next`.
-     */
+    /** Or with the next existing one, unless that record has another hash. The journal must have reached it. Rejects as `next`. */
     async goBehind(seq: number, hash: string): Promise<Comparison> {
       const found = await findRecord(directory, seq);
       const isThere = found.seq === seq;
@@ -97,10 +93,7 @@ export function createFollower(
       isFound = true;
       return isThere ? 'same' : 'gone';
     },
-    /**
-     * The next records up to a seq that is on disk; undefined: there are no more. Rejects with the system's error if a file is not
-     * readable; the next call tries again.
-     */
+    /** Up to a seq that is on disk; undefined: no more. Rejects with the system's error; the next call tries again. */
     async next(untilSeq: number): Promise<Batch | undefined> {
       if (position.seq > untilSeq) {
         await rewind(`the journal ends with record ${untilSeq}, and ${position.seq} was shipped already`);

@@ -122,9 +122,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** Why the own stream did not answer; undefined: it is tried. */
     let whyShared: NatsFault | undefined;
     let refusals = 0;
-    /**
-     * The stream had another message with the id of this block. Any writer of the stream can do that, so the block is sent without an id.
-     */
+    /** The stream has another message with the id of this block, as any writer can make: the block goes without an id. */
     let isIdTaken = false;
 
     const line = {
@@ -233,10 +231,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return ask(shared);
     }
 
-    /**
-     * The last message in the shared stream from before the own one was made. If there never was a shared one, gates have no right to read
-     * it.
-     */
+    /** From before the own stream was made. Without a shared one, gates have no right to read it. */
     async function findBefore(): Promise<FoundMessage | undefined> {
       try {
         return await link.lastOf(shared, subject);

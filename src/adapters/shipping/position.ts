@@ -1,7 +1,7 @@
-// How far a receiver certainly is, and where that is kept. Syslog has no acknowledgement, so what was sent last may be lost in
-// the buffers of both sides and is sent again after a reconnect; a stream may acknowledge what is not on its disk yet.
-// The rules: a record is safe when it was sent so long ago and so many bytes ago, whichever reaches further back. A file that is not
-// exactly what was written here counts for nothing, and everything is sent again.
+// How far a receiver certainly is, and where that is kept. Syslog has no acknowledgement, so what was sent last may be lost in the buffers
+// of both sides and is sent again after a reconnect; a stream may acknowledge what is not on its disk yet. A record is safe when it was
+// sent so long ago and so many bytes ago, whichever reaches further back. A file that is not exactly what was written here counts for
+// nothing, and everything is sent again.
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 

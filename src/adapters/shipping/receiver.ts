@@ -1,7 +1,6 @@
 // The transport to a receiver: connect, then TLS at once (RFC 5425 has no greeting); the sending end, which disconnects a receiver that
-// takes nothing; and faults in the words of events.
-// The rules: each phase has a time limit, and nothing stays open after a failure. Input from a receiver is read and dropped, and its rate
-// is limited.
+// takes nothing; and faults in the words of events. Each phase has a time limit, and nothing stays open after a failure. Input from a
+// receiver is read and dropped, and its rate is limited.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';

@@ -1,7 +1,6 @@
 // Sends a journal to one receiver: a script that connects, sends the durable records, waits for more, and starts again when the connection
-// ends. It owns the connection and the position in the journal.
-// The rules: records go in their order, and only those on disk; the carrier decides where to continue after each connect; a receiver that
-// is down, slow or misbehaving never affects others.
+// ends. It owns the connection and the position in the journal. Records go in their order, and only those on disk. The carrier decides
+// where to continue after each connect. A receiver that is down, slow or misbehaving never affects others.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Observe } from '../../gateway/outcome/events.js';
@@ -51,10 +50,7 @@ const delayMsMin = 500;
 /** After an outage of an hour the backlog must be gone within a minute, most of which is for sending it. */
 const delayMsMax = bounds.receiverPauseMs;
 
-/**
- * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways do not
- * reconnect to a receiver in lockstep.
- */
+/** After 1 or more failures in a row; `chance`: 0 up to 1. Jitter, so that gateways do not reconnect in lockstep. */
 export function backOffMs(failures: number, chance: number): number {
   const delayMs = Math.min(delayMsMin * 2 ** (failures - 1), delayMsMax);
   return Math.round(delayMs * (0.5 + chance / 2));

@@ -1,5 +1,5 @@
-// All receivers of a journal's records: one shipper each, and their common position for the journal.
-// The rule: a record that any of them may still need counts as not shipped.
+// All receivers of a journal's records: one shipper each, and their common position for the journal. A record that any of them may still
+// need counts as not shipped.
 
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
@@ -83,10 +83,7 @@ export async function openShipping(options: ShippingOptions) {
       shipped = started;
       for (const entry of entries) entry.shipper = begin(entry, started);
     },
-    /**
-     * Replaces the receivers: a removed one ends after the records on disk now; a new one starts with the oldest record, or at its position
-     * as an earlier receiver. Does not wait.
-     */
+    /** A removed receiver still gets the records on disk; a new one starts at its old position, or with the oldest. Does not wait. */
     replace(sinks: readonly Sink[]): void {
       const known = new Map(entries.map((entry) => [entry.sink.name, entry]));
       const before = entries;

@@ -1,6 +1,5 @@
-// Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial.
-// The rule: time counts only while connected. A receiver that closes every connection soon cannot stop the progress forever, and one that
-// is down makes nothing safe.
+// Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial. Time counts only
+// while connected. A receiver that closes every connection soon cannot stop the progress forever, and one that is down makes nothing safe.
 
 import type { Clock } from '../../ports/machine.js';
 import type { Connect } from '../../ports/transport.js';

@@ -1,5 +1,5 @@
-// Records as syslog messages (RFC 5424) in the frames of its TLS transport (RFC 5425). The rule: MSG is the record exactly as it lies in
-// the journal, so that the stored messages can be verified; the structured data in front repeats its main keys for filters, and may be cut.
+// Records as syslog messages (RFC 5424) in the frames of its TLS transport (RFC 5425). MSG is the record exactly as it lies in the journal,
+// so that stored messages can be verified. The structured data in front repeats its main keys for filters, and may be cut.
 //
 //   412 <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17" event="admission" ...] {"seq":17, ... }
 //

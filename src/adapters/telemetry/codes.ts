@@ -1,7 +1,6 @@
 // The meaning of each code of log lines and records, and what to do: the closed list of the key `event`, and those of `reason` and `type`.
 // Those of `error`, which clients read too, are in domain/codes. docs/messages.md and the table in docs/operations.md are generated from
-// both.
-// The rules: a code is never renamed or reused. Every code of a closed list is in here; the compiler refuses a list with one that is not.
+// both. A code is never renamed or reused. Every code of a closed list is in here. The compiler refuses a list with one that is not.
 
 import { codes } from '../../domain/codes/codes.js';
 import type { NoticeFaultCode } from '../../domain/notices/fault.js';

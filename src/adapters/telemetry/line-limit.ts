@@ -1,6 +1,6 @@
 // Limits the log lines that clients, backends and receivers can cause: a number each second for each code and each listener, backend or
-// receiver, then one line with the number of the others.
-// The rules: every suppressed line is counted; the table holds names of the configuration only, and is bounded.
+// receiver, then one line with the number of the others. Every suppressed line is counted. The table holds names of the configuration only,
+// and is bounded.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';

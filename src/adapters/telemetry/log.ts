@@ -1,6 +1,6 @@
-// Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal.
-// The rules: writing never blocks and never fails the daemon (unwritable lines are dropped and counted); every line passes the limit of its
-// code; text of clients and backends is one JSON string, never a key; no secret gets here.
+// Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal. Writing never
+// blocks and never fails the daemon (unwritable lines are dropped and counted). Every line passes the limit of its code. Text of clients
+// and backends is one JSON string, never a key. No secret gets here.
 
 import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../bounds/bounds.js';
@@ -31,16 +31,13 @@ export interface Log {
   readonly dropped: number;
   /** Lines above the limit of their code, by code. */
   readonly suppressed: ReadonlyMap<LogCode, number>;
-  /**
-   * Writes the counts of suppressed lines. Resolves when every line so far was written or dropped. It may never resolve: wait with a limit.
-   */
+  /** Writes the counts of suppressed lines, and resolves when every line so far is out or dropped, which may be never. */
   flush(): Promise<void>;
 }
 
 /** Bytes that may wait for a stdout that is not read. */
 const waitingBytesMax = bounds.logWaitingBytes;
 
-/** The log on stdout (file descriptor 1). */
 export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock): Promise<Log> {
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
   let dropped = 0;

@@ -14,10 +14,7 @@ export interface LoopLag {
   end(): void;
 }
 
-/**
- * Calls `tell` at each beat with its delay in milliseconds, 0 at least, until `end`. During a pause there are no calls: a block before the
- * first `noted` of new work is missed.
- */
+/** Delays in milliseconds, until `end`. None come in a pause: a block before the first `noted` of new work is missed. */
 export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopLag {
   let quietBeats = 0;
   let hasEnded = false;

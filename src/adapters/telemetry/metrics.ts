@@ -1,7 +1,7 @@
-// The numbers of the daemon for Prometheus: events are counted as they happen; present values come from one snapshot per read.
-// The rules: no client can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers
-// while the journal fills, every other label is from the configuration or from a closed list; an observer never throws and never waits; an
-// unknown value is absent, never 0; a value that cannot be made takes no other with it.
+// The numbers of the daemon for Prometheus: events are counted as they happen; present values come from one snapshot per read. No client
+// can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers while the journal fills,
+// every other label is from the configuration or a closed list. An observer never throws and never waits. An unknown value is absent, never
+// 0, and a value that cannot be made takes no other with it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { NoticeReceiver } from '../../domain/notices/receiver.js';
@@ -41,7 +41,6 @@ export interface CountedExchanges {
   /** May name a listener and an outcome more than once. */
   eachOfListeners(visit: (listener: string, outcome: string, count: number) => void): void;
   eachOfBackends(visit: (backend: string, outcome: string, count: number) => void): void;
-  /** Upper bounds of the durations, in seconds. */
   readonly bounds: readonly number[];
   /** The number in each bucket alone, with one more above all bounds. */
   eachOfDurations(visit: (listener: string, backend: string, counts: readonly number[]) => void): void;
@@ -211,10 +210,7 @@ export interface MetricsSnapshot {
   /** Whether the last reload replaced the configuration; true if there was none. */
   readonly isReloadSuccess: boolean;
   readonly isReady: boolean;
-  /**
-   * Undefined: the configuration has no page. `told`: what its process said of itself. `untold`: receivers that are told nothing without
-   * it.
-   */
+  /** `told`: what the page's process said of itself. `untold`: receivers that are told nothing without it. */
   readonly page?:
     | {
         readonly untold: readonly string[];
@@ -548,7 +544,6 @@ export interface ProcessUsage {
   /** User and system time since the start. */
   readonly cpuSeconds: number;
   readonly residentBytes: number;
-  /** When the process started, in Unix time. */
   readonly startedSeconds: number;
   readonly openDescriptors: number | undefined;
   readonly descriptorsMax: number | undefined;

@@ -1,10 +1,7 @@
 // The codes of log lines about records: the journal, its files and memory, receivers. A part of the list in `codes`, which checks its form;
 // the same rules apply.
 
-/**
- * The outsiders who can cause lines of a code without end: these lines are limited. Otherwise, why no outsider can, or which other limit
- * applies.
- */
+/** Outsiders who can cause its lines without end, which are limited then; else why none can, or which other limit holds. */
 export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
 
 export const atStart = { ours: 'once at a start' };
@@ -13,7 +10,6 @@ export const byReload = { ours: 'a reload, which an operator asks for' };
 export const byFiles = { ours: 'files that an operator replaces' };
 export const byClock = { ours: 'by the clock: once a day' };
 
-/** As `EventMeaning` of `codes`. */
 export const recordEvents = {
   'audit-failed': [
     ['error'],

@@ -1,6 +1,5 @@
-// The histogram of a search: what all its pages have, counted by time, from the newest command back.
-// The rule: it counts exactly the commands that the same search would show to the same person. When time runs out, the answer says how far
-// it came.
+// The histogram of a search: what all its pages have, counted by time, from the newest command back. It counts exactly the commands that
+// the same search would show to the same person. When time runs out, the answer says how far it came.
 
 import { parseTime } from '../../domain/audit/record.js';
 import { type Exclusion, isLeftOut } from '../../domain/page/leave-out.js';

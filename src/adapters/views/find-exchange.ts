@@ -27,10 +27,7 @@ interface Wanted {
 
 export interface FindOptions {
   readonly look?: Wanted['look'];
-  /**
-   * Reads only what is near, by the times in ids, and so many bytes after the end of the command; undefined: the whole trail, since
-   * somebody else may have made the ids.
-   */
+  /** Reads only what is near, by times in ids, and so many bytes after its end; undefined: all, since others may make ids. */
   readonly nearBytes?: number | undefined;
   /** Whether sessions, neighbors and the chain are shown, which a limited view has not. */
   readonly isWhole: boolean;
@@ -49,7 +46,6 @@ const foundMax = bounds.foundRecords;
 export interface FoundExchange {
   /** Undefined: the record that was asked for belongs to none. */
   readonly id: string | undefined;
-  /** Empty: there is no such record. */
   readonly all: readonly Found[];
   readonly around: Surroundings;
 }

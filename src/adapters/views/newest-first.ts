@@ -1,6 +1,6 @@
 // A search from the end of the journal: the newest commands first, in pages that go on before a seq. A command stands where its admission
-// does. The rule: a page says what a search of everything says, through any view. A piece is read forward, as the view demands; where the
-// end of a command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
+// does. A page says what a search of everything says, through any view. A piece is read forward, as the view demands. Where the end of a
+// command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
 
 import { readHead } from '../../domain/audit/record.js';
 import {
@@ -33,7 +33,6 @@ export interface LookedThrough {
 }
 
 export interface NewestPage {
-  /** As JSON. */
   readonly rows: readonly string[];
   /** Where the next page goes on; undefined: this is the last one. */
   readonly before: number | undefined;

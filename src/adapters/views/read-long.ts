@@ -1,6 +1,6 @@
 // Readings that take as long as the journal is: all of it is checked, and a report is made. They tell how far they are, and give what they
-// found in parts, each when the one before was taken.
-// The rule: memory does not grow with the journal, nor with what is found; in a limited view every row comes through it.
+// found in parts, each when the one before was taken. Memory does not grow with the journal, nor with what is found. In a limited view
+// every row comes through it.
 
 import type { VerifyProgress, VerifyResult } from '../../domain/page/proof.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
@@ -52,7 +52,6 @@ export type LongPart =
   /** An event of the endpoint `report`: its data as JSON. */
   | { readonly part: 'event'; readonly event: string; readonly data: string };
 
-/** Resolves when the part was taken. */
 export type TellPart = (part: LongPart) => Promise<void>;
 
 const faultsMax = 100;

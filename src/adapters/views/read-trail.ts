@@ -1,7 +1,6 @@
 // Answers one request about a journal, through the view of who asks, in bounded time and memory. A search that is not through after so many
-// rows, bytes or milliseconds gives a cursor, with which the next request goes on.
-// The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
-// for every view and every filter.
+// rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
+// shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
 import { formatCount } from '../../domain/audit/encode.js';
 import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
@@ -86,7 +85,6 @@ export type AnswerLine =
 export interface TrailAnswer {
   readonly text: string;
   readonly rows: number;
-  /** Of an extract. */
   readonly extract?: ExtractFacts;
 }
 
