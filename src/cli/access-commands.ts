@@ -1,9 +1,9 @@
 // The command lines of access on request: ask, list, approve, refuse, revoke, review, grant. Each goes to a listener's socket or to the
 // HTTP API as the calling user; no configuration is read.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AskOptions, DecideOptions, PlaceOptions } from './access/ask-access.js';
-import { type End, parseWait } from './run-commands.js';
+import { type End, numberParser, parseWait } from './run-commands.js';
 
 export function addAccess(program: Command, end: End): void {
   const asked = (name: string, description: string): Command =>
@@ -11,7 +11,9 @@ export function addAccess(program: Command, end: End): void {
   const withTerms = (command: Command): Command =>
     command
       .option('--for <duration>', 'for less time than the rule offers: 30m, 1h, ...', parseWait)
-      .addOption(new Option('--uses <count>', 'fewer uses than the rule offers').argParser(parseUses));
+      .addOption(
+        new Option('--uses <count>', 'fewer uses than the rule offers').argParser(numberParser(1, 999_999)),
+      );
   const withCommand = (command: Command): Command =>
     withTerms(command)
       .addOption(
@@ -76,9 +78,4 @@ function withPlace(command: Command): Command {
     .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, unix:PATH')
     .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
     .option('--ca <file>', "authorities for --http (default: the system's)");
-}
-
-function parseUses(text: string): number {
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a number from 1 to 999999.');
 }

@@ -25,7 +25,6 @@ import { CommandFault, stdout } from './output/output.js';
 
 export interface CheckOptions {
   readonly config: string;
-  /** Also prints the effective settings. */
   readonly verbose: boolean;
   /** Prints each problem as a line of JSON with its code, and nothing else. */
   readonly json: boolean;
@@ -33,10 +32,7 @@ export interface CheckOptions {
   readonly start: boolean;
 }
 
-/**
- * Exit code 0, or 78 if there is an error; warnings leave it at 0. With `start` also 1, as a CommandFault with the reason: the
- * configuration has no errors, and a start would fail now.
- */
+/** Exit code 0; 78: an error. With `start` also 1, as a CommandFault that says why a start would fail now. */
 export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
   const release = holdProcess();
   const dovecot = await askDovecot().finally(release);

@@ -134,10 +134,7 @@ function commandPlaces(command: Doveadm): readonly Place[] {
   return [...places, [`doveadm ${command.name} `, rows]];
 }
 
-/**
- * Reads the table on stdin, and as arguments the words after the program's name, the last one incomplete or empty. Prints `words`, `files`
- * or `directories`, then lines WORD TAB MEANING.
- */
+/** The table on stdin; the words as arguments, the last incomplete. Prints `words`, `files` or `directories`, then WORD TAB MEANING. */
 const awk = String.raw`
 function offer(word, meaning) {
   if (index(word, begun) == 1) print word (meaning == "" ? "" : FS meaning)

@@ -30,10 +30,7 @@ export interface DoctorOptions {
 
 const standardFile = packaged.file;
 
-/**
- * Exit code 0: nothing is bad; 1: something is; 77: the file or the daemon is not for this user; 78: the configuration has
- * errors.
- */
+/** Exit code 0: nothing is bad; 1: something is; 77: not for this user; 78: the configuration has errors. */
 export async function doctor({ config, user = [], json }: DoctorOptions): Promise<number> {
   const release = holdProcess();
   const screen = openScreen();
@@ -92,7 +89,6 @@ function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
   });
 }
 
-/** Where `init` puts sockets. */
 function runFolder(config: string): string {
   return config === standardFile ? '/run/dovegate' : join(dirname(config), 'run');
 }
@@ -105,10 +101,7 @@ function initFor(config: string): string {
 /** Groups whose members may usually run everything with sudo. */
 const sudoGroups = ['sudo', 'wheel'] as const;
 
-/**
- * The next step for a user who may not read the file or ask the daemon: sudo for a member of its group, else the page, else a
- * command for members of a team, and sudo if nothing else is possible.
- */
+/** For who may not read the file or ask the daemon: sudo for members of its group, else the page, a command of a team, or sudo. */
 function commandOfAnybody(config: string, settings: Settings | undefined): string {
   const asRoot = `sudo ${commandFor('doctor', config)}`;
   const { gids } = ourselves();
@@ -193,10 +186,7 @@ function remakeCommand(settings: Settings | undefined): string {
     : `${make} && systemctl stop ${units} && systemctl start ${units}`;
 }
 
-/**
- * The command that repairs the first bad or doubtful finding, or shows more about it; if all is well, a command to explore.
- * Never doctor itself.
- */
+/** Repairs the first bad or doubtful finding, or shows more of it; if all is well, a command to explore. Never doctor itself. */
 function nextOf(looks: readonly Look[], config: string): string {
   for (const wanted of ['bad', 'warning'] as const) {
     const found = looks.filter(({ status }) => status === wanted);

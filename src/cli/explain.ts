@@ -28,7 +28,6 @@ import type { ListenerChoice } from './named-listener.js';
 import { formatCanonical, formatColumns, formatPlace, plain, stdout } from './output/output.js';
 
 export type ExplainOptions = {
-  /** The user field; empty: none. */
   readonly user: string;
   readonly words: readonly string[];
   readonly json: boolean;

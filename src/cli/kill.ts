@@ -7,7 +7,6 @@ import { type AskDaemon, exitCodeOf, findDaemon, post, type WhichDaemon } from '
 import { CommandFault, plain, plural, stderr, stdout } from './output/output.js';
 
 export interface KillOptions extends WhichDaemon {
-  /** In milliseconds. */
   readonly olderThan?: number;
   readonly dryRun: boolean;
   readonly json: boolean;

@@ -57,12 +57,6 @@ function said(): string {
   return [...groups].map(([head, items]) => `${head}\n\n${items.join('\n')}`).join('\n\n');
 }
 
-function events(): string {
-  return Object.entries(logCodes)
-    .map(([code, [levels, , means, ask = '']]) => item(code, [levels.join(', ')], means, ask))
-    .join('\n');
-}
-
 export function formatMessages(): string {
   return `# Codes
 
@@ -94,7 +88,9 @@ page is made from the program (\`node scripts/make-messages.mjs\`).
 Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or receiver. A line
 \`suppressed\` has the number of those that were not written; \`dovegate_log_suppressed_total\` counts them.
 
-${events()}
+${Object.entries(logCodes)
+  .map(([code, [levels, , means, ask = '']]) => item(code, [levels.join(', ')], means, ask))
+  .join('\n')}
 
 ## Commands that were denied or failed: \`error\`
 

@@ -36,7 +36,10 @@ export function openListener(choice: ListenerChoice): {
   const listener = settings.listeners.find((each) => each.name === name);
   if (listener === undefined) {
     const names = settings.listeners.map((each) => each.name);
-    throw new CommandFault(exitCodes.usage, `${config} has no listener "${name}"${hintOf(name, names)}`);
+    throw new CommandFault(
+      exitCodes.usage,
+      `${config} has no listener "${name}"${meantBy(name, names, `; there are: ${names.join(', ')}`)}`,
+    );
   }
   const chosen = policyNameFor(listener, choice);
   const policy = settings.policies.get(chosen);
@@ -53,10 +56,6 @@ function policyNameFor(listener: ListenerSettings, asker: Asker): string {
   if ('policy' in found) return found.policy;
   if ('wrong' in found) throw new CommandFault(exitCodes.usage, found.wrong);
   throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(listener.place)})`);
-}
-
-function hintOf(name: string, names: readonly string[]): string {
-  return meantBy(name, names, `; there are: ${names.join(', ')}`);
 }
 
 /** The principal of a client; `-` if none is named. */

@@ -25,10 +25,7 @@ export interface ReloadOptions extends WhichDaemon {
   readonly pid?: string;
 }
 
-/**
- * Reloads over the admin socket, which returns the result; without one, checks the file and sends the process a SIGHUP. Exit code 78:
- * the configuration has problems, and the old one is kept; else as of `post`.
- */
+/** Over the admin socket; else checks the file and sends a SIGHUP. Exit code 78: problems, the old one is kept; else as `post`. */
 export async function reload(options: ReloadOptions): Promise<number> {
   const { config, socket } = options;
   if (socket !== undefined) return post(options, '/reload');

@@ -16,7 +16,7 @@ import type { KeyNewOptions } from './key-new.js';
 import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
-import { configOption, type End, parseWait, runCommands } from './run-commands.js';
+import { configOption, type End, numberParser, parseWait, runCommands } from './run-commands.js';
 import { addSend } from './send-command.js';
 import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
@@ -315,7 +315,7 @@ function addHashPassword(program: Command, end: End): void {
         '--cost <n>',
         `2^n steps of scrypt, ${costMin} to ${costMax}; one more is twice the time and memory of each login`,
       )
-        .argParser(parseCost)
+        .argParser(numberParser(costMin, costMax))
         .default(costDefault),
     )
     .action(async (options: { readonly cost: number }) => {
@@ -367,10 +367,4 @@ function addPage(program: Command, end: End): void {
       const options = command.optsWithGlobals<PageOpenOptions>();
       end(await (await import('./page-open.js')).openLink(options));
     });
-}
-
-function parseCost(text: string): number {
-  const cost = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (cost >= costMin && cost <= costMax) return cost;
-  throw new InvalidArgumentError(`It must be a number from ${costMin} to ${costMax}.`);
 }

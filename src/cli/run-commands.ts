@@ -45,10 +45,17 @@ export function configOption(help = 'the configuration file'): Option {
   return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
 }
 
-/** A duration with a unit, in milliseconds. */
 export function parseWait(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined)
     throw new InvalidArgumentError('It must be a duration with a unit, such as 30s or 10m.');
   return ms;
+}
+
+export function numberParser(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+  };
 }

@@ -7,7 +7,7 @@ import { parsePace } from './bulk/pace.js';
 import type { SendOptions } from './doveadm/doveadm.js';
 import { CommandFault } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
-import { type End, parseWait, runCommands } from './run-commands.js';
+import { type End, numberParser, parseWait, runCommands } from './run-commands.js';
 
 /** As `runDovegate`, where the first argument is `send`. */
 export function runSend(args: readonly string[]): Promise<number> {
@@ -28,7 +28,7 @@ export function addSend(program: Command, end: End): void {
       'a command for each user of a file, of stdin (-), or of a mask such as *@example.com',
     )
     .option('--rate <pace>', 'with --users: commands at most, as 10/s, 100/m or 500/h', readPace)
-    .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', readJobs)
+    .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', numberParser(1, 64))
     .option('--resume <file>', 'with --users: notes there how far it is, and goes on from there')
     .option('--reason <text>', 'why, for the audit journal')
     .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
@@ -92,10 +92,4 @@ function readPace(text: string): number {
   const pace = parsePace(text);
   if (pace === undefined) throw new InvalidArgumentError('It must be a pace such as 10/s, 100/m or 500/h.');
   return pace;
-}
-
-function readJobs(text: string): number {
-  const jobs = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (jobs < 1 || jobs > 64) throw new InvalidArgumentError('It must be a number from 1 to 64.');
-  return jobs;
 }

@@ -78,7 +78,14 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
       : []),
     [
       'ready',
-      isReady ? screen.paint('good', 'yes') : screen.paint('bad', `no: ${reasonsOf(values['reasons'])}`),
+      isReady
+        ? screen.paint('good', 'yes')
+        : screen.paint(
+            'bad',
+            `no: ${listOf(values['reasons'])
+              .map((each) => text(each['text']))
+              .join('; ')}`,
+          ),
     ],
     ...missingOf(values['not_shown'], screen),
     ...observersOf(values['observing']),
@@ -376,12 +383,6 @@ function observersOf(observing: unknown): readonly string[][] {
   if (names.length === 0) return [];
   const which = `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
   return [['observes', `${which}: nothing is denied that only touches mailboxes of users named one by one`]];
-}
-
-function reasonsOf(reasons: unknown): string {
-  return listOf(reasons)
-    .map((each) => text(each['text']))
-    .join('; ');
 }
 
 function valuesOf(value: unknown): Values {

@@ -95,7 +95,12 @@ export function formatItem(item: AccessItem): string {
     [item.state === 'requested' ? 'open until' : 'until', localTime(item.until)],
     ['for', formatDuration(item.for_ms)],
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
-    ['approvals', item.break_glass ? breakGlass(item) : `${approved.length} of ${item.approvals}`],
+    [
+      'approvals',
+      item.break_glass
+        ? `none needed; ${item.reviewed ? 'reviewed' : 'not reviewed yet'}`
+        : `${approved.length} of ${item.approvals}`,
+    ],
     ...approved.map(({ principal, time }): [string, string] => [
       'approved by',
       `${principal} at ${localTime(time)}`,
@@ -103,10 +108,6 @@ export function formatItem(item: AccessItem): string {
     ...optional('you may', item.may.length === 0 ? undefined : item.may.join(', ')),
   ];
   return formatColumns(rows.map(([name, value]) => [name, plain(value)]));
-}
-
-function breakGlass({ reviewed }: AccessItem): string {
-  return reviewed ? 'none needed; reviewed' : 'none needed; not reviewed yet';
 }
 
 function optional(name: string, value: string | undefined): [string, string][] {

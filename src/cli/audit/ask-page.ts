@@ -22,10 +22,7 @@ import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
-/**
- * A journal, read through the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not
- * permitted).
- */
+/** Over the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not permitted). */
 export interface AskedPage {
   me(): Promise<Myself>;
   /** The matching rows, request by request; `hear` gets the other statements of the answers. */
@@ -47,14 +44,10 @@ export interface AskedPage {
 export interface Myself {
   readonly name: string;
   readonly roles: readonly string[];
-  /** Undefined: all records are shown. */
   readonly users: readonly string[] | undefined;
 }
 
-/**
- * The longest silence during a check of the whole journal, which may take minutes. Other answers must be complete within
- * `daemonAnswerTime`.
- */
+/** The longest silence in a check of a whole journal; other answers must be complete within `daemonAnswerTime`. */
 const pieceMs = 30_000;
 const triesMax = 5;
 

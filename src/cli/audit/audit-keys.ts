@@ -12,10 +12,7 @@ import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Journals, journalsOf, type Places, readSmallFile } from './audit-places.js';
 
-/**
- * Makes a key pair. With a file, the private key goes there (0600), and the public one to stdout; without one, the private key
- * goes to stdout and the public one to stderr. Throws a CommandFault if the file exists or cannot be made.
- */
+/** The private key goes to the file (0600), else to stdout; the public one to stdout, else to stderr. Throws a CommandFault. */
 export async function auditKeygen(screen: Screen, file: string | undefined): Promise<number> {
   const { secretPem, publicPem, key } = makeSignKey();
   if (file === undefined) {
@@ -72,7 +69,6 @@ const fileName = 'accepted-audit-keys';
 
 export interface Accepted {
   readonly path: string;
-  /** Public keys in base64. */
   readonly keys: readonly string[];
   /** Why the file does not count; undefined: it counts, or does not exist. */
   readonly problem: string | undefined;

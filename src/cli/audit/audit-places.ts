@@ -109,10 +109,7 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 /** Subcommands that can ask the daemon instead of the files. */
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
-/**
- * For a user who may not read the configuration or the journal: the same command with the access that this user has; undefined: there is
- * none.
- */
+/** The same command with the access of a user who may not read the configuration or the journal; undefined: none. */
 function whatWorks(
   { words = [], paths }: Places,
   directory: string | undefined,

@@ -2,8 +2,6 @@
 // copy only if an intact record with the same number and hash came before; anything else out of order is a fault.
 //
 //   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17"] {"seq":17,"time":"...", ... }
-//
-// A line is a copy only if an intact record with the same number and hash came before. Anything else out of order is a fault.
 
 import { feedVerifier } from '../../adapters/journal/search-trail.js';
 import { type TrailFile } from '../../adapters/journal/trail.js';
@@ -23,10 +21,7 @@ const seenMax = 1 << 19;
 /** Half of a hash: another record with the same half is as hard to find as a break of the chain. */
 const halfBytes = 16;
 
-/**
- * Follows all files as one trail. `isShipped`: lines of other programs and copies are skipped, and files can be cut anywhere;
- * records before `fromSeq` are skipped and may be missing. Rejects with a JournalFault if a file is unreadable.
- */
+/** `isShipped`: skips other lines, copies, and records before `fromSeq`; files may be cut anywhere. Rejects with a JournalFault. */
 export async function verifyReceived(
   files: readonly TrailFile[],
   fromSeq: number | undefined,
@@ -77,10 +72,7 @@ export async function verifyReceived(
   }
 }
 
-/**
- * The record of a line: the first match, because neither structured data nor a record can contain its beginning again (their
- * quotes are escaped). Undefined: there is none.
- */
+/** The first match: neither structured data nor a record contains it again, as quotes are escaped. Undefined: none. */
 function recordIn(line: Buffer, isReceived: boolean): Buffer | undefined {
   const at = line.indexOf(recordStart);
   if (at < 0) return undefined;

@@ -37,7 +37,6 @@ export interface ReportFlags {
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
-  /** For CSV. */
   readonly separator?: Separator;
   readonly html?: boolean;
 }

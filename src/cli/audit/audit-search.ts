@@ -28,7 +28,6 @@ import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 
-/** For people, programs and spreadsheets. */
 export type RowFormat = 'table' | 'json' | 'csv';
 
 /** Always 0: an empty result is an answer too. Throws as the readers do. */
@@ -134,7 +133,6 @@ export function describeRetired({ by, until, segments }: RetiredRecords): string
   return printable(`records before ${until ?? '?'} were retired${cause}, ${plural(segments, 'segment')}`);
 }
 
-/** Empty: no user has a similar name. */
 function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): string {
   const found = 'the commands found are for all users, or for a mask or a list';
   return names.length === 0 ? '' : `no record names "${printable(user)}": ${found}${describeMeant(names)}`;

@@ -26,10 +26,7 @@ interface FittedColumn<Row> {
   cells: number;
 }
 
-/**
- * Returns lines without LF, and none if there is no row. The first rows are held until the widths are chosen; `finish` returns
- * the lines that are still held.
- */
+/** Lines without LF; none without rows. Holds the first rows until the widths are chosen; `finish` returns those. */
 export function createTable<Row>(
   columns: readonly Column<Row>[],
   screen: Pick<Screen, 'columns' | 'paint'>,

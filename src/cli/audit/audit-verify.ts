@@ -342,7 +342,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     const warning = printable(`warning: ${pathOf(file)}:${line}: seq ${seq}: ${text}`);
     lines.push(`  ${screen.paint('doubtful', warning)}`);
   }
-  if (isGiven(checked.trust))
+  if (checked.trust.keys.length > 0 && !checked.trust.isOwn)
     for (const key of verdict.earlierKeys ?? []) {
       const text = `warning: key ${key} signed first and was not given: its records are as the key that was given found them (--key for each)`;
       lines.push(`  ${screen.paint('doubtful', printable(text))}`);
@@ -375,11 +375,6 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
   const more = openCount > shown.length ? ', ...' : '';
   const what = openCount === 1 ? 'exchange has' : 'exchanges have';
   return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
-}
-
-/** From `--key`, not accepted by a person who checked the journal. */
-function isGiven({ keys, isOwn }: Trust): boolean {
-  return keys.length > 0 && !isOwn;
 }
 
 function isChecked({ keys, own }: Trust): boolean {
@@ -440,10 +435,12 @@ const tellMs = 5_000;
 export async function auditVerifyAsked(
   screen: Screen,
   { socket = '' }: Places,
-  { key, from, checkpoint, received, acceptKey, unsigned, json = false }: VerifyFlags,
+  { key, json = false, ...flags }: VerifyFlags,
   clock: { readonly now: () => number },
 ): Promise<number> {
-  const isOfFiles = [from, checkpoint, received, acceptKey, unsigned].some((flag) => flag !== undefined);
+  const { from, checkpoint, received, unsigned } = flags;
+  const ofFiles = [from, checkpoint, received, unsigned, flags.acceptKey];
+  const isOfFiles = ofFiles.some((flag) => flag !== undefined);
   if (isOfFiles || key.length > 0)
     throw new CommandFault(
       exitCodes.usage,
@@ -455,11 +452,11 @@ export async function auditVerifyAsked(
     toldMs = clock.now();
     screen.complain(`dovegate: ${Math.floor((Math.min(bytes, ofBytes) / ofBytes) * 100)} % is checked`);
   });
-  await screen.print(json ? formatJson({ target: socket, ...found }) : describe());
+  await screen.print(json ? formatJson({ target: socket, ...found }) : describeFound());
   await screen.flush();
   return found.isWhole ? exitCodes.ok : exitCodes.failed;
 
-  function describe(): string {
+  function describeFound(): string {
     const { records, fromSeq, toSeq, fromTime, toTime, findings, signedSeq, signedBy, isWhole, faultCount } =
       found;
     const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq ?? fromSeq}`;

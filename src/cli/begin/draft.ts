@@ -55,7 +55,6 @@ export interface Answers {
 
 export const configurationName = 'dovegate.yaml';
 export const snippetName = 'dovecot-snippet.conf';
-/** Below Dovecot's base directory. */
 export const socketName = 'dovegate-doveadm';
 
 /** Words that some version of YAML does not read as a text. */
@@ -227,10 +226,7 @@ const candidates: readonly { readonly user: string; readonly words: readonly str
 
 const eachMax = 4;
 
-/**
- * Tests of the policy's present decisions, some of each kind. `parse` reads the text of a configuration; it must have no
- * errors.
- */
+/** Of the policy's present decisions, some of each kind. `parse` reads a configuration without errors. */
 export function testsFor(
   answers: Answers,
   nowMs: number,

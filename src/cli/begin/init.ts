@@ -49,10 +49,7 @@ export type InitFlags = InitOptions & {
   readonly json: boolean;
 };
 
-/**
- * Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file exists
- * already, or `check` fails.
- */
+/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there. */
 export async function init(flags: InitFlags): Promise<number> {
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
@@ -187,10 +184,7 @@ function refuseTaken(directory: string): void {
   }
 }
 
-/**
- * Existing folders may belong to a daemon of another user, and `check` would take their owner for the daemon. Throws a
- * CommandFault.
- */
+/** `check` would take the owner of existing folders for the daemon. Throws a CommandFault. */
 function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
   for (const path of [stateDirectory, journal, runDirectory]) {
     const found = modeOf(path);

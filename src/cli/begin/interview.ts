@@ -14,7 +14,6 @@ export interface Interview {
   close(): void;
 }
 
-/** Longer than any answer. */
 const lineMax = 4096;
 
 export function openInterview(

@@ -24,7 +24,6 @@ export function installedUnit(exists: (path: string) => boolean = existsSync): s
   return unitFolders.map((folder) => `${folder}/dovegate.service`).find(exists);
 }
 
-/** `exists`: whether a path exists. */
 export function nextSteps(
   answers: Answers,
   { configuration, isRoot, hasSnippet, mayList }: Situation,

@@ -29,14 +29,7 @@ import {
 import { runForUsers } from './run.js';
 import { forgetfulState, openRunState, type RunState, readRunState, sysexits } from './run-state.js';
 import { type BulkCommand, createUserSender, isHarmless, type UserResult } from './send-user.js';
-import {
-  bareNameAmongOthers,
-  linesOf,
-  listSourceOf,
-  makeUserList,
-  readNames,
-  type UserList,
-} from './user-list.js';
+import { bareNameAmongOthers, linesOf, listSourceOf, makeUserList, readNames } from './user-list.js';
 
 export interface BulkOptions extends DoorOptions {
   readonly socket?: string;
@@ -103,7 +96,6 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const { list, header } = await readList(options, command, state, stop.signal);
     await state.adopt(header);
     const counts: Counts = { ok: 0, failed: 0, unknown: 0 };
-    /** Not included in `counts`. */
     let before = 0;
     const screen = openScreen();
     // Users that are no longer in the list are not reported. A dry run counts its own answers.
@@ -170,7 +162,9 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     await screen.flush();
     if (fault !== undefined && fault !== stop.signal.reason) stderr(`dovegate: ${formatFault(fault)}`);
     const summary = dryRun === undefined ? describeCounts(counts) : plain(dryRun.summary(before));
-    stderr(`dovegate: ${summary}${repeatedIn(list)}`);
+    stderr(
+      `dovegate: ${summary}${list.repeated === 0 ? '' : ` (${list.repeated} lines of the list named a user again)`}`,
+    );
     if (counts.unknown > 0)
       stderr(
         `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
@@ -209,10 +203,6 @@ function howToGoOn(resume: string | undefined): string {
   return resume === undefined
     ? 'without --resume FILE there is nothing to go on with'
     : `go on with the same command and --resume ${resume}`;
-}
-
-function repeatedIn({ repeated }: UserList): string {
-  return repeated === 0 ? '' : ` (${repeated} lines of the list named a user again)`;
 }
 
 function formatOf(format: string | undefined): BulkFormat {
@@ -329,10 +319,7 @@ async function askCase(capital: string, command: BulkCommand, signal: AbortSigna
   throw new CommandFault(sysexits.dataErr, `${text}; write each user once`);
 }
 
-/**
- * The domain that the server appends to names without one; empty: none. Rejects with a CommandFault if the server does not
- * say.
- */
+/** What the server appends to names without a domain; empty: nothing. Rejects with a CommandFault if it does not say. */
 async function askRealm(bare: string, command: BulkCommand, signal: AbortSignal): Promise<string> {
   const named = await askName(bare, command, signal);
   if (foldAscii(named) === foldAscii(bare)) return '';

@@ -13,9 +13,7 @@ const backendsMax = bounds.dryRunBackends;
 export interface DryRun {
   /** What to print for a user; undefined: the command would run as for the users before. */
   take(result: UserResult): UserResult | undefined;
-  /**
-   * `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users with a result from an earlier run.
-   */
+  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users with an earlier result. */
   summary(done: number): string;
 }
 

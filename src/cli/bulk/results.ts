@@ -59,7 +59,6 @@ function detailOf(result: UserResult): string {
   return `${code}${result.message}${id}`;
 }
 
-/** Enough for a line that people read. */
 const rowsShown = 20;
 
 function formatRows(rows: readonly BulkRow[]): string {
@@ -86,7 +85,6 @@ export function formatUsers(count: number): string {
 
 export interface BulkProgress {
   draw(done: number, counts: Counts): void;
-  /** Nothing is sent for this time. */
   waits(ms: number, why: string): void;
   /** Erases the line; call it before other output. */
   clear(): void;

@@ -8,9 +8,6 @@
 //     - 2 NOUSER                                                 the server said no
 //     ? 3                                                        nobody knows whether it ran
 //     = 4                                                        nothing was sent; it will be begun again
-//
-// The rules: a user whose begin has no end may have been sent, and is never sent again; only lines behind the last whole one are dropped,
-// so a file that was changed otherwise is refused; the file is locked while a run has it.
 
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
@@ -154,10 +151,7 @@ function otherRun(path: string): CommandFault {
 
 const stateBytesMax = bounds.bulkStateBytes;
 
-/**
- * The state for a dry run, which skips users with a result: the file is read if it exists, and never made, locked or written.
- * Rejects with a CommandFault.
- */
+/** For a dry run, which skips users with a result: never made, locked or written. Rejects with a CommandFault. */
 export async function readRunState(path: string): Promise<RunState> {
   let file: FileHandle;
   try {
@@ -189,10 +183,7 @@ function checkState(found: Stats, path: string): void {
   if (found.size > stateBytesMax) throw new CommandFault(sysexits.dataErr, `${path} is too long`);
 }
 
-/**
- * Opens or makes the file (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that the state
- * is right after a power cut too. Rejects with a CommandFault.
- */
+/** Mode 0600, locked. `isSynced`: a begin is on disk before its user is sent, for a power cut. Rejects with a CommandFault. */
 export async function openRunState(path: string, isSynced: boolean): Promise<RunState> {
   const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
   let file: FileHandle;

@@ -34,10 +34,7 @@ export type UserResult =
 /** An attempt of which nothing ran: it may be repeated. */
 export interface TryAgain {
   readonly kind: 'again';
-  /**
-   * `limited`: all clients have to wait; `away`: the server is unreachable; `busy`: a resource of this user is not available
-   * now; `broken`: a read broke off.
-   */
+  /** `limited`: all clients wait; `away`: unreachable; `busy`: a resource of this user; `broken`: a read broke off. */
   readonly why: 'limited' | 'away' | 'busy' | 'broken';
   readonly afterMs: number | undefined;
   readonly message: string;
@@ -56,10 +53,7 @@ export interface BulkCommand {
 
 /** Sends the commands of one worker of a run, one at a time. */
 export interface UserSender {
-  /**
-   * `begin`: called just before the command is sent; returns its tag. Rejects with a CommandFault if the whole run must end,
-   * and with the signal's reason.
-   */
+  /** `begin`: just before the command leaves; its tag. Rejects with a CommandFault if the run must end, or with the signal's reason. */
   send(user: string, begin: () => Promise<string>, signal: AbortSignal): Promise<UserResult | TryAgain>;
   close(): Promise<void>;
 }

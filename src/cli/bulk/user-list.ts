@@ -73,9 +73,7 @@ function tooMany(linesMax: number): CommandFault {
   return new CommandFault(sysexits.dataErr, `the list has more than ${linesMax} lines: use several`);
 }
 
-/**
- * `realm`: what the server appends to names without a domain; empty: nothing. `nameCase`: whether names in two cases are one user to it.
- */
+/** `realm`: what the server appends to names without a domain. `nameCase`: whether two cases are one user to it. */
 export function makeUserList(names: readonly string[], realm: string, nameCase: NameCase): UserList {
   if (names.length > usersMax) throw tooMany(usersMax);
   const users = new Map<string, string>();

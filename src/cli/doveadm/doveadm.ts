@@ -19,10 +19,7 @@ export interface SendOptions extends DoorOptions {
   readonly dryRun?: boolean;
 }
 
-/**
- * Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. `onDenied`:
- * called where policy denies it, which is not printed then.
- */
+/** The exit code of doveadm; 64: unparsable; 75: no server, or it broke off. `onDenied`: replaces the print of a denial. */
 export function send(options: SendOptions, words: readonly string[], onDenied?: () => void): Promise<number> {
   return printingFaults('dovegate: ', async () => {
     const typed = readSentCommand(words);

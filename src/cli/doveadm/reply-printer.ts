@@ -109,10 +109,7 @@ export function parseUserList(json: string): readonly string[] | undefined {
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
 }
 
-/**
- * The reply of `user` is JSON: a list of names, or fields and values of each user. Its rows are the names, the values (`-f`, `-e`), or
- * both, with the name in front where several were asked for. Anything else is printed unchanged.
- */
+/** JSON: names, or fields and values of users. Rows are names, values (`-f`, `-e`) or both; anything else is printed unchanged. */
 function createUserPrinter(
   { values }: ParsedArguments,
   options: PrintOptions,

@@ -27,10 +27,7 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
   /** It speaks the HTTP API, which doveadm does not. */
   readonly isHttp?: true;
-  /**
-   * The end of the sentence that the server accepts no login: which login was offered and its origin, never the secret, and
-   * what to do.
-   */
+  /** The end of "the server accepts no login": which login was offered, from where, and what to do; never the secret. */
   readonly login?: string;
 }
 
@@ -73,10 +70,7 @@ export interface DoorOptions {
   readonly keyFile?: string | undefined;
 }
 
-/**
- * The server at `at`, else of DOVEADM_SOCKET, else of client.yaml (DOVEGATE_CLIENT_CONFIG); undefined: none of them names one.
- * Rejects with a CommandFault for an invalid address and for files that cannot be read.
- */
+/** At `at`, else DOVEADM_SOCKET, else client.yaml (DOVEGATE_CLIENT_CONFIG). Rejects with a CommandFault for bad addresses and files. */
 export async function findServerDoor(
   named: string | undefined,
   environment: NodeJS.ProcessEnv,

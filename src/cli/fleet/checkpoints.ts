@@ -21,10 +21,7 @@ const recentMax = 64;
 /** Attempts for one line: each failure means that another verifier published one. */
 const triesMax = 5;
 
-/**
- * Signs what was read, keeps the line, and sends the stream the missing lines: this one, and earlier ones that did not get
- * there. If sending fails, that is a warning. Rejects with a CommandFault.
- */
+/** Keeps the line, and sends it with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
 export async function sealCheckpoint(
   link: NatsLink,
   folder: StateFolder,
@@ -51,10 +48,7 @@ export async function sealCheckpoint(
   }
 }
 
-/**
- * Other verifiers publish to the same subject: if one was faster, the stream is asked again. Returns the line's number in the
- * stream.
- */
+/** Other verifiers publish there too: if one was faster, it asks again. Returns the line's number in the stream. */
 async function publishLine(link: NatsLink, stream: string, line: string, expected: number): Promise<number> {
   const bytes = Buffer.from(`${line}\n`);
   for (let at = expected, left = triesMax; ; left -= 1) {

@@ -4,7 +4,6 @@
 import { X509Certificate } from 'node:crypto';
 import { makeKeys, readKeys, writeCertificate } from './certificate-writer.js';
 
-/** Both in PEM. */
 export interface KeyPair {
   readonly certificate: string;
   readonly key: string;

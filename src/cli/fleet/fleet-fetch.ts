@@ -144,7 +144,6 @@ function openSegments(directory: string) {
   };
 
   return {
-    /** Whole lines of the journal. */
     take(bytes: Buffer): void {
       let from = 0;
       for (let at = 0; at < bytes.length; ) {

@@ -27,7 +27,6 @@ import { formatServerConfiguration, formatServerScript } from './server-configur
 export interface PrepareFlags {
   /** `HOST` or `HOST:PORT`, as the gates dial it. */
   readonly server: string;
-  /** Names, separated by commas. */
   readonly hosts: string;
   readonly state: string;
   readonly runAs?: string;
@@ -107,10 +106,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
   return exitCodes.ok;
 }
 
-/**
- * A new certificate for `name`: a gate, which is added if it is not listed; the verifier; the administrator; or the server.
- * Exit code 0; throws a CommandFault.
- */
+/** For a gate, which is added if not listed; the verifier; the administrator; the server. Exit code 0; throws a CommandFault. */
 export async function fleetIssue(screen: Screen, config: string, name: string): Promise<number> {
   const places = placesOf(config);
   const { folder, admin } = places;
@@ -149,7 +145,10 @@ export async function fleetIssue(screen: Screen, config: string, name: string): 
   } else {
     checkHost(name);
     if (!settings.hosts.has(name)) {
-      const text = withHost(readText(places.config), name);
+      const text = readText(places.config).replace(
+        /^hosts:[ \t]*(?:#.*)?$/m,
+        (line) => `${line}\n${hostLine(name)}`,
+      );
       settings = parseAdded(places.config, text, settings, name);
       const found = modeOf(places.config);
       store(places.config, text, found?.mode ?? 0o600, found);
@@ -240,10 +239,6 @@ function parseOwn(path: string, text: string): FleetSettings {
   if (settings !== undefined) return settings;
   const lines = problems.map((problem) => formatProblem(problem, text));
   throw usage(['these names make no settings:', ...lines].join('\n'));
-}
-
-function withHost(text: string, host: string): string {
-  return text.replace(/^hosts:[ \t]*(?:#.*)?$/m, (line) => `${line}\n${hostLine(host)}`);
 }
 
 /** The text with one more host, and nothing else changed. Throws a CommandFault. */

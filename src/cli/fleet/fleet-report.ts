@@ -26,7 +26,6 @@ import { createStreamReader } from './stream-reader.js';
 import { findRows, mergeRows, type StreamPlace } from './stream-rows.js';
 import { type OpenedStream, openStreams } from './streams.js';
 
-/** Times in Unix milliseconds. */
 export interface FleetReportFlags {
   readonly mailbox: string;
   readonly from?: number;

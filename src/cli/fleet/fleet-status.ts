@@ -11,7 +11,6 @@ import { readFleetSettings } from './open-settings.js';
 import { readStatus } from './state-folder.js';
 import { describeEnds } from './stream-certificates.js';
 
-/** `watch` writes at least twice as often. */
 const oldMs = 60_000;
 
 function formatAge(ms: number): string {

@@ -6,8 +6,6 @@ import { holdProcess } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { formatJsonLines, printable } from '../../domain/audit/encode.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
-import type { ReadCheckpoint } from '../../domain/fleet/checkpoint.js';
-import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
@@ -55,7 +53,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       (name) => openIndexWriter(settings.state, name, signer),
     );
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
-    const kept = keptLine(flags, fleet);
+    const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
     const recordsBefore = fleet.records;
     const startMs = systemClock.now();
@@ -124,10 +122,6 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     folder.close();
     release();
   }
-}
-
-function keptLine({ checkpoint }: VerifyFlags, fleet: Fleet): ReadCheckpoint | undefined {
-  return checkpoint === undefined ? undefined : readKeptLine(checkpoint, fleet);
 }
 
 async function printReport(

@@ -281,10 +281,7 @@ class Watch {
     return true;
   }
 
-  /**
-   * Notes that a reader has caught up. With many streams, hardly ever all are read to their ends at once; each reaches its end
-   * at some time.
-   */
+  /** A reader has caught up. With many streams, hardly ever all are read to their ends at once, but each at some time. */
   #noteCaught({ caughtMs, fleet }: StreamReader): void {
     if (caughtMs === 0) return;
     this.#knowledge.confirmed(caughtMs);

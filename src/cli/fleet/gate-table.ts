@@ -22,17 +22,18 @@ const columns: readonly Column<GateRow>[] = [
     name: 'LAST MESSAGE (UTC)',
     text: ({ lastSeen }) => (lastSeen === undefined ? 'never' : formatMoment(lastSeen)),
   },
-  { name: 'DRIFT', isNumber: true, text: ({ driftMs }) => formatDrift(driftMs), goes: 4 },
+  {
+    name: 'DRIFT',
+    isNumber: true,
+    text: ({ driftMs }) => (driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`),
+    goes: 4,
+  },
   { name: 'PROGRAM', text: ({ program }) => printable(program ?? '-'), cellsMin: 8, goes: 2 },
   { name: 'OPEN', isNumber: true, text: ({ open }) => String(open), goes: 5 },
   { name: 'FINDINGS', isNumber: true, text: ({ findings }) => String(findings) },
   { name: 'DIFFERS', text: ({ differs }) => printable(differs.join(', ')), cellsMin: 10, goes: 1 },
   { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 6 },
 ];
-
-function formatDrift(driftMs: number | undefined): string {
-  return driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`;
-}
 
 /** A row for each gate, then streams that fill, then all kept findings. */
 export async function printGates(

@@ -24,10 +24,7 @@ export interface IndexWriter {
   save(): void;
 }
 
-/**
- * Opens the index for the process that has the state. `bytesMax`: of all files together; the oldest are removed first. Throws
- * a CommandFault.
- */
+/** For the process that has the state. `bytesMax`: of all files; the oldest are removed first. Throws a CommandFault. */
 export function openIndexWriter(
   state: string,
   stream: string,
@@ -49,7 +46,10 @@ export function openIndexWriter(
   let savedTo = 0;
   const write = (made: IndexBuilder): void => {
     if (made.to < made.from || made.to === savedTo) return;
-    writeAtomically(join(folder, fileName(stream, made.from)), made.format(signer));
+    writeAtomically(
+      join(folder, `${stream}-${String(made.from).padStart(16, '0')}.jsonl`),
+      made.format(signer),
+    );
     savedTo = made.to;
     const sizes = namesOf(folder, stream).map((name) => ({ name, bytes: sizeOf(join(folder, name)) }));
     let sum = sizes.reduce((all, { bytes }) => all + bytes, 0);
@@ -103,11 +103,6 @@ export function readIndex(state: string, stream: string, key: string): readonly 
     .toSorted((one, other) => one.from - other.from);
 }
 
-function fileName(stream: string, from: number): string {
-  return `${stream}-${String(from).padStart(16, '0')}.jsonl`;
-}
-
-/** In the order of their messages. */
 function namesOf(folder: string, stream: string): string[] {
   let names: string[];
   try {

@@ -10,7 +10,6 @@ export interface JoinFile {
   /** As in `nats` of a configuration: `tls://nats1.example.com:4222`, several with commas. */
   readonly servers: string;
   readonly stream: string;
-  /** Three texts in PEM. */
   readonly authority: string;
   readonly certificate: string;
   readonly key: string;

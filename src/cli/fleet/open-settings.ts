@@ -25,10 +25,7 @@ import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { SeenStream } from './streams.js';
 
-/**
- * Warnings go to stderr. `isReader`: for a reader of the state only, without the files that the settings name. Throws a
- * CommandFault with all problems.
- */
+/** Warns on stderr. `isReader`: of the state only, without the files of the settings. Throws a CommandFault with all problems. */
 export function readFleetSettings(
   path: string,
   screen: Pick<Screen, 'complain'>,
@@ -74,7 +71,6 @@ export interface Places {
   readonly admin: string;
 }
 
-/** `config`: the settings of the fleet. */
 export function placesOf(config: string): Places {
   const folder = join(dirname(resolve(config)), 'fleet');
   return { config: resolve(config), folder, keys: join(folder, 'keys'), admin: join(folder, 'admin') };
@@ -179,10 +175,7 @@ export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): s
   return `the key of this verifier, ${keys.at(-1)}, is not among "verifiers": add it here and at the others, which take its lines for untrusted`;
 }
 
-/**
- * The saved fleet; `keys`: the public keys that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or
- * damaged state.
- */
+/** `keys`: that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or damaged state. */
 export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
   const { stream, hosts, openMs, driftMs, state, verifiers } = settings;
   const name = ownName(settings, keys);

@@ -22,7 +22,6 @@ export function createProgress(isShown: boolean, total: number) {
         `\r\x1b[K${part} %: ${messages} of ${total} messages, ${records} records, ${pace} a second`,
       );
     },
-    /** Call it before other output. */
     clear(): void {
       if (isDrawn) process.stderr.write('\r\x1b[K');
       isDrawn = false;

@@ -2,7 +2,6 @@
 
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 
-/** Paths at the server. */
 const serverFiles = {
   configuration: '/etc/nats-server.conf',
   folder: '/etc/nats',
@@ -59,10 +58,7 @@ export interface ServerPems {
   readonly key: string;
 }
 
-/**
- * A shell script that sets the server up, for root there: the Debian package nats-server must be installed. The configuration is replaced
- * once nats-server has accepted the new one. It holds the server's private key.
- */
+/** For root at a server with Debian's nats-server; it holds the private key. Replaces the configuration that nats-server accepted. */
 export function formatServerScript(configuration: string, pems: ServerPems): string {
   const { configuration: path, folder, store } = serverFiles;
   const put = (file: string, text: string): string[] => [

@@ -137,9 +137,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text, 0o640));
     },
     signKey,
-    /**
-     * The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault if the present key was replaced.
-     */
+    /** Of checkpoints, oldest first; the last one signs. Throws a CommandFault if the present key was replaced. */
     publicKeys(): readonly string[] {
       const { key } = parseSignKey(signKey());
       return attempt('checkpoint.pub', () => {
@@ -154,10 +152,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
         return publicKeys();
       });
     },
-    /**
-     * Adds the line of the old key that names the new one, which signs from now on. `newPem`: undefined: the new key is at the
-     * place that the settings will name. On disk when it returns.
-     */
+    /** Adds the old key's line that names the new one. `newPem` undefined: the settings will name its place. On disk when it returns. */
     replaceKey(line: string, newKey: string, newPem: string | undefined): void {
       attempt('the key of checkpoints cannot be replaced', () => {
         if (newPem !== undefined) writeAtomically(at('checkpoint.key.next'), newPem);
@@ -166,7 +161,6 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
         else finishReplacing();
       });
     },
-    /** The last signed lines, without LF. */
     lastCheckpoints(count: number): readonly string[] {
       return attempt('checkpoints.jsonl cannot be read', () =>
         lastLinesOf(at('checkpoints.jsonl')).slice(-count),
@@ -191,10 +185,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   };
 }
 
-/**
- * Why root must not write here: its files would stop the verifier, which runs as the owner. Undefined: it may, or we are not
- * root.
- */
+/** Root's files would stop the verifier, which runs as the owner. Undefined: it may write, or we are not root. */
 function whyForeign(folder: string): string | undefined {
   const owner = ourselves().isRoot ? ownerOf(folder) : undefined;
   if (owner === undefined || owner === 0) return undefined;
@@ -240,7 +231,6 @@ export function readSaved(folder: string, stream: string): SavedState | undefine
   };
 }
 
-/** Longer than any line of a fleet. */
 const tailBytesMax = 8 << 20;
 
 /** The last whole lines of a file, without LF, if they are short enough. */

@@ -28,25 +28,16 @@ export interface StreamReader {
   readonly messages: number;
   /** By our clock: everything stored before was read, of all streams. 0: not since they were inspected. */
   readonly caughtMs: number;
-  /**
-   * Compares the streams with the messages read from them. Returns new findings; after a finding everything is read again.
-   * Rejects with a NatsFault.
-   */
+  /** New findings, of the streams beside what was read; after one everything is read again. Rejects with a NatsFault. */
   inspect(
     link: NatsLink,
     nowMs: number,
   ): Promise<{ readonly streams: readonly SeenStream[]; readonly findings: readonly FleetFinding[] }>;
   /** Checks the rights of this user, as far as possible. Rejects with a NatsFault. */
   lookAtRights(link: NatsLink): Promise<void>;
-  /**
-   * Whether the streams are the ones that are read, and the number of unread messages; `isWhole`: compares the last read
-   * messages, too. Rejects with a NatsFault.
-   */
+  /** Whether they are the streams that were read, and what is unread; `isWhole`: and the last messages. Rejects with a NatsFault. */
   compare(link: NatsLink, isWhole: boolean): Promise<{ readonly lag: number; readonly isSame: boolean }>;
-  /**
-   * Reads the inspected streams to the ends that they had then, and, with `isEndless`, on until the signal is aborted; `take`
-   * gets the findings of each message. Rejects with a NatsFault.
-   */
+  /** To the inspected ends; `isEndless`: until the abort. `take` gets the findings of each message. Rejects with a NatsFault. */
   read(
     link: NatsLink,
     options: { readonly isEndless: boolean; readonly signal: AbortSignal },
@@ -73,10 +64,7 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
   return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
 }
 
-/**
- * `saved`: the state that `fleet` was made from. `told`: earlier reports, kept with the state. `openIndex`: absent: no index
- * is made.
- */
+/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `openIndex` no index is made. */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas' | 'shares'>,
@@ -90,7 +78,6 @@ export function createStreamReader(
   const none: SavedStream = { created: undefined, last: undefined, gone: nothingGone };
   cursors.set(prefix, cursorOf(saved ?? none));
   for (const other of saved?.others ?? []) cursors.set(other.stream, cursorOf(other));
-  /** As inspected. */
   let present: readonly { readonly stream: FleetStream; readonly info: StreamInfo }[] = [];
   const indexes = new Map<string, IndexWriter>();
   let storedMs = 0;
@@ -159,10 +146,7 @@ export function createStreamReader(
     const message = await link.messageAt(name, read.streamSeq);
     return message?.subject === read.subject && message.header(headerNames.head) === read.head;
   };
-  /**
-   * Whether a stream with another creation time is still the one that was read: servers change it when a stream is made again
-   * with the same settings, and then replicas may differ. A stream that was filled again has other storage times.
-   */
+  /** Servers change the time when a stream is made again with the same settings. A stream that was filled again has other storage times. */
   const isSameStream = async (
     link: NatsLink,
     name: string,
@@ -284,7 +268,7 @@ export function createStreamReader(
       for (const [name, cursor] of cursors) {
         cursor.asked = undefined;
         cursor.caughtMs = 0;
-        const host = hostOf(prefix, name);
+        const host = name === prefix ? undefined : name.slice(prefix.length + 1);
         if (cursor.created === undefined || present.some(({ stream }) => stream.name === name)) continue;
         // Hosts that are no longer listed are skipped.
         if (host === undefined || (!isShared && !hosts.has(host))) continue;
@@ -391,10 +375,6 @@ export function createStreamReader(
     },
   };
   return reader;
-}
-
-function hostOf(prefix: string, stream: string): string | undefined {
-  return stream === prefix ? undefined : stream.slice(prefix.length + 1);
 }
 
 const whatItCan: Readonly<Record<StreamRight, string>> = {

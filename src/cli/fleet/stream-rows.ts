@@ -103,7 +103,6 @@ export async function* findRows(
   for (const found of followed.finish()) yield { ...found, storedMs };
 }
 
-/** In the order of the stream. */
 async function planOf(
   { link, stream, info, index }: StreamPlace,
   { user }: TrailFilter,

@@ -85,10 +85,7 @@ export async function openStreams(
   return { link, streams };
 }
 
-/**
- * The messages of gates up to the present ends of the streams: of one host or all, of one of its journals or all. The messages
- * of a host come in their order; those in a wrong stream are left out. Rejects with a NatsFault.
- */
+/** Of one host or all, of one journal or all; a host's in their order. Leaves those in a wrong stream out. Rejects with a NatsFault. */
 export async function* readChains(
   link: NatsLink,
   streams: readonly OpenedStream[],

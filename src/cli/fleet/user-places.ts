@@ -210,10 +210,7 @@ function namesOf(bytes: Buffer, at: number, eventAt: number, end: number): Names
   return namesOfPlain(text) ?? namesOfRecord(parseLine(bytes.toString('utf8', at, end)));
 }
 
-/**
- * The usual case, without parsing: one `user`, right after the command or absent, and one complete list of users. Undefined:
- * the slow path is needed.
- */
+/** Without parsing: `user` right after the command or absent, and one whole list. Undefined: take the slow path. */
 function namesOfPlain(text: string): string[] | undefined {
   const usersAt = text.indexOf(usersKey) + usersKey.length;
   const commandAt = text.indexOf(commandKey);
@@ -275,9 +272,7 @@ export interface IndexFile {
   readonly end: IndexedEnd;
   readonly chains: readonly { readonly host: string; readonly journal: string }[];
   messages(): readonly IndexedMessage[];
-  /**
-   * The messages that may hold commands of a user, or their ends, in the order of the stream; `user`: the pattern of a search.
-   */
+  /** Messages that may hold commands of a user, or their ends, in the order of the stream; `user`: a pattern. */
   find(user: string): readonly IndexedMessage[];
   entries(): Iterable<readonly [string, number[]]>;
 }

@@ -81,7 +81,6 @@ function fieldsOf({
   return { kind, host, journal, seq, at, text };
 }
 
-/** One line of the log, without LF. */
 export function formatEvent(nowMs: number, event: string, fields: Readonly<Record<string, unknown>>): string {
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
@@ -90,10 +89,7 @@ export function formatEvent(nowMs: number, event: string, fields: Readonly<Recor
 const absenceMs = 10_000;
 const absencesMax = 100;
 
-/**
- * The time up to which everything stored is known. If it leaps, the server was unreachable, and silence meanwhile is nobody's
- * fault. Messages that were stored while only we were away are read later, and cause no leap.
- */
+/** If it leaps, the server was away, and silence is nobody's fault. What was stored while only we were away causes no leap. */
 export function createKnowledge() {
   let knownMs = 0;
   let isLive = false;

@@ -53,7 +53,7 @@ export function lookAtListener(
     return bad(name, `${path} has mode ${octal(found.mode)}, not ${octal(mode)}`, 'restart the daemon');
   const untilMs = clock.now() + membersMs;
   for (const member of membersOf(listener)) {
-    const at = firstClosed(path, found, member);
+    const at = firstClosedFolder(path, member) ?? (may(member, found, 0o2) ? undefined : path);
     if (at !== undefined)
       return bad(
         name,
@@ -84,15 +84,6 @@ function* membersOf({ peers, socket }: ListenerSettings): Generator<Member> {
     const gid = gidOf(name);
     if (gid !== undefined) yield { name: `group ${name}`, uid: -1, gids: [gid] };
   }
-}
-
-/** The obstacle between a member and a socket: the socket itself, or a directory above it. */
-function firstClosed(
-  path: string,
-  socket: Owner & { readonly mode: number },
-  member: Member,
-): string | undefined {
-  return firstClosedFolder(path, member) ?? (may(member, socket, 0o2) ? undefined : path);
 }
 
 function may(

@@ -5,7 +5,6 @@ import type { Clock } from '../../ports/machine.js';
 
 export interface Look {
   readonly status: 'ok' | 'warning' | 'bad';
-  /** `backend mail1`. */
   readonly name: string;
   readonly text: string;
   /** The remedy, as a sentence; undefined: none is needed. */

@@ -119,7 +119,6 @@ async function askSystemd(program: string, args: readonly string[]): Promise<str
   return isProgramEnd(ended, 'ended') && ended.exitCode === 0 ? ended.stdout : '';
 }
 
-/** From the lines of `systemctl show`. */
 export function readService(lines: string, findUid: (name: string) => number | undefined): Service {
   const of = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(lines)?.[1] ?? '';
   if (of('LoadState') !== 'loaded') return noService;

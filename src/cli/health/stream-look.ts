@@ -84,7 +84,6 @@ function lookAtServer(name: string, validTo: string, ms: number, clock: Clock): 
   return warning(name, `${text}; ${ends}`, todo, 'dovegate audit fleet issue server');
 }
 
-/** At the first server that accepted us. */
 async function lookInside(
   link: NatsLink,
   sink: NatsSinkSettings,

@@ -85,7 +85,6 @@ export function openRawOutput(out: Output = process.stdout) {
     get isFull(): boolean {
       return heldBytes >= heldMax;
     },
-    /** As of a screen. */
     get isGone(): boolean {
       return writer.isGone;
     },
@@ -121,10 +120,7 @@ function visible(text: string): string {
 const quietMs = 2_000;
 const everyMs = 500;
 
-/**
- * Progress of a long command in one redrawn line of a terminal: bytes, rows, time. Shown after 2 s. `write`: to the terminal;
- * undefined: there is none.
- */
+/** Bytes, rows and time in one redrawn line, after 2 s. `write`: to the terminal; undefined: there is none. */
 export function createProgress(clock: Clock, write: ((text: string) => void) | undefined) {
   const startMs = clock.now();
   let drawnMs = startMs + quietMs - everyMs;
