@@ -82,7 +82,7 @@ export type ConnectOptions = ServerAddress &
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
   const ca = options.ca === undefined ? undefined : pemOf(options.ca);
-  if (isHttp(options)) {
+  if ('url' in options) {
     const { openHttpSession } = await import('./http-session.js');
     options.signal?.throwIfAborted();
     refuseUnused(options);
@@ -168,8 +168,4 @@ function refuseUnused({ keyPins, account, password, tls, minor }: ConnectOptions
       'unsendable',
       `over HTTP there is no ${unused.join(', ')}: the URL and the key count`,
     );
-}
-
-function isHttp(options: ConnectOptions): options is ConnectOptions & HttpAddress {
-  return 'url' in options;
 }

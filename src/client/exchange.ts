@@ -181,10 +181,7 @@ function unexpectedReply(text: string): SessionFault {
   return new SessionFault('unexpected-reply', text, undefined, true);
 }
 
-/**
- * Waits until the bytes were written, or until the transport is gone: earlier data of the server may still be unread, and the read reports
- * the end.
- */
+/** Until the bytes are written or the transport is gone; the read reports an end after earlier data. */
 export async function leave(written: Promise<void> | undefined): Promise<undefined> {
   try {
     await written;
@@ -204,10 +201,7 @@ export interface Sending {
 
 type Stop = SessionFault | 'ended';
 
-/**
- * Sends a command with its input. Resolves when the dot is on its way or the command has ended; to the fault if the text was not readable
- * in time, or may not be sent.
- */
+/** Resolves when the dot is on its way or the command has ended; to the fault if the text was not readable, or may not go. */
 export async function sendInput(
   { transport, lines, input, timeMs }: Sending,
   exchange: Exchange,

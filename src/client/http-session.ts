@@ -71,10 +71,7 @@ interface Answer {
 type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
-/**
- * A connection is kept at most this long, and at most half the server's time (dovegate: 15 s): if the server closes one while
- * a request is being sent, it is unknown whether the request was read.
- */
+/** And at most half the server's time (dovegate: 15 s): if it closes while a request leaves, nobody knows whether that was read. */
 const keptMsMax = 5_000;
 
 /** Sends nothing before the first command, which shows whether the server is reachable and accepts the key. */

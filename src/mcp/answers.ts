@@ -1,6 +1,6 @@
 // What a call gives back: one block in our own words, and one with the data of mail servers as JSON, marked as untrusted. Rows that do not
-// fit are kept for a while, and a cursor leads to them.
-// The rule: no byte of a mail server stands outside of the marked JSON, and none in it can end it or hide in it.
+// fit are kept for a while, and a cursor leads to them. No byte of a mail server stands outside of the marked JSON, and none in it can end
+// it or hide in it.
 
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
@@ -27,10 +27,7 @@ const untrusted =
 const ownBytes = 2048;
 const pageBytes = bounds.agentAnswerBytes - ownBytes;
 
-/**
- * `<` and `>` cannot end the mark around the data. Characters that a person does not see, such as tags and marks of direction, are written
- * out, because models read them.
- */
+/** `<` and `>` cannot end the mark around data; what people do not see, as tags and marks of direction, is written out for models. */
 const escaped = /[<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** JSON in one line that says the same to a parser. */

@@ -1,6 +1,6 @@
 // Commands that a policy permits as tools: one for each command that `dovegate can` lists, with the named parameters of the catalog as its
-// schema; and a call of a tool as a command.
-// The rule: a tool shows what may work and decides nothing. A command that is not permitted is refused by the gate.
+// schema; and a call of a tool as a command. A tool shows what may work and decides nothing. A command that is not permitted is refused by
+// the gate.
 
 import type { Command as SentCommand } from '../client/connect.js';
 import type { Right, Rights } from '../domain/answers/rights.js';
@@ -45,11 +45,6 @@ export interface CommandTool {
   readonly effect: Effect;
   /** The command as each series has it, newest first. */
   readonly commands: readonly { readonly series: Series; readonly command: Command }[];
-}
-
-/** `mailbox status` is `mailbox_status`: hosts take letters, digits, `_` and `-`. */
-function toolName(command: string): string {
-  return command.replace(/[ -]/g, '_');
 }
 
 /** Longer conditions are cut: `dovegate can` has them whole. */
@@ -116,7 +111,7 @@ function toolOf(
     effect,
     commands,
     tool: {
-      name: toolName(name),
+      name: name.replace(/[ -]/g, '_'),
       title: name,
       description: about.length > descriptionChars ? `${about.slice(0, descriptionChars)}...` : about,
       inputSchema: {
@@ -131,9 +126,7 @@ function toolOf(
   };
 }
 
-/**
- * Whether a rule could permit the parameter, as far as its conditions in words say. A call is about one user: `all-users` is not offered.
- */
+/** Whether a rule could permit the parameter, by the words of its conditions. Never `all-users`: a call is about one user. */
 function isOffered(command: Command, parameter: Parameter, rules: readonly Right[]): boolean {
   const { name, role, caution, isPositional } = parameter;
   if (listOfText(command, parameter) !== undefined) return false;

@@ -1,17 +1,17 @@
 // The page's answers about policies: what would become of a command (the playground), who may do what, and the accounts, keys and
-// certificates. The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line;
-// rules name mail users, so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
+// certificates. What is asked here is judged by what is served now, with the code and within the limits of a client's line. Rules name mail
+// users, so a limited view gets none of it. A question is recorded before it is answered, with its secrets as digests.
 
 import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
-import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import type { DoorFacts } from '../domain/door/door.js';
 import type { Endpoint, Explain } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { accessTable } from './access-table.js';
 import { type Daemon, isChanged } from './daemon.js';
-import { explainAsked, judgingBy, parseExplain, type QuestionFailure } from './explain-asked.js';
+import { explainAsked, judgingBy, parseExplain } from './explain-asked.js';
 import { keysTable } from './keys-table.js';
 import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 
@@ -38,7 +38,7 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
         const { series } = await daemon.facts();
         const judging = judgingBy(told.settings, told.numbers, series);
         const found = await explainAsked(asked, judging, clock, names.loginOf);
-        if ('status' in found) return refusedOf(found);
+        if ('status' in found) return refusedReply(found.status, found.text);
         const { explained, recorded } = found;
         const args = [`listener=${asked.listener}`, `principal=${explained.principal}`, ...recorded];
         await daemon.record(who, { action: 'explain', from: who.from, args });
@@ -83,10 +83,6 @@ function withUid(asked: Explain, { uidOf }: NameNumbers): Explain | string {
 
 const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');
 const changed = refusedReply(409, 'the configuration was changed meanwhile; ask again');
-
-function refusedOf({ status, text }: QuestionFailure): PageReply {
-  return refusedReply(status, text);
-}
 
 /** For people who may see all mail users only. */
 export function unlimited(handler: PageHandler): PageHandler {

@@ -34,7 +34,8 @@ export function createApprovalHandlers(
     const { forMs, uses, reason } = value;
     // Their values are the daemon's to judge.
     if (!isNumber(forMs) || !isNumber(uses)) return refusedReply(400, 'forMs, uses: must be numbers');
-    if (!isText(reason)) return refusedReply(400, 'reason: must be a text');
+    if (reason !== undefined && typeof reason !== 'string')
+      return refusedReply(400, 'reason: must be a text');
     return ask(request, { step, id, forMs, uses, reason });
   }
 
@@ -67,8 +68,4 @@ const statuses: Readonly<Partial<Record<string, number>>> = {
 
 function isNumber(value: unknown): value is number | undefined {
   return value === undefined || typeof value === 'number';
-}
-
-function isText(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === 'string';
 }

@@ -1,6 +1,6 @@
 // Who comes to the page, and what they may ask: sign-ins, sessions, the table of roles and endpoints, and the record of what was refused.
-// The rules: an endpoint is answered to a session whose role the table has, and to nobody else; no record, no sign-in of somebody who
-// sees records; strangers cannot fill the journal: beyond ten refusals a second they are only counted.
+// An endpoint is answered only to a session whose role the table has. Who sees records is signed in only with a record of that. Strangers
+// cannot fill the journal: beyond ten refusals a second they are only counted.
 
 import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
@@ -341,7 +341,6 @@ export function createBrowserAnswers(parts: BrowserParts) {
     };
   }
 
-  /** Before anybody is known. */
   async function answerStranger(call: PageCall): Promise<PageReply> {
     // Many strangers at once must not delay who is signed in.
     await loginsNow().turnOf(call.peer.address, call.signal);

@@ -1,6 +1,6 @@
 // The daemon, as the page's process sees it through `admin.door`: its settings, which come again after each reload, and what is asked of
-// it. The rules: without the daemon nothing is recorded, so nothing of records is shown; what was told last is kept, so sessions go on when
-// it is back; a daemon of a version that is not known is not asked.
+// it. Without the daemon nothing is recorded, so nothing of records is shown. What was told last is kept, so sessions go on when it is
+// back. A daemon of a version that is not known is not asked.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';

@@ -1,6 +1,5 @@
-// A question of the playground: what would become of this command, from this person, at this listener. Reads the question, finds who asks
-// and judges with the code that judges clients.
-// The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
+// A question of the playground: what would become of this command, from this person, at this listener. It is judged with the code that
+// judges clients, and held to the limits of a client's line and request, so that no question costs more than a command.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
@@ -23,7 +22,7 @@ import { type Peer, principalOf } from '../domain/identity/peer.js';
 import { idMax } from '../domain/identity/user-word.js';
 import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
 import { fateOf, plainLine } from '../domain/policy/assess.js';
-import type { Judgement, Subject } from '../domain/policy/judge.js';
+import type { Subject } from '../domain/policy/judge.js';
 import type { Policy, RulePlace } from '../domain/policy/policy.js';
 import type { RoutingTable } from '../domain/policy/route.js';
 import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
@@ -185,7 +184,12 @@ export async function explainAsked(
     differs,
     ...(test === undefined ? {} : { test }),
   };
-  return { explained, recorded: wordsOf(line, judgement) };
+  return {
+    explained,
+    recorded: recordedWords(line, judgement).map(({ text, isSecret }) =>
+      isSecret ? { secret: text } : text,
+    ),
+  };
 }
 
 function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
@@ -220,11 +224,6 @@ function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
 
 function bytesOf(user: string, words: readonly string[]): number {
   return [user, ...words].reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
-}
-
-/** For the record, whose secrets the daemon makes digests of. */
-function wordsOf(line: CommandLine, judgement: Judgement): readonly DoorWord[] {
-  return recordedWords(line, judgement).map(({ text, isSecret }) => (isSecret ? { secret: text } : text));
 }
 
 interface Who {

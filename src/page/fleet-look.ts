@@ -1,5 +1,5 @@
 // Answers the page about the other gates: what the file says that `dovegate audit fleet watch` writes, and how far it can be relied on.
-// The rules: nothing of it is believed before its shape was looked at; no path is told; a look never fails, it says what is wrong.
+// Nothing of it is believed before its shape was checked, and no path is shown. A look never fails: it says what is wrong.
 
 import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';

@@ -1,6 +1,6 @@
-// Asks the daemon for its counts every 10 s, also while nobody watches. The answers of `/api/history` are made of their differences.
-// The rules: a daemon that cannot be asked, or that is too old to tell, leaves gaps and a sentence; however many ask, an answer is made
-// once for each step.
+// Asks the daemon for its counts every 10 s, also while nobody watches. The answers of `/api/history` are made of their differences. A
+// daemon that cannot be asked, or that is too old to tell, leaves gaps and a sentence. However many ask, an answer is made once for each
+// step.
 
 import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { formatTime } from '../domain/audit/record.js';

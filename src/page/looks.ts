@@ -19,10 +19,7 @@ const idleMs = 30_000;
 /** No answer, since the page stops. */
 export class LookRefused extends Error {}
 
-/**
- * Looks of a person. The signal must be aborted when who asked has gone, and when the answer was taken. They reject with a LookRefused,
- * with a JournalFault, and with the reason of the signal, after which nothing is read any more.
- */
+/** Abort the signal when the asker has gone or the answer was taken. Reject with a LookRefused, a JournalFault, or its reason. */
 export interface Looks {
   read(task: SearchTask, person: string, signal: AbortSignal): Promise<TrailAnswer>;
   review(task: ReviewTask, person: string, signal: AbortSignal): Promise<ReviewAnswer>;
@@ -31,7 +28,6 @@ export interface Looks {
   close(): void;
 }
 
-/** `entry`: the file of the threads. */
 export function createLooks(clock: Clock, entry = new URL('./look-thread.js', import.meta.url)): Looks {
   const places = new KeyedSemaphore();
   const stopping = new AbortController();

@@ -1,6 +1,6 @@
-// One receiver of notices: follows the journal from a stored place, and sends what the receiver wants to hear of, one at a time.
-// The rules: the queue is the journal, so nothing piles up while a receiver is down; a notice is sent again until the receiver has taken it
-// or it is too old; the place is stored after each, so that a notice may come twice, with the same id, and none is lost.
+// One receiver of notices: follows the journal from a stored place, and sends what the receiver wants to hear of, one at a time. The queue
+// is the journal, so nothing piles up while a receiver is down. A notice is sent again until the receiver has taken it or it is too old.
+// The place is stored after each, so that a notice may come twice, with the same id, and none is lost.
 
 import { findSegments, segmentName } from '../adapters/journal/segments.js';
 import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
@@ -117,7 +117,6 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     await follower.close().catch(() => undefined);
   }
 
-  /** Undefined: it failed, which is reported. */
   async function attempt(work: () => Promise<boolean>): Promise<boolean | undefined> {
     try {
       return await work();
@@ -188,9 +187,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     return true;
   }
 
-  /**
-   * There are later records, but the segment of the position is none and none comes after it: an older copy of the journal was put back.
-   */
+  /** Later records exist, but no segment at the position or after it: an older copy of the journal was put back. */
   async function isBehindAll(): Promise<boolean> {
     const { segment, seq } = position;
     if (seq >= parts.untilSeq()) return false;

@@ -1,5 +1,5 @@
-// The receivers of notices that the settings name, each with a feed of its own.
-// The rule: a receiver that is down, slow or hostile delays no other one, and nothing else of the page.
+// The receivers of notices that the settings name, each with a feed of its own. A receiver that is down, slow or hostile delays no other
+// one, and nothing else of the page.
 
 import { randomFraction } from '../adapters/host/clock.js';
 import { createLookup } from '../adapters/notices/connection.js';
@@ -22,8 +22,6 @@ export interface NoticesParts {
   readonly log: Pick<Log, 'report'>;
   readonly directory: string;
 }
-
-export type Notices = ReturnType<typeof createNotices>;
 
 export function createNotices({ clock, log, directory }: NoticesParts) {
   const feeds = new Map<string, { readonly meant: string; readonly feed: NoticeFeed }>();

@@ -1,7 +1,6 @@
-// What `/api/now` and `/api/backends.csv` show, and to whom.
-// The rules: a mail user's name is only in what an `audit` view covers; somebody who has a limited view and no other role sees no exchange
-// and nobody's name, since one user is known of a command here, and it may touch others; a sentence is made of codes and names of the
-// configuration, never of what a client or a backend said.
+// What `/api/now` and `/api/backends.csv` show, and to whom. A mail user's name is only in what an `audit` view covers. Somebody with a
+// limited view and no other role sees no exchange and nobody's name: one user of a command is known here, and it may touch others.
+// Sentences are made of codes and names of the configuration, never of what a client or a backend said.
 
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';

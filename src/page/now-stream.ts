@@ -1,6 +1,6 @@
-// The event stream of `/api/now`: a snapshot, then what differs. While the daemon does not answer, `away` with a sentence.
-// The rules: the daemon is asked only while somebody watches, and once for all; a watcher is sent what differs from what it was sent
-// before, so one that reads slowly skips states, and none is kept for it.
+// The event stream of `/api/now`: a snapshot, then what differs. While the daemon does not answer, `away` with a sentence. The daemon is
+// asked only while somebody watches, and once for all. A watcher is sent what differs from what it was sent before, so one that reads
+// slowly skips states, and none is kept for it.
 
 import { pause, Wakes } from '../concurrency/waiting.js';
 import type { MadeNow } from '../domain/door/door.js';
@@ -35,10 +35,7 @@ export class NowStream {
     return this.#watchers;
   }
 
-  /**
-   * What one watcher is sent, up to the abort or until `isStill` says no. Counted from this call on, until `onLeft` is called: after the
-   * abort, or the end of the pieces.
-   */
+  /** Up to the abort or until `isStill` says no. Counted until `onLeft`: after the abort, or the end of the pieces. */
   watch(
     sight: Sight,
     signal: AbortSignal,

@@ -1,6 +1,6 @@
-// Sign-in at an issuer of OpenID Connect: who of the page's people somebody is by its word, and for how long.
-// The rules: what a sign-in begins with stays in the browser, so a stolen address of the way back opens nothing; tokens are in memory only;
-// a sign-in holds for an hour, and longer only if the issuer renews it.
+// Sign-in at an issuer of OpenID Connect: who of the page's people somebody is by its word, and for how long. What a sign-in begins with
+// stays in the browser, so a stolen address of the way back opens nothing. Tokens are in memory only. A sign-in holds for an hour, and
+// longer only if the issuer renews it.
 
 import { readSmallFile } from '../adapters/host/small-file.js';
 import {

@@ -1,6 +1,6 @@
 // `dovegate page`: the page in the browser and the socket of people, in a process of their own. Everything that it knows of the daemon
-// comes through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
-// The rule: it goes on without the daemon, and says so: sessions are kept, and nothing that needs a record is answered.
+// comes through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files. It goes on without the daemon,
+// and says so: sessions are kept, and nothing that needs a record is answered.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
@@ -94,7 +94,6 @@ export async function page({ door, state }: PageProcessOptions): Promise<number>
 type Own = Awaited<ReturnType<typeof openProcess>>;
 
 interface OpenedPage {
-  /** For the service manager. */
   readonly status: () => string;
   /** Rejects with a ListenFault if the first settings name sockets and none of them could be opened. */
   readonly unserved: Promise<never>;

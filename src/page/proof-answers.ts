@@ -1,7 +1,6 @@
 // Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one
-// mailbox, which begins with such a check.
-// The rules: no record, no answer; what somebody without a right to names may ask for has none; a report in a limited view is never
-// complete.
+// mailbox, which begins with such a check. Nothing is answered without a record. What somebody without a right to names may ask for has
+// none, and a report in a limited view is never complete.
 
 import { measureTrail, type TrailSize } from '../adapters/journal/trail.js';
 import {
@@ -169,9 +168,7 @@ export function createProofHandlers(
     }
   }
 
-  /**
-   * Events, and at the end `failed` with a sentence where they broke off. The first of them is waited for: until then it can be refused.
-   */
+  /** Ends with `failed` and a sentence where they broke off. Waits for the first event: until then it can be refused. */
   async function eventReply(
     request: PageRequest,
     steps: AsyncGenerator<string>,

@@ -1,5 +1,5 @@
-// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread.
-// The rules: no record, no answer, as for every look at the trail; the page never writes a configuration.
+// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread, and is recorded first.
+// The page never writes a configuration.
 
 import {
   jsonReply,
@@ -56,7 +56,12 @@ async function answer(
     found = await looks.review(taskOf(known, what, asked), who.name, signal);
     if (found.kind === 'refused') return refusedReply(409, found.text);
     if (what !== 'check') {
-      const { looked } = found.kind === 'suggested' ? found.value : lookedOf(found);
+      const looked =
+        found.kind === 'suggested'
+          ? found.value.looked
+          : found.kind === 'replayed'
+            ? found.value.result?.looked
+            : undefined;
       await daemon.record(who, {
         action: `audit-${what}`,
         from: who.from,
@@ -80,10 +85,6 @@ async function answer(
 }
 
 const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
-
-function lookedOf(found: ReviewAnswer) {
-  return { looked: found.kind === 'replayed' ? found.value.result?.looked : undefined };
-}
 
 function taskOf({ settings, head: { directory } }: Told, what: Reviewed, asked: Asked): ReviewTask {
   const { mailUsers } = settings;

@@ -1,6 +1,6 @@
 // Reviews a policy by the journal, for the page: what was seen under it and which rules would allow that, whether a text is a policy, and
-// what the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came.
-// The rules: the text of somebody's page is parsed alone, with no file of this machine within its reach; nothing is written.
+// what the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came. The text of
+// somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
 import { bounds } from '../bounds/bounds.js';
@@ -26,7 +26,6 @@ export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' 
 export type ReviewTask =
   | {
       readonly kind: 'suggest';
-      /** Lines of the settings that are served. */
       readonly settings: readonly string[];
       readonly directory: string;
       readonly policy: string;

@@ -1,7 +1,6 @@
 // The traffic of the last 24 hours, from samples of the daemon's counts: differences of two samples, in steps of 10 s for an hour and of a
-// minute for a day. Pure; times are milliseconds of a clock that never goes back.
-// The rules: a step without a sample stays empty, and so does one in which counts began again: no rate is ever made of them; the memory is
-// the same after a year, however many teams there are.
+// minute for a day. Pure; times are milliseconds of a clock that never goes back. A step without a sample stays empty, and so does one in
+// which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
 
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
@@ -93,7 +92,6 @@ export class TrafficHistory {
     return this.#startMs;
   }
 
-  /** Of all that is kept. */
   get bytes(): number {
     let sum = 0;
     for (const { kept } of Object.values(this.#groups))

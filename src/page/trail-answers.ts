@@ -1,6 +1,6 @@
 // Answers people who ask what records say: at the socket of the page, where the kernel says who asks, and on the page in the browser. What
-// their role permits, what they are shown, and a record of each look are the same for both.
-// The rule: no record, no answer. A reload that takes somebody out ends what they asked for.
+// their role permits, what they are shown, and the record of each look, without which there is no answer, are the same for both. A reload
+// that takes somebody out ends what they asked for.
 
 import { plainAnswer, type TextAnswer } from '../adapters/http/server.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
@@ -26,7 +26,6 @@ export interface TrailParts {
 
 export interface PageParts extends TrailParts {
   readonly people: Pick<People, 'byUid'>;
-  /** Of the whole journal. */
   readonly verify: PageHandler;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;

@@ -21,10 +21,7 @@ export interface NamedTlsFiles extends TlsFiles {
 }
 
 export interface CertificateExpiry {
-  /**
-   * `listener`: its own. `client-ca`: the first of its client authorities to end. `backend`, `receiver`: the last one that it
-   * showed. `receiver-client`: ours for it.
-   */
+  /** `client-ca`: the first of a listener's to end. `backend`, `receiver`: the last one shown. `receiver-client`: ours for it. */
   readonly role: 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
   readonly name: string;
   /** Below 0: it has ended. */
@@ -187,10 +184,7 @@ export function createCertificates(parts: CertificateParts) {
   }
 
   return {
-    /**
-     * Reads all files; certificates of other backends are forgotten. Nothing changes before `commit`. Throws a
-     * CertificateFault.
-     */
+    /** Reads all files, and forgets other backends. Nothing changes before `commit`. Throws a CertificateFault. */
     prepare(
       listeners: readonly NamedTlsFiles[],
       backends: readonly string[],

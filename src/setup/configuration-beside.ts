@@ -37,10 +37,7 @@ export function isReading(): boolean {
 /** The longest wait for one answer of the thread: an `include` on a hanging file system must not block reloads forever. */
 const answerMs = bounds.reloadAnswerMs;
 
-/**
- * The same in a thread; this thread works for at most a few milliseconds at a time. Rejects when the thread dies, which also
- * happens if the configuration needs more memory than permitted, or when it does not answer within `deadlineMs`.
- */
+/** Works a few milliseconds at a time here. Rejects when the thread dies, as for lack of memory, or misses `deadlineMs`. */
 export async function loadBeside(
   file: string,
   clock: Clock,

@@ -47,10 +47,7 @@ type PolicyHead = Omit<PolicyParts, 'added' | 'allow' | 'deny' | 'onRequest' | '
 type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
 type Rest = Omit<Settings, keyof Lists | 'policies'>;
 
-/**
- * The content of one line. A policy begins with `policy` and ends with `end`; its shadow is between the two. Patterns of long
- * lists have their own lines before the line of the list.
- */
+/** A policy is between `policy` and `end`, with its shadow; patterns of long lists are lines before that of the list. */
 type Line =
   | readonly ['rest', Rest]
   | { [Name in keyof Lists]: readonly [Name, Lists[Name][number]] }[keyof Lists]

@@ -21,10 +21,7 @@ interface DialTarget {
   readonly greetingTimeoutMs: number;
 }
 
-/**
- * `onCertificate` is called with the end of each certificate that the backend shows, accepted or not. Throws if `ca` is
- * unreadable.
- */
+/** `onCertificate` gets the end of each certificate that is shown, accepted or not. Throws if `ca` is unreadable. */
 export function dialTargetOf(
   backend: BackendSettings,
   onCertificate: (backend: string, validTo: string) => void,

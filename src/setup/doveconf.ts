@@ -20,7 +20,6 @@ export interface DoveadmPort {
 }
 
 export interface DovecotFacts {
-  /** For example 2.3.19.1. */
   readonly version: string;
   readonly series: Series;
   readonly sockets: readonly DoveadmSocket[];

@@ -270,10 +270,7 @@ export function inspectReceivers(
   }));
 }
 
-/**
- * If people sign in at an issuer: the problems if the optional library is not installed, or the secret is empty. `read`: as in
- * NoticeChecks.
- */
+/** If people sign in at an issuer: no library, or an empty secret. `read`: as in NoticeChecks. */
 export function inspectIssuer(
   { admin }: Pick<Settings, 'admin'>,
   isInstalled: IsInstalled,
@@ -374,10 +371,7 @@ export function inspectMemory(
   return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
-/**
- * A warning for each folder of records and of state that is missing, and that the daemon cannot make. `where`: the folder above it that
- * is closed to the daemon, and the one to make there. The unit of systemd makes `/var/lib/dovegate`, so it is no error.
- */
+/** `where`: the closed folder above it, and the one to make. No error: the unit of systemd makes `/var/lib/dovegate`. */
 export function inspectFolders(
   { audit, state, listeners }: Settings,
   where: (path: string) => { readonly above: string; readonly missing: string } | undefined,

@@ -67,10 +67,7 @@ export interface LoadOptions {
   readonly asksForAccounts?: boolean;
   /** Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none. */
   readonly asksForFiles?: boolean;
-  /**
-   * Whether the daemon may run as another user than this process, as {@link daemonUidOf} finds: that user may own the files,
-   * too. Default false.
-   */
+  /** Whether the daemon may run as another user (`daemonUidOf`), who may own the files, too. Default false. */
   readonly isForDaemon?: boolean;
   readonly unitUid?: number | undefined;
   readonly dovecot?: DovecotHere | undefined;
@@ -243,10 +240,7 @@ function whyClosedToPage(path: string, files: OwnFiles): string | undefined {
   return whyHidden(path) ?? whyClosed(path, { uid, gids: gidsOf(uid) }, files, 'page');
 }
 
-/**
- * The command that lets the daemon's user read an unreadable file, if this process may run it. Empty: file rights are not the
- * cause. The daemon owns its secrets; its group reads the configuration, which only root may change.
- */
+/** Empty: rights are not the cause, or not for us to run. The daemon owns its secrets; its group reads the configuration. */
 export function howToPermit(path: string, { uid, gids }: Account, files: OwnFiles): string {
   const denied = whatDenies(path);
   if (denied === undefined) return '';

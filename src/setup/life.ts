@@ -1,6 +1,5 @@
 // The process of a program that runs for long: what it has from its beginning, what asks for its end, errors that nobody caught, and the
-// closing of what was opened.
-// The rule: an uncaught error ends whichever phase runs.
+// closing of what was opened. An uncaught error ends whichever phase runs.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { createFindPeer } from '../adapters/host/find-peer.js';
@@ -87,7 +86,6 @@ export function watchFatalErrors(log: Pick<Log, 'report'>) {
   };
 }
 
-/** What a phase has opened. */
 export class Opened {
   readonly #log: Pick<Log, 'report'>;
   readonly #all: { readonly what: string; readonly close: () => unknown }[] = [];
@@ -106,10 +104,7 @@ export class Opened {
     throw new Error(`${what} was opened while the daemon closes`);
   }
 
-  /**
-   * Closes all of it, the last first, each once; one that fails is logged. Resolves to true when all of it is closed, or to false when
-   * `giveUp` does first, and logs what was not. Never rejects.
-   */
+  /** The last first, each once; faults are logged. False: `giveUp` came first, and what is open is logged. Never rejects. */
   close(giveUp: Promise<string>): Promise<boolean> {
     this.#closing ??= this.#closeAll();
     return Promise.race([

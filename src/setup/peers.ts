@@ -240,10 +240,7 @@ export interface ReaderFacts {
   readonly daemonUid: number | undefined;
 }
 
-/**
- * People who see only a part of the journal on the page but can read all of its files: one group for the files and for the
- * page's socket, or a person with `users` who is in `audit.group`, root, or the user of the daemon.
- */
+/** Who sees a part on the page but can read all files: by the group of the files, `audit.group`, root, or the daemon's user. */
 export function inspectReaders(
   settings: Settings,
   severity: Severity,

@@ -7,7 +7,6 @@ import { whyFailed } from '../adapters/host/files.js';
 import { bounds } from '../bounds/bounds.js';
 import type { TlsOffer } from '../ports/transport.js';
 
-/** Paths. */
 export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;

@@ -10,10 +10,7 @@ export interface Asked<T> {
   readonly isBusy: boolean;
 }
 
-/**
- * `key`: what it depends on; undefined: nothing is asked. The last answer stays until the next one is there, and `isBusy` says that it is
- * an answer to something else.
- */
+/** `key`: what it depends on; undefined: nothing is asked. Keeps the last answer until the next; `isBusy`: it is the old one. */
 export function useAnswer<T>(
   key: string | undefined,
   ask: (signal: AbortSignal) => Promise<T>,

@@ -251,7 +251,6 @@ function Traffic({ series, since, isUp }: TrafficProps) {
   );
 }
 
-/** As on the screen "now". */
 const failedShareBad = 0.01;
 
 const boxesMax = 128;

@@ -178,10 +178,7 @@ export function whatOf(exchange: Exchange, content?: TrailContent): Fact[] {
   ];
 }
 
-/**
- * All arguments or users, where argument records hold them; undefined: none do, or some are missing. As `domain/audit/arguments.ts` puts
- * them together, which the browser does not have.
- */
+/** As `domain/audit/arguments.ts` joins them, which the browser does not have. Undefined: none, or some are missing. */
 function wholeList({ id, admission, all }: Exchange, key: 'args' | 'users'): unknown[] | undefined {
   const records = all.filter((record) => record['event'] === 'arguments' && record['id'] === id);
   if (records.length === 0 || admission?.['argument_records'] !== records.length) return undefined;

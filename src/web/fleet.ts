@@ -12,7 +12,7 @@ export interface FleetState {
 
 /** What holds for all gates, and whether that is of now. */
 export function judgeFleet({ trouble, seen }: FleetShown): FleetState {
-  const why = trouble === undefined ? [] : [sentence(trouble)];
+  const why = trouble === undefined ? [] : [`${capital(trouble)}.`];
   if (seen === undefined)
     return { tone: 'bad', title: 'Nothing is known of the other gates', sentences: why };
   const verified = `${plural(seen.records, 'record', 'records')} in the stream ${seen.stream} verified, the last time at {${seen.at}}.`;
@@ -39,10 +39,6 @@ function found({ gates, findingCount, findings }: FleetSeen): string {
   return gates.length === 1
     ? 'the one gate is complete'
     : `all ${countWords(gates.length)} gates are complete`;
-}
-
-function sentence(text: string): string {
-  return `${capital(text)}.`;
 }
 
 function capital(text: string): string {

@@ -31,7 +31,6 @@ export function createSteadyClock(wallMs: () => number, runMs: () => number): ()
 export interface FollowOptions {
   readonly api: Pick<Api, 'events'>;
   readonly signal: AbortSignal;
-  /** Of a steady clock. */
   readonly nowMs: () => number;
   /** Resolves after so long, earlier if there is a reason to try at once, and when `signal` is aborted. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;

@@ -58,7 +58,9 @@ export function Frame({ session }: { readonly session: Session }) {
                     <Link
                       key={path}
                       to={path}
-                      isHere={found?.screen.title === title || isBelow(path, place.path)}
+                      isHere={
+                        found?.screen.title === title || (path !== '/' && place.path.startsWith(`${path}/`))
+                      }
                       title={`keys: g ${key}`}
                     >
                       <Icon name={title} />
@@ -137,11 +139,6 @@ function Shown({ found, place }: { readonly found: Found | undefined; readonly p
       <Component key={found.screen.path} params={found.params} query={place.query} />
     </>
   );
-}
-
-/** A screen without a place of its own, as one command, belongs to the one above it. */
-function isBelow(path: string, shown: string): boolean {
-  return path !== '/' && shown.startsWith(`${path}/`);
 }
 
 /** A menu that is wider than a phone is moved to where one is. */

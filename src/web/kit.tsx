@@ -83,7 +83,6 @@ export function Sentence({ text, isExact }: { readonly text: string; readonly is
 interface TimeProps {
   /** RFC 3339. */
   readonly at: string;
-  /** With seconds. */
   readonly isExact?: boolean;
 }
 
@@ -245,7 +244,6 @@ interface ChipProps {
   readonly onRemove: () => void;
 }
 
-/** What a list is filtered by. */
 export function Chip({ name, value, isNot, onRemove }: ChipProps) {
   return (
     <span class={isNot === true ? 'chip not' : 'chip'}>

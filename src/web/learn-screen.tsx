@@ -42,7 +42,6 @@ export function LearnScreen({ params, query }: ScreenProps) {
   );
 }
 
-/** Those that wait for a decision first. */
 function Policies() {
   const { api } = useSession();
   const { value: table, fault } = useAnswer('access', (signal) =>
@@ -198,7 +197,6 @@ interface SettledProps {
   readonly groups: readonly SuggestedGroup[];
 }
 
-/** With how many commands that were. */
 function Titled({ title, groups }: SettledProps) {
   const seen = groups.reduce((sum, group) => sum + group.seen, 0);
   return (

@@ -86,7 +86,6 @@ export function useDaemonMs(): (() => number) | undefined {
   };
 }
 
-/** Interval of the check for stale state. */
 const lookMs = 900;
 /** Figures are drawn at most once in this time: up to 5 states a second arrive, and drawing is the largest cost of the page. */
 const drawMs = 1_000;

@@ -185,7 +185,6 @@ export function sumByRequester(
   });
 }
 
-/** The classes that occur, in their order. */
 export function classesOf(sums: readonly RequesterSum[], classes: readonly MailboxClass[]): MailboxClass[] {
   return classes.filter((each) => sums.some(({ counts }) => (counts[each.class] ?? 0) > 0));
 }

@@ -8,7 +8,6 @@ export interface ProofState {
   readonly title: string;
   /** In which times are marked, as in sentences of the daemon. */
   readonly sentences: readonly string[];
-  /** What to do, in this order. */
   readonly steps: readonly string[];
 }
 

@@ -43,10 +43,7 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   open: sign('open', 'quiet', 'dots'),
 };
 
-/**
- * The most that a command can do, weakest first; `content`: it shows what is in mails; `searched`: it says which mails have something in
- * them.
- */
+/** Of what a command can do, weakest first; `content`: shows what is in mails; `searched`: which mails have something in them. */
 export const effects: Readonly<Record<string, SignFacts>> = {
   read: sign('read', 'quiet', 'eye'),
   session: sign('session', 'quiet', 'link'),

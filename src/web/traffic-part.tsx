@@ -94,7 +94,6 @@ export function chosenOf(query: URLSearchParams, all: typeof measures) {
 }
 
 interface ChartControlsProps extends TrafficProps {
-  /** Of the screen. */
   readonly path: string;
   readonly all: typeof measures;
 }

@@ -9,7 +9,6 @@ export const pageRows = 50;
 /** Each request is a record of its own, so an empty search does not go on by itself for ever. */
 const triesMax = 40;
 
-/** What a search has found so far. */
 export interface Finding {
   readonly rows: readonly ShownRow[];
   readonly leftOut: number;
@@ -39,7 +38,6 @@ interface FindOptions {
   readonly filter: AskTrail['filter'];
   readonly signal: AbortSignal;
   readonly not?: readonly Exclusion[] | undefined;
-  /** After each answer. */
   readonly onChange: (found: Finding) => void;
 }
 
@@ -137,7 +135,6 @@ async function ask(
   return { rows, lines, end, signed };
 }
 
-/** The forms of a file. */
 export type SaveForm = 'csv' | 'json' | 'extract';
 
 /** More is for the command line: a browser holds the whole file. */
@@ -173,7 +170,9 @@ export async function collectFile(
     const endpoint = form === 'extract' ? 'POST /api/trail/extract' : 'POST /api/trail/export';
     const part = await ask(options, endpoint, body);
     texts.push(
-      form === 'extract' ? extractText(part) : part.lines.map((line) => endedLine(line, form)).join(''),
+      form === 'extract'
+        ? extractText(part)
+        : part.lines.map((line) => `${line}${form === 'csv' ? '\r' : ''}\n`).join(''),
     );
     for (const note of part.end.notes ?? []) notes.add(note);
     rows += part.lines.length;
@@ -182,10 +181,6 @@ export async function collectFile(
     if (cursor === undefined || rows >= savedRowsMax)
       return { texts, rows, isWhole: cursor === undefined, notes: [...notes] };
   }
-}
-
-function endedLine(line: string, form: SaveForm): string {
-  return form === 'csv' ? `${line}\r\n` : `${line}\n`;
 }
 
 /** As `dovegate audit export --with-proof --socket` writes it. */

@@ -21,10 +21,8 @@ export type QueryKey =
 
 interface KeyFacts {
   readonly key: QueryKey;
-  /** Of its field. */
   readonly label: string;
   readonly hint: string;
-  /** A closed list. */
   readonly values?: readonly string[];
 }
 
@@ -73,7 +71,6 @@ export type ParsedQuery =
   | {
       readonly terms: Terms;
       readonly filter: AskTrail['filter'];
-      /** Absent: nothing. */
       readonly not?: readonly Exclusion[];
     }
   /** A sentence: what is wrong, and what would be right. */
@@ -114,7 +111,6 @@ export function canLeaveOut(key: QueryKey): key is ExclusionKey {
   return key !== 'since' && key !== 'until' && key !== 'text';
 }
 
-/** What fields say. */
 export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
   const filter: { -readonly [Key in keyof AskTrail['filter']]: AskTrail['filter'][Key] } = {};
   for (const { key, values } of queryKeys) {
@@ -159,7 +155,6 @@ function parseDay(text: string): number | undefined {
 }
 
 interface Word {
-  /** Without its quotes. */
   readonly text: string;
   /** Of the colon after the key in `text`; -1: none. */
   readonly keyEnd: number;

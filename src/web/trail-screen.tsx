@@ -60,7 +60,6 @@ export function TrailScreen({ query }: ScreenProps) {
 
 interface SearchProps {
   readonly query: URLSearchParams;
-  /** The daemon's. */
   readonly clock: () => number;
 }
 

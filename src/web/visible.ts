@@ -36,20 +36,14 @@ function escape(character: string): string {
   return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
 }
 
-/**
- * The text in parts between which a line may be broken: after the @ of an address and between the parts of a path, and within what has no
- * blank for 24 characters, since a table is never narrower than its longest part.
- */
+/** A line may break after the @ of an address, between parts of a path, and within 24 characters without a blank: tables are narrow. */
 export function breakable(text: string): string[] {
   return text
     .split(/(?<=[@/])(?=.)/s)
     .flatMap((part) => part.split(/(\S{24}\p{M}*)(?=\S)/u).filter((each) => each !== ''));
 }
 
-/**
- * At most `max` characters and a mark for the rest: what was left out is in the middle, since ends of addresses (the domain) tell
- * as much as their beginnings. Undefined: it is not too long.
- */
+/** The middle is left out, since ends of addresses (the domain) tell as much as their beginnings. Undefined: not too long. */
 export function cut(text: string, max: number): string | undefined {
   if (text.length <= max) return undefined;
   const all = Array.from(text);

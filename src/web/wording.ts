@@ -88,10 +88,7 @@ function offsetWords(ms: number): string {
   return `UTC${ms < 0 ? '−' : '+'}${Math.floor(minutes / 60)}${rest}`;
 }
 
-/**
- * As the reader wants it: the time of day if it is the day of `now`, else with the day, and with the year if it is another one. Both are
- * RFC 3339. `isExact`: with seconds.
- */
+/** Without the day if it is `now`'s, without the year if it is `now`'s. Both are RFC 3339. `isExact`: with seconds. */
 export function localTime(time: string, now: string, isExact = false): string {
   const at = zoned(time);
   const today = zoned(now);
