@@ -11,13 +11,8 @@ import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, plain, plural, stdout } from './output/output.js';
 
-export interface TestOptions {
-  readonly config: string;
-  readonly coverage: boolean;
-}
-
 /** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
-export function test(options: TestOptions): number {
+export function test(options: { readonly config: string; readonly coverage: boolean }): number {
   const settings = openSettings(options.config);
   const outcomes = runTests(settings, systemClock.wallMs());
   const failed = outcomes.filter((each) => !each.isPassed);

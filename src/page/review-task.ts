@@ -237,11 +237,6 @@ async function readUnder(
   };
 }
 
-interface Alone {
-  readonly policy: Policy | undefined;
-  readonly problems: Checked['problems'];
-}
-
 const trialFile = '/trial/dovegate.yaml';
 const policyFile = '/trial/policy.yaml';
 
@@ -254,7 +249,7 @@ function parseAlone({
   readonly policy: string;
   readonly yaml: string;
   readonly names: NamesOfUsers;
-}): Alone {
+}): { readonly policy: Policy | undefined; readonly problems: Checked['problems'] } {
   const { characters, defaultRealm, resolve } = names;
   const mailUsers = {
     characters,

@@ -2,9 +2,7 @@
 
 import type { AccessTable } from '../domain/page/api.js';
 
-type Row = AccessTable['rows'][number];
-
-export interface AccessRow extends Omit<Row, 'name'> {
+export interface AccessRow extends Omit<AccessTable['rows'][number], 'name'> {
   readonly names: readonly string[];
 }
 

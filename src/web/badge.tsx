@@ -5,11 +5,7 @@ import { Name } from './kit.js';
 import { ShapeOf } from './shapes.js';
 import { classSign, decisionSign, effectWith, outcomeSign, type SignFacts } from './signs.js';
 
-interface BadgeProps {
-  readonly facts: SignFacts;
-}
-
-export function Badge({ facts: { word, tone, shape } }: BadgeProps) {
+export function Badge({ facts: { word, tone, shape } }: { readonly facts: SignFacts }) {
   return (
     <span class={`badge ${tone}`}>
       <ShapeOf shape={shape} />

@@ -120,16 +120,10 @@ function Ends({ row, now }: { readonly row: Row; readonly now: string }) {
   return tone === 'quiet' ? <span>{words}</span> : <Sign tone={tone}>{words}</Sign>;
 }
 
-interface UsedProps {
-  readonly row: Row;
-  readonly since: string;
-  readonly now: string;
-}
-
 const unusedMs = 90 * 86_400_000;
 
 /** A daemon that started lately says nothing of what is unused. */
-function Used({ row, since, now }: UsedProps) {
+function Used({ row, since, now }: { readonly row: Row; readonly since: string; readonly now: string }) {
   if (row.kind === 'certificate') return <span class="faint nothing">–</span>;
   if (row.lastUsed === undefined)
     return Date.parse(now) - Date.parse(since) > unusedMs ? (

@@ -383,12 +383,7 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   },
 ];
 
-interface DayProps {
-  readonly day: MailboxDay;
-  readonly user: string;
-}
-
-function Day({ day: { day, lines }, user }: DayProps) {
+function Day({ day: { day, lines }, user }: { readonly day: MailboxDay; readonly user: string }) {
   return (
     <section class="day">
       <h3>{day}</h3>

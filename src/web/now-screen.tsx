@@ -286,12 +286,7 @@ function Deadline({ command }: { readonly command: RunningCommand }) {
   );
 }
 
-interface KillProps {
-  readonly command: RunningCommand;
-  readonly onClose: () => void;
-}
-
-function Kill({ command, onClose }: KillProps) {
+function Kill({ command, onClose }: { readonly command: RunningCommand; readonly onClose: () => void }) {
   const isRunning = useLive(({ now }) => now?.running.some(({ id }) => id === command.id) === true);
   const { api } = useSession();
   return (

@@ -112,12 +112,11 @@ interface Answered {
   readonly signed: Extract<TrailLine, { readonly signed: unknown }> | undefined;
 }
 
-type TrailAsk = 'POST /api/trail/search' | 'POST /api/trail/survey' | SaveAsk;
 type SaveAsk = 'POST /api/trail/export' | 'POST /api/trail/extract';
 
 async function ask(
   { api, signal }: Pick<FindOptions, 'api' | 'signal'>,
-  endpoint: TrailAsk,
+  endpoint: 'POST /api/trail/search' | 'POST /api/trail/survey' | SaveAsk,
   body: AskTrail,
 ): Promise<Answered> {
   const rows: ShownRow[] = [];

@@ -58,12 +58,7 @@ export function TrailScreen({ query }: ScreenProps) {
   return <Search query={query} clock={clock} />;
 }
 
-interface SearchProps {
-  readonly query: URLSearchParams;
-  readonly clock: () => number;
-}
-
-function Search({ query, clock }: SearchProps) {
+function Search({ query, clock }: { readonly query: URLSearchParams; readonly clock: () => number }) {
   const line = query.get('q') ?? '';
   const columns = columnsOf(query.get('columns'));
   // Times that are counted from now are counted once for a search and its next pages.

@@ -15,8 +15,6 @@ export interface NameNumbers {
   readonly gidOf: (name: string) => number | undefined;
 }
 
-type Database = 'passwd' | 'group';
-
 const askTimeoutMs = bounds.directoryAnswerMs;
 
 /** The system's name of a uid; undefined: it has none. */
@@ -177,7 +175,7 @@ export function ourselves(): {
 }
 
 /** A number as it is; a name from the system's own file, else from its directory. */
-function numberOf(database: Database, name: string): number | undefined {
+function numberOf(database: 'passwd' | 'group', name: string): number | undefined {
   const number = numberIn(name);
   if (number !== undefined) return number.id;
   const local = database === 'passwd' ? accountFiles.uidOf(name) : accountFiles.gidOf(name);

@@ -218,7 +218,6 @@ function testCredentials(native: Native, pair: readonly number[]): void {
 
 export type ForeignFunction = (...args: readonly unknown[]) => unknown;
 
-type FileFunctions = Pick<Native, 'fileAt' | 'fileBehind'>;
 type ServiceFunctions = Pick<Native, 'socketKind' | 'duplicate' | 'sendDatagram' | 'reap' | 'runOn'>;
 
 /** Of Linux on x86, ARM and RISC-V. */
@@ -332,7 +331,7 @@ const attemptsMax = bounds.fileLookups;
 export function fileFunctions(
   find: (prototype: string) => ForeignFunction,
   errno: () => number,
-): FileFunctions {
+): Pick<Native, 'fileAt' | 'fileBehind'> {
   let statx: ForeignFunction;
   try {
     statx = find('int statx(int, const char *, int, unsigned int, void *)');

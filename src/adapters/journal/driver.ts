@@ -79,9 +79,6 @@ interface Flush {
   readonly reject: (fault: JournalFault) => void;
 }
 
-/** Makes an order for a time, with the end of the published records at that moment. */
-type MakeOrder = (wallMs: number, behind: number) => Order;
-
 /** A bell costs more than ten records, and a Dovecot answers some hundred commands a second: below this each would wake the thread. */
 const lingerMsMax = 20;
 /** Pauses between attempts to heal: the first attempt at once, then the pause doubles up to the longest. */
@@ -202,7 +199,7 @@ export class Driver {
   }
 
   /** Takes effect after all records published now. Resolves with its report, a failed one once the journal is not writable. */
-  run(make: MakeOrder): Promise<Report> {
+  run(make: (wallMs: number, behind: number) => Order): Promise<Report> {
     return new Promise((resolve) => {
       const { state } = this;
       if (state.at !== 'writable') return resolve(failedReport(state.fault));

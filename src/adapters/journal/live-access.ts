@@ -273,17 +273,12 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   return new LiveAccess(book, start);
 }
 
-interface Proven {
-  readonly covered: readonly Line[];
-  readonly rest: readonly Line[];
-}
-
 /** Checks the chain from a head to the end of the journal. Undefined: it is broken, or the head is not signed. */
 function prove(
   directory: string,
   [first]: Head,
   { segment: last = 0, hash, journal, key }: AccessEnd & { readonly key: string },
-): Proven | undefined {
+): { readonly covered: readonly Line[]; readonly rest: readonly Line[] } | undefined {
   const records: Line[] = [];
   let covered: number | undefined;
   let before: string | undefined;

@@ -12,11 +12,6 @@ import { isCount, parseLine } from '../../domain/audit/record.js';
 import { readRegularFile, replaceFile, syncFolder } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
-export interface OverlapLimits {
-  readonly ms: number;
-  readonly bytes: number;
-}
-
 /** One position a second is kept, so that minutes of the fastest journal use little memory. */
 const markIntervalMs = 1000;
 
@@ -28,7 +23,7 @@ interface Mark {
   bytes: number;
 }
 
-export function createOverlap(limits: OverlapLimits, from: Position) {
+export function createOverlap(limits: { readonly ms: number; readonly bytes: number }, from: Position) {
   let sentBytes = 0;
   let sentSeq = from.seq;
   let marks: Mark[] = [markOf(from)];

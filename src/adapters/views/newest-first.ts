@@ -41,11 +41,6 @@ export interface NewestPage {
   readonly retired: readonly RetiredRecords[];
 }
 
-export interface NewestLimits {
-  readonly bytesMax: number;
-  readonly timeMs: number;
-}
-
 /** The first piece is small, since many searches find their page in it. */
 const firstPieceBytes = 64 * 1024;
 const pieceBytesMax = 1 << 20;
@@ -64,7 +59,7 @@ export async function readNewest(
   trail: Trail,
   { filter, newest }: { readonly filter: TrailFilter; readonly newest: NewestAsked },
   users: readonly string[] | undefined,
-  { bytesMax, timeMs }: NewestLimits,
+  { bytesMax, timeMs }: { readonly bytesMax: number; readonly timeMs: number },
   clock: Pick<Clock, 'now'>,
   format: (row: ExchangeRow) => string,
 ): Promise<NewestPage> {

@@ -35,19 +35,13 @@ import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
-export interface ReadLimits {
-  readonly rowsMax: number;
-  readonly bytesMax: number;
-  readonly timeMs: number;
-}
-
 export interface ReadTask {
   readonly directory: string;
   readonly asked: Asked;
   /** Patterns of the users whose records are shown; undefined: all records. */
   readonly users: readonly string[] | undefined;
   readonly ownKey: string;
-  readonly limits: ReadLimits;
+  readonly limits: { readonly rowsMax: number; readonly bytesMax: number; readonly timeMs: number };
 }
 
 export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user', unknown>>;

@@ -109,9 +109,7 @@ export function describeCheckpoint(folder: StateFolder): FleetStatus['checkpoint
   return last && { seq: last.seq, at: last.time, root: last.root };
 }
 
-type Read = ReturnType<typeof readCheckpoint>;
-
-function lastOf(folder: StateFolder): Read {
+function lastOf(folder: StateFolder): ReturnType<typeof readCheckpoint> {
   const line = folder.lastCheckpoints(1).at(-1);
   return line === undefined ? undefined : readCheckpoint(line);
 }
