@@ -18,7 +18,6 @@ export function accessRows({ rows }: Pick<AccessTable, 'rows'>): AccessRow[] {
   return [...found.values()];
 }
 
-/** Those that have each of the words somewhere. */
 export function rowsWith(rows: readonly AccessRow[], text: string): readonly AccessRow[] {
   const words = text
     .toLowerCase()

@@ -32,7 +32,6 @@ export function sentenceOf(error: unknown): string {
 
 export interface Api {
   json<T>(ask: Ask, options?: AskOptions): Promise<T>;
-  /** One value for each line of the answer. */
   lines<T>(ask: Ask, options?: AskOptions): AsyncGenerator<T, void, void>;
   events(ask: Ask, options?: AskOptions): AsyncGenerator<StreamEvent, void, void>;
   blob(ask: Ask, options?: AskOptions): Promise<Blob>;

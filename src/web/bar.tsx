@@ -68,7 +68,6 @@ export function Bar({ onHelp }: { readonly onHelp: () => void }) {
   );
 }
 
-/** What is seldom looked for: release, configuration, who is signed in. */
 export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc: () => void }) {
   const { me } = useSession();
   const today = useLive((live) => live.today);

@@ -56,7 +56,6 @@ interface ConfirmProps {
   readonly onClose: () => void;
 }
 
-/** Asks before something is done, and says what came of it. */
 export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClose }: ConfirmProps) {
   const [state, setState] = useState<
     'asking' | 'doing' | { readonly text: string; readonly isDone: boolean }

@@ -199,7 +199,6 @@ interface AnswerProps {
   readonly end: TrailEnd;
 }
 
-/** What became of it, and what to do about a denial. */
 function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
   const { admission, completion } = exchange;
   const record = admission ?? completion ?? {};

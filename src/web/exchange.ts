@@ -26,7 +26,6 @@ export interface Exchange {
   readonly session: { readonly opened: StoredRecord | undefined; readonly closed: StoredRecord | undefined };
   /** Searches that dovegate made for it, as to count mails. */
   readonly twins: readonly StoredRecord[];
-  /** Every record, for who wants to see them as they are. */
   readonly all: readonly StoredRecord[];
 }
 

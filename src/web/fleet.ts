@@ -10,7 +10,6 @@ export interface FleetState {
   readonly sentences: readonly string[];
 }
 
-/** What holds for all gates, and whether that is of now. */
 export function judgeFleet({ trouble, seen }: FleetShown): FleetState {
   const why = trouble === undefined ? [] : [`${capital(trouble)}.`];
   if (seen === undefined)
@@ -45,7 +44,6 @@ function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-/** One gate in a word, from what its copies say. */
 export function gateState({ findings, lastSeen }: FleetGate): {
   readonly tone: 'good' | 'bad' | 'quiet';
   readonly word: string;

@@ -93,7 +93,6 @@ async function watchSilence(
   }
 }
 
-/** What is known after an event; undefined: nothing new. */
 export function applied(known: Now | undefined, name: string, data: string): Now | undefined {
   if (name === 'snapshot') {
     const now: Now = JSON.parse(data);
@@ -111,7 +110,6 @@ export function pauseMs(failures: number, random: number): number {
   return whole / 2 + (whole / 2) * random;
 }
 
-/** Whether what is shown is too old to be shown as true. */
 export function isStale(live: Live, nowMs: number): boolean {
   return live.heardMs !== undefined && (live.isAway === true || nowMs - live.heardMs > staleMs);
 }

@@ -198,7 +198,6 @@ interface PanelProps {
   readonly children: ComponentChildren;
 }
 
-/** What belongs together, with its title and its controls. */
 export function Panel({ title, label, controls, isTable, tone, children }: PanelProps) {
   return (
     <section class={tone === undefined ? 'panel' : `panel tone ${tone}`} aria-label={label}>
@@ -218,7 +217,6 @@ interface SegmentsProps<T extends string> {
   readonly onChange: (value: T) => void;
 }
 
-/** One of few, all of which are seen. */
 export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
   return (
     <div class="segments" role="group" aria-label={label}>
@@ -239,7 +237,6 @@ export function Segments<T extends string>({ label, value, options, onChange }: 
 interface ChipProps {
   readonly name: string;
   readonly value: string;
-  /** What has this value is left out. */
   readonly isNot?: boolean;
   readonly onRemove: () => void;
 }
@@ -282,9 +279,7 @@ interface ButtonProps {
   readonly type?: 'button' | 'submit';
   readonly isOff?: boolean;
   readonly title?: string;
-  /** Of a button that shows and hides something. */
   readonly isOpen?: boolean;
-  /** Of a button that stays down. */
   readonly isDown?: boolean;
   /** Where the children do not say it all: "drain mail1". */
   readonly label?: string;
@@ -374,7 +369,6 @@ export function Field({
   );
 }
 
-/** The command that shows the same in a terminal. */
 export function AsCommand({ children }: { readonly children: string }) {
   return (
     <p class="as-command">
@@ -383,7 +377,6 @@ export function AsCommand({ children }: { readonly children: string }) {
   );
 }
 
-/** Has the browser save a file under this name. */
 export function saveFile(file: Blob, name: string): void {
   const address = URL.createObjectURL(file);
   const link = document.createElement('a');

@@ -206,7 +206,6 @@ function Titled({ title, groups }: SettledProps) {
   );
 }
 
-/** Groups that have no tick, with what settles them. */
 function Settled({ title, groups }: SettledProps) {
   if (groups.length === 0) return null;
   return (

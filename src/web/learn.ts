@@ -32,7 +32,6 @@ export function withEffect({ groups }: Suggested, effect: string): number[] {
   return groups.flatMap((group, at) => (mayTick(group) && group.effect === effect ? [at] : []));
 }
 
-/** By whom, in words: one name, or how many. */
 export function byWords({ byWhom, byCount }: SuggestedGroup): string {
   const [only = 'nobody'] = byWhom;
   return byCount <= 1 ? only : `${only} and ${countWords(byCount - 1)} more`;

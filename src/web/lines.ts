@@ -1,6 +1,5 @@
 // What comes in pieces over HTTP: lines, and server-sent events.
 
-/** Lines of a text that comes in pieces. */
 export interface LineDecoder {
   push(text: string): string[];
   /** What came after the last end of a line. */

@@ -18,7 +18,6 @@ export const steadyMs = createSteadyClock(
   () => performance.now(),
 );
 
-/** The state on the screen, and the components that show it. */
 class News {
   live: LiveState = {
     now: undefined,

@@ -14,7 +14,6 @@ function here(): Place {
   return { path: window.location.pathname, query: new URLSearchParams(window.location.search) };
 }
 
-/** The place; what uses it is drawn anew when it changes. */
 export function usePlace(): Place {
   const [place, setPlace] = useState(here);
   useEffect(() => {

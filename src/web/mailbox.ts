@@ -15,7 +15,6 @@ import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
 import { plural } from './wording.js';
 
-/** What is asked for, as the address bar has it. */
 export interface Question {
   readonly user: string;
   /** `2026-11-01`, in UTC; empty: as far as the journal goes. */
@@ -63,7 +62,6 @@ export function askOf({ user, from, to, isContentOnly }: Question, form: AskRepo
   };
 }
 
-/** The same question at a terminal. */
 export function commandOf({ user, from, to, isContentOnly }: Question): string {
   return [
     `dovegate audit report --mailbox ${shellQuoted(user)}`,
@@ -153,7 +151,6 @@ export function fileNameOf({ user }: Question, madeAt: string, form: string): st
   return `mailbox-${name}-${madeAt.slice(0, 10)}.${form}`;
 }
 
-/** One requester, and how many commands of each class. */
 export interface RequesterSum {
   readonly requester: string;
   readonly counts: Readonly<Partial<Record<MailboxLine['class'], number>>>;
@@ -196,7 +193,6 @@ export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime'
   return first === last ? first : `${first} to ${last}`;
 }
 
-/** Whether content of mails was shown or searched, in a sentence. */
 export function shownAnswer({
   showed,
   searched,

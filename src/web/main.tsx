@@ -106,7 +106,6 @@ function askToEnter(api: Api, link: string): Promise<Entered> | undefined {
 /** Of the daemon that these scripts came from. */
 let ownVersion: string | undefined;
 
-/** Inside, if the token is good. */
 async function whoAmI(api: Api): Promise<State> {
   try {
     const me = await api.json<Me>('GET /api/me');

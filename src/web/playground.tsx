@@ -13,7 +13,6 @@ import { formatCommand, splitWords } from './words.js';
 
 interface PlaygroundProps {
   readonly rows: AccessTable['rows'];
-  /** The question, as the address bar has it. */
   readonly query: URLSearchParams;
 }
 

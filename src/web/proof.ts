@@ -11,7 +11,6 @@ export interface ProofState {
   readonly steps: readonly string[];
 }
 
-/** What was proved by the last check, and what was not. */
 export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState {
   if (last === undefined)
     return {

@@ -16,7 +16,6 @@ export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'l
   return `${principal}@${listener}`;
 }
 
-/** What caused that something was denied or failed. */
 export function ownerText({ owner, policy, backend }: Trouble): string {
   if (owner === 'policy' && policy !== undefined) return `policy ${policy}`;
   return owner === 'server' && backend !== undefined ? `the mail server ${backend}` : ownerWords[owner];
@@ -29,7 +28,6 @@ const ownerWords: Readonly<Record<TroubleOwner, string>> = {
   gate: 'dovegate or its host',
 };
 
-/** One command in a line, as a confirmation repeats it. */
 export function runningLine(command: RunningCommand): string {
   const { user, backend, isOverdue, durationMs } = command;
   const whom = user === undefined ? '' : ` for ${user}`;
@@ -84,7 +82,6 @@ export function tryPieces(text: string): { readonly text: string; readonly isCom
 const commandInProse =
   /(?<![\w-])((?:dovegate (?:check|doctor|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
 
-/** How bad the state of the journal is. */
 export function journalTone({
   state,
   missingSeq,

@@ -37,7 +37,6 @@ const icons: Readonly<Record<string, string>> = {
   empty: 'M2 9l2-5.5h8L14 9v4H2zM2 9h3.5l1 1.5h3l1-1.5H14',
 };
 
-/** Of a screen by its title, or of a button. */
 export function Icon({ name }: { readonly name: string }) {
   const path = icons[name];
   return path === undefined ? null : <Drawn path={path} width="1.5" />;

@@ -8,7 +8,6 @@ import { goToIssuer } from './oidc.js';
 import { Mark } from './shapes.js';
 import { visible } from './visible.js';
 
-/** Why somebody is here again; good: as it was asked for. */
 export interface SignInText {
   readonly text: string;
   readonly isGood: boolean;

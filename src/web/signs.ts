@@ -67,7 +67,6 @@ const classes: Readonly<Record<string, SignFacts | undefined>> = {
   denied: outcomes['denied'],
 };
 
-/** What a policy says, before anything is sent. */
 const decisions: Readonly<Record<string, SignFacts | undefined>> = {
   allow: sign('allowed', 'good', 'check'),
   deny: outcomes['denied'],
@@ -75,7 +74,6 @@ const decisions: Readonly<Record<string, SignFacts | undefined>> = {
   obstacle: sign('allowed, cannot be carried out', 'warn', 'triangle'),
 };
 
-/** The parts of a bar, from the ground up. */
 export const outcomeParts = ['ok', 'denied', 'failed', 'unknown'] as const;
 
 /** A bar has no part of its own for commands that have not ended. */

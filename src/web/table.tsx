@@ -24,7 +24,6 @@ interface TableProps<T> {
   readonly keyOf: (row: T) => string;
   /** Instead of a table without rows. */
   readonly empty: ComponentChildren;
-  /** By Enter or a click on the row. */
   readonly onOpen?: (row: T) => void;
   /** A key on a row that has the focus: true if it meant something. */
   readonly onKey?: (key: string, row: T) => boolean;
@@ -97,7 +96,6 @@ function hasNoSelection(): boolean {
 /** Where the focus was last, on which screen. */
 let last = { path: '', at: -1 };
 
-/** Moves the focus to the next or previous row of the screen. */
 export function walkRows(step: 1 | -1): void {
   const rows = [...document.querySelectorAll<HTMLElement>('main [data-row]')];
   const at = rows.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));

@@ -50,12 +50,10 @@ export function colorOf(at: number, name: string): string {
   return name === 'other' || at > 5 ? 's-other' : `s${at}`;
 }
 
-/** The nearest index of a list of `count`. */
 function within(at: number, count: number): number {
   return Math.max(0, Math.min(count - 1, at));
 }
 
-/** The width of an element, in pixels, as it is now. */
 function useWidth() {
   const place = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);

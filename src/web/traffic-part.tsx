@@ -88,7 +88,6 @@ export function Traffic({ query }: TrafficProps) {
   );
 }
 
-/** What the address says of the charts of a screen. */
 export function chosenOf(query: URLSearchParams, all: typeof measures) {
   return { span: spanNamed(query.get('span')), measure: measureOf(query.get('show'), all).value };
 }
@@ -98,7 +97,6 @@ interface ChartControlsProps extends TrafficProps {
   readonly all: typeof measures;
 }
 
-/** Chooses what the charts of a screen show, and of which time. */
 export function ChartControls({ path, query, all }: ChartControlsProps) {
   const { span, measure } = chosenOf(query, all);
   const change = (name: string, value: string): void => {

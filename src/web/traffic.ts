@@ -73,7 +73,6 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
 }
 
-/** Undefined: none ended, or there is no sample. */
 function shareOf(part: number | null, all: number | null): number | undefined {
   return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
 }

@@ -13,7 +13,6 @@ export interface Finding {
   readonly rows: readonly ShownRow[];
   readonly leftOut: number;
   readonly looked: Looked | undefined;
-  /** Of the newest record that was looked at. */
   readonly newestSeq?: number | undefined;
   readonly notes: readonly string[];
   readonly retired: NonNullable<TrailEnd['retired']>;

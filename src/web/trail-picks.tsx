@@ -85,7 +85,6 @@ interface PicksProps {
   readonly onClose: () => void;
 }
 
-/** Searches for a value of a row only, or without it. */
 export function Picks({ row, only, wanted, onWanted, onClose }: PicksProps) {
   const keys = queryKeys.flatMap(({ key, label }) =>
     canLeaveOut(key) && (only === undefined || key === only) && queryValue(row, key) !== ''

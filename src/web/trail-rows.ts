@@ -41,7 +41,6 @@ export interface TrailColumn {
   readonly title: string;
   readonly kind: 'time' | 'utc' | 'outcome' | 'effect' | 'command' | 'user' | 'text' | 'duration';
   readonly key?: string;
-  /** By which key the search takes its values. */
   readonly query?: QueryKey;
 }
 

@@ -77,7 +77,6 @@ export function zoneWords(time: string): string {
   return isUtc ? 'UTC' : `local (${offsetWords(zoneOffsetMs(Date.parse(time)))})`;
 }
 
-/** How far a shown time is ahead of UTC. */
 export function zoneOffsetMs(atMs: number): number {
   return isUtc ? 0 : -new Date(atMs).getTimezoneOffset() * minute;
 }
