@@ -1,5 +1,5 @@
-// `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--built]`: would the tests notice if this
-// code were wrong?
+// `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]... [--test TEXT] [--spare TEXT]... [--built]`: would the
+// tests notice if this code were wrong? With `--spare`: what would go unnoticed without the tests whose path has that text?
 //
 // Stryker's instrumenter writes all its mutants into a copy of the module, each behind a switch; this compiles the copy, asks each
 // test which mutants it reaches, and runs a sample of them, one at a time, on one processor, until a test fails. One process keeps the
@@ -51,6 +51,13 @@ const modules = {
   },
   fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet', 'test/domain/report'] },
 };
+/** A module without an entry is a folder of src/, with the tests in the folder of that name. */
+const moduleOf = (name) => modules[name] ?? { code: [`src/${name}`], tests: [`test/${name}`] };
+const isModule = (name) =>
+  name in modules ||
+  moduleOf(name)
+    .code.concat(moduleOf(name).tests)
+    .every((path) => existsSync(join(root, path)));
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
 const generated = new Set(['src/domain/commands/data.ts']);
@@ -272,6 +279,9 @@ function isQuick({ key, seconds }) {
 /** The seconds of processor that tests may take with a mutant. */
 const limitOf = (tests) => 5 + 3 * tests.reduce((sum, { seconds }) => sum + seconds, 0);
 
+/** Tests that are asked last, to see what they alone notice. */
+const isSpare = (file) => values.spare.some((text) => relative(copy, file).includes(text));
+
 /** Tests file by file, those first that find most in the least time. */
 function inGroups(tests) {
   const byFile = new Map();
@@ -279,7 +289,10 @@ function inGroups(tests) {
   const worth = (group) =>
     Math.max(...group.map(({ kills, runs, seconds }) => kills / runs / (seconds + 0.01)));
   return [...byFile]
-    .toSorted(([, one], [, other]) => worth(other) - worth(one))
+    .toSorted(
+      ([oneFile, one], [otherFile, other]) =>
+        Number(isSpare(oneFile)) - Number(isSpare(otherFile)) || worth(other) - worth(one),
+    )
     .map(([file, group]) => ({ file, rounds: group[0].rounds, keys: group.map(({ key }) => key) }));
 }
 
@@ -313,6 +326,7 @@ function createTrier({ tests, loading }) {
       const { file, key } = answer.failed;
       const killer = reaching.find((test) => test.file === file && test.key === key);
       if (killer !== undefined) killer.kills += 1;
+      if (isSpare(file)) return `killed by ${relative(copy, file).replace(/\.js$/, '.ts')}: ${key}`;
       return 'killed';
     },
   };
@@ -336,7 +350,7 @@ const shown = (text) => (text.length > 160 ? `${text.slice(0, 150)} [...]` : tex
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 async function mutate(name, { sample, seed, places, testName }) {
-  const { code, tests: folders } = modules[name];
+  const { code, tests: folders } = moduleOf(name);
   const files = code.flatMap((path) => filesBelow(path, '.ts')).filter((file) => !generated.has(file));
   rmSync(copy, { recursive: true, force: true });
   cpSync(join(root, 'build'), copy, { recursive: true });
@@ -373,25 +387,31 @@ async function mutate(name, { sample, seed, places, testName }) {
     ),
   );
   const counts = { killed: 0, survived: 0, 'timed out': 0, 'not reached': 0 };
+  let bySpare = 0;
   let tried = 0;
   for (const mutant of chosen) {
     const how = await trier.tryMutant(mutant);
-    counts[how] += 1;
+    const isBySpare = how.startsWith('killed by');
+    if (isBySpare) bySpare += 1;
+    counts[isBySpare ? 'killed' : how] += 1;
     tried += 1;
     if (tried % 100 === 0) console.log(`(${tried} of ${chosen.length})`);
-    if (how === 'survived' || how === 'not reached')
+    if (how !== 'killed' && how !== 'timed out')
       console.log(
         `${how}: ${mutant.file}:${mutant.at}:${mutant.column}: ${shown(mutant.from)}  ->  ${shown(mutant.to)}`,
       );
   }
   trier.end();
   const noticed = counts.killed + counts['timed out'];
+  const score = (count) =>
+    `${percent(count / chosen.length)}, at least ${percent(lowerBound(count, chosen.length, counted.length))}`;
   console.log(
     `${name}: ${chosen.length} of ${counted.length} mutants (${all.length - counted.length} equivalent ones not counted)`,
     `\n  ${Object.entries(counts)
       .map(([how, count]) => `${count} ${how}`)
       .join(', ')}`,
-    `\n  score ${percent(noticed / chosen.length)}, at least ${percent(lowerBound(noticed, chosen.length, counted.length))}`,
+    `\n  score ${score(noticed)}`,
+    values.spare.length === 0 ? '' : `\n  without the spare tests ${score(noticed - bySpare)}`,
   );
 }
 
@@ -402,14 +422,15 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     file: { type: 'string', multiple: true, default: [''] },
     test: { type: 'string', default: '' },
+    spare: { type: 'string', multiple: true, default: [] },
     built: { type: 'boolean', default: false },
     slow: { type: 'string', default: '1.5' },
     verbose: { type: 'boolean', default: false },
   },
 });
-if (positionals.length === 0 || positionals.some((name) => !(name in modules))) {
+if (positionals.length === 0 || positionals.some((name) => !isModule(name))) {
   console.error(
-    `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]; modules: ${Object.keys(modules).join(' ')}`,
+    `npm run lab -- mutate MODULE... [--sample N|all] [--seed S] [--file TEXT]; modules: folders of src/, and ${Object.keys(modules).join(' ')}`,
   );
   process.exit(64);
 }
