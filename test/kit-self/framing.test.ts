@@ -6,13 +6,9 @@ import {
   createFramer,
   createLogCollector,
   encodeLog,
-  escapeCell,
   type Framing,
-  framingBetween,
   logChannel,
   replyChannel,
-  splitCells,
-  unescapeCell,
 } from '../oracle/framing.js';
 
 /** The bytes of each channel, after all. */
@@ -96,30 +92,6 @@ void test('demux refuses what no server sends, and knows when it is inside somet
   assert.equal(packet.isInside, true);
   packet.push(Buffer.from('+'));
   assert.equal(packet.isInside, false);
-});
-
-void test('framing goes by the smaller minor', () => {
-  const table = [0, 1, 2, 3, 4, 9].map((client) => [2, 4].map((server) => framingBetween(client, server)));
-  assert.deepEqual(table, [
-    ['none', 'none'],
-    ['packet', 'packet'],
-    ['packet', 'packet'],
-    ['packet', 'packet'],
-    ['packet', 'stream'],
-    ['packet', 'stream'],
-  ]);
-});
-
-void test('escapes', () => {
-  const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
-  const escaped = escapeCell(all);
-  assert.equal(
-    escaped.toString('latin1').slice(0, 20),
-    '\x010\x011\x02\x03\x04\x05\x06\x07\x08\x01t\x01n\x0b\x0c\x01r\x0e',
-  );
-  assert.deepEqual(unescapeCell(escaped), all);
-  assert.deepEqual(splitCells(Buffer.from('a\x01tb\t\tc')).map(String), ['a\tb', '', 'c']);
-  assert.equal(String(unescapeCell(Buffer.from('a\x01xb\x01'))), 'axb');
 });
 
 void test('log lines in pieces', () => {
