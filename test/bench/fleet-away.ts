@@ -224,7 +224,7 @@ await withBench(async (bench) => {
   const nats = await openNatsServer(bench, { gates: ['steady', 'late'] });
   if ('skip' in nats) throw new Error(nats.skip);
   const administrator = await openAdministrator(bench, nats);
-  await administrator.createStream();
+  await administrator.createStreams();
   await administrator.close();
   await compareAway(bench, nats, tls);
   if (records > 0) await catchUpLong(bench, nats, tls);

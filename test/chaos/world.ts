@@ -108,7 +108,7 @@ export async function openWorld(
     for (const relay of relays) await relay.close();
   });
   const host = 'gate1';
-  const nats = await openNatsCluster(owner, [host], 'DOVEGATE_AUDIT', 'own');
+  const nats = await openNatsCluster(owner, [host]);
   if ('skip' in nats) throw new Error(nats.skip);
 
   const authority = makeAuthority({ name: 'chaos authority' });

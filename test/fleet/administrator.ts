@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers as newHeaders } from '@nats-io/transport-node';
+import { checkpointStreamOf, hostStreamOf } from '../../src/domain/fleet/block.js';
 import type { Owner } from '../kit/folder.js';
 import type { Nats } from '../kit/nats.js';
 import type { HandBlock } from './hand-journal.js';
@@ -16,21 +17,21 @@ export interface StoredMessage extends HandBlock {
 export interface Administrator {
   /** Without any expectation; in their order. Resolves when all are stored. */
   publish(...blocks: readonly HandBlock[]): Promise<void>;
-  /** As `fleet init` makes it, for a stream of tests. */
-  createStream(): Promise<void>;
-  deleteStream(): Promise<void>;
-  /** Everything, in its order. */
+  /** That of the checkpoints, and one for each host (default: those of the server's gates), as `fleet init` makes them. */
+  createStreams(hosts?: readonly string[]): Promise<void>;
+  deleteStreams(): Promise<void>;
+  /** Everything, in the order of each stream. */
   readAll(subject?: string): Promise<StoredMessage[]>;
   /** Only the number of messages, and bytes as the server counts them. */
   count(): Promise<{ readonly messages: number; readonly bytes: number }>;
   close(): Promise<void>;
 }
 
-/** Ends with the test, or with the server. */
+/** Ends with the test, or with the server. `prefix`: of the streams that it reads. */
 export async function openAdministrator(
   owner: Owner,
   nats: Nats,
-  stream = 'DOVEGATE_AUDIT',
+  prefix = 'DOVEGATE_AUDIT',
 ): Promise<Administrator> {
   const { servers, caFile = '', client: own } = nats.settingsOf('admin');
   const read = (file = ''): string => readFileSync(file, 'utf8');
@@ -45,6 +46,31 @@ export async function openAdministrator(
   const connection = await connect({ servers: names, reconnect: false, tls });
   const client = jetstream(connection);
   const manager = await jetstreamManager(connection);
+  const namesOf = async (): Promise<readonly string[]> => {
+    const found: string[] = [];
+    for await (const name of manager.streams.names()) if (name.startsWith(prefix)) found.push(name);
+    return found.toSorted();
+  };
+  const readStream = async (name: string, subject: string): Promise<readonly StoredMessage[]> => {
+    const { state } = await manager.streams.info(name, { subjects_filter: subject });
+    const wanted = Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+    const found: StoredMessage[] = [];
+    if (wanted === 0) return found;
+    const consumer = await client.consumers.get(name, { filter_subjects: subject });
+    const messages = await consumer.consume();
+    for await (const message of messages) {
+      const given = message.headers;
+      found.push({
+        streamSeq: message.seq,
+        subject: message.subject,
+        headers: (given?.keys() ?? []).map((key) => [key, given?.get(key) ?? ''] as const),
+        // The library reuses nothing, but the bytes are a view of a larger piece.
+        bytes: Buffer.from(message.data),
+      });
+      if (found.length === wanted) break;
+    }
+    return found;
+  };
   const administrator: Administrator = {
     async publish(...blocks) {
       for (const { subject, headers, bytes } of blocks) {
@@ -53,42 +79,34 @@ export async function openAdministrator(
         await client.publish(subject, bytes, { headers: given });
       }
     },
-    async createStream() {
-      await manager.streams.add({
-        name: stream,
-        subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
-        discard: 'new',
-        deny_delete: true,
-        deny_purge: true,
-        allow_direct: true,
-      });
+    async createStreams(hosts = nats.gates) {
+      const made = [checkpointStreamOf(prefix), ...hosts.map((host) => hostStreamOf(prefix, host))];
+      for (const { name, subjects } of made)
+        await manager.streams.add({
+          name,
+          subjects: [...subjects],
+          discard: 'new',
+          deny_delete: true,
+          deny_purge: true,
+          allow_direct: true,
+        });
     },
-    async deleteStream() {
-      await manager.streams.delete(stream);
+    async deleteStreams() {
+      for (const name of await namesOf()) await manager.streams.delete(name);
     },
     async readAll(subject = '>') {
-      const { state } = await manager.streams.info(stream, { subjects_filter: subject });
-      const wanted = Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
       const found: StoredMessage[] = [];
-      if (wanted === 0) return found;
-      const consumer = await client.consumers.get(stream, { filter_subjects: subject });
-      const messages = await consumer.consume();
-      for await (const message of messages) {
-        const given = message.headers;
-        found.push({
-          streamSeq: message.seq,
-          subject: message.subject,
-          headers: (given?.keys() ?? []).map((name) => [name, given?.get(name) ?? ''] as const),
-          // The library reuses nothing, but the bytes are a view of a larger piece.
-          bytes: Buffer.from(message.data),
-        });
-        if (found.length === wanted) break;
-      }
+      for (const name of await namesOf()) found.push(...(await readStream(name, subject)));
       return found;
     },
     async count() {
-      const { state } = await manager.streams.info(stream);
-      return { messages: state.messages, bytes: state.bytes };
+      let [messages, bytes] = [0, 0];
+      for (const name of await namesOf()) {
+        const { state } = await manager.streams.info(name);
+        messages += state.messages;
+        bytes += state.bytes;
+      }
+      return { messages, bytes };
     },
     close: () => connection.close(),
   };

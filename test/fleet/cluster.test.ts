@@ -12,7 +12,7 @@ import { systemClock } from '../../src/adapters/host/clock.js';
 import { useNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
-import { readHeadOf } from '../../src/domain/fleet/block.js';
+import { checkpointStreamOf, hostStreamOf, readHeadOf } from '../../src/domain/fleet/block.js';
 import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { seededRandom } from '../kit/chunkings.js';
@@ -20,8 +20,9 @@ import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
-const stream = 'DOVEGATE_AUDIT';
+const prefix = 'DOVEGATE_AUDIT';
 const host = 'gate1';
+const stream = `${prefix}_${host}`;
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1);
 const never = new AbortController().signal;
 /** How often each fault happens; what takes longest is left to DOVEGATE_ROUNDS=2 and more. */
@@ -120,9 +121,11 @@ void test('a cluster of three: what one server does stops the flow for some seco
   await until(
     async () => {
       try {
-        await useNats(cluster.settingsOf('admin'), never, (admin) =>
-          admin.createStream(stream, { replicas: 3, maxAgeMs: 0, maxBytes: undefined }),
-        );
+        await useNats(cluster.settingsOf('admin'), never, async (admin) => {
+          const made = { replicas: 3, maxAgeMs: 0, maxBytes: undefined };
+          for (const { name, subjects } of [checkpointStreamOf(prefix), hostStreamOf(prefix, host)])
+            await admin.createStream(name, { ...made, subjects });
+        });
         return true;
       } catch {
         return false;
@@ -140,7 +143,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
     name: 'fleet',
     key: 'fleet',
     link: cluster.settingsOf(host),
-    stream,
+    stream: prefix,
     host,
     settleMs: 1_000,
   };
@@ -344,7 +347,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
   await until(isReduced, 'the stream has one replica', flowMs);
   const isFound = async (): Promise<boolean> => {
     ({ text } = await runWarm(['audit', 'fleet', 'verify', '--config', config]));
-    return /^weakened: .*num_replicas is 1 and was 3/m.test(text);
+    return /^gate1: weakened: .*num_replicas is 1 and was 3/m.test(text);
   };
   await until(isFound, () => `fewer replicas are found: ${text}`, flowMs);
 });

@@ -19,8 +19,6 @@ import { type Desk, fill, openDesk, readLines, send, skipOf, trusted } from './f
 
 /** Of the one host. */
 const stream = 'DOVEGATE_AUDIT_gate1';
-/** As releases before made it, for all hosts. */
-const shared = 'DOVEGATE_AUDIT';
 const patient = { ...trusted, silent_after: '1h' };
 type Answer = Readonly<Record<string, unknown>>;
 
@@ -125,9 +123,11 @@ void test('a message that was deleted from between others', { timeout: 600_000 }
   const lab = await openLab(t);
   if (lab === undefined) return;
   const { nats, lines, desk } = lab;
-  await nats.api(`STREAM.CREATE.${shared}`, {
-    name: shared,
-    subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
+  await fill(nats, {});
+  await nats.api(`STREAM.DELETE.${stream}`);
+  await nats.api(`STREAM.CREATE.${stream}`, {
+    name: stream,
+    subjects: ['dovegate.audit.gate1.*'],
     storage: 'file',
     discard: 'new',
     allow_direct: true,
@@ -135,11 +135,11 @@ void test('a message that was deleted from between others', { timeout: 600_000 }
   await sendTo(nats, lines, 0, 30);
   // Such a stream is found before anything is deleted.
   const [weak = '', ...none] = await findingsOf(desk);
-  assert.match(weak, /^- weakened: .*deny_delete is off \(records can be deleted\), must be on/);
+  assert.match(weak, /^gate1 weakened: .*deny_delete is off \(records can be deleted\), must be on/);
   assert.deepEqual(none, []);
-  await nats.api(`STREAM.MSG.DELETE.${shared}`, { seq: 3 });
+  await nats.api(`STREAM.MSG.DELETE.${stream}`, { seq: 3 });
   const [gone = '', ...others] = await findingsOf(desk);
-  assert.match(gone, /^- cut-in-stream: 1 of the messages between the first and the last/);
+  assert.match(gone, /^gate1 cut-in-stream: 1 of the messages between the first and the last/);
   assert.deepEqual(others, [weak]);
   assert.deepEqual(await findingsOf(desk), [gone, weak], 'told once');
   assert.match((await findingsOf(desk, '--whole')).join('\n'), /gate1 missing: records 11 to 15/);

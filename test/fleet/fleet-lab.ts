@@ -37,8 +37,7 @@ export async function send(
   stream = 'DOVEGATE_AUDIT',
 ): Promise<void> {
   const subject = subjectOf(host, id);
-  const own = await link.lastOf(hostStreamOf(stream, host).name, subject).catch(() => undefined);
-  let expected = (own ?? (await link.lastOf(stream, subject).catch(() => undefined)))?.streamSeq ?? 0;
+  let expected = (await link.lastOf(hostStreamOf(stream, host).name, subject))?.streamSeq ?? 0;
   for (let at = 0; at < lines.length; at += count) {
     const block = lines.slice(at, at + count);
     const [first, last] = [block[0], block.at(-1)].map((line) =>

@@ -15,10 +15,10 @@ import { openVerifier } from './verifier.js';
 const host = 'gate-1';
 
 test('a gate whose journal was appended to while it was stopped', { timeout: 600_000 }, async (t) => {
-  const nats = await openNatsServer(t, { gates: [host], layout: 'shared' });
+  const nats = await openNatsServer(t, { gates: [host] });
   if ('skip' in nats) return t.skip(nats.skip);
   const administrator = await openAdministrator(t, nats);
-  await administrator.createStream();
+  await administrator.createStreams();
   const gate = await openFleetGate(t, nats, { host });
   const verifier = openVerifier(t, { nats, hosts: { [host]: `{ key: "${gate.key}" }` }, more: 'drift: 1h' });
   gate.work();

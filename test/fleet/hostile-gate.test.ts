@@ -8,19 +8,23 @@ import { connect, type MsgHdrs, type NatsConnection, headers as newHeaders } fro
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { genesisHash, sealLine } from '../../src/domain/audit/ledger.js';
-import { formatHead } from '../../src/domain/fleet/block.js';
+import { checkpointStreamOf, formatHead, hostStreamOf } from '../../src/domain/fleet/block.js';
 import type { Owner } from '../kit/folder.js';
 import { type Nats, natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
 import { fill, openDesk, skipOf } from './fleet-lab.js';
 
-const stream = 'DOVEGATE_AUDIT';
+const stream = 'DOVEGATE_AUDIT_gate1';
 const subject = `dovegate.audit.gate1.${'a'.repeat(32)}`;
 
 /** The stream, a verifier's link, and a connection with the rights of gate1 that sends what it likes. */
 async function open(t: Owner, nats: Nats): Promise<{ verifier: NatsLink; gate: NatsConnection }> {
   const admin = await openNats(nats.settingsOf('admin'));
-  await admin.createStream(stream, { replicas: 1, maxAgeMs: 0, maxBytes: undefined });
+  for (const { name, subjects } of [
+    checkpointStreamOf('DOVEGATE_AUDIT'),
+    hostStreamOf('DOVEGATE_AUDIT', 'gate1'),
+  ])
+    await admin.createStream(name, { subjects, replicas: 1, maxAgeMs: 0, maxBytes: undefined });
   await admin.close();
   const verifier = await openNats(nats.settingsOf('verifier'));
   const { caFile = '', client, inbox } = nats.settingsOf('gate1');

@@ -24,10 +24,10 @@ for (const release of natsReleases)
     const cable = await openCable(t);
     if ('skip' in cable) return t.skip(cable.skip);
     const { launcher, address } = cable;
-    const nats = await openNatsServer(t, { gates: [host], layout: 'shared', release, launcher, address });
+    const nats = await openNatsServer(t, { gates: [host], release, launcher, address });
     if ('skip' in nats) return t.skip(nats.skip);
     const first = await openAdministrator(t, nats);
-    await first.createStream();
+    await first.createStreams();
     await first.close();
     const beganMs = performance.now();
     const gate = await openFleetGate(t, nats, { host });

@@ -36,7 +36,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   const nats = await openNatsServer(t, { gates: ['damaged', 'silent', 'unkeyed', 'whole'] });
   if (skipOf(t, nats)) return;
   const admin = await openAdministrator(t, nats);
-  await admin.createStream();
+  await admin.createStreams();
   const make = (host: string): HandJournal => {
     const gate = new HandJournal({ host });
     for (let count = 0; count < 3; count += 1) gate.exchange({ user: alice, users: [alice] });
@@ -168,8 +168,8 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
 
   await t.test('the whole host alone: proved complete', async () => {
     const before = join(nats.folder, 'fleet-verifier.yaml');
-    await admin.deleteStream();
-    await admin.createStream();
+    await admin.deleteStreams();
+    await admin.createStreams();
     await admin.publish(whole.block());
     const alone = openDesk(nats, { whole: hosts.whole }, 'admin');
     assert.notEqual(alone.config, before);

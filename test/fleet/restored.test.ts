@@ -14,10 +14,10 @@ for (const release of natsReleases)
   test(`the store of the server is replaced by an older copy (nats-server of ${release})`, {
     timeout: 600_000,
   }, async (t) => {
-    const nats = await openNatsServer(t, { gates: hosts, release, layout: 'shared' });
+    const nats = await openNatsServer(t, { gates: hosts, release });
     if ('skip' in nats) return t.skip(nats.skip);
     const first = await openAdministrator(t, nats);
-    await first.createStream();
+    await first.createStreams();
     await first.close();
     const gates: FleetGate[] = [];
     for (const host of hosts) gates.push(await openFleetGate(t, nats, { host, settle: '1h' }));

@@ -34,7 +34,7 @@ function ask(to: NatsLink, what: Asked[0], stream: string, subject: string): Pro
     case 'info':
       return to.info(stream);
     case 'create':
-      return to.createStream(stream, { replicas: 1, maxAgeMs: 0, maxBytes: undefined });
+      return to.createStream(stream, { subjects: [subject], replicas: 1, maxAgeMs: 0, maxBytes: undefined });
     default:
       return what satisfies never;
   }

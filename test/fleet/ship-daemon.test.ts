@@ -19,13 +19,18 @@ import { readShipped, stream } from './ship-story.js';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 async function openStream(t: TestContext, options: Partial<NatsOptions> = {}): Promise<Nats | undefined> {
-  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], layout: 'shared', ...options });
+  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], ...options });
   if ('skip' in nats) {
     t.skip(nats.skip);
     return undefined;
   }
   const admin = await openNats(nats.settingsOf('admin'));
-  await admin.createStream(stream, { replicas: 1, maxAgeMs: 0, maxBytes: undefined });
+  await admin.createStream(stream, {
+    subjects: ['dovegate.audit.gate1.*'],
+    replicas: 1,
+    maxAgeMs: 0,
+    maxBytes: undefined,
+  });
   await admin.close();
   return nats;
 }

@@ -16,8 +16,9 @@ import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-
 import { type Nats, type NatsOptions, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
 
-export const stream = 'DOVEGATE_AUDIT';
+export const prefix = 'DOVEGATE_AUDIT';
 export const host = 'gate1';
+export const stream = `${prefix}_${host}`;
 
 /** What the stream holds of one journal, in its order. */
 export interface Shipped {
@@ -54,7 +55,7 @@ export async function openShipStory(
   t: TestContext,
   options: Partial<NatsOptions> = {},
 ): Promise<ShipStory | undefined> {
-  const nats = await openNatsServer(t, { gates: [host], layout: 'shared', ...options });
+  const nats = await openNatsServer(t, { gates: [host], ...options });
   if ('skip' in nats) {
     t.skip(nats.skip);
     return undefined;
@@ -72,7 +73,7 @@ export async function openShipStory(
     async begin({ settleMs = 300_000, link = nats.settingsOf(host) } = {}) {
       await shipping?.end();
       const name = `127.0.0.1:${nats.port}`;
-      const sink: Sink = { kind: 'nats', name, key: name, link, stream, host, settleMs };
+      const sink: Sink = { kind: 'nats', name, key: name, link, stream: prefix, host, settleMs };
       shipping = await openShipping({
         sinks: [sink],
         stateDirectory: join(journal.directory, 'state'),
@@ -115,7 +116,12 @@ export async function openShipStory(
     },
     async makeStream(maxBytes) {
       const admin = await openNats(nats.settingsOf('admin'));
-      await admin.createStream(stream, { replicas: 1, maxAgeMs: 0, maxBytes });
+      await admin.createStream(stream, {
+        subjects: [`dovegate.audit.${host}.*`],
+        replicas: 1,
+        maxAgeMs: 0,
+        maxBytes,
+      });
       await admin.close();
     },
     async administer(subject, body) {

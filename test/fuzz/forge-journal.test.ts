@@ -23,7 +23,7 @@ import {
   verdictOf,
 } from '../adapters/journal/forged-run.js';
 import { segmentFiles } from '../adapters/journal/reading.js';
-import { blocks, message, optionsOf } from '../domain/fleet/paper-stream.js';
+import { blocks, message, optionsOf, takeOne } from '../domain/fleet/paper-stream.js';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import {
   chainAgain,
@@ -276,7 +276,7 @@ function fleetFindings(directory: string): number {
     optionsOf(['gate1'], { hosts: new Map([['gate1', { key: signKey.key, silentMs: 1e15 }]]) }),
   );
   const lines = linesIn(directory).map(({ text }) => `${text}\n`);
-  for (const [at, one] of blocks(lines, 50).entries()) fleet.take(message(one, at + 1));
+  for (const [at, one] of blocks(lines, 50).entries()) takeOne(fleet, message(one, at + 1));
   const now = new Set(['clock-apart', 'open', 'silent']);
   return fleet.judge(Date.UTC(2026, 10, 1)).filter(({ kind }) => !now.has(kind)).length;
 }

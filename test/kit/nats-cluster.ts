@@ -8,7 +8,7 @@ import type { NatsSettings } from '../../src/adapters/nats/dial.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { accountsOf, installNats, type Layout, natsReleases, rightsOf } from './nats.js';
+import { accountsOf, installNats, natsReleases, rightsOf } from './nats.js';
 import type { Skipped } from './skipped.js';
 import { until } from './until.js';
 
@@ -39,7 +39,6 @@ export async function openNatsCluster(
   owner: Owner,
   gates: readonly string[],
   stream = 'DOVEGATE_AUDIT',
-  layout: Layout = 'shared',
 ): Promise<NatsCluster | Skipped> {
   const server = await installNats(natsReleases[0] ?? 'native');
   if ('skip' in server) return server;
@@ -54,9 +53,7 @@ export async function openNatsCluster(
   };
   file('ca.pem', authority.certificatePem);
   pair('server', authority.issue({ names: ['localhost', '127.0.0.1'] }));
-  const users = new Map(
-    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, layout)]),
-  );
+  const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
   for (const name of users.keys())
     pair(name, authority.issue({ names: [`${name}.fleet.test`], client: true }));
   const names = numbers.map((at) => `nats${at}`);

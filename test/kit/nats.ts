@@ -27,6 +27,7 @@ export interface Nats {
   readonly folder: string;
   /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
   settingsOf(user: string): NatsSettings;
+  readonly gates: readonly string[];
   /** A connection of the library; its user closes it. */
   connect(user: string): Promise<NatsConnection>;
   /** A question of an administrator: to `$JS.API.` and this subject; the answer as it is. */
@@ -61,8 +62,8 @@ export interface NatsOptions {
   /** Acknowledged means synced, where the server can be told so (from 2.10 on). */
   readonly syncAlways?: boolean;
   readonly stream?: string;
-  /** Whose rights gates have; default: to ask their own streams, and one for all hosts, as while it is migrated. */
-  readonly layout?: Layout;
+  /** Gates may ask the stream of `stream` itself, and not their own: for tests of the link with one stream of many subjects. */
+  readonly hasOneStream?: boolean;
   /** More of its configuration. */
   readonly more?: string;
   /** All of its configuration, instead. */
@@ -118,7 +119,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const {
     gates,
     stream = 'DOVEGATE_AUDIT',
-    layout = 'both',
+    hasOneStream = false,
     release = natsReleases[0] ?? 'native',
   } = options;
   const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
@@ -141,7 +142,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   file('server.pem', certificatePem);
   file('server.key', keyPem);
   const users = new Map(
-    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, layout)]),
+    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, hasOneStream)]),
   );
   for (const [name, rights] of Object.entries(options.others ?? {})) users.set(name, rights);
   const byCertificate = options.users !== 'credentials';
@@ -189,6 +190,7 @@ ${options.more ?? ''}
     port,
     authority,
     folder,
+    gates,
     settingsOf: (user) => ({
       servers: [{ host: address, port }],
       caFile: join(folder, 'ca.pem'),
@@ -262,24 +264,20 @@ export interface Rights {
   readonly subscribe?: { readonly allow: readonly string[] };
 }
 
-/** A stream for each host, or one for all as releases before made it. */
-export type Layout = 'own' | 'shared' | 'both';
-
 /** The subjects that a gate writes to and asks at. */
 function ownOfGate(gate: string, users: ReadonlyMap<string, Rights>): readonly string[] {
   return users.get(gate)?.publish?.allow ?? [];
 }
 
 /** As the documentation gives them. */
-export function rightsOf(user: string, stream: string, layout: Layout = 'both'): Rights {
+export function rightsOf(user: string, stream: string, hasOneStream = false): Rights {
   const api = '$JS.API';
   if (user === 'admin') return {};
   const subscribe = { allow: [`_INBOX.${user}.>`] };
   if (user !== 'verifier') {
     const own = `dovegate.audit.${user}.*`;
-    const streams = { own: [`${stream}_${user}`], shared: [stream], both: [`${stream}_${user}`, stream] };
-    const asked = streams[layout].map((name) => `${api}.DIRECT.GET.${name}.${own}`);
-    return { publish: { allow: [own, ...asked] }, subscribe };
+    const asked = hasOneStream ? stream : `${stream}_${user}`;
+    return { publish: { allow: [own, `${api}.DIRECT.GET.${asked}.${own}`] }, subscribe };
   }
   const asked = verifierQuestions.map((subject) => `${api}.${subject}`);
   return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };

@@ -4,7 +4,6 @@
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, isObject } from '../../domain/audit/record.js';
-import { sharedStreamOf } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { duplicateWindowMs, requiredConfig, type StreamConfig } from '../../domain/streams/strength.js';
 import { systemClock } from '../host/clock.js';
@@ -65,9 +64,10 @@ export interface NatsLink {
   ): AsyncIterable<FleetMessage>;
   /** Makes the stream of `fleet init`; changes nothing where it exists. */
   createStream(stream: string, wish: StreamWish): Promise<void>;
-  /** Limits the stream to these subjects, and its size to this much more than it holds; its messages and other settings stay. */
-  narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
-  /** What would weaken the stream, or write for another gate. Changes nothing; the server logs each refused attempt. */
+  /**
+   * The rights of this user that would weaken the stream, or let it write for another gate (`host`). Nothing is carried out. The server
+   * logs each refused attempt.
+   */
   rights(stream: string, host: string): Promise<readonly StreamRight[]>;
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
@@ -386,11 +386,6 @@ function linkOf(
         if (!exists) throw thrown;
       }
     },
-    async narrowStream(stream, subjects, moreBytes) {
-      const { state, config } = await look(stream);
-      const body = { ...config, subjects, max_bytes: Number(state['bytes']) + moreBytes };
-      await ask(`STREAM.UPDATE.${stream}`, body, `change stream ${stream} at ${place}`);
-    },
     rights: (stream, host) =>
       findRights(
         (subject, payload, headers) => request(subject, `try ${subject} at ${place}`, payload, headers),
@@ -432,8 +427,7 @@ export interface StreamWish {
   readonly replicas: number;
   readonly maxAgeMs: number;
   readonly maxBytes: number | undefined;
-  /** Undefined: those of one stream for all hosts. */
-  readonly subjects?: readonly string[];
+  readonly subjects: readonly string[];
   readonly maxMessageBytes?: number;
   readonly maxMessages?: number;
 }
@@ -441,7 +435,7 @@ export interface StreamWish {
 /** Durations in nanoseconds, as on the server; -1: no limit. */
 export function configOf(name: string, settings: StreamWish): Readonly<Record<string, unknown>> {
   const maxAge = settings.maxAgeMs * (second / 1000);
-  const { maxBytes, maxMessages, maxMessageBytes, subjects = sharedStreamOf(name, true).subjects } = settings;
+  const { maxBytes, maxMessages, maxMessageBytes, subjects } = settings;
   return {
     name,
     subjects,

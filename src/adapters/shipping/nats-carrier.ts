@@ -3,8 +3,7 @@
 // is asked for its last message of this journal, and its answer counts. A record is safe when it was acknowledged long enough ago and is
 // still there. A block without an answer is repeated unchanged and not enlarged: a server that stood still may store the first one later,
 // and a cluster of 2.9.10 puts it in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent.
-// Records go to the host's own stream. Until it exists, they go to the shared one of earlier releases; then they continue in the own stream
-// after the last record of the shared one. A message names its stream, so that no other stores it.
+// A message names the stream of this host, so that no other stores it.
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -26,7 +25,7 @@ import { createOverlap } from './position.js';
 
 export interface StreamReceiver {
   readonly link: NatsSettings;
-  /** The prefix of the names of streams, and the one for all hosts. */
+  /** The prefix of the names of streams. */
   readonly stream: string;
   readonly host: string;
   /** The time after which an acknowledgement is relied on; 0: at once. */
@@ -56,11 +55,9 @@ const replicaMs = 1_000;
 
 export function createNatsCarrier(options: NatsOptions): Carrier {
   const { journal, clock, untilSeq } = options;
-  const { stream: shared, settleMs, host } = options.receiver;
-  const { name: own } = hostStreamOf(shared, host);
+  const { settleMs, host } = options.receiver;
+  const { name: stream } = hostStreamOf(options.receiver.stream, host);
   const subject = subjectOf(host, journal);
-  /** The own stream was seen: from now on no other one is used. */
-  let hasOwn = false;
   const lookEveryMs = Math.min(Math.max(settleMs / 10, 1_000), 30_000);
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** After the last record in the stream, by its last answer. */
@@ -118,9 +115,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The stream's number of the last message of this journal; 0: none. */
     let expected = 0;
     let lookedMs = clock.now();
-    let stream = own;
-    /** Why the own stream did not answer; undefined: it is tried. */
-    let whyShared: NatsFault | undefined;
+    /** Refused blocks in a row. */
     let refusals = 0;
     /** The stream has another message with the id of this block, as any writer can make: the block goes without an id. */
     let isIdTaken = false;
@@ -158,12 +153,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         refusals += 1;
         if (refusals <= 1) return;
         // The stream's answers contradict each other: pause before the next try.
-        if (whyShared === undefined) throw fault;
-        throw new NatsFault(
-          whyShared.code,
-          `${shared} takes no records of ${host}, and its own stream cannot be asked: ${whyShared.message}`,
-          fault,
-        );
+        throw fault;
       };
       const all = headersOf(head);
       const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
@@ -173,8 +163,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
-        // Streams may have been made meanwhile.
-        if (refusals === 0) whyShared = undefined;
         return doubtful(fault);
       }
       const why = `${stream} drops record ${first} as one that it had, and does not have it`;
@@ -209,36 +197,10 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return [...formatHead(journal, head), [streamHeader, stream]];
     }
 
-    /** Also finds out which stream takes the records. */
     async function find(): Promise<FoundMessage | undefined> {
-      const ask = async (name: string): Promise<FoundMessage | undefined> => {
-        const message = await link.lastOf(name, subject);
-        stream = name;
-        expected = message?.streamSeq ?? 0;
-        return message;
-      };
-      if (whyShared === undefined) {
-        try {
-          const message = await ask(own);
-          hasOwn = true;
-          return message ?? (await findBefore());
-        } catch (fault) {
-          const isAbsent = fault instanceof NatsFault && /^no-(?:stream|rights)$/.test(fault.code);
-          if (hasOwn || !isAbsent) throw fault;
-          whyShared = fault;
-        }
-      }
-      return ask(shared);
-    }
-
-    /** From before the own stream was made. Without a shared one, gates have no right to read it. */
-    async function findBefore(): Promise<FoundMessage | undefined> {
-      try {
-        return await link.lastOf(shared, subject);
-      } catch (fault) {
-        if (fault instanceof NatsFault && fault.code === 'no-rights') return undefined;
-        throw fault;
-      }
+      const message = await link.lastOf(stream, subject);
+      expected = message?.streamSeq ?? 0;
+      return message;
     }
 
     /** Read twice if the answer is behind the last one. */

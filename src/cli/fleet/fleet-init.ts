@@ -10,11 +10,10 @@ import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import {
   administratorName,
+  checkpointStreamOf,
   checkpointSubject,
   type FleetStream,
   hostStreamOf,
-  isSharedByHosts,
-  sharedStreamOf,
   verifierName,
   verifierQuestions,
 } from '../../domain/fleet/block.js';
@@ -38,8 +37,6 @@ import { lookAtStream, type SeenStream } from './streams.js';
 
 export interface InitFlags {
   readonly print: boolean;
-  /** Gives each host a stream of its own if one stream takes the records of all. */
-  readonly migrate: boolean;
   /** Changes existing streams that are weaker than required, or have another share. */
   readonly repair: boolean;
 }
@@ -48,14 +45,14 @@ export interface InitFlags {
 export async function fleetInit(
   screen: Screen,
   config: string,
-  { print, migrate, repair }: InitFlags,
+  { print, repair }: InitFlags,
 ): Promise<number> {
   const files = readFleetSettings(config, screen, true);
   const wishes = wishesOf(files);
   if (print) {
     const commands = wishes.flatMap((wish) => formatCommand(wish, files).split('\n'));
     const made = ['The streams; without --print, "fleet init" makes them.', ...commands];
-    const text = formatServerConfiguration(files, streamBytesOf(files), formatRights(files, migrate));
+    const text = formatServerConfiguration(files, streamBytesOf(files), formatRights(files));
     await screen.print([text, ...made.map((line) => `# ${line}`)].join('\n'));
     await screen.flush();
     return exitCodes.ok;
@@ -65,7 +62,7 @@ export async function fleetInit(
     natsOf(settings, 'init'),
     new AbortController().signal,
     async (link) => {
-      const found = await makeStreams(link, settings, wishes, migrate);
+      const found = await makeStreams(link, settings, wishes);
       return repair ? repairStreams(link, settings, found) : { made: found, repairs: [] };
     },
   );
@@ -90,8 +87,7 @@ export async function fleetInit(
     judgeStream(stream, info, settings).some((one) => one.repair !== undefined),
   );
   if (isRepairable && !repair) await screen.print('next: dovegate audit fleet init --repair');
-  const isShared = made.some(({ info }) => isSharedByHosts(info.subjects) && made.length === 1);
-  await screen.print(`\n${formatRights(settings, migrate || isShared)}`);
+  await screen.print(`\n${formatRights(settings)}`);
   await screen.flush();
   return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
@@ -116,16 +112,16 @@ interface Wish {
   readonly maxBytes: number;
 }
 
-function wishesOf({ stream, shares }: FleetSettings): readonly [Wish, ...Wish[]] {
+/** The stream of the checkpoints, and one for each host. */
+function wishesOf({ stream, shares }: FleetSettings): readonly Wish[] {
   const own = [...shares].map(([host, maxBytes]) => ({ stream: hostStreamOf(stream, host), maxBytes }));
-  return [{ stream: sharedStreamOf(stream, false), maxBytes: bounds.fleetLogBytes }, ...own];
+  return [{ stream: checkpointStreamOf(stream), maxBytes: bounds.fleetLogBytes }, ...own];
 }
 
 const states = {
   made: 'is there: made',
   there: 'is there already and was not changed: made',
   repaired: 'is there already and was changed: made',
-  narrowed: 'takes checkpoints only from now on, and keeps what it holds: made',
 } as const;
 
 interface MadeStream extends SeenStream {
@@ -134,27 +130,16 @@ interface MadeStream extends SeenStream {
 }
 
 /**
- * Reads the stream's INFO first: a request to make an existing stream would change its time of creation. If one stream takes
- * the records of all hosts, nothing is made unless `isMigrating`: subjects of two streams may not overlap, so it gives its own
- * up first. Until the others exist, gates wait and keep their records. Rejects with a NatsFault.
+ * Reads the stream's INFO first: a request to make an existing stream would change its time of creation. Rejects with a
+ * NatsFault.
  */
 async function makeStreams(
   link: NatsLink,
-  { stream: prefix, replicas, keepMs: maxAgeMs }: FleetSettings,
-  wishes: readonly [Wish, ...Wish[]],
-  isMigrating: boolean,
+  { replicas, keepMs: maxAgeMs }: FleetSettings,
+  wishes: readonly Wish[],
 ): Promise<readonly MadeStream[]> {
-  const [{ stream: log }] = wishes;
-  let isNarrowed = false;
   const made: MadeStream[] = [];
   try {
-    const before = await lookAtStream(link, log);
-    if (before !== undefined && isSharedByHosts(before.subjects)) {
-      const shared = sharedStreamOf(prefix, true);
-      if (!isMigrating) return [{ stream: shared, info: before, state: 'there' }];
-      await link.narrowStream(log.name, log.subjects, bounds.fleetLogBytes);
-      isNarrowed = true;
-    }
     for (const { stream, maxBytes } of wishes) {
       const { name, subjects } = stream;
       const there = await lookAtStream(link, stream);
@@ -168,8 +153,7 @@ async function makeStreams(
           maxMessageBytes: bounds.fleetBlockBytes,
         });
       const info = there ?? (await link.info(name));
-      const state = there === undefined ? 'made' : isNarrowed && stream === log ? 'narrowed' : 'there';
-      made.push({ stream, info, state });
+      made.push({ stream, info, state: there === undefined ? 'made' : 'there' });
     }
     return made;
   } catch (fault) {
@@ -177,7 +161,7 @@ async function makeStreams(
     const advice =
       fault.code === 'no-rights'
         ? '; somebody who may make it: dovegate audit fleet init --print'
-        : made.length > 0 || isNarrowed
+        : made.length > 0
           ? '; the gates of streams that are not there yet keep their records: put this right and run it again'
           : '';
     throw new NatsFault(fault.code, `${fault.message}${advice}`, fault);
@@ -274,10 +258,9 @@ interface Rights {
 /**
  * The rights of each user of the server, and nothing else: a gate writes its own chains, and the verifier reads all of them.
  * The server sends an answer with its own rights to any subject that a request names; within the stream's account that is
- * enough to remove it, so each gate has an account of its own, into which only its own subjects are imported. `wasShared`:
- * gates may still ask for records in one stream for all hosts.
+ * enough to remove it, so each gate has an account of its own, into which only its own subjects are imported.
  */
-export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolean): string {
+export function formatRights({ stream, hosts }: FleetSettings): string {
   const quote = (text: string): string => JSON.stringify(text);
   const block = (name: string, lines: readonly string[]): string[] => [
     `  ${quote(name)} {`,
@@ -296,8 +279,7 @@ export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolea
   ];
   const ownOf = (host: string): string[] => {
     const { name, subjects } = hostStreamOf(stream, host);
-    const asked = wasShared ? [name, stream] : [name];
-    return subjects.flatMap((own) => [own, ...asked.map((each) => `$JS.API.DIRECT.GET.${each}.${own}`)]);
+    return subjects.flatMap((own) => [own, `$JS.API.DIRECT.GET.${name}.${own}`]);
   };
   const accountOf = (host: string): string => `GATE_${host}`;
   // All streams of this account are the fleet's, and a word of a subject has no wildcard for a part of it.

@@ -267,11 +267,7 @@ function readOwn(folder: string, name: string): string {
 }
 
 function scriptOf(settings: FleetSettings, authority: string, { certificate, key }: KeyPair): string {
-  const configuration = formatServerConfiguration(
-    settings,
-    streamBytesOf(settings),
-    formatRights(settings, false),
-  );
+  const configuration = formatServerConfiguration(settings, streamBytesOf(settings), formatRights(settings));
   return formatServerScript(configuration, { authority, certificate, key });
 }
 

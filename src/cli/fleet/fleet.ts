@@ -113,11 +113,6 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
 
   add('init', 'make the streams, and print the rights that each host and the verifier need')
     .option('--print', 'print the configuration of the server; connect to no server', false)
-    .option(
-      '--migrate',
-      'give each host a stream of its own where all share one, as in releases before',
-      false,
-    )
     .option('--repair', 'change a stream that is weaker than it must be', false)
     .action((flags: Flags & InitFlags) =>
       run(async (screen) => (await import('./fleet-init.js')).fleetInit(screen, flags.config, flags)),

@@ -17,7 +17,7 @@ import type { StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
+import { type FleetStream, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -89,12 +89,11 @@ export function wantedOf(
   { subjects, host }: FleetStream,
   { replicas, keepMs, shares }: Pick<FleetSettings, 'replicas' | 'keepMs' | 'shares'>,
 ): WantedStream {
-  const ofCheckpoints = isSharedByHosts(subjects) ? undefined : bounds.fleetLogBytes;
-  const maxBytes = host === undefined ? ofCheckpoints : shares.get(host);
+  const maxBytes = host === undefined ? bounds.fleetLogBytes : shares.get(host);
   return { subjects, isExact: host !== undefined, replicas, keepMs, maxBytes };
 }
 
-/** Sentences about streams that are missing, shared by all hosts, or above their share. */
+/** Sentences about streams that are missing, or above their share. */
 export function whatDiffers(seen: readonly SeenStream[], settings: FleetSettings): readonly string[] {
   return seen.flatMap((one) => whatDiffersIn(one, settings));
 }
@@ -108,19 +107,10 @@ function whatDiffersIn(
     return [
       say(`it is not there, and the gate of ${host ?? name} waits; make it: dovegate audit fleet init`),
     ];
-  const texts: string[] = [];
-  if (host === undefined) {
-    if (isSharedByHosts(info.subjects))
-      texts.push(
-        say(
-          'it takes the records of all hosts, so one gate can fill it and stop the others; a stream for each host: dovegate audit fleet init --migrate',
-        ),
-      );
-    return texts;
-  }
+  if (host === undefined) return [];
   // Both limits follow from one share: the first is enough.
   const [first] = judgeExcess(host, info, shares.get(host));
-  if (first === undefined) return texts;
+  if (first === undefined) return [];
   const { property, is, must, whyNot } = first;
   const taken = is === undefined ? 'as much as the server has' : `up to ${is}`;
   const text = `it takes ${taken} (${property}), and the share of ${host} is ${must}`;

@@ -55,7 +55,7 @@ export interface SavedStream {
   };
 }
 
-/** For the stream of the checkpoints; the previous release had no other. */
+/** Of the stream of the checkpoints, and with those of hosts. */
 export interface SavedState extends SavedStream {
   readonly others: readonly (SavedStream & { readonly stream: string })[];
   readonly fleet: unknown;

@@ -264,14 +264,13 @@ export function createStreamReader(
       const findings: FleetFinding[] = [];
       let isRewound = false;
       present = streams.flatMap(({ stream, info }) => (info === undefined ? [] : [{ stream, info }]));
-      const isShared = streams.length === 1;
       for (const [name, cursor] of cursors) {
         cursor.asked = undefined;
         cursor.caughtMs = 0;
         const host = name === prefix ? undefined : name.slice(prefix.length + 1);
         if (cursor.created === undefined || present.some(({ stream }) => stream.name === name)) continue;
         // Hosts that are no longer listed are skipped.
-        if (host === undefined || (!isShared && !hosts.has(host))) continue;
+        if (host === undefined || !hosts.has(host)) continue;
         const text = `the stream ${name}, which was read, is not there any more. Everything is read again: make it (dovegate audit fleet init), and the gate sends what it still has`;
         findings.push(note('stream-replaced', host, nowMs, text));
         cursors.delete(name);

@@ -5,15 +5,7 @@
 import type { NatsLink, StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
-import {
-  allSubjects,
-  auditSubjects,
-  type FleetStream,
-  headerNames,
-  isSharedByHosts,
-  readSubject,
-  subjectOf,
-} from '../../domain/fleet/block.js';
+import { type FleetStream, headerNames, readSubject, subjectOf } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import {
   createSearch,
@@ -63,17 +55,16 @@ export async function* findRows(
   signal: AbortSignal,
 ): AsyncGenerator<SearchedRows> {
   const { link } = place;
-  const { name: stream, host: own = host } = place.stream;
-  if (host !== undefined && own !== host) return;
+  const { name: stream, host: own } = place.stream;
+  if (own === undefined || (host !== undefined && own !== host)) return;
   const followed = new FollowedJournals(filter);
   const check = createBlockCheck(stream, notes.faults);
   const sinceMs = filter.sinceMs === undefined ? 0 : Math.max(0, filter.sinceMs - doubtMs);
   let storedMs = 0;
   const take = function* (message: FleetMessage, indexed?: IndexedMessage): Generator<SearchedRows> {
     const chain = readSubject(message.subject);
-    if (chain === undefined || !holdsRecords(message)) return;
     // Records in the wrong stream are left out, as by the verifier.
-    if (own !== undefined && chain.host !== own) return;
+    if (chain?.host !== own || !holdsRecords(message)) return;
     ({ storedMs } = message);
     notes.journals.add(`${chain.host} ${chain.journal}`);
     check(message, chain.host, indexed);
@@ -106,7 +97,7 @@ export async function* findRows(
 async function planOf(
   { link, stream, info, index }: StreamPlace,
   { user }: TrailFilter,
-  host: string | undefined,
+  host: string,
   sinceMs: number,
   notes: ReadNotes,
 ): Promise<readonly Part[]> {
@@ -118,7 +109,7 @@ async function planOf(
     if (file.to < next) continue;
     if (file.from > next) parts.push({ kind: 'all', from: next, to: file.from - 1 });
     for (const chain of file.chains)
-      if (host === undefined || chain.host === host) notes.journals.add(`${chain.host} ${chain.journal}`);
+      if (chain.host === host) notes.journals.add(`${chain.host} ${chain.journal}`);
     const from = next;
     const messages = file
       .find(user ?? '')
@@ -127,7 +118,7 @@ async function planOf(
           message.streamSeq >= from &&
           message.streamSeq <= info.lastSeq &&
           message.storedMs >= sinceMs &&
-          (host === undefined || message.host === host),
+          message.host === host,
       );
     const isDense = messages.length * denseShare > file.messages().length;
     if (messages.length > 0) parts.push({ kind: 'some', messages, isDense });
@@ -158,15 +149,13 @@ async function usableOf(
 }
 
 async function* readAll(
-  { link, stream, info }: StreamPlace,
+  { link, stream }: StreamPlace,
   { from, to }: { readonly from: number; readonly to: number },
-  host: string | undefined,
+  host: string,
   sinceMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<FleetMessage> {
-  // Servers refuse a filter for subjects that a stream does not take any more, although it holds messages of them.
-  const isTaken = stream.host !== undefined || isSharedByHosts(info.subjects);
-  const subject = !isTaken ? allSubjects : host === undefined ? auditSubjects : `dovegate.audit.${host}.*`;
+  const subject = `dovegate.audit.${host}.*`;
   const start = sinceMs === 0 ? { streamSeq: from } : { storedMs: sinceMs };
   for await (const message of link.read(stream.name, start, { subject, untilSeq: to, signal }))
     if (message.streamSeq >= from) yield message;
@@ -181,7 +170,7 @@ interface Looked {
 async function* readDense(
   place: StreamPlace,
   messages: readonly IndexedMessage[],
-  host: string | undefined,
+  host: string,
   signal: AbortSignal,
 ): AsyncGenerator<Looked> {
   const wanted = new Map(messages.map((message) => [message.streamSeq, message]));

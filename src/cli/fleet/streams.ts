@@ -1,19 +1,15 @@
-// The streams of a fleet, as the servers have them: one for each listed host, and the one of the checkpoints. The latter comes
-// first, because earlier releases kept the records of all hosts there.
+// The streams of a fleet, as the servers have them: the one of the checkpoints, and one for each listed host.
 
 import { type NatsSettings } from '../../adapters/nats/dial.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openLooked, type StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import {
-  allSubjects,
-  auditSubjects,
+  checkpointStreamOf,
   type FleetStream,
   hostStreamOf,
   isHostWord,
-  isSharedByHosts,
   readSubject,
-  sharedStreamOf,
 } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 
@@ -36,9 +32,7 @@ export async function lookAtStreams(
   hosts: Iterable<string>,
 ): Promise<readonly [SeenStream & { readonly info: StreamInfo }, ...SeenStream[]]> {
   const info = await link.info(prefix);
-  const isShared = isSharedByHosts(info.subjects);
-  const first = { stream: sharedStreamOf(prefix, isShared), info };
-  if (isShared) return [first];
+  const first = { stream: checkpointStreamOf(prefix), info };
   const listed = [...hosts];
   const strangers = (await hostsOf(link, prefix)).filter((host) => !listed.includes(host));
   const others = [...listed, ...strangers.slice(0, strangersMax)].map(async (host): Promise<SeenStream> => {
@@ -103,16 +97,13 @@ export async function* readChains(
 ): AsyncGenerator<{ readonly message: FleetMessage; readonly host: string; readonly journal: string }> {
   for (const { stream, info } of streams) {
     const { lastSeq: untilSeq } = info;
-    const own = stream.host ?? host;
-    if (untilSeq === 0 || (host !== undefined && own !== host)) continue;
-    // Servers refuse a filter for subjects that a stream does not take any more, although it holds messages of them.
-    const isTaken = stream.host !== undefined || isSharedByHosts(info.subjects);
-    const all = own === undefined ? auditSubjects : `dovegate.audit.${own}.${journal ?? '*'}`;
-    const subject = isTaken ? all : allSubjects;
+    const own = stream.host;
+    if (own === undefined || untilSeq === 0 || (host !== undefined && own !== host)) continue;
+    const subject = `dovegate.audit.${own}.${journal ?? '*'}`;
     for await (const message of link.read(stream.name, from, { subject, untilSeq, signal })) {
       const chain = readSubject(message.subject);
-      if (chain === undefined || (own !== undefined && chain.host !== own)) continue;
-      if (journal === undefined || chain.journal === journal) yield { message, ...chain };
+      if (chain?.host === own && (journal === undefined || chain.journal === journal))
+        yield { message, ...chain };
     }
   }
 }

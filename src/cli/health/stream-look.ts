@@ -106,16 +106,10 @@ async function lookInside(
     }
     return undefined;
   };
-  let { name: stream } = hostStreamOf(sink.stream, host);
-  const whyNoAnswer = await judge('it cannot be asked for the last record', async () => {
-    const [own, shared] = await Promise.allSettled(
-      [stream, sink.stream].map((each) => link.lastOf(each, subject)),
-    );
-    if (own?.status !== 'rejected') return;
-    // One stream for all hosts, as in earlier releases.
-    if (shared?.status !== 'fulfilled') throw own.reason;
-    stream = sink.stream;
-  });
+  const { name: stream } = hostStreamOf(sink.stream, host);
+  const whyNoAnswer = await judge('it cannot be asked for the last record', () =>
+    link.lastOf(stream, subject),
+  );
   const elsewhere = [['Nats-Expected-Stream', 'dovegate-doctor']] as const;
   // A missing stream takes no messages.
   if (whyNoAnswer !== undefined && whyNoAnswer !== 'no-rights') return looks;

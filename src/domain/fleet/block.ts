@@ -16,7 +16,7 @@
 
 /** Every subject: chains, marks, checkpoints of fleets, and misplaced ones. */
 export const allSubjects = '>';
-export const auditSubjects = 'dovegate.audit.>';
+/** The subject of the verifiers' checkpoints. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
 /** The stream of the checkpoints, and the prefix of the names of the others. */
 export const defaultStream = 'DOVEGATE_AUDIT';
@@ -74,9 +74,7 @@ export function readSubject(
 
 export interface FleetStream {
   readonly name: string;
-  /**
-   * The one host whose records it takes. Undefined: the stream of the checkpoints, where earlier releases kept the records of all hosts.
-   */
+  /** The one host whose records it takes. Undefined: the stream of the checkpoints. */
   readonly host: string | undefined;
   readonly subjects: readonly string[];
 }
@@ -88,18 +86,9 @@ export function hostStreamOf(prefix: string, host: string): FleetStream {
   return { name: `${prefix}_${host}`, host, subjects: [`dovegate.audit.${host}.*`] };
 }
 
-/** The stream of the checkpoints. `isShared`: it takes the records of all hosts too, as in earlier releases. */
-export function sharedStreamOf(prefix: string, isShared: boolean): FleetStream {
-  const subjects = isShared ? [auditSubjects, checkpointSubject] : [checkpointSubject];
-  return { name: prefix, host: undefined, subjects };
-}
-
-/**
- * Whether a stream with these subjects takes more than checkpoints: then no host can have a stream of its own, because subjects would
- * overlap.
- */
-export function isSharedByHosts(subjects: readonly string[]): boolean {
-  return subjects.some((subject) => subject !== checkpointSubject);
+/** The stream of the checkpoints. */
+export function checkpointStreamOf(prefix: string): FleetStream {
+  return { name: prefix, host: undefined, subjects: [checkpointSubject] };
 }
 
 export type BlockHead =

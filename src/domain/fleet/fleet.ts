@@ -42,10 +42,10 @@ export interface FleetOptions {
 
 export interface Fleet {
   /**
-   * Takes the next message of a stream, by default that of the checkpoints, which is read before those of hosts; marks and checkpoints of
-   * the fleet too. Returns new findings, in their order.
+   * Takes the next message of a stream; marks and checkpoints of the fleet too. The stream of the checkpoints is read before those of hosts.
+   * Returns new findings, in their order.
    */
-  take(message: FleetMessage, from?: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
+  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
   /** The position in all streams: the sum of the last messages' numbers. */
   readonly streamSeq: number;
   /** The last message that was taken from a stream; 0: none yet. */
@@ -151,10 +151,7 @@ class Verifier implements Fleet {
     return this.#placeIn(stream).streamSeq;
   }
 
-  take(
-    message: FleetMessage,
-    from: Pick<FleetStream, 'name' | 'host'> = { name: this.#options.stream, host: undefined },
-  ): readonly FleetFinding[] {
+  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[] {
     const { streamSeq, storedMs } = message;
     const place = this.#placeIn(from.name);
     // Taken already.
@@ -292,9 +289,8 @@ class Verifier implements Fleet {
       this.#report({ kind: 'malformed', host, text });
       return;
     }
-    // After the first message of its own stream, records of a host must not come elsewhere.
     const own = hostStreamOf(this.#options.stream, named.host).name;
-    if (from.name !== own && (from.host !== undefined || this.seqIn(own) > 0)) {
+    if (from.name !== own) {
       const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
       this.#report({ kind: 'misplaced', ...named, text }, true);
       return;
@@ -364,7 +360,7 @@ class Verifier implements Fleet {
     return {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
-      isPruned: () => this.#placesOf(host).some(({ firstSeq }) => firstSeq > 1),
+      isPruned: () => this.#placeOf(host).firstSeq > 1,
       report: (finding: FleetFinding) => this.#report(finding),
       isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
     };
@@ -374,9 +370,9 @@ class Verifier implements Fleet {
     return this.#places.get(stream) ?? noPlace;
   }
 
-  #placesOf(host: string): readonly StreamPlace[] {
-    const { stream } = this.#options;
-    return [this.#placeIn(stream), this.#placeIn(hostStreamOf(stream, host).name)];
+  /** The position in the stream of a host. */
+  #placeOf(host: string): StreamPlace {
+    return this.#placeIn(hostStreamOf(this.#options.stream, host).name);
   }
 
   #keysOf(host: string): HostKeys {
@@ -444,13 +440,12 @@ class Verifier implements Fleet {
     awaited: ReadonlyMap<number, Awaited>,
   ): FleetFinding | undefined {
     const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
-    const pruned = this.#placesOf(host).filter(({ firstSeq }) => firstSeq > 1);
+    const { firstSeq, firstMs } = this.#placeOf(host);
     let seq = 0;
     for (const [one, { storedMs }] of awaited) {
       // Records older than the stream were removed by its own retention.
-      const isGone = pruned.some(({ firstMs }) =>
-        state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < firstMs,
-      );
+      const isOlder = state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < firstMs;
+      const isGone = firstSeq > 1 && isOlder;
       if (!isGone) seq = Math.max(seq, one);
     }
     if (seq === 0) return undefined;

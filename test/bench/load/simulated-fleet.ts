@@ -30,10 +30,10 @@ export async function withFleet(
     const nats = await openNatsServer(owner, { gates: [] });
     if ('skip' in nats) throw new Error(nats.skip);
     const administrator = await openAdministrator(owner, nats);
-    await administrator.createStream();
     const hosts = Array.from({ length: gates }, (_, at) =>
       simulateHost(`gate-${at + 1}`, Math.floor(asked / gates)),
     );
+    await administrator.createStreams(hosts.map(({ host }) => host));
     const records = hosts.reduce((sum, host) => sum + host.records, 0);
     const beganMs = performance.now();
     const waiting: Promise<void>[] = [];

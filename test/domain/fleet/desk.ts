@@ -11,6 +11,7 @@ import {
   PaperGate,
   type PaperMessage,
   started,
+  takeOne,
 } from './paper-stream.js';
 
 export const gate = new PaperGate();
@@ -63,7 +64,7 @@ export class Desk {
 
 export function headsOf(): readonly ExpectedHead[] {
   const fleet = fleetOf();
-  for (const [at, one] of stream.entries()) fleet.take(message(one, at + 1));
+  for (const [at, one] of stream.entries()) takeOne(fleet, message(one, at + 1));
   return fleet.heads();
 }
 
@@ -83,7 +84,7 @@ export function open(others: Readonly<Record<string, readonly string[]>>, saved?
 /** The gate's records, and then lines of verifiers. */
 export function take(fleet: Fleet, lines: readonly string[], from = fleet.streamSeq): Fleet {
   const all = from === 0 ? [...stream, ...lines.map(logged)] : lines.map(logged);
-  for (const [at, one] of all.entries()) fleet.take(message(one, from + at + 1));
+  for (const [at, one] of all.entries()) takeOne(fleet, message(one, from + at + 1));
   return fleet;
 }
 

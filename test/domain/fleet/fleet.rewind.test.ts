@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
-import { checkpointSubject, hostStreamOf } from '../../../src/domain/fleet/block.js';
+import { checkpointStreamOf, checkpointSubject, hostStreamOf } from '../../../src/domain/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import {
-  block,
   blocks,
   fleetOf,
   journal,
@@ -18,6 +17,7 @@ import {
   type PaperMessage,
   started,
   takeAll,
+  takeOne,
   told,
 } from './paper-stream.js';
 
@@ -205,7 +205,11 @@ void test('a state that was lost is made up for by the checkpoints in the stream
   const fleet = fleetOf(undefined, { verifier: { name: undefined, keys: [key.key] } });
   takeAll(fleet, [...stream.slice(0, 3), logged(line)]);
   assert.deepEqual(told(fleet.judge(started)), [['cut-in-stream', 'gate1', 16]]);
-  assert.deepEqual(fleet.take(message(logged(line), 4)), [], 'a message that was taken is not taken again');
+  assert.deepEqual(
+    takeOne(fleet, message(logged(line), 4)),
+    [],
+    'a message that was taken is not taken again',
+  );
 });
 
 void test('more that is missing than was accepted is told when it is read a second time', () => {
@@ -298,43 +302,7 @@ function takeOwn(fleet: Fleet, messages: readonly PaperMessage[], firstSeq = 1, 
 
 const judge = (fleet: Fleet) => told(fleet.judge(started + minuteMs));
 
-void test('a journal goes on in the stream of its host', () => {
-  const { lines } = makeGateOfStreams();
-  const fleet = fleetOf();
-  takeAll(fleet, blocks(lines.slice(0, 8)));
-  const next = createFleet(optionsOf(), JSON.parse(JSON.stringify(fleet.save())));
-  assert.equal(next.seqIn('DOVEGATE_AUDIT'), 2);
-  takeOwn(next, blocks(lines.slice(8)));
-  assert.deepEqual(judge(next), []);
-  assert.deepEqual([next.seqIn('DOVEGATE_AUDIT_gate1'), next.streamSeq, next.records], [2, 4, 16]);
-  const saved = JSON.parse(JSON.stringify(next.save()));
-  assert.deepEqual(JSON.parse(JSON.stringify(createFleet(optionsOf(), saved).save())), saved);
-
-  // Everything once more: the old records first, then the new ones.
-  next.rewind([]);
-  takeAll(next, blocks(lines.slice(0, 8)));
-  assert.deepEqual(judge(next), [['cut-in-stream', 'gate1', 16]]);
-  takeOwn(next, blocks(lines.slice(8)));
-  assert.deepEqual(judge(next), []);
-});
-
-void test('a beginning that is gone from the one stream by its age is not missing', () => {
-  const { lines } = makeGateOfStreams();
-  const late = fleetOf();
-  takeOwn(late, blocks(lines.slice(8)));
-  assert.deepEqual(judge(late), [['missing', 'gate1', 1]]);
-  const pruned = fleetOf();
-  const old = new PaperGate(undefined, 'ee'.repeat(16));
-  old.checkpoint();
-  takeAll(pruned, [block(old.lines, 'gate1', 'ee'.repeat(16))], 40);
-  takeOwn(pruned, blocks(lines.slice(8)));
-  assert.deepEqual(
-    judge(pruned).filter(([kind]) => kind === 'missing'),
-    [],
-  );
-});
-
-void test('records in the stream of another host, or behind those of the own stream in that of all: misplaced', () => {
+void test('records in the stream of another host, or in that of the checkpoints: misplaced', () => {
   const { lines } = makeGateOfStreams();
   const foreign = fleetOf(['gate1', 'gate2']);
   takeOwn(foreign, blocks(lines, 4, 'gate2'));
@@ -345,7 +313,8 @@ void test('records in the stream of another host, or behind those of the own str
   ]);
   const fleet = fleetOf();
   takeOwn(fleet, blocks(lines.slice(0, 12)));
-  takeAll(fleet, blocks(lines.slice(12)), 1);
+  for (const [at, one] of blocks(lines.slice(12)).entries())
+    fleet.take(message(one, at + 1), checkpointStreamOf('DOVEGATE_AUDIT'));
   assert.deepEqual(judge(fleet), [['misplaced', 'gate1', undefined]]);
   assert.equal(fleet.records, 12, 'it is not followed');
 });

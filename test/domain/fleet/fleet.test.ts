@@ -19,6 +19,7 @@ import {
   PaperGate,
   started,
   takeAll,
+  takeOne,
   told,
 } from './paper-stream.js';
 import { at, forkOf, makeGate, other } from './tampering.js';
@@ -115,8 +116,8 @@ void test('strangers and journals of one host are bounded', () => {
   const fleet = fleetOf();
   for (let each = 0; each < 1000; each += 1) {
     const id = each.toString(16).padStart(32, '0');
-    fleet.take(message({ ...first, subject: `dovegate.audit.stranger${each}.${id}` }, each * 2 + 1));
-    fleet.take(message({ ...first, subject: `dovegate.audit.gate1.${id}` }, each * 2 + 2));
+    takeOne(fleet, message({ ...first, subject: `dovegate.audit.stranger${each}.${id}` }, each * 2 + 1));
+    takeOne(fleet, message({ ...first, subject: `dovegate.audit.gate1.${id}` }, each * 2 + 2));
   }
   assert.equal(fleet.heads().filter(({ host }) => host === 'gate1').length, 32);
   assert.equal(fleet.heads().length, 132);

@@ -76,7 +76,6 @@ void test('subjects, streams and headers', () => {
     { kind: 'mark', seq: 7, head, text: 'this journal ends with record 6' },
     { kind: 'mark', seq: 7, head: undefined, text: `größe\n~\x7f${'x'.repeat(400)}` },
   ];
-  const shared = [[], [block.checkpointSubject], [block.checkpointSubject, block.auditSubjects], ['x']];
   compareAnswers(file('subjects'), [
     ...subjects.map(
       (subject): Asked => [`subject ${legible(subject)}`, () => json(block.readSubject(subject)) ?? 'none'],
@@ -92,22 +91,12 @@ void test('subjects, streams and headers', () => {
     ...words.map(
       (word): Asked => [`word ${json(word)}`, () => json([block.isHostWord(word), block.hostWordOf(word)])],
     ),
-    [
-      'streams',
-      () =>
-        json([
-          block.hostStreamOf('P', 'gate1'),
-          block.sharedStreamOf('P', true),
-          block.sharedStreamOf('P', false),
-        ]),
-    ],
-    ...shared.map((all): Asked => [`shared ${json(all)}`, () => block.isSharedByHosts(all)]),
+    ['streams', () => json([block.hostStreamOf('P', 'gate1'), block.checkpointStreamOf('P')])],
     [
       'names',
       () =>
         json([
           block.allSubjects,
-          block.auditSubjects,
           block.checkpointSubject,
           block.defaultStream,
           block.verifierQuestions,

@@ -20,7 +20,7 @@ import {
   second,
   take,
 } from './desk.js';
-import { fleetOf, listed, message, started } from './paper-stream.js';
+import { fleetOf, listed, message, started, takeOne } from './paper-stream.js';
 
 const forgeries: readonly {
   readonly name: string;
@@ -211,7 +211,7 @@ void test('what is said of chains, of forged ones, of files, and of streams that
       () => {
         const fleet = fleetOf();
         for (const [at, line] of [...chain().lines, ...new Desk(forger.secretPem).sign().lines].entries())
-          fleet.take(message(logged(line), at + 1));
+          takeOne(fleet, message(logged(line), at + 1));
         return whole(fleet);
       },
     ],

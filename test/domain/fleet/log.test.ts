@@ -7,7 +7,7 @@ import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { type ExpectedHead, readCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet } from '../../../src/domain/fleet/fleet.js';
 import { Desk, first, forger, found, gate, headsOf, open, own, reopened, second, take } from './desk.js';
-import { blocks, message, optionsOf, PaperGate, started } from './paper-stream.js';
+import { blocks, message, optionsOf, PaperGate, started, takeOne } from './paper-stream.js';
 
 void test('two verifiers, each with its own chain in one stream', () => {
   const here = new Desk(own.secretPem).sign().sign();
@@ -220,13 +220,13 @@ void test("a gate's key is replaced: untrusted until the new one is listed, and 
   next.checkpoint();
   const [before, after] = [blocks(old.lines, 100), blocks(next.lines.slice(from), 100)];
   const fleet = keyed(first.key);
-  for (const [at, one] of [...before, ...after].entries()) fleet.take(message(one, at + 1));
+  for (const [at, one] of [...before, ...after].entries()) takeOne(fleet, message(one, at + 1));
   assert.deepEqual(found(fleet), [`untrusted ${old.id} ${next.ledger.seq}`]);
   const listed = keyed(second.key, JSON.parse(JSON.stringify(fleet.save())));
   const seen = next.lines.length;
   next.checkpoint();
   for (const [at, one] of blocks(next.lines.slice(seen)).entries())
-    listed.take(message(one, fleet.streamSeq + at + 1));
+    takeOne(listed, message(one, fleet.streamSeq + at + 1));
   assert.deepEqual(found(listed), []);
 });
 

@@ -3,7 +3,14 @@
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord, OwnRecord } from '../../../src/domain/audit/record.js';
-import { type BlockHead, formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
+import {
+  type BlockHead,
+  checkpointStreamOf,
+  formatHead,
+  hostStreamOf,
+  readSubject,
+  subjectOf,
+} from '../../../src/domain/fleet/block.js';
 import { createFleet, type Fleet, type FleetOptions } from '../../../src/domain/fleet/fleet.js';
 import type { FleetFinding, FleetMessage } from '../../../src/domain/fleet/shapes.js';
 
@@ -125,13 +132,20 @@ export function fleetOf(hosts?: readonly string[], more?: Partial<FleetOptions>)
   return createFleet(optionsOf(hosts, more));
 }
 
+/** Takes a message, of the stream that its subject belongs to. */
+export function takeOne(fleet: Fleet, one: FleetMessage): readonly FleetFinding[] {
+  const prefix = 'DOVEGATE_AUDIT';
+  const host = readSubject(one.subject)?.host;
+  return fleet.take(one, host === undefined ? checkpointStreamOf(prefix) : hostStreamOf(prefix, host));
+}
+
 /** Takes all of a stream, which begins at 1; what was found meanwhile. */
 export function takeAll(
   fleet: Fleet,
   stream: readonly PaperMessage[],
   from: number = fleet.streamSeq + 1,
 ): FleetFinding[] {
-  return stream.flatMap((one, at) => [...fleet.take(message(one, from + at))]);
+  return stream.flatMap((one, at) => [...takeOne(fleet, message(one, from + at))]);
 }
 
 /** Kind, host and seq of each. */

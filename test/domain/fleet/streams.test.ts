@@ -20,6 +20,7 @@ import {
   PaperGate,
   started,
   takeAll,
+  takeOne,
   told,
 } from './paper-stream.js';
 
@@ -112,7 +113,7 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   see(fromStream, 1);
   const logged = { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
   takeAll(fromStream, stream);
-  fromStream.take(message(logged, stream.length + 1));
+  takeOne(fromStream, message(logged, stream.length + 1));
   assert.deepEqual(weakIn(fromStream), [less]);
 
   const fromLine = fleetOf();

@@ -45,6 +45,7 @@ import {
   optionsOf,
   PaperGate,
   type PaperMessage,
+  takeOne,
 } from '../../domain/fleet/paper-stream.js';
 import { makeTrail, nameOf } from '../../domain/trail/paper-trail.js';
 import { pick, seededRandom } from '../../kit/chunkings.js';
@@ -435,7 +436,7 @@ const fleet: Target = {
     });
     const one = createFleet(options);
     const messages = readMessages(Buffer.concat(chunks).toString('latin1'));
-    for (const [at, each] of messages.entries()) one.take(message(each, at + 1));
+    for (const [at, each] of messages.entries()) takeOne(one, message(each, at + 1));
     const found = one.judge(1_763_629_200_000);
     const saved = JSON.stringify(one.save());
     const again = createFleet(options, JSON.parse(saved));
@@ -447,7 +448,7 @@ const fleet: Target = {
 
 const savedState = (() => {
   const one = createFleet(optionsOf(['gate1']));
-  for (const [at, each] of [...stream, mark(3, head.hash)].entries()) one.take(message(each, at + 1));
+  for (const [at, each] of [...stream, mark(3, head.hash)].entries()) takeOne(one, message(each, at + 1));
   one.judge(1_763_629_200_000);
   return JSON.stringify(one.save());
 })();
@@ -471,7 +472,7 @@ const fleetFiles: Target = {
     }
     try {
       const one = createFleet(optionsOf(['gate1']), state);
-      for (const [at, each] of stream.entries()) one.take(message(each, at + 100));
+      for (const [at, each] of stream.entries()) takeOne(one, message(each, at + 100));
       return `state ${one.judge(1_763_629_200_000).length} ${line !== undefined}`;
     } catch (error) {
       if (error instanceof TypeError && error.message.startsWith('the state '))
