@@ -8,8 +8,10 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -64,7 +66,7 @@ export function installPackages(stages) {
 }
 
 const sharedMemory = '/dev/shm';
-const memoryName = /^dovegate-of-([0-9]+)-/;
+const memoryName = 'dovegate-run-';
 
 /**
  * Removes a directory, and takes away first what a killed test has mounted below it. What cannot be removed is said, and stays, with all
@@ -86,13 +88,28 @@ function removeTree(path) {
     console.error(`${path}, of a run that has ended, cannot be removed: ${removed.stderr.trim()}`);
 }
 
-/** Removes this run's directory in memory, and those of this user's runs that have ended without removing theirs. */
+/**
+ * A directory in memory that is locked as long as this process lives. A lock is seen in every namespace; the id of a process is not. It is
+ * locked before it has its name, so that no other run takes it for one of an ended run.
+ */
+function makeMemory() {
+  const made = mkdtempSync(join(sharedMemory, 'dovegate-new-'));
+  // Daemons of other users have their files below it.
+  chmodSync(made, 0o711);
+  // The lock belongs to our descriptor, which stays open.
+  spawnSync('flock', ['--nonblock', '3'], { stdio: ['ignore', 'ignore', 'ignore', openSync(made, 'r')] });
+  const own = made.replace('dovegate-new-', memoryName);
+  renameSync(made, own);
+  return own;
+}
+
+/** Removes the directories of this user's runs that have ended without removing theirs. */
 function clearMemory() {
   for (const name of readdirSync(sharedMemory)) {
-    const pid = memoryName.exec(name)?.[1];
     const path = join(sharedMemory, name);
-    if (pid === undefined || lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid()) continue;
-    if (Number(pid) === process.pid || !existsSync(`/proc/${pid}`)) removeTree(path);
+    if (!name.startsWith(memoryName)) continue;
+    if (lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid()) continue;
+    if (spawnSync('flock', ['--nonblock', path, 'true']).status === 0) removeTree(path);
   }
 }
 
@@ -106,9 +123,7 @@ function clearMemory() {
 export function ownMemory() {
   if (process.platform !== 'linux' || !existsSync(sharedMemory)) return;
   clearMemory();
-  const own = mkdtempSync(join(sharedMemory, `dovegate-of-${process.pid}-`));
-  // Daemons of other users have their files below it.
-  chmodSync(own, 0o711);
+  const own = makeMemory();
   process.env.DOVEGATE_MEMORY = own;
   if (process.env.TMPDIR === undefined) {
     process.env.DOVEGATE_LABS ??= join(tmpdir(), 'dovegate-labs');
@@ -119,7 +134,7 @@ export function ownMemory() {
     chmodSync(process.env.TMPDIR, 0o1777);
   }
   process.on('exit', (code) => {
-    if (code === 0) clearMemory();
+    if (code === 0) removeTree(own);
   });
 }
 

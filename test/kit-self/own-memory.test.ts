@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { runTool } from '../kit/small-disk.js';
 
 const setup = new URL('../../../scripts/setup.mjs', import.meta.url).href;
+const isRoot = process.geteuid?.() === 0;
 const hasMemory = process.platform === 'linux' && existsSync('/dev/shm');
 /** Prints its directory, with a file in it, then does `end`. */
 const argsOf = (end: string): readonly string[] => [
@@ -24,7 +25,7 @@ const argsOf = (end: string): readonly string[] => [
 
 function placeAfter(end: string): string {
   const { stdout, stderr } = spawnSync(process.execPath, argsOf(end), { encoding: 'utf8' });
-  assert.match(stdout, /^\/dev\/shm\/dovegate-of-\d+-\S+\n$/, stderr);
+  assert.match(stdout, /^\/dev\/shm\/dovegate-run-\S+\n$/, stderr);
   return stdout.trim();
 }
 
@@ -43,6 +44,11 @@ test('a run removes its own directory in memory, and those of ended runs', {
   const failed = placeAfter('process.exit(1)');
   assert.ok(existsSync(failed), 'evidence of a failure stays');
   assert.ok(existsSync(place), 'another run that is alive keeps its files');
+  if (isRoot) {
+    const apart = ['--pid', '--fork', '--mount-proc', process.execPath, ...argsOf('process.exit(0)')];
+    assert.equal(spawnSync('unshare', apart).status, 0);
+    assert.ok(existsSync(place), 'also from a run that does not see its process');
+  }
   running.kill('SIGKILL');
   await ended;
   assert.ok(existsSync(place));
@@ -50,10 +56,8 @@ test('a run removes its own directory in memory, and those of ended runs', {
   assert.deepEqual([existsSync(failed), existsSync(place)], [false, false], 'the next run removes both');
 });
 
-const isRoot = process.geteuid?.() === 0;
 test('what a killed test has mounted goes with its run', { skip: !hasMemory || !isRoot }, (t) => {
-  const { pid } = spawnSync(process.execPath, ['-e', '']);
-  const left = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
+  const left = mkdtempSync('/dev/shm/dovegate-run-');
   const mounted = [join(left, 'disk'), join(left, 'disk', 'inner')];
   t.after(() => {
     for (const place of mounted.toReversed()) runTool('umount', '-l', place);
@@ -70,8 +74,7 @@ test('what a killed test has mounted goes with its run', { skip: !hasMemory || !
 test('a directory that cannot be removed is said, and the run goes on', {
   skip: !hasMemory || !isRoot,
 }, (t) => {
-  const { pid } = spawnSync(process.execPath, ['-e', '']);
-  const left = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
+  const left = mkdtempSync('/dev/shm/dovegate-run-');
   t.after(() => {
     runTool('umount', left);
     rmSync(left, { recursive: true, force: true });
@@ -90,8 +93,7 @@ test('a directory that cannot be removed is said, and the run goes on', {
 });
 
 test('directories of other users are left alone', { skip: !hasMemory || !isRoot }, (t) => {
-  const { pid } = spawnSync(process.execPath, ['-e', '']);
-  const foreign = mkdtempSync(`/dev/shm/dovegate-of-${pid}-`);
+  const foreign = mkdtempSync('/dev/shm/dovegate-run-');
   t.after(() => rmSync(foreign, { recursive: true, force: true }));
   chownSync(foreign, 65534, 65534);
   placeAfter('process.exit(0)');

@@ -1,11 +1,11 @@
 // Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by SIGTERM, and by a pipe that nobody reads, each
-// while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a user
-// without rights. What must not happen: a process, a mount or a loop device that outlives the run, or a next run that does not work.
+// while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a
+// user without rights. What must not happen: a process, a mount or a loop device that outlives the run.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openFolder } from '../kit/folder.js';
@@ -180,10 +180,11 @@ test('a user without rights, killed by SIGKILL', asRoot, async (t) => {
     join(place.folder, 'plain.mjs'),
     `import { ownRun } from ${JSON.stringify(scriptOf('setup.mjs'))};
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 await ownRun();
 spawn('sleep', ['100000']);
-writeFileSync(${JSON.stringify(join(place.folder, 'ready'))}, '');
+writeFileSync(${JSON.stringify(join(place.folder, 'new'))}, process.env.DOVEGATE_MEMORY ?? '');
+renameSync(${JSON.stringify(join(place.folder, 'new'))}, ${JSON.stringify(join(place.folder, 'ready'))});
 `,
   );
   const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath];
@@ -192,6 +193,9 @@ writeFileSync(${JSON.stringify(join(place.folder, 'ready'))}, '');
   });
   t.after(() => own.kill('SIGKILL'));
   await until(() => existsSync(join(place.folder, 'ready')), 'it runs');
+  // No run of another user removes it.
+  const memory = readFileSync(join(place.folder, 'ready'), 'utf8');
+  t.after(() => rmSync(memory, { recursive: true, force: true }));
   const groups = (): string[] =>
     readdirSync('/proc').filter((name) => {
       try {
