@@ -50,6 +50,10 @@ const modules = {
     tests: ['test/adapters/journal'],
   },
   fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet', 'test/domain/report'] },
+  access: {
+    code: ['src/domain/access', 'src/gateway/access'],
+    tests: ['test/domain/access', 'test/gateway/access', 'test/cli/access'],
+  },
 };
 /** A module without an entry is a folder of src/, with the tests in the folder of that name. */
 const moduleOf = (name) => modules[name] ?? { code: [`src/${name}`], tests: [`test/${name}`] };
