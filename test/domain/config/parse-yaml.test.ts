@@ -16,24 +16,6 @@ function parse(text: string) {
   };
 }
 
-void test('places of keys, values and items', () => {
-  const { cursor, told } = parse('# comment\na:\n  b: "x"\n  "c d": [1, {e: 007}]\n\u00e4: off\n');
-  assert.ok(cursor);
-  assert.deepEqual(told, []);
-  const at = (...path: PropertyKey[]): string => {
-    const { line, column } = cursor.place(...path);
-    return `${line}:${column} ${cursor.source(...path) ?? cursor.kind(...path)}`;
-  };
-  assert.equal(at('a'), '2:1 map');
-  assert.equal(at('a', 'b'), '3:3 x');
-  assert.equal(at('a', 'c d'), '4:3 list');
-  assert.equal(at('a', 'c d', 0), '4:11 1');
-  assert.equal(at('a', 'c d', 1, 'e'), '4:15 007');
-  assert.equal(at('ä'), '5:1 off');
-  assert.equal(cursor.has('a', 'x'), false);
-  assert.deepEqual(JSON.stringify(cursor.value()), '{"a":{"b":"x","c d":[1,{"e":7}]},"ä":"off"}');
-});
-
 const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ['a: 1\na: 2\n', /^2:1 not valid YAML: Map keys must be unique/],
   ['7: 1\n"7": 2\n', /^2:1 not valid YAML: Map keys must be unique/],
@@ -78,18 +60,6 @@ void test('a prototype cannot be reached through a key', () => {
   assert.ok(cursor);
   assert.deepEqual(cursor.value(), { a: { constructor: 2 } });
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
-});
-
-void test('taking something out leaves the rest where it was', () => {
-  const { cursor } = parse('a: [x, y, z]\nb: {c: 1, d: 2}\n');
-  assert.ok(cursor);
-  const less = cursor.without([cursor.down('a', 1), cursor.down('b', 'c')]);
-  assert.ok(less);
-  assert.equal(JSON.stringify(less.value()), '{"a":["x","z"],"b":{"d":2}}');
-  assert.equal(less.place('a', 1).column, 11);
-  assert.equal(less.path('a', 1), 'a[2]');
-  assert.equal(JSON.stringify(cursor.value()), '{"a":["x","y","z"],"b":{"c":1,"d":2}}');
-  assert.equal(cursor.without([cursor.down('a', 'q', 1), cursor.down('q')]), undefined);
 });
 
 // Goal: every value of the tree is found again with its place, its spelling and its path, also when it is not there.

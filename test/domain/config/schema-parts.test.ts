@@ -6,16 +6,7 @@ import { z } from 'zod';
 import { validate } from '../../../src/domain/config/cursor.js';
 import { parseYaml } from '../../../src/domain/config/parse-yaml.js';
 import { ProblemList } from '../../../src/domain/config/problem.js';
-import {
-  as,
-  file,
-  listOf,
-  parseHostAndPort,
-  section,
-  size,
-  timer,
-  word,
-} from '../../../src/domain/config/schema-parts.js';
+import { as, file, listOf, section, size, timer, word } from '../../../src/domain/config/schema-parts.js';
 
 void test('names, words and paths of a section', () => {
   const schema = section('a section', {
@@ -60,23 +51,5 @@ void test('a number is no path, and an empty one is not the directory', () => {
     assert.ok(root);
     assert.equal(validate(section('a section', { ca: file('a file') }), root, problems), undefined);
     assert.equal(problems.sorted()[0]?.message, expected);
-  }
-});
-
-// Goal: addresses as they are written.
-void test('a host and a port', () => {
-  assert.deepEqual(parseHostAndPort('Mail1.Example.com:24245'), { host: 'mail1.example.com', port: 24_245 });
-  assert.deepEqual(parseHostAndPort('[2001:DB8::1]:1'), { host: '2001:db8::1', port: 1 });
-  for (const text of [
-    'mail1',
-    'mail1:',
-    ':1',
-    'mail1:0',
-    'mail1:65536',
-    '2001:db8::1:1',
-    '[mail1]:1',
-    'a b:1',
-  ]) {
-    assert.equal(parseHostAndPort(text), undefined, text);
   }
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { JsonReader, type JsonSink } from '../../../src/protocol/http-api/json.js';
-import { hexDigit, joinSurrogates, StringReader } from '../../../src/protocol/http-api/json-string.js';
+import { StringReader } from '../../../src/protocol/http-api/json-string.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { isJson } from '../../kit/json-form.js';
 
@@ -40,28 +40,6 @@ function readOfJson(
   for (const chunk of chunks) if (reader.push(chunk) !== undefined) break;
   return { events, error: reader.end() };
 }
-
-function readText(text: string | Buffer): Reading {
-  return readOfJson([Buffer.from(text)]);
-}
-
-void test('values come in order, numbers as they were written', () => {
-  const { events, error } = readText(' [ 1.50e+3 , {"a\\u0041":"x\\n\\ud83d\\ude00"} ,true,false,null,-0] ');
-  assert.equal(error, undefined);
-  assert.deepEqual(events, [
-    ['open', 'list', 1],
-    ['number', '1.50e+3'],
-    ['open', 'object', 2],
-    ['member', 'aA'],
-    ['string', 'x\n\u{1f600}'],
-    ['close', 2],
-    ['literal', 'true'],
-    ['literal', 'false'],
-    ['literal', 'null'],
-    ['number', '-0'],
-    ['close', 1],
-  ]);
-});
 
 const errors: readonly (readonly [text: string | Buffer, error: string])[] = [
   ['', 'JSON text has no value'],
@@ -134,36 +112,6 @@ void test('what is no JSON has one error, whatever the cuts are', () => {
   }
 });
 
-void test('a string of just the limit is taken, also of characters of several bytes', () => {
-  for (const text of ['x'.repeat(40), '\u00e9'.repeat(20), '\u{1f600}'.repeat(10)]) {
-    assert.equal(readText(JSON.stringify([text])).error, undefined);
-    assert.notEqual(readText(JSON.stringify([`${text}x`])).error, undefined);
-  }
-});
-
-void test('a place is where the inside of the string stands, and has no limit', () => {
-  const text = `["", "${'\\"\u00e9'.repeat(100)}"]`;
-  const bytes = Buffer.from(text);
-  for (const { name, chunks } of chunkings(bytes)) {
-    const { events, error } = readOfJson(chunks, limits, true);
-    assert.equal(error, undefined, name);
-    assert.deepEqual(
-      events,
-      [
-        ['open', 'list', 1],
-        ['place', 2, 2],
-        ['place', 6, 6 + 400],
-        ['close', 1],
-      ],
-      name,
-    );
-  }
-  assert.equal(
-    readOfJson([inString([0xc3])], limits, true).error,
-    'JSON parse error: Invalid UTF-8 character',
-  );
-});
-
 void test('it agrees with JSON.parse, but for what it refuses on purpose', () => {
   const piece = fc.constantFrom(
     ...'[ ] { } : , " "a" 1 0 - . e true false null \\ \\u \\ud83d \\udc00 00e9 \u00e9 \n'.split(' '),
@@ -183,29 +131,6 @@ void test('it agrees with JSON.parse, but for what it refuses on purpose', () =>
   );
 });
 
-// The insides of strings, one after the other: what they say, where they end, and what only a check of them keeps.
-void test('several strings in a row, each up to its quote, in every cut', () => {
-  const insides = ['plain', '', 'a\\"b\\\\', '\u00fc\u{1f600}\\ud83d\\ude00\\u00e9\\/\\b\\f\\n\\r\\t'];
-  const expected = ['plain', '', 'a"b\\', '\u00fc\u{1f600}\u{1f600}\u00e9/\b\f\n\r\t'];
-  const bytes = Buffer.from(insides.map((inside) => `${inside}"`).join(''));
-  for (const { name, chunks } of chunkings(bytes)) {
-    const reader = new StringReader(100);
-    const read: string[] = [];
-    reader.begin(true);
-    for (const chunk of chunks) {
-      for (let at = 0; at < chunk.length; ) {
-        const quote = reader.read(chunk, at);
-        assert.equal(reader.error, undefined);
-        if (quote < 0) break;
-        read.push(reader.take());
-        reader.begin(true);
-        at = quote + 1;
-      }
-    }
-    assert.deepEqual(read, expected, name);
-  }
-});
-
 void test('a string that is only checked holds nothing, whatever its length', () => {
   const reader = new StringReader(4);
   reader.begin(false);
@@ -218,12 +143,4 @@ void test('a string that is only checked holds nothing, whatever its length', ()
   reader.begin(false);
   reader.read(Buffer.of(0x61, 0xff), 0);
   assert.equal(reader.error, 'Invalid UTF-8 character');
-});
-
-void test('digits and surrogates', () => {
-  assert.deepEqual(
-    Array.from('09afAFg/:@G`').map((one) => hexDigit(one.charCodeAt(0))),
-    [0, 9, 10, 15, 10, 15, -1, -1, -1, -1, -1, -1],
-  );
-  assert.equal(joinSurrogates(0xd83d, 0xde00), 0x1f600);
 });
