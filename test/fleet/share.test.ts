@@ -1,6 +1,7 @@
-// Goal: each host has a stream with a share of the disk. Real daemons ship to a real server. Phases of the first: two gates and a watch; the
-// watch and `verify` find nothing, nothing is doubled or missing, `fetch` gives the journal. Of the second: a gate's certificate fills its
-// stream. What must not happen: a command that waits for a stream, a gate that stops for what another one did, a finding that nobody caused.
+// Goal: each host has a stream with a share of the disk. Real daemons ship to a real server. Phases of the first: two gates and a
+// watch; the watch and `verify` find nothing, nothing is doubled or missing, `fetch` gives the journal. Of the second: a gate's
+// certificate fills its stream. What must not happen: a command that waits for a stream, a gate that stops for what another one
+// did, a finding that nobody caused.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -42,8 +42,8 @@ export interface FleetOptions {
 
 export interface Fleet {
   /**
-   * Takes the next message of a stream; marks and checkpoints of the fleet too. The stream of the checkpoints is read before those of hosts.
-   * Returns new findings, in their order.
+   * Takes the next message of a stream; marks and checkpoints of the fleet too. The stream of the checkpoints is read before
+   * those of hosts. Returns new findings, in their order.
    */
   take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
   /** The position in all streams: the sum of the last messages' numbers. */
