@@ -128,7 +128,15 @@ function lookInto(folder: string): void {
     ['@dovegate'],
   );
   const folders = readdirSync(join(own, 'lib'), { withFileTypes: true }).map(({ name }) => name);
-  assert.deepEqual(folders.toSorted(), ['adapters', 'bounds', 'client', 'domain', 'ports', 'protocol']);
+  assert.deepEqual(folders.toSorted(), [
+    'adapters',
+    'bounds',
+    'client',
+    'domain',
+    'kinds',
+    'ports',
+    'protocol',
+  ]);
   assert.deepEqual(readdirSync(join(own, 'lib/domain')).toSorted(), [
     'codes',
     'commands',
