@@ -91,7 +91,6 @@ test('commands that a file adds', { timeout: 120_000 }, async (t) => {
   assert.match(await by('can', ...socket), /^ {2}site scan +read/m);
   assert.match(await by('explain', ...socket, '--user', user, '--', 'site', 'scan', 'INBOX'), /^0 allowed/);
   assert.match(await by('explain', ...socket, '--user', user, '--', 'site', 'expire'), /^77 denied/);
-  assert.match(await by('complete', '--', 'send', ...socket, '--', 'si'), /^0 words\nsite\n/);
 
   // HTTP.
   const parameters = { user, mailbox: 'INBOX' };
