@@ -34,7 +34,7 @@ const authService = 'see whether the auth service runs, and its log';
 
 /** The code after `lookup-` in the key `error`, and alone as `type` of `lookup-failing`. */
 export const lookupCodes: Table<ResolveFailure> = {
-  'dial-refused': ['nobody listens at its socket, or it may not be opened', authService],
+  'dial-refused': ['nothing listens at its socket, or dovegate may not open it', authService],
   'dial-timeout': ['no connection or no greeting in time', authService],
   'wrong-socket': [
     'the socket is of another type than userdb',

@@ -178,7 +178,7 @@ const table = {
   'access-unknown': refused(
     'NOTFOUND',
     'no such request: {reason}',
-    'no request or grant has that id, or it is one of somebody else',
+    'no request or grant has that id, or it belongs to somebody else',
     '`dovegate requests` lists those that you may see',
   ),
   'access-invalid': refused(
