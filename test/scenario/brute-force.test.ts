@@ -54,16 +54,20 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
     // On a busy machine 1,000 handshakes take longer than the 5 s of one.
     more: 'admin: { unix: admin.sock }\nlimits: { handshake: 1m }',
   });
+  const honestly = (from: string) => logIn({ port, from, user: 'migrator', password, isTls });
   /** How long it took; of the clock, or of the daemon's work if that is shorter. */
   const honest = async (from: string): Promise<number> => {
     const before = workMsOf(daemon);
-    const { answer, ms } = await logIn({ port, from, user: 'migrator', password, isTls });
+    const { answer, ms } = await honestly(from);
     assert.equal(answer, '+\n', `the honest login from ${from}, after ${Math.round(ms)} ms`);
     return Math.round(Math.min(ms, (workMsOf(daemon) - before) / processors));
   };
-  /** From elsewhere, from elsewhere with a success before, from the guessers' own address with a success before. */
-  const timesOf = (round: number): Promise<number[]> =>
-    Promise.all([honest(`127.0.1.${round}`), honest('127.0.0.2'), honest('127.0.0.1')]);
+  /** The same from a place that may be crowded out: it comes in when it tries again. */
+  const stubborn = async (from: string): Promise<number> => {
+    const sinceMs = performance.now();
+    while ((await honestly(from)).answer !== '+\n');
+    return Math.round(performance.now() - sinceMs);
+  };
 
   const startMs = performance.now();
   const calmMs = Math.max(await honest('127.0.0.2'), await honest('127.0.0.1'));
@@ -74,7 +78,7 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
   }, 50);
   t.after(() => clearInterval(watch));
 
-  // Of two hundred places that nobody knows anything of yet, each has its first hash before others are known to be better.
+  // Of two hundred places that nobody knows anything of yet, each has its first hash before others are known to be better; and 64 wait.
   const fresh = '200 addresses';
   const waves: (readonly [string, (n: number) => { from: string; user: string }])[] = [
     ['one address, the honest account', () => ({ from: '127.0.0.1', user: 'migrator' })],
@@ -99,7 +103,13 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
       })),
     );
     await begun;
-    const times = await timesOf(round + 1);
+    const stranger = name === fresh ? stubborn : honest;
+    // From elsewhere, from elsewhere with a success before, from the guessers' own address with a success before.
+    const times = await Promise.all([
+      stranger(`127.0.1.${round + 1}`),
+      honest('127.0.0.2'),
+      honest('127.0.0.1'),
+    ]);
     for (const { answer } of await ended) answers.set(answer, (answers.get(answer) ?? 0) + 1);
     const [elsewhere = 0, known = 0, beside = 0] = times;
     t.diagnostic(
