@@ -41,7 +41,7 @@ import {
   parseRefusedCall,
 } from '../domain/door/parse.js';
 import { networkOf } from '../domain/identity/peer.js';
-import type { PageRole } from '../domain/page/api.js';
+import type { PageRole } from '../domain/page/roles.js';
 import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import { formatFilter } from '../domain/views/look.js';
 import type { AccessDesk } from '../gateway/access/desk.js';

@@ -18,15 +18,8 @@ import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import type { LinkOpener } from '../domain/door/parse.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
-import {
-  type Endpoint,
-  type Entered,
-  isAmong,
-  type Me,
-  mayAsk,
-  type Ways,
-  whyNotAsked,
-} from '../domain/page/api.js';
+import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from '../domain/page/api.js';
+import { isAmong, whyNotAsked } from '../domain/page/roles.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';

@@ -28,7 +28,7 @@ import type {
   DoorRefused,
   DoorWord,
 } from '../domain/door/parse.js';
-import type { PageRole } from '../domain/page/api.js';
+import type { PageRole } from '../domain/page/roles.js';
 import type { SignedExtract } from '../domain/views/extract.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';

@@ -5,7 +5,8 @@
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
 import type { FoundCode } from '../domain/now/problems.js';
-import { type BackendNow, type Endpoint, isAmong, type Now, type Problem } from '../domain/page/api.js';
+import type { BackendNow, Endpoint, Now, Problem } from '../domain/page/api.js';
+import { isAmong } from '../domain/page/roles.js';
 import { formatCell } from '../domain/trail/export.js';
 import { createCover } from '../domain/views/view.js';
 import type { Daemon } from './daemon.js';

@@ -127,7 +127,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
   'domain/page': rule([], {
-    public: ['access', 'api', 'history', 'leave-out', 'proof', 'trail'],
+    public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
   }),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {

@@ -13,7 +13,8 @@ import { bounds } from '../../src/bounds/bounds.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
 import type { DoorRefused } from '../../src/domain/door/parse.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
-import { type Endpoint, endpoints, mayAsk, type PageRole } from '../../src/domain/page/api.js';
+import { type Endpoint, endpoints, mayAsk } from '../../src/domain/page/api.js';
+import type { PageRole } from '../../src/domain/page/roles.js';
 import { createLoginGuard } from '../../src/gateway/login/logins.js';
 import {
   type BrowserParts,

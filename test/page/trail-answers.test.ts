@@ -9,7 +9,8 @@ import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapt
 import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
 import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/audit/ledger.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
-import type { Endpoint, PageRole } from '../../src/domain/page/api.js';
+import type { Endpoint } from '../../src/domain/page/api.js';
+import type { PageRole } from '../../src/domain/page/roles.js';
 import { formatExtractHead } from '../../src/domain/views/extract.js';
 import { formatFilter, lookPath, looks } from '../../src/domain/views/look.js';
 import { LookRefused } from '../../src/page/looks.js';

@@ -9,7 +9,7 @@ import { standardDoor } from '../door/door.js';
 import { defaultStream } from '../fleet/block.js';
 import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
 import { noticeEvents } from '../notices/notice.js';
-import { pageRoles } from '../page/api.js';
+import { pageRoles } from '../page/roles.js';
 import { listener } from './listener-schema.js';
 import { person, policy, policyTest } from './policy-schema.js';
 import {

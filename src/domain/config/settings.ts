@@ -14,7 +14,7 @@ import {
   type Namespace,
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
-import type { PageRole } from '../page/api.js';
+import type { PageRole } from '../page/roles.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
 import { createRoutingTable, type RoutingTable } from '../policy/route.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';

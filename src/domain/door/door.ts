@@ -3,7 +3,8 @@
 // The daemon checks all three, and composes by itself whatever it writes or signs.
 
 import type { AccessItem } from '../page/access.js';
-import type { JournalNow, Now, PageRole } from '../page/api.js';
+import type { JournalNow, Now } from '../page/api.js';
+import type { PageRole } from '../page/roles.js';
 
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;

@@ -6,7 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../audit/record.js';
 import { noticeReceivers } from '../notices/receiver.js';
 import { accessSteps } from '../page/access.js';
-import { pageRoles } from '../page/api.js';
+import { pageRoles } from '../page/roles.js';
 import { count, distanceMs, listOf, readerOf, spanMs, text, uid } from '../seams/shape.js';
 import { trailFilter } from '../views/asked.js';
 import { type RecordedAction, recordedActions } from './door.js';

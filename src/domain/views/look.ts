@@ -3,7 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
-import type { PageRole } from '../page/api.js';
+import type { PageRole } from '../page/roles.js';
 import type { TrailFilter } from '../trail/search.js';
 
 /** The requests; the paths are `/trail/` and the word. */
