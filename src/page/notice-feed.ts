@@ -17,11 +17,10 @@ import {
   droppedNotice,
   isWanted,
   type Notice,
-  type NoticeEvent,
   noticeOf,
   withoutChosenTexts,
 } from '../domain/notices/notice.js';
-import type { NoticeReceiver } from '../domain/notices/receiver.js';
+import type { NoticeEvent, NoticeReceiver } from '../domain/notices/receiver.js';
 import { JournalFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 

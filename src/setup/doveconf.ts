@@ -137,16 +137,6 @@ function sharedOf(blocks: readonly Block[]): readonly string[] | undefined {
   return isSure ? [...new Set(prefixes)] : undefined;
 }
 
-/** What is wrong where a Dovecot and the file take the case of names otherwise; undefined: they agree. */
-export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | undefined {
-  if (ofDovecot === ofFile) return undefined;
-  const what =
-    ofDovecot === 'keep'
-      ? 'keeps the case of names (auth_username_format), and a command for Alice goes to alice'
-      : 'takes names in any case, and a rule for alice does not hold for Alice';
-  return `${what}; write mail_users: { case: ${ofDovecot} }`;
-}
-
 export const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
 
 /** What this machine's Dovecot says of itself; a text: why that is unknown. */

@@ -7,13 +7,13 @@ import { howToInstall, type OptionalPackage } from '../adapters/host/optional-pa
 import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import { parseSecret } from '../adapters/notices/webhook.js';
 import { formatWords } from '../domain/audit/encode.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
+import { parseSecret } from '../domain/notices/receiver.js';
 import {
   adminName,
   expirySentence,

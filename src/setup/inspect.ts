@@ -32,10 +32,11 @@ import type { Problem } from '../domain/config/problem.js';
 
 import type { Settings } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
+import type { NameCase } from '../domain/identity/user-name.js';
 import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
 import { isSince } from '../protocol/releases.js';
-import { type DovecotFacts, whyOtherCase } from './doveconf.js';
+import type { DovecotFacts } from './doveconf.js';
 import {
   inspectCertificates,
   inspectFiles,
@@ -194,6 +195,16 @@ function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
   const isDsync = ({ command }: Rule): boolean => command === 'dsync-server';
   const isDenied = denyByCommand.get('dsync-server')?.some(strikesAlways) === true;
   return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
+}
+
+/** What is wrong where a Dovecot and the file take the case of names otherwise; undefined: they agree. */
+export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | undefined {
+  if (ofDovecot === ofFile) return undefined;
+  const what =
+    ofDovecot === 'keep'
+      ? 'keeps the case of names (auth_username_format), and a command for Alice goes to alice'
+      : 'takes names in any case, and a rule for alice does not hold for Alice';
+  return `${what}; write mail_users: { case: ${ofDovecot} }`;
 }
 
 type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports'>;

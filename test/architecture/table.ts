@@ -108,7 +108,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // Whether a stream keeps what it was sent.
-  'domain/streams': rule(['domain/audit'], { public: ['strength'] }),
+  'domain/streams': rule(['domain/audit'], { public: ['made', 'strength'] }),
   'domain/report': rule(
     [
       'domain/commands',
@@ -188,7 +188,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       ...domain,
       'domain/views',
       'domain/fleet',
-      'domain/notices/notice',
+      'domain/notices/receiver',
       'domain/page',
       'domain/door',
     ],
@@ -422,7 +422,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/net',
       'adapters/host',
       'adapters/journal/segments',
-      'adapters/notices/webhook',
       'adapters/telemetry/log',
     ],
     {

@@ -12,7 +12,8 @@ import { createPlaceFile, type PlaceFile } from '../../src/adapters/notices/plac
 import { bounds } from '../../src/bounds/bounds.js';
 import { Wakes } from '../../src/concurrency/waiting.js';
 import { NoticeFault } from '../../src/domain/notices/fault.js';
-import { type Notice, type NoticeEvent, noticeEvents } from '../../src/domain/notices/notice.js';
+import type { Notice } from '../../src/domain/notices/notice.js';
+import { type NoticeEvent, noticeEvents } from '../../src/domain/notices/receiver.js';
 import { type NoticeFeed, startNoticeFeed } from '../../src/page/notice-feed.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';

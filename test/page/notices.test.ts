@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
 import type { DoorHead } from '../../src/domain/door/door.js';
-import { noticeEvents } from '../../src/domain/notices/notice.js';
+import { noticeEvents } from '../../src/domain/notices/receiver.js';
 import { createNotices } from '../../src/page/notices.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';

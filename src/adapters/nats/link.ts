@@ -5,7 +5,7 @@ import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
-import { duplicateWindowMs, requiredConfig, type StreamConfig } from '../../domain/streams/strength.js';
+import { configOf, type StreamConfig, type StreamWish } from '../../domain/streams/made.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
@@ -419,35 +419,6 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
       () => settle(false),
     );
   });
-}
-
-const second = 1_000_000_000;
-
-export interface StreamWish {
-  readonly replicas: number;
-  readonly maxAgeMs: number;
-  readonly maxBytes: number | undefined;
-  readonly subjects: readonly string[];
-  readonly maxMessageBytes?: number;
-  readonly maxMessages?: number;
-}
-
-/** Durations in nanoseconds, as on the server; -1: no limit. */
-export function configOf(name: string, settings: StreamWish): Readonly<Record<string, unknown>> {
-  const maxAge = settings.maxAgeMs * (second / 1000);
-  const { maxBytes, maxMessages, maxMessageBytes, subjects } = settings;
-  return {
-    name,
-    subjects,
-    ...requiredConfig,
-    duplicate_window: duplicateWindowMs(settings.maxAgeMs) * (second / 1000),
-    num_replicas: settings.replicas,
-    max_age: maxAge,
-    max_bytes: maxBytes ?? -1,
-    max_msgs: maxMessages ?? -1,
-    max_msg_size: maxMessageBytes ?? -1,
-    max_consumers: -1,
-  };
 }
 
 export function subjectsIn(config: Readonly<Record<string, unknown>>): readonly string[] {

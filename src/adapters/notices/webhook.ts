@@ -10,6 +10,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { NoticeFault } from '../../domain/notices/fault.js';
 import { chatJsonOf, jsonOf } from '../../domain/notices/forms.js';
 import type { Notice } from '../../domain/notices/notice.js';
+import { parseSecret } from '../../domain/notices/receiver.js';
 import type { Clock } from '../../ports/machine.js';
 import { noticeFaultOf, readText, trustOf } from './connection.js';
 
@@ -20,9 +21,6 @@ export interface Webhook {
   readonly secretFile?: string | undefined;
   readonly caFile?: string | undefined;
 }
-
-/** As Standard Webhooks demands. */
-const secretBytes = { least: 24, most: 64 };
 
 /** Resolves when the receiver has taken it. Rejects with a NoticeFault, or with the reason of the abort. */
 export async function postWebhook(
@@ -108,13 +106,4 @@ async function readSecret(path: string): Promise<Buffer> {
   const secret = parseSecret(text);
   if (secret === undefined) throw new NoticeFault('secret-file');
   return secret;
-}
-
-/** The bytes of `whsec_BASE64`; undefined: it is none, or too short or too long. */
-export function parseSecret(text: string): Buffer | undefined {
-  const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text.trim())?.[1];
-  const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
-  if (bytes === undefined || bytes.length < secretBytes.least || bytes.length > secretBytes.most)
-    return undefined;
-  return bytes;
 }

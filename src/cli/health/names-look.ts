@@ -6,7 +6,7 @@ import type { Settings } from '../../domain/config/settings.js';
 import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
 import { Lookup, lookupLimits } from '../../gateway/lookup/lookup.js';
 import type { Clock } from '../../ports/machine.js';
-import { whyOtherCase } from '../../setup/doveconf.js';
+import { whyOtherCase } from '../../setup/inspect.js';
 import { type Look, ok, warning } from './look.js';
 
 /** Empty: there is no socket to ask at, or no user to ask for. */

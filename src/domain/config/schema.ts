@@ -8,7 +8,7 @@ import { allEffects, type Effect } from '../commands/catalog.js';
 import { standardDoor } from '../door/door.js';
 import { defaultStream } from '../fleet/block.js';
 import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
-import { noticeEvents } from '../notices/notice.js';
+import { noticeEvents } from '../notices/receiver.js';
 import { pageRoles } from '../page/roles.js';
 import { listener } from './listener-schema.js';
 import { person, policy, policyTest } from './policy-schema.js';

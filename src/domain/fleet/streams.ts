@@ -1,11 +1,11 @@
 // The state of the streams: their strength now and before, their fill, and rights that are too wide. The earlier strength of a stream is
 // kept until a person accepts less.
 
+import type { StreamConfig } from '../streams/made.js';
 import {
   describeWeakness,
   judgeStrength,
   maxBytesOf,
-  type StreamConfig,
   type StreamRow,
   type Strength,
   strengthOf,

@@ -14,10 +14,7 @@ import {
 } from '../audit/record.js';
 import { formatDuration } from '../policy/policy.js';
 import { plainSentence, plainText } from './plain-text.js';
-
-/** What a receiver may be told of; the values of `events`. */
-export const noticeEvents = ['requested', 'granted', 'refused', 'revoked', 'break-glass'] as const;
-export type NoticeEvent = (typeof noticeEvents)[number];
+import { type NoticeEvent, noticeEvents } from './receiver.js';
 
 /** The facts of a notice in the order in which they are shown, by the key of its JSON, with their words. */
 export const factWords = {

@@ -4,6 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
+import { duplicateWindowMs, nanoseconds, requiredConfig, type StreamConfig } from './made.js';
 
 export interface StreamRow {
   readonly stream: string;
@@ -11,9 +12,6 @@ export interface StreamRow {
   /** Absent: the stream has no limit of its own. */
   readonly maxBytes?: number | undefined;
 }
-
-/** The settings of a stream as its server gives them: durations in nanoseconds. */
-export type StreamConfig = Readonly<Record<string, unknown>>;
 
 export interface WantedStream {
   readonly subjects: readonly string[];
@@ -43,19 +41,6 @@ export interface Weakness {
   readonly isLess: boolean;
 }
 
-/** Properties of every stream that `fleet init` makes; -1: no limit. */
-export const requiredConfig = {
-  storage: 'file',
-  retention: 'limits',
-  // Not `old`: no record may go before its age to make room for a newer one.
-  discard: 'new',
-  deny_delete: true,
-  deny_purge: true,
-  allow_direct: true,
-  // With `discard new`, too, this removes messages; other limits only refuse new ones.
-  max_msgs_per_subject: -1,
-} as const;
-
 const effects: Readonly<Record<string, string>> = {
   storage: 'a restart of the server loses all records',
   retention: 'records go when they were read',
@@ -83,14 +68,6 @@ const forbidden: Readonly<Record<string, string>> = {
 
 /** A server refuses to change these. */
 const fixedProperties: ReadonlySet<string> = new Set(['storage', 'sealed', 'mirror', 'allow_msg_ttl']);
-
-const nanoseconds = 1_000_000;
-const duplicatesMs = 120_000;
-
-/** The shortest memory for copies of a message that `init` makes: no longer than messages are kept. */
-export function duplicateWindowMs(keepMs: number): number {
-  return keepMs > 0 ? Math.min(duplicatesMs, keepMs) : duplicatesMs;
-}
 
 /**
  * Messages of gates are larger, so a share is full by its bytes first. This limit bounds the number of subjects, which the server keeps in

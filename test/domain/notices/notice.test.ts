@@ -14,10 +14,10 @@ import {
   droppedNotice,
   isWanted,
   type Notice,
-  noticeEvents,
   noticeOf,
 } from '../../../src/domain/notices/notice.js';
 import { plainSentence, plainText } from '../../../src/domain/notices/plain-text.js';
+import { noticeEvents } from '../../../src/domain/notices/receiver.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
 import { hostileTexts } from '../../kit/page-daemon.js';
 import { lineOf, secretWords } from '../../kit/secret-lines.js';

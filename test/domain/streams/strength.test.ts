@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
+import type { StreamConfig } from '../../../src/domain/streams/made.js';
 import {
   describeFill,
   describeWeakness,
@@ -10,7 +11,6 @@ import {
   leastShareMiB,
   maxBytesOf,
   maxMessagesOf,
-  type StreamConfig,
   type Strength,
   strengthOf,
   strongest,
