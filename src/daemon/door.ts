@@ -42,8 +42,8 @@ import {
 } from '../domain/door/parse.js';
 import { networkOf } from '../domain/identity/peer.js';
 import type { PageRole } from '../domain/page/roles.js';
-import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
-import { formatFilter } from '../domain/views/look.js';
+import { formatExtractHead, type SignedExtract } from '../domain/views/extract-head.js';
+import { formatFilter } from '../domain/views/filter.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { FloodWatch } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';

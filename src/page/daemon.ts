@@ -29,7 +29,7 @@ import type {
   DoorWord,
 } from '../domain/door/parse.js';
 import type { PageRole } from '../domain/page/roles.js';
-import type { SignedExtract } from '../domain/views/extract.js';
+import type { SignedExtract } from '../domain/views/extract-head.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';

@@ -136,7 +136,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // The parts of the shapes that cross our own seams.
   'domain/seams': rule(['domain/audit'], { public: ['shape'], packages: ['zod'] }),
   'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page', 'domain/seams'], {
-    public: ['asked', 'extract', 'histogram', 'look', 'view'],
+    public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'view'],
     builtins: ['crypto'],
     packages: ['zod'],
   }),

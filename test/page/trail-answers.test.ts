@@ -11,8 +11,9 @@ import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/audit/le
 import type { PagePerson } from '../../src/domain/config/settings.js';
 import type { Endpoint } from '../../src/domain/page/api.js';
 import type { PageRole } from '../../src/domain/page/roles.js';
-import { formatExtractHead } from '../../src/domain/views/extract.js';
-import { formatFilter, lookPath, looks } from '../../src/domain/views/look.js';
+import { formatExtractHead } from '../../src/domain/views/extract-head.js';
+import { formatFilter } from '../../src/domain/views/filter.js';
+import { lookPath, looks } from '../../src/domain/views/look.js';
 import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
 import { JournalFault } from '../../src/ports/faults.js';

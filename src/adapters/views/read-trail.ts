@@ -16,7 +16,8 @@ import {
 } from '../../domain/trail/search.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
 import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/views/asked.js';
-import { createExtractDigest, type ExtractFacts } from '../../domain/views/extract.js';
+import { createExtractDigest } from '../../domain/views/extract.js';
+import type { ExtractFacts } from '../../domain/views/extract-head.js';
 import { openMax } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';

@@ -8,7 +8,7 @@ import { allEffects } from '../../domain/commands/catalog.js';
 import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
 import type { Separator } from '../../domain/trail/export.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
-import { pickFilter } from '../../domain/views/look.js';
+import { pickFilter } from '../../domain/views/filter.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';

@@ -8,7 +8,7 @@ import { noticeReceivers } from '../notices/receiver.js';
 import { accessSteps } from '../page/access.js';
 import { pageRoles } from '../page/roles.js';
 import { count, distanceMs, listOf, readerOf, spanMs, text, uid } from '../seams/shape.js';
-import { trailFilter } from '../views/asked.js';
+import { trailFilter } from '../views/filter.js';
 import { type RecordedAction, recordedActions } from './door.js';
 
 const nameText = text(bounds.doorNameChars);

@@ -4,25 +4,13 @@ import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseRequest } from '../audit/record.js';
 import { exclusionKeys } from '../page/leave-out.js';
-import { count, distanceMs, fit, listOf, text } from '../seams/shape.js';
-import { filterTexts, filterTimes, isWanted, type Look, openMax } from './look.js';
+import { count, fit, listOf } from '../seams/shape.js';
+import { trailFilter } from './filter.js';
+import { isWanted, type Look, openMax } from './look.js';
 
 const newestRowsMax = bounds.newestRows;
 const textCharsMax = bounds.lookTextChars;
 const exclusionsMax = bounds.lookExclusions;
-
-const filterText = text(textCharsMax).optional();
-
-export const trailFilter = z.strictObject(
-  {
-    ...keyed(filterTexts, filterText),
-    ...keyed(filterTimes, distanceMs.optional()),
-  },
-  {
-    error: ({ code }) =>
-      code === 'unrecognized_keys' ? 'has a key that no filter has' : 'must be an object',
-  },
-);
 
 const cursorError = 'must be one that an answer gave';
 
@@ -100,10 +88,4 @@ function whyNotOf(look: Look, { cursor: from, newest: page, not, as }: RowsAsked
   if (as !== undefined && look !== 'export' && look !== 'extract')
     return 'as: only for an export or an extract';
   return as === 'csv' && look === 'extract' ? 'as: must be "json" for an extract' : undefined;
-}
-
-function keyed<const Key extends string, Part>(keys: readonly Key[], part: Part): Record<Key, Part> {
-  const shape: Partial<Record<Key, Part>> = {};
-  for (const key of keys) shape[key] = part;
-  return Object(shape);
 }

@@ -10,53 +10,10 @@
 
 import { createHash } from 'node:crypto';
 import { isSignedBy } from '../audit/ledger.js';
-import { formatTime, parseLine } from '../audit/record.js';
+import { parseLine } from '../audit/record.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
-
-export interface ExtractFacts {
-  /** The examined records; `fromSeq` after `toSeq`: none. */
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  /** Some lines were unreadable, so rows may be missing. */
-  readonly isDamaged: boolean;
-  /** Over the rows in the form of `formatJsonRow`, each with an LF; hex. */
-  readonly sha256: string;
-}
-
-export interface SignedExtract {
-  readonly head: string;
-  readonly signature: string;
-}
-
-export interface ExtractTitle extends ExtractFacts {
-  readonly timeMs: number;
-  readonly by: string;
-  readonly users: readonly string[] | undefined;
-  /** In the form of `formatFilter`. */
-  readonly filter: readonly string[];
-  readonly rows: number;
-  /** The public key, in base64. */
-  readonly key: string;
-}
-
-export function formatExtractHead(title: ExtractTitle): string {
-  const { timeMs, by, users, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
-  const view = users ?? 'all records';
-  return JSON.stringify({
-    extract: 1,
-    time: formatTime(timeMs),
-    by,
-    view,
-    filter,
-    from_seq: fromSeq,
-    to_seq: toSeq,
-    damaged: isDamaged,
-    rows,
-    sha256,
-    key,
-  });
-}
+import type { SignedExtract } from './extract-head.js';
 
 export function createExtractDigest(): { take(row: ExchangeRow): void; finish(): string } {
   const hash = createHash('sha256');

@@ -2,9 +2,7 @@
 // anything.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatTime } from '../audit/record.js';
 import type { PageRole } from '../page/roles.js';
-import type { TrailFilter } from '../trail/search.js';
 
 /** The requests; the paths are `/trail/` and the word. */
 export const looks = [
@@ -44,12 +42,6 @@ export const askedBytesMax = bounds.lookBodyBytes;
 /** Further waiting admissions are not carried from one request to the next. */
 export const openMax = bounds.lookOpen;
 
-export const filterTexts = [
-  ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
-  ...(['id', 'session', 'grant', 'text'] as const),
-] as const;
-export const filterTimes = ['sinceMs', 'untilMs'] as const;
-
 export function lookPath(look: Look): string {
   return `/trail/${look}`;
 }
@@ -60,22 +52,4 @@ export function lookAt(path: string): Look | undefined {
 
 export function isWanted(text: string): boolean {
   return /^[0-9A-Za-z-]{1,64}$/.test(text);
-}
-
-export function pickFilter(filter: TrailFilter): TrailFilter {
-  const picked: Record<string, string | number> = {};
-  for (const key of [...filterTexts, ...filterTimes]) {
-    const value = filter[key];
-    if (value !== undefined) picked[key] = value;
-  }
-  return picked;
-}
-
-/** A filter as words of a command line, for the record of the look. */
-export function formatFilter(filter: TrailFilter): string[] {
-  const words: string[] = [];
-  for (const key of filterTexts) if (filter[key] !== undefined) words.push(`${key}=${filter[key]}`);
-  for (const key of filterTimes)
-    if (filter[key] !== undefined) words.push(`${key}=${formatTime(filter[key])}`);
-  return words;
 }

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { isSignedBy, makeSignKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
-import { createExtractDigest, formatExtract, formatExtractHead } from '../../../src/domain/views/extract.js';
+import { createExtractDigest, formatExtract } from '../../../src/domain/views/extract.js';
+import { formatExtractHead } from '../../../src/domain/views/extract-head.js';
 
 const rows: readonly ExchangeRow[] = ['alice@example.com', 'a\u001b[2J\u202e@example.com'].map(
   (user, at) => ({

@@ -2,15 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAsked } from '../../../src/domain/views/asked.js';
-import {
-  formatFilter,
-  type Look,
-  lookAt,
-  lookPath,
-  looks,
-  mayLook,
-  openMax,
-} from '../../../src/domain/views/look.js';
+import { formatFilter } from '../../../src/domain/views/filter.js';
+import { type Look, lookAt, lookPath, looks, mayLook, openMax } from '../../../src/domain/views/look.js';
 
 void test('the roles: records are for auditors, whether the journal is whole is for all', () => {
   const table = looks.map((look) => `${look}: ${mayLook[look].join(' ')}`);
