@@ -30,11 +30,11 @@ export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: 
   }
   for (const risky of '/%') {
     const message = `a user name with ${risky} can mean another path or variable to Dovecot`;
-    if (read.has(risky.charCodeAt(0))) cursor.warning(['characters'], message);
+    if (new RegExp(`[${read.set}]`, 'u').test(risky)) cursor.warning(['characters'], message);
   }
   if (
     realm !== undefined &&
-    (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, ''))
+    (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, 'name'))
   ) {
     const message = 'must be a plain domain, as example.com, of characters that user names may hold';
     cursor.error(['default_realm'], message);

@@ -56,13 +56,13 @@ export interface UserNames {
   readonly nameCase: NameCase;
   /** The normal form of a name as a client wrote it: checked, realm appended, ASCII letters in lower case unless their case is kept. */
   normalise(text: string): UserNameResult;
-  /** Whether a name may contain every character of a text (for masks, whose `*` and `?` are checked separately). */
-  holdsOnly(text: string, besides: string): boolean;
+  /** Whether a name, or a mask of names, may contain every character of a text. */
+  holdsOnly(text: string, as: 'name' | 'mask'): boolean;
 }
 
 export type CharacterClass =
-  | { readonly kind: 'class'; readonly has: (code: number) => boolean }
-  | { readonly kind: 'bad'; readonly message: string };
+  /** `set`: what stands between the brackets of a regular expression with the flag `u`. */
+  { readonly kind: 'class'; readonly set: string } | { readonly kind: 'bad'; readonly message: string };
 
 /**
  * Parses a character class: `A-Z` is a range, a `-` at the start or the end is literal, everything else is literal. Bad: an empty class, a
@@ -72,7 +72,7 @@ export type CharacterClass =
 export function parseCharacterClass(text: string): CharacterClass {
   const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
   if (points.length === 0) return { kind: 'bad', message: 'the class of characters is empty' };
-  const ranges: [number, number][] = [];
+  let set = '';
   for (let at = 0; at < points.length; at += 1) {
     const from = points[at] ?? 0;
     const isRange = points[at + 1] === dash && at + 2 < points.length;
@@ -87,25 +87,18 @@ export function parseCharacterClass(text: string): CharacterClass {
         message: `${showPoint(Math.max(from, never[0]))} can never stand in a user name`,
       };
     }
-    ranges.push([from, to]);
+    set += `\\u{${from.toString(16)}}-\\u{${to.toString(16)}}`;
     if (isRange) at += 2;
   }
-  const ascii = new Uint8Array(128);
-  for (const [from, to] of ranges) {
-    for (let code = from; code <= to && code < 128; code += 1) ascii[code] = 1;
-  }
-  const beyond = ranges.filter(([, to]) => to >= 128);
-  return {
-    kind: 'class',
-    has: (code) => (code < 128 ? ascii[code] === 1 : beyond.some(([from, to]) => code >= from && code <= to)),
-  };
+  return { kind: 'class', set };
 }
 
 /** Throws a RangeError for an invalid class; configuration has checked it before. */
 export function createUserNames(rules: UserNameRules): UserNames {
   const allowed = parseCharacterClass(rules.characters);
   if (allowed.kind === 'bad') throw new RangeError(allowed.message);
-  const { has } = allowed;
+  const ofName = new RegExp(`^[${allowed.set}]*$`, 'u');
+  const ofMask = new RegExp(`^[*?${allowed.set}]*$`, 'u');
   const { case: nameCase = 'fold' } = rules;
   const fold = foldFor(nameCase);
   const realm = rules.defaultRealm === undefined ? undefined : fold(rules.defaultRealm);
@@ -113,7 +106,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
   function normalise(text: string): UserNameResult {
     if (text === '') return refused('empty', 'the user name is empty');
     if (isTooLong(text)) return tooLong();
-    if (!holdsOnly(text, '')) {
+    if (!holdsOnly(text, 'name')) {
       return refused('character', 'the user name holds a character that mail_users.characters does not list');
     }
     const name = fold(text);
@@ -134,11 +127,8 @@ export function createUserNames(rules: UserNameRules): UserNames {
     return { kind: 'name', name };
   }
 
-  function holdsOnly(text: string, besides: string): boolean {
-    for (const character of text) {
-      if (!has(character.codePointAt(0) ?? 0) && !besides.includes(character)) return false;
-    }
-    return true;
+  function holdsOnly(text: string, as: 'name' | 'mask'): boolean {
+    return (as === 'name' ? ofName : ofMask).test(text);
   }
 
   return { perLineMax: rules.perLineMax ?? usersPerLine, nameCase, normalise, holdsOnly };

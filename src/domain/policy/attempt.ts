@@ -197,7 +197,7 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
     isMask(value) &&
     // Servers compare masks in any case, so they can reach users whose names are others here.
     names.nameCase === 'fold' &&
-    names.holdsOnly(value, '*?') &&
+    names.holdsOnly(value, 'mask') &&
     !isAddress(value) &&
     !isOfGroup &&
     !parsed.values.has('passdb-field');
