@@ -205,13 +205,6 @@ export class LineSplitter {
     return first === undefined ? nothing : pieces.length === 1 ? first : Buffer.concat(pieces);
   }
 
-  #clearQueue(): void {
-    this.#queue = [];
-    this.#head = 0;
-    this.#from = 0;
-    this.#queuedBytes = 0;
-  }
-
   /** Moves on by `count` bytes of the first chunk and returns them. */
   #eat(chunk: Buffer, count: number): Buffer {
     const from = this.#from;
@@ -219,7 +212,10 @@ export class LineSplitter {
     this.#from += count;
     this.#queuedBytes -= count;
     if (this.#queuedBytes === 0) {
-      this.#clearQueue();
+      this.#queue = [];
+      this.#head = 0;
+      this.#from = 0;
+      this.#queuedBytes = 0;
     } else if (this.#from === chunk.length) {
       this.#queue[this.#head] = nothing;
       this.#head += 1;

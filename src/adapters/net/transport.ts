@@ -76,7 +76,7 @@ class SocketTransport implements Transport {
       if (!this.#isFull && !this.#hasEnded) this.#flow();
       return Promise.resolve(chunk);
     }
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#failed !== undefined) return Promise.reject(this.#faultOf(this.#failed));
     if (this.#hasEnded) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
@@ -84,14 +84,14 @@ class SocketTransport implements Transport {
   }
 
   write(parts: readonly Buffer[]): Promise<void> | undefined {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#failed !== undefined) return Promise.reject(this.#faultOf(this.#failed));
     if (this.#groups.write(this.#socket, parts)) return undefined;
     this.#drain ??= pendingDrain();
     return this.#drain.promise;
   }
 
   writeWhole(bytes: Buffer): Promise<void> {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#failed !== undefined) return Promise.reject(this.#faultOf(this.#failed));
     this.#drain ??= pendingDrain();
     const { promise } = this.#drain;
     // One buffer, with no earlier data waiting: Node makes one TLS record of it, or one system call.
@@ -110,7 +110,7 @@ class SocketTransport implements Transport {
     // would wait for its end forever.
     const isEarly = this.#heldBytes > 0;
     if (isEarly || this.#hasEnded || this.#failed !== undefined) {
-      const cause = this.#fault;
+      const cause = this.#failed && this.#faultOf(this.#failed);
       this.close('dial-failed', true);
       const text = isEarly ? 'bytes in clear text came' : 'the transport ended';
       throw new UpstreamFault('tls-failed', `${text} before the TLS handshake`, cause);
@@ -119,7 +119,7 @@ class SocketTransport implements Transport {
   }
 
   async acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined> {
-    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#failed !== undefined) throw this.#faultOf(this.#failed);
     if (this.#hasEnded) {
       this.close('tls-failed');
       throw new TransportFault('tls-failed', 'TLS failed: the client ended its side before the handshake');
@@ -142,7 +142,7 @@ class SocketTransport implements Transport {
     this.#isInHandshake = true;
     try {
       const shaken = await shake(plain);
-      if (this.#fault !== undefined) throw this.#fault;
+      if (this.#failed !== undefined) throw this.#faultOf(this.#failed);
       this.#socket = shaken.socket;
       this.#listen();
       return shaken;
@@ -221,6 +221,12 @@ class SocketTransport implements Transport {
 
   // A named field, so that only our listeners are removed again: Node has listeners of its own on a socket.
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  /** False: pause reading. */
+  readonly #push = (chunk: Buffer | null): boolean => {
+    if (chunk === null) return Readable.prototype.push.call(this.#socket, null);
+    this.#take(chunk);
+    return !this.#isPaused;
+  };
   readonly #onEnd = (): void => this.#end();
   readonly #onError = (cause: Error): void => this.#fail('peer-gone', 'the other side is gone', cause);
   readonly #onClose = (): void => {
@@ -240,7 +246,7 @@ class SocketTransport implements Transport {
    */
   #listen(): void {
     this.#isPaused = false;
-    this.#socket.push = (chunk: Buffer | null): boolean => this.#push(chunk);
+    this.#socket.push = this.#push;
     this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
     this.#socket.on('error', this.#onError).on('close', this.#onClose);
   }
@@ -285,13 +291,6 @@ class SocketTransport implements Transport {
     return this.#heldBytes >= readAheadBytesMax || this.#chunks.length >= readAheadPiecesMax;
   }
 
-  /** False: pause reading. */
-  #push(chunk: Buffer | null): boolean {
-    if (chunk === null) return Readable.prototype.push.call(this.#socket, null);
-    this.#take(chunk);
-    return !this.#isPaused;
-  }
-
   #flow(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
@@ -314,10 +313,6 @@ class SocketTransport implements Transport {
     this.#isPaused = true;
     this.#socket.pause();
     this.#watchPeer();
-  }
-
-  get #fault(): TransportFault | undefined {
-    return this.#failed && this.#faultOf(this.#failed);
   }
 
   #faultOf(failed: Failed): TransportFault {
