@@ -11,12 +11,7 @@ import {
   writeAtomically,
 } from '../adapters/host/files.js';
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
-import {
-  isJournalEvent,
-  type JournalEvent,
-  type OpenJournal,
-  openJournal,
-} from '../adapters/journal/journal.js';
+import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { createLinkThread } from '../adapters/nats/link-thread.js';
@@ -83,7 +78,7 @@ export async function openAudit(
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },
     map: (path, bytes) => native.mapShared(path, bytes),
     observe: (event) => {
-      if (!isJournalEvent(event, 'checkpoint') || isNews(event.line)) reportJournal(log, losses, event);
+      reportJournal(log, losses, isNews, event);
       observe(event);
     },
   });
@@ -274,7 +269,12 @@ const spaceTexts: Readonly<Record<Extract<JournalEvent, { kind: 'space' }>['why'
     'the disk of the journal is smaller than audit.reserve, so only rules with emergency: true are served. Lower audit.reserve, or give the journal a larger disk',
 };
 
-function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
+function reportJournal(
+  log: Log,
+  losses: LossLog,
+  isNews: (checkpoint: string) => boolean,
+  event: JournalEvent,
+): void {
   switch (event.kind) {
     case 'failed': {
       const { code, message } = event.fault;
@@ -297,7 +297,7 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
       return log.report({ event: 'audit-left', level: 'warn', text, count });
     }
     case 'checkpoint':
-      log.report({ event: 'audit-checkpoint', level: 'info', text: event.line });
+      if (isNews(event.line)) log.report({ event: 'audit-checkpoint', level: 'info', text: event.line });
       return;
     case 'space':
       if (event.space === 'reserve') {

@@ -213,7 +213,7 @@ async function open(
     () => shipping.shippedSeq,
     (event) => {
       if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
-      if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
+      else if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
       shipping.nudge();
     },
   );

@@ -253,26 +253,26 @@ export class OpenJournal implements Journal {
 
   append(record: AuditRecord, isBrief = false): JournalFault | undefined {
     if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
-    const body = this.#encode(record, isBrief);
-    if (!this.#driver.add(body, this.#room(record))) return this.#overflow(body);
-    this.#count(record, body);
+    const bodies = this.#encode(record, isBrief);
+    if (!this.#driver.add(bodies, this.#room(record))) return this.#overflow(bodies);
+    this.#count(record, bodies);
     return undefined;
   }
 
   /** A record whose promise was rejected may still reach the disk later: after every appended admission append its completion, too. */
   appendDurable(record: AuditRecord, isBrief = false): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
-    const body = this.#encode(record, isBrief);
+    const bodies = this.#encode(record, isBrief);
     const { state } = this.#driver;
     if (state.at !== 'writable') {
       // Kept all the same, so that the journal records the attempt when the disk is back.
-      const isKept = this.#driver.add(body, this.#room(record));
-      return Promise.reject(isKept ? state.fault : this.#overflow(body));
+      const isKept = this.#driver.add(bodies, this.#room(record));
+      return Promise.reject(isKept ? state.fault : this.#overflow(bodies));
     }
     return new Promise((resolve, reject) => {
-      const isTaken = this.#driver.addAwaited(body, this.#room(record), resolve, reject);
-      if (isTaken) this.#count(record, body);
-      else reject(this.#overflow(body));
+      const isTaken = this.#driver.addAwaited(bodies, this.#room(record), resolve, reject);
+      if (isTaken) this.#count(record, bodies);
+      else reject(this.#overflow(bodies));
     });
   }
 
@@ -286,8 +286,9 @@ export class OpenJournal implements Journal {
 
   /** The only place that counts the bytes of a record for its origin. */
   #count({ origin, principal, by }: AuditRecord, bodies: Bodies): void {
-    const all = typeof bodies === 'string' ? [bodies] : bodies;
-    const bytes = all.reduce((sum, body) => sum + Buffer.byteLength(body) + sealBytes, 0);
+    let bytes = 0;
+    for (const body of typeof bodies === 'string' ? [bodies] : bodies)
+      bytes += Buffer.byteLength(body) + sealBytes;
     const name = principal ?? by;
     this.#shares.add(origin ?? name, bytes, name);
     if (this.#shares.isNews) this.#maintenance.lookSoon();

@@ -141,28 +141,21 @@ export class RingWriter extends Views {
 
   /** Of several bodies a crash leaves all or none. False: above `usedMax` bytes would be used, and nothing was published. */
   publish(bodies: string | readonly string[], usedMax: number): boolean {
-    if (typeof bodies === 'string') {
-      const end = this.#place(bodies, this.head, usedMax, true);
-      if (end === undefined) return false;
-      this.#commit(end);
-      return true;
-    }
+    const all = typeof bodies === 'string' ? [bodies] : bodies;
+    let position = this.head;
     // Space for all of them first: if both words are damaged, a frame that was written but never published could be taken for a record.
-    for (const isWritten of [false, true]) {
-      let position = this.head;
-      for (const body of bodies) {
+    for (let isWritten = all.length === 1; ; isWritten = true) {
+      position = this.head;
+      for (const body of all) {
         const end = this.#place(body, position, usedMax, isWritten);
         if (end === undefined) return false;
         position = end;
       }
-      if (isWritten) this.#commit(position);
+      if (isWritten) break;
     }
+    this.head = position;
+    Atomics.store(this.words, headWord, makeWord(position));
     return true;
-  }
-
-  #commit(head: number): void {
-    this.head = head;
-    Atomics.store(this.words, headWord, makeWord(head));
   }
 
   /** Writes a frame at a position, or after the gap there; returns its end. Undefined: there is no space. */

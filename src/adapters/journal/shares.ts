@@ -96,7 +96,8 @@ export class Shares {
 
   /** Whether the young records reached their limit, or fell below it, since the last check. */
   get isNews(): boolean {
-    return this.#isFilling !== this.#isFillingNow();
+    const share = this.#isFilling ? calmShare : fillingShare;
+    return this.#isFilling !== this.youngBytes >= share * this.#bytesMax;
   }
 
   get filling(): Filling {
@@ -120,9 +121,8 @@ export class Shares {
     this.#addedBefore = added;
     this.#segmentBytes = segmentBytes;
     this.#bytesMax = bytesMax;
-    const isFilling = this.#isFillingNow();
-    const isNews = isFilling !== this.#isFilling;
-    this.#isFilling = isFilling;
+    const { isNews } = this;
+    if (isNews) this.#isFilling = !this.#isFilling;
     return isNews;
   }
 
@@ -165,10 +165,6 @@ export class Shares {
     this.#join();
     if (this.#counted.size > originsMax) this.#forgetSmall();
     this.#findLargest();
-  }
-
-  #isFillingNow(): boolean {
-    return this.youngBytes >= (this.#isFilling ? calmShare : fillingShare) * this.#bytesMax;
   }
 
   #largest(): WriterShare[] {

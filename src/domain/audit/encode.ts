@@ -219,7 +219,7 @@ const ofOwn = layoutOf('own');
 const ofOthers = layoutOf('others');
 const beforeArguments = placesFrom('principal', 'args', 'command');
 const afterArguments = placesFrom('input', 'program', 'command');
-const commandKeys = [...beforeArguments, ...afterArguments].map(({ name }) => name);
+const commandKeys = ['users', ...[...beforeArguments, ...afterArguments].map(({ name }) => name)] as const;
 
 /** All keys between `seq` and `prev`, in the order of the file. `added`: the journal's additions to an admission. */
 function attempt(r: JournalRecord, budget: Budget, added: string): string {
@@ -266,7 +266,8 @@ function commandTexts(r: JournalRecord, budget: Budget): CommandTexts {
 
 /** Compares all but `args`; lists and objects are immutable, so the same object has the same text. */
 function isSameCommand(one: Stored, other: Stored): boolean {
-  return commandKeys.every((key) => one[key] === other[key]) && one['users'] === other['users'];
+  for (const key of commandKeys) if (one[key] !== other[key]) return false;
+  return true;
 }
 
 function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {

@@ -25,6 +25,7 @@ import { lineOf } from '../../domain/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
 import { nothingAsked } from '../../domain/policy/route.js';
+import { mostMatches } from '../../domain/policy/terms.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
 import { isEnding, judgeEnding } from '../outcome/outcome.js';
@@ -32,7 +33,7 @@ import { assessCommand } from './assessment.js';
 import type { BackendAttempt, DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { countMails } from './dispatch.js';
-import { admissionOf, recordedCase, redactedWords } from './exchange-records.js';
+import { admissionOf, redactedWords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
 
 export function isAccessCommand(name: string): boolean {
@@ -283,7 +284,7 @@ async function readWish(
   return {
     rule,
     users: everybody,
-    case: recordedCase(userNames.nameCase),
+    case: userNames.nameCase === 'keep' ? 'keep' : undefined,
     command,
     args: redactedWords(first.args, context.redact),
     effect: first.attempt.effect,
@@ -385,6 +386,7 @@ export async function countForAccess(
         aliases,
         grants: subject.grants,
         known: undefined,
+        most: mostMatches(judgement.decision.obligations),
         isFresh: false,
         input: undefined,
         tried: { ...admissionOf(facts), request },

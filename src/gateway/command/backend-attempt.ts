@@ -12,7 +12,7 @@ import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
 import { replyRows, replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
-import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
+import { deadlineMsOf } from '../../domain/policy/terms.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
@@ -42,6 +42,8 @@ export interface DispatchedCommand extends AllowedCommand {
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
+  /** Its mails are counted first, and it is sent if there are at most so many. */
+  readonly most: number | undefined;
   readonly isFresh: boolean;
   readonly input: CommandInput | undefined;
   readonly records: ExchangeRecords;
@@ -193,7 +195,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   }
 
   use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
-    const { context, abortable, judgement } = this.#command;
+    const { context, abortable, most, tried } = this.#command;
     const nowMs = context.clock.now();
     this.waitMs = nowMs - (this.sinceMs ?? nowMs);
     this.upstream = upstream.id;
@@ -203,8 +205,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
     const refusal = recheck(this.#command, this.#first, this.#destination, upstream.server);
     if (refusal !== undefined) return unsent(refusal);
-    const most = mostMatches(judgement.decision.obligations);
-    if (this.#command.tried !== undefined) return this.#count(upstream, most);
+    if (tried !== undefined) return this.#count(upstream, most);
     return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
   }
 

@@ -10,7 +10,6 @@ import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js
 import { replyShape } from '../../domain/meaning/columns.js';
 import { namesSeveral } from '../../domain/meaning/reach.js';
 import type { Judged, Judgement } from '../../domain/policy/judge.js';
-import { mostMatches } from '../../domain/policy/terms.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';
@@ -45,7 +44,7 @@ export async function followUp(
   let attempt = attempts[0];
   if (first === undefined || attempt === undefined || command.destinations.length > 1) return ended;
   let ending = ended;
-  if (shouldTryAgain(attempt, ending, command.judgement)) {
+  if (shouldTryAgain(command, attempt, ending)) {
     ending = await attemptAt(command, attempts, first);
     attempt = attempts.at(-1) ?? attempt;
   }
@@ -146,10 +145,13 @@ function attemptAt(
 }
 
 /** The upstream of a command that only reads ended before any reply: it was an idle one that ended at that moment. */
-function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, judgement: Judged): boolean {
-  const { attempt, decision } = judgement;
+function shouldTryAgain(
+  { judgement: { attempt }, most }: DispatchedCommand,
+  { isReused, count }: AttemptProgress,
+  ending: Ending,
+): boolean {
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
-  if (mostMatches(decision.obligations) !== undefined) return false;
+  if (most !== undefined) return false;
   // An upstream opened for this command cannot have ended before it.
   if (!isReused || !isEnding(ending, 'fault') || !ending.isSent) return false;
   const { fault } = ending;
@@ -160,7 +162,7 @@ function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, ju
 
 /** The configured backend that a referral points to, or why the referral is not followed. */
 function follow(
-  { context: { router }, judgement }: DispatchedCommand,
+  { context: { router }, judgement, most }: DispatchedCommand,
   from: Destination,
   target: Extract<Ending, { kind: 'referral' }>['target'],
   { count }: AttemptProgress,
@@ -168,8 +170,7 @@ function follow(
   if (target === undefined) return { reason: 'which cannot be read' };
   if ((count?.bytesIn ?? 0) > 0) return { reason: 'behind rows of its own' };
   if (judgement.attempt.command.input !== 'none') return { reason: 'after the input was read' };
-  if (mostMatches(judgement.decision.obligations) !== undefined)
-    return { reason: 'after mails were counted here' };
+  if (most !== undefined) return { reason: 'after mails were counted here' };
   const user = router.table.userNames.normalise(target.user);
   if (user.kind === 'refused' || user.name !== judgement.user) return { reason: 'for another user' };
   const next = router.atHost(target.host);

@@ -108,10 +108,6 @@ export function redactedWords(
   });
 }
 
-export function recordedCase(nameCase: NameCase): AuditRecord['case'] {
-  return nameCase === 'keep' ? nameCase : undefined;
-}
-
 /** `recorded`: the judgement's keys, if they were made before. */
 export function admissionOf(
   facts: AdmissionFacts,
@@ -146,7 +142,7 @@ export function admissionOf(
     text: recorded.text,
     client: clientMinor,
     users: recorded.users,
-    case: recordedCase(facts.nameCase),
+    case: facts.nameCase === 'keep' ? 'keep' : undefined,
     // Last: a spread in front of so many keys takes up to 100 µs.
     ...facts.stated,
   };
@@ -207,9 +203,9 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     cells: count?.cells,
     bytes_in: count?.bytesIn,
     bytes_out: facts.bytesOut,
-    wait_ms: rounded(facts.waitMs),
-    first_byte_ms: rounded(count?.firstByteMs),
-    duration_ms: rounded(facts.durationMs),
+    wait_ms: facts.waitMs,
+    first_byte_ms: count?.firstByteMs,
+    duration_ms: facts.durationMs,
     logs: count?.logs && Object.fromEntries(count.logs),
     text: isTextRecorded ? verdict.text : undefined,
     grant: facts.grant,
@@ -294,11 +290,6 @@ export function exchangeNamesOf(
   // An invalid name can be as long as a line; its record has the length and a hash.
   const user = judgement?.user.slice(0, userNameMax) ?? '';
   return { listener, session, id, principal, user, command: judgement?.command };
-}
-
-/** Milliseconds to the microsecond. */
-function rounded(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
 }
 
 export interface RecordParts {

@@ -223,6 +223,7 @@ export class Exchange {
           aliases,
           grants,
           known: knownLine,
+          most: mostMatches(allowed.decision.obligations),
           isFresh: isDuplex || needsFreshProcess(allowed.attempt.command),
           id,
           abortable: this.#abortable,
@@ -230,7 +231,8 @@ export class Exchange {
           records,
           tried: this.#isDryRun ? admissionOf({ ...facts, judgement }) : undefined,
         };
-        ending = await (this.#isDryRun ? this.#try(command) : this.#send(command, grant));
+        if (this.#isDryRun) ending = await this.#try(command);
+        else ending = await (grant === undefined ? this.#send(command) : this.#sendUnder(grant, command));
       }
     } else {
       const rule = judgement.kind === 'judged' ? judgement.decision.onRequest : undefined;
@@ -303,19 +305,18 @@ export class Exchange {
     return countForAccess({ ...exchange, attempts: this.#attempts }, command);
   }
 
-  async #send(command: DispatchedCommand, grant: string | undefined): Promise<Ending> {
-    if (grant === undefined) return this.#sendAllowed(command);
+  async #sendUnder(grant: string, command: DispatchedCommand): Promise<Ending> {
     const { access } = command.context;
     const giveBack = access.whileRunning(grant, () => this.abort('grant-ended'));
     try {
-      return await this.#sendAllowed(command);
+      return await this.#send(command);
     } finally {
       giveBack();
       this.#grant = grant;
     }
   }
 
-  async #sendAllowed(command: DispatchedCommand): Promise<Ending> {
+  async #send(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, destinations, input, records, abortable } = command;
     this.#isReading = judgement.attempt.effect === 'read';
     // The dsync of 2.4 always says 1, of a connection that it makes itself (measured on 2.4.1).
@@ -323,13 +324,12 @@ export class Exchange {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
     const { clock, turns } = context;
-    // Where mails are counted, a search comes first, and the admission has its result.
-    const isCounted = mostMatches(judgement.decision.obligations) !== undefined;
     let startMs = clock.now();
     let giveBack: (() => void) | undefined;
     // Each await costs a turn of the microtask queue, and most commands need none of these.
     try {
-      if (!isCounted) {
+      // Where mails are counted, a search comes first, and the admission has its result.
+      if (command.most === undefined) {
         const admitted = records.admit();
         if (admitted !== undefined) await admitted;
       }

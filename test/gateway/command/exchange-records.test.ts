@@ -160,9 +160,9 @@ void test('the end of an exchange: record and event from the same facts', () => 
     cells: 3,
     bytes_in: 40,
     bytes_out: 50,
-    wait_ms: 0,
-    first_byte_ms: 1.235,
-    duration_ms: 10_000.001,
+    wait_ms: 0.000_49,
+    first_byte_ms: 1.23456,
+    duration_ms: 10_000.0006,
     logs: { warning: 2 },
     error: 'reply-timeout',
   });
