@@ -220,7 +220,6 @@ export class Driver {
   }
 
   lose(records: number): void {
-    if (records === 0) return;
     this.lost += records;
     this.#options.observe({ kind: 'lost', records });
   }
@@ -383,7 +382,7 @@ export class Driver {
     const reached = this.#flushes.findIndex(({ end }) => end > mark.position);
     const ended = this.#flushes.splice(0, reached === -1 ? this.#flushes.length : reached);
     for (const { resolve } of ended) resolve();
-    this.lose(lost);
+    if (lost > 0) this.lose(lost);
     if (records > 0)
       this.#options.observe({ kind: 'synced', records, durationMs: Math.max(nowMs - since, 0) });
   }

@@ -173,12 +173,13 @@ export class RingWriter extends Views {
       const skipped = most > left ? left : 0;
       if (position + skipped + most - this.tail > usedMax) return undefined;
       if (skipped > 0) {
-        if (isWritten) this.#writeHead(position, filler, this.placeOf(position));
+        if (isWritten) this.#writeHead(position, filler, this.bytes.length - left);
         position += skipped;
+        left = this.dataBytes;
       }
     }
     if (!isWritten) return position + most;
-    const place = this.placeOf(position);
+    const place = this.bytes.length - left;
     const bodyAt = place + frameBytes;
     const bytes = this.bytes.write(body, bodyAt, 'utf8');
     this.#writeHead(position, bytes, place);

@@ -69,10 +69,21 @@ const memberBytesMax = bounds.recordPeerBytes;
 
 /**
  * The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. `isBrief`: at most 1 KiB of a value and of
- * the arguments, and 2 KiB in all, so that refused commands cannot fill a disk.
+ * the arguments, and 2 KiB in all, so that refused commands cannot fill a disk. `rows`, `members`: of an admission with argument records.
  */
-export function encodeBody(record: JournalRecord, isBrief = false): string {
-  return encodeWithin(record, isBrief ? briefBudgets : budgets, isBrief ? briefBodyBytesMax : bodyBytesMax);
+export function encodeBody(
+  record: JournalRecord,
+  isBrief = false,
+  rows = isBrief ? briefBudgets : budgets,
+  members = '',
+): string {
+  const bytesMax = isBrief ? briefBodyBytesMax : bodyBytesMax;
+  for (const budget of rows) {
+    const body = withoutKeys(attempt(record, budget, members));
+    if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
+  }
+  // The last budget bounds every value and every list; only unknown keys could lead here.
+  throw new RangeError('a record that cannot be made short enough');
 }
 
 /**
@@ -87,7 +98,7 @@ export function encodeRecord(record: AuditRecord, isBrief = false): string | rea
   const records = argumentBodies(record, bodyBytesMax, quote);
   const digest = hash('sha256', records.map((each) => `${each}\n`).join(''), 'hex');
   const members = `,"argument_records":${records.length},"argument_hash":"${digest}"`;
-  return [encodeWithin(record, aheadBudgets, bodyBytesMax, members), ...records];
+  return [encodeBody(record, false, aheadBudgets, members), ...records];
 }
 
 /**
@@ -96,20 +107,6 @@ export function encodeRecord(record: AuditRecord, isBrief = false): string | rea
  */
 export function recordedBytesMax(lineBytes: number): number {
   return bounds.recordedEach * lineBytes + bounds.recordedBase;
-}
-
-function encodeWithin(
-  record: JournalRecord,
-  rows: readonly Budget[],
-  bytesMax: number,
-  members = '',
-): string {
-  for (const budget of rows) {
-    const body = withoutKeys(attempt(record, budget, members));
-    if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
-  }
-  // The last budget bounds every value and every list; only unknown keys could lead here.
-  throw new RangeError('a record that cannot be made short enough');
 }
 
 /**

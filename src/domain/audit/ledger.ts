@@ -284,7 +284,8 @@ export class Ledger implements LedgerState {
     const { time, event } = noteExchange(this.open, this.seq, line, this.#ended) ?? {};
     this.#lastTime = time ?? '';
     if (this.#lastTime < this.#earliest) this.#earliest = this.#lastTime;
-    const step = event === 'clock' ? parseLine(line)?.['step_ms'] : undefined;
+    if (event !== 'clock') return;
+    const step = parseLine(line)?.['step_ms'];
     if (isDistanceMs(step)) this.stepsMs += step;
   }
 }

@@ -414,12 +414,12 @@ function whyTooMany({ decision: { grant, obligations } }: Judged, matches: numbe
 /** The same query as a search. `copy` and `move` search the mail of the source user; other commands their own user, or all users. */
 function searchOf({ attempt: { command: asked, parsed: given }, user: named }: Judged, upstream: Upstream) {
   const query = given.values.get('query');
-  const command = commandNamed(upstream.series, 'search');
+  const command = commandNamed(upstream.server.series, 'search');
   if (query === undefined || command === undefined)
     throw new Error('a command without a query has max_matches');
   const [user = named] = (asked.name !== 'import' && given.values.get('source-user')) || [];
   const isOfAll = given.values.has('all-users') && user === named;
-  const parsed = parseArguments(upstream.series, command, [...(isOfAll ? ['-A'] : []), '--', ...query]);
+  const parsed = parseArguments(upstream.server.series, command, [...(isOfAll ? ['-A'] : []), '--', ...query]);
   if (parsed.kind === 'unparsable') throw new Error('a query that was read as part of a command is no query');
   const words = canonicalWords(parsed);
   const line = encodeCommandLine({ user, name: 'search', args: words.map((word) => word.text) });

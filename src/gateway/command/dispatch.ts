@@ -227,10 +227,6 @@ function isReplied({ ending }: Part): boolean {
 
 const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'partly', 'failed'];
 
-export function isFailed(ending: Ending): boolean {
-  return isEnding(ending, 'replied') && ending.status.kind === 'failed';
-}
-
 /** `several`: a backend that reports a failure may have done a part. */
 export type Changes = 'nothing' | 'one' | 'several';
 
@@ -261,7 +257,7 @@ export function recordedParts(
 ): readonly RecordedPart[] {
   return attempts.flatMap(({ ending, backend, upstream, isSent, count }) => {
     if (ending === undefined) return [];
-    const { outcome, error } = judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
+    const { outcome, error } = judgeEnding(ending, changesOf(judgement) === 'several');
     return {
       backend,
       upstream,

@@ -25,7 +25,6 @@ import {
   dispatch,
   endingOf,
   followUp,
-  isFailed,
   progressOf,
   recordedParts,
 } from './dispatch.js';
@@ -401,7 +400,7 @@ export class Exchange {
   }
 
   #judge(ending: Ending, judgement: Judgement): Verdict {
-    return judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
+    return judgeEnding(ending, changesOf(judgement) === 'several');
   }
 
   #record(

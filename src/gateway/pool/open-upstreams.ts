@@ -36,14 +36,14 @@ export class OpenUpstreams {
 
   /** For an upstream that was just greeted (leased until it is released), or was idle. */
   setLeased(upstream: Upstream, isAlone: boolean): void {
-    this.delete(upstream);
+    remove(this.idle, upstream);
     this.leased.push(upstream);
     if (isAlone) this.alone.add(upstream);
   }
 
   /** For an upstream that was leased; it becomes the newest idle one. */
   setIdle(upstream: Upstream): void {
-    this.delete(upstream);
+    remove(this.leased, upstream);
     this.idle.push(upstream);
   }
 

@@ -140,7 +140,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     // Dovecot was upgraded, or several hosts share one name: from now on commands are judged for the latest one.
     this.server = server;
     if (series !== server.series)
-      this.#open.closeIdle('series-changed', (other) => other.series !== server.series);
+      this.#open.closeIdle('series-changed', (other) => other.server.series !== server.series);
     this.match();
   }
 
@@ -242,7 +242,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       this.#open.setOverdue(upstream);
       void end.late.then(() => upstream.close('not-reusable'));
     } else if (upstream.state.at !== 'closed') {
-      const isOther = upstream.series !== this.series;
+      const isOther = upstream.server.series !== this.server?.series;
       const restMs = this.#restMs(upstream);
       const reason =
         (end === undefined ? 'aborted' : end.closeFor) ??

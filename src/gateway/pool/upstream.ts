@@ -3,7 +3,6 @@
 
 import assert from 'node:assert';
 import { Deadline } from '../../concurrency/limits.js';
-import type { Series } from '../../domain/commands/catalog.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -89,10 +88,6 @@ export class Upstream {
     this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
     this.#takeEarly(greeted.rest);
-  }
-
-  get series(): Series {
-    return this.server.series;
   }
 
   /** Writes a part of a command; only while leased. */

@@ -48,7 +48,7 @@ void test('a greeted upstream has its names, its series, and an end that is part
   const { dial, clock, dialler } = open(greeting(4));
   const upstream = await dial();
   assert.deepEqual(
-    [upstream.id, upstream.backend, upstream.series, upstream.serverMinor, upstream.state.at],
+    [upstream.id, upstream.backend, upstream.server.series, upstream.serverMinor, upstream.state.at],
     ['mail1-7', 'mail1', '2.4', 4, 'greeted'],
   );
   assert.equal(upstream.endsMs - clock.now(), 9_500);

@@ -335,7 +335,7 @@ void test('another series than before: idle ones go at once, leased ones when th
   const second = await story.leased();
   assert.equal(story.pool.series, '2.3');
   const third = await story.leased();
-  assert.equal(third.upstream?.series, '2.4');
+  assert.equal(third.upstream?.server.series, '2.4');
   assert.equal(story.pool.series, '2.4');
   await second.finish();
   assert.deepEqual(closings(story), ['mail1-2 series-changed']);
