@@ -456,6 +456,7 @@ export function resolveCommand(
 
 /** The same for dovegate's own commands, which no series has. */
 export function resolveOwnCommand(words: readonly string[]): ResolvedCommand | undefined {
+  if (words[0]?.startsWith('dovegate') !== true) return undefined;
   for (const command of ownCommands) {
     const used = wordsUsed(command.name, words);
     if (used !== undefined) return { command, args: words.slice(used) };

@@ -6,12 +6,19 @@
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine, LineFault } from '../../protocol/command.js';
-import { allSeries, resolveCommand, type Series, strongerEffect, whyLocal } from '../commands/catalog.js';
+import {
+  allSeries,
+  type ResolvedCommand,
+  resolveCommand,
+  type Series,
+  strongerEffect,
+  whyLocal,
+} from '../commands/catalog.js';
 import type { Unparsable, UnparsableCode } from '../commands/getopt.js';
 import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
 import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii, type UserNameResult } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import { hasJsonForm, replyRows } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
@@ -218,14 +225,16 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
 }
 
 function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
-  const known = knownOf(line, series, context);
+  const { policy, nowMs, grants, userNames } = context;
+  const resolved = series.map((one) => resolveCommand(one, line.words, policy.added));
+  const name = userNames.normalise(line.user);
+  const known = knownOf(line, series, resolved, name);
   if (line.fault !== undefined) return faultyLine(known, line.fault);
-  const { policy, nowMs, grants } = context;
   let worst: Judged | undefined;
   let candidate: Decision | undefined;
   let holdsUntilMs: number | undefined;
-  for (const one of series) {
-    const read = readLine(line, one, context);
+  for (const [at, one] of series.entries()) {
+    const read = readLine(line, one, resolved[at], name, context);
     if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
     const { attempt, wantsUsernameCell } = read;
     const decision = decide(policy, attempt, nowMs, grants);
@@ -265,8 +274,13 @@ type LineRead =
   | { readonly kind: 'read'; readonly attempt: Attempt; readonly wantsUsernameCell: boolean }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string };
 
-function readLine(line: CommandLine, series: Series, context: JudgeContext): LineRead {
-  const resolved = resolveCommand(series, line.words, context.policy.added);
+function readLine(
+  line: CommandLine,
+  series: Series,
+  resolved: ResolvedCommand | undefined,
+  name: UserNameResult,
+  context: JudgeContext,
+): LineRead {
   if (resolved === undefined) {
     const message = whyLocal(line.words) ?? `Dovecot ${series} has no such command`;
     return { kind: 'unparsable', code: 'command-unknown', message };
@@ -277,7 +291,7 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
       : parseNamed(series, resolved.command, line.named);
   const { userNames, clientMinor } = context;
   // A name may be as long as the line, so its length is checked before anything compares it.
-  const wire = line.user === '' ? undefined : userNames.normalise(line.user);
+  const wire = line.user === '' ? undefined : name;
   // Over HTTP a server looks up the user before it parses the values of a command.
   if (wire?.kind === 'refused' && line.named !== undefined && !isBadRequest(parsed))
     return { kind: 'unparsable', code: 'user-unknown', message: wire.message };
@@ -386,12 +400,10 @@ function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boo
 function knownOf(
   line: CommandLine,
   series: readonly Series[],
-  { userNames, policy: { added } }: JudgeContext,
+  resolved: readonly (ResolvedCommand | undefined)[],
+  name: UserNameResult,
 ): Known {
-  const name = userNames.normalise(line.user);
-  const first = series
-    .map((one) => resolveCommand(one, line.words, added)?.command)
-    .find((one) => one !== undefined);
+  const first = resolved.find((one) => one !== undefined)?.command;
   return {
     command: first?.name,
     effect: first?.effect,

@@ -419,7 +419,11 @@ function searchOf({ attempt: { command: asked, parsed: given }, user: named }: J
     throw new Error('a command without a query has max_matches');
   const [user = named] = (asked.name !== 'import' && given.values.get('source-user')) || [];
   const isOfAll = given.values.has('all-users') && user === named;
-  const parsed = parseArguments(upstream.server.series, command, [...(isOfAll ? ['-A'] : []), '--', ...query]);
+  const parsed = parseArguments(upstream.server.series, command, [
+    ...(isOfAll ? ['-A'] : []),
+    '--',
+    ...query,
+  ]);
   if (parsed.kind === 'unparsable') throw new Error('a query that was read as part of a command is no query');
   const words = canonicalWords(parsed);
   const line = encodeCommandLine({ user, name: 'search', args: words.map((word) => word.text) });
