@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build, install, ownMemory, root } from './setup.mjs';
+import { wrappedPage } from './wrap.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -77,7 +78,7 @@ try {
       const versions = tallies
         .filter(({ place }) => everywhere.includes(place.release))
         .map(({ version }) => version);
-      writeFileSync(page, pageOf(tallies, [...new Set(versions)]));
+      writeFileSync(page, wrappedPage(pageOf(tallies, [...new Set(versions)])));
       spawnSync('npx', ['biome', 'format', '--write', page], { cwd: root, stdio: 'inherit' });
     }
   }

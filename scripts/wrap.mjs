@@ -14,14 +14,14 @@ export function wrapped(start, text) {
   return lines.join('\n');
 }
 
-/** A page whose items and paragraphs are one line each. */
+/** A page whose items and paragraphs are one line each; rows of tables stay. */
 export function wrappedPage(page) {
   let isCode = false;
   return page
     .split('\n')
     .map((line) => {
       if (line.startsWith('```')) isCode = !isCode;
-      if (isCode || line.length <= 120) return line;
+      if (isCode || line.startsWith('|') || line.length <= 120) return line;
       return line.startsWith('- ') ? wrapped('- ', line.slice(2)) : wrapped('', line);
     })
     .join('\n');

@@ -236,10 +236,10 @@ test('the figures in README are those of docs/performance.md', () => {
 
 test('docs/client-http.md has the reasons for which dovegate answers in another way than Dovecot', () => {
   const { reasons } = httpDifferences();
-  const list = Object.values(reasons)
+  const list = Object.entries(reasons)
     .map(
-      ({ dovecot, dovegate, why }) =>
-        `- **Dovecot:** ${dovecot}. **dovegate:** ${dovegate}. **Why:** ${why}.`,
+      ([key, { dovecot, dovegate, why }]) =>
+        `- \`${key}\`: Dovecot ${dovecot}. dovegate ${dovegate}: ${why}.`,
     )
     .join('\n');
   const begin = '<!-- differences -->\n';

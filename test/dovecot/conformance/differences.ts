@@ -1,7 +1,6 @@
 // What may differ between an answer of Dovecot and the same through dovegate: rules that take out what is of one run or one instance, and
 // rows that explain the rest, each by a promise of the documentation. A difference without a row is a failure.
 import type { Command, Series } from '../../../src/domain/commands/catalog.js';
-import { httpDifferences } from '../../kit/http-vectors.js';
 import {
   allowedDifferences,
   type Answer as HttpAnswer,
@@ -66,12 +65,16 @@ export const rules: readonly Rule[] = [
   },
 ];
 
-/** A row of the table: a kind of difference, and what promises it. */
+/** A kind of difference that is allowed. */
 export interface Row {
   readonly key: string;
+  holds(difference: Difference): boolean;
+}
+
+/** One that the page explains itself. */
+interface OwnRow extends Row {
   readonly what: string;
   readonly promise: string;
-  holds(difference: Difference): boolean;
 }
 
 /** The first status in what a client got through the gate, in any of their forms. */
@@ -132,7 +135,7 @@ function isElsewhere({ line }: Difference): boolean {
   return line.user?.startsWith('nobody*') === true;
 }
 
-const ownRows: readonly Row[] = [
+export const ownRows: readonly OwnRow[] = [
   {
     key: 'refused-before',
     what: 'a line that ends the process of the server',
@@ -237,40 +240,39 @@ const ownRows: readonly Row[] = [
       one.line.args[1] === 'user' &&
       one.gated['exit'] === '0',
   },
+  {
+    // Keys that only errors of dovegate have, and a blank that only those of Dovecot 2.3 have.
+    key: 'http-error',
+    what: 'an error over HTTP: `{"type":...,"exitCode":...}`',
+    promise: 'Errors carry three more keys, `code`, `message` and `id`; clients read the other two.',
+    holds: (one) => {
+      if (!isHttp(one)) return false;
+      const [ours, theirs] = [httpAnswerOf(one.gated), httpAnswerOf(one.direct)];
+      if (ours.kind !== 'entries' || theirs.kind !== 'entries' || theirs.isRepaired) return false;
+      const [[first], [other]] = [ours.entries, theirs.entries];
+      return (
+        first?.kind !== 'doveadmResponse' &&
+        first?.kind === other?.kind &&
+        first?.exitCode === other?.exitCode
+      );
+    },
+  },
 ];
 
 function cellsOf(rows: string | undefined): unknown[] | undefined {
   return rows === undefined ? undefined : JSON.parse(rows).flat();
 }
 
-/** Keys that only errors of dovegate have, and a blank that only those of Dovecot 2.3 have. */
-const errorKeys: Row = {
-  key: 'http-error',
-  what: 'an error over HTTP: `{"type":...,"exitCode":...}`',
-  promise: 'Errors carry three more keys, `code`, `message` and `id`; clients read the other two.',
-  holds: (one) => {
-    if (!isHttp(one)) return false;
-    const [ours, theirs] = [httpAnswerOf(one.gated), httpAnswerOf(one.direct)];
-    if (ours.kind !== 'entries' || theirs.kind !== 'entries' || theirs.isRepaired) return false;
-    const [[first], [other]] = [ours.entries, theirs.entries];
-    return (
-      first?.kind !== 'doveadmResponse' && first?.kind === other?.kind && first?.exitCode === other?.exitCode
-    );
-  },
-};
+/** The key of a row of docs/client-http.md. */
+export const httpKey = (reason: string): string => `http-${reason}`;
 
-/** The rows of docs/client-http.md, as http-differences.ts has them. */
-const httpRows: readonly Row[] = allowedDifferences.map(([reason, holds]) => {
-  const { dovecot = '', dovegate = '' } = httpDifferences().reasons[reason] ?? {};
-  return {
-    key: `http-${reason}`,
-    what: `Dovecot ${dovecot}`,
-    promise: `dovegate ${dovegate}`,
-    holds: (one) => isHttp(one) && holds(httpDifferenceOf(one)),
-  };
-});
-
-export const rows: readonly Row[] = [...ownRows, errorKeys, ...httpRows];
+export const rows: readonly Row[] = [
+  ...ownRows,
+  ...allowedDifferences.map(([reason, holds]) => ({
+    key: httpKey(reason),
+    holds: (one: Difference) => isHttp(one) && holds(httpDifferenceOf(one)),
+  })),
+];
 
 function httpAnswerOf({ status, body = '' }: Answer): HttpAnswer {
   if (status === 'closed') return { kind: 'closed' };
