@@ -239,7 +239,7 @@ test('docs/client-http.md has the reasons for which dovegate answers in another 
   const list = Object.entries(reasons)
     .map(
       ([key, { dovecot, dovegate, why }]) =>
-        `- \`${key}\`: Dovecot ${dovecot}. dovegate ${dovegate}: ${why}.`,
+        `- **${key}**: Dovecot ${dovecot}. dovegate ${dovegate}: ${why}.`,
     )
     .join('\n');
   const begin = '<!-- differences -->\n';
