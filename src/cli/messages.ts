@@ -27,16 +27,35 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMea
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
 
-function item(code: string, facts: readonly string[], means: string, ask: string): string {
-  const known = facts.filter((fact) => fact !== '');
-  const told = `\`${code}\`${known.length === 0 ? '' : ` (${known.join('; ')})`}: ${means}.`;
-  return `- ${ask === '' ? told : `${told} **Do:** ${ask}.`}`;
+interface Item {
+  readonly text: string;
+  readonly ask: string;
+}
+
+function item(code: string, levels: readonly string[], means: string, ask = ''): Item {
+  return { text: `- \`${code}\`${levels.length === 0 ? '' : ` (${levels.join(', ')})`}: ${means}.`, ask };
+}
+
+/** So many items with one remedy stand below it; the others have their own. */
+const sharedFrom = 4;
+
+function listed(items: readonly Item[]): string {
+  const shared = [...new Set(items.map(({ ask }) => ask))].filter(
+    (ask) => ask !== '' && items.filter((one) => one.ask === ask).length >= sharedFrom,
+  );
+  const own = items.filter(({ ask }) => !shared.includes(ask));
+  const lists = shared.map((ask) => [
+    `**Do**, for each of these: ${ask}.\n`,
+    ...items.filter((one) => one.ask === ask).map(({ text }) => text),
+  ]);
+  return [own.map(({ text, ask }) => (ask === '' ? text : `${text} **Do:** ${ask}.`)), ...lists]
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n');
 }
 
 function codes(found: Readonly<Record<string, CodeMeaning>>): string {
-  return Object.entries(found)
-    .map(([code, [means, ask = '']]) => item(code, [], means, ask))
-    .join('\n');
+  return listed(Object.entries(found).map(([code, [means, ask]]) => item(code, [], means, ask)));
 }
 
 const repeats: Readonly<Record<Repeat, string>> = {
@@ -47,14 +66,14 @@ const repeats: Readonly<Record<Repeat, string>> = {
 
 /** By what a client may do next, so that no row repeats it. */
 function said(): string {
-  const groups = new Map<string, string[]>();
+  const groups = new Map<string, Item[]>();
   for (const [code, { status, repeat, means, ask }] of Object.entries(saidCodes)) {
     const isStatus = status !== '' && !status.startsWith('HTTP');
     const name = isStatus ? `\`-${status}\`, exit code ${exitCodeOf(status)}` : status || 'No status';
     const head = `### ${name}: ${repeats[repeat]}`;
     groups.set(head, [...(groups.get(head) ?? []), item(code, [], means, ask)]);
   }
-  return [...groups].map(([head, items]) => `${head}\n\n${items.join('\n')}`).join('\n\n');
+  return [...groups].map(([head, items]) => `${head}\n\n${listed(items)}`).join('\n\n');
 }
 
 export function formatMessages(): string {
@@ -88,9 +107,7 @@ page is made from the program (\`node scripts/make-messages.mjs\`).
 Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or receiver. A line
 \`suppressed\` has the number of those that were not written; \`dovegate_log_suppressed_total\` counts them.
 
-${Object.entries(logCodes)
-  .map(([code, [levels, , means, ask = '']]) => item(code, [levels.join(', ')], means, ask))
-  .join('\n')}
+${listed(Object.entries(logCodes).map(([code, [levels, , means, ask]]) => item(code, levels, means, ask)))}
 
 ## Commands that were denied or failed: \`error\`
 
@@ -127,7 +144,7 @@ ${codes(noticeCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 
-Worst first. The page shows them too; the first one is its red sentence.
+Worst first. The page shows them too; the first one is its red sentence. Without **Do:** as for the event of that name.
 
 ${codes(foundCodes)}
 

@@ -1,6 +1,6 @@
 // The meaning of each code of log lines and records, and what to do: the closed list of the key `event`, and those of `reason` and `type`.
-// Those of `error`, which clients read too, are in domain/codes. docs/messages.md and the table in docs/operations.md are generated from
-// both. A code is never renamed or reused. Every code of a closed list is in here. The compiler refuses a list with one that is not.
+// Those of `error`, which clients read too, are in domain/codes. docs/messages.md is generated from both. A code is never renamed or
+// reused. The compiler refuses a table without one of the codes of its list.
 
 import { codes } from '../../domain/codes/codes.js';
 import type { NoticeFaultCode } from '../../domain/notices/fault.js';
@@ -222,24 +222,20 @@ export const decisionCodes: Table<DecisionCode> = {
 
 /** The key `code` of present problems, worst first. */
 export const foundCodes: Table<FoundCode> = {
-  'audit-failed': ['records do not reach the disk; the state on the page is "blind"', 'as for the event'],
+  'audit-failed': ['records do not reach the disk; the state on the page is "blind"'],
   'audit-missing': [
     'files of the journal were moved away or removed, and its records go on in new ones',
     'put the files back beside the new ones, then `dovegate audit verify`',
   ],
   'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
-  'audit-reserve': ['the disk of the records is full but for its reserve', 'as for the event'],
+  'audit-reserve': ['the disk of the records is full but for its reserve'],
   'audit-filling': [
     'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; the largest writers are refused',
-    'as for the event',
   ],
   'backend-down': ['a backend is down', 'as `try` says'],
-  'backend-newer': [
-    'a backend is newer than this dovegate knows, and gets what `newer` says',
-    'as for the event',
-  ],
+  'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
   'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
-  'lookup-failing': ["Dovecot's auth service does not answer", 'as for the event'],
+  'lookup-failing': ["Dovecot's auth service does not answer"],
   'key-stolen': [
     'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
     'replace or remove the key; if the network is yours, add it to `from`',
@@ -250,29 +246,20 @@ export const foundCodes: Table<FoundCode> = {
     'look at what runs there for long, or raise `connections`',
   ],
   'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
-  'key-expires': ['the same of a key of an HTTP listener', 'as for the event'],
-  'audit-forked': ['the stream holds another journal under the id of this one', 'as for the event'],
-  'ship-away': ['a receiver gets no records', 'as for the event'],
-  'notices-away': [
-    'a receiver of notices takes none, or the process of the page does not run',
-    'as for the event',
-  ],
-  'audit-lost': ['records never reached the disk since the start', 'as for the event'],
-  'audit-damaged': [
-    'the start found signed records missing, or other ones in their place',
-    'as for the event',
-  ],
-  'journal-appended': ['the start found lines that no run of the daemon wrote', 'as for the event'],
-  'loop-stalled': [
-    'nothing was served for half a second or longer, within the last minute',
-    'as for the event',
-  ],
+  'key-expires': ['the same of a key of an HTTP listener'],
+  'audit-forked': ['the stream holds another journal under the id of this one'],
+  'ship-away': ['a receiver gets no records'],
+  'notices-away': ['a receiver of notices takes none, or the process of the page does not run'],
+  'audit-lost': ['records never reached the disk since the start'],
+  'audit-damaged': ['the start found signed records missing, or other ones in their place'],
+  'journal-appended': ['the start found lines that no run of the daemon wrote'],
+  'loop-stalled': ['nothing was served for half a second or longer, within the last minute'],
   'login-failed': ['30 logins or more failed within a minute', 'find out who; name networks in `from`'],
   'key-refused': [
     'a key that has expired or was replaced is still used, or one is used with the name of another',
     'give that program the key that holds now',
   ],
-  'reload-failed': ['the last reload failed, so the configuration from before is served', 'as for the event'],
+  'reload-failed': ['the last reload failed, so the configuration from before is served'],
 };
 
 /** Codes of the engine under their own name. */
