@@ -1,6 +1,6 @@
-// Questions that wait for their turn: one in flight for each turn (an origin), round-robin among the turns, and only so many at once and a
-// second in all. So somebody with thousands of uids delays the names of others by one question. Questions that had no answer before (mute
-// ones) have turns of their own and few places.
+// A fair queue of questions to the user directory: one in flight for each origin, round-robin among origins, with a limit on those in
+// flight and on those started in a second. So somebody with thousands of uids delays the names of others by one question. Questions that
+// got no answer before (mute ones) queue apart, for few places. A `turn` is the key of a queue: an origin, or an origin's mute questions.
 
 import type { Clock, Timer } from '../../ports/machine.js';
 
@@ -19,7 +19,7 @@ interface Question {
   readonly end: () => void;
 }
 
-/** Begins the turns of mute questions. */
+/** First part of a turn of mute questions. */
 const muteMark = 'mute ';
 
 export class NameTurns {

@@ -61,7 +61,7 @@ export interface Mark {
   readonly lost: number;
 }
 
-/** An order to the writer; all but the first three take effect after the records in the ring up to `behind`. */
+/** An order to the writer. `behind`: a position in the ring; the order takes effect after the records up to there are written. */
 export type Order =
   /** `lock`: the descriptor that the main thread has locked; undefined: open it and report it. */
   | { readonly do: 'open'; readonly lock: number | undefined; readonly wallMs: number }
@@ -78,10 +78,10 @@ export type Order =
       /** As in `limit`. */
       readonly isFull: boolean;
     }
-  /** `isFull`: the segments have reached their size, and none may be removed yet. Further records use the reserve, as on a full disk. */
   | { readonly do: 'checkpoint'; readonly behind: number; readonly wallMs: number }
   /** Sync, which reveals a removed segment, directory or lock. */
   | { readonly do: 'look'; readonly behind: number }
+  /** `isFull`: the segments have reached their size, and none may be removed yet. Further records use the reserve, as on a full disk. */
   | { readonly do: 'limit'; readonly behind: number; readonly isFull: boolean }
   /** Write retire records for these segments, oldest first. Their files may be removed when these are on disk. */
   | {

@@ -215,7 +215,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   };
 }
 
-/** Ages depend on it. A signature follows each step at once, so a step back without one may be forged to make segments look old. */
+/** The step of a `clock` record. A signature follows each step at once: a step back without one may be forged to make segments look old. */
 function stepOf({ known }: End, seq: number, step: unknown): number {
   const isVouched = known?.key === undefined || seq <= known.seq;
   return isVouched ? (distanceIn(step) ?? 0) : Math.max(0, distanceIn(step) ?? 0);
@@ -274,7 +274,7 @@ export function putTornAside(directory: string, tail: Tail): TornTail | undefine
   const torn = [findUnreported(directory, 'torn')];
   for (const { name } of tail.void) {
     torn.push(putEndAside(directory, name, 0, 'torn'));
-    // At once, because of its space.
+    // At once: the next copy may need its space.
     removeSegment(directory, name);
   }
   if (tail.segment !== undefined && tail.fileBytes > tail.bytes)
@@ -341,7 +341,10 @@ export function writeCheckpointFile(directory: string, line: string): void {
   }
 }
 
-/** So that `verify` still sees the fault. Of copies that retention left, the first ones stay: they show where the damage began. */
+/**
+ * Copies the known checkpoints to files of their own before a start replaces them, so that `verify` still sees the fault. When there are
+ * too many copies, the first ones stay: they show where the damage began.
+ */
 export function keepCheckpointFile(directory: string, known: KnownEnd | undefined, oldestSeq: number): void {
   const beside = readIn(directory, checkpointName);
   for (const text of [known && `${known.line}\n`, beside]) {

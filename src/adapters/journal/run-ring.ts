@@ -20,14 +20,14 @@ export class RunRing {
     this.#memory = memory;
   }
 
-  /** The ring that records come through. False: it does not outlive the process. */
+  /** Takes the ring that records come through. Returns false if it does not outlive the process. */
   attach({ memory, generation }: RingShare): boolean {
     if (memory instanceof SharedArrayBuffer) return false;
     this.#mapped = { bytes: memory.bytes, generation };
     return true;
   }
 
-  /** A text: why records have no memory that outlives the process. */
+  /** Makes the file. Returns a text if there is none: why records have no memory that outlives the process. */
   make(left: LeftRing | undefined, journal: string): RingIdentity | string {
     const { path, bytes } = this.#memory;
     try {
@@ -46,7 +46,7 @@ export class RunRing {
     }
   }
 
-  /** Its content is not needed any more: the next start misses nothing, and its space is free. */
+  /** Removes the file, whose content is not needed any more: the next start misses nothing. Never throws. */
   leave(): void {
     try {
       if (this.#file === undefined) forgetRing(this.#directory);
@@ -56,7 +56,7 @@ export class RunRing {
     }
   }
 
-  /** Records come through process memory instead. */
+  /** Called when records come through process memory instead. */
   giveUp(): void {
     this.leave();
     this.#file = undefined;

@@ -1,4 +1,5 @@
-// The commands that a person types after `dovegate init`, in order, each whole. Paths were checked: they need no quotes in a shell.
+// What a person does after `dovegate init`, in order: commands to paste, or a sentence where Dovecot is not on this machine. Paths were
+// checked: they need no quotes in a shell.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

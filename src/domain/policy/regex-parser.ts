@@ -14,6 +14,7 @@ export interface RegexProgram {
   readonly follow: readonly ReadonlySet<number>[];
   readonly first: readonly number[];
   readonly last: readonly number[];
+  /** Whether it matches the empty text. */
   readonly isEmpty: boolean;
 }
 
@@ -30,7 +31,7 @@ export function parseRegex(source: string): RegexProgram {
   return new Parser(source).parse();
 }
 
-/** A part of an expression: its first and last positions, and whether it can be empty. */
+/** A part of an expression: its first and last positions, and whether it matches the empty text. */
 interface Part {
   readonly first: readonly number[];
   readonly last: readonly number[];
@@ -267,7 +268,7 @@ function endsInEscape(source: string): boolean {
   return (/\\+$/.exec(source.slice(0, -1))?.[0].length ?? 0) % 2 === 1;
 }
 
-/** The one code point; undefined: it is a class as `\\d`, which begins or ends no range. */
+/** The one code point; undefined: it is a class such as `\d`, which begins or ends no range. */
 function pointOf(ranges: Ranges): number | undefined {
   const [low, high] = ranges[0] ?? [];
   return ranges.length === 1 && low === high ? low : undefined;
@@ -294,7 +295,7 @@ const blanks: Ranges = [
   [0x09, 0x0d],
   [0x20, 0x20],
 ];
-/** The characters of `\\d` and the like, by their letter. */
+/** The characters of `\d` and the like, by their letter. */
 const escapedClasses: Readonly<Record<string, Ranges>> = {
   d: digits,
   w: wordRanges,

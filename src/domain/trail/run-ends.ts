@@ -10,16 +10,16 @@ import type { Fault, Place } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
 
-/** Hashes of the last records: more than a start writes before its own record, where few exchanges were open. */
+/** Records whose hashes are kept: more than a start writes before its own record, unless many exchanges were open. */
 const recentMax = bounds.runEndHashes;
 
 export function createRunEnds() {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
   let at: 'running' | 'stopped' | 'started' = 'running';
-  /** The start of the records that a start may write first after a stop. */
+  /** The first record after a stop that only a start writes: a fault if no start follows it. */
   let pending: AppendedFault | undefined;
   let carriesLeft = 0;
-  /** The last record that no start writes before its own. */
+  /** The last record of a kind that no start writes before its own. */
   let otherSeq = 0;
   const seqs = new Float64Array(recentMax);
   const hashes: string[] = [];
