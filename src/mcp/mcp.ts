@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `dovegate-mcp`, the program of @dovegate/mcp: what the policy of a socket or of an HTTP key permits, as tools for AI agents, over
-// standard input and output. The gate judges and records each command; nothing here may be taken for a control. Standard output belongs to
+// standard input and output. The gate judges and records each command; nothing in this program is a control. Standard output belongs to
 // the protocol. Everything for people goes to standard error.
 
 import { readFileSync } from 'node:fs';

@@ -58,7 +58,7 @@ interface Kept {
   certificate: TlsPeer | undefined;
   /** Closes the connection when the time of its stage is over. */
   timer: Timer | undefined;
-  /** Requests that run: they are aborted with it, since Node does not tell one that waits behind another of the end. */
+  /** Running requests, aborted with the connection: Node does not report its end to a request that is queued behind another. */
   readonly running: Set<AbortController>;
 }
 
@@ -118,7 +118,7 @@ export class Connections {
     return { address: address ?? connection.remoteAddress, certificate };
   }
 
-  /** A request begins, which is aborted with its connection; what is returned ends it. */
+  /** Registers a request, so that `gone` is aborted with the connection. Call the returned function when the request has ended. */
   began(connection: Connection, gone: AbortController): () => void {
     const kept = this.#open.get(connection);
     if (kept === undefined) return () => undefined;
@@ -150,7 +150,7 @@ export class Connections {
     this.#open.get(connection)?.timer?.cancel();
   }
 
-  /** Whose it is; one person may have several. */
+  /** The connection belongs to this person from now on; one person may have several. */
   known(connection: Connection, person: string): void {
     const kept = this.#open.get(connection);
     if (kept === undefined) return;

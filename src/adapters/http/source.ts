@@ -1,5 +1,5 @@
-// Where a request comes from, by its headers Host and Origin. Pure. A page of another origin gets nothing and changes nothing, whatever
-// name it made point here.
+// Where a request comes from, by its headers Host and Origin. Pure. A page of another origin gets nothing and changes nothing, also after
+// DNS rebinding (its name was made to resolve to this address).
 
 export interface SourcePlace {
   readonly hasTls: boolean;
@@ -21,7 +21,7 @@ export function foreignSource(
   return origin === undefined || origin === own ? undefined : 'wrong-origin';
 }
 
-/** A page whose name was made to point here sends that name, so every address passes, and of names `localhost` and our own. */
+/** After DNS rebinding a browser sends the foreign name as Host. So every address passes, and of names `localhost` and our own. */
 function isOwnHost(header: string, isOwnName: (name: string) => boolean): boolean {
   const name = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?$/i.exec(header)?.[1]?.toLowerCase();
   if (name === undefined) return false;

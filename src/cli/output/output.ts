@@ -1,5 +1,5 @@
-// Output of subcommands: text for people and pipes on stdout, errors and warnings on stderr. Text of a client, a backend or a
-// file reaches a terminal only through `plain`.
+// What subcommands share: text for people and pipes on stdout, errors and warnings on stderr, the fault that ends a command, and the bounds
+// of an answer of the gate or the page. Text of a client, a backend or a file reaches a terminal only through `plain`.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
@@ -37,7 +37,7 @@ export function formatPlace({ file, line }: { readonly file: string; readonly li
   return plain(`${file}:${line}`);
 }
 
-/** The canonical form: the name, which is one word to Dovecot, as people write it, then the arguments. */
+/** The canonical form for people: the name without quotes, although it is one word to Dovecot, then the arguments. */
 export function formatCanonical([name = '', ...args]: readonly string[]): string {
   return [plain(name), formatWords(args)].join(' ').trimEnd();
 }

@@ -6,7 +6,7 @@ import { isSignedBy, parsePublicKey, unsignedLine } from '../audit/ledger.js';
 
 /** Valid keys of a host: the listed one, and all keys named by valid ones. */
 export interface HostKeys {
-  /** Undefined: signatures are only tested to be right. */
+  /** Undefined: signatures are only checked against the key that they name. */
   readonly listed: string | undefined;
   readonly named: string[];
 }
@@ -23,7 +23,10 @@ export function shown(text: string): string {
   return printable(text.slice(0, wordCharsMax));
 }
 
-/** For a line without LF, and as an object. A key named by a trusted one is added to `keys`. */
+/**
+ * `text`: the record as a line without LF; the second argument is the same record, parsed. A key that a valid one names is added to
+ * `named`.
+ */
 export function judgeSignature(
   text: string,
   { key, next_key: nextKey }: Readonly<Record<string, unknown>>,

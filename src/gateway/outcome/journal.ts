@@ -183,7 +183,7 @@ export function createFloodWatch(parts: {
   }
 }
 
-/** One human with several names is no one of them. */
+/** Events of one human under several names are counted without a name. */
 function joinSources(one: FloodSource, other: FloodSource): FloodSource {
   if (!('origin' in one) || !('origin' in other) || one.principal === other.principal) return one;
   return { origin: one.origin, principal: undefined };
