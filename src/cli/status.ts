@@ -370,7 +370,6 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
   return shown === '' ? [] : [['memory', shown]];
 }
 
-/** Policies that only observe: a reader must not take them for a protection. */
 /** Parts that the daemon could not make: that they are not below says nothing. */
 function missingOf(missing: unknown, { paint }: Pick<Screen, 'paint'>): readonly string[][] {
   const names = Array.isArray(missing) ? missing.map(text) : [];
@@ -378,6 +377,7 @@ function missingOf(missing: unknown, { paint }: Pick<Screen, 'paint'>): readonly
   return [['not shown', paint('doubtful', `${names.join(', ')}: the log of dovegate says why; report it`)]];
 }
 
+/** Policies that only observe: a reader must not take them for a protection. */
 function observersOf(observing: unknown): readonly string[][] {
   const names = Array.isArray(observing) ? observing.map(text).filter((name) => name !== '') : [];
   if (names.length === 0) return [];

@@ -477,7 +477,6 @@ class DoorSettings {
     return this.#generation;
   }
 
-  /** After a reload. */
   review(): void {
     this.#generation += 1;
     this.#reviewed.wake();

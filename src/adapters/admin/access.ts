@@ -88,7 +88,6 @@ export interface ActionResult {
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
-/** What there is to ask for, each for the word of its path. */
 export const actionRoutes: readonly (readonly [route: string, of: (word: string) => OperatorAction])[] = [
   ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
   ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],

@@ -45,7 +45,6 @@ export interface AdminOptions extends PageSources {
   readonly onRefused: (address: string) => void;
 }
 
-/** Endpoints that are served; `close` ends all of it at once. */
 export type Admin = Closable;
 
 /** Requests without the right token, of one network. Above it they are not told, and answered with 429. */
@@ -53,7 +52,6 @@ const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bou
 
 export const adminLimits = shortLimits(bounds.adminConnectionMs);
 
-/** The endpoints, and what a client is told that asks for another one. */
 function endpointsOf(options: AdminOptions) {
   const pages = [...createPages(options)].map(([path, page]) => [`GET ${path}`, page] as const);
   const actions = actionRoutes.map(([route, of]) => [route, { isHarmless: false, of }] as const);

@@ -41,7 +41,6 @@ export interface DaemonSnapshot {
     readonly space: JournalSpace;
     readonly fault: { readonly code: string; readonly text: string } | undefined;
     readonly lost: number;
-    /** How long the oldest record has waited for the disk, in milliseconds. */
     readonly unsyncedMs: number;
     /** Of its file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
@@ -124,7 +123,6 @@ export interface KeyShown {
   readonly failures: number;
 }
 
-/** A backend, its upstreams by state, and the commands that wait for them. */
 export interface BackendSnapshot {
   readonly name: string;
   readonly address: string;
@@ -143,7 +141,6 @@ export interface BackendSnapshot {
   /** Held for overdue commands, beside the others. */
   readonly overdue?: number;
   readonly waiters: number;
-  /** How long the first of them has waited; 0: none waits. */
   readonly oldestWaitMs?: number;
   /** Since when its health is up, or down; RFC 3339. */
   readonly since?: string;
@@ -230,7 +227,6 @@ function answerReadiness(snapshot: DaemonSnapshot): TextAnswer {
   });
 }
 
-/** The parts of the status, in their order. */
 const statusParts: Readonly<Record<string, (snapshot: DaemonSnapshot) => unknown>> = {
   program: () => 'dovegate',
   version: ({ version }) => version,

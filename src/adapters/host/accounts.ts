@@ -17,7 +17,6 @@ export interface NameNumbers {
 
 const askTimeoutMs = bounds.directoryAnswerMs;
 
-/** The system's name of a uid; undefined: it has none. */
 export function userNameOf(uid: number): string | undefined {
   return localUserName(uid) ?? nameIn(ask('getent', ['passwd', String(uid)]), uid);
 }

@@ -33,7 +33,6 @@ function readVersion(): string {
   return hasVersion && typeof found.version === 'string' ? found.version : '0.0.0';
 }
 
-/** The version of the package, such as `0.1.0`. */
 export const programVersion: string = readVersion();
 
 export function hostName(): string {
@@ -85,7 +84,6 @@ export function pageStateDirectory(): string {
   return first === undefined || first === '' ? '/var/lib/dovegate-page' : first;
 }
 
-/** Descriptors that the process may have open at once; undefined: not known. */
 export function descriptorsMax(): number | undefined {
   try {
     const text = readFileSync('/proc/self/limits', 'utf8');
@@ -107,7 +105,6 @@ export function processUsage() {
   };
 }
 
-/** Descriptors that are open; undefined: not known. */
 function openDescriptors(): number | undefined {
   try {
     // Linux provides the number from 6.2 on; to list 5,000 takes 4 ms. One more is open while the directory is read.

@@ -91,7 +91,6 @@ const graceMs = 50;
 
 export class Driver {
   state: DriverState = { at: 'writable' };
-  /** The last position that is certainly on disk. */
   mark: Mark;
   lost = 0;
   /** Records up to this one are not all in the directory; undefined: none are known to be missing. */
@@ -151,7 +150,6 @@ export class Driver {
     thread.onBell = this.#onBell;
   }
 
-  /** How long the oldest record has waited for the disk, in milliseconds. */
   get unsyncedMs(): number {
     return this.#unsyncedSince === Infinity ? 0 : this.#clock.now() - this.#unsyncedSince;
   }
@@ -212,7 +210,6 @@ export class Driver {
     });
   }
 
-  /** Whether the segments have reached their size and none may be removed yet. */
   async setFull(isFull: boolean): Promise<void> {
     this.#isFull = isFull;
     // Sent each time: healing sends it to the thread too, so the driver does not know which value the thread has.

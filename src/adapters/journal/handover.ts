@@ -43,7 +43,6 @@ export interface Mark {
   readonly segment: number;
   readonly device: number;
   readonly inode: number;
-  /** Bytes of that file that are on disk. */
   readonly bytes: number;
   readonly seq: number;
   readonly hash: string;
@@ -127,7 +126,6 @@ export interface Opened extends Written {
 }
 
 export interface Written {
-  /** All bytes written so far are on disk. */
   readonly mark: Mark;
   /** The last checkpoint that this order wrote, as its line without LF: for the daemon's log. */
   readonly checkpoint: string | undefined;
@@ -266,12 +264,10 @@ export class Bell extends Shared {
   #heard = 0;
   #taken = 0;
 
-  /** The main thread's clock at the last ring. */
   get nowMs(): number {
     return this.rung[0] ?? 0;
   }
 
-  /** The head of the ring at that time. */
   get head(): number {
     return this.rung[1] ?? 0;
   }

@@ -361,7 +361,6 @@ export class OpenJournal implements Journal {
     return state.at === 'failed' || state.at === 'closed' ? state.fault : undefined;
   }
 
-  /** How long the oldest record has waited for the disk, in milliseconds. */
   get unsyncedMs(): number {
     return this.#driver.unsyncedMs;
   }
@@ -374,7 +373,6 @@ export class OpenJournal implements Journal {
     return this.#shares.isOver(origin);
   }
 
-  /** How full the journal is with records that must not be removed yet. */
   get filling(): Filling {
     return this.#shares.filling;
   }
@@ -388,7 +386,6 @@ export class OpenJournal implements Journal {
     return this.#driver.lost;
   }
 
-  /** Records that retention left and that are missing in the directory. */
   get missing(): Missing | undefined {
     return this.#driver.missing;
   }

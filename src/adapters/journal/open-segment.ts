@@ -41,7 +41,6 @@ export class OpenSegment {
   readonly #directory: string;
   readonly #reserveBytes: number;
   #file: OpenFile | undefined;
-  /** Whether a piece of the reserve was released since the last report. */
   isReserveUsed = false;
   /** Bytes released by the reserve and not used yet; undefined: the disk is not full. */
   #roomBytes: number | undefined;

@@ -62,7 +62,6 @@ export interface Tail {
   readonly journal: string | undefined;
   /** The public key of signatures from the last checkpoint on; undefined: it is not signed. */
   readonly key: string | undefined;
-  /** Sum of the steps of the wall clock. */
   readonly stepsMs: number;
   /** The oldest record that retention left, according to the last checkpoint. */
   readonly oldestSeq: number;

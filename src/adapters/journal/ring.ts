@@ -121,7 +121,6 @@ class Views {
   }
 }
 
-/** The side that publishes. */
 export class RingWriter extends Views {
   head: number;
   /** Bytes before it may be overwritten: they are on disk, as reported. */

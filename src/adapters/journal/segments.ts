@@ -113,7 +113,6 @@ export function withFile<T>(descriptor: number, use: (descriptor: number) => T):
   }
 }
 
-/** Whether an error has this code: `EEXIST`, `ENOENT`, ... */
 export function isSystemError(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -307,7 +307,6 @@ export async function fromLast(
   return files;
 }
 
-/** Seq of the first record of a file; undefined: its first line has none. */
 export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }

@@ -119,7 +119,6 @@ export function createWriter(options: WriterOptions, journal: string) {
       }
     },
 
-    /** From now on records come through this ring. */
     attach(reader: RingReader): void {
       ring = reader;
     },

@@ -130,7 +130,6 @@ export interface Dialled {
   readonly connection: Library.NatsConnection;
   readonly intake: Intake;
   readonly serverValidTo: string;
-  /** The fault, if our transport ended the connection. */
   readonly whyEnded: () => NatsFault | undefined;
 }
 

@@ -22,7 +22,6 @@ import {
 import { connect } from 'node:net';
 import { basename, dirname } from 'node:path';
 
-/** Who may connect: mode and owner of the socket. */
 export interface SocketAccess {
   /** Permission bits, such as 0o660. */
   readonly mode: number;

@@ -221,7 +221,6 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return name === undefined ? { kind: 'unknown' } : { kind: 'late', name };
     },
 
-    /** Opens a session for a person who proved who they are. */
     enter(signIn: SignIn): Entered {
       return open(signIn);
     },

@@ -100,7 +100,6 @@ export function startShipper(options: ShipperOptions) {
     get lagRecords(): number {
       return Math.max(untilSeq() - carrier.sentSeq, 0);
     },
-    /** How long the oldest of them has been on disk; 0: there is none. */
     get lagMs(): number {
       noteLag();
       return lag.ms(carrier.sentSeq, clock.now());

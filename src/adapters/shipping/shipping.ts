@@ -105,7 +105,6 @@ export async function openShipping(options: ShippingOptions) {
         }
       });
     },
-    /** Call when there may be more on disk. */
     nudge(): void {
       for (const { shipper } of entries) shipper?.nudge();
     },
@@ -161,7 +160,6 @@ function watched(
   return { address, demand: () => ({ ...demand(), onShown }) };
 }
 
-/** The last record that it certainly has, also before its start. */
 function safeSeqOf({ shipper, kept, before }: Entry): number {
   if (shipper !== undefined) return shipper.safeSeq;
   return before === undefined ? (kept?.position.seq ?? 0) : safeSeqOf(before);

@@ -28,7 +28,6 @@ export interface MetricsOptions {
 
 export interface Metrics {
   observe(event: EngineEvent): void;
-  /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
   readonly exchanges: CountedExchanges;
   /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */

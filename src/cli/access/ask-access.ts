@@ -73,7 +73,6 @@ export async function request(options: AskOptions, words: readonly string[]): Pr
   return exitCodeOfState(decided.state);
 }
 
-/** Lists the requests and grants that this client may see, or shows one. */
 export async function requests(options: PlaceOptions, id: string | undefined): Promise<number> {
   const door = await findDoor(options.socket, options);
   if (id !== undefined) {

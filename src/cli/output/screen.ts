@@ -75,7 +75,6 @@ export function openRawOutput(out: Output = process.stdout) {
       held.push(bytes);
       heldBytes += bytes.length;
     },
-    /** Resolves when everything is written. */
     flush(): Promise<void> {
       const bytes = Buffer.concat(held);
       held = [];
