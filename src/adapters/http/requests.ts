@@ -22,27 +22,27 @@ import type {
 } from '../../ports/transport.js';
 import { hasManyFields, lastAnswer, statusOfUnread } from './server.js';
 
-/** All fields of a head together, and how many of them: beyond it 431. */
+/** Limits of a head: bytes of all fields, and their number. Above either: 431. */
 const headBytesMax = bounds.httpHeadBytes;
 const fieldsMax = bounds.httpHeadFields;
-/** What clients are told of how long a connection waits for its next request. */
+/** How long a connection stays open for its next request; sent to clients. */
 const keptMs = 15_000;
-/** Requests that came before the answer to the one in front of them; a client that sends more is cut off. */
+/** Pipelined requests that may wait; a client that sends more is disconnected. */
 const waitingMax = bounds.httpWaiting;
 const writeAheadBytes = 64 * 1024;
-/** Parsed in one turn: in chunks of HTTP of one byte these take some 2 ms. */
+/** Bytes parsed in one turn: if each byte is a chunk of HTTP, that takes some 2 ms. */
 const pieceBytes = bounds.httpPieceBytes;
 
 export function createReadHttp(): ReadHttp {
   const server = createServer({
     maxHeaderSize: headBytesMax,
     keepAliveTimeout: keptMs,
-    // Whatever the process was started with.
+    // Also if the process was started with --insecure-http-parser.
     insecureHTTPParser: false,
     // Node would answer by itself, and go on with the next request.
     requireHostHeader: false,
   });
-  // Node would leave out in silence what is beyond a maximum.
+  // Node would drop fields above a maximum without an error.
   server.maxHeadersCount = 0;
   Reflect.set(server, 'httpAllowHalfOpen', true);
   const take = (message: IncomingMessage, response: ServerResponse): void =>
@@ -52,7 +52,7 @@ export function createReadHttp(): ReadHttp {
   server.on('checkContinue', (message, response) => streamOf(message).requests.take(message, response, true));
   server.on('connect', (message) => streamOf(message).requests.refuse(400));
   server.on('clientError', (fault: NodeJS.ErrnoException, stream) => {
-    // The fault of a transport is no answer's: whoever waits hears of it.
+    // A fault of the transport gets no answer: the pending read or write reports it.
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
       stream.requests.refuse(statusOfUnread(fault));
   });
@@ -70,7 +70,7 @@ async function atOnce(run: () => void): Promise<void> {
   run();
 }
 
-/** The transport as Node's server wants it. What it ends or destroys is not closed here: that is its owner's. */
+/** A transport as the stream that Node's server expects. The owner closes the transport, not the end of this stream. */
 class TransportStream extends Duplex {
   readonly requests: Requests;
   readonly #transport: Transport;
@@ -78,7 +78,7 @@ class TransportStream extends Duplex {
   readonly #inTurn: InTurn;
   #isReading = false;
   #isFirst = true;
-  /** Read, and not parsed yet. */
+  /** Bytes that were read and not parsed yet. */
   #rest: Buffer | undefined;
 
   constructor(transport: Transport, server: Server, first: Buffer | undefined, inTurn: InTurn) {
@@ -91,7 +91,7 @@ class TransportStream extends Duplex {
     this.#inTurn = inTurn;
     this.#rest = first;
     this.requests = new Requests(this);
-    // Whoever waits for a request, its body or room hears of it; the server listens for more than we do.
+    // The pending read of a request or its body, or the wait for room, reports it.
     this.on('error', () => undefined);
     server.emit('connection', this);
   }
@@ -111,7 +111,7 @@ class TransportStream extends Duplex {
       this.#isReading = false;
       this.push(piece);
     };
-    // Whoever logs in had a turn of its network for its first bytes, and must not wait behind busy principals as well.
+    // A client that logs in has waited for the turn of its network already, and must not wait behind busy principals too.
     const isFirst = this.#isFirst;
     this.#isFirst = false;
     if (isFirst) parse();
@@ -133,7 +133,7 @@ class TransportStream extends Duplex {
     return this.writableLength + this.#transport.unsentBytes;
   }
 
-  /** Undefined: all that was written has left; else when it has. Rejects with a TransportFault when it never will. */
+  /** Undefined: everything written has left. Otherwise resolves when it has; rejects with a TransportFault if it never will. */
   room(): Promise<void> | undefined {
     if (this.destroyed) return Promise.reject(gone());
     if (this.writableLength === 0) return undefined;
@@ -160,7 +160,7 @@ class TransportStream extends Duplex {
   }
 }
 
-/** A reader that waits: for a request, or for more of a body. */
+/** A pending wait: for the next request, or for room. */
 interface Reader<T> {
   readonly resolve: (value: T | Promise<T>) => void;
   readonly reject: (fault: unknown) => void;
@@ -172,13 +172,13 @@ class Requests implements HttpRequests {
   readonly #stream: TransportStream;
   readonly #waiting: Request[] = [];
   #reader: Reader<Next> | undefined;
-  /** The one whose head came last. */
+  /** The request whose head came last. */
   #last: Request | undefined;
   #malformed: number | undefined;
-  /** What was malformed is no request that could be answered. */
+  /** The malformed bytes belong to no request, and were not answered yet. */
   #isUntold = false;
   #isOver = false;
-  /** Requests that are not looked at; Node keeps them until the answers in front of them are sent. */
+  /** Ignored requests after a refused one; Node keeps them until the answers before them are sent. */
   #ignored = 0;
 
   constructor(stream: TransportStream) {
@@ -204,7 +204,7 @@ class Requests implements HttpRequests {
   }
 
   take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
-    // Nothing behind a refused request is looked at; nor behind one that asks for another protocol: Node loses what came with its end.
+    // Requests after a refused one are ignored, and those after one that asks for another protocol: Node loses what came with its end.
     if (this.#malformed !== undefined || this.#last?.isLast === true) {
       this.#ignored += 1;
       if (this.#ignored > waitingMax) this.#stream.destroy();
@@ -233,7 +233,7 @@ class Requests implements HttpRequests {
     else reader.resolve(request);
   }
 
-  /** Node could not read on. */
+  /** Node's parser stopped with an error. */
   refuse(status: number): void {
     const last = this.#last;
     if (last?.isWhole === false) last.breakOff();
@@ -248,7 +248,7 @@ class Requests implements HttpRequests {
     reader?.resolve(this.#tell(this.#malformed));
   }
 
-  /** Behind the answers to what came before. */
+  /** Reports the malformed bytes, after the answers to all earlier requests. */
   async #tell(malformed: number): Promise<Next> {
     await this.#last?.answered();
     if (this.#isUntold && this.#stream.writable) {
@@ -275,7 +275,7 @@ const refusedHeaders = [
 
 const single = new Set(['authorization', 'host', 'content-length', 'transfer-encoding', 'expect', 'origin']);
 
-/** The status for a head that could mean two things, or is none for us; undefined: it is well. */
+/** The status for a head that is ambiguous or not accepted here; undefined: it is accepted. */
 function faultOfHead(message: IncomingMessage): number | undefined {
   if (hasManyFields(message, fieldsMax)) return 431;
   const { rawHeaders, httpVersion, url = '', method } = message;
@@ -284,7 +284,7 @@ function faultOfHead(message: IncomingMessage): number | undefined {
     const name = (rawHeaders[at] ?? '').toLowerCase();
     if (single.has(name) && seen.has(name)) return 400;
     seen.add(name);
-    // Node hands on the head before it finds that its body has no end.
+    // Node passes the head on before it finds that its body has no end.
     if (name === 'transfer-encoding' && rawHeaders[at + 1]?.toLowerCase() !== 'chunked') return 400;
   }
   if (seen.has('trailer') || (httpVersion === '1.1' && !seen.has('host'))) return 400;
@@ -311,10 +311,10 @@ class Request implements HttpRequest {
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
   #isWaitingForUs: boolean;
-  /** It was answered while its client waited to be told to go on, so no body comes. */
+  /** Answered while the client waited for `100 Continue`, so no body comes. */
   #hasNoBody = false;
   #isBroken = false;
-  /** Has the reader that waits look again. */
+  /** Makes a pending read check again. */
   #wake: (() => void) | undefined;
 
   constructor(
@@ -335,7 +335,7 @@ class Request implements HttpRequest {
     for (let at = 0; at < rawHeaders.length; at += 2)
       headers.push([(rawHeaders[at] ?? '').toLowerCase(), rawHeaders[at + 1] ?? '']);
     this.headers = headers;
-    // A fault of the connection is told by `read` and by writes.
+    // `read` and writes report a fault of the connection.
     message.on('error', () => undefined);
     response.on('error', () => undefined);
   }
@@ -352,7 +352,7 @@ class Request implements HttpRequest {
     if (Buffer.isBuffer(chunk)) return Promise.resolve(chunk);
     if (message.readableEnded) return Promise.resolve(null);
     if (this.#isBroken) return Promise.reject(noHttp());
-    // Of a request that was answered, Node does not end the message with its connection.
+    // Once a request was answered, Node does not end its message with the connection.
     const isGone = (): boolean => message.destroyed || stream.destroyed;
     if (isGone()) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
@@ -373,7 +373,7 @@ class Request implements HttpRequest {
     });
   }
 
-  /** It asks for another protocol, which it does not get. */
+  /** It asks for another protocol, which is not granted: nothing after it is read. */
   get isLast(): boolean {
     return this.#message.headers.upgrade !== undefined;
   }
@@ -382,7 +382,7 @@ class Request implements HttpRequest {
     return this.#message.complete;
   }
 
-  /** What follows is no HTTP, so its body has no end. */
+  /** What follows is not HTTP, so its body has no end: a pending read rejects. */
   breakOff(): void {
     this.#isBroken = true;
     this.#wake?.();

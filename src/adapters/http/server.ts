@@ -1,8 +1,7 @@
-// A server of HTTP on one socket, with or without TLS: for the admin endpoints, the socket of the page, and the page. It owns what of a
-// request is the same for all of them: the connections, the bounds of a head and a body, the times, and how an answer is written. Nothing
-// that a stranger sends takes memory or a place for long. A client that does not read what it asked for is closed. An answer that is not
-// ended is never whole. Nothing that is asked here can delay a session, fail one, or end the daemon. To add a server: hand in limits,
-// headers and `answer`, which says who may ask for what (routes.ts, source.ts).
+// A server of HTTP on one socket, with or without TLS: for the admin endpoints, the socket of the page, and the page. It owns what is the
+// same for all requests: connections, limits of head and body, times, and how an answer is written. A client that does not read its answer
+// is disconnected, and an answer that is not ended is never whole. No request can delay or fail a session, or end the daemon. To add a
+// server: pass limits, headers and `answer`, which decides who may ask for what (routes.ts, source.ts).
 
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
@@ -18,31 +17,31 @@ export interface HttpCall {
   readonly request: IncomingMessage;
   readonly path: string;
   readonly peer: HttpPeer;
-  /** Undefined: it is longer. Rejects where the other side has gone. */
+  /** Undefined: it is too long. Rejects if the client has gone. */
   readonly readBody: (bytesMax: number) => Promise<string | undefined>;
-  /** Call it as soon as this may be answered: from then on the connection is not closed for a new one. `person`: whose it is. */
+  /** Call as soon as the request may be answered: from then on the connection is not closed for a new one. `person`: its owner. */
   readonly work: (person?: string) => void;
-  /** Aborted when the other side has gone, and at the end of the answer. */
+  /** Aborted when the client has gone, and at the end of the answer. */
   readonly signal: AbortSignal;
 }
 
-/** One answer. Without `type` its headers have that. */
+/** Without `type`, its headers have the content type. */
 export interface HttpAnswer {
   readonly status: number;
   readonly type?: string;
   readonly body?: string | Buffer;
-  /** After the body, each when the one before it has left; they end when the client has gone or reads nothing for too long. */
+  /** Sent after the body, one after the other, until the client has gone or reads nothing for too long. */
   readonly pieces?: AsyncIterable<string>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface HttpLimits extends ConnectionLimits {
-  /** Of the request line and all headers; and the number of headers. */
+  /** Bytes of the request line and all headers, and the number of headers. */
   readonly headBytesMax: number;
   readonly headFieldsMax: number;
-  /** TLS, from accept to its end. */
+  /** From accept to the end of the TLS handshake. */
   readonly handshakeMs: number;
-  /** From the first byte on, or from accept; and between two requests. Of connections without `oneRequestMs`. */
+  /** For connections without `oneRequestMs`: from accept or the first byte, and between two requests. */
   readonly kept?: { readonly headMs: number; readonly requestMs: number; readonly idleMs: number };
   /** How long a client may leave 64 KiB of an answer, or a piece of it, unread. */
   readonly unreadMs: number;
@@ -73,13 +72,13 @@ export function shortLimits(oneRequestMs: number): HttpLimits {
 export interface HttpServerOptions {
   readonly clock: Clock;
   readonly limits: HttpLimits;
-  /** Puts the server on its socket. What it returns stops accepting. */
+  /** Binds the server to its socket. `close` stops accepting. */
   readonly bind: (server: Acceptor) => Promise<{ close(): Promise<void> }>;
   /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
   readonly secure?: (
     plain: Socket,
   ) => Promise<{ readonly socket: Socket; readonly peer: TlsPeer | undefined }>;
-  /** On every answer. */
+  /** Sent with every answer. */
   readonly headers: Readonly<Record<string, string>>;
   readonly refusal: (status: number, text: string) => HttpAnswer;
   readonly answer: (call: HttpCall) => Promise<HttpAnswer>;
@@ -87,7 +86,7 @@ export interface HttpServerOptions {
   readonly onError: (text: string) => void;
 }
 
-/** Serves until it is closed, which ends all of it at once. Rejects with what `bind` rejects with. */
+/** Serves until `close`, which ends all connections at once. Rejects as `bind` does. */
 export async function openHttpServer(options: HttpServerOptions): Promise<{ close(): Promise<void> }> {
   const connections = new Connections(options.clock, options.limits);
   const bound = await options.bind(serverOf(options, connections));
@@ -99,11 +98,11 @@ export async function openHttpServer(options: HttpServerOptions): Promise<{ clos
   };
 }
 
-/** Without `secure` the server of HTTP accepts by itself; else it gets what came through the handshake. */
+/** Without `secure` the HTTP server accepts itself; else it gets the connections whose TLS handshake succeeded. */
 function serverOf(options: HttpServerOptions, connections: Connections): Acceptor {
   const { clock, limits, secure } = options;
   const { headBytesMax, headFieldsMax, handshakeMs, kept, oneRequestMs } = limits;
-  /** What TLS runs over: the connection that is counted. */
+  /** The plain socket below each TLS socket: connections are counted by it. */
   const below = new WeakMap<Socket, Socket>();
   const answering = new WeakSet<object>();
   const server = createServer(
@@ -113,7 +112,7 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
       requestTimeout: kept?.requestMs ?? 0,
       keepAliveTimeout: kept?.idleMs ?? 0,
       connectionsCheckingInterval: 1_000,
-      // Whatever the process was started with.
+      // Also if the process was started with --insecure-http-parser.
       insecureHTTPParser: false,
     },
     (request, response) => {
@@ -124,18 +123,18 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
       void serve(request, response, below.get(socket) ?? socket, options, connections);
     },
   );
-  // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
+  // Node drops headers above its maximum without an error: one more is read, and refused.
   server.maxHeadersCount = headFieldsMax + 1;
   if (oneRequestMs !== undefined) server.maxRequestsPerSocket = 1;
   server.on('clientError', (fault, socket) => {
-    // In the middle of another answer it would be taken for a part of that.
+    // Within another answer, the client would take it for a part of that.
     if (socket.writable && !answering.has(socket)) socket.write(unreadText(fault, options));
     socket.destroy();
   });
-  // Unheard, an error would end the process; the socket is gone then.
+  // Without a listener an error would end the process; the socket is gone then.
   server.on('connection', (socket) => socket.on('error', () => undefined));
   if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket));
-  // It listens nowhere, and Node watches over the times of requests from this event on only.
+  // It does not listen itself, and Node enforces the times of requests only after this event.
   server.emit('listening');
   const acceptor = createAcceptor((plain) => {
     plain.on('error', () => undefined);
@@ -155,7 +154,7 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
   return acceptor.once('close', () => server.close());
 }
 
-/** For what is no request: Node's parser did not take it, or it did not come in time. */
+/** The answer to bytes that are no request: Node's parser refused them, or they did not come in time. */
 function unreadText(fault: NodeJS.ErrnoException, { headers, refusal, limits }: HttpServerOptions): string {
   const texts = {
     400: 'this is no request of HTTP/1.1 as this server takes it',
@@ -167,13 +166,13 @@ function unreadText(fault: NodeJS.ErrnoException, { headers, refusal, limits }: 
   return lastAnswer(status, { ...headers, ...more.headers, 'Content-Type': type }, body?.toString());
 }
 
-/** By the code of Node. */
+/** The status for a fault of Node's parser. */
 export function statusOfUnread({ code }: NodeJS.ErrnoException): 400 | 408 | 431 {
   if (code === 'HPE_HEADER_OVERFLOW') return 431;
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
 }
 
-/** A whole answer as bytes, for a connection that ends with it. */
+/** A whole answer as text, for a connection that ends with it. */
 export function lastAnswer(
   status: number,
   headers: Readonly<Record<string, string | undefined>>,
@@ -184,7 +183,7 @@ export function lastAnswer(
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`;
 }
 
-/** Where Node hands on more of them than a server takes. */
+/** Whether a request has more headers than the server takes. */
 export function hasManyFields({ rawHeaders }: IncomingMessage, fieldsMax: number): boolean {
   return rawHeaders.length > 2 * fieldsMax;
 }
@@ -247,7 +246,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** Undefined: it is longer. Rejects where the client has gone. */
+/** Undefined: it is too long. Rejects if the client has gone. */
 function readBody(
   request: IncomingMessage,
   bytesMax: number,
@@ -259,7 +258,7 @@ function readBody(
     let bytes = 0;
     const onGone = (): void => reject(signal.reason);
     signal.addEventListener('abort', onGone, { once: true });
-    // What is too much is read on, and forgotten.
+    // Bytes above the limit are read and dropped.
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= bytesMax) chunks.push(chunk);
@@ -273,7 +272,7 @@ function readBody(
   });
 }
 
-/** Later headers of a name count. */
+/** Of several headers with one name, the last one counts. */
 function setHead(
   request: IncomingMessage,
   response: ServerResponse,
@@ -292,7 +291,7 @@ function setHead(
 
 const sliceBytes = 64 * 1024;
 
-/** Of a long body, slices: a client gets its time for each of them, so that a slow line is no reason to cut it. */
+/** A long body in slices: the time for reading counts for each slice, so a client on a slow line is not disconnected. */
 async function* piecesOf(
   { body = '', pieces }: HttpAnswer,
   signal: AbortSignal,
@@ -305,7 +304,7 @@ async function* piecesOf(
   if (pieces !== undefined) yield* piecesUntil(signal, pieces);
 }
 
-/** The pieces until the signal is aborted, whatever makes them. */
+/** The pieces until the signal is aborted, even if their source never ends. */
 export async function* piecesUntil(
   signal: AbortSignal,
   pieces: AsyncIterable<string>,
@@ -318,7 +317,7 @@ export async function* piecesUntil(
       yield next.value;
     }
   } finally {
-    // It may be in the middle of something; its end is its own matter.
+    // The source may still be busy: its end is not awaited.
     void iterator.return?.().catch(() => undefined);
   }
 }

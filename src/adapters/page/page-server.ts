@@ -1,5 +1,5 @@
-// The page over HTTP: its files and endpoints, and which requests may come to it at all. Nobody is asked who they are before the request
-// may come at all.
+// The page over HTTP: its files and endpoints, and which requests are accepted. Host and origin of a request are checked before its sender
+// is identified.
 
 import { X509Certificate } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
@@ -17,16 +17,16 @@ import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-a
 import { type PageReply, refusedReply } from './page-request.js';
 import { peopleMax } from './page-sessions.js';
 
-/** A request for an endpoint; who asks is not known yet. */
+/** A request for an endpoint; its sender is not identified yet. */
 export interface PageCall {
   readonly endpoint: Endpoint;
   readonly params: readonly string[];
   readonly token: string | undefined;
   readonly origin: string;
   readonly peer: HttpPeer;
-  /** Undefined: it is too long. Rejects where the other side has gone. */
+  /** Undefined: it is too long. Rejects if the client has gone. */
   readonly readBody: () => Promise<string | undefined>;
-  /** To be called as soon as it is known who asks: strangers give way to people, and who has many connections to who has few. */
+  /** Call as soon as the person is known: connections of strangers are closed before those of people. */
   readonly known: (person: string) => void;
   readonly signal: AbortSignal;
 }
@@ -42,16 +42,16 @@ export interface PageServerOptions extends Pick<HttpServerOptions, 'clock' | 'bi
   readonly files: { find(path: string): ServedFile | undefined };
   readonly bodyBytesMax: number;
   readonly answer: (call: PageCall) => Promise<PageReply>;
-  /** Told of requests that may not come; `what` has what was wrong, as it was sent. */
+  /** Called for a refused request; `what`: the headers that say where it comes from. */
   readonly onRefused: (why: SourceRefusal, peer: HttpPeer, what: string) => void;
 }
 
-/** Browsers have some six connections each at most; beside them there is room for those who sign in. */
+/** A browser opens some six connections at most; the rest is for people who are signing in. */
 export const pageConnectionsMax = bounds.pageConnections;
 
 const limits: HttpLimits = {
   connectionsMax: pageConnectionsMax,
-  // What is everybody's where all want some.
+  // The even share of one person.
   personConnectionsMax: pageConnectionsMax / peopleMax,
   pipelinedMax: bounds.pagePipelined,
   handshakeMs: bounds.pageHandshakeMs,
@@ -61,14 +61,14 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** On every answer. */
+/** Sent with every answer. */
 const safeHeaders: Readonly<Record<string, string>> = {
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
-/** Of an answer that is no file of the page: nothing in it is ever run or shown in a frame. */
+/** Sent with answers that are not files of the page: browsers run nothing in them, and show them in no frame. */
 const dataHeaders: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -84,7 +84,7 @@ const refusals: Readonly<Record<SourceRefusal, readonly [status: number, text: s
   'cross-site': [403, 'not from a page of another site'],
 };
 
-/** With TLS, the names of the certificate are ours, so no page can point a name of its own here; without, there is loopback only. */
+/** With TLS, own names are those of the certificate, so DNS rebinding fails; without TLS, the page is on loopback only. */
 export function pagePlace(
   host: string,
   hasTls: boolean,
@@ -103,7 +103,7 @@ export function pagePlace(
   };
 }
 
-/** The address that a browser is told: of a socket at all addresses, the name of this host. */
+/** The address for browsers; of a socket at all addresses, with the name of this host. */
 export function pageAddress(
   { host, port }: { readonly host: string; readonly port: number },
   hasTls: boolean,
@@ -114,7 +114,7 @@ export function pageAddress(
   return `${hasTls ? 'https' : 'http'}://${name}:${port}`;
 }
 
-/** Serves until it is closed. Rejects with what `bind` rejects with. */
+/** Serves until `close`. Rejects as `bind` does. */
 export function openPageServer(options: PageServerOptions): Promise<{ close(): Promise<void> }> {
   const { clock, bind, secure, onError, onRefused } = options;
   return openHttpServer({
@@ -130,7 +130,7 @@ export function openPageServer(options: PageServerOptions): Promise<{ close(): P
   });
 }
 
-/** Not a file of the page. */
+/** An answer that is not a file of the page. */
 function data(reply: PageReply): HttpAnswer {
   // A stream must come through as it is.
   const more = 'pieces' in reply ? { 'Cache-Control': 'no-store, no-transform' } : reply.headers;
