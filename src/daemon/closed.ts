@@ -16,7 +16,7 @@ import type { Own } from '../setup/life.js';
 import { createEndpoints, type PartsOf, type Shown } from './endpoints.js';
 
 const readAgainMs = 10_000;
-/** After a failed start: the process ends after this time, and the service manager starts another one. */
+/** After a failed start the process ends after this time, and the service manager starts it again. */
 const retryMs = 30_000;
 /** Concurrent sessions, if there are descriptors for them; one uid has at most half. */
 const sessionsMax = bounds.closedSessions;

@@ -30,12 +30,12 @@ const personRate = {
   refillMs: 8 * bytesRate.refillMs,
   sourcesMax: 1_000,
 } as const;
-/** What a record has beside its words. */
+/** Bytes of a record beside its words. */
 const ownBytes = 200;
-/** What stands for a secret word, at least. */
+/** Least bytes of the digest that replaces a secret word. */
 const digestBytes = 80;
 
-/** What is recorded: looks of people, what they do to the gate, and what the page refuses. None takes from another. */
+/** Looks of people, their actions on the gate, and refusals of the page: each has a budget of its own. */
 type Noted = 'looks' | 'acts' | 'refusals';
 const notedKinds = 3;
 
@@ -48,7 +48,7 @@ export class DoorNotes {
     this.#parts = parts;
   }
 
-  /** Takes the bytes of a record, before it is made. Undefined: there was room. `person`: undefined: it is not known who it was. */
+  /** Takes the bytes of a record from the budget, before it is made. Undefined: there was room. `person`: undefined if unknown. */
   whyNot(noted: Noted, person: string | undefined, words: readonly DoorWord[]): DoorRefusal | undefined {
     const bytes = words.reduce(
       (sum, word) =>

@@ -100,7 +100,7 @@ export interface OpenDoor {
   close(): Promise<void>;
 }
 
-/** The page ends its idle connections sooner, so none ends under a call. */
+/** The page closes its idle connections earlier, so none is closed here during a call. */
 const keptMs = 60_000;
 
 const limits: HttpLimits = {
@@ -312,7 +312,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     };
   }
 
-  /** Reads the body of a step of a person, which is short. `budgetOf`: the kind that it counts in; undefined: it takes a right away. */
+  /** Reads the short body of a person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */
   function decided<Asked>(
     parse: (body: string) => Asked | string,
     budgetOf: (asked: Asked) => Decided | undefined,
@@ -366,7 +366,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }
   }
 
-  /** The stream that a page reads as long as it lives: with the last of them goes what it told. */
+  /** The stream that a page reads as long as it runs: when the last one ends, its report is forgotten. */
   async function* whilePage(pieces: AsyncGenerator<string>): AsyncGenerator<string> {
     pages += 1;
     try {
@@ -411,7 +411,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   }
 }
 
-/** Hashes of the clients' passwords and keys stay here; those of the page's own people go along. */
+/** Leaves out the hashes of clients' passwords and keys, and keeps those of the page's own people. */
 export function withoutSecrets(settings: Settings): Settings {
   return {
     ...settings,

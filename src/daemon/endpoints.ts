@@ -159,7 +159,7 @@ async function doorsOf(
   return doors;
 }
 
-/** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */
+/** From the kernel on a UNIX socket. Over TCP the token proves an operator, of whom only the address is known. */
 async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
   if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
   const { uid, gid, pid, user, loginUid } = await findPeer('admin', descriptorOf(socket)).describe();
@@ -174,7 +174,7 @@ async function readToken(path: string): Promise<Secret> {
   }
 }
 
-/** What is shown of a daemon that serves. `looked`: its pools, where they were looked at before. */
+/** What is shown of a serving daemon. `looked`: its pools, if they were read before. */
 export function partsOfRunning(running: Running, looked?: readonly LookedAt[]): PartsOf<Shown> {
   const { lifecycle, journal, service, shipping, drained } = running;
   const { settings } = running.served.now;

@@ -13,9 +13,9 @@ export interface NowStatesParts {
   readonly onWatched?: (isWatched: boolean) => void;
 }
 
-/** Between two states, also when nothing happened: a page greys out after 5 s without one. */
+/** Longest time between two states: a page turns grey after 5 s without one. */
 const paceMs = bounds.statePaceMs;
-/** Earlier states take at most a twentieth of the time. */
+/** States made early may take at most a twentieth of the time. */
 const dutyMin = 20;
 
 export class NowStates {
@@ -56,7 +56,7 @@ export class NowStates {
     }
   }
 
-  /** The daemon got better or worse: the next state is made now, or as soon as `stateHurryMs` has passed since the last one. */
+  /** Call when the daemon got better or worse: makes the next state now, or once `stateHurryMs` has passed since the last one. */
   hurry(): void {
     if (this.#timer !== undefined)
       this.#later(Math.max(0, this.#madeMs + this.#hurryMs - this.#parts.clock.now()));

@@ -25,7 +25,7 @@ export interface TroubleRow {
   readonly user: string;
 }
 
-/** The last of those that are the same, when the first and the last were, and how many there are. */
+/** The last of several equal ones, the times of the first and the last, and their number. */
 interface Kept {
   event: Troubling;
   firstMs: number;

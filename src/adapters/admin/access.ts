@@ -7,14 +7,14 @@ import type { Secret } from '../../domain/identity/credentials.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
 
-/** The way in: which kind of socket, and what it asks for. */
+/** The socket of a request, and what it demands. */
 export type Door =
   | { readonly kind: 'unix' }
   | {
       readonly kind: 'tcp';
-      /** The name or address that it was told to listen on. */
+      /** The configured name or address. */
       readonly host: string;
-      /** Other machines can connect: then all needs the token. */
+      /** Other machines can connect: every path needs the token then. */
       readonly isRemote: boolean;
       readonly hasTls: boolean;
       readonly token: Secret | undefined;
@@ -33,7 +33,7 @@ export type AccessRefusal =
   | 'no-token-set' // this door has no token, so it never opens for this
   | 'token-needed'; // none was given, or a wrong one
 
-/** Undefined: yes. `isHarmless`: health and metrics. */
+/** Undefined: access is permitted. `isHarmless`: health and metrics. */
 export function refuseAccess(
   door: Door,
   { host, origin, authorization }: Credentials,
@@ -62,7 +62,7 @@ export type OperatorAction =
 
 export const isOperatorAction = predicateOf<OperatorAction>();
 
-/** Who asks: by the word of the kernel on a UNIX socket, by its address where only the token was shown. */
+/** Who asks: the kernel's peer on a UNIX socket; over TCP only the address behind the token. */
 export interface Operator {
   /** The user's name, else the uid; for the record's key `by`. */
   readonly by: string;
@@ -72,14 +72,14 @@ export interface Operator {
   readonly user?: string | undefined;
   readonly loginUid?: number | undefined;
   readonly address?: string | undefined;
-  /** Of a person on the page, whose process is the peer: where the person is, for the record. */
+  /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
 }
 
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';
 
-/** A sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
+/** The text is a sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
 export interface ActionResult {
   readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;

@@ -38,16 +38,16 @@ export type AdminConnection = HttpCall['request']['socket'];
 export interface AdminOptions extends PageSources {
   readonly doors: readonly AdminDoor[];
   readonly act: Act;
-  /** Who is at the other end of a connection; undefined: not known, and then nothing is changed. */
+  /** The operator at the other end of a connection; undefined: not known, so changes are refused. */
   readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
   readonly onError: (text: string) => void;
-  /** Told of requests without the token, or with a wrong one, at most ten at once of one address and then one a second. */
+  /** Called for requests without the token or with a wrong one: for one address ten at once, then one a second. */
   readonly onRefused: (address: string) => void;
 }
 
 export type Admin = Closable;
 
-/** Requests without the right token, of one network. Above it they are not told, and answered with 429. */
+/** Requests of one network without the right token. Above it they are not reported, and answered with 429. */
 const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bounds.adminRefusalSources };
 
 export const adminLimits = shortLimits(bounds.adminConnectionMs);
@@ -66,7 +66,7 @@ function endpointsOf(options: AdminOptions) {
 
 type Endpoints = ReturnType<typeof endpointsOf>;
 
-/** Serves on every door; rejects with what `bind` rejects with, and then none is left open. */
+/** Serves on every socket. Rejects as `bind` does; none is left open then. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
   const endpoints = endpointsOf(options);
   const open: Closable[] = [];
@@ -124,7 +124,7 @@ async function respond(
   return change(endpoint.of(params.join()), door, request.socket, path, options);
 }
 
-/** The right token never waits: whoever shares an address with somebody who guesses must still be able to scrape. */
+/** The right token is never delayed: a scraper that shares its address with a guesser must still be served. */
 function refuse(
   { remoteAddress: address = 'an unknown address' }: AdminConnection,
   { clock, onRefused }: AdminOptions,

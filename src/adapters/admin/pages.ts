@@ -19,7 +19,7 @@ export interface DaemonSnapshot {
   readonly started: string;
   readonly uptimeMs: number;
   readonly state: 'serving' | 'draining' | 'closed';
-  /** Of a daemon that is `closed`: why, as `check` prints it. */
+  /** Of a daemon in state `closed`: its problems, as `check` prints them. */
   readonly problems?: readonly string[];
   /** Of a daemon that serves: what is wrong, worst first. */
   readonly found?: readonly FoundProblem[] | undefined;
@@ -79,10 +79,10 @@ export interface DaemonSnapshot {
     readonly durationMs: number;
     /** How long an upstream has waited for its client to read or send. */
     readonly clientMs?: number;
-    /** When it is given up; undefined: its reply has begun, or it is not known yet. */
+    /** The deadline; undefined: the reply has begun, or no deadline is known yet. */
     readonly deadlineMs?: number | undefined;
   })[];
-  /** `told`: what the page's process said of itself lately. `untold`: receivers of notices that are told nothing meanwhile. */
+  /** `told`: the last report of the page's process about itself. `untold`: receivers of notices that get nothing while there is none. */
   readonly page?:
     | {
         readonly untold: readonly string[];
@@ -166,11 +166,11 @@ export interface PageSources {
   readonly metrics: () => Promise<string>;
   /** Resolves when all records of the journal so far are on disk; rejects if that fails. */
   readonly flushed: () => Promise<void>;
-  /** Told of a part that could not be made; a bug of ours. */
+  /** Called for a part that could not be made; a bug of ours. */
   readonly onError: (text: string) => void;
 }
 
-/** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
+/** How old metrics may be, so that a client that asks in a loop takes little processor time. */
 const metricsAgeMsMax = bounds.metricsAgeMs;
 
 export function createPages(sources: PageSources): ReadonlyMap<string, Page> {

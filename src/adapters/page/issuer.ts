@@ -30,7 +30,7 @@ export class IssuerFault extends Error {
   }
 }
 
-/** What the browser made, and has for itself until it comes back. */
+/** Made by the browser, and kept there until it returns. */
 export interface Challenge {
   readonly state: string;
   readonly nonce: string;
@@ -38,7 +38,7 @@ export interface Challenge {
   readonly challenge: string;
 }
 
-/** What came back by the browser, and what it had kept. */
+/** What the browser returned, and what it had kept. */
 export interface Returned {
   /** The parameters, as in a query. */
   readonly response: string;
@@ -57,7 +57,7 @@ export interface Identity {
 }
 
 export interface Issuer {
-  /** Where the browser goes. `redirect`: where it comes back to. */
+  /** The address for the browser. `redirect`: where the issuer sends it back to. */
   address(challenge: Challenge, redirect: string): string;
   /** Rejects with an IssuerFault. */
   redeem(returned: Returned, redirect: string): Promise<Identity>;
@@ -232,7 +232,7 @@ function faultOf(
   );
 }
 
-/** What the issuer says, for people: short, and of visible characters. */
+/** The issuer's own words for people: cut short, in visible characters. */
 function saidIn(fault: { readonly error: string; readonly error_description?: string | undefined }): string {
   const more = fault.error_description === undefined ? '' : `, ${shown(fault.error_description)}`;
   return `${shown(fault.error)}${more}`;

@@ -6,7 +6,7 @@ import { type Endpoint, endpoints } from '../../domain/page/api.js';
 import { createRoutes } from '../http/routes.js';
 import { type ForeignSource, foreignSource, type SourcePlace } from '../http/source.js';
 
-/** Headers as Node has them, each as often as it came. */
+/** Headers as Node's `headersDistinct` has them: each with all its values. */
 export type PageHeaders = Readonly<Record<string, readonly string[] | undefined>>;
 
 export type SourceRefusal =
@@ -16,7 +16,7 @@ export type SourceRefusal =
 
 const single = ['host', 'origin', 'authorization', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'];
 
-/** Undefined: it may come. `isApi`: it asks for data or changes something; else it is for a file, to which other pages may link. */
+/** Undefined: it is accepted. `isApi`: it asks for data or changes something; else it asks for a file, to which other pages may link. */
 export function refuseSource(
   place: SourcePlace,
   headers: PageHeaders,
@@ -35,7 +35,7 @@ export function refuseSource(
   return isVisit ? undefined : 'cross-site';
 }
 
-/** The token; undefined: none, or not as it is sent. */
+/** The token; undefined: none, or malformed. */
 export function bearerOf(headers: PageHeaders): string | undefined {
   return /^Bearer +([A-Za-z0-9_-]{1,128}) *$/i.exec(headers['authorization']?.[0] ?? '')?.[1];
 }

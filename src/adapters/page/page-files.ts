@@ -10,7 +10,7 @@ export interface PageFile {
   readonly body: Buffer;
   /** The same, for a request whose `Accept-Encoding` has gzip. */
   readonly gzip: Buffer;
-  /** Those of this file; the server adds those of every answer. */
+  /** Headers of this file; the server adds those of every answer. */
   readonly headers: Readonly<Record<string, string>>;
 }
 

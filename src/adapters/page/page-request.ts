@@ -9,7 +9,7 @@ export interface PageCaller {
   readonly name: string;
   readonly roles: readonly PageRole[];
   readonly users: readonly string[] | undefined;
-  /** Undefined: the kernel named them at the socket of the page. */
+  /** Undefined: the kernel identified the person at the socket of the page. */
   readonly how?: SignInWay;
   readonly opener?: LinkOpener | undefined;
   /** Where they are, for records: `address=192.0.2.7`, or the uid at the socket of the page. */
@@ -22,9 +22,9 @@ export interface PageRequest {
   /** At most `askedBytesMax` bytes; empty for a GET. */
   readonly body: string;
   readonly who: PageCaller;
-  /** Whether this person is still there with the same role and view; asked again before something is told. */
+  /** Whether this person still has the same role and view; checked again before an answer is sent. */
   readonly isStill: () => boolean;
-  /** Aborted when who asked has gone, and when the session ends. */
+  /** Aborted when the client has gone, and when the session ends. */
   readonly signal: AbortSignal;
 }
 

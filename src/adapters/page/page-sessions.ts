@@ -46,7 +46,7 @@ export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'ope
   readonly owner?: string;
   /** How long it may last; default: `sessionMs`. */
   readonly lifeMs?: number;
-  /** False once the person is gone or is not the same any more, or the proof does not count any more. */
+  /** False once the person is gone or has changed, or the proof no longer counts. */
   readonly isStill: () => boolean;
   /** Called once, when the session has ended. */
   readonly onEnd?: () => void;
@@ -64,7 +64,7 @@ export const peopleMax = bounds.people;
 export const sessionsPerPersonMax = bounds.personSessions;
 /** Links of one person that were not used yet; a further one takes the place of the oldest. */
 export const linksPerPersonMax = bounds.personLinks;
-/** A page asks more often than that, and has a stream of events open. */
+/** An open page asks more often than this, and has a stream of events. */
 const activeMs = 60_000;
 /** Ended sessions and old links that are told apart from guesses. */
 const endedMax = bounds.endedTokens;
@@ -85,7 +85,7 @@ interface Session extends PageSession {
   readonly onEnd: (() => void) | undefined;
   readonly timer: Timer;
   usedMs: number;
-  /** Of each request that runs: to be called when the session ends. */
+  /** One for each running request: called when the session ends. */
   readonly running: Set<() => void>;
 }
 
@@ -93,7 +93,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   /** By hash; of one person oldest first. */
   const links = new Map<string, Link>();
   const sessions = new Map<string, Session>();
-  /** Of sessions and links by hash: whose it was. */
+  /** By hash of an ended session or link: its person. */
   const ended = new Map<string, string>();
 
   function newToken(): { readonly token: string; readonly hash: string } {
@@ -193,7 +193,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return token;
     },
 
-    /** A link that comes twice is in two hands: its session ends, since nobody can tell whose that is. `token`: of the request. */
+    /** A link that is used twice is known to two people: its session ends. `token`: of the request. */
     redeem(text: string, address: string | undefined, token?: string): Entered {
       const hash = sha256Hex(text);
       dropLateLinks();
@@ -225,7 +225,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return open(signIn);
     },
 
-    /** Whose token it is. The hash is looked up, so the time says nothing about the token. */
+    /** The session of a token. The hash is looked up, so the time that takes reveals nothing about the token. */
     find(token: string): Found {
       const hash = sha256Hex(token);
       const session = sessions.get(hash);
@@ -242,7 +242,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return { kind: 'live', session };
     },
 
-    /** Whether it goes on: asked again before something is told. */
+    /** Whether the session still holds; checked again before an answer is sent. */
     isLive(session: PageSession): boolean {
       for (const each of sessions.values()) if (each === session) return each.isStill();
       return false;
@@ -263,7 +263,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       for (const each of sessions.values()) if (each === session) end(each);
     },
 
-    /** Ends the sessions that do not hold any more: after a reload. */
+    /** Call after a reload: ends the sessions that no longer hold. */
     review(): void {
       for (const each of sessions.values()) if (!each.isStill()) end(each);
     },

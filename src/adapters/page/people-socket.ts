@@ -5,7 +5,7 @@ import type { LinkOpener } from '../../domain/door/parse.js';
 import { type HttpCall, plainAnswer, shortLimits, type TextAnswer } from '../http/server.js';
 import { foreignSource } from '../http/source.js';
 
-/** Who is at the other end, by the word of the kernel. */
+/** The process at the other end, as the kernel reports it. */
 export interface SocketPeer extends LinkOpener {
   readonly pid?: number | undefined;
   readonly user?: string | undefined;

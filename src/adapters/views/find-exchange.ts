@@ -29,7 +29,7 @@ export interface FindOptions {
   readonly look?: Wanted['look'];
   /** Reads only what is near, by times in ids, and so many bytes after its end; undefined: all, since others may make ids. */
   readonly nearBytes?: number | undefined;
-  /** Whether sessions, neighbors and the chain are shown, which a limited view has not. */
+  /** Whether sessions, neighbors and the chain are shown; not in a limited view. */
   readonly isWhole: boolean;
 }
 
@@ -104,7 +104,7 @@ async function trailNear(trail: Trail, id: string): Promise<Trail> {
   return { ...trail, files: await filesSince(trail.files, timeMs - idDoubtMs) };
 }
 
-/** As the view shows them. `withHidden`: records of which only the head is shown, too. */
+/** As the view shows them. `withHidden`: also records of which only the head is shown. */
 function seenIn(view: View, found: readonly Found[], withHidden = false): Found[] {
   return found.flatMap((one) => {
     const line = view.take(Buffer.from(`${JSON.stringify(one.record)}\n`)).toString('utf8');

@@ -44,7 +44,7 @@ export interface NewestPage {
 /** The first piece is small, since many searches find their page in it. */
 const firstPieceBytes = 64 * 1024;
 const pieceBytesMax = 1 << 20;
-/** With a row to show, a page is not looked further for: who waits sees the first rows, and asks for more meanwhile. */
+/** After this time a page with at least one row is returned: the person sees the first rows, and the page asks for more. */
 const soonMs = 200;
 
 /** A row, or an admission whose end is in none of the records that were read. */

@@ -60,7 +60,7 @@ export interface AnswerEnd {
   readonly surveyed?: Surveyed | undefined;
   readonly content?: TrailContent | undefined;
   readonly id?: string | undefined;
-  /** With it, in a whole view: its neighbors in the session, the checkpoint after it, the policy as it was. */
+  /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
   readonly around?:
     | { readonly before?: Neighbor | undefined; readonly after?: Neighbor | undefined }
     | undefined;
@@ -132,7 +132,7 @@ async function verify(trail: Trail, { users, ownKey }: ReadTask): Promise<Verdic
   return { ...verdict, faults, open: [] };
 }
 
-/** So much is looked through after the end of a command, for what stands around it. */
+/** Bytes searched after the end of a command for the records around it. */
 const nearBytes = 64 << 20;
 
 async function show(trail: Trail, wanted: string, { users, directory }: ReadTask): Promise<TrailAnswer> {
@@ -287,7 +287,7 @@ async function survey(
   });
 }
 
-/** A piece that is searched at once: between two of them a reading can stop. */
+/** Size of a piece; a reading can stop between two pieces. */
 const stepBytes = 64 * 1024;
 
 /** Reads files from the record after a seq on, in pieces as a view shows them. */
