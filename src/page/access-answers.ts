@@ -71,7 +71,7 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
   };
 }
 
-/** Only names of the configuration: a page is no way to ask who has a login on this host. A text: it has no such name. */
+/** Resolves only names of the configuration: others would reveal who has a login on this host. A text: there is no such name. */
 function withUid(asked: Explain, { uidOf }: NameNumbers): Explain | string {
   const { uidName } = asked;
   if (uidName === undefined) return asked;
@@ -84,7 +84,7 @@ function withUid(asked: Explain, { uidOf }: NameNumbers): Explain | string {
 const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');
 const changed = refusedReply(409, 'the configuration was changed meanwhile; ask again');
 
-/** For people who may see all mail users only. */
+/** Refuses people who may see only some mail users. */
 export function unlimited(handler: PageHandler): PageHandler {
   return (request) => {
     const { name, users } = request.who;

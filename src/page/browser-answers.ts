@@ -39,14 +39,14 @@ export interface BrowserParts {
   readonly daemon: Pick<Daemon, 'record' | 'refused' | 'operate'>;
   readonly people: Pick<People, 'page' | 'byName'>;
   readonly guard: LoginGuard;
-  /** What browsers are shown, with the authorities of their certificates. */
+  /** The page's certificate, with the authorities of client certificates. */
   readonly offer: () => TlsOffer | undefined;
   readonly handlers: PageHandlers;
   readonly host: string;
   readonly version: string;
 }
 
-/** Why something was refused; words of the key `type`, never renamed. */
+/** Why a request was refused; values of the key `type`, never renamed. */
 export type PageRefusal =
   | Parameters<PageServerOptions['onRefused']>[0]
   | 'no-token' // none was sent, or not as it is sent
@@ -63,9 +63,9 @@ export type PageRefusal =
 
 type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
 
-/** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
+/** Requests of one session at once: an open page has one stream and a few other requests. */
 const requestsMax = bounds.personRequests;
-/** What takes a right away has as many places again, so that one's own slow looks do not hold it up. */
+/** Requests that take a right away have as many places again, so that the person's own slow searches do not delay them. */
 const ends: ReadonlySet<Endpoint> = new Set(['kill', 'drain', 'refuse', 'revoke']);
 const textCharsMax = 256;
 
@@ -78,7 +78,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   const sessions = createPageSessions({ clock });
   const oidc = createOidc(parts);
   const counts = { signIns: 0, refusedSignIns: 0 };
-  /** Refusals that the daemon is being told, and those that it was not. */
+  /** Refusals on their way to the daemon, and those that could not be reported. */
   let telling = 0;
   let untold = 0;
   let told: Promise<unknown> = Promise.resolve();
@@ -90,7 +90,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return known.logins;
   }
 
-  /** Whether the person is there with the same roles, view and proofs, and what was proved counts. */
+  /** Returns a check whether the person still has the same roles, view and proofs, and whether the proof still counts. */
   function watchOf(person: PagePerson, proved?: Login): () => boolean {
     const stamp = stampOf(person);
     return () => {
@@ -121,7 +121,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       .finally(() => void (telling -= 1));
   }
 
-  /** Rejects where it could not be recorded. */
+  /** Rejects if it could not be recorded. */
   async function note(
     action: 'page-sign-in' | 'page-sign-out',
     person: PagePerson,
@@ -135,7 +135,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     log.report({ event: 'operator', level: 'info', text });
   }
 
-  /** A session that has begun is recorded, or it ends at once. Somebody who sees no records may look while nothing can be recorded. */
+  /** Records a new session, or ends it at once. A person who sees no records may sign in while nothing can be recorded. */
   async function welcome(token: string, session: PageSession): Promise<PageReply> {
     const { name, how, endsMs } = session;
     const person = people.byName(name);
@@ -320,7 +320,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     }
   }
 
-  /** Without names. Before the daemon sent its settings it is not known, so all are offered. */
+  /** The ways to sign in, without names. All are offered until the daemon has sent its settings. */
   async function ways(): Promise<Ways> {
     const atIssuer = await oidc.way();
     const persons = people.page?.people;
@@ -444,14 +444,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
 
   return {
     answer,
-    /** Of the server: a request that may not come at all. */
+    /** A request that the server refused. */
     refused(why: Parameters<PageServerOptions['onRefused']>[0], peer: HttpPeer, what: string): void {
       refuse(why, peer, undefined, what);
     },
-    /** A link for a person whom the kernel named: what stands behind `#`. */
+    /** The part after `#` of a link for a person whom the kernel identified. */
     link: (person: PagePerson, opener: LinkOpener): string =>
       sessions.link(person.name, opener, watchOf(person)),
-    /** After a reload: ends the sessions of people who are gone, or not the same any more. */
+    /** Call after a reload: ends the sessions of people who are gone or have changed. */
     review: (): void => sessions.review(),
     counts,
     count: (): number => sessions.count(),
@@ -470,7 +470,7 @@ const signInRefusals: ReadonlySet<PageRefusal> = new Set([
 const tellingMax = 16;
 const refusedCharsMax = 900;
 
-/** Where somebody is, and who it is to the issuer: of a group, the name of the person says little. */
+/** For records: the address, and the identity at the issuer, since the name of a group does not say which person it was. */
 function fromOf(address: string | undefined, { oidc }: Pick<PageSession, 'oidc'>): readonly string[] {
   return [
     ...(address === undefined ? [] : [`address=${address}`]),
@@ -482,7 +482,7 @@ function unauthorized(text: string): PageReply {
   return { ...refusedReply(401, text), headers: { 'WWW-Authenticate': 'Bearer' } };
 }
 
-/** People as accounts of a listener of their own: one pace and one rule of names for all logins. */
+/** People as accounts of a listener, so that all logins have one pace and one rule for names. */
 function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
   const accounts = (page?.people ?? []).map(({ name, certificateName, passwordHash: written }) => {
     const passwordHash = written === undefined ? undefined : parsePasswordHash(written);
@@ -492,7 +492,7 @@ function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
   return new Logins(pageName, accounts, guard);
 }
 
-/** Changes with everything that makes a person who they are. */
+/** Changes when anything about a person changes that decides about sign-in or rights. */
 function stampOf({ name, roles, users, user, certificateName, passwordHash, oidc }: PagePerson): string {
   const proofs = [user ?? '', certificateName ?? '', passwordHash ?? '', oidc ?? null];
   return sha256Hex(JSON.stringify([name, roles, users ?? null, ...proofs]));

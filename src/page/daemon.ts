@@ -56,7 +56,7 @@ export interface DaemonParts {
   readonly log: Pick<Log, 'report'>;
   readonly names: Pick<NameService, 'numbersOf'>;
   readonly client: DoorClient;
-  /** Told after each change of the settings. Awaited, so that what follows from them is there before the next. */
+  /** Called and awaited after each change of the settings, before the next one. */
   readonly onSettings: () => Promise<void> | void;
 }
 
@@ -72,7 +72,7 @@ export class Daemon {
     this.#parts = parts;
   }
 
-  /** Undefined: it has told nothing since the start of this process. */
+  /** Undefined: nothing came from the daemon since the start of this process. */
   get told(): Told | undefined {
     return this.#told;
   }
@@ -101,7 +101,7 @@ export class Daemon {
     }
   }
 
-  /** The states while somebody watches. Rejects with a DoorFault. */
+  /** States of the daemon, for as long as somebody watches. Rejects with a DoorFault. */
   async *states(signal: AbortSignal): AsyncGenerator<MadeNow> {
     for await (const line of this.#parts.client.lines('now', signal)) {
       const made: MadeNow = JSON.parse(line);
@@ -114,7 +114,7 @@ export class Daemon {
     return facts;
   }
 
-  /** Rejects with a DoorFault; one that is too old to know it is an unknown call. */
+  /** Rejects with a DoorFault; a daemon that is too old refuses the call as unknown. */
   async traffic(): Promise<DoorTraffic> {
     const traffic: DoorTraffic = JSON.parse(await this.#call('traffic'));
     return traffic;
@@ -130,7 +130,7 @@ export class Daemon {
     await this.#call('record', { as, action, from, args, rows });
   }
 
-  /** Recorded, and then signed. Rejects with a DoorFault. */
+  /** The daemon records the extract, and then signs it. Rejects with a DoorFault. */
   async sign(who: Asking, extract: Omit<DoorExtract, 'as'>): Promise<SignedExtract> {
     const signed: SignedExtract = JSON.parse(
       await this.#call('sign', { as: this.#as(who, ['audit']), ...extract }),
@@ -149,7 +149,7 @@ export class Daemon {
     return done;
   }
 
-  /** Requests for access, or a step of one. Rejects with a DoorFault; one that is too old to know it is an unknown call. */
+  /** Lists requests for access, or takes a step of one. Rejects with a DoorFault; a daemon that is too old refuses the call as unknown. */
   async access(who: Asking, asked: Omit<DoorAccess, 'as'>): Promise<DoorAccessed> {
     const done: DoorAccessed = JSON.parse(
       await this.#call('access', { as: this.#as(who, ['approve']), ...asked }),
@@ -205,12 +205,12 @@ export class Daemon {
   }
 }
 
-/** Whether the settings that the page had are not served any more, or the person is not as it was. */
+/** Whether the daemon serves other settings now, or the person has changed. */
 export function isChanged(fault: unknown): boolean {
   return fault instanceof DoorFault && (fault.code === 'stale' || fault.code === 'person');
 }
 
-/** What somebody is told who asked for records; undefined: it is no fault of the door, and its words are for the log. */
+/** The sentence for a person who asked for records; undefined: not a fault of the door, and its text is for the log only. */
 export function whyNotShown(fault: unknown): string | undefined {
   return fault instanceof DoorFault
     ? `nothing can be recorded, so nothing is shown: ${fault.message}`

@@ -82,12 +82,12 @@ interface Answer {
 const reasonCharsMax = bounds.explainReasonChars;
 const nameCharsMax = bounds.explainNameChars;
 
-/** Half a character of UTF-16, which no line can carry. */
+/** Whether a text has an unpaired surrogate of UTF-16, which no line can carry. */
 function isBroken(text: string): boolean {
   return /\p{Cs}/u.test(text);
 }
 
-/** A question; a text: why it is none. */
+/** The question in a body; a text: why it has none. */
 export function parseExplain(body: string): Explain | string {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;
@@ -121,7 +121,7 @@ export function parseExplain(body: string): Explain | string {
   return isLine ? { ...who, words } : 'words: must be the words of a command';
 }
 
-/** Asks nobody but the system, for the groups of a uid. */
+/** Does no I/O except for the groups of a uid, which the system is asked for. */
 export async function explainAsked(
   asked: Explain,
   now: Judging,
@@ -229,7 +229,7 @@ function bytesOf(user: string, words: readonly string[]): number {
 interface Who {
   readonly policy: Policy;
   readonly principal: string;
-  /** As a policy test names them. `nobody`: a test cannot. */
+  /** The person as a policy test names them. `nobody`: a test cannot name them. */
   readonly person: Person | undefined | 'nobody';
 }
 
@@ -264,7 +264,7 @@ async function whoAsks(
   };
 }
 
-/** By the names that the configuration has: a test knows no groups of this machine. */
+/** By names of the configuration only: a test does not know the groups of this machine. */
 function personOf(
   listener: ListenerSettings,
   policy: string,
@@ -305,7 +305,7 @@ function testOf(
   return words === undefined && expect !== fate ? undefined : formatTest({ ...test, expect });
 }
 
-/** In words, with its place; without words where no rule stands there, but the users of the policy, or those that it excepts. */
+/** A rule in words, with its place; without words if the place is not a rule but `users` or `except` of the policy. */
 function ruleShownAt(policy: Policy, place: RulePlace): RuleShown {
   const { command, says } = ruleAt(policy, place) ?? { command: '', says: [] };
   return { command, says, place: `${place.file}:${place.line}` };

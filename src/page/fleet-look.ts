@@ -10,9 +10,9 @@ import type { Clock } from '../ports/machine.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */
 const bytesMax = bounds.fleetStatusBytes;
-/** How long one look is told again: everybody may ask, and a large file takes milliseconds to parse. */
+/** How long a result is reused: everybody may ask, and parsing a large file takes milliseconds. */
 const toldMs = 1_000;
-/** The file is written more than once a minute, so an older one has no writer any more. */
+/** The file is written more than once a minute: if it is older, nothing writes it any more. */
 const freshMs = 120_000;
 const patienceMs = 2_000;
 const findingsShown = 200;
@@ -21,7 +21,7 @@ const textCharsMax = 1_000;
 const setting = 'the file of admin.page.fleet';
 const writer = '"dovegate audit fleet watch"';
 
-/** Looks at the file; several who ask at once share one look, so that a file system that hangs holds one thread of the process at most. */
+/** Concurrent requests share one read of the file, so that a file system that hangs blocks at most one thread of the process. */
 export function createFleetLook(
   file: string,
   clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>,
@@ -75,7 +75,7 @@ function whyNot(found: Exclude<SmallFile, { readonly kind: 'text' }>): string {
   }
 }
 
-/** Undefined: it is of now. */
+/** Undefined: it is recent. */
 function whyOld(at: string, nowMs: number): string | undefined {
   const ageMs = nowMs - (parseTime(at) ?? 0);
   if (ageMs > freshMs)
@@ -85,7 +85,7 @@ function whyOld(at: string, nowMs: number): string | undefined {
   return undefined;
 }
 
-/** Undefined: the stream can be read. Why it cannot may name files of the verifier, so only its log says it. */
+/** Undefined: the stream can be read. The reason may name files of the verifier, so only the verifier's log has it. */
 function whyAway(text: string): string | undefined {
   const { away }: Unsure<FleetStatus> = parseLine(text) ?? {};
   if (!isObject(away) || !isTime(away['since'])) return undefined;

@@ -70,7 +70,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
     if (!isClosed) timer = clock.setTimer(pauseMs(), () => void sample());
   }
 
-  /** To the end of the step: counts are compared at equal distances, however long an answer takes. */
+  /** Until the end of the step, so that samples are evenly spaced however long an answer takes. */
   function pauseMs(): number {
     if (kept === undefined) return daemon.away === undefined ? stepMs : retryMs;
     const passedMs = clock.now() - kept.startMs;
@@ -98,9 +98,9 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
   }
 }
 
-/** As text, since the numbers of a day take several times as much. */
+/** Kept as text: the numbers of a day need several times the memory. */
 interface Made {
-  /** Changes with what it says. */
+  /** Changes when the answer changes. */
   readonly stamp: string;
   readonly times: Pick<History, 'since' | 'until' | 'step'>;
   readonly body: string;

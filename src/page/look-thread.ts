@@ -14,7 +14,7 @@ export type Told<Part> = { readonly part: Part } | { readonly isOver: true };
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
 const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: bounds.lookAnswerMs } as const;
 
-/** It cannot go on, so it has more time. */
+/** A histogram has no cursor, so it gets more time. */
 const histogramLimits = { ...limits, timeMs: bounds.histogramMs };
 
 if (parentPort !== null) begin(parentPort);
@@ -41,7 +41,7 @@ function begin(port: MessagePort): void {
     post({ isOver: true });
   }
 
-  /** Resolves when the part was taken. Progress is left out while something waits for that. */
+  /** Resolves when the part was taken. Progress is dropped while another part waits. */
   async function tell(part: LongPart): Promise<void> {
     if (part.part === 'progress' && untaken !== undefined) return;
     await untaken;

@@ -13,10 +13,10 @@ import type { Clock, Timer } from '../ports/machine.js';
 import type { SearchTask, Told } from './look-thread.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
-/** A thread that has nothing to do is kept for so long, since people ask several times. */
+/** How long an idle thread is kept: people ask several times in a row. */
 const idleMs = 30_000;
 
-/** No answer, since the page stops. */
+/** The page stops, so there is no answer. */
 export class LookRefused extends Error {}
 
 /** Abort the signal when the asker has gone or the answer was taken. Reject with a LookRefused, a JournalFault, or its reason. */

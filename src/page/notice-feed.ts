@@ -34,14 +34,14 @@ export interface NoticeFeedParts {
   readonly journal: string;
   readonly host: string;
   readonly place: PlaceFile;
-  /** The last record that is on disk for certain; later ones may be cut off and written again. */
+  /** The last record that is certainly on disk; later ones may be cut off and written again. */
   readonly untilSeq: () => number;
-  /** Woken when there may be more. */
+  /** Signals that there may be more records. */
   readonly wakes: Wakes;
   /** Rejects with a NoticeFault, or with the reason of the abort. */
   readonly send: (notice: Notice, signal: AbortSignal) => Promise<void>;
   readonly onFault: (fault: NoticeFault) => void;
-  /** After faults, a notice was taken. */
+  /** Called when a notice was taken after faults. */
   readonly onBack: () => void;
   readonly onDropped: (count: number) => void;
   /** The position of the receiver was lost, so notices younger than `bounds.noticeKeptMs` are sent again. */
@@ -69,7 +69,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   let fault:
     | { readonly code: NoticeFault['code']; readonly status?: number | undefined; readonly sinceMs: number }
     | undefined;
-  /** By the wall clock: of the notice that waits. */
+  /** Wall-clock time of the notice that waits. */
   let waitingMs: number | undefined;
   let pauses = 0;
   let position: Position = beginning;
@@ -125,7 +125,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     }
   }
 
-  /** Where the receiver is; a new one hears of what comes from now on. */
+  /** Loads the receiver's position; a new receiver starts with the next record. */
   async function begin(): Promise<boolean> {
     const kept = await place.load().catch((cause: unknown) => {
       throw new NoticeFault('state-file', undefined, cause);
@@ -245,7 +245,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     await save();
   }
 
-  /** A text that the receiver refuses, as a filter of mail does, must not hold back the notices behind it: its author may want that. */
+  /** A notice whose text the receiver refuses, such as a mail filter, must not block the later ones: its author may intend that. */
   async function unlessRefused(first: () => Promise<void>, instead: () => Promise<void>): Promise<void> {
     try {
       await first();
@@ -287,14 +287,14 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     if (!isKnown) parts.onFault(cause);
   }
 
-  /** Twice as long after each fault, and by chance up to half of it shorter. */
+  /** Doubles after each fault, with up to 50 % jitter. */
   async function backOff(): Promise<void> {
     const ms = Math.min(retryMs * 2 ** pauses, bounds.noticeRetryMaxMs);
     pauses = Math.min(pauses + 1, 30);
     await pause(clock, ms * (1 - parts.chance() / 2), signal);
   }
 
-  /** Notices of before are too old. */
+  /** Notices from before this time are too old. */
   function oldestMs(): number {
     return Math.max(0, clock.wallMs() - bounds.noticeKeptMs);
   }

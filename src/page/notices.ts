@@ -33,14 +33,14 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
   let isClosed = false;
 
   return {
-    /** Of the settings that are served now. Does not wait. */
+    /** Takes the receivers of the settings that are served now. Does not wait. */
     replace(settings: readonly NoticeSettings[], head: DoorHead): void {
       // The numbers of another journal say nothing of this one.
       if (wanted !== undefined && wanted.head.journal !== head.journal) untilSeq = undefined;
       wanted = { settings, head };
       change();
     },
-    /** The last record that is on disk; nothing is sent before it is known. */
+    /** Sets the last record that is on disk; nothing is sent before it is known. */
     reached(seq: number): void {
       const isFirst = untilSeq === undefined;
       untilSeq = seq;

@@ -12,7 +12,7 @@ import { createCover } from '../domain/views/view.js';
 import type { Daemon } from './daemon.js';
 import type { NowStream, Sight } from './now-stream.js';
 
-/** Streams at once, and of one person. The first one of a person is never refused, since somebody else's second window is not worth it. */
+/** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */
 const watchersMax = bounds.watchers;
 const watchersEachMax = bounds.watchersEach;
 
@@ -72,7 +72,7 @@ function withUsers<Row>(
   });
 }
 
-/** Of an auditor with a limited view, who has no role that sees what everybody does. */
+/** Whether a person has a limited view as auditor, and no role that sees all commands. */
 export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'>): boolean {
   return users !== undefined && !isAmong(roles, ['view', 'operate']);
 }
@@ -91,7 +91,7 @@ function narrow(now: Now): Now {
   };
 }
 
-/** Their sentences have codes, numbers and names of backends, receivers and files only. A new one is not shown before it is here. */
+/** Their sentences hold only codes, numbers and names of backends, receivers and files. A new problem is hidden until it is listed. */
 const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
   'audit-failed',
   'audit-missing',
@@ -118,7 +118,7 @@ function unnamed({ code }: Problem): Problem {
   };
 }
 
-/** Who took it out of service is said without the name. */
+/** Removes the name of the operator who took the backend out of service. */
 function withoutPeople(backend: BackendNow): BackendNow {
   const drained = backend.drained.map((by) =>
     by === 'configuration' ? by : `an operator${by.slice(by.lastIndexOf(','))}`,

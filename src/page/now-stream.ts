@@ -22,9 +22,9 @@ export class NowStream {
   readonly #parts: NowStreamParts;
   readonly #wakes = new Wakes();
   #watchers = 0;
-  /** The last state, or why nothing comes from the daemon; undefined: it was not asked yet. */
+  /** The last state, or why the daemon does not answer; undefined: it was not asked yet. */
   #known: MadeNow | Away | undefined;
-  /** Ends the asking, while somebody watches. */
+  /** Aborts the request to the daemon; undefined while nobody watches. */
   #asking: AbortController | undefined;
 
   constructor(parts: NowStreamParts) {
@@ -86,7 +86,7 @@ export class NowStream {
     void this.#follow(this.#asking.signal);
   }
 
-  /** Nobody watches: what is known is old when somebody does again. */
+  /** Call when nobody watches any more: forgets the state, which would be old for the next one. */
   #rest(): void {
     this.#asking?.abort(new Error('nobody watches'));
     this.#asking = undefined;
@@ -111,7 +111,7 @@ export class NowStream {
   }
 }
 
-/** The parts that are not as they were sent, in an event: each part stands for itself. */
+/** An event with the parts that differ from what was sent; each part is complete. */
 function changeOf(now: Now, sent: Map<string, string>): string {
   const name = sent.size === 0 ? 'snapshot' : 'change';
   const parts = Object.entries(now).map(([part, value]): [string, string] => [part, JSON.stringify(value)]);

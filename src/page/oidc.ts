@@ -29,7 +29,7 @@ export interface OidcParts {
   readonly people: Pick<People, 'page'>;
 }
 
-/** Why not. `recorded`: for the record of a refusal; undefined: there is none, as it is nobody's fault. */
+/** Why the sign-in is refused. `recorded`: text for the record; undefined: no record, since nobody is at fault. */
 export interface OidcRefused {
   readonly status: 400 | 401 | 404 | 429 | 503;
   readonly text: string;
@@ -39,17 +39,17 @@ export interface OidcRefused {
 export interface OidcProved {
   readonly person: PagePerson;
   readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
-  /** A session keeps these for its renewal, and no other claim: a list of groups may be long. */
+  /** The claims that a session keeps for its renewal; no other ones, since a list of groups may be long. */
   readonly sub: string;
   readonly refreshToken: string | undefined;
   readonly isStill: () => boolean;
 }
 
-/** For how long an answer of the issuer, or a failure, counts: so often strangers can have it asked. */
+/** How long an answer of the issuer or a failure is reused: strangers can cause one request in this time. */
 const knownMs = 5_000;
 /** How long the first screen waits for the issuer. */
 const patienceMs = 1_500;
-/** Before the end of its time a sign-in is renewed, and again and again where the issuer is away. */
+/** So long before its end a sign-in is renewed; repeated while the issuer is away. */
 const earlyMs = 300_000;
 const againMs = 30_000;
 
@@ -64,7 +64,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
     | { readonly key: string; readonly atMs: number; readonly issuer: Issuer }
     | { readonly key: string; readonly atMs: number; readonly fault: IssuerFault }
     | undefined;
-  /** Why it was away, as logged; undefined: it was not, or that it is back was logged. */
+  /** The logged reason why it is away; undefined: it is not, or its return was logged. */
   let away: string | undefined;
   let asking: { readonly key: string; readonly issuer: Promise<Issuer> } | undefined;
   const tries = new TokenBuckets(tryRate);
@@ -74,7 +74,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
     return page?.oidc && JSON.stringify([page.oidc, needsGroups(page)]);
   }
 
-  /** One question at a time, whose answer counts for a while. Rejects with an IssuerFault. */
+  /** Makes one request at a time, and reuses the answer for a while. Rejects with an IssuerFault. */
   function issuerNow(page: PageSettings): Promise<Issuer> {
     const key = keyOf(page) ?? '';
     if (known?.key === key && clock.now() - known.atMs < knownMs)
@@ -105,7 +105,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
     }
   }
 
-  /** Forgets what was asked, as after a change of the secret. */
+  /** Forgets the answer, such as after a change of the secret. */
   function doubt(fault: unknown): void {
     if (fault instanceof IssuerFault && fault.kind === 'away') known = undefined;
   }
@@ -167,7 +167,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
   }
 
   return {
-    /** Undefined: nobody signs in so. Never rejects. */
+    /** Undefined: this way to sign in is not configured. Never rejects. */
     async way(): Promise<OidcWay | undefined> {
       const { page } = people;
       const key = keyOf(page);
@@ -271,7 +271,7 @@ function isSecret(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value);
 }
 
-/** As a word of a record. */
+/** Whether a text can be a word of a record. */
 function isWord(text: string): boolean {
   return /^[^\s\p{C}]{1,256}$/u.test(text);
 }

@@ -45,9 +45,9 @@ import { createProofHandlers } from './proof-answers.js';
 import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
 
 const tellMs = 5_000;
-/** Until a socket that could not be made is tried again. */
+/** Pause before a socket that could not be made is tried again. */
 const retryMs = 10_000;
-/** What an end takes: answers that run are cut. */
+/** Time for the end: running answers are cut off. */
 const endMs = 5_000;
 const flushMsMax = 1_000;
 
@@ -152,7 +152,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   });
   const files = createPageFiles();
 
-  /** The sockets as they are, by the text of what they were made for, and why one is not there. */
+  /** What a socket was made for, as text, with its close function, or why it could not be made. */
   type Served = { readonly meant: string; readonly close?: () => Promise<unknown>; readonly fault?: string };
   const served: Partial<Record<'unix' | 'tcp', Served>> = {};
   let hasServed = false;
@@ -207,7 +207,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     return tcp && `${pageAddress(tcp, tls !== undefined, hostName())}/#${browsers.link(person, opener)}`;
   }
 
-  /** After new settings. */
+  /** Call after new settings. */
   async function review(): Promise<void> {
     const { settings, head } = daemon.told ?? {};
     if (settings === undefined || head === undefined) return;
@@ -223,7 +223,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     tell();
   }
 
-  /** One that others can read is used and reported: `check` refuses it, but the daemon, which reloads, reads none of these files. */
+  /** Reports secrets that others can read, and uses them: `check` refuses them, but the daemon reads none of these files at a reload. */
   function lookAtSecrets({ admin, notices: receivers = [] }: Settings): void {
     const ofNotices = receivers.map((each) => (each.kind === 'webhook' ? each.secretFile : undefined));
     for (const file of new Set([admin?.page?.oidc?.clientSecretFile, ...ofNotices])) {
@@ -241,7 +241,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     }
   }
 
-  /** Makes the sockets that the settings name, and takes away others: one after another. Never rejects. */
+  /** Makes the sockets that the settings name and removes others, one after the other. Never rejects. */
   function listen(): Promise<void> {
     listening = listening.then(listenNow);
     return listening;

@@ -34,7 +34,7 @@ export interface ProofParts {
   readonly notices?: () => readonly NoticeReceiver[];
 }
 
-/** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
+/** How long the measured size is reused: measuring looks at every file, and everybody may ask. */
 const measuredMs = 1_000;
 
 export function createProofHandlers(
@@ -59,7 +59,7 @@ export function createProofHandlers(
     };
   }
 
-  /** Not again before it is over: on a disk that hangs each look would keep one of the few threads that the system's calls have. */
+  /** One measurement at a time: on a disk that hangs, each would block one of the few threads for system calls. */
   function measureFrom(directory: string): NonNullable<typeof measured> {
     const begun = { atMs: Infinity, size: measureTrail(directory) };
     const finish = (): void => void (begun.atMs = clock.now());
@@ -168,7 +168,7 @@ export function createProofHandlers(
     }
   }
 
-  /** Ends with `failed` and a sentence where they broke off. Waits for the first event: until then it can be refused. */
+  /** Waits for the first event, since the request can be refused until then. Ends with `failed` and a sentence if the events break off. */
   async function eventReply(
     request: PageRequest,
     steps: AsyncGenerator<string>,
@@ -215,7 +215,7 @@ export function createProofHandlers(
     return known;
   }
 
-  /** What somebody is told of a fault; its own words may name files and more, and are logged. */
+  /** The sentence for people about a fault; its own text may name files, and goes to the log. */
   function told({ endpoint, signal }: PageRequest, fault: unknown): string {
     if (fault instanceof LookRefused) return fault.message;
     if (isChanged(fault)) return 'the configuration was changed meanwhile; ask again';
@@ -235,7 +235,7 @@ function eventText(event: string, data: unknown): string {
 const mailboxCharsMax = 4096;
 const forms = ['page', 'csv', 'html', 'json'] as const;
 
-/** A text: why it is no such request. */
+/** The request in a body; a text: why it has none. */
 function parseReport(body: string): AskReport | string {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;

@@ -107,7 +107,7 @@ function taskOf({ settings, head: { directory } }: Told, what: Reviewed, asked: 
   }
 }
 
-/** What a body asks for; a text: why it is no such request. */
+/** The request in a body; a text: why it has none. */
 function parseReview(body: string, what: Reviewed, nowMs: number): Asked | string {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;

@@ -49,9 +49,9 @@ export type ReviewAnswer =
   | { readonly kind: 'replayed'; readonly value: Replayed }
   | { readonly kind: 'refused'; readonly text: string };
 
-/** The longest that the journal is read. What comes after it takes a part of that. */
+/** How long the journal is read at most. What follows takes a fraction of it. */
 const readMsMax = bounds.reviewReadMs;
-/** Kinds of commands that are looked at: each is judged, and rules are tried out on it. */
+/** Kinds of commands that are reviewed: each is judged, and rules are tried on it. */
 const kindsMax = bounds.reviewKinds;
 const groupsMax = bounds.reviewGroups;
 const whoMax = 20;
@@ -145,7 +145,7 @@ function groupOf({ kind, command, written, why, allowedBy, sights }: SuggestedKi
   };
 }
 
-/** Cut, and without the stand-ins for secrets, which nobody ever wrote. */
+/** Cut short, without the placeholders for secrets, which nobody typed. */
 function wordsShown(words: readonly string[]): string[] {
   const shown = words
     .slice(0, wordsMax)

@@ -17,10 +17,10 @@ import {
 export const stepMs = 10_000;
 const stepsKept = spanSteps['1h'].count;
 const stepsPerMinute = 6;
-/** A day, and the minute that runs. */
+/** A day, and the present minute. */
 const minutesKept = spanSteps['24h'].count + 1;
 
-/** The series of those that have none of their own. */
+/** The series for teams and backends without one of their own. */
 const otherName = 'other';
 const gateName = 'gate';
 
@@ -44,7 +44,7 @@ interface Kept {
 
 interface Sampled {
   readonly numbers: Float64Array;
-  /** Commands of about the last day. */
+  /** Number of commands in about the last day. */
   weight: number;
 }
 
@@ -66,7 +66,7 @@ export class TrafficHistory {
   readonly #width: number;
   readonly #groups: Readonly<Record<HistoryOf, Group>>;
   readonly #startMs: number;
-  /** The last step that has its place, and the last one with a sample. Step n ends n * 10 s after the start. */
+  /** The newest step, and the newest one with a sample. Step n ends n * 10 s after the start. */
   #head = 0;
   #sampledStep = 0;
   #sampledMs: number;
@@ -99,7 +99,7 @@ export class TrafficHistory {
     return sum;
   }
 
-  /** Whether samples of this daemon can be put beside those from before. */
+  /** Whether samples of this daemon can be compared with the earlier ones. */
   fits({ bounds: others }: DoorTraffic): boolean {
     return (
       others.length === this.#bounds.length && others.every((each, index) => each === this.#bounds[index])
@@ -119,7 +119,7 @@ export class TrafficHistory {
     this.#takeAll(traffic, isNext ? seconds : undefined);
   }
 
-  /** The last step that an answer has. It may be one whose sample is awaited too long. */
+  /** The last step of an answer; its sample may be missing if it is late. */
   lastStep(nowMs: number): number {
     return Math.max(this.#sampledStep, Math.floor((nowMs - this.#startMs) / stepMs) - 1);
   }
@@ -235,7 +235,7 @@ export class TrafficHistory {
     this.#exchange(group);
   }
 
-  /** Undefined: there are as many as may be; one place is for the others. */
+  /** Undefined: no place is left; one place is reserved for `other`. */
   #add({ kept, seriesMax }: Group, name: string): Kept | undefined {
     const own = kept.size - (kept.has(otherName) ? 1 : 0);
     return own < Math.max(1, seriesMax - 1) ? this.#make(kept, name) : undefined;
@@ -250,7 +250,7 @@ export class TrafficHistory {
     return made;
   }
 
-  /** The largest one without a series gets that of the smallest, whose past becomes a part of the others. */
+  /** Gives the series of the smallest one to the largest without a series; the past of the smallest is added to `other`. */
   #exchange({ kept, sampled }: Group): void {
     const weightOf = (name: string): number => sampled.get(name)?.weight ?? 0;
     const largest = [...sampled.keys()]
@@ -296,7 +296,7 @@ export class TrafficHistory {
     }
   }
 
-  /** Empties the places of the steps after the last one. */
+  /** Advances to a step, and empties the places in between. */
   #goTo(step: number): void {
     if (step <= this.#head) return;
     for (const { kept } of Object.values(this.#groups))
@@ -316,7 +316,7 @@ export class TrafficHistory {
 
 const daySeconds = 86_400;
 
-/** From step 1 on. */
+/** Steps begin with 1. */
 function minuteOf(step: number): number {
   return Math.floor((step - 1) / stepsPerMinute);
 }

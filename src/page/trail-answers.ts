@@ -33,9 +33,9 @@ export interface PageParts extends TrailParts {
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
 }
 
-/** Where a person of this host asks for a link to the page. */
+/** The path for a link to the page, for a person of this host. */
 const openPath = '/page/open';
-/** Where the whole journal is checked: events, as on the page in the browser. */
+/** The path for a check of the whole journal: events, as on the page in the browser. */
 const verifyPath = '/page/verify';
 
 /** Answers a request at the socket of the page. Rejects only with a bug of ours. */
@@ -68,7 +68,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
   };
 }
 
-/** Every role may: what it says has no names. */
+/** For every role: the answer has no names. */
 async function checkAll(
   parts: PageParts,
   { person: { name, roles, users }, from, isStill, signal }: Omit<LookAsked, 'asked'>,
@@ -202,7 +202,7 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   show: 'audit-show',
 };
 
-/** What was asked for; the daemon adds the view that it was seen through. */
+/** The request as words for its record; the daemon adds the view. */
 function wordsOf(asked: Asked): readonly string[] {
   if (asked.look === 'show') return [`wanted=${asked.wanted}`];
   if (!('filter' in asked)) return [];
