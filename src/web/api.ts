@@ -11,14 +11,14 @@ export interface AskOptions {
   readonly params?: readonly string[];
   /** Sent as JSON; of a POST only. */
   readonly body?: unknown;
-  /** Behind `?`, without it. */
+  /** The part after `?`, without it. */
   readonly query?: string;
   readonly signal?: AbortSignal;
 }
 
-/** It was refused, or there is no answer. The message is a sentence for people. */
+/** The request was refused, or got no answer. The message is a sentence for people. */
 export class AskFault extends Error {
-  /** Of HTTP; 0: no answer. */
+  /** The HTTP status; 0: no answer. */
   readonly status: number;
   constructor(status: number, message: string) {
     super(message);

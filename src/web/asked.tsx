@@ -5,12 +5,12 @@ import { sentenceOf } from './api.js';
 
 export interface Asked<T> {
   readonly value?: T;
-  /** A sentence: it was refused, or there is no answer. */
+  /** Why there is no answer, as a sentence. */
   readonly fault?: string;
   readonly isBusy: boolean;
 }
 
-/** `key`: what it depends on; undefined: nothing is asked. Keeps the last answer until the next; `isBusy`: it is the old one. */
+/** `key`: what the answer depends on; undefined: nothing is asked. The last answer stays until the next; `isBusy`: it is still shown. */
 export function useAnswer<T>(
   key: string | undefined,
   ask: (signal: AbortSignal) => Promise<T>,

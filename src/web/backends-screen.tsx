@@ -209,9 +209,9 @@ function State({ backend }: { readonly backend: BackendNow }) {
 
 interface TrafficProps {
   readonly series: Series | undefined;
-  /** Of less than ten minutes. */
+  /** Since when, if the figures cover less than ten minutes. */
   readonly since: string | undefined;
-  /** Otherwise it is of a time that is over. */
+  /** False: the figures are from an earlier time. */
   readonly isUp: boolean;
 }
 

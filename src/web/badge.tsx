@@ -25,9 +25,9 @@ export function Decision({ decision }: { readonly decision: string }) {
 }
 
 interface EffectProps {
-  /** Undefined or empty: the record does not say. */
+  /** Undefined or empty: not in the record. */
   readonly effect: string | undefined;
-  /** Whether mails are shown; undefined: they are not, or nobody asked. */
+  /** Whether mail content is shown; undefined: it is not, or nobody asked for it. */
   readonly content?: TrailContent | undefined;
 }
 
@@ -36,7 +36,7 @@ export function Effect({ effect, content }: EffectProps) {
   return <Badge facts={effectWith(effect, content)} />;
 }
 
-/** Of a report of a mailbox, in the words of the report. */
+/** A class of a mailbox report, in the words of the report. */
 export function Class({ group, what }: { readonly group: string; readonly what: string }) {
   return <Badge facts={classSign(group, what)} />;
 }

@@ -157,7 +157,7 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
   );
 }
 
-/** Read aloud when another thing goes wrong, and not each time a number in the sentence changes. */
+/** For screen readers: announces a new problem, but not each change of a number in its sentence. */
 function Announcer({ problem }: { readonly problem: Problem | undefined }) {
   const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;
   const [said, setSaid] = useState('');

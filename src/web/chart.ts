@@ -2,7 +2,7 @@
 
 export type Values = readonly (number | null)[];
 
-/** From zero to a round number that is not below `max`, in two to five steps. */
+/** Ticks from zero to a round number of at least `max`, in two to five steps. */
 export function ticksOf(max: number): number[] {
   if (!(max > 0)) return [0, 1];
   const rough = max / 4;
@@ -39,7 +39,7 @@ export function stacked(all: readonly Values[]): Values[] {
   );
 }
 
-/** Runs of neighbours that have a value: first and last index. */
+/** Ranges of consecutive values: first and last index. */
 export function runsOf(values: Values): (readonly [number, number])[] {
   const runs: [number, number][] = [];
   for (const [at, value] of values.entries()) {
@@ -99,7 +99,7 @@ export function maxOf(values: Values): number {
   return values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
 }
 
-/** Which bars a drag from one to another covers, as a span of time. */
+/** The span of time that a drag from one bar to another covers. */
 export function spanOf(
   bars: readonly { readonly at: string }[],
   stepSeconds: number,

@@ -51,7 +51,7 @@ interface ConfirmProps {
   readonly doit: string;
   readonly isDanger?: boolean;
   readonly obstacle?: string | undefined;
-  /** Resolves to the sentence that says what was done. */
+  /** Resolves to a sentence about what was done. */
   readonly onDo: () => Promise<string>;
   readonly onClose: () => void;
 }

@@ -95,7 +95,7 @@ interface OtherProps {
   readonly isLimited: boolean;
 }
 
-/** No command: another record, or none. */
+/** Shown if no command was found: another record, or nothing. */
 function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
   if (found.length === 0)
     return (
@@ -301,7 +301,7 @@ function Life({ steps }: { readonly steps: readonly LifeStep[] }) {
   );
 }
 
-/** Below a second with what the records have of it. */
+/** Below a second, with the precision of the records. */
 function durationOf(ms: number): string {
   return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
 }

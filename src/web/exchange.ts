@@ -12,9 +12,9 @@ type FoundLine = Extract<TrailLine, { readonly found: unknown }>['found'];
 
 export interface LifeStep {
   readonly what: 'came' | 'recorded' | 'sent' | 'first byte' | 'ended' | 'not ended';
-  /** After it came; undefined: no record says it. */
+  /** Milliseconds after the command came; undefined: in no record. */
   readonly ms: number | undefined;
-  /** Where it took its time, or why it did not get so far. */
+  /** What took the time, or why the command did not get to this step. */
   readonly about: string;
 }
 
@@ -24,7 +24,7 @@ export interface Exchange {
   readonly completion: StoredRecord | undefined;
   readonly logs: readonly StoredRecord[];
   readonly session: { readonly opened: StoredRecord | undefined; readonly closed: StoredRecord | undefined };
-  /** Searches that dovegate made for it, as to count mails. */
+  /** Searches that dovegate made for this command, such as to count mails. */
   readonly twins: readonly StoredRecord[];
   readonly all: readonly StoredRecord[];
 }
@@ -119,7 +119,7 @@ function facts(record: StoredRecord | undefined, keys: readonly (readonly [strin
   });
 }
 
-/** Who asked, as far as the kernel or TLS told. */
+/** The requester, as far as the kernel or TLS identified them. */
 export function whoOf({ admission, completion, session: { opened } }: Exchange): Fact[] {
   const peer = admission?.['peer'] ?? opened?.['peer'] ?? completion?.['peer'];
   const of: StoredRecord = typeof peer === 'object' && peer !== null ? { ...peer } : {};
@@ -230,7 +230,7 @@ export function whyOf({ admission }: Exchange): Fact[] {
   ]);
 }
 
-/** Who can change that it was denied, as a sentence. `policyText`: the policy as it was then. Undefined: policy did not deny it. */
+/** A sentence about who could permit it. `policyText`: the policy of that time. Undefined: policy did not deny it. */
 export function nextOf(
   { admission, completion }: Exchange,
   policyText: string | undefined,
@@ -264,7 +264,7 @@ export function chainOf({
   });
 }
 
-/** The address where it can be tried, with the lines that would allow it; undefined: a part of it is not recorded. */
+/** The address of the playground with this command; undefined: a part of the command is not recorded. */
 export function tryPath(exchange: Exchange): string | undefined {
   const { admission, session } = exchange;
   const args = wholeList(exchange, 'args') ?? admission?.['args'];

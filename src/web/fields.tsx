@@ -63,11 +63,11 @@ export function LongField({ label, value, hint, onInput }: LongFieldProps) {
 }
 
 interface TextProps {
-  /** What it is, for people who do not see it. */
+  /** Label for screen readers. */
   readonly label: string;
   readonly text: string;
   readonly fileName: string;
-  /** Numbers of lines that something is wrong with, from 1. */
+  /** Numbers of lines with a problem, from 1. */
   readonly marked?: ReadonlySet<number>;
 }
 

@@ -3,20 +3,20 @@
 import type { Away, Now, NowChange } from '../domain/page/api.js';
 import { type Api, AskFault } from './api.js';
 
-/** What is older is shown in grey. */
+/** Older data is shown in grey. */
 export const staleMs = 5000;
 
 export interface Live {
   readonly now: Now | undefined;
   /** When something was last received; undefined: never. */
   readonly heardMs: number | undefined;
-  /** Why nothing comes, as a sentence; undefined: it does. */
+  /** Why nothing is received, as a sentence; undefined: data comes. */
   readonly trouble: string | undefined;
-  /** The page answers, and the daemon does not: what is shown is old at once. */
+  /** The page's process answers, but the daemon does not: what is shown is out of date at once. */
   readonly isAway?: boolean;
 }
 
-/** Milliseconds that never step back, and go on while a computer sleeps: `wallMs` is set back by people, `runMs` rests in sleep. */
+/** A clock that never steps back and continues while the computer sleeps: people set `wallMs` back, and `runMs` stops in sleep. */
 export function createSteadyClock(wallMs: () => number, runMs: () => number): () => number {
   let [wall, run] = [wallMs(), runMs()];
   let steady = wall;
@@ -32,9 +32,9 @@ export interface FollowOptions {
   readonly api: Pick<Api, 'events'>;
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
-  /** Resolves after so long, earlier if there is a reason to try at once, and when `signal` is aborted. */
+  /** Resolves after this time, or earlier if there is a reason to try at once, and when `signal` is aborted. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** 0 to 1, by chance, so that many pages do not come back in step. */
+  /** Random, 0 to 1: jitter, so that pages do not reconnect in lockstep. */
   readonly random: () => number;
   readonly onChange: (live: Live) => void;
 }
@@ -80,7 +80,7 @@ export async function follow(options: FollowOptions): Promise<void> {
   }
 }
 
-/** Ends an attempt on which nothing came for so long: a connection can be dead without a word. */
+/** Ends an attempt on which nothing came for this time: a connection can be lost without notice. */
 async function watchSilence(
   { nowMs, pause }: FollowOptions,
   own: AbortController,
@@ -104,7 +104,7 @@ export function applied(known: Now | undefined, name: string, data: string): Now
   return { ...known, ...change };
 }
 
-/** 0.25 s, then twice as long each time up to 4 s; half of it is chance. */
+/** Exponential backoff from 0.25 s to 4 s, with 50 % jitter. */
 export function pauseMs(failures: number, random: number): number {
   const whole = Math.min(4000, 250 * 2 ** Math.min(failures, 10));
   return whole / 2 + (whole / 2) * random;
@@ -114,7 +114,7 @@ export function isStale(live: Live, nowMs: number): boolean {
   return live.heardMs !== undefined && (live.isAway === true || nowMs - live.heardMs > staleMs);
 }
 
-/** A change of this text is drawn at once: the daemon's state, its problems without their figures, and a broken stream. */
+/** A change of this text is drawn at once: the daemon's state, its problems without numbers, and a broken stream. */
 export function pressing({ now, trouble }: Live): string {
   const problems = now?.head.problems.map(({ code, backend }) => [code, backend]);
   return JSON.stringify([now?.head.state, problems, trouble]);

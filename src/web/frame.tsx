@@ -88,13 +88,13 @@ export function Frame({ session }: { readonly session: Session }) {
   );
 }
 
-/** Grey while what is below is old. */
+/** Turns its content grey while the data is out of date. */
 function All({ children }: { readonly children: ComponentChildren }) {
   const isStale = useLive((live) => live.isStale);
   return <div class={isStale ? 'all old' : 'all'}>{children}</div>;
 }
 
-/** The title of the tab begins with what is wrong: tabs are narrow. */
+/** Sets the title of the tab, which begins with the problem, since tabs are narrow. */
 function Title({ screen, host }: { readonly screen: string; readonly host: string }) {
   const head = useLive(({ now }) => now?.head);
   const problems = head?.problems.length ?? 0;
@@ -141,7 +141,7 @@ function Shown({ found, place }: { readonly found: Found | undefined; readonly p
   );
 }
 
-/** A menu that is wider than a phone is moved to where one is. */
+/** On a phone, scrolls the menu to the present screen. */
 function useMenuAtHere(path: string) {
   const menu = useRef<HTMLElement>(null);
   useEffect(() => {
@@ -181,7 +181,7 @@ function isWriting(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]');
 }
 
-/** To the search line of this screen, else to the screen that searches. */
+/** Moves the focus to the search line of this screen, else opens the screen with the search. */
 function search(seen: readonly Screen[]): void {
   const line = document.querySelector<HTMLElement>('main input[type=search], main [data-search]');
   if (line !== null) line.focus();

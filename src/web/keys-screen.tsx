@@ -78,7 +78,7 @@ export function KeysScreen() {
   );
 }
 
-/** As many are no mistake. */
+/** So many failures are not a typing mistake. */
 const failuresMin = 3;
 
 function rowTone({ ends, failures = 0 }: Row, now: string): string | undefined {
@@ -122,7 +122,7 @@ function Ends({ row, now }: { readonly row: Row; readonly now: string }) {
 
 const unusedMs = 90 * 86_400_000;
 
-/** A daemon that started lately says nothing of what is unused. */
+/** A daemon that started recently cannot tell which keys are unused. */
 function Used({ row, since, now }: { readonly row: Row; readonly since: string; readonly now: string }) {
   if (row.kind === 'certificate') return <span class="faint nothing">–</span>;
   if (row.lastUsed === undefined)

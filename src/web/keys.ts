@@ -6,7 +6,7 @@ export type KeyMeaning =
   | { readonly do: 'go'; readonly key: string }
   | { readonly do: 'search' | 'help' | 'next' | 'previous' };
 
-/** Between `g` and its letter. */
+/** Longest time between `g` and its letter. */
 export const secondKeyMs = 1500;
 
 export interface KeyReader {

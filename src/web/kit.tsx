@@ -9,14 +9,14 @@ import { breakable, cut, pieces, visible } from './visible.js';
 import { agoWords, countWords, durationWords, localTime, marked, utcTime } from './wording.js';
 
 interface NameProps {
-  /** Undefined: nothing is drawn but a dash. */
+  /** Undefined: a dash is shown. */
   readonly value: string | undefined;
   readonly max?: number;
-  /** In the type of code: commands, ids, paths. */
+  /** In monospace: commands, ids, paths. */
   readonly isCode?: boolean;
 }
 
-/** A name or a text that somebody else chose: never markup, never able to reorder what stands beside it. */
+/** A name or text from outside: never markup, and unable to reorder the text beside it. */
 export function Name({ value, max = 48, isCode }: NameProps) {
   const [isWhole, setWhole] = useState(false);
   if (value === undefined) return <span class="faint nothing">–</span>;
@@ -148,7 +148,7 @@ interface SparklineProps {
   readonly values: readonly number[];
   /** How many there will be when it is full: newer ones stand at the right. */
   readonly length: number;
-  /** What it shows, in words, for people who do not see it. */
+  /** What it shows, for screen readers. */
   readonly label: string;
 }
 
@@ -177,7 +177,7 @@ export function Sparkline({ values, length, label }: SparklineProps) {
   );
 }
 
-/** Where there is nothing to show: why, and where it would come from. */
+/** Shown if there is no data: why, and where it would come from. */
 export function Empty({ children }: { readonly children: ComponentChildren }) {
   return (
     <div class="empty">
@@ -189,7 +189,7 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
 
 interface PanelProps {
   readonly title: ComponentChildren;
-  /** What it is called for people who do not see it; absent: it is no region of its own. */
+  /** Name for screen readers; absent: it is not a region of its own. */
   readonly label?: string;
   readonly controls?: ComponentChildren;
   /** A table goes to the edges, anything else has room around it. */
@@ -267,7 +267,7 @@ interface PendingProps {
   readonly children: string;
 }
 
-/** In the place of an answer that is not there: why not, or the words for while it is awaited. */
+/** Shown instead of a missing answer: why it is missing, or that it is awaited. */
 export function Pending({ fault, children }: PendingProps) {
   return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
 }
@@ -281,7 +281,7 @@ interface ButtonProps {
   readonly title?: string;
   readonly isOpen?: boolean;
   readonly isDown?: boolean;
-  /** Where the children do not say it all: "drain mail1". */
+  /** Needed if the children alone are ambiguous: "drain mail1". */
   readonly label?: string;
 }
 

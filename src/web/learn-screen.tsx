@@ -373,7 +373,7 @@ interface PastProps {
   readonly sinceMs: number;
 }
 
-/** By a button: each look at the journal is a record. */
+/** Started by a button, because each look at the journal is a record. */
 function Past({ policy, yaml, sinceMs }: PastProps) {
   const { api } = useSession();
   const [isAsked, setIsAsked] = useState(false);

@@ -18,12 +18,12 @@ export function composePolicy(suggested: Suggested, ticked: ReadonlySet<number>)
   ].join('\n');
 }
 
-/** A rule of the policy allows it: it stays, and is no matter of a tick. */
+/** A rule of the policy allows it already: it stays, whatever is ticked. */
 export function isAllowed({ allowedBy }: SuggestedGroup): boolean {
   return allowedBy !== undefined;
 }
 
-/** What amounts to root, or concerns all users, is no matter of a tick. */
+/** False for commands that amount to root or concern all users. */
 export function mayTick(group: SuggestedGroup): boolean {
   return group.kind === 'rule' && !isAllowed(group);
 }
@@ -37,7 +37,7 @@ export function byWords({ byWhom, byCount }: SuggestedGroup): string {
   return byCount <= 1 ? only : `${only} and ${countWords(byCount - 1)} more`;
 }
 
-/** A file name that a policy's name gives, whatever characters it has. */
+/** A safe file name from a policy's name. */
 export function fileNameOf(policy: string): string {
   return `${policy.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'policy'}.yaml`;
 }

@@ -2,7 +2,7 @@
 
 export interface LineDecoder {
   push(text: string): string[];
-  /** What came after the last end of a line. */
+  /** The text after the last line end. */
   rest(): string;
 }
 

@@ -7,7 +7,7 @@ import type { Session } from './session.js';
 import { dayOf, zoneOffsetMs } from './wording.js';
 
 export interface LiveState extends Live {
-  /** Nothing was received for 5 s: what is shown may not be so any more. */
+  /** Nothing was received for 5 s: the data may be out of date. */
   readonly isStale: boolean;
   /** The first timestamp of the daemon's current day in the current time zone; undefined before the first state. */
   readonly today: string | undefined;
@@ -75,7 +75,7 @@ export function useToday(): string {
   return useLive((live) => live.today) ?? new Date().toISOString();
 }
 
-/** The daemon's clock, by which "an hour ago" is meant: the browser's may be wrong. Undefined: it will be known in a moment. */
+/** The daemon's clock, for times such as "an hour ago": the browser's may be wrong. Undefined: not known yet. */
 export function useDaemonMs(): (() => number) | undefined {
   const news = useContext(NewsContext);
   if (!useLive(({ now, trouble }) => now !== undefined || trouble !== undefined)) return undefined;
@@ -134,7 +134,7 @@ function followInto(news: News, session: Session): () => void {
   };
 }
 
-/** Over at once when the network is back, or the page is looked at again. */
+/** Ends early when the network is back or the page becomes visible. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const onEnd = (): void => {

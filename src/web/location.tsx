@@ -28,7 +28,7 @@ export function usePlace(): Place {
   return place;
 }
 
-/** To a path of this page, with its query. `isReplacing`: without a step for "back", as while somebody types. */
+/** Goes to a path of this page, with its query. `isReplacing`: adds no entry to the history, for changes while somebody types. */
 export function go(to: string, isReplacing = false): void {
   const before = window.location.pathname;
   if (isReplacing) window.history.replaceState(null, '', to);
@@ -43,11 +43,11 @@ interface LinkProps {
   readonly class?: string;
   readonly isHere?: boolean;
   readonly title?: string;
-  /** Where the children say nothing to people who do not see them. */
+  /** Needed if the children have no text for screen readers. */
   readonly label?: string;
 }
 
-/** A link within the page; opened elsewhere (middle button, Control) it is one as any other. */
+/** A link within the page; opened in another tab (middle button, Control) it works like any other. */
 export function Link({ to, children, isHere, label, ...rest }: LinkProps) {
   const onClick = (event: TargetedMouseEvent<HTMLAnchorElement>): void => {
     if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;

@@ -100,7 +100,7 @@ function Ask({ question }: { readonly question: Question }) {
   );
 }
 
-/** So that "back" from an exchange shows the report that was read, without another look at the journal. */
+/** Kept so that "back" from an exchange shows the report again without another look at the journal. */
 const kept = new WeakMap<Session['me'], { readonly asked: string; readonly report: Report }>();
 
 function useReport(question: Question) {
@@ -323,7 +323,7 @@ function sentence(text: string): string {
 interface RequestersProps {
   readonly days: readonly MailboxDay[];
   readonly classes: readonly MailboxClass[];
-  /** Otherwise lines are missing here, which are counted by nobody. */
+  /** False: some lines are missing here and not counted. */
   readonly isAll: boolean;
 }
 

@@ -15,7 +15,7 @@ type State =
   | { readonly at: 'starting' }
   | { readonly at: 'outside'; readonly text: SignInText | undefined }
   | { readonly at: 'inside'; readonly me: Me }
-  /** There is a session, and no answer. */
+  /** There is a session, but no answer. */
   | { readonly at: 'unknown'; readonly text: string };
 
 function Page({ link }: { readonly link: string }) {
@@ -95,7 +95,7 @@ function Page({ link }: { readonly link: string }) {
 const signingOut =
   'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';
 
-/** With the answer of an issuer, which is good for one request, or with a link. */
+/** Signs in with the answer of an issuer, which is valid for one request, or with a link. */
 function askToEnter(api: Api, link: string): Promise<Entered> | undefined {
   const body = returned;
   returned = undefined;
@@ -103,7 +103,7 @@ function askToEnter(api: Api, link: string): Promise<Entered> | undefined {
   return link === '' ? undefined : api.json('POST /api/redeem', { body: { link } });
 }
 
-/** Of the daemon that these scripts came from. */
+/** Version of the daemon that served these scripts. */
 let ownVersion: string | undefined;
 
 async function whoAmI(api: Api): Promise<State> {
@@ -120,7 +120,7 @@ async function whoAmI(api: Api): Promise<State> {
   }
 }
 
-/** What stands behind `#`, which is gone from the address bar and the history before anything is asked. */
+/** Takes the part after `#` out of the address bar and the history before any request. */
 function takeLink(): string {
   const link = window.location.hash.slice(1);
   // A target within the page is no link.

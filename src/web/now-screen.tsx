@@ -111,7 +111,7 @@ function Tiles() {
   );
 }
 
-/** There only while one is down: what still works, and what does not. */
+/** Shown only while a backend is down: what still works, and what does not. */
 function BackendsTile() {
   const backends = useLive(({ now }) => now?.backends) ?? [];
   const [up, down] = [backends.filter(({ isUp }) => isUp), backends.filter(({ isUp }) => !isUp)];
@@ -130,7 +130,7 @@ function BackendsTile() {
   );
 }
 
-/** One each five seconds, in whole steps. */
+/** Steps of 5 s. */
 const stepsOfTenMinutes = 119;
 
 const receiverTones = { connected: 'good', connecting: 'warn', away: 'warn', forked: 'bad' } as const;
@@ -411,7 +411,7 @@ function Troubles() {
 
 interface WhyProps {
   readonly row: Trouble;
-  /** Screen Access is for who sees all mail users. */
+  /** True for people who see all mail users: only they may open the screen Access. */
   readonly seesRules: boolean;
 }
 

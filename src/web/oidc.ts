@@ -22,7 +22,7 @@ export async function goToIssuer(api: Api): Promise<void> {
   window.location.assign(address);
 }
 
-/** What came back, which is gone from the address bar and the history before anything is asked. Undefined: nobody comes from an issuer. */
+/** Takes the issuer's answer out of the address bar and the history before any request. Undefined: there is none. */
 export function takeReturned(): Partial<OidcFinish> | undefined {
   const { pathname, hash, search } = window.location;
   if (pathname !== '/sign-in') return undefined;

@@ -171,7 +171,7 @@ interface Form {
   readonly hasLogins: boolean;
 }
 
-/** What is sent; a text: what is missing. */
+/** The question to send; a text: what is missing. */
 function questionOf({ listener, as, user, reason, line, json, form, hasLogins }: Form): Explain | string {
   if (hasLogins && as === '') return 'Choose the account or the key that asks.';
   const who = {

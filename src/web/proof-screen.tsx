@@ -11,7 +11,7 @@ import { useSession } from './session.js';
 import { Table } from './table.js';
 import { bytesWords, countWords, plural } from './wording.js';
 
-/** Between two looks at what lies there; less while somebody else's check runs. */
+/** Interval of updates; shorter while somebody else's check runs. */
 const lookMs = 15_000;
 const watchMs = 2_000;
 
@@ -91,7 +91,7 @@ function useProof() {
 }
 
 interface CheckState {
-  /** Undefined: none of ours runs. */
+  /** Undefined: no check of this tab runs. */
   readonly progress: VerifyProgress | undefined;
   readonly fault: string;
   readonly start: () => void;

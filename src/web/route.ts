@@ -27,12 +27,12 @@ function decode(part: string): string | undefined {
   }
 }
 
-/** As a part of an address. Half a character cannot stand there, and records have such. */
+/** Encodes a part of an address. Unpaired surrogates, which records can have, are not possible there. */
 export function encoded(text: string): string {
   return encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\ufffd'));
 }
 
-/** `/trail/:id` and its parts: a path with nothing in it that could be another one. */
+/** The path for a pattern such as `/trail/:id`; the parts are encoded, so that none can lead to another path. */
 export function pathOf(pattern: string, ...params: readonly string[]): string {
   let at = 0;
   return pattern.replace(/:[a-z]+/g, () => {

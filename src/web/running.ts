@@ -10,7 +10,7 @@ import type {
 } from '../domain/page/api.js';
 import { countWords, dayWords, durationWords, plural } from './wording.js';
 
-/** Who asked, at which listener: a principal has the listener in its name, who has not signed in has none. */
+/** The requester and the listener: a principal includes its listener; a client that is not logged in has no principal. */
 export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
   if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
   return `${principal}@${listener}`;
@@ -52,17 +52,17 @@ export function deadlineShare({ durationMs, deadlineMs }: RunningCommand): numbe
   return Math.min(1, Math.max(0, durationMs / deadlineMs));
 }
 
-/** A wait below this is the work of a pool that is in use. */
+/** A shorter wait is normal for a pool that is in use. */
 const waitMsMin = 1000;
 
 export function waitingTone({ waiting, oldestWaitMs }: NowTiles): 'good' | 'warn' {
   return waiting > 0 && oldestWaitMs > waitMsMin ? 'warn' : 'good';
 }
 
-/** Some always fail, as for a user that does not exist: red are several, and a share of all. */
+/** Some commands always fail, such as for unknown users: red only from this number on, and from a share of all. */
 const failuresMin = 5;
 const failuresShareMin = 0.01;
-/** One rate stands for so long. */
+/** Length of one step. */
 const stepSeconds = 5;
 
 export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
@@ -116,10 +116,10 @@ export function listWords(backends: readonly Pick<BackendNow, 'name'>[]): string
 
 const namesMax = 3;
 
-/** What each box of a backend's upstreams stands for, in the order in which they are drawn. */
+/** States of the boxes for a backend's upstreams, in drawing order. */
 export type Box = 'leased' | 'idle' | 'dialing' | 'free';
 
-/** At most `max` boxes; undefined: there are more, and the words alone have to do. */
+/** At most `max` boxes; undefined: there are more, so only words are shown. */
 export function boxesOf({ connections, leased, idle, dialing }: BackendNow, max: number): Box[] | undefined {
   const open = leased + idle + dialing;
   const whole = Math.max(connections, open);

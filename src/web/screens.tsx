@@ -15,17 +15,17 @@ import { TrailScreen } from './trail-screen.js';
 
 export interface ScreenProps {
   readonly params: readonly string[];
-  /** Behind `?` in the address bar; `go` changes it. */
+  /** The query of the address bar; `go` changes it. */
   readonly query: URLSearchParams;
 }
 
 export interface Screen {
   readonly path: string;
   readonly title: string;
-  /** The letter behind `g`; without one it is not in the menu either, and is reached from another screen. */
+  /** The letter after `g`; absent: not in the menu, reached from another screen. */
   readonly key?: string;
   readonly roles: readonly PageRole[];
-  /** Not for a person who sees some mail users only. */
+  /** Hidden from people who may see only some mail users. */
   readonly isWhole?: true;
   readonly component: ComponentType<ScreenProps>;
 }

@@ -46,7 +46,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
       setBusy(false);
     }
   };
-  /** What was said of the issuer before is older than the answer to this attempt. */
+  /** Clears the earlier message about the issuer. */
   const enterAtIssuer = async (): Promise<void> => {
     setWays((before) => (before?.oidc === undefined ? before : { ...before, oidc: { at: before.oidc.at } }));
     await attempt(() => goToIssuer(api));

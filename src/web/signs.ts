@@ -43,7 +43,7 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   open: sign('open', 'quiet', 'dots'),
 };
 
-/** Of what a command can do, weakest first; `content`: shows what is in mails; `searched`: which mails have something in them. */
+/** What a command can do, weakest first; `content`: shows mail content; `searched`: shows which mails contain something. */
 export const effects: Readonly<Record<string, SignFacts>> = {
   read: sign('read', 'quiet', 'eye'),
   session: sign('session', 'quiet', 'link'),
