@@ -127,7 +127,6 @@ export function systemCodeOf(thrown: unknown): string {
   return thrown.code.replace('_SSL/TLS_ALERT_', '_SSLV3_ALERT_');
 }
 
-/** The message of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -106,7 +106,6 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly shares: ReadonlyMap<string, number>;
 }
 
-/** Access to files. */
 export interface FleetFiles {
   /** Throws the system's error. */
   readText(path: string): string;

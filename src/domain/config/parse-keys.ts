@@ -89,7 +89,6 @@ function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
     at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
 }
 
-/** Reports faults of `from`. */
 export function checkNetworks(networks: readonly string[], at: Cursor): void {
   for (const [index, text] of networks.entries()) {
     const network = parseNetwork(text);

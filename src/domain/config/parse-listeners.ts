@@ -186,7 +186,6 @@ function checkLogins({ protocol, accounts, keys }: RawListener, at: Cursor): voi
   at.error(written, `needs ${what}: nobody else can log in by TCP`, 'missing-key');
 }
 
-/** The accounts of a TCP socket. */
 function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Cursor): AccountSettings[] {
   const entries = Object.entries(raw.accounts);
   if (entries.length === 0 && !at.has('keys')) return [];
@@ -228,7 +227,6 @@ function checkAccount(
 /** Work below which guesses against a stolen file are cheap, in units of N * r * p. */
 const workMin = 2 ** 14 * 8;
 
-/** Reports faults of `password_hash`. */
 export function checkHash(text: string, at: Cursor): void {
   const hash = parsePasswordHash(text);
   if (typeof hash === 'string') return at.error(['password_hash'], hash);
@@ -237,7 +235,6 @@ export function checkHash(text: string, at: Cursor): void {
   at.warning(['password_hash'], 'is cheap to guess against; make a new one with dovegate hash-password');
 }
 
-/** Reports faults of `certificate_name`. */
 export function checkCertificateName(name: string, at: Cursor): void {
   if (/[\s\p{Cc}*]/u.test(name))
     at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');

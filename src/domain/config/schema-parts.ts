@@ -244,7 +244,6 @@ export const rate = z
   .meta({ form: 'a rate: 60/minute, 20/hour' })
   .transform(parseRate);
 
-/** Permission bits of a file. */
 export function fileMode(unless: string) {
   return z
     .string({ error: `must be written in quotes, as "${unless}": unquoted it is another number` })

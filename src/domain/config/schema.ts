@@ -136,7 +136,6 @@ const route = section('a route', {
   cache_ttl: timer('60s').describe('how long an answer of `passdb` counts'),
 });
 
-/** Keys of one kind of receiver. */
 export const syslogKeys = {
   server_name: text("the name in the receiver's certificate")
     .optional()

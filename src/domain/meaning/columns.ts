@@ -39,7 +39,6 @@ function columnOf(word: string): ReplyColumn {
   });
 }
 
-/** A shape from words; see `columnOf`. */
 export function shapeOf(format: ReplyFormat, words: string, template?: string): ReplyShape {
   return Object.freeze({ format, template, columns: words.split(' ').filter(Boolean).map(columnOf) });
 }
