@@ -9,12 +9,12 @@ import { bytesOf as bytesOfTokens, type Target } from '../campaign/target.js';
 /** Small, so that short inputs reach them. */
 const limits = { lineBytesMax: 96, fieldsMax: 8 };
 
-export const captured = [...authVectorsOf('server'), ...authVectorsOf('client')]
+const captured = [...authVectorsOf('server'), ...authVectorsOf('client')]
   .map((vector) => bytesOf(vector, 's2c').bytes)
   .filter((bytes) => bytes.length > 0)
   .map((bytes) => bytes.subarray(0, 1024));
 
-export const tokens = bytesOfTokens([
+const tokens = bytesOfTokens([
   'VERSION\t1\t4\nSPID\t7\n',
   'VERSION\t1\t1\n',
   'SPID\t25893\n',
@@ -49,7 +49,7 @@ export const tokens = bytesOfTokens([
 ]);
 
 /** All that was understood, as text; of a fault its code alone, since what came before it in the same chunk is not given out. */
-export function run(chunks: readonly Buffer[]): string {
+function run(chunks: readonly Buffer[]): string {
   const dialogue = new AuthDialogue(limits);
   const read: unknown[] = [];
   try {

@@ -94,23 +94,34 @@ const rows: Target = {
     const encoder = isRows ? createRowsEncoder(columns) : createJsonEncoder();
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     let begin = Buffer.concat(chunks.map((chunk) => encoder.push(chunk))).toString();
+    let sent = Buffer.concat(chunks);
     // Most inputs end within a row, and would be refused at their end only.
-    if (isRows && random() < 0.7) begin += encoder.push(lastCells(chunks, columns.length)).toString();
+    if (isRows && random() < 0.7) {
+      const last = lastCells(sent, columns.length);
+      begin += encoder.push(last).toString();
+      sent = Buffer.concat([sent, last]);
+    }
     const end = encoder.end();
+    const cellsSent = countTabs(sent);
+    const isAtEnd = sent.length === 0 || (columns.length > 0 && sent.at(-1) === 0x09);
+    if (isRows) assert.equal(end !== undefined, isAtEnd && cellsSent % (columns.length || 1) === 0);
     // A byte becomes an escape of six at most, and a cell its key around it.
     assert.ok(begin.length + (end?.length ?? 0) <= 16 * bytes + 96);
     if (end === undefined) return 'fault no JSON';
-    JSON.parse(begin + end);
+    const read: unknown = JSON.parse(begin + end);
+    if (isRows) assert.ok(Array.isArray(read) && read.length === cellsSent / (columns.length || 1));
     return begin + end;
   },
 };
 
+function countTabs(bytes: Buffer): number {
+  return bytes.filter((byte) => byte === 0x09).length;
+}
+
 /** TABs that end the last row. */
-function lastCells(chunks: readonly Buffer[], columns: number): Buffer {
-  let tabs = 0;
-  for (const chunk of chunks) for (const byte of chunk) if (byte === 0x09) tabs += 1;
-  const missing = columns === 0 ? 0 : (columns - (tabs % columns)) % columns;
-  return Buffer.alloc(missing === 0 && chunks.at(-1)?.at(-1) !== 0x09 ? columns : missing, '\t');
+function lastCells(bytes: Buffer, columns: number): Buffer {
+  const missing = columns === 0 ? 0 : (columns - (countTabs(bytes) % columns)) % columns;
+  return Buffer.alloc(missing === 0 && bytes.at(-1) !== 0x09 ? columns : missing, '\t');
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -22,6 +22,8 @@ const names: Readonly<Record<string, readonly [subject: string, what: string]>> 
   'backend-version': ['version', 'a backend: its VERSION line'],
   'backend-reply': ['reply', 'a backend: replies'],
   'backend-status': ['status', 'a backend: one status line'],
+  'backend-cells': ['cells', 'a backend: the cells of a reply'],
+  'backend-unframed': ['framing none', 'a backend: the only channel of the oldest clients'],
   'backend-packets': ['framing packet', 'a backend: channels of old clients'],
   'backend-stream': ['framing stream', 'a backend: channels with escapes'],
   'backend-log': ['log', 'a backend: the log channel'],
