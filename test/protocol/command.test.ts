@@ -55,7 +55,8 @@ void test('extra fields are a list of their own', () => {
   assert.equal(parse('x\tforward=proxy-ttl=3\tu\tc').proxyTtl, undefined);
   assert.equal(parse('x\tforward=a\x011tproxy-ttl=3\tu\tc').proxyTtl, undefined);
   assert.deepEqual(parse('x\tsomething=else\tu\tc'), { ...plain, user: 'u', words: ['c'] });
-  assert.equal(parse('x\tproxy-ttl=0\tu\tc').proxyTtl, 0);
+  for (const ttl of [0, 4_294_967_295]) assert.equal(parse(`x\tproxy-ttl=${ttl}\tu\tc`).proxyTtl, ttl);
+  assert.equal(parse('x\txproxy-ttl=1\tu\tc').proxyTtl, undefined);
 });
 
 void test('fields are unescaped', () => {
@@ -83,27 +84,30 @@ void test('trap 13: an option is no command, whatever its user and flags say', (
 });
 
 void test('broken lines', () => {
-  for (const text of [
-    '',
-    '\t',
-    '\tuser',
-    'x\tproxy-ttl=5\tuser',
-    'PLAIN\tAGRvdmVhZG0Ac2VjcmV0',
-    'q\tuser\tcommand',
-    'd\tuser\tcommand',
-    'xx\ta\tb\tvictim\tfetch',
-    'xvx\ta\tb\tvictim\tfetch',
-    ' \tuser\tcommand',
-    'x\tproxy-ttl=1\x01110\tuser\tcommand',
-    'x\tproxy-ttl=\tuser\tcommand',
-    'x\tproxy-ttl=-1\tuser\tcommand',
-    'x\tproxy-ttl=1x\tuser\tcommand',
-    'x\tproxy-ttl=4294967296\tuser\tcommand',
-    'x\tproxy-ttl=3\x01tproxy-ttl=4\tuser\tcommand',
-  ]) {
+  const few = 'a line with too few fields';
+  const ttl = 'an extra field proxy-ttl that is no number, or twice';
+  for (const [text, message] of [
+    ['', few],
+    ['\t', few],
+    ['\tuser', few],
+    ['x\tproxy-ttl=5\tuser', few],
+    ['PLAIN\tAGRvdmVhZG0Ac2VjcmV0', 'an unknown flag'],
+    ['q\tuser\tcommand', 'an unknown flag'],
+    ['d\tuser\tcommand', 'an unknown flag'],
+    [' \tuser\tcommand', 'an unknown flag'],
+    ['xx\ta\tb\tvictim\tfetch', 'flag x twice'],
+    ['xvx\ta\tb\tvictim\tfetch', 'flag x twice'],
+    ['x\tproxy-ttl=1\x01110\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=-1\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=1x\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=a1\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=4294967296\tuser\tcommand', ttl],
+    ['x\tproxy-ttl=3\x01tproxy-ttl=4\tuser\tcommand', ttl],
+  ] as const) {
     assert.throws(
       () => parseCommandLine(Buffer.from(text), fieldsMax),
-      { name: 'WireFault', code: 'bad-command' },
+      { name: 'WireFault', code: 'bad-command', message },
       JSON.stringify(text),
     );
   }
@@ -155,12 +159,22 @@ void test('what would arrive as something else is not written', () => {
     { ...line, args: ['\0'] },
     { ...line, args: ['\ud800'] },
     { ...line, user: '\udc00x' },
-    { ...line, name: 'OPTION' },
   ]) {
-    assert.throws(() => encodeCommandLine(bad), { name: 'WireFault', code: 'bad-command' });
+    const message = 'a field that cannot be sent as it is';
+    assert.throws(() => encodeCommandLine(bad), { name: 'WireFault', code: 'bad-command', message });
   }
+  const message = 'OPTION is no command';
+  assert.throws(() => encodeCommandLine({ ...line, name: 'OPTION' }), { code: 'bad-command', message });
+  const asArgument = encodeCommandLine({ user: 'OPTION', name: 'c', args: ['OPTION'] });
+  assert.equal(asArgument.toString(), '\tOPTION\tc\tOPTION\n');
   assert.equal(encodeCommandLine({ ...line, args: ['😀'] }).toString(), '\tu\tc\t😀\n');
-  assert.throws(() => encodeCommandLine({ ...line, proxyTtl: 1.5 }), RangeError);
+  for (const proxyTtl of [1.5, -1, 4_294_967_296])
+    assert.throws(() => encodeCommandLine({ ...line, proxyTtl }), { message: 'proxyTtl is out of range' });
+  for (const proxyTtl of [0, 4_294_967_295])
+    assert.match(
+      encodeCommandLine({ ...line, proxyTtl }).toString(),
+      new RegExp(`^x\tproxy-ttl=${proxyTtl}\tu\tc\ta`),
+    );
   assert.throws(() => encodeOption('\0'), { code: 'bad-command' });
 });
 
@@ -209,7 +223,7 @@ void test('trap 32: fields are C strings to the server, so a NUL is refused in e
     ]) {
       assert.throws(
         () => parseCommandLine(Buffer.from(text), fieldsMax),
-        { code: 'bad-command' },
+        { code: 'bad-command', message: 'a field with a NUL' },
         JSON.stringify(text),
       );
     }

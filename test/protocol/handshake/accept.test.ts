@@ -70,6 +70,7 @@ void test('a bad VERSION line closes without a byte', () => {
     'EHLO x\n',
     'VERSION\tdoveadm-client\t1\t1\n',
     'VERSION\tdoveadm-server\t2\t0\n',
+    'VERSION\tdoveadm-server\t0\t2\n',
     '\n',
   ]) {
     assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(line)), [
@@ -119,8 +120,13 @@ void test('trap 29: the end closes, but not while a judgement is out', () => {
   const halfLine = new HandshakeAccept(options);
   halfLine.push(bytes('VERS'));
   assert.deepEqual(halfLine.end(), closed);
+  const encrypting = new HandshakeAccept(secured);
+  encrypting.push(bytes(`${version(2)}STARTTLS\n`));
+  assert.deepEqual(encrypting.end(), closed);
+  assert.deepEqual(encrypting.end(), []);
   const waiting = new HandshakeAccept(options);
   waiting.push(bytes(`${version(2)}${plainLine}\tu\tc\n`));
+  assert.equal(waiting.pendingBytes, 5);
   assert.deepEqual(waiting.end(), []);
   assert.deepEqual(waiting.verified(true), [send('+\n'), ready(2, 2, '\tu\tc\n')]);
 });

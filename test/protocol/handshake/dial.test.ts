@@ -5,8 +5,10 @@ import {
   type DialStep,
   HandshakeDial,
   type HandshakeDialOptions,
+  type HandshakeOptions,
   shakeHands,
 } from '../../../src/protocol/handshake/dial.js';
+import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 const options: HandshakeDialOptions = {
@@ -63,10 +65,13 @@ void test('VERSION behind the go-ahead, as very old servers send it', () => {
   assert.deepEqual(started().push(bytes(`+\n${version(1)}`)), ready(1, 1));
   const halves = started();
   assert.deepEqual(halves.push(bytes('+\nVERS')), []);
+  assert.equal(halves.pendingBytes, 4);
   assert.deepEqual(halves.push(bytes(version(1).slice(4))), ready(1, 1));
   const plainText = started();
   assert.deepEqual(plainText.push(bytes(`-\n${version(1)}`)), [plain]);
   assert.deepEqual(plainText.push(bytes('+\n')), ready(1, 1));
+  assert.equal(failure(started().push(bytes('-\nVERSION\tdoveadm-client\t2\t2\n'))), 'version-unsupported');
+  assert.deepEqual(started().push(bytes('+\nVERx')), ready(0, undefined, 'VERx'));
 });
 
 void test('no VERSION at all: nothing is multiplexed', () => {
@@ -140,7 +145,9 @@ void test('whatever else greets is no doveadm server', () => {
 });
 
 void test('the server ends', () => {
-  assert.equal(failure(started().end()), 'closed-early');
+  const silent = started();
+  assert.equal(failure(silent.end()), 'closed-early');
+  assert.deepEqual(silent.end(), []);
   const half = started();
   half.push(bytes(`${version(2)}-`));
   assert.equal(failure(half.end()), 'closed-early');
@@ -161,6 +168,10 @@ void test('calls that nothing asked for are bugs of the caller', () => {
   assert.throws(() => new HandshakeDial(options).tlsStarted(), /unasked/);
   const dial = started();
   assert.throws(() => dial.start(), /twice/);
+  const unstarted = new HandshakeDial(options).push(bytes('x'));
+  assert.deepEqual(unstarted, [
+    { do: 'fail', code: 'version-unsupported', message: 'the server spoke first' },
+  ]);
 });
 
 void test('trap 1: the client speaks first, and says doveadm-server', () => {
@@ -169,7 +180,11 @@ void test('trap 1: the client speaks first, and says doveadm-server', () => {
 
 void test('trap 2: no VERSION line comes back to M = 0', () => {
   assert.deepEqual(started({ minor: 0 }).push(bytes('+\n')), ready(0, undefined));
-  assert.deepEqual(started({ minor: 0 }).push(bytes('-\n')), [plain]);
+  const dial = started({ minor: 0 });
+  assert.deepEqual(dial.push(bytes('-\n')), [plain]);
+  // One that comes all the same is no answer to PLAIN, and no part of the greeting.
+  assert.equal(failure(dial.push(bytes(version(2)))), 'auth-rejected');
+  assert.deepEqual(started({ minor: 0 }).push(bytes(`+\n${version(1)}`)), ready(0, undefined, version(1)));
 });
 
 void test('trap 3: the smaller minor rules, and the server announces its own', () => {
@@ -213,7 +228,11 @@ void test('trap 18: a refused PLAIN is over, even when a + follows', () => {
 // test/protocol; what daemon and library make of them, beside those.
 
 /** What came of it when the server says that, and the phases on the way. */
-async function shaken(said: readonly (string | null)[], password?: string) {
+async function shaken(
+  said: readonly (string | null)[],
+  password?: string,
+  tls: HandshakeOptions['tls'] = 'off',
+) {
   const { transport, peer } = createMemoryTransport();
   const phases: string[] = [];
   const credentials =
@@ -222,18 +241,21 @@ async function shaken(said: readonly (string | null)[], password?: string) {
     transport,
     {
       minor: 2,
-      tls: 'off',
+      tls,
       demand: { serverName: 'x', ca: undefined, keyPins: [], protocols: [] },
       credentials,
       mayAuthenticateInClear: true,
     },
     (phase) => phases.push(phase),
   );
+  done.catch(() => undefined);
   for (const text of said) {
     if (text === null) peer.end();
     else peer.send(text);
+    // What comes before TLS and after it is read apart.
+    await settle();
   }
-  return { handshake: await done, phases, sent: peer.received().toString() };
+  return { handshake: await done, phases, sent: peer.received().toString(), demands: peer.tlsDemands.length };
 }
 
 void test('preauthenticated: ready, with what came behind the greeting', async () => {
@@ -254,6 +276,21 @@ void test('a password is sent when it is asked for, and may be refused', async (
     code: 'auth-rejected',
     phase: 'authentication',
   });
+});
+
+void test('the phases with TLS', async () => {
+  const greeting = 'VERSION\tdoveadm-client\t1\t2\n-\n';
+  for (const [tls, expected, asked] of [
+    ['starttls', 'tls authentication', 'STARTTLS\n'],
+    ['implicit', 'tls greeting authentication', ''],
+  ] as const) {
+    const { phases, sent, demands, handshake } = await shaken([greeting, '+\n'], 'secret', tls);
+    assert.deepEqual([phases.join(' '), demands, handshake.minor], [expected, 1, 2]);
+    assert.ok(sent.startsWith(`VERSION\tdoveadm-server\t1\t2\n${asked}PLAIN\t`), sent);
+    const cut = shaken([greeting, null], 'secret', tls);
+    await assert.rejects(cut, { code: 'closed-early', phase: 'authentication' });
+  }
+  await assert.rejects(shaken([null], 'secret', 'implicit'), { code: 'tls-failed', phase: 'tls' });
 });
 
 void test('an end, and what is no doveadm server', async () => {

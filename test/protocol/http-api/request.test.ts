@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { type DecodedRequest, RequestDecoder, SpanReader } from '../../../src/protocol/http-api/request.js';
 import { chunkings, randomInteger, seededRandom } from '../../kit/chunkings.js';
 
@@ -99,6 +100,25 @@ void test('what Dovecot answers with 400, and our limits', () => {
       assert.deepEqual(decode(chunks), { kind: 'bad', text }, name);
   }
   assert.deepEqual(decodeText('[]'), { kind: 'request', commands: [] });
+});
+
+// bounds.jsonHeldBytes
+void test('a request of just the limit is taken, one character more is not', () => {
+  // Each text counts twice its length, and 64; a parameter has two of them.
+  const each = 65_536;
+  const cost = 130 + 2 * each;
+  const full = Math.floor((bounds.jsonHeldBytes - 130) / cost);
+  const rest = bounds.jsonHeldBytes - 130 - full * cost;
+  for (const [more, kind] of [
+    [0, 'request'],
+    [1, 'bad'],
+  ] as const) {
+    const decoder = new RequestDecoder({ commandsMax: 1 });
+    decoder.push(Buffer.from('[["a",{'));
+    for (let count = 0; count < full; count += 1) decoder.push(Buffer.from(`"b":"${'x'.repeat(each)}",`));
+    decoder.push(Buffer.from(`"b":"${'x'.repeat((rest - 130) / 2 + more)}"},""]]`));
+    assert.equal(decoder.end().kind, kind);
+  }
 });
 
 void test('the error is known as soon as its byte came', () => {

@@ -5,6 +5,7 @@ import { type Framing, ofMinor } from '../../../src/protocol/minors.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
+  joinPacket,
   logChannel,
   MultiplexEncoder,
   outputChannel,
@@ -26,7 +27,7 @@ function decode(framing: Framing, chunks: readonly Buffer[]): Map<number, string
       channels.set(channel, (channels.get(channel) ?? '') + bytes.toString('hex'));
     }
   }
-  if (decoder.isMidFrame) throw new Error('mid frame');
+  assert.ok(!decoder.isMidFrame, 'it ends within a frame');
   return channels;
 }
 
@@ -43,6 +44,7 @@ function decodeHex(framing: Framing, hex: string): Map<number, string> {
 
 void test('none: all is channel 0', () => {
   assert.deepEqual(decodeHex('none', '00 03fe ff'), new Map([[0, '0003feff']]));
+  assert.deepEqual(createMultiplexDecoder('none', limits).push(Buffer.alloc(0)), []);
 });
 
 void test('packet: payload by channel, and empty frames are nothing', () => {
@@ -74,7 +76,8 @@ void test('packet: a frame above frameBytesMax', () => {
   assert.equal(decodeHex('packet', longest).get(0)?.length, 2000);
   for (const hex of ['00000003e9', 'ffffffffff', header]) {
     for (const { name, chunks } of chunkings(Buffer.from(hex, 'hex'))) {
-      assert.throws(() => decode('packet', chunks), { name: 'WireFault', code: 'bad-frame' }, name);
+      const message = 'a frame has more than 1000 bytes';
+      assert.throws(() => decode('packet', chunks), { name: 'WireFault', code: 'bad-frame', message }, name);
     }
   }
 });
@@ -104,38 +107,50 @@ void test('stream: the header comes first and is exactly that', () => {
     const bytes = Buffer.from(`${header}61`, 'hex');
     bytes.writeUInt8(0x2b, at);
     for (const { name, chunks } of chunkings(bytes)) {
-      assert.throws(
-        () => decode('stream', chunks),
-        { name: 'WireFault', code: 'bad-frame' },
-        `${at} ${name}`,
-      );
+      const fault = { name: 'WireFault', code: 'bad-frame', message: 'not the header of a stream' };
+      assert.throws(() => decode('stream', chunks), fault, `${at} ${name}`);
     }
   }
 });
 
 void test('stream: a sequence that is none', () => {
   for (const { name, chunks } of chunkings(Buffer.from(`${header}6103fe0261`, 'hex'))) {
-    assert.throws(() => decode('stream', chunks), { name: 'WireFault', code: 'bad-frame' }, name);
+    const fault = { name: 'WireFault', code: 'bad-frame', message: 'an unknown sequence in a stream' };
+    assert.throws(() => decode('stream', chunks), fault, name);
   }
 });
 
-const isMidFrame = (error: unknown): boolean => error instanceof Error && error.message === 'mid frame';
+void test('stream: payload is slices of the chunk, the 03 of a literal with what comes before it', () => {
+  const chunk = Buffer.from(`${header}6103fe016203fe004c63`, 'hex');
+  const events = createMultiplexDecoder('stream', limits).push(chunk);
+  assert.deepEqual(
+    events.map(({ channel, bytes }) => [channel, bytes.toString('latin1'), bytes.buffer === chunk.buffer]),
+    [
+      [0, 'a\x03', true],
+      [0, 'b', true],
+      [0x4c, 'c', true],
+    ],
+  );
+});
 
 void test('the end inside a frame, a header or a sequence', () => {
-  for (const [framing, hex] of [
-    ['packet', '00'],
-    ['packet', '00000000'],
-    ['packet', '00 00000002 61'],
-    ['packet', '00 00000001'],
-    ['stream', 'ff'],
-    ['stream', 'ffffffffff000203'],
-    ['stream', `${header}6103`],
-    ['stream', `${header}03fe`],
-    ['stream', `${header}03fe00`],
+  // [framing, bytes, how many of them are held]
+  for (const [framing, hex, held] of [
+    ['packet', '00', 1],
+    ['packet', '00000000', 4],
+    ['packet', '00 00000002 61', 0],
+    ['packet', '00 00000001', 0],
+    ['stream', 'ff', 1],
+    ['stream', 'ffffffffff000203', 8],
+    ['stream', `${header}6103`, 1],
+    ['stream', `${header}03fe`, 2],
+    ['stream', `${header}03fe00`, 3],
   ] as const) {
     const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex');
     for (const { name, chunks } of chunkings(bytes)) {
-      assert.throws(() => decode(framing, chunks), isMidFrame, `${hex} ${name}`);
+      const decoder = createMultiplexDecoder(framing, limits);
+      for (const chunk of chunks) decoder.push(chunk);
+      assert.deepEqual([decoder.isMidFrame, decoder.pendingBytes], [true, held], `${hex} ${name}`);
     }
   }
   for (const framing of ['none', 'packet', 'stream'] as const) decode(framing, []);
@@ -216,6 +231,15 @@ void test('packet: one header for one write', () => {
   assert.equal(hexOfEncode(encoder.frame(0x4c, [textOfEncode('\x04x\n')])), '4c0000000304780a');
   assert.deepEqual(encoder.frame(0, []), []);
   assert.deepEqual(encoder.frame(0, [textOfEncode('')]), []);
+});
+
+void test('a packet of small parts is one buffer, the same bytes', () => {
+  for (const parts of [[], ['a'], ['\n', '', '+\n'], ['12345678', '123456789', 'x']]) {
+    const all = parts.map(textOfEncode);
+    const packet = joinPacket(0x4c, all, parts.join('').length);
+    const framed = new MultiplexEncoder('packet').frame(0x4c, all);
+    assert.equal(packet.toString('hex'), hexOfEncode(framed) || '4c00000000');
+  }
 });
 
 void test('stream: the header once, a switch when the channel changes', () => {

@@ -4,12 +4,14 @@ import * as fc from 'fast-check';
 import {
   countCells,
   encodeLogLine,
+  exitCodeOf,
   formatStatus,
   LogDecoder,
   type LogLine,
   type LogType,
   parseStatus,
   ReplyDecoder,
+  wordOfExitCode,
 } from '../../../src/protocol/reply/reply.js';
 import { chunkings, cutAtRandom, cutEvery, seededRandom } from '../../kit/chunkings.js';
 
@@ -58,14 +60,16 @@ void test('a status line has a limit, a body has none', () => {
   for (const { name, chunks } of chunkings(status(10))) assert.equal(decode(chunks, 10).length, 1, name);
   for (const bytes of [status(11), status(11).subarray(0, -1)]) {
     for (const { name, chunks } of chunkings(bytes)) {
-      assert.throws(() => decode(chunks, 10), { name: 'WireFault', code: 'line-too-long' }, name);
+      const message = 'a status line has more than 10 bytes';
+      assert.throws(() => decode(chunks, 10), { name: 'WireFault', code: 'line-too-long', message }, name);
     }
   }
 });
 
 void test('a status that is none', () => {
   for (const { name, chunks } of chunkings(Buffer.from('a\t\nOK\n'))) {
-    assert.throws(() => decode(chunks), { name: 'WireFault', code: 'bad-status' }, name);
+    const message = 'a status line that begins with neither + nor -';
+    assert.throws(() => decode(chunks), { name: 'WireFault', code: 'bad-status', message }, name);
   }
 });
 
@@ -106,12 +110,16 @@ void test('trap 9: the first LF ends the rows, whatever stands before it', () =>
 void test('trap 12: the end of the input between replies is no fault, inside one it is', () => {
   const decoder = new ReplyDecoder({ statusBytesMax: 100 });
   assert.equal(decoder.isStarted, false);
-  for (const part of ['a\t', '\n', '-NO']) {
+  for (const [part, held] of [
+    ['a\t', 0],
+    ['\n', 0],
+    ['-NO', 3],
+  ] as const) {
     decoder.push(Buffer.from(part));
-    assert.equal(decoder.isStarted, true);
+    assert.deepEqual([decoder.isStarted, decoder.pendingBytes], [true, held]);
   }
   decoder.push(Buffer.from('USER\n'));
-  assert.equal(decoder.isStarted, false);
+  assert.deepEqual([decoder.isStarted, decoder.pendingBytes], [false, 0]);
 });
 
 function decodeOfLogLine(chunks: readonly Buffer[], lineBytesMax = 1000): LogLine[] {
@@ -163,6 +171,15 @@ void test('a line without LF is told at the end, as cut', () => {
     assert.deepEqual(decodeOfLogLine(chunks), [{ type: 'error', text: 'half', isCut: true }], name);
   }
   assert.deepEqual(decodeOfLogLine([]), []);
+  const decoder = new LogDecoder({ lineBytesMax: 4 });
+  for (const [text, held] of [
+    ['\x04ha', 3],
+    ['lf', 4],
+    ['\n', 0],
+  ] as const) {
+    decoder.push(Buffer.from(text));
+    assert.equal(decoder.pendingBytes, held);
+  }
 });
 
 void test('a message of several lines becomes several log lines', () => {
@@ -229,6 +246,15 @@ void test('trap 31: a referral to nowhere is one all the same', () => {
     assert.deepEqual(parse(text), { kind: 'referral', code: 'REFERRAL' }, text);
   }
   assert.equal(parse('-REFERRALS a@b').kind, 'failed');
+});
+
+void test('the exit code of each word, and the word of each exit code', () => {
+  const words = 'NOUSER NOTFOUND USAGE DATAERR NOPERM TEMPFAIL PROTOCOL CHANGED EXPIRED CANTCREAT'.split(' ');
+  const exitCodes = [67, 68, 64, 65, 77, 75, 76, 2, 1003, 73];
+  assert.deepEqual(words.map(exitCodeOf), exitCodes);
+  assert.deepEqual(exitCodes.map(wordOfExitCode), words);
+  assert.deepEqual(['', 'REFERRAL', 'UNKNOWN', '75', 'toString'].map(exitCodeOf), [0, 75, -1, -1, -1]);
+  for (const code of [0, -1, 1, '75', undefined]) assert.equal(wordOfExitCode(code), undefined);
 });
 
 void test('neither + nor - is no status', () => {
