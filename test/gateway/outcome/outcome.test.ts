@@ -3,15 +3,16 @@ import { test } from 'node:test';
 import { codes, isCode } from '../../../src/domain/codes/codes.js';
 import type { UnjudgeableCode } from '../../../src/domain/policy/judge.js';
 import type { ObstacleCode } from '../../../src/domain/policy/route.js';
-import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
+import { type DuplexEnd, type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import {
   JournalFault,
   TransportFault,
   UpstreamFault,
+  type UpstreamFaultCode,
   WireFault,
   type WireFaultCode,
 } from '../../../src/ports/faults.js';
-import { parseStatus } from '../../../src/protocol/reply/reply.js';
+import { parseStatus, type Status } from '../../../src/protocol/reply/reply.js';
 
 const secret = 'hunter2';
 const fault = (cause: unknown, isSent: boolean): Ending => ({
@@ -20,172 +21,116 @@ const fault = (cause: unknown, isSent: boolean): Ending => ({
   isSent,
   backend: 'mail1',
 });
+const broke = (code: UpstreamFaultCode, isSent: boolean): Ending =>
+  fault(new UpstreamFault(code, secret), isSent);
+const gone = (isSent: boolean): Ending => fault(new TransportFault('peer-gone', secret), isSent);
+const nonsense = (isSent: boolean): Ending => fault(new WireFault('bad-frame', secret), isSent);
+const unrecorded = (isSent: boolean): Ending => fault(new JournalFault('deadline', secret), isSent);
+const statusOf = (line: string) => parseStatus(Buffer.from(line));
+type Replied = Extract<Ending, { kind: 'replied' }>;
+const replied = (line: string, peer: Replied['peer'] = 'ready'): Ending => ({
+  kind: 'replied',
+  status: statusOf(line),
+  peer,
+});
+const refused = (why: Extract<Ending, { kind: 'refused' }>['why']): Ending => ({ kind: 'refused', why });
+const backend = 'mail1';
+const first = '01KDYAK3487FXJ0FWSFTT3D0WN';
+const joined = { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined } as const;
+const joinedDown = {
+  code: 'TEMPFAIL',
+  outcome: 'failed',
+  error: 'dial-refused',
+  text: 'mail2: down',
+} as const;
 
-// ending -> status line code for the client (undefined: the backend's own), outcome, error code, told to the client
-const table: readonly (readonly [string, Ending, string | undefined, string, string | undefined, boolean])[] =
+/** What happened, the ending, and `CODE OUTCOME ERROR`: `=` for the backend's own status, `-` for no error; `!`: the client is told. */
+type Row = readonly [string, Ending, string];
+
+const table: readonly Row[] = [
+  ['success', replied('+'), '= ok -'],
+  ['a failure', replied('-NOUSER'), '= failed -'],
+  ['a bare failure', replied('-'), '= failed -'],
+  ['denied', { kind: 'denied', reason: 'no rule', policy: 'p' }, 'NOPERM denied - !'],
   [
-    [
-      'success',
-      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'ready' },
-      undefined,
-      'ok',
-      undefined,
-      false,
-    ],
-    [
-      'a failure',
-      { kind: 'replied', status: parseStatus(Buffer.from('-NOUSER')), peer: 'ready' },
-      undefined,
-      'failed',
-      undefined,
-      false,
-    ],
-    [
-      'a bare failure',
-      { kind: 'replied', status: parseStatus(Buffer.from('-')), peer: 'ready' },
-      undefined,
-      'failed',
-      undefined,
-      false,
-    ],
-    ['denied', { kind: 'denied', reason: 'no rule', policy: 'p' }, 'NOPERM', 'denied', undefined, true],
-    [
-      'unparsable',
-      { kind: 'unparsable', code: 'user-invalid', reason: 'y' },
-      'USAGE',
-      'unparsable',
-      'user-invalid',
-      true,
-    ],
-    ['no route', { kind: 'unroutable', reason: 'none' }, 'TEMPFAIL', 'failed', 'no-route', true],
-    ['queue full', { kind: 'refused', why: 'queue-full' }, 'TEMPFAIL', 'failed', 'queue-full', true],
-    ['queue timeout', { kind: 'refused', why: 'queue-timeout' }, 'TEMPFAIL', 'failed', 'queue-timeout', true],
-    ['drained', { kind: 'drained', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'backend-drained', true],
-    ['draining', { kind: 'refused', why: 'draining' }, 'TEMPFAIL', 'failed', 'draining', true],
-    ['reserve', { kind: 'refused', why: 'audit-reserve' }, 'TEMPFAIL', 'failed', 'audit-reserve', true],
-    [
-      'journal',
-      fault(new JournalFault('deadline', secret), false),
-      'TEMPFAIL',
-      'failed',
-      'audit-failed',
-      true,
-    ],
-    [
-      'not dialled',
-      fault(new UpstreamFault('dial-refused', secret), false),
-      'TEMPFAIL',
-      'failed',
-      'dial-refused',
-      true,
-    ],
-    [
-      'broke off',
-      fault(new UpstreamFault('closed-early', secret), true),
-      'TEMPFAIL',
-      'unknown',
-      'closed-early',
-      true,
-    ],
-    [
-      'gone',
-      fault(new TransportFault('peer-gone', secret), true),
-      'TEMPFAIL',
-      'unknown',
-      'closed-early',
-      true,
-    ],
-    [
-      'nonsense',
-      fault(new WireFault('bad-frame', secret), true),
-      'TEMPFAIL',
-      'unknown',
-      'reply-bad-frame',
-      true,
-    ],
-    ['a bug', fault(new Error(secret), true), 'TEMPFAIL', 'unknown', 'internal', true],
-    ['a bug before sending', fault(secret, false), 'TEMPFAIL', 'failed', 'internal', true],
-    [
-      'success for a client that left',
-      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'client-gone' },
-      undefined,
-      'ok',
-      'client-gone',
-      false,
-    ],
-    ['cut off', { kind: 'cut-off', isSent: true }, 'TEMPFAIL', 'unknown', 'draining', true],
-    ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL', 'failed', 'draining', true],
-    ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
-    [
-      'the same may still run',
-      { kind: 'still-running', first: '01KDYAK3487FXJ0FWSFTT3D0WN', backend: 'mail1' },
-      'TEMPFAIL',
-      'failed',
-      'still-running',
-      true,
-    ],
-    [
-      'referral',
-      { kind: 'referral', backend: 'mail1', target: undefined },
-      'TEMPFAIL',
-      'failed',
-      'referral',
-      true,
-    ],
-    [
-      'unresolved',
-      { kind: 'unresolved', code: 'dial-refused' },
-      'TEMPFAIL',
-      'failed',
-      'lookup-dial-refused',
-      true,
-    ],
-    ['answered here', { kind: 'answered' }, '', 'ok', undefined, false],
-    [
-      'joined, all well',
-      { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined },
-      '',
-      'ok',
-      undefined,
-      false,
-    ],
-    [
-      'joined, one down',
-      { kind: 'joined', code: 'TEMPFAIL', outcome: 'failed', error: 'dial-refused', text: 'mail2: down' },
-      'TEMPFAIL',
-      'failed',
-      'dial-refused',
-      true,
-    ],
-    ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
-    ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
-    ['client slow', { kind: 'client-slow' }, 'TEMPFAIL', 'aborted', 'client-slow', true],
-    ['over share', { kind: 'over-share' }, 'TEMPFAIL', 'aborted', 'over-share', true],
-    [
-      'its search over share',
-      { kind: 'over-share', isSent: false },
-      'TEMPFAIL',
-      'aborted',
-      'over-share',
-      true,
-    ],
-  ];
+    'unparsable',
+    { kind: 'unparsable', code: 'user-invalid', reason: 'y' },
+    'USAGE unparsable user-invalid !',
+  ],
+  ['no route', { kind: 'unroutable', reason: 'none' }, 'TEMPFAIL failed no-route !'],
+  ['queue full', refused('queue-full'), 'TEMPFAIL failed queue-full !'],
+  ['queue timeout', refused('queue-timeout'), 'TEMPFAIL failed queue-timeout !'],
+  ['drained', { kind: 'drained', backend }, 'TEMPFAIL failed backend-drained !'],
+  ['draining', refused('draining'), 'TEMPFAIL failed draining !'],
+  ['reserve', refused('audit-reserve'), 'TEMPFAIL failed audit-reserve !'],
+  ['journal', unrecorded(false), 'TEMPFAIL failed audit-failed !'],
+  ['not dialled', broke('dial-refused', false), 'TEMPFAIL failed dial-refused !'],
+  ['broke off', broke('closed-early', true), 'TEMPFAIL unknown closed-early !'],
+  ['gone', gone(true), 'TEMPFAIL unknown closed-early !'],
+  ['nonsense', nonsense(true), 'TEMPFAIL unknown reply-bad-frame !'],
+  ['a bug', fault(new Error(secret), true), 'TEMPFAIL unknown internal !'],
+  ['a bug before sending', fault(secret, false), 'TEMPFAIL failed internal !'],
+  ['success for a client that left', replied('+', 'client-gone'), '= ok client-gone'],
+  ['cut off', { kind: 'cut-off', isSent: true }, 'TEMPFAIL unknown draining !'],
+  ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL failed draining !'],
+  ['timeout', { kind: 'reply-timeout', backend }, 'TEMPFAIL timeout reply-timeout !'],
+  ['the same may still run', { kind: 'still-running', first, backend }, 'TEMPFAIL failed still-running !'],
+  ['referral', { kind: 'referral', backend, target: undefined }, 'TEMPFAIL failed referral !'],
+  ['unresolved', { kind: 'unresolved', code: 'dial-refused' }, 'TEMPFAIL failed lookup-dial-refused !'],
+  ['answered here', { kind: 'answered' }, '+ ok -'],
+  ['joined, all well', joined, '+ ok -'],
+  ['joined, one down', { ...joined, ...joinedDown }, 'TEMPFAIL failed dial-refused !'],
+  ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL aborted client-gone'],
+  ['client stall', { kind: 'client-stall' }, 'TEMPFAIL aborted client-stall'],
+  ['client slow', { kind: 'client-slow' }, 'TEMPFAIL aborted client-slow !'],
+  ['over share', { kind: 'over-share' }, 'TEMPFAIL aborted over-share !'],
+  ['its search over share', { kind: 'over-share', isSent: false }, 'TEMPFAIL aborted over-share !'],
+];
 
-for (const [name, ending, code, outcome, error, isTold] of table) {
+const input = (why: Extract<Ending, { kind: 'input-ended' }>['why']): Ending => ({
+  kind: 'input-ended',
+  why,
+});
+const early = (answer: Status | 'no-status' | 'broke-off'): Ending => ({
+  kind: 'input-refused',
+  backend,
+  answer,
+});
+const duplex = (how: DuplexEnd): Ending => ({ kind: 'duplex-ended', backend, how });
+
+/** `unknown` only where the backend may have carried something out. */
+const withInput: readonly Row[] = [
+  ['input cut', input('cut'), 'TEMPFAIL aborted input-cut !'],
+  ['input too long', input('too-long'), 'DATAERR limited input-too-long !'],
+  ['input late', input('late'), 'TEMPFAIL timeout input-late !'],
+  ['input slow', input('slow'), 'TEMPFAIL aborted client-slow !'],
+  ['input over share', input('over-share'), 'TEMPFAIL aborted over-share !'],
+  ['input like a command', input('command-like'), 'DATAERR failed input-command-like !'],
+  ['a failure before the dot', early(statusOf('-USAGE')), 'USAGE failed early-answer !'],
+  ['a bare failure before the dot', early(statusOf('-')), 'UNKNOWN failed early-answer !'],
+  ['success before the dot', early(statusOf('+')), 'TEMPFAIL unknown early-answer !'],
+  ['a referral before the dot', early(statusOf('-REFERRAL a@b')), 'TEMPFAIL unknown early-answer !'],
+  ['rows before the dot', early('no-status'), 'TEMPFAIL unknown early-answer !'],
+  ['broke off before the dot', early('broke-off'), 'TEMPFAIL failed closed-early !'],
+  ['both ways, ended', duplex('ended'), '= ok -'],
+  ['both ways, the backend broke off', duplex('backend-broke'), '= unknown closed-early'],
+  ['both ways, silence', duplex('idle'), '= timeout reply-timeout'],
+  ['both ways, a client that does not read', duplex('client-stall'), '= aborted client-stall'],
+  ['both ways, a client that left', duplex('client-gone'), '= aborted client-gone'],
+  ['both ways, while we stop', duplex('draining'), '= unknown draining'],
+  ['both ways, killed', duplex('killed'), '= unknown killed'],
+];
+
+for (const [name, ending, expected] of [...table, ...withInput]) {
   test(`${name}: what is told, journalled and counted`, () => {
-    const verdict = judgeEnding(ending);
-    assert.deepEqual(
-      {
-        code: verdict.code,
-        outcome: verdict.outcome,
-        error: verdict.error,
-        isTold: verdict.clientCode !== undefined,
-      },
-      { code, outcome, error, isTold },
-    );
+    const { code, outcome, error = '-', clientCode, text } = judgeEnding(ending);
+    const status = code === undefined ? '=' : code === '' ? '+' : code;
+    const told = clientCode === undefined ? '' : ' !';
+    assert.equal(`${status} ${outcome} ${error}${told}`, expected);
     // A sentence for operators wherever it is not the backend's own answer, and never what a fault says of itself.
-    assert.equal(verdict.text === undefined, verdict.code === undefined || verdict.code === '');
-    assert.ok(!(verdict.text ?? '').includes(secret));
+    const hasSentence = ending.kind === 'duplex-ended' ? outcome !== 'ok' : status !== '=' && status !== '+';
+    assert.equal(text !== undefined, hasSentence);
+    assert.ok(!(text ?? '').includes(secret));
   });
 }
 
@@ -198,25 +143,21 @@ test('the log has a line at its usual level for all but what simply went well', 
 const more: readonly (readonly [string, Ending, string])[] = [
   ['limited', { kind: 'limited', limit: { policy: 'p' }, retryAfterMs: 4_200 }, 'over-limit'],
   ['tables full', { kind: 'limited', limit: 'questions', retryAfterMs: undefined }, 'limits-full'],
-  ['changed', { kind: 'refused', why: 'changed-meanwhile' }, 'changed-meanwhile'],
-  ['share', { kind: 'refused', why: 'audit-share' }, 'audit-share'],
+  ['changed', refused('changed-meanwhile'), 'changed-meanwhile'],
+  ['share', refused('audit-share'), 'audit-share'],
   ['killed, sent', { kind: 'cut-off', isSent: true, by: 'operator' }, 'outcome-unknown'],
   ['killed, not sent', { kind: 'cut-off', isSent: false, by: 'operator' }, 'killed'],
   ['stopped, sent', { kind: 'cut-off', isSent: true }, 'outcome-unknown'],
-  ['no record, sent', fault(new JournalFault('deadline', secret), true), 'outcome-unknown'],
-  ['no record, not sent', fault(new JournalFault('deadline', secret), false), 'audit-failed'],
-  [
-    'a dial that failed after it was sent',
-    fault(new UpstreamFault('tls-failed', secret), true),
-    'outcome-unknown',
-  ],
-  ['closed, sent', fault(new UpstreamFault('closed-early', secret), true), 'closed-early'],
-  ['closed, not sent', fault(new UpstreamFault('closed-early', secret), false), 'not-done'],
-  ['reset, not sent', fault(new TransportFault('peer-gone', secret), false), 'not-done'],
-  ['nonsense, not sent', fault(new WireFault('bad-frame', secret), false), 'not-done'],
-  ['slow input', { kind: 'input-ended', why: 'slow' }, 'not-done'],
-  ['refused input', { kind: 'input-refused', backend: 'mail1', answer: 'broke-off' }, 'not-done'],
-  ['answered input', { kind: 'input-refused', backend: 'mail1', answer: 'no-status' }, 'early-answer'],
+  ['no record, sent', unrecorded(true), 'outcome-unknown'],
+  ['no record, not sent', unrecorded(false), 'audit-failed'],
+  ['a dial that failed after it was sent', broke('tls-failed', true), 'outcome-unknown'],
+  ['closed, sent', broke('closed-early', true), 'closed-early'],
+  ['closed, not sent', broke('closed-early', false), 'not-done'],
+  ['reset, not sent', gone(false), 'not-done'],
+  ['nonsense, not sent', nonsense(false), 'not-done'],
+  ['slow input', input('slow'), 'not-done'],
+  ['refused input', early('broke-off'), 'not-done'],
+  ['answered input', early('no-status'), 'early-answer'],
 ];
 
 void test('the code that the client reads says whether the command may have run', () => {
@@ -297,13 +238,13 @@ void test('every code of the table is produced, here or where a session or a req
   for (const code of unreadable) made.add(judgeEnding({ kind: 'unparsable', code, reason: 'x' }).clientCode);
   for (const code of wireCodes) made.add(judgeEnding(fault(new WireFault(code, secret), true)).clientCode);
   for (const code of ['dial-timeout', 'tls-failed', 'auth-rejected', 'version-unsupported'] as const)
-    made.add(judgeEnding(fault(new UpstreamFault(code, secret), false)).clientCode);
+    made.add(judgeEnding(broke(code, false)).clientCode);
   for (const code of accessCodes) made.add(judgeEnding({ kind: 'access', code, reason: 'x' }).clientCode);
   made.add(judgeEnding({ kind: 'denied', reason: 'x', policy: 'p', request: 'x' }).clientCode);
   made.add(judgeEnding({ kind: 'grant-over', grant: 'x', policy: 'p' }).clientCode);
   made.add(judgeEnding({ kind: 'cut-off', isSent: false, by: 'grant' }).clientCode);
   for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)
-    made.add(judgeEnding({ kind: 'input-ended', why }).clientCode);
+    made.add(judgeEnding(input(why)).clientCode);
   assert.deepEqual(
     known.filter((code) => !made.has(code)),
     [
@@ -337,7 +278,7 @@ void test('every code of the table is produced, here or where a session or a req
 });
 
 void test('a client that hears nothing in time reads that the command may go on', () => {
-  const { text = '' } = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
+  const { text = '' } = judgeEnding({ kind: 'reply-timeout', backend });
   assert.match(
     text,
     /^backend mail1 did not answer in time; the command may have run, and may still run there/,
@@ -347,11 +288,7 @@ void test('a client that hears nothing in time reads that the command may go on'
 
 void test('a reply after the deadline is the outcome, and the record says that it was late', () => {
   const late = (line: string, isSeveral = false): readonly unknown[] => {
-    const status = parseStatus(Buffer.from(line));
-    const { outcome, error, text } = judgeEnding(
-      { kind: 'replied', status, peer: 'reply-timeout' },
-      isSeveral,
-    );
+    const { outcome, error, text } = judgeEnding(replied(line, 'reply-timeout'), isSeveral);
     return [outcome, error, text];
   };
   assert.deepEqual(late('+'), ['ok', 'reply-timeout', 'answered after the deadline: +']);
