@@ -7,20 +7,7 @@ import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { at, greeting, logPacket, poolSizes } from '../../kit/memory-backend.js';
-import { openPool, type PooledStory } from './pooled.js';
-
-function closings({ events }: PooledStory): string[] {
-  return events.flatMap((event) =>
-    event.kind === 'note' && event.code === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
-  );
-}
-
-async function assertEnds(story: PooledStory): Promise<void> {
-  story.pool.drain();
-  await settle();
-  assert.deepEqual(poolSizes(story.pool), [0, 0, 0, 0]);
-  assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
-}
+import { assertEnds, closings, openPool } from './pooled.js';
 
 void test('kept ready from the start, two dials at a time, and no more than are to be kept', async () => {
   const story = openPool({ connections: 6, idle: 4 }, { minor: null });

@@ -11,7 +11,7 @@ import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { at, greeting, logPacket, memoryTarget } from '../../kit/memory-backend.js';
-import { type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';
+import { assertEnds, closings, type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';
 
 /** Sizes as `dialing idle leased waiters`. */
 function sizes({ dialing, idle, leased, waiters }: PoolSnapshot): string {
@@ -30,21 +30,6 @@ function assertRefused(leasing: Leasing, why: LeaseRefusal['why']): void {
 function assertFault(leasing: Leasing, code: UpstreamFaultCode): void {
   assert.ok(leasing.outcome instanceof UpstreamFault, String(leasing.outcome));
   assert.equal(leasing.outcome.code, code);
-}
-
-/** Why upstreams were closed, in order. */
-function closings({ events }: PooledStory): string[] {
-  return events.flatMap((event) =>
-    event.kind === 'note' && event.code === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
-  );
-}
-
-/** After the end of a story: nothing is left. */
-async function assertEnds(story: PooledStory): Promise<void> {
-  story.pool.drain();
-  await settle();
-  assertSizes(story, '0 0 0 0');
-  assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
 }
 
 void test('nothing is dialled before somebody comes; then one upstream serves one after another', async () => {
@@ -119,6 +104,23 @@ void test('the queue has a limit, and waiting has one', async () => {
   // Of the upstream that is leased.
   assert.equal(story.clock.timers, 1);
   await running.finish();
+  await assertEnds(story);
+});
+
+void test('who waits is told after 5 s, and then ever less often', async () => {
+  const story = openPool({ connections: 1, queueTimeoutMs: 60_000 });
+  const running = await story.leased();
+  const waiting = await story.leased();
+  const { told } = waiting;
+  const times: number[] = [];
+  for (let second = 1; second < 60; second += 1) {
+    const before = told.length;
+    await story.clock.advance(1_000);
+    if (told.length > before) times.push(second);
+  }
+  assert.deepEqual([times, told.length], [[5, 15, 35], 3]);
+  await running.finish();
+  await waiting.finish();
   await assertEnds(story);
 });
 

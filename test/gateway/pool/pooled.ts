@@ -1,5 +1,6 @@
 // A pool over a dialler in memory with a clock turned by hand, for the tests of the pool.
 
+import assert from 'node:assert/strict';
 import { Abortable } from '../../../src/concurrency/abortable.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import type { LeaseEnd, LeaseOptions } from '../../../src/gateway/pool/lease.js';
@@ -7,7 +8,13 @@ import { Pool, type PoolLimits, type PoolOptions } from '../../../src/gateway/po
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import type { CloseReason } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
-import { createMemoryDialler, greeting, type MemoryDialler, memoryTarget } from '../../kit/memory-backend.js';
+import {
+  createMemoryDialler,
+  greeting,
+  type MemoryDialler,
+  memoryTarget,
+  poolSizes,
+} from '../../kit/memory-backend.js';
 
 export const poolLimits: PoolLimits = {
   connections: 2,
@@ -149,4 +156,19 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
       return outcome;
     },
   };
+}
+
+/** Why upstreams were closed, in order. */
+export function closings({ events }: PooledStory): string[] {
+  return events.flatMap((event) =>
+    event.kind === 'note' && event.code === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
+  );
+}
+
+/** After the end of a story: nothing is left. */
+export async function assertEnds(story: PooledStory): Promise<void> {
+  story.pool.drain();
+  await settle();
+  assert.deepEqual(poolSizes(story.pool), [0, 0, 0, 0]);
+  assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
 }
