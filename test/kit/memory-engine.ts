@@ -105,6 +105,8 @@ export interface MemoryEngine {
   readonly exchanges: ConfiguredContext;
   /** In the order of the calls, with what was asked for each. */
   readonly records: readonly MemoryRecord[];
+  /** Of those the ones of an event. */
+  recordsOf(event: AuditRecord['event']): AuditRecord[];
   /** Those too that the journal did not take. */
   readonly offered: readonly AuditRecord[];
   /** How many of these have a checkpoint behind them. */
@@ -319,6 +321,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     context,
     exchanges,
     records,
+    recordsOf: (event) => records.flatMap(({ record }) => (record.event === event ? [record] : [])),
     offered,
     /** How many of these have a checkpoint behind them. */
     covered: () => covered,
