@@ -57,8 +57,7 @@ async function openBudgets() {
     assert.ok(id, text);
     return id;
   };
-  const steps = () =>
-    engine.records.flatMap(({ record }) => (record.event === 'access' ? [record.action] : []));
+  const steps = () => engine.recordsOf('access').map(({ action }) => action);
   return {
     ...engine,
     as,

@@ -410,7 +410,7 @@ void test('access without approval is limited, listed, and reviewed by another p
 });
 
 void test('a journal that takes nothing: no request, no grant; an end counts all the same', async () => {
-  const { as, sent, setJournal, records, clock } = openDesk();
+  const { as, sent, setJournal, recordsOf, clock } = openDesk();
   const anna = await as(people.anna);
   const carol = await as(people.carol);
   const { id } = await requestOf(anna, reading);
@@ -427,7 +427,7 @@ void test('a journal that takes nothing: no request, no grant; an end counts all
   await ask(anna, readingLine);
   assert.equal(sent().length, 0);
   await clock.advance(1_500);
-  const last = records.findLast(({ record }) => record.event === 'access')?.record;
+  const last = recordsOf('access').at(-1);
   assert.ok(last !== undefined);
 });
 
@@ -707,13 +707,13 @@ void test('an approval that did not count when another one arrived never counts 
 });
 
 void test('the record of a search that counts mails for a request names it', async () => {
-  const { as, records } = openDesk();
+  const { as, recordsOf } = openDesk();
   const carol = await as(people.carol);
   const { id } = await requestOf(await as(people.anna), reading);
   await ask(carol, `||dovegate access|${id}`);
   const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
   const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
-  const admissions = records.flatMap(({ record }) => (record.event === 'admission' ? record : []));
+  const admissions = recordsOf('admission');
   const counts = admissions.filter(({ command }) => command === 'search');
   assert.deepEqual(
     counts.map(({ principal, request }) => [principal, request]),

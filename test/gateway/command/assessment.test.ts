@@ -19,15 +19,13 @@ async function repeat(text: string, times: number, options: MemoryEngineOptions 
   const engine = openMemoryEngine(options);
   const client = await engine.client(2);
   for (let n = 0; n < times; n += 1) await client.line(text);
-  const recorded = (event: string) =>
-    engine.records.flatMap(({ record }) => (record.event === event ? [record] : []));
   const { knownLines } = engine.context.exchanges();
   return {
     engine,
     client,
     sent: engine.commands.map((command) => command.line.replaceAll('\t', '|')),
-    admissions: recorded('admission'),
-    completions: recorded('completion'),
+    admissions: engine.recordsOf('admission'),
+    completions: engine.recordsOf('completion'),
     known: knownLines.size,
   };
 }
@@ -75,9 +73,7 @@ void test('its limits are counted each time, and a reason is for one command', a
   await client.line('||OPTION|dovegate-reason=ticket 7');
   await client.line(line);
   await client.line(line);
-  const reasons = engine.records.flatMap(({ record }) =>
-    record.event === 'admission' ? [record.reason] : [],
-  );
+  const reasons = engine.recordsOf('admission').map(({ reason }) => reason);
   assert.deepEqual(reasons, [undefined, 'ticket 7', undefined]);
 });
 
@@ -117,9 +113,7 @@ void test('a backend that was upgraded meanwhile is asked anew', async () => {
   engine.setAnswer(() => replyPacket('\n+\n'));
   await client.line(line);
   await client.line(line);
-  const series = engine.records.flatMap(({ record }) =>
-    record.event === 'admission' ? [record.series] : [],
-  );
+  const series = engine.recordsOf('admission').map(({ series }) => series);
   assert.deepEqual(series, ['2.3 2.4', '2.3', '2.3', '2.3', '2.4']);
 });
 
@@ -158,7 +152,7 @@ void test('a backend that is upgraded between the look at a line and its remembe
     await settle();
     await client.line(line);
     await client.line(line);
-    const last = engine.records.findLast(({ record }) => record.event === 'admission')?.record;
+    const last = engine.recordsOf('admission').at(-1);
     assert.deepEqual([steps, last?.series], [steps, '2.4']);
   }
 });

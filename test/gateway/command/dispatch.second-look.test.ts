@@ -60,8 +60,7 @@ async function ask(
     before = engine.commands.length;
     saidBefore = client.said().length;
     await client.line(text);
-    const isOver = (): boolean =>
-      engine.records.filter(({ record }) => record.event === 'completion').length === line;
+    const isOver = (): boolean => engine.recordsOf('completion').length === line;
     // The password of each backend is read from a real file, which takes real time.
     for (const startMs = performance.now(); !isOver() && performance.now() - startMs < 60_000; )
       await settle();
@@ -71,7 +70,7 @@ async function ask(
     sent: engine.commands
       .slice(before)
       .map(({ line: text, end }) => `${numberOf(end)} ${text.replaceAll('\t', '|')}`),
-    completion: engine.records.findLast(({ record }) => record.event === 'completion')?.record,
+    completion: engine.recordsOf('completion').at(-1),
   };
 }
 

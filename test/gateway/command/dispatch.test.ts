@@ -64,8 +64,7 @@ async function ask(
   earlier?: string,
 ): Promise<Heard> {
   const engine = openMemoryEngine({ settings });
-  const isOver = (count: number): boolean =>
-    engine.records.filter(({ record }) => record.event === 'completion').length === count;
+  const isOver = (count: number): boolean => engine.recordsOf('completion').length === count;
   const times = new Map<number, number>();
   const reply: Answer = (_line, end) => {
     const backend = numberOf(end);
@@ -222,7 +221,7 @@ void describe('a referral', () => {
     await second.line('|a@example.org|quota get');
     await engine.clock.advance(29_999);
     assert.match(second.said(), /waiting for mail1 \[waiting\]\n/);
-    assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 0);
+    assert.equal(engine.recordsOf('completion').length, 0);
     await engine.clock.advance(1);
     assert.equal(statusOf(second.said()), '-TEMPFAIL');
     assert.deepEqual(sentTo(), [1, 2]);

@@ -114,9 +114,7 @@ void test('commands that are counted before they run, and that wait for a turn o
     clients[0]?.peer.vanish();
     await assertTidy(engine, clients);
     if (failAt.failed === undefined) {
-      const matches = engine.records.flatMap(({ record }) =>
-        record.event === 'admission' ? [record.matches] : [],
-      );
+      const matches = engine.recordsOf('admission').map(({ matches }) => matches);
       assert.deepEqual(matches.slice(0, 4), [undefined, 2, undefined, 4]);
     }
   });

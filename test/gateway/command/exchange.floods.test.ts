@@ -11,12 +11,8 @@ import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/m
 
 const settings = memorySettings.replace('search, fetch', '{ command: expunge, limit: 5/hour }');
 
-function recordsOf({ records }: MemoryEngine, event: AuditRecord['event']): AuditRecord[] {
-  return records.flatMap(({ record }) => (record.event === event ? [record] : []));
-}
-
 function limitsOf(engine: MemoryEngine): string[] {
-  return recordsOf(engine, 'limit').map(({ principal, action, count }) => `${principal} ${action} ${count}`);
+  return engine.recordsOf('limit').map(({ principal, action, count }) => `${principal} ${action} ${count}`);
 }
 
 const refused: Readonly<Record<string, readonly [line: string, allowed: number]>> = {
@@ -34,8 +30,8 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     for (let at = 0; at < 3; at += 1) await client.line('|alice@example.org|quota get');
     await engine.clock.advance(1000);
     assert.deepEqual(limitsOf(engine), [`1000@support refused ${count - allowed - 10}`]);
-    assert.equal(recordsOf(engine, 'admission').length, allowed + 10 + 3);
-    const idsOf = (event: AuditRecord['event']) => new Set(recordsOf(engine, event).map(({ id }) => id));
+    assert.equal(engine.recordsOf('admission').length, allowed + 10 + 3);
+    const idsOf = (event: AuditRecord['event']) => new Set(engine.recordsOf(event).map(({ id }) => id));
     assert.deepEqual(idsOf('admission'), idsOf('completion'));
     assert.equal(engine.commands.length, allowed + 3);
     const told = engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
@@ -48,7 +44,7 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     assert.deepEqual(floods, limitsOf(engine), 'and the same number');
     await client.line(line);
     await settle();
-    assert.equal(recordsOf(engine, 'admission').length, allowed + 14, 'the next second has records again');
+    assert.equal(engine.recordsOf('admission').length, allowed + 14, 'the next second has records again');
   });
 }
 
@@ -72,6 +68,6 @@ void test('of the log lines of a backend 64 of a command get a record, and all a
   const client = await engine.client(2);
   await client.line('|alice@example.org|quota get');
   await settle();
-  assert.equal(recordsOf(engine, 'log').length, 64);
-  assert.deepEqual(recordsOf(engine, 'completion')[0]?.logs, { info: 100 });
+  assert.equal(engine.recordsOf('log').length, 64);
+  assert.deepEqual(engine.recordsOf('completion')[0]?.logs, { info: 100 });
 });

@@ -40,15 +40,13 @@ async function send(client: MemoryClient, text: string): Promise<void> {
 
 const save = (client: MemoryClient): Promise<void> => send(client, '\talice@example.org\tsave\n');
 
-function completions(engine: MemoryEngine) {
-  return engine.records.flatMap(({ record }) => (record.event === 'completion' ? [record] : []));
-}
-
 /** As many final dots at the backend as texts that may have been carried out. */
 function assertDots(engine: MemoryEngine): void {
   const dots = engine.commands.filter(({ line }) => line === '.\r').length;
-  const done = completions(engine).filter(({ command, outcome }) => command === 'save' && outcome === 'ok');
-  const unsure = completions(engine).filter(({ command, outcome, sent }) => {
+  const done = engine
+    .recordsOf('completion')
+    .filter(({ command, outcome }) => command === 'save' && outcome === 'ok');
+  const unsure = engine.recordsOf('completion').filter(({ command, outcome, sent }) => {
     return command === 'save' && sent === true && (outcome === 'unknown' || outcome === 'timeout');
   });
   assert.ok(dots >= done.length && dots <= done.length + unsure.length, `${dots} dots, ${done.length} done`);
@@ -75,7 +73,9 @@ void test('texts short and long, refused ones, and commands between them', async
     await assertTidy(engine, [client]);
     // A journal that fails has no records to compare with.
     if (failAt.failed?.startsWith('append') !== true) assertDots(engine);
-    outcomes = completions(engine).map(({ command, outcome }) => `${command ?? ''} ${outcome ?? ''}`);
+    outcomes = engine
+      .recordsOf('completion')
+      .map(({ command, outcome }) => `${command ?? ''} ${outcome ?? ''}`);
   });
   assert.deepEqual(outcomes, [
     'save ok',
@@ -110,9 +110,9 @@ void test('clients that leave within a text, an upstream that answers early, a t
     await assertTidy(engine, clients);
     assert.ok(!engine.commands.some(({ line }) => line === '.\r'));
     if (failAt.failed === undefined) {
-      const found = completions(engine).map(
-        ({ outcome, error, sent }) => `${outcome ?? ''} ${error ?? ''} ${sent}`,
-      );
+      const found = engine
+        .recordsOf('completion')
+        .map(({ outcome, error, sent }) => `${outcome ?? ''} ${error ?? ''} ${sent}`);
       assert.deepEqual(found.toSorted(), [
         'aborted client-gone true',
         'failed early-answer true',
@@ -162,7 +162,7 @@ void test('bytes both ways, each exchange with an upstream of its own', async ()
     await settle();
     await assertTidy(engine, [client]);
     if (failAt.failed === undefined) {
-      const [done] = completions(engine);
+      const [done] = engine.recordsOf('completion');
       assert.deepEqual([done?.outcome, done?.status, done?.input], ['ok', '+', { bytes: 4 }]);
       assert.equal(client.transport.closedFor, 'peer-ended');
       assert.ok(client.said().endsWith('down'));

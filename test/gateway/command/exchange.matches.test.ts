@@ -21,7 +21,7 @@ void test('a search that fails may say so twice, as it does up to 2.3.16', async
   const client = await engine.client(1);
   await client.line('|alice@example.org|expunge|mailbox|Trash|all');
   assert.equal(engine.commands.length, 1);
-  const search = engine.records.find(({ record }) => record.event === 'completion')?.record;
+  const search = engine.recordsOf('completion')[0];
   assert.deepEqual([search?.command, search?.outcome, search?.status], ['search', 'failed', '-NOTFOUND']);
 });
 
@@ -37,7 +37,7 @@ for (const [what, packets] of cases) {
     await client.line('|alice@example.org|expunge|mailbox|Trash|all');
     assert.equal(engine.commands.length, 1);
     assert.ok(client.said().endsWith('-TEMPFAIL\n'));
-    const completion = engine.records.findLast(({ record }) => record.event === 'completion')?.record;
+    const completion = engine.recordsOf('completion').at(-1);
     assert.deepEqual([completion?.command, completion?.sent], ['expunge', false]);
     assert.equal(engine.dialler.ends[0]?.transport.closedFor !== undefined, true);
   });
@@ -57,7 +57,7 @@ async function meanwhile(rule: string, happens: (engine: MemoryEngine) => Promis
   await settle();
   return {
     sent: engine.commands.length - 1,
-    completion: engine.records.findLast(({ record }) => record.event === 'completion')?.record,
+    completion: engine.recordsOf('completion').at(-1),
     idle: engine.pool.snapshot().idle,
   };
 }
@@ -98,7 +98,7 @@ void test('a search that keeps others from the only upstream ends for them: the 
   await engine.clock.advance(700);
   assert.ok(client.said().endsWith('-TEMPFAIL\n'));
   assert.equal(await other, 'served');
-  const ends = engine.records.map(({ record }) => record).filter(({ event }) => event === 'completion');
+  const ends = engine.recordsOf('completion');
   assert.deepEqual(
     ends.map(({ command, outcome, error, sent }) => [command, outcome, error, sent]),
     [

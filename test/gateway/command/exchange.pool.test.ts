@@ -7,10 +7,8 @@ import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js'
 const harmless = '|alice@example.org|quota get';
 
 /** Outcomes and codes of the completions so far. */
-function endings({ records }: MemoryEngine): string[] {
-  return records.flatMap(({ record }) =>
-    record.event === 'completion' ? `${record.outcome} ${record.error ?? '-'}` : [],
-  );
+function endings(engine: MemoryEngine): string[] {
+  return engine.recordsOf('completion').map(({ outcome, error = '-' }) => `${outcome} ${error}`);
 }
 
 void test('a Dovecot that reloads is not the fault of a command', async () => {

@@ -17,8 +17,8 @@ async function ask(line: string, options: MemoryEngineOptions) {
   const client = await engine.client(2);
   await client.line(line);
   await engine.clock.advance(0);
-  const admission = engine.records.find(({ record }) => record.event === 'admission')?.record;
-  const completion = engine.records.find(({ record }) => record.event === 'completion')?.record;
+  const admission = engine.recordsOf('admission')[0];
+  const completion = engine.recordsOf('completion')[0];
   return {
     said: client.said(),
     sent: engine.commands.map(({ line: sent }) => sent.replaceAll('\t', '|')),

@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { OverdueCommands } from '../../../src/gateway/command/overdue.js';
 import { heldBytesMax } from '../../../src/gateway/relay/upload.js';
@@ -37,10 +36,8 @@ async function isOverdue(engine: MemoryEngine, client: MemoryClient, text = line
   await settle();
 }
 
-const ofEvent = ({ records }: MemoryEngine, event: string): AuditRecord[] =>
-  records.flatMap(({ record }) => (record.event === event ? record : []));
 const completions = (engine: MemoryEngine): readonly (readonly unknown[])[] =>
-  ofEvent(engine, 'completion').map(({ command, outcome, error, sent }) => [command, outcome, error, sent]);
+  engine.recordsOf('completion').map(({ command, outcome, error, sent }) => [command, outcome, error, sent]);
 const linesOf = ({ commands }: MemoryEngine, text: string): number =>
   commands.filter((each) => each.line.includes(text)).length;
 
@@ -53,8 +50,8 @@ void test('the client is answered, the upstream is held, and the completion come
   const [sent] = engine.commands;
   assert.equal(sent?.end.transport.closedFor, undefined);
   assert.deepEqual(completions(engine), []);
-  const [admission] = ofEvent(engine, 'admission');
-  const [log] = ofEvent(engine, 'log');
+  const [admission] = engine.recordsOf('admission');
+  const [log] = engine.recordsOf('log');
   assert.deepEqual([log?.id, log?.level, log?.backend], [admission?.id, 'warn', 'mail1']);
   assert.match(log?.text ?? '', /the client got -TEMPFAIL; the command may still run/);
   assert.ok(engine.events.some((event) => event.kind === 'note' && event.code === 'command-overdue'));
@@ -70,7 +67,7 @@ void test('the client is answered, the upstream is held, and the completion come
   await settle();
   assert.equal(client.said(), before);
   assert.equal(sent?.end.transport.closedFor, 'not-reusable');
-  const last = ofEvent(engine, 'completion').find(({ id }) => id === admission?.id);
+  const last = engine.recordsOf('completion').find(({ id }) => id === admission?.id);
   assert.deepEqual(
     [last?.outcome, last?.error, last?.status, last?.sent, last?.cells, last?.duration_ms],
     ['failed', 'reply-timeout', '-TEMPFAIL', true, 1, bounds.writeDeadlineMs + 60_000],
@@ -84,7 +81,7 @@ void test('meanwhile nobody runs the same line for the same user; everything els
   const engine = open();
   const client = await engine.client(2, { uid: 1000 });
   await isOverdue(engine, client);
-  const [first] = ofEvent(engine, 'admission');
+  const [first] = engine.recordsOf('admission');
   for (const uid of [1000, 1001]) {
     const other = await engine.client(2, { uid });
     // In another spelling.
@@ -210,7 +207,7 @@ void describe('without a place', () => {
     await isOverdue(engine, again, second);
     assert.equal(engine.commands[1]?.end.transport.closedFor, 'reply-timeout');
     assert.deepEqual(completions(engine), [['mailbox subscribe', 'timeout', 'reply-timeout', true]]);
-    const given = ofEvent(engine, 'completion')[0]?.id;
+    const given = engine.recordsOf('completion')[0]?.id;
     await again.line(second);
     assert.match(again.said(), new RegExp(`id ${given}.*\\[still-running\\]`));
     await again.line('|bob@example.org|mailbox subscribe|Play');
@@ -237,7 +234,7 @@ void describe('without a place', () => {
     await isOverdue(engine, client);
     const second = '|bob@example.org|mailbox subscribe|Work';
     await isOverdue(engine, client, second);
-    const given = ofEvent(engine, 'completion')[0]?.id ?? '';
+    const given = engine.recordsOf('completion')[0]?.id ?? '';
     assert.equal(engine.service.find(given)?.isOverdue, true);
     assert.ok(engine.service.kill(given));
     assert.equal(engine.service.find(given), undefined);
@@ -364,7 +361,7 @@ void test('at several backends, the completion waits for those that are overdue'
   assert.equal(engine.service.running().length, 1);
   engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
   await settle();
-  const [completion] = ofEvent(engine, 'completion');
+  const [completion] = engine.recordsOf('completion');
   assert.deepEqual([completion?.outcome, completion?.error], ['ok', 'reply-timeout']);
   assert.deepEqual(
     completion?.backends?.map((part) => typeof part === 'object' && [part.backend, part.outcome, part.error]),

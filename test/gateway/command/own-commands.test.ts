@@ -115,7 +115,7 @@ void describe('explain', () => {
     assert.equal(replies.length, 3);
     assert.deepEqual(engine.commands, []);
     await client.line('||dovegate can');
-    assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 4);
+    assert.equal(engine.recordsOf('completion').length, 4);
   });
 
   void test('whoever may not be named: nothing of where he lives', async () => {

@@ -54,10 +54,10 @@ void test('whose records fill the journal is limited, but for emergencies; its r
   assert.match(client.said(), /audit journal is nearly full/);
   for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|mailbox delete|Work');
   await engine.clock.advance(30_000);
-  assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 1);
-  assert.equal(engine.records.filter(({ record }) => record.event === 'limit').length, 0);
+  assert.equal(engine.recordsOf('completion').length, 1);
+  assert.equal(engine.recordsOf('limit').length, 0);
   await engine.clock.advance(31_000);
-  const counts = engine.records.flatMap(({ record }) => (record.event === 'limit' ? [record.count] : []));
+  const counts = engine.recordsOf('limit').map(({ count }) => count);
   assert.deepEqual(counts, [99]);
   await client.line('|alice@example.org|mailbox create|Work');
   assert.equal(engine.commands.length, 1, 'an emergency');

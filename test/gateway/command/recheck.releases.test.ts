@@ -87,8 +87,8 @@ void test('rows that no known release sends are an error, never other rows', asy
   over.setAnswer(() => replyPacket(`${unknown}\n+\n`));
   const failed = await askHttp(over, { user: 'bob@example.org', field: ['all'], mailboxMask: '*' });
   assert.deepEqual([failed?.[0], failed?.[1].exitCode, failed?.[1].code], ['error', 75, 'reply-bad-frame']);
-  for (const { records } of [engine, over])
-    assert.equal(records.findLast(({ record }) => record.event === 'completion')?.record.outcome, 'unknown');
+  for (const { recordsOf } of [engine, over])
+    assert.equal(recordsOf('completion').at(-1)?.outcome, 'unknown');
 });
 
 /** The entry of the only command in the answer. */
@@ -104,8 +104,8 @@ async function askHttp(engine: MemoryEngine, parameters: object) {
 }
 
 /** The codes of the completions, and the commands that came to the backend. */
-function ends({ records, commands }: MemoryEngine): readonly (readonly [string | undefined, number])[] {
-  const errors = records.flatMap(({ record }) => (record.event === 'completion' ? [record.error] : []));
+function ends({ recordsOf, commands }: MemoryEngine): readonly (readonly [string | undefined, number])[] {
+  const errors = recordsOf('completion').map(({ error }) => error);
   return errors.map((error) => [error, commands.length] as const);
 }
 
@@ -139,9 +139,7 @@ void test('a line that one series alone can read needs no other command before i
     await client.line(line);
     assert.deepEqual(ends(engine), [[code, code === undefined ? 1 : 0]], `${minor} ${line}`);
     assert.equal(client.said(), code === undefined ? '\n+\n' : '\n-USAGE\n');
-    const closed = engine.records.flatMap(({ record }) =>
-      record.event === 'session-close' ? [record.reason] : [],
-    );
+    const closed = engine.recordsOf('session-close').map(({ reason }) => reason);
     assert.deepEqual(closed, line.includes('dsync-server') ? ['input-unknown'] : []);
   }
 });
@@ -200,7 +198,7 @@ void test('a newer Dovecot gets reads, everything or nothing', async () => {
     await client.line('|bob@example.org|quota get');
     await client.line('|bob@example.org|mailbox create|New');
     assert.deepEqual(
-      engine.records.flatMap(({ record }) => (record.event === 'completion' ? [record.error] : [])),
+      engine.recordsOf('completion').map(({ error }) => error),
       [read, change],
       newer,
     );

@@ -114,7 +114,7 @@ void test('a command that waits for its turn is not begun when a drain ends mean
   assert.equal(engine.service.sessions, 0);
   assert.equal(engine.commands.length, 0);
   assert.deepEqual(
-    engine.records.flatMap(({ record }) => (record.event === 'completion' ? [record.outcome] : [])),
+    engine.recordsOf('completion').map(({ outcome }) => outcome),
     ['denied', 'denied', 'failed'],
   );
 });

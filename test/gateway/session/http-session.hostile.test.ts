@@ -137,8 +137,8 @@ void test('hostile requests: an answer for each or a closed connection, and noth
       const admitted = engine.records.filter(
         ({ record }) => record.event === 'admission' && record.decision === 'allow',
       ).length;
-      const completed = engine.records.filter(({ record }) => record.event === 'completion').length;
-      const admissions = engine.records.filter(({ record }) => record.event === 'admission').length;
+      const completed = engine.recordsOf('completion').length;
+      const admissions = engine.recordsOf('admission').length;
       // A line of a text has no TAB.
       const sentLines = engine.commands.filter(({ line }) => line.includes('\t')).length;
       assert.ok(sentLines <= admitted, title);

@@ -69,9 +69,7 @@ void test('commands of a request run in order, each recorded, and are answered t
   assert.equal(answer[3][1].type, 'unknownMethod');
   assert.equal(engine.commands.length, 2);
   for (const { admissions } of engine.commands) assert.ok(admissions > 0);
-  const admissions = engine.records
-    .map(({ record }) => record)
-    .filter((record) => record.event === 'admission');
+  const admissions = engine.recordsOf('admission');
   assert.deepEqual(
     admissions.map(({ tag, protocol, reason, decision }) => [tag, protocol, reason, decision]),
     [

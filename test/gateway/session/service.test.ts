@@ -26,10 +26,7 @@ void test('no more sessions than the listener may have; one that ends makes room
     /dovegate: more than 3 sessions at once \[sessions-limit\]\n.*\n-TEMPFAIL\n$/s,
   );
   assert.ok(engine.events.some((event) => event.kind === 'session-refused' && event.listener === 'support'));
-  assert.deepEqual(
-    [engine.commands.length, engine.records.filter(({ record }) => record.event === 'admission').length],
-    [0, 0],
-  );
+  assert.deepEqual([engine.commands.length, engine.recordsOf('admission').length], [0, 0]);
   assert.equal(engine.service.sessions, sessionsMax);
   clients[0]?.peer.end();
   await settle();

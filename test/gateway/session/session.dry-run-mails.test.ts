@@ -186,9 +186,8 @@ void test('a client that leaves while its mails are counted ends the search', as
   await client.line(expunge);
   client.peer.end();
   await engine.untilIdle();
-  const outcomes = engine.records
-    .map(({ record }) => record)
-    .filter(({ event }) => event === 'completion')
+  const outcomes = engine
+    .recordsOf('completion')
     .map(({ command, outcome, sent: isSent }) => [command, outcome, isSent]);
   assert.deepEqual(outcomes, [
     ['search', 'unknown', true],

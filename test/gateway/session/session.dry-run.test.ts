@@ -33,7 +33,7 @@ void test('a dry run is judged, counted and recorded as the command would be, an
   assert.match(client.said(), /over a limit[^]*\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 0);
   assert.equal(engine.dialler.ends.length, 0);
-  const admissions = engine.records.map(({ record }) => record).filter(({ event }) => event === 'admission');
+  const admissions = engine.recordsOf('admission');
   assert.deepEqual(
     admissions.map(({ command, effect, decision, user, args }) => [
       command,
@@ -52,9 +52,7 @@ void test('a dry run is judged, counted and recorded as the command would be, an
     ],
   );
   assert.ok(admissions.slice(0, -1).every(({ users }) => users?.length === 0));
-  const completions = engine.records
-    .map(({ record }) => record)
-    .filter(({ event }) => event === 'completion');
+  const completions = engine.recordsOf('completion');
   assert.ok(completions.every(({ sent }) => sent === false));
 });
 

@@ -184,6 +184,6 @@ void test('in a flood of sessions those with a recorded command have all their r
   const countOf = (event: AuditRecord['event']): number =>
     engine.records.filter(({ record }) => record.event === event).length;
   assert.deepEqual([countOf('session-open'), countOf('session-close')], [10, 11]);
-  const limits = engine.records.flatMap(({ record }) => (record.event === 'limit' ? [record.count] : []));
+  const limits = engine.recordsOf('limit').map(({ count }) => count);
   assert.deepEqual(limits, [18]);
 });

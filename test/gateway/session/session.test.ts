@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import { createLineTurns } from '../../../src/gateway/session/line-turns.js';
 import { Session } from '../../../src/gateway/session/session.js';
@@ -23,14 +22,9 @@ const ourVersion = 'VERSION\tdoveadm-client\t1\t3\n+\n';
 const ok = '\0\0\0\0\x03\n+\n';
 const quota = '|alice@example.org|quota get';
 
-/** Records of one event, in order. */
-function recordsOf({ records }: MemoryEngine, event: AuditRecord['event']): AuditRecord[] {
-  return records.flatMap(({ record }) => (record.event === event ? [record] : []));
-}
-
 /** Why the last session ended, by its record; undefined: there is none. */
 function lastReason(engine: MemoryEngine): string | undefined {
-  return recordsOf(engine, 'session-close').at(-1)?.reason;
+  return engine.recordsOf('session-close').at(-1)?.reason;
 }
 
 /** Ends the story: nothing is left of it. */
@@ -45,7 +39,7 @@ async function assertEnds(engine: MemoryEngine): Promise<void> {
     (event) => event.kind === 'note' && event.code === 'session-opened',
   ).length;
   const named = engine.records.flatMap(({ record: { session, peer } }) => (peer && session ? session : []));
-  const counted = recordsOf(engine, 'limit').filter(({ action }) => action === 'session');
+  const counted = engine.recordsOf('limit').filter(({ action }) => action === 'session');
   const swallowed = counted.reduce((sum, { count = 0 }) => sum + count, 0);
   assert.equal(new Set(named).size + swallowed, sessions);
 }
@@ -179,7 +173,7 @@ void test('commands one after another, in the order in which they came, however 
   assert.equal(client.said(), 'quota get\t\n+\nmailbox subscribe\t\n+\n\n-USAGE\nquota get\t\n+\n');
   client.peer.end();
   await assertEnds(engine);
-  assert.equal(recordsOf(engine, 'session-close')[0]?.count, 4);
+  assert.equal(engine.recordsOf('session-close')[0]?.count, 4);
 });
 
 void test('a peer that ends its side gets its answers', async () => {
@@ -208,7 +202,7 @@ void test('a broken line ends the session without an answer, and nothing behind 
     assert.equal(client.said(), '', broken.slice(0, 20));
     assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['wire-fault', 'wire-fault']);
     assert.equal(engine.commands.length, 0);
-    assert.match(recordsOf(engine, 'session-close')[0]?.text ?? '', /^(bad-command|bad-escape): /);
+    assert.match(engine.recordsOf('session-close')[0]?.text ?? '', /^(bad-command|bad-escape): /);
     await assertEnds(engine);
   }
 });
@@ -229,7 +223,7 @@ void test('a line above limits.line gets an answer with the limit, after its end
     assert.equal(client.said().includes(sentence), minor > 0);
     assert.equal(client.said().includes('[line-too-long]'), minor > 0);
     assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['wire-fault', 'wire-fault']);
-    assert.match(recordsOf(engine, 'session-close')[0]?.text ?? '', /^line-too-long: .*65536/);
+    assert.match(engine.recordsOf('session-close')[0]?.text ?? '', /^line-too-long: .*65536/);
     assert.equal(engine.commands.length, 0);
     await assertEnds(engine);
   }
@@ -269,7 +263,7 @@ void test('a line of too many fields is refused, and the session goes on unless 
     await client.line(quota);
     assert.equal(engine.commands.length, 1);
     assert.deepEqual(
-      recordsOf(engine, 'completion').map(({ command, outcome, error }) => [command, outcome, error]),
+      engine.recordsOf('completion').map(({ command, outcome, error }) => [command, outcome, error]),
       [
         ['quota get', 'unparsable', 'too-many'],
         ['quota get', 'ok', undefined],
@@ -321,7 +315,7 @@ void test('a reason belongs to the next command, is cut at its limit, and goes n
   await client.line('||OPTION|something-else');
   await client.line(quota);
   await client.line(quota);
-  const [first, second] = recordsOf(engine, 'admission');
+  const [first, second] = engine.recordsOf('admission');
   assert.equal(first?.reason, `ticket ${'ü'.repeat(252)}`);
   assert.equal(second?.reason, undefined);
   assert.ok(engine.commands.every(({ line }) => !line.includes('ticket')));
@@ -375,7 +369,7 @@ void test('a peer that leaves: a command that reads or waits is given up, a chan
     assert.equal(asked.end.transport.closedFor === undefined, goesOn);
     if (goesOn) asked.end.peer.send(replyPacket('\n+\n'));
     await assertEnds(engine);
-    const [completion] = recordsOf(engine, 'completion');
+    const [completion] = engine.recordsOf('completion');
     assert.deepEqual([completion?.outcome, completion?.sent], [outcome, true]);
     assert.equal(lastReason(engine), 'peer-gone');
   }
@@ -387,7 +381,7 @@ void test('a peer that leaves: a command that reads or waits is given up, a chan
   clients[2]?.peer.vanish();
   await settle();
   assert.equal(waiting.pool.snapshot().waiters, 0);
-  assert.equal(recordsOf(waiting, 'completion')[0]?.outcome, 'aborted');
+  assert.equal(waiting.recordsOf('completion')[0]?.outcome, 'aborted');
   for (const { end } of waiting.commands) end.peer.send(replyPacket('\n+\n'));
   for (const client of clients.slice(0, 2)) client.peer.end();
   await assertEnds(waiting);
@@ -403,7 +397,7 @@ void test('a peer that does not read its answers is closed after its time', asyn
   await engine.clock.advance(engine.settings.limits.clientStallMs - 1);
   assert.equal(client.transport.closedFor, undefined);
   // The backend did its part, so its upstream is free long since.
-  assert.deepEqual([engine.pool.snapshot().idle, recordsOf(engine, 'completion')[0]?.outcome], [1, 'ok']);
+  assert.deepEqual([engine.pool.snapshot().idle, engine.recordsOf('completion')[0]?.outcome], [1, 'ok']);
   await engine.clock.advance(1);
   assert.equal(client.transport.closedFor, 'client-stall');
   client.peer.setStopped(false);
@@ -510,7 +504,7 @@ void test('abort: what runs is given up and told so', async () => {
     /dovegate had to stop; whether the command ran is not known \[outcome-unknown\], id [0-9A-Z]{26}\n.*-TEMPFAIL/s,
   );
   assert.equal(client.transport.closedFor, 'draining');
-  assert.equal(recordsOf(engine, 'completion')[0]?.outcome, 'unknown');
+  assert.equal(engine.recordsOf('completion')[0]?.outcome, 'unknown');
   await assertEnds(engine);
 });
 
@@ -581,7 +575,7 @@ void test('a bug in the evaluation of one line ends that session only, and says 
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');
-  assert.equal(recordsOf(engine, 'session-close')[0]?.text, 'an assumption was false');
+  assert.equal(engine.recordsOf('session-close')[0]?.text, 'an assumption was false');
   engine.setAnswer(emptyReply);
   const client = await engine.client(2);
   await client.line(quota);
@@ -605,9 +599,6 @@ void test('a tag is recorded with the next command only, and what is no tag is i
     '||dovegate dry-run|-u|alice@example.org|--|quota get',
   ])
     await client.line(line);
-  const tags = engine.records
-    .map(({ record }) => record)
-    .filter(({ event }) => event === 'admission')
-    .map(({ tag }) => tag);
+  const tags = engine.recordsOf('admission').map(({ tag }) => tag);
   assert.deepEqual(tags, ['bulk-1.2', undefined, undefined, undefined, 'of:a-dry-run']);
 });
