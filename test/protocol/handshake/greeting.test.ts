@@ -40,6 +40,8 @@ void test('numbers of a version have 32 bits', () => {
     assert.deepEqual(readVersion(line, 'doveadm-server'), expected, numbers);
     assert.equal(readVersion(line, 'doveadm-client'), undefined);
   }
+  const inside = Buffer.from('xVERSION\tdoveadm-server\t1\t2');
+  assert.equal(readVersion(inside, 'doveadm-server'), undefined);
   for (const minor of [0, 4_294_967_295])
     assert.equal(formatVersion('doveadm-server', minor).toString(), `VERSION\tdoveadm-server\t1\t${minor}\n`);
   for (const minor of [4_294_967_296, -1, 1.5])

@@ -67,7 +67,9 @@ const errors: readonly (readonly [text: string | Buffer, error: string])[] = [
   ['[-a]', "Expected digit, but encountered 'a'"],
   ['[trux]', "Expected value 'true', but encountered 'tru' + 'x'"],
   ['["\\x"]', "Invalid escape sequence '\\' + 'x'"],
-  ['["\\u00g0"]', "Invalid digit 'g' in Unicode escape sequence"],
+  ...['g', 'G', '@', '`', ':', '/'].map(
+    (digit) => [`["\\u00${digit}0"]`, `Invalid digit '${digit}' in Unicode escape sequence`] as const,
+  ),
   ['["\\u0000"]', 'String contains escaped NUL character'],
   ['["\0"]', 'String contains invalid character <NUL>'],
   ['["a\nb"]', 'String contains invalid character <LF>'],
@@ -109,6 +111,26 @@ void test('what is no JSON has one error, whatever the cuts are', () => {
     assert.equal(whole.error, `JSON parse error: ${error}`, bytes.toString());
     for (const { name, chunks } of chunkings(bytes))
       assert.deepEqual(readOfJson(chunks), whole, `${bytes.toString()} ${name}`);
+  }
+});
+
+void test('blanks, and every kind of character, escaped or not, is read as JSON.parse reads it', () => {
+  const inside = '\\"\\\\\\/\\b\\f\\n\\r\\t \x7f\u00e9\ud7ff\ue000\uffff\u{1f600}\u{10ffff}';
+  const escaped = '\\u0001\\u007f\\u00E9\\ud7ff\\ue000\\uFFFF\\ud800\\udc00\\udbff\\udfff';
+  for (const text of [inside, escaped]) {
+    const bytes = Buffer.from(` \t\r\n["${text}"] \t\r\n`);
+    const [value]: string[] = JSON.parse(bytes.toString());
+    const events = [
+      ['open', 'list', 1],
+      ['string', value],
+      ['close', 1],
+    ];
+    const expected = { events, error: undefined };
+    const sizes = { depthMax: 4, stringBytesMax: Buffer.byteLength(value ?? '') };
+    for (const { name, chunks } of chunkings(bytes))
+      assert.deepEqual(readOfJson(chunks, sizes), expected, name);
+    const tight = { ...sizes, stringBytesMax: sizes.stringBytesMax - 1 };
+    assert.match(readOfJson([bytes], tight).error ?? '', /Excessive string size/);
   }
 });
 

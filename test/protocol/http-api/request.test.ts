@@ -207,7 +207,7 @@ void test('a span without escapes is not copied, and one that was never checked 
   const bytes = Buffer.from('plain');
   assert.equal(new SpanReader().push(bytes), bytes);
   for (const broken of ['\\x', '\\u00zz', '\\ud800\\n'])
-    assert.throws(() => new SpanReader().push(Buffer.from(broken)));
+    assert.throws(() => new SpanReader().push(Buffer.from(broken)), /that was never checked/);
   for (const cut of ['\\', '\\u00', '\\ud800']) {
     const reader = new SpanReader();
     reader.push(Buffer.from(cut));
