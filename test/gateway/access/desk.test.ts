@@ -19,6 +19,7 @@ import {
   emptyReply,
   type JournalMode,
   type MemoryClient,
+  type MemoryRecord,
   openMemoryEngine,
 } from '../../kit/memory-engine.js';
 
@@ -99,6 +100,24 @@ function openDesk(rules: readonly string[] = []) {
   };
 }
 
+/** The same, with a client of each team. */
+async function openTeams(rules?: readonly string[]) {
+  const desk = openDesk(rules);
+  return { ...desk, anna: await desk.as(people.anna), carol: await desk.as(people.carol) };
+}
+
+/** What a journal with these records says, and what a start makes of it. */
+function bookOf(records: readonly MemoryRecord[]) {
+  const book = new AccessBook();
+  for (const { record } of records) book.follow({ ...record });
+  const restarted = (nowMs: number): AccessBook => {
+    const again = new AccessBook();
+    for (const record of book.carried(nowMs)) again.follow({ ...record });
+    return again;
+  };
+  return { book, restarted };
+}
+
 /** What the client got for one line, and the items in it. */
 async function ask(client: MemoryClient, line: string) {
   const before = client.said().length;
@@ -118,12 +137,12 @@ async function requestOf(client: MemoryClient, line: string): Promise<AccessItem
 }
 
 const reading = '-u|bob@example.org|--reason|ticket 4711|--|fetch|hdr.subject|mailbox|INBOX|all';
+const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
 const readingLine = '|bob@example.org|fetch|hdr.subject|mailbox|INBOX|all';
 
 void test('denied with the command that asks, requested, approved, used, used up', async () => {
-  const { as, sent, records } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { sent, records, anna, carol } = await openTeams();
   const denied = await ask(anna, readingLine);
   assert.match(
     denied.text,
@@ -159,9 +178,7 @@ void test('denied with the command that asks, requested, approved, used, used up
 });
 
 void test('a reason of a step is one line of text', async () => {
-  const { as } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { anna, carol } = await openTeams();
   const asked = await requestOf(anna, reading);
   for (const step of ['refuse', 'revoke']) {
     const { text } = await ask(carol, `||dovegate ${step}|--reason|no\u001b[31m way|${asked.id}`);
@@ -172,8 +189,7 @@ void test('a reason of a step is one line of text', async () => {
 });
 
 void test('where the rule is written is for approvers and operators', async () => {
-  const { as, exchanges } = openDesk();
-  const anna = await as(people.anna);
+  const { as, exchanges, anna } = await openTeams();
   const asked = await requestOf(anna, reading);
   assert.ok(!('place' in asked));
   for (const line of ['||dovegate requests', `||dovegate access|${asked.id}`])
@@ -189,8 +205,7 @@ void test('where the rule is written is for approvers and operators', async () =
 });
 
 void test('a reason that nobody can see is none', async () => {
-  const { as } = openDesk();
-  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const { anna, carol } = await openTeams();
   const { id } = await requestOf(anna, '-u|bob@example.org|--reason|ticket 1|--|mailbox list|INBOX');
   for (const reason of [' ', '\u200b', '\u3164\u3164', '\u2800', '\u202e\u2066', '\ue000']) {
     const wish = `-u|bob@example.org|--reason|${reason}|--|mailbox list|INBOX`;
@@ -211,9 +226,7 @@ void test('a reason that nobody can see is none', async () => {
 });
 
 void test('a grant is for its users, its rule and its principal alone', async () => {
-  const { as, sent } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { as, sent, anna, carol } = await openTeams();
   const asked = await requestOf(anna, reading);
   await ask(carol, `||dovegate approve|${asked.id}`);
   for (const line of [
@@ -234,8 +247,7 @@ void test('a grant is for its users, its rule and its principal alone', async ()
 });
 
 void test('an end, and each use of a limited number, has a signature that follows', async () => {
-  const { as, offered, covered } = openDesk();
-  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const { offered, covered, anna, carol } = await openTeams();
   const isCovered = (key: 'action' | 'event', word: string): boolean =>
     offered.findLastIndex((record) => record[key] === word) < covered();
   const one = await requestOf(anna, reading);
@@ -277,9 +289,7 @@ void test('an approver whom no entry of persons names is told why, and what to a
 });
 
 void test('scope command: exactly that line, once', async () => {
-  const { as, sent } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { sent, anna, carol } = await openTeams();
   const asked = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox list|-s|Arch*');
   assert.equal(asked.uses, 1);
   await ask(carol, `||dovegate approve|${asked.id}`);
@@ -292,8 +302,7 @@ void test('scope command: exactly that line, once', async () => {
 });
 
 void test('nobody approves their own, twice, or as root', async () => {
-  const { as } = openDesk();
-  const anna = await as(people.anna);
+  const { as, anna } = await openTeams();
   const wish = '-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent';
   const asked = await requestOf(anna, wish);
   const approve = `||dovegate approve|${asked.id}`;
@@ -327,9 +336,7 @@ void test('nobody approves their own, twice, or as root', async () => {
 });
 
 void test('less, never more; a reason that fits; limits', async () => {
-  const { as } = openDesk(['search']);
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { anna, carol } = await openTeams(['search']);
   const request = '||dovegate request|';
   const nearly = /no rule allows "search" like this, even on request: .*the rule must say content: true/;
   assert.match((await ask(anna, '|bob@example.org|search|mailbox|INBOX|body|x')).text, nearly);
@@ -361,9 +368,7 @@ void test('less, never more; a reason that fits; limits', async () => {
 });
 
 void test('a request expires, a grant ends by its time, by a clock that leaps, by a revocation, with its rule', async () => {
-  const { as, clock, sent, exchanges } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { clock, sent, exchanges, anna, carol } = await openTeams();
   const give = async (): Promise<string> => {
     const { id } = await requestOf(anna, reading);
     assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
@@ -392,27 +397,22 @@ void test('a request expires, a grant ends by its time, by a clock that leaps, b
 });
 
 void test('access without approval is limited, listed, and reviewed by another person', async () => {
-  const { as, sent } = openDesk();
-  const anna = await as(people.anna);
-  const wish = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
-  const first = await requestOf(anna, wish);
+  const { sent, anna, carol } = await openTeams();
+  const first = await requestOf(anna, emergency);
   assert.equal(first.state, 'granted');
   assert.equal(first.break_glass, true);
   await ask(anna, '|bob@example.org|mailbox status|messages|INBOX');
   assert.equal(sent().length, 1);
-  await requestOf(anna, wish);
-  await requestOf(anna, wish);
-  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /3 times a day/);
+  await requestOf(anna, emergency);
+  await requestOf(anna, emergency);
+  assert.match((await ask(anna, `||dovegate request|${emergency}`)).text, /3 times a day/);
   assert.match((await ask(anna, `||dovegate review|${first.id}`)).text, /access-denied/);
-  const carol = await as(people.carol);
   assert.equal((await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed, true);
   assert.equal((await ask(carol, '||dovegate requests')).items.length, 3);
 });
 
 void test('a journal that takes nothing: no request, no grant; an end counts all the same', async () => {
-  const { as, sent, setJournal, recordsOf, clock } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { sent, setJournal, recordsOf, clock, anna, carol } = await openTeams();
   const { id } = await requestOf(anna, reading);
   setJournal('refuse');
   assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /access-unrecorded|audit-failed/);
@@ -432,16 +432,11 @@ void test('a journal that takes nothing: no request, no grant; an end counts all
 });
 
 void test('a command that the journal has not at all gives no use back, also after a restart', async () => {
-  const { as, records, setJournal } = openDesk();
-  const anna = await as(people.anna);
+  const { as, records, setJournal, anna } = await openTeams();
   const { id } = await requestOf(anna, reading);
   await ask(await as(people.carol), `||dovegate approve|${id}`);
   await ask(anna, readingLine);
-  const used = (): number | undefined => {
-    const book = new AccessBook();
-    for (const { record } of records) book.follow({ ...record });
-    return book.find(id)?.used;
-  };
+  const used = (): number | undefined => bookOf(records).book.find(id)?.used;
   assert.equal(used(), 1);
   // The memory of the journal has no room for admissions, and some for completions.
   setJournal('full');
@@ -460,8 +455,7 @@ void test('a command that the journal has not at all gives no use back, also aft
 });
 
 void test('what one principal, and the process, can hold or ask is bounded', async () => {
-  const { as, clock, exchanges } = openDesk();
-  const anna = await as(people.anna);
+  const { clock, exchanges, anna } = await openTeams();
   const wish = '-u|bob@example.org|--reason|x|--|mailbox list|INBOX';
   // The policy allows three, a policy at most this many.
   assert.ok(bounds.accessOpen >= 3);
@@ -513,9 +507,7 @@ function known({ id }: { readonly id: string }): AccessEntry {
 }
 
 void test('an approver never uses the grant that they approved, as whomever', async () => {
-  const { as, sent } = openDesk();
-  const carol = await as(people.carol);
-  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { as, sent, carol } = await openTeams();
   // uid 0 has a name on every host.
   const nobody = [
     'an*na@support',
@@ -544,9 +536,7 @@ void test('an approver never uses the grant that they approved, as whomever', as
 });
 
 void test('a grant that an approver gave belongs to the login that uses it first, also after a restart', async () => {
-  const { as, sent, records, clock, exchanges } = openDesk();
-  const carol = await as(people.carol);
-  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+  const { as, sent, records, clock, exchanges, carol } = await openTeams();
   const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   assert.equal(item?.state, 'granted', text);
   const other = await as({ ...people.anna, loginUid: 1009 });
@@ -564,10 +554,7 @@ void test('a grant that an approver gave belongs to the login that uses it first
     assert.match((await ask(client, readingLine)).text, /on-request/);
   assert.deepEqual(sent(), ['fetch']);
   // A start knows the login too.
-  const book = new AccessBook();
-  for (const { record } of records) book.follow(record);
-  const again = new AccessBook();
-  for (const record of book.carried(clock.wallMs())) again.follow(record);
+  const again = bookOf(records).restarted(clock.wallMs());
   assert.equal(again.find(item.id)?.requested.bound?.login, '1009');
   assert.equal(exchanges.access.isLive(item.id), true);
   await ask(other, readingLine);
@@ -575,12 +562,10 @@ void test('a grant that an approver gave belongs to the login that uses it first
 });
 
 void test('a process without a login uses no grant that an approver gave, and one that it asked for', async () => {
-  const { as, sent } = openDesk();
-  const carol = await as(people.carol);
+  const { as, sent, carol } = await openTeams();
   const cron = await as({ uid: 1001, user: 'anna', hasNoLogin: true });
   // Anybody may have become root, and then anna.
   const root = await as({ uid: 1001, user: 'anna', loginUid: 0, loginUser: 'root' });
-  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
   const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   assert.equal(item?.state, 'granted');
   for (const client of [cron, root]) {
@@ -601,8 +586,7 @@ void test('a process without a login uses no grant that an approver gave, and on
 });
 
 void test('a dry run is judged under live grants, uses none, and counts no mails', async () => {
-  const { as, sent, commands, records } = openDesk();
-  const anna = await as(people.anna);
+  const { as, sent, commands, records, anna } = await openTeams();
   const dryRun = `||dovegate dry-run|-u|bob@example.org|--|fetch|hdr.subject|mailbox|INBOX|all`;
   assert.match((await ask(anna, dryRun)).text, /on-request/);
   const { id } = await requestOf(anna, reading);
@@ -624,8 +608,7 @@ void test('a dry run is judged under live grants, uses none, and counts no mails
 });
 
 void test('operators see what waits and lives, without secrets and numbers of mails', async () => {
-  const { as, exchanges } = openDesk();
-  const anna = await as(people.anna);
+  const { as, exchanges, anna } = await openTeams();
   const first = await requestOf(anna, reading);
   await ask(await as(people.carol), `||dovegate approve|${first.id}`);
   const secret = '-u|bob@example.org|--reason|ticket 1|--|fetch|hdr.subject|mailbox|INBOX|subject|hello';
@@ -644,9 +627,8 @@ void test('operators see what waits and lives, without secrets and numbers of ma
 });
 
 void test('an approval that does not count any more is not shown, and another one takes its place', async () => {
-  const { as, exchanges, records, sent, settings: configured } = openDesk();
+  const { as, exchanges, records, sent, settings: configured, anna } = await openTeams();
   const desk = exchanges.access;
-  const anna = await as(people.anna);
   const dave = await as(people.dave);
   const line = '|bob@example.org|mailbox subscribe|Sent';
   const { id } = await requestOf(anna, `-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent`);
@@ -697,21 +679,17 @@ void test('an approval that did not count when another one arrived never counts 
     item?.approved_by.map(({ principal }) => principal),
     ['dave@support'],
   );
-  const book = new AccessBook();
-  for (const { record } of records) book.follow({ ...record });
-  const again = new AccessBook();
-  for (const record of book.carried(Date.now())) again.follow({ ...record });
+  const { book, restarted } = bookOf(records);
+  const again = restarted(Date.now());
   for (const each of [book, again]) assert.equal(each.find(id)?.approvals.length, 1);
   const last = await ask(carol, `||dovegate approve|${id}`);
   assert.deepEqual([last.item?.state, last.item?.approved_by.length], ['granted', 2], last.text);
 });
 
 void test('the record of a search that counts mails for a request names it', async () => {
-  const { as, recordsOf } = openDesk();
-  const carol = await as(people.carol);
+  const { as, recordsOf, carol } = await openTeams();
   const { id } = await requestOf(await as(people.anna), reading);
   await ask(carol, `||dovegate access|${id}`);
-  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
   const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   const admissions = recordsOf('admission');
   const counts = admissions.filter(({ command }) => command === 'search');
@@ -731,30 +709,23 @@ void test('the record of a search that counts mails for a request names it', asy
 });
 
 void test('access without approval counts for a day, also after its review and a restart', async () => {
-  const { as, records, clock } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
-  const wish = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+  const { records, clock, anna, carol } = await openTeams();
   for (let count = 0; count < 3; count += 1) {
-    const { id } = await requestOf(anna, wish);
+    const { id } = await requestOf(anna, emergency);
     await ask(anna, `||dovegate revoke|${id}`);
     await ask(carol, `||dovegate review|${id}`);
   }
   assert.deepEqual((await ask(carol, '||dovegate requests')).items, []);
-  const book = new AccessBook();
-  for (const { record } of records) book.follow(record);
-  const again = new AccessBook();
-  for (const record of book.carried(clock.wallMs())) again.follow(record);
+  const again = bookOf(records).restarted(clock.wallMs());
   assert.equal(again.size, 3);
   assert.deepEqual(again.carried(clock.wallMs() + 90_000_000), []);
 });
 
 void test('whoever has a grant is told no number of mails, but that of the rule', async () => {
-  const { as, sent, setMails } = openDesk([
+  const { as, sent, setMails, anna } = await openTeams([
     '{ command: expunge, where: { query: { mailbox: Junk } }, max_matches: 4, approvals: 0, for: 1h, uses: 20 }',
     '{ command: expunge, approvals: 0, for: 1h, uses: 20 }',
   ]);
-  const anna = await as(people.anna);
   const give = async (mailbox: string): Promise<void> => {
     const line = `-u|bob@example.org|--reason|x|--|expunge|mailbox|${mailbox}|all`;
     assert.equal((await requestOf(anna, line)).state, 'granted');
@@ -793,10 +764,8 @@ void test('whoever has a grant is told no number of mails, but that of the rule'
 });
 
 void test('who gave access sees no number of mails, as whomever', async () => {
-  const { as, setMails } = openDesk();
+  const { as, setMails, carol } = await openTeams();
   setMails(3);
-  const carol = await as(people.carol);
-  const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
   const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   assert.deepEqual([item?.state, item?.matches], ['granted', undefined], text);
   const seen = async (who: Partial<Peer>): Promise<number | undefined> => {
@@ -812,9 +781,10 @@ void test('who gave access sees no number of mails, as whomever', async () => {
 });
 
 void test('who gave access does not approve it again as another user, where the first approval does not count any more', async () => {
-  const { as, setMails, exchanges } = openDesk(['{ command: expunge, approvals: 2, for: 30m }']);
+  const { as, setMails, exchanges, carol } = await openTeams([
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
   setMails(3);
-  const carol = await as(people.carol);
   const given = '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all';
   const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
   assert.equal(item?.state, 'requested', text);
@@ -829,9 +799,9 @@ void test('who gave access does not approve it again as another user, where the 
 });
 
 void test('an approval that would give a grant for fewer mails than match is refused', async () => {
-  const { as, records, setMails } = openDesk(['{ command: expunge, approvals: 2, for: 30m }']);
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { as, records, setMails, anna, carol } = await openTeams([
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
   const dave = await as(people.dave);
   setMails(5);
   const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all');
@@ -860,7 +830,6 @@ void test('while a name service is away, nobody approves what the kernel says an
     (await ask(away, `||dovegate request|${reading}`)).text,
     /nobody knows who you are.*\[access-identity\]/,
   );
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   assert.equal((await requestOf(away, emergency)).state, 'granted');
   await ask(away, '|bob@example.org|mailbox status|messages|INBOX');
   assert.deepEqual(sent(), ['mailbox status']);
@@ -871,8 +840,7 @@ void test('while a name service is away, nobody approves what the kernel says an
 });
 
 void test('access that was given without a request waits for a name service that answers', async () => {
-  const { as, sent } = openDesk();
-  const carol = await as(people.carol);
+  const { as, sent, carol } = await openTeams();
   const given = await ask(carol, `||dovegate grant|--to|anna@support|${reading}`);
   assert.equal(given.item?.state, 'granted', given.text);
   // Whoever gave it may be behind it.
@@ -883,7 +851,7 @@ void test('access that was given without a request waits for a name service that
 });
 
 void test('a user of persons whose uid was never known could be whoever asked: nothing is approved', async () => {
-  const { as, exchanges, settings: configured } = openDesk();
+  const { as, exchanges, settings: configured, anna, carol } = await openTeams();
   const desk = exchanges.access;
   const { id } = await requestOf(await as(people.anna), reading);
   const isUnknown = (name: string): boolean => name === 'dave';
@@ -893,7 +861,6 @@ void test('a user of persons whose uid was never known could be whoever asked: n
     uidOf: (name) => (isUnknown(name) ? undefined : uids[name]),
   });
   desk.turnTo({ ...desk.rights, persons });
-  const [anna, carol] = [await as(people.anna), await as(people.carol)];
   assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /the uid of "dave".*\[access-identity\]/);
   assert.match((await ask(anna, `||dovegate request|${reading}`)).text, /\[access-identity\]/);
   persons.learn({ uidsOf: (name) => [uids[name] ?? 0], uidOf: (name) => uids[name], isUnknown: () => false });
@@ -910,7 +877,6 @@ void test('one human with many uids has one share of requests, and of access wit
   assert.equal(asks.filter((text) => /"state":"requested"/.test(text)).length, 3);
   assert.match(asks.at(-1) ?? '', /3 of your requests wait/);
   const { as: later } = openDesk();
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   const broken: string[] = [];
   for (let at = 10; at < 16; at += 1)
     broken.push((await ask(await later(from(at)), `||dovegate request|${emergency}`)).text);
@@ -919,7 +885,6 @@ void test('one human with many uids has one share of requests, and of access wit
 });
 
 void test('access without approval is counted on where the owner of a range gets or loses its uid', async () => {
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwners: [{ user: 'anna' }] };
   const back = { ...away, rangeOwners: [{ uid: 1001, user: 'anna' }] };
   for (const [first, then] of [
@@ -935,7 +900,6 @@ void test('access without approval is counted on where the owner of a range gets
 });
 
 void test('a container whose owner in /etc/subuid is unknown, or no user, gets nothing that somebody must approve', async () => {
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   const { as } = openDesk();
   const from = (rangeOwners: Peer['rangeOwners']) =>
     as({ ...people.anna, uid: 100_001, user: undefined, rangeOwners });
@@ -957,9 +921,7 @@ void test('a container whose owner in /etc/subuid is unknown, or no user, gets n
 });
 
 void test('a user of the same name and another uid has nothing of what the first one asked for', async () => {
-  const { as, sent } = openDesk();
-  const anna = await as(people.anna);
-  const carol = await as(people.carol);
+  const { as, sent, anna, carol } = await openTeams();
   const namesake = await as({ ...people.anna, uid: 31_001 });
   const { id } = await requestOf(anna, reading);
   assert.deepEqual((await ask(namesake, '||dovegate requests')).items, []);
@@ -977,7 +939,6 @@ void test('a user of the same name and another uid has nothing of what the first
   assert.match((await ask(namesake, line)).text, /on-request/);
   assert.equal(sent().length, 2);
   // Nor does the one use up what the other has a day.
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(namesake, emergency);
   assert.equal((await requestOf(anna, emergency)).state, 'granted');
 });
@@ -997,7 +958,6 @@ void test('what a person asked for stays theirs when their entry loses an identi
 
 void test('a process that says it is of the login of another person uses none of that person up', async () => {
   const { as } = openDesk();
-  const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
   const job = { uid: 1009, user: 'cron', loginUid: 1001, loginUser: 'anna' };
   for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(job), emergency);
   assert.match((await ask(await as(job), `||dovegate request|${emergency}`)).text, /3 times a day/);
@@ -1030,7 +990,7 @@ void test('each policy has a share of the places, and some are for emergencies o
 
 // bounds.accessListed
 void test('a long list comes in pages, and a client of the library gets all of it', async () => {
-  const { as, exchanges } = openDesk();
+  const { exchanges, carol } = await openTeams();
   const desk = exchanges.access;
   const rule = desk.rights.policies
     .get('support')
@@ -1058,7 +1018,6 @@ void test('a long list comes in pages, and a client of the library gets all of i
     );
     assert.equal(asked.kind, 'done');
   }
-  const carol = await as(people.carol);
   const first = await ask(carol, '||dovegate requests');
   assert.equal(first.items.length, bounds.accessListed + 1);
   assert.deepEqual(first.items.at(-1), { more: bounds.accessListed + 10 });
