@@ -226,6 +226,22 @@ void test('a question without a reply fails in time; where others are answered, 
   await finish();
 });
 
+// bounds.lookupLate
+void test('of a transport with so many late replies no more is asked', async () => {
+  const { clock, service, ask, reply, finish } = open();
+  for (let count = 1; count <= lookupLimitsForTests.lateMax; count += 1) {
+    await ask(`late${count}`);
+    await clock.advance(5_000);
+    await ask(`good${count}`);
+    await reply(0, `good${count}`, 'NOTFOUND');
+    assert.equal(service.dialler.dials, 1, `${count}`);
+    await clock.advance(5_000);
+  }
+  await ask('next');
+  assert.deepEqual([service.dialler.dials, users(service.heard(1))], [2, ['next']]);
+  await finish();
+});
+
 void test('one that is silent is left, but not closed at once', async () => {
   const { clock, service, ask, reply, answers, finish } = open();
   await ask('a');
@@ -346,6 +362,7 @@ void test('nobody listens: all fail at once, dials become rarer, and each dial i
   await finish();
 });
 
+// bounds.lookupGreetingMs
 void test('what is no auth service, or one of the wrong type', async () => {
   const cases: [string, LinkFailure][] = [
     ['VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\n', 'wrong-socket'],
