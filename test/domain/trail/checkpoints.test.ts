@@ -1,7 +1,6 @@
 // Who vouches: the cases that need no chain. What happens within a trail is in verify.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { parseLine } from '../../../src/domain/audit/record.js';
 import { createCheckpointVerifier } from '../../../src/domain/trail/checkpoints.js';
 import type { TrailFault } from '../../../src/domain/trail/verify.js';
@@ -50,16 +49,4 @@ void test('a kept line counts as it was written: whole, and signed where it name
     delete record['signature'];
   });
   assert.deepEqual(faultsOf(stripped), wrong, 'a key, and no signature');
-});
-
-void test('no trusted signature at all: whether there was any checkpoint is told', () => {
-  const end = (lines: readonly string[]): readonly string[] => {
-    const faults: TrailFault[] = [];
-    const voucher = createCheckpointVerifier([makeSignKey().key], [], (fault) => faults.push(fault));
-    for (const line of lines) voucher.judge(line, parseLine(line) ?? {}, last);
-    voucher.finish(last, 1);
-    return faults.map(({ kind, text }) => `${kind} ${text}`);
-  };
-  assert.deepEqual(end([]), ['untrusted there is no checkpoint']);
-  assert.deepEqual(end(checkpoints.slice(0, 1)), [`untrusted key ${key.key} is not trusted`]);
 });

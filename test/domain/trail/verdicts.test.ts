@@ -41,7 +41,7 @@ class Story {
     return this.add({ event: 'admission', id }, { event: 'completion', id, outcome: 'ok' });
   }
 
-  signed(record: Omit<OwnRecord, 'time'>): this {
+  signed(record: Partial<OwnRecord> & Pick<OwnRecord, 'event'>): this {
     this.lines.push(this.ledger.sealSigned({ time: started + this.ledger.seq, ...record }).trimEnd());
     return this;
   }
@@ -202,6 +202,11 @@ const stories: readonly Told[] = [
   ['an older kept checkpoint, retired since', retired(1, [1]).keep('checkpoint-2.json', begun().lines[1])],
   ['checkpoint.json is older than the trail', retired(1, [1]).keep('checkpoint.json', begun().lines[1])],
   ['one segment retired', retired(1, [1])],
+  [
+    'one segment retired, by the key before the one that is trusted',
+    retiredBefore(),
+    { trustedKeys: [next.key] },
+  ],
   ['one segment retired for its size', retired(1, [1], { action: 'size', until: undefined })],
   ['one segment retired for no reason', retired(1, [1], { action: undefined })],
   ['two segments retired', retired(2, [1, 2])],
@@ -317,6 +322,18 @@ const stories: readonly Told[] = [
       )
       .start(),
   ],
+  [
+    'a checkpoint that is younger than the record after it',
+    begun()
+      .checkpoint({ time: started + 60_000 })
+      .exchange('a'),
+  ],
+  [
+    'a retire record that is younger than the record after it',
+    begun()
+      .signed({ event: 'retire', time: started + 60_000, oldest_seq: 1 })
+      .exchange('a'),
+  ],
   ['a step without its size', begun().add({ event: 'clock' })],
   [
     'a start after a stop',
@@ -364,10 +381,14 @@ const stories: readonly Told[] = [
       begun().start({ error: 'journal-appended', appended }),
     ],
   ),
-  ...(['missing', 'damaged', 'foreign', 'melted'] as const).flatMap((ring) =>
-    [undefined, 0, 1, 'unknown'].map(
-      (lost): Told => [`a start: the memory was ${ring}, ${lost} lost`, begun().start({ ring, lost })],
-    ),
+  ...(['missing', 'damaged', 'foreign', 'melted'] as const).map(
+    (ring): Told => [`a start: the memory was ${ring}`, begun().start({ ring })],
+  ),
+  ...[0, 1, 2, 'unknown' as const].map(
+    (lost): Told => [
+      `a start: the memory was damaged, ${lost} lost`,
+      begun().start({ ring: 'damaged', lost }),
+    ],
   ),
 ];
 
@@ -416,6 +437,10 @@ function swapped(story: Story): Story {
   const [one, other] = story.trail.segments;
   if (one !== undefined && other !== undefined) [one.lines, other.lines] = [other.lines, one.lines];
   return story;
+}
+
+function retiredBefore(): Story {
+  return retired(1, [1]).by(next.secretPem).checkpoint({ action: 'key-change', oldest_seq: 1 });
 }
 
 function missed(story: Story): Story {
