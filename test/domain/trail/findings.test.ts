@@ -24,7 +24,6 @@ import {
   isRowCut,
   type TrailFilter,
 } from '../../../src/domain/trail/search.js';
-import { createUserSearch, isFitting, shown } from '../../../src/domain/trail/user-search.js';
 import { type Asked, compareAnswers } from '../../kit/approved.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
@@ -293,77 +292,6 @@ const ofSearches: readonly Asked[] = [
   ],
 ];
 
-const searched = (pattern: string) => createUserSearch(pattern);
-const listed: readonly Given[] = [
-  { user: alice },
-  { user: { cut: 'alice@example.com' } },
-  { users: [alice] },
-  { user: 'b', users: [] },
-  { users: ['al?ce@example.com'] },
-  { users: [{ more: 1 }] },
-  { users: [{ cut: 'ali' }] },
-  { users: [{ cut: 'bob' }] },
-  { users: [{ cut: 3 }] },
-  { users: [7, null] },
-  { args: ['-A'] },
-  { args: [alice] },
-  { args: [`user=${alice}`] },
-  { args: [`xuser=${alice}`] },
-  { user: 'b', args: ['al*'] },
-  { user: 'b', args: ['al*@*'] },
-  { user: '', args: ['al*'] },
-  { args: [{ more: 2 }] },
-  { args: 'alice@example.com' },
-  { args: [''] },
-  {},
-];
-const ofUsers: readonly Asked[] = [
-  ...[alice, 'Alice@Example.com', 'a*e@*', '*', '', 'a"b*'].map(
-    (pattern): Asked => [`needles of ${pattern}`, () => searched(pattern).needles?.map(String) ?? 'none'],
-  ),
-  ...listed.map(
-    (record): Asked => [
-      `touched: ${JSON.stringify(record)}`,
-      () =>
-        [alice, 'Alice@Example.com', 'a*', `*${'x'.repeat(2000)}`].map((pattern) => [
-          searched(pattern).isWanted(record),
-          searched(pattern).isNamed(record),
-        ]),
-    ],
-  ),
-  ...[
-    '',
-    alice,
-    ',"users":[]',
-    ',"users":["b"]',
-    ',"users":["*"]',
-    ',"users":["?"]',
-    ',"users":[{"cut"',
-    '*,"users":["b"]',
-    '{",,"users":["b"]',
-  ].map(
-    (text): Asked => [
-      `line ${text}`,
-      () => [alice, 'ALICE@*', '*'].map((pattern) => searched(pattern).isLineWanted(Buffer.from(text))),
-    ],
-  ),
-  [
-    'fitting',
-    () =>
-      [
-        ['a', 'a'],
-        ['a', 'A'],
-        ['ab', 'a*'],
-        ['a?', 'a?'],
-        ['ab', 'a?'],
-        ['', '*'],
-        ['', ''],
-        ['a*', 'a*'],
-      ].map(([text = '', pattern = '']) => isFitting(text, pattern)),
-  ],
-  ['shown', () => ['a', { cut: 'b' }, { cut: 1 }, null, 7, undefined].map(shown)],
-];
-
 const survey = (asked: Parameters<typeof createSurvey>[0], lines = trail): unknown => {
   const made = createSurvey(asked);
   made.take(Buffer.from(lines.slice(0, 3).join('')));
@@ -523,6 +451,5 @@ const ofExports: readonly Asked[] = [
 ];
 
 void test('searches', () => compareAnswers('test/domain/trail/answers/searches.txt', ofSearches));
-void test('users', () => compareAnswers('test/domain/trail/answers/users.txt', ofUsers));
 void test('surveys', () => compareAnswers('test/domain/trail/answers/surveys.txt', ofSurveys));
 void test('exports', () => compareAnswers('test/domain/trail/answers/exports.txt', ofExports));
