@@ -50,7 +50,7 @@ function saved(fleet: Fleet): Saved {
   return JSON.parse(json(fleet.save()));
 }
 
-/** What the row of the gate does not have. */
+/** What the row of the gate does not have, without what is as usual. */
 function brief({ recent, ...chain }: Saved['chains'][number]): unknown {
   const inRow = new Set([
     'host',
@@ -87,7 +87,9 @@ function report(fleet: Fleet, stream: readonly PaperMessage[], nowMs = started +
       ...listed(judged),
       ...gates.map((row) => `row ${json(row)}`),
       ...chains.map((chain) => `chain ${json(brief(chain))}`),
-      `keys ${json(keys)}, awaited ${json(awaited)}, more ${json(more)}`,
+      ...Object.entries({ keys, awaited, more })
+        .filter(([, all]) => json(all) !== '[]')
+        .map(([name, all]) => `${name} ${json(all)}`),
     ].join('\n'),
     stream,
   );

@@ -120,7 +120,7 @@ function whole(fleet: Fleet, news: readonly FleetFinding[] = []): string {
   const text = [
     ...listed(news).map((one) => `told at once: ${one}`),
     ...listed(fleet.judge(started)),
-    `own ${JSON.stringify(plain(log))}`,
+    ...(log.seq === 0 ? [] : [`own ${JSON.stringify(plain(log))}`]),
     ...others.map(
       ([name, state]: [string, { readonly recent: readonly unknown[] }]) =>
         `${name} ${JSON.stringify(plain(state))}`,
