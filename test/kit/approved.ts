@@ -15,6 +15,12 @@ export function compareAnswers(file: string, asked: readonly Asked[]): void {
   assert.deepEqual(now.join('\n').split('\n'), readFileSync(place, 'utf8').trimEnd().split('\n'));
 }
 
+/** Short answers under a heading, each on the line of its question. */
+export function inLines(heading: string, asked: readonly Asked[]): Asked {
+  assert.equal(new Set(asked.map(([question]) => question)).size, asked.length, 'none is asked twice');
+  return [heading, () => asked.map(([question, answer]) => `${question}: ${shown(answer)}`).join('\n')];
+}
+
 /** JSON, an error's message, or the text itself; `x{4000}` is a character as often. */
 function shown(answer: () => unknown): string {
   let value: unknown;
