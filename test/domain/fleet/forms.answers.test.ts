@@ -8,7 +8,7 @@ import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkp
 import { createFleet } from '../../../src/domain/fleet/fleet.js';
 import { newChain, readState } from '../../../src/domain/fleet/saved.js';
 import { judgeSignature } from '../../../src/domain/fleet/signatures.js';
-import { type Asked, compareAnswers } from '../../kit/approved.js';
+import { type Asked, compareAnswers, inLines } from '../../kit/approved.js';
 import { journal, key, legible, optionsOf, PaperGate, started } from './paper-stream.js';
 
 const file = (name: string): string => `test/domain/fleet/answers/${name}.txt`;
@@ -77,19 +77,19 @@ void test('subjects, streams and headers', () => {
     { kind: 'mark', seq: 7, head: undefined, text: `größe\n~\x7f${'x'.repeat(400)}` },
   ];
   compareAnswers(file('subjects'), [
-    ...subjects.map(
-      (subject): Asked => [`subject ${legible(subject)}`, () => json(block.readSubject(subject)) ?? 'none'],
+    inLines(
+      'subjects',
+      subjects.map((subject): Asked => [legible(subject), () => json(block.readSubject(subject)) ?? 'none']),
     ),
     ['subject of a chain', () => block.subjectOf('gate1', journal)],
-    ...headers.map(
-      (all): Asked => [
-        `headers ${json(all)}`,
-        () => json(block.readHeadOf((name) => all[name] ?? '')) ?? 'none',
-      ],
+    inLines(
+      'headers',
+      headers.map((all) => [json(all), () => json(block.readHeadOf((name) => all[name] ?? '')) ?? 'none']),
     ),
     ...heads.map((one): Asked => [`write ${one.kind} ${json(one)}`, () => json(block.formatHead('J', one))]),
-    ...words.map(
-      (word): Asked => [`word ${json(word)}`, () => json([block.isHostWord(word), block.hostWordOf(word)])],
+    inLines(
+      'words',
+      words.map((word) => [json(word), () => json([block.isHostWord(word), block.hostWordOf(word)])]),
     ),
     ['streams', () => json([block.hostStreamOf('P', 'gate1'), block.checkpointStreamOf('P')])],
     [
@@ -211,14 +211,16 @@ void test('lines of checkpoints', () => {
     ['the second line, by a key that names the next one', () => signed(second)],
     ['it is read', () => shown(first.line)],
     ['the next one', () => shown(second.line)],
-    ...changes.map(
-      (change): Asked => [
-        `line ${legible(json(change, (_, value: unknown) => (value === undefined ? 'nothing' : value)))}`,
-        () => shown(made(change)),
-      ],
-    ),
-    ['line with seq 0', () => shown(made({}, 0))],
-    ['line with a seq that is too large', () => shown(made({}, 2 ** 53))],
+    inLines('lines with', [
+      ...changes.map(
+        (change): Asked => [
+          legible(json(change, (_, value: unknown) => (value === undefined ? 'nothing' : value))),
+          () => shown(made(change)),
+        ],
+      ),
+      ['seq 0', () => shown(made({}, 0))],
+      ['a seq that is too large', () => shown(made({}, 2 ** 53))],
+    ]),
     ['bytes', () => json(readCheckpoint(Buffer.from(first.line))) === json(readCheckpoint(first.line))],
     ['another hash', () => shown(first.line.replace(/"hash":"[0-9a-f]{4}(?=[^"]*"\}$)/, '"hash":"0000'))],
     ['no line', () => shown('')],
@@ -226,7 +228,10 @@ void test('lines of checkpoints', () => {
     ...['{}', first.line.replace(/"signature":"[^"]*"/, '"signature":"x"')].map(
       (line): Asked => [`line ${line.length}`, () => shown(line)],
     ),
-    ...signatures().map(([what, answer]): Asked => [`signature ${what}`, () => answer]),
+    inLines(
+      'signatures',
+      signatures().map(([what, answer]) => [what, () => answer]),
+    ),
   ]);
 });
 
@@ -363,17 +368,22 @@ void test('a state that was saved, and what may stand in it', () => {
   const isRead = (value: unknown): boolean => !refusal(value).startsWith('TypeError');
   compareAnswers(file('states'), [
     ['as it is', () => json(readState(state, 'DOVEGATE_AUDIT')) === json(state)],
-    ...[...placesIn(state)].map((at): Asked => [`${at.join('.')} may be`, () => accepted(at)]),
-    ...[...placesIn(state)]
-      .filter((at) => at.at(-1) === 0)
-      .map(
-        (at): Asked => [
-          `one more at the end of ${at.slice(0, -1).join('.')}`,
-          () => isRead(changed(state, [...at.slice(0, -1), 9], 'x')),
-        ],
-      ),
-    ...[[], ['chains', 0], ['findings', 0], ['log'], ['log', 'last'], ['strengths', 0, 'best']].map(
-      (at): Asked => [`more in ${at.join('.')}`, () => isRead(changed(state, [...at, 'more'], 1))],
+    inLines(
+      'may also be',
+      [...placesIn(state)].map((at) => [at.join('.'), () => accepted(at)]),
+    ),
+    inLines(
+      'one more at the end of',
+      [...placesIn(state)]
+        .filter((at) => at.at(-1) === 0)
+        .map((at) => [at.slice(0, -1).join('.'), () => isRead(changed(state, [...at.slice(0, -1), 9], 'x'))]),
+    ),
+    inLines(
+      'more in',
+      [[], ['chains', 0], ['findings', 0], ['log'], ['log', 'last'], ['strengths', 0, 'best']].map((at) => [
+        at.join('.'),
+        () => isRead(changed(state, [...at, 'more'], 1)),
+      ]),
     ),
     ...[0, 1, 2, 3].map((format): Asked => [`format ${format}`, () => refusal({ ...state, format })]),
     ['of another stream', () => refusal({ ...state, stream: 'B' })],

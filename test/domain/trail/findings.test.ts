@@ -24,7 +24,7 @@ import {
   isRowCut,
   type TrailFilter,
 } from '../../../src/domain/trail/search.js';
-import { type Asked, compareAnswers } from '../../kit/approved.js';
+import { type Asked, compareAnswers, inLines } from '../../kit/approved.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 const blank = (): JournalRecord => ({ time: started, event: 'admission' });
@@ -204,12 +204,13 @@ const filters: readonly TrailFilter[] = [
 ];
 
 const ofSearches: readonly Asked[] = [
-  ...filters.flatMap((filter): Asked[] => [
-    [
+  inLines(
+    'filters',
+    filters.map((filter) => [
       JSON.stringify(filter),
       () => [...new Set([1, 2, 5, 100].map((lines) => brief(search(filter, lines))))].join('\n'),
-    ],
-  ]),
+    ]),
+  ),
   [
     'all rows',
     () =>
@@ -420,17 +421,24 @@ const ofExports: readonly Asked[] = [
     'headers',
     () => [formatCsvHeader(), formatCsvHeader(';').slice(0, 20), formatCsvHeader('\t').slice(0, 20)],
   ],
-  ...values.map(
-    (value): Asked => [`value ${JSON.stringify(value)}`, () => [formatValue(value), formatCell(value)]],
+  inLines(
+    'values',
+    values.map((value): Asked => [JSON.stringify(value), () => [formatValue(value), formatCell(value)]]),
   ),
-  ...cells.map(
-    (text): Asked => [
-      `cell ${JSON.stringify(text)}`,
-      () => [formatCell(text), formatCell(text, ';'), formatCell(text, '\t')].join(' | '),
-    ],
+  inLines(
+    'cells',
+    cells.map(
+      (text): Asked => [
+        JSON.stringify(text),
+        () => [formatCell(text), formatCell(text, ';'), formatCell(text, '\t')].join(' | '),
+      ],
+    ),
   ),
-  ...[['--'], ['--', 'a'], ['-d', '--', 'a'], ['--a'], ['a', '--'], undefined].map(
-    (args): Asked => [`arguments ${JSON.stringify(args)}`, () => `<${formatArguments(args)}>`],
+  inLines(
+    'arguments',
+    [['--'], ['--', 'a'], ['-d', '--', 'a'], ['--a'], ['a', '--'], undefined].map(
+      (args): Asked => [JSON.stringify(args), () => `<${formatArguments(args)}>`],
+    ),
   ),
   [
     'rows as CSV',
