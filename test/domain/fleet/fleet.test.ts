@@ -120,16 +120,6 @@ void test('garbage that was accepted hides no record that is missing later', () 
   assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
 });
 
-// bounds.fleetBlockBytes
-void test('a message larger than any block is not read', () => {
-  const fleet = fleetOf();
-  const [first] = blocks(makeGate().lines);
-  assert.ok(first !== undefined);
-  const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(2 << 20, first.body) }]);
-  assert.deepEqual(told(found), [['malformed', 'gate1', 1]]);
-  assert.equal(fleet.records, 0);
-});
-
 /** The chains of a fleet as they would be saved. */
 function savedText(fleet: ReturnType<typeof fleetOf>): string {
   return JSON.stringify(fleet.save());

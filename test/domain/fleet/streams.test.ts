@@ -2,13 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  checkpointSubject,
-  formatHead,
-  headerNames,
-  hostWordOf,
-  isHostWord,
-} from '../../../src/domain/fleet/block.js';
+import { checkpointSubject, formatHead, headerNames } from '../../../src/domain/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import {
@@ -21,7 +15,6 @@ import {
   started,
   takeAll,
   takeOne,
-  told,
 } from './paper-stream.js';
 
 const dayMs = 86_400_000;
@@ -120,43 +113,6 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   fromLine.rewind([], read);
   see(fromLine, 1);
   assert.deepEqual(weakIn(fromLine), [less]);
-});
-
-void test('rights that are too wide are a finding as long as they are seen', () => {
-  const fleet = fleetOf([]);
-  fleet.seeRights(['it may purge it']);
-  assert.deepEqual(told(fleet.judge(started)), [['weakened', '-', undefined]]);
-  fleet.seeRights([]);
-  assert.deepEqual(fleet.judge(started), []);
-});
-
-void test('a stream of one host is a finding of that host; how full it is stands in the status', () => {
-  const fleet = fleetOf([]);
-  see(fleet, 1);
-  const config = { max_bytes: -1 };
-  fleet.see({ stream: 'S_gate1', host: 'gate1', config, bytes: 5, wanted });
-  assert.deepEqual(told(fleet.judge(started)), [['weakened', 'gate1', undefined]]);
-  assert.deepEqual(fleet.status(started).streams, [
-    { stream: 'DOVEGATE_AUDIT', bytes: 800, maxBytes: 1000 },
-    { stream: 'S_gate1', bytes: 5 },
-  ]);
-});
-
-// The word for a host in the subjects of a stream, and the id of a block.
-const words: readonly (readonly [string, string])[] = [
-  ['mail-gate-1', 'mail-gate-1'],
-  ['Mail-Gate.Example.COM', 'Mail-Gate_Example_COM'],
-  ['a'.repeat(64), 'a'.repeat(63)],
-  ['', 'gate'],
-  // Who reads all of them has this name, and a fleet.yaml cannot list it.
-  ['verifier', 'gate_verifier'],
-];
-
-void test('every name of a machine has a word that a subject and a fleet.yaml can hold', () => {
-  for (const [name, word] of words) {
-    assert.equal(hostWordOf(name), word);
-    assert.ok(isHostWord(word), word);
-  }
 });
 
 void test('blocks have the same id only where their bytes are the same', () => {

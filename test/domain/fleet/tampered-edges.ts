@@ -4,7 +4,7 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
 import { block, blocks, journal, key, mark, PaperGate, type PaperMessage, started } from './paper-stream.js';
-import { at, forkOf, makeGate, other, type Tampering } from './tampering.js';
+import { at, forkOf, goesOn, makeGate, other, type Tampering } from './tampering.js';
 
 const minuteMs = 60_000;
 const time = '2026-11-20T08:00:00.000Z';
@@ -368,11 +368,9 @@ export const edges: readonly Tampering[] = [
   },
   {
     name: 'a checkpoint says that retention left other records than these',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.checkpoint({ oldest_seq: 16 });
-      return blocks(gate.lines.slice(16));
-    },
+    }, 16),
   },
   {
     name: 'without a listed key: an unsigned checkpoint says where the journal begins',

@@ -55,6 +55,15 @@ function changed(change: (stream: PaperMessage[], gate: PaperGate) => void): () 
   };
 }
 
+/** The whole journal goes on, and is sent from a record on. */
+export function goesOn(act: (gate: PaperGate) => void, from = 0): () => PaperMessage[] {
+  return () => {
+    const gate = makeGate();
+    act(gate);
+    return blocks(gate.lines.slice(from));
+  };
+}
+
 export function at(stream: readonly PaperMessage[], index: number): PaperMessage {
   const found = stream[index];
   assert.ok(found !== undefined);
@@ -75,10 +84,7 @@ export const tamperings: readonly Tampering[] = [
       at(stream, 1).body = Buffer.from([lines[4], 'hello\n', ...lines.slice(5, 8)].join(''));
     }),
   },
-  {
-    name: 'a block is gone',
-    tamper: changed((stream) => stream.splice(1, 1)),
-  },
+  { name: 'a block is gone', tamper: changed((stream) => stream.splice(1, 1)) },
   {
     name: 'a line is gone from a block',
     tamper: changed((stream, { lines }) => {
@@ -123,14 +129,8 @@ export const tamperings: readonly Tampering[] = [
       at(stream, 3).subject = 'dovegate.audit.x';
     }),
   },
-  {
-    name: 'records of another journal',
-    tamper: () => blocks(makeGate(undefined, other).lines),
-  },
-  {
-    name: 'a block comes again',
-    tamper: changed((stream) => stream.push(at(stream, 3))),
-  },
+  { name: 'records of another journal', tamper: () => blocks(makeGate(undefined, other).lines) },
+  { name: 'a block comes again', tamper: changed((stream) => stream.push(at(stream, 3))) },
   {
     name: 'two blocks change places',
     tamper: changed((stream) => {
@@ -160,12 +160,10 @@ export const tamperings: readonly Tampering[] = [
   },
   {
     name: 'a start that found its end cut off',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error: 'journal-cut' });
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
   },
   {
     name: 'another record with a seq that was there',
@@ -192,10 +190,7 @@ export const tamperings: readonly Tampering[] = [
     },
     hosts: ['gate1', 'gate2'],
   },
-  {
-    name: 'a host that never sent anything',
-    tamper: () => [],
-  },
+  { name: 'a host that never sent anything', tamper: () => [] },
   {
     name: 'a host that is not listed',
     tamper: () => blocks(makeGate(false).lines, 4, 'stranger'),
@@ -208,65 +203,47 @@ export const tamperings: readonly Tampering[] = [
       ...blocks(makeGate(undefined, other).lines, 4, 'gate1', other),
     ],
   },
-  {
-    name: 'a chain begins above 1',
-    tamper: changed((stream) => stream.splice(0, 1)),
-  },
+  { name: 'a chain begins above 1', tamper: changed((stream) => stream.splice(0, 1)) },
   {
     name: 'a signature that is not right',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       // A checkpoint with the signature of another one, sealed again.
       const [line = ''] = gate.lines.slice(1, 2);
       const { seq: _s, prev: _p, hash: _h, ...body } = JSON.parse(line);
       gate.put({ ...body, head: gate.ledger.hash, time: gate.nowMs });
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
   },
   {
     name: 'a checkpoint whose head is another record',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.checkpoint({ head: 'f'.repeat(64) });
-      return blocks(gate.lines);
-    },
+    }),
   },
-  {
-    name: 'checkpoints without signature',
-    tamper: () => blocks(makeGate(false).lines),
-  },
-  {
-    name: 'checkpoints by another key',
-    tamper: () => blocks(makeGate(makeSignKey().secretPem).lines),
-  },
+  { name: 'checkpoints without signature', tamper: () => blocks(makeGate(false).lines) },
+  { name: 'checkpoints by another key', tamper: () => blocks(makeGate(makeSignKey().secretPem).lines) },
   {
     name: 'the start of a segment that the host retired',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       const hash = gate.ledger.hash;
       gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
       const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
       gate.lines.push(gate.ledger.sealSigned({ time: gate.nowMs, event: 'retire', ...end }));
-      return blocks(gate.lines.slice(16));
-    },
+    }, 16),
   },
   {
     name: 'a retire record that nobody signed, under a later signature',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       const hash = gate.ledger.hash;
       gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
       const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
       gate.put({ time: gate.nowMs, event: 'retire', ...end });
       gate.checkpoint();
-      return blocks(gate.lines.slice(16));
-    },
+    }, 16),
   },
   {
     name: 'the same, signed by another key',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       const stranger = new PaperGate(makeSignKey().secretPem);
       const hash = gate.ledger.hash;
       gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
@@ -275,60 +252,49 @@ export const tamperings: readonly Tampering[] = [
       gate.lines.push(stranger.ledger.sealSigned({ time: gate.nowMs, event: 'retire', ...end }));
       gate.ledger.resume(stranger.ledger);
       gate.checkpoint();
-      return blocks(gate.lines.slice(16));
-    },
+    }, 16),
   },
   {
     name: 'the beginning is gone, and the last signed checkpoint says that retention left it so',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.checkpoint({ oldest_seq: 17 });
-      return blocks(gate.lines.slice(16));
-    },
+    }, 16),
   },
   {
     name: 'a command after an orderly stop',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.put({ time: gate.nowMs, event: 'stop' });
       gate.checkpoint({ action: 'stop' });
       gate.exchanges(1);
       gate.put({ time: gate.nowMs, event: 'start', journal, format: 1 });
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
   },
   {
     name: 'a start that moved appended lines away, and found its beginning removed',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       const error = 'journal-removed journal-appended';
       gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error });
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
   },
   {
     name: 'an orderly stop, what a start writes first, and a start',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.put({ time: gate.nowMs, event: 'stop' });
       gate.checkpoint({ action: 'stop' });
       gate.put({ time: gate.nowMs, event: 'clock', step_ms: -5000 });
       gate.put({ time: gate.nowMs, event: 'completion', session: 'S', id: 'X', outcome: 'unknown' });
       gate.put({ time: gate.nowMs, event: 'start', journal, format: 1 });
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
   },
   {
     name: 'an exchange without end',
-    tamper: () => {
-      const gate = makeGate();
+    tamper: goesOn((gate) => {
       gate.admit('OPEN');
       gate.checkpoint();
-      return blocks(gate.lines);
-    },
+    }),
     more: { openMs: 1000 },
   },
   {
