@@ -99,12 +99,11 @@ for (const [name, all] of Object.entries({ findings: tamperings, edges, hosts: e
   void test(`what is said of streams that somebody changed: ${name}`, () => {
     compareAnswers(
       file(name),
-      all.map(
-        ({ name: what, tamper, hosts, more }): Asked => [
-          what,
-          () => report(createFleet(optionsOf(hosts, more)), tamper()),
-        ],
-      ),
+      Object.entries(all).map(([what, tampering]): Asked => {
+        const given = typeof tampering === 'function' ? { tamper: tampering } : tampering;
+        const { tamper, hosts, more } = given;
+        return [what, () => report(createFleet(optionsOf(hosts, more)), tamper())];
+      }),
     );
   });
 
