@@ -161,81 +161,86 @@ void test('streams of hosts, and streams that are read again', () => {
   const accepted: Step = (fleet) => void fleet.accept(started);
   const checkpoint = (host: string | undefined): Step =>
     of(host, [{ ...at(all, 0), subject: 'dovegate.fleet.checkpoint' }]);
-  const rows: readonly (readonly [string, readonly Step[], (readonly string[])?])[] = [
-    ['all in the stream of the host', [of('gate1', all)]],
-    [
-      'first in its own, then in that of the checkpoints',
-      [of('gate1', all.slice(0, 2)), of(undefined, all.slice(2))],
+  const rows: Readonly<Record<string, readonly Step[]>> = {
+    'all in the stream of the host': [of('gate1', all)],
+    'first in its own, then in that of the checkpoints': [
+      of('gate1', all.slice(0, 2)),
+      of(undefined, all.slice(2)),
     ],
-    ['in that of another host', [of('gate2', all)], ['gate1', 'gate2']],
-    ['a subject of no gate in the stream of a host', [of('gate1', [{ ...at(all, 0), subject: 'x' }])]],
-    ['a checkpoint in the stream of a host', [checkpoint('gate1')]],
-    ['a checkpoint that is none, in its stream', [checkpoint(undefined)]],
-    ['what was taken comes again', [of('gate1', all), of('gate1', all, 1)]],
-    ['the beginning is gone', [of('gate1', all.slice(1))]],
-    ['the beginning is gone by retention', [of('gate1', all.slice(1), 2)]],
-    ['read again', [of('gate1', all), again()]],
-    ['read again, and all is there', [of('gate1', all), again(), of('gate1', all)]],
-    ['read again, and the end is gone', [of('gate1', all), again(), of('gate1', all.slice(0, 2))]],
-    [
-      'read again, over a restart',
-      [of('gate1', all), again(), of('gate1', all.slice(0, 2)), restart, of('gate1', all.slice(2))],
+    'a subject of no gate in the stream of a host': [of('gate1', [{ ...at(all, 0), subject: 'x' }])],
+    'a checkpoint in the stream of a host': [checkpoint('gate1')],
+    'a checkpoint that is none, in its stream': [checkpoint(undefined)],
+    'what was taken comes again': [of('gate1', all), of('gate1', all, 1)],
+    'the beginning is gone': [of('gate1', all.slice(1))],
+    'the beginning is gone by retention': [of('gate1', all.slice(1), 2)],
+    'read again': [of('gate1', all), again()],
+    'read again, and all is there': [of('gate1', all), again(), of('gate1', all)],
+    'read again, and the end is gone': [of('gate1', all), again(), of('gate1', all.slice(0, 2))],
+    'read again, over a restart': [
+      of('gate1', all),
+      again(),
+      of('gate1', all.slice(0, 2)),
+      restart,
+      of('gate1', all.slice(2)),
     ],
-    [
-      'read again: a later record than those that are missing',
-      [of('gate1', all.slice(0, 2)), again(), of('gate1', [at(all, 0), ...all.slice(2)])],
+    'read again: a later record than those that are missing': [
+      of('gate1', all.slice(0, 2)),
+      again(),
+      of('gate1', [at(all, 0), ...all.slice(2)]),
     ],
-    ['read again, and retention removed it', [of('gate1', all), again(), of('gate1', later(elsewhere), 9)]],
-    [
-      'read again, and it is just as old as the stream',
-      [of('gate1', all), again(), of('gate1', elsewhere, 9)],
+    'read again, and retention removed it': [of('gate1', all), again(), of('gate1', later(elsewhere), 9)],
+    'read again, and it is just as old as the stream': [of('gate1', all), again(), of('gate1', elsewhere, 9)],
+    'read again, and retention removed only the beginning': [
+      of('gate1', all.slice(0, 3)),
+      again(),
+      of('gate1', later(all.slice(3)), 4),
     ],
-    [
-      'read again, and retention removed only the beginning',
-      [of('gate1', all.slice(0, 3)), again(), of('gate1', later(all.slice(3)), 4)],
+    'read again, and retention removed nothing of it': [
+      of('gate1', all),
+      again(),
+      of('gate1', later(all.slice(1, 3)), 2),
     ],
-    [
-      'read again, and retention removed nothing of it',
-      [of('gate1', all), again(), of('gate1', later(all.slice(1, 3)), 2)],
+    'a head that was never read': [again([head])],
+    'a head that was never read, and comes': [again([head]), of('gate1', all)],
+    'a head that was never read, and is another record': [
+      again([{ ...head, hash: 'e'.repeat(64) }]),
+      of('gate1', all),
     ],
-    ['a head that was never read', [again([head])]],
-    ['a head that was never read, and comes', [again([head]), of('gate1', all)]],
-    [
-      'a head that was never read, and is another record',
-      [again([{ ...head, hash: 'e'.repeat(64) }]), of('gate1', all)],
+    'a head that was read': [
+      of('gate1', all),
+      again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]),
+      of('gate1', all),
     ],
-    [
-      'a head that was read',
-      [of('gate1', all), again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]), of('gate1', all)],
+    'a head of another host': [again([{ ...head, host: 'gate9' }])],
+    'read again, and accepted at once': [of('gate1', all), again(), accepted, of('gate1', all.slice(0, 2))],
+    'read again, judged and accepted': [
+      of('gate1', all),
+      again(),
+      of('gate1', all.slice(0, 2)),
+      judged,
+      accepted,
     ],
-    ['a head of another host', [again([{ ...head, host: 'gate9' }])]],
-    ['read again, and accepted at once', [of('gate1', all), again(), accepted, of('gate1', all.slice(0, 2))]],
-    [
-      'read again, judged and accepted',
-      [of('gate1', all), again(), of('gate1', all.slice(0, 2)), judged, accepted],
+    'missing, accepted, and it goes on': [
+      of('gate1', [at(all, 0), at(all, 2)]),
+      accepted,
+      of('gate1', [at(all, 3)]),
     ],
-    [
-      'missing, accepted, and it goes on',
-      [of('gate1', [at(all, 0), at(all, 2)]), accepted, of('gate1', [at(all, 3)])],
+    'only a mark': [of('gate1', [mark(3, undefined)])],
+    'read again, and only a mark came, later than the records': [
+      of('gate1', all),
+      again(),
+      of('gate1', later([mark(3, undefined)]), 9),
     ],
-    ['only a mark', [of('gate1', [mark(3, undefined)])]],
-    [
-      'read again, and only a mark came, later than the records',
-      [of('gate1', all), again(), of('gate1', later([mark(3, undefined)]), 9)],
+    'open, accepted in the present journal': [of('gate1', [block([...openGate().lines])]), accepted],
+    'open, accepted in an old journal': [
+      of('gate1', [block([...openGate().lines])]),
+      of(
+        'gate1',
+        elsewhere.map((one) => ({ ...one, storedMs: started + 5 })),
+      ),
+      accepted,
     ],
-    ['open, accepted in the present journal', [of('gate1', [block([...openGate().lines])]), accepted]],
-    [
-      'open, accepted in an old journal',
-      [
-        of('gate1', [block([...openGate().lines])]),
-        of(
-          'gate1',
-          elsewhere.map((one) => ({ ...one, storedMs: started + 5 })),
-        ),
-        accepted,
-      ],
-    ],
-  ];
+  };
   const dropped = (): unknown => {
     const fleet = createFleet(optionsOf());
     of('gate1', all)(fleet);
@@ -249,7 +254,8 @@ void test('streams of hosts, and streams that are read again', () => {
     return [fleet.heads().length, ...listed(missed)];
   };
   compareAnswers(file('places'), [
-    ...rows.map(([what, steps, hosts]): Asked => [what, () => reportAfter(steps, hosts)]),
+    ...Object.entries(rows).map(([what, steps]): Asked => [what, () => reportAfter(steps)]),
+    ['in that of another host', () => reportAfter([of('gate2', all)], ['gate1', 'gate2'])],
     [
       'read again, and the journal is dropped for many others',
       () => json(dropped()).replaceAll(gate.id, '<J>'),
@@ -293,10 +299,10 @@ void test('findings that are kept, counted and accepted', () => {
     for (let seq = from; seq < from + count; seq += 1) findings.add(finding(seq));
     return findings;
   };
-  compareAnswers(file('kept'), [
-    [
-      'of two kinds and hosts',
-      () => {
+  compareAnswers(
+    file('kept'),
+    Object.entries({
+      'of two kinds and hosts': () => {
         const findings = new Findings();
         const added = [
           finding(1),
@@ -306,28 +312,19 @@ void test('findings that are kept, counted and accepted', () => {
         ].map((one) => findings.add(one));
         return `${json(added)}\n${state(findings)}`;
       },
-    ],
-    ['just as many as are kept', () => counted(full())],
-    ['more', () => counted(full(1, max + 2))],
-    [
-      'more, of which some were accepted',
-      () => {
+      'just as many as are kept': () => counted(full()),
+      more: () => counted(full(1, max + 2)),
+      'more, of which some were accepted': () => {
         const findings = full();
         const count = findings.accept(5);
         const added = [50, 51].map((seq) => findings.add(finding(seq)));
         return `${count} ${json(added)} ${counted(findings)}\nagain ${findings.accept(6)} ${counted(findings)}`;
       },
-    ],
-    [
-      'more, all counted ones accepted',
-      () => {
+      'more, all counted ones accepted': () => {
         const findings = full(1, max + 3);
         return `${findings.accept(5)} ${findings.accept(6)} ${counted(findings)}`;
       },
-    ],
-    [
-      'more of one key',
-      () => {
+      'more of one key': () => {
         const findings = new Findings();
         findings.add(finding(1, { key: 'a' }));
         for (let seq = 2; seq <= max; seq += 1)
@@ -335,19 +332,13 @@ void test('findings that are kept, counted and accepted', () => {
         const added = [100, 101].map((seq) => findings.add(finding(seq, { key: 'b' })));
         return `${json(added)} ${findings.add(finding(102, { key: 'd' }))} ${counted(findings)}`;
       },
-    ],
-    [
-      'accepted without being kept before',
-      () => {
+      'accepted without being kept before': () => {
         const findings = full();
         findings.addAccepted(finding(60), 7);
         findings.addAccepted(finding(61, { kind: 'forked' }), 8);
         return `${counted(findings)}\n${json([findings.isAccepted(finding(60)), findings.isAccepted(finding(2)), findings.isAccepted(finding(1)), findings.isAccepted(finding(9, { host: 'x' }))])}`;
       },
-    ],
-    [
-      'known and accepted',
-      () => {
+      'known and accepted': () => {
         const findings = new Findings();
         findings.add(finding(1));
         const known = [
@@ -361,10 +352,7 @@ void test('findings that are kept, counted and accepted', () => {
         findings.accept(5);
         return json([before, known.map((one) => [findings.isKnown(one), findings.isAccepted(one)])]);
       },
-    ],
-    [
-      'of a stream that is read again',
-      () => {
+      'of a stream that is read again': () => {
         const findings = new Findings();
         findings.add(finding(1));
         findings.add(finding(2, { kind: 'missing' }));
@@ -383,10 +371,7 @@ void test('findings that are kept, counted and accepted', () => {
         ].map((one) => findings.add(one));
         return json(again);
       },
-    ],
-    [
-      'of lines of a file',
-      () => {
+      'of lines of a file': () => {
         const findings = new Findings();
         const { seq: _, ...none } = finding(0, { line: 'a' });
         const added = [
@@ -400,18 +385,12 @@ void test('findings that are kept, counted and accepted', () => {
         ].map((one) => findings.add(one));
         return json(added);
       },
-    ],
-    [
-      'loaded: counted ones of another host',
-      () => {
+      'loaded: counted ones of another host': () => {
         const findings = new Findings();
         findings.load([finding(1)], [{ host: 'gate2', kind: 'changed', count: 3 }]);
         return state(findings);
       },
-    ],
-    [
-      'loaded',
-      () => {
+      loaded: () => {
         const findings = new Findings();
         findings.load(
           [{ ...finding(1), acceptedMs: 5 }, finding(2)],
@@ -422,8 +401,8 @@ void test('findings that are kept, counted and accepted', () => {
         );
         return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;
       },
-    ],
-  ]);
+    }),
+  );
 });
 
 void test('the strength of streams', () => {
@@ -469,58 +448,45 @@ void test('the strength of streams', () => {
     const answer = act(streams);
     return `${answer === undefined ? '' : `${json(answer)}\n`}${judged(streams)}`;
   };
-  compareAnswers(file('streams'), [
-    ['none', () => judged(new Streams())],
-    ['loaded', after(() => undefined)],
-    ['seen as it was', after((streams) => see(streams, 3, 2 * hourMs))],
-    ['weaker in both', after((streams) => see(streams, 1, hourMs))],
-    ['weaker in one, stronger in the other', after((streams) => see(streams, 2, 0))],
-    ['weaker than it must be', after((streams) => see(streams, 0, hourMs - 1))],
-    ['of a host', after((streams) => see(streams, 0, 0, 'S_gate1', 'gate1'))],
-    [
-      'with a limit',
-      after((streams) =>
+  compareAnswers(
+    file('streams'),
+    Object.entries({
+      none: () => judged(new Streams()),
+      loaded: after(() => undefined),
+      'seen as it was': after((streams) => see(streams, 3, 2 * hourMs)),
+      'weaker in both': after((streams) => see(streams, 1, hourMs)),
+      'weaker in one, stronger in the other': after((streams) => see(streams, 2, 0)),
+      'weaker than it must be': after((streams) => see(streams, 0, hourMs - 1)),
+      'of a host': after((streams) => see(streams, 0, 0, 'S_gate1', 'gate1')),
+      'with a limit': after((streams) =>
         streams.see({ stream: 'S', config: { ...config(3, 0), max_bytes: 9 }, bytes: 7, wanted }),
       ),
-    ],
-    ['rights', after((streams) => streams.seeRights(['one', 'two']))],
-    ['accepted, although nothing was seen', after((streams) => [streams.accept(), streams.accept()])],
-    [
-      'accepted, weaker',
-      after((streams) => {
+      rights: after((streams) => streams.seeRights(['one', 'two'])),
+      'accepted, although nothing was seen': after((streams) => [streams.accept(), streams.accept()]),
+      'accepted, weaker': after((streams) => {
         see(streams, 1, hourMs);
         return streams.accept();
       }),
-    ],
-    [
-      'accepted, stronger in one and weaker in the other',
-      after((streams) => {
+      'accepted, stronger in one and weaker in the other': after((streams) => {
         see(streams, 5, hourMs);
         return streams.accept();
       }),
-    ],
-    [
-      'a kept line says more',
-      after((streams) =>
+      'a kept line says more': after((streams) =>
         streams.remember([
           { stream: 'S', replicas: 5, maxAgeMs: 0 },
           { stream: 'U', replicas: 1, maxAgeMs: 1 },
         ]),
       ),
-    ],
-    [
-      'a kept line says less',
-      after((streams) => streams.remember([{ stream: 'S', replicas: 1, maxAgeMs: 1 }])),
-    ],
-    [
-      'the signed line counts where nothing is known',
-      () => {
+      'a kept line says less': after((streams) =>
+        streams.remember([{ stream: 'S', replicas: 1, maxAgeMs: 1 }]),
+      ),
+      'the signed line counts where nothing is known': () => {
         const streams = begun();
         see(streams, 1, hourMs, 'U');
         see(streams, 3, 2 * hourMs);
         const signed = ['S', 'U', 'V'].map((stream) => ({ stream, replicas: 5, maxAgeMs: 0 }));
         return judged(streams, signed);
       },
-    ],
-  ]);
+    }),
+  );
 });

@@ -169,169 +169,126 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         },
       ],
     ),
-    [
-      'a chain whose second line is gone',
-      () =>
+    ...Object.entries({
+      'a chain whose second line is gone': () =>
         whole(
           take(
             open(both),
             chain().lines.filter((_, at) => at !== 1),
           ),
         ),
-    ],
-    [
-      'a chain whose second and third line are gone',
-      () =>
+      'a chain whose second and third line are gone': () =>
         whole(
           take(
             open({ there: [first.key] }),
             [0, 3].map((at) => new Desk(first.secretPem).sign().sign().sign().sign().lines[at] ?? ''),
           ),
         ),
-    ],
-    [
-      'a chain that begins later',
-      () =>
+      'a chain that begins later': () =>
         whole(
           take(open({ there: [first.key] }), new Desk(first.secretPem).sign().sign().sign().lines.slice(2)),
         ),
-    ],
-    [
-      'a chain that another line continues',
-      () =>
+      'a chain that another line continues': () =>
         whole(
           take(open({ there: [first.key] }), [
             ...new Desk(first.secretPem).sign().lines,
             ...new Desk(first.secretPem).sign(7).sign().lines.slice(1),
           ]),
         ),
-    ],
-    [
-      'no verifier is listed: the first key counts',
-      () => {
+      'no verifier is listed: the first key counts': () => {
         const fleet = fleetOf();
         for (const [at, line] of [...chain().lines, ...new Desk(forger.secretPem).sign().lines].entries())
           takeOne(fleet, message(logged(line), at + 1));
         return whole(fleet);
       },
-    ],
-    ['a key that is listed later', () => whole(take(open(both), new Desk(second.secretPem).sign().lines))],
-    ['a message that is no line', () => whole(take(open(both), ['x']))],
-    ['an unlisted key is named', () => whole(take(open({ there: [first.key] }), chain().lines.slice(0, 3)))],
-    ['it signs', () => whole(take(open({ there: [first.key] }), chain().lines))],
-    ['it is not listed, and nothing else is', () => whole(take(open({ there: [] }), chain().lines))],
-    [
-      'other keys are listed',
-      () => whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [forger.key] })),
-    ],
-    [
-      'no key is listed any more',
-      () => whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [] })),
-    ],
-    [
-      'the old key is listed still',
-      () =>
+      'a key that is listed later': () => whole(take(open(both), new Desk(second.secretPem).sign().lines)),
+      'a message that is no line': () => whole(take(open(both), ['x'])),
+      'an unlisted key is named': () => whole(take(open({ there: [first.key] }), chain().lines.slice(0, 3))),
+      'it signs': () => whole(take(open({ there: [first.key] }), chain().lines)),
+      'it is not listed, and nothing else is': () => whole(take(open({ there: [] }), chain().lines)),
+      'other keys are listed': () =>
+        whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [forger.key] })),
+      'no key is listed any more': () =>
+        whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [] })),
+      'the old key is listed still': () =>
         whole(
           reopened(take(open({ there: [first.key] }), chain().lines), { there: [first.key, forger.key] }),
         ),
-    ],
-    [
-      'accepted',
-      () => {
+      accepted: () => {
         const fleet = take(open({ there: [first.key] }), chain().lines);
         const count = fleet.accept(started);
         return `${count} ${whole(fleet)}`;
       },
-    ],
-    [
-      'two keys are replaced, and the last one is not listed',
-      () => whole(take(open(both), twice().replace(forger).lines)),
-    ],
-    [
-      'two keys were replaced, and the first one signs',
-      () => {
+      'two keys are replaced, and the last one is not listed': () =>
+        whole(take(open(both), twice().replace(forger).lines)),
+      'two keys were replaced, and the first one signs': () => {
         const third = makeSignKey();
         const there = twice().replace(third).sign();
         const late = there.fork(there.lines.length, first.secretPem).sign().lines.slice(-1);
         const fleet = take(open({ there: [first.key, second.key, third.key] }), [...there.lines, ...late]);
         return whole(fleet).replaceAll(third.key, '<THIRD>');
       },
-    ],
-    [
-      'another verifier signed for another record',
-      () => {
+      'another verifier signed for another record': () => {
         const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
         return whole(take(open(both), new Desk(first.secretPem, heads).sign().lines));
       },
-    ],
-    [
-      'this verifier signed for another record',
-      () => {
+      'this verifier signed for another record': () => {
         const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
         return whole(take(open({}), new Desk(own.secretPem, heads).sign().lines));
       },
-    ],
-    [
-      'own lines, read again, and the end is gone',
-      () => {
+      'own lines, read again, and the end is gone': () => {
         const here = new Desk(own.secretPem).sign().sign().sign();
         const fleet = take(open({}), here.lines);
         fleet.rewind([]);
         return whole(take(fleet, here.lines.slice(0, 1), 0));
       },
-    ],
-    ['a file that is whole', file(4, ({ lines }) => lines)],
-    ['a file that has more than the stream', file(2, ({ lines }) => lines)],
-    ['a file that ends one line before', file(4, ({ lines }) => lines.slice(0, 3))],
-    ['an empty file', file(4, () => [])],
-    ['an empty file, and an empty stream', file(0, () => [])],
-    ['a file with its last lines', file(4, ({ lines }) => lines.slice(2))],
-    [
-      'a file without a line',
-      file(4, ({ lines: [one = '', , three = '', four = ''] }) => [one, three, four]),
-    ],
-    [
-      'a file with a changed line',
-      file(4, ({ lines: [one = '', two = '', ...more] }) => [one, two.replace('fleet', 'float'), ...more]),
-    ],
-    [
-      'a file whose first line was changed',
-      file(4, ({ lines: [one = '', ...more] }) => [one.replace('fleet', 'float'), ...more]),
-    ],
-    [
-      'a file whose last line was changed',
-      file(4, ({ lines }) => lines.map((line, at) => (at === 3 ? line.replace('fleet', 'float') : line))),
-    ],
-    ['a file with another line', file(4, (here) => here.fork(3).sign(9).lines)],
-    [
-      'a file with another line before the end',
-      file(4, (here) => [...here.fork(2).sign(9).lines, here.lines[3] ?? '']),
-    ],
-    ['a file by another key', file(2, (here) => here.fork(2, forger.secretPem).sign().sign().lines)],
-    [
-      'a file whose line names another key than the one that follows',
-      file(2, (here) => [...here.fork(2).replace(second).lines, ...here.fork(3).sign().lines.slice(3)]),
-    ],
-    ['a file by the key that a line names', file(2, (here) => here.fork(2).replace(second).sign().lines)],
-    [
-      'a file of a verifier that is not listed',
-      () => {
+      'a file that is whole': file(4, ({ lines }) => lines),
+      'a file that has more than the stream': file(2, ({ lines }) => lines),
+      'a file that ends one line before': file(4, ({ lines }) => lines.slice(0, 3)),
+      'an empty file': file(4, () => []),
+      'an empty file, and an empty stream': file(0, () => []),
+      'a file with its last lines': file(4, ({ lines }) => lines.slice(2)),
+      'a file without a line': file(4, ({ lines: [one = '', , three = '', four = ''] }) => [
+        one,
+        three,
+        four,
+      ]),
+      'a file with a changed line': file(4, ({ lines: [one = '', two = '', ...more] }) => [
+        one,
+        two.replace('fleet', 'float'),
+        ...more,
+      ]),
+      'a file whose first line was changed': file(4, ({ lines: [one = '', ...more] }) => [
+        one.replace('fleet', 'float'),
+        ...more,
+      ]),
+      'a file whose last line was changed': file(4, ({ lines }) =>
+        lines.map((line, at) => (at === 3 ? line.replace('fleet', 'float') : line)),
+      ),
+      'a file with another line': file(4, (here) => here.fork(3).sign(9).lines),
+      'a file with another line before the end': file(4, (here) => [
+        ...here.fork(2).sign(9).lines,
+        here.lines[3] ?? '',
+      ]),
+      'a file by another key': file(2, (here) => here.fork(2, forger.secretPem).sign().sign().lines),
+      'a file whose line names another key than the one that follows': file(2, (here) => [
+        ...here.fork(2).replace(second).lines,
+        ...here.fork(3).sign().lines.slice(3),
+      ]),
+      'a file by the key that a line names': file(2, (here) => here.fork(2).replace(second).sign().lines),
+      'a file of a verifier that is not listed': () => {
         const fleet = fleetOf();
         const lines = [...chain().lines, ...new Desk(forger.secretPem).sign().lines];
         return whole(fleet, fleet.takeLog(lines));
       },
-    ],
-    ['read again', again(undefined, ({ lines }) => lines)],
-    ['read again, and the end is gone', again(undefined, ({ lines }) => lines.slice(0, 2))],
-    ['read again, and a kept line is gone', again(1, ({ lines }) => lines.slice(0, 1))],
-    ['read again, with a kept line', again(1, ({ lines }) => lines)],
-    [
-      'read again, and the kept line is another one',
-      again(1, (desk) => [...desk.fork(1, first.secretPem).sign(9).lines]),
-    ],
-    [
-      'read again, and accepted',
-      () => {
+      'read again': again(undefined, ({ lines }) => lines),
+      'read again, and the end is gone': again(undefined, ({ lines }) => lines.slice(0, 2)),
+      'read again, and a kept line is gone': again(1, ({ lines }) => lines.slice(0, 1)),
+      'read again, with a kept line': again(1, ({ lines }) => lines),
+      'read again, and the kept line is another one': again(1, (desk) => [
+        ...desk.fork(1, first.secretPem).sign(9).lines,
+      ]),
+      'read again, and accepted': () => {
         const desk = chain();
         const fleet = take(open(both), desk.lines);
         fleet.rewind([]);
@@ -340,10 +297,7 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         fleet.judge(started);
         return `${before} ${fleet.accept(started)} ${whole(fleet)}`;
       },
-    ],
-    [
-      'kept lines that count, and that do not',
-      () => {
+      'kept lines that count, and that do not': () => {
         const desk = chain();
         const fleet = take(open(both), desk.lines);
         const late = desk.fork(4, first.secretPem).sign().lines.at(-1) ?? '';
@@ -351,6 +305,6 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         const whys = [...desk.lines, late, stranger].map((line) => fleet.whyNotKept(read(line)) ?? 'counts');
         return whys.join('\n').replaceAll(forger.key, '<FORGER>');
       },
-    ],
+    }),
   ]);
 });

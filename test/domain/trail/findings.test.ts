@@ -211,34 +211,24 @@ const ofSearches: readonly Asked[] = [
       () => [...new Set([1, 2, 5, 100].map((lines) => brief(search(filter, lines))))].join('\n'),
     ]),
   ),
-  [
-    'all rows',
-    () =>
+  ...Object.entries({
+    'all rows': () =>
       search({})
         .map((row) => JSON.stringify(row))
         .join('\n'),
-  ],
-  ['without a last line end', () => brief(search({}, 100, [trail[1] ?? '', (trail[5] ?? '').trimEnd()]))],
-  [
-    'waiting',
-    () => {
+    'without a last line end': () => brief(search({}, 100, [trail[1] ?? '', (trail[5] ?? '').trimEnd()])),
+    waiting: () => {
       const found = createSearch({ id: 'D' });
       found.take(Buffer.from(trail.slice(0, 9).join('')));
       return found.waiting().map(String).join('\n---\n');
     },
-  ],
-  [
-    'waiting, then ended',
-    () => {
+    'waiting, then ended': () => {
       const found = createSearch({});
       found.take(Buffer.from(trail.join('')));
       const before = found.waiting().length;
       return [before, found.finish().length, found.waiting().length, found.finish()];
     },
-  ],
-  [
-    'ends',
-    () => {
+    ends: () => {
       const found = createSearch({});
       const calls: string[] = [];
       const show = (line: Buffer): Buffer => {
@@ -250,11 +240,8 @@ const ofSearches: readonly Asked[] = [
       const rows = found.takeEnds(Buffer.from(trail.slice(8).join('')), show);
       return [again, rows, calls, found.waiting().length];
     },
-  ],
-  ['ends of nothing', () => createSearch({}).takeEnds(Buffer.from(trail.join('')), (line) => line)],
-  [
-    'ids',
-    () =>
+    'ends of nothing': () => createSearch({}).takeEnds(Buffer.from(trail.join('')), (line) => line),
+    ids: () =>
       [
         idAfter(Buffer.from('x,"id":"E1","a'), 0, 14),
         idAfter(Buffer.from('x,"id":"E1","a'), 0, 9),
@@ -262,10 +249,7 @@ const ofSearches: readonly Asked[] = [
         idAfter(Buffer.from('x,"id":"E1","a'), 2, 14),
         idAfter(Buffer.from('x,"id":"E1","a'), 0, 8),
       ].map((id) => id ?? 'none'),
-  ],
-  [
-    'cut rows',
-    () =>
+    'cut rows': () =>
       [
         { args: [{ more: 1 }] },
         { users: [{ cut: 'a' }] },
@@ -274,23 +258,17 @@ const ofSearches: readonly Asked[] = [
         {},
         { args: [null, ['more']] },
       ].map(isRowCut),
-  ],
-  [
-    'names',
-    () =>
+    names: () =>
       [alice, 'al*', '*', undefined].map((user) =>
         search({})
           .map((row) => createNameTest({ user })(row))
           .join(' '),
       ),
-  ],
-  [
-    'covers',
-    () =>
+    covers: () =>
       [alice, 'al*'].map((user) =>
         [alice, 'a*', '*', 'bob', 'al', ''].map((name) => createCoverTest(user)(name)),
       ),
-  ],
+  }),
 ];
 
 const survey = (asked: Parameters<typeof createSurvey>[0], lines = trail): unknown => {
@@ -343,9 +321,8 @@ const ofSurveys: readonly Asked[] = [
   ),
   like('a@b@example.org', 'a@c@example.org', 'a@b@example.net', 'b@example.org'),
   like('@example.org', '@example.net', 'a@example.org'),
-  [
-    'retired',
-    () =>
+  ...Object.entries({
+    retired: () =>
       retirements([
         retire({ action: 'age', until: new Date(started).toISOString() }, 0),
         retire({ action: 'age', until: new Date(started + 1000).toISOString() }, 1),
@@ -354,11 +331,9 @@ const ofSurveys: readonly Asked[] = [
         retire({ action: 'odd', until: 7 }, 3),
         retire({ action: 'size', until: new Date(started + 1).toISOString() }, 4),
       ]),
-  ],
-  [
-    'retired: a line that is none',
-    () => retirements(['{"event":"retire"\n', rawLine({ event: 'log', text: '"event":"retire"' }, 2)]),
-  ],
+    'retired: a line that is none': () =>
+      retirements(['{"event":"retire"\n', rawLine({ event: 'log', text: '"event":"retire"' }, 2)]),
+  }),
 ];
 
 const values: readonly unknown[] = [
@@ -416,11 +391,10 @@ const cells: readonly string[] = [
   '\u00a0',
 ];
 const ofExports: readonly Asked[] = [
-  ['columns', () => exportColumns.join(' ')],
-  [
-    'headers',
-    () => [formatCsvHeader(), formatCsvHeader(';').slice(0, 20), formatCsvHeader('\t').slice(0, 20)],
-  ],
+  ...Object.entries({
+    columns: () => exportColumns.join(' '),
+    headers: () => [formatCsvHeader(), formatCsvHeader(';').slice(0, 20), formatCsvHeader('\t').slice(0, 20)],
+  }),
   inLines(
     'values',
     values.map((value): Asked => [JSON.stringify(value), () => [formatValue(value), formatCell(value)]]),
@@ -440,22 +414,18 @@ const ofExports: readonly Asked[] = [
       (args): Asked => [JSON.stringify(args), () => `<${formatArguments(args)}>`],
     ),
   ),
-  [
-    'rows as CSV',
-    () =>
+  ...Object.entries({
+    'rows as CSV': () =>
       search({})
         .map((row) => formatCsvRow(row))
         .join('\n'),
-  ],
-  [
-    'rows with semicolons',
-    () =>
+    'rows with semicolons': () =>
       search({})
         .slice(0, 2)
         .map((row) => formatCsvRow(row, ';'))
         .join('\n'),
-  ],
-  ['rows as JSON', () => search({}).map(formatJsonRow).join('\n')],
+    'rows as JSON': () => search({}).map(formatJsonRow).join('\n'),
+  }),
 ];
 
 void test('searches', () => compareAnswers('test/domain/trail/answers/searches.txt', ofSearches));

@@ -94,303 +94,252 @@ function changed(at: number, from: string | RegExp, to: string): Story {
   return story;
 }
 
-type Told = readonly [name: string, story: Story, options?: Partial<TrailOptions>];
+/** A story, and how it is verified where that is not as usual. */
+type Told = Story | readonly [story: Story, options: Partial<TrailOptions>];
 
-const stories: readonly Told[] = [
-  ['nothing at all', new Story()],
-  ['nothing at all, and no key', new Story(), { trustedKeys: [] }],
-  ['a whole trail', begun().exchange('a').checkpoint()],
-  ['a whole trail, and no key given', begun().exchange('a').checkpoint(), { trustedKeys: [] }],
-  ['unsigned, and no key given', unsigned().start(), { trustedKeys: [] }],
-  ['unsigned, with a key', unsigned().start().exchange('a')],
-  ['unsigned checkpoints, with a key', unsigned().start().checkpoint().exchange('a').checkpoint()],
-  ['records after the last signature', begun().exchange('a').exchange('b')],
-  ['a later release wrote it', new Story().start({ format: 2 }).checkpoint()],
-  [
-    'another journal',
-    begun()
-      .start({ journal: 'cd'.repeat(16) })
-      .checkpoint(),
-  ],
-  ['a changed byte', changed(2, '"id":"a"', '"id":"x"')],
-  ['a changed number', changed(3, '"seq":4', '"seq":9')],
-  ['no record', changed(3, /.*/, 'a line')],
-  ['no record first', changed(0, /.*/, 'a line')],
-  ['a changed byte first', changed(0, 'dovegate test', 'dovegate Test')],
-  ['a head that is another hash', begun().checkpoint({ head: '00'.repeat(32) })],
-  [
-    'a broken signature',
-    signature((text) => (text.startsWith('A') ? `B${text.slice(1)}` : `A${text.slice(1)}`)),
-  ],
-  ['a signature that is none', signature(() => 'none')],
-  ['a key by its own name', begun().exchange('a').checkpoint(), { trustedKeys: [], ownKey: key.key }],
-  ['the key of a stranger', begun().by(stranger.secretPem).checkpoint()],
-  [
-    'the key of a stranger, and then the right one',
-    begun().by(stranger.secretPem).checkpoint().by(key.secretPem).checkpoint(),
-  ],
-  [
-    'a stranger who calls it a change of the key',
-    begun().by(stranger.secretPem).checkpoint({ action: 'key-change' }),
-  ],
-  ['a named next key', begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint()],
-  [
-    'a named next key, and a stranger after it',
-    begun()
-      .checkpoint({ next_key: next.key })
-      .by(next.secretPem)
-      .checkpoint()
-      .by(stranger.secretPem)
-      .checkpoint(),
-  ],
-  ['an earlier key', begun().by(next.secretPem).checkpoint(), { trustedKeys: [next.key] }],
-  [
-    'an earlier key that named the next',
+const stories: Readonly<Record<string, Told>> = {
+  'nothing at all': new Story(),
+  'nothing at all, and no key': [new Story(), { trustedKeys: [] }],
+  'a whole trail': begun().exchange('a').checkpoint(),
+  'a whole trail, and no key given': [begun().exchange('a').checkpoint(), { trustedKeys: [] }],
+  'unsigned, and no key given': [unsigned().start(), { trustedKeys: [] }],
+  'unsigned, with a key': unsigned().start().exchange('a'),
+  'unsigned checkpoints, with a key': unsigned().start().checkpoint().exchange('a').checkpoint(),
+  'records after the last signature': begun().exchange('a').exchange('b'),
+  'a later release wrote it': new Story().start({ format: 2 }).checkpoint(),
+  'another journal': begun()
+    .start({ journal: 'cd'.repeat(16) })
+    .checkpoint(),
+  'a changed byte': changed(2, '"id":"a"', '"id":"x"'),
+  'a changed number': changed(3, '"seq":4', '"seq":9'),
+  'no record': changed(3, /.*/, 'a line'),
+  'no record first': changed(0, /.*/, 'a line'),
+  'a changed byte first': changed(0, 'dovegate test', 'dovegate Test'),
+  'a head that is another hash': begun().checkpoint({ head: '00'.repeat(32) }),
+  'a broken signature': signature((text) =>
+    text.startsWith('A') ? `B${text.slice(1)}` : `A${text.slice(1)}`,
+  ),
+  'a signature that is none': signature(() => 'none'),
+  'a key by its own name': [begun().exchange('a').checkpoint(), { trustedKeys: [], ownKey: key.key }],
+  'the key of a stranger': begun().by(stranger.secretPem).checkpoint(),
+  'the key of a stranger, and then the right one': begun()
+    .by(stranger.secretPem)
+    .checkpoint()
+    .by(key.secretPem)
+    .checkpoint(),
+  'a stranger who calls it a change of the key': begun()
+    .by(stranger.secretPem)
+    .checkpoint({ action: 'key-change' }),
+  'a named next key': begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
+  'a named next key, and a stranger after it': begun()
+    .checkpoint({ next_key: next.key })
+    .by(next.secretPem)
+    .checkpoint()
+    .by(stranger.secretPem)
+    .checkpoint(),
+  'an earlier key': [begun().by(next.secretPem).checkpoint(), { trustedKeys: [next.key] }],
+  'an earlier key that named the next': [
     begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
     { trustedKeys: [next.key] },
   ],
-  [
-    'an own key that changed unnamed',
+  'an own key that changed unnamed': [
     begun().by(next.secretPem).checkpoint(),
     { trustedKeys: [], ownKey: next.key },
   ],
-  [
-    'an own key that changed, accepted',
+  'an own key that changed, accepted': [
     begun().by(next.secretPem).checkpoint(),
     { trustedKeys: [next.key], ownKey: next.key },
   ],
-  [
-    'an own key that changed, and back',
+  'an own key that changed, and back': [
     begun().by(next.secretPem).checkpoint().by(key.secretPem).checkpoint(),
     { trustedKeys: [key.key, next.key], ownKey: key.key },
   ],
-  [
-    'an own key that was named',
+  'an own key that was named': [
     begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
     { trustedKeys: [], ownKey: next.key },
   ],
-  ['the kept checkpoint is there', begun().keep('checkpoint.json').exchange('a')],
-  ['the kept checkpoint is later', cutAfter(begun().exchange('a').checkpoint().keep('checkpoint.json'), 3)],
-  [
-    'the kept checkpoint is later, and no key given',
+  'the kept checkpoint is there': begun().keep('checkpoint.json').exchange('a'),
+  'the kept checkpoint is later': cutAfter(begun().exchange('a').checkpoint().keep('checkpoint.json'), 3),
+  'the kept checkpoint is later, and no key given': [
     cutAfter(begun().exchange('a').checkpoint().keep('checkpoint.json'), 3),
     { trustedKeys: [] },
   ],
-  [
-    'the kept checkpoint is of another run',
-    begun().keep('checkpoint.json', begun().start().checkpoint().lines[3]).exchange('a').checkpoint(),
-  ],
-  ['the kept checkpoint is rewritten', rewritten()],
-  [
-    'the kept checkpoint is unsigned',
-    begun().keep('checkpoint.json', unsigned().start().checkpoint().lines[1]),
-  ],
-  [
-    'the kept checkpoint is of a stranger',
-    begun()
-      .exchange('a')
-      .keep(
-        'checkpoint.json',
-        begun().exchange('a').exchange('b').by(stranger.secretPem).checkpoint().lines[6],
-      ),
-  ],
-  ['the kept checkpoint is no record', begun().keep('checkpoint.json', '{}')],
-  [
-    'the kept checkpoint has a changed byte',
-    begun().keep('checkpoint.json', begun().lines[1]?.replace('test', 'tesT')),
-  ],
-  ['an older kept checkpoint, retired since', retired(1, [1]).keep('checkpoint-2.json', begun().lines[1])],
-  ['checkpoint.json is older than the trail', retired(1, [1]).keep('checkpoint.json', begun().lines[1])],
-  ['one segment retired', retired(1, [1])],
-  [
-    'one segment retired, by the key before the one that is trusted',
+  'the kept checkpoint is of another run': begun()
+    .keep('checkpoint.json', begun().start().checkpoint().lines[3])
+    .exchange('a')
+    .checkpoint(),
+  'the kept checkpoint is rewritten': rewritten(),
+  'the kept checkpoint is unsigned': begun().keep(
+    'checkpoint.json',
+    unsigned().start().checkpoint().lines[1],
+  ),
+  'the kept checkpoint is of a stranger': begun()
+    .exchange('a')
+    .keep(
+      'checkpoint.json',
+      begun().exchange('a').exchange('b').by(stranger.secretPem).checkpoint().lines[6],
+    ),
+  'the kept checkpoint is no record': begun().keep('checkpoint.json', '{}'),
+  'the kept checkpoint has a changed byte': begun().keep(
+    'checkpoint.json',
+    begun().lines[1]?.replace('test', 'tesT'),
+  ),
+  'an older kept checkpoint, retired since': retired(1, [1]).keep('checkpoint-2.json', begun().lines[1]),
+  'checkpoint.json is older than the trail': retired(1, [1]).keep('checkpoint.json', begun().lines[1]),
+  'one segment retired': retired(1, [1]),
+  'one segment retired, by the key before the one that is trusted': [
     retiredBefore(),
     { trustedKeys: [next.key] },
   ],
-  ['one segment retired for its size', retired(1, [1], { action: 'size', until: undefined })],
-  ['one segment retired for no reason', retired(1, [1], { action: undefined })],
-  ['two segments retired', retired(2, [1, 2])],
-  ['two segments gone, one retired', retired(2, [1])],
-  ['a segment gone', retired(1, [])],
-  ['a part', retired(1, []), { isPart: true }],
-  ['a part that begins with a command', begins(), { isPart: true }],
-  ['a trail that begins with a command', begins()],
-  ['a retire record without a segment', begun().signed({ event: 'retire', oldest_seq: 1 }).checkpoint()],
-  [
-    'a retire record that is not signed',
-    begun()
-      .add({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-      .checkpoint(),
-  ],
-  ['one without segment that is not signed', begun().add({ event: 'retire', oldest_seq: 2 }).checkpoint()],
-  [
-    'a retire record that is not signed, and no key given',
+  'one segment retired for its size': retired(1, [1], { action: 'size', until: undefined }),
+  'one segment retired for no reason': retired(1, [1], { action: undefined }),
+  'two segments retired': retired(2, [1, 2]),
+  'two segments gone, one retired': retired(2, [1]),
+  'a segment gone': retired(1, []),
+  'a part': [retired(1, []), { isPart: true }],
+  'a part that begins with a command': [begins(), { isPart: true }],
+  'a trail that begins with a command': begins(),
+  'a retire record without a segment': begun().signed({ event: 'retire', oldest_seq: 1 }).checkpoint(),
+  'a retire record that is not signed': begun()
+    .add({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
+    .checkpoint(),
+  'one without segment that is not signed': begun().add({ event: 'retire', oldest_seq: 2 }).checkpoint(),
+  'a retire record that is not signed, and no key given': [
     begun()
       .add({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
       .checkpoint(),
     { trustedKeys: [] },
   ],
-  [
-    'a retire record of a stranger',
-    begun()
-      .by(stranger.secretPem)
-      .signed({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-      .by(key.secretPem)
-      .checkpoint(),
-  ],
-  [
-    'a retire record of an earlier key',
+  'a retire record of a stranger': begun()
+    .by(stranger.secretPem)
+    .signed({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
+    .by(key.secretPem)
+    .checkpoint(),
+  'a retire record of an earlier key': [
     begun()
       .signed({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
       .by(next.secretPem)
       .checkpoint(),
     { trustedKeys: [next.key] },
   ],
-  [
-    'a middle segment gone',
-    without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
-  ],
-  ['two segments swapped', swapped(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint())],
-  [
-    'a segment that names none before',
-    without(
-      begun().exchange('a').segment(2).exchange('b').segment(3, { segment: undefined }).checkpoint(),
-      1,
-    ),
-  ],
-  [
-    'shipped in files of its own',
+  'a middle segment gone': without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
+  'two segments swapped': swapped(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint()),
+  'a segment that names none before': without(
+    begun().exchange('a').segment(2).exchange('b').segment(3, { segment: undefined }).checkpoint(),
+    1,
+  ),
+  'shipped in files of its own': [
     without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
     { isShipped: true },
   ],
-  [
-    'an open exchange, and one that ended',
-    begun().add({ event: 'admission', id: 'a' }).exchange('b').checkpoint(),
-  ],
-  [
-    'a completion without an admission',
-    begun().add({ event: 'completion', id: 'a' }, { event: 'admission' }).checkpoint(),
-  ],
-  [
-    'time goes back',
-    begun()
-      .add(
-        { event: 'reload', time: started + 5000 },
-        { event: 'reload', time: started + 3999 },
-        { event: 'reload', time: started + 3000 },
-      )
-      .checkpoint(),
-  ],
-  [
-    'time goes back by a second',
-    begun().add(
+  'an open exchange, and one that ended': begun()
+    .add({ event: 'admission', id: 'a' })
+    .exchange('b')
+    .checkpoint(),
+  'a completion without an admission': begun()
+    .add({ event: 'completion', id: 'a' }, { event: 'admission' })
+    .checkpoint(),
+  'time goes back': begun()
+    .add(
       { event: 'reload', time: started + 5000 },
-      { event: 'reload', time: started + 4000 },
-      { event: 'reload', time: started + 5000 },
-    ),
-  ],
-  [
-    'time goes back at a step',
-    begun().add(
-      { event: 'reload', time: started + 5000 },
-      { event: 'clock', time: started, step_ms: -5000 },
-      { event: 'reload', time: started },
-    ),
-  ],
-  [
-    'steps of the clock',
-    begun()
-      .add(
-        { event: 'clock', step_ms: 60_000 },
-        { event: 'clock', step_ms: -60_000 },
-        { event: 'clock', step_ms: 59_999 },
-      )
-      .start(),
-  ],
-  [
-    'a step within a run',
-    begun()
-      .add({ event: 'clock', step_ms: 60_000 }, { event: 'completion', id: 'a' }, { event: 'reload' })
-      .start(),
-  ],
-  [
-    'a step at a start',
-    ended()
-      .add(
-        { event: 'clock', step_ms: 86_400_000 },
-        { event: 'completion', id: 'a', outcome: 'unknown', error: 'stopped' },
-      )
-      .start(),
-  ],
-  [
-    'a checkpoint that is younger than the record after it',
-    begun()
-      .checkpoint({ time: started + 60_000 })
-      .exchange('a'),
-  ],
-  [
-    'a retire record that is younger than the record after it',
-    begun()
-      .signed({ event: 'retire', time: started + 60_000, oldest_seq: 1 })
-      .exchange('a'),
-  ],
-  ['a step without its size', begun().add({ event: 'clock' })],
-  [
-    'a start after a stop',
-    ended()
-      .start({ last_seq: 4, last_hash: hashOf(ended(), 3) })
-      .checkpoint()
-      .exchange('a'),
-  ],
-  ['a command after a stop', ended().exchange('a').start().checkpoint()],
-  ['two commands after a stop', ended().exchange('a').exchange('b')],
-  [
-    'the ends of a run, and no start',
-    ended().add({ event: 'completion', id: 'a', outcome: 'unknown', error: 'stopped' }),
-  ],
-  ['a start that names another record', ended().start({ last_seq: 4, last_hash: 'ef'.repeat(32) })],
-  ['a start that names an earlier record', ended().start({ last_seq: 2, last_hash: hashOf(ended(), 1) })],
-  [
-    'the same with records of the memory',
-    ended().start({ last_seq: 2, last_hash: hashOf(ended(), 1), recovered: 2 }),
-  ],
-  ['a start without its checkpoint', ended().start().exchange('a').checkpoint()],
-  ...[
-    'journal-cut',
-    'journal-rewritten',
-    'journal-unvouched',
-    'journal-removed',
-    'journal-appended',
-    'of a later release',
-  ].map((error): Told => [`a start that found: ${error}`, begun().start({ error })]),
-  ['a start that found two', begun().start({ error: 'journal-cut journal-appended' })],
-  ['a start that missed segments, of a part', begun().start({ error: 'journal-removed' }), { isPart: true }],
-  ['a start that missed segments, which are gone', missed(retired(1, []))],
-  ['a start that missed segments, which were retired', missed(retired(1, [1]))],
-  ...[
-    { file: '00000001.jsonl.appended', bytes: 5 },
-    { file: '00000001.jsonl.gz.appended-12', bytes: 5 },
-    { file: '00000001.jsonl.appended-1234', bytes: 5 },
-    { file: 'x00000001.jsonl.appended', bytes: 5 },
-    { file: '00000001.jsonl.appended\u001b', bytes: 5 },
-    { file: '00000001.jsonl.appended' },
-    { bytes: 5 },
-  ].map(
-    (appended): Told => [
+      { event: 'reload', time: started + 3999 },
+      { event: 'reload', time: started + 3000 },
+    )
+    .checkpoint(),
+  'time goes back by a second': begun().add(
+    { event: 'reload', time: started + 5000 },
+    { event: 'reload', time: started + 4000 },
+    { event: 'reload', time: started + 5000 },
+  ),
+  'time goes back at a step': begun().add(
+    { event: 'reload', time: started + 5000 },
+    { event: 'clock', time: started, step_ms: -5000 },
+    { event: 'reload', time: started },
+  ),
+  'steps of the clock': begun()
+    .add(
+      { event: 'clock', step_ms: 60_000 },
+      { event: 'clock', step_ms: -60_000 },
+      { event: 'clock', step_ms: 59_999 },
+    )
+    .start(),
+  'a step within a run': begun()
+    .add({ event: 'clock', step_ms: 60_000 }, { event: 'completion', id: 'a' }, { event: 'reload' })
+    .start(),
+  'a step at a start': ended()
+    .add(
+      { event: 'clock', step_ms: 86_400_000 },
+      { event: 'completion', id: 'a', outcome: 'unknown', error: 'stopped' },
+    )
+    .start(),
+  'a checkpoint that is younger than the record after it': begun()
+    .checkpoint({ time: started + 60_000 })
+    .exchange('a'),
+  'a retire record that is younger than the record after it': begun()
+    .signed({ event: 'retire', time: started + 60_000, oldest_seq: 1 })
+    .exchange('a'),
+  'a step without its size': begun().add({ event: 'clock' }),
+  'a start after a stop': ended()
+    .start({ last_seq: 4, last_hash: hashOf(ended(), 3) })
+    .checkpoint()
+    .exchange('a'),
+  'a command after a stop': ended().exchange('a').start().checkpoint(),
+  'two commands after a stop': ended().exchange('a').exchange('b'),
+  'the ends of a run, and no start': ended().add({
+    event: 'completion',
+    id: 'a',
+    outcome: 'unknown',
+    error: 'stopped',
+  }),
+  'a start that names another record': ended().start({ last_seq: 4, last_hash: 'ef'.repeat(32) }),
+  'a start that names an earlier record': ended().start({ last_seq: 2, last_hash: hashOf(ended(), 1) }),
+  'the same with records of the memory': ended().start({
+    last_seq: 2,
+    last_hash: hashOf(ended(), 1),
+    recovered: 2,
+  }),
+  'a start without its checkpoint': ended().start().exchange('a').checkpoint(),
+  ...Object.fromEntries(
+    [
+      'journal-cut',
+      'journal-rewritten',
+      'journal-unvouched',
+      'journal-removed',
+      'journal-appended',
+      'of a later release',
+    ].map((error) => [`a start that found: ${error}`, begun().start({ error })]),
+  ),
+  'a start that found two': begun().start({ error: 'journal-cut journal-appended' }),
+  'a start that missed segments, of a part': [begun().start({ error: 'journal-removed' }), { isPart: true }],
+  'a start that missed segments, which are gone': missed(retired(1, [])),
+  'a start that missed segments, which were retired': missed(retired(1, [1])),
+  ...Object.fromEntries(
+    [
+      { file: '00000001.jsonl.appended', bytes: 5 },
+      { file: '00000001.jsonl.gz.appended-12', bytes: 5 },
+      { file: '00000001.jsonl.appended-1234', bytes: 5 },
+      { file: 'x00000001.jsonl.appended', bytes: 5 },
+      { file: '00000001.jsonl.appended\u001b', bytes: 5 },
+      { file: '00000001.jsonl.appended' },
+      { bytes: 5 },
+    ].map((appended) => [
       `a start that moved away ${JSON.stringify(appended)}`,
       begun().start({ error: 'journal-appended', appended }),
-    ],
+    ]),
   ),
-  ...(['missing', 'damaged', 'foreign', 'melted'] as const).map(
-    (ring): Told => [`a start: the memory was ${ring}`, begun().start({ ring })],
+  ...Object.fromEntries(
+    (['missing', 'damaged', 'foreign', 'melted'] as const).map((ring) => [
+      `a start: the memory was ${ring}`,
+      begun().start({ ring }),
+    ]),
   ),
-  ...[0, 1, 2, 'unknown' as const].map(
-    (lost): Told => [
+  ...Object.fromEntries(
+    [0, 1, 2, 'unknown' as const].map((lost) => [
       `a start: the memory was damaged, ${lost} lost`,
       begun().start({ ring: 'damaged', lost }),
-    ],
+    ]),
   ),
-];
+};
 
 function unsigned(): Story {
   const story = new Story();
@@ -473,12 +422,11 @@ function describe(verdict: Verdict): string[] {
 
 void test('every verdict is the one that was approved', () => {
   const place = new URL('../../../../test/domain/trail/verdicts.txt', import.meta.url);
-  const now = stories.flatMap(([name, { trail }, options]) => [
-    `# ${name}`,
-    ...describe(verify(trail, options)).map((line) => `  ${line}`),
-  ]);
+  const now = Object.entries(stories).flatMap(([name, told]) => {
+    const [{ trail }, options] = told instanceof Story ? [told] : told;
+    return [`# ${name}`, ...describe(verify(trail, options)).map((line) => `  ${line}`)];
+  });
   if (process.env['DOVEGATE_ANSWERS'] === 'write') return writeFileSync(place, `${now.join('\n')}\n`);
-  assert.equal(new Set(stories.map(([name]) => name)).size, stories.length);
   assert.deepEqual(now, readFileSync(place, 'utf8').trimEnd().split('\n'));
 });
 
