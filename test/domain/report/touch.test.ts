@@ -16,14 +16,14 @@ import { plainTouch as plain } from '../../kit/touch.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record } from '../review/recording.js';
 
-const settingsOfTouch = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode: observe'));
-const bobOfTouch = 'bob@example.com';
-const read = createTouchReader(bobOfTouch);
+const settings = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode: observe'));
+const bob = 'bob@example.com';
+const read = createTouchReader(bob);
 
 /** A command that was sent and answered, as the daemon records it. */
-function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = bobOfTouch): ExchangeRow {
+function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = bob): ExchangeRow {
   const words = line.split(' ');
-  const made = record(settingsOfTouch, 'support', { user, words });
+  const made = record(settings, 'support', { user, words });
   return {
     ...made,
     fields: { ...made.fields, decision: 'allow', sent: true, cells: 3, outcome: 'ok', ...more },
@@ -36,97 +36,77 @@ function short({ class: kind, by, reached, showed }: Touch): string {
 
 const asDenied = { decision: 'deny', sent: false, outcome: 'denied' };
 const asLimited = { ...asDenied, outcome: 'limited' };
+const unread = { args: undefined, effect: undefined, outcome: 'unparsable' };
+const unsent = (outcome: string) => ({ sent: false, outcome });
+const empty = (outcome: string) => ({ cells: 0, outcome });
 
-const commands: readonly [string, ExchangeRow, string][] = [
-  ['a number', row('quota get'), 'read named yes no'],
-  ['plain fields', row('fetch uid mailbox INBOX all'), 'read named yes no'],
-  ['text', row('fetch text mailbox INBOX all'), 'content named yes yes'],
-  ['a header of the asker', row('fetch hdr.subject mailbox INBOX all'), 'content named yes yes'],
-  ['text of no mail', row('fetch text mailbox INBOX all', { cells: 0 }), 'content named yes no'],
-  ['a word of the text', row('search body secret', { cells: 0 }), 'searched named yes yes'],
-  ['a place', row('search mailbox INBOX'), 'read named yes no'],
-  ['destroyed by a word of the text', row('expunge body secret'), 'destroyed named yes no'],
-  ['flags', row('flags add \\Seen all'), 'changed named yes no'],
-  ['all mails, both ways', row('dsync-server', { cells: undefined }), 'destroyed named yes yes'],
+const commands: readonly (readonly [
+  name: string,
+  line: string,
+  expected: string,
+  more?: Readonly<Record<string, unknown>>,
+  user?: string,
+])[] = [
+  ['a number', 'quota get', 'read named yes no'],
+  ['plain fields', 'fetch uid mailbox INBOX all', 'read named yes no'],
+  ['text', 'fetch text mailbox INBOX all', 'content named yes yes'],
+  ['a header of the asker', 'fetch hdr.subject mailbox INBOX all', 'content named yes yes'],
+  ['text of no mail', 'fetch text mailbox INBOX all', 'content named yes no', { cells: 0 }],
+  ['a word of the text', 'search body secret', 'searched named yes yes', { cells: 0 }],
+  ['a place', 'search mailbox INBOX', 'read named yes no'],
+  ['destroyed by a word of the text', 'expunge body secret', 'destroyed named yes no'],
+  ['flags', 'flags add \\Seen all', 'changed named yes no'],
+  ['all mails, both ways', 'dsync-server', 'destroyed named yes yes', { cells: undefined }],
   // Of a file of the site, or of another release: what its rows show is not known.
-  ['a command of no catalog', row('quota get', { command: 'site scan' }), 'content named yes maybe'],
-  [
-    'one that changes',
-    row('quota get', { command: 'site expire', effect: 'write' }),
-    'changed named yes maybe',
-  ],
-  [
-    'one without rows',
-    row('quota get', { command: 'site scan', cells: 0, outcome: 'failed' }),
-    'failed named yes no',
-  ],
-  ['a question to dovegate', row('quota get', { command: 'dovegate can' }), 'read named yes no'],
-  ['refused', row('fetch text all', asDenied), 'denied named no no'],
-  ['a deletion that was denied', row('expunge mailbox INBOX all', asDenied), 'denied named no no'],
-  ['over a limit', row('expunge mailbox INBOX all', asLimited), 'denied named no no'],
+  ['a command of no catalog', 'quota get', 'content named yes maybe', { command: 'site scan' }],
+  ['one that changes', 'quota get', 'changed named yes maybe', { command: 'site expire', effect: 'write' }],
+  ['one without rows', 'quota get', 'failed named yes no', { command: 'site scan', ...empty('failed') }],
+  ['a question to dovegate', 'quota get', 'read named yes no', { command: 'dovegate can' }],
+  ['refused', 'fetch text all', 'denied named no no', asDenied],
+  ['a deletion that was denied', 'expunge mailbox INBOX all', 'denied named no no', asDenied],
+  ['over a limit', 'expunge mailbox INBOX all', 'denied named no no', asLimited],
   [
     'a rule allows it, and the reason is missing',
-    row('expunge mailbox INBOX all', { sent: false, outcome: 'denied' }),
+    'expunge mailbox INBOX all',
     'denied named no no',
+    unsent('denied'),
   ],
-  [
-    'a rule allows it, and a limit refuses it',
-    row('fetch text all', { sent: false, outcome: 'limited' }),
-    'denied named no no',
-  ],
-  ['no backend', row('quota get', { sent: false, outcome: 'failed' }), 'failed named no no'],
-  ['the server said no', row('mailbox create -- X', { cells: 0, outcome: 'failed' }), 'failed named yes no'],
-  [
-    'the server said no to a part of it',
-    row('mailbox delete -- X Y', { cells: 0, outcome: 'partly' }),
-    'destroyed named yes no',
-  ],
-  ['failed before rows', row('fetch text all', { cells: 0, outcome: 'failed' }), 'failed named yes no'],
-  ['failed after rows', row('fetch text all', { outcome: 'failed' }), 'content named yes yes'],
-  ['broken off after rows', row('fetch text all', { outcome: 'aborted' }), 'content named yes yes'],
-  [
-    'broken off before rows',
-    row('fetch text all', { cells: 0, outcome: 'unknown' }),
-    'content named yes maybe',
-  ],
-  ['everybody', row('fetch text all', { users: ['*'], user: undefined }), 'content all yes maybe'],
-  ['a mask', row('quota get', { users: ['*@example.com'], user: undefined }), 'read mask yes no'],
-  ['a list that was cut', row('quota get', { users: ['a@b', { more: 3 }], user: 'a@b' }), 'read mask yes no'],
+  ['a rule allows it, and a limit refuses it', 'fetch text all', 'denied named no no', unsent('limited')],
+  ['no backend', 'quota get', 'failed named no no', unsent('failed')],
+  ['the server said no', 'mailbox create -- X', 'failed named yes no', empty('failed')],
+  ['the server said no to a part of it', 'mailbox delete -- X Y', 'destroyed named yes no', empty('partly')],
+  ['failed before rows', 'fetch text all', 'failed named yes no', empty('failed')],
+  ['failed after rows', 'fetch text all', 'content named yes yes', { outcome: 'failed' }],
+  ['broken off after rows', 'fetch text all', 'content named yes yes', { outcome: 'aborted' }],
+  ['broken off before rows', 'fetch text all', 'content named yes maybe', empty('unknown')],
+  ['everybody', 'fetch text all', 'content all yes maybe', { users: ['*'], user: undefined }],
+  ['a mask', 'quota get', 'read mask yes no', { users: ['*@example.com'], user: undefined }],
+  ['a list that was cut', 'quota get', 'read mask yes no', { users: ['a@b', { more: 3 }], user: 'a@b' }],
   [
     'arguments that were cut',
-    row('fetch text all', { args: [{ cut: 'te', bytes: 9000 }] }),
+    'fetch text all',
     'content named yes maybe',
+    { args: [{ cut: 'te', bytes: 9000 }] },
   ],
-  [
-    'unread',
-    row('fetch text all', {
-      args: undefined,
-      effect: undefined,
-      decision: 'deny',
-      sent: false,
-      outcome: 'unparsable',
-    }),
-    'unread named no no',
-  ],
+  ['unread', 'fetch text all', 'unread named no no', { ...asDenied, ...unread }],
   [
     'a completion that does not say whether it was sent',
-    row('quota get', { sent: undefined }),
+    'quota get',
     'read named maybe no',
+    { sent: undefined },
   ],
   [
     'copied from here into another mailbox',
-    row(
-      'copy Stolen user bob@example.com all',
-      { users: ['eve@example.com', bobOfTouch], cells: 0 },
-      'eve@example.com',
-    ),
+    'copy Stolen user bob@example.com all',
     'changed named yes yes',
+    { users: ['eve@example.com', bob], cells: 0 },
+    'eve@example.com',
   ],
-  ['copied here from another mailbox', row('copy In user eve@example.com all'), 'changed named yes no'],
+  ['copied here from another mailbox', 'copy In user eve@example.com all', 'changed named yes no'],
 ];
 
-for (const [name, given, expected] of commands) {
-  void test(`${name}: ${expected}`, () => assert.equal(short(read(given)), expected));
+for (const [name, line, expected, more, user] of commands) {
+  void test(`${name}: ${expected}`, () => assert.equal(short(read(row(line, more, user))), expected));
 }
 
 void test('what was denied still says what it asked for', () => {
@@ -149,17 +129,8 @@ void test('words are taken as they were recorded', () => {
     row('quota get', { reason: 'ticket 5' }),
   );
   assert.deepEqual(
-    { time, day, requester, reason, command, args, user, id },
-    {
-      time: '2026-11-20T12:00:00.000Z',
-      day: '2026-11-20',
-      requester: 'carol@support',
-      reason: 'ticket 5',
-      command: 'quota get',
-      args: '--',
-      user: bobOfTouch,
-      id: 'E',
-    },
+    [time, day, requester, reason, command, args, user, id],
+    ['2026-11-20T12:00:00.000Z', '2026-11-20', 'carol@support', 'ticket 5', 'quota get', '--', bob, 'E'],
   );
 });
 
@@ -310,23 +281,15 @@ void test('counts: what may have deleted something, and what tried to', () => {
 
 // bounds.reportRequesters
 test('people are told apart up to a limit, and then it says so', () => {
-  const settings = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode: observe'));
-  const bob = 'bob@example.com';
-  const made = record(settings, 'support', { user: bob, words: ['quota', 'get'] });
-  const fields = { ...made.fields, decision: 'allow', sent: true, cells: 3, outcome: 'ok' };
-  const touch = createTouchReader(bob)({ ...made, fields });
   const counter = createTouchCounter();
-  const take = (at: number): void => counter.take({ ...touch, requester: `requester${at}@support` });
+  const take = (at: number): void => counter.take({ ...plain, requester: `requester${at}@support` });
+  const told = (): readonly unknown[] => {
+    const { requesters, isMoreRequesters } = counter.counts();
+    return [requesters, isMoreRequesters];
+  };
   for (let at = 0; at < bounds.reportRequesters; at += 1) take(at);
-  assert.deepEqual(
-    [counter.counts().requesters, counter.counts().isMoreRequesters],
-    [bounds.reportRequesters, false],
-  );
   take(0);
-  assert.equal(counter.counts().isMoreRequesters, false);
+  assert.deepEqual(told(), [bounds.reportRequesters, false]);
   take(bounds.reportRequesters);
-  assert.deepEqual(
-    [counter.counts().requesters, counter.counts().isMoreRequesters],
-    [bounds.reportRequesters, true],
-  );
+  assert.deepEqual(told(), [bounds.reportRequesters, true]);
 });
