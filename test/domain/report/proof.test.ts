@@ -37,9 +37,7 @@ function prove(
 /** The stranger and dovegate's own checker agree. Undefined: proved. */
 function check(file: readonly string[], pem: string): string | undefined {
   const why = checkAlone(file, pem);
-  const own = createProofChecker([parsePublicKey(pem) ?? '']);
-  for (const line of file) own.take(Buffer.from(line), true);
-  const { fault } = own.finish();
+  const { fault } = verdictOn(file, [parsePublicKey(pem) ?? '']);
   assert.equal(fault === undefined, why === undefined, `${why}, ${fault?.text}`);
   return why;
 }
@@ -181,26 +179,17 @@ void test('the title says what is in it, in comments only', () => {
   assert.equal(keyFingerprint(key.key), createHash('sha256').update(der).digest('hex'));
 });
 
-// Goal: a proof is what its lines say, checked with the keys that were given; what is no proof is named. Each byte and line of one is tried
-// in proof.test.ts, beside a checker that knows nothing of ours.
-const trail = makeTrail().segments.flatMap((segment) => segment.lines);
+// What is no proof is named.
+const proved = (...seqs: number[]): string[] => ['# for people', ...prove(seqs).lines];
 
-function proveOfChecker(...seqs: number[]): string[] {
-  const chosen = createSeqSet();
-  for (const seq of seqs) chosen.add(seq);
-  const writer = createProofWriter({ chosen, keys: [key.key], signedSeq: 30 });
-  const body = trail.map((line) => writer.take(Buffer.from(line))).filter((line) => line !== undefined);
-  return ['# for people', ...body, writer.finish() ?? 'none'];
-}
-
-function checkOfChecker(file: readonly string[], keys: readonly string[] = [key.key]): ProofVerdict {
+function verdictOn(file: readonly string[], keys: readonly string[] = [key.key]): ProofVerdict {
   const checker = createProofChecker(keys);
   for (const line of file) checker.take(Buffer.from(line), true);
   return checker.finish();
 }
 
 void test('what is proved: numbers, range, journal and key', () => {
-  const { journal, ...rest } = checkOfChecker(proveOfChecker(3, 5, 25));
+  const { journal, ...rest } = verdictOn(proved(3, 5, 25));
   assert.deepEqual(rest, {
     fault: undefined,
     records: 3,
@@ -211,18 +200,18 @@ void test('what is proved: numbers, range, journal and key', () => {
     keys: [key.key],
     isMoreKeys: false,
   });
-  assert.ok(trail.some((line) => line.includes(`"journal":"${journal}"`)));
+  assert.ok(lines.some((line) => line.includes(`"journal":"${journal}"`)));
 });
 
 void test('another key, no key, and one of several keys', () => {
   const other = makeSignKey().key;
-  assert.match(checkOfChecker(proveOfChecker(14), [other]).fault?.text ?? '', /signed by another key/);
-  assert.deepEqual(checkOfChecker(proveOfChecker(14), [other, key.key]).keys, [key.key]);
-  const unknown = checkOfChecker(proveOfChecker(14), []);
+  assert.match(verdictOn(proved(14), [other]).fault?.text ?? '', /signed by another key/);
+  assert.deepEqual(verdictOn(proved(14), [other, key.key]).keys, [key.key]);
+  const unknown = verdictOn(proved(14), []);
   assert.deepEqual([unknown.fault, unknown.keys], [undefined, [key.key]]);
 });
 
-const proof = proveOfChecker(14);
+const proof = proved(14);
 const placeOf = (text: string): number => proof.findIndex((line) => line.startsWith(text));
 const end = placeOf('= ');
 /** The signed line as somebody without the key can write it again: its hash is right. */
@@ -270,7 +259,7 @@ const faults: readonly [string, readonly string[], number, RegExp][] = [
 ];
 for (const [name, file, line, text] of faults)
   void test(`not proved: ${name}`, () => {
-    const { fault } = checkOfChecker(file);
+    const { fault } = verdictOn(file);
     assert.match(fault?.text ?? '', text);
     assert.equal(fault?.line, line);
   });
@@ -285,6 +274,6 @@ void test('files by their first bytes', () => {
   assert.equal(proofKindOf('# dovegate audit proof 1'), 'proof');
   assert.equal(proofKindOf(proof[1] ?? ''), 'proof');
   assert.equal(proofKindOf('# dovegate audit extract 1: rows'), 'extract');
-  assert.equal(proofKindOf(trail[0] ?? ''), 'journal');
+  assert.equal(proofKindOf(lines[0] ?? ''), 'journal');
   assert.equal(proofKindOf('<14>1 2026-11-20T08:00:00Z'), undefined);
 });

@@ -15,7 +15,7 @@ import {
   type Reported,
   whyNoReport,
 } from '../../../src/domain/report/report.js';
-import type { ExchangeRow } from '../../../src/domain/trail/search.js';
+import type { ExchangeRow, Surveyed } from '../../../src/domain/trail/search.js';
 import { makeTrail, started, verify } from '../trail/paper-trail.js';
 
 const asked: ReportAsked = {
@@ -47,6 +47,20 @@ function row(admittedSeq: number, more: Readonly<Record<string, unknown>> = {}):
   return { fields, admittedSeq, completedSeq: admittedSeq + 1, completedTime: fields.time };
 }
 
+/** What names a journal has: none of them like the mailbox, unless it is said. */
+const surveyed =
+  (more: Partial<Surveyed> = {}) =>
+  (): Promise<Surveyed> =>
+    Promise.resolve({
+      records: 9,
+      all: 9,
+      firstTime: undefined,
+      lastTime: undefined,
+      names: [],
+      isNamed: false,
+      ...more,
+    });
+
 async function report(
   rows: readonly ExchangeRow[],
   form: ReportForm,
@@ -62,15 +76,7 @@ async function report(
     async *rows() {
       yield* rows;
     },
-    survey: () =>
-      Promise.resolve({
-        records: 0,
-        all: 0,
-        firstTime: undefined,
-        lastTime: undefined,
-        names: [],
-        isNamed: true,
-      }),
+    survey: surveyed({ isNamed: true }),
     doubts: () => [],
     ...more,
   };
@@ -127,12 +133,8 @@ void test('what was written after the check is not in it, and what ended after i
 });
 
 void test('under a grant without a stated reason: the reason of its request', async () => {
-  const rows = [
-    row(2, { grant: 'G1' }),
-    row(4, { grant: 'G1', reason: 'ticket 9' }),
-    row(6, { grant: 'G2' }),
-    row(8),
-  ];
+  const under = [{ grant: 'G1' }, { grant: 'G1', reason: 'ticket 9' }, { grant: 'G2' }, {}];
+  const rows = under.map((more, at) => row(2 * at + 2, more));
   const told = { approvedBy: 'approved by eve@leads', reason: 'ticket 4711' };
   const grants = () => Promise.resolve((id: string) => (id === 'G1' ? told : undefined));
   const { lines } = await report(rows, createJsonReport(), { grants });
@@ -175,15 +177,7 @@ void test('what speaks against it makes it incomplete', async () => {
 });
 
 void test('a name that nobody has, and one that others have', async () => {
-  const survey = () =>
-    Promise.resolve({
-      records: 9,
-      all: 9,
-      firstTime: undefined,
-      lastTime: undefined,
-      names: ['alice@example.com'],
-      isNamed: false,
-    });
+  const survey = surveyed({ names: ['alice@example.com'] });
   const { lines, isComplete, isMisnamed } = await report([], createJsonReport(), {
     survey,
     mailbox: 'alice',
@@ -203,33 +197,21 @@ void test('a name that nobody has, and one that others have', async () => {
 });
 
 void test('a right name without a command in this time, and a name that is like no other', async () => {
-  const nothing = { records: 9, all: 9, firstTime: undefined, lastTime: undefined };
   const named = await report([], createCsvReport(), {
-    survey: () => Promise.resolve({ ...nothing, names: ['alcie@example.com'], isNamed: true }),
+    survey: surveyed({ names: ['alcie@example.com'], isNamed: true }),
   });
   assert.equal(named.isMisnamed, false);
   assert.match(named.lines[1] ?? '', /,No recorded command deleted anything\.,/);
-  const unknown = await report([], createCsvReport(), {
-    survey: () => Promise.resolve({ ...nothing, names: [], isNamed: false }),
-  });
+  const unknown = await report([], createCsvReport(), { survey: surveyed() });
   assert.equal(unknown.isMisnamed, false);
   assert.match(unknown.lines[1] ?? '', /,"?No record names ""alice@example\.com""\."?,/);
 });
 
 void test('a limited view is named in the first sentence of every form', async () => {
   const doubts = () => [{ code: 'limited-view', text: 'eve sees a part', isSerious: true }] as const;
-  const survey = () =>
-    Promise.resolve({
-      records: 1,
-      all: 1,
-      firstTime: undefined,
-      lastTime: undefined,
-      names: [],
-      isNamed: true,
-    });
   const said = 'Of what eve may see, no recorded command deleted anything.';
   for (const form of [createJsonReport(), createCsvReport(), createHtmlReport(), createPageReport()]) {
-    const { lines } = await report([], form, { doubts, survey, viewer: 'eve' });
+    const { lines } = await report([], form, { doubts, viewer: 'eve' });
     assert.ok(lines.join('\n').includes(said), lines.join('\n'));
   }
 });

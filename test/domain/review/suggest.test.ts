@@ -17,7 +17,13 @@ function suggestion(policy: string, ...lines: string[]): Suggestion {
     const [user = '', words = ''] = line.split(': ');
     const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';
     sightings.take(
-      record(settings, 'support', { user, words: wordsOf(words), principal, atMs: recordedMs - at * 60_000 }),
+      record(settings, 'support', {
+        user,
+        words: wordsOf(words),
+        principal,
+        atMs: recordedMs - at * 60_000,
+        reason: 'x',
+      }),
     );
   }
   const found = settings.policies.get('support') ?? assert.fail();
@@ -168,13 +174,40 @@ void test('the users of the policy stay; other users are a comment with their co
   assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
 });
 
-void test('under enforce the terms of the deciding rule are named', () => {
-  const { text } = suggestion(
-    'users: ["*@example.com"]\n    allow: [{ command: quota get, limit: 9/hour }]',
+/** The lines of the rule of a command. */
+function ruleOf({ text }: Suggestion, command: string): string[] {
+  const [, rule = ''] = new RegExp(`^ {6}- command: ${command}\n((?: {8}.*\n)*)`, 'm').exec(text) ?? [];
+  return rule
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.trim());
+}
+
+void test('under enforce the terms of the deciding rule stay, and the rule is named', () => {
+  const suggested = suggestion(
+    'users: ["*@example.com"]\n    allow: [{ command: mailbox list, reason: required, limit: 5/day, emergency: true, expires: 2099-01-01 }, { command: quota get, limit: 7/hour }]',
+    'bob@example.com: mailbox list INBOX',
     'bob@example.com: quota get',
   );
-  assert.match(
-    text,
-    /# terms as in \/etc\/dovegate\/d\.yaml:11\n {6}- command: quota get\n {8}limit: 9\/hour\n/,
-  );
+  assert.deepEqual(ruleOf(suggested, 'mailbox list'), [
+    'reason: required',
+    'limit: 5/day',
+    'emergency: true',
+    'expires: "2099-01-01"',
+  ]);
+  assert.deepEqual(ruleOf(suggested, 'quota get'), ['limit: 7/hour']);
+  assert.match(suggested.text, /# terms as in \/etc\/dovegate\/d\.yaml:11\n {6}- command: quota get\n/);
+});
+
+void test('what destroys is held to the domains where it was seen', () => {
+  const where = 'where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }';
+  for (const [users, more] of [
+    ['["*@example.com", "*@example.net"]', ['users: ["*@example.com"]']],
+    ['["*"]', ['users: ["*@example.com"]']],
+    ['["*@example.com", bob@example.com]', []],
+  ] as const) {
+    const policy = `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+    const suggested = suggestion(policy, 'bob@example.com: expunge mailbox Trash savedbefore 30d');
+    assert.deepEqual(ruleOf(suggested, 'expunge'), [where, ...more], users);
+  }
 });
