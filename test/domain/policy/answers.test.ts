@@ -9,13 +9,15 @@
 //           their answers; `=!CODE`: a failure. `latin1`: the line is not UTF-8. `json`: its form of HTTP. `readings`: of each series
 //           alone.
 //
-// An answer has only what differs from the usual. After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the
-// difference.
+// An answer has only what differs from the usual: the words as they came, with the command's effect in the catalog, for the user as
+// written or with the default realm; what the decision says is done by the one backend that there is, and settled if it is allowed; the
+// nearest rule misses what the reason ends with.
+// After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the difference.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
+import { allSeries, commandNamed, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { routingTableOf, type Settings } from '../../../src/domain/config/settings.js';
@@ -91,12 +93,11 @@ function answerTo(row: string, settings: Settings): string[] {
   const found = assess(line, subject, table, answersIn(known), casesNowMs);
   if (found.judgement === undefined) return questionsOf(found);
   const readings = known.includes('readings') ? readingsOf(line, subject, table, found, casesNowMs) : [];
+  const asked = { line, policy, realm: settings.mailUsers.defaultRealm };
   return [
-    ...textOf(found.judgement, policy, line.user),
-    ...placesOf(found),
-    ...readings.flatMap((each) =>
-      textOf(each.judgement, policy, line.user).map((text) => `${each.series}: ${text}`),
-    ),
+    ...textOf(found.judgement, asked),
+    ...placesOf(found, table),
+    ...readings.flatMap((each) => textOf(each.judgement, asked).map((text) => `${each.series}: ${text}`)),
   ];
 }
 
@@ -142,28 +143,48 @@ function answersIn(known: readonly string[]): Answers {
   return { ...base, passdb, userdb };
 }
 
-function textOf(judgement: Judgement, policy: Policy, asked: string): string[] {
-  const { command, effect, user, input } = judgement;
-  const facts = [
-    command ?? 'no command',
-    effect ?? 'no effect',
-    ...(input === 'none' ? [] : [`input ${input}`]),
-  ];
-  if (user !== asked) facts.push(`user ${user}`);
-  if (judgement.kind === 'unparsable') return [`${judgement.code}: ${judgement.message}`, facts.join(', ')];
-  const { decision, holdsUntilMs, shadow, unable, wantsUsernameCell, series, args } = judgement;
-  if (wantsUsernameCell) facts.push('with a column of users');
-  const known = series.length === allSeries.length || series.includes('2.4') ? '' : ` for ${series.join()}`;
+interface AskedLine {
+  readonly line: CommandLine;
+  readonly policy: Policy;
+  readonly realm: string | undefined;
+}
+
+function textOf(judgement: Judgement, asked: AskedLine): string[] {
+  const { policy } = asked;
+  if (judgement.kind === 'unparsable')
+    return [`${judgement.code}: ${judgement.message}`, factsOf(judgement, asked)];
+  const { decision, holdsUntilMs, shadow, unable } = judgement;
   return [
     ...decisionText(decision),
     ...(holdsUntilMs === decision.holdsUntilMs ? [] : [`in all: until ${untilText(holdsUntilMs)}`]),
     ...(shadow === undefined ? [] : decisionText(shadow).map((text) => `shadow: ${text}`)),
     ...(unable === undefined ? [] : [`unable: ${unable.kind} ${unable.code}: ${unable.reason}`]),
-    `${facts.join(', ')}${known}: ${args.map(({ text, isSecret }) => (isSecret ? `<${text}>` : text)).join(' ')}`,
+    ...commandText(judgement, asked),
     ...attemptText(judgement),
     ...unmetText(judgement, policy),
     ...limitsText(judgement, policy),
   ];
+}
+
+function factsOf({ command, effect, user, input }: Judgement, { line, realm }: AskedLine): string {
+  const isUsual = user === line.user || user === `${line.user}@${realm}`;
+  return [
+    command ?? 'no command',
+    effect ?? 'no effect',
+    ...(input === 'none' ? [] : [`input ${input}`]),
+    ...(isUsual ? [] : [`user ${user}`]),
+  ].join(', ');
+}
+
+function commandText(judgement: Judged, asked: AskedLine): string[] {
+  const { command, wantsUsernameCell, series, args } = judgement;
+  const column = wantsUsernameCell ? ', with a column of users' : '';
+  const known = series.length === allSeries.length || series.includes('2.4') ? '' : ` for ${series.join()}`;
+  const words = args.map(({ text, isSecret }) => (isSecret ? `<${text}>` : text)).join(' ');
+  const facts = `${factsOf(judgement, asked)}${column}${known}`;
+  const usual = `${command}, ${commandNamed('2.4', command ?? '')?.effect}`;
+  const isAsSent = asked.line.words.join(' ') === `${command} ${words.slice('-- '.length)}`.trimEnd();
+  return facts === usual && isAsSent ? [] : [`${facts}: ${words}`];
 }
 
 function untilText(ms: number | undefined): string {
@@ -182,11 +203,12 @@ function decisionText(decision: Decision): string[] {
           const isPlain = value === false || (key === 'limitKey' && obligations.limit === undefined);
           return isPlain ? [] : `${key} ${shortened(JSON.stringify(value))}`;
         });
+  const near = nearest === undefined ? '' : `nearest ${nearest.rule.line}:${nearest.rule.column}`;
+  const missing = nearest?.missing.join('; ') ?? '';
+  const isInReason = nearest === undefined || reason.endsWith(`: ${missing}`);
   return [
-    `${kind} ${code}${place}${until}: ${reason}`,
-    ...(nearest === undefined
-      ? []
-      : [`nearest ${nearest.rule.line}:${nearest.rule.column}: ${nearest.missing.join('; ')}`]),
+    `${kind} ${code}${place}${until}${near !== '' && isInReason ? `, ${near}` : ''}: ${reason}`,
+    ...(isInReason ? [] : [`${near}: ${missing}`]),
     ...(would === undefined ? [] : decisionText(would).map((text) => `would ${text}`)),
     ...(kind === 'deny' || obligations !== undefined ? [] : ['no terms']),
     ...(terms.length === 0 ? [] : [`terms: ${terms.join(', ')}`]),
@@ -250,12 +272,23 @@ function limitsText({ decision, attempt }: Judged, policy: Policy): string[] {
   return asks.length === 0 ? [] : [`counts ${asks.join('; ')}`];
 }
 
-function placesOf(found: Assessment): string[] {
-  const { destinations, obstacle, aliases, isSettled } = found;
+function placesOf(found: Assessment, { backends }: RoutingTable): string[] {
+  const { destinations, obstacle, aliases, isSettled, judgement } = found;
+  const decided = judgement.kind === 'judged' ? judgement.decision.kind : judgement.kind;
+  const isUsual =
+    fateOf(found) === decided &&
+    destinations.length === 1 &&
+    backends.length === 1 &&
+    isSettled === (decided === 'allow') &&
+    aliases.length === 0;
   const where =
     destinations.length === 0 ? 'to nobody' : `to ${destinations.map(({ name }) => name).join(', ')}`;
   return [
-    `${fateOf(found)} ${where}${isSettled ? ', settled' : ''}${aliases.length === 0 ? '' : `, aliases ${aliases.join(' ')}`}`,
+    ...(isUsual
+      ? []
+      : [
+          `${fateOf(found)} ${where}${isSettled ? ', settled' : ''}${aliases.length === 0 ? '' : `, aliases ${aliases.join(' ')}`}`,
+        ]),
     ...(obstacle === undefined ? [] : [obstacleText(obstacle)]),
     ...questionsOf(found),
   ];
