@@ -10,15 +10,14 @@ import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
   argumentCount,
   createRedactor,
+  formatEnd,
   formatTime,
   isCount,
   isDistanceMs,
   type JournalRecord,
   makeHmacKey,
   msMax,
-  parseLine,
   parseTime,
-  readHead,
   readWord,
   withoutKeys,
 } from '../../../src/domain/audit/record.js';
@@ -41,6 +40,8 @@ void test('a key is cut to its first part; so is one that is mistyped or cut sho
     [keyOfKeys.slice(0, 17), keyOfKeys.slice(0, 17)],
     [shown, shown],
     ['dvg_short', 'dvg_short'],
+    ['dvg_AbCdEfG_12345', 'dvg_AbCdEfG_12345'],
+    ['a dvg_AbCdEfGh_12345 b dvg_AbCdEfGh_12345_6', 'a dvg_AbCdEfGh_[key] b dvg_AbCdEfGh_[key]'],
     ['nothing of it', 'nothing of it'],
   ] as const) {
     assert.equal(withoutKeys(text), expected, text);
@@ -87,12 +88,6 @@ const recordOfLine = {
 } as const;
 const line = sealLine(9, encodeBody(recordOfLine), genesisHash).line.trimEnd();
 
-void test('time and event stand at the start of a line, and of a body with a comma before it', () => {
-  const head = { time: '1970-01-01T00:00:00.001Z', event: 'admission' };
-  assert.deepEqual(readHead(line), head);
-  assert.deepEqual(readHead(`,${encodeBody(recordOfLine)}`), head);
-});
-
 void test('a value cannot pretend to be a key', () => {
   assert.equal(readWord(line, 'id'), 'I1');
   assert.equal(readWord(line, 'session'), 'S1');
@@ -100,22 +95,6 @@ void test('a value cannot pretend to be a key', () => {
     readWord(sealLine(9, encodeBody({ ...recordOfLine, id: undefined }), genesisHash).line, 'id'),
     undefined,
   );
-});
-
-void test('what is no line of ours has no head', () => {
-  for (const text of [
-    '',
-    '{}',
-    `${' '.repeat(40)},"time":"`,
-    ',"time":"1970-01-01T00:00:00.001Z","event":"open',
-  ]) {
-    assert.equal(readHead(text), undefined, text);
-  }
-});
-
-void test('only an object is a line', () => {
-  assert.deepEqual(parseLine('{"a":1}'), { a: 1 });
-  for (const text of ['', '[]', 'null', '1', '{"a":']) assert.equal(parseLine(text), undefined, text);
 });
 
 void test('equal values are equal, and nothing of them is left', () => {
@@ -127,18 +106,21 @@ void test('equal values are equal, and nothing of them is left', () => {
   assert.notDeepEqual(createRedactor(makeHmacKey()).redact('größe'), { hmac });
 });
 
+void test('a short key keeps nothing secret and is refused; one line end is not part of a key', () => {
+  for (const short of ['x'.repeat(15), new Uint8Array(15)])
+    assert.throws(() => createRedactor(short), RangeError('an HMAC key has at least 16 bytes'));
+  const key = 'x'.repeat(16);
+  const digest = (given: string | Uint8Array): string => createRedactor(given).redact('a').hmac;
+  for (const same of [`${key}\n`, `${key}\r\n`, Buffer.from(key)]) assert.equal(digest(same), digest(key));
+  for (const other of [`${key}\n\n`, `${key.slice(0, 8)}\n${key.slice(8)}`])
+    assert.notEqual(digest(other), digest(key));
+});
+
 void test('command input is measured in pieces as in one', () => {
   const redactor = createRedactor(makeHmacKey());
   const meter = redactor.meterInput();
   for (const part of ['Subject: ', '', 'x\r\n']) meter.take(Buffer.from(part));
   assert.deepEqual(meter.finish(), { bytes: 12, ...redactor.redact('Subject: x\r\n') });
-});
-
-void test('a key that keeps nothing secret is refused; one line end is not part of it', () => {
-  assert.throws(() => createRedactor('too short'), RangeError);
-  assert.throws(() => createRedactor(new Uint8Array(15)), RangeError);
-  const key = 'x'.repeat(16);
-  assert.deepEqual(createRedactor(`${key}\n`).redact('a'), createRedactor(Buffer.from(key)).redact('a'));
 });
 
 void test('a made key has 256 bits', () => {
@@ -161,11 +143,26 @@ void test('what no clock says is moved to the nearest end', () => {
   assert.equal(formatTime(1.999), '1970-01-01T00:00:00.001Z');
 });
 
+void test('an end has no more digits than it needs', () => {
+  for (const [ms, end] of [
+    [999, '1970-01-01T00:00:00.999Z'],
+    [1000, '1970-01-01T00:00:01Z'],
+    [86_400_000, '1970-01-01'],
+    [86_400_001, '1970-01-02T00:00:00.001Z'],
+    [-1, '1970-01-01T00:00:00Z'],
+    [0, '1970-01-01'],
+    [253_402_300_800_000, '9999-12-31'],
+  ] as const)
+    assert.equal(formatEnd(ms), end);
+});
+
 void test('only the exact form is a time', () => {
   for (const text of [
     '',
     '2026-11-20T08:22:34Z',
     '2026-11-20T08:22:34.123',
+    '2026-11-20T08:22:34.123+',
+    '2026-02-30T00:00:00.000Z',
     '2026-11-20 08:22:34.123Z',
     '2026-02-29T00:00:00.000Z',
     '2026-13-01T00:00:00.000Z',
@@ -187,5 +184,14 @@ void test('numbers that are read back have a range', () => {
   for (const value of [0, -1.5, msMax, -msMax]) assert.equal(isDistanceMs(value), true, String(value));
   for (const value of [msMax + 1, -msMax - 1, 1e300, -1e300, Number.NaN, Infinity, '1', null])
     assert.equal(isDistanceMs(value), false, String(value));
-  assert.equal(argumentCount({ argument_records: 1e300 }), 0);
+  for (const [count, expected] of [
+    [0, 0],
+    [1, 1],
+    [-1, 0],
+    ['2', 0],
+    [undefined, 0],
+    [2.5, 0],
+    [1e300, 0],
+  ] as const)
+    assert.equal(argumentCount({ argument_records: count }), expected, String(count));
 });
