@@ -1,5 +1,5 @@
-// Goal: what the passdb and the userdb say is judged like what a line says: by the daemon, by whoever has the answers, and again by a
-// replay of the daemon's records. What must not happen: an alias opens a mailbox that its policy does not hold for.
+// Goal: what the userdb says is judged like what a line says: by the daemon, by whoever has the answers, and again by a replay of the
+// daemon's records. What the passdb says: answers/routes.txt.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
@@ -9,7 +9,6 @@ import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js'
 import {
   type Answers,
   nothingKnown,
-  type PassdbAnswer,
   type UserdbAnswer,
   userdbKey,
 } from '../../../src/domain/policy/route.js';
@@ -120,45 +119,3 @@ function answerTo(question: {
     : { kind: 'resolved', aliases };
   return [userdbKey(users), answer];
 }
-
-// [what becomes of it, user, words, what the passdb says]
-const routed: readonly (readonly [string, string, string, PassdbAnswer])[] = [
-  ['allow', 'a@two.example', 'quota get', { kind: 'to', backend: 'mail1', aliases: [] }],
-  ['allow', 'a@two.example', 'fts flatcurve check|INBOX', { kind: 'to', backend: 'mail1', aliases: [] }],
-  ['unparsable', 'a@two.example', 'fts flatcurve check|INBOX', { kind: 'to', backend: 'mail2', aliases: [] }],
-  ['allow', 'a@two.example', 'quota get', { kind: 'to', backend: 'mail2', aliases: ['b@two.example'] }],
-  ['deny', 'a@two.example', 'quota get', { kind: 'to', backend: 'mail2', aliases: ['ceo@two.example'] }],
-  ['deny', 'a@two.example', 'quota get', { kind: 'to', backend: 'mail2', aliases: ['x@none.example'] }],
-  ['obstacle', 'a@two.example', 'quota get', { kind: 'to', backend: 'mail3', aliases: [] }],
-  [
-    'obstacle',
-    'a@two.example',
-    'quota get',
-    { kind: 'nowhere', reason: 'the passdb does not know this user' },
-  ],
-  ['obstacle', 'a@two.example', 'quota get', { kind: 'failed', code: 'timeout' }],
-  ['deny', 'a@two.example', 'quota recalc', { kind: 'failed', code: 'timeout' }],
-  ['deny', 'ceo@two.example', 'quota get', { kind: 'to', backend: 'mail1', aliases: [] }],
-];
-
-void test('what the passdb says of a user is judged, and who may not be named is not asked about', () => {
-  const { settings: read } = openMemoryEngine({ settings });
-  const table = routingTableOf(read);
-  const policy = read.policies.get('support') ?? assert.fail();
-  const subject = { listener: 'support', principal: 'x@support', clientMinor: 4, policy };
-  for (const [expected, user, text, answer] of routed) {
-    const line = plainLine(user, text.split('|'));
-    const open = assess(line, subject, table, nothingKnown, 0);
-    const isAsked = open.judgement === undefined && open.questions[0]?.kind === 'passdb';
-    assert.equal(isAsked, !user.startsWith('ceo@'), text);
-    const resolved: UserdbAnswer = { kind: 'resolved', aliases: [] };
-    const answers: Answers = {
-      passdb: new Map([[user, answer]]),
-      userdb: new Map([[userdbKey([user]), resolved]]),
-      whenOpen: 'ask',
-    };
-    const found = assess(line, subject, table, answers, 0);
-    assert.ok(found.judgement !== undefined, text);
-    assert.equal(fateOf(found), expected, `${text}: ${JSON.stringify(answer)}`);
-  }
-});

@@ -1,4 +1,4 @@
-// Goal: a line is judged in every series that its backend may be of, and passes only if all agree.
+// Goal: a remembered decision is given out only to the very same question, and only as long as it holds.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +17,6 @@ import { plainLine } from '../../../src/domain/policy/assess.js';
 import type { Decision } from '../../../src/domain/policy/decide.js';
 import {
   AnswerCache,
-  isAllowed,
   type JudgeContext,
   type Judged,
   type Judgement,
@@ -32,33 +31,7 @@ import { lesser } from '../../../src/domain/policy/terms.js';
 import { type NamedParameter, parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 import { withPolicies } from '../config/sound.js';
-import { casesNowMs, readCases } from './cases.js';
 
-const { settings } = readCases('catalog.cases');
-const policy = settings.policies.get('admin') ?? assert.fail();
-const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
-
-function everywhere(series: readonly Series[], user: string, ...words: readonly string[]): Judgement {
-  return judge(plainLine(user, words), series, {
-    listener: 'admin',
-    principal: 'root@admin',
-    clientMinor: 4,
-    policy,
-    userNames,
-    sharedNamespaces: [],
-    nowMs: casesNowMs,
-  });
-}
-
-void test('a command of one series passes only where the series is known', () => {
-  const check = ['fts', 'flatcurve', 'check', 'INBOX'];
-  const codeOf = (judgement: Judgement) => (judgement.kind === 'unparsable' ? judgement.code : 'judged');
-  assert.equal(codeOf(everywhere(['2.3', '2.4'], 'alice', ...check)), 'command-unknown');
-  assert.equal(isAllowed(everywhere(['2.4'], 'alice', ...check)), true);
-  assert.equal(isAllowed(everywhere(['2.3', '2.4'], 'alice', 'quota', 'get')), true);
-});
-
-// Goal: a remembered decision is given out only to the very same question, and only as long as it holds.
 const allowed: Decision = { kind: 'allow', code: 'allowed', reason: 'a rule allows it' };
 
 void test('a decision is found until its time', () => {
@@ -177,27 +150,6 @@ function judged(line: string, series: readonly Series[] = ['2.3', '2.4']): Judge
   if (read.kind !== 'command') throw new Error('no command');
   return judge(read.command, series, contextOfLines());
 }
-
-test('what the series read differently is refused while nobody knows which one will read it', () => {
-  const line = '||kick|-f|bob@example.org|alice@example.org';
-  const both = judged(line);
-  assert.equal(both.kind, 'unparsable', JSON.stringify(both));
-  if (both.kind === 'unparsable') assert.equal(both.code, 'series-differ');
-  // 2.3: the sessions of both, by force; 2.4: of those whose field of that name is alice.
-  for (const series of ['2.3', '2.4'] as const) assert.equal(judged(line, [series]).kind, 'judged');
-});
-
-test('what is not UTF-8 is refused', () => {
-  assert.ok(policyOfLines);
-  const bytes = Buffer.concat([
-    Buffer.from('\talice@example.org\tmailbox list\t'),
-    Buffer.from([0xff, 0xfe]),
-  ]);
-  const read = parseCommandLine(bytes);
-  if (read.kind !== 'command') throw new Error('no command');
-  const judgement = judge(read.command, ['2.3'], contextOfLines());
-  assert.equal(judgement.kind, 'unparsable');
-});
 
 const rememberingConfiguration = `
 version: 1
@@ -337,45 +289,12 @@ test('the same question is judged once, and whatever makes another question is j
   assert.deepEqual(others.map(ask), answers);
 });
 
-// [what differs, one, the other]: the answers differ, whichever was asked first.
-const contrary: readonly (readonly [string, Asked, Asked])[] = [
-  ['policy', { line: '|alice|mailbox list' }, { line: '|alice|mailbox list', policy: 'team' }],
-  [
-    'namespaces that are said',
-    { line: '|alice|mailbox list' },
-    { line: '|alice|mailbox list', sharedNamespaces: ['x/'] },
-  ],
-  [
-    'namespaces that are not',
-    { line: '|alice|mailbox list' },
-    { line: '|alice|mailbox list', sharedNamespaces: undefined },
-  ],
-  [
-    'minor, on which -A depends',
-    { line: '|alice|mailbox list|-A', clientMinor: 2 },
-    { line: '|alice|mailbox list|-A', clientMinor: 3 },
-  ],
-  ['user', { line: '|alice@example.org|mailbox list' }, { line: '|ceo@example.org|mailbox list' }],
-  ['series', { line: '||kick|-f|x', series: ['2.3'] }, { line: '||kick|-f|x', series: ['2.4'] }],
-  [
-    'an alias',
-    { line: '|boss@example.org|mailbox list' },
-    { line: '|boss@example.org|mailbox list', aliases: ['ceo@example.org'] },
-  ],
-];
-for (const [what, one, other] of contrary) {
-  test(`no answer is taken for another: ${what}`, () => {
-    for (const [first, second] of [
-      [one, other],
-      [other, one],
-    ] as const) {
-      const { ask } = asker();
-      const expected = [ask(first), ask(second)].map(decisionOf);
-      assert.notEqual(expected[0], expected[1]);
-      assert.deepEqual([ask(first), ask(second), ask(first)].map(decisionOf), [...expected, expected[0]]);
-    }
-  });
-}
+test('no answer without aliases is taken for one with them, nor the other way round', () => {
+  const { ask } = asker();
+  const line = '|boss@example.org|mailbox list';
+  const answers = [[], ['ceo@example.org'], []].map((aliases) => decisionOf(ask({ line, aliases })));
+  assert.deepEqual(answers, ['allow', 'deny', 'allow']);
+});
 
 test('what the userdb said, what is not UTF-8, and what nobody can read is not remembered', () => {
   const { ask, cache } = asker();

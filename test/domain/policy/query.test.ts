@@ -8,11 +8,9 @@ import { GlobList } from '../../../src/domain/names/glob.js';
 import { doubtedNames } from '../../../src/domain/names/mailbox-names.js';
 import type { QueryTest } from '../../../src/domain/policy/policy.js';
 import {
-  dependsOnTime,
   type JudgedQuery,
   judgedQuery,
   mayReachMailbox,
-  missingInQuery,
   queryPasses,
 } from '../../../src/domain/policy/query.js';
 
@@ -123,32 +121,6 @@ void test('whenever a deny does not strike, no selected mail is in its mailbox',
     { numRuns: 8_000 * rounds },
   );
   assert.ok(spared > 50, `it did not strike ${spared} times`);
-});
-
-void test('what is missing is said without values of the client', () => {
-  assert.equal(
-    missingInQuery(isOld, query('mailbox Geheim savedbefore 30d')),
-    'query must hold mailbox as the rule says, for every mail that it selects',
-  );
-  assert.equal(
-    missingInQuery(
-      { kind: 'keys', conditions: [{ key: 'seen', test: { kind: 'absent' } }], anyOf: [] },
-      query('seen'),
-    ),
-    'query must not hold seen',
-  );
-  assert.equal(
-    missingInQuery({ kind: 'equals', words: ['all'] }, query('seen')),
-    'query must be as the rule says',
-  );
-});
-
-void test('an answer about a point in time moves, one about an age does not', () => {
-  assert.equal(dependsOnTime(isOld, query('mailbox Trash savedbefore 30d')), false);
-  assert.equal(dependsOnTime(isOld, query('mailbox Trash savedbefore 2026-01-01')), true);
-  const mailboxAlone: QueryTest = { ...isOld, conditions: isOld.conditions.slice(0, 1) };
-  assert.equal(dependsOnTime(mailboxAlone, query('mailbox Trash savedbefore 2026-01-01')), false);
-  assert.equal(dependsOnTime({ kind: 'any' }, query('savedbefore 2026-01-01')), false);
 });
 
 void test('no query passes nothing but any', () => {

@@ -15,12 +15,6 @@ import {
 
 const hour = 3_600_000;
 const rate = (key: string, count = 3): LimitAsk => ({ kind: 'rate', key, rate: { count, windowMs: hour } });
-const distinct = (key: string, member: string, count = 2): LimitAsk => ({
-  kind: 'distinct',
-  key,
-  rate: { count, windowMs: hour },
-  member,
-});
 
 function admit(limiter: Limiter, nowMs: number, ...asks: LimitAsk[]): string {
   return limiter.admit(asks, nowMs).kind;
@@ -39,51 +33,6 @@ void test('so many in any span', () => {
   assert.equal(admit(limiter, 10 * hour, rate('a')), 'within');
 });
 
-void test('whoever is over is told when not any more', () => {
-  const limiter = new Limiter(100);
-  for (const atMs of [1000, 2000, 3000]) limiter.admit([rate('a')], atMs);
-  const verdict = limiter.admit([rate('a')], 5000);
-  assert.ok(verdict.kind === 'over');
-  assert.equal(admit(limiter, 5000 + verdict.retryAfterMs - 1, rate('a')), 'over');
-  assert.equal(admit(limiter, 5000 + verdict.retryAfterMs, rate('a')), 'within');
-});
-
-void test('whoever names too many users is told when the first of them is forgotten', () => {
-  const limiter = new Limiter(100);
-  admit(limiter, 1000, distinct('a', 'alice'));
-  admit(limiter, 3000, distinct('a', 'carol'));
-  const verdict = limiter.admit([distinct('a', 'dave')], 5000);
-  assert.deepEqual(verdict, { kind: 'over', retryAfterMs: hour - 4000 });
-  assert.equal(admit(limiter, 1000 + hour - 1, distinct('a', 'dave')), 'over');
-  assert.equal(admit(limiter, 1000 + hour, distinct('a', 'dave')), 'within');
-});
-
-void test('a refused one does not count, and all or none are counted', () => {
-  const limiter = new Limiter(100);
-  for (let index = 0; index < 50; index += 1) admit(limiter, index, rate('a', 1));
-  assert.equal(admit(limiter, 2 * hour, rate('a', 1)), 'within');
-  assert.equal(admit(limiter, 2 * hour, rate('b', 1), rate('a', 1)), 'over');
-  assert.equal(admit(limiter, 2 * hour, rate('b', 1)), 'within');
-});
-
-void test('different users', () => {
-  const limiter = new Limiter(100);
-  assert.equal(admit(limiter, 0, distinct('a', 'alice')), 'within');
-  assert.equal(admit(limiter, 1, distinct('a', 'carol')), 'within');
-  assert.equal(admit(limiter, 2, distinct('a', 'dave')), 'over');
-  assert.equal(admit(limiter, 3, distinct('a', 'alice')), 'within');
-  // Carol was last seen an hour ago, alice was not.
-  assert.equal(admit(limiter, hour + 1, distinct('a', 'dave')), 'within');
-  assert.equal(admit(limiter, hour + 2, distinct('a', 'carol')), 'over');
-});
-
-void test('several users of one command count together', () => {
-  const limiter = new Limiter(100);
-  assert.equal(admit(limiter, 0, ...['a', 'b', 'c'].map((name) => distinct('k', name))), 'over');
-  assert.equal(admit(limiter, 0, ...['a', 'b'].map((name) => distinct('k', name))), 'within');
-  assert.equal(admit(limiter, 0, ...['c', 'd'].map((name) => distinct('k', name))), 'over');
-});
-
 // bounds.limiterEntries
 void test('a full table refuses, and never forgets', () => {
   const limiter = new Limiter(20);
@@ -99,25 +48,6 @@ void test('a full table refuses, and never forgets', () => {
   // When the counters have run out there is room again.
   assert.equal(admit(limiter, 3 * hour, rate('new')), 'within');
   assert.ok(limiter.size <= 3);
-});
-
-void test('a limit whose number was changed goes on counting', () => {
-  const limiter = new Limiter(100);
-  for (let index = 0; index < 3; index += 1) admit(limiter, index, rate('a', 3));
-  assert.equal(admit(limiter, 10, rate('a', 2)), 'over');
-  assert.equal(admit(limiter, 10, rate('a', 4)), 'within');
-});
-
-void test('what happened before a restart counts', () => {
-  const limiter = new Limiter(100);
-  for (const agoMs of [hour / 2, hour / 3, 1000]) limiter.replay(rate('a'), agoMs, 5000);
-  assert.equal(admit(limiter, 5000, rate('a')), 'over');
-  // A table that has just room for one counter takes it.
-  const tight = new Limiter(2);
-  tight.replay(rate('a'), 1000, 5000);
-  assert.equal(admit(tight, 5000, rate('a', 1)), 'over');
-  limiter.replay(rate('b'), 2 * hour, 5000);
-  assert.equal(admit(limiter, 5000, rate('b', 1)), 'within', 'too long ago');
 });
 
 void test('no span of any story holds more than the limit, and one that is spread out is never refused', () => {
