@@ -41,7 +41,7 @@ const everything: JournalRecord = {
   open_seq: 4,
   next_key: 'bmV4dA==',
   users: ['alice@example.org', 'b*@example.org'],
-  logs: { panic: 0, debug: 1 },
+  logs: { panic: 0, fatal: 5, error: 4, warning: 3, info: 2, debug: 1 },
   duration_ms: 1.23456,
   first_byte_ms: 1,
   wait_ms: 0,
