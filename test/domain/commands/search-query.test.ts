@@ -86,11 +86,6 @@ test('what is no key', () => {
   for (const word of [...words, '\u212Aeyword', 'ſeen']) assert.equal(searchKeyNamed(word), undefined, word);
 });
 
-test('an old name is the same key', () => {
-  assert.equal(searchKeyNamed('X-SavedBefore')?.name, 'savedbefore');
-  assert.equal(searchKeyNamed('x-guid')?.name, 'guid');
-});
-
 test('ages', () => {
   const ages: [string, number][] = [
     ['30d', 2_592_000],

@@ -228,30 +228,6 @@ test('names are completed before they are compared', () => {
   assert.equal(reconcileUserOptions(parsed, 'bob@example.org', 3, complete).kind, 'reconciled');
 });
 
-test('every dangerous parameter exists in some series', () => {
-  const names = [
-    'expunge delete-empty-mailbox,mailbox delete recursive,mailbox delete unsafe,deduplicate by-msgid,stats dump reset,kick force',
-    'kick dest-host,proxy kick dest-host,proxy kick host,director flush force-flush,sieve put activate,sieve delete ignore-active',
-    'force-resync fsck,fs delete recursive,mail fs delete recursive,mailbox cryptokey generate force,user expand-field,user field',
-    'mailbox cryptokey generate re-encrypt-box-keys,mailbox cryptokey generate user-key-only,mailbox cryptokey export user-key',
-    'mailbox cryptokey password clear-password,sync purge-remote,backup purge-remote,sync reverse-sync,backup reverse-sync',
-    'instance list show-config,mailbox metadata get allow-empty-mailbox-name,mailbox metadata list allow-empty-mailbox-name',
-    'mailbox metadata set allow-empty-mailbox-name,mailbox metadata unset allow-empty-mailbox-name',
-  ].flatMap((line) => line.split(','));
-  const found = new Set<string>();
-  for (const series of allSeries) {
-    for (const command of commandsOf(series)) {
-      for (const parameter of command.params) {
-        if (parameter.danger !== undefined) found.add(`${command.name} ${parameter.name}`);
-      }
-    }
-  }
-  assert.deepEqual(
-    [...found].toSorted((a, b) => (a < b ? -1 : 1)),
-    names.toSorted((a, b) => (a < b ? -1 : 1)),
-  );
-});
-
 const prefixes = ['shared/', 'Public/'];
 
 /** The parameter that reaches, with the prefixes said; `+` in front: only when they are not said. */
