@@ -81,31 +81,6 @@ void test('a rule as it comes out', () => {
 });
 
 // Goal: names that sections use of each other exist, and what can never have an effect is told once.
-void test('two listeners with one socket', () => {
-  const text = sound.replace(
-    'backends:',
-    '  other: { unix: /run/../run/s.sock, policy: support }\nbackends:',
-  );
-  assert.deepEqual(told(text), ['4:12: listeners.other.unix: is the socket of listener support already']);
-});
-
-void test("the admin socket at a listener's place", () => {
-  const text = sound.replace('version: 1', 'version: 1\nadmin: { unix: /run/x/../s.sock }');
-  assert.deepEqual(told(text), ['2:10: admin.unix: is the socket of listener support already']);
-});
-
-void test('a command that no backend has', () => {
-  const withSeries = (series: string): string =>
-    sound
-      .replace('/etc/p,', `/etc/p, series: "${series}",`)
-      .replace('[quota get]', '[quota get, director status, fts flatcurve check]');
-  const never = (column: number, command: string): string =>
-    `11:${column}: warning: policies.support.allow: never matches: no backend is of a series that has "${command}"`;
-  assert.deepEqual(told(withSeries('2.4')), [never(24, 'director status')]);
-  assert.deepEqual(told(withSeries('2.3')), [never(41, 'fts flatcurve check')]);
-  assert.deepEqual(told(withSeries('auto')), []);
-});
-
 void test('where names get a realm, patterns without one match nobody; and an exception for nobody is an error', () => {
   const text = sound
     .replace('["*"]', '[carol, "*"]')
