@@ -1,11 +1,19 @@
-// A line judged as a server of one series reads it, with what tests look at: the words as they would be sent.
+// What a line is judged in, and a line judged as a server of one series reads it, with the words as they would be sent.
 import type { Series } from '../../src/domain/commands/catalog.js';
-import type { UserNames } from '../../src/domain/identity/user-name.js';
+import { createUserNames, type UserNames } from '../../src/domain/identity/user-name.js';
 import type { MailboxNames } from '../../src/domain/names/mailbox-names.js';
 import { plainLine } from '../../src/domain/policy/assess.js';
 import type { GrantsAtHand } from '../../src/domain/policy/grant.js';
-import { type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
+import { type JudgeContext, type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
 import type { Policy } from '../../src/domain/policy/policy.js';
+
+const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
+
+/** As anna asks it with a new client, of a backend that shares no namespace; the realm of users is example.com. */
+export function judgeContext(policy: Policy, more: Partial<JudgeContext> = {}): JudgeContext {
+  const who = { listener: 'support', principal: 'anna@support', clientMinor: 4 };
+  return { ...who, policy, userNames, sharedNamespaces: [], nowMs: 0, ...more };
+}
 
 export interface AskedLine {
   readonly listener: string;
@@ -26,12 +34,12 @@ export function judgeLine(
   asked: AskedLine,
   series: Series,
   sharedNamespaces: readonly string[] | undefined,
-  userNames: UserNames,
+  names: UserNames,
   nowMs: number,
   mailboxNames?: MailboxNames,
 ): LineJudgement {
   const { user, words, ...who } = asked;
-  const context = { ...who, policy, userNames, sharedNamespaces, mailboxNames, nowMs };
+  const context = { ...who, policy, userNames: names, sharedNamespaces, mailboxNames, nowMs };
   const judgement = judge(plainLine(user, words), [series], context);
   if (judgement.kind === 'unparsable') return judgement;
   const canonical = [judgement.attempt.command.name, ...judgement.args.map(({ text }) => text)];

@@ -5,6 +5,7 @@ import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
 
 /** Files by path; patterns with one star. */
 export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles {
@@ -53,6 +54,12 @@ export function settingsOf(text: string): Settings {
   assert.deepEqual(problems, []);
   assert.ok(settings);
   return settings;
+}
+
+/** A policy of a text without errors. */
+export function policyOf(text: string, name = 'support'): Policy {
+  const { settings, problems } = parse(text);
+  return settings?.policies.get(name) ?? assert.fail(JSON.stringify(problems));
 }
 
 /** What is told about a text: `LINE:COLUMN: [warning: ]PATH: MESSAGE` each. */
