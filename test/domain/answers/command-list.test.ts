@@ -4,26 +4,15 @@ import { test } from 'node:test';
 import { type ListedCommand, listCommands } from '../../../src/domain/answers/command-list.js';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { jsonName } from '../../../src/domain/commands/named.js';
-import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { jsonFormOf, lineOfForm } from '../../kit/json-form.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 import { caseFiles, casesNowMs, readCases } from '../policy/cases.js';
 
-function policyOf(body: string): Policy {
-  const text = `
-version: 1
-listeners: { p: { unix: /run/p, policy: p } }
-backends: { m: { address: "unix:/run/d" } }
-routes: [{ users: ["*"], backend: m }]
-policies:
-  p:
-${body}
-`;
-  const { settings, problems } = parseSettings('d.yaml', { readText: () => text, glob: () => [] });
-  return settings?.policies.get('p') ?? assert.fail(JSON.stringify(problems));
-}
+const policyWith = (body: string): Policy => policyOf(withPolicies(`  support:\n${body}\n`));
 
 /** `mailboxStatus: user string, field array`, one a line. */
 function shown(list: readonly ListedCommand[]): string[] {
@@ -34,7 +23,7 @@ function shown(list: readonly ListedCommand[]): string[] {
 }
 
 void test('commands and parameters that the rules may allow, in the order and the names of Dovecot', () => {
-  const policy = policyOf(`    users: ["*"]
+  const policy = policyWith(`    users: ["*"]
     allow:
       - mailbox status
       - { command: quota get, all_users: true }
@@ -67,7 +56,7 @@ void test('commands and parameters that the rules may allow, in the order and th
 });
 
 void test('a command whose reply has no columns that are known is not listed, one without rows is', () => {
-  const policy = policyOf(`    users: ["*"]
+  const policy = policyWith(`    users: ["*"]
     allow:
       - proxy list
       - { command: oldstats dump, where: { type: any } }
@@ -91,7 +80,7 @@ void test('a command whose reply has no columns that are known is not listed, on
 });
 
 void test('what a deny takes away, what has ended and what JSON cannot carry is not listed', () => {
-  const policy = policyOf(`    users: ["*"]
+  const policy = policyWith(`    users: ["*"]
     allow:
       - quota get
       - { command: quota recalc, expires: 2026-01-01T00:00:00Z }
@@ -110,7 +99,7 @@ void test('what a deny takes away, what has ended and what JSON cannot carry is 
 });
 
 void test('an observing policy lists what it lets through', () => {
-  const list = listCommands(policyOf(`    users: ["*"]\n    mode: observe\n    allow: [who]`), 0);
+  const list = listCommands(policyWith(`    users: ["*"]\n    mode: observe\n    allow: [who]`), 0);
   const names = list.map(({ command }) => command);
   assert.ok(names.includes('mailboxDelete') && names.includes('quotaGet') && names.includes('who'));
   assert.ok(!names.includes('stop') && !names.includes('dsyncServer'));
@@ -149,15 +138,8 @@ void test('nothing that any table of policies allows is missing', () => {
       for (const one of series) {
         const form = jsonFormOf(one, user, words);
         if (form === undefined) continue;
-        const context = {
-          listener: 'p',
-          principal: who,
-          clientMinor: 4,
-          policy,
-          userNames,
-          nowMs: casesNowMs,
-        };
-        const judgement = judge(lineOfForm(form), [one], { ...context, sharedNamespaces: [] });
+        const context = judgeContext(policy, { principal: who, userNames, nowMs: casesNowMs });
+        const judgement = judge(lineOfForm(form), [one], context);
         if (judgement.kind !== 'judged' || judgement.decision.kind !== 'allow') continue;
         // Refused after all.
         if (judgement.unable?.code === 'not-over-http') continue;

@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rightsOf, ruleAt } from '../../../src/domain/answers/rights.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { plainLine } from '../../../src/domain/policy/assess.js';
 import { judge } from '../../../src/domain/policy/judge.js';
-import { parse, withPolicies } from '../config/sound.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
 interface Case {
   readonly deny: string;
@@ -92,34 +93,18 @@ const cases: readonly Case[] = [
 
 for (const { deny, says, denied, allowed: others } of cases) {
   void test(`denied: ${deny}`, () => {
-    const { settings, problems } = parse(
+    const policy = policyOf(
       withPolicies(
         `  support:\n    users: ["*@example.com"]\n    allow:\n${allowed.map((rule) => `      - ${rule}\n`).join('')}    deny:\n      - ${deny}\n`,
       ),
     );
-    const policy = settings?.policies.get('support');
-    assert.ok(policy, JSON.stringify(problems));
     const [shown] = rightsOf(policy, 'support', undefined).deny;
     assert.deepEqual(shown?.says, says);
     const fateOf = (line: string) => {
       const typed = line.split(line.includes('|') ? '|' : ' ');
       const isNamed = typed[0]?.includes('@') === true;
       const [user, words] = isNamed ? [typed[0] ?? '', typed.slice(1)] : [b, typed];
-      const context = {
-        listener: 'support',
-        principal: 'alice@support',
-        clientMinor: 4,
-        policy,
-        userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' }),
-        sharedNamespaces: [],
-        nowMs: 0,
-      };
-      const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
-      const judgement = judge(
-        { user, words, fault: undefined, named: undefined, ...flags },
-        ['2.4'],
-        context,
-      );
+      const judgement = judge(plainLine(user, words), ['2.4'], judgeContext(policy));
       assert.equal(judgement.kind, 'judged', line);
       return judgement.kind === 'judged' ? judgement.decision : undefined;
     };

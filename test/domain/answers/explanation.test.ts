@@ -11,11 +11,11 @@ import {
   sayExplanation,
 } from '../../../src/domain/answers/explanation.js';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { plainLine } from '../../../src/domain/policy/assess.js';
 import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/policy/grant.js';
-import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
-import { parse, withPolicies } from '../config/sound.js';
+import { judge } from '../../../src/domain/policy/judge.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
 const text = withPolicies(`  support:
     users: ["*@example.com"]
@@ -31,33 +31,19 @@ const text = withPolicies(`  support:
       - { command: expunge, approvals: 2, for: 30m }
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
-const { settings, problems } = parse(text);
-
 /** The explanation of a line, after its way over the wire. */
 function explained(
   words: readonly string[],
   from: { policy?: string; series?: readonly Series[]; grants?: GrantsAtHand } = {},
 ): Explanation {
   const { series = ['2.4'], grants } = from;
-  const policy = settings?.policies.get(from.policy ?? 'support');
-  assert.ok(policy, JSON.stringify(problems));
+  const policy = policyOf(text, from.policy);
   const [user = '', ...command] = words;
-  const line = { user, words: command, fault: undefined, named: undefined } as const;
-  const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
-  const context = {
-    listener: 'support',
-    principal: 'alice@support',
-    clientMinor: 4,
-    policy,
-    userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' }),
-    sharedNamespaces: [],
-    nowMs: 0,
-    grants,
-  };
-  const judgeFor = (which: readonly Series[]) => judge({ ...line, ...flags }, which, context);
+  const judgeFor = (which: readonly Series[]) =>
+    judge(plainLine(user, command), which, judgeContext(policy, { grants }));
   const explanation = explanationOf({
     policy,
-    principal: 'alice@support',
+    principal: 'anna@support',
     judgement: judgeFor(series),
     obstacle: undefined,
     backends: ['mail1'],
@@ -69,13 +55,6 @@ function explained(
   assert.deepEqual(explanationOfRows(rows), explanation);
   assert.doesNotMatch(JSON.stringify(rows), /\.yaml/);
   return explanation;
-}
-
-function judgeOf([user = '', ...words]: readonly string[]): Judgement {
-  const policy = settings?.policies.get('support') ?? assert.fail();
-  const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
-  const who = { listener: 'support', principal: 'alice@support', clientMinor: 4, policy };
-  return judge(plainLine(user, words), ['2.4'], { ...who, userNames, sharedNamespaces: [], nowMs: 0 });
 }
 
 void test('allowed: by which rule, what is sent, for whom', () => {
@@ -140,7 +119,8 @@ void test('a near miss of a rule of on_request: the rule with its terms, and wha
 });
 
 void test('hidden words are not in the command that asks', () => {
-  const judgement = judgeOf(['bob', 'mailbox', 'cryptokey', 'password', '-n', 'geheim']);
+  const line = plainLine('bob', ['mailbox', 'cryptokey', 'password', '-n', 'geheim']);
+  const judgement = judge(line, ['2.4'], judgeContext(policyOf(text)));
   assert.ok(judgement.kind === 'judged');
   assert.ok(judgement.args.some(({ isSecret }) => isSecret));
   assert.doesNotMatch(requestLine(judgement), /geheim/);

@@ -11,7 +11,7 @@ import {
   rowsOfRights,
   sayRequestTerms,
 } from '../../../src/domain/answers/rights.js';
-import { parse, sound, withPolicies } from '../config/sound.js';
+import { policyOf, sound, withPolicies } from '../config/sound.js';
 
 const textOfRights = withPolicies(`  support:
     users: ["*@example.com"]
@@ -25,15 +25,8 @@ const textOfRights = withPolicies(`  support:
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
 
-function policyNamed(name: string) {
-  const { settings, problems } = parse(textOfRights);
-  const policy = settings?.policies.get(name);
-  assert.ok(policy, JSON.stringify(problems));
-  return policy;
-}
-
 void test('the rows of a policy', () => {
-  const rights = rightsOf(policyNamed('support'), 'support', 'alice@support');
+  const rights = rightsOf(policyOf(textOfRights), 'support', 'alice@support');
   assert.deepEqual(
     rowsOfRights(rights).map((row) => row.join(' ')),
     [
@@ -65,7 +58,7 @@ void test('the rows of a policy', () => {
 });
 
 void test('what is available on request, and whose requests may be approved', () => {
-  const { settings } = parse(
+  const policy = policyOf(
     withPolicies(`  support:
     users: ["*@example.com"]
     allow: [quota get]
@@ -75,7 +68,7 @@ void test('what is available on request, and whose requests may be approved', ()
       - { command: expunge, approvals: 2, for: 30m }
 `),
   );
-  const rights = rightsOf(settings?.policies.get('support') ?? assert.fail(), 'support', undefined);
+  const rights = rightsOf(policy, 'support', undefined);
   const rows = rowsOfRights(rights).map((row) => row.join(' '));
   assert.deepEqual(rows.slice(rows.indexOf('on-request fetch')), [
     'on-request fetch',
@@ -112,7 +105,7 @@ void test('what is available on request, and whose requests may be approved', ()
 });
 
 void test('observe, nobody in particular, and what is no answer', () => {
-  const rights = rightsOf(policyNamed('watch'), 'audit', undefined);
+  const rights = rightsOf(policyOf(textOfRights, 'watch'), 'audit', undefined);
   assert.equal(rights.isObserving, true);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
   assert.equal(rightsOfRows([]), undefined);
@@ -128,8 +121,7 @@ void test('the effect of a name is the one in the series where it does most', ()
 
 /** What is said of a rule, given as the inside of a YAML map. */
 function says(text: string, isForEverybody = true): string[] {
-  const { settings } = parse(sound.replace('[quota get]', `[{ ${text} }]`));
-  const rule = settings?.policies.get('support')?.allow[0];
+  const [rule] = policyOf(sound.replace('[quota get]', `[{ ${text} }]`)).allow;
   assert.ok(rule);
   return describeRule(rule, { isForEverybody });
 }

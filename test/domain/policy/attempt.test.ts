@@ -5,12 +5,13 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
+import { plainLine } from '../../../src/domain/policy/assess.js';
 import { type Attempt, attemptOf, usersTouchedBy } from '../../../src/domain/policy/attempt.js';
 import { judge } from '../../../src/domain/policy/judge.js';
-import { parseCommandLine } from '../../../src/protocol/command.js';
-import { openMemoryEngine } from '../../kit/memory-engine.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
 
@@ -110,28 +111,18 @@ void test('a line names so many users, and so many masks, and no more', () => {
 });
 
 // Whom a command touches, as a table: what is recorded of it, and what an auditor finds.
-const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
+const policy = policyOf(withPolicies('  support: { users: ["*"], allow: [quota get] }\n'));
 
 interface Around {
   readonly series?: readonly Series[];
   readonly aliases?: readonly string[];
   readonly clientMinor?: number;
-  readonly shared?: readonly string[] | undefined;
+  readonly sharedNamespaces?: readonly string[] | undefined;
 }
 
-function touched(line: string, around: Around = {}): readonly string[] | string {
-  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
-  assert.ok(read.kind === 'command', line);
-  const judgement = judge(read.command, around.series ?? ['2.4'], {
-    listener: 'support',
-    principal: 'anna@support',
-    clientMinor: around.clientMinor ?? 4,
-    policy,
-    userNames: createUserNames({ characters: defaultCharacters, defaultRealm: 'example.com' }),
-    sharedNamespaces: 'shared' in around ? around.shared : [],
-    nowMs: 0,
-    aliases: around.aliases,
-  });
+function touched(line: string, { series = ['2.4'], ...around }: Around = {}): readonly string[] | string {
+  const [, user = '', ...words] = line.split('|');
+  const judgement = judge(plainLine(user, words), series, judgeContext(policy, around));
   return judgement.kind === 'judged' ? usersTouchedBy(judgement.attempt) : judgement.message;
 }
 
@@ -165,13 +156,13 @@ const cases: readonly (readonly [line: string, users: readonly string[], around?
   ['||log|errors', everybody],
   ['||reload', []],
   ['|bob|dict|get|file:/tmp/x|priv/key', everybody],
-  ['|bob|mailbox|status|messages|shared/alice/INBOX', everybody, { shared: ['shared/'] }],
-  ['|bob|mailbox|status|messages|*', [bob], { shared: ['shared/'] }],
-  ['|bob|mailbox|list', [bob], { shared: ['shared/'] }],
-  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { shared: ['shared/'] }],
-  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { shared: undefined }],
-  ['|bob|fetch|uid|mailbox|INBOX', [bob], { shared: undefined }],
-  ['|bob|fetch|uid|all', [bob], { shared: undefined }],
+  ['|bob|mailbox|status|messages|shared/alice/INBOX', everybody, { sharedNamespaces: ['shared/'] }],
+  ['|bob|mailbox|status|messages|*', [bob], { sharedNamespaces: ['shared/'] }],
+  ['|bob|mailbox|list', [bob], { sharedNamespaces: ['shared/'] }],
+  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { sharedNamespaces: ['shared/'] }],
+  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { sharedNamespaces: undefined }],
+  ['|bob|fetch|uid|mailbox|INBOX', [bob], { sharedNamespaces: undefined }],
+  ['|bob|fetch|uid|all', [bob], { sharedNamespaces: undefined }],
 ];
 
 test('whom a command touches, table', () => {

@@ -11,13 +11,13 @@ import {
 } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { conditionsIn } from '../../../src/domain/commands/search-query.js';
-import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { sharedReach, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 import { randomValues, spell } from '../commands/spelling.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 import { type Case, judge, readCases } from './cases.js';
 
 const nowMs = 1_795_176_000_000;
@@ -26,24 +26,13 @@ const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm:
 const namespaces = ['shared/'];
 
 /** Names every command that does not amount to root, bare. */
-function policyOf(lines: string): Policy {
+function policyWith(lines: string): Policy {
   const commands = new Set(
     allSeries.flatMap((series) => commandsOf(series).filter((each) => each.grant !== 'never')),
   );
   const names = [...new Set([...commands].map((each) => each.name))];
-  const text = `
-listeners: { p: { unix: /run/p, policy: p } }
-backends: { m: { address: "unix:/run/d", shared_namespaces: ["shared/"] } }
-routes: [{ users: ["*"], backend: m }]
-mail_users: { default_realm: example.com }
-policies:
-  p:
-${lines}
-    allow:
-${names.map((name) => `      - ${name}`).join('\n')}
-`;
-  const { settings, problems } = parseSettings('d.yaml', { readText: () => text, glob: () => [] });
-  return settings?.policies.get('p') ?? assert.fail(JSON.stringify(problems));
+  const rules = names.map((name) => `      - ${name}\n`).join('');
+  return policyOf(withPolicies(`  support:\n${lines}\n    allow:\n${rules}`));
 }
 
 const odd = 'alice carol@example.com eve@example.org ceo CEO@example.com * *@example.com 10.0.0.1 a?'.split(
@@ -102,7 +91,7 @@ function allowedLines(
   return allowed;
 }
 
-const domain = policyOf('    users: ["*@example.com"]\n    except: [ceo@example.com]');
+const domain = policyWith('    users: ["*@example.com"]\n    except: [ceo@example.com]');
 
 function nameOf(written: string): string {
   const folded = written.toLowerCase();
@@ -162,7 +151,7 @@ void test('the line that would be sent is judged like the line that came', () =>
 });
 
 void test('observing lets nobody out of mailboxes of users named one by one', () => {
-  const watch = policyOf('    mode: observe\n    users: []');
+  const watch = policyWith('    mode: observe\n    users: []');
   const allowed = allowedLines(watch, 3, ({ series, attempt, canonical, decision }) => {
     const shown = `${series} ${attempt.user} ${JSON.stringify(canonical)}`;
     if (decision.would === undefined) return;

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
 import { plainLine } from '../../../src/domain/policy/assess.js';
 import {
@@ -24,20 +23,15 @@ import {
 import { createPolicy, type Policy, type RequestRule } from '../../../src/domain/policy/policy.js';
 import { mostMatches } from '../../../src/domain/policy/terms.js';
 import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
-import { parse, withPolicies } from '../config/sound.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 import { casesNowMs } from './cases.js';
-
-const userNames = createUserNames({ characters: 'A-Za-z0-9.@-' });
 
 /** A digest that shows what was asked. */
 const digest = (text: string): string => `digest of ${text}`;
 
-function policyOf(text: string): Policy {
-  const { settings, problems } = parse(withPolicies(text));
-  return settings?.policies.get('support') ?? assert.fail(JSON.stringify(problems));
-}
-
-const support = policyOf(`  support:
+const support = policyOf(
+  withPolicies(`  support:
     users: ["*@example.com"]
     except: [ceo@example.com]
     allow: [quota get]
@@ -47,7 +41,8 @@ const support = policyOf(`  support:
       - { command: expunge, where: { query: any }, max_matches: 50, scope: user, for: 30m }
       - { command: search, scope: user }
       - acl set
-`);
+`),
+);
 const [fetch, expunge, expungeForUser, search] = support.onRequest;
 
 function grant(rule: RequestRule | undefined, more: Partial<GrantTerms> = {}): GrantTerms {
@@ -63,16 +58,8 @@ function grant(rule: RequestRule | undefined, more: Partial<GrantTerms> = {}): G
   };
 }
 
-const context = (more: Partial<JudgeContext> = {}): JudgeContext => ({
-  listener: 'support',
-  principal: 'anna@support',
-  clientMinor: 4,
-  policy: support,
-  userNames,
-  sharedNamespaces: [],
-  nowMs: casesNowMs,
-  ...more,
-});
+const context = (more: Partial<JudgeContext> = {}): JudgeContext =>
+  judgeContext(support, { nowMs: casesNowMs, ...more });
 
 function judged(grants: readonly GrantTerms[], user: string, ...words: readonly string[]): Judged {
   const judgement = judge(plainLine(user, words), ['2.4'], context({ grants: { grants, digest } }));
@@ -204,11 +191,13 @@ void test('where the series is unknown, one grant must be enough for both', () =
 
 void test('a command with two readings needs the same grant for both of them', () => {
   // A 2.3 server has no parameter `no-userdb-lookup`: the rules fit in one series each.
-  const readings = policyOf(`  support:
+  const readings = policyOf(
+    withPolicies(`  support:
     users: ["*@example.com"]
     on_request:
       - { command: mailbox list, where: { mailbox-mask: any }, scope: user }
-`);
+`),
+  );
   const [rule] = readings.onRequest;
   const judgement = judge(
     plainLine(bob, ['mailbox', 'list', 'INBOX']),
@@ -232,7 +221,8 @@ void test('which rule could be requested', () => {
 });
 
 void test('a near miss of a rule of on_request is explained, unless a rule of allow is nearer', () => {
-  const near = policyOf(`  support:
+  const near = policyOf(
+    withPolicies(`  support:
     users: ["*@example.com"]
     allow:
       - { command: fetch, where: { field: [uid], query: { mailbox: [Trash] } } }
@@ -242,7 +232,8 @@ void test('a near miss of a rule of on_request is explained, unless a rule of al
       - { command: backup, root_equivalent: true }
       - { command: fetch, where: { field: [text], query: any } }
       - { command: search, users: ["a*@example.com"], where: { query: { mailbox: [Junk] } } }
-`);
+`),
+  );
   const [, forSearch] = near.allow;
   const denied = (words: readonly string[], more: Partial<JudgeContext> = {}) => {
     const judgement = judge(plainLine(bob, words), ['2.4'], context({ policy: near, ...more }));
@@ -329,8 +320,7 @@ void test('a judgement with a cache is the judgement without one, whatever grant
 });
 
 // Goal: random policies with and without grants. What a grant allows is a part of what its rule would allow by itself to its users.
-const { settings: poolSettings } = parse(
-  withPolicies(`  support:
+const pools = withPolicies(`  support:
     users: ["*@example.com"]
     on_request:
       - fetch
@@ -352,10 +342,9 @@ const { settings: poolSettings } = parse(
       - { command: expunge, where: { query: { mailbox: Trash } } }
       - mailbox delete
       - { command: mailbox delete, where: { mailbox: Old } }
-`),
-);
-const pool = poolSettings?.policies.get('support')?.onRequest ?? assert.fail();
-const denials = poolSettings?.policies.get('denials')?.deny ?? assert.fail();
+`);
+const pool = policyOf(pools).onRequest;
+const denials = policyOf(pools, 'denials').deny;
 const people = [bob, 'carl@example.com', 'ceo@example.com', 'eve@example.org'];
 const commandLines: readonly (readonly string[])[] = [
   subjects,

@@ -13,6 +13,7 @@ import { WireFault } from '../../../src/ports/faults.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
 import { LineSplitter } from '../../../src/protocol/lines.js';
 import { serverOf } from '../../../src/protocol/releases.js';
+import { judgeContext } from '../../kit/judge-line.js';
 
 const text = readFileSync(new URL('../../../../test/domain/policy/parsing.corpus', import.meta.url), 'utf8');
 const [head = '', table = ''] = text.split(/^-{5,}$/m);
@@ -78,15 +79,9 @@ function readLine(bytes: Buffer): CommandLine | undefined {
 function outcome({ series, minor, line }: Trick): string | Buffer {
   const command = readLine(bytesOf(line));
   if (command === undefined) return 'closed';
-  const judgement = judge(command, [series], {
-    listener: 'desk',
-    principal: '-@desk',
-    clientMinor: minor,
-    policy,
-    userNames,
-    sharedNamespaces: settings.backends[0]?.sharedNamespaces,
-    nowMs,
-  });
+  const { sharedNamespaces } = settings.backends[0] ?? assert.fail();
+  const context = judgeContext(policy, { clientMinor: minor, userNames, sharedNamespaces, nowMs });
+  const judgement = judge(command, [series], context);
   const then = { none: '', dot: ' then skipped', unknown: ' then closed' }[judgement.input];
   if (judgement.kind === 'unparsable') return `refused ${judgement.code}${then}`;
   if (judgement.decision.kind === 'deny') return `denied ${judgement.decision.code}${then}`;

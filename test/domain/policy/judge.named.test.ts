@@ -22,7 +22,9 @@ import type { Policy } from '../../../src/domain/policy/policy.js';
 import type { CommandLine, JsonValue } from '../../../src/protocol/command.js';
 import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
 import { type JsonForm, jsonForm, jsonFormOf, lineOfForm } from '../../kit/json-form.js';
+import { judgeContext } from '../../kit/judge-line.js';
 import { randomValues, spell } from '../commands/spelling.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 import { caseFiles, casesNowMs, readCases } from './cases.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
@@ -32,15 +34,11 @@ const formsEach = Math.min(6, 2 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1));
 let nextForm = 0;
 
 function contextOf(policy: Policy, names: UserNames = userNames): JudgeContext {
-  return {
-    listener: 'p',
-    principal: 'bob@p',
-    clientMinor: 4,
-    policy,
+  return judgeContext(policy, {
     userNames: names,
     sharedNamespaces: ['shared/'],
     nowMs: casesNowMs,
-  };
+  });
 }
 
 /** What counts of a judgement; the input that a client would send differs, since a request has none behind it. */
@@ -75,21 +73,14 @@ function randomPolicy(random: Random): Policy {
     ];
     return [`      - { command: ${name}${flags.map((flag) => `, ${flag}`).join('')} }`];
   });
-  const text = `
-version: 1
-listeners: { p: { unix: /run/p, policy: p } }
-backends: { m: { address: "unix:/run/d", shared_namespaces: ["shared/"] } }
-routes: [{ users: ["*"], backend: m }]
-mail_users: { default_realm: example.com }
-policies:
-  p:
+  return policyOf(
+    withPolicies(`  support:
     users: ["*@example.com"]
     except: [ceo@example.com]
     allow:
 ${rules.join('\n')}
-`;
-  const { settings, problems } = parseSettings('d.yaml', { readText: () => text, glob: () => [] });
-  return settings?.policies.get('p') ?? assert.fail(JSON.stringify(problems));
+`),
+  );
 }
 
 /** Values that both forms can say. */
@@ -225,7 +216,7 @@ void test('every case of every table is judged alike in its JSON form', () => {
   for (const file of caseFiles) {
     const { settings, cases } = readCases(file);
     for (const { who, series, user, words } of cases) {
-      const policy = policyOf(settings, who);
+      const policy = policyFor(settings, who);
       const grants = who.startsWith('+') ? underAnyGrant : undefined;
       const context = { ...contextOf(policy, routingTableOf(settings).userNames), grants };
       for (const one of series) if (compareForms(one, user, words, context)) tried += 1;
@@ -234,7 +225,7 @@ void test('every case of every table is judged alike in its JSON form', () => {
   assert.ok(tried > 1500, `${tried}`);
 });
 
-function policyOf(settings: Settings, who: string): Policy {
+function policyFor(settings: Settings, who: string): Policy {
   return settings.policies.get(who.slice(who.lastIndexOf('@') + 1)) ?? assert.fail(who);
 }
 
@@ -247,7 +238,7 @@ void test('every trick of the corpus that has a JSON form is refused, or means w
   const [head = '', table = ''] = corpus.split(/^-{5,}$/m);
   const { settings } = parseSettings('corpus.yaml', { readText: () => head, glob: () => [] });
   assert.ok(settings);
-  const context = contextOf(policyOf(settings, 'x@desk'), createUserNames(settings.mailUsers));
+  const context = contextOf(policyFor(settings, 'x@desk'), createUserNames(settings.mailUsers));
   let tricks = 0;
   let tried = 0;
   for (const row of table.split('\n')) {

@@ -4,15 +4,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { plainLine } from '../../../src/domain/policy/assess.js';
 import { followingInput, type Judgement, judge } from '../../../src/domain/policy/judge.js';
-import type { Policy } from '../../../src/domain/policy/policy.js';
 import type { JsonValue } from '../../../src/protocol/command.js';
-import { parse, withPolicies } from '../config/sound.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
-const { settings, problems } = parse(
-  withPolicies(`  support:
+const policies = withPolicies(`  support:
     users: ["*"]
     allow:
       - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 5/hour, max_matches: 10 }
@@ -26,26 +24,14 @@ const { settings, problems } = parse(
   enforce:
     users: ["*"]
     allow: [{ command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }]
-`),
-);
+`);
 
 // A day begins at midnight in UTC to 2.4, and up to twelve hours later to 2.3: so it is 30 days ago to one of them only.
 const nowMs = Date.UTC(2026, 10, 20, 11);
 const dated = ['expunge', 'mailbox', 'Trash', 'savedbefore', '2026-10-21'];
 
-const policyNamed = (name: string): Policy =>
-  settings?.policies.get(name) ?? assert.fail(JSON.stringify(problems));
-
 function judged(name: string, series: readonly Series[], words: readonly string[]): Judgement {
-  return judge(plainLine('alice', words), series, {
-    listener: 'support',
-    principal: '-@support',
-    clientMinor: 4,
-    policy: policyNamed(name),
-    userNames: createUserNames({ characters: 'A-Za-z0-9.' }),
-    sharedNamespaces: [],
-    nowMs,
-  });
+  return judge(plainLine('alice', words), series, judgeContext(policyOf(policies, name), { nowMs }));
 }
 
 // [policy, words, the decision's code, whether a reason is demanded, secrets; or the refusal]: the same in both orders.

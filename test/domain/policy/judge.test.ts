@@ -29,8 +29,9 @@ import {
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { lesser } from '../../../src/domain/policy/terms.js';
 import { type NamedParameter, parseCommandLine } from '../../../src/protocol/command.js';
+import { judgeContext } from '../../kit/judge-line.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
-import { withPolicies } from '../config/sound.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
 const allowed: Decision = { kind: 'allow', code: 'allowed', reason: 'a rule allows it' };
 
@@ -125,31 +126,9 @@ const configuration = withPolicies(`  support:
     allow: [quota get, mailbox list, mailbox status, search, fetch, save, copy, who]
 `);
 
-const parsed = parseSettings('test.yaml', { readText: () => configuration, glob: () => [] });
-const policyOfLines = parsed.settings?.policies.get('support');
-const userNamesOfLines = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.org' });
-
-function contextOfLines(): JudgeContext {
-  assert.ok(policyOfLines, JSON.stringify(parsed.problems));
-  return {
-    listener: 'support',
-    principal: '-@support',
-    clientMinor: 4,
-    policy: policyOfLines,
-    userNames: userNamesOfLines,
-    sharedNamespaces: [],
-    nowMs: 0,
-  };
-}
-
-/** Judges a line written with `|` for TAB. */
-function judged(line: string, series: readonly Series[] = ['2.3', '2.4']): Judgement {
-  assert.ok(policyOfLines, JSON.stringify(parsed.problems));
-  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
-  assert.equal(read.kind, 'command');
-  if (read.kind !== 'command') throw new Error('no command');
-  return judge(read.command, series, contextOfLines());
-}
+const contextOfLines = judgeContext(policyOf(configuration), {
+  userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.org' }),
+});
 
 const rememberingConfiguration = `
 version: 1
@@ -219,7 +198,7 @@ function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
   const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
     const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'));
     if (read.kind !== 'command') throw new Error('no command');
-    const asked = { ...contextOfLines(), nowMs: noonMs - 1000, policy: policyNamed(name), ...changes };
+    const asked = { ...contextOfLines, nowMs: noonMs - 1000, policy: policyNamed(name), ...changes };
     const judgement = judgeOnce(read.command, series, asked, cache);
     const afresh = judge(read.command, series, asked);
     assert.deepEqual(saidOf(judgement), saidOf(afresh), 'remembered or not, it is the same');
@@ -383,7 +362,7 @@ void test('the sooner of two ends, where there are any', () => {
 
 void test('the key of a question, whole: equal keys in one release are equal questions', () => {
   const context = {
-    ...contextOfLines(),
+    ...contextOfLines,
     policy: { ...policyOfKey, version: '0123456789abcdef0123456789abcdef' },
   };
   const key = (
@@ -392,7 +371,7 @@ void test('the key of a question, whole: equal keys in one release are equal que
     series: readonly Series[] = ['2.4'],
   ) => judgementKey({ user: 'alice', words: [...words], named: undefined }, series, { ...context, ...more });
   const names = doubtedNames.key;
-  const who = '0123456789abcdef0123\0support\0-@support\x004';
+  const who = '0123456789abcdef0123\0support\0anna@support\x004';
   assert.equal(key(['a', 'b']), `${who}\x002.4\0\x04${names}\0alice\0a\0b`);
   assert.equal(
     key(['a'], { sharedNamespaces: undefined }, ['2.3', '2.4']),
@@ -408,15 +387,15 @@ void test('the key of a question, whole: equal keys in one release are equal que
 });
 
 void test('the memory of a cached judgement', () => {
-  const bytes = (line: string): number => {
-    const judgement = judged(line, ['2.4']);
+  const bytes = (...words: readonly string[]): number => {
+    const judgement = judge(plainLine('alice@example.org', words), ['2.4'], contextOfLines);
     return judgement.kind === 'judged'
       ? judgedBytes('0123456789', judgement)
       : assert.fail(judgement.message);
   };
   // 2,000 + 4 each character of the key + 85 each word + 140 each key of the query.
-  assert.equal(bytes('|alice@example.org|quota get'), 2_125);
-  assert.equal(bytes('|alice@example.org|search|seen|flagged'), 2_000 + 40 + 3 * 85 + 2 * 140);
+  assert.equal(bytes('quota get'), 2_125);
+  assert.equal(bytes('search', 'seen', 'flagged'), 2_000 + 40 + 3 * 85 + 2 * 140);
 });
 
 // bounds.judgementKeyChars
@@ -467,7 +446,7 @@ void test('lines of more than 512 words or parameters are not looked for', () =>
     const parameter: NamedParameter = { name: 'mailbox mask', value: { kind: 'string', text: 'a' } };
     const parameters = named === undefined ? undefined : Array.from({ length: named }, () => parameter);
     const before = found.length;
-    judgeOnce({ ...line, named: parameters }, ['2.4'], contextOfLines(), cache);
+    judgeOnce({ ...line, named: parameters }, ['2.4'], contextOfLines, cache);
     return found.length - before;
   };
   assert.deepEqual([looks(512), looks(513), looks(1, 0), looks(1, 512), looks(1, 513)], [1, 0, 1, 1, 0]);
