@@ -8,7 +8,6 @@ import { allSeries, resolveCommand, type Series } from '../../../src/domain/comm
 import { inputOf, parseArguments, withoutParameters } from '../../../src/domain/commands/parse.js';
 import { isSequenceSet } from '../../../src/domain/commands/search-query.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
-import { effectOf, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import { shownText, testAnswers, textOf } from './approved.js';
 import { accept, read } from './reading.js';
 import { serverSees } from './reference.js';
@@ -59,27 +58,6 @@ test('however a parameter that reaches out is spelled, it is found by its name a
       assert.equal(parameter.caution, caution, line.join(' '));
     }
   }
-});
-
-test('commands that ignore the user of the line do not hide behind it', () => {
-  for (const line of [
-    ['user', 'victim'],
-    ['kick', 'victim'],
-    ['who', 'victim'],
-  ]) {
-    for (const series of allSeries) {
-      const who = touchedUsers(accept(series, line), 'bob');
-      assert.deepEqual(
-        who.users.map((one) => one.value),
-        ['victim'],
-      );
-    }
-  }
-});
-
-test('what a parameter does to the effect cannot be hidden in a cluster', () => {
-  assert.equal(effectOf(accept('2.4', ['stats dump', '-rfall'])), 'destroy');
-  assert.equal(effectOf(accept('2.3', ['stats dump', '--fields=x', '--reset'])), 'destroy');
 });
 
 test('whether input follows is known exactly, or known to be unclear', () => {

@@ -10,7 +10,7 @@
 //           alone.
 //
 // An answer has only what differs from the usual: the words as they came, with the command's effect in the catalog, for the user as
-// written or with the default realm; what the decision says is done by the one backend that there is, and settled if it is allowed; the
+// written or with the default realm, in the series of the row; what the decision says is done by the one backend that there is, and settled if it is allowed; the
 // nearest rule misses what the reason ends with.
 // After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the difference.
 
@@ -93,11 +93,13 @@ function answerTo(row: string, settings: Settings): string[] {
   const found = assess(line, subject, table, answersIn(known), casesNowMs);
   if (found.judgement === undefined) return questionsOf(found);
   const readings = known.includes('readings') ? readingsOf(line, subject, table, found, casesNowMs) : [];
-  const asked = { line, policy, realm: settings.mailUsers.defaultRealm };
+  const asked = { line, policy, series, realm: settings.mailUsers.defaultRealm };
   return [
     ...textOf(found.judgement, asked),
     ...placesOf(found, table),
-    ...readings.flatMap((each) => textOf(each.judgement, asked).map((text) => `${each.series}: ${text}`)),
+    ...readings.flatMap((each) =>
+      textOf(each.judgement, { ...asked, series: each.series }).map((text) => `${each.series}: ${text}`),
+    ),
   ];
 }
 
@@ -146,6 +148,8 @@ function answersIn(known: readonly string[]): Answers {
 interface AskedLine {
   readonly line: CommandLine;
   readonly policy: Policy;
+  /** `2.3`: it is judged as of 2.3 alone. */
+  readonly series: string;
   readonly realm: string | undefined;
 }
 
@@ -179,7 +183,7 @@ function factsOf({ command, effect, user, input }: Judgement, { line, realm }: A
 function commandText(judgement: Judged, asked: AskedLine): string[] {
   const { command, wantsUsernameCell, series, args } = judgement;
   const column = wantsUsernameCell ? ', with a column of users' : '';
-  const known = series.length === allSeries.length || series.includes('2.4') ? '' : ` for ${series.join()}`;
+  const known = series.includes('2.4') || asked.series === '2.3' ? '' : ` for ${series.join()}`;
   const words = args.map(({ text, isSecret }) => (isSecret ? `<${text}>` : text)).join(' ');
   const facts = `${factsOf(judgement, asked)}${column}${known}`;
   const usual = `${command}, ${commandNamed('2.4', command ?? '')?.effect}`;

@@ -85,23 +85,6 @@ void test('a rule matches exactly when it misses nothing', () => {
   assert.ok(compared > 500);
 });
 
-function until(name: string, command: string): number | undefined {
-  const { settings, cases } = readCases(name);
-  const found: Case | undefined = cases.find((each) => each.words.join(' ') === command);
-  assert.ok(found, command);
-  const judgement = judge(settings, found, '2.4');
-  assert.ok(judgement.kind === 'judged');
-  return judgement.decision.holdsUntilMs;
-}
-
-void test('an answer that depends on the time says how long it holds', () => {
-  assert.equal(until('time.cases', 'mailbox list'), casesNowMs + 1000);
-  assert.equal(until('time.cases', 'quota get'), undefined, 'what is over stays over');
-  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 30d'), undefined);
-  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 2026-10-01'), casesNowMs + 1000);
-  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 2026-11-19'), casesNowMs + 1000);
-});
-
 void test('what is missing names nothing that the client sent', () => {
   const { settings, cases } = readCases('masks.cases');
   const [first] = cases;

@@ -10,56 +10,24 @@ import {
   formatTarget,
   parseDuration,
   parseInstant,
-  type Rule,
   serverTargetWords,
 } from '../../../src/domain/policy/policy.js';
+import { policyOf, withPolicies } from '../config/sound.js';
 
-const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
-const rule = (command: string, line: number): Rule => ({
-  command,
-  place: place(line),
-  meaning: command,
-  where: undefined,
-  query: undefined,
-  users: undefined,
-  rootEquivalent: false,
-  masks: false,
-  shared: false,
-  allUsers: false,
-  content: false,
-  maxUsers: undefined,
-  expiresMs: undefined,
-  obligations: { reason: false, limitKey: command, emergency: false },
-});
-
-const policy = createPolicy({
-  name: 'support',
-  place: place(1),
-  users: new GlobList(['*@example.com']),
-  usersPlace: place(2),
-  except: new GlobList(),
-  exceptPlace: place(1),
-  allow: [rule('search', 3), rule('fetch', 4), rule('search', 5)],
-  deny: [],
-  mode: 'enforce',
-  logs: 'filtered',
-  debug: false,
-  weight: 1,
-  limits: {},
-  effectiveText: 'text',
-  version: 'hash',
-});
+const policy = policyOf(
+  withPolicies(
+    '  support: { users: ["*@example.com"], allow: [search, fetch, { command: search, users: ["a*"] }] }\n',
+  ),
+);
 
 void test('nobody changes it', () => {
   assert.throws(() => Object.assign(policy, { name: 'other' }), TypeError);
 });
 
 void test('rules by command keep their order', () => {
+  const [first, , third] = policy.allow;
   assert.deepEqual([...policy.allowByCommand.keys()], ['search', 'fetch']);
-  assert.deepEqual(
-    policy.allowByCommand.get('search')?.map((each) => each.place.line),
-    [3, 5],
-  );
+  assert.deepEqual(policy.allowByCommand.get('search'), [first, third]);
   assert.equal(policy.allowByCommand.get('quota get'), undefined);
   assert.equal(policy.denyByCommand.size, 0);
 });
