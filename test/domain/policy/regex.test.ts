@@ -21,36 +21,19 @@ function regex(source: string): Regex {
   return result.regex;
 }
 
+/** Whole texts only, and what the language's own engine reads otherwise or differently written. More: regex.txt. */
 const table: readonly (readonly [source: string, yes: readonly string[], no: readonly string[]])[] = [
   ['', [''], ['a']],
   ['abc', ['abc'], ['ab', 'abcd', 'xabc', 'abc\n']],
   ['^abc$', ['abc'], ['xabc', 'abcx']],
-  ['a\\$', ['a$'], ['a', 'a\\']],
   ['a|bc', ['a', 'bc'], ['abc', 'b', '']],
-  ['(a|b)*c', ['c', 'abac'], ['ab', 'cc']],
-  ['(?:ab)+', ['ab', 'abab'], ['', 'aba']],
-  ['a?b', ['b', 'ab'], ['aab']],
-  ['a{3}', ['aaa'], ['aa', 'aaaa']],
-  ['a{0}b', ['b'], ['ab']],
-  ['a{2,}', ['aa', 'aaaaa'], ['a', '']],
-  ['a{1,3}', ['a', 'aa', 'aaa'], ['', 'aaaa']],
   ['(a{0,2}b){2}', ['bb', 'aabab'], ['b', 'aaabb']],
   ['.', ['a', '\n', '😀', 'ä', '\uffff'], ['', 'ab', '\uffffa']],
-  ['[a-c]+', ['abc'], ['abd']],
   ['[^a-c]', ['d', 'ä', '😀'], ['a', '']],
   ['[]a]', [']', 'a'], ['b']],
   ['[a-]', ['a', '-'], ['b']],
-  ['[\\d.]+', ['1.2'], ['a']],
-  ['[ä-ü]', ['ö'], ['a']],
   ['\\d+\\s\\w', ['12 x', '3\t_'], ['12x', 'a b']],
   ['\\D\\S\\W', ['ab-'], ['1b-', 'a -', 'abc']],
-  ['\\.\\*\\(\\\\', ['.*(\\'], ['xx(\\']],
-  ['\\n', ['\n'], ['n']],
-  [
-    'mailbox (Trash|Junk) savedbefore \\d+d',
-    ['mailbox Trash savedbefore 30d'],
-    ['mailbox Trash savedbefore 30d all'],
-  ],
 ];
 
 for (const [source, yes, no] of table) {
