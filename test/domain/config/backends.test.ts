@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
-import { namesAmong } from '../../../src/domain/names/mailbox-names.js';
 import { seriesOf } from '../../../src/domain/policy/assess.js';
 import {
   homeOf,
@@ -224,18 +223,4 @@ void test('several together: one series if all are of it, every prefix if all sa
   assert.deepEqual(knownOf([mail3]), { series: ['2.4'], sharedNamespaces: [] });
   assert.deepEqual(knownOf([mail1, mail3]), { series: ['2.3', '2.4'], sharedNamespaces: undefined });
   assert.deepEqual(knownOf([]), { series: ['2.3', '2.4'], sharedNamespaces: undefined });
-});
-
-void test('a name may be what any of the backends makes of it', () => {
-  const { backends } = routingTableOf(
-    settingsOf(
-      sound.replace(
-        'shared_namespaces: []',
-        'namespaces: [{ prefix: "Mail/", inbox: true }, { prefix: "shared/", kind: shared }]',
-      ),
-    ),
-  );
-  assert.deepEqual(namesAmong(backends).readings('Mail'), ['INBOX']);
-  assert.deepEqual(namesAmong([]).readings('Mail'), []);
-  assert.deepEqual(namesAmong([...backends, ...table.backends]).readings('A/INBOX'), ['INBOX', 'A']);
 });

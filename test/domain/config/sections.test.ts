@@ -104,7 +104,7 @@ void test('a path longer than a socket address', () => {
   ]);
 });
 
-// Goal: a listener and a backend of few words are whole. Their single defaults are those of docs/settings.md, which schema.test.ts compares.
+// Goal: a listener and a backend of few words are whole. schema.test.ts compares all defaults with those of docs/settings.md.
 void test('what a listener and a backend are when little is said', () => {
   const settings = settingsOf(sound.replace(', shared_namespaces: []', ''));
   assert.deepEqual(settings.listeners, [

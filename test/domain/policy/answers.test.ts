@@ -9,9 +9,9 @@
 //           their answers; `=!CODE`: a failure. `latin1`: the line is not UTF-8. `json`: its form of HTTP. `readings`: of each series
 //           alone.
 //
-// An answer has only what differs from the usual: the words as they came, with the command's effect in the catalog, for the user as
-// written or with the default realm, in the series of the row; what the decision says is done by the one backend that there is, and settled if it is allowed; the
-// nearest rule misses what the reason ends with.
+// An answer has only what differs from the usual: the words as they came, with the command's effect in the catalog, in the series of the
+// row, for the user as written or with the default realm; what the decision says is done by the one backend that there is, and settled
+// if it is allowed; the nearest rule misses what the reason ends with.
 // After a change, `DOVEGATE_ANSWERS=write` and this test write the files: read the difference.
 
 import assert from 'node:assert/strict';
