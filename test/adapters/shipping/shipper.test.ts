@@ -5,8 +5,10 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { backOffMs, type Shipper } from '../../../src/adapters/shipping/shipper.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault, UpstreamFault } from '../../../src/ports/faults.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
+import { settle } from '../../kit/fake-clock.js';
 import { at } from '../../kit/memory-backend.js';
 import { ended, openStory, type Story } from './shipping-story.js';
 
@@ -108,21 +110,99 @@ void test('a receiver that accepts and ends at once does not get a dial each tur
   await ended(story, shipper);
 });
 
-void test('one that takes nothing any more is given up, and gets everything again', async (t) => {
+// bounds.receiverStallMs
+void test('one that takes nothing any more is given up, and gets everything again; one that takes it has its time again', async (t) => {
   const story = openStory(t);
   const { clock, dialler, journal, records, until } = story;
   const shipper = await story.start();
   await until(() => shipper.state.at === 'connected');
-  at(dialler.ends, 0).peer.setStopped(true);
+  const { peer, transport } = at(dialler.ends, 0);
+  for (let turn = 0; turn < 2; turn += 1) {
+    peer.setStopped(true);
+    journal.write(2000);
+    shipper.nudge();
+    await until(() => transport.unsentBytes > 0);
+    // A few of them have passed already.
+    await clock.advance(bounds.receiverStallMs - 10);
+    peer.setStopped(false);
+    await until(() => shipper.lagRecords === 0 && transport.unsentBytes === 0);
+  }
+  assert.equal(shipper.state.at, 'connected');
+  peer.setStopped(true);
   journal.write(2000);
   const beganMs = clock.now();
   shipper.nudge();
   await until(() => shipper.state.at === 'away');
-  assert.ok(clock.now() - beganMs >= 30_000);
-  assert.equal(at(dialler.ends, 0).transport.closedFor, 'receiver-stall');
+  assert.ok(clock.now() - beganMs >= bounds.receiverStallMs);
+  assert.deepEqual([transport.closedFor, peer.isReset], ['receiver-stall', true]);
   assert.deepEqual(kinds(story), ['ship-connected', 'ship-away stalled']);
-  await until(() => records(1).length === 2000);
-  assert.deepEqual(records(1), journal.lines);
+  await until(() => records(1).at(-1) === journal.lines.at(-1));
+  const again = records(1);
+  assert.ok(again.length >= 2000, `${again.length}`);
+  assert.deepEqual(again, journal.lines.slice(-again.length));
+  await ended(story, shipper);
+});
+
+// bounds.receiverConnectMs, bounds.receiverHandshakeMs
+void test('a dial and a handshake have their time, an end ends either, and no file of ours is no dial', async (t) => {
+  for (const phase of ['connect', 'TLS'] as const) {
+    const story = openStory(t);
+    const { clock, dialler, until } = story;
+    if (phase === 'connect') dialler.setAnswer('hang');
+    else dialler.onAccept(({ peer }) => peer.setTls('hang'));
+    const shipper = await story.start();
+    await until(() => clock.timers === 1);
+    const beganMs = clock.now();
+    await until(() => shipper.state.at === 'away');
+    const tookMs = clock.now() - beganMs;
+    assert.ok(tookMs >= 4_990 && tookMs < 5_010, `${phase}: ${tookMs} ms`);
+    assert.deepEqual([kinds(story), dialler.open.length], [['ship-away dial-timeout'], 0], phase);
+    await until(() => dialler.dials === 2);
+    await ended(story, shipper);
+    assert.deepEqual([clock.timers, dialler.open.length], [0, 0], phase);
+  }
+  const story = openStory(t);
+  let isThere = false;
+  const shipper = await story.start({
+    demand() {
+      if (!isThere) throw new Error('/etc/ca.pem: ENOENT');
+      return { serverName: 'logs.example.com', ca: 'PEM', keyPins: [] };
+    },
+  });
+  await story.until(() => shipper.state.at === 'away');
+  assert.deepEqual([kinds(story), story.dialler.dials], [['ship-away tls-failed'], 0]);
+  isThere = true;
+  await story.until(() => shipper.state.at === 'connected');
+  assert.equal(at(story.dialler.ends, 0).peer.tlsDemands[0]?.ca, 'PEM', 'it is asked for at each dial');
+  await ended(story, shipper);
+});
+
+// bounds.receiverBurstBytes, bounds.receiverRate
+void test('what a receiver says is dropped, and one that sends a flood, or many small pieces, is given up', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, until } = story;
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'connected');
+  const first = at(dialler.ends, 0);
+  for (let second = 0; second < 60; second += 1) {
+    first.peer.send('x'.repeat(bounds.receiverRate));
+    await clock.advance(1000);
+  }
+  assert.deepEqual([first.transport.heldBytes, shipper.state.at], [0, 'connected']);
+  first.peer.send('x'.repeat(bounds.receiverBurstBytes + 1));
+  await until(() => dialler.ends.length === 2 && shipper.state.at === 'connected');
+  const { peer } = at(dialler.ends, 1);
+  // A small piece counts for 256 bytes: it costs as much as a larger one.
+  for (let piece = 0; piece < bounds.receiverBurstBytes / 256; piece += 1) {
+    peer.send('x');
+    await settle();
+  }
+  assert.equal(dialler.open.length, 1);
+  peer.send('x');
+  await until(() => dialler.ends.length === 3);
+  const texts = story.events.flatMap((event) => (event.kind === 'ship-away' ? [event.text] : []));
+  assert.equal(texts.length, 2);
+  for (const text of texts) assert.match(text, /sent more than a receiver does/);
   await ended(story, shipper);
 });
 

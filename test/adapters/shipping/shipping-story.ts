@@ -8,7 +8,7 @@ import { type Shipper, type ShipperOptions, startShipper } from '../../../src/ad
 import { createSyslogCarrier } from '../../../src/adapters/shipping/syslog-carrier.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
 import type { Clock } from '../../../src/ports/machine.js';
-import type { Connect } from '../../../src/ports/transport.js';
+import type { Connect, TlsDemand } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
@@ -21,7 +21,9 @@ export interface Story {
   readonly events: readonly ShipEvent[];
   readonly file: PositionFile;
   /** Begins where the file says; ended with the test. */
-  readonly start: (changes?: Partial<ShipperOptions> & { readonly connect?: Connect }) => Promise<Shipper>;
+  readonly start: (
+    changes?: Partial<ShipperOptions> & { readonly connect?: Connect; readonly demand?: () => TlsDemand },
+  ) => Promise<Shipper>;
   /** Turns the clock, a millisecond at a time, until it is so. */
   readonly until: (isTrue: () => boolean) => Promise<void>;
   /** Records that a receiver has got as whole messages, by the number of its connection from 0. */
@@ -29,6 +31,7 @@ export interface Story {
 }
 
 export const sink = 'logs.example.com:6514';
+const demanded = (): TlsDemand => ({ serverName: 'logs.example.com', ca: undefined, keyPins: [] });
 
 export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock = (clock) => clock): Story {
   const clock = createFakeClock();
@@ -44,7 +47,11 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
     file,
     async start(changes = {}) {
       const kept = await file.load();
-      const { position = kept?.position ?? beginning, connect = dialler.connect } = changes;
+      const {
+        position = kept?.position ?? beginning,
+        connect = dialler.connect,
+        demand = demanded,
+      } = changes;
       const observe: ShipperOptions['observe'] = (event) => {
         assert.ok('sink' in event && event.sink === sink);
         events.push(event);
@@ -52,7 +59,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
       const carrier = createSyslogCarrier({
         receiver: {
           address: { kind: 'tcp', host: 'logs.example.com', port: 6514 },
-          demand: () => ({ serverName: 'logs.example.com', ca: undefined, keyPins: [] }),
+          demand,
         },
         sender: { hostName: 'gate1', processId: 1 },
         connect,
