@@ -6,7 +6,7 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { type JournalFault } from '../../../src/ports/faults.js';
 import { createHandDriver, writtenAt } from './hand-thread.js';
 
-const deadlineMs = 2000;
+const deadlineMs = bounds.journalDeadlineMs;
 /** From a deadline until it is looked at. */
 const graceMs = 50;
 const look = (_: number, behind: number) => ({ do: 'look', behind }) as const;

@@ -2,6 +2,7 @@
 
 import { Driver, type DriverEvent, type DriverOptions } from '../../../src/adapters/journal/driver.js';
 import type { Mark, Order, Report, Written } from '../../../src/adapters/journal/handover.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import type { JournalFault } from '../../../src/ports/faults.js';
 import { createHandClock } from './hand-clock.js';
 import { createSharedRing, type SharedRing } from './shared-ring.js';
@@ -107,7 +108,7 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     wallMs: () => 0,
     openThread: open,
     lock: () => true,
-    deadlineMs: 2000,
+    deadlineMs: bounds.journalDeadlineMs,
     observe: (event) => events.push(event),
     ...more,
   };

@@ -6,11 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { type BellReport, type Mark, WriterThread } from '../../../src/adapters/journal/handover.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { admission } from './opening.js';
+import { WriterThread } from '../../../src/adapters/journal/handover.js';
 import { eventsIn, temporaryDirectory } from './reading.js';
-import { createSharedRing } from './shared-ring.js';
 
 const sources = fileURLToPath(new URL('../../../src', import.meta.url));
 
@@ -69,40 +66,4 @@ void test('a thread that cannot even begin is a failed one', async () => {
   const report = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   assert.equal(report.kind, 'failed');
   await thread.end();
-});
-
-void test('what the bell is rung for is on disk before the thread tells, and a thread that ends tells too', async (t) => {
-  const directory = temporaryDirectory(t);
-  const thread = new WriterThread(optionsIn(directory), systemClock);
-  const ring = createSharedRing();
-  const told: (BellReport | Mark)[] = [];
-  let wake = (): void => undefined;
-  thread.onBell = (report) => {
-    told.push(report ?? thread.mark());
-    wake();
-  };
-  const answer = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-  const lock = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
-  assert.ok(lock.kind === 'lock');
-  const opened = await thread.ask({ do: 'open', lock: lock.descriptor, wallMs: 0 });
-  assert.ok(opened.kind === 'opened');
-  assert.equal((await thread.ask({ do: 'attach', ring: ring.share })).kind, 'kept');
-  for (const id of ['A', 'B']) ring.writer.publish(encodeBody(admission(id)), ring.writer.dataBytes);
-  const first = answer();
-  thread.ring(ring.writer.head);
-  await first;
-  const [mark] = told;
-  assert.ok(mark !== undefined && 'position' in mark);
-  assert.deepEqual([mark.position, mark.records, mark.seq], [ring.writer.head, 2, opened.mark.seq + 2]);
-  assert.equal(ring.reader().tail, mark.position);
-  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'admission']);
-  const second = answer();
-  await thread.end();
-  await second;
-  const [, gone] = told;
-  assert.ok(gone !== undefined && 'code' in gone);
-  assert.equal(gone.code, 'writer-died');
 });

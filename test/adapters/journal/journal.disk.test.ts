@@ -8,7 +8,6 @@ import {
   appendFileSync,
   closeSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -136,32 +135,6 @@ void test('a full disk refuses, keeps what was promised, and serves again when t
   assert.equal(journal.lost, 0);
 });
 
-// bounds.journalDeadlineMs
-void test('a disk that stands still is a failed one: nobody waits longer than the deadline', async (t) => {
-  const place = mounted(t, 'ext4');
-  if (place === undefined) return;
-  const directory = join(place, 'audit');
-  const deadlineMs = 1000;
-  const { journal, seen } = await openOn(t, directory, { deadlineMs });
-  await journal.appendDurable(admission('A'));
-  assert.ok(run('fsfreeze', '-f', place));
-  const started = performance.now();
-  const waiting = ['B', 'C'].map((id) => journal.appendDurable(admission(id)));
-  for (const one of waiting) await assert.rejects(one, faultOf('deadline'));
-  assert.ok(performance.now() - started < 30_000, `${performance.now() - started} ms`);
-  assert.equal(journal.state, 'failed');
-  const again = performance.now();
-  await assert.rejects(journal.appendDurable(admission('D')), faultOf('deadline'));
-  assert.ok(performance.now() - again < deadlineMs, 'a failed journal refuses at once');
-  journal.append(completion('A'));
-  assert.ok(run('fsfreeze', '-u', place));
-  await seen('writable');
-  for (const id of ['B', 'C', 'D']) await journal.appendDurable(completion(id));
-  await journal.close();
-  assert.equal(pairedIds(readWhole(directory)).size, 4);
-  assert.equal(segmentFiles(directory).length, 1, 'without an error nothing is written a second time');
-});
-
 void test('a file system that went read-only is a failed disk until it is mounted again', async (t) => {
   const place = mounted(t, 'ext4');
   if (place === undefined) return;
@@ -181,31 +154,6 @@ void test('a file system that went read-only is a failed disk until it is mounte
 });
 
 // bounds.journalReserveBytes
-void test('on a full disk the reserve carries on, and is told; then it is made again', async (t) => {
-  const place = mounted(t, 'tmpfs');
-  if (place === undefined) return;
-  run('mount', '-o', 'remount,size=2m', place);
-  const directory = join(place, 'audit');
-  const reserveBytes = 512 << 10;
-  const { journal, events } = await openOn(t, directory, { reserveBytes, segmentBytes: 65_536 });
-  const spaces = () => events.flatMap((event) => (event.kind === 'space' ? [event.space] : []));
-  while (!existsSync(join(directory, 'reserve'))) await new Promise((resolve) => setTimeout(resolve, 5));
-  writeFileSync(join(place, 'filler'), Buffer.alloc(1 << 20));
-  const ids: string[] = [];
-  for (let count = 0; spaces().length === 0; count += 1) {
-    const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    await Promise.all(group.map((id) => journal.appendDurable(admission(id))));
-    ids.push(...group);
-  }
-  assert.deepEqual([journal.space, journal.state], ['reserve', 'writable']);
-  rmSync(join(place, 'filler'));
-  while (journal.space === 'reserve') await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(statSync(join(directory, 'reserve')).size, reserveBytes);
-  for (const id of ids) journal.append(completion(id));
-  await journal.close();
-  assert.equal(pairedIds(readWhole(directory)).size, ids.length);
-});
-
 void test('a start on a full disk takes its room from the reserve', async (t) => {
   const place = mounted(t, 'tmpfs');
   if (place === undefined) return;

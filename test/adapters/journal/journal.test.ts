@@ -1,8 +1,6 @@
-// The journal with real files, a real thread and real kills. What must not happen: a command that went on without its
+// The journal with real files and a real thread (kill -9: test/scenario/kill-nine). What must not happen: a command that went on without its
 // admission on disk, a number that is missing or comes twice, a wait without end.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -20,7 +18,6 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import type { Mapped } from '../../../src/adapters/journal/journal.js';
@@ -30,9 +27,6 @@ import { JournalFault } from '../../../src/ports/faults.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { admission, completion, openFor } from './opening.js';
 import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
-
-const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const appender = fileURLToPath(new URL('./appender.js', import.meta.url));
 
 function faultOf(code: string) {
   return (error: unknown) => error instanceof JournalFault && error.code === code;
@@ -128,35 +122,6 @@ void test('a full segment is closed and the next one names it', async (t) => {
     assert.deepEqual([first['segment_hash'], first['head']], [first['prev'], first['prev']]);
     assert.deepEqual([first['journal'], first['format']], [records[0]?.['journal'], 1]);
   }
-});
-
-void test('kill -9 at random instants: the trail stays whole and true', async (t) => {
-  const directory = temporaryDirectory(t);
-  const sent: string[] = [];
-  const count = 4 * rounds;
-  for (let round = 0; round < count; round += 1) {
-    const child = spawn(process.execPath, [appender, directory, `R${round}`, '16'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let told = '';
-    // A random number of exchanges is what decides the instant: also none at all.
-    const linesMax = Math.floor(Math.random() * 2000);
-    child.stdout.on('data', (chunk: Buffer) => {
-      told += chunk.toString();
-      if (told.split('\n').length > linesMax) child.kill('SIGKILL');
-    });
-    await once(child, 'close');
-    sent.push(...told.split('\n').slice(1, -1));
-  }
-  const { journal } = await openFor(t, directory);
-  await journal.close();
-  const records = readWhole(directory);
-  const admitted = pairedIds(records);
-  assert.deepEqual(
-    sent.filter((id) => !admitted.has(id)),
-    [],
-  );
-  t.diagnostic(`${count} kills, ${sent.length} commands sent, ${records.length} records, all in one chain`);
 });
 
 void test('the disk is not trusted: a removed segment is noticed, and what was not promised is written again', async (t) => {

@@ -1,16 +1,7 @@
 // Verifying what really lies on the disk: plain and compressed segments, damage, what a start does about it.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -90,21 +81,6 @@ void test('the text of a policy counts only if it has the hash that records name
   assert.equal(readPolicyText(directory, version), undefined);
 });
 
-void test('a start notices that the tail was cut, says so, and keeps the checkpoint that tells', async (t) => {
-  const directory = await written(t, 10, 1 << 20);
-  const path = join(directory, segmentFiles(directory).at(-1) ?? '');
-  const lines = readFileSync(path, 'utf8').split('\n');
-  writeFileSync(path, `${lines.slice(0, -4).join('\n')}\n`);
-  assert.equal((await verify(directory)).faults[0]?.kind, 'cut');
-  const { journal } = await openWatched(directory, { signKey: key.secretPem });
-  await journal.close();
-  assert.equal(journal.found.damage, 'cut');
-  assert.ok(readdirSync(directory).some((file) => /^checkpoint-\d+\.json$/.test(file)));
-  const [first] = (await verify(directory)).faults;
-  assert.deepEqual([first?.kind, first?.seq], ['missing', Number(JSON.parse(lines.at(-4) ?? '').seq)]);
-  assert.match(readFileSync(path, 'utf8'), /"event":"start".*"error":"journal-cut"/);
-});
-
 void test('a start notices that the end was rewritten, and its own checkpoints do not cover that up', async (t) => {
   const directory = await written(t, 10);
   const path = join(directory, segmentFiles(directory).at(-1) ?? '');
@@ -136,17 +112,4 @@ void test('when all segments are gone, the numbers go on where the checkpoint sa
   assert.deepEqual([journal.found.journal, journal.found.damage], [id, 'cut']);
   assert.deepEqual((await told(directory))[0], ['segment-missing', '00000001.jsonl', 1]);
   assert.equal((await verify(directory)).firstSeq, seq + 1);
-});
-
-void test('a restored older copy of a segment is found', async (t) => {
-  const directory = await written(t, 10);
-  const path = join(directory, segmentFiles(directory).at(-1) ?? '');
-  const bytes = readFileSync(path);
-  const { journal } = await openWatched(directory, { signKey: key.secretPem });
-  await journal.appendDurable(admission('later'));
-  await journal.appendDurable(completion('later'));
-  await journal.close();
-  writeFileSync(`${path}.old`, bytes);
-  renameSync(`${path}.old`, path);
-  assert.equal((await verify(directory)).faults[0]?.kind, 'cut');
 });
