@@ -300,25 +300,6 @@ test('a silent connection is closed after a second; half a request, or an answer
   assert.equal(clock.timers, 0);
 });
 
-test('connections that only occupy places give way, the oldest first, and a request is answered', async (t) => {
-  const { clock, unix, port } = await open(t);
-  const held: Promise<string>[] = [];
-  for (let at = 0; at < bounds.adminConnections; at += 1) {
-    const socket = connect({ path: unix });
-    await once(socket, 'connect');
-    if (at % 2 === 1) socket.write('GET /healthz HTTP/1.1\r\n');
-    held.push(readAll(socket));
-  }
-  while (clock.timers < bounds.adminConnections) await settle();
-  assert.equal((await ask({ socketPath: unix }, '/healthz')).status, 200);
-  assert.equal(await held[0], '');
-  // The other door has places of its own.
-  assert.equal((await ask({ port }, '/healthz')).status, 200);
-  await clock.advance(10_000);
-  await Promise.all(held);
-  assert.equal((await ask({ socketPath: unix }, '/healthz')).status, 200);
-});
-
 test('an endpoint that fails is 500 without a word of why, told to the log, and ends nothing', async (t) => {
   const { unix, errors } = await open(t, () => Promise.reject(new Error('inner detail')));
   const got = await ask({ socketPath: unix }, '/metrics?injected=1');

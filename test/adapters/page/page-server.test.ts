@@ -298,29 +298,6 @@ void test('strangers who fill all places give way to others, and never take the 
   person.close();
 });
 
-void test('strangers of one address who fill all places take none from a stranger of another address', async (t) => {
-  const { port } = await open(t);
-  const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
-  t.after(() => other.destroy());
-  let answered = '';
-  other.on('data', (chunk: Buffer) => {
-    answered += chunk.toString('latin1');
-  });
-  other.write(`GET /api/me HTTP/1.1\r\n`);
-  await once(other, 'connect');
-  let closed = 0;
-  for (let count = 0; count < pageConnectionsMax + 20; count += 1) {
-    const socket = connect(port, '127.0.0.1')
-      .on('error', () => undefined)
-      .resume();
-    socket.once('close', () => (closed += 1));
-    t.after(() => void socket.destroy());
-  }
-  await until(() => closed >= 21, 'the oldest ones of the flood are closed');
-  other.write(`${host}\r\n`);
-  await until(() => answered.startsWith('HTTP/1.1 '), 'an answer for the other one');
-});
-
 /** TLS over what the server accepts. */
 function tlsOf(): NonNullable<PageServerOptions['secure']> {
   const issued = makeAuthority({ name: 'page' }).issue({ names: ['localhost'] });
@@ -398,27 +375,6 @@ for (const isTls of [false, true])
     socket.destroy();
     await until(() => calls.every(({ signal }) => signal.aborted), 'the end of both');
   });
-
-void test('one person with many connections takes none of another', async (t) => {
-  const { port } = await open(t, (call) => {
-    call.known(call.token ?? '');
-    return Promise.resolve(jsonReply(200, {}));
-  });
-  const ask = async (token: string) => {
-    const connection = await openRawHttp({ port });
-    t.after(() => connection.close());
-    const again = async (): Promise<number> => {
-      await connection.write(`GET /api/me HTTP/1.1\r\n${host}Authorization: Bearer ${token}\r\n\r\n`);
-      return (await connection.readAnswer()).status;
-    };
-    assert.equal(await again(), 200);
-    return again;
-  };
-  const own = await ask('oncall');
-  for (let count = 0; count < pageConnectionsMax + 20; count += 1) await ask('carol');
-  await ask('oncall');
-  assert.equal(await own(), 200, 'the connection of another person is as it was');
-});
 
 void test('which names are ours, and the address that people are told', () => {
   const authority = makeAuthority({ name: 'names' });
