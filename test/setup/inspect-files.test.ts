@@ -41,22 +41,6 @@ void test('each file is asked for, those of each backend', () => {
   assert.deepEqual(asked.toSorted(), ['/etc/ca2', '/etc/p', '/etc/p', '/etc/p-next']);
 });
 
-void test('keys of the journal, and the token of the admin endpoints', () => {
-  const more = `audit: { sign_key: /etc/sign, hmac_key: /etc/hmac }
-admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
-`;
-  const why = (path: string) => (path === '/etc/p' ? undefined : 'permission denied');
-  const problems = inspectFiles(settingsOf(`${sound}${more}`), why, undefined);
-  assert.deepEqual(
-    problems.map(({ path, message }) => `${path}: ${message}`),
-    [
-      'audit.sign_key: /etc/sign cannot be read: permission denied',
-      'audit.hmac_key: /etc/hmac cannot be read: permission denied',
-      'admin.token_file: /etc/token cannot be read: permission denied',
-    ],
-  );
-});
-
 void test('no list of authorities: a problem for each backend that names none and has TLS', () => {
   const settings = settingsOf(text.replace('ca: /etc/ca2, ', ''));
   const problems = inspectTrust(settings, undefined);
@@ -67,20 +51,6 @@ void test('no list of authorities: a problem for each backend that names none an
   assert.match(problems[0]?.message ?? '', /no list of authorities .*install the package ca-certificates/);
   assert.deepEqual(inspectTrust(settings, '/etc/system.pem'), []);
   assert.deepEqual(inspectTrust(settingsOf(text), undefined), []);
-});
-
-void test('all that is wrong, at the place of its backend', () => {
-  const why = (path: string): string | undefined =>
-    path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';
-  const problems = inspectFiles(settingsOf(text), why, undefined);
-  assert.deepEqual(
-    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
-    [
-      '5:3: backends.mail2.password_file[1]: /etc/p-next cannot be read: permission denied',
-      '5:3: backends.mail2.ca: /etc/ca2 cannot be read: there is no such file',
-    ],
-  );
-  assert.ok(problems.every(({ severity }) => severity === 'error'));
 });
 
 void test('the files of a receiver of records, each at the place of that receiver', () => {
