@@ -20,24 +20,21 @@ onDovecot('`-A` without a user, of clients of minor 0 to 4', openRealDovecot, as
   });
   // The series of a backend is known once it was reached.
   const first = await gateway.client({ minor: 2 });
-  first.sendCommand({ user: alice, fields: ['quota get'] });
-  assert.equal((await first.readReply()).status, '+');
+  assert.equal((await first.ask({ user: alice, fields: ['quota get'] })).status, '+');
   for (const minor of [0, 1, 2, 3, 4]) {
     const optionLogPassthrough = lab.series === '2.4' && minor >= 3;
     const own = await openRawClient({ path: lab.unixPreauth, minor });
     const through = await gateway.client({ minor, optionLogPassthrough });
     t.after(() => own.close());
     for (const [name, ...args] of asked) {
-      through.sendCommand({ user: '', fields: [name, ...args] });
-      const { body, status, logs } = await through.readReply();
+      const { body, status, logs } = await through.ask({ user: '', fields: [name, ...args] });
       if (lab.series === '2.3') {
         // Dovecot 2.3 itself: `-NOUSER`, "doveadm(): User doesn't exist".
         assert.equal(status, '-USAGE', name);
         if (minor === 1 || minor === 2) assert.match(logs.at(-1)?.text ?? '', /\[all-users-series\]/);
         continue;
       }
-      own.sendCommand({ user: '', fields: [name, ...args] });
-      const direct = await own.readReply();
+      const direct = await own.ask({ user: '', fields: [name, ...args] });
       assert.deepEqual([String(body), status], [String(direct.body), direct.status], `${name} ${minor}`);
       assert.equal(status, '+');
       for (const user of ['alice', 'bob']) assert.ok(String(body).includes(`${user}@example.org\t`));

@@ -389,8 +389,7 @@ async function openTrickedDovecot(owner: Owner, release: Release): ReturnType<ty
 async function ask(lab: Lab, [user, ...fields]: Line): Promise<RawReply> {
   const client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: 120_000 });
   try {
-    client.sendCommand({ user, fields });
-    return await client.readReply();
+    return await client.ask({ user, fields });
   } finally {
     client.close();
   }
@@ -445,8 +444,7 @@ async function holds(
   for (const minor of [0, 2, 4]) {
     for (const [user, ...fields] of refused) {
       const client = await gateway.client({ minor });
-      client.sendCommand({ user, fields });
-      const { status, bodyBytes, body } = await client.readReply();
+      const { status, bodyBytes, body } = await client.ask({ user, fields });
       const title = `minor ${minor}: ${user} ${fields.join(' ')}: ${body.toString()}`;
       assert.match(status, /^-(?:NOPERM|USAGE)$/, title);
       assert.equal(bodyBytes, 0, title);
@@ -457,8 +455,7 @@ async function holds(
   assert.equal(await everything(lab), before);
   const client = await gateway.client({ minor: 2 });
   for (const [user, ...fields] of honest) {
-    client.sendCommand({ user, fields });
-    const { status } = await client.readReply();
+    const { status } = await client.ask({ user, fields });
     assert.equal(status, '+', `${user} ${fields.join(' ')}`);
   }
   client.close();

@@ -85,8 +85,7 @@ async function follow(owner: Owner, lab: Lab, { dovecot, configuration }: Docume
 
 async function ask(client: RawClient, user: string, fields: readonly string[]): Promise<string> {
   client.send('\t\tOPTION\tdovegate-reason=as documented');
-  client.sendCommand({ user, fields });
-  return (await client.readReply()).status;
+  return (await client.ask({ user, fields })).status;
 }
 
 const composeShape = z.object({ configs: z.object({ dovecot: z.object({ content: z.string() }) }) });

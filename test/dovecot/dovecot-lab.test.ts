@@ -33,8 +33,7 @@ void test('a private Dovecot, over every way in', { timeout: 20 * 60_000 }, asyn
   ];
   for (const [name, open] of ways) {
     const client = await open();
-    client.sendCommand({ user: 'alice@example.org', fields: ['mailbox list'] });
-    const { cells, status } = await client.readReply();
+    const { cells, status } = await client.ask({ user: 'alice@example.org', fields: ['mailbox list'] });
     assert.deepEqual(
       [cells.toSorted(), status],
       [['Archive', 'Big', 'Drafts', 'INBOX', 'Ünïcode'], '+'],
@@ -52,8 +51,7 @@ void test('a private Dovecot, over every way in', { timeout: 20 * 60_000 }, asyn
   );
 
   const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  client.sendCommand({ user: 'nouser@example.org', fields: ['quota get'] });
-  const failed = await client.readReply();
+  const failed = await client.ask({ user: 'nouser@example.org', fields: ['quota get'] });
   assert.equal(failed.status, '-NOUSER');
   assert.deepEqual(
     failed.logs.map(({ type }) => type),
@@ -62,8 +60,7 @@ void test('a private Dovecot, over every way in', { timeout: 20 * 60_000 }, asyn
   client.close();
 
   const big = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  big.sendCommand({ user: 'alice@example.org', fields: ['fetch', 'text', 'mailbox', 'Big'] });
-  const mail = await big.readReply();
+  const mail = await big.ask({ user: 'alice@example.org', fields: ['fetch', 'text', 'mailbox', 'Big'] });
   const [text = ''] = mail.cells;
   assert.equal(mail.status, '+');
   assert.ok(text.length > 5 * 1024 * 1024);

@@ -93,8 +93,7 @@ onDovecot('a save that is ended for others', openRealDovecot, async (t, lab) => 
       });
       sub.after(() => victim.close());
       await untilLeased(gateway.daemon);
-      victim.sendCommand({ user: alice, fields: ['quota get'] });
-      assert.equal((await victim.readReply()).status, '+');
+      assert.equal((await victim.ask({ user: alice, fields: ['quota get'] })).status, '+');
       assert.equal(await ended, '-TEMPFAIL');
       // Its dot comes after the end.
       void mover.write('\r\n.\r\n').catch(() => undefined);

@@ -38,8 +38,7 @@ export async function replyOf(lab: Lab, user: string, words: readonly string[]):
   let client: RawClient | undefined;
   try {
     client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: answerMs });
-    client.sendCommand({ user, fields: words });
-    const { body, status } = await client.readReply();
+    const { body, status } = await client.ask({ user, fields: words });
     return status === '+' ? body : undefined;
   } catch {
     return undefined;

@@ -126,8 +126,7 @@ function parsed(text: string, lab: Lab, { name }: HttpTranscript): unknown {
 /** The captures were made without it. */
 async function removeBig(lab: Lab): Promise<void> {
   const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  client.sendCommand({ user: alice, fields: ['mailbox delete', '-s', 'Big'] });
-  assert.equal((await client.readReply()).status, '+');
+  assert.equal((await client.ask({ user: alice, fields: ['mailbox delete', '-s', 'Big'] })).status, '+');
   client.close();
 }
 

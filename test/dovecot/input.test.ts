@@ -291,8 +291,7 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
 /** Dovecot's own answer to alice, which is `+`. */
 async function askDirectly(lab: Lab, fields: readonly string[]): Promise<RawReply> {
   const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  client.sendCommand({ user: alice, fields });
-  const reply = await client.readReply();
+  const reply = await client.ask({ user: alice, fields });
   assert.equal(reply.status, '+', fields.join(' '));
   client.close();
   return reply;

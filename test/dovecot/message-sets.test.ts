@@ -59,8 +59,7 @@ function configOf(lab: Lab, storage: 'maildir' | 'mdbox'): string {
 
 /** What it prints and the status after it. */
 async function answerOf(client: RawClient, fields: readonly string[]): Promise<string> {
-  client.sendCommand({ user: alice, fields });
-  const { body, status } = await client.readReply();
+  const { body, status } = await client.ask({ user: alice, fields });
   return `${body.toString().trimStart()}${status}`;
 }
 

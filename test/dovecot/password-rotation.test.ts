@@ -20,8 +20,7 @@ onDovecot('a password is rotated, and no command fails for it', openRealDovecot,
   const asking = Array.from({ length: 3 }, async () => {
     const client = await gateway.client({ minor: 2 });
     while (!clients.isOver) {
-      client.sendCommand({ user: alice, fields: ['quota get'] });
-      statuses.push((await client.readReply()).status);
+      statuses.push((await client.ask({ user: alice, fields: ['quota get'] })).status);
       await pause(10);
     }
   });

@@ -44,8 +44,7 @@ onDovecot('the same answers through the daemon as at its own socket', openRealDo
     }
     const client = await gateway.client({ minor: 2 });
     for (let n = 0; n < 80; n += 1) {
-      client.sendCommand({ user: alice, fields: ['mailbox list'] });
-      assert.equal((await client.readReply()).status, '+');
+      assert.equal((await client.ask({ user: alice, fields: ['mailbox list'] })).status, '+');
     }
     assert.deepEqual([counter.connections, counter.tlsHandshakes], [1, 1]);
     await gateway.finish();
@@ -114,8 +113,10 @@ async function compareMinor(owner: Owner, lab: Lab, gateway: RealGateway, minor:
     const answers: unknown[] = [];
     const own = await openRawClient({ path: lab.unixPreauth, minor, owner });
     for (const client of [own, await gateway.client({ minor })]) {
-      client.sendCommand({ user: command.user, fields: [command.name, ...command.args] });
-      const { bodySha256Hex, bodyBytes, status } = await client.readReply({ keepBody: false });
+      const { bodySha256Hex, bodyBytes, status } = await client.ask(
+        { user: command.user, fields: [command.name, ...command.args] },
+        { keepBody: false },
+      );
       answers.push({ bodySha256Hex, bodyBytes, status });
       assert.equal(status === '+', isGood(command, lab.series), title);
       if (command.isBig) assert.ok(bodyBytes > 5 * 1024 * 1024, title);

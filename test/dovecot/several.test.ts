@@ -114,8 +114,7 @@ audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
     daemon,
     client,
     async ask(user, ...fields) {
-      shared.sendCommand({ user, fields });
-      return shared.readReply();
+      return shared.ask({ user, fields });
     },
   };
 }
@@ -167,8 +166,7 @@ for (const release of releasesAsked()) {
           if (phase === 'over') break;
           const begun = phase;
           const startMs = performance.now();
-          client.sendCommand({ user, fields: ['mailbox list'] });
-          const reply = await client.readReply();
+          const reply = await client.ask({ user, fields: ['mailbox list'] });
           rounds += 1;
           if (reply.status === '+') {
             assert.match(placesIn(reply), /^\d$/);

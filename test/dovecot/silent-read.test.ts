@@ -42,8 +42,7 @@ onDovecot('silent on all upstreams', openRealDovecot, async (t, lab) => {
     timeoutMs,
     owner: t,
   });
-  victim.sendCommand({ user: alice, fields: ['quota get'] });
-  assert.equal((await victim.readReply()).status, '+');
+  assert.equal((await victim.ask({ user: alice, fields: ['quota get'] })).status, '+');
   for (const pid of stopped) signal(pid, 'SIGCONT');
   const replies = await Promise.all(hogs.map((hog) => hog.readReply()));
   assert.deepEqual(replies.map(({ status }) => status).toSorted(), ['+', '+', '+', '-TEMPFAIL']);

@@ -54,8 +54,7 @@ onDovecot('a kick does not wait for a slow reader', openRealDovecot, async (t, l
 
   const operator = await open();
   const startMs = performance.now();
-  operator.sendCommand({ user: '', fields: ['kick', alice] });
-  const { status, logs } = await operator.readReply();
+  const { status, logs } = await operator.ask({ user: '', fields: ['kick', alice] });
   t.diagnostic(`answered ${status} after ${Math.round(performance.now() - startMs)} ms`);
   // Nobody is logged in: Dovecot has been asked, and says so.
   assert.ok(status === '+' || status === '-NOTFOUND', `${status} ${JSON.stringify(logs)}`);

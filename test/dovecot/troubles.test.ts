@@ -104,8 +104,7 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
     assert.equal((await client.readReply()).status, '-NOPERM');
     assert.equal(counter.connections, 0);
     assert.equal(await everyMailbox(lab), before);
-    client.sendCommand({ user: alice, fields: ['mailbox list'] });
-    const { status, cells } = await client.readReply();
+    const { status, cells } = await client.ask({ user: alice, fields: ['mailbox list'] });
     assert.equal(status, '+');
     assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
     const records = await gateway.finish();

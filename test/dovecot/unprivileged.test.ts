@@ -80,8 +80,7 @@ audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
   });
   const answers: string[] = [];
   for (const user of [pat, boss, 'nouser@example.org', 'other@example.org']) {
-    client.sendCommand({ user, fields: ['quota get'] });
-    answers.push((await client.readReply()).status);
+    answers.push((await client.ask({ user, fields: ['quota get'] })).status);
   }
   assert.deepEqual(answers, ['+', '-NOPERM', '-TEMPFAIL', '-TEMPFAIL']);
   client.close();

@@ -11,8 +11,7 @@ import { runWarm } from '../kit/warm-program.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 async function answerOf(client: RawClient, user: string, fields: readonly string[]): Promise<string> {
-  client.sendCommand({ user, fields });
-  const { body, status } = await client.readReply();
+  const { body, status } = await client.ask({ user, fields });
   return `${body.toString().trimStart()}${status}`;
 }
 

@@ -36,8 +36,7 @@ const changing = `
     allow: [quota get, mailbox create]`;
 
 async function ask(client: RawClient, command: typeof quota): Promise<{ status: string; log: string }> {
-  client.sendCommand(command);
-  const { status, logs } = await client.readReply();
+  const { status, logs } = await client.ask(command);
   return { status, log: logs[0]?.text ?? '' };
 }
 

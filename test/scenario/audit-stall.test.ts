@@ -41,8 +41,7 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
       const answers: Answer[] = [];
       while (!load.isOver) {
         const atMs = performance.now();
-        one.sendCommand(command);
-        const { status } = await one.readReply();
+        const { status } = await one.ask(command);
         if (command === read && status === '-TEMPFAIL') refusedReads += 1;
         answers.push({ atMs, tookMs: performance.now() - atMs, status });
         await pause(2);

@@ -33,8 +33,7 @@ async function openBroken(t: TestContext) {
   const start = (): Promise<Daemon> => startWith(broken);
   const ask = async (): Promise<{ status: string; logs: string[] }> => {
     const client = await openRawClient({ path: world.path, minor: 2 });
-    client.sendCommand(quota);
-    const { status, logs } = await client.readReply();
+    const { status, logs } = await client.ask(quota);
     client.close();
     return { status, logs: logs.map(({ text }) => text) };
   };

@@ -224,8 +224,7 @@ void test('a backend that writes lines like ours, or none, has no change sent ag
   });
   const raw = await client();
   for (const [user, lines] of hostile) {
-    raw.sendCommand({ user, fields: ['mailbox create', 'New'] });
-    const { logs } = await raw.readReply();
+    const { logs } = await raw.ask({ user, fields: ['mailbox create', 'New'] });
     for (const { text } of logs) assert.doesNotMatch(text, /^dovegate: .*id 01KDYAK3487FXJ0FWSFTT3D0WN$/);
     if (lines.length === 1) assert.match(logs.at(-1)?.text ?? '', /^backend: dovegate: /);
   }
@@ -286,8 +285,7 @@ void test('a line above limits.line: its answer arrives, whole and over `send`, 
   // More than the buffers of a UNIX socket: with a close before the rest is read, this client would get a reset.
   for (const bytes of [uids, `${uids},`.repeat(12)]) {
     const raw = await client({ minor: 2 });
-    raw.sendCommand({ user: alice, fields: [...query.slice(0, -1), bytes] });
-    const { status, logs } = await raw.readReply();
+    const { status, logs } = await raw.ask({ user: alice, fields: [...query.slice(0, -1), bytes] });
     assert.equal(status, '-USAGE');
     assert.equal(
       logs.at(-1)?.text,

@@ -29,8 +29,7 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 const list = { user: 'alice@example.org', fields: ['mailbox list'] };
 
 async function ask(client: RawClient, command = quota): Promise<{ status: string; log: string }> {
-  client.sendCommand(command);
-  const { status, logs } = await client.readReply();
+  const { status, logs } = await client.ask(command);
   return { status, log: logs[0]?.text ?? '' };
 }
 

@@ -79,8 +79,7 @@ async function asked(daemon: Daemon, minor: number, line: AnsweredLine): Promise
   const client = await openRawClient({ path: daemon.path('support.sock'), minor });
   const { user, words } = readLine(line);
   const named = user === '' ? [] : ['-u', user];
-  client.sendCommand({ user: '', fields: ['dovegate explain', ...named, '--', ...words] });
-  const { body } = await client.readReply();
+  const { body } = await client.ask({ user: '', fields: ['dovegate explain', ...named, '--', ...words] });
   client.close();
   const said = body.toString();
   const [, decision = said] = /^decision\t([a-z]+)\t/.exec(said) ?? [];

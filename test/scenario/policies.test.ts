@@ -69,8 +69,7 @@ test('policies beside one another', async (t) => {
   await t.test('limits, reasons and modes of a policy hold on the wire', async () => {
     const one = await at('limited');
     const ask = async (...fields: string[]) => {
-      one.sendCommand({ user: 'alice@example.org', fields });
-      return one.readReply();
+      return one.ask({ user: 'alice@example.org', fields });
     };
     assert.equal((await ask('quota get')).status, '+');
     assert.equal((await ask('quota get')).status, '+');

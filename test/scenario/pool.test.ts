@@ -66,8 +66,7 @@ test('two hundred waiting commands, and a killer: another team waits for one com
   t.after(() => other.close());
   const killer = { user: 'alice@example.org', fields: ['mailbox list', 'Killer'] };
   for (let n = 0; n < 8; n += 1) {
-    one.sendCommand(killer);
-    const { status, logs } = await one.readReply();
+    const { status, logs } = await one.ask(killer);
     assert.equal(status, '-TEMPFAIL');
     assert.match(logs[0]?.text ?? '', /broke off; whether the command ran is not known \[closed-early\]/);
     assert.equal((await other.ask(quota)).status, '+');

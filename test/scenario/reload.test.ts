@@ -50,8 +50,7 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
   const lost: string[] = [];
   const work = async (worker: RawClient): Promise<void> => {
     while (!state.isOver) {
-      worker.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      const { status } = await worker.readReply();
+      const { status } = await worker.ask({ user: 'alice@example.org', fields: ['quota get'] });
       commands += 1;
       if (status !== '+') lost.push(status);
       // Eight of them have some fifty commands in each reload, and leave the machine time for it.

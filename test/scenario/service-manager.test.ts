@@ -34,8 +34,7 @@ void test('start, life and end are told; a client who comes between two daemons 
 
   const ask = async (): Promise<string> => {
     const client = await openRawClient({ path, minor: 2, timeoutMs: 120_000 });
-    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-    const { status } = await client.readReply();
+    const { status } = await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
     client.close();
     return status;
   };

@@ -44,8 +44,7 @@ async function open(backend: Parameters<typeof openGateway>[1] = {}): Promise<Ga
 
 async function askAsVictim(t: TestContext, { daemon }: Gateway, timeoutMs = 60_000): Promise<RawReply> {
   const victim = await openRawClient({ path: daemon.path('victims.sock'), minor: 2, timeoutMs, owner: t });
-  victim.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  return victim.readReply();
+  return victim.ask({ user: 'alice@example.org', fields: ['quota get'] });
 }
 
 describe('clients of one principal on all upstreams', { concurrency: true }, () => {
