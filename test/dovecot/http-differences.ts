@@ -114,7 +114,7 @@ export const allowedDifferences: readonly AllowedDifference[] = [
     ({ ours, theirs }) =>
       ours.kind === 'refused' &&
       (theirs.kind === 'entries' ||
-        (theirs.kind === 'refused' && ours.text.startsWith('JSON parse error: Spurious data'))),
+        (theirs.kind === 'refused' && ours.text.startsWith('JSON parse error: '))),
   ],
   [
     'text',
