@@ -256,7 +256,9 @@ onDovecot('no difference without a row in the page', openTwinWorlds, async (t, t
     const answer = await ask(port, keyed, request.body);
     const expected = await ask(theirs.lab.httpPort, login, request.body);
     const answered = differencesOf(twins.series, request, answer, expected);
-    const files = answered.length === 0 ? differenceOfFiles(twins) : undefined;
+    const changed = answered.length === 0 ? differenceOfFiles(twins) : undefined;
+    // A command that its client gave up may still make the empty folder of somebody without mail.
+    const files = people.some((person) => changed?.startsWith(`${person}@`)) ? changed : undefined;
     const differences =
       files === undefined ? answered : [wholeDifference(twins.series, request, answer, expected)];
     if (differences.length === 0) count('alike');
