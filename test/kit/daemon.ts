@@ -68,6 +68,8 @@ export interface Daemon {
   /** Writes a file of the folder anew (for a reload). */
   write(name: string, text: string): void;
   signal(signal: NodeJS.Signals): void;
+  /** Reads its configuration again (SIGHUP), with another text of it where one is given; the next record of the event. */
+  reload(config?: string, event?: 'reloaded' | 'reload-failed'): Promise<LogRecord>;
   /** SIGTERM, and the end awaited; SIGKILL after `ms` (120 s). */
   stop(ms?: number): Promise<Exit>;
   /** SIGKILL. */
@@ -175,6 +177,12 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     write: (name, text) => writeInto(folder, name, text),
     signal(signal) {
       child.kill(signal);
+    },
+    reload(config, event = 'reloaded') {
+      const seen = logs.length;
+      if (config !== undefined) daemon.write('dovegate.yaml', config);
+      daemon.signal('SIGHUP');
+      return daemon.waitForLog((record) => record['event'] === event && logs.indexOf(record) >= seen, event);
     },
     async stop(ms = 120_000) {
       const timer = setTimeout(() => child.kill('SIGKILL'), ms);
