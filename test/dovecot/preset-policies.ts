@@ -44,6 +44,9 @@ export interface PresetText {
 }
 
 const shape = z.object({
+  allow: z.array(
+    z.union([z.string(), z.looseObject({ command: z.string() }).transform(({ command }) => command)]),
+  ),
   tests: z.object({
     cases: z.array(
       z.looseObject({
@@ -54,9 +57,16 @@ const shape = z.object({
   }),
 });
 
+const textOf = (name: string): string => readFileSync(new URL(`${name}.yaml`, folder), 'utf8');
+
+/** The commands that they allow. */
+export const presetCommands: ReadonlySet<string> = new Set(
+  presetNames.flatMap((name) => shape.parse(parse(textOf(name))).allow),
+);
+
 /** Reads a preset's file. */
 export function presetText(name: string): PresetText {
-  const text = readFileSync(new URL(`${name}.yaml`, folder), 'utf8');
+  const text = textOf(name);
   const { cases } = shape.parse(parse(text)).tests;
   return {
     promise: text

@@ -18,6 +18,8 @@ export interface TypedLine {
   readonly isUnordered?: true;
   /** Never leaves the real program; ours finds its server in DOVEADM_SOCKET. */
   readonly isLocal?: true;
+  /** Its numbers are of the moment. */
+  readonly isOfNow?: true;
 }
 
 /** A table without the room between its columns; an empty value is a dash here, and in real ones since 2.4.5. */
@@ -31,13 +33,29 @@ export function columnsOf(table: string): string {
 const mail = 'From: a@example.net\nSubject: saved\n\nhello, world\n.\n..dots\n';
 const script = 'require ["fileinto"];\nif header :contains "subject" "x" { fileinto "Archive"; }\n';
 
+/** Lines with rows, in each format. */
+const formatted = [
+  'quota get -u $U',
+  'mailbox list -u $U',
+  'mailbox status -u $U all *',
+  'mailbox metadata list -u $U INBOX',
+  'fetch -u $U uid_flags_hdr.subject mailbox INBOX all',
+  'fetch -u $U mailbox_seq all',
+  'search -u $U mailbox INBOX all',
+  'acl get -u $U INBOX',
+  'acl rights -u $U INBOX',
+  'sieve list -u $U',
+].flatMap((line): TypedLine[] => [
+  ...['tab', 'flow', 'pager'].map((format) => ({ line: `-f ${format} ${line}` })),
+  { line: `-f table ${line}`, ours: 'columns' },
+  // 2.3 writes JSON in a way of its own.
+  { line: `-f json ${line}`, ours: 'json', only: '2.4' },
+]);
+
 export const typedLines: readonly TypedLine[] = [
+  ...formatted,
   // doveadm-quota(1), and what panels ask for every mailbox of a list
   { line: 'quota get -u $U', ours: 'columns' },
-  { line: '-f tab quota get -u $U' },
-  { line: '-f flow quota get -u $U' },
-  { line: '-f json quota get -u $U', ours: 'json', only: '2.4' },
-  { line: '-f pager quota get -u $U' },
   { line: '-f tab quota get -A', isUnordered: true },
   { line: '-f tab -h quota get -u *@example.org', isUnordered: true },
   { line: 'quota recalc -u $U', changes: true },
@@ -49,11 +67,9 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'mailbox list -7 -u $U' },
   { line: 'mailbox list -s -u $U' },
   { line: '-f tab mailbox list -u alice@*' },
-  { line: '-f json mailbox list -u $U', ours: 'json', only: '2.4' },
   { line: '-f json mailbox list -u nobody*', ours: 'json', only: '2.4' },
   { line: 'mailbox status -u $U all *' },
   { line: 'mailbox status -u $U messages_vsize INBOX Archive' },
-  { line: '-f tab mailbox status -u $U all *' },
   { line: '-ftab mailbox status -u $U messages_unseen_vsize INBOX' },
   { line: 'mailbox status -t -u $U messages *' },
   { line: 'mailbox status -u $U bogus INBOX', only: '2.4' },
@@ -68,13 +84,16 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'mailbox subscribe -u $U Archive Drafts', changes: true },
   { line: 'mailbox unsubscribe -u $U Drafts', changes: true },
   { line: 'mailbox metadata list -u $U INBOX' },
+  { line: 'mailbox metadata set -u $U INBOX /private/comment x', changes: true },
+  { line: 'mailbox metadata get -u $U INBOX /private/comment', changes: true },
+  { line: 'mailbox metadata unset -u $U INBOX /private/comment', changes: true },
+  { line: 'mailbox cache purge -u $U INBOX', changes: true },
   { line: 'mailbox cache decision -u $U -a INBOX', ours: 'columns' },
   // doveadm-fetch(1), doveadm-search(1)
   { line: 'fetch -u $U mailbox_uid_flags mailbox INBOX all' },
   { line: 'fetch -u $U mailbox_date.sent mailbox INBOX subject first' },
   { line: 'fetch -u $U uid_hdr.subject_size.virtual all' },
   { line: 'fetch -u $U text mailbox INBOX subject first' },
-  { line: '-f flow fetch -u $U uid_flags mailbox INBOX not seen' },
   { line: '-f tab fetch -u $U uid_hdr.from mailbox INBOX from sender' },
   { line: '-f json fetch -u $U uid_hdr.subject_body mailbox INBOX subject first', ours: 'json', only: '2.4' },
   {
@@ -85,7 +104,6 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'fetch -u $U bogus all', exit: 64, only: '2.4' },
   { line: 'search -u $U mailbox INBOX ( subject second_line OR all )' },
   { line: 'search -u $U mailbox Nope all', only: '2.4' },
-  { line: '-f tab search -u $U mailbox INBOX ALL' },
   // doveadm-expunge(1), doveadm-flags(1), doveadm-move(1), doveadm-purge(1) and friends
   { line: 'flags add -u $U \\Seen_Todo mailbox INBOX all', changes: true },
   { line: 'fetch -u $U uid_flags mailbox INBOX all', changes: true },
@@ -106,6 +124,9 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'acl rights -u $U INBOX', ours: 'columns' },
   { line: 'acl set -u $U Archive user=alice@example.org lookup read', changes: true },
   { line: 'acl get -u $U Archive', ours: 'columns', changes: true },
+  { line: 'acl add -u $U Archive user=x@example.org read', changes: true },
+  { line: 'acl remove -u $U Archive user=x@example.org read', changes: true },
+  { line: 'acl delete -u $U Archive user=x@example.org', changes: true },
   // doveadm-save(1), doveadm-sieve(1): text from stdin
   { line: 'save -u $U', changes: true, stdin: mail },
   { line: 'save -u $U -m Archive', changes: true, stdin: mail },
@@ -116,6 +137,7 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'sieve list -u $U', changes: true },
   { line: 'sieve get -u $U vacation', changes: true },
   { line: 'sieve rename -u $U vacation holiday', changes: true },
+  { line: 'sieve activate -u $U nope', changes: true },
   { line: 'sieve deactivate -u $U', changes: true },
   { line: 'sieve delete -u $U nope', changes: true },
   // what goes wrong
@@ -130,6 +152,11 @@ export const typedLines: readonly TypedLine[] = [
   { line: '' },
   { line: '-f bogus quota get -u $U', exit: 64, only: '2.4' },
   { line: '-f tab mailbox list -F /nonexistent/list INBOX', only: '2.4' },
+  // doveadm-who(1), doveadm-penalty(1) and friends
+  { line: 'who nobody@example.org', isLocal: true, ours: 'columns' },
+  { line: 'penalty', isLocal: true, ours: 'columns' },
+  { line: 'process status anvil', isLocal: true, ours: 'columns', isOfNow: true },
+  { line: '-f tab service status anvil', isLocal: true, isOfNow: true },
   // doveadm-user(1)
   { line: 'user *@example.org', isLocal: true, only: '2.4' },
   { line: '-f tab user *@example.org', isLocal: true, only: '2.4', ours: (real) => `username${real}` },
