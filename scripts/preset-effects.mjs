@@ -63,7 +63,17 @@ function sectionOf(name, effects) {
   return [`## ${name}`, '', wrapped('', cell(promise)), '', wrapped('', cell(notEnforced)), '', ...items, ''];
 }
 
-const { effects } = JSON.parse(readFileSync(kept, 'utf8'));
+const effects = Object.entries(JSON.parse(readFileSync(kept, 'utf8'))).flatMap(([preset, kinds]) =>
+  Object.entries(kinds).flatMap(([kind, found]) =>
+    Object.entries(found).map(([what, [series, line]]) => ({
+      preset,
+      kind,
+      what,
+      series: series.split(' '),
+      line,
+    })),
+  ),
+);
 const names = readdirSync(join(root, 'config', 'presets'))
   .map((name) => name.replace(/\.yaml$/, ''))
   .toSorted();

@@ -1,7 +1,7 @@
 // What a line did to a real server, in words that can be compared with what a preset promises: what its reply showed, what changed in
 // the mailboxes, whom it reached, whether the server's process ended. The words are kept in preset-effects.json, and the page
 // docs/preset-effects.md is made of them.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Attempt } from '../../src/domain/policy/attempt.js';
 import { isInScope, type Scope } from './preset-policies.js';
 import { markOf, people, realm, type Seen } from './twin-worlds.js';
@@ -32,11 +32,29 @@ export const secretOf = {
 } as const;
 
 /** The file of the kept effects, as the tests see it. */
-export const keptFile = new URL('../../../test/dovecot/preset-effects.json', import.meta.url);
+const keptFile = new URL('../../../test/dovecot/preset-effects.json', import.meta.url);
+
+/** By preset, kind and what: the series where it was seen, with blanks between them, and the line. */
+type Kept = Record<string, Partial<Record<EffectKind, Record<string, [series: string, line: string]>>>>;
 
 export function readKept(): KeptEffect[] {
-  const kept: { effects: KeptEffect[] } = JSON.parse(readFileSync(keptFile, 'utf8'));
-  return kept.effects;
+  const kept: Kept = JSON.parse(readFileSync(keptFile, 'utf8'));
+  return Object.entries(kept).flatMap(([preset, kinds]) =>
+    effectKinds.flatMap((kind) =>
+      Object.entries(kinds[kind] ?? {}).map(([what, [series, line]]) => {
+        return { preset, kind, what, series: series.split(' '), line };
+      }),
+    ),
+  );
+}
+
+export function writeKept(effects: readonly KeptEffect[]): void {
+  const kept: Kept = {};
+  for (const { preset, kind, what, series, line } of effects) {
+    const kinds = (kept[preset] ??= {});
+    (kinds[kind] ??= {})[what] = [series.join(' '), line];
+  }
+  writeFileSync(keptFile, `${JSON.stringify(kept, null, 2)}\n`);
 }
 
 /** What no preset may do, whatever it promises: nobody reviews these one by one. */

@@ -16,11 +16,9 @@ void test('the page is made of what the search keeps (else: node scripts/preset-
   assert.equal(readFileSync(new URL('docs/preset-effects.md', root), 'utf8'), printed);
 });
 
-void test('every preset has effects, each once, on a series that was tried', () => {
+void test('every preset has effects, on a series that was tried', () => {
   const kept = readKept();
   assert.deepEqual([...new Set(kept.map(({ preset }) => preset))].toSorted(), presetNames);
-  const keys = kept.map(({ preset, kind, what }) => `${preset} ${kind} ${what}`);
-  assert.equal(new Set(keys).size, keys.length);
   for (const { series } of kept)
     assert.ok(series.length > 0 && series.every((each) => /^2\.[34]$/.test(each)));
 });

@@ -26,10 +26,10 @@ import {
   effectsOf,
   isForbidden,
   type KeptEffect,
-  keptFile,
   type PresetEffect,
   readKept,
   secretOf,
+  writeKept,
 } from './preset-effects.js';
 import { makePresetLine, type PresetLine } from './preset-lines.js';
 import { type PresetPolicy, presetPolicies, presetText } from './preset-policies.js';
@@ -105,8 +105,7 @@ function keep(kept: readonly KeptEffect[], found: readonly Found[]): void {
     });
   }
   const order = (one: KeptEffect): string => `${one.preset} ${effectKinds.indexOf(one.kind)} ${one.what}`;
-  const effects = [...all.values()].toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
-  writeFileSync(keptFile, `${JSON.stringify({ effects }, null, 2)}\n`);
+  writeKept([...all.values()].toSorted((one, other) => (order(one) < order(other) ? -1 : 1)));
 }
 
 interface Searching {
