@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext } from 'node:test';
 import { CommandFailed, type ConnectOptions, connect, type Session } from '../../src/client/connect.js';
+import { makeAuthority } from '../kit/certificates.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
@@ -47,8 +48,13 @@ async function connectEveryWay(lab: Lab): Promise<void> {
       });
     }
   }
-  const wrong = { ...tcp, port: lab.port, password: 'wrong' };
-  await assert.rejects(connect(wrong), { name: 'SessionFault', code: 'auth-rejected' });
+  const stranger = makeAuthority({ name: 'somebody else' }).certificatePem;
+  for (const way of [{ port: lab.port }, { port: lab.tlsPort, tls: 'implicit' }] as const) {
+    const rejects = (wrong: Partial<ConnectOptions>, code: string): Promise<void> =>
+      assert.rejects(connect({ ...tcp, ...way, ...wrong }), { name: 'SessionFault', code });
+    await rejects({ password: 'wrong' }, 'auth-rejected');
+    await rejects({ ca: stranger }, 'tls-failed');
+  }
 }
 
 async function askMany(session: Session, lab: Lab): Promise<void> {
