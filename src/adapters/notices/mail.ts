@@ -21,7 +21,7 @@ export interface Mailbox {
   readonly caFile?: string | undefined;
 }
 
-/** How often it is looked how much the server has sent. */
+/** How often it is looked how much a server has sent over TLS. */
 const lookMs = 50;
 
 /** Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort. */
@@ -44,16 +44,21 @@ export async function sendMail(
     socket.destroy(fault);
   };
   const timer = clock.setTimer(bounds.noticeMs, () => giveUp(new NoticeFault('timeout')));
-  // The library bounds one answer, and not how many it holds.
-  let look = clock.setTimer(lookMs, lookAt);
+  // The library bounds one answer, and not how many it holds. Below TLS a socket gives no data, so that its bytes are counted now and then.
+  let look = clock.setTimer(lookMs, lookAgain);
   function lookAt(): void {
     if (socket.bytesRead > bounds.noticeMailBytes) giveUp(new NoticeFault('mail-refused'));
-    else look = clock.setTimer(lookMs, lookAt);
+  }
+  function lookAgain(): void {
+    lookAt();
+    look = clock.setTimer(lookMs, lookAgain);
   }
   const onAbort = (): void => void socket.destroy();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await connected(socket);
+    // The library lets it flow.
+    socket.on('data', lookAt).pause();
     const transport = createTransport({
       host,
       port,
