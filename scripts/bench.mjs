@@ -2,7 +2,7 @@
 // one of the measurements in test/bench/; a name that is none of them lists them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, install, ownMemory, root, run } from './setup.mjs';
+import { build, install, ownRun, root, run } from './setup.mjs';
 
 const names = readdirSync(join(root, 'test', 'bench'))
   .filter((file) => file.endsWith('.ts'))
@@ -14,9 +14,9 @@ if (name !== undefined && !names.includes(name)) {
   console.error(`npm run bench -- NAME [ARG...]; NAME is one of: ${names.join(' ')}`);
   process.exit(64);
 }
+await ownRun();
 install();
 build();
-ownMemory();
 for (const each of name === undefined ? comparisons : [name]) {
   run(process.execPath, [join('build', 'test', 'bench', `${each}.js`), ...args]);
 }

@@ -7,7 +7,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build, install, installPackages, ownMemory, root } from './setup.mjs';
+import { build, install, installPackages, root } from './setup.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -53,8 +53,7 @@ installPackages(['dovecot', 'fleet']);
 install();
 build();
 // Gigabytes of journal and streams: on a disk.
-process.env.TMPDIR ??= '/var/tmp';
-ownMemory();
+process.env.TMPDIR = process.env.DOVEGATE_DISK ?? tmpdir();
 const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'dovegate-chaos-'));
 const tree = planted === undefined ? root : plant(planted);
 process.on('exit', () => {

@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { build, install, ownMemory, root } from './setup.mjs';
+import { build, install, root } from './setup.mjs';
 import { wrappedPage } from './wrap.mjs';
 
 const { values } = parseArgs({
@@ -27,7 +27,6 @@ if (values['no-build'] !== true) {
   install();
   build();
 }
-ownMemory();
 const load = (path) =>
   import(pathToFileURL(join(root, 'build', 'test', 'dovecot', 'conformance', path)).href);
 const { conform, explain } = await load('run.js');

@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { install, ownMemory, root, run } from './setup.mjs';
+import { install, root, run } from './setup.mjs';
 
 const all = ['journal', 'proof', 'extract', 'ring', 'fleet'];
 const { values, positionals } = parseArgs({
@@ -21,7 +21,6 @@ if (!kinds.every((kind) => all.includes(kind)) || !Number.isSafeInteger(seed) ||
 
 install();
 run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
-ownMemory();
 console.log(`seed ${seed}, ${minutes} minutes: ${kinds.join(', ')}`);
 const env = {
   ...process.env,

@@ -19,7 +19,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { build, install, ownMemory, root } from './setup.mjs';
+import { build, install, root } from './setup.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -68,7 +68,6 @@ if (values['no-build'] !== true) {
   install();
   build();
 }
-ownMemory();
 const fuzz = join(root, 'build', 'test', 'fuzz');
 const load = (path) => import(pathToFileURL(join(fuzz, path)).href);
 const targetsUrl = pathToFileURL(join(fuzz, 'targets', 'targets.js')).href;

@@ -1,6 +1,6 @@
 // `npm run lab -- NAME [ARGUMENT...]`: the long runs and rare tools, each of which says more at its beginning: scripts/NAME.mjs.
 import { join } from 'node:path';
-import { root } from './setup.mjs';
+import { ownRun, root } from './setup.mjs';
 
 const labs = {
   fuzz: 'hostile bytes for every decoder',
@@ -22,6 +22,7 @@ if (!Object.hasOwn(labs, name)) {
   for (const [each, meaning] of Object.entries(labs)) console.error(`  ${each.padEnd(12)} ${meaning}`);
   process.exit(64);
 }
+await ownRun();
 const script = join(root, 'scripts', `${name}.mjs`);
 process.argv.splice(1, 2, script);
 await import(script);

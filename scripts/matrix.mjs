@@ -1,9 +1,9 @@
 // `npm run lab -- matrix`: unit, package and scenario tests under every Node release line that is supported, and under the newest; one line
 // each.
 //
-//   node scripts/matrix.mjs                    all versions
-//   node scripts/matrix.mjs 22.23.3            this version only
-//   node scripts/matrix.mjs --whole [VERSION...]    all of `npm test`, as CI runs it: nothing may be skipped
+//   npm run lab -- matrix                       all versions
+//   npm run lab -- matrix 22.23.3               this version only
+//   npm run lab -- matrix --whole [VERSION...]    all of `npm test`, as CI runs it: nothing may be skipped
 //
 // Each Node comes as an npm package that holds one program; it is installed to .matrix/, apart from the project's own
 // packages, and stays there. What the tests print goes to .matrix/VERSION.log.

@@ -20,14 +20,16 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { transform } from 'esbuild';
-import { ownMemory, root, run } from './setup.mjs';
+import { root, run } from './setup.mjs';
 
 /** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
 const modules = {
@@ -66,8 +68,10 @@ const isModule = (name) =>
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
 const generated = new Set(['src/domain/commands/data.ts']);
 
-/** A folder beside `build/`: tests find the project's files from where they are. */
-const copy = join(root, `.mutants-${process.pid}`);
+/** The project as links, with a `build` of its own: tests find the project's files from where they are. It goes with the run. */
+const project = join(process.env.DOVEGATE_MEMORY ?? tmpdir(), `mutants-${process.pid}`);
+const copy = join(project, 'build');
+const clear = () => rmSync(project, { recursive: true, force: true, maxRetries: 5 });
 
 function filesBelow(path, ending) {
   if (!statSync(join(root, path)).isDirectory()) return [path];
@@ -137,13 +141,10 @@ let workers = 0;
 
 /** A process with the instrumented code (scripts/mutate/worker.mjs), which runs one order after the other. */
 function startWorker(reachedFile, env = {}) {
-  // Directories for temporary files; they are removed when the worker ends, however it ends.
+  // A directory for temporary files; it is removed when the worker ends, however it ends.
   workers += 1;
-  const places = [join(copy, `tmp${workers}`), join(process.env.DOVEGATE_MEMORY ?? copy, `worker${workers}`)];
-  for (const place of places) mkdirSync(place);
-  const clearPlaces = () => {
-    for (const place of places) rmSync(place, { recursive: true, force: true, maxRetries: 5 });
-  };
+  const place = join(project, `tmp${workers}`);
+  mkdirSync(place);
   const preload = pathToFileURL(join(root, 'scripts', 'mutate', 'reached.mjs')).href;
   const child = spawn(process.execPath, [join(copy, 'scripts', 'mutate', 'worker.mjs')], {
     cwd: root,
@@ -155,12 +156,11 @@ function startWorker(reachedFile, env = {}) {
       NODE_TEST_CONTEXT: undefined,
       NODE_OPTIONS: `--import=${preload} --max-old-space-size=2048`,
       MUTANTS_REACHED: reachedFile,
-      TMPDIR: places[0],
-      DOVEGATE_MEMORY: places[1],
+      TMPDIR: place,
+      DOVEGATE_MEMORY: place,
       ...env,
     },
   });
-  children.add(child);
   let settle;
   const next = () =>
     new Promise((resolve) => {
@@ -169,9 +169,8 @@ function startWorker(reachedFile, env = {}) {
   const ready = next();
   child.on('message', (message) => settle(message));
   child.on('exit', () => {
-    children.delete(child);
     endGroup(child);
-    clearPlaces();
+    rmSync(place, { recursive: true, force: true, maxRetries: 5 });
     settle({ ended: true });
   });
   return {
@@ -188,7 +187,7 @@ function startWorker(reachedFile, env = {}) {
         const isOver =
           processorSeconds(child.pid) - begunSeconds > seconds ||
           Date.now() - begunMs > 10_000 * seconds ||
-          bytesBelow(places[1]) > memoryMax;
+          bytesBelow(place) > memoryMax;
         if (!isOver) return;
         isLate = true;
         endGroup(child);
@@ -200,8 +199,6 @@ function startWorker(reachedFile, env = {}) {
     },
   };
 }
-
-const children = new Set();
 
 function endGroup({ pid }) {
   try {
@@ -356,7 +353,10 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 async function mutate(name, { sample, seed, places, testName }) {
   const { code, tests: folders } = moduleOf(name);
   const files = code.flatMap((path) => filesBelow(path, '.ts')).filter((file) => !generated.has(file));
-  rmSync(copy, { recursive: true, force: true });
+  clear();
+  mkdirSync(project);
+  for (const entry of readdirSync(root))
+    if (entry !== 'build') symlinkSync(join(root, entry), join(project, entry));
   cpSync(join(root, 'build'), copy, { recursive: true });
   cpSync(join(root, 'scripts', 'mutate'), join(copy, 'scripts', 'mutate'), { recursive: true });
   const runner = JSON.stringify(pathToFileURL(join(copy, 'scripts', 'mutate', 'runner.mjs')).href);
@@ -438,14 +438,6 @@ if (positionals.length === 0 || positionals.some((name) => !isModule(name))) {
   );
   process.exit(64);
 }
-ownMemory();
-const clear = () => rmSync(copy, { recursive: true, force: true, maxRetries: 5 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.on(signal, () => {
-    for (const child of children) endGroup(child);
-    clear();
-    process.exit(1);
-  });
 if (!values.built)
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json']);
 try {

@@ -125,9 +125,9 @@ export function ownMemory() {
   clearMemory();
   const own = makeMemory();
   process.env.DOVEGATE_MEMORY = own;
+  process.env.DOVEGATE_DISK ??= process.env.TMPDIR ?? '/var/tmp';
   if (process.env.TMPDIR === undefined) {
     process.env.DOVEGATE_LABS ??= join(tmpdir(), 'dovegate-labs');
-    process.env.DOVEGATE_DISK = tmpdir();
     // A short name: the path of a socket has 107 bytes.
     process.env.TMPDIR = join(own, 't');
     mkdirSync(process.env.TMPDIR);
@@ -177,6 +177,8 @@ export async function ownRun() {
   // The guard ends before it reads our end of the pipe.
   guard.stdio[3].on('error', () => undefined);
   const [code] = await once(guard, 'exit');
+  // An interrupted run has no evidence to keep.
+  if (signaled !== 0 && process.env.DOVEGATE_MEMORY !== undefined) removeTree(process.env.DOVEGATE_MEMORY);
   process.exit(signaled || (code ?? 1));
 }
 

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build, install, installPackages, ownMemory, root } from './setup.mjs';
+import { build, install, installPackages, root } from './setup.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -25,8 +25,7 @@ installPackages(['dovecot', 'fleet']);
 install();
 build();
 // Gigabytes of journal and streams: on a disk.
-process.env.TMPDIR ??= '/var/tmp';
-ownMemory();
+process.env.TMPDIR = process.env.DOVEGATE_DISK ?? tmpdir();
 const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'dovegate-soak-'));
 // Some 20 commands a second each.
 const env = { ...process.env, DOVEGATE_CLIENTS: '40', DOVEGATE_THINK_MS: '2000' };

@@ -97,13 +97,8 @@ async function dumpStream(of: World): Promise<void> {
 }
 
 const begun = Date.now();
-/** SIGTERM and SIGINT end a run as its own end does: no server, no mount is left. */
-const interrupted = new Promise<never>((_, reject) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-});
 try {
-  await Promise.race([interrupted, work()]);
+  await work();
 } catch (error) {
   process.exitCode = 1;
   console.error(`the run ended after ${((Date.now() - begun) / 1_000).toFixed(0)} s:`, error);

@@ -1,6 +1,6 @@
 // Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by SIGTERM, and by a pipe that nobody reads, each
 // while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a
-// user without rights. What must not happen: a process, a mount or a loop device that outlives the run.
+// user without rights; a long run of `npm run lab`. What must not happen: a process, a mount or a loop device that outlives the run.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { until } from '../kit/until.js';
@@ -25,11 +26,21 @@ test('holds', { timeout: 600_000 }, async () => {
   const made = spawnSync('sh', ['-ec', \`
     truncate -s 8M image; mkfs.ext4 -q image; mkdir disk; mount -o loop image disk; fsfreeze -f disk\`], { stdio: 'inherit' });
   if (made.status !== 0) throw new Error('no disk');
+  writeFileSync('memory', process.env.DOVEGATE_MEMORY);
   sh('echo $$ > writer; exec tee disk/file < writer');
   sh('echo daemon > daemon; exec sleep 100000');
   await new Promise(() => setInterval(() => undefined, 100_000));
 });
 `;
+
+/** Empty if the process has ended. */
+function environmentOf(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/environ`, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 interface Run {
   readonly child: ChildProcess;
@@ -41,6 +52,8 @@ interface Place {
   readonly folder: string;
   /** Starts a run of the pool with these files of the folder. */
   start(...files: string[]): Run;
+  /** Starts a script of the project. */
+  startScript(name: string, ...args: string[]): Run;
   /** The processes of all runs of this place. */
   processes(): string[];
 }
@@ -48,7 +61,17 @@ interface Place {
 function openPlace(t: TestContext): Place {
   const folder = openFolder(t);
   chmodSync(folder, 0o777);
-  const mark = `DOVEGATE_MARK=${randomUUID()}`;
+  const [key, value] = ['DOVEGATE_MARK', randomUUID()];
+  const mark = `${key}=${value}`;
+  const start = (...args: string[]): Run => {
+    const child = spawn(process.execPath, args, {
+      // Below Node's own runner a file does not report by itself.
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    return { child, ended: once(child, 'exit') };
+  };
   writeFileSync(
     join(folder, 'run.mjs'),
     `import { ownRun } from ${JSON.stringify(scriptOf('setup.mjs'))};
@@ -62,24 +85,10 @@ process.exit(counts.fail);
   );
   return {
     folder,
-    start(...files) {
-      const [key = '', value] = mark.split('=');
-      const child = spawn(process.execPath, [join(folder, 'run.mjs'), ...files], {
-        // Below Node's own runner a file does not report by itself.
-        env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      t.after(() => child.kill('SIGKILL'));
-      return { child, ended: once(child, 'exit') };
-    },
+    start: (...files) => start(join(folder, 'run.mjs'), ...files),
+    startScript: (name, ...args) => start(fileURLToPath(scriptOf(name)), ...args),
     processes: () =>
-      readdirSync('/proc').filter((name) => {
-        try {
-          return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').includes(mark);
-        } catch {
-          return false;
-        }
-      }),
+      readdirSync('/proc').filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(mark)),
   };
 }
 
@@ -122,6 +131,7 @@ test('ended by SIGTERM: nothing is left when it has ended', asRoot, async (t) =>
   run.child.kill('SIGTERM');
   assert.deepEqual(await run.ended, [143, null]);
   assert.deepEqual(place.processes(), []);
+  assert.ok(!existsSync(readFileSync(join(place.folder, 'memory'), 'utf8')), 'nor its files in memory');
   await mustBeGone(place);
 });
 
@@ -207,4 +217,22 @@ renameSync(${JSON.stringify(join(place.folder, 'new'))}, ${JSON.stringify(join(p
   assert.ok(groups().length >= 3);
   own.kill('SIGKILL');
   await until(() => groups().length === 0, 'all of it has ended');
+});
+
+test('a long run, ended by SIGTERM', asRoot, async (t) => {
+  const place = openPlace(t);
+  const run = place.startScript('lab.mjs', 'mutate', 'policy', '--built', '--sample', 'all');
+  const memory = (): string | undefined =>
+    place
+      .processes()
+      .map(
+        (id) =>
+          /^DOVEGATE_MEMORY=(.*)\/mutants-\d+\/tmp1$/m.exec(environmentOf(id).replaceAll('\0', '\n'))?.[1],
+      )
+      .find((found) => found !== undefined);
+  await until(() => memory() !== undefined, 'a worker runs');
+  const files = memory() ?? '';
+  run.child.kill('SIGTERM');
+  assert.deepEqual(await run.ended, [143, null]);
+  assert.deepEqual([place.processes(), existsSync(files)], [[], false]);
 });
