@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
-import { check, formatViolation } from './checker.js';
+import { check, formatViolation, type Rule } from './checker.js';
 import { root } from './project.js';
 import { modules } from './table.js';
 
@@ -22,23 +22,8 @@ function found(files: Files, rules = modules): string[] {
 
 /** As many small files as it takes for imports to find their targets. */
 const neighbours: Files = Object.fromEntries(
-  [
-    'protocol/line',
-    'ports/clock',
-    'domain/config/settings',
-    'gateway/outcome/pool',
-    'adapters/net/dial',
-    'adapters/journal/journal',
-    'adapters/host/clock',
-  ]
-    .concat([
-      'adapters/host/files',
-      'adapters/telemetry/log',
-      'gateway/session/session',
-      'domain/policy/rule',
-      'daemon/serve',
-      'cli/check',
-    ])
+  `domain/config/settings adapters/net/dial adapters/journal/journal adapters/host/clock adapters/host/files daemon/serve cli/check`
+    .split(' ')
     .map((name) => [`src/${name}.ts`, 'const own = 1;\nvoid own;']),
 );
 
@@ -46,6 +31,16 @@ const neighbours: Files = Object.fromEntries(
 function inFile(path: string, text: string): string[] {
   const up = '../'.repeat(path.split('/').length - 2) || './';
   return found({ ...neighbours, [path]: text.replaceAll('@/', up) });
+}
+
+/** Each text, as the second line of that file below src/, has this violation and no other. */
+function catches(rule: Rule, file: string, ...texts: readonly string[]): void {
+  const path = `src/${file}.ts`;
+  for (const text of texts) assert.deepEqual(inFile(path, text), [`${rule} ${path}:2`], `${path}: ${text}`);
+}
+
+function passes(file: string, ...texts: readonly string[]): void {
+  for (const text of texts) assert.deepEqual(inFile(`src/${file}.ts`, text), [], `${file}: ${text}`);
 }
 
 void describe('imports between folders', () => {
@@ -66,33 +61,22 @@ void describe('imports between folders', () => {
       "let x: typeof import('@/adapters/net/dial.js');",
       "new Worker(new URL('@/adapters/net/dial.js', import.meta.url));",
     ];
-    for (const form of forms) {
-      assert.deepEqual(inFile('src/protocol/x.ts', form), ['import src/protocol/x.ts:2'], form);
-      assert.deepEqual(
-        inFile('src/adapters/journal/x.ts', form),
-        ['import src/adapters/journal/x.ts:2'],
-        form,
-      );
-      assert.deepEqual(inFile('src/daemon/x.ts', form), [], form);
-    }
+    catches('import', 'protocol/x', ...forms);
+    catches('import', 'adapters/journal/x', ...forms);
+    passes('daemon/x', ...forms);
   });
 
   void test('types come from where values come', () => {
     const form = "import type { X } from '@/domain/config/settings.js';";
-    assert.deepEqual(inFile('src/setup/x.ts', form), []);
+    passes('setup/x', form);
     for (const module of ['protocol', 'domain/audit', 'gateway/pool', 'adapters/net'])
-      assert.deepEqual(inFile(`src/${module}/x.ts`, form), [`import src/${module}/x.ts:2`]);
+      catches('import', `${module}/x`, form);
   });
 
   void test('adapters never see each other, but for the one file that the client may', () => {
-    assert.deepEqual(
-      inFile('src/adapters/telemetry/x.ts', "import type { X } from '@/adapters/journal/journal.js';"),
-      ['import src/adapters/telemetry/x.ts:2'],
-    );
-    assert.deepEqual(inFile('src/client/x.ts', "import { x } from '@/adapters/host/clock.js';"), []);
-    assert.deepEqual(inFile('src/client/x.ts', "import { x } from '@/adapters/host/files.js';"), [
-      'import src/client/x.ts:2',
-    ]);
+    catches('import', 'adapters/telemetry/x', "import type { X } from '@/adapters/journal/journal.js';");
+    passes('client/x', "import { x } from '@/adapters/host/clock.js';");
+    catches('import', 'client/x', "import { x } from '@/adapters/host/files.js';");
   });
 
   void test('of a module with public files, no other is imported from elsewhere', () => {
@@ -101,34 +85,26 @@ void describe('imports between folders', () => {
       'adapters/net': { ...modules['daemon'], imports: [], builtins: [], packages: [], public: ['dial'] },
     };
     const files = { ...neighbours, 'src/adapters/net/pending.ts': 'void 0;' };
-    const from = (path: string, name: string): string[] =>
-      found(
-        {
-          ...files,
-          [path]: `import '${path.startsWith('src/daemon') ? '../adapters/net' : '.'}/${name}.js';`,
-        },
-        rules,
-      );
-    assert.deepEqual(from('src/daemon/x.ts', 'dial'), []);
-    assert.deepEqual(from('src/daemon/x.ts', 'pending'), ['import-private src/daemon/x.ts:2']);
-    assert.deepEqual(from('src/adapters/net/x.ts', 'pending'), []);
+    const from = (path: string, target: string): string[] =>
+      found({ ...files, [path]: `import '${target}.js';` }, rules);
+    assert.deepEqual(from('src/daemon/x.ts', '../adapters/net/dial'), []);
+    assert.deepEqual(from('src/daemon/x.ts', '../adapters/net/pending'), [
+      'import-private src/daemon/x.ts:2',
+    ]);
+    assert.deepEqual(from('src/adapters/net/x.ts', './pending'), []);
   });
 
   void test('the program is loaded by its subcommands, and tests by nobody', () => {
-    assert.deepEqual(inFile('src/cli/x.ts', "await import('@/daemon/serve.js');"), []);
-    assert.deepEqual(inFile('src/cli/audit/x.ts', "import { x } from '@/daemon/serve.js';"), [
-      'import src/cli/audit/x.ts:2',
-    ]);
-    assert.deepEqual(inFile('src/daemon/x.ts', "import { x } from '@/cli/check.js';"), [
-      'import src/daemon/x.ts:2',
-    ]);
-    assert.deepEqual(inFile('src/daemon/x.ts', "import { x } from '../../test/kit/scripted-dovecot.js';"), [
-      'import-missing src/daemon/x.ts:2',
-    ]);
+    passes('cli/x', "await import('@/daemon/serve.js');");
+    catches('import', 'cli/audit/x', "import { x } from '@/daemon/serve.js';");
+    catches('import', 'daemon/x', "import { x } from '@/cli/check.js';");
+    catches('import-missing', 'daemon/x', "import { x } from '../../test/kit/scripted-dovecot.js';");
   });
 
   void test('an import that cannot be judged is caught', () => {
-    const unclear = [
+    catches(
+      'import-unclear',
+      'adapters/journal/x',
       'await import(name);',
       "await import('@/adapters/net/' + name);",
       'await import(`@/adapters/net/dial.js`);',
@@ -143,53 +119,29 @@ void describe('imports between folders', () => {
       'import.meta.resolve(name);',
       "import.meta.resolve('@/adapters/net/di\\x61l.js');",
       '/// <reference path="@/adapters/net/dial.ts" />',
-    ];
-    for (const form of unclear)
-      assert.deepEqual(
-        inFile('src/adapters/journal/x.ts', form),
-        ['import-unclear src/adapters/journal/x.ts:2'],
-        form,
-      );
+    );
   });
 
   void test('a target that does not exist is caught, a worker file and package.json are found', () => {
-    for (const name of [
-      './gone.js',
-      '@/adapters/journal/journal.ts',
-      '@/adapters/journal/journal',
-      '../../test/kit/x.js',
-      '../gone/x.js',
-    ])
-      assert.deepEqual(
-        inFile('src/adapters/journal/x.ts', `import '${name}';`),
-        ['import-missing src/adapters/journal/x.ts:2'],
-        name,
-      );
-    assert.deepEqual(
-      inFile('src/adapters/journal/x.ts', "new Worker(new URL('./journal.js', import.meta.url));"),
-      [],
-    );
+    const gone = ['./gone.js', '@/adapters/journal/journal.ts', '@/adapters/journal/journal'];
+    for (const name of [...gone, '../../test/kit/x.js', '../gone/x.js'])
+      catches('import-missing', 'adapters/journal/x', `import '${name}';`);
+    passes('adapters/journal/x', "new Worker(new URL('./journal.js', import.meta.url));");
     for (const place of ["'../../package.json'", "'./x'"]) {
       const form = `new URL(${place}, import.meta.url);`;
-      assert.deepEqual(inFile('src/adapters/host/x.ts', form), [], form);
-      assert.deepEqual(
-        inFile('src/adapters/journal/x.ts', form),
-        ['import-unclear src/adapters/journal/x.ts:2'],
-        form,
-      );
+      passes('adapters/host/x', form);
+      catches('import-unclear', 'adapters/journal/x', form);
     }
-    assert.deepEqual(inFile('src/main.ts', "import x from '../package.json' with { type: 'json' };"), [
-      'import-missing src/main.ts:2',
-    ]);
+    catches('import-missing', 'main', "import x from '../package.json' with { type: 'json' };");
   });
 
   void test('what looks like an import and is none passes', () => {
-    const text = [
+    passes(
+      'protocol/x',
       "// import '@/adapters/net/dial.js';",
       'const a = "import \'@/adapters/net/dial.js\'";',
       "const d = { import: '@/adapters/net/dial.js', export: 1 };",
-    ].join('\n');
-    assert.deepEqual(inFile('src/protocol/x.ts', text), []);
+    );
   });
 });
 
@@ -227,44 +179,25 @@ void describe('cycles', () => {
 
 void describe('Node modules and packages', () => {
   void test('only those of the folder, also as types, also by subpath', () => {
-    for (const form of [
-      "import { readFile } from 'node:fs/promises';",
-      "import type { Stats } from 'node:fs';",
-    ]) {
-      assert.deepEqual(inFile('src/adapters/journal/x.ts', form), []);
-      assert.deepEqual(inFile('src/gateway/outcome/x.ts', form), [
-        'import-builtin src/gateway/outcome/x.ts:2',
-      ]);
-    }
-    assert.deepEqual(inFile('src/adapters/journal/x.ts', "import fs from 'fs';"), [
-      'import-builtin src/adapters/journal/x.ts:2',
-    ]);
-    assert.deepEqual(inFile('src/protocol/x.ts', "import assert from 'node:assert/strict';"), []);
+    const forms = ["import { readFile } from 'node:fs/promises';", "import type { Stats } from 'node:fs';"];
+    passes('adapters/journal/x', ...forms);
+    catches('import-builtin', 'gateway/outcome/x', ...forms);
+    catches('import-builtin', 'adapters/journal/x', "import fs from 'fs';");
+    passes('protocol/x', "import assert from 'node:assert/strict';");
   });
 
   void test('only the packages of the folder', () => {
-    assert.deepEqual(
-      inFile('src/domain/config/x.ts', "import { parse } from 'yaml';\nimport * as z from 'zod/mini';"),
-      [],
-    );
+    passes('domain/config/x', "import { parse } from 'yaml';\nimport * as z from 'zod/mini';");
     for (const name of ['yaml', 'zod', 'lru-cache/raw', '@scope/x/y', 'dovegate/client', 'file:///x.js'])
-      assert.deepEqual(
-        inFile('src/gateway/outcome/x.ts', `import x from '${name}';`),
-        ['import-package src/gateway/outcome/x.ts:2'],
-        name,
-      );
-    assert.deepEqual(inFile('src/adapters/host/x.ts', "const koffi = await import('koffi');"), []);
-    assert.deepEqual(inFile('src/adapters/net/x.ts', "const koffi = await import('koffi');"), [
-      'import-package src/adapters/net/x.ts:2',
-    ]);
+      catches('import-package', 'gateway/outcome/x', `import x from '${name}';`);
+    passes('adapters/host/x', "const koffi = await import('koffi');");
+    catches('import-package', 'adapters/net/x', "const koffi = await import('koffi');");
   });
 
   void test('node:process under its own name only', () => {
-    assert.deepEqual(inFile('src/adapters/host/x.ts', "import process from 'node:process';"), []);
+    passes('adapters/host/x', "import process from 'node:process';");
     for (const names of ['{ exit }', 'p', '* as process', '{ exit as process }', 'process, { exit }'])
-      assert.deepEqual(inFile('src/adapters/host/x.ts', `import ${names} from 'node:process';`), [
-        'import-builtin src/adapters/host/x.ts:2',
-      ]);
+      catches('import-builtin', 'adapters/host/x', `import ${names} from 'node:process';`);
   });
 });
 
@@ -328,7 +261,7 @@ void describe('the machine, the console and ways around the table', () => {
   });
 
   void test('the clock is read by adapters/host alone; an instant that is given passes everywhere', () => {
-    for (const form of [
+    const forms = [
       'new Date();',
       'new Date;',
       'Date();',
@@ -338,49 +271,31 @@ void describe('the machine, the console and ways around the table', () => {
       'const { now } = Date;',
       'f(Date);',
       '`${new Date()}`;',
-    ]) {
-      assert.deepEqual(inFile('src/gateway/outcome/x.ts', form), ['clock src/gateway/outcome/x.ts:2'], form);
-      assert.deepEqual(inFile('src/adapters/host/x.ts', form), [], form);
-    }
-    const given = 'new Date(ms).toISOString();\nDate.parse(text) + Date.UTC(2026, 0, 1);';
-    assert.deepEqual(inFile('src/gateway/outcome/x.ts', given), []);
+    ];
+    catches('clock', 'gateway/outcome/x', ...forms);
+    passes('adapters/host/x', ...forms);
+    passes('gateway/outcome/x', 'new Date(ms).toISOString();\nDate.parse(text) + Date.UTC(2026, 0, 1);');
   });
 });
 
 void describe('limits and names', () => {
+  const alone = (path: string): string[] => found({ [path]: 'void 0;' });
+
   void test('two levels, known folders, TypeScript only', () => {
-    assert.deepEqual(found({ 'src/domain/audit/deep/x.ts': 'void 0;' }), [
-      'too-deep src/domain/audit/deep/x.ts:1',
-    ]);
-    assert.deepEqual(found({ 'src/protocol/deep/x.ts': 'void 0;' }), [
-      'unknown-module src/protocol/deep/x.ts:1',
-    ]);
-    assert.deepEqual(found({ 'src/wires/x.ts': 'void 0;' }), ['unknown-module src/wires/x.ts:1']);
-    assert.deepEqual(found({ 'src/constructor/x.ts': 'void 0;' }), ['unknown-module src/constructor/x.ts:1']);
-    assert.deepEqual(found({ 'src/main/x.ts': 'void 0;' }), ['unknown-module src/main/x.ts:1']);
-    for (const path of [
-      'src/x.ts',
-      'src/protocol/x.js',
-      'src/protocol/x.d.ts',
-      'src/protocol/x.json',
-      'src/wire.ts',
-    ])
-      assert.deepEqual(found({ [path]: 'void 0;' }), [`stray-file ${path}:1`]);
+    const cases: readonly [rule: Rule, ...paths: string[]][] = [
+      ['too-deep', 'domain/audit/deep/x.ts'],
+      ['unknown-module', 'protocol/deep/x.ts', 'wires/x.ts', 'constructor/x.ts', 'main/x.ts'],
+      ['stray-file', 'x.ts', 'protocol/x.js', 'protocol/x.d.ts', 'protocol/x.json', 'wire.ts'],
+    ];
+    for (const [rule, ...paths] of cases)
+      for (const path of paths) assert.deepEqual(alone(`src/${path}`), [`${rule} src/${path}:1`]);
   });
 
   void test('file names say what is owned', () => {
-    for (const name of 'utils helpers common misc shared base types manager index pool-manager'.split(' '))
-      assert.deepEqual(found({ [`src/protocol/${name}.ts`]: 'void 0;' }), [
-        `file-name src/protocol/${name}.ts:1`,
-      ]);
-    for (const name of ['lineSplitter', 'Line', 'line_splitter', 'line--x'])
-      assert.deepEqual(found({ [`src/protocol/${name}.ts`]: 'void 0;' }), [
-        `file-name src/protocol/${name}.ts:1`,
-      ]);
-    assert.deepEqual(
-      found({ 'src/protocol/base64.ts': 'void 0;', 'src/protocol/common-name.ts': 'void 0;' }),
-      [],
-    );
+    const banned = 'utils helpers common misc shared base types manager index pool-manager'.split(' ');
+    for (const name of [...banned, 'lineSplitter', 'Line', 'line_splitter', 'line--x'])
+      assert.deepEqual(alone(`src/protocol/${name}.ts`), [`file-name src/protocol/${name}.ts:1`]);
+    for (const name of ['base64', 'common-name']) assert.deepEqual(alone(`src/protocol/${name}.ts`), []);
   });
 });
 
