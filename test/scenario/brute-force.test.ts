@@ -111,7 +111,7 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
       honest('127.0.0.1'),
     ]);
     for (const { answer } of await ended) answers.set(answer, (answers.get(answer) ?? 0) + 1);
-    const [elsewhere = 0, known = 0, beside = 0] = times;
+    const [elsewhere, known, beside] = times;
     t.diagnostic(
       `${name}: honest ${elsewhere} ms from elsewhere, ${known} ms from elsewhere with a success, ${beside} ms beside the guessers; calm ${calmMs} ms`,
     );
