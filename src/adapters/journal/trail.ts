@@ -27,7 +27,7 @@ import {
 } from './segments.js';
 
 const chunkBytes = 1 << 20;
-/** Of a plain file in pieces: a small one needs no more. */
+/** Size of the first piece of a plain file: a small file needs no more. */
 const firstChunkBytes = 1 << 16;
 
 export interface RawLine {
@@ -113,7 +113,7 @@ function fileOf(directory: string, segment: Segment): TrailFile {
   return { path: join(directory, fileName(segment)), name, isCompressed };
 }
 
-/** The kind of the path, as far as it is known without reading the file. */
+/** Figures of a journal, from its directory, its checkpoints and the first line of its oldest segment. */
 export interface TrailSize {
   readonly segments: number;
   readonly bytes: number;
@@ -121,7 +121,7 @@ export interface TrailSize {
   readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
 }
 
-/** Reads the first line of the oldest segment, and never waits for the disk. Rejects with a JournalFault. */
+/** Does not block the event loop, and reads no segment beyond its first line. Rejects with a JournalFault. */
 export async function measureTrail(directory: string): Promise<TrailSize> {
   let files: readonly TrailFile[];
   let kept: readonly string[];
@@ -352,7 +352,10 @@ export function filesSince(
 /** The largest assumed change of the clock, back and forth, within one file. */
 const clockDoubtMs = 3_600_000;
 
-/** Binary search, up to an hour after the time; undefined: all. Drops a file of that hour if the next one shows that it is later. */
+/**
+ * The files that may contain records up to a time, with an hour of doubt for steps of the clock; undefined: all. Found by binary search. A
+ * file of that hour is left out if the next one shows that it is later.
+ */
 export async function filesUntil(
   files: readonly TrailFile[],
   untilMs: number | undefined,
@@ -413,7 +416,10 @@ export interface Recent {
   readonly isWhole: boolean;
 }
 
-/** Since a time without the steps of the wall clock; at most `filesMax`. Throws a JournalFault for an unreadable directory. */
+/**
+ * The last files, back to a time without the steps of the wall clock; at most `filesMax`. Throws a JournalFault for an unreadable
+ * directory.
+ */
 export async function findRecent(directory: string, sinceMs: number, filesMax: number): Promise<Recent> {
   const { files } = findTrail([directory]);
   const chosen: TrailFile[] = [];
