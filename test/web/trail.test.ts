@@ -138,15 +138,15 @@ function scripted(answers: readonly (readonly TrailLine[])[]): {
 }
 
 const { signal } = new AbortController();
-const rowOfTrailFind = (admittedSeq: number): TrailLine => ({ row: { fields: {}, admittedSeq } });
+const lineOf = (admittedSeq: number): TrailLine => ({ row: { fields: {}, admittedSeq } });
 const filter: AskTrail['filter'] = { user: 'alice' };
 const onChange = (): void => undefined;
 
 void test('a search goes on by itself where nothing was found yet, and stops with a full page', async () => {
-  const full = Array.from({ length: pageRows }, (_, at) => rowOfTrailFind(1_000 - at));
+  const full = Array.from({ length: pageRows }, (_, at) => lineOf(1_000 - at));
   const { api, asked } = scripted([
     [{ end: { rows: 0, before: 5_000 } }],
-    [rowOfTrailFind(4_000), { end: { rows: 1, before: 3_000 } }],
+    [lineOf(4_000), { end: { rows: 1, before: 3_000 } }],
     [...full.slice(1), { end: { rows: 49, before: 900 } }],
   ]);
   const found = await findMore({ api, filter, signal, onChange }, undefined);
@@ -175,7 +175,7 @@ void test('where nothing is found at all, names like the one that was meant are 
 
 void test('an answer without its end is no answer', async () => {
   await assert.rejects(
-    findMore({ api: scripted([[rowOfTrailFind(1)]]).api, filter, signal, onChange }, undefined),
+    findMore({ api: scripted([[lineOf(1)]]).api, filter, signal, onChange }, undefined),
     /ended too early/,
   );
   await assert.rejects(
@@ -361,56 +361,49 @@ void test('a command for all users says so, and one that touches others names th
   assert.equal(usersText(row({})), '');
 });
 
-void test('a look for newer commands puts them before the known ones, and leaves no gap without a word', async () => {
-  const rowOf = (seq: number) => row({ command: 'quota get' }, { admittedSeq: seq });
-  const known = (seqs: readonly number[]): Finding => ({
-    rows: seqs.map(rowOf),
+const rowOf = (seq: number, command = 'quota get') => row({ command }, { admittedSeq: seq });
+
+/** What is known after a look for newer commands than these, in one page. */
+async function foundNewer(
+  known: Partial<Finding>,
+  rows: readonly TrailRow[],
+  end: Omit<TrailEnd, 'rows'> = {},
+) {
+  const lines: TrailLine[] = [...rows.map((each) => ({ row: each })), { end: { rows: rows.length, ...end } }];
+  const not = [{ key: 'command', value: 'mailbox list' }] as const;
+  const nothing: Finding = {
+    rows: [],
     leftOut: 0,
     looked: undefined,
     notes: [],
     retired: [],
     before: 1,
     meant: [],
-  });
-  const look = async (seqs: readonly number[], before: Finding): Promise<readonly unknown[]> => {
-    const api = {
-      async *lines<T>(): AsyncGenerator<T, void, void> {
-        const lines = [...seqs.map((seq) => ({ row: rowOf(seq) })), { end: { rows: seqs.length } }];
-        for (const line of lines) yield JSON.parse(JSON.stringify(line));
-      },
-    };
-    const found = await findNewer({ api, filter: {}, signal, onChange: () => undefined }, before);
-    return found.rows.map(({ admittedSeq }) => admittedSeq);
   };
-  assert.deepEqual(await look([5, 4, 3], known([4, 3, 2])), [5, 4, 3, 2]);
-  assert.deepEqual(await look([], known([2])), [2]);
+  const { api } = scripted([lines]);
+  const found = await findNewer({ api, filter: {}, not, signal, onChange }, { ...nothing, ...known });
+  return { ...found, seqs: found.rows.map(({ admittedSeq }) => admittedSeq) };
+}
+
+void test('a look for newer commands puts them before the known ones, and leaves no gap without a word', async () => {
+  const seqsOf = async (known: readonly number[], newer: readonly number[]) =>
+    (
+      await foundNewer(
+        { rows: known.map((seq) => rowOf(seq)) },
+        newer.map((seq) => rowOf(seq)),
+      )
+    ).seqs;
+  assert.deepEqual(await seqsOf([4, 3, 2], [5, 4, 3]), [5, 4, 3, 2]);
+  assert.deepEqual(await seqsOf([2], []), [2]);
   const many = Array.from({ length: 50 }, (_, at) => 100 - at);
-  assert.deepEqual(await look(many, known([9, 8])), many);
+  assert.deepEqual(await seqsOf([9, 8], many), many);
 });
 
 void test('follow: a full page of commands that are left out, or one that time cut short, is a gap where it does not reach what was known', async () => {
-  const rowOf = (seq: number, command = 'quota get') => row({ command }, { admittedSeq: seq });
-  const known: Finding = {
-    rows: [rowOf(9)],
-    leftOut: 2,
-    looked: undefined,
-    newestSeq: 20,
-    notes: [],
-    retired: [],
-    before: 1,
-    meant: [],
-  };
   const look = async (rows: readonly TrailRow[], end: Omit<TrailEnd, 'rows'>) => {
-    const api = {
-      async *lines<T>(): AsyncGenerator<T, void, void> {
-        for (const line of [...rows.map((each) => ({ row: each })), { end: { rows: rows.length, ...end } }])
-          yield JSON.parse(JSON.stringify(line));
-      },
-    };
-    const not = [{ key: 'command', value: 'mailbox list' }] as const;
-    const found = await findNewer({ api, filter: {}, not, signal, onChange: () => undefined }, known);
-    const { leftOut, newestSeq, before } = found;
-    return [found.rows.map(({ admittedSeq }) => admittedSeq), leftOut, newestSeq, before];
+    const known = { rows: [rowOf(9)], leftOut: 2, newestSeq: 20 };
+    const { seqs, leftOut, newestSeq, before } = await foundNewer(known, rows, end);
+    return [seqs, leftOut, newestSeq, before];
   };
   const many = Array.from({ length: 50 }, (_, at) => rowOf(200 - at, 'mailbox list'));
   const far = { fromSeq: 151, toSeq: 202 };

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatJson, printable } from '../../../src/domain/audit/encode.js';
+import { printable } from '../../../src/domain/audit/encode.js';
 import {
   exportColumns,
   formatCsvHeader,
   formatCsvRow,
   formatJsonRow,
-  formatValue,
 } from '../../../src/domain/trail/export.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 
@@ -113,40 +112,4 @@ void test('a row is one line of text, whatever is in it', () => {
       if (!/\p{Surrogate}/u.test(text)) assert.equal(JSON.parse(formatJsonRow(one)).user, text);
     }),
   );
-});
-
-void test('what would command a terminal is made visible', () => {
-  assert.equal(
-    printable('\u001b[2J\n\r\t\u009b\u202egpj.exe\ud800'),
-    '\\x1b[2J\\n\\r\\t\\x9b\\u{202e}gpj.exe\\u{d800}',
-  );
-  assert.equal(printable('größe 漢字 \ud83d\ude00'), 'größe 漢字 \ud83d\ude00');
-});
-
-void test('JSON of any value is the same value, and harmless', () => {
-  const value = { 'k\u202e': ['\u001b[2J', 1, null], größe: '漢' };
-  assert.equal(formatJson(value), '{"k\\u202e":["\\u001b[2J",1,null],"größe":"漢"}');
-  assert.deepEqual(JSON.parse(formatJson(value)), value);
-});
-
-void test('hidden and cut values say what they are', () => {
-  const args = [
-    '-d',
-    { hmac: 'abc' },
-    { cut: 'long', bytes: 9000, sha256: 'x' },
-    { more: 3, bytes: 1, sha256: 'y' },
-  ];
-  assert.equal(formatValue(args), '-d hmac:abc long(cut: 9000 bytes) (3 more, not recorded)');
-  assert.equal(formatValue(undefined), '');
-});
-
-void test('an exchange without completion is open', () => {
-  const open: ExchangeRow = {
-    fields: { id: 'A' },
-    admittedSeq: 1,
-    completedSeq: undefined,
-    completedTime: undefined,
-  };
-  assert.equal(cells(formatCsvRow(open))[exportColumns.indexOf('outcome')], 'open');
-  assert.deepEqual(JSON.parse(formatJsonRow(open)), { id: 'A', seq: 1 });
 });

@@ -204,16 +204,19 @@ test('a limited view keeps so many open exchanges, and so many that ended', () =
 
 // bounds.likeNames
 test('a misspelled user is looked for among so many; whether it is named, among all', () => {
-  const surveyed = (others: number, ...last: readonly string[]) => {
+  const surveyed = (others: number, last: string, other = /"users":\[[^\]]*\],/) => {
     const made = createSurvey({ user: 'someboyd@example.com' });
     const names = Array.from({ length: others }, (_, at) => `user${at}x@example.com`);
-    const lines = [...names, ...last].map((user, at) => admissionOf(at).replaceAll('a@example.com', user));
+    const lines = [...names, last].map((user, at) =>
+      admissionOf(at).replaceAll('a@example.com', user).replace(other, ''),
+    );
     made.take(Buffer.from(lines.join('')));
     const { names: like, isNamed } = made.finish();
     return [like, isNamed];
   };
   const [meant, asked] = ['somebody@example.com', 'someboyd@example.com'];
   assert.deepEqual(surveyed(bounds.likeNames - 1, meant), [[meant], false]);
+  assert.deepEqual(surveyed(0, meant, /"user":"[^"]*",/), [[meant], false], 'in the list of users');
   assert.deepEqual(surveyed(bounds.likeNames, meant), [[], false]);
   assert.deepEqual(surveyed(bounds.likeNames, asked), [[], true]);
 });

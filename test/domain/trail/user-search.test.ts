@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createNameTest, createSearch } from '../../../src/domain/trail/search.js';
+import { createUserSearch } from '../../../src/domain/trail/user-search.js';
 
 const alice = 'alice@example.com';
 const bob = 'bob@example.com';
@@ -42,3 +43,7 @@ for (const [what, record, hits] of cases) {
     assert.equal(found.join(''), hits);
   });
 }
+
+test('lines are searched for the longest part of a pattern', () => {
+  assert.equal(String(createUserSearch('a*@example.com*').needles?.[0]), '@example.com');
+});
