@@ -9,7 +9,6 @@ import type { ExpectedHead } from '../../../src/domain/fleet/checkpoint.js';
 import { Findings } from '../../../src/domain/fleet/findings.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import { type FleetFinding, findingKinds } from '../../../src/domain/fleet/shapes.js';
-import { Streams } from '../../../src/domain/fleet/streams.js';
 import { type Asked, compareAnswers } from '../../kit/approved.js';
 import {
   block,
@@ -108,12 +107,13 @@ for (const [name, all] of Object.entries({ findings: tamperings, edges, hosts: e
   });
 
 void test('each kind of finding is in the answers', () => {
-  const text = ['findings', 'edges', 'hosts', 'places', 'logs', 'streams']
+  const text = ['findings', 'edges', 'hosts', 'places', 'logs']
     .map((name) => readFileSync(file(name), 'utf8'))
     .join('\n');
   assert.deepEqual(
     findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(text)),
-    ['stream-replaced'],
+    // The streams themselves are in streams.test.ts.
+    ['stream-replaced', 'weakened'],
   );
 });
 
@@ -400,92 +400,6 @@ void test('findings that are kept, counted and accepted', () => {
           ],
         );
         return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;
-      },
-    }),
-  );
-});
-
-void test('the strength of streams', () => {
-  const hourMs = 3_600_000;
-  const wanted = { subjects: [], isExact: false, replicas: 1, keepMs: hourMs };
-  const config = (replicas: number, ageMs: number): Readonly<Record<string, unknown>> => ({
-    storage: 'file',
-    retention: 'limits',
-    discard: 'new',
-    deny_delete: true,
-    deny_purge: true,
-    allow_direct: true,
-    duplicate_window: 120e9,
-    max_age: ageMs * 1e6,
-    num_replicas: replicas,
-  });
-  const see = (streams: Streams, replicas: number, ageMs: number, name = 'S', host?: string): void =>
-    streams.see({
-      stream: name,
-      ...(host !== undefined && { host }),
-      config: config(replicas, ageMs),
-      bytes: 5,
-      wanted,
-    });
-  const state = (streams: Streams): string =>
-    json({ saved: streams.save(), signed: streams.strengths(), rows: streams.rows() });
-  const judged = (streams: Streams, signed: Parameters<Streams['judge']>[0] = []): string =>
-    [...listed(streams.judge(signed)), state(streams)].join('\n');
-  const begun = (): Streams => {
-    const streams = new Streams();
-    streams.load([
-      {
-        stream: 'S',
-        best: { replicas: 3, maxAgeMs: 2 * hourMs },
-        last: { replicas: 3, maxAgeMs: 2 * hourMs },
-      },
-      { stream: 'T', best: { replicas: 3, maxAgeMs: 0 }, last: { replicas: 2, maxAgeMs: hourMs } },
-    ]);
-    return streams;
-  };
-  const after = (act: (streams: Streams) => unknown) => (): string => {
-    const streams = begun();
-    const answer = act(streams);
-    return `${answer === undefined ? '' : `${json(answer)}\n`}${judged(streams)}`;
-  };
-  compareAnswers(
-    file('streams'),
-    Object.entries({
-      none: () => judged(new Streams()),
-      loaded: after(() => undefined),
-      'seen as it was': after((streams) => see(streams, 3, 2 * hourMs)),
-      'weaker in both': after((streams) => see(streams, 1, hourMs)),
-      'weaker in one, stronger in the other': after((streams) => see(streams, 2, 0)),
-      'weaker than it must be': after((streams) => see(streams, 0, hourMs - 1)),
-      'of a host': after((streams) => see(streams, 0, 0, 'S_gate1', 'gate1')),
-      'with a limit': after((streams) =>
-        streams.see({ stream: 'S', config: { ...config(3, 0), max_bytes: 9 }, bytes: 7, wanted }),
-      ),
-      rights: after((streams) => streams.seeRights(['one', 'two'])),
-      'accepted, although nothing was seen': after((streams) => [streams.accept(), streams.accept()]),
-      'accepted, weaker': after((streams) => {
-        see(streams, 1, hourMs);
-        return streams.accept();
-      }),
-      'accepted, stronger in one and weaker in the other': after((streams) => {
-        see(streams, 5, hourMs);
-        return streams.accept();
-      }),
-      'a kept line says more': after((streams) =>
-        streams.remember([
-          { stream: 'S', replicas: 5, maxAgeMs: 0 },
-          { stream: 'U', replicas: 1, maxAgeMs: 1 },
-        ]),
-      ),
-      'a kept line says less': after((streams) =>
-        streams.remember([{ stream: 'S', replicas: 1, maxAgeMs: 1 }]),
-      ),
-      'the signed line counts where nothing is known': () => {
-        const streams = begun();
-        see(streams, 1, hourMs, 'U');
-        see(streams, 3, 2 * hourMs);
-        const signed = ['S', 'U', 'V'].map((stream) => ({ stream, replicas: 5, maxAgeMs: 0 }));
-        return judged(streams, signed);
       },
     }),
   );

@@ -120,6 +120,14 @@ void test('garbage that was accepted hides no record that is missing later', () 
   assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
 });
 
+// bounds.fleetBlockBytes
+void test('a message larger than any block is not read', () => {
+  const fleet = fleetOf();
+  const first = at(blocks(makeGate().lines), 0);
+  const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(bounds.fleetBlockBytes + 1, first.body) }]);
+  assert.deepEqual([told(found), fleet.records], [[['malformed', 'gate1', 1]], 0]);
+});
+
 /** The chains of a fleet as they would be saved. */
 function savedText(fleet: ReturnType<typeof fleetOf>): string {
   return JSON.stringify(fleet.save());

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkpointSubject, formatHead, headerNames } from '../../../src/domain/fleet/block.js';
-import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
+import { type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import {
   blocks,
@@ -15,6 +15,7 @@ import {
   started,
   takeAll,
   takeOne,
+  told,
 } from './paper-stream.js';
 
 const dayMs = 86_400_000;
@@ -48,6 +49,13 @@ function weakIn(fleet: Fleet): readonly string[] {
     .judge(started)
     .filter(({ kind }) => kind === 'weakened')
     .map(({ text }) => text.replace(/^.*: (.*?)\. .*$/, '$1'));
+}
+
+/** A line that was kept elsewhere, from when the stream had so many replicas. */
+function kept(replicas: number): ReadCheckpoint {
+  const streams = [{ stream: 'DOVEGATE_AUDIT', replicas, maxAgeMs: dayMs }];
+  const { line } = signCheckpoint({ heads: [], findings: 0, streams }, undefined, key.secretPem, started);
+  return readCheckpoint(line) ?? assert.fail();
 }
 
 const less = 'num_replicas is 1 and was 3 (replicas)';
@@ -96,10 +104,11 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   takeAll(whole, stream);
   see(whole, 3);
   whole.judge(started);
-  const seen = { heads: whole.heads(), findings: 0, streams: whole.strengths() };
+  const other = { stream: 'S_gate1', replicas: 7, maxAgeMs: 0 };
+  const seen = { heads: whole.heads(), findings: 0, streams: [...whole.strengths(), other] };
   const { line } = signCheckpoint(seen, undefined, key.secretPem, started);
   const read = readCheckpoint(line);
-  assert.deepEqual(read?.streams, [{ stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: dayMs }]);
+  assert.deepEqual(read?.streams, [{ stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: dayMs }, other]);
   assert.equal(readCheckpoint(line.replace('"replicas":3', '"replicas":1')), undefined);
 
   const fromStream = fleetOf();
@@ -108,11 +117,54 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   takeAll(fromStream, stream);
   takeOne(fromStream, message(logged, stream.length + 1));
   assert.deepEqual(weakIn(fromStream), [less]);
+  assert.deepEqual(
+    fromStream.strengths().map(({ stream: name }) => name),
+    ['DOVEGATE_AUDIT'],
+    'a stream that was not seen is not taken from the line',
+  );
+  // What is known does not come from the line, which is of before.
+  fromStream.accept(started);
+  assert.deepEqual(weakIn(fromStream), []);
 
   const fromLine = fleetOf();
   fromLine.rewind([], read);
   see(fromLine, 1);
   assert.deepEqual(weakIn(fromLine), [less]);
+});
+
+void test('of each property the strongest counts, of whichever run and kept line', () => {
+  const halfDay = { max_age: (dayMs / 2) * 1e6 };
+  const first = fleetOf();
+  see(first, 3);
+  first.judge(started);
+  see(first, 5, halfDay);
+  assert.deepEqual(weakIn(first), ['max_age is 12h, must be 1d (keep)']);
+  const second = restarted(first);
+  second.rewind([], kept(1));
+  see(second, 3);
+  assert.deepEqual(weakIn(second), ['num_replicas is 3 and was 5 (replicas)']);
+  second.rewind([], kept(7));
+  assert.deepEqual(weakIn(second), ['num_replicas is 3 and was 7 (replicas)']);
+});
+
+void test('rights that are too wide are a finding as long as they are seen', () => {
+  const fleet = fleetOf([]);
+  fleet.seeRights(['it may purge it']);
+  assert.deepEqual(told(fleet.judge(started)), [['weakened', '-', undefined]]);
+  fleet.seeRights([]);
+  assert.deepEqual(fleet.judge(started), []);
+});
+
+void test('a stream of one host is a finding of that host; how full it is stands in the status', () => {
+  const fleet = fleetOf([]);
+  see(fleet, 1);
+  const config = { max_bytes: -1 };
+  fleet.see({ stream: 'S_gate1', host: 'gate1', config, bytes: 5, wanted });
+  assert.deepEqual(told(fleet.judge(started)), [['weakened', 'gate1', undefined]]);
+  assert.deepEqual(fleet.status(started).streams, [
+    { stream: 'DOVEGATE_AUDIT', bytes: 800, maxBytes: 1000 },
+    { stream: 'S_gate1', bytes: 5 },
+  ]);
 });
 
 void test('blocks have the same id only where their bytes are the same', () => {
