@@ -65,37 +65,31 @@ void test('who gives up waits no longer, and those behind go on', async () => {
   assert.equal(lock.size, 0);
 });
 
-void test('who waits is told after 5 s and ever less often, and waits no longer than a queue lasts, for all its users together', async () => {
+void test('who waits is told after 5 s and ever less often, waits no longer than a queue lasts, for all its users together, and is told no more when it is served', async () => {
   const lock = new UserLock();
   const clock = createFakeClock();
-  let told = 0;
-  const impatient: Waiting = {
-    signal: () => new AbortController().signal,
+  const startMs = clock.now();
+  const told: string[] = [];
+  const impatient = (name: string): Waiting => ({
+    ...asking(),
     clock,
-    timeoutMs: 30_000,
-    onWaiting: () => {
-      told += 1;
-    },
-  };
+    timeoutMs: 60_000,
+    onWaiting: () => void told.push(`${name} ${clock.now() - startMs}`),
+  });
   const alice = await lock.take(['alice'], 'mail1', never);
   const bob = await lock.take(['bob'], 'mail1', never);
-  const ahead = Promise.resolve(lock.take(['alice'], 'mail2', never));
-  const late = Promise.resolve(lock.take(['alice', 'bob'], 'mail2', impatient));
+  const ahead = Promise.resolve(lock.take(['alice'], 'mail2', impatient('ahead')));
+  const late = Promise.resolve(lock.take(['alice', 'bob'], 'mail2', impatient('late')));
   let isLate = false;
   late.catch(() => {
     isLate = true;
   });
-  await clock.advance(4_999);
-  assert.equal(told, 0);
-  await clock.advance(1);
-  assert.equal(told, 1);
+  await clock.advance(5_000);
   alice();
   (await ahead)();
   // It has alice now, and waits for bob.
-  await clock.advance(10_000);
-  assert.equal(told, 2);
-  await clock.advance(14_999);
-  assert.equal(isLate, false);
+  await clock.advance(54_999);
+  assert.deepEqual([told, isLate], [['ahead 5000', 'late 5000', 'late 15000', 'late 35000'], false]);
   await clock.advance(1);
   await assert.rejects(late, WaitTimeout);
   bob();
@@ -158,38 +152,4 @@ void test('any sequence: one backend a user, everybody served, nothing left', as
     ),
     { numRuns: 150 },
   );
-});
-
-// Goal: a command that waits for its user is told so, and leaves nothing behind once it is served. Who is late or gives up:
-// limits.user-lock.test.ts.
-
-/** A command on another backend than the one that the user is on. */
-function start(timeoutMs: number, outer = new AbortController()) {
-  const clock = createFakeClock();
-  const lock = new UserLock();
-  const told: number[] = [];
-  const startMs = clock.now();
-  const waiting = {
-    signal: () => outer.signal,
-    clock,
-    timeoutMs,
-    onWaiting: () => void told.push(clock.now() - startMs),
-  };
-  const first = lock.take(['alice'], 'mail1', waiting);
-  assert.ok(typeof first === 'function');
-  const taken = Promise.resolve(lock.take(['alice'], 'mail2', waiting));
-  taken.catch(() => undefined);
-  return { clock, told, taken, outer, lock, leave: first };
-}
-
-void test('told after 5 s, 15 s, 35 s, and no more when it is served', async () => {
-  const { clock, told, taken, leave, lock } = start(60_000);
-  for (const ms of [5_000, 10_000, 20_000]) await clock.advance(ms);
-  assert.deepEqual(told, [5_000, 15_000, 35_000]);
-  leave();
-  (await taken)();
-  assert.equal(clock.timers, 0);
-  await clock.advance(60_000);
-  assert.equal(told.length, 3);
-  assert.equal(lock.size, 0);
 });
