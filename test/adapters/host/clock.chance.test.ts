@@ -22,15 +22,6 @@ void test('no byte is given out twice', () => {
   assert.ok(places.size > 100);
 });
 
-void test('every bit is zero about half the time', () => {
-  const ones = [0, 0, 0, 0, 0, 0, 0, 0];
-  const bytes = randomBytes(4096);
-  for (const byte of bytes)
-    for (let bit = 0; bit < 8; bit += 1) ones[bit] = (ones[bit] ?? 0) + ((byte >> bit) & 1);
-  // 2048 of 4096 expected; ten standard deviations either side.
-  for (const count of ones) assert.ok(count > 2048 - 320 && count < 2048 + 320, String(count));
-});
-
 void test('a fraction is from 0 up to 1, and anywhere between', () => {
   const tenths = new Set<number>();
   for (let n = 0; n < 1_000; n += 1) {
