@@ -1,5 +1,5 @@
-// The journal with real files and a real thread (kill -9: test/scenario/kill-nine). What must not happen: a command that went on without its
-// admission on disk, a number that is missing or comes twice, a wait without end.
+// The journal with real files and a real thread (with kill -9: test/scenario/kill-nine). What must not happen: a command that went
+// on without its admission on disk, a number that is missing or comes twice, a wait without end.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,

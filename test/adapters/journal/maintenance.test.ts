@@ -19,22 +19,34 @@ import { type JournalOptions, type OpenJournal } from '../../../src/adapters/jou
 import { isSignedBy, makeSignKey, sealLine, unsignedLine } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { type Clock } from '../../../src/ports/machine.js';
-import { admission, completion, faultsIn, keepAll, openFor, openWatched, type Watched } from './opening.js';
+import {
+  admission,
+  completion,
+  faultsIn,
+  fillSegments,
+  keepAll,
+  openFor,
+  openWatched,
+  type Watched,
+} from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
 const day = 86_400_000;
 
-/** Appends exchanges until there are so many segments. */
-async function fill(watched: Watched, directory: string, segments: number, name = 'E'): Promise<void> {
-  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await watched.journal.appendDurable(admission(`${name}${count}`));
-    await watched.journal.appendDurable(completion(`${name}${count}`));
-  }
-}
-
 function tending(t: TestContext, directory: string, more: Partial<JournalOptions> = {}): Promise<Watched> {
   return openFor(t, directory, { segmentBytes: 8192, signKey: key.secretPem, tendIntervalMs: 20, ...more });
+}
+
+/** The rounds of maintenance so far. */
+const roundsOf = ({ events }: Pick<Watched, 'events'>) =>
+  events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
+const retiredOf = (watched: Pick<Watched, 'events'>): readonly string[] =>
+  roundsOf(watched).flatMap((each) => each.retired);
+
+async function moreRounds(watched: Pick<Watched, 'events'>, count: number): Promise<void> {
+  const before = roundsOf(watched).length;
+  await until(() => roundsOf(watched).length >= before + count);
 }
 
 const verified = (directory: string): Promise<unknown> => faultsIn(directory, [key.key]);
@@ -63,7 +75,7 @@ void test('an idle journal is signed on a timer, and the last checkpoint lies be
 void test('segments that are closed are compressed, and read as they are by the next start', async (t) => {
   const directory = temporaryDirectory(t);
   const watched = await tending(t, directory);
-  await fill(watched, directory, 4);
+  await fillSegments(watched, directory, 4);
   await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length >= 3);
   await watched.journal.close();
   const size = statSync(join(directory, '00000001.jsonl.gz')).size;
@@ -130,7 +142,7 @@ void test('what is too much is retired, oldest first, each with a signed record,
     limits: () => limits,
   });
   // Compressed segments would hide how much there is.
-  await fill(watched, directory, 6);
+  await fillSegments(watched, directory, 6);
   limits = { ...keepAll, sizeMax: { bytes: 1 } };
   await until(() => segmentFiles(directory).length === 1);
   await watched.journal.close();
@@ -148,7 +160,7 @@ void test('what could not be removed is removed by a later round, and told as re
   const directory = temporaryDirectory(t);
   let limits = keepAll;
   const watched = await tending(t, directory, { limits: () => limits });
-  await fill(watched, directory, 3);
+  await fillSegments(watched, directory, 3);
   await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length === 2);
   // A directory is what not even root can remove as a file.
   const obstacle = join(directory, '00000001.jsonl.gz');
@@ -156,12 +168,10 @@ void test('what could not be removed is removed by a later round, and told as re
   mkdirSync(obstacle);
   limits = { ...keepAll, sizeMax: { bytes: 1 } };
   await watched.seen('not-tended');
-  const tended = () => watched.events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
-  const before = tended().length;
-  await until(() => tended().length > before + 1);
+  await moreRounds(watched, 2);
   assert.equal(segmentFiles(directory).length, 3);
   rmSync(obstacle, { recursive: true });
-  const removed = () => tended().flatMap((each) => each.retired);
+  const removed = () => retiredOf(watched);
   const endMs = systemClock.now() + 30_000;
   await until(() => removed().length > 0 || systemClock.now() > endMs);
   await watched.journal.close();
@@ -176,19 +186,17 @@ void test('age is counted by the records: a clock that leaps ahead retires nothi
   let leapMs = 0;
   const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + leapMs };
   const watched = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
-  await fill(watched, directory, 3);
+  await fillSegments(watched, directory, 3);
   /** The leap closes the open segment, as a day of few records does. */
   const areThere = (): boolean => [1, 2, 3].every((number) => numbersIn(directory).includes(number));
   leapMs = 2 * 365 * day;
-  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
-  const before = tended();
-  await until(() => tended() > before + 3);
+  await moreRounds(watched, 4);
   assert.ok(areThere());
   await watched.journal.close();
   // The same between two runs: nobody knows whether the daemon stood still for two years.
   leapMs = 4 * 365 * day;
   const again = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
-  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  await moreRounds(again, 3);
   assert.ok(areThere());
   await again.journal.close();
   assert.deepEqual(await verified(directory), []);
@@ -259,7 +267,7 @@ void test('what is young stays: without room the reserve is used, then nothing i
   let limits = { ...keepAll, sizeMax: { bytes: 1 } as const, keepMinMs: day };
   const reserveBytes = 16_384;
   const watched = await tending(t, directory, { limits: () => limits, reserveBytes });
-  const { journal, events, seen } = watched;
+  const { journal, seen } = watched;
   for (let at = 0; at < 12; at += 1) await journal.appendDurable(admission(`A${at}`));
   for (let at = 0; at < 12; at += 1) await journal.appendDurable(completion(`A${at}`));
   const full = await seen('space');
@@ -269,10 +277,10 @@ void test('what is young stays: without room the reserve is used, then nothing i
   assert.ok(
     existsSync(join(directory, '00000001.jsonl')) || existsSync(join(directory, '00000001.jsonl.gz')),
   );
-  assert.ok(events.every((event) => event.kind !== 'tended' || event.tended.retired.length === 0));
+  assert.deepEqual(retiredOf(watched), []);
   limits = { ...limits, keepMinMs: 0 };
   await until(() => journal.state === 'writable' && journal.space === 'normal');
-  await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
+  await until(() => retiredOf(watched).length > 0);
   await journal.appendDurable(admission('C'));
   await journal.appendDurable(completion('C'));
   await journal.close();
@@ -292,17 +300,15 @@ void test('a journal that is full serves again as soon as its oldest segment is 
   const limits = { ...keepAll, sizeMax: { bytes: 1 }, keepMinMs: hour };
   const more = { clock, limits: () => limits, reserveBytes: 16_384, deadlineMs: day };
   const watched = await tending(t, directory, more);
-  const { journal, events, seen } = watched;
-  await fill(watched, directory, 2);
+  const { journal, seen } = watched;
+  await fillSegments(watched, directory, 2);
   await seen('space');
   assert.equal(await isRefused(journal, 'B'), true);
-  const tended = () => events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
   passedMs = 2 * hour;
-  const isServing = () =>
-    journal.state === 'writable' && tended().some(({ retired: gone }) => gone.length > 0);
+  const isServing = () => journal.state === 'writable' && retiredOf(watched).length > 0;
   // Far more rounds than fit between two attempts to heal.
-  const last = tended().length + 250;
-  await until(() => isServing() || tended().length > last);
+  const last = roundsOf(watched).length + 250;
+  await until(() => isServing() || roundsOf(watched).length > last);
   assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
   await journal.appendDurable(admission('C'));
   await journal.appendDurable(completion('C'));
@@ -321,14 +327,12 @@ void test('a size that is raised while the journal is failed, and reached again,
   const limits = () => ({ ...keepAll, sizeMax: { bytes: isRaised() ? Infinity : 1 }, keepMinMs: day });
   const watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
   held.watched = watched;
-  const { journal, events, seen } = watched;
-  await fill(watched, directory, 2);
+  const { journal, seen } = watched;
+  await fillSegments(watched, directory, 2);
   await seen('space');
   assert.equal(await isRefused(journal, 'A'), true);
   await seen('writable');
-  const tended = () => events.filter(({ kind }) => kind === 'tended').length;
-  const before = tended();
-  await until(() => tended() > before + 2);
+  await moreRounds(watched, 3);
   assert.equal(await isRefused(journal, 'B'), true);
   assert.match(journal.fault?.message ?? '', /audit\.max_size is reached/);
   isOver = true;
@@ -349,8 +353,7 @@ void test('an opening that takes long, and a wall clock a little ahead, make no 
   const { journal, events } = await tending(t, directory, { clock, lock, limits });
   // Not far enough for a record of the step.
   aheadMs = 900;
-  const gone = () => events.flatMap((event) => (event.kind === 'tended' ? event.tended.retired : []));
-  for (let count = 0; gone().length < 3; count += 1) {
+  for (let count = 0; retiredOf({ events }).length < 3; count += 1) {
     const time = clock.wallMs();
     const ids = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
     await Promise.all(ids.map((id) => journal.appendDurable({ ...admission(id), time })));
@@ -368,18 +371,13 @@ void test('what every receiver has may go; what was not shipped stays, up to a l
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
   const watched = await tending(t, directory, { limits: () => limits });
-  await fill(watched, directory, 4);
-  const rounds = async (): Promise<void> => {
-    const before = watched.events.length;
-    await until(() => watched.events.slice(before).filter(({ kind }) => kind === 'tended').length > 2);
-  };
-  const unshipped = () =>
-    watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
-  await rounds();
+  await fillSegments(watched, directory, 4);
+  const unshipped = () => roundsOf(watched).flatMap((each) => each.unshipped);
+  await moreRounds(watched, 3);
   assert.equal(segmentFiles(directory).length, 4);
   limits = { ...limits, shippedSeq: readFirstSeq(directory, '00000003.jsonl') - 1 };
   await until(() => segmentFiles(directory).length === 2);
-  await rounds();
+  await moreRounds(watched, 3);
   assert.deepEqual([segmentFiles(directory).length, unshipped()], [2, []]);
   limits = { ...limits, unshippedBytesMax: 1 };
   await until(() => segmentFiles(directory).length === 1);
@@ -400,7 +398,7 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     const directory = temporaryDirectory(t);
     let limits = keepAll;
     const watched = await tending(t, directory, { limits: () => limits });
-    const { journal, events } = watched;
+    const { journal } = watched;
     const size = (): number => statSync(join(directory, '00000001.jsonl')).size;
     for (let count = 0; size() < (isRoomLeft ? 4000 : 7000); count += 1) {
       await journal.appendDurable(admission(`E${count}`));
@@ -414,9 +412,7 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     const outcomes = await Promise.allSettled(group.map((each) => journal.appendDurable(each)));
     assert.ok(outcomes.some(({ status }) => status === 'rejected'));
     assert.ok(existsSync(join(directory, '00000002.jsonl')));
-    const tended = (): number => events.filter(({ kind }) => kind === 'tended').length;
-    const before = tended();
-    await until(() => tended() > before + 2);
+    await moreRounds(watched, 3);
     rmSync(obstacle);
     await watched.seen('writable');
     for (const { id = '' } of group) await journal.appendDurable(completion(id));
@@ -495,12 +491,12 @@ void test('a policy lies beside the segments before it is used', async (t) => {
 void test('nothing that tending finds can fail the journal', async (t) => {
   const directory = temporaryDirectory(t);
   const watched = await openWatched(directory, { segmentBytes: 8192 });
-  await fill(watched, directory, 3);
+  await fillSegments(watched, directory, 3);
   await watched.journal.close();
   writeFileSync(join(directory, '00000001.jsonl'), 'garbage');
   writeFileSync(join(directory, '00000000.jsonl.gz'), 'garbage');
   const again = await tending(t, directory, { limits: () => ({ ...keepAll, sizeMax: { bytes: 1 } }) });
-  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  await moreRounds(again, 3);
   assert.equal(again.journal.state, 'writable');
   assert.ok(existsSync(join(directory, '00000001.jsonl')), 'damage is not removed by a program');
 });
@@ -518,7 +514,7 @@ void test('a group may read what is there, and nobody else', async (t) => {
   const umask = process.umask(0o077);
   t.after(() => process.umask(umask));
   const watched = await tending(t, directory, { groupId, reserveBytes: 4096 });
-  await fill(watched, directory, 3);
+  await fillSegments(watched, directory, 3);
   await watched.journal.keepPolicy('ab'.repeat(32), 'x');
   await until(() => segmentFiles(directory).some((file) => file.endsWith('.gz')));
   await watched.journal.close();
@@ -557,12 +553,9 @@ async function run(
   segments: number,
   more: Partial<JournalOptions>,
 ): Promise<void> {
-  const { journal } = await openFor(t, directory, { segmentBytes: 8192, ...more });
-  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await journal.appendDurable(admission(`E${count}`));
-    await journal.appendDurable(completion(`E${count}`));
-  }
-  await journal.close();
+  const watched = await openFor(t, directory, { segmentBytes: 8192, ...more });
+  await fillSegments(watched, directory, segments);
+  await watched.journal.close();
 }
 
 /** Says in the first record of a segment that the one before ended two years ago; without a key, but with a right hash. */
@@ -588,10 +581,6 @@ async function firstLook(t: TestContext, directory: string, more: Partial<Journa
   return watched;
 }
 
-function retiredOf({ events }: Watched): readonly string[] {
-  return events.flatMap((event) => (event.kind === 'tended' ? event.tended.retired : []));
-}
-
 function textsOf({ events }: Watched): readonly string[] {
   return events.flatMap((event) => (event.kind === 'not-tended' ? [event.text] : []));
 }
@@ -612,13 +601,13 @@ void test('a first record that was made older retires nothing, and is reported',
 async function retiredRun(t: TestContext, directory: string): Promise<string> {
   let limits = keepAll;
   const watched = await tending(t, directory, { limits: () => limits });
-  await fill(watched, directory, 2);
+  await fillSegments(watched, directory, 2);
   const text = readFileSync(join(directory, '00000002.jsonl'), 'utf8');
-  await fill(watched, directory, 4);
+  await fillSegments(watched, directory, 4);
   limits = { ...keepAll, sizeMax: { bytes: 1 } };
   await until(() => segmentFiles(directory).length === 1);
   limits = keepAll;
-  await fill(watched, directory, 4, 'F');
+  await fillSegments(watched, directory, 4, 'F');
   await watched.journal.close();
   return text;
 }

@@ -15,7 +15,7 @@ import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';
-import { closeBefore } from './reading.js';
+import { closeBefore, segmentFiles } from './reading.js';
 
 export interface Watched {
   readonly journal: OpenJournal;
@@ -83,6 +83,19 @@ export async function openFor(
   const watched = await openWatched(directory, more);
   closeBefore(t, () => watched.journal.close());
   return watched;
+}
+
+/** Appends exchanges until there are so many segments. */
+export async function fillSegments(
+  { journal }: Pick<Watched, 'journal'>,
+  directory: string,
+  segments: number,
+  name = 'E',
+): Promise<void> {
+  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
+    await journal.appendDurable(admission(`${name}${count}`));
+    await journal.appendDurable(completion(`${name}${count}`));
+  }
 }
 
 /** What is wrong with a journal on disk, as `audit verify` says it. */

@@ -10,7 +10,7 @@ import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { asWritten, bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { faultsOf, kill, placeFor, startRun, stop, write } from './forged-run.js';
-import { admission, completion, keepAll, openFor, type Watched } from './opening.js';
+import { admission, completion, fillSegments, keepAll, openFor, type Watched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
@@ -24,13 +24,6 @@ function open(t: TestContext, directory: string, more: Partial<JournalOptions> =
   return openFor(t, directory, { segmentBytes: 8192, signKey: key.secretPem, tendIntervalMs: 20, ...more });
 }
 
-async function fill({ journal }: Watched, directory: string, segments: number): Promise<void> {
-  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await journal.appendDurable(admission(`E${count}`));
-    await journal.appendDurable(completion(`E${count}`));
-  }
-}
-
 // bounds.pastPolicies
 void test('a text goes when retention has removed the last record that can name it, and not before', async (t) => {
   assert.equal(asWritten.pastPolicies, '400d');
@@ -38,7 +31,7 @@ void test('a text goes when retention has removed the last record that can name 
   const first = await open(t, directory);
   await first.journal.keepPolicy(a, 'policy a');
   await first.journal.keepPolicy(b, 'policy b');
-  await fill(first, directory, 4);
+  await fillSegments(first, directory, 4);
   await first.journal.close();
   let limits = keepAll;
   const second = await open(t, directory, { limits: () => limits });
@@ -54,7 +47,7 @@ void test('a text goes when retention has removed the last record that can name 
   assert.equal(segmentFiles(directory)[0], last);
   assert.deepEqual(textsIn(directory), [`${a}.yaml`, `${b}.yaml`, `${c}.yaml`]);
   limits = keepAll;
-  await fill(second, directory, 3);
+  await fillSegments(second, directory, 3);
   limits = { ...keepAll, sizeMax: { bytes: 1 } };
   await isRetired(1)();
   assert.deepEqual(textsIn(directory), [`${b}.yaml`, `${c}.yaml`]);

@@ -13,7 +13,7 @@ import {
 import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { until } from '../../kit/until.js';
-import { admission, completion, keepAll, openFor } from './opening.js';
+import { admission, fillSegments, keepAll, openFor } from './opening.js';
 import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';
 import { copyOf, makeKilled, recover } from './ring-run.js';
 
@@ -43,12 +43,10 @@ void test('what was put aside of a segment goes with it', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = keepAll;
   const more = { segmentBytes: 8192, signKey: makeSignKey().secretPem, limits: () => limits };
-  const { journal, events } = await openFor(t, directory, { ...more, tendIntervalMs: 20 });
+  const watched = await openFor(t, directory, { ...more, tendIntervalMs: 20 });
+  const { journal, events } = watched;
   const rounds = (): number => events.filter(({ kind }) => kind === 'tended').length;
-  for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
-    await journal.appendDurable(admission(`E${count}`));
-    await journal.appendDurable(completion(`E${count}`));
-  }
+  await fillSegments(watched, directory, 4);
   const last = segmentFiles(directory).at(-1) ?? '';
   for (const name of [`${first}.torn`, `${first}.gz.appended-2`, `${last}.torn-3`, 'other.torn'])
     writeFileSync(join(directory, name), 'x');
