@@ -2,15 +2,13 @@ import assert from 'node:assert/strict';
 import {
   closeSync,
   fstatSync,
-  mkdtempSync,
   openSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { constants, tmpdir } from 'node:os';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileFunctions, loadNative } from '../../../src/adapters/host/native.js';
@@ -21,10 +19,8 @@ import { until } from '../../kit/until.js';
 import { openSockets } from '../net/pair.js';
 
 void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'dovegate-native-'));
-  t.after(() => rmSync(directory, { recursive: true }));
   const native = await loadNative();
-  const path = join(directory, 'lock');
+  const path = join(openFolder(t), 'lock');
   const first = openSync(path, 'w');
   const second = openSync(path, 'w');
   assert.equal(native.lockExclusive(first), true);
@@ -112,12 +108,6 @@ void test('a file in a tree that changes all the time is asked for three times',
   assert.equal(asked, 3);
 });
 
-function makeFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-service-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
-
 function serverDescriptor(owner: object): number {
   const handle: unknown = Reflect.get(owner, '_handle');
   const descriptor: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'fd');
@@ -143,7 +133,7 @@ for (const [name, prefix] of [
 ] as const) {
   void test(`datagrams to ${name} arrive whole and in order`, async (t) => {
     const native = await loadNative();
-    const address = `${prefix}${makeFolder(t)}/notify`;
+    const address = `${prefix}${openFolder(t)}/notify`;
     const socket = openDatagramSocket(address);
     t.after(() => socket.close());
     const long = 'x'.repeat(10_000);
@@ -157,7 +147,7 @@ for (const [name, prefix] of [
 
 void test('a queue that is full is no error, and nothing waits for it', async (t) => {
   const native = await loadNative();
-  const address = `${makeFolder(t)}/notify`;
+  const address = `${openFolder(t)}/notify`;
   const socket = openDatagramSocket(address);
   t.after(() => socket.close());
   let sent = 0;
@@ -168,14 +158,14 @@ void test('a queue that is full is no error, and nothing waits for it', async (t
 
 void test('nobody there, or an address that no socket can have, is an error', async (t) => {
   const native = await loadNative();
-  const folder = makeFolder(t);
+  const folder = openFolder(t);
   assert.throws(() => native.sendDatagram(`${folder}/none`, 'x'), /errno/);
   assert.throws(() => native.sendDatagram(`/${'x'.repeat(120)}`, 'x'), /bytes/);
 });
 
 void test('a listening stream socket, UNIX or TCP, is told from everything else', async (t) => {
   const native = await loadNative();
-  const folder = makeFolder(t);
+  const folder = openFolder(t);
   const server = await listening(t, { path: `${folder}/s` });
   assert.deepEqual(native.socketKind(serverDescriptor(server)), { kind: 'listening', family: 'unix' });
   const tcp = await listening(t, { port: 0, host: '127.0.0.1' });
@@ -194,7 +184,7 @@ void test('a listening stream socket, UNIX or TCP, is told from everything else'
 
 void test('a second descriptor is of the same socket, and no child gets it', async (t) => {
   const native = await loadNative();
-  const server = await listening(t, { path: `${makeFolder(t)}/s` });
+  const server = await listening(t, { path: `${openFolder(t)}/s` });
   const first = serverDescriptor(server);
   const second = native.duplicate(first);
   assert.ok(second > 2 && second !== first);

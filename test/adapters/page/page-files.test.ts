@@ -1,12 +1,12 @@
 // The files of the page: under names that change with any of them, and nothing else is ever handed out.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { createPageFiles, type PageFile } from '../../../src/adapters/page/page-files.js';
+import { openFolder } from '../../kit/folder.js';
 
 const web = fileURLToPath(new URL('../../../src/web/', import.meta.url));
 const files = createPageFiles();
@@ -80,15 +80,10 @@ void test('no path leads outside of the files that were read', () => {
     if (!path.startsWith('//')) assert.equal(files.find(path), undefined, path);
 });
 
-void test('a change of any file changes the names of all', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-web-'));
-  try {
-    cpSync(web, folder, { recursive: true });
-    const same = textOf(createPageFiles(folder).find('/'));
-    assert.equal(same, html);
-    writeFileSync(join(folder, 'style.css'), 'p{margin:0}');
-    assert.notEqual(scriptOf(textOf(createPageFiles(folder).find('/'))), scriptOf(html));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+void test('a change of any file changes the names of all', (t) => {
+  const folder = openFolder(t);
+  cpSync(web, folder, { recursive: true });
+  assert.equal(textOf(createPageFiles(folder).find('/')), html);
+  writeFileSync(join(folder, 'style.css'), 'p{margin:0}');
+  assert.notEqual(scriptOf(textOf(createPageFiles(folder).find('/'))), scriptOf(html));
 });

@@ -10,7 +10,7 @@ import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
-import { createFakeClock } from '../../kit/fake-clock.js';
+import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { createMemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
 import { readFrames } from './rfc5424.js';
@@ -25,6 +25,16 @@ function sinkOf(name: string, key = name): Sink {
     key,
     address: { kind: 'tcp', host: name, port: 6514 },
     demand: () => ({ serverName: name, ca: undefined, keyPins: [] }),
+  };
+}
+
+/** Turns the clock until it is so. */
+function untilBy(clock: FakeClock) {
+  return async (isTrue: () => boolean): Promise<void> => {
+    for (let turns = 0; !isTrue(); turns += 1) {
+      assert.ok(turns < 20_000, 'in time');
+      await turn(clock);
+    }
   };
 }
 
@@ -56,12 +66,7 @@ function open(t: TestContext, names: readonly string[]) {
     events,
     opened,
     fileOf: (name: string) => createPositionFile(stateDirectory, `${name}:6514`),
-    until: async (isTrue: () => boolean): Promise<void> => {
-      for (let turns = 0; !isTrue(); turns += 1) {
-        assert.ok(turns < 20_000, 'in time');
-        await turn(clock);
-      }
-    },
+    until: untilBy(clock),
   };
 }
 
@@ -226,12 +231,7 @@ async function shipAll(journal: DiskJournal, link: Pick<GateLink, 'lastOf' | 'pu
     chance: () => 0.5,
     observe: () => undefined,
   });
-  const until = async (isTrue: () => boolean): Promise<void> => {
-    for (let turns = 0; !isTrue(); turns += 1) {
-      assert.ok(turns < 20_000, 'in time');
-      await turn(clock);
-    }
-  };
+  const until = untilBy(clock);
   shipping.start({ id: journal.id, seq: () => journal.seq });
   await until(() => shipping.sinks[0]?.lagRecords === 0);
   let isOver = false;
