@@ -168,28 +168,6 @@ void test('an answer in pieces waits for its reader, and has an end only when it
   assert.ok(peer.received().toString().endsWith('0\r\n\r\n'));
 });
 
-void test('a client that leaves: within a head, within a body, while it is answered', async () => {
-  const within = async (sent: string): Promise<unknown> => {
-    const { transport, peer } = createMemoryTransport();
-    const requests = readHttp(transport);
-    peer.send(sent);
-    const run = async (): Promise<void> => {
-      const request = await requests.next();
-      assert.ok(request !== null && !('malformed' in request));
-      await bodyOf(request);
-      peer.setStopped(true);
-      await request.answer({ status: 200, headers: plain, isLast: false }, Buffer.alloc(200_000));
-    };
-    const ended = run().catch((fault: unknown) => fault);
-    await new Promise((resolve) => setImmediate(resolve));
-    await new Promise((resolve) => setImmediate(resolve));
-    peer.vanish();
-    return ended;
-  };
-  for (const sent of [post, `${post}Content-Length: 5\r\n\r\n[`, `${post}Content-Length: 2\r\n\r\n[]`])
-    assert.ok((await within(sent)) instanceof TransportFault, sent);
-});
-
 void test('requests beyond what may wait end the connection', async () => {
   const { transport, peer } = createMemoryTransport();
   const requests = readHttp(transport);

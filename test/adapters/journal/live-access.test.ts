@@ -496,19 +496,6 @@ void test('a healed disk: what lives is carried on, and counted once', async (t)
   await assertLives(place, ['G1 granted 2 50m'], 0);
 });
 
-void test('an upgrade: a journal whose runs never carried anything', async (t) => {
-  const place = placeFor(t);
-  const run = startRun(place, { wallMs: t0 });
-  for (let at = 0; at < 20; at += 1) write(run, filler(t0 + at));
-  stop(run, t0);
-  // The same journal without the new key.
-  const file = join(place.directory, segmentFiles(place.directory).at(-1) ?? '');
-  assert.match(readFileSync(file, 'utf8'), /"carries":0/);
-  stop(startRun(place, { wallMs: t0 + 5 }), t0 + 5);
-  stop(granting(place, { wallMs: t0 + 5 }), t0 + minute);
-  await assertLives(place, live, 0);
-});
-
 // bounds.accessGrants, bounds.accessBytes
 void test('10,000 grants: a head is bounded, and a segment is not all head', async (t) => {
   const place = placeFor(t);
@@ -583,12 +570,11 @@ void test('property: after random records, rotations, stops and kills the newest
       let time = t0;
       let kills = 0;
       let run = startRun(place, { wallMs: time, segmentBytes: 8192 });
-      const book = new AccessBook();
       for (const [what, number] of events) {
         time += 10;
         // No id is used again after an end that only a start knows.
         const id = `G${number}.${kills}`;
-        const records = recordsFor(what, id, time, book, count);
+        const records = recordsFor(what, id, time, count);
         if (records.length > 0) write(run, ...records);
         if (what === 'checkpoint') checkpoint(run, time);
         if (what === 'stop' || what === 'kill') {
@@ -611,7 +597,7 @@ void test('property: after random records, rotations, stops and kills the newest
   );
 });
 
-function recordsFor(what: string, id: string, time: number, _: AccessBook, count: number): JournalRecord[] {
+function recordsFor(what: string, id: string, time: number, count: number): JournalRecord[] {
   switch (what) {
     case 'grant':
       return grantRecords(id, time);

@@ -1,7 +1,7 @@
 // What starts put aside has a limit, and goes with its segment.
 import assert from 'node:assert/strict';
 import { appendFileSync, cpSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
@@ -15,7 +15,6 @@ import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { until } from '../../kit/until.js';
 import { admission, fillSegments, keepAll, openFor } from './opening.js';
 import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';
-import { copyOf, makeKilled, recover } from './ring-run.js';
 
 const memory = { path: undefined, bytes: 1 << 20 };
 const first = '00000001.jsonl';
@@ -67,19 +66,6 @@ void test('what was put aside goes before its segment, so that an end in between
   mkdirSync(join(directory, first));
   assert.equal(carryOutSlowly(directory, { do: 'remove', names: [first] }).kind, 'failed');
   assert.deepEqual(readdirSync(directory), [first]);
-});
-
-void test('so many damaged files of the memory are kept, the newest ones', (t) => {
-  const at = copyOf(t, makeKilled(t));
-  for (let count = 0; count < bounds.asideRings + 3; count += 1)
-    writeFileSync(`${at.path}.damaged-${String(count).padStart(16, '0')}`, 'x');
-  writeFileSync(`${at.path}.damaged-notes`, 'x');
-  truncateSync(at.path, 100);
-  assert.match(recover(at.directory, at.path).ring ?? '', /it has 100 bytes/);
-  const start = `${basename(at.path)}.damaged-`;
-  const files = readdirSync(dirname(at.path)).filter((file) => file.startsWith(start));
-  assert.equal(files.length, bounds.asideRings + 1, String(files));
-  assert.ok(files.includes(`${start}notes`));
 });
 
 // Reading a segment from any place on: while it is written, compressed, removed, damaged.
