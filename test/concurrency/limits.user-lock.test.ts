@@ -65,7 +65,7 @@ void test('who gives up waits no longer, and those behind go on', async () => {
   assert.equal(lock.size, 0);
 });
 
-void test('who waits is told after 5 s and ever less often, waits no longer than a queue lasts, for all its users together, and is told no more when it is served', async () => {
+void test('who waits is told after 5 s and ever less often, and no more when it is served; its wait for all its users has one end', async () => {
   const lock = new UserLock();
   const clock = createFakeClock();
   const startMs = clock.now();

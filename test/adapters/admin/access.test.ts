@@ -1,4 +1,4 @@
-// Who gets in by which door.
+// Who gets in by which door. The forms of Host are those of the page, from the same place: page-access.test.ts.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -26,14 +26,7 @@ const cases: readonly [
   ['status over TCP where no token is set', open, '127.0.0.1:9146', right, false, 'no-token-set'],
   ['health where a token is set, without it', guarded, 'localhost', undefined, true, undefined],
   ['status with the token', guarded, 'localhost', right, false, undefined],
-  [
-    'the scheme in any case, spaces',
-    guarded,
-    'localhost',
-    'bearer   correct-horse-battery ',
-    false,
-    undefined,
-  ],
+  ['any case of the scheme', guarded, 'localhost', 'bearer   correct-horse-battery ', false, undefined],
   ['no token given', guarded, 'localhost', undefined, false, 'token-needed'],
   ['a wrong token', guarded, 'localhost', 'Bearer correct-horse-batterx', false, 'token-needed'],
   ['the beginning of the token', guarded, 'localhost', 'Bearer correct-horse', false, 'token-needed'],
@@ -43,23 +36,9 @@ const cases: readonly [
   ['an empty token', guarded, 'localhost', 'Bearer ', false, 'token-needed'],
   ['no Host, as HTTP/1.0', open, undefined, undefined, true, undefined],
   ['its own name', guarded, 'Gate.Internal:9146', undefined, true, undefined],
-  ['any address: nobody can make one point here', open, '192.0.2.7', undefined, true, undefined],
-  ['an address of IPv6', open, '[::1]:9146', undefined, true, undefined],
   ['a name of somebody else', open, 'evil.example:9146', undefined, true, 'wrong-host'],
   ['also with the token', guarded, 'evil.example', right, false, 'wrong-host'],
-  ['a name that begins as an address', open, '127.0.0.1.evil.example', undefined, true, 'wrong-host'],
-  ['a name that begins as ours', open, 'localhost.evil.example', undefined, true, 'wrong-host'],
-  ['a user part', open, 'localhost@evil.example', undefined, true, 'wrong-host'],
-  ['a port that is none', open, 'localhost:80:80', undefined, true, 'wrong-host'],
-  ['an empty Host', open, '', undefined, true, 'wrong-host'],
-  [
-    'metrics from elsewhere with the token, by any name',
-    remote,
-    'mail1.example.com:9146',
-    right,
-    true,
-    undefined,
-  ],
+  ['metrics from elsewhere with the token', remote, 'mail1.example.com:9146', right, true, undefined],
   ['metrics from elsewhere without it', remote, 'mail1.example.com:9146', undefined, true, 'token-needed'],
   ['health from elsewhere without it', remote, '127.0.0.1', undefined, true, 'token-needed'],
   ['an action from elsewhere with a wrong one', remote, 'mail1', 'Bearer x', false, 'token-needed'],

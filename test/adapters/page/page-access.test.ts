@@ -40,6 +40,7 @@ void test('the Host must be a name of ours, or an address', () => {
     'evil.example#localhost',
     '127.0.0.1:9147, evil.example',
     'localhost:123456',
+    'localhost:80:80',
     '1.2.3.4.5',
     '[::1',
   ])
