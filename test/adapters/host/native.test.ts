@@ -1,12 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';

@@ -107,6 +107,8 @@ void test('a receiver that accepts and ends at once does not get a dial each tur
   });
   assert.ok(clock.now() - beganMs >= 375 + 750 + 1500 + 3000);
   assert.deepEqual(kinds(story), ['ship-away closed-early'], 'nor is it told each time');
+  const [away] = story.events;
+  assert.equal(away?.kind === 'ship-away' && away.text, 'it ended the connection');
   await ended(story, shipper);
 });
 
@@ -158,7 +160,9 @@ void test('a dial and a handshake have their time, an end ends either, and no fi
     assert.ok(tookMs >= 4_990 && tookMs < 5_010, `${phase}: ${tookMs} ms`);
     assert.deepEqual([kinds(story), dialler.open.length], [['ship-away dial-timeout'], 0], phase);
     await until(() => dialler.dials === 2);
-    await ended(story, shipper);
+    const endMs = clock.now();
+    await ended(story, shipper, 1000);
+    assert.ok(clock.now() - endMs < 1_100, `${phase}: ${clock.now() - endMs} ms to the end`);
     assert.deepEqual([clock.timers, dialler.open.length], [0, 0], phase);
   }
   const story = openStory(t);
