@@ -1,18 +1,16 @@
 // Goal: what was judged for one backend is not taken for judged at another: other shared namespaces, another series, other terms.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { settle } from '../../kit/fake-clock.js';
+import { openFolder } from '../../kit/folder.js';
 import { type DialledEnd, replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+import { until } from '../../kit/until.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'dovegate-second-look-'));
-const password = join(folder, 'password');
+const password = join(openFolder({ after }), 'password');
 writeFileSync(password, 'secret\n', { mode: 0o600 });
-after(() => rmSync(folder, { recursive: true }));
 
 /** Two backends with these keys besides, and these rules. */
 const settingsOf = (mail1: string, mail2: string, rules: readonly string[]): string => `
@@ -60,10 +58,9 @@ async function ask(
     before = engine.commands.length;
     saidBefore = client.said().length;
     await client.line(text);
-    const isOver = (): boolean => engine.recordsOf('completion').length === line;
     // The password of each backend is read from a real file, which takes real time.
-    for (const startMs = performance.now(); !isOver() && performance.now() - startMs < 60_000; )
-      await settle();
+    const ends = line;
+    await until(() => engine.recordsOf('completion').length === ends, `the end of ${text}`);
   }
   return {
     said: client.said().slice(saidBefore),

