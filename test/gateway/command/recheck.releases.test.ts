@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
-import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+import { ask, post } from '../session/http.js';
 
 const base = `
 version: 1
@@ -93,14 +93,7 @@ void test('rows that no known release sends are an error, never other rows', asy
 
 /** The entry of the only command in the answer. */
 async function askHttp(engine: MemoryEngine, parameters: object) {
-  const client = await engine.client(undefined, { uid: 1000, user: 'root' });
-  const body = JSON.stringify([['mailboxStatus', parameters, 't']]);
-  const head = 'POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n';
-  client.peer.send(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  client.peer.end();
-  await client.peer.receive((bytes) => bytes.includes('\r\n\r\n'));
-  for (let turn = 0; turn < 40; turn += 1) await settle();
-  return JSON.parse(client.peer.received().toString().split('\r\n\r\n', 2)[1] ?? '')[0];
+  return JSON.parse((await ask(engine, post([['mailboxStatus', parameters, 't']]))).body)[0];
 }
 
 /** The codes of the completions, and the commands that came to the backend. */

@@ -5,31 +5,16 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
-import { kernelAccess, type ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import type { HeldBytes } from '../../../src/ports/machine.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+import type { MemoryClient, MemoryEngine } from '../../kit/memory-engine.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
 import { until } from '../../kit/until.js';
-
-const settings = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
-    users: ["*@example.org"]
-    allow: [quota get, mailbox list, mailbox status, search, save, who, { command: fetch, content: true }]
-`;
+import { answerOf, httpSettings, openHttp, post, turns } from './http.js';
 
 const keys = ['one', 'two'].map((name) => ({ name, text: makeKey(randomBytes(keyBytes)) }));
-
-function openEngine(text = settings, workMs = 0): MemoryEngine {
-  const access = (): ListenerAccess => ({ ...kernelAccess, protocol: 'http' });
-  return openMemoryEngine({ settings: text, minor: 4, access, workMs });
-}
 
 function openWithKeys(): MemoryEngine {
   const held = keys.map(
@@ -41,9 +26,7 @@ function openWithKeys(): MemoryEngine {
       from: [],
     }),
   );
-  return openMemoryEngine({
-    settings,
-    minor: 4,
+  return openHttp(httpSettings, {
     access: (clock) => ({
       ...kernelAccess,
       protocol: 'http',
@@ -59,15 +42,6 @@ function stranger({ service, listener }: MemoryEngine): MemoryPeer {
   const { transport, peer } = createMemoryTransport();
   service.serve(listener, transport, { listener: 'support', address: '192.0.2.7' });
   return peer;
-}
-
-async function turns(count = 40): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await settle();
-}
-
-function post(commands: unknown, headers = '', target = '/doveadm/v1'): string {
-  const body = JSON.stringify(commands);
-  return `POST ${target} HTTP/1.1\r\nHost: gate\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 function answersOf(client: MemoryClient): string[] {
@@ -87,7 +61,7 @@ void test('a body that is no HTTP any more ends with 400, and its session', asyn
     ['Transfer-Encoding: chunked\r\n\r\nzz\r\n', false],
     ['Content-Length: 10\r\n\r\n[]', true],
   ] as const) {
-    const engine = openEngine();
+    const engine = openHttp();
     const client = await engine.client();
     client.peer.send(`POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n${sent}`);
     if (isEnded) client.peer.end();
@@ -99,7 +73,7 @@ void test('a body that is no HTTP any more ends with 400, and its session', asyn
 });
 
 void test('a command that waits for its turn is not begun when a drain ends meanwhile', async () => {
-  const engine = openEngine(settings, 1);
+  const engine = openHttp(httpSettings, { workMs: 1 });
   const client = await engine.client();
   const refused = ['mailboxList', { user: 'bob@elsewhere.org' }, 'r'];
   client.peer.send(post([refused, refused, list]));
@@ -120,7 +94,7 @@ void test('a command that waits for its turn is not begun when a drain ends mean
 });
 
 void test('what is held of bodies is given back also when they cannot be written', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const { buffered } = engine.context.exchanges();
   let memoryBytes = 0;
   const held: HeldBytes = {
@@ -188,23 +162,23 @@ void test('what a policy says is whole, however long it is', async () => {
     { length: 300 },
     (_, at) => `      - { command: mailbox list, users: ${users(at)} }`,
   );
-  const engine = openEngine(settings.replace(/allow: .*/, `allow:\n${rules.join('\n')}`));
+  const engine = openHttp(httpSettings.replace(/allow: .*/, `allow:\n${rules.join('\n')}`));
   const client = await engine.client();
   client.peer.send('GET /dovegate/v1/can HTTP/1.1\r\nHost: gate\r\n\r\n');
   await turns();
-  const [head = '', body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  const { head, body } = answerOf(client.peer);
   assert.match(head, /^HTTP\/1\.1 200 /);
   assert.ok(body.length > 1024 * 1024);
   assert.ok(Array.isArray(JSON.parse(body)));
 });
 
 void test('a text that is missing is no text', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const client = await engine.client();
   client.peer.send(post([['save', { user: alice, mailbox: 'INBOX' }, 's'], list]));
   engine.setAnswer(() => replyPacket('INBOX\t\n+\n'));
   await turns();
-  const [, body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  const { body } = answerOf(client.peer);
   const answer = JSON.parse(body);
   assert.equal(answer[0][0], 'error');
   assert.equal(answer[1][0], 'doveadmResponse');
@@ -212,7 +186,7 @@ void test('a text that is missing is no text', async () => {
 });
 
 void test('a final answer to a client that waits to send its body is the last one', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const client = await engine.client();
   client.peer.send(
     'POST /nowhere HTTP/1.1\r\nHost: gate\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n',
@@ -222,7 +196,7 @@ void test('a final answer to a client that waits to send its body is the last on
 });
 
 void test('a text whose body fills the memory for bodies does not wait for room there', async () => {
-  const engine = openEngine(`${settings}limits: { buffered: 64KiB }\n`);
+  const engine = openHttp(`${httpSettings}limits: { buffered: 64KiB }\n`);
   engine.setAnswer(() => undefined);
   const client = await engine.client();
   client.peer.send(post([['save', { user: alice, mailbox: 'INBOX', file: 'x'.repeat(70_000) }, 's']]));
@@ -232,7 +206,7 @@ void test('a text whose body fills the memory for bodies does not wait for room 
 });
 
 void test('requests that run no command have their turn, however many connections send them', async () => {
-  const engine = openEngine(settings, 1);
+  const engine = openHttp(httpSettings, { workMs: 1 });
   const crowd = await Promise.all(Array.from({ length: 20 }, () => engine.client()));
   const asked = 'OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n';
   for (const { peer } of crowd) peer.send(asked.repeat(bounds.httpWaiting - 2));
@@ -273,7 +247,7 @@ void test('of several backends, one whose reply ends within a row: an error, and
 });
 
 async function repliesOfTwo(replies: readonly string[]): Promise<void> {
-  const two = settings
+  const two = httpSettings
     .replace(
       /backends: .*/,
       `backends:
@@ -283,7 +257,7 @@ async function repliesOfTwo(replies: readonly string[]): Promise<void> {
     .replace(/routes: .*/, 'routes: [{ users: ["a*"], backend: mail1 }, { users: ["*"], backend: mail2 }]')
     .replace(/allow: .*/, 'allow: [{ command: mailbox list, all_users: true }, { command: who }]')
     .replace(/users: \["\*@example.org"\]/, 'users: ["*"]');
-  const engine = openEngine(two);
+  const engine = openHttp(two);
   let asked = 0;
   engine.setAnswer(() => {
     asked += 1;
@@ -292,7 +266,7 @@ async function repliesOfTwo(replies: readonly string[]): Promise<void> {
   const client = await engine.client();
   client.peer.send(post([['mailboxList', { allUsers: true }, 't']]));
   await turns();
-  const [, body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  const { body } = answerOf(client.peer);
   assert.equal(JSON.parse(body)[0][0], 'error');
   const completions = engine.records.filter(({ record }) => record.event === 'completion');
   assert.equal(completions.length, 1);

@@ -2,22 +2,15 @@
 // DOVEGATE_ROUNDS multiplies them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kernelAccess, type ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { openMemoryEngine } from '../../kit/memory-engine.js';
+import { httpSettings, openHttp } from './http.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const settings = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support, sessions: 100, sessions_per_peer: 100 } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
-    users: ["*@example.org"]
-    allow: [quota get, mailbox list, mailbox status, search, save]
-`;
+const settings = httpSettings.replace(
+  'policy: support }',
+  'policy: support, sessions: 100, sessions_per_peer: 100 }',
+);
 
 /** A generator that gives the same numbers each time. */
 function createChance(seed: number): (below: number) => number {
@@ -99,8 +92,7 @@ void test('hostile requests: an answer for each or a closed connection, and noth
   const unhandled: unknown[] = [];
   const keep = (fault: unknown): void => void unhandled.push(fault);
   process.on('unhandledRejection', keep);
-  const access = (): ListenerAccess => ({ ...kernelAccess, protocol: 'http' });
-  const engine = openMemoryEngine({ settings, minor: 4, access });
+  const engine = openHttp(settings);
   const statuses = new Map<string, number>();
   let allowed = 0;
   let served = 0;

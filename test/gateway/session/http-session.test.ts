@@ -1,51 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
-import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
-
-const settings = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
-    users: ["*@example.org"]
-    allow: [quota get, mailbox list, mailbox status, search, save, "user"]
-`;
-
-function openEngine(): MemoryEngine {
-  return openMemoryEngine({ settings, minor: 4, access: () => ({ ...kernelAccess, protocol: 'http' }) });
-}
-
-/** One request, and the status and body that answer it. */
-async function ask(
-  engine: MemoryEngine,
-  request: string,
-): Promise<{ status: number; head: string; body: string }> {
-  const client = await engine.client(undefined, { uid: 1000, user: 'root' });
-  client.peer.send(request);
-  client.peer.end();
-  // A body in a file takes as long as the disk does.
-  await client.peer.receive((bytes) => bytes.includes('\r\n\r\n'));
-  for (let turn = 0; turn < 40; turn += 1) await settle();
-  const text = client.peer.received().toString();
-  const [head = '', body = ''] = text.split('\r\n\r\n', 2);
-  return { status: Number(head.split(' ')[1]), head, body };
-}
-
-function post(commands: unknown, headers = ''): string {
-  const body = JSON.stringify(commands);
-  return `POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-}
+import type { MemoryEngine } from '../../kit/memory-engine.js';
+import { ask, httpSettings, openHttp, post, turns } from './http.js';
 
 const list = ['mailboxList', { user: 'alice@example.org' }, 't1'];
 
 void test('commands of a request run in order, each recorded, and are answered together', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   engine.setAnswer((line) =>
     line.includes('mailbox list') ? replyPacket('INBOX\tSent\t\n+\n') : replyPacket('\n-NOTFOUND\n'),
   );
@@ -81,28 +44,21 @@ void test('commands of a request run in order, each recorded, and are answered t
   );
 });
 
-const panel = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "SERIES", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
-    users: ["*"]
-    allow:
+const panel = httpSettings
+  .replace('"2.4"', '"SERIES"')
+  .replace('*@example.org', '*')
+  .replace(
+    /allow: .*/,
+    `allow:
       - { command: mailbox list, all_users: true }
       - { command: mailbox status, all_users: true }
       - { command: mailbox create, all_users: true }
       - { command: proxy list, masks: true }
-      - { command: indexer add, masks: true }
-`;
+      - { command: indexer add, masks: true }`,
+  );
 
 function openPanel(series: '2.3' | '2.4'): MemoryEngine {
-  return openMemoryEngine({
-    settings: panel.replace('SERIES', series),
-    minor: series === '2.4' ? 4 : 2,
-    access: () => ({ ...kernelAccess, protocol: 'http' }),
-  });
+  return openHttp(panel.replace('SERIES', series), { minor: series === '2.4' ? 4 : 2 });
 }
 
 async function answerTo(
@@ -171,7 +127,7 @@ void test('a name that can be no user is one who does not exist', async () => {
 });
 
 void test('a bare status, and one of a full mailbox', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   for (const [status, exitCode] of [
     ['-', -1],
     ['-UNKNOWN', -1],
@@ -185,10 +141,7 @@ void test('a bare status, and one of a full mailbox', async () => {
 });
 
 void test('a client beyond the sessions that there may be is closed without a word of another protocol', async () => {
-  const engine = openMemoryEngine({
-    settings: settings.replace('policy: support }', 'policy: support, sessions: 1 }'),
-    access: () => ({ ...kernelAccess, protocol: 'http' }),
-  });
+  const engine = openHttp(httpSettings.replace('policy: support }', 'policy: support, sessions: 1 }'));
   await engine.client();
   const second = await engine.client();
   assert.equal(second.peer.received().length, 0);
@@ -197,7 +150,7 @@ void test('a client beyond the sessions that there may be is closed without a wo
 
 // bounds.httpAnswerCrowdedBytes
 void test('while the memory of all sessions is used up, an answer goes out as it comes', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const row = `${'x'.repeat(99)}\t`;
   engine.setAnswer(() => replyPacket(`${row.repeat(2_000)}\n+\n`));
   const { buffered } = engine.context.exchanges();
@@ -212,7 +165,7 @@ void test('while the memory of all sessions is used up, an answer goes out as it
 
 // bounds.httpAnswerBytes
 void test('an answer is held up to a limit, and goes out as it comes beyond it', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   for (const [bytes, isChunked] of [
     [bounds.httpAnswerBytes / 2, false],
     [bounds.httpAnswerBytes * 2, true],
@@ -225,11 +178,11 @@ void test('an answer is held up to a limit, and goes out as it comes beyond it',
 
 // bounds.httpIdleMs
 void test('a connection that is kept waits for its next request up to a limit', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const client = await engine.client(undefined, { uid: 1000, user: 'root' });
   client.peer.send('GET /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n\r\n');
   await client.peer.receive((bytes) => bytes.includes('\r\n\r\n'));
-  for (let turn = 0; turn < 40; turn += 1) await settle();
+  await turns();
   await engine.clock.advance(bounds.httpIdleMs - 1);
   assert.equal(client.transport.closedFor, undefined);
   await engine.clock.advance(1);
@@ -238,11 +191,11 @@ void test('a connection that is kept waits for its next request up to a limit', 
 
 // bounds.httpLingerMs
 void test('the rest of a refused request is read up to a limit', async () => {
-  const engine = openEngine();
+  const engine = openHttp();
   const client = await engine.client(undefined, { uid: 1000, user: 'root' });
   client.peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 99999999999\r\n\r\n[');
   await client.peer.receive((bytes) => bytes.includes('413'));
-  for (let turn = 0; turn < 40; turn += 1) await settle();
+  await turns();
   await engine.clock.advance(bounds.httpLingerMs - 1);
   assert.equal(client.transport.closedFor, undefined);
   await engine.clock.advance(1);
@@ -257,6 +210,6 @@ void test('a body of 16 MiB is read, and one byte more is refused by its announc
   ] as const) {
     const head = `POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: ${length}\r\n\r\n`;
     // No list of commands: refused as soon as it is read.
-    assert.equal((await ask(openEngine(), `${head}x`)).status, expected, String(length));
+    assert.equal((await ask(openHttp(), `${head}x`)).status, expected, String(length));
   }
 });
