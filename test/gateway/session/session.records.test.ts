@@ -35,87 +35,49 @@ function recordsOf({ records }: MemoryEngine, session?: string): string {
     .join(', ');
 }
 
-const ended = (client: MemoryClient): void => client.peer.end();
-
-const stories: Readonly<
-  Record<string, readonly [(client: MemoryClient, engine: MemoryEngine) => unknown, string]>
-> = {
-  'no command': [ended, 'open+, close peer-ended 0'],
-  'no command, and gone': [(client) => client.peer.vanish(), 'open+, close peer-gone 0'],
-  'no command, a broken line': [(client) => client.line('nonsense'), 'open+, close wire-fault 0'],
-  'no command, an option': [
-    async (client) => {
-      await client.line('||OPTION|log-passthrough');
-      client.peer.end();
-    },
-    'open+, close peer-ended 0',
-  ],
-  'one command': [
-    async (client) => {
-      await client.line(quota);
-      client.peer.end();
-    },
-    'admission+, completion',
-  ],
-  'one command, denied': [
-    async (client) => {
-      await client.line(denied);
-      client.peer.end();
-    },
-    'admission+, completion',
-  ],
-  'one command that dovegate answers': [
-    async (client) => {
-      await client.line('||dovegate can');
-      client.peer.end();
-    },
-    'admission+, completion',
-  ],
-  'one command, its end sent with it': [
-    (client) => {
-      client.peer.send(`${quota.replaceAll('|', '\t')}\n`);
-      client.peer.end();
-    },
-    'admission+, completion',
-  ],
-  'one command, then a broken line': [
-    async (client) => {
-      await client.line(quota);
-      await client.line('nonsense');
-    },
-    'admission+, completion, close wire-fault 1',
-  ],
-  'one command, then a drain': [
-    async (client, engine) => {
-      await client.line(quota);
-      void engine.service.drain();
-    },
-    'admission+, completion, close draining 1',
-  ],
-  'one command, whose client leaves': [
-    async (client, engine) => {
-      engine.setAnswer(() => undefined);
-      await client.line(quota);
-      client.peer.vanish();
-    },
-    'admission+, completion, close peer-gone 1',
-  ],
-  'two commands': [
-    async (client) => {
-      await client.line(quota);
-      await client.line(denied);
-      client.peer.end();
-    },
-    'admission+, completion, admission+, completion, close peer-ended 2',
-  ],
+type Leaves = (client: MemoryClient, engine: MemoryEngine) => unknown;
+const ends: Leaves = ({ peer }) => peer.end();
+const vanishes: Leaves = ({ peer }) => peer.vanish();
+const stays: Leaves = () => undefined;
+const isDrained: Leaves = (_client, { service }) => void service.drain();
+const endsWithIt: Leaves = ({ peer }) => {
+  peer.send(`${quota.replaceAll('|', '\t')}\n`);
+  peer.end();
+};
+const leavesWithin: Leaves = async (client, engine) => {
+  engine.setAnswer(() => undefined);
+  await client.line(quota);
+  client.peer.vanish();
 };
 
-for (const [hint, [act, expected]] of Object.entries(stories)) {
+// [hint, its lines, how it leaves, its records]
+const stories: readonly (readonly [string, readonly string[], Leaves, string])[] = [
+  ['no command', [], ends, 'open+, close peer-ended 0'],
+  ['no command, and gone', [], vanishes, 'open+, close peer-gone 0'],
+  ['no command, a broken line', ['nonsense'], stays, 'open+, close wire-fault 0'],
+  ['no command, an option', ['||OPTION|log-passthrough'], ends, 'open+, close peer-ended 0'],
+  ['one command', [quota], ends, 'admission+, completion'],
+  ['one command, denied', [denied], ends, 'admission+, completion'],
+  ['one command that dovegate answers', ['||dovegate can'], ends, 'admission+, completion'],
+  ['one command, its end sent with it', [], endsWithIt, 'admission+, completion'],
+  ['one command, a broken line', [quota, 'nonsense'], stays, 'admission+, completion, close wire-fault 1'],
+  ['one command, then a drain', [quota], isDrained, 'admission+, completion, close draining 1'],
+  ['one command, left', [], leavesWithin, 'admission+, completion, close peer-gone 1'],
+  [
+    'two commands',
+    [quota, denied],
+    ends,
+    'admission+, completion, admission+, completion, close peer-ended 2',
+  ],
+];
+
+for (const [hint, lines, leave, expected] of stories) {
   void test(`a session with ${hint}`, async () => {
     const engine = openMemoryEngine();
     const client = await engine.client(2);
     await engine.clock.advance(3000);
-    await act(client, engine);
+    for (const line of lines) await client.line(line);
+    await leave(client, engine);
     await engine.untilIdle();
     assert.equal(recordsOf(engine), expected);
     for (const { record } of engine.records) {
