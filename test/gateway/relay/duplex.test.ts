@@ -6,79 +6,38 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import { duplex } from '../../../src/gateway/relay/duplex.js';
-import { encodeOutgoing, RelayCount } from '../../../src/gateway/relay/relay.js';
-import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
-import { createMemoryTransport } from '../../kit/memory-transport.js';
-import { createDemux } from '../../oracle/framing.js';
+import { settle } from '../../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { openConversation } from './conversation.js';
 
 const line = '\talice@example.org\tdsync-server\t--\n';
 
-function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_536 } = {}) {
-  const clock = createFakeClock();
-  const backend = createMemoryTransport();
-  const client = createMemoryTransport({ roomBytes });
-  const closedFor: string[] = [];
-  const upstream = leasedUpstream(backend.transport, clock, {
-    serverMinor: 2,
-    limits: { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
-    owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
+function start({ cutOff, roomBytes = 65_536 }: { cutOff?: () => Ending; roomBytes?: number } = {}) {
+  const opened = openConversation({
+    command: { name: 'dsync-server', isReading: false },
+    limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500, logLinesMax: 3 },
+    clientEnd: { roomBytes },
+    ...(cutOff && { cutOff }),
   });
-  const input = new PeerInput(new SessionInput(client.transport, Buffer.alloc(0), 100), {
+  const { clock, upstream, closedFor, clientTransport, conversation } = opened;
+  const input = new PeerInput(new SessionInput(clientTransport, Buffer.alloc(0), 100), {
     inputBytesMax: 0,
     inputTimeMs: 0,
     clock,
-    close: (reason) => client.transport.close(reason),
+    close: (reason) => clientTransport.close(reason),
   });
-  const writer = new ReplyWriter(client.transport, 2);
-  const count = new RelayCount();
   let up = 0;
-  const talk = {
-    upstream,
-    command: encodeOutgoing(
-      {
-        user: 'alice@example.org',
-        name: 'dsync-server',
-        args: ['--'],
-        debug: false,
-        verbose: false,
-        isLast: false,
-        prefixed: undefined,
-        proxyTtl: undefined,
-        isReading: false,
-      },
-      upstream.server,
-    ),
-    writer,
-    logs: 'filtered',
-    nameCase: 'fold',
-    clock,
-    limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500, logLinesMax: 3 },
-    count,
-    cutOff,
-    onLog: () => undefined,
-  } as const;
-  const running = duplex(talk, input, (bytes) => {
+  const running = duplex(conversation, input, (bytes) => {
     up += bytes;
   });
   return {
-    clock,
-    client: client.peer,
-    backend: backend.peer,
-    upstream,
+    ...opened,
     running,
-    count,
     up: () => up,
-    sent: () => String(backend.peer.received()),
     /** The output channel as the client has it. */
-    got(): string {
-      void writer.flush(0);
-      const slices = createDemux('packet').push(client.peer.received());
-      return slices.map(({ channel, bytes }) => (channel === 0 ? String(bytes) : '')).join('');
-    },
+    got: () => opened.got().out,
     async ends(expected: Ending): Promise<void> {
       const { value, closeFor, answer } = await running;
       assert.deepEqual([value, closeFor], [expected, 'not-reusable']);

@@ -3,88 +3,16 @@
 // name or a backend's text where policy filters.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Conversation,
-  converse,
-  encodeOutgoing,
-  type LogMode,
-  RelayCount,
-} from '../../../src/gateway/relay/relay.js';
+import { converse, type LogMode, RelayCount } from '../../../src/gateway/relay/relay.js';
 
-import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
-import { serverOf } from '../../../src/protocol/releases.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
-import { createMemoryTransport } from '../../kit/memory-transport.js';
-import { createDemux } from '../../oracle/framing.js';
-
-type Fields = Parameters<typeof encodeOutgoing>[0];
-const command: Fields = {
-  user: 'alice@example.org',
-  name: 'quota get',
-  args: ['--'],
-  debug: false,
-  verbose: false,
-  isLast: false,
-  prefixed: undefined,
-  proxyTtl: undefined,
-  isReading: true,
-};
-
-interface Setting {
-  readonly serverMinor?: number;
-  readonly logs?: LogMode;
-  readonly cutOff?: Conversation['cutOff'];
-  readonly command?: Partial<Fields>;
-  readonly count?: RelayCount;
-}
+import { settle } from '../../kit/fake-clock.js';
+import { logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
+import { type Fields, openConversation, type Setting } from './conversation.js';
 
 /** A conversation that runs, with a client of minor 2. */
-function start({
-  serverMinor = 2,
-  logs = 'filtered',
-  cutOff = () => undefined,
-  command: changes,
-  count = new RelayCount(),
-}: Setting = {}) {
-  const clock = createFakeClock();
-  const backend = createMemoryTransport();
-  const client = createMemoryTransport();
-  const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
-  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes });
-  const writer = new ReplyWriter(client.transport, 2);
-  const heard: string[] = [];
-  const running = converse({
-    upstream,
-    command: encodeOutgoing({ ...command, ...changes }, serverOf(serverMinor)),
-    writer,
-    logs,
-    nameCase: 'fold',
-    clock,
-    limits: { deadlineMs: 1_000, replyIdleMs: 1_000, clientStallMs: 1_000, logLinesMax: 3 },
-    count,
-    cutOff,
-    onLog: (line) => void heard.push(line.text),
-  });
-  return {
-    clock,
-    backend: backend.peer,
-    upstream,
-    heard,
-    running,
-    sent: () => String(backend.peer.received()),
-    /** Channels that the client has, each as text. */
-    got(): { out: string; log: string } {
-      void writer.flush(0);
-      let out = '';
-      let log = '';
-      for (const { channel, bytes } of createDemux('packet').push(client.peer.received())) {
-        if (channel === 0) out += String(bytes);
-        else log += String(bytes);
-      }
-      return { out, log };
-    },
-  };
+function start(setting: Setting = {}) {
+  const opened = openConversation(setting);
+  return { ...opened, running: converse(opened.conversation) };
 }
 
 void test('the line: flags as asked and granted, extra fields only where they are understood', () => {
@@ -115,14 +43,15 @@ void test('the log channel: nothing, a sentence of ours, or the lines, but for t
       ]),
     );
     await story.running;
-    assert.deepEqual(story.got(), { out: '\n-NOUSER\n', log: expected });
+    const { out, log } = story.got();
+    assert.deepEqual([out, log], ['\n-NOUSER\n', expected]);
     // The observer hears all of them in every mode.
     assert.equal(story.heard.length, 2);
   }
   const good = start({ logs: 'filtered' });
   good.backend.send(Buffer.concat([logPacket('warning', 'text of the backend'), replyPacket('\n+\n')]));
   await good.running;
-  assert.deepEqual(good.got(), { out: '\n+\n', log: '' });
+  assert.equal(good.got().all, '\n+\n');
 });
 
 // bounds.logLines
@@ -193,7 +122,7 @@ void test('a referral is an ending of its own, and the client does not see it', 
     closeFor: undefined,
     answer: 'other',
   });
-  assert.deepEqual(story.got(), { out: '', log: '' });
+  assert.equal(story.got().all, '');
 });
 
 void test('what breaks off: a word for the record, and one for the upstream', async () => {

@@ -6,19 +6,11 @@ import { test } from 'node:test';
 import type { ReplyRows } from '../../../src/domain/meaning/columns.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import type { LeaseEnd } from '../../../src/gateway/pool/lease.js';
-import {
-  type Conversation,
-  converse,
-  encodeOutgoing,
-  RelayCount,
-  waitForPeer,
-} from '../../../src/gateway/relay/relay.js';
-import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { type Conversation, converse, waitForPeer } from '../../../src/gateway/relay/relay.js';
 import { TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
-import { serverOf } from '../../../src/protocol/releases.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
-import { createMemoryTransport } from '../../kit/memory-transport.js';
+import { logPacket, replyPacket, rowsOf } from '../../kit/memory-backend.js';
+import { openConversation } from './conversation.js';
 
 const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000, logLinesMax: 1_000 };
 
@@ -29,39 +21,13 @@ interface Changes extends Partial<Pick<Conversation, 'limits' | 'logs' | 'onLog'
 }
 
 /** A relay that runs, between a backend of minor 3 and a client of minor 0. */
-function start({ isReading = true, prefixed, clientMinor = 0, ...changes }: Changes = {}) {
-  const clock = createFakeClock();
-  const backend = createMemoryTransport();
-  const client = createMemoryTransport();
-  const bytes = { statusBytesMax: 100, frameBytesMax: 1_000_000, logLineBytesMax: 100 };
-  const upstream = leasedUpstream(backend.transport, clock, { serverMinor: 3, limits: bytes });
-  const writer = new ReplyWriter(client.transport, clientMinor);
-  const count = new RelayCount();
-  const logs: string[] = [];
-  const fields = { user: 'u', name: 'quota get', args: [], isLast: false, prefixed, isReading };
-  const running = converse({
-    upstream,
-    command: encodeOutgoing(fields, serverOf(3)),
-    writer,
-    clock,
-    limits,
-    count,
-    logs: 'none',
-    nameCase: 'fold',
-    cutOff: () => undefined,
-    onLog: (line) => void logs.push(line.text),
-    ...changes,
-  });
+function start({ isReading = true, prefixed, clientMinor = 0, logs = 'none', ...changes }: Changes = {}) {
+  const command = { user: 'u', args: [], prefixed, isReading };
+  const opened = openConversation({ serverMinor: 3, clientMinor, command, limits, logs, ...changes });
+  const { clock, client, upstream, writer } = opened;
+  const running = converse(opened.conversation);
   return {
-    clock,
-    backend: backend.peer,
-    backendTransport: backend.transport,
-    client: client.peer,
-    clientTransport: client.transport,
-    upstream,
-    writer,
-    count,
-    logs,
+    ...opened,
     running,
     /** The end of it; of its timers the one of the upstream is left, which serves the next one. */
     async end(): Promise<LeaseEnd<Ending>> {
@@ -74,7 +40,7 @@ function start({ isReading = true, prefixed, clientMinor = 0, ...changes }: Chan
     /** What the client has when everything was flushed. */
     got(): string {
       void writer.flush(0)?.catch(() => undefined);
-      return String(client.peer.received());
+      return String(client.received());
     },
   };
 }
@@ -93,7 +59,7 @@ void test('a whole reply, with its counts', async () => {
   assert.equal(story.got(), 'a\tbc\td\t\n+\n');
   const { cells, bytesIn, firstByteMs, logs } = story.count;
   assert.deepEqual(
-    [cells, bytesIn, firstByteMs, logs?.get('info'), story.logs],
+    [cells, bytesIn, firstByteMs, logs?.get('info'), story.heard],
     [3, 7, 250, 2, ['note', 'late']],
   );
 });
@@ -165,7 +131,7 @@ void test('only bytes of the reply count: log lines neither end the deadline nor
     await silent.clock.advance(limits.deadlineMs / 4);
   }
   assert.equal((await silent.end()).value.kind, 'reply-timeout');
-  assert.deepEqual([silent.count.firstByteMs, silent.logs.length], [undefined, 4]);
+  assert.deepEqual([silent.count.firstByteMs, silent.heard.length], [undefined, 4]);
   const half = start();
   half.backend.send(replyPacket('row\t'));
   for (let n = 0; n < 3; n += 1) {

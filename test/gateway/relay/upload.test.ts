@@ -6,108 +6,56 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
 import { createRedactor } from '../../../src/domain/audit/record.js';
-import type { Ending } from '../../../src/gateway/outcome/outcome.js';
-import {
-  type Conversation,
-  encodeOutgoing,
-  type LogMode,
-  RelayCount,
-} from '../../../src/gateway/relay/relay.js';
-import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { type LogMode } from '../../../src/gateway/relay/relay.js';
 import { UploadBuffer, upload } from '../../../src/gateway/relay/upload.js';
 
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
 import { DotDecoder } from '../../../src/protocol/text.js';
 import { chunkings } from '../../kit/chunkings.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
-import { createMemoryTransport } from '../../kit/memory-transport.js';
-import { createDemux } from '../../oracle/framing.js';
+import { settle } from '../../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { openConversation } from './conversation.js';
 
 const line = '\talice@example.org\tsave\t--\n';
 const mebibyte = 'x'.repeat(1024 * 1024);
 
-interface Setting {
+interface Own {
   readonly logs?: LogMode;
-  readonly cutOff?: () => Ending | undefined;
   /** Bytes above which the upstream's transport holds a writer back. */
   readonly roomBytes?: number;
   readonly keepsWhole?: boolean;
   readonly args?: readonly string[];
 }
 
-async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) {
-  const clock = createFakeClock();
-  const { roomBytes, keepsWhole } = setting;
-  const backend = createMemoryTransport({
-    ...(roomBytes !== undefined && { roomBytes }),
-    ...(keepsWhole !== undefined && { keepsWhole }),
-  });
-  const client = createMemoryTransport();
-  const closedFor: string[] = [];
-  const upstream = leasedUpstream(backend.transport, clock, {
+async function start(setting: Own, ...chunks: readonly (string | Buffer)[]) {
+  const { args = ['--'], logs = 'filtered', ...backendEnd } = setting;
+  const opened = openConversation({
     serverMinor: 3,
-    limits: { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
-    owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
+    command: { name: 'save', args, isReading: false },
+    limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000, logLinesMax: 3 },
+    logs,
+    backendEnd,
   });
+  const { clock, client, clientTransport, upstream, closedFor } = opened;
   const buffered = new ByteBudget(10_000_000);
-  const input = new PeerInput(new SessionInput(client.transport, Buffer.alloc(0), 100), {
+  const input = new PeerInput(new SessionInput(clientTransport, Buffer.alloc(0), 100), {
     inputBytesMax: 10_000_000,
     inputTimeMs: 1_000,
     clock,
-    close: (reason) => client.transport.close(reason),
+    close: (reason) => clientTransport.close(reason),
   });
   const meter = createRedactor('a key for tests only').meterInput();
   const text = new UploadBuffer(input, meter, buffered, 'desk@support', clock);
-  const writer = new ReplyWriter(client.transport, 2);
-  const count = new RelayCount();
-  const heard: string[] = [];
-  const conversation: Conversation = {
-    upstream,
-    command: encodeOutgoing(
-      {
-        user: 'alice@example.org',
-        name: 'save',
-        args: setting.args ?? ['--'],
-        debug: false,
-        verbose: false,
-        isLast: false,
-        prefixed: undefined,
-        proxyTtl: undefined,
-        isReading: false,
-      },
-      upstream.server,
-    ),
-    writer,
-    logs: setting.logs ?? 'filtered',
-    nameCase: 'fold',
-    clock,
-    limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000, logLinesMax: 3 },
-    count,
-    cutOff: setting.cutOff ?? (() => undefined),
-    onLog: (logLine) => void heard.push(logLine.text),
-  };
   const gathering = text.gather(new AbortController().signal);
-  for (const chunk of chunks) client.peer.send(chunk);
+  for (const chunk of chunks) client.send(chunk);
   assert.equal(await gathering, undefined);
-  const running = upload(conversation, text);
+  const running = upload(opened.conversation, text);
   await settle();
   return {
-    clock,
-    client: client.peer,
-    backend: backend.peer,
-    upstream,
+    ...opened,
     running,
-    heard,
-    count,
-    sent: () => String(backend.peer.received()),
-    told(): string {
-      void writer.flush(0);
-      let all = '';
-      for (const { bytes } of createDemux('packet').push(client.peer.received())) all += String(bytes);
-      return all;
-    },
+    told: () => opened.got().all,
     /** Nothing is left of it, whatever it was. */
     tidy(reason: string) {
       assert.equal(upstream.state.at, 'closed');
@@ -160,7 +108,7 @@ void test('every piece arrives whole, with whole lines, and half a line is held 
 
 void test('what no cut makes safe is not sent: neither that line nor the dot', async () => {
   const plain = { keepsWhole: false };
-  const cases: readonly (readonly [Setting, string])[] = [
+  const cases: readonly (readonly [Own, string])[] = [
     [{}, `${'x'.repeat(40_000)}\tbob\tkick\n`],
     [{}, `${'\t'.repeat(40_000)}\n`],
     [plain, 'some words\tbob\tkick\tall\n'],
