@@ -106,7 +106,7 @@ export interface MemoryEngine {
   /** In the order of the calls, with what was asked for each. */
   readonly records: readonly MemoryRecord[];
   /** Of those the ones of an event. */
-  recordsOf(event: AuditRecord['event']): AuditRecord[];
+  readonly recordsOf: (event: AuditRecord['event']) => AuditRecord[];
   /** Those too that the journal did not take. */
   readonly offered: readonly AuditRecord[];
   /** How many of these have a checkpoint behind them. */
