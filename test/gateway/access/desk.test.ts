@@ -137,7 +137,7 @@ async function requestOf(client: MemoryClient, line: string): Promise<AccessItem
 }
 
 const reading = '-u|bob@example.org|--reason|ticket 4711|--|fetch|hdr.subject|mailbox|INBOX|all';
-const given = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+const unasked = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
 const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
 const readingLine = '|bob@example.org|fetch|hdr.subject|mailbox|INBOX|all';
 
@@ -521,11 +521,11 @@ void test('an approver never uses the grant that they approved, as whomever', as
   const notAccepted =
     /dovegate: not accepted: (?:nobody can be|say to whom|you approve nothing).*\[access-invalid\]/;
   for (const to of nobody)
-    assert.match((await ask(carol, `||dovegate grant|--to|${to}|${given}`)).text, notAccepted, to);
+    assert.match((await ask(carol, `||dovegate grant|--to|${to}|${unasked}`)).text, notAccepted, to);
   // Without an answer of the directory the name may exist.
-  const far = await ask(carol, `||dovegate grant|--to|far@support|${given}`);
+  const far = await ask(carol, `||dovegate grant|--to|far@support|${unasked}`);
   assert.equal(far.item?.state, 'granted', far.text);
-  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
   assert.equal(item?.state, 'granted', text);
   assert.equal(item.matches, undefined, 'the number of mails is not for who made it');
   // carol became anna by su.
@@ -537,7 +537,7 @@ void test('an approver never uses the grant that they approved, as whomever', as
 
 void test('a grant that an approver gave belongs to the login that uses it first, also after a restart', async () => {
   const { as, sent, records, clock, exchanges, carol } = await openTeams();
-  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
   assert.equal(item?.state, 'granted', text);
   const other = await as({ ...people.anna, loginUid: 1009 });
   const unknown = await as({ uid: 1001, user: 'anna' });
@@ -566,7 +566,7 @@ void test('a process without a login uses no grant that an approver gave, and on
   const cron = await as({ uid: 1001, user: 'anna', hasNoLogin: true });
   // Anybody may have become root, and then anna.
   const root = await as({ uid: 1001, user: 'anna', loginUid: 0, loginUser: 'root' });
-  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
   assert.equal(item?.state, 'granted');
   for (const client of [cron, root]) {
     const { text } = await ask(client, readingLine);
@@ -690,7 +690,7 @@ void test('the record of a search that counts mails for a request names it', asy
   const { as, recordsOf, carol } = await openTeams();
   const { id } = await requestOf(await as(people.anna), reading);
   await ask(carol, `||dovegate access|${id}`);
-  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
   const admissions = recordsOf('admission');
   const counts = admissions.filter(({ command }) => command === 'search');
   assert.deepEqual(
@@ -766,7 +766,7 @@ void test('whoever has a grant is told no number of mails, but that of the rule'
 void test('who gave access sees no number of mails, as whomever', async () => {
   const { as, setMails, carol } = await openTeams();
   setMails(3);
-  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
   assert.deepEqual([item?.state, item?.matches], ['granted', undefined], text);
   const seen = async (who: Partial<Peer>): Promise<number | undefined> => {
     const shown = await ask(await as(who), `||dovegate access|${item?.id ?? ''}`);

@@ -113,7 +113,7 @@ void test('a backend that was upgraded meanwhile is asked anew', async () => {
   engine.setAnswer(() => replyPacket('\n+\n'));
   await client.line(line);
   await client.line(line);
-  const series = engine.recordsOf('admission').map(({ series }) => series);
+  const series = engine.recordsOf('admission').map((record) => record.series);
   assert.deepEqual(series, ['2.3 2.4', '2.3', '2.3', '2.3', '2.4']);
 });
 

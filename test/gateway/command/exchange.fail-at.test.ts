@@ -114,7 +114,7 @@ void test('commands that are counted before they run, and that wait for a turn o
     clients[0]?.peer.vanish();
     await assertTidy(engine, clients);
     if (failAt.failed === undefined) {
-      const matches = engine.recordsOf('admission').map(({ matches }) => matches);
+      const matches = engine.recordsOf('admission').map((record) => record.matches);
       assert.deepEqual(matches.slice(0, 4), [undefined, 2, undefined, 4]);
     }
   });
