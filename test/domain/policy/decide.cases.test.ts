@@ -30,6 +30,34 @@ void test('every command of each series is allowed to one, and to nobody without
   }
 });
 
+void test('a bare name permits no parameter that a rule must name', () => {
+  const { settings, cases } = readCases('catalog.cases');
+  const bare = settings.policies.get('plain') ?? assert.fail();
+  let tried = 0;
+  for (const series of allSeries) {
+    for (const { name, words, params } of commandsOf(series)) {
+      if (!bare.allowByCommand.has(name)) continue;
+      const own =
+        cases.find(
+          (each) => each.series.includes(series) && `${each.words.join(' ')} `.startsWith(`${name} `),
+        ) ?? assert.fail(name);
+      for (const { name: option, type } of params.filter(({ caution }) => caution === 'named')) {
+        const given = [
+          ...words,
+          `--${option}${type === 'bool' ? '' : '=1'}`,
+          ...own.words.slice(words.length),
+        ];
+        const judgement = judge(settings, { ...own, who: 'bob@plain', words: given }, series);
+        const code = judgement.kind === 'judged' ? judgement.decision.code : judgement.code;
+        // Servers die of some combinations, and a query cannot follow another one.
+        assert.match(code, /^(?:rule-misses|kills-server|query-invalid)$/, `${series} ${given.join(' ')}`);
+        if (code === 'rule-misses') tried += 1;
+      }
+    }
+  }
+  assert.ok(tried > 70, `${tried} parameters were denied`);
+});
+
 void test('observe mode lets no duplex command through without a rule, whatever its options', () => {
   const { settings } = readCases('observe.cases');
   for (const series of allSeries) {
