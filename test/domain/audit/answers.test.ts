@@ -304,12 +304,16 @@ const ofReaders: readonly Asked[] = [
       [1, [{ users: ['a', { part: 'b' }] }]],
       [1, [{ args: 'no list', users: [1, null] }]],
     ] as const
-  ).flatMap(([count, records]): Asked[] =>
-    [{ args: [], users: [] }, { id: 'E' }].map((more) => [
-      `joined ${JSON.stringify([count, records, more])}`,
-      () => joinArguments({ argument_records: count, ...more }, records) ?? 'none',
-    ]),
+  ).map(
+    ([count, records]): Asked => [
+      `joined ${JSON.stringify([count, records])}`,
+      () => joinArguments({ argument_records: count, args: [], users: [] }, records) ?? 'none',
+    ],
   ),
+  [
+    'joined to an admission without lists',
+    () => joinArguments({ argument_records: 1, id: 'E' }, [{ args: ['a'], users: ['u'] }]),
+  ],
 ];
 
 const claims = [
