@@ -51,7 +51,6 @@ void test('refusal_cell is off, and for the doveadm protocol only', () => {
   const [support, jobs] = settingsOf(withJobs('refusal_cell: true')).listeners;
   assert.deepEqual([support?.refusalCell, jobs?.refusalCell], [false, true]);
   assert.equal(settingsOf(withJobs('refusal_cell: all')).listeners[1]?.refusalCell, 'all');
-  assert.match(told(withJobs('refusal_cell: every')).join(), /refusal_cell: must be true, false or all/);
   const http = (cell: boolean) =>
     sound.replace('policy: support', `policy: support, protocol: http, refusal_cell: ${cell}`);
   assert.equal(settingsOf(http(false)).listeners[0]?.refusalCell, false);
@@ -190,27 +189,6 @@ void test('accounts beside keys, and instead of them; off on loopback; a socket 
   assert.deepEqual([panel?.protocol, panel?.keys, panel?.tls], ['http', [], undefined]);
 });
 
-void test('shapes', () => {
-  for (const [text, expected] of [
-    ['a: { policy: support }', /panel\.keys\.a.*hash/],
-    [
-      'a: { hash: 5, policy: support }',
-      /hash: must be a hash, as dovegate key new prints it, or a list of hashes/,
-    ],
-    ['a: { hash: [], policy: support }', /must hold at least one hash/],
-    ['"a b": { hash: x, policy: support }', /a name is 1 to 64 letters/],
-    [`a: { hash: "${first}", policy: support, form: [] }`, /"form" is not a key here; did you mean from\?/],
-  ] as const)
-    assert.match(told(withKeys(text)).join('\n'), expected);
-});
-
-void test('a name is that of one account or key', () => {
-  const both = `accounts: { a: { password_hash: "${passwordHash}", policy: support } }`;
-  assert.deepEqual(told(withPanel(`${good}\n    ${both}`)), [
-    '5:13: listeners.panel.keys.a: is the name of an account of this listener already',
-  ]);
-});
-
 void test('the same hash on two listeners is no mistake: one program, two doors', () => {
   const more = `  more: { tcp: "0.0.0.0:8444", protocol: http, tls: { certificate: c, key: k }, ${good} }\nbackends:`;
   settingsOf(withPanel(good).replace('backends:', more));
@@ -263,19 +241,4 @@ void test('what is told of the end of a key, and when', () => {
     ),
     ['108: warning a.hash[0].until: is in the past: this hash is refused, and can be removed'],
   );
-});
-
-// Goal: what holds between listeners: policies that exist, sockets that differ, also from where operators ask.
-void test('the address of the admin endpoints', () => {
-  const text = `${withJobs('tcp: "127.0.0.1:9146"')}admin: { tcp: "127.0.0.1:9146" }\n`;
-  assert.match(told(text).join(), /admin.tcp: is the socket of listener jobs already/);
-});
-
-void test('a policy that an account has is used', () => {
-  const text = withJobs('').replace(
-    'policies:',
-    'policies:\n  other: { users: ["*@example.com"], allow: [quota get] }',
-  );
-  assert.match(told(text).join(), /policies.other: no listener uses this policy/);
-  settingsOf(text.replace('b.example.com, policy: support', 'b.example.com, policy: other'));
 });
