@@ -3,6 +3,7 @@
 
 import { type AddressInfo, createServer, isIP, type Server } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
+import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
@@ -120,7 +121,7 @@ export async function bindUnix(
     file = await makeSocketFile(path, place, (bound) => listenAt(server, bound));
   } catch (cause) {
     server.close();
-    const text = textOf(cause);
+    const text = messageOf(cause);
     throw new ListenFault(
       cause instanceof PlaceTaken ? `${path}: ${text}` : `${path}: the socket cannot be made: ${text}`,
       cause,
@@ -132,7 +133,7 @@ export async function bindUnix(
       try {
         file.change(access);
       } catch (cause) {
-        throw new ListenFault(`${path}: ${textOf(cause)}`, cause);
+        throw new ListenFault(`${path}: ${messageOf(cause)}`, cause);
       }
     },
     close: () =>
@@ -143,10 +144,6 @@ export async function bindUnix(
         resolve();
       }),
   };
-}
-
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 export interface TcpPlace {

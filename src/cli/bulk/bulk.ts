@@ -6,6 +6,7 @@ import { randomBytes, systemClock } from '../../adapters/host/clock.js';
 import { endUnread } from '../../adapters/host/outputs.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
+import { formatCount } from '../../domain/audit/encode.js';
 import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
@@ -21,7 +22,6 @@ import {
   createBulkProgress,
   describeCounts,
   describeGivenUp,
-  formatCount,
   formatResult,
   formatUsers,
   tableHead,

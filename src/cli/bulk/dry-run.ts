@@ -2,7 +2,8 @@
 // difference only, and a summary. Its memory grows neither with the list nor with the answers.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatCount, formatUsers } from './results.js';
+import { formatCount } from '../../domain/audit/encode.js';
+import { formatUsers } from './results.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
 /** Rows that differ from user to user without changing the decision. */

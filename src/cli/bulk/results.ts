@@ -1,7 +1,7 @@
 // The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
 // of servers and lists is made harmless before it is printed.
 
-import { formatJson } from '../../domain/audit/encode.js';
+import { formatCount, formatJson } from '../../domain/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
 import { plain, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -135,11 +135,6 @@ export function createBulkProgress(
       screen.complain(plain(`dovegate: waits ${describeSpan(ms)}: ${why}`));
     },
   };
-}
-
-/** `1,234`. */
-export function formatCount(count: number): string {
-  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** `1 h 2 min`, `3 min 4 s`, `5 s`. */

@@ -2,7 +2,7 @@
 // columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
-import { isObject } from '../../domain/audit/record.js';
+import { isObject, parseLine } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import {
@@ -105,7 +105,7 @@ export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined)
 }
 
 export function parseUserList(json: string): readonly string[] | undefined {
-  const found = parseObject(json)?.['userList'];
+  const found = parseLine(json)?.['userList'];
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
 }
 
@@ -140,7 +140,7 @@ function createUserPrinter(
           namesShape,
           names.map((name) => ['', name]),
         );
-      const users = parseObject(json);
+      const users = parseLine(json);
       if (users === undefined) return print(unknownShape, [['', json]]);
       const isValueOnly = values.has('field') || values.has('expand-field');
       const found = Object.entries(users).filter(([, fields]) => isObject(fields) && !('error' in fields));
@@ -160,15 +160,6 @@ function createUserPrinter(
 
 const namesShape = shapeOf('flow', 'username!');
 const fieldsShape = shapeOf('tab', 'field value');
-
-function parseObject(json: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function textOf(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';

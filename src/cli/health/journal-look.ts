@@ -154,7 +154,7 @@ async function tryWriting(name: string, directory: string, clock: Clock): Promis
   }
 }
 
-function dfOf(directory: string): string {
+export function dfOf(directory: string): string {
   return formatWords(['df', '-h', directory]);
 }
 

@@ -5,11 +5,10 @@ import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isMissing, whyNoRight } from '../../adapters/host/files.js';
 import { reserveName } from '../../adapters/journal/segments.js';
-import { formatWords } from '../../domain/audit/encode.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Told, textOf, valuesOf } from './daemon-look.js';
-import { formatBytes } from './journal-look.js';
+import { dfOf, formatBytes } from './journal-look.js';
 import { within } from './look.js';
 
 /** The records of a stop and of a start, with room to spare. */
@@ -38,10 +37,6 @@ export async function whyNoStart(
     return `${formatBytes(free)} are free for the journal in ${directory}, and the records of a start want ${formatBytes(startBytes)}; free the disk: ${dfOf(folder)}`;
   };
   return within(statMs, clock, look(), () => `the file system of ${folder} does not answer`);
-}
-
-function dfOf(folder: string): string {
-  return formatWords(['df', '-h', folder]);
 }
 
 /** A start on a full disk takes its room from there. */

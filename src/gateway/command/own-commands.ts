@@ -94,17 +94,7 @@ export function assessOwnCommand(
     ...nowhere,
     judgement: judgeOwn(subject, line, own, words),
     obstacle: undefined,
-    async answer(admit) {
-      try {
-        await admit();
-      } catch (fault) {
-        return { kind: 'fault', fault, isSent: false, backend: '' };
-      }
-      // While it waited for its record, the policy may have changed.
-      if (session.now().policy !== subject.policy) return changedMeanwhile;
-      session.writer.addBody(reply());
-      return { kind: 'answered' };
-    },
+    answer: (admit) => answerOwn(session, subject, admit, reply),
   };
 }
 
@@ -151,22 +141,32 @@ interface DryRun {
  * Answers a dry run of an allowed command, which was counted as if it had been sent. `subject`: with its live grants; `matches`: the number
  * of mails that it would affect now. Never rejects.
  */
-export async function answerDryRun(
+export function answerDryRun(
   context: ExchangeContext,
   session: ExchangeSession,
   { subject, line, matches }: DryRun,
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
   const explained = explainQuestion(context.router.table, subject, line, context.clock.wallMs());
+  return answerOwn(session, subject, admit, () =>
+    encodeRows([...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', matches?.toString())]),
+  );
+}
+
+async function answerOwn(
+  session: ExchangeSession,
+  { policy }: Subject,
+  admit: () => Promise<void> | undefined,
+  reply: () => Buffer,
+): Promise<Ending> {
   try {
     await admit();
   } catch (fault) {
     return { kind: 'fault', fault, isSent: false, backend: '' };
   }
   // While it waited for its record, the policy may have changed.
-  if (session.now().policy !== subject.policy) return changedMeanwhile;
-  const rows = [...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', matches?.toString())];
-  session.writer.addBody(encodeRows(rows));
+  if (session.now().policy !== policy) return changedMeanwhile;
+  session.writer.addBody(reply());
   return { kind: 'answered' };
 }
 
