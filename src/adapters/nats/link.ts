@@ -43,8 +43,7 @@ export interface NatsLink {
     bytes: Uint8Array,
     expected: number,
   ): Promise<{ readonly streamSeq: number; readonly isDuplicate: boolean }>;
-  /** `subjects`: it must take exactly these; absent: it is the stream of the checkpoints. */
-  info(stream: string, subjects?: readonly string[]): Promise<StreamInfo>;
+  info(stream: string): Promise<StreamInfo>;
   /** The streams of the account, at most the first 1,024 in the server's order. */
   streamNames(): Promise<readonly string[]>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;

@@ -3,7 +3,7 @@
 // grant.
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import type { Attempt } from './attempt.js';
-import { type Asked, ask, matches } from './match.js';
+import { type Asked, matches } from './match.js';
 import type { Obligations, Policy, RequestRule } from './policy.js';
 
 export interface GrantTerms {
@@ -47,10 +47,6 @@ export function offeredRules({ mode, onRequestByCommand }: Policy, attempt: Atte
 const none: readonly never[] = [];
 
 /** The first rule of `on_request` that the attempt matches. Only for attempts that neither a `deny` nor the policy's users refuse. */
-export function requestableRule(policy: Policy, attempt: Attempt, nowMs: number): RequestRule | undefined {
-  return requestableAmong(ask(policy, attempt, nowMs));
-}
-
 export function requestableAmong(asked: Asked): RequestRule | undefined {
   return offeredRules(asked.policy, asked.attempt).find((rule) => matches(rule, asked));
 }

@@ -8,7 +8,7 @@ import {
   type GrantsAtHand,
   type GrantTerms,
   lineOf,
-  requestableRule,
+  requestableAmong,
   underAnyGrant,
 } from '../../../src/domain/policy/grant.js';
 import {
@@ -20,6 +20,7 @@ import {
   judgedBytes,
   judgeOnce,
 } from '../../../src/domain/policy/judge.js';
+import { ask } from '../../../src/domain/policy/match.js';
 import { createPolicy, type Policy, type RequestRule } from '../../../src/domain/policy/policy.js';
 import { mostMatches } from '../../../src/domain/policy/terms.js';
 import { pick, type Random, seededRandom } from '../../kit/chunkings.js';
@@ -215,9 +216,9 @@ void test('the text of a line: name and words, which no other line has', () => {
 
 void test('which rule could be requested', () => {
   const { attempt } = judged([], bob, ...trash);
-  assert.equal(requestableRule(support, attempt, casesNowMs), expunge);
-  assert.equal(requestableRule(support, judged([], bob, 'stop').attempt, casesNowMs), undefined);
-  assert.equal(requestableRule({ ...support, mode: 'observe' }, attempt, casesNowMs), undefined);
+  assert.equal(requestableAmong(ask(support, attempt, casesNowMs)), expunge);
+  assert.equal(requestableAmong(ask(support, judged([], bob, 'stop').attempt, casesNowMs)), undefined);
+  assert.equal(requestableAmong(ask({ ...support, mode: 'observe' }, attempt, casesNowMs)), undefined);
 });
 
 void test('a near miss of a rule of on_request is explained, unless a rule of allow is nearer', () => {
