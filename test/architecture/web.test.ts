@@ -13,7 +13,9 @@ void test('a screen imports from src/web and preact, and only types from domain/
         if (from.startsWith('./') && !from.includes('..')) return false;
         if (
           type !== undefined &&
-          /^(\.\.\/)+domain\/page\/(access|api|fleet|history|keys|leave-out|proof|roles|trail)\.js$/.test(from)
+          /^(\.\.\/)+domain\/page\/(access|api|fleet|history|keys|leave-out|proof|roles|trail)\.js$/.test(
+            from,
+          )
         )
           return false;
         if (/^(\.\.\/)[a-z-]+\.js$/.test(from) && path.split('/').length > 3) return false;
