@@ -3,19 +3,16 @@
 // a consumer that stands still; a key that is gone; SIGTERM while a server hangs. What must not happen: exit 0, or a watch that says
 // nothing.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { makeSignKey } from '../../src/domain/audit/ledger.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
-import { builtProgram } from '../kit/daemon.js';
-import { endBefore } from '../kit/folder.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
-import { type Desk, fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
+import { fill, findingsOf, openDesk, readLines, send, skipOf, statusOf, trusted } from './fleet-lab.js';
+import { startWatch } from './watching.js';
 
 /** Of the one host. */
 const stream = 'DOVEGATE_AUDIT_gate1';
@@ -46,36 +43,6 @@ async function sendTo(nats: Nats, lines: ReturnType<typeof readLines>, from: num
   const link = await openNats(nats.settingsOf('gate1'));
   await send(link, 'gate1', { ...lines, lines: lines.lines.slice(from, to) }, 5);
   await link.close();
-}
-
-async function findingsOf(desk: Desk, ...flags: string[]): Promise<string[]> {
-  const done = await desk.run('verify', '--json', ...flags);
-  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
-  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
-  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
-}
-
-function start(nats: Nats, desk: Desk, name: string) {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [builtProgram, 'audit', 'fleet', name, '--config', desk.config],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  const said = { text: '', errors: '' };
-  child.stdout?.on('data', (chunk: Buffer) => {
-    said.text += chunk.toString();
-  });
-  child.stderr?.on('data', (chunk: Buffer) => {
-    said.errors += chunk.toString();
-  });
-  const ended = new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  endBefore(nats.folder, async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return { child, said, ended };
 }
 
 /** Whether any client is connected to the server. The kernel also connects those of a frozen server. */
@@ -151,15 +118,13 @@ void test('a watch goes on where the end of the stream is gone', { timeout: 600_
   const { nats, lines, desk } = lab;
   await fill(nats, { gate1: { ...lines, lines: lines.lines.slice(0, 20) } });
   await empty(nats);
-  const watch = start(nats, desk, 'watch');
-  await until(
-    () => watch.said.text.includes('"never-seen"'),
-    'a host that has nothing in the stream is told',
-  );
+  const watch = startWatch(nats, desk);
+  const isTold = (event: string) => () => watch.of(event, 'never-seen').length > 0;
+  await until(isTold('finding'), 'a host that has nothing in the stream is told');
 
   // Somebody changes what our consumer delivers: its heartbeats go on, and nothing comes.
   await sendTo(nats, lines, 0, 5);
-  await until(() => watch.said.text.includes('"finding-ended","kind":"never-seen"'), 'it reads');
+  await until(isTold('finding-ended'), 'it reads');
   const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`, {});
   const [own] = Array.isArray(consumers) ? consumers : [];
   const changed = await nats.api(`CONSUMER.CREATE.${stream}.${own.name}.dovegate.audit.gate1.x`, {
@@ -168,10 +133,8 @@ void test('a watch goes on where the end of the stream is gone', { timeout: 600_
   });
   assert.equal(changed['error'], undefined, JSON.stringify(changed));
   await sendTo(nats, lines, 5, 20);
-  const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
-  await until(() => status().gates[0]?.seq === 20, 'it reads by another consumer', 300_000);
-  watch.child.kill('SIGTERM');
-  assert.equal(await watch.ended, 0, watch.said.errors);
+  await until(() => statusOf(desk).gates[0]?.seq === 20, 'it reads by another consumer', 300_000);
+  assert.equal((await watch.stop()).code, 0, watch.errors());
 });
 
 void test('a watch that cannot sign ends with a fault; SIGTERM while a server hangs', {
@@ -185,21 +148,20 @@ void test('a watch that cannot sign ends with a fault; SIGTERM while a server ha
   writeFileSync(key, makeSignKey().secretPem, { mode: 0o600 });
   desk.write({ gate1: patient }, { checkpoint_key: key });
   await nats.freeze();
-  const watch = start(nats, desk, 'watch');
-  await until(() => watch.said.text.includes('"stream-away"'), 'it watches');
+  const watch = startWatch(nats, desk);
+  await until(() => watch.of('stream-away').length > 0, 'it watches');
   rmSync(key);
   nats.thaw();
-  assert.equal(await watch.ended, 78, watch.said.text);
-  assert.match(watch.said.errors, /checkpoint\.pem, the key of checkpoints: there is no such file/);
+  assert.equal(await watch.ended, 78, JSON.stringify(watch.events));
+  assert.match(watch.errors(), /checkpoint\.pem, the key of checkpoints: there is no such file/);
 
   writeFileSync(key, makeSignKey().secretPem, { mode: 0o600 });
   await nats.freeze();
   assert.ok(!hasClient(nats));
-  const verify = start(nats, desk, 'verify');
+  const verify = startWatch(nats, desk, 'verify');
   await until(() => hasClient(nats), 'it has reached the server');
-  verify.child.kill('SIGTERM');
-  assert.equal(await verify.ended, 75, verify.said.errors);
-  assert.match(verify.said.errors, /^dovegate: stopped before the end/);
+  assert.equal((await verify.stop()).code, 75, verify.errors());
+  assert.match(verify.errors(), /^dovegate: stopped before the end/);
   nats.thaw();
 });
 

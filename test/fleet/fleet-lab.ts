@@ -1,4 +1,5 @@
 // A stream on a real server with the journals of gates in it, as the writer of the daemon makes them, and what a verifier needs to read it.
+import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -6,6 +7,7 @@ import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
 import { readClaim } from '../../src/domain/audit/ledger.js';
 import { parseLine } from '../../src/domain/audit/record.js';
 import { formatHead, hostStreamOf, subjectOf } from '../../src/domain/fleet/block.js';
+import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { signKey } from '../cli/audit/shown.js';
 import type { Nats } from '../kit/nats.js';
 import type { ProgramResult } from '../kit/program.js';
@@ -99,6 +101,19 @@ export function openDesk(
       return runWarm(['audit', 'fleet', name, '--config', config, ...rest]);
     },
   };
+}
+
+/** `HOST KIND: TEXT` of each finding of `verify`. */
+export async function findingsOf(desk: Desk, ...flags: string[]): Promise<readonly string[]> {
+  const done = await desk.run('verify', '--json', ...flags);
+  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
+  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
+  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
+}
+
+/** What a watch has written last. */
+export function statusOf({ state }: Desk): FleetStatus {
+  return JSON.parse(readFileSync(join(state, 'status.json'), 'utf8'));
 }
 
 /** The stream is made, and each host's journal sent. */

@@ -91,6 +91,7 @@ for (const release of natsReleases)
     });
     const { exit, findings, document, text } = await verifier.verify();
     assert.deepEqual([exit, findings], [0, []], text);
+    assert.ok(!gate.daemon.output().includes('wrong-sequence'), gate.daemon.output());
     assert.equal(document['records'], records, text);
     const { server, both, cuts } = counts;
     t.diagnostic(

@@ -44,6 +44,14 @@ async function fails(what: Promise<unknown>, code: string, words = /./): Promise
   assert.doesNotMatch(thrown.message, /BEGIN|subject=|issuer=/);
 }
 
+/** The stream is made, and each user has a link that ends with the test. */
+async function begin(t: TestContext, nats: Nats) {
+  const of = (user: string): Promise<NatsLink> => open(t, nats.settingsOf(user));
+  const admin = await of('admin');
+  await admin.createStream(stream, asItIsMade);
+  return { admin, gate: await of('gate1'), neighbour: await of('gate2'), verifier: await of('verifier') };
+}
+
 async function readAll(messages: AsyncIterable<FleetMessage>): Promise<number[]> {
   const seqs: number[] = [];
   for await (const { streamSeq } of messages) seqs.push(streamSeq);
@@ -183,9 +191,7 @@ test('nothing is said to a server without TLS, nor to one that is none', async (
 });
 
 onEach('a user by credentials has its rights', { users: 'credentials' }, async (t, nats) => {
-  const admin = await open(t, nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
-  const gate = await open(t, nats.settingsOf('gate1'));
+  const { gate } = await begin(t, nats);
   assert.deepEqual(await gate.publish(subject, [], Buffer.from('one\n'), 0), {
     streamSeq: 1,
     isDuplicate: false,
@@ -205,10 +211,7 @@ const noNext = {
 };
 
 onEach('what a user may not do is refused at once', { others: { reader: noNext } }, async (t, nats) => {
-  const admin = await open(t, nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
-  const gate = await open(t, nats.settingsOf('gate1'));
-  const verifier = await open(t, nats.settingsOf('verifier'));
+  const { gate, verifier } = await begin(t, nats);
   const other = `dovegate.audit.gate2.${journal}`;
   await fails(
     gate.publish(other, [], Buffer.from('x'), 0),
@@ -241,11 +244,8 @@ for (const users of ['certificates', 'credentials'] as const)
 
 async function doesNothing(t: TestContext, nats: Nats): Promise<void> {
   // The server sends answers with its own rights to whatever subject a request names.
-  const admin = await open(t, nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
+  const { admin, gate, neighbour } = await begin(t, nats);
   await nats.api('STREAM.CREATE.PLAIN', { name: 'PLAIN', subjects: ['plain.>'], num_replicas: 1 });
-  const gate = await open(t, nats.settingsOf('gate1'));
-  const neighbour = await open(t, nats.settingsOf('gate2'));
   const other = `dovegate.audit.gate2.${journal}`;
   await fill(gate, 2, 100);
   await fill(neighbour, 2, 100, other);
@@ -388,11 +388,7 @@ onEach('a stream that takes no more, and one with other settings', {}, async (t,
 });
 
 onEach('messages are read from a number or a time, and to a number', {}, async (t, nats) => {
-  const admin = await open(t, nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
-  const gate = await open(t, nats.settingsOf('gate1'));
-  const neighbour = await open(t, nats.settingsOf('gate2'));
-  const verifier = await open(t, nats.settingsOf('verifier'));
+  const { gate, neighbour, verifier } = await begin(t, nats);
   const other = `dovegate.audit.gate2.${journal}`;
   const read = (from: number, untilSeq?: number, of = 'dovegate.>'): Promise<number[]> =>
     readAll(verifier.read(stream, { streamSeq: from }, { subject: of, untilSeq, signal: never }));
@@ -452,10 +448,7 @@ onEach('messages are read from a number or a time, and to a number', {}, async (
 });
 
 onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async (t, nats) => {
-  const admin = await open(t, nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
-  const gate = await open(t, nats.settingsOf('gate1'));
-  const verifier = await open(t, nats.settingsOf('verifier'));
+  const { gate, verifier } = await begin(t, nats);
   const size = 128 << 10;
   await fill(gate, 400, size);
   // As large as the server takes any.
@@ -487,11 +480,8 @@ onEach(
   'a server that is killed ends what is under way; its store stays',
   { syncAlways: true },
   async (t, nats) => {
-    const admin = await openNats(nats.settingsOf('admin'));
-    await admin.createStream(stream, asItIsMade);
+    const { admin, gate, verifier } = await begin(t, nats);
     const before = await admin.info(stream);
-    const gate = await openNats(nats.settingsOf('gate1'));
-    const verifier = await openNats(nats.settingsOf('verifier'));
     const last = await fill(gate, 3, 1_000);
     const seen: number[] = [];
     const reading = (async () => {

@@ -68,6 +68,10 @@ for (const release of natsReleases)
       );
     }
     const told = busy.daemon.logs.filter(({ event }) => String(event).startsWith('ship-'));
+    assert.ok(
+      told.some(({ event }) => event === 'ship-restarted'),
+      busy.daemon.output(),
+    );
     assert.ok(!told.some(({ event }) => event === 'ship-missing'), busy.daemon.output());
     const atEnd = await verifier.verify();
     assert.deepEqual([atEnd.exit, atEnd.findings], [0, []], atEnd.text);

@@ -3,7 +3,6 @@
 // certificate fills its stream. What must not happen: a command that waits for a stream, a gate that stops for what another one
 // did, a finding that nobody caused.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,14 +10,12 @@ import { type TestContext, test } from 'node:test';
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
-import { builtProgram } from '../kit/daemon.js';
-import { endBefore } from '../kit/folder.js';
 import { type Nats, natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
 import { openAdministrator } from './administrator.js';
-import { type Desk, openDesk, skipOf } from './fleet-lab.js';
+import { findingsOf, openDesk, skipOf, statusOf } from './fleet-lab.js';
 import { assertSameLines, type FleetGate, openFleetGate } from './gate.js';
+import { startWatch } from './watching.js';
 
 const hosts = ['gate1', 'gate2'] as const;
 const prefix = 'DOVEGATE_AUDIT';
@@ -29,32 +26,6 @@ async function openGates(t: TestContext, nats: Nats): Promise<readonly [FleetGat
     openFleetGate(t, nats, { host: one, clients: 2 }),
     openFleetGate(t, nats, { host: two, clients: 2 }),
   ]);
-}
-
-async function findingsOf(desk: Desk): Promise<readonly string[]> {
-  const done = await desk.run('verify', '--json');
-  assert.ok(done.exit <= 1, done.text);
-  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
-  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
-  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
-}
-
-function startWatch(nats: Nats, { config }: Desk) {
-  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', config], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const said = { text: '' };
-  child.stdout.on('data', (chunk: Buffer) => {
-    said.text += chunk.toString();
-  });
-  const ended = new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  endBefore(nats.folder, async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return { said, child, ended };
 }
 
 for (const release of natsReleases)
@@ -72,20 +43,17 @@ for (const release of natsReleases)
     );
     for (const gate of gates) gate.work();
     const watch = startWatch(nats, desk);
-    const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
     await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
     for (const gate of gates) await gate.rest();
     for (const gate of gates) await gate.catchUp();
     const isRead = (at: 0 | 1): boolean => {
       const lines = gates[at].journal().toString('latin1').split('\n').length - 1;
-      return (status().gates.find(({ host }) => host === hosts[at])?.seq ?? 0) >= lines;
+      return (statusOf(desk).gates.find(({ host }) => host === hosts[at])?.seq ?? 0) >= lines;
     };
     await until(() => existsSync(join(desk.state, 'status.json')), 'the watch says what it has read');
     await until(() => isRead(0) && isRead(1), 'the watch reads both streams', 120_000);
-    watch.child.kill('SIGTERM');
-    assert.equal(await watch.ended, 0);
-    assert.doesNotMatch(watch.said.text, /"event":"finding"/);
-    assert.deepEqual(status().findings, []);
+    assert.equal((await watch.stop()).code, 0, watch.errors());
+    assert.deepEqual([watch.of('finding'), statusOf(desk).findings], [[], []]);
     const whole = await desk.run('verify', '--whole');
     assert.equal(whole.exit, 0, whole.text);
 

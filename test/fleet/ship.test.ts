@@ -42,35 +42,6 @@ void test('records arrive byte for byte, over segments of every form and restart
   assert.deepEqual([...new Set(story.kinds())], ['ship-connected']);
 });
 
-void test('the server is killed again and again under load: no hole, no double', async (t) => {
-  const story = await openShipStory(t);
-  if (story === undefined) return;
-  const { nats, journal } = story;
-  await story.begin({ settleMs: 1_000 });
-  const load = new AbortController();
-  const writing = (async () => {
-    while (!load.signal.aborted) {
-      story.write(40);
-      await pause(5);
-    }
-  })();
-  for (let round = 0; round < 4; round += 1) {
-    const before = story.state.lagRecords;
-    await until(() => story.state.state.at === 'connected', `connected again (${before})`);
-    await pause(100 + round * 50);
-    await nats.kill();
-    await nats.start();
-  }
-  load.abort();
-  await writing;
-  story.write(1);
-  await story.caughtUp();
-  await story.assertComplete();
-  await until(() => story.state.safeSeq === journal.seq, 'everything has settled');
-  const duplicates = story.kinds().filter((kind) => kind === 'ship-away wrong-sequence');
-  assert.deepEqual(duplicates, []);
-});
-
 void test('an acknowledgement that was lost, and a shorter block under the same id: the stream is asked', async (t) => {
   const story = await openShipStory(t);
   if (story === undefined) return;
@@ -120,28 +91,6 @@ void test('another journal of this host has used the ids of our blocks: the serv
   await story.caughtUp();
   await story.assertComplete();
   assert.deepEqual(story.kinds(), ['ship-connected']);
-});
-
-void test('the store is put back from a copy: what it lost is not safe any more, and is sent again', async (t) => {
-  const story = await openShipStory(t);
-  if (story === undefined) return;
-  const { nats, journal } = story;
-  journal.write(100);
-  await story.begin({ settleMs: 1_000 });
-  await until(() => story.state.safeSeq === 100, 'the first hundred have settled');
-  await nats.stop();
-  nats.copyStore('old');
-  await nats.start();
-  story.write(200);
-  await until(() => story.state.safeSeq === 300, 'all have settled');
-  await nats.stop();
-  nats.restoreStore('old');
-  story.write(50);
-  await nats.start();
-  await story.caughtUp();
-  await story.assertComplete();
-  assert.ok(story.kinds().includes('ship-restarted'));
-  await until(() => story.state.safeSeq === journal.seq, 'it is safe again');
 });
 
 void test('a stream that is removed and made anew, or full: told, nothing is safe, and it goes on by itself', async (t) => {

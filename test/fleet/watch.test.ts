@@ -6,12 +6,21 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/checkpoint.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
-import { type Desk, fill, type Lines, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
+import {
+  type Desk,
+  fill,
+  type Lines,
+  openDesk,
+  readLines,
+  send,
+  skipOf,
+  statusOf,
+  trusted,
+} from './fleet-lab.js';
 import { startWatch } from './watching.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -58,7 +67,7 @@ void test('watch, from its start to its end', { timeout: 600_000 }, async (t) =>
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     return text.split('\n').find((line) => line.startsWith(name));
   };
-  const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
+  const status = () => statusOf(desk);
   const signed = (): readonly string[] => linesOf(desk);
   let watch = startWatch(nats, desk);
 

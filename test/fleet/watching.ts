@@ -1,4 +1,4 @@
-// `dovegate audit fleet watch` as a process, and the events that it prints.
+// `dovegate audit fleet watch`, or another command of a verifier, as a process, and the events that it prints.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { builtProgram } from '../kit/daemon.js';
 import { endBefore } from '../kit/folder.js';
@@ -10,16 +10,24 @@ export type Event = Readonly<Record<string, unknown>>;
 
 export interface Watching {
   readonly events: Event[];
+  /** All that it said to people. */
+  errors(): string;
   readonly child: ChildProcess;
+  /** Resolves to the exit code. */
+  readonly ended: Promise<number | null>;
   /** Events so far of this name and kind. */
   of(event: string, kind?: string): Event[];
   /** How long it took to end. */
   stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
 }
 
-export function startWatch(nats: Nats, desk: Desk): Watching {
-  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', desk.config], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+export function startWatch(nats: Nats, desk: Desk, command = 'watch'): Watching {
+  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', command, '--config', desk.config], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
   });
   const events: Event[] = [];
   let rest = '';
@@ -38,7 +46,9 @@ export function startWatch(nats: Nats, desk: Desk): Watching {
   endBefore(nats.folder, () => end('SIGKILL'));
   return {
     events,
+    errors: () => errors,
     child,
+    ended,
     of: (event, kind) =>
       events.filter((one) => one['event'] === event && (kind === undefined || one['kind'] === kind)),
     async stop() {
