@@ -27,12 +27,16 @@ const stageFolders = {
   systemd: ['systemd'],
   container: ['container'],
 };
-/** These files import their tests together, in one process: what they boot needs much of the machine. */
-const oneByOne = ['systemd', 'container'];
+/** These import their tests together, in one process: a package that several of them install takes longer to make than their tests. */
+const sharing = {
+  name: 'debian',
+  files: ['own-node', 'package', 'upgrade'].map((name) => `build/test/systemd/${name}.test.js`),
+};
 /** Those that take longest, mostly by waiting: they are begun first, so that none is left for the end. */
 const longest = [
+  'systemd/debian',
+  'systemd/units',
   'fleet/chaos',
-  'systemd/all',
   'fleet/cluster',
   'fleet/ship',
   'unit/adapters-nats-1',
@@ -48,7 +52,7 @@ const longest = [
   'dovecot/same-answers',
   'scenario/seams',
   'dovecot/troubles',
-  'container/all',
+  'container/container',
   'scenario/fatal',
   'fleet/hostile-server',
   'dovecot/differential',
@@ -115,8 +119,12 @@ function batchesOf(files) {
 function entriesOf(stage) {
   const files = filesOf(stage);
   if (stage === 'unit') return batchesOf(files);
-  if (oneByOne.includes(stage)) return files.length === 0 ? [] : [['all', files]];
-  return files.map((file) => [basename(file, '.test.js'), [file]]);
+  const shared = files.filter((file) => sharing.files.includes(file));
+  const alone = files.filter((file) => !shared.includes(file));
+  return [
+    ...alone.map((file) => [basename(file, '.test.js'), [file]]),
+    ...(shared.length === 0 ? [] : [[sharing.name, shared]]),
+  ];
 }
 
 /** For each entry a file in build/batch that imports its files; those that take longest come first. */

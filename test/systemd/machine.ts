@@ -77,6 +77,8 @@ export async function openMachine(
       '--register=no',
       '--keep-unit',
       '--private-network',
+      // Several may be booted from one root at once: it is locked for all of them, and the overlay takes what they write.
+      '--read-only',
       '--volatile=overlay',
       '--link-journal=no',
       '--console=pipe',
