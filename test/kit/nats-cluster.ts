@@ -1,6 +1,7 @@
 // Three real nats-servers as one cluster, each of which can be killed, frozen, emptied, and cut off from the others: the routes between
 // them go through relays of the test, which clients do not use.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -100,9 +101,7 @@ ${accountsOf(users, gates)}
         }
         near.pipe(far).pipe(near);
       });
-      await new Promise<void>((resolve) => {
-        relay.listen(relayOf(from, to), '127.0.0.1', resolve);
-      });
+      await once(relay.listen(relayOf(from, to), '127.0.0.1'), 'listening');
       return relay;
     }),
   );

@@ -1,6 +1,7 @@
 // What a service manager does to the daemon, without one: it hands listening sockets over and hears notifications. The sockets live as
 // long as the test, so they outlive a daemon as those of systemd do.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { closeSync, linkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -14,9 +15,7 @@ import { openScriptedDovecot } from './scripted-dovecot.js';
 /** A listening socket that nobody accepts on, as systemd holds it. */
 export async function openSocket(t: TestContext, path: string): Promise<number> {
   const server = createServer((socket: Socket) => socket.destroy());
-  await new Promise<void>((resolve) => {
-    server.listen(`${path}.made`, resolve);
-  });
+  await once(server.listen(`${path}.made`), 'listening');
   // The name goes with the server, so the socket gets another one.
   linkSync(`${path}.made`, path);
   return keepDescriptor(t, server);
@@ -83,9 +82,7 @@ export async function openTcpSocket(
   host: string,
 ): Promise<{ descriptor: number; port: number }> {
   const server = createServer((socket: Socket) => socket.destroy());
-  await new Promise<void>((resolve) => {
-    server.listen({ host, port: 0 }, resolve);
-  });
+  await once(server.listen({ host, port: 0 }), 'listening');
   const address = server.address();
   const descriptor = await keepDescriptor(t, server);
   return { descriptor, port: typeof address === 'object' && address !== null ? address.port : 0 };
