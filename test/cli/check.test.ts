@@ -6,7 +6,15 @@ import { test } from 'node:test';
 import { describeSettings } from '../../src/cli/check.js';
 import { hash, withJobs } from '../domain/config/jobs.js';
 import { parse, settingsOf, sound } from '../domain/config/sound.js';
+import type { ProgramResult } from '../kit/program.js';
 import { deskConfiguration as observing, openDesk } from './desk.js';
+
+/** The lines of stdout that have these words. */
+const linesWith = ({ stdout }: ProgramResult, words: string): readonly string[] =>
+  stdout
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes(words));
 
 /** Without a warning. */
 const deskConfiguration = observing.replace('mode: observe', 'mode: enforce');
@@ -40,14 +48,10 @@ test('six mistakes are six problems with the right places', async (t) => {
   const json = await run('check', '--json');
   assert.equal(json.exit, 78);
   assert.deepEqual(
-    json.stdout
-      .toString()
-      .trimEnd()
-      .split('\n')
-      .map((line) => {
-        const { line: at, severity, code } = JSON.parse(line);
-        return `${at} ${severity} ${code}`;
-      }),
+    linesWith(json, '{').map((line) => {
+      const { line: at, severity, code } = JSON.parse(line);
+      return `${at} ${severity} ${code}`;
+    }),
     [
       '4 error defined-twice',
       '7 error invalid-value',
@@ -74,11 +78,10 @@ test('six mistakes are six problems with the right places', async (t) => {
 test('files that include names and that are not there are said in words', async (t) => {
   const { run, folder } = openDesk(t, `${deskConfiguration}include: [none.d/*.yaml, none.yaml, folder]\n`);
   mkdirSync(join(folder, 'folder'));
-  const { text, exit } = await run('check');
-  assert.equal(exit, 78);
-  const told = text.split('\n').filter((line) => line.includes('include['));
+  const told = await run('check');
+  assert.equal(told.exit, 78);
   assert.deepEqual(
-    told.map((line) => line.replace(/^\S+ /, '')),
+    linesWith(told, 'include[').map((line) => line.replace(/^\S+ /, '')),
     [
       'include[0]: none.d/*.yaml cannot be read: there is no such directory',
       'include[1]: none.yaml cannot be read: there is no such file',
@@ -101,9 +104,7 @@ test('a group that this machine does not have ends check and serve alike', async
     const told = await run(subcommand);
     assert.equal(told.exit, 78, told.text);
     assert.deepEqual(
-      `${told.stdout.toString()}${told.stderr}`
-        .split('\n')
-        .filter((line) => line.startsWith('dovegate.yaml:')),
+      told.text.split('\n').filter((line) => line.startsWith('dovegate.yaml:')),
       [
         'dovegate.yaml:3:41: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start',
         'dovegate.yaml:29:35: audit.group: this machine has no group nor-this, so serve cannot start',
@@ -117,26 +118,15 @@ test('the examples that are shipped have no problem but the files that are not h
   const { run } = openDesk(t);
   const example = new URL('../../../config/dovegate.example.yaml', import.meta.url).pathname;
   const told = await run('check', '--config', example);
-  const problems = told.stdout
-    .toString()
-    .split('\n')
-    // Which groups there are, and whether there is a /run/dovegate, is a matter of the machine.
-    .filter(
-      (line) =>
-        line.startsWith(`${example}:`) &&
-        !line.includes(' errors, ') &&
-        !line.includes('this machine has no') &&
-        !line.includes('audit.memory'),
-    );
-  assert.deepEqual(
-    problems.map((line) => line.slice(example.length)),
-    [],
+  // Which groups there are, and whether there is a /run/dovegate, is a matter of the machine.
+  const problems = linesWith(told, `${example}:`).filter(
+    (line) => !/ errors, |this machine has no|audit\.memory/.test(line),
   );
+  assert.deepEqual(problems, []);
   const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;
-  const lines = (await run('check', '--config', systemd)).stdout.toString().split('\n');
   assert.deepEqual(
-    lines
-      .filter((line) => line.startsWith(`${systemd}:`) && !line.includes('audit.memory'))
+    linesWith(await run('check', '--config', systemd), `${systemd}:`)
+      .filter((line) => !line.includes('audit.memory'))
       .map((line) => line.slice(systemd.length).replace('2 warnings', '1 warning')),
     [
       ':17:20: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
@@ -158,25 +148,15 @@ test('a value with characters that a terminal obeys is shown without them, and i
   const told = (await run('check')).stdout.toString();
   assert.doesNotMatch(told, obeyed);
   assert.ok(told.includes('"a\\u{202e}b\\x9bc\\u{2066}d"'), told);
-  const json = (await run('check', '--json')).stdout.toString();
-  assert.doesNotMatch(json, obeyed);
-  const messages = json
-    .trimEnd()
-    .split('\n')
-    .map((line) => String(JSON.parse(line).message));
-  assert.ok(
-    messages.some((message) => message.includes(name)),
-    json,
-  );
+  const json = await run('check', '--json');
+  assert.doesNotMatch(json.stdout.toString(), obeyed);
+  const messages = linesWith(json, '{').map((line) => String(JSON.parse(line).message));
+  assert.ok(messages.join('\n').includes(name), json.text);
 });
 
 test('a policy that observes is a warning, once, since its users and exceptions do not hold', async (t) => {
   const { run } = openDesk(t, observing);
-  const warnings = (await run('check')).stdout
-    .toString()
-    .split('\n')
-    .filter((line) => line.includes('observes'));
-  assert.deepEqual(warnings, [
+  assert.deepEqual(linesWith(await run('check'), 'observes'), [
     'dovegate.yaml:26:11: warning: policies.watch.mode: observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
   ]);
 });
@@ -184,11 +164,7 @@ test('a policy that observes is a warning, once, since its users and exceptions 
 test('dsync-server in front of a Dovecot that is not known to be 2.4.5 is a warning at each backend', async (t) => {
   const granting = deskConfiguration.replace('- mailbox list', '- dsync-server');
   const { run, folder } = openDesk(t, granting);
-  const warned = async (): Promise<string[]> =>
-    (await run('check')).stdout
-      .toString()
-      .split('\n')
-      .filter((line) => line.includes('CVE-2026-33606'));
+  const warned = async () => linesWith(await run('check'), 'CVE-2026-33606');
   assert.deepEqual(await warned(), [
     'dovegate.yaml:7:10: warning: backends.mail1: policy support grants "dsync-server", and this Dovecot is not known to be 2.4.5 or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust',
   ]);

@@ -333,9 +333,7 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
 
   const listen = async (path: string, mode: number): Promise<void> => {
     const server = net.createServer();
-    await new Promise<void>((resolve) => {
-      server.listen(path, resolve);
-    });
+    await once(server.listen(path), 'listening');
     t.after(() => void server.close());
     chmodSync(path, mode);
   };
@@ -378,9 +376,7 @@ void test('an admin socket that accepts and is silent, and one that says somethi
       asked.push(socket.on('error', () => undefined).resume());
       if (answer !== '') socket.end(answer);
     });
-    await new Promise<void>((resolve) => {
-      server.listen(join(folder, 'admin.sock'), resolve);
-    });
+    await once(server.listen(join(folder, 'admin.sock')), 'listening');
     const found = await runWarm(['doctor', '--config', config]);
     // The process lives on, and would wait for an answer that doctor has given up.
     for (const socket of asked) socket.destroy();

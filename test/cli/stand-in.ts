@@ -1,4 +1,5 @@
 // Stands for a daemon: an HTTP server at a UNIX socket that says what a test tells it to.
+import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -12,9 +13,7 @@ export async function openStandIn(
 ): Promise<string> {
   const socket = join(folder, 'admin.sock');
   const server = createServer(answer);
-  await new Promise<void>((resolve) => {
-    server.listen(socket, resolve);
-  });
+  await once(server.listen(socket), 'listening');
   t.after(() => {
     server.closeAllConnections();
     server.close();

@@ -2,6 +2,7 @@
 // each subcommand ends.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -226,9 +227,7 @@ test('a reader that goes away ends the work', async (t) => {
     complaints += text;
   });
   child.stdout.once('data', () => child.stdout.destroy());
-  const code = await new Promise((resolve) => {
-    child.once('close', resolve);
-  });
+  const [code] = await once(child, 'close');
   assert.deepEqual([code, complaints], [0, '']);
   rmSync(folder, { recursive: true });
 });

@@ -1,5 +1,6 @@
 // Goal: a socket that a member of the team cannot reach is told, with what stands in the way.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -68,9 +69,7 @@ void test('the socket, its mode, and each directory above it', async (t) => {
   assert.match(look(true), /^bad: .* is no socket/);
   rmSync(path);
   const server = net.createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(path, resolve);
-  });
+  await once(server.listen(path), 'listening');
   t.after(() => server.close());
   chmodSync(path, 0o600);
   assert.match(look(true), /^bad: .* has mode 0600, not 0666/);
