@@ -1,6 +1,17 @@
-// A state of the page with nothing in it.
+// What a daemon tells its page first, and a state of the page with nothing in it.
 
+import type { DoorHead } from '../../src/domain/door/door.js';
 import type { Now } from '../../src/domain/page/api.js';
+
+export const doorHead: DoorHead = {
+  generation: 1,
+  host: 'gate',
+  version: '1.2.3',
+  started: '1970-01-01T00:00:01.000Z',
+  directory: '/audit',
+  journal: 'J',
+  ownKey: 'KEY',
+};
 
 export const emptyNow: Now = {
   at: '2026-11-21T02:14:00.000Z',

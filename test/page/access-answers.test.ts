@@ -13,6 +13,7 @@ import type { ReviewAnswer } from '../../src/page/review-task.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { withoutDirectory } from '../kit/names.js';
+import { doorHead } from '../kit/now.js';
 
 function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => ReviewAnswer) {
   const settings = settingsOf(sound);
@@ -24,7 +25,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     log: { report: ({ text }) => void logged.push(text ?? '') },
     names: withoutDirectory,
     daemon: {
-      told: { head, settings, numbers: systemNumbers },
+      told: { head: doorHead, settings, numbers: systemNumbers },
       async record({ name: by }, note) {
         await append();
         records.push({ by, ...note });
@@ -59,15 +60,6 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
   return { ask, records, logged, tasks };
 }
 
-const head = {
-  generation: 1,
-  host: 'gate',
-  version: '1.2.3',
-  started: '',
-  directory: '/audit',
-  journal: 'J',
-  ownKey: '',
-};
 const listener = settingsOf(sound).listeners[0]?.name;
 const question = JSON.stringify({ listener, user: 'anna@example.com', words: ['quota', 'get'] });
 

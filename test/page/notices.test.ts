@@ -6,13 +6,13 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
-import type { DoorHead } from '../../src/domain/door/door.js';
 import { noticeEvents } from '../../src/domain/notices/receiver.js';
 import { createNotices } from '../../src/page/notices.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
 import { listenHere } from '../kit/free-ports.js';
+import { doorHead } from '../kit/now.js';
 import { until } from '../kit/until.js';
 
 const place = { file: '/etc/dovegate/d.yaml', line: 1, column: 1 };
@@ -50,10 +50,7 @@ async function openReceiver(
   return { settings: { ...settings, events: [...noticeEvents] }, ids, open: () => connections };
 }
 
-function headOf({ directory, id }: DiskJournal): DoorHead {
-  const rest = { generation: 1, host: 'gate1', version: '1', started: '', ownKey: '' };
-  return { ...rest, directory, journal: id };
-}
+const headOf = ({ directory, id }: DiskJournal) => ({ ...doorHead, directory, journal: id });
 
 void test('a receiver that never answers, one that floods and one that is down delay no other', async (t) => {
   const journal = openDiskJournal(t);

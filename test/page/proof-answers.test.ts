@@ -16,6 +16,7 @@ import { JournalFault } from '../../src/ports/faults.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { openFolder } from '../kit/folder.js';
+import { doorHead } from '../kit/now.js';
 
 const result: VerifyResult = { isWhole: true, fromSeq: 1, toSeq: 9, records: 9, faultCount: 0, findings: [] };
 const halfway: LongPart = { part: 'progress', progress: { bytes: 5, ofBytes: 10, seq: 4 } };
@@ -24,15 +25,6 @@ const reported: readonly LongPart[] = [
   { part: 'event', event: 'head', data: '{"secret":1}' },
   { part: 'event', event: 'end', data: '{"commands":3}' },
 ];
-
-const head = {
-  generation: 1,
-  host: 'mx1',
-  version: '1.2.3',
-  started: '1970-01-01T00:00:01.000Z',
-  journal: 'J',
-  ownKey: 'KEY',
-};
 
 function settingsWith(fleet: string | undefined) {
   const page = `page: { unix: page.sock, people: { anna: { user: anna, role: audit } }${fleet === undefined ? '' : `, fleet: ${fleet}`} }`;
@@ -60,7 +52,7 @@ function desk(
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
     daemon: {
       told: {
-        head: { ...head, directory: more.directory ?? '/nowhere' },
+        head: { ...doorHead, directory: more.directory ?? '/nowhere' },
         numbers: systemNumbers,
         settings: settingsWith(more.fleetFile),
       },
@@ -230,7 +222,7 @@ void test('a report: what was asked for is recorded with its rows before anythin
   );
   const [task] = tasks;
   assert.ok(task?.long === 'report');
-  assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on mx1']);
+  assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on gate']);
   assert.match(task.limits?.text ?? '', /^anna sees the records of \*@example\.com only/);
 });
 

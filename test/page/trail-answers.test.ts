@@ -18,20 +18,13 @@ import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
+import { doorHead } from '../kit/now.js';
 
 const place = { file: 'd.yaml', line: 1, column: 1 };
 const signer = parseSignKey(makeSignKey().secretPem);
 const who: SocketPeer = { uid: 5, pid: 7, user: 'root' };
 const from = ['uid=5', 'pid=7', 'user=root'];
-const head = {
-  generation: 1,
-  host: 'gate',
-  version: '1.2.3',
-  started: '',
-  directory: '/audit',
-  journal: 'J',
-  ownKey: signer.key,
-};
+const head = { ...doorHead, ownKey: signer.key };
 const settings = settingsOf(sound);
 
 function desk(
