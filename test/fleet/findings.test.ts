@@ -49,37 +49,38 @@ function rows(): Row[] {
   const add = (
     host: string,
     what: string,
-    make: (host: string) => Omit<Row, 'what' | 'host' | 'listed'> & { readonly listed?: string },
-  ): void => void all.push({ what, host, listed: quiet, ...make(host) });
+    /** `journal`: a small one of that host. */
+    make: (
+      journal: HandJournal,
+      host: string,
+    ) => Omit<Row, 'what' | 'host' | 'listed'> & { readonly listed?: string },
+  ): void => void all.push({ what, host, listed: quiet, ...make(small(host), host) });
 
-  add('whole', 'a gate that works, in three blocks', (host) => {
+  add('whole', 'a gate that works, in three blocks', (_, host) => {
     const journal = small(host).work(20);
     const blocks = [journal.block(1, 7), journal.block(8, 8), journal.block(9)];
     return { blocks, found: [], listed: keyOf(journal) };
   });
-  add('renewed', 'a key that named the next one', (host) => {
+  add('renewed', 'a key that named the next one', (_, host) => {
     const [first, second] = [makeSignKey(), makeSignKey()];
     const journal = small(host, { signKey: first });
     journal.checkpoint({ next_key: second.key });
     const next = journal.copy(second).work(2);
     return { blocks: [next.block()], found: [], listed: keyOf(journal) };
   });
-  add('changed', 'a byte of a record', (host) => {
-    const journal = small(host);
+  add('changed', 'a byte of a record', (journal) => {
     const line = lineOf(journal, 6).replace('@example.org', '@example.net');
     return { blocks: [replaced(journal, 6, 6, [line])], found: [['changed', 6]] };
   });
-  add('rewritten', 'a record, with a hash that fits', (host) => {
-    const journal = small(host);
+  add('rewritten', 'a record, with a hash that fits', (journal) => {
     const line = rewritten(lineOf(journal, 6), (body) => body.replace('@example.org', '@example.net'));
     return { blocks: [replaced(journal, 6, 6, [line])], found: [['unlinked', 7]] };
   });
-  add('removed', 'a record out of a block', (host) => {
-    const journal = small(host);
-    return { blocks: [replaced(journal, 6, 6, [])], found: [['missing', 6]] };
-  });
-  add('inserted', 'a record between two', (host) => {
-    const journal = small(host);
+  add('removed', 'a record out of a block', (journal) => ({
+    blocks: [replaced(journal, 6, 6, [])],
+    found: [['missing', 6]],
+  }));
+  add('inserted', 'a record between two', (journal) => {
     const forged = journal.copy(null, 7);
     forged.seal({ time: Date.now(), event: 'log', text: 'nothing happened here' });
     const lines = [lineOf(forged, 8), ...journal.lines.slice(7)];
@@ -91,42 +92,33 @@ function rows(): Row[] {
       ],
     };
   });
-  add('reordered', 'two records in a block', (host) => {
-    const journal = small(host);
-    return {
-      blocks: [replaced(journal, 6, 7, [lineOf(journal, 7), lineOf(journal, 6)])],
-      found: [
-        ['missing', 6],
-        ['repeated', 6],
-      ],
-    };
-  });
-  add('hole', 'a block that never came', (host) => {
-    const journal = small(host);
-    return { blocks: [journal.block(1, 5), journal.block(9)], found: [['missing', 6]] };
-  });
-  add('doubled', 'a block that came twice', (host) => {
-    const journal = small(host);
-    return {
-      blocks: [journal.block(1, 5), journal.block(3, 5), journal.block(6)],
-      found: [['repeated', 3]],
-    };
-  });
-  add('cut', "the end of the host's own journal, and then other records", (host) => {
-    const journal = small(host);
+  add('reordered', 'two records in a block', (journal) => ({
+    blocks: [replaced(journal, 6, 7, [lineOf(journal, 7), lineOf(journal, 6)])],
+    found: [
+      ['missing', 6],
+      ['repeated', 6],
+    ],
+  }));
+  add('hole', 'a block that never came', (journal) => ({
+    blocks: [journal.block(1, 5), journal.block(9)],
+    found: [['missing', 6]],
+  }));
+  add('doubled', 'a block that came twice', (journal) => ({
+    blocks: [journal.block(1, 5), journal.block(3, 5), journal.block(6)],
+    found: [['repeated', 3]],
+  }));
+  add('cut', "the end of the host's own journal, and then other records", (journal) => {
     const cut = journal.copy(undefined, 7).work(6);
     return {
       blocks: [journal.block(), cut.block(journal.seq + 1)],
       found: [['cut-at-host', journal.seq + 1]],
     };
   });
-  add('cut-told', 'the same, where the gate has told it by a mark', (host) => {
-    const journal = small(host);
+  add('cut-told', 'the same, where the gate has told it by a mark', (journal) => {
     const mark = journal.messageOf({ kind: 'mark', seq: journal.seq, head: undefined, text: 'ends with 7' });
     return { blocks: [journal.block(), mark], found: [['cut-at-host', journal.seq]] };
   });
-  add('forged-retire', 'a beginning that only a retire record without a signature explains', (host) => {
-    const journal = small(host);
+  add('forged-retire', 'a beginning that only a retire record without a signature explains', (journal) => {
     const forged = journal.copy(null);
     const place = { segment: '00000001.jsonl', segment_hash: hashOf(lineOf(journal, 7)), oldest_seq: 8 };
     const at = forged.seal({ time: Date.now(), event: 'retire', ...place, action: 'age' });
@@ -140,8 +132,7 @@ function rows(): Row[] {
       listed: keyOf(journal),
     };
   });
-  add('appended', 'commands after an orderly stop, and then a start', (host) => {
-    const journal = small(host);
+  add('appended', 'commands after an orderly stop, and then a start', (journal) => {
     journal.seal({ time: Date.now(), event: 'stop' });
     journal.checkpoint();
     const at = journal.exchange();
@@ -149,8 +140,7 @@ function rows(): Row[] {
     journal.checkpoint();
     return { blocks: [journal.block()], found: [['journal-appended', at]], listed: keyOf(journal) };
   });
-  add('forked', 'two machines with one journal', (host) => {
-    const journal = small(host);
+  add('forked', 'two machines with one journal', (journal) => {
     const twin = journal.copy(undefined, 7).work(3);
     const found = [
       ['forked', 8],
@@ -158,15 +148,14 @@ function rows(): Row[] {
     ] as const;
     return { blocks: [journal.block(), twin.block(8)], found };
   });
-  add('fork-told', 'the same, where the second gate has told it by a mark', (host) => {
-    const journal = small(host);
+  add('fork-told', 'the same, where the second gate has told it by a mark', (journal) => {
     const head = hashOf(lineOf(journal.copy(undefined, 7).work(3), journal.seq));
     const mark = journal.messageOf({ kind: 'mark', seq: journal.seq, head, text: 'another record' });
     return { blocks: [journal.block(), mark], found: [['forked', journal.seq]] };
   });
   const shared = small('shared-one');
   add('shared-one', 'a journal that comes under two names', () => ({ blocks: [shared.block()], found: [] }));
-  add('shared-two', 'the second of these names', (host) => {
+  add('shared-two', 'the second of these names', (_, host) => {
     const { subject, headers, bytes } = shared.block();
     const block = {
       subject: subject.replace('shared-one', host),
@@ -176,7 +165,7 @@ function rows(): Row[] {
     };
     return { blocks: [block], found: [['forked', undefined]] };
   });
-  add('thrown-away', 'another journal of a known host', (host) => {
+  add('thrown-away', 'another journal of a known host', (_, host) => {
     const before = small(host);
     const { signKey } = before;
     return {
@@ -185,21 +174,20 @@ function rows(): Row[] {
       listed: keyOf(before),
     };
   });
-  add('wrong-key', 'signed by another key than the listed one', (host) => {
-    const journal = small(host);
-    return { blocks: [journal.block()], found: [['untrusted', journal.seq]], listed: keyOf(small('other')) };
-  });
-  add('changed-key', 'a key that the one before did not name', (host) => {
-    const journal = small(host);
+  add('wrong-key', 'signed by another key than the listed one', (journal) => ({
+    blocks: [journal.block()],
+    found: [['untrusted', journal.seq]],
+    listed: keyOf(small('other')),
+  }));
+  add('changed-key', 'a key that the one before did not name', (journal) => {
     const next = journal.copy(makeSignKey()).work(2);
     return { blocks: [next.block()], found: [['untrusted', next.seq]], listed: keyOf(journal) };
   });
-  add('unsigned', 'a checkpoint without signature, where a key is listed', (host) => {
+  add('unsigned', 'a checkpoint without signature, where a key is listed', (_, host) => {
     const journal = small(host, { signKey: null });
     return { blocks: [journal.block()], found: [['untrusted', journal.seq]], listed: keyOf(small('other')) };
   });
-  add('bad-signature', 'a signature that is not right', (host) => {
-    const journal = small(host);
+  add('bad-signature', 'a signature that is not right', (journal) => {
     const last = rewritten(lineOf(journal, journal.seq), (body) =>
       body.replace(/"signature":"..../, '"signature":"AAAA'),
     );
@@ -208,8 +196,7 @@ function rows(): Row[] {
       found: [['bad-signature', journal.seq]],
     };
   });
-  add('garbage', 'a message that is no block', (host) => {
-    const journal = small(host);
+  add('garbage', 'a message that is no block', (journal) => {
     const { subject } = journal.block();
     const garbage = { subject, headers: [], bytes: Buffer.from('never was a record\n') };
     return {
@@ -221,14 +208,11 @@ function rows(): Row[] {
       ],
     };
   });
-  add('other-headers', 'a block whose headers name other records', (host) => {
-    const journal = small(host);
-    return {
-      blocks: [journal.blockOf(journal.lines, { last: journal.seq + 1 })],
-      found: [['malformed', 1]],
-    };
-  });
-  add(stranger, 'a host that is not listed', (host) => ({
+  add('other-headers', 'a block whose headers name other records', (journal) => ({
+    blocks: [journal.blockOf(journal.lines, { last: journal.seq + 1 })],
+    found: [['malformed', 1]],
+  }));
+  add(stranger, 'a host that is not listed', (_, host) => ({
     blocks: [small(host).block()],
     found: [['unknown-host', undefined]],
   }));
@@ -237,33 +221,30 @@ function rows(): Row[] {
     found: [['never-seen', undefined]],
     isState: true,
   }));
-  add('silent', 'a host of which nothing came for longer than permitted', (host) => {
-    const journal = small(host);
+  add('silent', 'a host of which nothing came for longer than permitted', (journal) => {
     const listed = '{ silent_after: 1s }';
     return { blocks: [journal.block()], found: [['silent', journal.seq]], isState: true, listed };
   });
-  add('open', 'an admission without completion', (host) => {
-    const journal = small(host);
+  add('open', 'an admission without completion', (journal) => {
     const at = journal.exchange({}, false);
     return { blocks: [journal.work(1).block()], found: [['open', at]], isState: true };
   });
-  add('other-policy', 'a policy of another version than elsewhere', (host) => {
-    const journal = small(host);
+  add('other-policy', 'a policy of another version than elsewhere', (journal) => {
     journal.exchange({ version: 'cd'.repeat(32) });
     journal.checkpoint();
     return { blocks: [journal.block()], found: [['differs', undefined]], isState: true };
   });
-  add('other-catalog', 'another catalog than elsewhere', (host) => ({
+  add('other-catalog', 'another catalog than elsewhere', (_, host) => ({
     blocks: [small(host, { catalog: 'cb'.repeat(32) }).block()],
     found: [['differs', undefined]],
     isState: true,
   }));
-  add('other-program', 'another release than elsewhere', (host) => ({
+  add('other-program', 'another release than elsewhere', (_, host) => ({
     blocks: [small(host, { program: 'dovegate 0.9.0' }).block()],
     found: [['differs', undefined]],
     isState: true,
   }));
-  add('clock', 'a clock that is an hour ahead', (host) => {
+  add('clock', 'a clock that is an hour ahead', (_, host) => {
     const hour = 3_600_000;
     const journal = new HandJournal({ host, clockMs: hour }).work(5);
     return { blocks: [journal.block()], found: [['clock-apart', journal.seq]], isState: true };
