@@ -63,8 +63,8 @@ function sectionOf(name, effects) {
   return [`## ${name}`, '', wrapped('', cell(promise)), '', wrapped('', cell(notEnforced)), '', ...items, ''];
 }
 
-const effects = Object.entries(JSON.parse(readFileSync(kept, 'utf8'))).flatMap(([preset, kinds]) =>
-  Object.entries(kinds).flatMap(([kind, found]) =>
+const effects = Object.entries(JSON.parse(readFileSync(kept, 'utf8'))).flatMap(([preset, ofKinds]) =>
+  Object.entries(ofKinds).flatMap(([kind, found]) =>
     Object.entries(found).map(([what, [series, line]]) => ({
       preset,
       kind,

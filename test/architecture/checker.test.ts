@@ -261,7 +261,7 @@ void describe('the machine, the console and ways around the table', () => {
   });
 
   void test('the clock is read by adapters/host alone; an instant that is given passes everywhere', () => {
-    const forms = [
+    const readings = [
       'new Date();',
       'new Date;',
       'Date();',
@@ -272,8 +272,8 @@ void describe('the machine, the console and ways around the table', () => {
       'f(Date);',
       '`${new Date()}`;',
     ];
-    catches('clock', 'gateway/outcome/x', ...forms);
-    passes('adapters/host/x', ...forms);
+    catches('clock', 'gateway/outcome/x', ...readings);
+    passes('adapters/host/x', ...readings);
     passes('gateway/outcome/x', 'new Date(ms).toISOString();\nDate.parse(text) + Date.UTC(2026, 0, 1);');
   });
 });
