@@ -290,11 +290,9 @@ test('a reload with an unsafe file changes nothing', async (t) => {
   const { daemon, client } = await openGateway(t, {});
   const one = await client();
   chmodSync(daemon.path('mail1.password'), 0o644);
-  daemon.signal('SIGHUP');
-  const { text } = await daemon.waitForLog(({ event }) => event === 'reload-failed', 'the failed reload');
+  const { text } = await daemon.reload(undefined, 'reload-failed');
   assert.match(String(text), /mail1.password can be read by every user/);
   assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
   chmodSync(daemon.path('mail1.password'), 0o600);
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+  await daemon.reload();
 });

@@ -77,8 +77,7 @@ test('a certificate lets a program in, a wrong one does not, and a reload takes 
   };
   assert.equal(await ask(), 200);
   daemon.write('listener1.yaml', `listeners:${listener('gate.crt')}`);
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(({ event }) => event === 'reloaded', 'a reload');
+  await daemon.reload();
   assert.equal(await kept.readEnd(), 'closed');
   await assert.rejects(askRaw(backup, bare));
   await daemon.stop();

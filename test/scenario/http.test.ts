@@ -384,9 +384,7 @@ void test('one daemon from its first request to a key that is taken away', {
       await client.write(post([status()], { authorization, keepsAlive: true }));
       assert.equal((await client.readAnswer()).status, 200);
       const keys = `panel: { hash: "${hashKey(other)}", policy: support, expires: 2099-01-01 }`;
-      panel.daemon.write('dovegate.yaml', panel.configuration({ listeners: panel.listenersWith(keys) }));
-      panel.daemon.signal('SIGHUP');
-      await panel.daemon.waitForLog((log) => log['event'] === 'reloaded', 'the reload');
+      await panel.daemon.reload(panel.configuration({ listeners: panel.listenersWith(keys) }));
       assert.equal(await client.readEnd(), 'closed');
       assert.equal((await askRaw(panel.tls, post([status()], { authorization }))).status, 401);
       const renewed = post([status()], { authorization: authorizationOf.key(other) });

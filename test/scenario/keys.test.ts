@@ -48,13 +48,8 @@ async function openPanel(t: TestContext, keys: string, more = '') {
     backend: { script: oneRow },
     more: `admin: { unix: admin.sock }\n${more}`,
   });
-  const reload = async (shown: string): Promise<void> => {
-    gateway.daemon.write('dovegate.yaml', gateway.configuration({ listeners: listenersWith(shown) }));
-    const reloads = (): number => gateway.daemon.logs.filter(({ event }) => event === 'reloaded').length;
-    const before = reloads();
-    gateway.daemon.signal('SIGHUP');
-    await until(() => reloads() > before, 'a reload');
-  };
+  const reload = (shown: string) =>
+    gateway.daemon.reload(gateway.configuration({ listeners: listenersWith(shown) }));
   const ask = (authorization?: string): Promise<{ readonly status: number }> =>
     askRaw(
       { port },

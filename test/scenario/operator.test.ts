@@ -160,9 +160,7 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
   const narrow = '\n    users: ["*@example.org"]\n    allow: [quota get]';
   const listeners =
     '\n  support: { unix: support.sock, mode: "0666", policy: support }\n  more: { unix: more.sock, policy: support }';
-  daemon.write('dovegate.yaml', gateway.configuration({ policy: narrow, listeners }));
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(({ event }) => event === 'reloaded', 'reloaded');
+  await daemon.reload(gateway.configuration({ policy: narrow, listeners }));
   assert.equal(await run(open, list), '-NOPERM', 'a session that was open is held to the new policy');
   assert.equal(await run(open), '+');
   const other = await openRawClient({ path: daemon.path('more.sock'), minor: 2 });

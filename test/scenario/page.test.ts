@@ -349,13 +349,7 @@ test('people with roles', async (t) => {
         return answer ?? { status: 0, body: '' };
       };
       const reload = async (more: string): Promise<void> => {
-        const count = daemon.logs.filter(({ event }) => event === 'reloaded').length;
-        daemon.write('dovegate.yaml', configuration({ policy, more }));
-        daemon.signal('SIGHUP');
-        await daemon.waitForLog(
-          () => daemon.logs.filter(({ event }) => event === 'reloaded').length > count,
-          'reloaded',
-        );
+        await daemon.reload(configuration({ policy, more }));
       };
       assert.match((await ask())?.body ?? '', /alice@example\.org/);
       await reload(people('["bob@example.org"]'));

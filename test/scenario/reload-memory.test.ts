@@ -104,10 +104,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
     });
     for (let n = 1; n <= reloadsEach; n += 1) {
       const number = phase * reloadsEach + n;
-      daemon.write('dovegate.yaml', gateway.configuration(optionsOf(n === reloadsEach ? 0 : number, auth)));
-      daemon.signal('SIGHUP');
-      const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
-      await daemon.waitForLog(() => done() >= number, `reload ${number}`);
+      await daemon.reload(gateway.configuration(optionsOf(n === reloadsEach ? 0 : number, auth)));
       // Each is asked something, and nobody waits for more than a few reloads.
       await ask(steady);
     }

@@ -68,10 +68,7 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
     // Each third reload changes the files of the password, so it replaces the pool.
     const password_file = n % 6 < 3 ? 'mail1.password' : '[mail1.password, mail1.next]';
     const mail1 = { connections: String(4 + (n % 3)), password_file };
-    daemon.write('dovegate.yaml', gateway.configuration({ policy, listeners: listenersOf(isOdd), mail1 }));
-    daemon.signal('SIGHUP');
-    const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
-    await daemon.waitForLog(() => done() >= n, `reload ${n}`);
+    await daemon.reload(gateway.configuration({ policy, listeners: listenersOf(isOdd), mail1 }));
     rss.push(rssOf(daemon.pid));
     if (n === 2) descriptors = descriptorsOf(daemon.pid);
   }
@@ -139,9 +136,7 @@ test('a backend that a reload changes: the command that runs ends, the one that 
   const admissions = (): number => recordsOf(daemon, 'admission').length;
   await until(async () => admissions() === 2, 'the command that waits');
   const password_file = '[mail1.password, mail1.next]';
-  daemon.write('dovegate.yaml', gateway.configuration({ mail1: { connections: '1', password_file } }));
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+  await daemon.reload(gateway.configuration({ mail1: { connections: '1', password_file } }));
   const second = await waiting.readReply();
   assert.deepEqual([second.status, second.logs], ['+', []]);
   gate.open();
@@ -192,12 +187,9 @@ test('a backend that moves to another machine: one user is never served on both 
   await until(() => recordsOf(daemon, 'admission').length === 3, 'the commands that wait');
   // Each of these replaces the pool: to the other machine, and twice to another account there.
   const moves = [{}, { username: 'doveadm2' }, { username: 'doveadm' }];
-  for (const [n, account] of moves.entries()) {
+  for (const account of moves) {
     const mail1 = { connections: '1', address: next.address, ...account };
-    daemon.write('dovegate.yaml', gateway.configuration({ mail1 }));
-    daemon.signal('SIGHUP');
-    const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
-    await until(() => done() > n, 'the reload');
+    await daemon.reload(gateway.configuration({ mail1 }));
   }
   assert.deepEqual((await other.readReply()).status, '+');
   assert.deepEqual(

@@ -372,9 +372,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
   );
 
   await t.test('a person who is taken out by a reload', async () => {
-    daemon.write('dovegate.yaml', stage.without('auditor'));
-    daemon.signal('SIGHUP');
-    await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+    await daemon.reload(stage.without('auditor'));
     assert.equal((await askDoor(daemon, '/record', look(auditor))).code, 'stale');
     assert.equal((await askDoor(daemon, '/record', look(as('auditor', 'audit', now + 1)))).code, 'person');
   });

@@ -192,12 +192,7 @@ test('networks: who is not in from hears nothing; a reload lets in and puts out'
   );
   assert.notEqual((await sendClear(gate.port, `${version}X\n`, '127.0.0.2')).length, 0);
 
-  daemon.write(
-    'dovegate.yaml',
-    gate.configuration({ listeners: gate.listenersWith({ from: '[127.0.0.0/8]' }) }),
-  );
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(({ event }) => event === 'reloaded', 'reloaded');
+  await daemon.reload(gate.configuration({ listeners: gate.listenersWith({ from: '[127.0.0.0/8]' }) }));
   const client = await gate.login();
   assert.ok(await isServed(client));
   daemon.write(

@@ -69,9 +69,7 @@ test(
     assert.ok(atAnswer <= bounds.accountRate * (seconds + 1), `${atAnswer} questions in ${seconds} s`);
     const config = readFileSync(daemon.configFile, 'utf8');
     const peers = 'peers: { users: [root, nobody-here], groups: [no-group-here] }, policy';
-    daemon.write('dovegate.yaml', config.replaceAll(', policy', `, ${peers}`));
-    daemon.signal('SIGHUP');
-    await daemon.waitForLog(({ event }) => event === 'reloaded', 'a reload has its answers');
+    await daemon.reload(config.replaceAll(', policy', `, ${peers}`));
     assert.ok(asked().some(([, name]) => name === 'no-group-here'));
     const own = asked().filter(([parent]) => Number(parent) === daemon.pid);
     assert.deepEqual(own, [], 'the serving process starts none');
