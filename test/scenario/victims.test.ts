@@ -1,7 +1,7 @@
 // Goal: clients of one principal that hold up what they have cannot keep another principal waiting. Phases, for each way of holding up:
 // four of them take all four upstreams; another principal asks. Then transfers of principals that have no more than their share, and a
 // backend that thinks: nothing is ended for them. What must not happen: a victim that gets `-TEMPFAIL`; a transfer within its share that is
-// ended; a text that is stored though it was ended.
+// ended; a text that is stored though it was ended. DOVEGATE_ROUNDS=2 tries all speeds.
 import assert from 'node:assert/strict';
 import { after, describe, type TestContext, test } from 'node:test';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
@@ -42,6 +42,9 @@ async function open(backend: Parameters<typeof openGateway>[1] = {}): Promise<Ga
   return gateway;
 }
 
+/** A transfer above its share is ended for somebody who waits after 10.5 s at most. */
+const patient = 'limits: { queue_timeout: 16s, drain: 100ms }';
+
 async function askAsVictim(t: TestContext, { daemon }: Gateway, timeoutMs = 60_000): Promise<RawReply> {
   const victim = await openRawClient({ path: daemon.path('victims.sock'), minor: 2, timeoutMs, owner: t });
   return victim.ask({ user: 'alice@example.org', fields: ['quota get'] });
@@ -49,14 +52,17 @@ async function askAsVictim(t: TestContext, { daemon }: Gateway, timeoutMs = 60_0
 
 describe('clients of one principal on all upstreams', { concurrency: true }, () => {
   // What reads 8 KB/s empties a buffer of the kernel within some 8 s: 10 s may pass in which it takes no byte.
-  const attacks: readonly (readonly [HogKind, ...errors: string[]])[] = [
-    ['reads nothing', 'client-stall'],
+  const between: readonly (readonly [HogKind, ...errors: string[]])[] = [
     ['reads 8 KB/s', 'client-slow', 'client-stall'],
-    ['reads 32 KB/s', 'client-slow'],
     ['save stops after 1.25 MB', 'client-slow'],
-    ['save goes on with 8 KB/s', 'client-slow'],
     ['reads 90 KB/s', 'over-share'],
     ['save goes on with 100 KB/s', 'over-share'],
+  ];
+  const attacks: readonly (readonly [HogKind, ...errors: string[]])[] = [
+    ...(Number(process.env['DOVEGATE_ROUNDS'] ?? 1) > 1 ? between : []),
+    ['reads nothing', 'client-stall'],
+    ['reads 32 KB/s', 'client-slow'],
+    ['save goes on with 8 KB/s', 'client-slow'],
     ['reads 400 KB/s', 'over-share'],
     ['save goes on with 400 KB/s', 'over-share'],
   ];
@@ -89,7 +95,7 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     void test(`${kind}, within its share: nothing is ended, though another command waits`, {
       timeout: 300_000,
     }, async (t) => {
-      const gateway = await open({ more: 'limits: { queue_timeout: 30s, drain: 100ms }' });
+      const gateway = await open({ more: patient });
       const honest = ['hogs.sock', 'hogs.sock', 'victims.sock', 'victims.sock'].map((socket) =>
         openHog(t, gateway.daemon.path(socket), kind, false),
       );
@@ -138,7 +144,7 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
   void test('a silent backend, within its share: nobody is ended', { timeout: 300_000 }, async (t) => {
     const gate = createGate();
     const gateway = await open({
-      more: 'limits: { queue_timeout: 30s, drain: 100ms }',
+      more: patient,
       backend: {
         script: async (_command, connection) => {
           await connection.row('x'.repeat(1_000));
