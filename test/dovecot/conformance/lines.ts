@@ -62,6 +62,7 @@ const formatted: readonly Line[] = [
   line('search', 'mailbox', 'Archive', 'all'),
   line('sieve list'),
   line('acl get', 'Archive'),
+  line('fetch', 'text', 'mailbox', 'INBOX', 'uid', '1'),
 ].map((one) => ({ ...one, isFormatted: true }));
 
 const forMany: readonly Line[] = ['all', 'a*', `*@${realm}`, 'nobody*'].flatMap((user) =>
