@@ -2,7 +2,7 @@
 // also when the test or this process fails. The folder of the test is the daemon's folder: paths in a configuration are relative to it.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
@@ -26,8 +26,8 @@ export interface Exit {
 }
 
 export interface DaemonOptions {
-  /** Text of the configuration file. */
-  config: string;
+  /** Text of the configuration file; in the folder of an earlier daemon, default: the one that stands there. */
+  config?: string;
   /** More files for the folder, by name: password, certificates, policies. Mode 0600. */
   files?: Readonly<Record<string, string>>;
   /** A folder of an earlier daemon, to start again on what it left. Default: a new one. */
@@ -97,7 +97,10 @@ export class DaemonStartError extends Error {
 export async function startDaemon(owner: Owner, options: DaemonOptions): Promise<Daemon> {
   const folder = options.folder ?? makeFolder();
   if (options.folder === undefined) addMemory(folder);
-  const given = { 'dovegate.yaml': options.config, ...options.files };
+  const given = {
+    ...(options.config !== undefined && { 'dovegate.yaml': options.config }),
+    ...options.files,
+  };
   for (const [name, text] of Object.entries(given)) writeInto(folder, name, text);
   const configFile = join(folder, 'dovegate.yaml');
 
@@ -218,11 +221,10 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
 /** The page's process beside a daemon whose configuration has `admin.door`, until it serves its sockets. */
 export function startPage(
   owner: Owner,
-  { folder, configFile }: Pick<Daemon, 'folder' | 'configFile'>,
+  { folder }: Pick<Daemon, 'folder'>,
   options: Omit<DaemonOptions, 'config' | 'folder' | 'command'> = {},
 ): Promise<Daemon> {
-  const config = readFileSync(configFile, 'utf8');
-  return startDaemon(owner, { startEvent: 'page-opened', ...options, config, folder, command: 'page' });
+  return startDaemon(owner, { startEvent: 'page-opened', ...options, folder, command: 'page' });
 }
 
 /** Another subcommand of the built program, run to its end. */
