@@ -6,7 +6,7 @@
 // What must not happen: a request that outlives its rule, one that ends without its rule, a client that waits for nothing.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
@@ -169,8 +169,7 @@ void test('a client that waits learns of a refusal across a kill of the daemon',
   for (const { id } of await open())
     assert.equal((await as('carol', 'refuse', id, '--reason', 'ask alice')).exit, 0);
   await first.kill();
-  const config = readFileSync(first.configFile, 'utf8');
-  const daemon = await startDaemon(t, { folder: first.folder, config });
+  const daemon = await startDaemon(t, { folder: first.folder });
   for (const said of await Promise.all(waiting)) {
     assert.equal(said.exit, 77, said.text);
     assert.match(said.text, /refused: ask alice/);
@@ -199,8 +198,7 @@ void test('a use that is given back is given back after a kill, too', async (t) 
   assert.equal((await send()).exit, 75);
   assert.deepEqual(await used(), [1]);
   await first.kill();
-  const config = readFileSync(first.configFile, 'utf8');
-  const daemon = await startDaemon(t, { folder: first.folder, config });
+  const daemon = await startDaemon(t, { folder: first.folder });
   assert.deepEqual(await used(), [1]);
   await daemon.stop();
 });

@@ -5,7 +5,7 @@
 // request that is gone after the start without a record of its end; an `until` that grew; more commands than uses.
 // DOVEGATE_ROUNDS=40 makes the 200 rounds of the published figure.
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { readWhole } from '../adapters/journal/reading.js';
@@ -82,7 +82,6 @@ void test('kill -9 at chosen and random instants of access on request', async (t
     accounts: { ${accounts.join(', ')} }`,
     files: { ...filesOf(authority), 'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString() },
   });
-  const config = readFileSync(first.configFile, 'utf8');
   const answered: Answered = { items: new Map(), ended: new Set(), commands: 0 };
   const between = new Map<string, number>();
   let daemon: Daemon = first;
@@ -167,7 +166,7 @@ void test('kill -9 at chosen and random instants of access on request', async (t
     else between.set(place, (between.get(place) ?? 0) + 1);
     await daemon.kill();
     await Promise.all(work);
-    daemon = await startDaemon(t, { folder: first.folder, config });
+    daemon = await startDaemon(t, { folder: first.folder });
     await checkAfterStart(round);
   }
   await daemon.stop();

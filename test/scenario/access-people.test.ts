@@ -3,7 +3,7 @@
 // somebody else that is shown, a number of mails for the requester.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
@@ -184,10 +184,7 @@ test('a start that cannot prove what lived says so in the log', async (t) => {
     body: JSON.stringify({ users: [alice], reason: 'ticket 1', command: ['mailbox list'] }),
   });
   assert.equal(asked.status, 200, await asked.text());
-  const again = async () => {
-    const { folder, configFile } = daemon;
-    return startDaemon(t, { folder, config: readFileSync(configFile, 'utf8') });
-  };
+  const again = () => startDaemon(t, { folder: daemon.folder });
   await daemon.stop();
   const proven = await again();
   assert.deepEqual(

@@ -106,8 +106,7 @@ test('a full disk: "check --start" says that a restart would end a daemon that s
     assert.equal(of(daemon, 'audit-begun').length, 1);
     rmSync(join(place, 'filler'));
     assert.equal((await asked()).exit, 0);
-    const config = readFileSync(daemon.configFile, 'utf8');
-    const next = await startDaemon(owner, { folder: daemon.folder, config });
+    const next = await startDaemon(owner, { folder: daemon.folder });
     const [recovered] = of(next, 'audit-recovered');
     // The disk took some of them before it was full, without a sync.
     const taken = Number(/: (\d+) records taken from audit\.memory/.exec(String(recovered?.['text']))?.[1]);

@@ -3,7 +3,7 @@
 // That SIGKILL alone takes nothing is kill-nine's. What must not happen: a command without an admission, a memory that is missing and
 // nobody is told.
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { readWhole } from '../adapters/journal/reading.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
@@ -42,7 +42,6 @@ async function journalOf(daemon: Daemon): Promise<Record<string, unknown>> {
 
 test('SIGKILL after the directory was moved away: no record is lost, and the hole is said in red', async (t) => {
   const { daemon, client } = await open(t, memory);
-  const config = readFileSync(daemon.configFile, 'utf8');
   const one = await client();
   const read = async (user: string): Promise<void> => {
     await one.ask({ user, fields: ['quota get'] });
@@ -53,7 +52,7 @@ test('SIGKILL after the directory was moved away: no record is lost, and the hol
   await read('b@example.org');
   await daemon.kill();
   rmSync(daemon.path('audit'), { recursive: true, force: true });
-  const next = await startDaemon(t, { folder: daemon.folder, config });
+  const next = await startDaemon(t, { folder: daemon.folder });
   assert.ok(next.logs.some(({ event, type }) => event === 'audit-damaged' && type === 'removed'));
   assert.equal(typeof (await journalOf(next))['missing_seq'], 'number');
   const asked = (folder: string): unknown[] =>
@@ -71,10 +70,9 @@ test('SIGKILL after the directory was moved away: no record is lost, and the hol
 
 test('a journal that was moved away after an orderly stop has no hole in its memory, and is whole once it is back', async (t) => {
   const { daemon } = await open(t, memory);
-  const config = readFileSync(daemon.configFile, 'utf8');
   await daemon.stop();
   renameSync(daemon.path('audit'), daemon.path('gone'));
-  const next = await startDaemon(t, { folder: daemon.folder, config });
+  const next = await startDaemon(t, { folder: daemon.folder });
   await next.stop();
   cpSync(next.path('gone/00000001.jsonl'), next.path('audit/00000001.jsonl'));
   const starts = readWhole(next.path('audit')).filter(({ event }) => event === 'start');
@@ -93,10 +91,9 @@ test('a journal that was moved away after an orderly stop has no hole in its mem
 test('the memory went with a machine: the start says so, in the log, the journal and to verify', async (t) => {
   const gateway = await open(t, memory);
   const { daemon } = gateway;
-  const config = readFileSync(daemon.configFile, 'utf8');
   await killAmongReads(gateway, 20);
   rmSync(daemon.path('shm/audit.ring'));
-  const next = await startDaemon(t, { folder: daemon.folder, config });
+  const next = await startDaemon(t, { folder: daemon.folder });
   assert.ok(next.logs.some(({ event, type }) => event === 'audit-memory' && type === 'left'));
   await next.stop();
   const starts = readWhole(next.path('audit')).filter(({ event }) => event === 'start');

@@ -3,7 +3,7 @@
 // What must not happen: a grant that requester and approver made as one human, over the kernel and with a key.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
@@ -125,8 +125,7 @@ echo "$lines" | grep -E "^$key:|^[^:]*:[^:]*:$key:" || exit 2
 
   tell('mute');
   await daemon.stop();
-  const config = readFileSync(daemon.configFile, 'utf8');
-  const again = await startDaemon(t, { folder: daemon.folder, config, launcher, env });
+  const again = await startDaemon(t, { folder: daemon.folder, launcher, env });
   assert.deepEqual((await status()).access.unknown_users, [], 'the last start knew it');
   assert.equal((await asCarol('approve', asked.id)).exit, 77, 'a request of before');
   assert.match((await ask(carolsUid, 'dovegate request', ...reading)).text, /\[access-identity\]/);

@@ -61,7 +61,7 @@ test('a daemon that is looked at, stalled, and brought to fail', async (t) => {
         cwd: daemon.folder,
       });
       assert.equal(verified.exit, 0, verified.text);
-      const again = await startDaemon(t, { folder: first.folder, config });
+      const again = await startDaemon(t, { folder: first.folder });
       await again.stop();
       const events = auditRecords(again).map(({ event }) => event);
       assert.equal(events.filter((event) => event === 'start').length, 3);

@@ -62,8 +62,7 @@ function append(directory: string, records: readonly JournalRecord[], file?: str
   return lines;
 }
 
-const again = (t: TestContext, { folder, configFile }: Daemon): Promise<Daemon> =>
-  startDaemon(t, { folder, config: readFileSync(configFile, 'utf8') });
+const again = (t: TestContext, { folder }: Daemon): Promise<Daemon> => startDaemon(t, { folder });
 const command = (daemon: Daemon, name: string, ...args: string[]) =>
   runWarm(['audit', name, '--config', daemon.configFile, ...args]);
 /** With the key that an auditor keeps elsewhere. */

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { joinArguments } from '../../src/domain/audit/record.js';
@@ -69,7 +69,6 @@ test('kill -9 at random instants under load', async (t) => {
     mail1: { connections: '2' },
     files: { 'sign.pem': sign.stdout.toString() },
   });
-  const config = readFileSync(first.configFile, 'utf8');
   let daemon = first;
   let answered = 0;
   for (let round = 0; round < rounds; round += 1) {
@@ -92,7 +91,7 @@ test('kill -9 at random instants under load', async (t) => {
       child.kill('SIGKILL');
       await once(child, 'close');
     }
-    daemon = await startDaemon(t, { folder: first.folder, config });
+    daemon = await startDaemon(t, { folder: first.folder });
   }
   await daemon.stop();
 

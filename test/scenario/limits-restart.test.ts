@@ -1,7 +1,6 @@
 // Goal: a restart is no amnesty. Phases: a limit of a destroying command is used up; the daemon is stopped and started, killed and
 // started. What must not happen: one more command at the backend than the limit allows, or a limit used up by refusals.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
@@ -15,7 +14,6 @@ const expunge = { user: 'alice@example.org', fields: ['expunge', 'mailbox', 'Tra
 
 test('twenty an hour are twenty an hour, over a stop and over kill -9', async (t) => {
   const { daemon: first, backend } = await openGateway(t, { policy });
-  const config = readFileSync(first.configFile, 'utf8');
   let daemon = first;
   const statuses: string[] = [];
   const ask = async (count: number): Promise<void> => {
@@ -26,7 +24,7 @@ test('twenty an hour are twenty an hour, over a stop and over kill -9', async (t
     client.close();
   };
   const again = async (): Promise<void> => {
-    daemon = await startDaemon(t, { folder: first.folder, config });
+    daemon = await startDaemon(t, { folder: first.folder });
   };
   await ask(8);
   await daemon.stop();

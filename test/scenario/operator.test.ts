@@ -129,10 +129,7 @@ test('a backend that an operator drained refuses, also after a restart, until it
   assert.equal(await run(await client()), '-TEMPFAIL');
   assert.match((await dovegate(daemon, 'status')).text, new RegExp(`drained \\(${nameOfUs()}, 20`));
   await daemon.stop();
-  const again = await startDaemon(t, {
-    folder: daemon.folder,
-    config: readFileSync(daemon.configFile, 'utf8'),
-  });
+  const again = await startDaemon(t, { folder: daemon.folder });
   const ask = async (): Promise<string> =>
     run(await openRawClient({ path: again.path('support.sock'), minor: 2 }));
   assert.equal(await ask(), '-TEMPFAIL');

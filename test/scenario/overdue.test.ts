@@ -3,7 +3,6 @@
 // one is ended by an operator; the daemon is killed while a third one runs. What must not happen: the same change twice at the backend at
 // once; a record that says more than was known.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
@@ -94,13 +93,12 @@ test('an overdue change, from the deadline to its end', async (t) => {
   await backend.waitFor(({ records }) => records.filter(({ isOpen }) => isOpen).length <= 1, 'the close');
 
   const third = await ask('New', 'reply-timeout');
-  const config = readFileSync(daemon.configFile, 'utf8');
   // It is no admission: the answer does not wait for it.
   const isRemark = ({ event, id }: Readonly<Record<string, unknown>>): boolean =>
     event === 'log' && id === third;
   await until(() => auditRecords(daemon).some(isRemark), 'what the client got is recorded');
   await daemon.kill();
-  const again = await startDaemon(t, { folder: daemon.folder, config });
+  const again = await startDaemon(t, { folder: daemon.folder });
   await again.stop();
   const outcomes = recordsOf(again, 'completion').flatMap(({ id, outcome, error }) =>
     id === second || id === third ? [[id, outcome, error]] : [],

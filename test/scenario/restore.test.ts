@@ -4,7 +4,7 @@
 // them.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startDaemon } from '../kit/daemon.js';
@@ -48,7 +48,6 @@ function copy(folder: string, name: string): void {
 for (const [what, { order, lost, faults }] of cases)
   void test(`a copy of a running gate: ${what}`, async (t) => {
     const { daemon, client } = await openGateway(t, { audit });
-    const config = readFileSync(daemon.configFile, 'utf8');
     const one = await client();
     const ask = async (): Promise<void> => {
       for (let count = 0; count < 5; count += 1) {
@@ -71,7 +70,7 @@ for (const [what, { order, lost, faults }] of cases)
     for (const name of lost) rmSync(daemon.path(name), { recursive: true });
     for (const name of order.filter((each) => lost.includes(each)))
       execFileSync('tar', ['-xpf', `${name}.tar`], { cwd: daemon.folder });
-    const restored = await startDaemon(t, { folder: daemon.folder, config });
+    const restored = await startDaemon(t, { folder: daemon.folder });
     const again = await openRawClient({ path: restored.path('support.sock'), minor: 2 });
     assert.equal((await again.ask(quota)).status, '+', 'it serves again');
     again.close();

@@ -63,14 +63,14 @@ async function openStage(t: TestContext): Promise<Stage> {
     port,
     without: (person) =>
       configuration({ more: settings(people.filter((line) => !line.startsWith(`${person}:`))) }),
-    startAgain: () => startDaemon(t, { config: configuration({}), folder: daemon.folder }),
+    startAgain: () => startDaemon(t, { folder: daemon.folder }),
     startPage: () => startPage(t, daemon),
   };
 }
 
 /** The page's process, without waiting for its sockets. */
-function startWaitingPage(t: TestContext, { daemon, configuration }: Stage): Promise<Daemon> {
-  return startDaemon(t, { config: configuration({}), folder: daemon.folder, command: 'page' });
+function startWaitingPage(t: TestContext, { daemon: { folder } }: Stage): Promise<Daemon> {
+  return startDaemon(t, { folder, command: 'page' });
 }
 
 const isAway = ({ event }: Readonly<Record<string, unknown>>): boolean => event === 'door-away';

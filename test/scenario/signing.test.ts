@@ -112,7 +112,6 @@ test('the first start makes a key, and verify checks by it', async (t) => {
 test('a key that is gone is reported, and a new one fails verify until a person accepts it', async (t) => {
   const { daemon } = await openGateway(t, { audit });
   await daemon.stop();
-  const config = readFileSync(daemon.configFile, 'utf8');
   const check = () => runWarm(['check', '--config', daemon.configFile]);
   assert.doesNotMatch((await check()).text, /signed/);
   renameSync(daemon.path('audit/key.pub'), daemon.path('old.pub'));
@@ -122,14 +121,14 @@ test('a key that is gone is reported, and a new one fails verify until a person 
   assert.equal(checked.exit, 0);
   assert.match(checked.text, /audit\.sign_key: .*audit-sign\.key is gone.*--accept-key/s);
 
-  const second = await startDaemon(t, { folder: daemon.folder, config });
+  const second = await startDaemon(t, { folder: daemon.folder });
   const told = second.logs.find(({ event }) => event === 'audit-key-changed');
   assert.equal(told?.['level'], 'error');
   await second.stop();
   const changes = auditRecords(second).filter(({ action }) => action === 'key-change');
   assert.equal(changes.length, 1);
   // Told once: the next start finds its own key.
-  const third = await startDaemon(t, { folder: daemon.folder, config });
+  const third = await startDaemon(t, { folder: daemon.folder });
   await third.stop();
   assert.ok(!third.logs.some(({ event }) => event === 'audit-key-changed'));
   assert.equal(auditRecords(third).filter(({ action }) => action === 'key-change').length, 1);
@@ -150,7 +149,7 @@ test('a key that is gone is reported, and a new one fails verify until a person 
   assert.match(again.text, /by this host's own key, accepted in .*accepted-audit-keys/);
   // The next one is not accepted by that.
   rmSync(daemon.path('state/audit-sign.key'));
-  await (await startDaemon(t, { folder: daemon.folder, config })).stop();
+  await (await startDaemon(t, { folder: daemon.folder })).stop();
   const other = await verify(daemon);
   assert.equal(other.exit, 1, other.text);
   assert.match(other.text, /key-change/);
