@@ -1,6 +1,6 @@
 // Goal: what a client gets of an allowed command through dovegate is what Dovecot gives it itself, byte for byte, but for the differences
-// that docs/conformance.md explains. `npm run lab -- conformance` does it for every release, and writes that page; here is a part of it: the
-// commands that print, in every format of the real program, and a third of those for many users and of failures, by every client.
+// that docs/conformance.md explains. `npm run lab -- conformance` does it for every release, and writes that page; here is a part of it:
+// the commands that print, in every format of the real program, and a third of those for many users and of failures, by every client.
 // What must not happen: a difference without a row; a page with other rows than the code has; a command that nobody runs or leaves out.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
