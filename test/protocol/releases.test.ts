@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newestMinor } from '../../src/protocol/minors.js';
 import {
+  isSince,
   lateFieldSets,
   lateFields,
   minorOfRelease,
@@ -70,6 +71,45 @@ test('a release of another minor narrows nothing: the caller refuses it', () => 
   assert.equal(serverOf(4, '2.3.21'), serverOf(4));
 });
 
+test('what `dovecot --version` prints, and nothing else, has its numbers; they are compared one by one', () => {
+  for (const text of [
+    '2.3.19.1',
+    '2.4.1-4',
+    '2.3.19.1 (9b53102964)',
+    '2.4.123.456-4+deb13u2~a_b (7d8c0e5759)',
+  ])
+    assert.equal(releaseForm.exec(text)?.[1], text.split(/[- ]/)[0], text);
+  for (const text of [
+    '2.4',
+    '2.5.0',
+    '2.4.1.2.3',
+    'newer',
+    '2.4.x',
+    '',
+    '2.4.1234',
+    '2.4.1.',
+    '2.4.1.1234',
+    '2.4.1-',
+  ])
+    assert.doesNotMatch(text, releaseForm);
+  for (const text of [
+    'v2.4.1',
+    '2.4.1 ',
+    '2.4.1 ()',
+    '2.4.1 (x)',
+    '2.4.1(a)',
+    '2x4.1',
+    '2.4.1-4/',
+    '2.4x1',
+    '2.4.1x1',
+  ])
+    assert.doesNotMatch(text, releaseForm);
+  const sorted = ['2.3.0', '2.3.9', '2.3.19', '2.3.21', '2.4.0', '2.4.1'];
+  for (const [at, one] of sorted.entries())
+    for (const [since, other] of sorted.entries())
+      assert.equal(isSince(one, other), at >= since, `${one} ${other}`);
+});
+
 test('series and minors', () => {
   assert.deepEqual(
     [minorsOf('2.3'), minorsOf('2.4')],
@@ -80,6 +120,4 @@ test('series and minors', () => {
   );
   assert.equal(Math.max(...minorsOf('2.4')), newestMinor);
   assert.deepEqual([[...lateFields], lateFieldSets], [['deleted'], [[], ['deleted']]]);
-  for (const text of ['2.4', '2.5.0', '2.4.1.2.3', 'newer', '2.4.x', ''])
-    assert.doesNotMatch(text, releaseForm);
 });

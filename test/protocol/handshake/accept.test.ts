@@ -36,7 +36,7 @@ void test('preauthenticated: VERSION and + in one send, and the rest is commands
     send('VERSION\tdoveadm-client\t1\t3\n+\n'),
     ready(2, 2, '\tu\tquota get\n'),
   ]);
-  assert.deepEqual(accept.push(bytes('more')), []);
+  assert.deepEqual([accept.push(bytes('more')), accept.pendingBytes], [[], 0]);
   assert.deepEqual(accept.end(), []);
 });
 

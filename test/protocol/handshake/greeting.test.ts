@@ -51,6 +51,19 @@ void test('numbers of a version have 32 bits', () => {
 void test('what lacks a NUL, or has names that are no UTF-8, is no PLAIN; a password may be any bytes', () => {
   for (const broken of ['u\0p', '\0u', '\xff\0u\0p', '\0\xff\0p'])
     assert.equal(readPlain(lineOfPlain(Buffer.from(broken, 'latin1'))), undefined, JSON.stringify(broken));
+  // Node would read each of these.
+  for (const base64 of [
+    'AHUAcA',
+    'AHUAcA==x',
+    'AHUAcB==',
+    'AHUA cA==',
+    'AHUAcA==\r',
+    'AHUA_w==',
+    '!AHUAcA==',
+  ])
+    assert.equal(readPlain(Buffer.from(`PLAIN\t${base64}`)), undefined, base64);
+  for (const line of ['PLAIN AHUAcA==', 'plain\tAHUAcA==', 'AHUAcA==', 'PLAIN\t', ''])
+    assert.equal(readPlain(Buffer.from(line)), undefined, line);
   const bytes = Buffer.from('a\0u\0\xff', 'latin1');
   assert.deepEqual(readPlain(lineOfPlain(bytes)), { authzid: 'a', user: 'u', password: Buffer.of(0xff) });
 });

@@ -62,6 +62,15 @@ const errors: readonly (readonly [text: string | Buffer, error: string])[] = [
   ['[1,]', "Expected value, but encountered ']'"],
   ['[,1]', "Expected value, but encountered ','"],
   ['[+1]', "Expected value, but encountered '+'"],
+  ...['1-2', '1+2', '0-1', '1.5-1', '1e5-1', '1e5+1'].map(
+    (two) => [`[${two}]`, `Expected ',' or ']', but encountered '${two.at(-2)}'`] as const,
+  ),
+  ['[1e5e1]', "Expected ',' or ']', but encountered 'e'"],
+  ['[1.5.1]', "Expected ',' or ']', but encountered '.'"],
+  ['[1e5.1]', "Expected ',' or ']', but encountered '.'"],
+  ...['1.-', '1..', '1e.', '1ee', '1e+-', '1e-.', '--', '-.', '-e'].map(
+    (part) => [`[${part}1]`, `Expected digit, but encountered '${part.at(-1)}'`] as const,
+  ),
   ['[01]', 'Numbers cannot have leading zeros'],
   ['[1.e]', "Expected digit, but encountered 'e'"],
   ['[-a]', "Expected digit, but encountered 'a'"],
@@ -73,6 +82,11 @@ const errors: readonly (readonly [text: string | Buffer, error: string])[] = [
   ['["\\u0000"]', 'String contains escaped NUL character'],
   ['["\0"]', 'String contains invalid character <NUL>'],
   ['["a\nb"]', 'String contains invalid character <LF>'],
+  ['["\t"]', 'String contains invalid character <TAB>'],
+  ['["\r"]', 'String contains invalid character <CR>'],
+  ['["\b"]', 'String contains invalid character U+0008'],
+  ['[\x7f]', 'Expected value, but encountered U+007F'],
+  ['[~]', "Expected value, but encountered '~'"],
   ['["\x1f"]', 'String contains invalid character U+001F'],
   ['["\\ud800"]', "String contains lonely Unicode high surrogate '\\uD800'"],
   ['["\\ud800x"]', "String contains lonely Unicode high surrogate '\\uD800'"],
@@ -109,6 +123,12 @@ void test('what is no JSON has one error, whatever the cuts are', () => {
     const bytes = Buffer.from(text);
     const whole = readOfJson([bytes]);
     assert.equal(whole.error, `JSON parse error: ${error}`, bytes.toString());
+    // None of them has a whole string, and a name only where more follows.
+    assert.ok(!whole.events.some(([kind]) => kind === 'string'), bytes.toString());
+    assert.ok(
+      !/character|surrogate|sequence|string size/.test(error) ||
+        !whole.events.some(([kind]) => kind === 'member'),
+    );
     for (const { name, chunks } of chunkings(bytes))
       assert.deepEqual(readOfJson(chunks), whole, `${bytes.toString()} ${name}`);
   }

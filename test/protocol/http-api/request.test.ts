@@ -20,7 +20,7 @@ function decodeText(text: string | Buffer): DecodedRequest {
 void test('commands, parameters in their order and as they are, tags', () => {
   const text =
     '[["mailbox status",{"user":"a","user":1e3,"__proto__":null,"f":["x",""],"g":[],"h":["x",1],"i":{"a":[]},"j":[["x"]]},""],' +
-    '["q",{},"t\\"\\u00e9\\n"]]';
+    '["q",{"file":["x"],"file":{"file":"y"},"file":["a",1,"b"],"z":false,"file":"ab"},"t\\"\\u00e9\\n"],["file",{"x":"file"},"file"]]';
   for (const { name, chunks } of chunkings(Buffer.from(text))) {
     const read = decode(chunks);
     if (text.includes('[["x"]]')) {
@@ -52,7 +52,21 @@ void test('commands, parameters in their order and as they are, tags', () => {
             ],
             tag: '',
           },
-          { name: 'q', parameters: [], tag: 't"\u00e9\n' },
+          {
+            name: 'q',
+            parameters: [
+              { name: 'file', value: { kind: 'list', items: ['x'] } },
+              { name: 'file', value: { kind: 'other', what: 'object' } },
+              { name: 'file', value: { kind: 'other', what: 'list' } },
+              { name: 'z', value: { kind: 'false' } },
+              {
+                name: 'file',
+                value: { kind: 'span', from: shallow.indexOf('ab"'), to: shallow.indexOf('ab"') + 2 },
+              },
+            ],
+            tag: 't"\u00e9\n',
+          },
+          { name: 'file', parameters: [{ name: 'x', value: { kind: 'string', text: 'file' } }], tag: 'file' },
         ],
       },
       name,
@@ -104,21 +118,20 @@ void test('what Dovecot answers with 400, and our limits', () => {
 
 // bounds.jsonHeldBytes
 void test('a request of just the limit is taken, one character more is not', () => {
-  // Each text counts twice its length, and 64; a parameter has two of them.
-  const each = 65_536;
-  const cost = 130 + 2 * each;
-  const full = Math.floor((bounds.jsonHeldBytes - 130) / cost);
-  const rest = bounds.jsonHeldBytes - 130 - full * cost;
-  for (const [more, kind] of [
-    [0, 'request'],
-    [1, 'bad'],
-  ] as const) {
+  // Each value counts 64, and twice its length.
+  const held = (text: string): number => {
     const decoder = new RequestDecoder({ commandsMax: 1 });
-    decoder.push(Buffer.from('[["a",{'));
-    for (let count = 0; count < full; count += 1) decoder.push(Buffer.from(`"b":"${'x'.repeat(each)}",`));
-    decoder.push(Buffer.from(`"b":"${'x'.repeat((rest - 130) / 2 + more)}"},""]]`));
-    assert.equal(decoder.end().kind, kind);
-  }
+    assert.equal(decoder.push(Buffer.from(text)), undefined, text);
+    return decoder.pendingBytes;
+  };
+  assert.equal(held('[["ab",{"cde":"fghi","j":1.5,"k":true},"l"]]'), 8 * 64 + 2 * 15);
+  assert.equal(held('[["",{"":"abc'), 2 * 64 + 3);
+  const items = '"",'.repeat(bounds.jsonHeldBytes / 64 - 5);
+  for (const [tag, kind] of [
+    ['', 'request'],
+    ['x', 'bad'],
+  ] as const)
+    assert.equal(decodeText(`[["",{"":[${items}""]},"${tag}"]]`).kind, kind);
 });
 
 void test('the error is known as soon as its byte came', () => {

@@ -7,23 +7,35 @@ import {
   type AnswerColumn,
   type AnswerEncoder,
   createJsonEncoder,
+  createObjectsEncoder,
   createRowsEncoder,
   createUserFilter,
   quote,
   usernameColumn,
 } from '../../../src/protocol/http-api/rows.js';
 import { escapeText } from '../../../src/protocol/lines.js';
-import { chunkings } from '../../kit/chunkings.js';
+import { chunkings, cutEvery } from '../../kit/chunkings.js';
 
 function columns(...keys: readonly string[]): AnswerColumn[] {
   return keys.map((key) => ({ key: key.replace('#', ''), isNumber: key.endsWith('#') }));
 }
 
+/** What is no UTF-8 throws. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Undefined: not whole. */
 function encode(encoder: AnswerEncoder, chunks: readonly Buffer[]): string | undefined {
   const pieces = chunks.map((chunk) => encoder.push(chunk));
   const rest = encoder.end();
-  return rest === undefined ? undefined : Buffer.concat(pieces).toString() + rest;
+  return rest === undefined ? undefined : utf8.decode(Buffer.concat(pieces)) + rest;
+}
+
+/** Byte for byte, whether a row is incomplete: `s` within a row, `-` between rows. */
+function withinRow(encoder: AnswerEncoder, body: string): string {
+  return cutEvery(Buffer.from(body), 1).reduce((seen, byte) => {
+    encoder.push(byte);
+    return seen + (encoder.isWithinRow ? 's' : '-');
+  }, '');
 }
 
 /** The same in every cut. */
@@ -60,6 +72,7 @@ void test('of the rows of all users those that pass, in every cut', () => {
   const keys = [usernameColumn, ...columns('mailbox', 'messages#')];
   const filtered = (): AnswerEncoder =>
     createUserFilter(createRowsEncoder(keys), keys.length, (name) => name.startsWith('a'));
+  assert.equal(withinRow(filtered(), 'a\tb\t1\tb\t\t\ta'), 'sssss-sss-s');
   const body = Buffer.from('alice\tINBOX\t1\tbob\talice\t2\talice\tSent\x01t\t3\tcarol\t\t0\t');
   const expected =
     '[{"username":"alice","mailbox":"INBOX","messages":1},{"username":"alice","mailbox":"Sent\\t","messages":3}]';
@@ -137,6 +150,26 @@ void test('a reply that ends within a cell or a row is not whole', () => {
   for (const body of ['x', 'x\t', 'x\ty', 'x\ty\tx', 'x\ty\tx\t', '\x01', 'x\ty\t\x01', '\xc3'])
     assert.equal(rows(columns('a', 'b'), Buffer.from(body, 'latin1')), undefined, JSON.stringify(body));
   assert.equal(rows([], '\t'), undefined);
+  assert.equal(withinRow(createRowsEncoder(columns('a', 'b#')), 'x\t1\t\t\xc3\t'), 'sss-sss-');
+  assert.equal(withinRow(createJsonEncoder(), '{}'), '--');
+});
+
+void test('of answers of the gate the objects, as a list or the only one', () => {
+  for (const [isList, body, json] of [
+    [true, '', '[]'],
+    [true, 'a\t{"b":1}\t', '[{"b":1}]'],
+    [true, 'a\t{"b":"\x01t"}\tc\t{}\td\t{}\t', '[{"b":"\t"},{},{}]'],
+    [false, 'a\t{"b":1}\t', '{"b":1}'],
+    [false, '', undefined],
+    [false, 'a\t{}\tb\t{}\t', undefined],
+    ...['a', 'a\t', 'a\t{}', 'a\t{}\tb'].flatMap((cut) => [
+      [true, cut, undefined] as const,
+      [false, cut, undefined] as const,
+    ]),
+  ] as const)
+    for (const { name, chunks } of chunkings(Buffer.from(body)))
+      assert.equal(encode(createObjectsEncoder(isList), chunks), json, `${body} ${name}`);
+  assert.equal(withinRow(createObjectsEncoder(true), 'a\t{}\t\tb\t'), 'ssss-ss-');
 });
 
 void test('whatever a server sends, what is whole is JSON with the rows that were sent', () => {
