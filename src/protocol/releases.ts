@@ -124,9 +124,13 @@ function rowOf(release: string): Release {
 }
 
 function compare(one: string, other: string): number {
-  const [ones, others] = [one, other].map((each) => each.split('.').map(Number));
-  const at = ones?.findIndex((number, index) => number !== others?.[index]) ?? -1;
-  return at < 0 ? 0 : (ones?.[at] ?? 0) - (others?.[at] ?? 0);
+  const others = other.split('.').map(Number);
+  const ones = one.split('.').map(Number);
+  for (let at = 0; at < Math.max(ones.length, others.length); at += 1) {
+    const difference = (ones[at] ?? 0) - (others[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** Whether a release is that one or a newer one. */

@@ -104,7 +104,7 @@ test('what `dovecot --version` prints, and nothing else, has its numbers; they a
     '2.4.1x1',
   ])
     assert.doesNotMatch(text, releaseForm);
-  const sorted = ['2.3.0', '2.3.9', '2.3.19', '2.3.21', '2.4.0', '2.4.1'];
+  const sorted = ['2.3.0', '2.3.9', '2.3.19', '2.3.19.1', '2.3.21', '2.4.0', '2.4.1'];
   for (const [at, one] of sorted.entries())
     for (const [since, other] of sorted.entries())
       assert.equal(isSince(one, other), at >= since, `${one} ${other}`);
