@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { checkpointSubject, formatHead, headerNames } from '../../../src/domain/fleet/block.js';
 import { type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
+import { configOf } from '../../../src/domain/streams/made.js';
 import {
   blocks,
   fleetOf,
@@ -22,20 +23,8 @@ const dayMs = 86_400_000;
 const wanted = { subjects: [], isExact: false, replicas: 1, keepMs: dayMs };
 
 function see(fleet: Fleet, replicas: number, more: Readonly<Record<string, unknown>> = {}): void {
-  const config = {
-    subjects: [],
-    storage: 'file',
-    retention: 'limits',
-    discard: 'new',
-    deny_delete: true,
-    deny_purge: true,
-    allow_direct: true,
-    max_age: dayMs * 1e6,
-    duplicate_window: 120e9,
-    max_bytes: 1000,
-    num_replicas: replicas,
-    ...more,
-  };
+  const made = configOf('DOVEGATE_AUDIT', { replicas, maxAgeMs: dayMs, maxBytes: 1000, subjects: [] });
+  const config = { ...made, ...more };
   fleet.see({ stream: 'DOVEGATE_AUDIT', config, bytes: 800, wanted });
 }
 
