@@ -62,7 +62,7 @@ export type OperatorAction =
 
 export const isOperatorAction = predicateOf<OperatorAction>();
 
-/** Who asks: the kernel's peer on a UNIX socket; over TCP only the address behind the token. */
+/** Who asks. On a UNIX socket the kernel says who it is; over TCP, where a token lets clients in, only the address is known. */
 export interface Operator {
   /** The user's name, else the uid; for the record's key `by`. */
   readonly by: string;

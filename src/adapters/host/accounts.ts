@@ -131,7 +131,10 @@ export function gidsOf(uid: number): readonly number[] {
   return words.filter((word) => /^\d+$/.test(word)).map(Number);
 }
 
-/** Undefined: not permitted. All threads have these rights meanwhile: for programs that do nothing else; `use` is synchronous. */
+/**
+ * Undefined: this process may not do that. While `use` runs, which must be synchronous, all threads have these rights: only for programs
+ * that do nothing else.
+ */
 export function withRightsOf<Result>(
   { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
   use: () => Result,

@@ -1,7 +1,7 @@
 // The live requests and grants of temporary access, beside the chain that is written: the writer follows each record, and copies what lives
 // to the head of each segment and after each start. A start reads the last head and what follows it, so one segment, or two after a crash.
-// Only what a checkpoint under this host's signature covers lives on. Records after it may only take away: whoever can write to the
-// directory, but has no key, can end access and never give it.
+// After a start, only what a checkpoint covers that this host signed is alive. Records after it can end access, not give it: so somebody
+// who can write to the directory, but has no key, cannot grant anything.
 //
 //   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
 

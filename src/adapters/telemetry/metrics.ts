@@ -209,7 +209,7 @@ export interface MetricsSnapshot {
   /** Whether the last reload replaced the configuration; true if there was none. */
   readonly isReloadSuccess: boolean;
   readonly isReady: boolean;
-  /** `told`: what the page's process said of itself. `untold`: receivers that are told nothing without it. */
+  /** `told`: what the page's process said of itself. `untold`: receivers that get no notices while that process is away. */
   readonly page?:
     | {
         readonly untold: readonly string[];
