@@ -89,7 +89,7 @@ export function exchange(random: Random, id: string, timeMs: number): string[] {
 }
 
 export function put(run: Run, bodies: readonly string[]): void {
-  for (const body of bodies) assert.ok(run.ring.writer.publish(body, run.ring.writer.dataBytes));
+  for (const body of bodies) assert.ok(run.ring.writer.publish([body], run.ring.writer.dataBytes));
   run.writer.flush(run.ring.writer.head, 0);
   const { tail } = run.ring.reader();
   assert.ok(tail !== undefined);

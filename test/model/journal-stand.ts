@@ -138,13 +138,13 @@ export class JournalStand extends Stand<JournalState> {
     if (name === 'ask strict') {
       const label = `S${last + 1}`;
       const body = bodyOf(label);
-      assert.ok(driver.addAwaited(body, driver.half, () => send(label), assert.fail));
+      assert.ok(driver.addAwaited([body], driver.half, () => send(label), assert.fail));
     } else if (name === 'ask') {
       const label = `A${last + 1}`;
-      assert.ok(driver.add(bodyOf(label), driver.half));
+      assert.ok(driver.add([bodyOf(label)], driver.half));
       send(label);
     } else if (name.startsWith('complete ')) {
-      assert.ok(driver.add(bodyOf(`C${name.slice('complete S'.length)}`), driver.whole));
+      assert.ok(driver.add([bodyOf(`C${name.slice('complete S'.length)}`)], driver.whole));
     } else if (name === 'report') mail.shift()?.();
     else if (name === 'remove') this.#remove();
     else {

@@ -98,8 +98,7 @@ export class RingStand extends Stand<RingState> {
     const isPlaced = this.beside.state.putting !== undefined;
     const publisher = this.#publisher;
     const usedMax = puts[name].isHalf ? publisher.dataBytes / 2 : publisher.dataBytes;
-    const [only = ''] = bodies;
-    const isTaken = this.process.run(() => publisher.publish(bodies.length === 1 ? only : bodies, usedMax));
+    const isTaken = this.process.run(() => publisher.publish(bodies, usedMax));
     assert.equal(isTaken, isPlaced, `${name} was ${isTaken ? '' : 'not '}taken`);
     assert.equal(this.beside.state.putting, undefined, 'it was taken, and not published');
   }

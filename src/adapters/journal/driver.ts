@@ -155,9 +155,9 @@ export class Driver {
   }
 
   /** Survives a crash of the process when this returns. False: above `usedMax` bytes are not on disk; it was not taken. */
-  add(body: Bodies, usedMax: number): boolean {
-    if (!this.#ring.publish(body, usedMax)) return false;
-    this.#published += countOf(body);
+  add(bodies: readonly string[], usedMax: number): boolean {
+    if (!this.#ring.publish(bodies, usedMax)) return false;
+    this.#published += bodies.length;
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = this.#clock.now();
     this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
     if (this.#ring.head - this.#askedHead > this.#ring.dataBytes / 8) this.#askSoon();
@@ -165,9 +165,14 @@ export class Driver {
   }
 
   /** The same for a record with a waiting caller. */
-  addAwaited(body: Bodies, usedMax: number, resolve: Waiter['resolve'], reject: Waiter['reject']): boolean {
-    if (!this.#ring.publish(body, usedMax)) return false;
-    this.#published += countOf(body);
+  addAwaited(
+    bodies: readonly string[],
+    usedMax: number,
+    resolve: Waiter['resolve'],
+    reject: Waiter['reject'],
+  ): boolean {
+    if (!this.#ring.publish(bodies, usedMax)) return false;
+    this.#published += bodies.length;
     const since = this.#clock.now();
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = since;
     this.#waiters.push({ end: this.#ring.head, since, resolve, reject });
@@ -340,7 +345,7 @@ export class Driver {
   /** A report of the disk, requested at `since` (Infinity: unrequested). It may be older than the last mark. */
   #take(news: Pick<Written, 'mark'> | Written, since: number): void {
     const { observe } = this.#options;
-    this.#setGivenUp(false);
+    if (this.state.at !== 'writable') this.#setGivenUp(false);
     if ('checkpoint' in news) {
       this.#noteMissing(news.missingSeq);
       if (news.isReserveUsed) observe({ kind: 'reserve-used' });
@@ -547,13 +552,6 @@ export class Driver {
     else this.#closing?.reject(fault);
     this.#endPause?.();
   }
-}
-
-/** One encoded record, or several that are taken together or not at all. */
-export type Bodies = string | readonly string[];
-
-export function countOf(bodies: Bodies): number {
-  return typeof bodies === 'string' ? 1 : bodies.length;
 }
 
 function failedReport({ code, message }: JournalFault): Failed {

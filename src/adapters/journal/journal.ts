@@ -9,14 +9,7 @@ import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import {
-  type Bodies,
-  countOf,
-  Driver,
-  type DriverEvent,
-  type DriverOptions,
-  type Missing,
-} from './driver.js';
+import { Driver, type DriverEvent, type DriverOptions, type Missing } from './driver.js';
 import {
   type Found,
   type Opened,
@@ -277,7 +270,7 @@ export class OpenJournal implements Journal {
   }
 
   /** A time from before a step of the clock must not follow the record of that step: it would look like a second step. */
-  #encode(record: AuditRecord, isBrief: boolean): Bodies {
+  #encode(record: AuditRecord, isBrief: boolean): readonly string[] {
     const wallMs = this.#noteClockStep();
     const isEarlier =
       Math.abs(record.time - wallMs) > clockStepMsMin && this.#clock.now() - this.#steppedMs < staleMsMax;
@@ -285,10 +278,9 @@ export class OpenJournal implements Journal {
   }
 
   /** The only place that counts the bytes of a record for its origin. */
-  #count({ origin, principal, by }: AuditRecord, bodies: Bodies): void {
+  #count({ origin, principal, by }: AuditRecord, bodies: readonly string[]): void {
     let bytes = 0;
-    for (const body of typeof bodies === 'string' ? [bodies] : bodies)
-      bytes += Buffer.byteLength(body) + sealBytes;
+    for (const body of bodies) bytes += Buffer.byteLength(body) + sealBytes;
     const name = principal ?? by;
     this.#shares.add(origin ?? name, bytes, name);
     if (this.#shares.isNews) this.#maintenance.lookSoon();
@@ -300,8 +292,8 @@ export class OpenJournal implements Journal {
     return sent === false ? (half + whole) / 2 : whole;
   }
 
-  #overflow(bodies: Bodies): JournalFault {
-    return this.#lost('overflow', 'too many records wait for the disk', countOf(bodies));
+  #overflow(bodies: readonly string[]): JournalFault {
+    return this.#lost('overflow', 'too many records wait for the disk', bodies.length);
   }
 
   #lost(code: JournalFault['code'], message: string, records = 1): JournalFault {
@@ -407,7 +399,7 @@ export class OpenJournal implements Journal {
     const stepMs = Math.round(offsetMs - this.#clockOffsetMs);
     if (Math.abs(stepMs) > clockStepMsMin) {
       const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
-      if (!this.#driver.add(encodeBody(record), this.#driver.whole)) return wallMs;
+      if (!this.#driver.add([encodeBody(record)], this.#driver.whole)) return wallMs;
       this.#steppedMs = this.#clock.now();
     }
     this.#clockOffsetMs = offsetMs;

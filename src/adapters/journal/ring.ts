@@ -139,13 +139,12 @@ export class RingWriter extends Views {
   }
 
   /** Of several bodies a crash leaves all or none. False: above `usedMax` bytes would be used, and nothing was published. */
-  publish(bodies: string | readonly string[], usedMax: number): boolean {
-    const all = typeof bodies === 'string' ? [bodies] : bodies;
+  publish(bodies: readonly string[], usedMax: number): boolean {
     let position = this.head;
     // Space for all of them first: if both words are damaged, a frame that was written but never published could be taken for a record.
-    for (let isWritten = all.length === 1; ; isWritten = true) {
+    for (let isWritten = bodies.length === 1; ; isWritten = true) {
       position = this.head;
-      for (const body of all) {
+      for (const body of bodies) {
         const end = this.#place(body, position, usedMax, isWritten);
         if (end === undefined) return false;
         position = end;

@@ -87,14 +87,14 @@ export function encodeBody(
 }
 
 /**
- * The bodies of a record. Usually one; an allowed command that may change something, and whose arguments or users do not fit, has its
- * admission and then its argument records, which contain all of them.
+ * The bodies of a record, taken together or not at all. Usually one; an allowed command that may change something, and whose arguments or
+ * users do not fit, has its admission and then its argument records, which contain all of them.
  */
-export function encodeRecord(record: AuditRecord, isBrief = false): string | readonly string[] {
+export function encodeRecord(record: AuditRecord, isBrief = false): readonly string[] {
   const body = encodeBody(record, isBrief);
-  if (isBrief || !isLastCut) return body;
+  if (isBrief || !isLastCut) return [body];
   const { event, decision, effect } = record;
-  if (event !== 'admission' || decision !== 'allow' || effect === 'read') return body;
+  if (event !== 'admission' || decision !== 'allow' || effect === 'read') return [body];
   const records = argumentBodies(record, bodyBytesMax, quote);
   const digest = hash('sha256', records.map((each) => `${each}\n`).join(''), 'hex');
   const members = `,"argument_records":${records.length},"argument_hash":"${digest}"`;
@@ -288,7 +288,8 @@ function encodePlaces(places: readonly Place[], record: Stored, budget: Budget):
     if (typeof value === 'string')
       text +=
         opening + ((isWord ? words.get(value) : undefined) ?? (isWord ? encodeWord : encodeText)(value, max));
-    else if (typeof value === 'number') text += encodeNumber(opening, value);
+    else if (typeof value === 'number')
+      text += Number.isInteger(value) ? opening + value : encodeNumber(opening, value);
     else if (typeof value === 'boolean') text += opening + value;
     else if (Array.isArray(value)) text += opening + encodeList(value, budget, budget.list);
     else if (members !== undefined && isObject(value)) text += opening + encodeKnown(members, value, max);

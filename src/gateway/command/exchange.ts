@@ -4,7 +4,6 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
-import type { Command } from '../../domain/commands/catalog.js';
 import type { GrantsAtHand } from '../../domain/policy/grant.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
@@ -213,6 +212,7 @@ export class Exchange {
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names));
       } else {
+        const { scope, grant: sharing } = allowed.attempt.command;
         const command: DispatchedCommand = {
           context,
           session,
@@ -223,7 +223,7 @@ export class Exchange {
           grants,
           known: knownLine,
           most: mostMatches(allowed.decision.obligations),
-          isFresh: isDuplex || needsFreshProcess(allowed.attempt.command),
+          isFresh: isDuplex || scope === 'server' || sharing === 'never',
           id,
           abortable: this.#abortable,
           input,
@@ -368,7 +368,8 @@ export class Exchange {
   ): CloseReason | undefined | Promise<CloseReason | undefined> {
     const { clock, limits } = this.#context;
     const { writer, names } = this.#session;
-    const verdict = this.#judge(ending, judgement);
+    const isSeveral = changesOf(judgement) === 'several';
+    const verdict = judgeEnding(ending, isSeveral);
     const { status, closeFor } = respond(writer, ending, verdict, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
@@ -389,7 +390,7 @@ export class Exchange {
       records.overdue(facts);
       void Promise.all(late).then(() => {
         const end = endingOf(this.#attempts, destinations, judgement);
-        this.#record(records, { ...facts, isLate: true }, this.#judge(end, judgement));
+        this.#record(records, { ...facts, isLate: true }, judgeEnding(end, isSeveral));
       });
     }
     if (drained === undefined) return close;
@@ -397,10 +398,6 @@ export class Exchange {
       if (peer === 'ready') return close;
       return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
     });
-  }
-
-  #judge(ending: Ending, judgement: Judgement): Verdict {
-    return judgeEnding(ending, changesOf(judgement) === 'several');
   }
 
   #record(
@@ -441,10 +438,6 @@ function isLiftable(judgement: Judgement): boolean {
  * Whether a command needs a process of the server on which nothing ran. A server command does, and one that amounts to root: a process of
  * Dovecot 2.3 gives its rights up for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
  */
-function needsFreshProcess({ scope, grant }: Command): boolean {
-  return scope === 'server' || grant === 'never';
-}
-
 const unreadBytesMax = bounds.unreadBytes;
 
 /**

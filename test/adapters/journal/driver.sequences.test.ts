@@ -70,7 +70,7 @@ async function sequence(random: (below: number) => number, isLate: boolean): Pro
       assert.ok(end <= thread.mark().position, 'promised, and not synced');
     };
     const kept = (): void => settle(end);
-    assert.ok(driver.addAwaited('x', driver.whole, kept, () => settle(0)));
+    assert.ok(driver.addAwaited(['x'], driver.whole, kept, () => settle(0)));
     const end = ring.writer.head;
   };
   const run = (): void => {

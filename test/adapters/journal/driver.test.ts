@@ -190,7 +190,7 @@ async function story(
     appended.push(id);
     const body = encodeBody({ ...(isDurable ? admission(id) : completion(id)), time: clock.wallMs() });
     if (!isDurable || driver.state.at !== 'writable') {
-      assert.ok(driver.add(body, driver.whole));
+      assert.ok(driver.add([body], driver.whole));
       return;
     }
     waiting += 1;
@@ -203,7 +203,7 @@ async function story(
     };
     assert.ok(
       driver.addAwaited(
-        body,
+        [body],
         driver.whole,
         () => done(true),
         () => done(false),

@@ -115,12 +115,12 @@ function publishIn(path: string, generation: bigint, records: readonly JournalRe
   const memory = new ArrayBuffer(bytes.length);
   new Uint8Array(memory).set(bytes);
   const writer = new RingWriter(memory, generation);
-  for (const record of records) assert.ok(writer.publish(encodeBody(record), writer.dataBytes));
+  for (const record of records) assert.ok(writer.publish([encodeBody(record)], writer.dataBytes));
   writeFileSync(path, new Uint8Array(memory), { mode: 0o600 });
 }
 
 export function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): void {
-  for (const record of records) assert.ok(ring.writer.publish(encodeBody(record), ring.writer.dataBytes));
+  for (const record of records) assert.ok(ring.writer.publish([encodeBody(record)], ring.writer.dataBytes));
   const flushed = writer.flush(ring.writer.head, 0);
   assert.ok(flushed !== undefined && !('kind' in flushed && flushed.kind === 'failed'));
   const { tail } = ring.reader();

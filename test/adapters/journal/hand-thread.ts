@@ -135,9 +135,9 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
       const reject = ({ code }: JournalFault): void => void settled.push(`${name}: ${code}`);
       const resolve = (): void => void settled.push(name);
       const body = name.padEnd(chars, 'x');
-      if (!driver.addAwaited(body, driver.whole, resolve, reject)) throw new Error('no room');
+      if (!driver.addAwaited([body], driver.whole, resolve, reject)) throw new Error('no room');
     },
-    add: (chars = 10): boolean => driver.add('x'.repeat(chars), driver.whole),
+    add: (chars = 10): boolean => driver.add(['x'.repeat(chars)], driver.whole),
     /** Lets the event loop come round, without any time passing. */
     turns: async (): Promise<void> => {
       for (let count = 0; count < 3; count += 1) await clock.nextTurn();

@@ -98,7 +98,7 @@ void test('every piece of the reserve that is given up is told, also for the fir
   for (let used = 0; used < 12; ) {
     const before = statSync(reserve).size;
     for (const record of [admission('A'), completion('A')])
-      assert.ok(ring.writer.publish(encodeBody(record), ring.writer.dataBytes));
+      assert.ok(ring.writer.publish([encodeBody(record)], ring.writer.dataBytes));
     const report = writer.flush(ring.writer.head, 0);
     assert.ok(report !== undefined && !('code' in report));
     const isUsed = statSync(reserve).size < before;

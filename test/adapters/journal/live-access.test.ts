@@ -473,7 +473,7 @@ void test('a healed disk: what lives is carried on, and counted once', async (t)
   assert.ok(looked.kind === 'written');
   const file = join(place.directory, segmentFiles(place.directory).at(-1) ?? '');
   for (const record of [admissionOf('G1', t0 + 5), over('revoked', 'R1', t0 + 5, 'request')])
-    assert.ok(run.ring.writer.publish(encodeBody(record), run.ring.writer.dataBytes));
+    assert.ok(run.ring.writer.publish([encodeBody(record)], run.ring.writer.dataBytes));
   // The disk fails: the bytes of the segment are gone.
   truncateSync(file, looked.mark.bytes - 1);
   const failed = run.writer.flush(run.ring.writer.head, 1000);

@@ -67,7 +67,7 @@ export class Run {
   publish(count: number): void {
     for (let at = 0; at < count; at += 1) {
       const body = bodyOf(this.bodies.length);
-      assert.ok(this.writer.publish(body, this.writer.dataBytes));
+      assert.ok(this.writer.publish([body], this.writer.dataBytes));
       this.bodies.push(body);
     }
   }

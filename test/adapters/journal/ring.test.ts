@@ -54,7 +54,7 @@ void test('the bytes of a ring are those of its format', () => {
   const position = 2 ** 32 + 8192;
   const { memory, writer, reader } = makeRing(position);
   reader.tail = position;
-  assert.ok(writer.publish('"n":1,"ü":2', writer.dataBytes));
+  assert.ok(writer.publish(['"n":1,"ü":2'], writer.dataBytes));
   assert.ok(writer.publish(['"n":2', '"n":3'], writer.dataBytes));
   reader.stamp(position, 258);
   const hex = (from: number, to: number): string => Buffer.from(memory).toString('hex', from, to);
@@ -81,25 +81,23 @@ void test('a record takes its frame, and what is skipped at the end of the data 
         const from = 2 * dataBytes - left;
         const needed = frameBytes + 8 * Math.ceil(Buffer.byteLength(body) / 8);
         const used = needed > left ? left + needed : needed;
-        for (const bodies of [body, [body]]) {
-          const { memory, writer, reader } = makeRing(from);
-          reader.tail = from;
-          const name = `${left} bytes left, body of ${Buffer.byteLength(body)}`;
-          assert.equal(writer.publish(bodies, used - 1), false, name);
-          assert.deepEqual([writer.used, readCopy(memory).texts], [0, []], name);
-          assert.equal(writer.publish(bodies, used), true, name);
-          assert.deepEqual([writer.used, writer.head, reader.head], [used, from + used, from + used], name);
-          const { texts, isDamaged, lost } = readCopy(memory);
-          assert.deepEqual({ texts, isDamaged, lost }, { texts: [body], isDamaged: false, lost: 0 }, name);
-        }
+        const { memory, writer, reader } = makeRing(from);
+        reader.tail = from;
+        const name = `${left} bytes left, body of ${Buffer.byteLength(body)}`;
+        assert.equal(writer.publish([body], used - 1), false, name);
+        assert.deepEqual([writer.used, readCopy(memory).texts], [0, []], name);
+        assert.equal(writer.publish([body], used), true, name);
+        assert.deepEqual([writer.used, writer.head, reader.head], [used, from + used, from + used], name);
+        const { texts, isDamaged, lost } = readCopy(memory);
+        assert.deepEqual({ texts, isDamaged, lost }, { texts: [body], isDamaged: false, lost: 0 }, name);
       }
 });
 
 void test('a ring may be full to its last byte, and words further apart are no lap', () => {
   const body = 'x'.repeat(1024 - frameBytes);
   const { memory, writer, reader } = makeRing();
-  for (let at = 0; at < 12; at += 1) assert.ok(writer.publish(body, writer.dataBytes));
-  assert.equal(writer.publish('', writer.dataBytes), false);
+  for (let at = 0; at < 12; at += 1) assert.ok(writer.publish([body], writer.dataBytes));
+  assert.equal(writer.publish([''], writer.dataBytes), false);
   assert.deepEqual(readCopy(memory).lost, 0);
   assert.equal(readCopy(memory).texts.length, 12);
   const words = new BigUint64Array(memory);
@@ -157,7 +155,7 @@ void test('records of all lengths are read in order over many laps, and never mo
   let taken = 0;
   for (let round = 0; round < 400; round += 1) {
     const usedMax = round % 2 === 0 ? writer.dataBytes : writer.dataBytes / 2;
-    while (writer.publish(record(next), usedMax)) waiting.push(record(next++));
+    while (writer.publish([record(next)], usedMax)) waiting.push(record(next++));
     assert.ok(writer.used <= usedMax || round % 2 === 1);
     const count = 1 + (round % waiting.length);
     let end = writer.tail;
@@ -264,7 +262,7 @@ void test('a publisher that is killed after any of its stores: the records befor
     }
     const before = readCopy(memory);
     const headBefore = writer.head;
-    const all = storesOf(memory, writer, () => assert.ok(writer.publish(record(number), writer.dataBytes)));
+    const all = storesOf(memory, writer, () => assert.ok(writer.publish([record(number)], writer.dataBytes)));
     fillers += writer.head - headBefore > frameBytes + Buffer.byteLength(record(number)) + 8 ? 1 : 0;
     for (const [at, state] of all.entries()) {
       const { texts, isDamaged } = readCopy(state);
@@ -296,7 +294,7 @@ function makeUsed() {
       writer.tail = writer.head;
       texts.length = 0;
     }
-    assert.ok(writer.publish(record(number), writer.dataBytes));
+    assert.ok(writer.publish([record(number)], writer.dataBytes));
     texts.push(record(number));
     const lap = (position: number): number => Math.floor(position / writer.dataBytes);
     if (lap(writer.head) > lap(writer.tail) && writer.head > 2.1 * writer.dataBytes)
@@ -338,7 +336,7 @@ void test('both words damaged at once, or one of them, by one bit or by all: the
 
 void test('a frame at a position that no word holds is none, and reading ends', () => {
   const { memory, writer } = makeRing();
-  writer.publish(record(1), writer.dataBytes);
+  writer.publish([record(1)], writer.dataBytes);
   const forged = Buffer.from(memory);
   const at = ringHeaderBytes + 2048;
   for (const position of [2n ** 53n, 2n ** 60n, 2n ** 63n]) {
@@ -355,7 +353,7 @@ void test('a frame at a position that no word holds is none, and reading ends', 
 void test('a frame whose length is forged to be above 2 GiB is none, and reading ends', () => {
   for (const length of [2 ** 31, 2 ** 32 - 32, 2 ** 32 - 40]) {
     const { memory, writer } = makeRing();
-    writer.publish(record(1), writer.dataBytes);
+    writer.publish([record(1)], writer.dataBytes);
     const forged = Buffer.from(memory);
     forged.writeUInt32LE(length, ringHeaderBytes + 8);
     const seed = Buffer.alloc(8);
@@ -404,6 +402,6 @@ void test('a damaged stretch is stepped over and counted once, also at the end o
 void test('a ring goes on at the position where an empty one stands', () => {
   const { memory, writer, reader } = makeRing(3 * (bytes - ringHeaderBytes) + 4000);
   reader.tail = writer.head;
-  assert.ok(writer.publish(record(1), writer.dataBytes));
+  assert.ok(writer.publish([record(1)], writer.dataBytes));
   assert.deepEqual(readCopy(memory).texts, [record(1)]);
 });

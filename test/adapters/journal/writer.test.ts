@@ -72,7 +72,7 @@ function opened(directory: string, segmentBytes?: number): RingedWriter {
 }
 
 function publish({ ring }: RingedWriter, bodies: readonly string[]): void {
-  for (const body of bodies) assert.ok(ring.writer.publish(body, ring.writer.dataBytes));
+  for (const body of bodies) assert.ok(ring.writer.publish([body], ring.writer.dataBytes));
 }
 
 /** Published, and the bell rung. */

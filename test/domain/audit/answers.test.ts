@@ -197,8 +197,8 @@ const bodiesOf = (record: Omit<AuditRecord, 'time' | 'event'>, isBrief = false):
     },
     isBrief,
   );
-  return typeof made === 'string'
-    ? `one: ${made.slice(53)}`
+  return made.length === 1
+    ? `one: ${(made[0] ?? '').slice(53)}`
     : made.map((each) => `${Buffer.byteLength(each)}: ${each.slice(30)}`).join('\n');
 };
 const group: readonly (readonly [string, Omit<AuditRecord, 'time' | 'event'>, boolean?])[] = [

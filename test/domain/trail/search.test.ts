@@ -39,11 +39,9 @@ function trailOfArguments(): Buffer {
       series: '2.4',
     };
     const admission = { time, event: 'admission', ...named, decision: 'allow', ...more } as const;
-    const bodies = encodeRecord(admission);
-    for (const body of typeof bodies === 'string' ? [bodies] : bodies) lines.push(ledger.seal(body));
-    const end = encodeRecord({ time, event: 'completion', session: 'S', id, outcome: 'ok', sent: true });
-    assert.ok(typeof end === 'string');
-    lines.push(ledger.seal(end));
+    const completion = { time, event: 'completion', session: 'S', id, outcome: 'ok', sent: true } as const;
+    for (const body of [admission, completion].flatMap((record) => encodeRecord(record)))
+      lines.push(ledger.seal(body));
   };
   const alice = { user: 'alice@example.org', users: ['alice@example.org'] };
   exchange('A', {

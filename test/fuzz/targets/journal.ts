@@ -490,7 +490,7 @@ function ringSeed(bodies: readonly string[], consumed: number): Buffer {
   const memory = new SharedArrayBuffer(ringBytesMin);
   formatRing(new Uint8Array(memory), { bytes: ringBytesMin, journal, generation });
   const writer = new RingWriter(memory, generation);
-  for (const body of bodies) assert.ok(writer.publish(body, writer.dataBytes));
+  for (const body of bodies) assert.ok(writer.publish([body], writer.dataBytes));
   const reader = new RingReader(memory, generation);
   let position = 0;
   for (const [at, body] of bodies.entries()) {
