@@ -96,7 +96,7 @@ audit export: 0 written, 1 not all of it can be proved (--with-proof), 78 no jou
 dovegate audit export --since 7d > week.csv
 dovegate audit export --user alice@example.com --since 7d --with-proof > proof.txt
 
-audit check-proof: 0 proved, 1 not proved, 64 the file is no proof, 78 the file or the key cannot be read
+audit check-proof: 0 proved, 1 not proved, 64 the file is a journal, 78 the file or the key cannot be read
 dovegate audit check-proof proof.txt --key key.pub
 dovegate audit check-proof --json --key key.pub - < proof.txt
 

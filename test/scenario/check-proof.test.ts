@@ -5,7 +5,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { encodeBody } from '../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey, sealLine } from '../../src/domain/audit/ledger.js';
+import { Ledger, makeSignKey, parseSignKey, sealLine } from '../../src/domain/audit/ledger.js';
+import { createExtractChecker, createExtractDigest, formatExtract } from '../../src/domain/views/extract.js';
+import { formatExtractHead } from '../../src/domain/views/extract-head.js';
 import { readPage } from '../cli/docs-page.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
@@ -84,4 +86,82 @@ test('a signed line counts only as it was written, and a proof is of one journal
     assert.equal(result.exit, what === 'as it was written' ? 0 : 1, `${what}: ${result.text}`);
     assert.match(result.text, says, what);
   }
+});
+
+const signer = parseSignKey(makeSignKey().secretPem);
+
+/** A part of an extract, as the page's process makes it. */
+function partOf(
+  users: readonly string[],
+  fromSeq: number,
+  more: { by?: string; key?: typeof signer } = {},
+): string[] {
+  const { by = 'frank', key: signing = signer } = more;
+  const rows = users.map((user, at) => ({
+    fields: { time: '2026-11-20T00:00:00.000Z', id: `X${fromSeq + at}`, user },
+    admittedSeq: fromSeq + at,
+    completedSeq: undefined,
+    completedTime: undefined,
+  }));
+  const digest = createExtractDigest();
+  for (const row of rows) digest.take(row);
+  const range = { fromSeq, toSeq: fromSeq + 9, isDamaged: false };
+  const question = { by, users: ['*@example.com'], filter: ['user=alice@example.com'] };
+  const head = formatExtractHead({
+    ...range,
+    ...question,
+    timeMs: 0,
+    rows: rows.length,
+    key: signing.key,
+    sha256: digest.finish(),
+  });
+  return formatExtract({ head, signature: signing.sign(head) }, rows) ?? [];
+}
+
+test('an extract: both checkers take what was signed, whole, for one question and by this key, and nothing else', {
+  skip: missing.length > 0 && `there is no ${missing.join(', no ')}`,
+}, async (t) => {
+  const cwd = openFolder(t);
+  writeFileSync(`${cwd}/check-extract.py`, readPage('examples/check-extract.py'));
+  writeFileSync(`${cwd}/key.pub`, signer.publicPem);
+  const one = partOf(['alice@example.com', 'b@example.com'], 1);
+  const two = partOf(['alice@example.com'], 11);
+  const without = (lines: readonly string[], mark: string): string[] =>
+    lines.filter((line) => !line.startsWith(mark));
+  const [signature = ''] = one.slice(-1);
+  const other = signature.replace(/.(?===$)/, (last) => String.fromCharCode(last.charCodeAt(0) + 1));
+  const cases: readonly (readonly [what: string, lines: readonly string[], isProved: boolean])[] = [
+    ['one part', one, true],
+    ['two parts', [...one, ...two], true],
+    ['no rows', partOf([], 1), true],
+    ['nothing', [], false],
+    ['only notes', one.filter((line) => line.startsWith('#')), false],
+    ['a row less', one.toSpliced(one.length - 2, 1), false],
+    ['a row more', [...one.slice(0, -1), one.at(-2) ?? '', signature], false],
+    ['a changed row', one.map((line) => line.replace('b@example.com', 'c@example.com')), false],
+    ['another asker', one.map((line) => line.replace('frank', 'erika')), false],
+    ['no signature', without(one, '!'), false],
+    ['other bits behind the signature', [...one.slice(0, -1), other], false],
+    ['no head', without(one, '@'), false],
+    ['another key', partOf(['alice@example.com'], 1, { key: parseSignKey(makeSignKey().secretPem) }), false],
+    ['another question behind it', [...one, ...partOf(['alice@example.com'], 11, { by: 'erika' })], false],
+    ['a second part without its signature', [...one, ...without(two, '!')], false],
+    ['a line of a proof', [...one, '= {"seq":2}'], false],
+    ['a row behind the signature', [...one, one.at(-2) ?? ''], false],
+  ];
+  for (const [what, lines, isProved] of cases) {
+    const checker = createExtractChecker([signer.key]);
+    for (const line of lines) checker.take(Buffer.from(line), true);
+    assert.equal(checker.finish().fault === undefined, isProved, what);
+    writeFileSync(`${cwd}/extract.txt`, lines.map((line) => `${line}\n`).join(''));
+    const result = await runProgram('python3', ['check-extract.py', 'extract.txt', 'key.pub'], { cwd });
+    assert.equal(result.exit, isProved ? 0 : 1, `${what}: ${result.text}`);
+  }
+  const gap = createExtractChecker([signer.key]);
+  for (const line of [...one, ...partOf([], 40)]) gap.take(Buffer.from(line), true);
+  const { parts, rows, gaps, fromSeq, toSeq } = gap.finish();
+  assert.deepEqual(
+    { parts, rows, gaps, fromSeq, toSeq },
+    { parts: 2, rows: 2, gaps: 1, fromSeq: 1, toSeq: 49 },
+  );
 });

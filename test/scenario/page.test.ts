@@ -4,7 +4,8 @@
 // without a record, an action.
 
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { askPageAs, type PageAnswer, type PageRequest } from '../kit/ask-page.js';
@@ -316,6 +317,10 @@ test('people with roles', async (t) => {
       assert.equal(extract.exit, 0, extract.text);
       assert.match(extract.text, /2 commands in an extract signed by \S+; it is no proof by the chain/);
       assert.equal(extract.stdout.toString().match(/^\* \{/gm)?.length, 2);
+      writeFileSync(join(cwd, 'extract.txt'), extract.stdout);
+      const key = daemon.path('audit/key.pub');
+      const checked = await runWarm(['audit', 'check-proof', 'extract.txt', '--key', key], { cwd });
+      assert.match(checked.text, /: an extract of 2 rows in 1 part, [^]*\nproved\n$/);
       assert.doesNotMatch(extract.text, hidden);
       for (const more of [['--whole'], ['--key', 'x']])
         assert.equal((await asked('export', '--with-proof', ...more)).exit, 64);

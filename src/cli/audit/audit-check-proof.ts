@@ -1,4 +1,5 @@
-// `dovegate audit check-proof`: checks a file of `audit export --with-proof` with public keys. No journal and no configuration is needed.
+// `dovegate audit check-proof`: checks a file of `audit export --with-proof`, a proof or an extract, with public keys. No journal and no
+// configuration is needed.
 
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
 import { formatJson, formatWords, printable } from '../../domain/audit/encode.js';
@@ -8,6 +9,7 @@ import {
   type ProofVerdict,
   proofKindOf,
 } from '../../domain/report/proof.js';
+import { createExtractChecker, type ExtractVerdict } from '../../domain/views/extract.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -26,62 +28,83 @@ export async function auditCheckProof(
 ): Promise<number> {
   const trusted = key.map(readKey);
   const target = path === '-' ? 'standard input' : path;
-  const checker = createProofChecker(trusted);
+  const proof = createProofChecker(trusted);
+  const extract = createExtractChecker(trusted);
+  let kind: ReturnType<typeof proofKindOf>;
   let isFirst = true;
   for await (const piece of readToDamage(fileAt(path, true))) {
     if (piece === undefined) throw new CommandFault(exitCodes.failed, `${path} is damaged`);
-    if (isFirst) demandProof(path, piece.bytes.toString('latin1', 0, 64));
+    if (isFirst) kind = proofKindOf(piece.bytes.toString('latin1', 0, 64));
     isFirst = false;
-    eachLine(piece, checker.take);
+    if (kind === 'journal') {
+      const how = `dovegate audit verify ${formatWords([path])}`;
+      throw new CommandFault(exitCodes.usage, `${path} is a file of a journal: ${how}`);
+    }
+    eachLine(piece, (kind === 'extract' ? extract : proof).take);
   }
-  const verdict = checker.finish();
+  const verdict = kind === 'extract' ? extract.finish() : proof.finish();
   const isProved = verdict.fault === undefined && trusted.length > 0;
-  await screen.print(
-    json ? formatVerdict(target, verdict, isProved) : describe(screen, target, verdict, isProved).join('\n'),
-  );
+  const [title = '', ...about] =
+    'parts' in verdict ? describeExtract(target, verdict) : describe(target, verdict);
+  await screen.print(json ? formatVerdict(target, verdict, isProved) : judged().join('\n'));
   await screen.flush();
   return isProved ? exitCodes.ok : exitCodes.failed;
-}
 
-/** Throws a CommandFault if the file begins like another format. */
-function demandProof(path: string, beginning: string): void {
-  const kind = proofKindOf(beginning);
-  if (kind === 'journal')
-    throw new CommandFault(
-      exitCodes.usage,
-      `${path} is a file of a journal: dovegate audit verify ${formatWords([path])}`,
-    );
-  if (kind === 'extract')
-    throw new CommandFault(
-      exitCodes.usage,
-      `${path} is an extract, which one signature covers: docs/auditor-access.md says how to check it`,
-    );
-}
-
-function describe(screen: Screen, path: string, verdict: ProofVerdict, isProved: boolean): string[] {
-  const { fault, records, lines, runs, fromSeq, toSeq, journal, keys, isMoreKeys } = verdict;
-  if (fault !== undefined)
+  function judged(): string[] {
+    const { fault, keys } = verdict;
+    if (fault !== undefined)
+      return [
+        printable(`${target}:${fault.line}: ${fault.text}`),
+        screen.paint('bad', 'NOT proved: the file must not be used'),
+      ];
+    const unproved =
+      'NOT proved: the key is the one that the file itself names; give --key FILE with one that came another way';
     return [
-      printable(`${path}:${fault.line}: ${fault.text}`),
-      screen.paint('bad', 'NOT proved: the file must not be used'),
+      title,
+      ...keys.map((each) => `  signed by ${printable(each)}, SHA-256 of its DER ${keyFingerprint(each)}`),
+      ...('isMoreKeys' in verdict && verdict.isMoreKeys ? ['  and by other keys'] : []),
+      ...about,
+      isProved ? screen.paint('good', 'proved') : screen.paint('bad', unproved),
     ];
+  }
+}
+
+function describe(path: string, verdict: ProofVerdict): string[] {
+  const { fault, records, lines, runs, fromSeq, toSeq, journal } = verdict;
+  if (fault !== undefined) return [];
   const range = `seq ${fromSeq ?? 0} to ${toSeq ?? 0}`;
   const named = journal === undefined ? '' : `, journal ${printable(journal)}`;
-  const told = [
+  return [
     `${printable(path)}: ${plural(records, 'record')} in ${plural(lines, 'line')}, ${range}${named}`,
-    ...keys.map((key) => `  signed by ${printable(key)}, SHA-256 of its DER ${keyFingerprint(key)}`),
-    ...(isMoreKeys ? ['  and by other keys'] : []),
     runs === 1
-      ? `  nothing is missing from seq ${fromSeq ?? 0} to ${toSeq ?? 0}`
+      ? `  nothing is missing from ${range}`
       : `  in ${runs} runs: lines between the runs are not in the file`,
   ];
-  const unproved =
-    'NOT proved: the key is the one that the file itself names; give --key FILE with one that came another way';
-  return [...told, isProved ? screen.paint('good', 'proved') : screen.paint('bad', unproved)];
 }
 
-function formatVerdict(path: string, verdict: ProofVerdict, isProved: boolean): string {
-  const { fault, records, lines, runs, fromSeq, toSeq, journal, keys } = verdict;
-  const numbers = { records, lines, runs, first_seq: fromSeq, last_seq: toSeq };
-  return formatJson({ target: path, proved: isProved, ...numbers, journal, keys, fault });
+/** What an extract proves, and what it does not. */
+function describeExtract(path: string, verdict: ExtractVerdict): string[] {
+  const { fault, asked, parts, rows, fromSeq, toSeq, gaps, isDamaged } = verdict;
+  if (fault !== undefined || asked === undefined) return [];
+  const { by, view, filter } = asked;
+  const whom = typeof view === 'string' ? view : `the records of ${view.join(', ')} only`;
+  const question = filter.length === 0 ? 'all commands' : filter.join(', ');
+  return [
+    `${printable(path)}: an extract of ${plural(rows, 'row')} in ${plural(parts, 'part')}, seq ${fromSeq ?? 0} to ${toSeq ?? 0}`,
+    printable(`  dovegate showed them to ${by}, who sees ${whom}, for: ${question}`),
+    ...(gaps === 0 ? [] : [`  NOT looked through: records in ${plural(gaps, 'place')} between its parts`]),
+    ...(isDamaged ? ['  some lines of the journal could not be read'] : []),
+    '  that no other record fits is said by dovegate and its signature; the chain does not show it',
+  ];
+}
+
+function formatVerdict(path: string, verdict: ProofVerdict | ExtractVerdict, isProved: boolean): string {
+  const head = { target: path, proved: isProved };
+  const { fault, keys, fromSeq: first_seq, toSeq: last_seq } = verdict;
+  if ('parts' in verdict) {
+    const { parts, rows, asked, gaps, isDamaged: damaged } = verdict;
+    return formatJson({ ...head, parts, rows, first_seq, last_seq, ...asked, gaps, damaged, keys, fault });
+  }
+  const { records, lines, runs, journal } = verdict;
+  return formatJson({ ...head, records, lines, runs, first_seq, last_seq, journal, keys, fault });
 }
