@@ -19,6 +19,7 @@ import {
   Time,
 } from './kit.js';
 import { useLive } from './live.js';
+import type { ScreenProps } from './route.js';
 import {
   type Box,
   backendState,
@@ -28,7 +29,6 @@ import {
   failedDials,
   longestAt,
 } from './running.js';
-import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { backendMeasures, shareWords, shortSince, valueOf } from './traffic.js';

@@ -22,8 +22,7 @@ import {
 } from './exchange.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { pathOf } from './route.js';
-import type { ScreenProps } from './screens.js';
+import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';

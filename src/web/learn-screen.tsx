@@ -16,8 +16,7 @@ import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Sign, Time } 
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
-import { pathOf } from './route.js';
-import type { ScreenProps } from './screens.js';
+import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { countWords, plural } from './wording.js';
 import { shownCommand } from './words.js';

@@ -29,8 +29,7 @@ import {
   withFileEvent,
 } from './mailbox.js';
 import { progressWords } from './proof.js';
-import { pathOf } from './route.js';
-import type { ScreenProps } from './screens.js';
+import { pathOf, type ScreenProps } from './route.js';
 import { type Session, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { trailPath } from './trail-query.js';

@@ -20,7 +20,7 @@ import {
 } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
-import { pathOf } from './route.js';
+import { pathOf, type ScreenProps } from './route.js';
 import {
   deadlineShare,
   failedTone,
@@ -32,7 +32,6 @@ import {
   waitingTone,
   whoAsked,
 } from './running.js';
-import type { ScreenProps } from './screens.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { Traffic } from './traffic-part.js';

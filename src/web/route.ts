@@ -1,5 +1,12 @@
 // The address bar is the state: which screen a path means, and the path of a screen.
 
+/** What an address tells its screen. */
+export interface ScreenProps {
+  readonly params: readonly string[];
+  /** The query of the address bar; `go` changes it. */
+  readonly query: URLSearchParams;
+}
+
 /** The parts for `:word`, decoded; undefined: it is another path. */
 export function matchPath(pattern: string, path: string): string[] | undefined {
   const wanted = pattern.split('/');

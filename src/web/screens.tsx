@@ -11,13 +11,8 @@ import { LearnScreen } from './learn-screen.js';
 import { MailboxScreen } from './mailbox-screen.js';
 import { NowScreen } from './now-screen.js';
 import { ProofScreen } from './proof-screen.js';
+import type { ScreenProps } from './route.js';
 import { TrailScreen } from './trail-screen.js';
-
-export interface ScreenProps {
-  readonly params: readonly string[];
-  /** The query of the address bar; `go` changes it. */
-  readonly query: URLSearchParams;
-}
 
 export interface Screen {
   readonly path: string;
