@@ -3,22 +3,22 @@
 // frozen, the first listed server cut off from the others, all killed, a replica emptied. Then `verify`, with the first listed server cut
 // off, passes.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { useNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
-import { checkpointStreamOf, hostStreamOf, readHeadOf } from '../../src/domain/fleet/block.js';
+import { readHeadOf } from '../../src/domain/fleet/block.js';
 import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { seededRandom } from '../kit/chunkings.js';
 import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
+import { connectAdmin, isWhole, leaderOf, makeStreams, streamInfo } from './cluster-streams.js';
 
 const prefix = 'DOVEGATE_AUDIT';
 const host = 'gate1';
@@ -34,67 +34,10 @@ const usual: ReadonlySet<string> = new Set(['leader killed', 'first server cut o
 /** Longer than every goal: a machine under load is slow. What was measured is a diagnostic. */
 const flowMs = 60_000;
 
-function connectAdmin(cluster: NatsCluster, server: number): Promise<NatsConnection> {
-  const { folder } = cluster;
-  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-  const [at] = cluster.settingsOf('admin', [server]).servers;
-  return connect({
-    servers: `127.0.0.1:${at?.port}`,
-    reconnect: false,
-    timeout: 5_000,
-    tls: { ca: read('ca.pem'), cert: read('admin.pem'), key: read('admin.key') },
-  });
-}
-
-interface StreamInfo {
-  readonly state?: object;
-  readonly cluster?: {
-    readonly leader?: string;
-    readonly replicas?: readonly { readonly current?: boolean; readonly offline?: boolean }[];
-  };
-}
-
-/** The stream, asked for through this server; its leader answers. Rejects when the server or the leader does not answer. */
-async function streamInfo(cluster: NatsCluster, server: number): Promise<StreamInfo> {
-  const admin = await connectAdmin(cluster, server);
-  try {
-    const answer = await admin.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 5_000 });
-    const info: StreamInfo = answer.json();
-    return info;
-  } finally {
-    await admin.close();
-  }
-}
-
-/**
- * Number of the stream's leader, as two servers report it: one that was just away may name the previous one. Rejects while there is none.
- */
-async function leaderOf(cluster: NatsCluster): Promise<number> {
-  const named = new Set<number>();
-  for (const server of [0, 1, 2]) {
-    const info = await streamInfo(cluster, server).catch(() => undefined);
-    const found = cluster.names.indexOf(info?.cluster?.leader ?? '');
-    if (found >= 0 && named.has(found)) return found;
-    named.add(found);
-  }
-  throw new Error('no leader');
-}
-
-/** Every replica has everything. */
-async function isWhole(cluster: NatsCluster): Promise<boolean> {
-  const info = await streamInfo(cluster, 0).catch(() => undefined);
-  const replicas = info?.cluster?.replicas ?? [];
-  return (
-    info?.cluster?.leader !== undefined &&
-    replicas.length === 2 &&
-    replicas.every((each) => each.current === true && each.offline !== true)
-  );
-}
-
 /** The stream as reported through each server, for the message of a failed test. */
 async function statesOf(cluster: NatsCluster): Promise<string> {
   const states = [0, 1, 2].map(async (server) => {
-    const info = await streamInfo(cluster, server).catch(String);
+    const info = await streamInfo(cluster, stream, server).catch(String);
     return `${server}: ${JSON.stringify(typeof info === 'string' ? info : [info.state, info.cluster])}`;
   });
   return (await Promise.all(states)).join('; ');
@@ -106,7 +49,10 @@ async function readLines(cluster: NatsCluster, journal: DiskJournal): Promise<re
     const lines: string[] = [];
     const options = { subject: `dovegate.audit.${host}.${journal.id}`, untilSeq: lastSeq, signal: never };
     for await (const { header, bytes } of link.read(stream, { streamSeq: 1 }, options)) {
-      assert.equal(readHeadOf(header)?.kind, 'block');
+      const head = readHeadOf(header);
+      assert.ok(head?.kind === 'block');
+      // Sent once more after a change of leader (lost-blocks.test).
+      if (head.end !== undefined) continue;
       lines.push(...bytes.toString().trimEnd().split('\n'));
     }
     return lines;
@@ -118,23 +64,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
 }, async (t: TestContext) => {
   const cluster = await openNatsCluster(t, [host]);
   if ('skip' in cluster) return t.skip(cluster.skip);
-  await until(
-    async () => {
-      try {
-        await useNats(cluster.settingsOf('admin'), never, async (admin) => {
-          const made = { replicas: 3, maxAgeMs: 0, maxBytes: undefined };
-          for (const { name, subjects } of [checkpointStreamOf(prefix), hostStreamOf(prefix, host)])
-            await admin.createStream(name, { ...made, subjects });
-        });
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    'the cluster takes a stream',
-    120_000,
-  );
-  await until(() => isWhole(cluster), 'every replica is there', 120_000);
+  await makeStreams(cluster, prefix, host);
 
   const journal = openDiskJournal(t);
   const events: string[] = [];
@@ -214,26 +144,26 @@ void test('a cluster of three: what one server does stops the flow for some seco
   };
   const whole = (): Promise<void> =>
     isSoAfterStarts(
-      () => isWhole(cluster),
+      () => isWhole(cluster, stream),
       () => 'every replica is there',
       90_000,
     );
 
   const rounds: Readonly<Record<string, () => Promise<void>>> = {
     async 'leader killed'() {
-      const leader = await leaderOf(cluster);
+      const leader = await leaderOf(cluster, stream);
       await cluster.kill(leader);
       await flowsAgain('leader killed');
       await cluster.start(leader);
     },
     async 'leader frozen'() {
-      const leader = await leaderOf(cluster);
+      const leader = await leaderOf(cluster, stream);
       await cluster.freeze(leader);
       await flowsAgain('leader frozen');
       cluster.thaw(leader);
     },
     async 'a replica frozen'() {
-      const replica = ((await leaderOf(cluster)) + 1) % 3;
+      const replica = ((await leaderOf(cluster, stream)) + 1) % 3;
       await cluster.freeze(replica);
       await flowsAgain('a replica frozen');
       cluster.thaw(replica);
@@ -249,7 +179,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
       await flowsAgain('all killed and started');
     },
     async 'a replica emptied'() {
-      const leader = await leaderOf(cluster);
+      const leader = await leaderOf(cluster, stream);
       const replica = (leader + 1) % 3;
       await cluster.kill(replica);
       cluster.empty(replica);

@@ -14,7 +14,8 @@ import type { NatsLink } from './link.js';
 /** A message without its bytes: its headers show the position of its records. */
 export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
 
-export interface GateLink extends Pick<NatsLink, 'place' | 'serverValidTo' | 'ended' | 'publish' | 'close'> {
+export interface GateLink
+  extends Pick<NatsLink, 'place' | 'serverValidTo' | 'isClustered' | 'ended' | 'publish' | 'close'> {
   lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
 }
 
@@ -59,6 +60,7 @@ export type LinkReport =
       readonly id: number;
       readonly place: string;
       readonly serverValidTo: string;
+      readonly isClustered: boolean;
     }
   | { readonly kind: 'found'; readonly id: number; readonly message: SentMessage | undefined }
   | { readonly kind: 'published'; readonly id: number; readonly published: Published }
@@ -149,10 +151,12 @@ class LinkThread {
     try {
       const opening = this.#ask({ do: 'open', id: link, settings });
       const report = await Promise.race([opening, aborted]);
-      const { place, serverValidTo } = report.kind === 'opened' ? report : { place: '', serverValidTo: '' };
+      const { place, serverValidTo, isClustered } =
+        report.kind === 'opened' ? report : { place: '', serverValidTo: '', isClustered: false };
       return {
         place,
         serverValidTo,
+        isClustered,
         ended,
         lastOf: (stream, subject) => this.#lastOf(link, stream, subject),
         publish: (subject, headers, bytes, expected) =>

@@ -32,6 +32,8 @@ export interface NatsLink {
   readonly place: string;
   /** The expiry of the server's certificate: `Nov 20 09:05:00 2026 GMT`. */
   readonly serverValidTo: string;
+  /** The server is one of several, and a stream may have replicas. */
+  readonly isClustered: boolean;
   /** Resolves when the connection has ended, to the fault; undefined: `close` ended it. */
   readonly ended: Promise<NatsFault | undefined>;
   /** Uses `$JS.API.DIRECT.GET.STREAM.SUBJECT`, for which rights can be given by subject. Undefined: no message. */
@@ -302,6 +304,7 @@ function linkOf(
   return {
     place,
     serverValidTo,
+    isClustered: connection.info?.cluster !== undefined,
     ended,
     lastOf: (stream, subject) =>
       indirect.has(stream)

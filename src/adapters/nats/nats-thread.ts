@@ -72,8 +72,8 @@ function begin(port: MessagePort): void {
         // It stays until it is closed: further orders are answered with the fault that ended it.
         post({ kind: 'ended', link: id, fault: fault && faultOf(fault) });
       });
-      const { place, serverValidTo } = link;
-      return { kind: 'opened', id, place, serverValidTo };
+      const { place, serverValidTo, isClustered } = link;
+      return { kind: 'opened', id, place, serverValidTo, isClustered };
     } finally {
       openings.delete(id);
     }

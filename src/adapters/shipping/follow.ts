@@ -93,6 +93,16 @@ export function createFollower(
       isFound = true;
       return isThere ? 'same' : 'gone';
     },
+    /** Before that record. False: it is not there, and the follower stays where it is. Rejects as `next`. */
+    async goBefore(seq: number): Promise<boolean> {
+      const found = await findRecord(directory, seq);
+      if (found.seq !== seq) return false;
+      await close();
+      position = { segment: found.segment, bytes: found.start, seq: seq - 1, hash: found.prev };
+      isFirst = false;
+      isFound = true;
+      return true;
+    },
     /** Up to a seq that is on disk; undefined: no more. Rejects with the system's error; the next call tries again. */
     async next(untilSeq: number): Promise<Batch | undefined> {
       if (position.seq > untilSeq) {

@@ -1,9 +1,10 @@
 // Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/fleet/block).
 // The rules: after every doubt (a new connection, a missing answer, an unexpected sequence, a block that the server already had) the stream
-// is asked for its last message of this journal, and its answer counts. A record is safe when it was acknowledged long enough ago and is
-// still there. A block without an answer is repeated unchanged and not enlarged: a server that stood still may store the first one later,
-// and a cluster of 2.9.10 puts it in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent.
-// A message names the stream of this host, so that no other stores it.
+// is asked for its last message of this journal, and its answer counts; what was not safe then is sent once more when it is quiet
+// (sent-blocks). A record is safe when it was acknowledged long enough ago, is still there, and is not to be sent again. A block without an
+// answer is repeated unchanged and not enlarged: a server that stood still may store the first one later, and a cluster of 2.9.10 puts it
+// in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent. A message names the stream of
+// this host, so that no other stores it.
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -22,6 +23,7 @@ import { createServerOrder } from '../nats/servers.js';
 import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
+import { SentBlocks } from './sent-blocks.js';
 
 export interface StreamReceiver {
   readonly link: NatsSettings;
@@ -52,6 +54,8 @@ export interface NatsOptions {
 const batches = { bytes: bounds.natsBatchBytes, lines: bounds.natsBatchLines };
 /** A replica that answers may lag behind the others for a moment. */
 const replicaMs = 1_000;
+/** Of replicas that count differently: a cluster has at most five. */
+const driftsMax = 8;
 
 export function createNatsCarrier(options: NatsOptions): Carrier {
   const { journal, clock, untilSeq } = options;
@@ -67,6 +71,12 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   let isDoubted = false;
   let forked: string | undefined;
   const order = createServerOrder();
+  const sent = new SentBlocks(settleMs);
+  let isClustered = false;
+  /** By how much the numbers of replicas differ from those of the acknowledgements. */
+  const drifts = new Set([0]);
+  /** The last acknowledged record, and the stream's number of its message. */
+  let lastAck = { seq: 0, streamSeq: 0 };
 
   return {
     batches,
@@ -96,6 +106,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       };
       try {
         hurry.throwIfAborted();
+        isClustered = link.isClustered;
+        doubtSent();
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();
@@ -127,36 +139,51 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         if (isDoubted) return look();
         const answer = await publish(batch);
         if (answer === undefined) return look();
-        expected = answer;
-        refusals = 0;
+        acknowledged(batch, answer);
         goTo(batch.position);
-        await confirm();
+        if (!(await fill())) await confirm();
       },
       async idle(): Promise<number | undefined> {
         const before = at;
         if (isDoubted) await look();
+        else if (await fill()) return 0;
         else await confirm();
         if (at !== before) return 0;
-        return at.seq > confirmed.seq ? lookEveryMs : undefined;
+        return at.seq > confirmed.seq || sent.dueMs !== undefined ? lookEveryMs : undefined;
       },
       finish: () => Promise.resolve(),
       close,
     };
     return line;
 
-    /** The stream's number of it; undefined: the stream's state must be read. */
-    async function publish({ lines, text, position }: Batch): Promise<number | undefined> {
+    function acknowledged({ lines, position: { seq } }: Batch, streamSeq: number): void {
+      expected = streamSeq;
+      refusals = 0;
+      if (seq > at.seq) sent.sent({ first: lines[0]?.seq ?? seq, last: seq }, confirmed.seq, clock.now());
+      lastAck = { seq: Math.max(at.seq, seq), streamSeq };
+    }
+
+    /** The stream's number of it; undefined: the stream's state must be read. `end`: it is sent again, behind that record. */
+    async function publish({ lines, text, position }: Batch, end?: Position): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
-      const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
-      sentUntil = position.seq;
+      const head = {
+        kind: 'block',
+        first,
+        last: position.seq,
+        head: position.hash,
+        end: end && { last: end.seq, head: end.hash },
+      } as const;
+      if (end === undefined) sentUntil = position.seq;
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
+        doubtSent();
         if (refusals <= 1) return;
         // The stream's answers contradict each other: pause before the next try.
         throw fault;
       };
       const all = headersOf(head);
-      const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
+      // The server may know the id of a block that a replica lost.
+      const headers = isIdTaken || end !== undefined ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
         const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
         isIdTaken = isDuplicate;
@@ -183,14 +210,47 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         return follower.seek(beginning);
       }
       const { last, hash } = await readEnd(message);
+      const drift = message.streamSeq - lastAck.streamSeq;
+      if (last === lastAck.seq && !drifts.has(drift)) {
+        // A replica lost a message, or has one more.
+        doubtSent();
+        if (drifts.size >= driftsMax) drifts.clear();
+        drifts.add(drift);
+      }
       if (last === at.seq && hash === at.hash && !wasDoubted) return isThere ? undefined : follower.seek(at);
       const found = await follower.goBehind(last, hash);
       if (typeof found === 'object') {
         const text = `${stream} has another record ${last} of it than this host`;
         return fork(text, { seq: last, head: found.hash });
       }
+      // Stored, and the answer was lost.
+      if (last > at.seq && at.seq > 0) sent.sent({ first: at.seq + 1, last }, confirmed.seq, clock.now());
       if (last < at.seq) options.restarted(`${stream} ends with record ${last}, and had record ${at.seq}`);
       goTo(follower.position);
+    }
+
+    /** Sends again one block that a replica may have lost. False: there is none, or not yet. */
+    async function fill(): Promise<boolean> {
+      const block = sent.next(clock.now());
+      if (block === undefined) return false;
+      // What retention removed here cannot be sent any more.
+      if (await follower.goBefore(block.first)) {
+        for (let seq = 0; seq < block.last; ) {
+          const batch = await follower.next(block.last);
+          const answer = batch && (await publish(batch, at));
+          // The stream's end is looked at, and then this block has its turn again.
+          if (batch !== undefined && answer === undefined) {
+            await look();
+            return true;
+          }
+          if (batch === undefined || answer === undefined) break;
+          acknowledged(batch, answer);
+          seq = batch.position.seq;
+        }
+        await follower.seek(at);
+      }
+      sent.sentAgain();
+      return true;
     }
 
     function headersOf(head: Parameters<typeof formatHead>[1]): readonly (readonly [string, string])[] {
@@ -207,7 +267,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     async function lastMessage(): Promise<FoundMessage | undefined> {
       const message = await find();
       const head = message && readHeadOf(message.header);
-      if (head === undefined ? at.seq === 0 : head.kind === 'mark' || head.last >= at.seq) return message;
+      if (head === undefined ? at.seq === 0 : head.kind === 'mark' || (head.end ?? head).last >= at.seq)
+        return message;
       await new Promise<void>((resolve) => {
         clock.setTimer(replicaMs, resolve);
       });
@@ -226,11 +287,12 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       if (head.kind === 'mark') {
         throw forkedFor(`a gate has marked it in ${stream}: ${head.text}`, true);
       }
-      if (forked !== undefined || head.last > untilSeq()) {
-        const text = `${stream} has record ${head.last} of it, and here it ends with ${untilSeq()}`;
-        return fork(forked ?? text, { seq: head.last, head: undefined });
+      const { last, head: hash } = head.end ?? head;
+      if (forked !== undefined || last > untilSeq()) {
+        const text = `${stream} has record ${last} of it, and here it ends with ${untilSeq()}`;
+        return fork(forked ?? text, { seq: last, head: undefined });
       }
-      return { last: head.last, hash: head.head };
+      return { last, hash };
     }
 
     /** Makes every other writer of this journal check the stream, see the mark, and stop. */
@@ -251,7 +313,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The settled position decides how far the journal may be retired. */
     async function confirm(): Promise<void> {
       const candidate = settling.safe(clock.now());
-      if (candidate.seq <= confirmed.seq) return;
+      if (candidate.seq <= confirmed.seq || sent.dueMs !== undefined) return;
       if (settleMs > 0) {
         if (clock.now() - lookedMs < lookEveryMs) return;
         await look(true);
@@ -269,7 +331,13 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     return new ForkedFault(forked, isMarked);
   }
 
+  /** A single server has no replicas that could differ. */
+  function doubtSent(): void {
+    if (isClustered) sent.doubt(clock.now());
+  }
+
   function goTo(to: Position): void {
+    if (to.seq < at.seq) sent.lostAfter(to.seq);
     at = to;
     if (to.seq < confirmed.seq) {
       confirmed = to;

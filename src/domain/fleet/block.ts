@@ -7,6 +7,11 @@
 //   Dovegate-Seq: 4001-4112
 //   Dovegate-Head: 9a0f...
 //
+// A block that fills a hole, which a replica of the stream got when its leader changed, says where the records go on after it:
+//
+//   Dovegate-Seq: 3501-4000
+//   Dovegate-End: 4112:9a0f...
+//
 // A mark is a message without lines: a gate whose journal is not the one that the stream holds leaves one and stops. It makes the expected
 // sequence of every other writer of that subject wrong, so that all of them look, and stop too.
 //
@@ -39,6 +44,7 @@ export const headerNames = {
   id: 'Nats-Msg-Id',
   seq: 'Dovegate-Seq',
   head: 'Dovegate-Head',
+  end: 'Dovegate-End',
   forked: 'Dovegate-Forked',
   text: 'Dovegate-Text',
 } as const;
@@ -97,6 +103,8 @@ export type BlockHead =
       readonly first: number;
       readonly last: number;
       readonly head: string;
+      /** It fills a hole: the last record that was sent before it. */
+      readonly end?: { readonly last: number; readonly head: string } | undefined;
     }
   | {
       readonly kind: 'mark';
@@ -115,6 +123,7 @@ export function formatHead(journal: string, head: BlockHead): readonly (readonly
       [headerNames.id, `${journal}:${head.first}:${head.head}`],
       [headerNames.seq, `${head.first}-${head.last}`],
       [headerNames.head, head.head],
+      ...(head.end === undefined ? [] : [[headerNames.end, `${head.end.last}:${head.end.head}`] as const]),
     ];
   }
   return [
@@ -138,7 +147,12 @@ export function readHeadOf(header: (name: string) => string): BlockHead | undefi
   const last = readCount(to);
   if (first === undefined || last === undefined || rest.length > 0) return undefined;
   if (first < 1 || last < first || !hashPattern.test(head)) return undefined;
-  return { kind: 'block', first, last, head };
+  const [end, endHead = '', ...more] = header(headerNames.end).split(':');
+  if (end === '') return { kind: 'block', first, last, head };
+  const endLast = readCount(end ?? '');
+  if (endLast === undefined || endLast < last || more.length > 0 || !hashPattern.test(endHead))
+    return undefined;
+  return { kind: 'block', first, last, head, end: { last: endLast, head: endHead } };
 }
 
 function readCount(text: string): number | undefined {

@@ -40,6 +40,8 @@ export interface ChainContext {
   /** Whether the stream's own retention removed the first records. */
   readonly isPruned: () => boolean;
   readonly report: (finding: FleetFinding) => void;
+  /** The records that were reported missing from that one on are all there. */
+  readonly filled: (seq: number) => void;
   readonly isAccepted: (finding: FleetFinding) => boolean;
 }
 
@@ -52,6 +54,8 @@ export const openMax = bounds.fleetOpen;
 const policiesMax = bounds.fleetPolicies;
 /** Hashes of the last records, for comparison with repeated ones: more than a block has. */
 const recentMax = bounds.fleetRecent;
+/** Holes that may be filled; beyond it the oldest stays a finding. */
+const gapsMax = bounds.fleetGaps;
 /** A match of this part of a hash cannot be chance. */
 const recentChars = 32;
 /** Clocks are compared by the best of the last messages: those of a gate that catches up are late although its clock may be right. */
@@ -86,6 +90,8 @@ export class Chain {
   #policyText = '';
   #storedMs = 0;
   #isFirstLine = false;
+  /** The block says that it was sent again, because a replica may have lost it. */
+  #isAgain = false;
   #records = 0;
 
   /** The chain owns `state` from now on. */
@@ -169,6 +175,7 @@ export class Chain {
     const { bytes } = message;
     this.#storedMs = message.storedMs;
     this.#records = 0;
+    this.#isAgain = head?.end !== undefined;
     if (bytes.length > blockBytesMax) {
       const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
       this.#tell('malformed', this.state.seq + 1, text);
@@ -222,10 +229,14 @@ export class Chain {
       return undefined;
     }
     const head = readHead(line.toString('latin1', 0, headBytes));
-    const gap = this.state.gapTo;
-    if (!this.#follow(link, head)) return link;
+    const gap = this.state.gaps.at(-1);
+    if (link.seq <= this.state.seq) {
+      this.#takeBehind(line, link, head);
+      return link;
+    }
+    this.#follow(link, head);
     this.#records += 1;
-    if (this.state.gapTo !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
+    if (this.state.gaps.at(-1) !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
     if (head === undefined) this.#tell('malformed', link.seq, `the record has no time and event; ${compare}`);
     else this.#note(line, link, head);
     return link;
@@ -238,22 +249,19 @@ export class Chain {
     this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
   }
 
-  #follow(link: Link, head: LineHead | undefined): boolean {
+  #follow(link: Link, head: LineHead | undefined): void {
     const { state } = this;
     const { seq } = link;
     const nextMin = state.seq + 1;
     const nextMax = nextMin + state.garbage;
-    if (seq <= state.seq) {
-      this.#tellBehind(link, head);
-      return false;
-    }
     if (seq === nextMin) {
       if (link.prev !== state.hash) this.#tellUnlinked(seq, head);
     } else if (state.seq === 0) {
       state.isLate = !this.#context.isPruned();
     } else if (seq > nextMax) {
-      state.gapFrom = nextMax;
-      state.gapTo = seq - 1;
+      const before = state.garbage === 0 ? { prev: state.hash } : {};
+      state.gaps.push({ seq: nextMax, from: nextMax, ...before, to: seq - 1, hash: link.prev });
+      if (state.gaps.length > gapsMax) state.gaps.shift();
       const which = nextMax === seq - 1 ? `record ${nextMax} is` : `records ${nextMax} to ${seq - 1} are`;
       this.#tell('missing', nextMax, `${which} missing before record ${seq}; ${compare}`, head);
     }
@@ -267,7 +275,6 @@ export class Chain {
     if (head !== undefined) state.time = head.time;
     this.#remember(seq, link.hash);
     if (this.#context.awaited.size > 0) this.#meet(link, head);
-    return true;
   }
 
   #tellUnlinked(seq: number, head: LineHead | undefined): void {
@@ -280,19 +287,43 @@ export class Chain {
     this.#tell('unlinked', seq, `prev is not the hash of the record before; ${compare}`, head);
   }
 
+  /** A record that comes again, or late: it fills a hole where it fits both of its ends. */
+  #takeBehind(line: Buffer, link: Link, head: LineHead | undefined): void {
+    const { gaps } = this.state;
+    const gap = gaps.find(({ from, to }) => link.seq >= from && link.seq <= to);
+    if (gap === undefined) return this.#tellBehind(link, head);
+    // Records before it have to come first, or came already.
+    if (link.seq !== gap.from) return;
+    const isLast = link.seq === gap.to;
+    if ((gap.prev !== undefined && gap.prev !== link.prev) || (isLast && link.hash !== gap.hash)) {
+      const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else publishes as this host`;
+      this.#tell('forked', link.seq, text, head);
+      return;
+    }
+    this.#records += 1;
+    if (link.seq > this.state.seq - recentMax) this.#remember(link.seq, link.hash);
+    if (head?.event === 'completion') this.#noteCompletion(line.toString('latin1', 0, headBytes));
+    if (this.#context.awaited.size > 0) this.#meet(link, head);
+    gap.from += 1;
+    gap.prev = link.hash;
+    if (!isLast) return;
+    gaps.splice(gaps.indexOf(gap), 1);
+    this.#context.filled(gap.seq);
+  }
+
   #tellBehind({ seq, hash }: Link, head: LineHead | undefined): void {
     const { state } = this;
     const known = this.#recent(seq);
-    const isLate = known === undefined && seq >= state.gapFrom && seq <= state.gapTo;
-    const isSame = isLate || (known !== undefined && hash.startsWith(known));
+    const isSame = known !== undefined && hash.startsWith(known);
+    // What is too old to be compared proves nothing, and a gate that sends it again says so.
+    if (this.#isAgain && (isSame || known === undefined)) return;
     const kind = isSame ? 'repeated' : 'forked';
     const isRun = state.behindKind === kind && seq === state.behindSeq + 1;
     state.behindKind = kind;
     state.behindSeq = seq;
     if (isRun) return;
     const behind = `behind record ${state.seq}`;
-    if (isLate) this.#tell(kind, seq, `record ${seq} and those after it come late, ${behind}`, head);
-    else if (isSame) this.#tell(kind, seq, `record ${seq} and those after it come again, ${behind}`, head);
+    if (isSame) this.#tell(kind, seq, `record ${seq} and those after it come again, ${behind}`, head);
     else {
       const what = known === undefined ? 'it is too old to be compared' : 'it is another one';
       const text = `record ${seq} comes again, ${behind}, and ${what}: two machines write this journal, or somebody else publishes as this host`;

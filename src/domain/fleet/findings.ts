@@ -77,6 +77,12 @@ export class Findings {
     return true;
   }
 
+  /** It is over by itself, also where it was accepted. One that was only counted stays counted. */
+  remove({ host, kind, journal, seq }: Omit<FleetFinding, 'text'>): void {
+    const of = this.#of(host, kind);
+    of.kept = of.kept.filter((one) => one.journal !== journal || one.seq !== seq);
+  }
+
   isKnown(finding: FleetFinding): boolean {
     return (
       this.#all.get(`${finding.host} ${finding.kind}`)?.kept.some((one) => isSame(one, finding)) ?? false

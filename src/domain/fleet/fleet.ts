@@ -362,6 +362,13 @@ class Verifier implements Fleet {
       awaited: this.#awaitedOf(host, journal),
       isPruned: () => this.#placeOf(host).firstSeq > 1,
       report: (finding: FleetFinding) => this.#report(finding),
+      filled: (seq: number) => {
+        const hole = { kind: 'missing', host, journal, seq } as const;
+        this.#findings.remove(hole);
+        this.#news = this.#news.filter(
+          (one) => one.kind !== 'missing' || one.journal !== journal || one.seq !== seq,
+        );
+      },
       isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
     };
   }

@@ -8,7 +8,19 @@ import type { KeptFinding, MoreFindings } from './findings.js';
 import { type FleetFinding, findingKinds } from './shapes.js';
 import type { KnownStream, SignedStrength } from './streams.js';
 
-export const stateFormat = 2;
+export const stateFormat = 3;
+
+/** Records that were reported missing. Only those are taken that fit between the records around them. */
+export interface Gap {
+  /** The first of them when it was reported. */
+  readonly seq: number;
+  /** The first that is still missing, and the hash that its `prev` must be; undefined: the line before it was damaged. */
+  from: number;
+  prev?: string | undefined;
+  readonly to: number;
+  /** The `prev` of the record after them. */
+  readonly hash: string;
+}
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
 export interface ChainState {
@@ -21,9 +33,8 @@ export interface ChainState {
   /** It begins above 1, without an explanation so far. */
   isLate: boolean;
   garbage: number;
-  /** The last records that were reported missing: they may come late. */
-  gapFrom: number;
-  gapTo: number;
+  /** The last holes: their records may come late. */
+  gaps: Gap[];
   /** The last repeated record, and how it was reported; a run of them is reported once. */
   behindKind?: 'repeated' | 'forked' | undefined;
   behindSeq: number;
@@ -62,8 +73,7 @@ export function newChain(host: string, journal: string): ChainState {
     firstSeq: 0,
     isLate: false,
     garbage: 0,
-    gapFrom: 0,
-    gapTo: 0,
+    gaps: [],
     behindSeq: 0,
     time: '',
     storedMs: 0,
@@ -164,8 +174,7 @@ const isChain = shape<ChainState>({
   firstSeq: isCount,
   isLate: isFlag,
   garbage: isCount,
-  gapFrom: isCount,
-  gapTo: isCount,
+  gaps: listOf(shape<Gap>({ seq: isCount, from: isCount, prev: maybe(isText), to: isCount, hash: isText })),
   behindKind: (value): value is 'repeated' | 'forked' | undefined =>
     value === undefined || value === 'repeated' || value === 'forked',
   behindSeq: isCount,

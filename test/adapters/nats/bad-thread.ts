@@ -34,12 +34,13 @@ parentPort?.on('message', (order: LinkOrder) => {
   if (settings.name === 'print') {
     for (let count = 0; count < 100; count += 1) console.log(forged);
     process.stderr.write(forged);
-    post({ kind: 'opened', id, place: 'print', serverValidTo: '' });
+    post({ kind: 'opened', id, place: 'print', serverValidTo: '', isClustered: false });
     return post({ kind: 'ended', link: id, fault: undefined });
   }
   if (settings.name === 'number')
-    return post({ kind: 'opened', id, place: `thread ${threadId}`, serverValidTo: '' });
+    return post({ kind: 'opened', id, place: `thread ${threadId}`, serverValidTo: '', isClustered: false });
   const deed = deeds[settings.name];
-  if (deed === undefined) return post({ kind: 'opened', id, place: settings.name, serverValidTo: '' });
+  if (deed === undefined)
+    return post({ kind: 'opened', id, place: settings.name, serverValidTo: '', isClustered: false });
   deed();
 });

@@ -216,6 +216,7 @@ async function shipAll(journal: DiskJournal, link: Pick<GateLink, 'lastOf' | 'pu
     ...link,
     place: 'nats:4222',
     serverValidTo: '',
+    isClustered: false,
     ended: new Promise<never>(() => undefined),
     close: () => Promise.resolve(),
   };

@@ -82,6 +82,14 @@ const changes: readonly Change[] = [
   },
 ];
 
+/** All lines, whatever their order. */
+function linesIn(stream: readonly PaperMessage[]): string {
+  return stream
+    .flatMap(({ body }) => body.toString('latin1').split(/(?<=\n)/))
+    .toSorted()
+    .join('');
+}
+
 /** Changes the lines of a block, and its headers with them or not. */
 function edit(stream: PaperMessage[], at: number, change: (all: string[]) => void): void {
   const one = stream[at];
@@ -93,7 +101,7 @@ function edit(stream: PaperMessage[], at: number, change: (all: string[]) => voi
   if (readable.length > 0) one.headers = block(readable).headers;
 }
 
-void test('whatever is cut, swapped, repeated or changed is never judged clean', () => {
+void test('whatever is cut, repeated or changed is never judged clean, and what is swapped only when all of it is there', () => {
   const tampering = fc.array(fc.tuple(fc.nat(changes.length - 1), fc.nat(1000), fc.nat(5000)), {
     minLength: 1,
     maxLength: 4,
@@ -113,6 +121,8 @@ void test('whatever is cut, swapped, repeated or changed is never judged clean',
       const fleet = fleetOf();
       takeAll(fleet, stream);
       if (made === expected) return;
+      // Blocks that come late fill the holes that they left.
+      if (linesIn(stream) === linesIn(clean)) return;
       // What is cut off at the end is not known to the chain: that is for heads that were seen before.
       if (isStart)
         fleet.rewind([

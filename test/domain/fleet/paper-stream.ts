@@ -176,7 +176,7 @@ export function legible(text: string, stream: readonly PaperMessage[] = []): str
       if (!names.has(hash)) names.set(hash, name);
     }
   return text
-    .replaceAll(/[0-9a-f]{64}/g, (hash) => (names.has(hash) ? `<${names.get(hash)}>` : hash))
+    .replaceAll(/[0-9a-f]{64}/g, (hash) => (names.has(hash) ? `<${names.get(hash)}>` : '<?>'))
     .replaceAll(journal, '<J>')
     .replaceAll('cd'.repeat(16), '<K>')
     .replaceAll(key.key, '<KEY>')

@@ -1,0 +1,52 @@
+// What a stream may have lost: the blocks that were not settled when something was odd, and those of the time after it, up to a bound.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SentBlocks } from '../../../src/adapters/shipping/sent-blocks.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+
+const block = (first: number) => ({ first, last: first + 9 });
+
+function dueOf(sent: SentBlocks, nowMs: number): number[] {
+  const found: number[] = [];
+  for (let next = sent.next(nowMs); next !== undefined; next = sent.next(nowMs)) {
+    found.push(next.first);
+    sent.sentAgain();
+  }
+  return found;
+}
+
+void test('settled blocks are never sent again; those around a doubt are, when it has been quiet for a while', () => {
+  const sent = new SentBlocks(10_000);
+  sent.sent(block(1), 0, 0);
+  sent.sent(block(11), 0, 0);
+  assert.equal(sent.dueMs, undefined);
+  sent.sent(block(21), 10, 1_000);
+  sent.doubt(2_000);
+  assert.equal(sent.dueMs, 12_000);
+  sent.sent(block(31), 10, 11_999);
+  sent.sent(block(41), 10, 12_000);
+  assert.deepEqual(dueOf(sent, 11_999), []);
+  assert.deepEqual(dueOf(sent, 12_000), [11, 21, 31]);
+  assert.equal(sent.dueMs, undefined);
+  sent.doubt(20_000);
+  sent.doubt(25_000);
+  assert.deepEqual([dueOf(sent, 34_999), dueOf(sent, 35_000)], [[], [41]]);
+});
+
+void test('what is sent from an earlier record on anyway is forgotten', () => {
+  const sent = new SentBlocks(0);
+  for (const first of [1, 11, 21]) sent.sent(block(first), 0, 0);
+  sent.doubt(0);
+  sent.sent(block(31), 0, 0);
+  sent.lostAfter(20);
+  assert.deepEqual(dueOf(sent, 5_000), [1, 11]);
+});
+
+// bounds.natsSuspects
+void test('of more than the bound the newest are kept', () => {
+  const sent = new SentBlocks(600_000);
+  for (let at = 0; at < bounds.natsSuspects + 3; at += 1) sent.sent(block(at * 10 + 1), 0, 0);
+  sent.doubt(0);
+  const due = dueOf(sent, 60_000);
+  assert.deepEqual([due.length, due[0]], [bounds.natsSuspects, 31]);
+});

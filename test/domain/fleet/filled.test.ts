@@ -1,0 +1,108 @@
+// Blocks that come late, or once more, because a replica of the stream may have lost them: they fill the holes that they fit, and nothing
+// else is believed of them.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { formatHead } from '../../../src/domain/fleet/block.js';
+import { createFleet } from '../../../src/domain/fleet/fleet.js';
+import {
+  block,
+  blocks,
+  fleetOf,
+  hashOf,
+  journal,
+  optionsOf,
+  PaperGate,
+  type PaperMessage,
+  seqOf,
+  started,
+  takeAll,
+  told,
+} from './paper-stream.js';
+
+const gate = new PaperGate();
+gate.exchanges(700);
+gate.checkpoint();
+const all = blocks(gate.lines, 4);
+const last = gate.lines.at(-1);
+
+/** The same block, sent once more behind the end. */
+function again(one: PaperMessage): PaperMessage {
+  const lines = one.body.toString().split(/(?<=\n)/);
+  const end = { last: seqOf(last), head: hashOf(last) };
+  const head = {
+    kind: 'block',
+    first: seqOf(lines[0]),
+    last: seqOf(lines.at(-1)),
+    head: hashOf(lines.at(-1)),
+    end,
+  } as const;
+  return { ...one, headers: [...formatHead(journal, head)] };
+}
+
+const at = (index: number): PaperMessage => all[index] ?? assert.fail();
+
+function foundIn(stream: readonly PaperMessage[]): unknown {
+  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
+  takeAll(fleet, stream);
+  return told(fleet.judge(started + 4000));
+}
+
+void test('old and new holes are filled, one after the other, and what was there already is dropped', () => {
+  const holed = all.filter((_, index) => index !== 3 && index !== 4 && index !== 340);
+  assert.deepEqual(foundIn(holed), [
+    ['missing', 'gate1', 13],
+    ['missing', 'gate1', 1361],
+  ]);
+  assert.deepEqual(foundIn([...holed, ...[3, 4, 340].map((index) => again(at(index)))]), []);
+  assert.deepEqual(foundIn([...all, ...[3, 4, 340, 349].map((index) => again(at(index)))]), []);
+  assert.deepEqual(foundIn([...holed, again(at(340))]), [['missing', 'gate1', 13]]);
+  assert.deepEqual(foundIn([...holed, again(at(3)), again(at(340))]), [['missing', 'gate1', 13]]);
+  // Without its header it fills the hole too, as a server may deliver it late by itself.
+  assert.deepEqual(foundIn([...all.filter((_, index) => index !== 3), at(3)]), []);
+});
+
+void test('a restart of the verifier in the middle of a hole changes nothing', () => {
+  const holed = all.filter((_, index) => index !== 3 && index !== 4);
+  const one = fleetOf(['gate1'], { driftMs: Infinity });
+  takeAll(one, [...holed, again(at(3))]);
+  const saved: unknown = JSON.parse(JSON.stringify(one.save()));
+  const other = createFleet(optionsOf(['gate1'], { driftMs: Infinity }), saved);
+  takeAll(other, [again(at(4))]);
+  assert.deepEqual(told(other.judge(started + 4000)), []);
+});
+
+void test('other records than the missing ones fill no hole', () => {
+  const other = new PaperGate();
+  other.admit('other');
+  other.exchanges(60);
+  const forged = blocks(other.lines, 4);
+  const holed = all.filter((_, index) => index !== 3);
+  assert.deepEqual(foundIn([...holed, again(forged[3] ?? assert.fail())]), [
+    ['missing', 'gate1', 13],
+    ['forked', 'gate1', 13],
+  ]);
+  // The right beginning, and another end: lines of the gate itself, signed again.
+  const cut = block(gate.lines.slice(12, 15));
+  assert.deepEqual(foundIn([...holed, again(cut)]), [['missing', 'gate1', 13]]);
+  // A record of now that is another one.
+  const late = new PaperGate();
+  late.exchanges(701);
+  assert.match(JSON.stringify(foundIn([...all, again(block(late.lines.slice(1402, 1403)))])), /forked/);
+});
+
+// bounds.fleetGaps
+void test('of more holes than the bound the newest can be filled', () => {
+  const count = bounds.fleetGaps + 2;
+  const lost = Array.from({ length: count }, (_, index) => 2 + 2 * index);
+  const holed = all.filter((_, index) => !lost.includes(index));
+  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
+  takeAll(fleet, [...holed, ...lost.map((index) => again(at(index)))]);
+  assert.deepEqual(
+    told(fleet.judge(started + 4000)).map(([kind, , seq]) => [kind, seq]),
+    [
+      ['missing', 9],
+      ['missing', 17],
+    ],
+  );
+});
