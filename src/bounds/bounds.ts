@@ -277,6 +277,7 @@ const values = {
   fleetBlockBytes: '1MiB',
   fleetShareBytes: '10GiB',
   fleetLogBytes: '1GiB',
+  fleetMirrorBytes: '100GiB',
   fleetOpen: 10_000,
   fleetPolicies: 1000,
   fleetRecent: 512,

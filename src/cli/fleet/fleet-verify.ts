@@ -5,14 +5,13 @@ import { onStop } from '../../adapters/host/outputs.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { formatJsonLines, printable } from '../../domain/audit/encode.js';
-import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
-import { openIndexWriter } from './index-folder.js';
+import { openMirrorOf } from './mirror.js';
 import { natsOf, openFleet, readFleetSettings, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
@@ -43,14 +42,13 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const signer = parseSignKey(folder.signKey());
     const reader = createStreamReader(
       fleet,
       settings,
       saved,
       folder,
       () => saved?.told ?? [],
-      (name) => openIndexWriter(settings.state, name, signer),
+      openMirrorOf(settings, fleet),
     );
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);

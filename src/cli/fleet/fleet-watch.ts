@@ -14,7 +14,6 @@ import {
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { createServerOrder } from '../../adapters/nats/servers.js';
-import { parseSignKey } from '../../domain/audit/ledger.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -22,7 +21,7 @@ import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
-import { openIndexWriter } from './index-folder.js';
+import { openMirrorOf } from './mirror.js';
 import { natsOf, openFleet, readFleetSettings, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
@@ -127,14 +126,13 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const signer = parseSignKey(this.#folder.signKey());
     return createStreamReader(
       fleet,
       settings,
       saved,
       this.#folder,
       () => this.#book.names(),
-      (name) => openIndexWriter(settings.state, name, signer),
+      openMirrorOf(settings, fleet),
     );
   }
 

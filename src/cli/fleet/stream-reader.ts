@@ -8,11 +8,11 @@ import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { type StreamRight } from '../../adapters/nats/rights.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';
+import { allSubjects, type FleetStream, headerNames, readSubject } from '../../domain/fleet/block.js';
 import { noHost } from '../../domain/fleet/findings.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
-import type { FleetFinding } from '../../domain/fleet/shapes.js';
-import type { IndexWriter } from './index-folder.js';
+import type { FleetFinding, FleetMessage } from '../../domain/fleet/shapes.js';
+import type { Mirror } from './mirror.js';
 import { wantedOf } from './open-settings.js';
 import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
 import { lookAtStreams, type SeenStream } from './streams.js';
@@ -64,14 +64,14 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
   return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
 }
 
-/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `openIndex` no index is made. */
+/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `mirror` nothing is mirrored. */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas' | 'shares'>,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
-  openIndex?: (stream: string) => IndexWriter,
+  mirror?: Mirror,
 ): StreamReader {
   const { stream: prefix, hosts, keepMs } = settings;
   const cursors = new Map<string, Cursor>();
@@ -79,7 +79,6 @@ export function createStreamReader(
   cursors.set(prefix, cursorOf(saved ?? none));
   for (const other of saved?.others ?? []) cursors.set(other.stream, cursorOf(other));
   let present: readonly { readonly stream: FleetStream; readonly info: StreamInfo }[] = [];
-  const indexes = new Map<string, IndexWriter>();
   let storedMs = 0;
   let messages = 0;
 
@@ -218,14 +217,11 @@ export function createStreamReader(
     const from = { streamSeq: fleet.seqIn(name) + 1 };
     if (untilSeq !== undefined && from.streamSeq > untilSeq) return;
     cursor.isReading = true;
-    const index = indexes.get(name) ?? openIndex?.(name);
-    if (index !== undefined) indexes.set(name, index);
-    index?.begin(from.streamSeq);
     try {
       for await (const message of link.read(name, from, { ...options, subject: allSubjects })) {
         const { faults } = fleet;
         const findings = fleet.take(message, stream);
-        index?.take(message, fleet.faults === faults);
+        if (stream.host === hostOf(message)) mirror?.take(message, fleet.faults === faults);
         const { streamSeq, subject } = message;
         ({ storedMs } = message);
         cursor.last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };
@@ -248,6 +244,17 @@ export function createStreamReader(
       );
   };
 
+  // A mirror that somebody removed, or of a host that was not listed, begins with what the stream still has.
+  const isBehind = fleet
+    .heads()
+    .some(
+      ({ host, journal, seq }) =>
+        mirror !== undefined && hosts.has(host) && !mirror.isFull(host) && mirror.endOf(host, journal) < seq,
+    );
+  if (isBehind) {
+    fleet.rewind([]);
+    for (const cursor of cursors.values()) cursor.last = undefined;
+  }
   const reader: StreamReader = {
     fleet,
     get storedMs() {
@@ -359,8 +366,8 @@ export function createStreamReader(
       if (faults.length > 0) throw faults[0];
     },
     save() {
-      // First: the index must cover everything in the state.
-      for (const index of indexes.values()) index.save();
+      // First: the mirror must hold everything in the state.
+      mirror?.save();
       const { created, last, gone } = cursorIn(prefix);
       const others = [...cursors]
         .filter(([name]) => name !== prefix)
@@ -374,6 +381,11 @@ export function createStreamReader(
     },
   };
   return reader;
+}
+
+/** Records in the stream of another host are left out, as by the verifier. */
+function hostOf({ subject }: FleetMessage): string | undefined {
+  return readSubject(subject)?.host;
 }
 
 const whatItCan: Readonly<Record<StreamRight, string>> = {

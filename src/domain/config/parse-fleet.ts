@@ -76,6 +76,8 @@ const fleetSchema = section('the settings of a fleet', {
   keep: duration('400d'),
   share: text('a size, as 20GiB').optional(),
   max_size: text('a size, as 100GiB').optional(),
+  mirror_keep: as('mirrorKeepMs', duration('400d')),
+  mirror_share: text('a size, as 100GiB').optional(),
 });
 
 type RawFleet = z.infer<typeof fleetSchema>;
@@ -88,6 +90,7 @@ const decided = [
   'metrics',
   'share',
   'maxSize',
+  'mirrorShare',
 ] as const;
 
 /** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
@@ -104,6 +107,8 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly maxBytes: number | undefined;
   /** The size of each host's stream, by the token of the host. */
   readonly shares: ReadonlyMap<string, number>;
+  /** What the mirror of each host may take of the verifier's disk. */
+  readonly mirrorBytes: number;
 }
 
 export interface FleetFiles {
@@ -182,6 +187,7 @@ function settingsOf(raw: RawFleet, cursor: Cursor, files: FleetFiles | undefined
     metrics: metricsAt(raw.metrics, cursor),
     maxBytes,
     shares: sharesAt(raw, maxBytes, cursor),
+    mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
   };
 }
 
@@ -298,11 +304,14 @@ function sizeAt(
 ): number | undefined {
   if (written === undefined) return undefined;
   const bytes = parseSize(written);
-  const least = leastBytes > 1 ? ', and at least 1MiB' : '';
+  const least = leastBytes > 1 ? `, and at least ${leastBytes / (1 << 20)}MiB` : '';
   if (bytes === undefined || bytes < leastBytes)
     cursor.error([key], `must be a size: ${sizeForm}, as 100GiB${least}`);
   return bytes;
 }
+
+/** A few blocks. */
+const mirrorBytesMin = 4 << 20;
 
 /** A host with less could not keep a day. */
 const shareBytesMin = 1 << 20;

@@ -55,6 +55,8 @@ export const findingKinds = [
   'differs',
   /** The host's clock and the server's are apart. */
   'clock-apart',
+  /** The mirror of a host has taken its share of the verifier's disk. */
+  'mirror-full',
 ] as const;
 
 export type FleetFindingKind = (typeof findingKinds)[number];

@@ -25,6 +25,8 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   keepMs: 1,
   maxBytes: undefined,
   shares: new Map(),
+  mirrorBytes: 1 << 30,
+  mirrorKeepMs: 0,
 });
 
 const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>

@@ -1,0 +1,345 @@
+// The mirror of a fleet: plain journal directories, STATE/journals/HOST/JOURNAL/0000000N.jsonl, cut where the gate cut, which every
+// `audit` command reads. Lines are appended as they were verified and synced before the verifier's position is saved: after an end
+// at any instant, the next run reads the lines behind that position again and skips those that are there. A line whose own hash is
+// wrong is left out, and what is missing in the stream is missing here: `audit verify` finds the same hole. A host cannot take more
+// than its share of the disk: then its mirror stands still, at a whole line, until there is room.
+
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { systemClock } from '../../adapters/host/clock.js';
+import {
+  createSegment,
+  fileName,
+  listSegments,
+  makeDirectory,
+  openSegment,
+  removeSegment,
+  type Segment,
+  segmentName,
+  syncDirectory,
+  withFile,
+} from '../../adapters/journal/segments.js';
+import { bounds } from '../../bounds/bounds.js';
+import { readLink } from '../../domain/audit/ledger.js';
+import { formatTime, parseLine } from '../../domain/audit/record.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
+import { isHostWord, readHeadOf, readSubject } from '../../domain/fleet/block.js';
+import type { Fleet } from '../../domain/fleet/fleet.js';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import { messageOf } from '../../ports/faults.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import { formatSize } from './open-settings.js';
+
+const folderName = 'journals';
+const journalName = /^[0-9a-f]{32}$/;
+
+export function mirrorIn(state: string): string {
+  return join(state, folderName);
+}
+
+/** The directories of a mirror, by host, and each host's in the order of their last segments. Throws the system's error. */
+export function mirroredJournals(
+  mirror: string,
+): readonly { readonly host: string; readonly journal: string; readonly path: string }[] {
+  const hosts = foldersIn(mirror).filter((name) => isHostWord(name));
+  return hosts.flatMap((host) => {
+    const journals = foldersIn(join(mirror, host)).filter((name) => journalName.test(name));
+    return journals
+      .map((journal) => ({ host, journal, path: join(mirror, host, journal) }))
+      .toSorted((one, other) => writtenMs(one.path) - writtenMs(other.path));
+  });
+}
+
+function foldersIn(path: string): readonly string[] {
+  const entries = readdirSync(path, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+function writtenMs(path: string): number {
+  const last = listSegments(path).at(-1);
+  return last === undefined
+    ? 0
+    : (statSync(join(path, fileName(last)), { throwIfNoEntry: false })?.mtimeMs ?? 0);
+}
+
+export interface MirrorOptions {
+  readonly state: string;
+  /** The most that each host may take, by its token; other hosts are not mirrored. */
+  readonly shares: ReadonlyMap<string, number>;
+  /** Called once for each time that a host's share is used up. */
+  readonly full: (host: string, bytes: number) => void;
+}
+
+export interface Mirror {
+  /** The last record of a journal that is there; 0: none. */
+  endOf(host: string, journal: string): number;
+  isFull(host: string): boolean;
+  /** `isClean`: the verifier found nothing wrong with it. Throws a CommandFault. */
+  take(message: FleetMessage, isClean: boolean): void;
+  /** On disk when it returns. Throws a CommandFault. */
+  save(): void;
+}
+
+interface Journal {
+  readonly host: string;
+  readonly directory: string;
+  /** The number of the last segment; 0: none. Its bytes, and the last record. */
+  number: number;
+  bytes: number;
+  seq: number;
+  isDirty: boolean;
+}
+
+/** For the process that has the state; a host whose share is used up is a finding. */
+export function openMirrorOf(
+  { state, hosts, mirrorBytes }: Pick<FleetSettings, 'state' | 'hosts' | 'mirrorBytes'>,
+  fleet: Pick<Fleet, 'note'>,
+): Mirror {
+  return openMirror({
+    state,
+    shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
+    full(host, bytes) {
+      const text = `its mirror has its share of ${formatSize(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share", or move old segments away`;
+      fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
+    },
+  });
+}
+
+/** A file takes whole blocks of the disk, and so does a directory. */
+const blockBytes = 4096;
+
+/** For the process that has the state. */
+export function openMirror({ state, shares, full }: MirrorOptions): Mirror {
+  const root = mirrorIn(state);
+  const journals = new Map<string, Journal>();
+  const used = new Map<string, number>();
+  const told = new Set<string>();
+  const attempt = <Result>(run: () => Result): Result => {
+    try {
+      return run();
+    } catch (cause) {
+      const text = `the mirror in ${root} cannot be written: ${messageOf(cause)}; nothing is lost: the next run goes on from there`;
+      throw new CommandFault(exitCodes.configuration, text);
+    }
+  };
+  const usedBy = (host: string): number => {
+    const known = used.get(host) ?? usedIn(join(root, host));
+    used.set(host, known);
+    return known;
+  };
+  const journalOf = (host: string, journal: string): Journal => {
+    const key = `${host} ${journal}`;
+    const found = journals.get(key) ?? openJournal(host, join(root, host, journal));
+    journals.set(key, found);
+    return found;
+  };
+  /** Once full, it stays so while it is open: behind what was left out nothing may follow. */
+  const isFull = (host: string): boolean => {
+    const share = shares.get(host) ?? 0;
+    if (told.has(host) || usedBy(host) + bounds.fleetBlockBytes <= share) return told.has(host);
+    // As the next run will count it.
+    used.delete(host);
+    if (usedBy(host) + bounds.fleetBlockBytes <= share) return false;
+    told.add(host);
+    full(host, share);
+    return true;
+  };
+  /** Whole lines at the end of the last segment. */
+  const append = (to: Journal, bytes: Buffer): void => {
+    if (bytes.length === 0) return;
+    const isNew = to.number === 0 || to.bytes + bytes.length > bounds.plainSegmentBytes;
+    if (isNew) begin(to, to.number + 1);
+    withFile(openSegment(to.directory, segmentName(to.number)), (file) => writeWhole(file, bytes));
+    to.bytes += bytes.length;
+    to.isDirty = true;
+    used.set(to.host, usedBy(to.host) + bytes.length);
+  };
+  const begin = (to: Journal, number: number): void => {
+    sync(to);
+    if (to.number === 0) makeDirectory(to.directory, groupOf(root));
+    closeSync(createSegment(to.directory, segmentName(number)));
+    to.number = number;
+    to.bytes = 0;
+    used.set(to.host, usedBy(to.host) + blockBytes);
+  };
+  /** A line that begins a segment says which one ended: the first one that came may have begun in the middle. */
+  const cut = (to: Journal, before: number): void => {
+    if (to.number === 0) return begin(to, before + 1);
+    const isOnly = before > to.number && listSegments(to.directory).length === 1;
+    if (isOnly) {
+      renameSync(join(to.directory, segmentName(to.number)), join(to.directory, segmentName(before)));
+      syncDirectory(to.directory);
+      to.number = before;
+    }
+    begin(to, Math.max(before, to.number) + 1);
+  };
+  const takeLines = (to: Journal, bytes: Buffer, isClean: boolean, last: number): void => {
+    let from = 0;
+    // Lines without a fault go over as they are: only those that begin a segment are looked at.
+    let at = isClean ? nextStart(bytes, 0) : 0;
+    while (at < bytes.length) {
+      const lf = bytes.indexOf(0x0a, at);
+      const end = lf < 0 ? bytes.length : lf + 1;
+      const line = bytes.subarray(at, Math.max(at, end - 1));
+      const seq = isClean || lf < 0 ? undefined : seqOfNext(line, to.seq);
+      const before = isClean || seq !== undefined ? segmentBefore(line) : undefined;
+      if (before !== undefined || (!isClean && seq === undefined)) {
+        append(to, bytes.subarray(from, at));
+        if (before !== undefined) cut(to, before);
+        from = before === undefined ? end : at;
+      }
+      to.seq = seq ?? to.seq;
+      at = isClean ? nextStart(bytes, end) : end;
+    }
+    append(to, bytes.subarray(from));
+    if (isClean) to.seq = last;
+  };
+  const sync = (journal: Journal): void => {
+    if (!journal.isDirty) return;
+    withFile(openSegment(journal.directory, segmentName(journal.number)), fsyncSync);
+    journal.isDirty = false;
+  };
+  return {
+    endOf: (host, journal) => attempt(() => journalOf(host, journal).seq),
+    isFull: (host) => attempt(() => isFull(host)),
+    take(message, isClean) {
+      const named = readSubject(message.subject);
+      const head = readHeadOf(message.header);
+      if (named === undefined || !shares.has(named.host) || message.bytes.length === 0) return;
+      attempt(() => {
+        const to = journalOf(named.host, named.journal);
+        const { bytes } = message;
+        if (head?.kind === 'block' && isClean && head.last <= to.seq) return;
+        if (isFull(named.host)) return;
+        const follows = head?.kind === 'block' && isClean && head.first === to.seq + 1;
+        takeLines(to, bytes, follows, follows ? head.last : 0);
+      });
+    },
+    save() {
+      attempt(() => {
+        for (const journal of journals.values()) sync(journal);
+      });
+    },
+  };
+}
+
+/** The seq of a whole line of ours behind this one. */
+function seqOfNext(line: Buffer, seq: number): number | undefined {
+  const link = readLink(line);
+  return link?.isIntact === true && Number.isSafeInteger(link.seq) && link.seq > seq ? link.seq : undefined;
+}
+
+const segmentText = Buffer.from(',"segment":"');
+
+/** Where the next line begins that names a segment. */
+function nextStart(bytes: Buffer, from: number): number {
+  const found = bytes.indexOf(segmentText, from);
+  return found < 0 ? bytes.length : bytes.lastIndexOf(0x0a, found) + 1;
+}
+
+/** If a line begins a segment: the number of the previous one. A retire record names a removed one. */
+function segmentBefore(line: Buffer): number | undefined {
+  if (!line.includes(segmentText)) return undefined;
+  const { event, segment } = parseLine(line.toString('utf8')) ?? {};
+  const number = typeof segment === 'string' ? /^(\d{8,15})\.jsonl$/.exec(segment)?.[1] : undefined;
+  return number !== undefined && event !== 'retire' ? Number(number) : undefined;
+}
+
+/** Whose group may read new directories: that of the mirror's own directory, if an operator has let it. */
+function groupOf(root: string): number | undefined {
+  const found = statSync(root, { throwIfNoEntry: false });
+  return found !== undefined && (found.mode & 0o040) !== 0 ? found.gid : undefined;
+}
+
+function usedIn(folder: string): number {
+  if (statSync(folder, { throwIfNoEntry: false }) === undefined) return 0;
+  let sum = blockBytes;
+  for (const name of foldersIn(folder)) {
+    sum += blockBytes;
+    for (const file of readdirSync(join(folder, name))) {
+      const size = statSync(join(folder, name, file), { throwIfNoEntry: false })?.size ?? 0;
+      sum += Math.ceil(size / blockBytes) * blockBytes;
+    }
+  }
+  return sum;
+}
+
+/** What an end in the middle of a line left behind its last whole record is taken away. */
+function openJournal(host: string, directory: string): Journal {
+  const journal: Journal = { host, directory, number: 0, bytes: 0, seq: 0, isDirty: false };
+  if (statSync(directory, { throwIfNoEntry: false }) === undefined) return journal;
+  const segments = listSegments(directory);
+  for (const segment of segments.toReversed()) {
+    const end = segment.isCompressed ? endOfCompressed(directory, segment) : repair(directory, segment);
+    if (end !== undefined) return { ...journal, number: segment.number, ...end };
+    // Each segment was synced before the next one began.
+    if (segment !== segments.at(-1)) throw new Error(`${join(directory, segment.name)} holds no record`);
+    removeSegment(directory, fileName(segment));
+  }
+  return journal;
+}
+
+/** Undefined: no record is left. */
+function repair(directory: string, { name }: Segment): Pick<Journal, 'bytes' | 'seq'> | undefined {
+  return withFile(openSegment(directory, name), (file) => {
+    const { size } = fstatSync(file);
+    for (let length = 1 << 16; ; length *= 4) {
+      const from = Math.max(0, size - length);
+      const tail = Buffer.alloc(size - from);
+      readSync(file, tail, 0, tail.length, from);
+      const last = lastIntact(tail, from === 0);
+      if (last === undefined && from > 0) continue;
+      if (last === undefined) return undefined;
+      const bytes = from + last.end;
+      if (bytes < size) ftruncateSync(file, bytes);
+      if (bytes < size) fsyncSync(file);
+      return { bytes, seq: last.seq };
+    }
+  });
+}
+
+function lastIntact(
+  text: Buffer,
+  isWhole: boolean,
+): { readonly end: number; readonly seq: number } | undefined {
+  for (let lf = text.lastIndexOf(0x0a); lf >= 0; ) {
+    const before = lf === 0 ? -1 : text.lastIndexOf(0x0a, lf - 1);
+    if (before < 0 && !isWhole) return undefined;
+    const link = readLink(text.subarray(before + 1, lf));
+    if (link?.isIntact === true) return { end: lf + 1, seq: link.seq };
+    lf = before;
+  }
+  return undefined;
+}
+
+function endOfCompressed(directory: string, segment: Segment): Pick<Journal, 'bytes' | 'seq'> {
+  const file = openSync(join(directory, fileName(segment)), constants.O_RDONLY | constants.O_NOFOLLOW);
+  const packed = withFile(file, (descriptor) => {
+    const bytes = Buffer.alloc(fstatSync(descriptor).size);
+    return bytes.subarray(0, readSync(descriptor, bytes));
+  });
+  const text = gunzipSync(packed, { maxOutputLength: bounds.plainSegmentBytes });
+  // It is closed: with this size, the next line begins another one.
+  return { bytes: Infinity, seq: lastIntact(text, true)?.seq ?? 0 };
+}
+
+function writeWhole(file: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+}
