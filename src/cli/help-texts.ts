@@ -69,12 +69,12 @@ dovegate key new modoboa
 dovegate key new quota-graph --policy metrics --expires 2027-06-30 --from 192.0.2.20/32
 
 audit verify: 0 passed, 1 faults, or no signature was checked, 78 no journal there
-dovegate audit verify
 dovegate audit verify --key auditor.pub /srv/copies/audit
+dovegate audit verify --fleet /etc/dovegate/fleet.yaml
 
 audit search: 0 searched, also if nothing was found, 64 wrong usage, 78 no journal there
 dovegate audit search --user alice@example.com --since yesterday
-dovegate audit search --outcome denied --since 2d --json
+dovegate audit search --user alice@example.com --fleet /etc/dovegate/fleet.yaml
 
 audit show: 0 shown, 1 no such command, 78 no journal there
 dovegate audit show 01KAF3W2Q8T5
@@ -85,8 +85,8 @@ dovegate audit tail --follow
 dovegate audit tail --lines 100 --json
 
 audit report: 0 the time is complete, 1 it is not proved complete, 64 wrong usage, 78 no journal there
-dovegate audit report --mailbox alice@example.com --from 2026-11-01 --to 2026-11-30
 dovegate audit report --mailbox alice@example.com --from 30d --content --html > alice.html
+dovegate audit report --mailbox alice@example.com --fleet /etc/dovegate/fleet.yaml
 
 audit access: 0 printed, also if nobody had access, 64 wrong usage, 78 no journal there
 dovegate audit access --since 30d
@@ -131,18 +131,6 @@ dovegate audit fleet verify --checkpoint kept.jsonl --json
 audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the settings
 dovegate audit fleet watch
 dovegate audit fleet watch --config ./fleet.yaml
-
-audit fleet search: 0 searched, also if nothing was found, 1 a message is not what it was, 69 no server, 77 not permitted, 78 the settings
-dovegate audit fleet search --user alice@example.com --since yesterday
-dovegate audit fleet search --host mail-gate-3 --outcome denied --json
-
-audit fleet report: 0 every host is proved complete, 1 not, 64 usage, 69 no server, 77 not permitted, 78 the settings
-dovegate audit fleet report --mailbox alice@example.com --from 2026-11-01
-dovegate audit fleet report --mailbox alice@example.com --html --whole
-
-audit fleet fetch: 0 written, 1 it has holes, 64 which journal?, 69 no server, 77 not permitted, 78 the settings, or the directory
-dovegate audit fleet fetch mail-gate-3 --to ./copy
-dovegate audit fleet fetch mail-gate-3 --journal 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11 --to ./copy --holes
 
 audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one has the state, 78 the settings, or a file of a key
 dovegate audit fleet rotate-key

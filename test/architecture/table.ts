@@ -511,7 +511,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['util'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
-    public: ['audit', 'audit-search', 'audit-table'],
+    public: ['audit', 'audit-search', 'audit-table', 'fleet-places'],
     builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
   }),

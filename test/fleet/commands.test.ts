@@ -1,7 +1,7 @@
-// Goal: the commands of a verifier on a real server, with journals as the daemon's writer makes them: init, verify, status, search, fetch;
-// what each says when somebody tears at the stream, the state or the journals.
+// Goal: the commands of a verifier on a real server, with journals as the daemon's writer makes them: init, verify, status, and search, show,
+// export, access and verify over its mirror; what each says when somebody tears at the stream, the state or the journals.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
@@ -113,43 +113,69 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
   });
 
   await t.test('search: over all hosts, over one, by time, and without a hit', async () => {
-    const all = await desk.run('search', '--json', '--user', 'alice@example.com', '--since', '1h');
+    const all = await desk.read('search', '--json', '--user', 'alice@example.com', '--since', '1h');
     const rows = all.stdout.toString().trimEnd().split('\n').map(parse);
     assert.deepEqual(
       ['gate1', 'gate2'].map((host) => rows.filter((row) => row['host'] === host).length),
       [40, 10],
     );
     assert.equal(rows[0]?.['outcome'], 'ok');
-    const of = await desk.run('search', '--host', 'gate2', '--command', 'quota');
+    const of = await desk.read('search', '--command', 'quota');
+    assert.match(of.text, /^HOST +SEQ /m);
     assert.equal(of.stdout.toString().match(/^gate2 .* quota get /gm)?.length, 10, of.text);
-    const none = await desk.run('search', '--user', 'nobody@example.com');
+    const csv = await desk.read('export', '--user', 'alice@example.com');
+    assert.match(csv.stdout.toString(), /^host,.*\r\ngate1,/);
+    const none = await desk.read('search', '--user', 'nobody@example.com');
     assert.deepEqual([none.exit, none.stdout.toString()], [0, '']);
-    assert.match(none.stderr, /no command for "nobody@example\.com" was found in 2 journals/);
-  });
-
-  await t.test('fetch: the segments byte for byte, for audit verify; never over something else', async () => {
-    const to = join(nats.folder, 'copy');
-    const done = await desk.run('fetch', 'gate1', '--to', to);
-    assert.equal(done.exit, 0, done.text);
-    const segments = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-    assert.ok(segments.length > 2);
-    assert.deepEqual(readdirSync(to).toSorted(), segments.toSorted());
-    for (const name of segments)
-      assert.ok(readFileSync(join(to, name)).equals(readFileSync(join(directory, name))), name);
-    const key = join(nats.folder, 'gate.pub');
-    writeFileSync(key, trusted.key);
-    const verified = await runWarm(['audit', 'verify', '--key', key, to]);
-    assert.equal(verified.exit, 0, verified.text);
-    const again = await desk.run('fetch', 'gate1', '--to', to);
-    assert.equal(again.exit, 78);
-    assert.match(again.stderr, /is not empty; nothing is overwritten/);
-    const nobody = await desk.run('fetch', 'gate9', '--to', join(nats.folder, 'nobody'));
-    assert.equal(nobody.exit, 1);
-    assert.match(nobody.stderr, /has nothing of gate9/);
+    assert.match(none.stderr, /no command for "nobody@example\.com" was found among \d+ records/);
+    const shown = await desk.read('show', 'E3');
+    assert.deepEqual(shown.text.match(/^on gate\d$/gm), ['on gate1', 'on gate2'], shown.text);
+    const record = parse((await desk.read('show', 'E30', '--json')).stdout.toString().split('\n')[0] ?? '');
+    assert.deepEqual([record['host'], record['id']], ['gate1', 'E30']);
+    const access = await desk.read('access');
+    assert.match(access.text, /^gate1: 0 requests/m);
+    const folder = await runWarm(['audit', 'search', '--fleet', join(desk.state, 'journals'), '--json']);
+    assert.equal(folder.stdout.toString().trimEnd().split('\n').length, 50);
+    const both = await desk.read('search', '--config', 'dovegate.yaml');
+    assert.equal(both.exit, 64, both.text);
   });
 
   await t.test(
-    'a journal with a hole: found with host and seq; fetched for somebody who asks for the rest',
+    'the mirror: the segments byte for byte, and audit verify passes them by the listed keys',
+    async () => {
+      const mirrored = join(desk.state, 'journals', 'gate1', one.id);
+      const segments = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+      assert.ok(segments.length > 2);
+      assert.deepEqual(readdirSync(mirrored).toSorted(), segments.toSorted());
+      for (const name of segments)
+        assert.ok(readFileSync(join(mirrored, name)).equals(readFileSync(join(directory, name))), name);
+      const verified = await desk.read('verify', '--json');
+      assert.equal(verified.exit, 0, verified.text);
+      const found = verified.stdout.toString().trimEnd().split('\n').map(parse);
+      assert.deepEqual(
+        found.map((row) => [row['host'], row['passed'], row['signatures_checked'], row['records']]),
+        [
+          ['gate1', true, true, one.lines.length],
+          ['gate2', true, true, two.lines.length],
+        ],
+      );
+      desk.write({ ...hosts, gate3: {} });
+      const lacking = await desk.read('verify');
+      assert.equal(lacking.exit, 1);
+      assert.match(lacking.stderr, /the mirror holds no journal of gate3/);
+      desk.write(hosts);
+    },
+  );
+
+  await t.test('a mirror that somebody removed is made again, as far as the stream goes', async () => {
+    rmSync(join(desk.state, 'journals', 'gate2'), { recursive: true });
+    const done = await desk.run('verify');
+    assert.equal(done.exit, 0, done.text);
+    assert.deepEqual(readLines(join(desk.state, 'journals', 'gate2', two.id)).lines, two.lines);
+  });
+
+  await t.test(
+    'a journal with a hole: found with host and seq, in the stream and in the mirror',
     async () => {
       const other = readLines(await writeJournal(t, 20));
       const link = await openNats(nats.settingsOf('gate2'));
@@ -162,25 +188,9 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       assert.match(done.text, /^gate2 seq 21: missing: /m);
       assert.match(done.text, /^gate2.*: new-journal: /m);
 
-      const several = await desk.run('fetch', 'gate2', '--to', join(nats.folder, 'several'));
-      assert.equal(several.exit, 64);
-      assert.ok(several.stderr.includes(`${two.id}, to seq ${two.lines.length}`), several.stderr);
-      assert.ok(!existsSync(join(nats.folder, 'several')));
-      const torn = join(nats.folder, 'torn');
-      const refused = await desk.run('fetch', 'gate2', '--journal', other.id, '--to', torn);
-      assert.equal(refused.exit, 1);
-      assert.match(refused.stderr, /seq 20 is followed by 24/);
-      const asked = await desk.run(
-        'fetch',
-        'gate2',
-        '--journal',
-        other.id,
-        '--holes',
-        '--to',
-        `${torn}-asked`,
-      );
-      assert.equal(asked.exit, 1);
-      assert.match(asked.text, /^missing: seq 20 is followed by 24$/m);
+      const mirrored = await desk.read('verify');
+      assert.equal(mirrored.exit, 1);
+      assert.match(mirrored.text, /seq 21: missing: /);
 
       const later = await desk.run('verify');
       assert.equal(later.exit, 1, 'it stands');
@@ -273,7 +283,7 @@ void test('gates that are listed before they join', { timeout: 600_000 }, async 
     await link.close();
   }
   assert.deepEqual(await found(), { kinds: ['gate3 untrusted'], warned: ['gate3'] });
-  const report = await desk.run('report', '--mailbox', 'nobody@example.com');
+  const report = await desk.read('report', '--mailbox', 'nobody@example.com');
   assert.equal(report.exit, 1, report.text);
-  assert.match(report.text, /gate3.*no key is listed for it/s);
+  assert.match(report.text, /gate3: no signature was checked/);
 });

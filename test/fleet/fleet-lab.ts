@@ -57,6 +57,8 @@ export interface Desk {
   readonly config: string;
   readonly state: string;
   run(...args: string[]): Promise<ProgramResult>;
+  /** Runs a subcommand of `audit` over the mirror. */
+  read(...args: string[]): Promise<ProgramResult>;
   /** fleet.yaml again, with other hosts or more lines. */
   write(
     hosts: Readonly<Record<string, Readonly<Record<string, string>>>>,
@@ -99,6 +101,10 @@ export function openDesk(
     run: (...args) => {
       const [name = '', ...rest] = args;
       return runWarm(['audit', 'fleet', name, '--config', config, ...rest]);
+    },
+    read: (...args) => {
+      const [name = '', ...rest] = args;
+      return runWarm(['audit', name, '--fleet', config, ...rest]);
     },
   };
 }

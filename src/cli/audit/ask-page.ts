@@ -255,8 +255,8 @@ async function askAt(
 }
 
 /** Whether a daemon is asked, and no file is read. */
-export function isAsked({ socket, config, paths }: Places): boolean {
-  return socket !== undefined && config === undefined && paths.length === 0;
+export function isAsked({ socket, config, fleet, paths }: Places): boolean {
+  return socket !== undefined && config === undefined && fleet === undefined && paths.length === 0;
 }
 
 /** Opens the page at the chosen socket; stderr says which part a limited view shows. */

@@ -44,18 +44,23 @@ export async function readAccess(
 /** Always 0: that nobody had access is an answer too. Throws as the readers do. */
 export async function auditAccess(screen: Screen, places: Places, flags: AccessFlags): Promise<number> {
   const { since, until, user, json = false } = flags;
-  const table = createTable(columns, screen);
+  const table = createTable<Hosted>(
+    places.fleet === undefined ? columns : [{ name: 'HOST', text: ({ host = '' }) => host }, ...columns],
+    screen,
+  );
   for (const trail of await trailsOf(screen, places)) {
     const damage = createDamageWatch();
     const ledger = await readAccess(trail, { sinceMs: since, untilMs: until, user }, (file, piece) =>
       damage.look(file, piece),
     );
     const { items, leftOut } = ledger.finish();
-    if (json) for (const item of items) await screen.print(asJson(item));
+    const { host } = trail;
+    if (json) for (const item of items) await screen.print(asJson({ ...item, host }));
     else {
-      for (const text of accessSentences(items, leftOut)) await screen.print(printable(text));
+      const of = host === undefined ? '' : `${host}: `;
+      for (const text of accessSentences(items, leftOut)) await screen.print(printable(`${of}${text}`));
       if (items.length > 0) await screen.print('');
-      for (const line of items.flatMap(table.add)) await screen.print(line);
+      for (const item of items) for (const line of table.add({ ...item, host })) await screen.print(line);
     }
     if (json && leftOut > 0) screen.complain(`dovegate: ${accessSentences(items, leftOut).at(-1) ?? ''}`);
     reportDamage(screen, damage.notes());
@@ -66,7 +71,9 @@ export async function auditAccess(screen: Screen, places: Places, flags: AccessF
   return exitCodes.ok;
 }
 
-const columns: readonly Column<AccessReported>[] = [
+type Hosted = AccessReported & { readonly host?: string | undefined };
+
+const columns: readonly Column<Hosted>[] = [
   { name: 'ASKED (UTC)', text: ({ asked }) => printable(asked.slice(0, 19).replace('T', ' ')) },
   { name: 'WHO', text: ({ to }) => printable(to), cellsMin: 10 },
   { name: 'MAIL OF', text: ({ users }) => printable(users.join(' ')), cellsMin: 10 },
@@ -95,8 +102,9 @@ function usedText({ granted, used, usesMax, commands }: AccessReported): string 
   return `${used}${usesMax === undefined ? '' : ` of ${usesMax}`}${names.length === 0 ? '' : `: ${names.join(', ')}`}`;
 }
 
-function asJson(item: AccessReported): string {
+function asJson(item: Hosted): string {
   return formatJson({
+    host: item.host,
     id: item.id,
     to: item.to,
     policy: item.policy,

@@ -19,11 +19,14 @@ import type { AdminSettings, AuditSettings } from '../../domain/config/settings.
 import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import type { MirroredHost } from './fleet-places.js';
 
 /** As given on the command line; without any, the journal of the standard configuration. */
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
+  /** fleet.yaml, or the directory of its mirror: the journals of all hosts. */
+  readonly fleet?: string | undefined;
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;
   /** All words of the command line after the name of the program. */
@@ -31,8 +34,10 @@ export interface Places {
 }
 
 export interface Journals {
-  /** Directories and files to read, at least one. */
+  /** Directories and files to read, at least one unless they are of a fleet. */
   readonly paths: readonly string[];
+  /** Those of a fleet, also without a journal. */
+  readonly hosts?: readonly MirroredHost[] | undefined;
   /** The expected private signing key, and the key of digests; undefined: not known. */
   readonly signKeyFile?: string | undefined;
   readonly stateDirectory?: string | undefined;
@@ -50,6 +55,15 @@ export interface Journals {
  */
 export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
   const { config = standardConfig(), paths, socket } = places;
+  if (places.fleet !== undefined) {
+    if (socket !== undefined || places.config !== undefined || paths.length > 0)
+      throw new CommandFault(exitCodes.usage, 'give --fleet FILE alone: it names the journals');
+    const { mirroredHosts } = await import('./fleet-places.js');
+    const hosts = mirroredHosts(screen, places.fleet);
+    for (const { host, paths: own } of hosts)
+      if (own.length === 0) screen.complain(`dovegate: the mirror holds no journal of ${host}`);
+    return { paths: hosts.flatMap((host) => host.paths), hosts };
+  }
   if (socket !== undefined)
     throw new CommandFault(exitCodes.usage, 'give --socket PATH, or --config FILE or directories, not both');
   if (places.config !== undefined && paths.length > 0)
@@ -98,7 +112,11 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
 export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
   const journals = await journalsOf(screen, places);
   const [directory = ''] = journals.paths;
-  if (places.paths.length === 0 && whyNoRight(directory, 'read', 'enter') === 'EACCES') {
+  if (
+    journals.hosts === undefined &&
+    places.paths.length === 0 &&
+    whyNoRight(directory, 'read', 'enter') === 'EACCES'
+  ) {
     const { pageSocket } = journals;
     throw notForThisUser(directory, pageSocket && whatWorks(places, undefined, pageSocket));
   }
@@ -134,9 +152,20 @@ function notForThisUser(path: string, works: string | undefined): CommandFault {
   return new CommandFault(exitCodes.configuration, works ?? whyDenied(path, 'read'));
 }
 
+export interface HostTrail extends Trail {
+  /** Of a fleet. */
+  readonly host?: string | undefined;
+}
+
 /** The chosen journals with all their files. Throws a CommandFault or a JournalFault if there is none. */
-export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
-  return (await flushedJournalsOf(screen, places)).paths.map((path) => trailAt(path));
+export async function trailsOf(screen: Screen, places: Places): Promise<readonly HostTrail[]> {
+  const journals = await flushedJournalsOf(screen, places);
+  return journals.paths.map((path) => ({ ...trailAt(path), host: hostOf(journals, path)?.host }));
+}
+
+/** Undefined: the journal is of no fleet. */
+export function hostOf({ hosts }: Journals, path: string): MirroredHost | undefined {
+  return hosts?.find(({ paths }) => paths.includes(path));
 }
 
 /** The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none. */

@@ -4,9 +4,11 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
+import type { Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
-import { approvedText } from '../../domain/report/access.js';
+import { type AccessAsked, type AccessLedger, approvedText } from '../../domain/report/access.js';
+import { judgeHosts } from '../../domain/report/hosts.js';
 import { createHtmlReport } from '../../domain/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
 import {
@@ -18,7 +20,7 @@ import {
   type ReportedFleet,
   whyNoReport,
 } from '../../domain/report/report.js';
-import { createDayBook, type TouchDay } from '../../domain/report/touch.js';
+import { createDayBook, type GrantTold, type TouchDay } from '../../domain/report/touch.js';
 import type { Separator } from '../../domain/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -26,8 +28,9 @@ import type { Screen } from '../output/screen.js';
 import { describeView, isAsked, isInView, openPage } from './ask-page.js';
 import { readAccess } from './audit-access.js';
 import type { Places } from './audit-places.js';
+import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
-import { checkJournal } from './audit-verify.js';
+import { checkHosts, checkJournal } from './audit-verify.js';
 
 export interface ReportFlags {
   readonly mailbox: string;
@@ -44,12 +47,13 @@ export interface ReportFlags {
 /** Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws as the readers do. */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
-  const journal = await openReported(screen, places, flags);
-  return printReport(screen, journal, asked, formOf(screen, flags));
+  const isFleet = places.fleet !== undefined;
+  const journal = await (isFleet ? openHosts : openReported)(screen, places, flags);
+  return printReport(screen, journal, asked, formOf(screen, flags, isFleet));
 }
 
 /** The request in the options. Throws a CommandFault. */
-export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags, 'key'>): ReportAsked {
+function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags, 'key'>): ReportAsked {
   const asked = {
     mailbox,
     fromMs: from,
@@ -66,7 +70,7 @@ export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags
 }
 
 /** Exit code 0; 1: the time is not proved complete, or another name was probably meant. */
-export async function printReport(
+async function printReport(
   screen: Screen,
   journal: Reported | ReportedFleet,
   asked: ReportAsked,
@@ -79,6 +83,38 @@ export async function printReport(
   }
   await screen.flush();
   return isComplete && !isMisnamed ? exitCodes.ok : exitCodes.failed;
+}
+
+/** The journals of a fleet, host after host. */
+async function openHosts(
+  screen: Screen,
+  places: Places,
+  { key, mailbox }: Pick<ReportFlags, 'key' | 'mailbox'>,
+): Promise<ReportedFleet> {
+  const hosts = await checkHosts(screen, places, key);
+  const trails = hosts.flatMap(({ journals }) => journals.map(({ trail }) => trail));
+  return {
+    judge: (time) => judgeHosts(hosts, time),
+    async *rows(filter) {
+      for (const { host, journals } of hosts)
+        for (const { trail } of journals) yield* withHost(host, searchTrail(trail, filter));
+    },
+    survey: (filter) => surveyTrails(trails, filter),
+    doubts: () => [],
+    grants: (sinceMs) => grantsOf(trails, { sinceMs, user: mailbox }),
+  };
+}
+
+async function grantsOf(
+  trails: readonly Trail[],
+  asked: AccessAsked,
+): Promise<(grant: string) => GrantTold | undefined> {
+  const ledgers: AccessLedger[] = [];
+  for (const trail of trails) ledgers.push(await readAccess(trail, asked));
+  return (id) => {
+    const grant = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
+    return grant && { approvedBy: approvedText(grant), reason: grant.reason };
+  };
 }
 
 /** Files that are checked and read here, or a daemon that does both. */
@@ -95,13 +131,7 @@ async function openReported(
       rows: (filter) => searchTrail(trail, filter),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
-      grants: async (sinceMs) => {
-        const ledger = await readAccess(trail, { sinceMs, user: mailbox });
-        return (id) => {
-          const grant = ledger.find(id);
-          return grant && { approvedBy: approvedText(grant), reason: grant.reason };
-        };
-      },
+      grants: (sinceMs) => grantsOf([trail], { sinceMs, user: mailbox }),
     };
   }
   if (key.length > 0)
@@ -135,7 +165,7 @@ async function openReported(
 }
 
 /** The format in the options. `isFleet`: with a column for the host. */
-export function formOf(
+function formOf(
   screen: Screen,
   { json, csv, html, separator }: Omit<ReportFlags, 'key'>,
   isFleet = false,

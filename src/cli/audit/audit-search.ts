@@ -2,7 +2,7 @@
 
 import { type Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
-import { eachLine, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
+import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import {
@@ -25,7 +25,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
-import { type Places, trailsOf } from './audit-places.js';
+import { type HostTrail, type Places, trailsOf } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 
 export type RowFormat = 'table' | 'json' | 'csv';
@@ -40,18 +40,20 @@ export async function auditSearch(
   separator: Separator = ',',
 ): Promise<number> {
   const journal = await openSource(screen, places);
-  const table = createTable(exchangeColumnsFor(screen), screen);
+  const { isOfHosts = false } = journal;
+  const shown = exchangeColumnsFor(screen);
+  const table = createTable(isOfHosts ? [hostColumn, ...shown] : shown, screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
     json: (row) => [harmlessJson(formatJsonRow(row))],
     // RFC 4180 ends its lines in CR LF.
-    csv: (row) => [`${formatCsvRow(row, separator)}\r`],
+    csv: (row) => [`${formatCsvRow(row, separator, isOfHosts)}\r`],
   };
   const isNamed = createNameTest(filter);
   let isFound = false;
   let isNameFound = false;
   let cut = 0;
-  if (format === 'csv') await screen.print(`${formatCsvHeader(separator)}\r`);
+  if (format === 'csv') await screen.print(`${formatCsvHeader(separator, isOfHosts)}\r`);
   for (const part of journal.parts) {
     for await (const row of part.rows(filter, look)) {
       isFound = true;
@@ -85,34 +87,54 @@ interface Part {
   retired(): readonly RetiredRecords[];
 }
 
-async function openSource(
-  screen: Screen,
-  places: Places,
-): Promise<{ readonly parts: readonly Part[]; survey(filter: TrailFilter): Promise<Surveyed> }> {
+interface Source {
+  readonly parts: readonly Part[];
+  /** The rows have a field `host`. */
+  readonly isOfHosts?: boolean;
+  survey(filter: TrailFilter): Promise<Surveyed>;
+}
+
+async function openSource(screen: Screen, places: Places): Promise<Source> {
   if (isAsked(places)) {
     const page = await openPage(screen, places);
     return { parts: [partOfPage(page)], survey: (filter) => page.survey(filter) };
   }
   const trails = await trailsOf(screen, places);
-  return { parts: trails.map(partOfTrail), survey: (filter) => surveyTrails(trails, filter) };
+  const isOfHosts = places.fleet !== undefined;
+  return { parts: trails.map(partOfTrail), isOfHosts, survey: (filter) => surveyTrails(trails, filter) };
 }
 
-function partOfTrail(trail: Trail): Part {
+function partOfTrail(trail: HostTrail): Part {
   const damage = createDamageWatch();
   const retirements = createRetirements();
   let sinceMs: number | undefined;
   return {
     rows(filter) {
       ({ sinceMs } = filter);
-      return searchTrail(trail, filter, (file, piece) => {
+      const rows = searchTrail(trail, filter, (file, piece) => {
         damage.look(file, piece);
         if (piece !== undefined) retirements.take(piece.bytes);
       });
+      return trail.host === undefined ? rows : withHost(trail.host, rows);
     },
     notes: () => damage.notes(),
     retired: () => retirements.since(sinceMs),
   };
 }
+
+/** The host of the directory comes first and wins: a record may contain a field of this name. */
+export async function* withHost(
+  host: string,
+  rows: AsyncGenerator<ExchangeRow>,
+): AsyncGenerator<ExchangeRow> {
+  for await (const row of rows) yield { ...row, fields: Object.assign({ host }, row.fields, { host }) };
+}
+
+export const hostColumn: Column<ExchangeRow> = {
+  name: 'HOST',
+  text: ({ fields }) => formatValue(fields['host']),
+  cellsMin: 8,
+};
 
 function partOfPage(page: AskedPage): Part {
   const notes = new Set<string>();

@@ -36,12 +36,14 @@ export async function auditShow(
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
   let isFound = false;
-  for await (const { id, all, around, notes } of exchangesOf(screen, places, wanted)) {
+  for await (const { id, all, around, notes, host } of exchangesOf(screen, places, wanted)) {
     reportDamage(screen, notes);
     if (all.length === 0) continue;
     isFound = true;
-    if (isJson) for (const { record } of all) await screen.print(formatJson(record));
+    const of = host === undefined ? {} : { host };
+    if (isJson) for (const { record } of all) await screen.print(formatJson({ ...of, ...record, ...of }));
     else {
+      if (host !== undefined) await screen.print(screen.paint('title', `on ${host}`));
       for (const line of describe(screen, all, id)) await screen.print(line);
       for (const line of describeAround(screen, around)) await screen.print(line);
     }
@@ -55,7 +57,7 @@ async function* exchangesOf(
   screen: Screen,
   places: Places,
   wanted: string,
-): AsyncGenerator<FoundExchange & { readonly notes: readonly string[] }> {
+): AsyncGenerator<FoundExchange & { readonly notes: readonly string[]; readonly host?: string | undefined }> {
   if (isAsked(places)) {
     const page = await openPage(screen, places);
     const { found, end } = await page.show(wanted);
@@ -67,7 +69,7 @@ async function* exchangesOf(
     const damage = createDamageWatch();
     const options = { look: damage.look, isWhole: true };
     const found = await findExchange(trail, wanted, createView(undefined), options);
-    yield { ...found, notes: damage.notes() };
+    yield { ...found, notes: damage.notes(), host: trail.host };
   }
 }
 

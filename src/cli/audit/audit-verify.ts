@@ -20,9 +20,17 @@ import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { askPage } from './ask-page.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
-import { flushedJournalsOf, type Places, readBeginning, readSmallFile, trailAt } from './audit-places.js';
+import {
+  flushedJournalsOf,
+  hostOf,
+  type Places,
+  readBeginning,
+  readSmallFile,
+  trailAt,
+} from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
+import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {
   readonly key: readonly string[];
@@ -52,6 +60,8 @@ interface Trust {
 /** The findings in one directory, or in all single files together. */
 interface Checked extends Received {
   readonly target: string;
+  /** Of a fleet. */
+  readonly host: string | undefined;
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
   readonly isPassed: boolean;
@@ -66,20 +76,23 @@ const openShownMax = 5;
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
-  const { paths, signKeyFile, stateDirectory } = await flushedJournalsOf(screen, places);
-  // Undefined: directories or files were named.
-  const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
-  const trust = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
+  const journals = await flushedJournalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory, hosts } = journals;
+  // Undefined: directories, files or a fleet were named.
+  const config =
+    places.paths.length > 0 || hosts !== undefined ? undefined : (places.config ?? standardConfig());
+  const general = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
   const directories = paths.filter(isDirectory);
   const named = paths.filter((path) => !directories.includes(path));
   for (const path of named) demandNoProof(path, flags.key);
 
-  const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax };
-  let isGood = true;
+  const requestOf = (trust: Trust) => ({ trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax });
+  let isGood = hosts?.every((host) => host.paths.length > 0) ?? true;
   const report = async (
     target: string,
     files: readonly TrailFile[],
     found: Received,
+    trust: Trust,
     base?: string,
   ): Promise<void> => {
     const isPassed = found.verdict.faults.length === 0 && (isChecked(trust) || unsigned);
@@ -87,26 +100,28 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     const byName = new Map(files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string =>
       byName.get(file) ?? (base === undefined ? file : join(base, file));
-    const checked = { ...found, target, pathOf, isPassed, trust, hasConfig: config !== undefined };
+    const host = base === undefined ? undefined : hostOf(journals, base)?.host;
+    const checked = { ...found, target, host, pathOf, isPassed, trust, hasConfig: config !== undefined };
     const format = flags.json === true ? formatReport : describe;
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
     const { files, kept } = trailAt(directory, stateDirectory);
-    const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, request);
+    const trust = hosts === undefined ? general : trustOfHost(general, hostOf(journals, directory));
+    const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, requestOf(trust));
     const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
     const found = isAccepted ? accept(screen, trust, config, directory, compared) : compared;
     // Earlier records can be retired; the verdict has checked that.
     const verdict = withMissing(found, fromSeq, false);
-    await report(directory, files, { verdict, copies: 0, others: 0 }, directory);
+    await report(directory, files, { verdict, copies: 0, others: 0 }, trust, directory);
   }
   if (named.length > 0) {
     const files = named.map((path) => fileAt(path, received));
-    const options = { trustedKeys: trust.keys, kept: extra, isShipped: received, faultsMax };
+    const options = { trustedKeys: general.keys, kept: extra, isShipped: received, faultsMax };
     const found = await verifyReceived(files, fromSeq, options);
     const target = named.map((path) => (path === '-' ? 'standard input' : path)).join(' ');
-    await report(target, files, { ...found, verdict: withMissing(found.verdict, fromSeq, true) });
+    await report(target, files, { ...found, verdict: withMissing(found.verdict, fromSeq, true) }, general);
   }
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
@@ -129,15 +144,36 @@ export async function checkJournal(
   places: Places,
   key: readonly string[],
 ): Promise<CheckedJournal> {
-  const { paths, signKeyFile, stateDirectory } = await flushedJournalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory, hosts } = await flushedJournalsOf(screen, places);
   const [directory = ''] = paths;
-  if (paths.length > 1 || !isDirectory(directory))
+  if (hosts !== undefined || paths.length > 1 || !isDirectory(directory))
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust =
     config === undefined && key.length === 0
       ? trustBeside(directory)
       : trustOf(screen, { key }, config, directory, signKeyFile);
+  return checkAt(directory, trust, stateDirectory);
+}
+
+/** The same for each journal of a fleet, by its host. */
+export async function checkHosts(
+  screen: Screen,
+  places: Places,
+  key: readonly string[],
+): Promise<readonly { readonly host: string; readonly journals: readonly CheckedJournal[] }[]> {
+  const { hosts = [] } = await flushedJournalsOf(screen, places);
+  const general = trustOf(screen, { key }, undefined, '', undefined);
+  const checked: { readonly host: string; readonly journals: readonly CheckedJournal[] }[] = [];
+  for (const host of hosts) {
+    const journals: CheckedJournal[] = [];
+    for (const path of host.paths) journals.push(await checkAt(path, trustOfHost(general, host)));
+    checked.push({ host: host.host, journals });
+  }
+  return checked;
+}
+
+async function checkAt(directory: string, trust: Trust, stateDirectory?: string): Promise<CheckedJournal> {
   const found = trailAt(directory, stateDirectory);
   const checked = await checkTrail(found, { trustedKeys: trust.keys, ownKey: trust.own, faultsMax });
   const { trail } = checked;
@@ -188,6 +224,12 @@ const besideText = ` by ${publicKeyName}, which lies beside the journal`;
 function trustBeside(directory: string): Trust {
   const own = keyBeside(directory);
   return { keys: [], own, text: own === undefined ? '' : besideText, isOwn: false };
+}
+
+/** The listed key of the host, beside those of the command line. */
+function trustOfHost({ keys }: Trust, host: MirroredHost | undefined): Trust {
+  const listed = host?.key === undefined ? [] : [host.key];
+  return { keys: [...keys, ...listed], own: undefined, text: '', isOwn: false };
 }
 
 /** The keys of the command line, else those accepted for this configuration, else the host's own. Throws a CommandFault. */
@@ -402,6 +444,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
   const { firstTime, lastTime, faults, open } = verdict;
   return formatJson({
     target: checked.target,
+    host: checked.host,
     passed: checked.isPassed,
     signatures_checked: isChecked(trust),
     by_own_key: trust.isOwn,

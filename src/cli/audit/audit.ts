@@ -24,9 +24,12 @@ import type { VerifyFlags } from './audit-verify.js';
 interface Flags {
   readonly config?: string;
   readonly socket?: string;
+  readonly fleet?: string;
   readonly json?: boolean;
 }
 
+const fleetHelp =
+  'the journals of all hosts, as fleet verify keeps them: fleet.yaml, or the directory of the mirror';
 const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
 
 type ExportFlags = Flags &
@@ -36,9 +39,6 @@ type ExportFlags = Flags &
     readonly separator?: Separator;
     readonly withProof?: boolean;
   };
-
-/** Makes and prints a report; the fleet uses it, too. */
-export const loadReport = () => import('./audit-report.js');
 
 const placesText = 'directories of journals, or segments; instead of --config';
 
@@ -54,10 +54,17 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       .description(summary)
       .option('--config <file>', `the journal of this configuration (default: ${standardConfigHelp})`);
 
-  const placesOf = ({ config, socket }: Flags, paths: readonly string[] | string | undefined): Places => ({
+  const fleetReader = (name: string, summary: string): Command =>
+    reader(name, summary).option('--fleet <file>', fleetHelp);
+
+  const placesOf = (
+    { config, socket, fleet: place }: Flags,
+    paths: readonly string[] | string | undefined,
+  ): Places => ({
     config,
     paths: [paths ?? []].flat(),
     words: program.args,
+    fleet: place,
     ...(socket !== undefined && { socket }),
   });
 
@@ -72,7 +79,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     }
   };
 
-  reader(
+  fleetReader(
     'verify',
     'check that nothing in a journal was changed or is missing; print each fault with its place',
   )
@@ -88,7 +95,12 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .action((paths: string[], flags: Flags & VerifyFlags) =>
       run(async (screen) => {
         const places = placesOf(flags, paths);
-        if (flags.socket !== undefined && flags.config === undefined && paths.length === 0)
+        if (
+          flags.socket !== undefined &&
+          flags.config === undefined &&
+          flags.fleet === undefined &&
+          paths.length === 0
+        )
           return (await import('./audit-verify.js')).auditVerifyAsked(screen, places, flags, systemClock);
         return (await import('./audit-verify.js')).auditVerify(screen, places, flags);
       }),
@@ -106,7 +118,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format, look, separator);
     });
 
-  addFilterOptions(reader('search', 'find commands and how they ended, one row each'))
+  addFilterOptions(fleetReader('search', 'find commands and how they ended, one row each'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .option('--json', 'one line of JSON for each command')
@@ -114,7 +126,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
     );
 
-  reader('show', 'show all records of one command, with its log lines and its session')
+  fleetReader('show', 'show all records of one command, with its log lines and its session')
     .argument('<id>', 'the id of the command, or the seq of one of its records')
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
@@ -149,7 +161,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
-  reader('report', 'who touched a mailbox, and whether the journal is complete for that time')
+  fleetReader('report', 'who touched a mailbox, and whether the journal is complete for that time')
     .argument('[place]', 'directory of a journal, instead of --config')
     .option('--socket <path>', socketHelp)
     .requiredOption('--mailbox <name>', 'the mailbox user')
@@ -163,10 +175,12 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--json', 'one line of JSON for the verdict, then one for each command')
     .action((path: string | undefined, flags: Flags & ReportFlags, command: Command) => {
       demandCsv(command, flags);
-      return run(async (screen) => (await loadReport()).auditReport(screen, placesOf(flags, path), flags));
+      return run(async (screen) =>
+        (await import('./audit-report.js')).auditReport(screen, placesOf(flags, path), flags),
+      );
     });
 
-  reader('access', 'who had access on request to whose mail, granted by whom, and how it was used')
+  fleetReader('access', 'who had access on request to whose mail, granted by whom, and how it was used')
     .argument('[place...]', placesText)
     .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
@@ -179,7 +193,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
-  addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
+  addFilterOptions(fleetReader('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))

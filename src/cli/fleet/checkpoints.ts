@@ -1,20 +1,17 @@
 // Signed lines about the journals seen so far. Each goes to a file of the state first and then to the stream, where the gates'
 // administrator cannot remove it.
 
-import { join } from 'node:path';
-import { readText } from '../../adapters/host/files.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink } from '../../adapters/nats/link.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
-import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { checkpointSubject } from '../../domain/fleet/block.js';
 import { type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../domain/fleet/checkpoint.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
+import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
-import { readAsked } from './open-settings.js';
-import { ownKeyName, type StateFolder } from './state-folder.js';
+import type { StateFolder } from './state-folder.js';
 
 /** Lines of the file that are compared or sent. */
 const recentMax = 64;
@@ -75,32 +72,6 @@ export function newestLine(
 /** Compares the file with the stream's lines; the fleet notes new findings. */
 export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
   return fleet.takeLog(folder.lastCheckpoints(recentMax));
-}
-
-/**
- * The public key that signs the index. Undefined: there is none, or it is neither in the settings nor that of the last line in
- * the stream: a user with write access to the state directory can put another key there. Rejects with a NatsFault.
- */
-export async function indexKeyOf(
-  link: NatsLink,
-  settings: Pick<FleetSettings, 'state' | 'stream' | 'checkpointKeyFile' | 'verifiers'>,
-): Promise<string | undefined> {
-  const own = ownKeyOf(settings);
-  if (own === undefined || [...settings.verifiers.values()].flat().includes(own)) return own;
-  const last = await link.lastOf(settings.stream, checkpointSubject);
-  return last !== undefined && readCheckpoint(last.bytes)?.key === own ? own : undefined;
-}
-
-/** The public key of checkpoints, for readers; undefined: there is none, or it is unreadable. */
-export function ownKeyOf({
-  state,
-  checkpointKeyFile,
-}: Pick<FleetSettings, 'state' | 'checkpointKeyFile'>): string | undefined {
-  try {
-    return parseSignKey(readText(checkpointKeyFile ?? join(state, ownKeyName))).key;
-  } catch {
-    return undefined;
-  }
 }
 
 /** About the last signed line; undefined: there is none. */

@@ -20,6 +20,7 @@ import {
 import { formatDuration } from '../../domain/policy/policy.js';
 import { judgeStrength, maxMessagesOf } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
+import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import {
@@ -27,7 +28,6 @@ import {
   judgeExcess,
   natsOf,
   placesOf,
-  readFleetSettings,
   verifierInbox,
   wantedOf,
   whatDiffers,
@@ -47,7 +47,7 @@ export async function fleetInit(
   config: string,
   { print, repair }: InitFlags,
 ): Promise<number> {
-  const files = readFleetSettings(config, screen, true);
+  const files = readFleetSettings(config, screen, 'state');
   const wishes = wishesOf(files);
   if (print) {
     const commands = wishes.flatMap((wish) => formatCommand(wish, files).split('\n'));

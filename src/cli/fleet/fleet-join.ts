@@ -16,11 +16,11 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { daemonUidOf, summarise } from '../../setup/inspect.js';
+import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { whyNotOfAuthority } from './fleet-authority.js';
 import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
-import { readAsked } from './open-settings.js';
 
 /** Asks the daemon of a configuration; rejects with a CommandFault (69: none answers). */
 export type FindDaemon = (

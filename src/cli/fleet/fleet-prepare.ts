@@ -16,12 +16,13 @@ import { formatProblem } from '../../domain/config/problem.js';
 import { administratorName, isHostWord, verifierName } from '../../domain/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
+import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
 import { formatRights, streamBytesOf } from './fleet-init.js';
 import { formatJoinFile } from './join-file.js';
-import { type Places, placesOf, readFleetSettings } from './open-settings.js';
+import { type Places, placesOf } from './open-settings.js';
 import { formatServerConfiguration, formatServerScript } from './server-configuration.js';
 
 export interface PrepareFlags {
@@ -111,7 +112,7 @@ export async function fleetIssue(screen: Screen, config: string, name: string): 
   const places = placesOf(config);
   const { folder, admin } = places;
   const authority: KeyPair = { certificate: readOwn(folder, 'ca.pem'), key: readOwn(admin, 'ca.key') };
-  let settings = readFleetSettings(config, screen, true);
+  let settings = readFleetSettings(config, screen, 'state');
   const nowMs = systemClock.wallMs();
   const issue = (purpose: 'server' | 'client', names: readonly string[]): KeyPair =>
     issueCertificate(authority, { names, purpose }, nowMs);
@@ -235,7 +236,7 @@ const unseenFiles: FleetFiles = {
 
 /** A text without a file; the files that it names need not exist. Throws a CommandFault. */
 function parseOwn(path: string, text: string): FleetSettings {
-  const { settings, problems } = parseFleetSettings(path, text, unseenFiles, true);
+  const { settings, problems } = parseFleetSettings(path, text, unseenFiles, 'state');
   if (settings !== undefined) return settings;
   const lines = problems.map((problem) => formatProblem(problem, text));
   throw usage(['these names make no settings:', ...lines].join('\n'));
@@ -243,7 +244,7 @@ function parseOwn(path: string, text: string): FleetSettings {
 
 /** The text with one more host, and nothing else changed. Throws a CommandFault. */
 function parseAdded(path: string, text: string, before: FleetSettings, host: string): FleetSettings {
-  const parsed = parseFleetSettings(path, text, unseenFiles, true).settings;
+  const parsed = parseFleetSettings(path, text, unseenFiles, 'state').settings;
   const added = parsed?.hosts.get(host);
   const names = (settings: FleetSettings): string => JSON.stringify({ ...settings, hosts: undefined });
   if (parsed !== undefined && added !== undefined && names(parsed) === names(before)) return parsed;

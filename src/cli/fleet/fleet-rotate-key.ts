@@ -7,10 +7,11 @@ import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
 import { signCheckpoint } from '../../domain/fleet/checkpoint.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
+import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { newestLine } from './checkpoints.js';
-import { openFleet, readFleetSettings } from './open-settings.js';
+import { openFleet } from './open-settings.js';
 import { openStateFolder } from './state-folder.js';
 
 /** `newFile`: the private key that replaces the one of `checkpoint_key`. Exit code 0. Throws a CommandFault. */

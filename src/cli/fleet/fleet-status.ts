@@ -4,10 +4,10 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { formatJsonLines, printable } from '../../domain/audit/encode.js';
 import { parseTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
+import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
-import { readFleetSettings } from './open-settings.js';
 import { readStatus } from './state-folder.js';
 import { describeEnds } from './stream-certificates.js';
 
@@ -20,7 +20,7 @@ function formatAge(ms: number): string {
 
 /** Exit code 0; 1: something is wrong. Throws a CommandFault if there is no status. */
 export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
-  const { state } = readFleetSettings(config, screen, true);
+  const { state } = readFleetSettings(config, screen, 'state');
   const status = readStatus(state);
   if (status === undefined)
     throw new CommandFault(

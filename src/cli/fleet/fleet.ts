@@ -1,28 +1,14 @@
 // The subcommands of `dovegate audit fleet` and their options. The code of a subcommand is imported when it is called.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/fault.js';
-import { bounds } from '../../bounds/bounds.js';
-import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
-import {
-  addFilterOptions,
-  csvHelp,
-  demandCsv,
-  type FilterOptions,
-  filterOf,
-  momentHelp,
-  readMoment,
-  separatorOption,
-} from '../audit/audit.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
-import type { FetchFlags } from './fleet-fetch.js';
 import type { InitFlags } from './fleet-init.js';
 import type { FindDaemon } from './fleet-join.js';
 import type { PrepareFlags } from './fleet-prepare.js';
-import type { FleetReportFlags } from './fleet-report.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
 const standardFleet = '/etc/dovegate/fleet.yaml';
@@ -31,10 +17,6 @@ interface Flags {
   readonly config: string;
   readonly json?: boolean;
 }
-
-type SearchFlags = Flags & FilterOptions & { readonly host?: string; readonly limit: number };
-
-const limitDefault = 10_000;
 
 const codes: Readonly<Record<NatsFaultCode, number>> = {
   'library-missing': exitCodes.configuration,
@@ -55,7 +37,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
   const fleet = audit
     .command('fleet')
     .description(
-      'the journals of many gates, in one stream: prepare, join, verify, watch, search, report, fetch',
+      'the journals of many gates, in one stream: prepare, join, verify, watch; audit search --fleet reads them',
     );
   const add = (name: string, summary: string): Command =>
     fleet
@@ -132,43 +114,6 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
   );
 
-  addFilterOptions(add('search', 'find commands of all hosts and how they ended, the newest first'))
-    .option('--host <name>', 'of this host only', readHost)
-    .option('--limit <count>', 'how many commands at most, the newest ones', readLimit, limitDefault)
-    .option('--json', 'one line of JSON for each command')
-    .action(({ config, host, limit, json = false, ...filter }: SearchFlags) =>
-      run(async (screen) => {
-        const { fleetSearch } = await import('./fleet-search.js');
-        return fleetSearch(screen, config, { host, json, limit, filter: filterOf(filter) });
-      }),
-    );
-
-  add('report', 'who touched a mailbox, on all hosts, and whether each of them is complete for that time')
-    .requiredOption('--mailbox <name>', 'the mailbox user')
-    .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
-    .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
-    .option('--content', 'list only commands that showed or searched content, or may have')
-    .option('--whole', 'verify everything again first, without what the verifier saved', false)
-    .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
-    .addOption(separatorOption())
-    .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
-    .option('--json', 'one line of JSON for the verdict, then one for each command')
-    .action((flags: Flags & FleetReportFlags, command: Command) => {
-      demandCsv(command, flags);
-      return run(async (screen) =>
-        (await import('./fleet-report.js')).fleetReport(screen, flags.config, flags),
-      );
-    });
-
-  add('fetch', 'write the segments of a host again, for audit verify')
-    .argument('<host>', 'the host', readHost)
-    .requiredOption('--to <dir>', 'an empty or new directory')
-    .option('--journal <id>', 'which of its journals, if it has had several')
-    .option('--holes', 'write what there is of a journal with holes, and name them', false)
-    .action((host: string, flags: Flags & FetchFlags) =>
-      run(async (screen) => (await import('./fleet-fetch.js')).fleetFetch(screen, flags.config, host, flags)),
-    );
-
   add('rotate-key', 'replace the key that signs what was seen; the old key signs for the new one')
     .option('--new-key <file>', 'with checkpoint_key: the private key that replaces it (audit keygen)')
     .action(({ config, newKey }: Flags & { readonly newKey?: string }) =>
@@ -182,15 +127,4 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
         (await import('./fleet-status.js')).fleetStatus(screen, flags.config, flags.json === true),
       ),
     );
-}
-
-function readLimit(text: string): number {
-  const limit = /^[1-9]\d{0,6}$/.test(text) ? Number(text) : Number.NaN;
-  if (limit <= bounds.fleetRows) return limit;
-  throw new InvalidArgumentError(`It must be a number of commands, at most ${bounds.fleetRows}.`);
-}
-
-function readHost(text: string): string {
-  if (isHostWord(text)) return text;
-  throw new InvalidArgumentError('It must be one word: letters, digits, dashes and underscores.');
 }

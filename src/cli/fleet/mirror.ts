@@ -18,8 +18,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { systemClock } from '../../adapters/host/clock.js';
+import { inflateStart } from '../../adapters/journal/compressed.js';
 import {
   createSegment,
   fileName,
@@ -36,48 +36,14 @@ import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
 import { formatTime, parseLine } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import { isHostWord, readHeadOf, readSubject } from '../../domain/fleet/block.js';
+import { readHeadOf, readSubject } from '../../domain/fleet/block.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
+import { foldersIn, mirrorIn } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import { formatSize } from './open-settings.js';
-
-const folderName = 'journals';
-const journalName = /^[0-9a-f]{32}$/;
-
-export function mirrorIn(state: string): string {
-  return join(state, folderName);
-}
-
-/** The directories of a mirror, by host, and each host's in the order of their last segments. Throws the system's error. */
-export function mirroredJournals(
-  mirror: string,
-): readonly { readonly host: string; readonly journal: string; readonly path: string }[] {
-  const hosts = foldersIn(mirror).filter((name) => isHostWord(name));
-  return hosts.flatMap((host) => {
-    const journals = foldersIn(join(mirror, host)).filter((name) => journalName.test(name));
-    return journals
-      .map((journal) => ({ host, journal, path: join(mirror, host, journal) }))
-      .toSorted((one, other) => writtenMs(one.path) - writtenMs(other.path));
-  });
-}
-
-function foldersIn(path: string): readonly string[] {
-  const entries = readdirSync(path, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-    .toSorted();
-}
-
-function writtenMs(path: string): number {
-  const last = listSegments(path).at(-1);
-  return last === undefined
-    ? 0
-    : (statSync(join(path, fileName(last)), { throwIfNoEntry: false })?.mtimeMs ?? 0);
-}
 
 export interface MirrorOptions {
   readonly state: string;
@@ -335,7 +301,7 @@ function endOfCompressed(directory: string, segment: Segment): Pick<Journal, 'by
     const bytes = Buffer.alloc(fstatSync(descriptor).size);
     return bytes.subarray(0, readSync(descriptor, bytes));
   });
-  const text = gunzipSync(packed, { maxOutputLength: bounds.plainSegmentBytes });
+  const text = inflateStart(packed);
   // It is closed: with this size, the next line begins another one.
   return { bytes: Infinity, seq: lastIntact(text, true)?.seq ?? 0 };
 }

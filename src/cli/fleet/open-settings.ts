@@ -1,68 +1,16 @@
-// Reads the settings of a fleet from their file, and derives from them the addresses of the servers and the checks of the
-// verifier.
+// What follows from the settings of a fleet: the addresses of the servers, and the checks of the verifier.
 
 import { dirname, join, resolve } from 'node:path';
-import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
-import {
-  isMissing,
-  ownerOf,
-  readText,
-  type Trusted,
-  trustedByUs,
-  whyUnreadable,
-  whyUnsafe,
-} from '../../adapters/host/files.js';
 import type { NatsSettings } from '../../adapters/nats/dial.js';
 import type { StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
-import { formatProblem } from '../../domain/config/problem.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { type FleetStream, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
-import type { Screen } from '../output/screen.js';
 import type { SeenStream } from './streams.js';
-
-/** Warns on stderr. `isReader`: of the state only, without the files of the settings. Throws a CommandFault with all problems. */
-export function readFleetSettings(
-  path: string,
-  screen: Pick<Screen, 'complain'>,
-  isReader = false,
-): FleetSettings {
-  const content = readAsked(path);
-  const us = trustedByUs();
-  const filesFor = (trusted: Trusted): FleetFiles => ({
-    readText,
-    whyUnreadable,
-    isMissing,
-    whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
-  });
-  // The settings name the state, so they must be safe before its owner counts.
-  const state = parseFleetSettings(path, content, filesFor(us), true).settings?.state;
-  const files = filesFor(trustedWith(state));
-  const { settings, problems } = parseFleetSettings(path, content, files, isReader);
-  const lines = problems.map((problem) => formatProblem(problem, content));
-  if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
-  for (const line of lines) screen.complain(line);
-  return settings;
-}
-
-/** The file that somebody named. Throws a CommandFault. */
-export function readAsked(path: string): string {
-  try {
-    return readText(path);
-  } catch (cause) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
-  }
-}
-
-/** Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe. */
-function trustedWith(state: string | undefined): Trusted {
-  const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
-  return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
-}
 
 export interface Places {
   readonly config: string;

@@ -198,13 +198,13 @@ function whyForeign(folder: string): string | undefined {
 }
 
 /** The public keys that signed checkpoints, oldest first, as in the state. Throws the system's error. */
-export function readPublicKeys(folder: string): readonly string[] {
+function readPublicKeys(folder: string): readonly string[] {
   const text = readIfThere(join(folder, 'checkpoint.pub')) ?? '';
   return text.split('\n').filter((line) => parsePublicKey(line) === line);
 }
 
-/** The last saved state of a verifier, for other readers too. Undefined: nothing. Throws a CommandFault for a foreign file. */
-export function readSaved(folder: string, stream: string): SavedState | undefined {
+/** The last saved state of a verifier. Undefined: nothing. Throws a CommandFault for a foreign file. */
+function readSaved(folder: string, stream: string): SavedState | undefined {
   const path = join(folder, 'state.json');
   let text: string | undefined;
   try {

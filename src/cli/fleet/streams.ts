@@ -1,17 +1,9 @@
 // The streams of a fleet, as the servers have them: the one of the checkpoints, and one for each listed host.
 
-import { type NatsSettings } from '../../adapters/nats/dial.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
-import { type NatsLink, openLooked, type StreamInfo } from '../../adapters/nats/link.js';
+import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import {
-  checkpointStreamOf,
-  type FleetStream,
-  hostStreamOf,
-  isHostWord,
-  readSubject,
-} from '../../domain/fleet/block.js';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import { checkpointStreamOf, type FleetStream, hostStreamOf, isHostWord } from '../../domain/fleet/block.js';
 
 export interface SeenStream {
   readonly stream: FleetStream;
@@ -60,50 +52,5 @@ export async function lookAtStream(link: NatsLink, { name }: FleetStream): Promi
   } catch (fault) {
     if (fault instanceof NatsFault && fault.code === 'no-stream') return undefined;
     throw fault;
-  }
-}
-
-export interface OpenedStream extends SeenStream {
-  readonly info: StreamInfo;
-}
-
-/** The streams that exist, and a link to the server that listed them; for commands that only read. Rejects with a NatsFault. */
-export async function openStreams(
-  settings: NatsSettings,
-  prefix: string,
-  hosts: Iterable<string>,
-  signal: AbortSignal,
-): Promise<{ readonly link: NatsLink; readonly streams: readonly OpenedStream[] }> {
-  const { link, seen } = await openLooked(settings, (opened) => lookAtStreams(opened, prefix, hosts), signal);
-  const streams = seen.flatMap(({ stream, info }) => (info === undefined ? [] : [{ stream, info }]));
-  return { link, streams };
-}
-
-/** Of one host or all, of one journal or all; a host's in their order. Leaves those in a wrong stream out. Rejects with a NatsFault. */
-export async function* readChains(
-  link: NatsLink,
-  streams: readonly OpenedStream[],
-  {
-    host,
-    journal,
-    from = { streamSeq: 1 },
-    signal = new AbortController().signal,
-  }: {
-    readonly host?: string | undefined;
-    readonly journal?: string | undefined;
-    readonly from?: Parameters<NatsLink['read']>[1];
-    readonly signal?: AbortSignal;
-  },
-): AsyncGenerator<{ readonly message: FleetMessage; readonly host: string; readonly journal: string }> {
-  for (const { stream, info } of streams) {
-    const { lastSeq: untilSeq } = info;
-    const own = stream.host;
-    if (own === undefined || untilSeq === 0 || (host !== undefined && own !== host)) continue;
-    const subject = `dovegate.audit.${own}.${journal ?? '*'}`;
-    for await (const message of link.read(stream.name, from, { subject, untilSeq, signal })) {
-      const chain = readSubject(message.subject);
-      if (chain?.host === own && (journal === undefined || chain.journal === journal))
-        yield { message, ...chain };
-    }
   }
 }

@@ -111,6 +111,8 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly mirrorBytes: number;
 }
 
+export type FleetReader = 'state' | 'journals';
+
 export interface FleetFiles {
   /** Throws the system's error. */
   readText(path: string): string;
@@ -126,26 +128,33 @@ export interface FleetFiles {
 }
 
 /**
- * Reads the text of `path`; with an error among the problems, there are no settings. `isReader`: for readers of the state only: other files
- * are not checked, and keys of hosts in files are left out.
+ * Reads the text of `path`; with an error among the problems, there are no settings. `reader`: for readers of the state only, no other
+ * file is read; for readers of the journals the keys of hosts are.
  */
 export function parseFleetSettings(
   path: string,
   content: string,
   files: FleetFiles,
-  isReader = false,
+  reader?: FleetReader,
 ): { readonly settings: FleetSettings | undefined; readonly problems: readonly Problem[] } {
   const list = new ProblemList();
   const own = files.whyUnsafe(path, false);
   if (own !== undefined) list.error({ file: path, line: 1, column: 1 }, '', own.text, 'unsafe-file');
   const root = parseYaml(path, content, list);
   const valid = root && validate(fleetSchema, root, list);
-  const settings = valid && settingsOf(valid.value, valid.cursor, isReader ? undefined : files);
+  const settings = valid && settingsOf(valid.value, valid.cursor, files, reader);
   return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
 }
 
-function settingsOf(raw: RawFleet, cursor: Cursor, files: FleetFiles | undefined): FleetSettings | undefined {
+function settingsOf(
+  raw: RawFleet,
+  cursor: Cursor,
+  all: FleetFiles,
+  reader: FleetReader | undefined,
+): FleetSettings | undefined {
   const { certificateFile, keyFile } = raw;
+  const files = reader === undefined ? all : undefined;
+  const keyFiles = reader === 'state' ? undefined : all;
   for (const [key, path, isSecret] of [
     ['ca', raw.caFile, false],
     ['credentials', raw.credentialsFile, true],
@@ -173,7 +182,10 @@ function settingsOf(raw: RawFleet, cursor: Cursor, files: FleetFiles | undefined
         ['hosts', name],
         `"${name}" is another user of the server; give the host another name, there and at its gate`,
       );
-    hosts.set(name, { key: keyAt(value.key, cursor.down('hosts', name), files), silentMs: value.silentMs });
+    hosts.set(name, {
+      key: keyAt(value.key, cursor.down('hosts', name), keyFiles),
+      silentMs: value.silentMs,
+    });
   }
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');

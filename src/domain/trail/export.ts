@@ -27,14 +27,18 @@ export function formatJsonRow(row: ExchangeRow): string {
 export type Separator = ',' | ';' | '\t';
 
 /** The first line of a CSV file, without line end. */
-export function formatCsvHeader(separator: Separator = ','): string {
-  return exportColumns.join(separator);
+export function formatCsvHeader(separator: Separator = ',', isOfHosts = false): string {
+  return columnsFor(isOfHosts).join(separator);
+}
+
+function columnsFor(isOfHosts: boolean): readonly string[] {
+  return isOfHosts ? ['host', ...exportColumns] : exportColumns;
 }
 
 /** One exchange as CSV (RFC 4180), without line end. */
-export function formatCsvRow(row: ExchangeRow, separator: Separator = ','): string {
+export function formatCsvRow(row: ExchangeRow, separator: Separator = ',', isOfHosts = false): string {
   return formatCells(
-    exportColumns.map((column) => cellOf(row, column)),
+    columnsFor(isOfHosts).map((column) => cellOf(row, column)),
     separator,
   );
 }

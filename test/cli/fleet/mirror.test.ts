@@ -1,7 +1,8 @@
-// Goal: the mirror of a fleet is the gate's own journal, byte for byte and file for file, whatever blocks brought it and wherever the verifier
-// ended. Phases: a journal of several segments in blocks of many sizes; the verifier killed at each of its calls of the disk; a power cut that
-// takes or garbles what was not synced; blocks that come again, with a hole, with a changed line; a journal that begins in the middle; a share
-// that is used up. What must not happen: a line twice, a part of a line, a line that the gate did not write, more bytes than the share.
+// Goal: the mirror of a fleet is the gate's own journal, byte for byte and file for file, whatever blocks brought it and wherever the
+// verifier ended. Phases: a journal of several segments in blocks of many sizes; the verifier killed at each of its calls of the disk; a
+// power cut that takes or garbles what was not synced; blocks that come again, with a hole, with a changed line; a journal that begins in
+// the middle; a share that is used up. What must not happen: a line twice, a part of a line, a line that the gate did not write, more
+// bytes than the share.
 import assert from 'node:assert/strict';
 import fs, { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -11,7 +12,8 @@ import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { listSegments } from '../../../src/adapters/journal/segments.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { type Mirror, mirroredJournals, mirrorIn, openMirror } from '../../../src/cli/fleet/mirror.js';
+import { mirroredJournals, mirrorIn } from '../../../src/cli/audit/fleet-places.js';
+import { type Mirror, openMirror } from '../../../src/cli/fleet/mirror.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { readClaim } from '../../../src/domain/audit/ledger.js';
 import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
@@ -218,7 +220,8 @@ void test('a journal that begins in the middle gets the numbers of the gate with
 });
 
 void test('a host takes no more than its share, and goes on where it stood with a larger one', async (t) => {
-  // bounds.fleetBlockBytes
+  // bounds.fleetBlockBytes, bounds.fleetMirrorBytes
+  assert.equal(bounds.fleetMirrorBytes, 100 * 1024 ** 3);
   const lines = readLines(await writeJournal(t));
   const blocks = blocksOf(lines, 5);
   const state = openFolder(t);

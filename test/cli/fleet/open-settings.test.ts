@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readFleetSettings } from '../../../src/cli/fleet/open-settings.js';
+import { readFleetSettings } from '../../../src/cli/audit/fleet-places.js';
 import { openStateFolder } from '../../../src/cli/fleet/state-folder.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { exitCodes } from '../../../src/ports/machine.js';

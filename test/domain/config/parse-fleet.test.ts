@@ -38,6 +38,8 @@ void test('the least that can be said, and what is taken for the rest', () => {
     keepMs: 400 * 86_400_000,
     maxBytes: undefined,
     shares: new Map([['mail-gate-3', 10 * 1024 ** 3]]),
+    mirrorKeepMs: 400 * 86_400_000,
+    mirrorBytes: 100 * 1024 ** 3,
   });
 });
 
@@ -60,6 +62,8 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
       'replicas: 3',
       'keep: 30d',
       'max_size: 100GiB',
+      'mirror_keep: 3650d',
+      'mirror_share: 1TiB',
     ].join('\n'),
   );
   assert.deepEqual(problems, []);
@@ -73,6 +77,7 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
   });
   assert.deepEqual(settings?.hosts.get('gate1'), { key, silentMs: 90_000 });
   assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 300_000 });
+  assert.deepEqual([settings?.mirrorKeepMs, settings?.mirrorBytes], [3650 * 86_400_000, 1024 ** 4]);
   assert.equal(settings?.metrics, undefined);
   assert.equal(settings?.maxBytes, 100 * 1024 ** 3);
   assert.deepEqual(

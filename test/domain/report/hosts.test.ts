@@ -1,124 +1,100 @@
-// Goal: a host of a fleet is called complete only where its trail reaches over the time, its listed key vouches for it, and nothing is
-// wrong with it; each reason against it is told, and one host's reasons are no other's.
+// Goal: a host of a fleet is called complete only where its own journal proves it, and all hosts together only as far as the one that is
+// proved least; each reason against a host is told with its name, and one host's reasons are no other's.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';
 import type { AskedTime } from '../../../src/domain/report/completeness.js';
-import { type HostTrail, judgeHosts } from '../../../src/domain/report/hosts.js';
+import { type HostJournal, type HostTrail, judgeHosts } from '../../../src/domain/report/hosts.js';
+import type { Verdict } from '../../../src/domain/trail/verify.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
-const hour = 3_600_000;
+const minute = 60_000;
+const hour = 60 * minute;
 const at = (ms: number): string => new Date(startMs + ms).toISOString();
-const asked = { fromMs: startMs, toMs: startMs + hour, nowMs: startMs + 2 * hour };
-const whole: HostTrail = {
-  host: 'gate1',
-  key: 'KEY',
-  firstTime: at(-hour),
-  lastTime: at(2 * hour),
-  seq: 100,
-  signedSeq: 100,
-  signedTime: at(2 * hour),
-  findings: [],
-  accepted: [],
-};
-const nothing = { findings: [], accepted: [] };
-const found = (kind: FleetFinding['kind'], time?: string): FleetFinding => ({
-  kind,
-  host: 'gate1',
-  seq: 7,
-  time,
-  text: 'look there',
-});
+const asked: AskedTime = { fromMs: startMs, toMs: startMs + hour, nowMs: startMs + 2 * hour };
 
-/** Codes of the reasons against it, then of the notes in brackets. */
-function reasonsOf(more: Partial<HostTrail>, time: Partial<typeof asked> = {}): string {
-  const { hosts = [], isComplete } = judgeHosts([{ ...whole, ...more }], nothing, { ...asked, ...time });
+function journal(more: Partial<Verdict> = {}, isChecked = true): HostJournal {
+  const verdict: Verdict = {
+    faults: [],
+    faultCount: 0,
+    records: 100,
+    firstSeq: 1,
+    lastSeq: 100,
+    firstTime: at(-hour),
+    lastTime: at(2 * hour),
+    retired: [],
+    journal: 'J',
+    signedSeq: 100,
+    signedTime: at(2 * hour),
+    signedBy: 'KEY',
+    keys: ['KEY'],
+    open: [],
+    openCount: 0,
+    forgotten: [],
+    returned: [],
+    steps: [],
+    isTorn: false,
+    isNewer: false,
+    ...more,
+  };
+  return { verdict, isChecked, whose: '', pathOf: (file) => file };
+}
+
+/** Codes of the reasons against a host, then of the notes in brackets. */
+function reasonsOf(journals: readonly HostJournal[], time: Partial<AskedTime> = {}): string {
+  const { hosts = [], isComplete } = judgeHosts([{ host: 'gate1', journals }], { ...asked, ...time });
   const [host] = hosts;
   assert.equal(host?.isComplete, isComplete);
   return (host?.doubts ?? []).map(({ code, isSerious }) => (isSerious ? code : `[${code}]`)).join(' ');
 }
 
 void test('each reason against a host', () => {
-  assert.equal(reasonsOf({}), '');
-  assert.equal(reasonsOf({ firstTime: at(1) }), 'begins-later');
-  assert.equal(reasonsOf({ firstTime: undefined }), 'fault');
-  assert.equal(reasonsOf({ firstTime: undefined, lastTime: undefined, seq: undefined }), 'empty');
-  assert.equal(reasonsOf({ signedTime: at(hour) }), '');
-  assert.equal(reasonsOf({ signedTime: at(hour - 1) }), 'ends-earlier');
-  assert.equal(reasonsOf({ key: undefined }), 'unsigned');
-  assert.equal(reasonsOf({ signedSeq: 99 }), '[unsigned-tail]');
-  assert.equal(reasonsOf({ signedSeq: undefined }), 'unsigned-tail');
+  assert.equal(reasonsOf([journal()]), '');
+  assert.equal(reasonsOf([]), 'empty');
+  assert.equal(reasonsOf([journal({ firstTime: '', lastTime: '' })]), 'empty');
+  assert.equal(reasonsOf([journal({ firstTime: at(1) })]), 'begins-later');
+  assert.equal(reasonsOf([journal({ lastTime: at(hour - 6 * minute) })]), 'ends-earlier');
+  assert.equal(reasonsOf([journal({}, false)]), 'unsigned');
+  assert.equal(
+    reasonsOf([journal({ lastTime: at(hour - 1), signedTime: at(hour - minute), signedSeq: 90 })]),
+    '[unsigned-tail]',
+  );
+  const fault = { file: '00000001.jsonl', line: 4, seq: 4, kind: 'missing', text: 'record 4' } as const;
+  assert.equal(reasonsOf([journal({ faults: [fault], faultCount: 1 })]), 'fault');
+});
+
+void test('of several journals only those of the time count, and two of them are not proved', () => {
+  const before = journal({ firstTime: at(-3 * hour), lastTime: at(-2 * hour), signedTime: at(-2 * hour) });
+  const after = journal({ firstTime: at(3 * hour), lastTime: at(4 * hour) });
+  assert.equal(reasonsOf([before, journal()]), '');
+  assert.equal(reasonsOf([journal(), after]), '');
+  assert.equal(
+    reasonsOf([before, journal()], { fromMs: startMs - 3 * hour }),
+    'ends-earlier begins-later ends-earlier',
+  );
+  assert.equal(reasonsOf([before, after]), 'begins-later', 'nothing of the time itself');
 });
 
 void test('complete only as far as every host is proved', () => {
   const judged = (ends: readonly number[], time: Partial<AskedTime>) => {
-    const trails = ends.map((ms, index) => ({ ...whole, host: `gate${index}`, signedTime: at(ms) }));
-    const { isComplete, to, doubts } = judgeHosts(trails, nothing, { ...asked, ...time });
-    return [isComplete, to, doubts.map(({ code, isSerious }) => (isSerious ? code : `[${code}]`)).join(' ')];
+    const trails = ends.map((ms, index): HostTrail => {
+      const own = journal({ lastTime: at(ms), signedTime: at(ms) });
+      return { host: `gate${index}`, journals: [own] };
+    });
+    const { isComplete, to, doubts } = judgeHosts(trails, { ...asked, ...time });
+    return [isComplete, to, doubts.map(({ code, text }) => `${text.split(':')[0]} ${code}`).join(' ')];
   };
-  const minute = 60_000;
   const now = { toMs: undefined, nowMs: startMs + hour };
-  // A checkpoint comes once a minute, so up to five minutes before now need no proof; they are not called complete either.
-  assert.deepEqual(judged([hour, hour - 5 * minute], now), [true, at(hour - 5 * minute), '']);
-  assert.deepEqual(judged([hour, hour - 5 * minute - 1], now), [false, at(hour), 'ends-earlier']);
-  // Nothing of the time is proved.
-  const late = { ...now, fromMs: startMs + hour - minute };
-  assert.deepEqual(judged([hour, hour - minute], late), [false, at(hour), 'ends-earlier']);
-  assert.deepEqual(judged([hour, hour - minute + 1], late), [true, at(hour - minute + 1), '']);
-  // The end of the time was named.
-  const young = { toMs: startMs + hour, nowMs: startMs + hour + minute };
-  assert.deepEqual(judged([hour, hour - 4 * minute], young), [true, at(hour - 4 * minute), '[ends-earlier]']);
-  assert.deepEqual(judged([hour, hour - 4 * minute - 1], young), [false, at(hour), 'ends-earlier']);
-  assert.deepEqual(judged([hour, hour], young), [true, at(hour), '']);
-  // Of a time that has not begun, nothing is proved.
-  const ahead = { ...now, fromMs: startMs + 2 * hour, toMs: startMs + 3 * hour };
-  assert.deepEqual(judged([hour, hour], ahead), [false, at(2 * hour), 'ends-earlier ends-earlier']);
+  assert.deepEqual(judged([hour, hour], {}), [true, at(hour), '']);
+  assert.deepEqual(judged([hour, hour - minute], now), [true, at(hour - minute), '']);
+  assert.deepEqual(judged([hour, hour - 6 * minute], now), [
+    false,
+    at(hour - 6 * minute),
+    'gate1 ends-earlier',
+  ]);
+  assert.deepEqual(judged([hour, hour - 6 * minute], {}), [false, at(hour), 'gate1 ends-earlier']);
 });
 
-void test('findings: what stands, what a person accepted, and what lies before the time', () => {
-  const rows: readonly (readonly [FleetFinding['kind'], string, string])[] = [
-    ['missing', 'fault', 'fault'],
-    ['cut-in-stream', 'fault', 'fault'],
-    ['unknown-host', 'fault', '[finding]'],
-    ['new-journal', 'fault', '[finding]'],
-    ['clock-apart', 'clock', 'clock'],
-    ['open', '[finding]', '[finding]'],
-    ['differs', '[finding]', '[finding]'],
-  ];
-  for (const [kind, standing, accepted] of rows) {
-    assert.equal(reasonsOf({ findings: [found(kind)] }), standing, kind);
-    assert.equal(reasonsOf({ accepted: [{ ...found(kind), acceptedMs: startMs }] }), accepted, kind);
-    assert.equal(reasonsOf({ accepted: [{ ...found(kind, at(-1)), acceptedMs: startMs }] }), '', kind);
-    assert.equal(reasonsOf({ accepted: [{ ...found(kind, at(1)), acceptedMs: startMs }] }), accepted, kind);
-  }
-  assert.equal(reasonsOf({ findings: [found('silent', at(10)), found('never-seen')] }), 'silent');
-  // It went silent after the time.
-  assert.equal(reasonsOf({ findings: [found('silent', at(hour))] }), '');
-  const many = Array.from({ length: 9 }, () => found('missing'));
-  assert.equal(reasonsOf({ findings: [found('open'), ...many] }), 'fault fault fault fault fault finding');
-});
-
-void test('one host that is not complete, and findings of no host', () => {
-  const two = { ...whole, host: 'gate2', key: undefined };
-  const judged = judgeHosts([whole, two], nothing, asked);
-  assert.deepEqual(
-    judged.hosts?.map(({ host, isComplete }) => `${host} ${isComplete}`),
-    ['gate1 true', 'gate2 false'],
-  );
-  assert.equal(judged.isComplete, false);
-  assert.match(judged.doubts[0]?.text ?? '', /^gate2: no key is listed/);
-  assert.equal(judgeHosts([whole], nothing, asked).isComplete, true);
-  const general = { findings: [found('stream-replaced')], accepted: [] };
-  assert.equal(judgeHosts([whole], general, asked).isComplete, false);
-  assert.equal(judgeHosts([], nothing, asked).isComplete, false);
-});
-
-void test('without a time: from the first record of all hosts to now', () => {
-  const late = { ...whole, host: 'gate2', firstTime: at(0) };
-  const { from, to, isComplete } = judgeHosts([whole, late], nothing, {
-    fromMs: undefined,
-    toMs: undefined,
-    nowMs: startMs + 2 * hour,
-  });
-  assert.deepEqual([from, to, isComplete], [at(-hour), at(2 * hour), true]);
+void test('no host at all is not complete', () => {
+  const { isComplete, doubts } = judgeHosts([], asked);
+  assert.deepEqual([isComplete, doubts.map(({ code }) => code)], [false, ['empty']]);
 });

@@ -1,0 +1,132 @@
+// A fleet as the commands of `audit` read it: fleet.yaml, and the mirror that `fleet verify` and `fleet watch` write, which has a
+// directory for each journal of each host.
+
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
+import {
+  isMissing,
+  ownerOf,
+  readText,
+  type Trusted,
+  trustedByUs,
+  whyUnreadable,
+  whyUnsafe,
+} from '../../adapters/host/files.js';
+import { fileName, listSegments } from '../../adapters/journal/segments.js';
+import { parsePublicKey } from '../../domain/audit/ledger.js';
+import {
+  type FleetFiles,
+  type FleetReader,
+  type FleetSettings,
+  parseFleetSettings,
+} from '../../domain/config/parse-fleet.js';
+import { formatProblem } from '../../domain/config/problem.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+
+/** Warns on stderr. `reader`: as in `parseFleetSettings`. Throws a CommandFault with all problems. */
+export function readFleetSettings(
+  path: string,
+  screen: Pick<Screen, 'complain'>,
+  reader?: FleetReader,
+): FleetSettings {
+  const content = readAsked(path);
+  const us = trustedByUs();
+  const filesFor = (trusted: Trusted): FleetFiles => ({
+    readText,
+    whyUnreadable,
+    isMissing,
+    whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
+  });
+  // The settings name the state, so they must be safe before its owner counts.
+  const state = parseFleetSettings(path, content, filesFor(us), 'state').settings?.state;
+  const files = filesFor(trustedWith(state));
+  const { settings, problems } = parseFleetSettings(path, content, files, reader);
+  const lines = problems.map((problem) => formatProblem(problem, content));
+  if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  for (const line of lines) screen.complain(line);
+  return settings;
+}
+
+/** The file that somebody named. Throws a CommandFault. */
+export function readAsked(path: string): string {
+  try {
+    return readText(path);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+  }
+}
+
+/** Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe. */
+function trustedWith(state: string | undefined): Trusted {
+  const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
+  return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
+}
+
+const folderName = 'journals';
+const hostWord = /^[A-Za-z0-9_-]{1,63}$/;
+const journalName = /^[0-9a-f]{32}$/;
+
+export function mirrorIn(state: string): string {
+  return join(state, folderName);
+}
+
+/** The directories of a mirror, by host, and each host's in the order of their last segments. Throws the system's error. */
+export function mirroredJournals(
+  mirror: string,
+): readonly { readonly host: string; readonly journal: string; readonly path: string }[] {
+  const hosts = foldersIn(mirror).filter((name) => hostWord.test(name));
+  return hosts.flatMap((host) => {
+    const journals = foldersIn(join(mirror, host)).filter((name) => journalName.test(name));
+    return journals
+      .map((journal) => ({ host, journal, path: join(mirror, host, journal) }))
+      .toSorted((one, other) => writtenMs(one.path) - writtenMs(other.path));
+  });
+}
+
+/** Throws the system's error. */
+export function foldersIn(path: string): readonly string[] {
+  const entries = readdirSync(path, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+function writtenMs(path: string): number {
+  const last = listSegments(path).at(-1);
+  return last === undefined
+    ? 0
+    : (statSync(join(path, fileName(last)), { throwIfNoEntry: false })?.mtimeMs ?? 0);
+}
+
+export interface MirroredHost {
+  readonly host: string;
+  /** Its listed key in base64; undefined: none is. */
+  readonly key: string | undefined;
+  /** The directories of its journals, the one that is written last. */
+  readonly paths: readonly string[];
+}
+
+/** Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, or that directory. Throws a CommandFault. */
+export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): readonly MirroredHost[] {
+  const isMirror = statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+  const settings = isMirror ? undefined : readFleetSettings(place, screen, 'journals');
+  const mirror = settings === undefined ? place : mirrorIn(settings.state);
+  let journals: ReturnType<typeof mirroredJournals>;
+  try {
+    journals = mirroredJournals(mirror);
+  } catch (cause) {
+    const text = `${mirror}, the mirror of the fleet, cannot be read: "dovegate audit fleet verify" makes it, as its user`;
+    throw new CommandFault(exitCodes.configuration, text, cause);
+  }
+  const listed = settings?.hosts ?? new Map<string, { readonly key: string | undefined }>();
+  const hosts = [...new Set([...listed.keys(), ...journals.map(({ host }) => host)])];
+  return hosts.toSorted().map((host) => {
+    const paths = journals.filter((one) => one.host === host).map(({ path }) => path);
+    const key = listed.get(host)?.key;
+    return { host, key: key === undefined ? undefined : parsePublicKey(key), paths };
+  });
+}
