@@ -286,7 +286,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/regular-file',
     ],
     {
-      public: ['compressed', 'journal', 'kept-end', 'search-trail', 'segments', 'trail'],
+      public: ['compressed', 'journal', 'kept-end', 'maintenance', 'search-trail', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),

@@ -1,5 +1,5 @@
-// Goal: the commands of a verifier on a real server, with journals as the daemon's writer makes them: init, verify, status, and search, show,
-// export, access and verify over its mirror; what each says when somebody tears at the stream, the state or the journals.
+// Goal: the commands of a verifier on a real server, with journals as the daemon's writer makes them: init, verify, status, and
+// search, show, export, access and verify over its mirror; what each says when somebody tears at the stream, the state or the journals.
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

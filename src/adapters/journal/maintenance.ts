@@ -298,6 +298,23 @@ export class Maintenance {
   }
 }
 
+/** In a thread of its own, as a journal does it with its own segments. Resolves to what failed; undefined: nothing. */
+export async function compressSegments(
+  directory: string,
+  names: readonly string[],
+): Promise<string | undefined> {
+  const keeper = new Thread<KeeperOrder, KeeperReport>({ role: 'keep', directory });
+  try {
+    for (const name of names) {
+      const report = await keeper.ask({ do: 'compress', name });
+      if (report.kind === 'failed') return `${name}: ${report.message}`;
+    }
+    return undefined;
+  } finally {
+    await keeper.end();
+  }
+}
+
 interface Choice {
   /** Oldest first. */
   readonly retired: readonly Retired[];

@@ -43,14 +43,8 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const reader = createStreamReader(
-      fleet,
-      settings,
-      saved,
-      folder,
-      () => saved?.told ?? [],
-      openMirrorOf(settings, fleet),
-    );
+    const mirror = openMirrorOf(settings, fleet);
+    const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? [], mirror);
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
@@ -94,6 +88,9 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       return { findings: found, nowMs: judgedMs, read: count };
     });
     reader.save();
+    const { failed } = await mirror.tend(systemClock.wallMs());
+    if (failed !== undefined)
+      screen.complain(`dovegate: ${printable(`the mirror is not compressed: ${failed}`)}`);
     const rows = certificates.rows();
     for (const line of describeEnds(rows, systemClock.wallMs()))
       screen.complain(`dovegate: ${printable(line)}`);

@@ -22,7 +22,7 @@ import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
-import { openMirrorOf } from './mirror.js';
+import { type Mirror, openMirrorOf } from './mirror.js';
 import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
@@ -85,6 +85,8 @@ class Watch {
   readonly #book: ReturnType<typeof createFindingBook>;
   #settings: FleetSettings;
   #reader: StreamReader;
+  #mirror: Mirror | undefined;
+  #isTending = false;
   /** Ends the present connection, for another one. */
   #session = new AbortController();
   /** Read again at SIGHUP; used when the connection has ended. */
@@ -127,14 +129,8 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    return createStreamReader(
-      fleet,
-      settings,
-      saved,
-      this.#folder,
-      () => this.#book.names(),
-      openMirrorOf(settings, fleet),
-    );
+    this.#mirror = openMirrorOf(settings, fleet);
+    return createStreamReader(fleet, settings, saved, this.#folder, () => this.#book.names(), this.#mirror);
   }
 
   stop(): void {
@@ -277,7 +273,27 @@ class Watch {
     this.#lag = lag;
     this.#noteCaught(reader);
     if (isCompared) this.#attempt(() => reader.save());
+    if (isCompared) void this.#tend();
     return true;
+  }
+
+  async #tend(): Promise<void> {
+    const mirror = this.#mirror;
+    if (this.#isTending || mirror === undefined) return;
+    this.#isTending = true;
+    try {
+      const { failed, hasRoom } = await mirror.tend(systemClock.wallMs());
+      if (failed !== undefined) this.#tell('mirror-not-tended', { text: failed });
+      if (!hasRoom || mirror !== this.#mirror) return;
+      this.#next ??= this.#settings;
+      this.#session.abort();
+    } catch (fault) {
+      this.#attempt(() => {
+        throw fault;
+      });
+    } finally {
+      this.#isTending = false;
+    }
   }
 
   /** A reader has caught up. With many streams, hardly ever all are read to their ends at once, but each at some time. */

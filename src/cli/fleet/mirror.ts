@@ -2,7 +2,8 @@
 // `audit` command reads. Lines are appended as they were verified and synced before the verifier's position is saved: after an end
 // at any instant, the next run reads the lines behind that position again and skips those that are there. A line whose own hash is
 // wrong is left out, and what is missing in the stream is missing here: `audit verify` finds the same hole. A host cannot take more
-// than its share of the disk: then its mirror stands still, at a whole line, until there is room.
+// than its share of the disk: then its mirror stands still, at a whole line, until there is room. Segments are kept at least as long
+// as at their gate: what the gate still has is never removed, and what it has retired only after `mirror_keep`.
 
 import {
   closeSync,
@@ -17,9 +18,10 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { inflateStart } from '../../adapters/journal/compressed.js';
+import { compressSegments } from '../../adapters/journal/maintenance.js';
 import {
   createSegment,
   fileName,
@@ -32,16 +34,17 @@ import {
   syncDirectory,
   withFile,
 } from '../../adapters/journal/segments.js';
+import { findTrail, firstSeqOf, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
-import { formatTime, parseLine } from '../../domain/audit/record.js';
+import { formatTime, isCount, parseLine } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { readHeadOf, readSubject } from '../../domain/fleet/block.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
-import { foldersIn, mirrorIn } from '../audit/fleet-places.js';
+import { foldersIn, mirroredJournals, mirrorIn } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import { formatSize } from './open-settings.js';
 
@@ -51,6 +54,8 @@ export interface MirrorOptions {
   readonly shares: ReadonlyMap<string, number>;
   /** Called once for each time that a host's share is used up. */
   readonly full: (host: string, bytes: number) => void;
+  /** A segment goes when its gate has retired it, and nothing was written to it for so long by our own clock. */
+  readonly keepMs: number;
 }
 
 export interface Mirror {
@@ -61,6 +66,15 @@ export interface Mirror {
   take(message: FleetMessage, isClean: boolean): void;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
+  /** Compresses closed segments, and removes old ones. Rejects with a CommandFault. */
+  tend(nowMs: number): Promise<Tended>;
+}
+
+export interface Tended {
+  /** What could not be compressed, and why; it is tried again. */
+  readonly failed: string | undefined;
+  /** A host whose share was used up has room again: with a new reader, its mirror goes on. */
+  readonly hasRoom: boolean;
 }
 
 interface Journal {
@@ -75,11 +89,17 @@ interface Journal {
 
 /** For the process that has the state; a host whose share is used up is a finding. */
 export function openMirrorOf(
-  { state, hosts, mirrorBytes }: Pick<FleetSettings, 'state' | 'hosts' | 'mirrorBytes'>,
+  {
+    state,
+    hosts,
+    mirrorBytes,
+    mirrorKeepMs,
+  }: Pick<FleetSettings, 'state' | 'hosts' | 'mirrorBytes' | 'mirrorKeepMs'>,
   fleet: Pick<Fleet, 'note'>,
 ): Mirror {
   return openMirror({
     state,
+    keepMs: mirrorKeepMs,
     shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
     full(host, bytes) {
       const text = `its mirror has its share of ${formatSize(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share", or move old segments away`;
@@ -88,16 +108,19 @@ export function openMirrorOf(
   });
 }
 
+/** Throws a CommandFault for what the disk says. */
+type Attempt = <Result>(run: () => Result) => Result;
+
 /** A file takes whole blocks of the disk, and so does a directory. */
 const blockBytes = 4096;
 
 /** For the process that has the state. */
-export function openMirror({ state, shares, full }: MirrorOptions): Mirror {
+export function openMirror({ state, shares, full, keepMs }: MirrorOptions): Mirror {
   const root = mirrorIn(state);
   const journals = new Map<string, Journal>();
   const used = new Map<string, number>();
   const told = new Set<string>();
-  const attempt = <Result>(run: () => Result): Result => {
+  const attempt: Attempt = (run) => {
     try {
       return run();
     } catch (cause) {
@@ -203,7 +226,47 @@ export function openMirror({ state, shares, full }: MirrorOptions): Mirror {
         for (const journal of journals.values()) sync(journal);
       });
     },
+    async tend(nowMs) {
+      let failed: string | undefined;
+      if (statSync(root, { throwIfNoEntry: false }) === undefined) return { failed, hasRoom: false };
+      for (const { path } of attempt(() => mirroredJournals(root))) {
+        await retire(path, nowMs - keepMs, attempt);
+        const closed = attempt(() => listSegments(path)).slice(0, -1);
+        const plain = closed.filter(({ isCompressed }) => !isCompressed).map(({ name }) => name);
+        const why = plain.length === 0 ? undefined : await compressSegments(path, plain);
+        if (why !== undefined) failed ??= `${path}: ${why}`;
+      }
+      used.clear();
+      const hasRoom = [...told].some(
+        (host) => attempt(() => usedBy(host)) + 2 * bounds.fleetBlockBytes <= (shares.get(host) ?? 0),
+      );
+      return { failed, hasRoom };
+    },
   };
+}
+
+/** The oldest segments, as far as the newest one says that the gate has retired them: `audit verify` takes that for the reason. */
+async function retire(directory: string, writtenMaxMs: number, attempt: Attempt): Promise<void> {
+  const { files } = attempt(() => findTrail([directory]));
+  const newest = files.at(-1);
+  const oldestSeq = newest === undefined ? 0 : await oldestSeqIn(newest);
+  for (const [at, { path }] of files.slice(0, -1).entries()) {
+    const next = files[at + 1];
+    const nextSeq = next === undefined ? undefined : await firstSeqOf(next);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (nextSeq === undefined || nextSeq > oldestSeq || found === undefined || found.mtimeMs > writtenMaxMs)
+      return;
+    attempt(() => removeSegment(directory, basename(path)));
+  }
+}
+
+/** As the head of a segment says it. */
+async function oldestSeqIn(file: TrailFile): Promise<number> {
+  for await (const { bytes } of readPieces(file)) {
+    const { oldest_seq: oldest } = parseLine(bytes.toString('utf8', 0, bytes.indexOf(0x0a))) ?? {};
+    return isCount(oldest) ? oldest : 0;
+  }
+  return 0;
 }
 
 /** The seq of a whole line of ours behind this one. */

@@ -8,8 +8,9 @@ import fs, { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } 
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
-import { listSegments } from '../../../src/adapters/journal/segments.js';
+import { fileName, listSegments } from '../../../src/adapters/journal/segments.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { mirroredJournals, mirrorIn } from '../../../src/cli/audit/fleet-places.js';
@@ -18,10 +19,12 @@ import { CommandFault } from '../../../src/cli/output/output.js';
 import { readClaim } from '../../../src/domain/audit/ledger.js';
 import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
 import type { FleetMessage } from '../../../src/domain/fleet/shapes.js';
+import { admission, keepAll, openWatched } from '../../adapters/journal/opening.js';
+import { closeBefore } from '../../adapters/journal/reading.js';
 import { type Lines, readLines } from '../../fleet/fleet-lab.js';
 import { failAtEach } from '../../kit/fail-at.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
-import { writeJournal } from '../audit/shown.js';
+import { signKey, writeJournal } from '../audit/shown.js';
 
 const host = 'gate1';
 
@@ -45,10 +48,14 @@ function blockOf(id: string, lines: readonly string[], streamSeq = 1): FleetMess
   return { streamSeq, storedMs: 0, subject: subjectOf(host, id), header, bytes };
 }
 
-function openIn(state: string, share = 1 << 30): { readonly mirror: Mirror; readonly full: string[] } {
+function openIn(
+  state: string,
+  share = 1 << 30,
+  keepMs = Infinity,
+): { readonly mirror: Mirror; readonly full: string[] } {
   const full: string[] = [];
   const shares = new Map([[host, share]]);
-  return { mirror: openMirror({ state, shares, full: (name) => full.push(name) }), full };
+  return { mirror: openMirror({ state, shares, keepMs, full: (name) => full.push(name) }), full };
 }
 
 /** Names and texts of the segments. */
@@ -259,3 +266,52 @@ void test('a mirror that cannot be written ends the verifier with what to do', (
   const line = `{"seq":1,"time":"2026-11-20T08:00:00.000Z","event":"start","prev":"${'0'.repeat(64)}","hash":"${'0'.repeat(64)}"}\n`;
   assert.throws(() => mirror.take(blockOf('ab'.repeat(16), [line]), true), CommandFault);
 });
+
+void test('closed segments are compressed, and go when the gate has retired them and their time is over', async (t) => {
+  const directory = await writeJournal(t);
+  const first = readLines(directory);
+  const limits = { ...keepAll, keepMs: 0 };
+  const gate = await openWatched(directory, {
+    segmentBytes: 8192,
+    signKey: signKey.secretPem,
+    limits: () => limits,
+  });
+  closeBefore(t, () => gate.journal.close());
+  await gate.seen('tended');
+  for (let count = 0; count < 30; count += 1) await gate.journal.appendDurable(admission(`F${count}`));
+  await gate.journal.close();
+  const left = linesOf(directory);
+  assert.ok((seqOf(left[0]) ?? 0) > 1 && (seqOf(left[0]) ?? 0) <= first.lines.length, 'some were retired');
+  const lines = [...first.lines, ...left.filter((line) => (seqOf(line) ?? 0) > first.lines.length)];
+
+  const state = openFolder(t);
+  const hour = 3_600_000;
+  const { mirror } = openIn(state, 1 << 30, hour);
+  for (const block of blocksOf({ id: first.id, lines }, 20)) mirror.take(block, true);
+  mirror.save();
+  const place = placeOf(state, first);
+  const names = listSegments(place).map(({ name }) => name);
+  assert.deepEqual(await mirror.tend(Date.now()), { failed: undefined, hasRoom: false });
+  assert.deepEqual(
+    listSegments(place).map(({ name, isCompressed }) => `${name} ${isCompressed}`),
+    names.map((name, at) => `${name} ${at < names.length - 1}`),
+  );
+  assert.deepEqual(linesOf(place), lines, 'nothing is lost');
+  assert.deepEqual(await mirror.tend(Date.now() + 2 * hour), { failed: undefined, hasRoom: false });
+  assert.equal(seqOf(linesOf(place)[0]), seqOf(left[0]), 'as at the gate, and no record more');
+  const request = { trustedKeys: [signKey.key], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
+  const { faults, signedSeq } = await verifyTrail(findTrail([place]), request);
+  assert.deepEqual([faults, signedSeq !== undefined], [[], true]);
+  // What is still open goes on, also after a new start.
+  assert.equal(openIn(state).mirror.endOf(host, first.id), lines.length);
+});
+
+function linesOf(directory: string): readonly string[] {
+  return listSegments(directory).flatMap((segment) => {
+    const bytes = readFileSync(join(directory, fileName(segment)));
+    const text = segment.isCompressed ? gunzipSync(bytes) : bytes;
+    return text.toString().split(/(?<=\n)/);
+  });
+}
+
+const seqOf = (line = ''): number | undefined => readClaim(Buffer.from(line.trimEnd()))?.seq;
