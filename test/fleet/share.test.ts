@@ -1,5 +1,5 @@
 // Goal: each host has a stream with a share of the disk. Real daemons ship to a real server. Phases of the first: two gates and a
-// watch; the watch and `verify` find nothing, nothing is doubled or missing, `fetch` gives the journal. Of the second: a gate's
+// watch; the watch and `verify` find nothing, nothing is doubled or missing, the mirror has the journal. Of the second: a gate's
 // certificate fills its stream. What must not happen: a command that waits for a stream, a gate that stops for what another one
 // did, a finding that nobody caused.
 import assert from 'node:assert/strict';
@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { findTrail } from '../../src/adapters/journal/trail.js';
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { bounds } from '../../src/bounds/bounds.js';
@@ -60,15 +62,19 @@ for (const release of natsReleases)
     for (const gate of gates) await gate.daemon.stop();
     for (const [at, host] of hosts.entries())
       assertSameLines(await storedOfOwn(t, nats, host), gates[at]?.journal() ?? Buffer.alloc(0));
-    const to = join(nats.folder, 'copy');
-    const fetched = await desk.run('fetch', 'gate1', '--to', to);
-    assert.equal(fetched.exit, 0, fetched.text);
-    const copied = readdirSync(to)
-      .toSorted()
-      .map((name) => readFileSync(join(to, name)));
-    assertSameLines(Buffer.concat(copied), gates[0].journal());
-    const rows = await desk.run('search', '--host', 'gate2', '--user', 'alice@example.org', '--json');
-    assert.equal(rows.stdout.toString().trimEnd().split('\n').length, gates[1].answered);
+    const read = await desk.run('verify');
+    assert.equal(read.exit, 0, read.text);
+    for (const [at, host] of hosts.entries()) {
+      const mirrored = join(desk.state, 'journals', host);
+      const [id = ''] = readdirSync(mirrored);
+      const copied = findTrail([join(mirrored, id)]).files.map(({ path, isCompressed }) =>
+        isCompressed ? gunzipSync(readFileSync(path)) : readFileSync(path),
+      );
+      assertSameLines(Buffer.concat(copied), gates[at]?.journal() ?? Buffer.alloc(0));
+    }
+    const rows = await desk.read('search', '--user', 'alice@example.org', '--json');
+    const found = rows.stdout.toString().match(/"host":"gate2"/g);
+    assert.equal(found?.length, gates[1].answered);
   });
 
 test('a gate fills its stream: it alone waits, and goes on serving', { timeout: 600_000 }, async (t) => {
