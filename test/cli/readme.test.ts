@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
+import { findingKinds } from '../../src/domain/fleet/shapes.js';
 import { httpDifferences } from '../kit/http-vectors.js';
 import { runWarm } from '../kit/warm-program.js';
 import { example, needsDaemon, pages, readPage as read, runPage } from './docs-page.js';
@@ -292,7 +293,8 @@ test('every code that a page names is one of docs/messages.md, or a preset', () 
   const messages = read('docs/messages.md');
   for (const path of pages)
     for (const [, code = ''] of proseOf(read(path)).matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)) {
-      const isKnown = otherWords.has(code) || presets.includes(`${code}.yaml`);
+      const isOfFleet = findingKinds.some((kind) => kind === code);
+      const isKnown = isOfFleet || otherWords.has(code) || presets.includes(`${code}.yaml`);
       assert.ok(isKnown || messages.includes(`\`${code}\``), `${path}: ${code}`);
     }
 });

@@ -3,7 +3,6 @@
 import { printable } from '../../domain/audit/encode.js';
 import { noHost } from '../../domain/fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
-import { describeFill } from '../../domain/streams/strength.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import { plural } from '../output/output.js';
@@ -43,7 +42,7 @@ export async function printGates(
   const table = createTable(columns, screen);
   for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
   for (const line of table.finish()) await screen.print(line);
-  const full = streams.map((row) => describeFill(row)).filter((text) => text !== undefined);
+  const full = streams.map((row) => row.filling).filter((text) => text !== undefined);
   if (full.length + findings.length > 0) await screen.print('');
   for (const text of full) await screen.print(screen.paint('doubtful', printable(`filling: ${text}`)));
   for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));

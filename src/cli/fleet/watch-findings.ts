@@ -4,7 +4,7 @@
 import { formatJson } from '../../domain/audit/encode.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
-import { describeFill, filling, type StreamRow } from '../../domain/streams/strength.js';
+import { filling, type StreamRow } from '../../domain/streams/strength.js';
 
 /** Kinds for which another sentence is another finding. */
 const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);
@@ -55,8 +55,7 @@ export function createFillBook() {
     update(streams: readonly StreamRow[], nowMs: number): string[] {
       const lines: string[] = [];
       for (const row of streams) {
-        const { stream, bytes, maxBytes } = row;
-        const text = describeFill(row);
+        const { stream, bytes, maxBytes, filling: text } = row;
         if (text !== undefined && !open.has(stream)) {
           open.add(stream);
           lines.push(formatEvent(nowMs, 'stream-filling', { stream, bytes, maxBytes, text }));

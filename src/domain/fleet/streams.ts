@@ -3,6 +3,7 @@
 
 import type { StreamConfig } from '../streams/made.js';
 import {
+  describeFill,
   describeWeakness,
   judgeStrength,
   maxBytesOf,
@@ -101,7 +102,9 @@ export class Streams {
   rows(): readonly StreamRow[] {
     return [...this.#seen].map(([stream, { bytes, config }]) => {
       const maxBytes = maxBytesOf(config);
-      return { stream, bytes, ...(maxBytes > 0 && { maxBytes }) };
+      const row = { stream, bytes, ...(maxBytes > 0 && { maxBytes }) };
+      const text = describeFill(row);
+      return text === undefined ? row : { ...row, filling: text };
     });
   }
 }

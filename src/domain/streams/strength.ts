@@ -11,6 +11,8 @@ export interface StreamRow {
   readonly bytes: number;
   /** Absent: the stream has no limit of its own. */
   readonly maxBytes?: number | undefined;
+  /** Why somebody must make room soon, in a sentence. Absent: there is room. */
+  readonly filling?: string | undefined;
 }
 
 export interface WantedStream {
@@ -194,13 +196,14 @@ export function judgeStrength(
 /** Share of a stream's limit from which on it counts as filling, and below which it no longer does. */
 export const filling = { from: 0.8, until: 0.75 } as const;
 
-/** One sentence about a stream that fills; undefined: it does not, or has no limit. */
+/** One sentence about a stream that fills, or has no room for another block; undefined: it does not, or has no limit. */
 export function describeFill({ stream, bytes, maxBytes }: StreamRow): string | undefined {
-  if (maxBytes === undefined || bytes < filling.from * maxBytes) return undefined;
+  if (maxBytes === undefined) return undefined;
+  const isFull = bytes >= 0.99 * maxBytes || bytes + bounds.natsBatchBytes > maxBytes;
+  if (!isFull && bytes < filling.from * maxBytes) return undefined;
   const percent = Math.floor((100 * bytes) / maxBytes);
-  const what =
-    percent < 99 ? `${percent} % full; when it is full, its gate waits` : 'full, and its gate waits';
-  return `the stream ${stream} is ${what}. Raise share (of the host, or of all) or max_size and run "dovegate audit fleet init --repair", or shorten keep`;
+  const what = isFull ? 'full, and its gate waits' : `${percent} % full; when it is full, its gate waits`;
+  return `the stream ${stream} is ${what}. Raise share (of the host, or of all) or max_size, and max_file of each server where that is less than all shares together, and run "dovegate audit fleet init --repair"; or shorten keep`;
 }
 
 export function describeWeakness(stream: string, weak: readonly Weakness[]): string {

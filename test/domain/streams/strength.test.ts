@@ -206,15 +206,22 @@ void test('a stream that fills, and one that is full: what its gate does, and wh
   const of = (bytes: number, maxBytes?: number): string | undefined =>
     describeFill({ stream: 'S', bytes, maxBytes });
   const advice =
-    'Raise share (of the host, or of all) or max_size and run "dovegate audit fleet init --repair", or shorten keep';
+    'Raise share (of the host, or of all) or max_size, and max_file of each server where that is less than all shares together, and run "dovegate audit fleet init --repair"; or shorten keep';
+  const mib = 1 << 20;
   assert.deepEqual(
-    [of(799, 1000), of(800, 1000), of(990, 1000), of(5)],
+    [of(799 * mib, 1000 * mib), of(800 * mib, 1000 * mib), of(990 * mib, 1000 * mib), of(5)],
     [
       undefined,
       `the stream S is 80 % full; when it is full, its gate waits. ${advice}`,
       `the stream S is full, and its gate waits. ${advice}`,
       undefined,
     ],
+  );
+  // A share of four blocks: with three, and their headers, there is no room for another one.
+  assert.equal(of(3 * bounds.natsBatchBytes, mib), undefined);
+  assert.equal(
+    of(3 * bounds.natsBatchBytes + 600, mib),
+    `the stream S is full, and its gate waits. ${advice}`,
   );
 });
 
