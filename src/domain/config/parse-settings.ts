@@ -1,6 +1,7 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
 // problems. There are settings only without errors; warnings are returned with them.
 import { sha256Hex } from '../identity/credentials.js';
+import { GlobList } from '../names/glob.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
@@ -113,40 +114,25 @@ function build(
   return { ...settings, hash: hashOf(settings) };
 }
 
-/** The order of keys is part of the hash: these come first, so that a hash does not depend on the order of the schema. */
-const hashed = {
-  listener: 'name protocol refusalCell sessions sessionsPerPeer socket peers policies from tls accounts keys',
-  backend:
-    'name address tls caFile serverName keyPins username passwordFiles series release newer namespaces sharedNamespaces connections idle',
-  mailUsers: 'characters perLineMax resolve',
-  audit:
-    'directory strict segmentBytes deadlineMs keepMs keepMinMs sizeMax unshippedBytesMax reserveBytes checkpointIntervalMs memoryBytes group memoryFile signKeyFile hmacKeyFile',
-  admin: 'mode door unix tokenFile tcp tls',
-} as const;
-
-function ordered(kind: keyof typeof hashed, value: object): object {
-  const first = hashed[kind].split(' ').map((key) => [key, undefined] as const);
-  return { ...Object.fromEntries(first), ...value };
-}
-
-/** One text for one meaning: without places, policies by their version. */
+/** One text for one meaning: without places, keys in order, policies by their version. */
 function hashOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, serverCommands, policies, persons, audit, catalog, tests: _, ...rest } = settings;
-  const { listeners, backends, mailUsers, admin } = rest;
+  const { policies, catalog, tests: _, ...rest } = settings;
   const plain = {
     ...rest,
-    ...(catalog && { catalog: catalog.files.map(({ hash }) => hash) }),
-    ...(persons.size > 0 && { persons: [...persons] }),
-    listeners: listeners.map((each) => ordered('listener', each)),
-    backends: backends.map((each) => ordered('backend', each)),
-    mailUsers: ordered('mailUsers', mailUsers),
-    ...(admin && { admin: ordered('admin', admin) }),
-    routes: routes.map(({ users, target }) => ({ users: users.texts, target })),
-    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
-    policies: [...policies].map(([name, policy]) => [name, policy.version]),
-    audit: ordered('audit', { ...audit, strict: [...audit.strict].toSorted() }),
+    catalog: catalog?.files.map(({ hash }) => hash),
+    policies: [...policies].map(([name, { version }]) => [name, version]),
   };
-  return sha256Hex(JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value)));
+  return sha256Hex(
+    JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : canonical(value))),
+  );
+}
+
+function canonical(value: unknown): unknown {
+  if (value instanceof GlobList) return value.texts;
+  if (value instanceof Set) return [...value].toSorted((one, other) => (one < other ? -1 : 1));
+  if (value instanceof Map) return [...value];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 function salvage(file: string, read: ReadFiles) {
