@@ -48,10 +48,12 @@ export async function loadBeside(
   try {
     const builder = createSettingsBuilder();
     const files = new Map<string, Asking | undefined>();
+    let part: 'files' | 'settings' = 'files';
     let hasSettings = false;
     await thread.lines({ kind: 'read', file, nowMs: clock.wallMs() }, pause, (line) => {
-      if (line.startsWith('["file",')) {
-        const [, { path, from }]: FileLine = JSON.parse(line);
+      if (line === '') part = 'settings';
+      else if (part === 'files') {
+        const { path, from }: FileLine = JSON.parse(line);
         files.set(path, from);
       } else {
         builder.push(line);

@@ -1,31 +1,20 @@
-// Settings as lines of JSON, from the thread that reads a configuration to the main thread. Functions cannot cross, so patterns
-// and expressions travel as text and are compiled again; each line is a small step, so that the main thread can pause between
-// two.
+// Settings as lines of JSON, from the thread that reads a configuration to the main thread, and to the process of the page. Functions
+// cannot cross, so patterns and expressions travel as text and are compiled again; each line is a small step, so that the main
+// thread can pause between two. No line depends on what a setting is: large values have lines of their own, before the value
+// that holds them, and the last line is the whole.
 
 import assert from 'node:assert/strict';
 import { AddedCommands } from '../domain/commands/catalog.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
-import type {
-  BackendSettings,
-  ListenerSettings,
-  PolicyTest,
-  RouteSettings,
-  Settings,
-} from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import { GlobList } from '../domain/names/glob.js';
-import {
-  createPolicy,
-  type Policy,
-  type PolicyParts,
-  type RequestRule,
-  type Rule,
-} from '../domain/policy/policy.js';
+import { createPolicy, type Policy, type PolicyParts } from '../domain/policy/policy.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
 
 /** The orders to the thread; it answers each with the next {@link Piece} of its lines. */
 export type ThreadOrder =
-  /** Settings, if there are any, and the files that were read. */
+  /** The files that were read, an empty line, and settings, if there are any. */
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
   | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
   | { readonly kind: 'more' };
@@ -36,27 +25,11 @@ export interface Piece {
 }
 
 /** A file of the configuration, and the setting that names it. */
-export type FileLine = readonly ['file', { readonly path: string; readonly from?: Asking | undefined }];
+export interface FileLine {
+  readonly path: string;
+  readonly from?: Asking | undefined;
+}
 export type ProblemLine = readonly [Problem, string];
-
-/** Characters of an effective text, or patterns of a list, in one line. */
-const textStep = 8 * 1024;
-const patternStep = 200;
-
-type PolicyHead = Omit<PolicyParts, 'added' | 'allow' | 'deny' | 'onRequest' | 'shadow' | 'effectiveText'>;
-type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
-type Rest = Omit<Settings, keyof Lists | 'policies'>;
-
-/** A policy is between `policy` and `end`, with its shadow; patterns of long lists are lines before that of the list. */
-type Line =
-  | readonly ['rest', Rest]
-  | { [Name in keyof Lists]: readonly [Name, Lists[Name][number]] }[keyof Lists]
-  | readonly ['policy', PolicyHead]
-  | readonly ['patterns', list: number, texts: readonly string[]]
-  | readonly ['allow' | 'deny', Rule]
-  | readonly ['onRequest', RequestRule]
-  | readonly ['text', string]
-  | readonly ['end'];
 
 /** Characters of one message: at most 64 KiB, which takes the main thread about 50 us. */
 const pieceChars = 32 * 1024;
@@ -70,112 +43,124 @@ export function* piecesOf(lines: Iterable<string>): Generator<string> {
   if (text !== '') yield text;
 }
 
-export function* settingsLines(settings: Settings): Generator<string> {
-  const { listeners, backends, routes, tests, policies, ...rest } = settings;
-  yield* linesOf(['rest', rest]);
-  for (const [name, items] of Object.entries({ listeners, backends, routes, tests })) {
-    for (const item of items) yield* linesOf([name, item]);
-  }
-  for (const policy of policies.values()) yield* policyLines(policy);
-}
+/** Characters from which a value has a line of its own, as a rule has; and of a part of a long list or text. */
+const ownLineChars = 256;
+const partChars = 8 * 1024;
 
-function* policyLines(policy: Policy): Generator<string> {
-  const { allow, deny, onRequest, shadow, effectiveText, ...more } = policy;
-  const {
-    isForEverybody: _,
-    allowByCommand: _allow,
-    denyByCommand: _deny,
-    onRequestByCommand: _onRequest,
-    // Those of `rest`.
-    added: _added,
-    ...head
-  } = more;
-  yield* linesOf(['policy', head]);
-  // The plain meaning of a rule is for commands only, and may be as long as the rule.
-  for (const { meaning: _meaning, ...rule } of allow) yield* linesOf(['allow', rule]);
-  for (const { meaning: _meaning, ...rule } of deny) yield* linesOf(['deny', rule]);
-  for (const { meaning: _meaning, ...rule } of onRequest) yield* linesOf(['onRequest', rule]);
-  for (let at = 0; at < effectiveText.length; at += textStep)
-    yield* linesOf(['text', effectiveText.slice(at, at + textStep)]);
-  if (shadow !== undefined) yield* policyLines(shadow);
-  yield* linesOf(['end']);
-}
-
-function* linesOf(line: Line | readonly [string, unknown]): Generator<string> {
-  const long: GlobList[] = [];
-  const text = JSON.stringify(line, (_key, value: unknown) => {
-    if (!(value instanceof GlobList) || value.texts.length <= patternStep) return asPlain(value);
-    long.push(value);
-    return { $: 'long', of: long.length - 1 } satisfies Tagged;
-  });
-  for (const [list, { texts }] of long.entries()) {
-    for (let at = 0; at < texts.length; at += patternStep)
-      yield JSON.stringify(['patterns', list, texts.slice(at, at + patternStep)]);
-  }
-  yield text;
-}
-
+/** In place of a value that JSON does not have, or that has a line. */
 type Tagged =
-  | { readonly $: 'globs'; readonly of: readonly string[] }
-  /** The list with this number in the lines before. */
-  | { readonly $: 'long'; readonly of: number }
-  | { readonly $: 'regex'; readonly of: string }
+  /** The value of that line. */
+  | { readonly $: 'line'; readonly of: number }
+  /** A line: more items of the list at that line. */
+  | { readonly $: 'more'; readonly of: readonly unknown[]; readonly to: number }
+  | { readonly $: 'text'; readonly of: readonly string[] }
+  | { readonly $: 'globs'; readonly of: readonly string[]; readonly isAnyCase: boolean }
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
   | { readonly $: 'set'; readonly of: readonly unknown[] }
-  | { readonly $: 'bigint'; readonly of: string }
-  | { readonly $: 'commands'; readonly of: string }
-  // A map of the configuration may have a key of this name.
-  | { readonly $: '$'; readonly of: readonly (readonly [string, unknown])[] };
+  | { readonly $: 'regex' | 'bigint' | 'commands'; readonly of: string }
+  | { readonly $: 'policy'; readonly of: PolicyParts };
 
-function asPlain(value: unknown): unknown {
-  assert.ok(typeof value !== 'function', 'a function does not cross');
-  return tagged(value) ?? value;
+export function* settingsLines(settings: Settings): Generator<string> {
+  let count = 0;
+  /** Added commands are in every policy, and cross once. */
+  const lineOf = new Map<object, string>();
+
+  function* own(text: string): Generator<string, string> {
+    yield text;
+    count += 1;
+    return `{"$":"line","of":${count - 1}}`;
+  }
+
+  /** `head` and `end` are around the items of the first part. */
+  function* list(items: Iterable<unknown>, head = '[', end = ']'): Generator<string, string> {
+    let line: string | undefined;
+    let part: string[] = [];
+    let chars = 0;
+    function* next(): Generator<string> {
+      const text = part.join(',');
+      if (line === undefined) line = yield* own(`${head}${text}${end}`);
+      else yield* own(`{"$":"more","of":[${text}],"to":${line.slice(line.lastIndexOf(':') + 1)}`);
+      [part, chars] = [[], 0];
+    }
+    for (const item of items) {
+      const text = yield* textOf(item);
+      if (chars + text.length > partChars) yield* next();
+      part.push(text);
+      chars += text.length;
+    }
+    if (line === undefined) return `${head}${part.join(',')}${end}`;
+    yield* next();
+    return line;
+  }
+
+  function* object(value: object): Generator<string, string> {
+    const members: string[] = [];
+    for (const [key, each] of Object.entries(value))
+      if (each !== undefined) members.push(`${JSON.stringify(key)}:${yield* textOf(each)}`);
+    return `{${members.join(',')}}`;
+  }
+
+  function* textOf(value: unknown): Generator<string, string> {
+    const text = yield* whole(value);
+    return text.length > ownLineChars ? yield* own(text) : text;
+  }
+
+  function* whole(value: unknown): Generator<string, string> {
+    if (typeof value === 'bigint') return `{"$":"bigint","of":"${value}"}`;
+    if (typeof value === 'string' && value.length > partChars)
+      return `{"$":"text","of":${yield* list(partsOf(value))}}`;
+    if (typeof value !== 'object' || value === null) {
+      assert.ok(typeof value !== 'function', 'a function does not cross');
+      return JSON.stringify(value);
+    }
+    if (Array.isArray(value)) return yield* list(value);
+    if (value instanceof Map) return `{"$":"map","of":${yield* list(value)}}`;
+    if (value instanceof Set) return `{"$":"set","of":${yield* list(value)}}`;
+    if (value instanceof GlobList)
+      return yield* list(value.texts, '{"$":"globs","of":[', `],"isAnyCase":${value.isAnyCase}}`);
+    if (isRegex(value)) return yield* object({ $: 'regex', of: value.source });
+    if (value instanceof AddedCommands) {
+      const line = lineOf.get(value) ?? (yield* own(yield* object({ $: 'commands', of: value.table })));
+      lineOf.set(value, line);
+      return line;
+    }
+    return yield* object(isPolicy(value) ? { $: 'policy', of: partsOfPolicy(value) } : value);
+  }
+
+  yield yield* whole(settings);
 }
 
-function tagged(value: unknown): Tagged | undefined {
-  if (typeof value === 'bigint') return { $: 'bigint', of: String(value) };
-  if (typeof value !== 'object' || value === null) return undefined;
-  if (value instanceof Map) return { $: 'map', of: [...value] };
-  if (value instanceof Set) return { $: 'set', of: [...value] };
-  if (value instanceof GlobList) return { $: 'globs', of: value.texts };
-  if (value instanceof AddedCommands) return { $: 'commands', of: value.table };
-  if (isRegex(value)) return { $: 'regex', of: value.source };
-  return '$' in value ? { $: '$', of: Object.entries(value) } : undefined;
+function* partsOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length; at += partChars) yield text.slice(at, at + partChars);
 }
 
 function isRegex(value: object): value is Regex {
   return 'source' in value && 'matches' in value;
 }
 
-function isTagged(value: unknown): value is Tagged {
-  return typeof value === 'object' && value !== null && '$' in value;
+function isPolicy(value: object): value is Policy {
+  return 'allowByCommand' in value;
 }
 
-/** `long`: the lists of the lines before. */
-function untagged(value: Tagged, long: readonly GlobList[]): unknown {
-  switch (value.$) {
-    case 'bigint':
-      return BigInt(value.of);
-    case 'map':
-      return new Map(value.of);
-    case 'set':
-      return new Set(value.of);
-    case 'globs':
-      return new GlobList(value.of);
-    case 'long':
-      return long[value.of];
-    case 'regex': {
-      const result = createRegex(value.of);
-      assert.ok(result.kind === 'regex');
-      return result.regex;
-    }
-    case 'commands':
-      return new AddedCommands(value.of);
-    case '$':
-      return Object.fromEntries(value.of);
-    default:
-      return value satisfies never;
-  }
+function partsOfPolicy(policy: Policy): PolicyParts {
+  const { allow, deny, onRequest, added, ...more } = policy;
+  const {
+    isForEverybody: _,
+    allowByCommand: _allow,
+    denyByCommand: _deny,
+    onRequestByCommand: _onRequest,
+    ...head
+  } = more;
+  // The plain meaning of a rule is for commands only, and may be as long as the rule.
+  const plain = <Each extends object>(rules: readonly Each[]): Each[] =>
+    rules.map((rule) => ({ ...rule, meaning: undefined }));
+  return {
+    ...head,
+    allow: plain(allow),
+    deny: plain(deny),
+    onRequest: plain(onRequest),
+    ...(added.table !== '' && { added }),
+  };
 }
 
 export interface SettingsBuilder {
@@ -183,91 +168,60 @@ export interface SettingsBuilder {
   settings(): Settings;
 }
 
-interface Draft {
-  readonly head: PolicyHead;
-  readonly allow: Rule[];
-  readonly deny: Rule[];
-  readonly onRequest: RequestRule[];
-  readonly texts: string[];
-  shadow?: Policy;
-}
-
 /** Builds settings from the lines of {@link settingsLines}; they equal the original ones. */
 export function createSettingsBuilder(): SettingsBuilder {
-  const listeners: ListenerSettings[] = [];
-  const backends: BackendSettings[] = [];
-  const routes: RouteSettings[] = [];
-  const tests: PolicyTest[] = [];
-  const policies = new Map<string, Policy>();
-  const drafts: Draft[] = [];
-  let long: GlobList[] = [];
-  let rest: Rest | undefined;
+  const values: unknown[] = [];
 
-  function end({ head, texts, ...draft }: Draft): void {
-    const policy = createPolicy({
-      ...head,
-      ...draft,
-      ...(rest?.catalog && { added: rest.catalog.added }),
-      effectiveText: texts.join(''),
-    });
-    const above = drafts.at(-1);
-    if (above === undefined) policies.set(policy.name, policy);
-    else above.shadow = policy;
+  function untagged(value: Tagged): unknown {
+    switch (value.$) {
+      case 'line':
+        return values[value.of];
+      case 'more': {
+        const list = values[value.to];
+        if (list instanceof GlobList) list.add(value.of.map(String));
+        else if (Array.isArray(list)) list.push(...value.of);
+        return undefined;
+      }
+      case 'text':
+        return value.of.join('');
+      case 'globs':
+        return new GlobList(value.of, value);
+      case 'map':
+        return new Map(value.of);
+      case 'set':
+        return new Set(value.of);
+      case 'regex': {
+        const result = createRegex(value.of);
+        assert.ok(result.kind === 'regex');
+        return result.regex;
+      }
+      case 'bigint':
+        return BigInt(value.of);
+      case 'commands':
+        return new AddedCommands(value.of);
+      case 'policy':
+        return createPolicy(value.of);
+      default:
+        return value satisfies never;
+    }
   }
 
   return {
-    push(text) {
-      const line: Line = JSON.parse(text, (_key, value: unknown) =>
-        isTagged(value) ? untagged(value, long) : value,
-      );
-      if (line[0] === 'patterns') {
-        const [, at, texts] = line;
-        long[at] ??= new GlobList();
-        long[at].add(texts);
-        return;
-      }
-      long = [];
-      const draft = drafts.at(-1);
-      switch (line[0]) {
-        case 'rest':
-          rest = line[1];
-          break;
-        case 'listeners':
-          listeners.push(line[1]);
-          break;
-        case 'backends':
-          backends.push(line[1]);
-          break;
-        case 'routes':
-          routes.push(line[1]);
-          break;
-        case 'tests':
-          tests.push(line[1]);
-          break;
-        case 'policy':
-          drafts.push({ head: line[1], allow: [], deny: [], onRequest: [], texts: [] });
-          break;
-        case 'allow':
-        case 'deny':
-          draft?.[line[0]].push(line[1]);
-          break;
-        case 'onRequest':
-          draft?.onRequest.push(line[1]);
-          break;
-        case 'text':
-          draft?.texts.push(line[1]);
-          break;
-        case 'end':
-          drafts.pop();
-          if (draft !== undefined) end(draft);
-          break;
-        default:
-          line satisfies never;
-      }
+    push(line) {
+      values.push(JSON.parse(line, (_key, value: unknown) => (isTagged(value) ? untagged(value) : value)));
     },
     settings() {
-      assert.ok(rest !== undefined && drafts.length === 0);
-      return { ...rest, listeners, backends, routes, tests, policies };
+      const settings = values.at(-1);
+      assert.ok(isSettings(settings));
+      return settings;
     },
   };
+}
+
+function isTagged(value: unknown): value is Tagged {
+  return typeof value === 'object' && value !== null && '$' in value;
+}
+
+function isSettings(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && 'policies' in value;
 }

@@ -33,10 +33,8 @@ function begin(port: MessagePort): void {
 }
 
 function* readLines({ files, settings }: ParsedSettings): Generator<string> {
-  for (const [path, from] of files) {
-    const line: FileLine = ['file', { path, from }];
-    yield JSON.stringify(line);
-  }
+  for (const [path, from] of files) yield JSON.stringify({ path, from } satisfies FileLine);
+  yield '';
   if (settings !== undefined) yield* settingsLines(settings);
 }
 

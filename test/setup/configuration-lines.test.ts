@@ -80,3 +80,14 @@ void test('added commands cross once, and every policy has them at the other end
   assert.deepEqual([...settingsLines(built)], lines);
   assert.equal(built.policies.get('support')?.added.named('2.4', 'site scan')?.effect, 'read');
 });
+
+void test('what denies goes on to hold in any case at the other end, in short and long lists', () => {
+  const denied = `["ceo@a.example", ${many.map((each) => JSON.stringify(each)).join(', ')}]`;
+  const kept = `${text.replace('except: ["x*y@a.example"]', `except: ${denied}\n    deny: [{ command: expunge, users: ["ceo@a.example"] }]`)}mail_users: { case: keep }\n`;
+  const { settings, problems } = parseSettings('x', { readText: () => kept, glob: () => [] });
+  const builder = createSettingsBuilder();
+  for (const line of settingsLines(settings ?? assert.fail(JSON.stringify(problems)))) builder.push(line);
+  const policy = builder.settings().policies.get('support');
+  assert.equal(policy?.except.matches('CEO@a.example'), true);
+  assert.equal(policy?.deny[0]?.users?.matches('CEO@a.example'), true);
+});

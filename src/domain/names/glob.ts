@@ -23,11 +23,11 @@ export class GlobList {
   readonly #others: ((text: string) => boolean)[] = [];
   #isEverything = false;
   #hasDomains = false;
-  readonly #isAnyCase: boolean;
+  readonly isAnyCase: boolean;
 
   /** `isAnyCase`: for ASCII letters of either case, as what denies is compared; the patterns are in lower case. */
   constructor(texts: readonly string[] = [], { isAnyCase = false } = {}) {
-    this.#isAnyCase = isAnyCase;
+    this.isAnyCase = isAnyCase;
     this.add(texts);
   }
 
@@ -48,11 +48,11 @@ export class GlobList {
   }
 
   fold(text: string): string {
-    return this.#isAnyCase ? foldAscii(text) : text;
+    return this.isAnyCase ? foldAscii(text) : text;
   }
 
   matches(given: string): boolean {
-    const text = this.#isAnyCase ? foldAscii(given) : given;
+    const text = this.isAnyCase ? foldAscii(given) : given;
     // A pattern matches its own text, too.
     if (this.#isEverything || this.#written.has(text)) return true;
     if (this.#hasDomains) {
