@@ -14,20 +14,19 @@ import { hostName, processId, programVersion } from '../adapters/host/process.js
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
-import { createLinkThread } from '../adapters/nats/link-thread.js';
-import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
+import { openShipping as open, type Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
 import { createRedactor, isCount, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
 import { catalogHash } from '../domain/commands/catalog.js';
-import type { AuditSettings, Settings, SyslogSinkSettings } from '../domain/config/settings.js';
+import type { AuditSettings, Settings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
-import type { Connect, TlsDemand } from '../ports/transport.js';
-import { natsTargetOf } from '../setup/dial-target.js';
+import type { Connect } from '../ports/transport.js';
+import { sinksOf } from './receivers.js';
 
 /** Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines. */
 const openDeadlines = 30;
@@ -392,36 +391,10 @@ export function openShipping(
     directory: settings.audit.directory,
     sender: { hostName: hostName(), processId },
     connect,
-    linkOpener: () => createLinkThread(clock),
     clock,
     chance: randomFraction,
     observe,
   });
-}
-
-export function sinksOf({ audit }: Settings): readonly Sink[] {
-  return audit.ship.map((sink) => {
-    const { place: _, ...meant } = sink;
-    const named = { name: sink.name, key: JSON.stringify(meant) };
-    if (sink.kind === 'syslog') {
-      const { host, port } = sink;
-      return { ...named, kind: 'syslog', address: { kind: 'tcp', host, port }, demand: () => demandOf(sink) };
-    }
-    const { stream, settleMs } = sink;
-    return { ...named, kind: 'nats', ...natsTargetOf(sink), stream, settleMs };
-  });
-}
-
-function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): TlsDemand {
-  return {
-    serverName,
-    ca: caFile === undefined ? undefined : readText(caFile),
-    keyPins,
-    certificate:
-      client === undefined
-        ? undefined
-        : { chain: readText(client.certificateFile), key: readText(client.keyFile) },
-  };
 }
 
 /** A start must not take minutes: with the default size this is 512 MiB, read in seconds. */

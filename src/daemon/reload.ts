@@ -20,8 +20,9 @@ import { accessRightsOf, type ConfiguredContext } from './engine-parts.js';
 import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
-import { catalogOf, sinksOf } from './open-audit.js';
+import { catalogOf } from './open-audit.js';
 import type { Pools } from './pools.js';
+import { sinksOf } from './receivers.js';
 import { createServed, type Served, type Switch } from './served.js';
 
 export interface Reloaded {

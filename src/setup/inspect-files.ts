@@ -12,6 +12,7 @@ import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/le
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import { parseSecret } from '../domain/notices/receiver.js';
 import {
@@ -76,16 +77,13 @@ function namedFiles({ backends, audit, admin, listeners }: Settings): readonly N
       }),
       { place, path: `backends.${name}.ca`, file: caFile ?? (tls === 'off' ? undefined : systemListFile()) },
     ]),
-    ...audit.ship.flatMap(({ place, caFile, client, ...sink }, index) => [
-      { place, path: `audit.ship[${index}].ca`, file: caFile ?? systemListFile() },
-      { place, path: `audit.ship[${index}].certificate`, file: client?.certificateFile },
-      { place, path: `audit.ship[${index}].key`, file: client?.keyFile },
-      {
-        place,
-        path: `audit.ship[${index}].credentials`,
-        file: sink.kind === 'nats' ? sink.credentialsFile : undefined,
-      },
-    ]),
+    ...audit.ship.flatMap((sink, index) =>
+      sinkFilesOf(sink).map(([key, named]) => ({
+        place: sink.place,
+        path: `audit.ship[${index}].${key}`,
+        file: key === 'ca' ? (named ?? systemListFile()) : named,
+      })),
+    ),
     { place: top, path: 'audit.sign_key', file: audit.signKeyFile },
     { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
     { place: top, path: 'admin.token_file', file: admin?.tokenFile },
@@ -252,22 +250,18 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
 
 export type IsInstalled = (name: OptionalPackage) => boolean;
 
-const nats = '@nats-io/transport-node';
-
-/** Receivers that need the optional library, if it is not installed. */
+/** Receivers that need an optional library, if it is not installed. */
 export function inspectReceivers(
   { audit }: Pick<Settings, 'audit'>,
   isInstalled: IsInstalled,
 ): readonly Problem[] {
-  const needing = audit.ship.flatMap(({ kind, place }, index) => (kind === 'nats' ? [{ place, index }] : []));
-  if (needing.length === 0 || isInstalled(nats)) return [];
-  return needing.map(({ place, index }) => ({
-    ...place,
-    path: `audit.ship[${index}].nats`,
-    message: `the library for NATS is not installed; ${howToInstall(nats)}, or take this receiver out`,
-    severity: 'error',
-    code: 'not-installed',
-  }));
+  return audit.ship.flatMap((sink, index): Problem[] => {
+    const library = sinkLibraryOf(sink);
+    if (library === undefined || isInstalled(library.package)) return [];
+    const path = `audit.ship[${index}].${sink.kind}`;
+    const message = `the library for ${library.name} is not installed; ${howToInstall(library.package)}, or take this receiver out`;
+    return [{ ...sink.place, path, message, severity: 'error', code: 'not-installed' }];
+  });
 }
 
 /** If people sign in at an issuer: no library, or an empty secret. `read`: as in NoticeChecks. */

@@ -193,7 +193,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/door',
     ],
     {
-      public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
+      public: ['parse-settings', 'settings', 'sinks', 'problem', 'parse-fleet', 'read-files'],
       builtins: ['path'],
       packages: ['yaml', 'zod'],
     },
@@ -335,7 +335,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats',
       'adapters/host/regular-file',
     ],
-    { public: ['find-record', 'follow', 'shipping'], builtins: ['fs', 'path'] },
+    {
+      public: ['carrier', 'find-record', 'follow', 'nats-carrier', 'shipping', 'syslog-carrier'],
+      builtins: ['fs', 'path'],
+    },
   ),
   'adapters/telemetry': rule(
     [

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { useNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
+import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { readHeadOf } from '../../src/domain/fleet/block.js';
 import { closeBefore } from '../adapters/journal/reading.js';
@@ -68,14 +69,11 @@ void test('a cluster of three: what one server does stops the flow for some seco
 
   const journal = openDiskJournal(t);
   const events: string[] = [];
+  const receiver = { link: cluster.settingsOf(host), stream: prefix, host, settleMs: 1_000 };
   const sink: Sink = {
-    kind: 'nats',
     name: 'fleet',
     key: 'fleet',
-    link: cluster.settingsOf(host),
-    stream: prefix,
-    host,
-    settleMs: 1_000,
+    carrier: (parts) => createNatsCarrier({ ...parts, receiver, openLink: createLinkThread(systemClock) }),
   };
   const shipping = await openShipping({
     sinks: [sink],
@@ -83,7 +81,6 @@ void test('a cluster of three: what one server does stops the flow for some seco
     directory: journal.directory,
     sender: { hostName: host, processId: 1 },
     connect: () => assert.fail('no receiver of this kind'),
-    linkOpener: () => createLinkThread(systemClock),
     clock: systemClock,
     chance: Math.random,
     observe(event) {

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/adapters/host/clock.js';
 import { type NatsSettings } from '../../src/adapters/nats/dial.js';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
+import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Shipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/fleet/block.js';
 import type { ShipEvent } from '../../src/gateway/outcome/events.js';
@@ -73,14 +74,19 @@ export async function openShipStory(
     async begin({ settleMs = 300_000, link = nats.settingsOf(host) } = {}) {
       await shipping?.end();
       const name = `127.0.0.1:${nats.port}`;
-      const sink: Sink = { kind: 'nats', name, key: name, link, stream: prefix, host, settleMs };
+      const receiver = { link, stream: prefix, host, settleMs };
+      const sink: Sink = {
+        name,
+        key: name,
+        carrier: (parts) =>
+          createNatsCarrier({ ...parts, receiver, openLink: createLinkThread(systemClock) }),
+      };
       shipping = await openShipping({
         sinks: [sink],
         stateDirectory: join(journal.directory, 'state'),
         directory: journal.directory,
         sender: { hostName: host, processId: 1 },
         connect: () => assert.fail('no receiver of this kind'),
-        linkOpener: () => createLinkThread(systemClock),
         clock: systemClock,
         chance: () => 0.5,
         observe(event) {

@@ -1,6 +1,23 @@
 // The interface of a receiver's carrier to the script that ships records, for every kind of receiver.
 
+import type { Clock } from '../../ports/machine.js';
+import type { Connect } from '../../ports/transport.js';
 import type { Batch, BatchLimits, Follower, Position } from './follow.js';
+import type { Sender } from './syslog.js';
+
+/** What each carrier may need of the journal and the daemon. */
+export interface CarrierParts {
+  readonly journal: string;
+  readonly untilSeq: () => number;
+  readonly position: Position;
+  readonly sender: Sender;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** Records are sent again: the receiver lost acknowledged ones, or got those of another journal before. */
+  readonly restarted: (text: string) => void;
+  /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */
+  readonly onCertificate: (name: string, validTo: string) => void;
+}
 
 export interface Carrier {
   readonly batches?: BatchLimits;

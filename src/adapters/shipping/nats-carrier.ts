@@ -15,12 +15,11 @@ import {
   streamHeader,
   subjectOf,
 } from '../../domain/fleet/block.js';
-import type { Clock } from '../../ports/machine.js';
 import { type NatsSettings } from '../nats/dial.js';
 import { NatsFault } from '../nats/fault.js';
 import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';
 import { createServerOrder } from '../nats/servers.js';
-import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.js';
+import { type Carrier, type CarrierParts, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
 import { SentBlocks } from './sent-blocks.js';
@@ -34,17 +33,9 @@ export interface StreamReceiver {
   readonly settleMs: number;
 }
 
-export interface NatsOptions {
+export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
   readonly receiver: StreamReceiver;
-  readonly journal: string;
   readonly openLink: OpenLink;
-  readonly clock: Clock;
-  readonly untilSeq: () => number;
-  readonly position: Position;
-  /** It lost acknowledged records: they are sent again. */
-  readonly restarted: (text: string) => void;
-  /** `HOST:PORT`, and the expiry of its certificate. */
-  readonly onCertificate: (place: string, validTo: string) => void;
 }
 
 /**

@@ -3,28 +3,21 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
-import type { Connect } from '../../ports/transport.js';
-import type { OpenLink } from '../nats/link-thread.js';
+import type { Carrier, CarrierParts } from './carrier.js';
 import { beginning } from './follow.js';
-import { createNatsCarrier, type StreamReceiver } from './nats-carrier.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
-import type { Receiver } from './receiver.js';
 import { type Shipper, type ShipperParts, type ShipperState, startShipper } from './shipper.js';
-import type { Sender } from './syslog.js';
-import { createSyslogCarrier } from './syslog-carrier.js';
 
-export type Sink = {
+/** A receiver of any kind. */
+export interface Sink {
   readonly name: string;
   /** Identifies the receiver: if it changes, its connection is replaced. */
   readonly key: string;
-} & (({ readonly kind: 'syslog' } & Receiver) | ({ readonly kind: 'nats' } & StreamReceiver));
+  readonly carrier: (parts: CarrierParts) => Carrier;
+}
 
-export interface ShippingOptions extends ShipperParts {
+export interface ShippingOptions extends ShipperParts, Pick<CarrierParts, 'sender' | 'connect'> {
   readonly sinks: readonly Sink[];
-  readonly sender: Sender;
-  readonly connect: Connect;
-  /** One for each receiver: a fault in its thread does not affect others. */
-  readonly linkOpener: () => OpenLink;
   readonly stateDirectory: string;
 }
 
@@ -137,27 +130,20 @@ export async function openShipping(options: ShippingOptions) {
       observe({ kind: 'ship-restarted', sink: sink.name, text });
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
-    const { clock, sender, connect, linkOpener } = options;
-    const restarted = (text: string): void => observe({ kind: 'ship-restarted', sink: sink.name, text });
-    const onCertificate = (name: string, validTo: string): void => {
-      entry.certificate = { name, validTo };
-    };
-    const shared = { clock, position, restarted };
-    const place = { journal: journal.id, untilSeq: journal.seq };
-    const carrier =
-      sink.kind === 'syslog'
-        ? createSyslogCarrier({ ...shared, receiver: watched(sink, onCertificate), sender, connect })
-        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink: linkOpener(), onCertificate });
-    return startShipper({ ...options, ...place, sink: sink.name, carrier, file, position });
+    const { clock, sender, connect } = options;
+    const place = { journal: journal.id, untilSeq: journal.seq, position };
+    const carrier = sink.carrier({
+      ...place,
+      sender,
+      connect,
+      clock,
+      restarted: (text) => observe({ kind: 'ship-restarted', sink: sink.name, text }),
+      onCertificate(name, validTo) {
+        entry.certificate = { name, validTo };
+      },
+    });
+    return startShipper({ ...options, ...place, sink: sink.name, carrier, file });
   }
-}
-
-function watched(
-  { name, address, demand }: Sink & { readonly kind: 'syslog' },
-  onCertificate: (name: string, validTo: string) => void,
-): Receiver {
-  const onShown = (validTo: string): void => onCertificate(name, validTo);
-  return { address, demand: () => ({ ...demand(), onShown }) };
 }
 
 function safeSeqOf({ shipper, kept, before }: Entry): number {

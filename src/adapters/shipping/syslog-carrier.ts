@@ -1,22 +1,15 @@
 // Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial. Time counts only
 // while connected. A receiver that closes every connection soon cannot stop the progress forever, and one that is down makes nothing safe.
 
-import type { Clock } from '../../ports/machine.js';
-import type { Connect } from '../../ports/transport.js';
-import type { Carrier, Line, LineNews } from './carrier.js';
+import type { Carrier, CarrierParts, Line, LineNews } from './carrier.js';
 import { beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
 import { createOutlet, dialReceiver, type Receiver } from './receiver.js';
-import { encodeFrames, type Sender } from './syslog.js';
+import { encodeFrames } from './syslog.js';
 
-export interface SyslogOptions {
+export interface SyslogOptions
+  extends Pick<CarrierParts, 'sender' | 'connect' | 'clock' | 'position' | 'restarted'> {
   readonly receiver: Receiver;
-  readonly sender: Sender;
-  readonly connect: Connect;
-  readonly clock: Clock;
-  readonly position: Position;
-  /** The journal is not the one that was sent before: all of it is sent. */
-  readonly restarted: (text: string) => void;
 }
 
 /** Replaces the missing acknowledgement: this much is sent again, whichever is more. */

@@ -186,13 +186,13 @@ function noticesIn({ notices }: Values): Look[] {
   });
 }
 
-/** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */
+/** What receivers showed the daemon last, but for streams, which are asked; what receivers are shown is among the problems of the configuration. */
 function endingIn(metrics: string, { audit }: Expected): Look[] {
   return audit.ship.flatMap(({ kind, name }) => {
     const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;
     const line = metrics.split('\n').find((each) => each.startsWith(label));
     const leftMs = Number(line?.slice(label.length)) * 1000;
-    if (kind !== 'syslog' || !(leftMs < warnMs)) return [];
+    if (kind === 'nats' || !(leftMs < warnMs)) return [];
     return [warning(`receiver ${name}`, expirySentence('receiver', leftMs), 'renew it there')];
   });
 }

@@ -8,7 +8,6 @@ import { administratorName, defaultStream, isHostWord, verifierName } from '../f
 import { type ExpectedHost, noKeyYet } from '../fleet/shapes.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { type Cursor, validate } from './cursor.js';
-import { parseServers } from './parse-sinks.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
@@ -27,6 +26,7 @@ import {
   timer,
   without,
 } from './schema-parts.js';
+import { parseServers } from './sinks.js';
 
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
 const keyText = /^[A-Za-z0-9+/]{43}=$/;

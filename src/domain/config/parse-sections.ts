@@ -13,11 +13,11 @@ import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { parsePage, parseTcpPlace } from './parse-page.js';
-import { parseSinks } from './parse-sinks.js';
 import { meantBy } from './problem.js';
 import type { RawAdmin, RawConfiguration, RawRoute } from './schema.js';
 import { without } from './schema-parts.js';
 import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
+import { parseSinks } from './sinks.js';
 
 export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: Cursor): MailUserSettings {
   const { characters, defaultRealm: realm } = mailUsers;

@@ -26,6 +26,14 @@ export interface Place {
   readonly column: number;
 }
 
+export interface Placed {
+  readonly place: Place;
+}
+
+export interface Named extends Placed {
+  readonly name: string;
+}
+
 /** Collects problems. Reading continues after each, so that all are reported at once. */
 export class ProblemList {
   readonly #problems: Problem[] = [];

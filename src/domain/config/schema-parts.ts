@@ -185,6 +185,10 @@ export function file(what: string, unless?: RegExp) {
     });
 }
 
+export const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
+  "accepted authorities, PEM; default: the system's",
+);
+
 /** Text of one spelling; one sentence for all that is not of it. */
 export function matching(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });

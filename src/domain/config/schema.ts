@@ -6,7 +6,6 @@ import { asWritten, bounds } from '../../bounds/bounds.js';
 import { releaseForm } from '../../protocol/releases.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { standardDoor } from '../door/door.js';
-import { defaultStream } from '../fleet/block.js';
 import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
 import { noticeEvents } from '../notices/receiver.js';
 import { pageRoles } from '../page/roles.js';
@@ -15,6 +14,7 @@ import { person, policy, policyTest } from './policy-schema.js';
 import {
   address,
   as,
+  ca,
   count,
   duration,
   file,
@@ -34,6 +34,7 @@ import {
   timer,
   word,
 } from './schema-parts.js';
+import { sinkSchema } from './sinks.js';
 
 const namespace = section('a namespace', {
   prefix: z
@@ -50,9 +51,6 @@ const namespace = section('a namespace', {
   kind: oneOf(['private', 'shared', 'public']).optional().describe('default `private`'),
 });
 
-const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
-  "accepted authorities, PEM; default: the system's",
-);
 const passwordFile = file('a file that holds the password');
 
 const backend = section(
@@ -136,48 +134,6 @@ const route = section('a route', {
   cache_ttl: timer('60s').describe('how long an answer of `passdb` counts'),
 });
 
-export const syslogKeys = {
-  server_name: text("the name in the receiver's certificate")
-    .optional()
-    .describe('syslog: name or IP address in its certificate; default: the host'),
-  key_pins: pins.default([]).describe('syslog: accepted keys, besides chain and name: `sha256:...`'),
-};
-export const natsKeys = {
-  stream: text('the name of a stream')
-    .prefault(defaultStream)
-    .describe('nats: the prefix of the stream: `PREFIX_HOST`, as `dovegate audit fleet init` makes it'),
-  host: as('hostWord', text('the word for this host in subjects').optional()).describe(
-    "nats: a word for this host, part of the subject; default: the machine's name, `_` for dots",
-  ),
-  credentials: as('credentialsFile', file('a file with credentials of NATS (.creds)').optional()).describe(
-    'nats: a `.creds` file; or certificate and key',
-  ),
-  settle: duration('5m').describe(
-    'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
-  ),
-};
-
-const sink = section(
-  'a receiver of the records',
-  {
-    syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514')
-      .optional()
-      .describe('`HOST:PORT` of a syslog receiver with TLS'),
-    nats: text('servers of a NATS cluster, as tls://nats1.example.com:4222,tls://nats2.example.com:4222')
-      .optional()
-      .describe('instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas'),
-    ...natsKeys,
-    ca,
-    ...syslogKeys,
-    certificate: as(
-      'certificateFile',
-      file('a file with the certificate that is shown to the receiver (PEM, with its chain)').optional(),
-    ),
-    key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
-  },
-  'a syslog receiver or a stream of NATS that gets every record, over TLS',
-);
-
 const audit = section('the audit settings', {
   directory: file('a directory').prefault('/var/lib/dovegate/audit').describe('directory of the journal'),
   group: word.optional().describe('group that may read the journal; default: nobody'),
@@ -232,7 +188,7 @@ const audit = section('the audit settings', {
   hmac_key: as('hmacKeyFile', file('a file with a key of at least 16 bytes').optional()).describe(
     'key under which secret arguments are recorded; default: made in the directory',
   ),
-  ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]')
+  ship: listOf(sinkSchema, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]')
     .default([])
     .describe('receivers of every record'),
 });
@@ -533,7 +489,6 @@ export type RawBackend = z.infer<typeof backend>;
 export type RawNamespace = z.infer<typeof namespace>;
 export type RawRoute = z.infer<typeof route>;
 export type RawAudit = z.infer<typeof audit>;
-export type RawSink = z.infer<typeof sink>;
 export type RawAdmin = z.infer<typeof admin>;
 export type RawPage = z.infer<typeof page>;
 export type RawPerson = z.infer<typeof pagePerson>;

@@ -20,7 +20,7 @@ import { createRoutingTable, type RoutingTable } from '../policy/route.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import type { Place } from './problem.js';
+import type { Named, Placed } from './problem.js';
 import type {
   RawAdmin,
   RawAudit,
@@ -30,17 +30,9 @@ import type {
   RawNoticeReceiver,
   RawPage,
   RawPerson,
-  RawSink,
 } from './schema.js';
 import type { HostAndPort } from './schema-parts.js';
-
-interface Placed {
-  readonly place: Place;
-}
-
-interface Named extends Placed {
-  readonly name: string;
-}
+import type { SinkSettings } from './sinks.js';
 
 export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'log'> {
   readonly listeners: readonly ListenerSettings[];
@@ -174,27 +166,6 @@ export interface MailUserSettings extends RawMailUsers {
 export interface AuditSettings extends Omit<RawAudit, 'ship'> {
   /** Receivers of every record; their names differ. */
   readonly ship: readonly SinkSettings[];
-}
-
-export type SinkSettings = SyslogSinkSettings | NatsSinkSettings;
-
-/** `name`: `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
-interface AnySinkSettings extends Pick<RawSink, 'caFile'>, Named {
-  /** Our certificate for the receiver; both or none. */
-  readonly client?: { readonly certificateFile: string; readonly keyFile: string };
-}
-
-export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort, Pick<RawSink, 'keyPins'> {
-  readonly kind: 'syslog';
-  readonly serverName: string;
-}
-
-export interface NatsSinkSettings
-  extends AnySinkSettings,
-    Omit<RawSink, 'syslog' | 'nats' | 'serverName' | 'keyPins' | 'certificateFile' | 'keyFile'> {
-  readonly kind: 'nats';
-  /** At least one; tried in their order. */
-  readonly servers: readonly HostAndPort[];
 }
 
 /** TLS and token are present where the address of `tcp` is beyond this machine. */

@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
 import type { GateLink } from '../../../src/adapters/nats/link-thread.js';
+import { createNatsCarrier } from '../../../src/adapters/shipping/nats-carrier.js';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
+import { createSyslogCarrier } from '../../../src/adapters/shipping/syslog-carrier.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
+import type { TlsDemand } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { createMemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
@@ -20,11 +23,18 @@ const hash = 'ab'.repeat(32);
 
 function sinkOf(name: string, key = name): Sink {
   return {
-    kind: 'syslog',
     name: `${name}:6514`,
     key,
-    address: { kind: 'tcp', host: name, port: 6514 },
-    demand: () => ({ serverName: name, ca: undefined, keyPins: [] }),
+    carrier(parts) {
+      const demand = (): TlsDemand => ({
+        serverName: name,
+        ca: undefined,
+        keyPins: [],
+        onShown: (validTo) => parts.onCertificate(`${name}:6514`, validTo),
+      });
+      const receiver = { address: { kind: 'tcp', host: name, port: 6514 }, demand } as const;
+      return createSyslogCarrier({ ...parts, receiver });
+    },
   };
 }
 
@@ -51,7 +61,6 @@ function open(t: TestContext, names: readonly string[]) {
       directory: journal.directory,
       sender: { hostName: 'gate1', processId: 1 },
       connect: dialler.connect,
-      linkOpener: () => assert.fail('no receiver of this kind'),
       clock,
       chance: () => 0.5,
       observe: (event) => {
@@ -221,13 +230,19 @@ async function shipAll(journal: DiskJournal, link: Pick<GateLink, 'lastOf' | 'pu
     close: () => Promise.resolve(),
   };
   const receiver = { link: { servers: [], name: 'x' }, stream: 'S', host: 'gate1', settleMs: 0 };
+  const openLink = () => Promise.resolve(whole);
   const shipping = await openShipping({
-    sinks: [{ kind: 'nats', name: 'nats:4222', key: 'k', ...receiver }],
+    sinks: [
+      {
+        name: 'nats:4222',
+        key: 'k',
+        carrier: (parts) => createNatsCarrier({ ...parts, receiver, openLink }),
+      },
+    ],
     stateDirectory: join(journal.directory, 'state'),
     directory: journal.directory,
     sender: { hostName: 'gate1', processId: 1 },
     connect: () => assert.fail('no receiver of this kind'),
-    linkOpener: () => () => Promise.resolve(whole),
     clock,
     chance: () => 0.5,
     observe: () => undefined,

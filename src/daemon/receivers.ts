@@ -1,0 +1,52 @@
+// The receivers of records: a row for each kind, from its settings to the carrier that reaches it.
+
+import { readText } from '../adapters/host/files.js';
+import { createLinkThread } from '../adapters/nats/link-thread.js';
+import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
+import { createNatsCarrier } from '../adapters/shipping/nats-carrier.js';
+import type { Sink } from '../adapters/shipping/shipping.js';
+import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
+import type { Settings } from '../domain/config/settings.js';
+import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
+import type { TlsDemand } from '../ports/transport.js';
+import { natsTargetOf } from '../setup/dial-target.js';
+
+function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
+  switch (sink.kind) {
+    case 'syslog': {
+      const { name, host, port } = sink;
+      const demand = (): TlsDemand => ({
+        ...demandOf(sink),
+        onShown: (validTo) => parts.onCertificate(name, validTo),
+      });
+      return createSyslogCarrier({ ...parts, receiver: { address: { kind: 'tcp', host, port }, demand } });
+    }
+    case 'nats': {
+      const { stream, settleMs } = sink;
+      // A link of its own: a fault in its thread does not affect others.
+      const openLink = createLinkThread(parts.clock);
+      return createNatsCarrier({ ...parts, receiver: { ...natsTargetOf(sink), stream, settleMs }, openLink });
+    }
+    default:
+      return sink satisfies never;
+  }
+}
+
+export function sinksOf({ audit }: Settings): readonly Sink[] {
+  return audit.ship.map((sink) => {
+    const { place: _, ...meant } = sink;
+    return { name: sink.name, key: JSON.stringify(meant), carrier: (parts) => carrierOf(sink, parts) };
+  });
+}
+
+function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): TlsDemand {
+  return {
+    serverName,
+    ca: caFile === undefined ? undefined : readText(caFile),
+    keyPins,
+    certificate:
+      client === undefined
+        ? undefined
+        : { chain: readText(client.certificateFile), key: readText(client.keyFile) },
+  };
+}
