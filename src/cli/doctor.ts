@@ -9,7 +9,7 @@ import { whyNoRight } from '../adapters/host/files.js';
 import { packaged } from '../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
 import { formatJsonLines, formatWords } from '../domain/audit/encode.js';
-import { findAudit, findSettings } from '../domain/config/parse-settings.js';
+import { findSettings, withoutDoubtful } from '../domain/config/parse-settings.js';
 import { isSocket, type Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
@@ -43,7 +43,8 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     });
     const isWhole = loaded.settings !== undefined;
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
-    const settings = loaded.settings ?? findSettings(config, readFromDisk, errors);
+    const left = isWhole ? undefined : findSettings(config, readFromDisk);
+    const settings = loaded.settings ?? (left?.settings && withoutDoubtful(left.settings, errors));
     const admin = settings === undefined ? join(runFolder(config), 'admin.sock') : settings.admin?.unix;
     // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
@@ -61,7 +62,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
             service,
             daemonUid,
             isWhole,
-            hasJournal: isWhole || findAudit(config, readFromDisk).audit !== undefined,
+            hasJournal: left === undefined || left.hiding.length === 0,
           });
     const looks = [...looksOf(config, loaded), ...found];
     const isDenied =

@@ -32,8 +32,8 @@ export async function reload(options: ReloadOptions): Promise<number> {
   // systemd gives it to ExecReload=.
   const pid = options.pid ?? process.env['MAINPID'];
   refuseUnreadable(config);
-  const { findAdmin } = await import('../domain/config/parse-settings.js');
-  const admin = findAdmin(config, readFromDisk);
+  const { findSettings } = await import('../domain/config/parse-settings.js');
+  const { admin } = findSettings(config, readFromDisk).settings ?? {};
   const canAsk = admin?.unix !== undefined || (admin?.tokenFile !== undefined && admin.tls === undefined);
   if (canAsk && pid === undefined) return post(options, '/reload');
   try {
@@ -140,8 +140,8 @@ async function adminOf(config: string): Promise<Where> {
   const { summarise } = await import('../setup/inspect.js');
   const loaded = loadConfiguration(config, { asksForFiles: false });
   const verdict = summarise(config, loaded);
-  const { findAdmin } = await import('../domain/config/parse-settings.js');
-  const admin = loaded.settings === undefined ? findAdmin(config, readFromDisk) : loaded.settings.admin;
+  const { findSettings } = await import('../domain/config/parse-settings.js');
+  const { admin } = loaded.settings ?? findSettings(config, readFromDisk).settings ?? {};
   if (admin !== undefined) {
     if (loaded.settings === undefined)
       stderr(plain(`warning: ${verdict} (dovegate check lists them); asking the daemon that it names`));

@@ -3,7 +3,7 @@
 
 import { packaged } from '../adapters/host/packaged.js';
 import { pageStateDirectory, readFromDisk } from '../adapters/host/process.js';
-import { findAdmin } from '../domain/config/parse-settings.js';
+import { findSettings } from '../domain/config/parse-settings.js';
 import { standardDoor } from '../domain/door/door.js';
 import { exitCodes } from '../ports/machine.js';
 import { exitCodeOf, findDaemon } from './operate.js';
@@ -24,7 +24,7 @@ export interface PageOptions {
 /** Runs until a signal; resolves to the exit code. */
 export async function servePage({ config, door, state }: PageOptions): Promise<number> {
   // The page's user cannot read the configuration of the packaged service.
-  const path = door ?? findAdmin(config, readFromDisk)?.door ?? standardDoor;
+  const path = door ?? findSettings(config, readFromDisk).settings?.admin?.door ?? standardDoor;
   return (await import('../page/page.js')).page({ door: path, state: state ?? pageStateDirectory() });
 }
 
@@ -48,7 +48,7 @@ export async function openLink(options: PageOpenOptions): Promise<number> {
 }
 
 function socketOf(config: string): string {
-  const admin = findAdmin(config, readFromDisk);
+  const admin = findSettings(config, readFromDisk).settings?.admin;
   // People of the page may not be able to read the configuration.
   if (admin === undefined) return packaged.pageSocket;
   const { socket } = admin.page ?? {};

@@ -5,7 +5,7 @@ import type { Act } from '../adapters/admin/access.js';
 import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
 import { bounds } from '../bounds/bounds.js';
-import { findAdmin } from '../domain/config/parse-settings.js';
+import { findSettings } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import { messageOf } from '../ports/faults.js';
@@ -65,7 +65,7 @@ export async function serveClosed(
   /** Opens the socket of the file's `admin.unix`, if that can be read. Never rejects. */
   function follow(): Promise<void> {
     following = following.then(async () => {
-      const { unix, mode = 0, door = '' } = findAdmin(config, readFromDisk) ?? {};
+      const { unix, mode = 0, door = '' } = findSettings(config, readFromDisk).settings?.admin ?? {};
       // The mode of the socket says who gets in. The file of a token was not checked, so there is no TCP.
       const admin: AdminSettings | undefined = unix === undefined ? undefined : { unix, mode, door };
       if (JSON.stringify(admin) === opened) return;

@@ -15,7 +15,7 @@ import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
-import type { AdminSettings, AuditSettings } from '../../domain/config/settings.js';
+import type { Settings } from '../../domain/config/settings.js';
 import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -74,24 +74,20 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   }
   if (paths.length > 0) return { paths };
   // Loaded on demand: the YAML parser takes longer to load than a search takes, and a named directory does not need it.
-  const { findAdmin, findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
+  const { findSettings, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
-  const journalsIn = (
-    audit: Omit<AuditSettings, 'ship'>,
-    state: string | undefined,
-    admin: AdminSettings | undefined,
-  ): Journals => ({
+  const journalsIn = ({ audit, state, admin }: Settings, isStateSaid = true): Journals => ({
     paths: [audit.directory],
     ...(admin?.unix !== undefined && { adminSocket: admin.unix }),
     ...(admin?.page?.socket !== undefined && { pageSocket: admin.page.socket.path }),
-    ...(state !== undefined && { stateDirectory: state, signKeyFile: join(state, ownSignKeyName) }),
+    ...(isStateSaid && { stateDirectory: state, signKeyFile: join(state, ownSignKeyName) }),
     ...audit,
   });
   const { settings, problems } = parseSettings(config, readFromDisk);
-  if (settings !== undefined) return journalsIn(settings.audit, settings.state, settings.admin);
-  const found = findAudit(config, readFromDisk);
-  if (found.audit === undefined) {
-    const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
+  if (settings !== undefined) return journalsIn(settings);
+  const found = findSettings(config, readFromDisk);
+  if (found.settings === undefined || found.hiding.length > 0) {
+    const lines = found.hiding.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
     if (whyNoRight(config, 'read') === 'EACCES') {
       const why = whyNoRight(packaged.journal, 'read', 'enter');
       // Auditors need the journal, not the configuration.
@@ -103,9 +99,9 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   }
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
-  const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
+  const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.settings.audit.directory}`;
   screen.complain(`dovegate: ${printable(text)}`);
-  return journalsIn(found.audit, found.state, findAdmin(config, readFromDisk));
+  return journalsIn(found.settings, found.isStateSaid);
 }
 
 /** The same for a subcommand that reads records: the latest ones are on disk, if the daemon answers. */

@@ -20,15 +20,9 @@ import {
 import { parseYaml } from './parse-yaml.js';
 import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
-import {
-  clientSchema,
-  configurationSchema,
-  type RawAudit,
-  type RawClient,
-  type RawConfiguration,
-} from './schema.js';
+import { clientSchema, configurationSchema, type RawClient, type RawConfiguration } from './schema.js';
 import { without } from './schema-parts.js';
-import type { AdminSettings, Settings } from './settings.js';
+import type { Settings } from './settings.js';
 
 export interface ParsedSettings {
   /** Undefined: there are errors. */
@@ -135,66 +129,49 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-function salvage(file: string, read: ReadFiles) {
+/** What can be read of a configuration with errors: for asking, looking and finding the journal, never for serving. */
+export interface FoundSettings {
+  /** Parts with errors are missing, or have their defaults. Undefined: the file is not a map. */
+  readonly settings: Settings | undefined;
+  /** The errors that hide the journal or its keys; empty: `settings.audit` says where it is. */
+  readonly hiding: readonly Problem[];
+  /** False: the value of `state` may be another one. */
+  readonly isStateSaid: boolean;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/** Keys of `audit` that find the journal; a problem with another one does not matter to its readers. */
+const journalKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
+
+/** The reader for all that answers while a file is broken. Reports no problems but those that hide the journal. */
+export function findSettings(file: string, read: ReadFiles): FoundSettings {
   const problems = new ProblemList();
   const sources = new Sources(read, problems, true);
   const root = sources.gather(file);
-  return { valid: root && validate(configurationSchema, root, problems), problems, sources };
-}
-
-/** The section `admin` of `file`, or of its includes; undefined if none is readable. Reports no problems. */
-export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefined {
-  const { valid } = salvage(file, read);
-  if (valid === undefined) return undefined;
-  const { admin, mailUsers } = valid.value;
-  return parseAdmin(admin, valid.cursor.down('admin'), mailUsers.case);
-}
-
-/** The section `audit`; or the errors that hide the journal and its keys. */
-export type FoundAudit =
-  | {
-      readonly audit: RawAudit;
-      readonly state: string | undefined;
-    }
-  | {
-      readonly audit?: undefined;
-      readonly problems: readonly Problem[];
-      readonly texts: ReadonlyMap<string, string>;
-    };
-
-/** Keys of `audit` that are used; a problem with another one does not matter here. */
-const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
-
-export function findAudit(file: string, read: ReadFiles): FoundAudit {
-  const { valid, problems, sources } = salvage(file, read);
+  const valid = root && validate(configurationSchema, root, problems);
   const { texts } = sources;
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
-  if (valid === undefined) return { problems: errors, texts };
-  const { audit, state } = valid.value;
-  const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
-  // The default directory counts only if every file was read: the section may be in an unread one.
+  if (valid === undefined) return { settings: undefined, hiding: errors, isStateSaid: false, texts };
+  // What is not said has its default only if every file was read: it may be in an unread one.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
-  const isSaid = valid.cursor.has('audit', 'directory');
-  const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
-  if (why.length > 0) return { problems: why, texts };
-  const isDoubtful =
-    errors.some(({ path }) => path === 'state') || (!valid.cursor.has('state') && unread.length > 0);
-  return { audit, state: isDoubtful ? undefined : state };
+  const ofJournal = errors.filter(({ path }) => journalKeys.includes(path));
+  const { cursor } = valid;
+  return {
+    settings: build(valid.value, cursor, { sources, problems, nowMs: undefined }),
+    hiding: ofJournal.length > 0 || cursor.has('audit', 'directory') ? ofJournal : unread,
+    isStateSaid: cursor.has('state') || (unread.length === 0 && !errors.some(({ path }) => path === 'state')),
+    texts,
+  };
 }
 
 /**
- * The readable part of a file with errors, only for checks of this machine: parts with errors are missing, or have their defaults.
- * `errors`: those of the file and of the files that it names. Backends and receivers that an error could make less safe to dial are left
- * out: an unreadable line may be a `ca` or `key_pins`. Undefined: the file is not a map.
+ * Without the backends and receivers that an error could make less safe to dial: an unreadable line may be a `ca` or `key_pins`.
+ * `errors`: those of the file and of the files that it names.
  */
-export function findSettings(
-  file: string,
-  read: ReadFiles,
+export function withoutDoubtful(
+  settings: Settings,
   errors: readonly Pick<Problem, 'path' | 'code'>[],
-): Settings | undefined {
-  const { valid, problems, sources } = salvage(file, read);
-  if (valid === undefined) return undefined;
-  const settings = build(valid.value, valid.cursor, { sources, problems, nowMs: undefined });
+): Settings {
   const isAnyDoubtful = errors.some(mayBePartOfAnother);
   const isSound = (path: string): boolean =>
     !isAnyDoubtful && !errors.some((error) => error.path === path || /^[.[]/.test(behind(path, error.path)));

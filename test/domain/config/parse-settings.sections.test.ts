@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  findAdmin,
-  findAudit,
   findSettings,
   parseClientSettings,
   parseSettings,
+  withoutDoubtful,
 } from '../../../src/domain/config/parse-settings.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 
@@ -62,20 +61,20 @@ const cases: readonly (readonly [what: string, main: string, part: string | unde
 test('the section audit, table', () => {
   for (const [what, main, part, directory] of cases) {
     const read = files({ '/etc/main.yaml': main, ...(part !== undefined && { '/etc/part.yaml': part }) });
-    const found = findAudit('/etc/main.yaml', read);
-    assert.equal(found.audit?.directory ?? '', directory, what);
-    if (found.audit === undefined) assert.ok(found.problems.length > 0, what);
+    const { settings, hiding } = findSettings('/etc/main.yaml', read);
+    assert.equal(hiding.length > 0 ? '' : settings?.audit.directory, directory, what);
   }
-  assert.equal(findAudit('/etc/none.yaml', files({})).audit, undefined);
+  assert.equal(findSettings('/etc/none.yaml', files({})).hiding.length, 1);
 });
 
 test('state, beside the section audit', () => {
   const stateOf = (main: string): unknown => {
-    const found = findAudit(
+    const found = findSettings(
       '/etc/main.yaml',
       files({ '/etc/main.yaml': `audit: { directory: trail }\n${main}` }),
     );
-    return found.audit && found.state;
+    assert.deepEqual(found.hiding, []);
+    return found.isStateSaid ? found.settings?.state : undefined;
   };
   assert.equal(stateOf('listeners: 5\nstate: kept'), '/etc/kept');
   assert.equal(stateOf('listeners: 5'), '/var/lib/dovegate');
@@ -85,9 +84,11 @@ test('state, beside the section audit', () => {
 
 test('the section admin, where the rest is broken', () => {
   const main = 'admin: { unix: /run/admin.sock }\nlisteners: 5\n';
-  assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': main }))?.unix, '/run/admin.sock');
-  assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': 'listeners: 5' })), undefined);
-  assert.equal(findAdmin('/etc/none.yaml', files({})), undefined);
+  const adminOf = (texts: Readonly<Record<string, string>>, file = '/etc/main.yaml') =>
+    findSettings(file, files(texts)).settings?.admin;
+  assert.equal(adminOf({ '/etc/main.yaml': main })?.unix, '/run/admin.sock');
+  assert.equal(adminOf({ '/etc/main.yaml': 'listeners: 5' }), undefined);
+  assert.equal(adminOf({}, '/etc/none.yaml'), undefined);
 });
 
 test('what is left of a file with errors; backends and receivers only where no error can be part of them', () => {
@@ -106,7 +107,8 @@ admin: { unix: admin.sock }
       ({ severity }) => severity === 'error',
     );
     assert.ok(errors.length > 0, to);
-    const found = findSettings('/etc/main.yaml', read, errors);
+    const { settings } = findSettings('/etc/main.yaml', read);
+    const found = settings && withoutDoubtful(settings, errors);
     assert.equal(found?.admin?.unix, '/etc/admin.sock', to);
     assert.equal(found.audit.directory, '/etc/trail', to);
     return [...found.backends.map(({ name }) => name), ...found.audit.ship.map(({ kind }) => kind)];
@@ -123,7 +125,7 @@ admin: { unix: admin.sock }
   assert.deepEqual(left('backends:\n', 'key_pins: []\nbackends:\n'), []);
   assert.deepEqual(left('admin:', 'include: [part.yaml]\nadmin:'), []);
   assert.deepEqual(left('admin: { unix: admin.sock }', 'admin: { unix: admin.sock }\nnothing: ['), []);
-  assert.equal(findSettings('/etc/none.yaml', files({}), []), undefined);
+  assert.equal(findSettings('/etc/none.yaml', files({})).settings, undefined);
 });
 
 void test('a socket, or an address with who we are there', () => {
