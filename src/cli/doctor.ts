@@ -11,6 +11,7 @@ import { holdProcess, readFromDisk } from '../adapters/host/process.js';
 import { formatJsonLines, formatWords } from '../domain/audit/encode.js';
 import { findSettings, withoutDoubtful } from '../domain/config/parse-settings.js';
 import { isSocket, type Settings } from '../domain/config/settings.js';
+import { plural } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { askDovecot } from '../setup/doveconf.js';
@@ -19,7 +20,7 @@ import { askSettled } from './ask-status.js';
 import type { Look } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { pageCommand } from './operate.js';
-import { plain, plural, stdout } from './output/output.js';
+import { plain, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {

@@ -2,9 +2,10 @@
 // a record of its own, as if each id had been given.
 
 import { formatJsonLines } from '../domain/audit/encode.js';
+import { durationWords, plural } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
 import { type AskDaemon, exitCodeOf, findDaemon, post, type WhichDaemon } from './operate.js';
-import { CommandFault, plain, plural, stderr, stdout } from './output/output.js';
+import { CommandFault, plain, stderr, stdout } from './output/output.js';
 
 export interface KillOptions extends WhichDaemon {
   readonly olderThan?: number;
@@ -59,7 +60,7 @@ function pathOf(id: string): string {
 function sentenceOf({ command, principal, user, backend, duration_ms: ms }: Running, result: Result): string {
   const of = user === '' ? '' : ` for ${user}`;
   const at = backend === '' ? '' : ` at ${backend}`;
-  const what = plain(`\`${command}\` of ${principal}${of}${at}, after ${(ms / 1000).toFixed(1)} s`);
+  const what = plain(`\`${command}\` of ${principal}${of}${at}, after ${durationWords(ms)}`);
   if (result === 'gone') return `${what}: had ended by itself`;
   return result === 'ended' ? `${what}: ended; it may have run` : `${what}: would be ended`;
 }

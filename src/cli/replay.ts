@@ -2,10 +2,11 @@
 
 import { formatTime } from '../domain/audit/record.js';
 import { Coverage, createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
+import { plural, timesWords } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
-import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';
+import { formatCanonical, formatPlace, plain, stdout } from './output/output.js';
 import { formatCoverage } from './test.js';
 
 export interface ReplayOptions {
@@ -45,10 +46,9 @@ function formatChange(change: ReplayChange): string {
         ? `, for ${user}`
         : `, for ${user} and ${plural(users.size - 1, 'other')}`;
   const near = rule === undefined ? '' : ` (${formatPlace(rule)})`;
-  const times = count === 1 ? 'once' : `${count} times`;
   return [
     `${from} -> ${to === 'obstacle' ? 'not carried out' : to}  ${formatCanonical(words)}`,
-    plain(`    ${times}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
+    plain(`    ${timesWords(count)}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
     plain(
       `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `denied: ${change.before}`}`,
     ),

@@ -3,10 +3,11 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';
 import { formatJsonLines } from '../domain/audit/encode.js';
+import { durationWords, plural } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
 import { type Column, createTable } from './audit/audit-table.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
-import { CommandFault, formatColumns, plain, plural } from './output/output.js';
+import { CommandFault, formatColumns, plain } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface StatusOptions extends WhichDaemon {
@@ -357,7 +358,7 @@ function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
 /** A working disk takes milliseconds. */
 function unsyncedOf(journal: Values): string {
   const ms = number(journal['unsynced_ms']);
-  return ms < 1000 ? '' : `, oldest record not on disk for ${(ms / 1000).toFixed(1)} s`;
+  return ms < 1000 ? '' : `, oldest record not on disk for ${durationWords(ms)}`;
 }
 
 /** Where records survive a crash of the daemon before they are on disk. */

@@ -7,9 +7,10 @@ import type { PolicyTest, Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
 import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { Coverage, type CoveredRule, runTests, type TestOutcome } from '../domain/review/replay.js';
+import { plural } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
-import { formatColumns, formatPlace, plain, plural, stdout } from './output/output.js';
+import { formatColumns, formatPlace, plain, stdout } from './output/output.js';
 
 /** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
 export function test(options: { readonly config: string; readonly coverage: boolean }): number {

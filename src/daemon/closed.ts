@@ -7,6 +7,7 @@ import { type InheritedListener, listenInherited } from '../adapters/net/listen.
 import { bounds } from '../bounds/bounds.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
+import { plural } from '../domain/words/words.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';
@@ -248,7 +249,7 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
     },
     tellRefused(): void {
       if (refused === 0) return;
-      const counted = `${refused} ${refused === 1 ? 'connection was' : 'connections were'} refused`;
+      const counted = `${plural(refused, 'connection was', 'connections were')} refused`;
       log.report({ event: 'not-configured', level: 'warn', text: `${counted}: ${text()}`, count: refused });
       refused = 0;
     },

@@ -22,6 +22,7 @@ import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
+import { countWords, plural } from '../domain/words/words.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
@@ -161,7 +162,7 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
   }
   const { ended: count, doubt } = access;
   if (doubt !== undefined && count > 0) {
-    const text = `all access on request ended: ${doubt}; ${count} ${count === 1 ? 'request or grant' : 'requests and grants'}`;
+    const text = `all access on request ended: ${doubt}; ${plural(count, 'request or grant', 'requests and grants')}`;
     log.report({ event: 'access-ended', level: 'warn', text, count });
   }
   if (ring !== undefined) {
@@ -216,11 +217,11 @@ export type LossLog = ReturnType<typeof createLossLog>;
 /** The daemon's log about lost records, at most one line a second for each kind: a full disk loses thousands a second. */
 export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   const lost = onceASecond(clock, (count) => {
-    const text = `${count} ${count === 1 ? 'record was' : 'records were'} lost while the disk took none`;
+    const text = `${plural(count, 'record was', 'records were')} lost while the disk took none`;
     log.report({ event: 'audit-lost', level: 'error', text, count });
   });
   const failed = onceASecond(clock, (count, text) => {
-    const all = count === 1 ? text : `${text} (${count} records)`;
+    const all = count === 1 ? text : `${text} (${countWords(count)} records)`;
     log.report({ event: 'audit-failed', level: 'error', text: all, count });
   });
   return {
@@ -292,7 +293,7 @@ function reportJournal(
       return losses.lost(event.records);
     case 'left': {
       const { records: count } = event;
-      const text = `${count} ${count === 1 ? 'record is' : 'records are'} in audit.memory and not on disk: the next start writes them, if that comes before the machine is shut down`;
+      const text = `${plural(count, 'record is', 'records are')} in audit.memory and not on disk: the next start writes them, if that comes before the machine is shut down`;
       return log.report({ event: 'audit-left', level: 'warn', text, count });
     }
     case 'checkpoint':

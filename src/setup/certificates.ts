@@ -5,6 +5,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Settings } from '../domain/config/settings.js';
+import { daysWords } from '../domain/words/words.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import {
@@ -238,8 +239,7 @@ const names: Readonly<Partial<Record<CertificateExpiry['role'], string>>> = {
 export function expirySentence(role: CertificateExpiry['role'], leftMs: number): string {
   const what = names[role] ?? 'the certificate';
   if (leftMs < 0) return `${what} has expired`;
-  const days = Math.floor(leftMs / dayMs);
-  return `${what} expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
+  return `${what} expires in ${daysWords(leftMs)}`;
 }
 
 function isSame(one: TlsOffer, other: TlsOffer): boolean {

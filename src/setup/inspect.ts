@@ -29,12 +29,12 @@ import { bounds } from '../bounds/bounds.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
-
 import type { Settings } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
 import type { NameCase } from '../domain/identity/user-name.js';
 import { strikesAlways } from '../domain/policy/match.js';
 import type { Policy, Rule } from '../domain/policy/policy.js';
+import { plural } from '../domain/words/words.js';
 import { isSince } from '../protocol/releases.js';
 import type { DovecotFacts } from './doveconf.js';
 import {
@@ -302,7 +302,6 @@ type DaemonPlaces = Pick<Settings, 'state'> & {
 
 export function summarise(file: string, loaded: LoadedConfiguration): string {
   const warnings = loaded.problems.length - loaded.errors;
-  const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
   if (loaded.problems.length === 0) return `${file}: no problems`;
   return `${file}: ${plural(loaded.errors, 'error')}, ${plural(warnings, 'warning')}`;
 }

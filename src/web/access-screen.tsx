@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AccessCell, AccessPolicy, AccessTable } from '../domain/page/api.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { type AccessRow, accessRows, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
@@ -13,7 +14,6 @@ import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { effectSign } from './signs.js';
 import { type Column, Table } from './table.js';
-import { countWords, plural } from './wording.js';
 
 type Row = AccessRow;
 

@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/page/access.js';
 import type { Approvals } from '../domain/page/api.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { useApprovals } from './approvals.js';
 import { Effect } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -10,7 +11,6 @@ import { AsCommand, Button, Duration, Empty, Field, Name, Panel, Pending, Sign, 
 import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
-import { countWords, plural } from './wording.js';
 
 type Step = 'approve' | 'refuse' | 'revoke' | 'review';
 

@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { BackendNow, Done, RunningCommand } from '../domain/page/api.js';
 import type { Series } from '../domain/page/history.js';
+import { countWords, durationWords, plural, rateWords } from '../domain/words/words.js';
 import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
 import {
@@ -33,7 +34,6 @@ import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { backendMeasures, shareWords, shortSince, valueOf } from './traffic.js';
 import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
-import { countWords, durationWords, plural, rateWords } from './wording.js';
 
 interface Asked {
   readonly backend: BackendNow;

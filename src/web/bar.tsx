@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../domain/page/api.js';
+import { durationWords } from '../domain/words/words.js';
 import { Ago, Button, Name, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
 import { Link, usePlace } from './location.js';
@@ -10,7 +11,7 @@ import { useSession } from './session.js';
 import { Icon, Mark } from './shapes.js';
 import type { Tone } from './signs.js';
 import { visible } from './visible.js';
-import { durationWords, localTime, marked, zoneWords } from './wording.js';
+import { localTime, marked, zoneWords } from './wording.js';
 
 const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
   serving: 'good',

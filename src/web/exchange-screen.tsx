@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
+import { countWords, durationWords } from '../domain/words/words.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
@@ -27,7 +28,6 @@ import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
 import { commandText, usersText, valueText } from './trail-rows.js';
-import { countWords, durationWords } from './wording.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
 

@@ -2,9 +2,9 @@
 // not.
 
 import type { TrailContent, TrailLine } from '../domain/page/trail.js';
+import { durationWords } from '../domain/words/words.js';
 import { effectWith } from './signs.js';
 import { valueText } from './trail-rows.js';
-import { durationWords } from './wording.js';
 import { formatCommand } from './words.js';
 
 export type StoredRecord = Readonly<Record<string, unknown>>;

@@ -1,10 +1,10 @@
 // The part of the screen "proof" about all gates: whether anything is missing or was changed, a row for each, what was found.
 
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/proof.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { gateState, judgeFleet, lagOf } from './fleet.js';
 import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
-import { countWords, plural } from './wording.js';
 
 const columns: readonly Column<FleetGate>[] = [
   {

@@ -1,13 +1,13 @@
 // Screen "keys and certificates": every account, key and certificate, what ends first on top; what nobody uses is marked.
 
 import type { KeysTable } from '../domain/page/api.js';
+import { countWords } from '../domain/words/words.js';
 import { useAnswer } from './asked.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { countWords } from './wording.js';
 
 type Row = KeysTable['rows'][number];
 

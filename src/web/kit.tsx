@@ -2,11 +2,12 @@
 
 import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
+import { agoWords, countWords, durationWords } from '../domain/words/words.js';
 import { useLive, useToday } from './live.js';
 import { Icon, ShapeOf } from './shapes.js';
 import type { Shape, Tone } from './signs.js';
 import { breakable, cut, pieces, visible } from './visible.js';
-import { agoWords, countWords, durationWords, localTime, marked, utcTime } from './wording.js';
+import { localTime, marked, utcTime } from './wording.js';
 
 interface NameProps {
   /** Undefined: a dash is shown. */

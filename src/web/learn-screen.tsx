@@ -9,6 +9,7 @@ import type {
   Suggested,
   SuggestedGroup,
 } from '../domain/page/api.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';
@@ -18,7 +19,6 @@ import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
-import { countWords, plural } from './wording.js';
 import { shownCommand } from './words.js';
 
 const dayMs = 86_400_000;

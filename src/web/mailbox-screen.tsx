@@ -4,6 +4,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/trail.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { sentenceOf } from './api.js';
 import { Class } from './badge.js';
 import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile } from './kit.js';
@@ -33,7 +34,7 @@ import { pathOf, type ScreenProps } from './route.js';
 import { type Session, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { trailPath } from './trail-query.js';
-import { countWords, plural, utcTime } from './wording.js';
+import { utcTime } from './wording.js';
 
 export function MailboxScreen({ params: [user = ''], query }: ScreenProps) {
   const question = questionOf(user, query);

@@ -11,9 +11,9 @@ import type {
   MailboxHead,
   MailboxLine,
 } from '../domain/page/trail.js';
+import { plural } from '../domain/words/words.js';
 import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
-import { plural } from './wording.js';
 
 export interface Question {
   readonly user: string;

@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/page/api.js';
+import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/words/words.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {
@@ -35,7 +36,6 @@ import {
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { Traffic } from './traffic-part.js';
-import { bytesWords, countWords, durationWords, plural, rateWords } from './wording.js';
 
 export function NowScreen({ query }: ScreenProps) {
   const isKnown = useLive(({ now }) => now !== undefined);

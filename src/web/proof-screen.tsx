@@ -3,13 +3,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ReceiverNow, Refused } from '../domain/page/api.js';
 import type { NoticesNow, Proof, VerifyProgress } from '../domain/page/proof.js';
+import { bytesWords, countWords, plural } from '../domain/words/words.js';
 import { sentenceOf } from './api.js';
 import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
 import { judgeProof, progressWords } from './proof.js';
 import { useSession } from './session.js';
 import { Table } from './table.js';
-import { bytesWords, countWords, plural } from './wording.js';
 
 /** Interval of updates; shorter while somebody else's check runs. */
 const lookMs = 15_000;

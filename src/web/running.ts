@@ -8,7 +8,8 @@ import type {
   Trouble,
   TroubleOwner,
 } from '../domain/page/api.js';
-import { countWords, dayWords, durationWords, plural } from './wording.js';
+import { countWords, daysWords, durationWords } from '../domain/words/words.js';
+import { dayWords } from './wording.js';
 
 /** The requester and the listener: a principal includes its listener; a client that is not logged in has no principal. */
 export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
@@ -167,6 +168,6 @@ export function certificateLeft(
   if (Number.isNaN(leftMs)) return { tone: 'quiet', words: ends };
   if (leftMs < 0) return { tone: 'bad', words: `ended on ${dayWords(ends)}` };
   const days = Math.floor(leftMs / 86_400_000);
-  const words = `${days === 0 ? 'less than a day' : plural(days, 'day', 'days')} left, until ${dayWords(ends)}`;
+  const words = `${daysWords(leftMs)} left, until ${dayWords(ends)}`;
   return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', words };
 }

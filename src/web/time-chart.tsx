@@ -3,6 +3,7 @@
 import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { HistogramBucket } from '../domain/page/trail.js';
+import { countWords } from '../domain/words/words.js';
 import {
   areaPath,
   linePath,
@@ -18,7 +19,7 @@ import { Name } from './kit.js';
 import { useToday } from './live.js';
 import { outcomeParts, outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
-import { countWords, localTime, zoneOffsetMs } from './wording.js';
+import { localTime, zoneOffsetMs } from './wording.js';
 
 export interface ChartSeries {
   readonly name: string;

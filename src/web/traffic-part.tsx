@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { History, HistoryOf, Span } from '../domain/page/history.js';
+import { durationWords } from '../domain/words/words.js';
 import { sentenceOf } from './api.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -23,7 +24,6 @@ import {
   spanTexts,
   valueOf,
 } from './traffic.js';
-import { durationWords } from './wording.js';
 
 interface Known {
   readonly key: string;

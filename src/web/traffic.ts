@@ -1,8 +1,8 @@
 // Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
 
 import { type History, type Series, type Span, spanSteps } from '../domain/page/history.js';
+import { countWords, durationWords, rateWords } from '../domain/words/words.js';
 import { maxOf, meanOf, type Values } from './chart.js';
-import { countWords, durationWords, rateWords } from './wording.js';
 
 export const spanTexts: readonly { readonly value: Span; readonly text: string }[] = [
   { value: '10m', text: '10 min' },

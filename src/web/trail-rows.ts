@@ -2,8 +2,8 @@
 
 import { outcomeOf } from '../domain/page/leave-out.js';
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
+import { countWords, plural } from '../domain/words/words.js';
 import type { QueryKey } from './trail-query.js';
-import { countWords, plural } from './wording.js';
 import { withoutEnd } from './words.js';
 
 /** A value of a record as people read it: a list, a cut one, a hidden one. */
@@ -151,7 +151,7 @@ export function retiredTexts(retired: NonNullable<TrailEnd['retired']>): string[
     const cause =
       by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
     const when = until === undefined ? 'Older records' : `Records before {${until}}`;
-    return `${when} were removed${cause}: ${countWords(segments)} ${segments === 1 ? 'segment' : 'segments'}.`;
+    return `${when} were removed${cause}: ${plural(segments, 'segment')}.`;
   });
   return [...new Set(texts)];
 }

@@ -4,6 +4,7 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { Exclusion } from '../domain/page/leave-out.js';
 import type { AskTrail, Histogram as Counted } from '../domain/page/trail.js';
+import { countWords, plural } from '../domain/words/words.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
 import { Choice } from './fields.js';
@@ -41,7 +42,6 @@ import {
   valueText,
   wantedOf,
 } from './trail-rows.js';
-import { countWords, plural } from './wording.js';
 
 function placeOf(line: string, columns: string | null): string {
   const query = new URLSearchParams();

@@ -32,6 +32,7 @@ const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
 const belowCli = [
   ...domain,
+  'domain/words',
   'domain/config',
   'domain/review',
   'domain/trail',
@@ -62,6 +63,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   bounds: { imports: [], public: ['bounds'], builtins: [], packages: [] },
   kinds: { imports: [], public: ['kinds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
+  // Words for people: the same in commands, reports and the browser.
+  'domain/words': { imports: [], public: ['words'], builtins: [], packages: [] },
   protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'releases', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors', 'protocol/releases'], {
     public: ['accept', 'dial'],
@@ -77,7 +80,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
-  'domain/keys': rule(['domain/identity'], {
+  'domain/keys': rule(['domain/identity', 'domain/words'], {
     public: ['authorization', 'key'],
     // zlib: its CRC-32.
     builtins: ['crypto', 'zlib'],
@@ -101,7 +104,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/fleet': rule(
-    ['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail', 'domain/streams'],
+    [
+      'domain/names',
+      'domain/identity/user-name',
+      'domain/audit',
+      'domain/trail',
+      'domain/streams',
+      'domain/words',
+    ],
     {
       public: ['block', 'fleet', 'shapes', 'checkpoint', 'findings'],
       builtins: ['crypto'],
@@ -119,6 +129,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/trail',
       'domain/fleet/shapes',
       'domain/page',
+      'domain/words',
     ],
     {
       public: ['access', 'report', 'completeness', 'findings', 'proof', 'hosts', 'html', 'lines', 'touch'],
@@ -130,7 +141,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
   }),
   // What is wrong now, and how the last minutes went, for people who look at it.
-  'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page'], {
+  'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page', 'domain/words'], {
     public: ['history', 'owners', 'problems', 'refused-logins'],
   }),
   // The parts of the shapes that cross our own seams.
@@ -173,7 +184,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/answers': rule(
-    [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/audit', 'domain/policy'],
+    [
+      ...protocol,
+      'domain/names',
+      'domain/commands',
+      'domain/meaning',
+      'domain/audit',
+      'domain/policy',
+      'domain/words',
+    ],
     {
       public: ['rights', 'explanation', 'command-list', 'own-questions'],
     },
@@ -198,7 +217,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['yaml', 'zod'],
     },
   ),
-  'domain/review': rule([...protocol, 'domain/config', 'domain/trail', ...domain], {
+  'domain/review': rule([...protocol, 'domain/config', 'domain/trail', 'domain/words', ...domain], {
     public: [
       'replay',
       'spent',
@@ -300,6 +319,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/report',
       'domain/page',
       'domain/views',
+      'domain/words',
       'adapters/journal',
     ],
     { public: ['find-exchange', 'read-long', 'read-trail'] },
@@ -415,7 +435,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // The page itself, in the browser.
-  web: { imports: ['domain/page'], builtins: [], packages: ['preact'] },
+  web: { imports: ['domain/page', 'domain/words'], builtins: [], packages: ['preact'] },
 
   setup: rule(
     [
@@ -509,7 +529,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
 
-  'cli/output': rule(['ports', ...domain], {
+  'cli/output': rule(['ports', 'domain/words', ...domain], {
     public: ['output', 'screen', 'row-printer'],
     builtins: ['util'],
   }),

@@ -46,9 +46,9 @@ test('each one that is old enough is ended by itself, and each gets a line', asy
   assert.equal(
     done.text,
     [
-      '01OLD  `quota get` of anna@support for alice@example.com at mail1, after 300.0 s: ended; it may have run',
-      '01GONE  `quota get` of anna@support for \\x1b[31mred, after 900.0 s: had ended by itself',
-      '01LATER  `-` of -, after 301.0 s: ended; it may have run',
+      '01OLD  `quota get` of anna@support for alice@example.com at mail1, after 5 min: ended; it may have run',
+      '01GONE  `quota get` of anna@support for \\x1b[31mred, after 15 min: had ended by itself',
+      '01LATER  `-` of -, after 5 min 1 s: ended; it may have run',
       '2 commands ended\n',
     ].join('\n'),
   );

@@ -35,7 +35,7 @@ void test('told at once, each day, until it is replaced; by its name and listene
   assert.deepEqual(again, ['key-expires error c@panel: key c has expired']);
   listeners = listeners.map((each) => ({ ...each, keys: each.keys.filter(({ name }) => name !== 'c') }));
   assert.deepEqual(await turn(1), ['key-expires warn a@panel: key a expires in 13 days']);
-  assert.equal((await turn(12)).at(-1), 'key-expires warn a@panel: key a expires in a day');
+  assert.equal((await turn(12)).at(-1), 'key-expires warn a@panel: key a expires in 1 day');
   assert.deepEqual(await turn(1), ['key-expires warn a@panel: key a expires in less than a day']);
   assert.deepEqual(await turn(1), ['key-expires error a@panel: key a has expired']);
   watch.end();

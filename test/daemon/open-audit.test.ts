@@ -29,8 +29,8 @@ void test('5,000 records that are lost at once, of which nobody waits for 4,400'
   assert.deepEqual(lines, [
     'audit-lost 1: 1 record was lost while the disk took none',
     'audit-failed 1: too many records wait for the disk',
-    'audit-lost 4999: 4999 records were lost while the disk took none',
-    'audit-failed 4399: too many records wait for the disk (4399 records)',
+    'audit-lost 4999: 4,999 records were lost while the disk took none',
+    'audit-failed 4399: too many records wait for the disk (4,399 records)',
   ]);
   await clock.advance(10_000);
   assert.deepEqual([lines.length, clock.timers], [4, 0]);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
+import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { readHeadOf } from '../../src/domain/fleet/block.js';
 import { createFleet } from '../../src/domain/fleet/fleet.js';
@@ -32,14 +33,11 @@ void test('a leader killed, the next one frozen: every replica has every record 
   await makeStreams(cluster, prefix, host);
   const journal = openDiskJournal(t);
   const events: string[] = [];
+  const receiver = { link: cluster.settingsOf(host), stream: prefix, host, settleMs: 1_000 };
   const sink: Sink = {
-    kind: 'nats',
     name: 'fleet',
     key: 'fleet',
-    link: cluster.settingsOf(host),
-    stream: prefix,
-    host,
-    settleMs: 1_000,
+    carrier: (parts) => createNatsCarrier({ ...parts, receiver, openLink: createLinkThread(systemClock) }),
   };
   const shipping = await openShipping({
     sinks: [sink],
@@ -47,7 +45,6 @@ void test('a leader killed, the next one frozen: every replica has every record 
     directory: journal.directory,
     sender: { hostName: host, processId: 1 },
     connect: () => assert.fail('no receiver of this kind'),
-    linkOpener: () => createLinkThread(systemClock),
     clock: systemClock,
     chance: Math.random,
     observe: (event) =>

@@ -70,7 +70,7 @@ void test('not whole: how many faults, and what to do', () => {
 
 void test('how far it is', () => {
   const words = progressWords({ bytes: 2 * 1024 ** 3, ofBytes: 4 * 1024 ** 3, seq: 1234 });
-  assert.equal(words, '50 %, 2.0 GiB of 4.0 GiB, at record 1,234');
+  assert.equal(words, '50 %, 2 GiB of 4 GiB, at record 1,234');
   assert.equal(progressWords({ bytes: 0, ofBytes: 0, seq: 0 }), '0 %, 0 bytes of 0 bytes');
   assert.equal(progressWords({ bytes: 9, ofBytes: 5, seq: 0 }), '100 %, 5 bytes of 5 bytes');
 });

@@ -2,7 +2,6 @@
 // rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
 // shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
-import { formatCount } from '../../domain/audit/encode.js';
 import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
 import type { TrailContent } from '../../domain/page/trail.js';
 import { contentOf } from '../../domain/report/touch.js';
@@ -20,6 +19,7 @@ import { createExtractDigest } from '../../domain/views/extract.js';
 import type { ExtractFacts } from '../../domain/views/extract-head.js';
 import { openMax } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
+import { countWords } from '../../domain/words/words.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
 import { verifyTrail } from '../journal/search-trail.js';
@@ -191,7 +191,7 @@ function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
 }
 
 function leftOut(count: number): string {
-  return `${formatCount(count)} commands without an end are left out: there are too many`;
+  return `${countWords(count)} commands without an end are left out: there are too many`;
 }
 
 async function search(

@@ -1,5 +1,6 @@
 // What every reading of a trail needs: where a record stands by its seq, and which lines are no records.
 
+import { plural } from '../../domain/words/words.js';
 import { type Piece } from '../journal/compressed.js';
 import { firstSeqOf, type TrailFile } from '../journal/trail.js';
 
@@ -55,7 +56,7 @@ export function createDamageCount() {
       [...byFile].map(([path, lines]) =>
         lines === Infinity
           ? `${path} is damaged: its end could not be read`
-          : `${path}: ${lines === 1 ? '1 line is not a record' : `${lines} lines are not records`}`,
+          : `${path}: ${plural(lines, 'line is not a record', 'lines are not records')}`,
       ),
   };
 }

@@ -2,7 +2,8 @@
 
 import type { AccessItem } from '../../client/connect.js';
 import { formatDuration } from '../../domain/policy/policy.js';
-import { formatColumns, plain, plural } from '../output/output.js';
+import { plural } from '../../domain/words/words.js';
+import { formatColumns, plain } from '../output/output.js';
 
 /** First what waits for the reader, then own requests and grants, then the rest; the oldest first. */
 export function byUrgency(one: AccessItem, other: AccessItem): number {

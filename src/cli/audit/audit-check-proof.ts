@@ -10,8 +10,9 @@ import {
   proofKindOf,
 } from '../../domain/report/proof.js';
 import { createExtractChecker, type ExtractVerdict } from '../../domain/views/extract.js';
+import { plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, plural } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { fileAt, readKey } from './audit-verify.js';
 

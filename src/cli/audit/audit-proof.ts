@@ -10,8 +10,9 @@ import { argumentCount, formatTime, parseLine, readHead } from '../../domain/aud
 import { createProofWriter, createSeqSet, formatProofTitle, type SeqSet } from '../../domain/report/proof.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
 import { formatExtract } from '../../domain/views/extract.js';
+import { plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, plain, plural } from '../output/output.js';
+import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
 import { journalsOf, type Places } from './audit-places.js';

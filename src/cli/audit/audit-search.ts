@@ -21,8 +21,8 @@ import {
   type TrailFilter,
 } from '../../domain/trail/search.js';
 import type { RetiredRecords } from '../../domain/trail/verify.js';
+import { plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
-import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
@@ -306,8 +306,10 @@ export function createDamageWatch(): {
   }
 
   function close(): void {
-    const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
-    if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);
+    if (wrong > 0)
+      notes.push(
+        `${path}: ${plural(wrong, 'line is not a record', 'lines are not records')}, the first at line ${firstWrong}`,
+      );
     if (firstSeq !== undefined && lastSeq !== undefined) {
       if (seqBefore !== undefined && firstSeq !== seqBefore + 1)
         notes.push(`${path}: begins with seq ${firstSeq}, but ${seqBefore + 1} comes next`);

@@ -15,8 +15,9 @@ import { parseLine } from '../../domain/audit/record.js';
 import { proofKindOf } from '../../domain/report/proof.js';
 import type { KeptCheckpoint } from '../../domain/trail/checkpoints.js';
 import type { TrailFault, Verdict } from '../../domain/trail/verify.js';
+import { plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, plural } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { askPage } from './ask-page.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
@@ -415,8 +416,7 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
     .slice(0, openShownMax)
     .map(({ id, seq, file, line }) => printable(`${id} (${pathOf(file)}:${line}, seq ${seq})`));
   const more = openCount > shown.length ? ', ...' : '';
-  const what = openCount === 1 ? 'exchange has' : 'exchanges have';
-  return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
+  return `warning: ${plural(openCount, 'exchange has', 'exchanges have')} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
 }
 
 function isChecked({ keys, own }: Trust): boolean {

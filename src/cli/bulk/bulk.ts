@@ -6,8 +6,8 @@ import { randomBytes, systemClock } from '../../adapters/host/clock.js';
 import { endUnread } from '../../adapters/host/outputs.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
-import { formatCount } from '../../domain/audit/encode.js';
 import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
+import { countWords, plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
 import { type DoorOptions, findServerDoor } from '../doveadm/server-door.js';
@@ -23,7 +23,6 @@ import {
   describeCounts,
   describeGivenUp,
   formatResult,
-  formatUsers,
   tableHead,
 } from './results.js';
 import { runForUsers } from './run.js';
@@ -124,7 +123,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     for (const name of list.users.keys()) if (isDone(name)) done += 1;
     if (read.header !== undefined)
       stderr(
-        `dovegate: ${isDryRun ? 'leaves out what was sent by' : 'goes on with'} ${header.id}: ${formatCount(done)} of ${formatUsers(list.users.size)} have a result`,
+        `dovegate: ${isDryRun ? 'leaves out what was sent by' : 'goes on with'} ${header.id}: ${countWords(done)} of ${plural(list.users.size, 'user')} have a result`,
       );
     if (isDryRun) before = done;
     const terminal = process.stderr.isTTY ? (text: string) => process.stderr.write(text) : undefined;
@@ -170,7 +169,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
         `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
       );
     const goOn = isDryRun ? 'a dry run notes nothing: begin it again' : howToGoOn(resume);
-    if (left > 0) stderr(plain(`dovegate: ${formatUsers(left)} left; ${goOn}`));
+    if (left > 0) stderr(plain(`dovegate: ${plural(left, 'user')} left; ${goOn}`));
     if (givenUp > 0) {
       const again = isDryRun || resume !== undefined ? goOn : 'make a list of them';
       stderr(plain(`dovegate: ${describeGivenUp(givenUp, isDryRun)}; ${again}`));

@@ -2,8 +2,7 @@
 // difference only, and a summary. Its memory grows neither with the list nor with the answers.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatCount } from '../../domain/audit/encode.js';
-import { formatUsers } from './results.js';
+import { countWords, plural } from '../../domain/words/words.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
 /** Rows that differ from user to user without changing the decision. */
@@ -56,18 +55,18 @@ export function createDryRun(): DryRun {
     },
     summary(done) {
       const users = allowed + denied + failed + done;
-      const where = [...backends].map(([name, number]) => `${formatCount(number)} on ${name}`);
+      const where = [...backends].map(([name, number]) => `${countWords(number)} on ${name}`);
       const found = [
-        ...(mails === undefined ? [] : [`${formatCount(mails)} mails`]),
+        ...(mails === undefined ? [] : [`${countWords(mails)} mails`]),
         ...(where.length === 0 ? [] : [where.join(', ')]),
       ];
       const about = found.length === 0 ? '' : ` (${found.join('; ')})`;
       const more = [
-        ...(denied === 0 ? [] : [`${formatCount(denied)} denied`]),
-        ...(failed === 0 ? [] : [`${formatCount(failed)} failed`]),
-        ...(done === 0 ? [] : [`${formatCount(done)} with a result already`]),
+        ...(denied === 0 ? [] : [`${countWords(denied)} denied`]),
+        ...(failed === 0 ? [] : [`${countWords(failed)} failed`]),
+        ...(done === 0 ? [] : [`${countWords(done)} with a result already`]),
       ].map((part) => `, ${part}`);
-      return `dry run, nothing was changed: it would run for ${formatCount(allowed)} of ${formatUsers(users)}${about}${more.join('')}`;
+      return `dry run, nothing was changed: it would run for ${countWords(allowed)} of ${plural(users, 'user')}${about}${more.join('')}`;
     },
   };
 }

@@ -1,9 +1,10 @@
 // The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
 // of servers and lists is made harmless before it is printed.
 
-import { formatCount, formatJson } from '../../domain/audit/encode.js';
+import { formatJson } from '../../domain/audit/encode.js';
+import { countWords, durationWords, plural, rateWords } from '../../domain/words/words.js';
 import type { Clock } from '../../ports/machine.js';
-import { plain, plural } from '../output/output.js';
+import { plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
@@ -67,20 +68,15 @@ function formatRows(rows: readonly BulkRow[]): string {
 }
 
 export function describeCounts({ ok, failed, unknown }: Counts): string {
-  const parts = [`${formatCount(ok)} ok`, `${formatCount(failed)} failed`, `${formatCount(unknown)} unknown`];
-  return `${formatUsers(ok + failed + unknown)}: ${parts.join(', ')}`;
+  const parts = [`${countWords(ok)} ok`, `${countWords(failed)} failed`, `${countWords(unknown)} unknown`];
+  return `${plural(ok + failed + unknown, 'user')}: ${parts.join(', ')}`;
 }
 
 /** Users that failed although nothing was sent or run for them. A dry run records none of them. */
 export function describeGivenUp(count: number, isDryRun: boolean): string {
   const is = count === 1 ? 'is' : 'are';
   const how = isDryRun ? 'may get an answer later' : `${is} noted as not sent, and may be sent again`;
-  return `${formatUsers(count)} of the failed ${how}`;
-}
-
-/** `1 user`, `1,234 users`. */
-export function formatUsers(count: number): string {
-  return plural(count, 'user').replace(/^\d+/, (digits) => formatCount(Number(digits)));
+  return `${plural(count, 'user')} of the failed ${how}`;
 }
 
 export interface BulkProgress {
@@ -121,26 +117,16 @@ export function createBulkProgress(
       if (write === undefined || nowMs - drawnMs < everyMs) return;
       drawnMs = nowMs;
       const perSecond = ((done - begun) * 1000) / Math.max(1, nowMs - startMs);
-      const rest = perSecond > 0 ? `, ${describeSpan(((all - done) / perSecond) * 1000)} left` : '';
-      const bad = failed + unknown === 0 ? '' : ` (${formatCount(failed + unknown)} not ok)`;
-      show(
-        `${formatCount(done)} of ${formatCount(all)} users${bad}, ${perSecond.toFixed(perSecond < 10 ? 1 : 0)}/s${rest}`,
-      );
+      const rest = perSecond > 0 ? `, ${durationWords(((all - done) / perSecond) * 1000)} left` : '';
+      const bad = failed + unknown === 0 ? '' : ` (${countWords(failed + unknown)} not ok)`;
+      show(`${countWords(done)} of ${countWords(all)} users${bad}, ${rateWords(perSecond)}/s${rest}`);
     },
     waits(ms, why) {
       const untilMs = clock.now() + ms;
-      if (write !== undefined) return show(`waits ${describeSpan(ms)}: ${why}`);
+      if (write !== undefined) return show(`waits ${durationWords(ms)}: ${why}`);
       if (ms < toldMsMin || untilMs <= toldMs + toldMsMin) return;
       toldMs = untilMs;
-      screen.complain(plain(`dovegate: waits ${describeSpan(ms)}: ${why}`));
+      screen.complain(plain(`dovegate: waits ${durationWords(ms)}: ${why}`));
     },
   };
-}
-
-/** `1 h 2 min`, `3 min 4 s`, `5 s`. */
-export function describeSpan(ms: number): string {
-  const seconds = Math.ceil(ms / 1000);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  if (hours > 0) return `${formatCount(hours)} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }

@@ -19,19 +19,12 @@ import {
 } from '../../domain/fleet/block.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { judgeStrength, maxMessagesOf } from '../../domain/streams/strength.js';
+import { bytesWords, plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
-import { CommandFault, plural } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import {
-  formatSize,
-  judgeExcess,
-  natsOf,
-  placesOf,
-  verifierInbox,
-  wantedOf,
-  whatDiffers,
-} from './open-settings.js';
+import { judgeExcess, natsOf, placesOf, verifierInbox, wantedOf, whatDiffers } from './open-settings.js';
 import { formatServerConfiguration } from './server-configuration.js';
 import { lookAtStream, type SeenStream } from './streams.js';
 
@@ -71,7 +64,7 @@ export async function fleetInit(
       `the stream ${stream.name} ${states[state]} at ${printable(info.created)}, ${plural(info.messages, 'message')}`,
     );
   await screen.print(
-    `the streams of ${plural(settings.hosts.size, 'host')} take up to ${formatSize(streamBytesOf(settings))} together; max_file of each server, and its disk, must be larger`,
+    `the streams of ${plural(settings.hosts.size, 'host')} take up to ${bytesWords(streamBytesOf(settings))} together; max_file of each server, and its disk, must be larger`,
   );
   for (const line of repairs) await screen.print(printable(line));
   const warnings = [

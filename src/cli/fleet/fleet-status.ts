@@ -3,6 +3,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { formatJsonLines, printable } from '../../domain/audit/encode.js';
 import { parseTime } from '../../domain/audit/record.js';
+import { agoWords } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
@@ -12,11 +13,6 @@ import { readStatus } from './state-folder.js';
 import { describeEnds } from './stream-certificates.js';
 
 const oldMs = 60_000;
-
-function formatAge(ms: number): string {
-  if (ms < 2 * 60_000) return `${Math.floor(ms / 1000)} s`;
-  return ms < 2 * 3_600_000 ? `${Math.floor(ms / 60_000)} min` : `${Math.floor(ms / 3_600_000)} h`;
-}
 
 /** Exit code 0; 1: something is wrong. Throws a CommandFault if there is no status. */
 export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
@@ -42,7 +38,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
         ? screen.paint(findings.length === 0 ? 'good' : 'bad', verdict)
         : screen.paint('doubtful', `until then: ${verdict}`),
     );
-    const age = `as of ${status.at}, ${formatAge(ageMs)} ago`;
+    const age = `as of ${status.at}, ${agoWords(ageMs)} ago`;
     const isOld = ageMs > oldMs;
     await screen.print(
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),

@@ -3,9 +3,9 @@
 import { printable } from '../../domain/audit/encode.js';
 import { noHost } from '../../domain/fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
+import { plural } from '../../domain/words/words.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
-import { plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
 const columns: readonly Column<GateRow>[] = [

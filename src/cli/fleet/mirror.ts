@@ -42,11 +42,11 @@ import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { readHeadOf, readSubject } from '../../domain/fleet/block.js';
 import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import { bytesWords } from '../../domain/words/words.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { foldersIn, mirroredJournals, mirrorIn } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
-import { formatSize } from './open-settings.js';
 
 export interface MirrorOptions {
   readonly state: string;
@@ -102,7 +102,7 @@ export function openMirrorOf(
     keepMs: mirrorKeepMs,
     shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
     full(host, bytes) {
-      const text = `its mirror has its share of ${formatSize(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share", or move old segments away`;
+      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share", or move old segments away`;
       fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     },
   });

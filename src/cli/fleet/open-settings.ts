@@ -8,8 +8,9 @@ import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { type FleetStream, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
+import { bytesWords, plural } from '../../domain/words/words.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, plural } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { SeenStream } from './streams.js';
 
 export interface Places {
@@ -79,11 +80,11 @@ export interface ExcessRow {
 /** `share`: undefined for a host that is not listed. */
 export function judgeExcess(host: string, info: StreamInfo, share: number | undefined): readonly ExcessRow[] {
   if (share === undefined) return [];
-  const held = `${formatSize(info.bytes)} in ${plural(info.messages, 'message')}`;
+  const held = `${bytesWords(info.bytes)} in ${plural(info.messages, 'message')}`;
   const whyNot = `the stream holds ${held}, so the lower limit could remove its oldest records: set "share" of ${host} to ${leastShareMiB(info)}MiB or more, or raise max_size`;
   return judgeShare(info.config, info, share).map(({ property, is, must, repair }) => {
     const format = (value: number): string =>
-      property === 'max_bytes' ? formatSize(value) : plural(value, 'message');
+      property === 'max_bytes' ? bytesWords(value) : plural(value, 'message');
     return {
       property,
       is: is === 0 ? undefined : format(is),
@@ -92,14 +93,6 @@ export function judgeExcess(host: string, info: StreamInfo, share: number | unde
       whyNot: repair === undefined ? whyNot : undefined,
     };
   });
-}
-
-export function formatSize(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
-  let left = bytes;
-  let at = 0;
-  for (; left >= 1024 && at < units.length - 1; at += 1) left /= 1024;
-  return `${Number(left.toFixed(1))} ${units[at] ?? ''}`;
 }
 
 /** The name of this verifier among `verifiers`, by its keys; undefined: it is not listed. */

@@ -7,6 +7,7 @@ import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import type { BackendSettings } from '../../domain/config/settings.js';
 import { Secret } from '../../domain/identity/credentials.js';
+import { daysWords } from '../../domain/words/words.js';
 import { type DialTarget, greet, serverOfBackend } from '../../gateway/pool/dial.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -62,10 +63,9 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     }
     const leftMs = endsMs === undefined ? Number.POSITIVE_INFINITY : endsMs - clock.wallMs();
     if (leftMs < warnMs) {
-      const days = Math.max(0, Math.floor(leftMs / 86_400_000));
       return warning(
         name,
-        `${text}; its certificate ends in ${days} days`,
+        `${text}; its certificate ends in ${daysWords(leftMs)}`,
         'renew it on the host of Dovecot',
       );
     }

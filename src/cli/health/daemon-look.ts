@@ -3,6 +3,7 @@
 import { descriptorsMax } from '../../adapters/host/process.js';
 import { noticeCodes } from '../../adapters/telemetry/codes.js';
 import type { Settings } from '../../domain/config/settings.js';
+import { agoWords } from '../../domain/words/words.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
@@ -181,7 +182,7 @@ function noticesIn({ notices }: Values): Look[] {
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];
     const [means, ask] = known ?? [textOf(code), undefined];
     const shown = typeof status === 'number' ? ` (${status})` : '';
-    const seconds = typeof forMs === 'number' ? ` for ${Math.round(forMs / 1000)} s` : '';
+    const seconds = typeof forMs === 'number' ? ` for ${agoWords(forMs)}` : '';
     return warning(name, `has failed${seconds}: ${means}${shown}`, ask ?? 'look at the receiver');
   });
 }

@@ -11,6 +11,7 @@ import { findTrail } from '../../adapters/journal/trail.js';
 import { formatWords } from '../../domain/audit/encode.js';
 import { parseTime } from '../../domain/audit/record.js';
 import type { Settings } from '../../domain/config/settings.js';
+import { bytesWords, durationWords } from '../../domain/words/words.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { textOf, type Values, valuesOf } from './daemon-look.js';
@@ -203,30 +204,22 @@ async function lookAtSpace(
     const { bavail, bsize, blocks } = await statfs(directory);
     const free = bavail * bsize;
     const share = blocks === 0 ? 1 : bavail / blocks;
-    const text = `${formatBytes(free)} free (${Math.round(share * 100)} %)`;
+    const text = `${bytesWords(free)} free (${Math.round(share * 100)} %)`;
     if (blocks > 0 && blocks * bsize <= reserveBytes)
       return bad(
         name,
-        `${text}: its disk has ${formatBytes(blocks * bsize)}, less than the reserve of ${formatBytes(reserveBytes)}`,
+        `${text}: its disk has ${bytesWords(blocks * bsize)}, less than the reserve of ${bytesWords(reserveBytes)}`,
         'lower audit.reserve, or give the journal a larger disk',
       );
     if (free < 2 * reserveBytes)
       return bad(
         name,
-        `${text}, and ${formatBytes(reserveBytes)} of it are a reserve`,
+        `${text}, and ${bytesWords(reserveBytes)} of it are a reserve`,
         'free the disk, or lower audit.keep',
       );
     return share < 0.05 ? warning(name, text, 'free the disk, or lower audit.keep') : ok(name, text);
   };
   return within(statMs, clock, look(), late);
-}
-
-export function formatBytes(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let left = bytes;
-  let at = 0;
-  for (; left >= 1024 && at < units.length - 1; at += 1) left /= 1024;
-  return `${at === 0 || left >= 100 ? Math.round(left) : left.toFixed(1)} ${units[at] ?? ''}`;
 }
 
 async function lookAtChain(directory: string, { clock, verifyCommand }: JournalLookOptions): Promise<Look> {
@@ -251,7 +244,7 @@ async function lookAtChain(directory: string, { clock, verifyCommand }: JournalL
     if (aheadMs > 1_000)
       return bad(
         'clock',
-        `it is ${Math.round(aheadMs / 1000)} s behind the last record of the journal`,
+        `it is ${durationWords(aheadMs)} behind the last record of the journal`,
         'set the clock',
       );
     const signed = verdict.signedSeq === undefined ? '' : `, signed to ${verdict.signedSeq}`;

@@ -6,9 +6,10 @@ import { dirname, join } from 'node:path';
 import { isMissing, whyNoRight } from '../../adapters/host/files.js';
 import { reserveName } from '../../adapters/journal/segments.js';
 import type { Settings } from '../../domain/config/settings.js';
+import { bytesWords } from '../../domain/words/words.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Told, textOf, valuesOf } from './daemon-look.js';
-import { dfOf, formatBytes } from './journal-look.js';
+import { dfOf } from './journal-look.js';
 import { within } from './look.js';
 
 /** The records of a stop and of a start, with room to spare. */
@@ -34,7 +35,7 @@ export async function whyNoStart(
     const free = bavail * bsize + reserveOf(directory);
     // Without any blocks it is a file system in memory that has no limit.
     if (blocks === 0 || free >= startBytes) return undefined;
-    return `${formatBytes(free)} are free for the journal in ${directory}, and the records of a start want ${formatBytes(startBytes)}; free the disk: ${dfOf(folder)}`;
+    return `${bytesWords(free)} are free for the journal in ${directory}, and the records of a start want ${bytesWords(startBytes)}; free the disk: ${dfOf(folder)}`;
   };
   return within(statMs, clock, look(), () => `the file system of ${folder} does not answer`);
 }

@@ -12,10 +12,10 @@ import {
 import { principalOf } from '../../domain/identity/peer.js';
 import { assess, fateOf, plainLine } from '../../domain/policy/assess.js';
 import { nothingAsked } from '../../domain/policy/route.js';
+import { plural } from '../../domain/words/words.js';
 import type { Clock } from '../../ports/machine.js';
 import { newestMinor } from '../../protocol/minors.js';
 import { createPolicyChooser } from '../../setup/peers.js';
-import { plural } from '../output/output.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** Commands that read no mail content, the most conclusive one first. */

@@ -56,11 +56,6 @@ export function formatColumns(rows: readonly (readonly string[])[], indent = '')
     .join('\n');
 }
 
-/** `1 rule`, `2 rules`. */
-export function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count} ${count === 1 ? word : words}`;
-}
-
 /** The message is for the person who typed the command; `cause` is the system's error. */
 export class CommandFault extends Error {
   readonly exitCode: number;

@@ -4,6 +4,7 @@
 
 import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/encode.js';
+import { bytesWords } from '../../domain/words/words.js';
 import type { Clock } from '../../ports/machine.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
@@ -133,8 +134,8 @@ export function createProgress(clock: Clock, write: ((text: string) => void) | u
     drawnMs = nowMs;
     isShown = true;
     const parts = [
-      ...(sent > 0 ? [`${formatBytes(sent)} sent`] : []),
-      ...(received > 0 ? [`${formatBytes(received)}, ${rows} rows`] : []),
+      ...(sent > 0 ? [`${bytesWords(sent)} sent`] : []),
+      ...(received > 0 ? [`${bytesWords(received)}, ${rows} rows`] : []),
       `${Math.round((nowMs - startMs) / 1000)} s`,
     ];
     write(`\r\x1b[K${parts.join(', ')}`);
@@ -157,10 +158,4 @@ export function createProgress(clock: Clock, write: ((text: string) => void) | u
       isShown = false;
     },
   };
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`;
-  if (bytes < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`;
-  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }

@@ -28,6 +28,7 @@ import {
   type ValueTest,
 } from '../policy/policy.js';
 import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
+import { timesWords } from '../words/words.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -114,7 +115,7 @@ export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<Reque
     whose ?? `approved by ${approvals} persons`,
     `for ${duration}`,
     scope === 'user' ? 'for the users of the request' : 'for one command line',
-    ...(uses === undefined ? [] : [uses === 1 ? 'once' : `${uses} times`]),
+    ...(uses === undefined ? [] : [timesWords(uses)]),
   ].join(', ');
 }
 

@@ -119,11 +119,6 @@ export function quote(value: string): string {
 
 const plain = /^[ !#-[\]-~]*$/;
 
-/** For people: 12,345. */
-export function formatCount(count: number): string {
-  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
 /** A name in a sentence: a blank at its end, for example, cannot be seen without quotes. */
 export function quoteUnlessPlain(name: string): string {
   return plainName.test(name) ? name : quote(name);

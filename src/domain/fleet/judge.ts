@@ -1,6 +1,7 @@
 // Present faults of the gates, and the rows of their table. Nothing is stored: everything is evaluated each time.
 
 import { formatTime, parseTime } from '../audit/record.js';
+import { plural } from '../words/words.js';
 import { type Chain, openMax } from './chain.js';
 import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
 
@@ -82,7 +83,7 @@ function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetF
     unfollowed === 0
       ? ''
       : `; more than ${openMax} were open at once, and ${unfollowed} of them could not be followed`;
-  const many = count === 1 ? '1 exchange has no end' : `${count} exchanges have no end`;
+  const many = plural(count, 'exchange has no end', 'exchanges have no end');
   const first = oldest === undefined ? '' : `, the first is record ${oldest.seq}`;
   const text = `${many}${first}${lost}; look there with "dovegate audit search --outcome open"`;
   const time = oldest === undefined ? undefined : formatTime(oldest.storedMs);

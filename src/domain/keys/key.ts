@@ -11,6 +11,7 @@ import { crc32 } from 'node:zlib';
 import { predicateOf } from '../../kinds/kinds.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { createGate } from '../identity/peer.js';
+import { daysWords } from '../words/words.js';
 
 /** The beginning of every key: secret scanners look for it. */
 export const keyPrefix = 'dvg_';
@@ -81,8 +82,7 @@ export const keyWarnMs = 14 * dayMs;
 /** `expires in 13 days`, `has expired`: the end of a sentence about a key. */
 export function describeEnd(leftMs: number): string {
   if (leftMs <= 0) return 'has expired';
-  const days = Math.floor(leftMs / dayMs);
-  return `expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
+  return `expires in ${daysWords(leftMs)}`;
 }
 
 export interface Key {

@@ -1,7 +1,8 @@
 // Certificates and keys that have expired, or will within days: what `dovegate status` and the page say of them.
 
 import { formatEnd } from '../audit/record.js';
-import { plural, timeOf } from './amounts.js';
+import { daysWords } from '../words/words.js';
+import { timeOf } from './amounts.js';
 
 export interface EndsFacts {
   readonly nowMs: number;
@@ -94,7 +95,6 @@ function endOf(nowMs: number, leftMs: number, isWritten = false): string {
   const isDay = written.length === dayChars;
   const at = timeOf(endMs);
   if (leftMs <= 0) return isDay ? `has expired: its last day was ${written}` : `has expired at ${at}`;
-  const days = Math.floor(leftMs / dayMs);
-  const when = days === 0 ? 'in less than a day' : `in ${plural(days, 'day')}`;
+  const when = `in ${daysWords(leftMs)}`;
   return isDay ? `expires ${when}: its last day is ${written}` : `expires ${when}, at ${at}`;
 }

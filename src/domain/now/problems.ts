@@ -2,9 +2,9 @@
 // made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
-import { formatCount } from '../audit/encode.js';
 import type { NowHead } from '../page/api.js';
-import { durationOf, freeOf, plural, timeOf } from './amounts.js';
+import { countWords, durationWords, plural } from '../words/words.js';
+import { freeOf, timeOf } from './amounts.js';
 import { type EndsFacts, findEnds } from './ends.js';
 import type { RefusedKey } from './refused-logins.js';
 
@@ -280,7 +280,7 @@ function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem
   return [
     {
       code: 'audit-unsynced',
-      text: `The oldest audit record has waited ${durationOf(unsyncedMs)} for the disk. A power cut would lose it.`,
+      text: `The oldest audit record has waited ${durationWords(unsyncedMs)} for the disk. A power cut would lose it.`,
       try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
       isDegrading: true,
     },
@@ -475,7 +475,7 @@ function queueGrows(backend: BackendFacts): FoundProblem[] {
   return [
     {
       code: 'queue-grows',
-      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationOf(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
       try:
         slowest !== undefined
           ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
@@ -525,7 +525,7 @@ function refusedKey({
 }: RefusedKey): FoundProblem[] {
   if (count < refusalsMin) return [];
   const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
-  const times = `${formatCount(count)} times since ${timeOf(firstMs)}, from ${from}`;
+  const times = `${countWords(count)} times since ${timeOf(firstMs)}, from ${from}`;
   const which = `The key "${key}" of listener "${listener}"`;
   if (why === 'address') {
     return [
@@ -560,7 +560,7 @@ function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
   return [
     {
       code: 'login-failed',
-      text: `${formatCount(count)} logins failed in the last minute, ${formatCount(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      text: `${countWords(count)} logins failed in the last minute, ${countWords(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
       try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
       isDegrading: false,
     },
@@ -572,7 +572,7 @@ function stalled(stall: NowFacts['stall']): FoundProblem[] {
   return [
     {
       code: 'loop-stalled',
-      text: `Nothing was served for ${durationOf(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
+      text: `Nothing was served for ${durationWords(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
       try: 'look whether the machine is overloaded: uptime; vmstat 1',
       isDegrading: true,
       sinceMs: stall.atMs,

@@ -14,6 +14,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { createCoverTest } from '../trail/search.js';
+import { plural } from '../words/words.js';
 
 /** Who did a step, and when. Texts are as recorded: callers must make them harmless. */
 export interface AccessStepTaken {
@@ -260,10 +261,8 @@ export function accessSentences(items: readonly AccessReported[], leftOut: numbe
   const unreviewed = count(
     (item) => item.granted !== undefined && item.approvalsNeeded === 0 && item.reviewedBy === undefined,
   );
-  const words = (number: number, one: string, many: string): string =>
-    `${number} ${number === 1 ? one : many}`;
   return [
-    `${words(items.length, 'request', 'requests')}: ${granted} granted, ${count(({ end }) => end?.action === 'refused')} refused, ${unused} granted and never used`,
+    `${plural(items.length, 'request')}: ${granted} granted, ${count(({ end }) => end?.action === 'refused')} refused, ${unused} granted and never used`,
     ...(broken === 0
       ? []
       : [`${broken} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),

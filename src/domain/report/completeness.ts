@@ -1,9 +1,10 @@
 // Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
 // `isComplete` only if a trusted signature covers the whole time. Every reason against it has a sentence.
 
-import { formatCount, quoteUnlessPlain } from '../audit/encode.js';
+import { quoteUnlessPlain } from '../audit/encode.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import type { RetiredRecords, Verdict } from '../trail/verify.js';
+import { countWords, plural } from '../words/words.js';
 import type { TouchCounts } from './touch.js';
 
 /** A closed list: scripts rely on the words. */
@@ -136,7 +137,10 @@ type Tell = (code: DoubtCode, text: string, isSerious?: boolean) => void;
 
 function tellBegin(doubt: Tell, { firstTime, retired }: Verdict, from: string): void {
   for (const each of retired.filter(({ until }) => until === undefined || until > from))
-    doubt('retired', `${retiredText(each)}, ${segmentsText(each)}: the first record left is of ${firstTime}`);
+    doubt(
+      'retired',
+      `${retiredText(each)}, ${plural(each.segments, 'segment')}: the first record left is of ${firstTime}`,
+    );
   if (retired.length === 0)
     doubt('begins-later', `the journal begins at ${firstTime}; nothing is known of the time before it`);
 }
@@ -146,14 +150,10 @@ function retiredText({ by, until }: RetiredRecords): string {
   return `records ${until === undefined ? 'of this time' : `before ${until}`} were retired${cause}`;
 }
 
-function segmentsText({ segments }: RetiredRecords): string {
-  return segments === 1 ? '1 segment' : `${segments} segments`;
-}
-
 function tellTail(doubt: Tell, signedTime: string, records: number, lastTime: string): void {
   if (records === 0) return;
   const isLong = (parseTime(lastTime) ?? 0) - (parseTime(signedTime) ?? 0) > tailMsMax;
-  const which = records === 1 ? '1 record after that is' : `${formatCount(records)} records after that are`;
+  const which = plural(records, 'record after that is', 'records after that are');
   const text = `signed up to ${momentText(signedTime)} UTC; ${which} chained to it and not signed yet`;
   doubt(
     'unsigned-tail',
@@ -212,7 +212,7 @@ export function deletionSentence(
     ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything`
     : `${view}${plural(deleted, 'command')} may have deleted something`;
   const tried = (count: number, one: string, many: string): string[] =>
-    count === 0 ? [] : [`${plural(count, 'attempt')} ${count === 1 ? one : many}`];
+    count === 0 ? [] : [plural(count, `attempt ${one}`, `attempts ${many}`)];
   const rest = [
     ...tried(deleteDenied, 'was denied', 'were denied'),
     ...tried(deleteFailed, 'failed', 'failed'),
@@ -297,25 +297,20 @@ function countsText(counts: TouchCounts): string {
   const who = isMoreRequesters
     ? `more than ${plural(requesters, 'requester')}`
     : plural(requesters, 'requester');
-  const search = searched === 0 ? '' : `, ${formatCount(searched)} searched in content`;
-  const maybe = maybeShowed === 0 ? '' : `, ${formatCount(maybeShowed)} may have shown content`;
-  const shown = showed === 0 ? 'none' : formatCount(showed);
+  const search = searched === 0 ? '' : `, ${countWords(searched)} searched in content`;
+  const maybe = maybeShowed === 0 ? '' : `, ${countWords(maybeShowed)} may have shown content`;
+  const shown = showed === 0 ? 'none' : countWords(showed);
   return `${who}, ${plural(commands, 'command')}, ${shown} of them showed content${search}${maybe}`;
-}
-
-/** `1 command`, `12,345 commands`. */
-function plural(count: number, one: string): string {
-  return `${formatCount(count)} ${one}${count === 1 ? '' : 's'}`;
 }
 
 function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
-    count === 0 ? [] : [`note: ${formatCount(count)}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
-  const why = `${formatCount(denied)} denied, ${formatCount(stopped - denied)} failed`;
+    count === 0 ? [] : [`note: ${plural(count, `${more}command`, `${more}commands`)} ${text}`];
+  const why = `${countWords(denied)} denied, ${countWords(stopped - denied)} failed`;
   return [
     ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
-    ...many(stopped, `never reached a mail server (${why})`, ' more'),
+    ...many(stopped, `never reached a mail server (${why})`, 'more '),
   ];
 }

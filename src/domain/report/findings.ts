@@ -5,6 +5,7 @@
 import { formatTime, parseTime } from '../audit/record.js';
 import type { Finding, VerifyResult } from '../page/proof.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
+import { plural } from '../words/words.js';
 
 const shownMax = 20;
 
@@ -168,8 +169,4 @@ function timeOf(text: string | undefined): string | undefined {
 /** Ed25519 in base64. */
 function keyOf(text: string | undefined): string | undefined {
   return text !== undefined && /^[A-Za-z0-9+/]{43}=$/.test(text) ? text : undefined;
-}
-
-function plural(count: number, one: string, many: string): string {
-  return count === 1 ? `1 ${one}` : `${count} ${many}`;
 }

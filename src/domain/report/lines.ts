@@ -1,7 +1,8 @@
 // The common parts of all forms of a report: their input, and the lines for people. Text of records is made harmless here.
 
-import { formatCount, printable } from '../audit/encode.js';
+import { printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';
+import { countWords } from '../words/words.js';
 import type { Completeness } from './completeness.js';
 import {
   type CountFor,
@@ -63,7 +64,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
     const isTried = group.class === 'denied' || group.class === 'failed';
     const names = [...group.commands].map(([name, count]) =>
-      count === 1 ? name : `${name} (${formatCount(count)})`,
+      count === 1 ? name : `${name} (${countWords(count)})`,
     );
     const notes = [
       ...(group.grant === '' ? [] : [grantNote(group)]),

@@ -7,6 +7,7 @@ import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
 import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
+import { plural, timesWords } from '../words/words.js';
 import { effectOf, userPattern } from './generalise.js';
 import {
   formatComment,
@@ -255,9 +256,7 @@ function countPatterns(sights: readonly Sight[], isCounted: (user: string) => bo
   const rows = [...counts].toSorted(([, one], [, other]) => other - one);
   const shown = rows
     .slice(0, patternsShown)
-    .map(
-      ([pattern, count]) => `${formatValue(pattern)} (${count === 1 ? '1 command' : `${count} commands`})`,
-    );
+    .map(([pattern, count]) => `${formatValue(pattern)} (${plural(count, 'command')})`);
   return [...shown, ...(rows.length > patternsShown ? [`${rows.length - patternsShown} more`] : [])].join(
     ', ',
   );
@@ -303,12 +302,11 @@ function seenComment(sights: readonly Sight[]): string {
   const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
   const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
   const lastMs = lastOf(sights);
-  const times = count === 1 ? 'once' : `${count} times`;
   const [only] = principals;
   const by = principals.size === 1 ? (only ?? '') : `${principals.size} principals`;
-  const forWhom = users.size === 0 ? '' : ` for ${users.size === 1 ? '1 user' : `${users.size} users`}`;
+  const forWhom = users.size === 0 ? '' : ` for ${plural(users.size, 'user')}`;
   const effect = effectOf(usesOf(sights));
-  return `${times}${forWhom} by ${by}, last ${minuteOf(lastMs)}; effect: ${effect}`;
+  return `${timesWords(count)}${forWhom} by ${by}, last ${minuteOf(lastMs)}; effect: ${effect}`;
 }
 
 /** `2026-11-20 08:22 UTC`. */
@@ -378,7 +376,7 @@ function refusedRemarks(kinds: readonly SuggestedKind[]): string[] {
     if (kind !== 'refused') return [];
     const count = countOf(sights);
     const last = minuteOf(lastOf(sights));
-    return [`  ${count === 1 ? 'once' : `${count} times`}, last ${last}, "${command}": ${why ?? ''}`];
+    return [`  ${timesWords(count)}, last ${last}, "${command}": ${why ?? ''}`];
   });
   return rows.length === 0 ? [] : ['Seen and not suggested:', ...rows];
 }

@@ -140,7 +140,7 @@ void test('damage is told without its content, and does not keep pages from goin
   const { directory, all } = opened(t, 300);
   writeFileSync(join(directory, '00000004.jsonl'), 'bob@other.org\n'.repeat(20_000));
   const { end, text } = await page({ directory, users: ours, rows: 1_000 });
-  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20000 lines are not records`]);
+  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20,000 lines are not records`]);
   assert.doesNotMatch(text, /bob@other\.org/);
   assert.deepEqual((await allPages({ directory, rows: 20 })).rows, expected(all, undefined, {}));
   // A compressed file that ends in the middle; one line without an end; a record that is being written.

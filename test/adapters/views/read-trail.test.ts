@@ -125,7 +125,7 @@ void test('damage is told without its content, and does not keep a search from g
   const { rows, parts } = await askAll(task, {}, { now: () => (nowMs += 10) });
   assert.ok(rows.length > 100 && parts < 100);
   const { end, text } = await ask(taskOf(directory));
-  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20000 lines are not records`]);
+  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20,000 lines are not records`]);
   assert.doesNotMatch(text, /other\.org/);
 });
 

@@ -72,8 +72,8 @@ void test('what takes long is shown, now and then, and taken away', async () => 
   progress.clear();
   progress.clear();
   assert.deepEqual(texts, [
-    '\r\x1b[K3.0 MiB sent, 200 bytes, 1 rows, 2 s',
-    '\r\x1b[K3.0 MiB sent, 2.0 KiB, 1 rows, 3 s',
+    '\r\x1b[K3 MiB sent, 200 bytes, 1 rows, 2 s',
+    '\r\x1b[K3 MiB sent, 2 KiB, 1 rows, 3 s',
     '\r\x1b[K',
   ]);
 });

@@ -227,7 +227,7 @@ void test('what is told of the end of a key, and when', () => {
   assert.deepEqual(expiring('2026-06-01T00:00:00Z'), [`${at}is in the past: the key is refused`]);
   const soon = (left: string): string[] => [`${at}the key expires in ${left}; add the hash of its successor`];
   assert.deepEqual(expiring('2026-06-01T23:59:59Z'), soon('less than a day'));
-  assert.deepEqual(expiring('2026-06-01'), soon('a day'));
+  assert.deepEqual(expiring('2026-06-01'), soon('1 day'));
   assert.deepEqual(expiring('2026-06-13'), soon('13 days'));
   assert.deepEqual(expiring('2026-06-14'), []);
   assert.deepEqual(expiring('2027-05-31'), []);

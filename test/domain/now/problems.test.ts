@@ -256,7 +256,7 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
     /reached audit\.max_size: raise it/,
   );
   assert.equal(code, 'audit-reserve');
-  assert.match(text ?? '', /full but for its reserve \(64\.0 MiB free\)\. Only rules with emergency: true/);
+  assert.match(text ?? '', /full but for its reserve \(64 MiB free\)\. Only rules with emergency: true/);
   assert.deepEqual(find({ journal: { ...journal, unsyncedMs: 1_999 } }), []);
   assert.match(
     first({ journal: { ...journal, unsyncedMs: 12_345 } })[1] ?? '',
@@ -273,7 +273,7 @@ void test('a queue grows: by its wait, or by half of its places; not that of a b
   const [code, text, hint] = first({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 8_000 })] });
   assert.deepEqual(
     [code, text],
-    ['queue-grows', '12 commands wait for mail1, the first for 8.0 s. 10 of 10 connections are in use.'],
+    ['queue-grows', '12 commands wait for mail1, the first for 8 s. 10 of 10 connections are in use.'],
   );
   assert.match(hint ?? '', /dovegate kill ID/);
   assert.equal(first({ backends: [backend('mail1', { waiting: 500 })] })[0], 'queue-grows');
@@ -331,7 +331,7 @@ void test('who waits for a slow client is named, with what ends it', () => {
   const busy = backend('mail1', { waiting: 3, oldestWaitMs: 7_000, leased: 2, connections: 2, slowClients });
   assert.deepEqual(first({ backends: [busy] }), [
     'queue-grows',
-    '3 commands wait for mail1, the first for 7.0 s. 2 of 2 connections are in use. 2 of them wait for a slow client: anna@support.',
+    '3 commands wait for mail1, the first for 7 s. 2 of 2 connections are in use. 2 of them wait for a slow client: anna@support.',
     'end it (dovegate kill 01A), or raise backends.mail1.connections',
   ]);
 });
