@@ -19,7 +19,6 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  renameSync,
   rmSync,
   type Stats,
   statfsSync,
@@ -31,7 +30,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
-import { readAll, readLinked, readNamed } from './regular-file.js';
+import { readAll, readLinked, readNamed, replaceWhole, syncDirectory } from './regular-file.js';
 
 /** The largest secret; a longer file is a mistake in the setting. */
 const secretBytesMax = bounds.secretFileBytes;
@@ -190,7 +189,7 @@ export function readOrMakeFile(path: string, text: () => string): string {
     closeSync(file);
     unlinkSync(made);
   }
-  syncFolder(dirname(path));
+  syncDirectory(dirname(path));
   return readLinked(path, secretBytesMax).toString('utf8');
 }
 
@@ -216,30 +215,13 @@ export function writeAtomically(
   mode = 0o600,
   owner?: { readonly uid: number; readonly gid: number },
 ): void {
-  const directory = dirname(path);
-  makeFolder(directory);
-  // Removed first: a link there would lead to another file.
-  rmSync(`${path}.new`, { force: true });
-  const file = openSync(`${path}.new`, 'wx', mode);
-  try {
+  makeFolder(dirname(path));
+  replaceWhole(path, text, (made) => {
+    const file = openSync(made, 'wx', mode);
     if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
     fchmodSync(file, mode);
-    writeFileSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.new`, path);
-  syncFolder(directory);
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+    return file;
+  });
 }
 
 /** A problem with the place of a file that is to be mapped as memory. */

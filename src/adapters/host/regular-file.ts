@@ -1,7 +1,17 @@
 // Opens files in directories that other users may be able to write to. Only a regular file is opened, never a link's target, and never in a
 // way that can block: a FIFO would stop the caller until another program opens its other end.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -85,10 +95,38 @@ export function readLinked(path: string, bytesMax: number): Buffer {
   throw irregular(path);
 }
 
-/** Writes the whole file; its directory is made. On disk when it resolves, also after a power cut. One call at a time. */
+/** Replaces the whole file, atomically; on disk when it returns, also after a power cut. `openNew` makes an empty file where none is. */
+export function replaceWhole(
+  path: string,
+  content: string | Uint8Array,
+  openNew: (path: string) => number,
+): void {
+  // Removed first: a link there would lead to another file.
+  rmSync(`${path}.new`, { force: true });
+  const file = openNew(`${path}.new`);
+  try {
+    writeFileSync(file, content);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(`${path}.new`, path);
+  syncDirectory(dirname(path));
+}
+
+/** What was made, renamed or removed in it is on disk when this returns. */
+export function syncDirectory(directory: string): void {
+  const opened = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
+  }
+}
+
+/** As `replaceWhole`, where other work must not wait for the disk; its directory is made. One call at a time. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  // Removed first: a link there would lead to another file.
   await rm(`${path}.new`, { force: true });
   const file = await open(`${path}.new`, 'wx', 0o600);
   try {
@@ -101,7 +139,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** What was made, renamed or removed in it is on disk when it resolves. */
+/** As `syncDirectory`, where other work must not wait for the disk. */
 export async function syncFolder(directory: string): Promise<void> {
   const folder = await open(directory, constants.O_RDONLY);
   try {

@@ -22,8 +22,8 @@ import {
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import type { TornTail } from '../../domain/audit/record.js';
-import { openRegular } from '../host/regular-file.js';
-import { fileName, openIn, openSegment, type Segment, syncDirectory, withFile } from './segments.js';
+import { openRegular, syncDirectory } from '../host/regular-file.js';
+import { fileName, openIn, openSegment, type Segment, withFile } from './segments.js';
 
 type Kind = 'torn' | 'appended';
 

@@ -20,7 +20,7 @@ import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
 import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/audit/record.js';
-import { openRegular, readRegular } from '../host/regular-file.js';
+import { openRegular, readRegular, syncDirectory } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { isRightlySigned } from './kept-end.js';
 import { firstSeqOf } from './run-end.js';
@@ -35,7 +35,6 @@ import {
   reserveName,
   type Segment,
   sharesName,
-  syncDirectory,
   withFile,
   writeWhole,
 } from './segments.js';

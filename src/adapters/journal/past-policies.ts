@@ -5,7 +5,8 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCount, parseLine } from '../../domain/audit/record.js';
-import { makeInner, readIn, syncDirectory, writeWhole } from './segments.js';
+import { syncDirectory } from '../host/regular-file.js';
+import { makeInner, readIn, writeWhole } from './segments.js';
 
 export const policiesName = 'policies';
 const unusedName = 'unused.json';

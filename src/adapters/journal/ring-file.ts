@@ -24,6 +24,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { type OpenExchanges, readBody, readClaim } from '../../domain/audit/ledger.js';
 import { isCount, parseLine, readWord } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
+import { syncDirectory } from '../host/regular-file.js';
 import { scanFrom, type Tail } from './recover.js';
 import {
   type Frame,
@@ -38,7 +39,7 @@ import {
   ringVersion,
   seqAt,
 } from './ring.js';
-import { isSystemError, listSegments, readIn, syncDirectory, withFile, writeWhole } from './segments.js';
+import { isSystemError, listSegments, readIn, withFile, writeWhole } from './segments.js';
 
 /** Names the file of the run's ring; beside the segments. */
 const noteName = 'ring.json';

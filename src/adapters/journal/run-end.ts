@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { isCount, parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
-import { openRegular, readRegular } from '../host/regular-file.js';
+import { openRegular, readRegular, syncDirectory } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { inflateStart } from './compressed.js';
 import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from './kept-end.js';
@@ -20,7 +20,6 @@ import {
   readIn,
   removeSegment,
   type Segment,
-  syncDirectory,
   withFile,
   writeWhole,
 } from './segments.js';

@@ -11,22 +11,25 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
   unlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { type FileHandle, opendir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
-import { openRegular, openRegularFile, readRegular } from '../host/regular-file.js';
+import {
+  openRegular,
+  openRegularFile,
+  readRegular,
+  replaceWhole,
+  syncDirectory,
+} from '../host/regular-file.js';
 import { inflate } from './compressed.js';
 
 /** The file whose kernel lock ensures a single writer. */
@@ -205,11 +208,6 @@ function share(path: string, descriptor: number, groupId: number | undefined, mo
   }
 }
 
-/** Syncs a directory, so that created, renamed and removed names survive a power cut. */
-export function syncDirectory(directory: string): void {
-  withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), fsyncSync);
-}
-
 /** A new, empty segment, open for appending; its name is on disk when this returns. */
 export function createSegment(directory: string, name: string): number {
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
@@ -249,30 +247,19 @@ export function removeSegment(directory: string, file: string): void {
 /** An empty file for writing; a previous file of that name is removed first, so that nothing is written to another user's file. */
 export function openNew(directory: string, name: string): number {
   rmSync(join(directory, name), { force: true });
-  return openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
+  return openIn(directory, name, newFile);
 }
+
+const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 /** A small file, written atomically, also after a power cut; a previous file of that name is replaced. */
 export function writeWhole(directory: string, name: string, text: string | Uint8Array): void {
-  replace(directory, name, text, openNew(directory, `${name}.new`));
+  replaceWhole(join(directory, name), text, () => openIn(directory, `${name}.new`, newFile));
 }
 
 /** As `writeWhole`, for ourselves alone: the directory's group may be one that the daemon is not in. */
 export function writeOwn(directory: string, name: string, text: string): void {
-  const path = join(directory, `${name}.new`);
-  rmSync(path, { force: true });
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-  replace(directory, name, text, openRegular(path, flags, fileMode(undefined)));
-}
-
-/** `opened`: the new file, empty. */
-function replace(directory: string, name: string, text: string | Uint8Array, opened: number): void {
-  withFile(opened, (descriptor) => {
-    writeFileSync(descriptor, text);
-    fsyncSync(descriptor);
-  });
-  renameSync(join(directory, `${name}.new`), join(directory, name));
-  syncDirectory(directory);
+  replaceWhole(join(directory, name), text, (path) => openRegular(path, newFile));
 }
 
 /** The text of a small file; undefined: it is unreadable, or too long. */
