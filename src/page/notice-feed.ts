@@ -7,6 +7,7 @@ import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
 import { findRecord } from '../adapters/shipping/find-record.js';
 import { beginning, createFollower, isFollowFault, type Position } from '../adapters/shipping/follow.js';
 import { bounds } from '../bounds/bounds.js';
+import { backOffMs } from '../concurrency/back-off.js';
 import { pause, type Wakes } from '../concurrency/waiting.js';
 import { readClaim } from '../domain/audit/ledger.js';
 import { NoticeFault } from '../domain/notices/fault.js';
@@ -287,11 +288,9 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     if (!isKnown) parts.onFault(cause);
   }
 
-  /** Doubles after each fault, with up to 50 % jitter. */
   async function backOff(): Promise<void> {
-    const ms = Math.min(retryMs * 2 ** pauses, bounds.noticeRetryMaxMs);
-    pauses = Math.min(pauses + 1, 30);
-    await pause(clock, ms * (1 - parts.chance() / 2), signal);
+    pauses += 1;
+    await pause(clock, backOffMs(pauses, retryMs, bounds.noticeRetryMaxMs, parts.chance()), signal);
   }
 
   /** Notices from before this time are too old. */

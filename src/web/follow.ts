@@ -1,5 +1,6 @@
 // Follows /api/now: one stream for the whole page, taken up again when it breaks, with what is known and how old that is.
 
+import { backOffMs } from '../concurrency/back-off.js';
 import type { Away, Now, NowChange } from '../domain/page/api.js';
 import { type Api, AskFault } from './api.js';
 
@@ -76,7 +77,7 @@ export async function follow(options: FollowOptions): Promise<void> {
       signal.removeEventListener('abort', onEnd);
     }
     await watch;
-    if (!signal.aborted) await options.pause(pauseMs(failures, options.random()), signal);
+    if (!signal.aborted) await options.pause(backOffMs(failures + 1, 250, 4000, options.random()), signal);
   }
 }
 
@@ -102,12 +103,6 @@ export function applied(known: Now | undefined, name: string, data: string): Now
   if (name !== 'change' || known === undefined) return undefined;
   const change: NowChange = JSON.parse(data);
   return { ...known, ...change };
-}
-
-/** Exponential backoff from 0.25 s to 4 s, with 50 % jitter. */
-export function pauseMs(failures: number, random: number): number {
-  const whole = Math.min(4000, 250 * 2 ** Math.min(failures, 10));
-  return whole / 2 + (whole / 2) * random;
 }
 
 export function isStale(live: Live, nowMs: number): boolean {

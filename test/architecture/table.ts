@@ -71,7 +71,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'protocol/reply': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['reply', 'multiplex'] }),
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
-  concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set', 'waiting'] }),
+  concurrency: rule(['ports'], { public: ['abortable', 'back-off', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
@@ -348,6 +348,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'adapters/shipping': rule(
     [
       'ports',
+      'concurrency',
       'domain/audit',
       'domain/fleet',
       'gateway/outcome',
@@ -435,7 +436,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // The page itself, in the browser.
-  web: { imports: ['domain/page', 'domain/words'], builtins: [], packages: ['preact'] },
+  web: {
+    imports: ['domain/page', 'domain/words', 'concurrency/back-off'],
+    builtins: [],
+    packages: ['preact'],
+  },
 
   setup: rule(
     [

@@ -9,7 +9,6 @@ import {
   follow,
   isStale,
   type Live,
-  pauseMs,
   pressing,
   staleMs,
 } from '../../src/web/follow.js';
@@ -43,7 +42,7 @@ async function run(attempts: Attempt[]) {
       for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
       if (!signal.aborted) timeMs += ms;
     },
-    random: () => 1,
+    random: () => 0,
     onChange: (live) => seen.push(live),
   });
   return { seen, pauses, attempts: at };
@@ -138,14 +137,6 @@ void test('a clock that is set back makes nothing young, and sleep makes it old'
   // Sleep: the other clock rests.
   wallMs += staleMs + 1;
   assert.equal(isStale(again, clock()), true);
-});
-
-void test('half of a pause is chance', () => {
-  assert.deepEqual(
-    [0, 0.5, 1].map((random) => pauseMs(2, random)),
-    [500, 750, 1000],
-  );
-  assert.equal(pauseMs(1000, 1), 4000);
 });
 
 void test('what was heard more than 5 s ago is old; what was never heard is not', () => {

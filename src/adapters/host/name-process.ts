@@ -12,6 +12,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
+import { backOffMs } from '../../concurrency/back-off.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** The account of a name or an id; the group; the gids that a user would get at a login; the user's ranges of subordinate uids. */
@@ -93,7 +94,7 @@ export function startNameProcess(clock: Clock): NameProcess {
   const pending = new Map<number, Pending>();
   let child: ChildProcess | undefined;
   let restart: Timer | undefined;
-  let nextPauseMs: number = pauseMs.first;
+  let ends = 0;
   let lastId = 0;
   let isClosed = false;
 
@@ -107,8 +108,8 @@ export function startNameProcess(clock: Clock): NameProcess {
       child = undefined;
       for (const { answer } of pending.values()) answer({ kind: 'unanswered' });
       if (isClosed) return;
-      restart = clock.setTimer(nextPauseMs, start);
-      nextPauseMs = Math.min(2 * nextPauseMs, pauseMs.most);
+      ends += 1;
+      restart = clock.setTimer(backOffMs(ends, pauseMs.first, pauseMs.most), start);
     };
     started.once('error', end);
     started.once('exit', end);
@@ -127,7 +128,7 @@ export function startNameProcess(clock: Clock): NameProcess {
     const [, id, code, text = ''] = /^(\d+) (\+|\d+)(?: (.*))?$/.exec(line) ?? [];
     const asked = pending.get(Number(id));
     if (asked === undefined) return;
-    nextPauseMs = pauseMs.first;
+    ends = 0;
     const { parts, answer } = asked;
     if (code === '+') {
       if (parts.length < partsMax) parts.push(text);

@@ -2,6 +2,7 @@
 // After a failure nothing is served until all records that were not on disk are in a new segment.
 
 import { bounds } from '../../bounds/bounds.js';
+import { backOffMs } from '../../concurrency/back-off.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
@@ -117,7 +118,7 @@ export class Driver {
   #orderSince = Infinity;
   /** When the oldest record came that is not known to be on disk; Infinity: there is none. */
   #unsyncedSince = Infinity;
-  #healDelayMs = 0;
+  #heals = 0;
   /** As in the order `limit`; healing passes it to a new thread. */
   #isFull = false;
   #isTurnAwaited = false;
@@ -297,7 +298,7 @@ export class Driver {
     if (this.state.at === 'closed') return;
     if (report?.kind === 'failed') return this.#fail(report.code, report.message);
     this.#take(report ?? { mark: this.#thread.mark() }, this.#bellSince);
-    this.#healDelayMs = 0;
+    this.#heals = 0;
     this.#tryAgain();
   };
 
@@ -307,7 +308,7 @@ export class Driver {
       case 'written':
       case 'stopped':
         this.#take(report, this.#bellSince);
-        this.#healDelayMs = 0;
+        this.#heals = 0;
         if (report.kind === 'stopped') return this.#finish(undefined);
         return;
       case 'kept':
@@ -417,15 +418,18 @@ export class Driver {
   /** Attempts to serve again, the first at once, until one succeeds; a closing journal makes one attempt. */
   async #heal(): Promise<void> {
     for (;;) {
-      if (this.#healDelayMs > 0 && this.#closing === undefined) {
+      if (this.#heals > 0 && this.#closing === undefined) {
         await new Promise<void>((resolve) => {
           this.#endPause = resolve;
-          this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
+          this.#pauseTimer = this.#clock.setTimer(
+            backOffMs(this.#heals, healDelayMsMin, healDelayMsMax),
+            resolve,
+          );
         });
       }
       if (this.state.at === 'closed') return;
       const isLast = this.#closing !== undefined;
-      const delayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
+      const heals = this.#heals + 1;
       if (!this.#thread.isAlive) {
         this.#thread = this.#options.openThread();
         this.#thread.onBell = this.#onBell;
@@ -433,7 +437,7 @@ export class Driver {
       const startMs = this.#clock.now();
       const report = await this.#attempt();
       if (this.#hasClosed()) return;
-      this.#healDelayMs = delayMs;
+      this.#heals = heals;
       if (report.kind === 'written') {
         this.#healed(report, startMs);
         return;

@@ -3,6 +3,7 @@
 // where to continue after each connect. A receiver that is down, slow or misbehaving never affects others.
 
 import { bounds } from '../../bounds/bounds.js';
+import { backOffMs } from '../../concurrency/back-off.js';
 import type { Observe } from '../../gateway/outcome/events.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -47,14 +48,6 @@ const keepIntervalMs = 1_000;
 const diskMs = 1_000;
 
 const delayMsMin = 500;
-/** After an outage of an hour the backlog must be gone within a minute, most of which is for sending it. */
-const delayMsMax = bounds.receiverPauseMs;
-
-/** After 1 or more failures in a row; `chance`: 0 up to 1. Jitter, so that gateways do not reconnect in lockstep. */
-export function backOffMs(failures: number, chance: number): number {
-  const delayMs = Math.min(delayMsMin * 2 ** (failures - 1), delayMsMax);
-  return Math.round(delayMs * (0.5 + chance / 2));
-}
 
 export function startShipper(options: ShipperOptions) {
   const { sink, carrier, clock, observe, untilSeq } = options;
@@ -126,7 +119,7 @@ export function startShipper(options: ShipperOptions) {
       if (isOver || ending.signal.aborted) return;
       become({ at: 'away', ...shipFaultOf(fault) });
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
-      const dueMs = clock.now() + backOffMs(failures, options.chance());
+      const dueMs = clock.now() + backOffMs(failures, delayMsMin, bounds.receiverPauseMs, options.chance());
       // The bell rings for other events too, such as the end of the last connection.
       for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
         if (ending.signal.aborted) return;

@@ -14,6 +14,8 @@ import {
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { createServerOrder } from '../../adapters/nats/servers.js';
+import { backOffMs } from '../../concurrency/back-off.js';
+import { parseSignKey } from '../../domain/audit/ledger.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -186,8 +188,7 @@ class Watch {
           this.#order.passOver();
           this.#lost(fault);
           failures += 1;
-          const waitMs = Math.min(retry.mostMs, retry.firstMs * 2 ** (failures - 1));
-          await this.#wait(waitMs * (0.5 + randomFraction() / 2));
+          await this.#wait(backOffMs(failures, retry.firstMs, retry.mostMs, randomFraction()));
         }
       }
     } finally {

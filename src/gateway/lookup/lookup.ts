@@ -6,6 +6,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
+import { backOffMs } from '../../concurrency/back-off.js';
 import { type Queueing, whoGiveWay } from '../../concurrency/limits.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Address, Connect } from '../../ports/transport.js';
@@ -64,7 +65,7 @@ export const lookupLimits: LookupLimits = {
 
 /** After this time new questions get a new link: the old one may lead to a service that was reloaded or stopped. */
 const maxLifetimeMs = 180_000;
-/** Pause between two dials after a failure: the first, and the longest; doubled each time. */
+/** Pause between two dials after a failure: the first, and the longest. */
 const redialMs = 100;
 const redialMaxMs = 5_000;
 /** How long a question that crashed the service is not sent. */
@@ -96,7 +97,7 @@ export class Lookup implements LinkOwner<Asking> {
   readonly #links = new Set<AuthLink<Asking>>();
   #current: AuthLink<Asking> | undefined;
   #redial: Timer | undefined;
-  #redialMs = 0;
+  #failures = 0;
   #redialAtMs = 0;
   #whenClosed: (() => void) | undefined;
   #phase: 'open' | 'retired' | 'closed' = 'open';
@@ -153,7 +154,7 @@ export class Lookup implements LinkOwner<Asking> {
   }
 
   answered(_link: AuthLink<Asking>, asking: Asking, answer: AuthAnswer): void {
-    this.#redialMs = 0;
+    this.#failures = 0;
     this.#redialAtMs = 0;
     this.#options.tell(undefined);
     this.#settle(asking, answer);
@@ -260,8 +261,8 @@ export class Lookup implements LinkOwner<Asking> {
         this.#settle(asking, failed(failure));
       }
     }
-    this.#redialMs = Math.min(redialMaxMs, Math.max(redialMs, this.#redialMs * 2));
-    this.#redialAtMs = this.#options.clock.now() + this.#redialMs;
+    this.#failures += 1;
+    this.#redialAtMs = this.#options.clock.now() + backOffMs(this.#failures, redialMs, redialMaxMs);
     this.#options.tell(failure);
   }
 

@@ -5,6 +5,7 @@
 // second new upstream in a row that the backend ended. Health has at most one timer.
 
 import { bounds } from '../../bounds/bounds.js';
+import { backOffMs } from '../../concurrency/back-off.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -288,7 +289,7 @@ export class Health {
   }
 
   dialFailed(fault: UpstreamFault, isAlone: boolean): void {
-    const { clock, backend, observe, retry } = this.#parts;
+    const { clock, backend, observe, retry, limits, chance } = this.#parts;
     const was = this.#state;
     const { code, phase, message: text } = fault;
     this.failed[phase] += 1;
@@ -297,7 +298,7 @@ export class Health {
     if (was.at === 'pausing' && !isAlone) return;
     const before = was.at === 'up' ? this.#remembered : was.failures;
     const failures = was.at === 'pausing' ? before : before + 1;
-    const pauseMs = this.#pauseMs(failures);
+    const pauseMs = backOffMs(failures, limits.redialMs, limits.redialMaxMs, chance());
     if (!isAlone) {
       const timer = clock.setTimer(pauseMs, () => {
         this.#become({ at: 'retrying', fault, failures });
@@ -332,13 +333,6 @@ export class Health {
   get #remembered(): number {
     const { failures, upMs } = this.#before;
     return this.#parts.clock.now() - upMs < rememberedMs ? failures : 0;
-  }
-
-  /** 50 % jitter, so that instances do not reconnect in lockstep. */
-  #pauseMs(failures: number): number {
-    const { limits, chance } = this.#parts;
-    const fullMs = Math.min(limits.redialMaxMs, limits.redialMs * 2 ** Math.min(failures - 1, 30));
-    return fullMs * (1 - chance() / 2);
   }
 
   #becomeUp(): void {

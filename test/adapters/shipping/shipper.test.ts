@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { backOffMs, type Shipper } from '../../../src/adapters/shipping/shipper.js';
+import type { Shipper } from '../../../src/adapters/shipping/shipper.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault, UpstreamFault } from '../../../src/ports/faults.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
@@ -319,14 +319,6 @@ void test('a journal that cannot be read is told, and shipped when it can be', a
   await until(() => shipper.lagRecords === 0);
   assert.deepEqual(records(dialler.ends.length - 1), journal.lines);
   await ended(story, shipper);
-});
-
-// bounds.receiverPauseMs
-void test('it doubles up to ten seconds, and nobody knows it exactly', () => {
-  const longest = [1, 2, 3, 4, 5, 6, 7, 8, 2000].map((failures) => backOffMs(failures, 1 - 2 ** -24));
-  assert.deepEqual(longest, [500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000, 10_000]);
-  assert.equal(backOffMs(1, 0), 250);
-  assert.equal(backOffMs(2000, 0), 5_000);
 });
 
 // Every port call of a story fails once: the dial, TLS, each read and write, each timer, each look at the disk for the position.
