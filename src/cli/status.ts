@@ -2,6 +2,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';
+import { pause } from '../concurrency/waiting.js';
 import { formatJsonLines } from '../domain/audit/encode.js';
 import { durationWords, plural } from '../domain/words/words.js';
 import { exitCodes } from '../ports/machine.js';
@@ -29,9 +30,7 @@ export async function status(options: StatusOptions): Promise<number> {
     for (;;) {
       const code = await show(daemon, options, screen, screen.columns === undefined ? '' : clear);
       if (code !== exitCodes.ok || screen.isGone) return code;
-      await new Promise<void>((resolve) => {
-        systemClock.setTimer(watchMs, resolve);
-      });
+      await pause(systemClock, watchMs);
     }
   } finally {
     release();

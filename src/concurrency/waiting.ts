@@ -9,18 +9,27 @@ export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<
   return new Wakes().next(signal, { clock, ms });
 }
 
+/** `isKept`: a wake while nobody waits counts for the next who does. */
 export class Wakes {
   readonly #waiting = new Set<() => void>();
+  readonly #isKept: boolean;
+  #isDue = false;
+
+  constructor(isKept = false) {
+    this.#isKept = isKept;
+  }
 
   wake(): void {
+    this.#isDue = this.#isKept && this.#waiting.size === 0;
     for (const wake of this.#waiting) wake();
   }
 
   /** Resolves with the next `wake`, at the abort, or when the time is over. */
-  next(
-    signal: AbortSignal | undefined,
-    within?: { readonly clock: Timers; readonly ms: number },
-  ): Promise<void> {
+  next(signal?: AbortSignal, within?: { readonly clock: Timers; readonly ms: number }): Promise<void> {
+    if (this.#isDue) {
+      this.#isDue = false;
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const wake = (): void => {
         timer?.cancel();

@@ -328,6 +328,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'adapters/nats': rule(
     [
       'ports',
+      'concurrency/waiting',
       'domain/audit/encode',
       'domain/audit/record',
       'domain/fleet',

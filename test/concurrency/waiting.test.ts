@@ -49,3 +49,18 @@ test('who waits is woken once: what happened before counts for nobody who comes 
   assert.deepEqual(next, [{ isOver: false }, { isOver: true }]);
   assert.equal(getEventListeners(signal, 'abort').length, 1);
 });
+
+test('where wakes are kept, one that nobody heard counts once for the next who waits', async () => {
+  const clock = createFakeClock();
+  const wakes = new Wakes(true);
+  wakes.wake();
+  wakes.wake();
+  const waits = [wakes.next(), wakes.next(undefined, { clock, ms: 50 })].map(watched);
+  await settle();
+  assert.deepEqual(waits, [{ isOver: true }, { isOver: false }]);
+  wakes.wake();
+  const next = watched(wakes.next());
+  await settle();
+  assert.deepEqual([waits[1], next], [{ isOver: true }, { isOver: false }]);
+  assert.equal(clock.timers, 0);
+});

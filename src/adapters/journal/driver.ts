@@ -3,6 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
+import { Wakes } from '../../concurrency/waiting.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
@@ -126,8 +127,7 @@ export class Driver {
   #lingerTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
   #watchedMs = Infinity;
-  #pauseTimer: Timer | undefined;
-  #endPause: (() => void) | undefined;
+  readonly #pauseEnds = new Wakes();
   #closeTimer: Timer | undefined;
   #closing: { readonly resolve: () => void; readonly reject: (fault: JournalFault) => void } | undefined;
 
@@ -234,8 +234,7 @@ export class Driver {
       const late = new JournalFault('deadline', 'the journal could not be closed in time');
       const leftMs = Math.max(untilMs - this.#clock.now(), 0);
       this.#closeTimer = this.#clock.setTimer(leftMs, () => this.#finish(late));
-      this.#pauseTimer?.cancel();
-      this.#endPause?.();
+      this.#pauseEnds.wake();
       if (this.state.at !== 'failed') this.#stop();
     });
   }
@@ -419,13 +418,8 @@ export class Driver {
   async #heal(): Promise<void> {
     for (;;) {
       if (this.#heals > 0 && this.#closing === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#endPause = resolve;
-          this.#pauseTimer = this.#clock.setTimer(
-            backOffMs(this.#heals, healDelayMsMin, healDelayMsMax),
-            resolve,
-          );
-        });
+        const ms = backOffMs(this.#heals, healDelayMsMin, healDelayMsMax);
+        await this.#pauseEnds.next(undefined, { clock: this.#clock, ms });
       }
       if (this.state.at === 'closed') return;
       const isLast = this.#closing !== undefined;
@@ -546,7 +540,6 @@ export class Driver {
     this.state = { at: 'closed', fault: end };
     this.#lingerTimer?.cancel();
     this.#watchTimer?.cancel();
-    this.#pauseTimer?.cancel();
     this.#closeTimer?.cancel();
     this.#reject(end);
     const records = this.#published - this.mark.records;
@@ -554,7 +547,7 @@ export class Driver {
     void this.#thread.end();
     if (fault === undefined) this.#closing?.resolve();
     else this.#closing?.reject(fault);
-    this.#endPause?.();
+    this.#pauseEnds.wake();
   }
 }
 

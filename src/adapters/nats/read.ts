@@ -3,6 +3,7 @@
 // ends the read. Nothing is acknowledged: only the reader has the position, and the server removes an unused consumer.
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import { Wakes } from '../../concurrency/waiting.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
@@ -72,7 +73,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   let delivered = 0;
   let fault: NatsFault | undefined;
   let isOver = false;
-  let wake: (() => void) | undefined;
+  const wakes = new Wakes();
   let silence: Timer | undefined;
   let silences = 0;
   let heardMs = systemClock.now();
@@ -80,7 +81,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   const end = (why?: NatsFault): void => {
     fault ??= why;
     isOver = true;
-    wake?.();
+    wakes.wake();
   };
   /** Checks that the server is alive, while the reader waits for it. */
   const watch = (): void => {
@@ -145,7 +146,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
       }
       queue.push({ message, place: at });
       queuedBytes += sizeOf(message);
-      wake?.();
+      wakes.wake();
       askMore();
     },
   });
@@ -168,10 +169,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
       if (next === undefined) {
         if (fault !== undefined) throw fault;
         if (isOver) return;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = undefined;
+        await wakes.next();
         continue;
       }
       queuedBytes -= sizeOf(next.message);

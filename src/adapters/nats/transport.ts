@@ -6,6 +6,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Transport } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
+import { Wakes } from '../../concurrency/waiting.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
 import { faultOfHandshake, refusalOf } from './dial-faults.js';
@@ -44,7 +45,7 @@ export class BoundedTransport implements Transport {
   #timer: Timer | undefined;
   #look: Timer | undefined;
   #frames: Buffer[] = [];
-  #wake: (() => void) | undefined;
+  readonly #wakes = new Wakes();
   #pending = 0;
   #serverValidTo = '';
   /** Bytes carried by TLS. */
@@ -170,7 +171,7 @@ export class BoundedTransport implements Transport {
     } catch (cause) {
       return this.#end(this.#faultOf(cause));
     }
-    this.#wake?.();
+    this.#wakes.wake();
   }
 
   /** The intake counts the bytes inside TLS; those of TLS itself are counted here. */
@@ -235,7 +236,7 @@ export class BoundedTransport implements Transport {
     this.#raw?.destroy();
     this.#frames = [];
     this.#settle(cause);
-    this.#wake?.();
+    this.#wakes.wake();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined, undefined> {
@@ -247,10 +248,7 @@ export class BoundedTransport implements Transport {
           continue;
         }
         if (this.isClosed) return;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = undefined;
+        await this.#wakes.next();
       }
     } finally {
       // Also if the library failed on the input: by itself it would leave the connection open.

@@ -7,6 +7,7 @@
 // this host, so that no other stores it.
 
 import { bounds } from '../../bounds/bounds.js';
+import { pause } from '../../concurrency/waiting.js';
 import {
   formatHead,
   headerNames,
@@ -260,9 +261,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const head = message && readHeadOf(message.header);
       if (head === undefined ? at.seq === 0 : head.kind === 'mark' || (head.end ?? head).last >= at.seq)
         return message;
-      await new Promise<void>((resolve) => {
-        clock.setTimer(replicaMs, resolve);
-      });
+      await pause(clock, replicaMs);
       return find();
     }
 

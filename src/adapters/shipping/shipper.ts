@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
+import { pause, Wakes } from '../../concurrency/waiting.js';
 import type { Observe } from '../../gateway/outcome/events.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -51,7 +52,7 @@ const delayMsMin = 500;
 
 export function startShipper(options: ShipperOptions) {
   const { sink, carrier, clock, observe, untilSeq } = options;
-  const bell = new WakeSignal(clock);
+  const wakes = new Wakes(true);
   const lag = createLag();
   const follower = createFollower(options.directory, tellFault, carrier.batches);
   /** First abort: send the remaining records and stop. Second abort: stop. */
@@ -69,12 +70,12 @@ export function startShipper(options: ShipperOptions) {
     /** Call when there may be more on disk. */
     nudge(): void {
       noteLag();
-      if (line !== undefined) bell.ring();
+      if (line !== undefined) wakes.wake();
     },
     /** Sends the records on disk, if the receiver takes them in time; resolves when the shipper has ended. */
     async end(ms: number): Promise<void> {
       ending.abort();
-      bell.ring();
+      wakes.wake();
       const timers: Timer[] = [];
       const late = new Promise<void>((resolve) => {
         timers.push(clock.setTimer(ms, stop), clock.setTimer(ms + diskMs, resolve));
@@ -105,7 +106,7 @@ export function startShipper(options: ShipperOptions) {
 
   function stop(): void {
     hurry.abort(new UpstreamFault('dial-timeout', 'it took too long for the end'));
-    bell.ring();
+    wakes.wake();
   }
 
   async function run(): Promise<void> {
@@ -120,10 +121,10 @@ export function startShipper(options: ShipperOptions) {
       become({ at: 'away', ...shipFaultOf(fault) });
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
       const dueMs = clock.now() + backOffMs(failures, delayMsMin, bounds.receiverPauseMs, options.chance());
-      // The bell rings for other events too, such as the end of the last connection.
+      // Other events wake it too, such as the end of the last connection.
       for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
         if (ending.signal.aborted) return;
-        await bell.wait(dueMs - clock.now());
+        await wakes.next(undefined, { clock, ms: dueMs - clock.now() });
       }
       if (ending.signal.aborted) return;
     }
@@ -137,7 +138,7 @@ export function startShipper(options: ShipperOptions) {
     try {
       line = await carrier.open(follower, hurry.signal, {
         proven: () => become({ at: 'connected' }),
-        over: () => bell.ring(),
+        over: () => wakes.wake(),
       });
       openedMs = clock.now();
       await sendAll(line);
@@ -168,15 +169,9 @@ export function startShipper(options: ShipperOptions) {
       const idleMs = (await open.idle()) ?? Infinity;
       if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
       const waitMs = Math.min(idleMs, carrier.safe === kept ? Infinity : keepIntervalMs);
-      await bell.wait(waitMs === Infinity ? undefined : waitMs);
-      if (!ending.signal.aborted && open.fault === undefined) await pause(gatherMs);
+      await wakes.next(undefined, waitMs === Infinity ? undefined : { clock, ms: waitMs });
+      if (!ending.signal.aborted && open.fault === undefined) await pause(clock, gatherMs);
     }
-  }
-
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      clock.setTimer(ms, resolve);
-    });
   }
 
   async function keep(): Promise<void> {
@@ -220,40 +215,6 @@ export function startShipper(options: ShipperOptions) {
       default:
         return fault satisfies never;
     }
-  }
-}
-
-/** Wakes the one script that waits. A signal is not lost when nothing waits yet. */
-class WakeSignal {
-  readonly #clock: Clock;
-  #heard: (() => void) | undefined;
-  #isRung = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  ring(): void {
-    if (this.#heard === undefined) this.#isRung = true;
-    else this.#heard();
-  }
-
-  /** Resolves at the next ring, or at once after an earlier one; with a time: at that time at the latest. */
-  wait(ms?: number): Promise<void> {
-    if (this.#isRung) {
-      this.#isRung = false;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      let timer: Timer | undefined;
-      const heard = (): void => {
-        this.#heard = undefined;
-        timer?.cancel();
-        resolve();
-      };
-      this.#heard = heard;
-      if (ms !== undefined) timer = this.#clock.setTimer(ms, heard);
-    });
   }
 }
 

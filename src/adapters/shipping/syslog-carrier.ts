@@ -1,6 +1,7 @@
 // Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial. Time counts only
 // while connected. A receiver that closes every connection soon cannot stop the progress forever, and one that is down makes nothing safe.
 
+import { pause } from '../../concurrency/waiting.js';
 import type { Carrier, CarrierParts, Line, LineNews } from './carrier.js';
 import { beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
@@ -55,9 +56,7 @@ export function createSyslogCarrier(options: SyslogOptions): Carrier {
           const frames = encodeFrames(lines, options.sender);
           await outlet.send(frames);
           overlap.note(position, frames.length, connectedTime());
-          await new Promise<void>((resolve) => {
-            clock.setTimer(restMs, resolve);
-          });
+          await pause(clock, restMs);
         },
         idle: () => Promise.resolve(undefined),
         async finish() {

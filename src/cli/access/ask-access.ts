@@ -12,6 +12,7 @@ import {
   CommandFailed,
   SessionFault,
 } from '../../client/connect.js';
+import { pause } from '../../concurrency/waiting.js';
 import { formatCommand } from '../../domain/access/item.js';
 import { formatJsonLines } from '../../domain/audit/encode.js';
 import { readSaid } from '../../domain/codes/codes.js';
@@ -224,14 +225,14 @@ async function waitForDecision(door: ServerDoor, asked: AccessItem, waitMs: numb
   const endMs = systemClock.now() + waitMs;
   const release = holdProcess();
   let item = asked;
-  let pause = pauseMs.first;
+  let nextMs: number = pauseMs.first;
   let isComplained = false;
   try {
     while (item.state === 'requested') {
       const leftMs = endMs - systemClock.now();
       if (leftMs <= 0) break;
-      await sleep(Math.min(pause, leftMs));
-      pause = Math.min(pause * 1.5, pauseMs.last);
+      await pause(systemClock, Math.min(nextMs, leftMs));
+      nextMs = Math.min(nextMs * 1.5, pauseMs.last);
       try {
         item = await openAnd(door, (access, signal) => access.get(item.id, { signal }));
       } catch (fault) {
@@ -253,12 +254,6 @@ async function waitForDecision(door: ServerDoor, asked: AccessItem, waitMs: numb
 /** The daemon knows the ends of its own run, and the last ones before its start. */
 function whyForgotten(id: string): string {
   return `dovegate: request ${plain(id)} is over: it was decided or it ended while dovegate was restarted, and only the journal says how; ask an approver or an auditor (dovegate audit search --grant ${plain(id)})`;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    systemClock.setTimer(ms, resolve);
-  });
 }
 
 async function findDoor(socket: string | undefined, options: DoorOptions): Promise<ServerDoor> {

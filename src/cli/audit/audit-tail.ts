@@ -10,6 +10,7 @@ import {
   readToDamage,
   type TrailFile,
 } from '../../adapters/journal/trail.js';
+import { pause } from '../../concurrency/waiting.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { recordKeys, rowOf } from '../../domain/audit/keys.js';
 import { parseLine } from '../../domain/audit/record.js';
@@ -42,9 +43,7 @@ export async function auditTail(
     for (const text of read.lines) await screen.print(formatLine(screen, text, json));
     await screen.flush();
     if (!follow || screen.isGone) return exitCodes.ok;
-    await new Promise<void>((resolve) => {
-      clock.setTimer(lookIntervalMs, resolve);
-    });
+    await pause(clock, lookIntervalMs);
     read = await readNew(path, read.position);
   }
 }

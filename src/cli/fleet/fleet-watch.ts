@@ -15,7 +15,7 @@ import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { createServerOrder } from '../../adapters/nats/servers.js';
 import { backOffMs } from '../../concurrency/back-off.js';
-import { parseSignKey } from '../../domain/audit/ledger.js';
+import { pause } from '../../concurrency/waiting.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -188,7 +188,8 @@ class Watch {
           this.#order.passOver();
           this.#lost(fault);
           failures += 1;
-          await this.#wait(backOffMs(failures, retry.firstMs, retry.mostMs, randomFraction()));
+          const ms = backOffMs(failures, retry.firstMs, retry.mostMs, randomFraction());
+          await pause(systemClock, ms, this.#session.signal);
         }
       }
     } finally {
@@ -314,17 +315,6 @@ class Watch {
     if (!isKnown) this.#tell('stream-away', { code: fault.code, text: fault.message });
     this.#awayCode = fault.code;
     this.#away = { since: this.#away?.since ?? formatTime(nowMs), text: fault.message };
-  }
-
-  #wait(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = systemClock.setTimer(ms, resolve);
-      this.#session.signal.addEventListener('abort', () => {
-        timer.cancel();
-        resolve();
-      });
-      if (this.#session.signal.aborted) resolve();
-    });
   }
 
   /** Every second: problems, the status, the hourly checkpoint. */

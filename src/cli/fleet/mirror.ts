@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
+import { syncDirectory } from '../../adapters/host/regular-file.js';
 import { inflateStart } from '../../adapters/journal/compressed.js';
 import { compressSegments } from '../../adapters/journal/maintenance.js';
 import {
@@ -31,7 +32,6 @@ import {
   removeSegment,
   type Segment,
   segmentName,
-  syncDirectory,
   withFile,
 } from '../../adapters/journal/segments.js';
 import { findTrail, firstSeqOf, readPieces, type TrailFile } from '../../adapters/journal/trail.js';

@@ -15,7 +15,7 @@ test('without the optional package the module loads, and the first link says wha
   const folder = openFolder(t);
   const built = fileURLToPath(new URL('../../../src/', import.meta.url));
   // Away from any node_modules: what the link needs and nothing else.
-  for (const part of ['adapters/nats', 'adapters/host', 'bounds', 'domain', 'ports']) {
+  for (const part of ['adapters/nats', 'adapters/host', 'bounds', 'concurrency', 'domain', 'ports']) {
     cpSync(join(built, part), join(folder, part), { recursive: true });
   }
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
