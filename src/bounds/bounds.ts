@@ -227,7 +227,7 @@ const values = {
   tableBytes: '16MiB',
   daemonAnswerTime: '30s',
   flushedAnswerMs: '5s',
-  daemonAnswerChars: '64MiB',
+  daemonAnswerBytes: '64MiB',
   tableRows: 100,
   bulkRowChars: '16MiB',
   dryRunBackends: 20,

@@ -1,24 +1,17 @@
 // `dovegate reload`, and the admin socket that it, `status`, `kill` and `backend` use. A configuration with problems still names that
 // socket.
 
-import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { readSecretFile, whyNoRight } from '../adapters/host/files.js';
 import { packaged } from '../adapters/host/packaged.js';
 import { readFromDisk } from '../adapters/host/process.js';
+import { ask as askHttp } from '../adapters/http/ask.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { AdminSettings } from '../domain/config/settings.js';
-import { exitCodes, type Timer } from '../ports/machine.js';
-import {
-  CommandFault,
-  formatFault,
-  limitAnswer,
-  plain,
-  readAnswer,
-  stderr,
-  stdout,
-} from './output/output.js';
+import { exitCodes } from '../ports/machine.js';
+import { CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
   /** For a daemon without an admin socket. */
@@ -165,30 +158,19 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
   }
   const where = admin.unix === undefined ? admin.tcp : { socketPath: admin.unix };
   const shown = admin.unix ?? `${admin.tcp?.host ?? ''}:${admin.tcp?.port ?? ''}`;
-  let timer: Timer | undefined;
   try {
     const headers =
       admin.unix === undefined && admin.tokenFile !== undefined
         ? { Authorization: `Bearer ${String(await readSecretFile(admin.tokenFile))}` }
         : {};
-    return await new Promise((resolve, reject) => {
-      const asked = request({ ...where, method, path, headers, agent: false }, (response) => {
-        readAnswer(response).then(resolve, reject);
-      });
-      // A reload can wait for a slow directory service.
-      timer = limitAnswer(systemClock, (why) => {
-        reject(why);
-        asked.destroy();
-      });
-      asked.on('error', reject).end();
-    });
+    // A reload can wait for a slow directory service.
+    const limits = { clock: systemClock, ms: bounds.daemonAnswerTime, bytesMax: bounds.daemonAnswerBytes };
+    return await askHttp({ ...where, method, path, headers, agent: false }, undefined, limits);
   } catch (fault) {
     const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
     if (isRefused && admin.unix !== undefined)
       throw notForThisUser(whyDenied(admin.unix), admin.page?.socket?.path);
     const why = fault instanceof Error ? fault.message : String(fault);
     throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}`);
-  } finally {
-    timer?.cancel();
   }
 }

@@ -46,6 +46,7 @@ const belowCli = [
   'concurrency',
   'client',
   'adapters/host',
+  'adapters/http/ask',
   'adapters/journal',
   'adapters/shipping',
   'adapters/telemetry',
@@ -273,8 +274,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
   'adapters/http': rule(['ports', 'concurrency', 'domain/identity/peer'], {
-    public: ['connections', 'requests', 'routes', 'server', 'source'],
-    builtins: ['http', 'net', 'stream'],
+    public: ['ask', 'connections', 'requests', 'routes', 'server', 'source'],
+    builtins: ['http', 'https', 'net', 'stream'],
   }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
     // tls, crypto: the system's list of authorities, as a context that connections share. v8, vm: to collect garbage.
@@ -401,6 +402,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/page',
       'domain/door',
       'adapters/http',
+      'adapters/host/clock',
       'adapters/host/optional-packages',
       'adapters/host/system-trust',
     ],
@@ -414,8 +416,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'page-sessions',
         'people-socket',
       ],
-      // https: the issuer of OpenID Connect, by the optional library, which is loaded when somebody signs in there.
-      builtins: ['fs', 'path', 'crypto', 'http', 'https', 'url', 'zlib'],
+      builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
       packages: ['openid-client'],
     },
   ),
@@ -429,10 +430,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
+      'adapters/http/ask',
     ],
     {
       public: ['connection', 'mail', 'place-file', 'webhook'],
-      builtins: ['crypto', 'dns', 'fs', 'http', 'https', 'net', 'path', 'tls'],
+      builtins: ['crypto', 'dns', 'fs', 'https', 'net', 'path', 'tls', 'url'],
       packages: ['nodemailer', 'zod'],
     },
   ),
@@ -541,7 +543,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
     public: ['audit', 'audit-search', 'audit-table', 'fleet-places'],
-    builtins: [...terminal, 'http'],
+    builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),
   // The trail of many gates: read from the stream where it meets.
@@ -607,7 +609,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['program', 'help', 'send-command', 'serve-command'],
-      builtins: [...terminal, 'http'],
+      builtins: terminal,
       packages: ['commander', 'picocolors'],
     },
   ),

@@ -87,7 +87,7 @@ test('an answer without end is cut off', async (t) => {
   const socket = await openStandIn(t, (_request, response) => {
     const more = (): void => {
       sent += piece.length;
-      if (sent > 4 * bounds.daemonAnswerChars) response.end();
+      if (sent > 4 * bounds.daemonAnswerBytes) response.end();
       else response.write(piece, () => more());
     };
     response.on('error', () => undefined);
@@ -95,5 +95,5 @@ test('an answer without end is cut off', async (t) => {
   });
   const { exit, stderr } = await runWarm(['kill', '--socket', socket, 'ID']);
   assert.equal(exit, 69, stderr);
-  assert.match(stderr, /the answer has more than 67108864 characters/);
+  assert.match(stderr, /the answer has more than 67108864 bytes/);
 });

@@ -3,15 +3,16 @@
 // redirect is followed. One time limit holds for the whole attempt, whatever the receiver does.
 
 import { createHmac } from 'node:crypto';
-import { type ClientRequest, request as plainRequest, type RequestOptions } from 'node:http';
-import { request as tlsRequest } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
 import { NoticeFault } from '../../domain/notices/fault.js';
 import { chatJsonOf, jsonOf } from '../../domain/notices/forms.js';
 import type { Notice } from '../../domain/notices/notice.js';
 import { parseSecret } from '../../domain/notices/receiver.js';
 import type { Clock } from '../../ports/machine.js';
+import { AskFault, ask } from '../http/ask.js';
 import { noticeFaultOf, readText, trustOf } from './connection.js';
 
 export interface Webhook {
@@ -34,8 +35,8 @@ export async function postWebhook(
   const secret = secretFile === undefined ? undefined : await readSecret(secretFile);
   const signature = secret && sign(secret, notice.id, timestamp, body);
   const at = new URL(url);
-  const isTls = at.protocol === 'https:';
   const options: RequestOptions = {
+    ...urlToHttpOptions(at),
     method: 'POST',
     // A connection of its own for each: notices are rare.
     agent: false,
@@ -51,44 +52,17 @@ export async function postWebhook(
     },
     signal,
   };
-  const trust = isTls ? await trustOf(caFile) : undefined;
-  const open = (): ClientRequest =>
-    trust === undefined ? plainRequest(at, options) : tlsRequest(at, { ...options, ...trust });
-  const status = await statusOf(open, body, clock).catch((cause: unknown) => {
-    throw signal.aborted ? signal.reason : noticeFaultOf(cause);
+  const trust = at.protocol === 'https:' ? await trustOf(caFile) : undefined;
+  const limits = { clock, ms: bounds.noticeMs, bytesMax: 0 };
+  const { status } = await ask({ ...options, ...trust }, body, limits).catch((cause: unknown) => {
+    throw signal.aborted ? signal.reason : cause instanceof AskFault ? faultOf(cause) : noticeFaultOf(cause);
   });
   if (status >= 200 && status < 300) return;
   throw new NoticeFault(status >= 300 && status < 400 ? 'redirected' : 'status', status);
 }
 
-function statusOf(open: () => ClientRequest, body: Buffer, clock: Clock): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const request = open();
-    const late = new NoticeFault('timeout');
-    const timer = clock.setTimer(bounds.noticeMs, () => void request.destroy(late));
-    let informed = 0;
-    request.on('information', () => {
-      informed += 1;
-      if (informed > bounds.informationalAnswers) request.destroy(new NoticeFault('not-http'));
-    });
-    // Stays: a second error of a dying socket must not end the process.
-    request.on('error', (cause) => {
-      timer.cancel();
-      reject(cause);
-    });
-    request.on('response', (response) => {
-      timer.cancel();
-      response.on('error', () => undefined);
-      resolve(response.statusCode ?? 0);
-      request.destroy();
-    });
-    request.on('close', () => {
-      timer.cancel();
-      // A switch of protocols, or an end without a word; after an answer it changes nothing.
-      reject(new NoticeFault('not-http'));
-    });
-    request.end(body);
-  });
+function faultOf({ code }: AskFault): NoticeFault {
+  return new NoticeFault(code === 'late' ? 'timeout' : 'not-http');
 }
 
 function sign(secret: Buffer, id: string, timestamp: string, body: Buffer): string {

@@ -1,7 +1,7 @@
 // Asks the daemon at `admin.door`, over a UNIX socket. Connections are kept for the next call. Whatever the other side does, a call ends:
 // after its time, or with the connection.
 
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent, type RequestOptions } from 'node:http';
 import { bounds } from '../../bounds/bounds.js';
 import {
   type DoorCall,
@@ -12,6 +12,7 @@ import {
 } from '../../domain/door/door.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
+import { ask, openAnswer } from '../http/ask.js';
 
 export class DoorFault extends Error {
   /** `away`: it does not answer; `version`: it speaks another one; `refused`: a stream; else the code of its refusal. */
@@ -39,7 +40,7 @@ const keptMs = 20_000;
 const socketsMax = bounds.doorConnections / 4;
 /** Settings of 2 MiB are some 20 MB of lines; one line is much shorter. */
 const lineCharsMax = 64 * 1024 ** 2;
-const answerCharsMax = 4 * 1024 ** 2;
+const bytesMax = 4 * 1024 ** 2;
 
 export function createDoorClient(path: string, clock: Clock): DoorClient {
   const agent = new Agent({ keepAlive: true, maxSockets: socketsMax, timeout: keptMs });
@@ -48,45 +49,33 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
       ? cause
       : new DoorFault('away', `dovegate does not answer at ${path}: ${messageOf(cause)}`, cause);
 
-  function open(call: DoorCall, body: string | undefined, signal: AbortSignal): Promise<IncomingMessage> {
+  const optionsOf = (call: DoorCall, body: string | undefined): RequestOptions => {
     const [method, target] = doorCalls[call].split(' ');
     const headers = { Host: 'localhost', [doorVersionHeader]: String(doorVersion) };
-    return new Promise((resolve, reject) => {
-      const isStream = body === undefined && (call === 'settings' || call === 'now');
-      const asked = request({
-        socketPath: path,
-        method,
-        path: target,
-        headers: body === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(body) },
-        agent: isStream ? false : agent,
-        signal,
-      });
-      asked.on('response', resolve).on('error', reject);
-      asked.end(body);
-    });
-  }
+    const isStream = body === undefined && (call === 'settings' || call === 'now');
+    return {
+      socketPath: path,
+      method,
+      path: target,
+      headers: body === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(body) },
+      agent: isStream ? false : agent,
+    };
+  };
 
   return {
     async call(call, value) {
-      const late = new AbortController();
-      const timer = clock.setTimer(callMs, () =>
-        late.abort(new Error(`no answer within ${callMs / 1000} s`)),
-      );
+      const body = value === undefined ? undefined : JSON.stringify(value);
       try {
-        const body = value === undefined ? undefined : JSON.stringify(value);
-        const response = await open(call, body, late.signal);
-        let text = '';
-        for await (const piece of response.setEncoding('utf8')) {
-          text += String(piece);
-          if (text.length > answerCharsMax) throw new Error('the answer is too long');
-        }
-        if (response.statusCode === 200) return text;
+        const { status, body: text } = await ask(optionsOf(call, body), body, {
+          clock,
+          ms: callMs,
+          bytesMax,
+        });
+        if (status === 200) return text;
         const { code, text: why }: DoorRefusal = JSON.parse(text);
         throw new DoorFault(code, why);
       } catch (cause) {
-        throw away(late.signal.aborted ? late.signal.reason : cause);
-      } finally {
-        timer.cancel();
+        throw away(cause);
       }
     },
     async *lines(call, signal) {
@@ -97,7 +86,7 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
       const silent = (): void => own.abort(new Error(`nothing came for ${silentMs / 1000} s`));
       let timer = clock.setTimer(silentMs, silent);
       try {
-        const response = await open(call, undefined, own.signal);
+        const response = await openAnswer({ ...optionsOf(call, undefined), signal: own.signal });
         const isRefused = response.statusCode !== 200;
         const version = Number(response.headers[doorVersionHeader]);
         if (version !== doorVersion) {
@@ -111,7 +100,7 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
           timer = clock.setTimer(silentMs, silent);
           if (isRefused) {
             refusal += String(piece);
-            if (refusal.length > answerCharsMax) throw new Error('the answer is too long');
+            if (refusal.length > bytesMax) throw new Error('the answer is too long');
             continue;
           }
           const lines = (rest + String(piece)).split('\n');

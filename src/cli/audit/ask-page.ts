@@ -1,9 +1,9 @@
 // Asks a daemon about its journal at `admin.page.unix`, as the user of this process, without reading the configuration or the
 // journal. An answer without its last line is incomplete, and never shown as complete.
 
-import { request } from 'node:http';
 import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
+import { type Answer, ask as askHttp } from '../../adapters/http/ask.js';
 import type { Found } from '../../adapters/views/find-exchange.js';
 import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -18,8 +18,8 @@ import type { Cursor } from '../../domain/views/asked.js';
 import type { SignedExtract } from '../../domain/views/extract-head.js';
 import { pickFilter } from '../../domain/views/filter.js';
 import { type Look, lookPath } from '../../domain/views/look.js';
-import { exitCodes, type Timer } from '../../ports/machine.js';
-import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
@@ -104,7 +104,7 @@ export function askPage(socket: string): AskedPage {
       let fault: string | undefined;
       let rest = '';
       const take = (piece: string): void => {
-        if (rest.length + piece.length > bounds.daemonAnswerChars) throw new Error('an event has no end');
+        if (rest.length + piece.length > bounds.daemonAnswerBytes) throw new Error('an event has no end');
         const events = (rest + piece).split('\n\n');
         rest = events.pop() ?? '';
         for (const event of events) {
@@ -209,13 +209,8 @@ function refusal(socket: string, status: number, body: string): CommandFault {
   return new CommandFault(status === 503 ? exitCodes.unavailable : exitCodes.failed, text);
 }
 
-function ask(socketPath: string, look: Look, asked: object): Promise<Answered> {
+function ask(socketPath: string, look: Look, asked: object): Promise<Answer> {
   return askAt(socketPath, lookPath(look), asked);
-}
-
-interface Answered {
-  readonly status: number;
-  readonly body: string;
 }
 
 /** `take` gets the pieces of a good answer, which is not kept. */
@@ -224,33 +219,22 @@ async function askAt(
   path: string,
   asked: object,
   take?: (piece: string) => void,
-): Promise<Answered> {
+): Promise<Answer> {
   const text = JSON.stringify(asked);
   const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
-  let timer: Timer | undefined;
+  const limits = {
+    clock: systemClock,
+    silentMs: pieceMs,
+    ms: take === undefined ? bounds.daemonAnswerTime : undefined,
+    bytesMax: bounds.daemonAnswerBytes,
+  };
   try {
-    return await new Promise((resolve, reject) => {
-      const sent = request(
-        { socketPath, method: 'POST', path, headers, agent: false, timeout: pieceMs },
-        (response) => {
-          readAnswer(response, response.statusCode === 200 ? take : undefined).then(resolve, reject);
-        },
-      );
-      const end = (why: Error): void => {
-        reject(why);
-        sent.destroy();
-      };
-      if (take === undefined) timer = limitAnswer(systemClock, end);
-      sent.on('timeout', () => end(new Error('no answer')));
-      sent.on('error', reject).end(text);
-    });
+    return await askHttp({ socketPath, method: 'POST', path, headers, agent: false }, text, limits, take);
   } catch (fault) {
     const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
     if (isRefused) throw new CommandFault(exitCodes.notPermitted, whyDenied(socketPath));
     const why = fault instanceof Error ? fault.message : String(fault);
     throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${socketPath}: ${why}`);
-  } finally {
-    timer?.cancel();
   }
 }
 

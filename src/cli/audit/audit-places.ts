@@ -2,7 +2,6 @@
 // the configuration names, only the journal's keys are read: auditors may read the journal, but not passwords of backends.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
@@ -10,14 +9,15 @@ import { whyNoRight } from '../../adapters/host/files.js';
 import { packaged } from '../../adapters/host/packaged.js';
 import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
+import { ask } from '../../adapters/http/ask.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
 import type { Settings } from '../../domain/config/settings.js';
-import { exitCodes, type Timer } from '../../ports/machine.js';
-import { CommandFault, limitAnswer, readAnswer } from '../output/output.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { MirroredHost } from './fleet-places.js';
 
@@ -211,7 +211,9 @@ const reasonCharsMax = 200;
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {
-    const { status, body } = await ask(socket);
+    const limits = { clock: systemClock, ms: bounds.flushedAnswerMs, bytesMax: bounds.daemonAnswerBytes };
+    const where = { socketPath: socket, path: '/flushed', agent: false };
+    const { status, body } = await ask(where, undefined, limits);
     if (status === 200) return;
     complain(body.trimEnd().slice(0, reasonCharsMax));
   } catch (fault) {
@@ -222,24 +224,5 @@ export async function askFlushed(screen: Screen, socket: string | undefined): Pr
   function complain(why: string): void {
     const text = `the daemon at ${socket} does not confirm that all records are on disk (${why})`;
     screen.complain(`dovegate: warning: ${printable(text)}; those of the last moment may be missing`);
-  }
-}
-
-async function ask(socketPath: string): Promise<{ readonly status: number; readonly body: string }> {
-  let timer: Timer | undefined;
-  try {
-    return await new Promise((resolve, reject) => {
-      const asked = request({ socketPath, path: '/flushed', agent: false }, (response) => {
-        readAnswer(response).then(resolve, reject);
-      });
-      const end = (why: Error): void => {
-        reject(why);
-        asked.destroy();
-      };
-      timer = limitAnswer(systemClock, end, bounds.flushedAnswerMs);
-      asked.on('error', reject).end();
-    });
-  } finally {
-    timer?.cancel();
   }
 }

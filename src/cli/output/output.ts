@@ -1,9 +1,7 @@
-// What subcommands share: text for people and pipes on stdout, errors and warnings on stderr, the fault that ends a command, and the bounds
-// of an answer of the gate or the page. Text of a client, a backend or a file reaches a terminal only through `plain`.
+// What subcommands share: text for people and pipes on stdout, errors and warnings on stderr, and the fault that ends a command. Text of a
+// client, a backend or a file reaches a terminal only through `plain`.
 
-import { bounds } from '../../bounds/bounds.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
-import type { Clock, Timer } from '../../ports/machine.js';
 
 export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -79,43 +77,4 @@ export function formatFault(fault: Error): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
   const text = fault.message.split('\n').map(printable).join('\n');
   return code === undefined ? text : `${text}: ${words.get(code) ?? printable(code)}`;
-}
-
-const answerCharsMax = bounds.daemonAnswerChars;
-
-/** Calls `end` when the whole answer is late. A timeout of the request would start again with each byte. */
-export function limitAnswer(
-  clock: Pick<Clock, 'setTimer'>,
-  end: (why: Error) => void,
-  patienceMs: number = bounds.daemonAnswerTime,
-): Timer {
-  const why = `no whole answer within ${patienceMs / 1000} s`;
-  return clock.setTimer(patienceMs, () => end(new Error(why)));
-}
-
-/** The answer of the gate or the page. Rejects when it gets too long. `take` gets the pieces instead, and may throw. */
-export function readAnswer(
-  response: NodeJS.ReadableStream & {
-    readonly statusCode?: number | undefined;
-    destroy(fault?: Error): unknown;
-  },
-  take?: (piece: string) => void,
-): Promise<{ readonly status: number; readonly body: string }> {
-  let body = '';
-  const add = (piece: string): void => {
-    if (body.length + piece.length > answerCharsMax)
-      throw new Error(`the answer has more than ${answerCharsMax} characters`);
-    body += piece;
-  };
-  return new Promise((resolve, reject) => {
-    response.setEncoding('utf8').on('data', (piece: string) => {
-      try {
-        (take ?? add)(piece);
-      } catch (fault) {
-        response.destroy(fault instanceof Error ? fault : undefined);
-      }
-    });
-    response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-    response.on('error', reject);
-  });
 }
