@@ -2,71 +2,70 @@
 // HTTP API as the calling user; no configuration is read.
 
 import { type Command, Option } from 'commander';
+import {
+  type AccessArgument,
+  type AccessStep,
+  accessArguments,
+  accessSteps,
+  countMax,
+  isPositional,
+  optionOf,
+  verbRow,
+} from '../domain/verbs/verbs.js';
 import type { AskOptions, DecideOptions, PlaceOptions } from './access/ask-access.js';
-import { type End, numberParser, parseWait } from './run-commands.js';
+import { type End, numberParser, parseWait, several } from './run-commands.js';
 
 export function addAccess(program: Command, end: End): void {
-  const asked = (name: string, description: string): Command =>
-    withPlace(program.command(name).description(description)).option('--json', 'print JSON', false);
-  const withTerms = (command: Command): Command =>
-    command
-      .option('--for <duration>', 'for less time than the rule offers: 30m, 1h, ...', parseWait)
-      .addOption(
-        new Option('--uses <count>', 'fewer uses than the rule offers').argParser(numberParser(1, 999_999)),
-      );
-  const withCommand = (command: Command): Command =>
-    withTerms(command)
-      .addOption(
-        new Option('--user <name>', 'the mailbox user; may be given again').argParser(
-          (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
-        ),
-      )
-      .option('--reason <text>', 'why; the approver reads it')
-      .argument('<command...>', 'after --: the command and its arguments');
-  withCommand(asked('request', 'ask for a command that the policy denies; another person decides'))
+  const add = (verb: 'request' | 'grant' | 'requests' | AccessStep): Command => {
+    const { help, takes, needs = [] } = verbRow(verb);
+    const command = withPlace(program.command(verb).description(help)).option('--json', 'print JSON', false);
+    for (const name of takes) {
+      if (isPositional(name)) command.argument(name === 'command' ? '<command...>' : '<id>', helpOf(name));
+      else if (helpOf(name) !== '')
+        command.addOption(optionFor(name).makeOptionMandatory(needs.includes(name)));
+    }
+    return command;
+  };
+  add('request')
     .option('--wait <duration>', 'wait so long for the decision', parseWait)
     .action(async (words: string[], options: AskOptions) => {
       end(await (await import('./access/ask-access.js')).request(options, words));
     });
-  asked('requests', 'list own requests, and those that wait for you')
-    .argument('[id]', 'one of them, in full')
+  add('grant').action(async (words: string[], options: AskOptions) => {
+    end(await (await import('./access/ask-access.js')).grant(options, words));
+  });
+  add('requests')
+    .argument('[id]', verbRow('access').help)
     .action(async (id: string | undefined, options: PlaceOptions) => {
       end(await (await import('./access/ask-access.js')).requests(options, id));
     });
-  const decide = (verb: 'approve' | 'refuse' | 'revoke' | 'review') => {
-    return async (id: string, options: DecideOptions): Promise<void> => {
-      end(await (await import('./access/ask-access.js')).decide(verb, options, id));
-    };
-  };
-  withTerms(asked('approve', 'approve a request'))
-    .argument('<id>', 'its id in requests')
-    .action(decide('approve'));
-  asked('refuse', 'refuse a request')
-    .requiredOption('--reason <text>', 'why; the requester reads it')
-    .argument('<id>', 'its id in requests')
-    .action(decide('refuse'));
-  asked('revoke', 'end a grant and its running commands at once, or withdraw a request')
-    .option('--reason <text>', 'why')
-    .option('--admin <path>', 'the admin socket, as an operator of the gate, instead of a listener')
-    .argument('<id>', 'its id in requests')
-    .action(async (id: string, options: DecideOptions & { readonly admin?: string }) => {
-      const { admin: socket } = options;
-      if (socket === undefined) return decide('revoke')(id, options);
-      end(
-        await (await import('./operate.js')).post(
-          { config: '', socket },
-          `/access/${encodeURIComponent(id)}/revoke`,
-        ),
-      );
+  for (const step of accessSteps) {
+    const command = add(step);
+    if (step === 'revoke')
+      command.option('--admin <path>', 'the admin socket, as an operator of the gate, instead of a listener');
+    command.action(async (id: string, { admin: socket, ...options }: DecideOptions) => {
+      if (socket === undefined)
+        return end(await (await import('./access/ask-access.js')).decide(step, options, id));
+      const path = `/access/${encodeURIComponent(id)}/revoke`;
+      end(await (await import('./operate.js')).post({ config: '', socket }, path));
     });
-  withCommand(asked('grant', 'permit a command to somebody who did not ask; counts as one approval'))
-    .requiredOption('--to <principal>', 'who gets it: NAME@LISTENER')
-    .action(async (words: string[], options: AskOptions & { readonly to: string }) => {
-      end(await (await import('./access/ask-access.js')).grant(options, words));
-    });
-  asked('review', 'mark a grant that needed no approval as reviewed')
-    .argument('<id>', 'its id in requests')
-    .action(decide('review'));
+  }
+}
+
+function helpOf(name: AccessArgument): string {
+  const row = accessArguments[name];
+  return 'help' in row ? row.help : '';
+}
+
+function optionFor(name: AccessArgument): Option {
+  const { shape } = accessArguments[name];
+  const value = { duration: 'duration', count: 'count', texts: 'name', text: 'principal', reason: 'text' }[
+    shape
+  ];
+  const option = new Option(`--${optionOf(name)} <${value}>`, helpOf(name));
+  if (shape === 'duration') return option.argParser(parseWait);
+  if (shape === 'count') return option.argParser(numberParser(1, countMax));
+  return shape === 'texts' ? option.argParser(several) : option;
 }
 
 function withPlace(command: Command): Command {

@@ -146,7 +146,7 @@ dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox
 
 request: 0 recorded, or with --wait granted, 64 usage, or not as its rule offers it, 69 no daemon, 75 with --wait: not decided, 77 refused, or no rule offers it
 dovegate request --user bob@example.com --reason "ticket 4711" -- fetch hdr.subject mailbox INBOX all
-dovegate request --socket /run/dovegate/support.sock --for 30m --wait 10m -- mailbox status all INBOX
+dovegate request --user bob@example.com --reason "ticket 4711" --for 30m --wait 10m -- mailbox status all INBOX
 
 requests: 0 listed, 68 no such request, 69 no daemon, 77 not permitted
 dovegate requests --socket /run/dovegate/leads.sock
@@ -165,7 +165,7 @@ dovegate revoke 01KAF3W2Q8T5R1V0XH9M4D6CZE
 dovegate revoke --socket /run/dovegate/leads.sock --reason "ticket closed" 01KAF3W2Q8T5R1V0XH9M4D6CZE
 
 grant: 0 recorded, 64 usage, 69 no daemon, 75 not recorded, 77 not permitted
-dovegate grant --to anna@support --user bob@example.com --for 1h -- fetch text mailbox INBOX all
+dovegate grant --to anna@support --user bob@example.com --reason "ticket 4711" -- fetch text mailbox INBOX all
 dovegate grant --socket /run/dovegate/leads.sock --to anna@support --reason "ticket 4711" -- mailbox status all INBOX
 
 review: 0 recorded, 68 no such grant, 69 no daemon, 75 not recorded, 77 not permitted

@@ -16,7 +16,7 @@ import type { KeyNewOptions } from './key-new.js';
 import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
-import { configOption, type End, numberParser, parseWait, runCommands } from './run-commands.js';
+import { configOption, type End, numberParser, parseWait, runCommands, several } from './run-commands.js';
 import { addSend } from './send-command.js';
 import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
@@ -86,10 +86,6 @@ function addDoctor(program: Command, end: End): void {
     .action(async (options: DoctorOptions) => {
       end(await (await import('./doctor.js')).doctor(options));
     });
-}
-
-function several(text: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), text];
 }
 
 function addDaemonCommands(program: Command, end: End): void {

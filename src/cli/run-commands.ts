@@ -52,6 +52,10 @@ export function parseWait(text: string): number {
   return ms;
 }
 
+export function several(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
 export function numberParser(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : Number.NaN;

@@ -2,6 +2,19 @@
 // with the same objects. A person decides about a request, so nothing here waits for a decision.
 
 import type { AccessItem } from '../domain/page/access.js';
+import {
+  type AccessArgument,
+  type AccessValues,
+  type AccessVerb,
+  accessArguments,
+  allArguments,
+  memberOf,
+  textsOf,
+  type ValuesOf,
+  verbRow,
+  wantedOf,
+  wordsOf,
+} from '../domain/verbs/verbs.js';
 import { SessionFault } from './client-command.js';
 
 /** Of every call. */
@@ -11,20 +24,16 @@ export interface AccessOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Ask for less than the rule offers, never for more. */
-export interface AccessTerms extends AccessOptions {
-  readonly forMs?: number;
-  readonly uses?: number;
-}
+/** `forMs`, `uses`: less than the rule offers, never more. */
+export interface AccessTerms extends AccessOptions, Omit<ValuesOf<'approve'>, 'id'> {}
 
-export interface AccessRequest extends AccessTerms {
+/** `reason`: why, at most 512 bytes; the approver reads it. */
+export interface AccessRequest extends AccessOptions, Omit<ValuesOf<'request'>, 'users' | 'command'> {
   /** The mailbox user; several only where the rule permits them. No masks. */
   readonly user?: string | readonly string[];
   /** As in `Command`. */
   readonly name: string;
   readonly args?: readonly string[];
-  /** Why, at most 512 bytes. The approver reads it. */
-  readonly reason?: string;
 }
 
 export interface AccessGrant extends AccessRequest {
@@ -51,77 +60,68 @@ export interface Access {
 }
 
 /** One call, before it is words or JSON. */
-export interface AccessCall {
-  readonly verb: 'request' | 'requests' | 'access' | 'approve' | 'refuse' | 'revoke' | 'review' | 'grant';
-  readonly id?: string | undefined;
-  /** Of a list: the last id that is known. */
-  readonly after?: string | undefined;
-  readonly to?: string | undefined;
-  readonly users?: readonly string[] | undefined;
-  readonly forMs?: number | undefined;
-  readonly uses?: number | undefined;
-  readonly reason?: string | undefined;
-  readonly command?: readonly string[] | undefined;
-  readonly tag?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
+export interface AccessCall extends AccessOptions {
+  readonly verb: AccessVerb;
+  readonly values: AccessValues;
 }
 
 /** `ask` sends a call and resolves to the objects of its answer. */
 export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown[]>): Access {
-  async function one(call: AccessCall): Promise<AccessItem> {
-    checkCall(call);
-    const [item] = await ask(call);
+  /** Of the values, those that the verb takes. */
+  async function send(verb: AccessVerb, given: AccessValues & AccessOptions): Promise<readonly unknown[]> {
+    const { tag, signal } = given;
+    const values = Object.fromEntries(verbRow(verb).takes.map((name) => [name, given[name]]));
+    checkCall(values, tag);
+    return ask({ verb, values, ...(tag !== undefined && { tag }), ...(signal && { signal }) });
+  }
+  async function one(verb: AccessVerb, given: AccessValues & AccessOptions): Promise<AccessItem> {
+    const [item] = await send(verb, given);
     return itemOf(item);
   }
+  const decide =
+    (verb: AccessVerb) =>
+    (id: string, options: AccessValues & AccessOptions = {}): Promise<AccessItem> =>
+      one(verb, { ...options, id: idOf(id) });
   return {
-    request: (request) => one({ verb: 'request', ...askedOf(request) }),
-    async list({ tag, signal } = {}) {
+    request: (request) => one('request', askedOf(request)),
+    async list(options = {}) {
       const items: AccessItem[] = [];
       for (;;) {
-        const call = { verb: 'requests', after: items.at(-1)?.id, tag, signal } as const;
-        checkCall(call);
-        const page = await ask(call);
+        const page = await send('requests', { ...options, after: items.at(-1)?.id });
         const more = page.findIndex(isMore);
         items.push(...page.slice(0, more === -1 ? undefined : more).map(itemOf));
         if (more < 1) return items;
       }
     },
-    get: (id, { tag, signal } = {}) => one({ verb: 'access', id: idOf(id), tag, signal }),
-    approve: (id, { forMs, uses, tag, signal } = {}) =>
-      one({ verb: 'approve', id: idOf(id), forMs, uses, tag, signal }),
-    refuse: (id, { reason, tag, signal }) => one({ verb: 'refuse', id: idOf(id), reason, tag, signal }),
-    revoke: (id, { reason, tag, signal } = {}) => one({ verb: 'revoke', id: idOf(id), reason, tag, signal }),
-    review: (id, { tag, signal } = {}) => one({ verb: 'review', id: idOf(id), tag, signal }),
-    grant: (grant) => one({ verb: 'grant', to: grant.to, ...askedOf(grant) }),
+    get: decide('access'),
+    approve: decide('approve'),
+    refuse: decide('refuse'),
+    revoke: decide('revoke'),
+    review: decide('review'),
+    grant: (grant) => one('grant', askedOf(grant)),
   };
 }
 
+function textsOfCall({ values }: AccessCall): ReadonlyMap<AccessArgument, readonly string[]> {
+  const given = allArguments.flatMap((name) => {
+    const value = values[name];
+    return value === undefined ? [] : [[name, textsOf(name, value)] as const];
+  });
+  return new Map(given);
+}
+
 /** The words after `dovegate VERB`; the tag is no word of it. */
-export function wordsOfCall({
-  id,
-  after,
-  to,
-  users = [],
-  forMs,
-  uses,
-  reason,
-  command,
-}: AccessCall): string[] {
-  return [
-    ...(after === undefined ? [] : ['--after', after]),
-    ...(to === undefined ? [] : ['--to', to]),
-    ...users.flatMap((user) => ['-u', user]),
-    ...(forMs === undefined ? [] : ['--for', `${forMs}ms`]),
-    ...(uses === undefined ? [] : ['--uses', String(uses)]),
-    ...(reason === undefined ? [] : ['--reason', reason]),
-    ...(id === undefined ? [] : ['--', id]),
-    ...(command === undefined ? [] : ['--', ...command]),
-  ];
+export function wordsOfCall(call: AccessCall): string[] {
+  return wordsOf(textsOfCall(call));
 }
 
 /** The body of `POST /dovegate/v1/VERB`. */
-export function bodyOfCall({ id, after, to, users, forMs, uses, reason, command, tag }: AccessCall): string {
-  return JSON.stringify({ id, after, to, users, for: forMs && `${forMs}ms`, uses, reason, command, tag });
+export function bodyOfCall(call: AccessCall): string {
+  const members = [...textsOfCall(call)].map(([name, texts]) => {
+    const isDuration = accessArguments[name].shape === 'duration';
+    return [memberOf(name), isDuration ? texts[0] : call.values[name]];
+  });
+  return JSON.stringify({ ...Object.fromEntries(members), tag: call.tag });
 }
 
 function isMore(object: unknown): boolean {
@@ -140,9 +140,9 @@ export function objectsOfRows(rows: readonly (readonly string[])[]): unknown[] {
   });
 }
 
-function askedOf({ user, name, args = [], reason, forMs, uses, tag, signal }: AccessRequest) {
-  const users = user === undefined ? [] : typeof user === 'string' ? [user] : user;
-  return { users, reason, forMs, uses, tag, signal, command: [name, ...args] };
+function askedOf({ user, name, args = [], ...more }: AccessRequest): AccessValues & AccessOptions {
+  const users = typeof user === 'string' ? [user] : user;
+  return { ...more, users, command: [name, ...args] };
 }
 
 /** An id may come from anywhere; as another type it would be sent as that text. */
@@ -152,26 +152,16 @@ function idOf(id: unknown): string {
 }
 
 /** Programs without types get an error that names the key. */
-function checkCall({ to, users = [], forMs, uses, reason, command = [], tag }: AccessCall): void {
-  const check = (what: string, isRight: boolean, wanted: string): void => {
-    if (!isRight) throw new TypeError(`${what} must be ${wanted}`);
-  };
-  const isText = (value: unknown): boolean => typeof value === 'string';
-  const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;
-  check('user', Array.isArray(users) && users.every(isText), 'a string, or an array of strings');
-  check(
-    'name and args',
-    Array.isArray(command) && command.every(isText),
-    'a string, and an array of strings',
-  );
-  check('to', to === undefined || isText(to), 'a string');
-  check('reason', reason === undefined || isText(reason), 'a string');
+function checkCall(values: AccessValues, tag: unknown): void {
+  for (const name of allArguments) {
+    const wanted = wantedOf(name, values[name]);
+    if (wanted === undefined) continue;
+    if (name === 'reason' && typeof values.reason === 'string')
+      throw new SessionFault('unsendable', `a reason must be ${wanted}`);
+    throw new TypeError(`${name} must be ${wanted}`);
+  }
   const isTag = typeof tag === 'string' && /^[\w.:-]{1,64}$/.test(tag);
-  check('tag', tag === undefined || isTag, '1 to 64 letters, digits, _, -, . or :');
-  check('forMs', forMs === undefined || isCount(forMs), 'a whole number of milliseconds above 0');
-  check('uses', uses === undefined || isCount(uses), 'a whole number above 0');
-  if (reason !== undefined && Buffer.byteLength(reason) > 512)
-    throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
+  if (tag !== undefined && !isTag) throw new TypeError('tag must be 1 to 64 letters, digits, _, -, . or :');
 }
 
 const textKeys = ['id', 'state', 'to', 'policy', 'command', 'asked', 'until'] as const;

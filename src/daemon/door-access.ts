@@ -9,7 +9,6 @@ import {
   whyNobody,
   whyNotApprove,
 } from '../domain/access/asker.js';
-import { whyNoReason } from '../domain/access/steps.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
 import { codes, sentenceOf } from '../domain/codes/codes.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
@@ -20,6 +19,7 @@ import type { Peer } from '../domain/identity/peer.js';
 import type { Persons } from '../domain/identity/person.js';
 import { identityOfUser } from '../domain/identity/user-word.js';
 import { GlobList } from '../domain/names/glob.js';
+import { verbRow } from '../domain/verbs/verbs.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
@@ -35,7 +35,7 @@ const isGroup =
 
 /** Whether a step takes a right away: then it is refused for no rate. */
 export function isEnd({ step }: DoorAccess): boolean {
-  return step === 'refuse' || step === 'revoke';
+  return step !== 'list' && verbRow(step).costs === 'end';
 }
 
 /** Carries out a call. Never rejects. */
@@ -43,33 +43,18 @@ export async function decideOnPage(
   context: ExchangeContext,
   settings: Settings,
   person: PagePerson,
-  { step, id, forMs, uses, reason, opener }: DoorAccess,
+  { step, opener, ...given }: DoorAccess,
   peer: RecordedPeer,
 ): Promise<DoorAccessed> {
   const desk = context.access;
   if (settings.admin?.page?.approve !== true) return refused('access-denied', isOff);
   if (person.oidc?.group !== undefined && step !== 'list') return refused('access-denied', isGroup);
-  const whyNot = reason === undefined ? undefined : whyNoReason(reason);
-  if (whyNot !== undefined) return refused('access-invalid', whyNot);
   const { persons } = desk.rights;
   const asker = askerOnPage(person, settings, persons, peer, opener);
-  switch (step) {
-    case 'list': {
-      const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
-      return { ...desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
-    }
-    case 'approve':
-      return accessed(await desk.approve(asker, id, { forMs, uses }, countWithoutClient(context, asker)));
-    case 'refuse':
-      if (reason === undefined || reason.trim() === '') return refused('access-invalid', 'say why');
-      return accessed(await desk.end(asker, id, 'refused', reason));
-    case 'revoke':
-      return accessed(await desk.end(asker, id, 'revoked', reason));
-    case 'review':
-      return accessed(await desk.review(asker, id));
-    default:
-      return step satisfies never;
-  }
+  if (step !== 'list')
+    return accessed(await desk.decide(asker, step, given, countWithoutClient(context, asker)));
+  const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
+  return { ...desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
 }
 
 /**

@@ -4,6 +4,7 @@
 
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
 import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
+import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/verbs/verbs.js';
 import type { Cells } from './answers.js';
 import {
   type CommandTool,
@@ -35,12 +36,28 @@ export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] 
 }
 
 const text = { type: 'string' } as const;
+
+/** What a request may be given beside the call itself. Agents count in minutes. */
+const extras = accessVerbs.request.takes
+  .filter((name) => name !== 'users' && name !== 'command')
+  .map((name) => {
+    const { help, shape } = accessArguments[name];
+    const [option, description] = [optionOf(name), `${help}; default: as the rule says.`];
+    if (shape === 'duration')
+      return {
+        name,
+        key: `${option}_minutes`,
+        unit: 60_000,
+        property: { type: 'integer', description },
+      } as const;
+    const property = { type: shape === 'count' ? 'integer' : 'string', description } as const;
+    return { name, key: option, unit: 1, property: name === 'reason' ? reasonProperty : property };
+  });
+
 const requestProperties: Tool['inputSchema']['properties'] = {
   tool: { ...text, description: 'Name of the tool.' },
   arguments: { type: 'object', description: 'The arguments of the call, without "reason".' },
-  for_minutes: { type: 'integer', description: 'How long it is needed; default: as the rule says.' },
-  uses: { type: 'integer', description: 'How many calls; default: as the rule says.' },
-  reason: reasonProperty,
+  ...Object.fromEntries(extras.map(({ key, property }) => [key, property])),
 };
 const statusProperties: Tool['inputSchema']['properties'] = { id: text };
 
@@ -88,7 +105,7 @@ export function readAccess(
   given: Readonly<Record<string, unknown>>,
   tools: ReadonlyMap<string, CommandTool>,
 ): AccessReading {
-  const { tool, arguments: asked, for_minutes: minutes, uses, reason, id } = given;
+  const { tool, arguments: asked, reason, id } = given;
   // A limit under another name would be lost, and a person asked for more than the agent wants.
   const unknown = unknownArgument(given, name === 'request_status' ? statusProperties : requestProperties);
   if (unknown !== undefined) return unknown;
@@ -100,21 +117,28 @@ export function readAccess(
   if (wanted === undefined) return wrong('value-type', 'tool must be the name of a tool for a command');
   if (typeof asked !== 'object' || asked === null || Array.isArray(asked))
     return wrong('value-type', 'arguments must be the arguments of the call, as an object');
-  if (minutes !== undefined && !isCount(minutes))
-    return wrong('value-type', 'for_minutes must be a whole number above 0');
-  if (uses !== undefined && !isCount(uses)) return wrong('value-type', 'uses must be a whole number above 0');
+  const terms: Omit<AccessRequest, 'user' | 'name' | 'args'> = Object.fromEntries(
+    extras.flatMap((each) => {
+      const value = given[each.key];
+      if (value === undefined) return [];
+      return [[each.name, each.unit > 1 && Number.isInteger(value) ? Number(value) * each.unit : value]];
+    }),
+  );
+  for (const { name: argument, key, unit } of extras) {
+    const must = wantedOf(argument, terms[argument]);
+    if (must !== undefined)
+      return wrong('value-type', `${key} must be ${unit > 1 ? 'a whole number above 0' : must}`);
+  }
   const reading = commandOf(wanted, { ...asked, reason });
   if (reading.kind === 'wrong') return reading;
   const { user, name: command, args = [] } = reading.command;
   return {
     kind: 'request',
     request: {
+      ...terms,
       name: command,
       args,
-      reason: String(reason),
       ...(user === undefined ? {} : { user }),
-      ...(minutes === undefined ? {} : { forMs: minutes * 60_000 }),
-      ...(uses === undefined ? {} : { uses }),
     },
   };
 }
@@ -133,9 +157,4 @@ export function cellsOfItem(item: AccessItem): Cells {
   return Object.fromEntries(
     Object.entries(item).map(([key, each]) => [key, typeof each === 'string' ? each : JSON.stringify(each)]),
   );
-}
-
-/** Not so large that its milliseconds are no whole number any more. */
-function isCount(value: unknown): value is number {
-  return Number.isInteger(value) && Number(value) > 0 && Number(value) <= 1e9;
 }

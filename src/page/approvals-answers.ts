@@ -8,36 +8,26 @@ import {
   type PageRequest,
   refusedReply,
 } from '../adapters/page/page-request.js';
-import { isObject, parseRequest } from '../domain/audit/record.js';
-import type { DoorAccess } from '../domain/door/parse.js';
+import { type DoorAccess, parseDecision } from '../domain/door/parse.js';
 import type { Endpoint } from '../domain/page/api.js';
+import { accessSteps } from '../domain/verbs/verbs.js';
 import type { Daemon } from './daemon.js';
 
 export function createApprovalHandlers(
   daemon: Pick<Daemon, 'access'>,
 ): Partial<Record<Endpoint, PageHandler>> {
-  return {
+  const handlers: Partial<Record<Endpoint, PageHandler>> = {
     approvals: (request) => ask(request, { step: 'list', id: '' }),
-    approve: (request) => decide(request, 'approve'),
-    refuse: (request) => decide(request, 'refuse'),
-    revoke: (request) => decide(request, 'revoke'),
-    review: (request) => decide(request, 'review'),
   };
-
-  async function decide(request: PageRequest, step: DoorAccess['step']): Promise<PageReply> {
-    const {
-      params: [id = ''],
-      body,
-    } = request;
-    const value = body === '' ? {} : parseRequest(body);
-    if (typeof value === 'string' || !isObject(value)) return refusedReply(400, 'this is no decision');
-    const { forMs, uses, reason } = value;
-    // Their values are the daemon's to judge.
-    if (!isNumber(forMs) || !isNumber(uses)) return refusedReply(400, 'forMs, uses: must be numbers');
-    if (reason !== undefined && typeof reason !== 'string')
-      return refusedReply(400, 'reason: must be a text');
-    return ask(request, { step, id, forMs, uses, reason });
-  }
+  for (const step of accessSteps)
+    handlers[step] = (request) => {
+      const [id = ''] = request.params;
+      const decision = parseDecision(request.body === '' ? '{}' : request.body);
+      return typeof decision === 'string'
+        ? Promise.resolve(refusedReply(400, decision))
+        : ask(request, { step, id, ...decision });
+    };
+  return handlers;
 
   async function ask(
     { who }: PageRequest,
@@ -65,7 +55,3 @@ const statuses: Readonly<Partial<Record<string, number>>> = {
   person: 403,
   stale: 409,
 };
-
-function isNumber(value: unknown): value is number | undefined {
-  return value === undefined || typeof value === 'number';
-}

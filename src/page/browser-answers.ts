@@ -20,6 +20,7 @@ import type { LinkOpener } from '../domain/door/parse.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from '../domain/page/api.js';
 import { isAmong, whyNotAsked } from '../domain/page/roles.js';
+import { accessSteps, verbRow } from '../domain/verbs/verbs.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -66,7 +67,11 @@ type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson]
 /** Requests of one session at once: an open page has one stream and a few other requests. */
 const requestsMax = bounds.personRequests;
 /** Requests that take a right away have as many places again, so that the person's own slow searches do not delay them. */
-const ends: ReadonlySet<Endpoint> = new Set(['kill', 'drain', 'refuse', 'revoke']);
+const ends: ReadonlySet<Endpoint> = new Set([
+  'kill',
+  'drain',
+  ...accessSteps.filter((step) => verbRow(step).costs === 'end'),
+]);
 const textCharsMax = 256;
 
 const crowdedText =

@@ -26,6 +26,7 @@ const domain = [
   'policy',
   'answers',
   'access',
+  'verbs',
 ].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
 const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
@@ -76,6 +77,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
 
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),
+  // What can be asked about access on request, and with what; the client library has it too.
+  'domain/verbs': rule([], { public: ['verbs'] }),
   'domain/identity': rule([...protocol], {
     public: ['peer', 'origin', 'credentials', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
@@ -87,7 +90,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto', 'zlib'],
   }),
   'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names', 'nearest-name'] }),
-  'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
+  'domain/commands': rule([...protocol, 'domain/verbs', 'domain/names', 'domain/identity/user-name'], {
     public: ['catalog', 'parse', 'search-query', 'getopt', 'named'],
   }),
   'domain/meaning': rule(
@@ -138,7 +141,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule([], {
+  'domain/page': rule(['domain/verbs'], {
     public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
   }),
   // What is wrong now, and how the last minutes went, for people who look at it.
@@ -154,7 +157,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // What the page's process asks of the daemon.
   'domain/door': rule(
-    ['domain/audit', 'domain/notices/receiver', 'domain/page', 'domain/seams', 'domain/views'],
+    [
+      'domain/verbs',
+      'domain/audit',
+      'domain/notices/receiver',
+      'domain/page',
+      'domain/seams',
+      'domain/views',
+    ],
     {
       public: ['door', 'parse'],
       packages: ['zod'],
@@ -199,9 +209,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
-  'domain/access': rule(['domain/identity', 'domain/audit', 'domain/policy', 'domain/page/access'], {
-    public: ['asker', 'item', 'steps'],
-  }),
+  'domain/access': rule(
+    ['domain/verbs', 'domain/identity', 'domain/audit', 'domain/policy', 'domain/page/access'],
+    {
+      public: ['asker', 'item', 'steps'],
+    },
+  ),
   'domain/config': rule(
     [
       ...protocol,
@@ -476,6 +489,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       'ports',
+      'domain/verbs',
       'domain/codes',
       'domain/commands',
       'domain/meaning',
@@ -497,6 +511,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'ports',
       'protocol',
+      'domain/verbs',
       'domain/answers/rights',
       'domain/commands',
       'domain/meaning',

@@ -37,14 +37,14 @@ void test('each call is words on the wire', async () => {
   await settle();
   peer.send(replyPacket(`${line(item)}\n+\n`.repeat(calls.length)));
   for (const call of calls) assert.deepEqual(await call, item);
-  const terms = '--for\t3600000ms\t--uses\t3\t--reason\tticket 4711\t--\tfetch\thdr.subject\tall';
+  const terms = '--for=3600000ms\t--uses=3\t--reason=ticket 4711\t--\tfetch\thdr.subject\tall';
   assert.deepEqual(peer.received().toString().split('\n'), [
-    `\t\tdovegate request\t-u\tbob@example.com\t${terms}`,
-    '\t\tdovegate request\t-u\ta\t-u\tb\t--\tmailbox status\tall\tINBOX',
-    `\t\tdovegate grant\t--to\tanna@support\t-u\tbob@example.com\t${terms}`,
+    `\t\tdovegate request\t--user=bob@example.com\t${terms}`,
+    '\t\tdovegate request\t--user=a\t--user=b\t--\tmailbox status\tall\tINBOX',
+    `\t\tdovegate grant\t--to=anna@support\t--user=bob@example.com\t${terms}`,
     `\t\tdovegate access\t--\t${item.id}`,
-    `\t\tdovegate approve\t--for\t60000ms\t--uses\t1\t--\t${item.id}`,
-    `\t\tdovegate refuse\t--reason\tnot this one\t--\t${item.id}`,
+    `\t\tdovegate approve\t--for=60000ms\t--uses=1\t--\t${item.id}`,
+    `\t\tdovegate refuse\t--reason=not this one\t--\t${item.id}`,
     `\t\tdovegate revoke\t--\t${item.id}`,
     `\t\tdovegate review\t--\t${item.id}`,
     '\t\tOPTION\tdovegate-tag=mcp-1',

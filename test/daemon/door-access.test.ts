@@ -68,7 +68,7 @@ void test('an address of the issuer is the person who has it, and a group approv
   assert.deepEqual(
     await decideOnPage(engine.exchanges, engine.settings, personNamed('carol'), refusing, {}),
     {
-      text: 'a reason is one line of text',
+      text: 'not accepted: a reason is one line of text',
       isPassing: false,
       code: 'access-invalid',
     },

@@ -170,7 +170,7 @@ export class AccessStand {
     if (choice.includes(' approves ')) {
       const who = Object.entries(approvers).find(([name]) => choice.startsWith(`${name} approves`));
       assert.ok(who !== undefined);
-      await this.#desk.approve(who[1], id, { forMs: undefined, uses: undefined }, count);
+      await this.#desk.decide(who[1], 'approve', { id }, count);
     } else if (choice.startsWith('login ')) {
       const asker = choice.startsWith('login 1') ? anna : elsewhere;
       const { grants = [] } = this.#desk.grantsOf(asker) ?? {};

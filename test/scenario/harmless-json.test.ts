@@ -61,7 +61,7 @@ async function openPlace(t: TestContext): Promise<readonly (readonly string[])[]
     ['kill', '--json', '--older-than', '1m', '--dry-run', '--socket', admin],
     ['requests', '--json', '--socket', gate],
     ['requests', '--json', '--socket', gate, accessItem.id],
-    ['request', '--json', '--socket', gate, '--user', 'bob', '--', 'mailbox', 'list'],
+    ['request', '--json', '--socket', gate, '--reason', 'x', '--', 'mailbox', 'list'],
     ['approve', '--json', '--socket', gate, accessItem.id],
     ['send', '--socket', gate, '--users', list, '--format', 'json', '--', 'mailbox', 'list'],
     ['can', '--json', ...where],

@@ -4,7 +4,6 @@
 import { isAccessDenied, whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess } from '../../adapters/host/process.js';
-import { bounds } from '../../bounds/bounds.js';
 import {
   type Access,
   type AccessItem,
@@ -14,9 +13,11 @@ import {
 } from '../../client/connect.js';
 import { pause } from '../../concurrency/waiting.js';
 import { formatCommand } from '../../domain/access/item.js';
+import { whyNoReason } from '../../domain/access/steps.js';
 import { formatJsonLines } from '../../domain/audit/encode.js';
 import { readSaid } from '../../domain/codes/codes.js';
 import { inputOf } from '../../domain/commands/parse.js';
+import { type AccessStep, type AccessValues, allArguments, optionOf } from '../../domain/verbs/verbs.js';
 import { exitCodes } from '../../ports/machine.js';
 import {
   askDoor,
@@ -39,22 +40,23 @@ export interface PlaceOptions {
   readonly json: boolean;
 }
 
-interface Terms {
+/** The options of the table of verbs, as they are typed. */
+interface Typed {
+  readonly user?: readonly string[];
+  readonly to?: string;
   readonly for?: number;
   readonly uses?: number;
+  readonly reason?: string;
 }
 
-export interface AskOptions extends PlaceOptions, Terms {
-  readonly user?: readonly string[];
-  readonly reason?: string;
+export interface AskOptions extends PlaceOptions, Typed {
   readonly wait?: number;
 }
 
-export interface DecideOptions extends PlaceOptions, Terms {
-  readonly reason?: string;
+export interface DecideOptions extends PlaceOptions, Typed {
+  readonly admin?: string;
 }
 
-const reasonBytesMax = bounds.reasonBytes;
 const patienceMs = 30_000;
 /** Between two looks at an undecided request, growing. */
 const pauseMs = { first: 1_000, last: 10_000 };
@@ -85,38 +87,21 @@ export async function requests(options: PlaceOptions, id: string | undefined): P
   return exitCodes.ok;
 }
 
-export async function grant(
-  options: AskOptions & { readonly to: string },
-  words: readonly string[],
-): Promise<number> {
+export async function grant(options: AskOptions, words: readonly string[]): Promise<number> {
+  const { to = '' } = options;
   const asked = readAsked(options, words);
   const door = await findDoor(options.socket, options);
-  const item = await ask(door, (access, signal) => access.grant({ ...asked, to: options.to, signal }));
+  const item = await ask(door, (access, signal) => access.grant({ ...asked, to, signal }));
   showStep(item, options.json);
   return exitCodes.ok;
 }
 
-export async function decide(
-  verb: 'approve' | 'refuse' | 'revoke' | 'review',
-  options: DecideOptions,
-  id: string,
-): Promise<number> {
-  const { reason = '' } = options;
-  if (options.reason !== undefined) checkReason(reason);
+export async function decide(verb: AccessStep, options: DecideOptions, id: string): Promise<number> {
+  const { reason = '', ...given } = valuesOf(options);
   const door = await findDoor(options.socket, options);
   const item = await ask(door, (access, signal) => {
-    switch (verb) {
-      case 'approve':
-        return access.approve(id, { ...termsOf(options), signal });
-      case 'refuse':
-        return access.refuse(id, { reason, signal });
-      case 'revoke':
-        return access.revoke(id, { ...(options.reason !== undefined && { reason }), signal });
-      case 'review':
-        return access.review(id, { signal });
-      default:
-        return verb satisfies never;
-    }
+    if (verb === 'refuse') return access.refuse(id, { reason, signal });
+    return access[verb](id, { ...given, ...(options.reason !== undefined && { reason }), signal });
   });
   showStep(item, options.json);
   return exitCodes.ok;
@@ -171,10 +156,8 @@ function isSame(
 }
 
 /** Throws a CommandFault for what no server would take. */
-function readAsked(
-  { user: users = [], reason, ...terms }: Pick<AskOptions, 'user' | 'reason' | keyof Terms>,
-  words: readonly string[],
-) {
+function readAsked(options: Typed, words: readonly string[]) {
+  const { users = [], to: _, ...given } = valuesOf(options);
   const typed = readSentCommand(words);
   const wrong = (text: string): never => {
     throw new CommandFault(exitCodes.usage, `dovegate: ${text}`);
@@ -189,30 +172,22 @@ function readAsked(
   if (repeated !== undefined) wrong(`--user ${repeated} is given twice`);
   const mask = named.find((name) => /[*?]/.test(name));
   if (mask !== undefined) wrong(`a request names its users one by one: ${mask} is a mask`);
-  if (reason !== undefined) checkReason(reason);
-  return {
-    ...(named.length > 0 && { user: named }),
-    name: typed.command.name,
-    args: typed.args,
-    ...(reason !== undefined && { reason }),
-    ...termsOf(terms),
-  };
+  return { ...given, ...(named.length > 0 && { user: named }), name: typed.command.name, args: typed.args };
 }
 
-function checkReason(reason: string): void {
-  const bytes = Buffer.byteLength(reason);
-  if (bytes > reasonBytesMax)
-    throw new CommandFault(
-      exitCodes.usage,
-      `dovegate: a reason has at most ${reasonBytesMax} bytes, this one has ${bytes}`,
-    );
-  if (/\p{Cc}/u.test(reason))
-    throw new CommandFault(exitCodes.usage, 'dovegate: a reason is one line of text');
-}
-
-function termsOf({ for: forMs, uses }: Terms) {
-  if (forMs === 0) throw new CommandFault(exitCodes.usage, 'dovegate: --for must be longer than 0');
-  return { ...(forMs !== undefined && { forMs }), ...(uses !== undefined && { uses }) };
+/** What was typed, by the names of the library. Throws a CommandFault for what no server would take. */
+function valuesOf(typed: Typed): AccessValues {
+  const read: Readonly<Record<string, unknown>> = { ...typed };
+  const values: AccessValues = Object.fromEntries(
+    allArguments.flatMap((name) => {
+      const value = read[optionOf(name)];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  if (values.forMs === 0) throw new CommandFault(exitCodes.usage, 'dovegate: --for must be longer than 0');
+  const why = whyNoReason('revoke', values.reason);
+  if (why !== undefined) throw new CommandFault(exitCodes.usage, `dovegate: ${why}`);
+  return values;
 }
 
 function exitCodeOfState(state: AccessState): number {

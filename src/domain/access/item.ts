@@ -5,7 +5,8 @@
 import type { AccessEntry } from '../audit/access-book.js';
 import { formatWords } from '../audit/encode.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
-import type { AccessItem, AccessState, AccessStep } from '../page/access.js';
+import type { AccessItem, AccessState } from '../page/access.js';
+import type { AccessStep } from '../verbs/verbs.js';
 
 export interface AccessView {
   readonly approvals: readonly AuditRecord[];

@@ -7,6 +7,7 @@ import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/re
 import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
 import { hasVisible } from '../policy/terms.js';
+import { type AccessValues, type AccessVerb, verbRow } from '../verbs/verbs.js';
 import { type Asker, actorKeys, uidOf } from './asker.js';
 
 export interface AccessWish {
@@ -26,15 +27,17 @@ export interface AccessWish {
   readonly words: readonly string[];
 }
 
-export interface Shorter {
-  readonly forMs: number | undefined;
-  readonly uses: number | undefined;
-}
+/** An approval may give less than was asked for. */
+export type Shorter = Pick<AccessValues, 'forMs' | 'uses'>;
 
-export function whyNoReason(text: string): string | undefined {
+/** Undefined: it may be recorded as the reason of that step. */
+export function whyNoReason(verb: AccessVerb, reason: string | undefined): string | undefined {
+  if (reason === undefined && verbRow(verb).needs?.includes('reason') !== true) return undefined;
+  const text = reason ?? '';
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
   if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
-  return text === '' || hasVisible(text) ? undefined : 'say why, in characters that can be seen';
+  if (text.trim() === '') return 'say why, with --reason';
+  return hasVisible(text) ? undefined : 'say why, in characters that can be seen';
 }
 
 /** `waitMs`: how long it may stay undecided; `matches`: mails that its query matches. */

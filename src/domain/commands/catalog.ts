@@ -2,6 +2,7 @@
 // name and which of them are dangerous; the fields of mails and mailboxes; and a spotter of lines in a text that a server could take for
 // commands. A command that is not here does not exist and must be refused.
 import type { CommandSpotter } from '../../protocol/text.js';
+import { accessArguments, allVerbs, verbRow } from '../verbs/verbs.js';
 import { catalogSources, commandTable } from './data.js';
 
 /** Releases that read command lines alike. `2.3`: 2.3.0 to 2.3.21.1. `2.4`: 2.4.0 and newer. */
@@ -329,23 +330,14 @@ export const ownCommands: readonly Command[] = Object.freeze([
   ...['dovegate explain', 'dovegate dry-run'].map((name) =>
     commandOf(name, 'server session normal none ordered', 'u/user:str?=user <command:array=sub-commands'),
   ),
-  // Steps of access on request.
-  ...(
-    [
-      ['request', 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands'],
-      [
-        'grant',
-        'to:str?=name u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands',
-      ],
-      ['requests', 'after:str?'],
-      ['access', '<id:str'],
-      ['approve', 'for:str? uses:str? <id:str'],
-      ['refuse', 'reason:str?=text <id:str'],
-      ['revoke', 'reason:str?=text <id:str'],
-      ['review', '<id:str'],
-    ] as const
-  ).map(([name, parameters]) =>
-    commandOf(`dovegate ${name}`, 'server session normal none ordered', parameters),
+  ...allVerbs.map((verb) =>
+    commandOf(
+      `dovegate ${verb}`,
+      'server session normal none ordered',
+      verbRow(verb)
+        .takes.map((name) => accessArguments[name].word)
+        .join(' '),
+    ),
   ),
 ]);
 

@@ -5,9 +5,16 @@ import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../audit/record.js';
 import { noticeReceivers } from '../notices/receiver.js';
-import { accessSteps } from '../page/access.js';
 import { pageRoles } from '../page/roles.js';
-import { count, distanceMs, listOf, readerOf, spanMs, text, uid } from '../seams/shape.js';
+import { count, distanceMs, listOf, readerOf, text, uid } from '../seams/shape.js';
+import {
+  type AccessArgument,
+  type AccessStep,
+  type AccessValues,
+  accessSteps,
+  type ValuesOf,
+  wantedOf,
+} from '../verbs/verbs.js';
 import { trailFilter } from '../views/filter.js';
 import { type RecordedAction, recordedActions } from './door.js';
 
@@ -97,25 +104,33 @@ const linkOpener = z.object({
 });
 export type LinkOpener = Readonly<z.infer<typeof linkOpener>>;
 
-const reasonError = `must be a text of at most ${bounds.reasonBytes} bytes`;
+/** What a person adds to a step: every argument of one of them but the id. */
+const decision = z.object({
+  forMs: argument('forMs'),
+  uses: argument('uses'),
+  reason: argument('reason'),
+} satisfies Readonly<Record<Exclude<keyof ValuesOf<AccessStep>, 'id'>, z.ZodType>>);
+/** The body of a step on the page. */
+export const parseDecision = readerOf(decision);
 
 /** A look at requests for access, or a step of one; each step is recorded by what it does. */
-const accessCall = z.object({
+const accessCall = decision.extend({
   as: caller,
   from,
   opener: linkOpener.optional(),
   step: z.enum(['list', ...accessSteps]),
   /** Empty for a list. */
   id: nameText,
-  forMs: spanMs.int().min(1).optional(),
-  uses: count.min(1).optional(),
-  reason: z
-    .string({ error: reasonError })
-    .refine((reason) => Buffer.byteLength(reason) <= bounds.reasonBytes, { error: reasonError })
-    .optional(),
 });
 export type DoorAccess = Readonly<z.infer<typeof accessCall>>;
 export const parseAccessCall = readerOf(accessCall);
+
+function argument<Name extends AccessArgument>(name: Name) {
+  const error = ({ input }: { readonly input?: unknown }): string => `must be ${wantedOf(name, input) ?? ''}`;
+  return z
+    .custom<Exclude<AccessValues[Name], undefined>>((value) => wantedOf(name, value) === undefined, { error })
+    .optional();
+}
 
 const refusedCall = z.object({
   why: nameText,

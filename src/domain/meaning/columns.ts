@@ -1,7 +1,7 @@
 // The rows of a reply: the number of their cells, the names of the columns, and the real program's output format. The wire has no row marks
 // and no names, so a reader of a reply needs this table.
 import { lateFieldSets, lateFields } from '../../protocol/releases.js';
-import { statusFields, statusTotals } from '../commands/catalog.js';
+import { ownCommands, statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
 export interface ReplyColumn {
@@ -93,9 +93,6 @@ sis find | flow | path!
 indexer list | table | username mailbox session_id max_recent type status
 replicator dsync-status | table | username type status
 replicator add, replicator remove, replicator replicate | flow | result!
-dovegate can, dovegate explain, dovegate dry-run | tab | what value
-dovegate request, dovegate grant, dovegate requests, dovegate access | tab | what value
-dovegate approve, dovegate refuse, dovegate revoke, dovegate review | tab | what value
 `;
 
 const allFormats = ['table', 'flow', 'pager', 'tab', 'formatted'] as const;
@@ -110,6 +107,7 @@ for (const line of fixedRows.trim().split('\n')) {
   const shape = shapeOf(format, columns, template?.replaceAll('\\n', '\n'));
   for (const name of names.split(', ')) fixed.set(name, shape);
 }
+for (const { name } of ownCommands) fixed.set(name, shapeOf('tab', 'what value'));
 
 export interface ReplyRows {
   /** The number of first cells that decide the rest; 0: the command alone does. A shorter reply decides with all its cells. */

@@ -1,8 +1,7 @@
 // Access on request as programs and people see it: one JSON object for each request or grant, the same over a socket, over HTTP, in the
 // client library and on the page. Keys and states are never renamed.
 
-export const accessSteps = ['approve', 'refuse', 'revoke', 'review'] as const;
-export type AccessStep = (typeof accessSteps)[number];
+import type { AccessStep } from '../verbs/verbs.js';
 
 export type AccessState =
   /** Undecided, or with fewer approvals than it needs. */

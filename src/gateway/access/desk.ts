@@ -30,6 +30,7 @@ import {
   requestedRecord,
   type Shorter,
   stepRecord,
+  whyNoReason,
   whyTooMany,
   wordsOf,
 } from '../../domain/access/steps.js';
@@ -40,6 +41,7 @@ import { Persons } from '../../domain/identity/person.js';
 import type { AccessItem, AccessState } from '../../domain/page/access.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
+import type { AccessStep, AccessValues, AccessVerb } from '../../domain/verbs/verbs.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
@@ -68,6 +70,8 @@ export interface AccessRights extends ApprovalRights {
 
 /** What people do to take a right away: before it is given, and afterwards. */
 export type AccessEnding = 'refused' | 'revoked';
+
+const endings: Readonly<Record<'refuse' | 'revoke', AccessEnding>> = { refuse: 'refused', revoke: 'revoked' };
 
 export interface DeskParts {
   readonly clock: Clock;
@@ -255,13 +259,35 @@ export class AccessDesk {
       if (full !== undefined) return refused('access-limit', full);
       const requested = { ...this.#requested(id, owner, wish, matches), by: asker.principal, to };
       const entry = { requested: { ...requested, event: 'access' }, approvals: [] } as const;
-      const whole = { forMs: undefined, uses: undefined };
-      const approved = approvedRecord(asker, entry, [], requested.time, matches, whole);
+      const approved = approvedRecord(asker, entry, [], requested.time, matches, {});
       return this.#open(asker, wish, requested, [approved]);
     });
   }
 
-  async approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
+  /** A step of somebody who decides, wherever it comes from. */
+  async decide(
+    asker: Asker,
+    step: AccessStep,
+    given: AccessValues,
+    count: CountMails,
+  ): Promise<AccessResult> {
+    const { id = '', reason } = given;
+    switch (step) {
+      case 'approve':
+        return this.#approve(asker, id, given, count);
+      case 'refuse':
+      case 'revoke': {
+        const why = whyNoReason(step, reason);
+        return why === undefined ? this.end(asker, id, endings[step], reason) : invalid(why);
+      }
+      case 'review':
+        return this.#review(asker, id);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  async #approve(asker: Asker, id: string, shorter: Shorter, count: CountMails): Promise<AccessResult> {
     const early = this.#approvable(asker, id, shorter);
     if ('kind' in early) return early;
     const { rights } = this;
@@ -328,8 +354,9 @@ export class AccessDesk {
   }
 
   /** Whether a refusal or revocation would end something. It can do so once, so no rate needs to bound it. */
-  wouldEnd(asker: Asker, id: string, action: AccessEnding): boolean {
-    return !('kind' in this.#endable(asker, id, action));
+  wouldEnd(asker: Asker, verb: AccessVerb, id: string): boolean {
+    const isEnding = verb === 'refuse' || verb === 'revoke';
+    return isEnding && !('kind' in this.#endable(asker, id, endings[verb]));
   }
 
   #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
@@ -342,7 +369,7 @@ export class AccessDesk {
     return entry;
   }
 
-  review(asker: Asker, id: string): Promise<AccessResult> {
+  #review(asker: Asker, id: string): Promise<AccessResult> {
     return this.#inTurn(async () => {
       const entry = this.#visible(asker, id);
       if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));

@@ -14,7 +14,7 @@ import {
   whyNotApprove,
   whyNotAsk,
 } from '../../domain/access/asker.js';
-import { type AccessWish, type Shorter, whyNoReason } from '../../domain/access/steps.js';
+import { type AccessWish, whyNoReason } from '../../domain/access/steps.js';
 import { recordedWords } from '../../domain/answers/own-questions.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import { isPerson } from '../../domain/identity/origin.js';
@@ -26,6 +26,18 @@ import { isAllowed, type Judged } from '../../domain/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
 import { nothingAsked } from '../../domain/policy/route.js';
 import { mostMatches } from '../../domain/policy/terms.js';
+import {
+  type AccessArgument,
+  type AccessValues,
+  type AccessVerb,
+  accessArguments,
+  accessVerbs,
+  isAccessStep,
+  isAccessVerb,
+  optionOf,
+  verbRow,
+  wantedOf,
+} from '../../domain/verbs/verbs.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
 import { isEnding, judgeEnding } from '../outcome/outcome.js';
@@ -36,30 +48,33 @@ import { countMails } from './dispatch.js';
 import { admissionOf, redactedWords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
 
+const prefix = 'dovegate ';
+
+/** Undefined: the command is about something else. */
+function verbOf(command: string): AccessVerb | undefined {
+  const verb = command.slice(prefix.length);
+  return command.startsWith(prefix) && isAccessVerb(verb) ? verb : undefined;
+}
+
 export function isAccessCommand(name: string): boolean {
-  return Object.hasOwn(steps, name);
+  return verbOf(name) !== undefined;
 }
 
 /** The budget of a command of our own, for each principal. `none`: it ends something that lives, which it can do once. */
 export type OwnBudget = 'questions' | 'steps' | 'none';
 
-const changing: ReadonlySet<string> = new Set(
-  ['request', 'grant', 'approve', 'review'].map((verb) => `dovegate ${verb}`),
-);
-
 /** An end is refused for no rate, and one that ends nothing counts as a question. */
 export function budgetOf(
   context: ExchangeContext,
   session: ExchangeSession,
-  { command: { name }, values }: ParsedArguments,
+  read: ParsedArguments,
 ): OwnBudget {
-  if (changing.has(name)) return 'steps';
-  const isRefusal = name === 'dovegate refuse';
-  if (!isRefusal && name !== 'dovegate revoke') return 'questions';
-  const reason = isRefusal ? readReason({ values, session }) : readRevokeReason({ values, session });
+  const verb = verbOf(read.command.name);
+  if (verb === undefined || accessVerbs[verb].costs === 'question') return 'questions';
+  if (accessVerbs[verb].costs === 'step') return 'steps';
+  const given = readValues(verb, read, session);
   const isEnd =
-    reason?.kind !== 'refused' &&
-    context.access.wouldEnd(askerOf(session, context), idIn(values), isRefusal ? 'refused' : 'revoked');
+    !('kind' in given) && context.access.wouldEnd(askerOf(session, context), verb, given.id ?? '');
   return isEnd ? 'none' : 'questions';
 }
 
@@ -91,15 +106,39 @@ export function askerOf(
 }
 
 /** Carries out one of these commands. Never rejects. */
-export function carryOutAccess(
+export async function carryOutAccess(
   context: ExchangeContext,
   session: ExchangeSession,
   read: ParsedArguments,
   count: CountMails,
 ): Promise<AccessResult> {
-  const step = steps[read.command.name];
-  if (step === undefined) throw new Error(`${read.command.name} is no command about access`);
-  return step({ context, session, asker: askerOf(session, context), values: read.values, count });
+  const verb = verbOf(read.command.name);
+  if (verb === undefined) throw new Error(`${read.command.name} is no command about access`);
+  const given = readValues(verb, read, session);
+  if ('kind' in given) return given;
+  const { access } = context;
+  const asker = askerOf(session, context);
+  if (isAccessStep(verb)) return access.decide(asker, verb, given, count);
+  const asked = { context, session, given };
+  switch (verb) {
+    case 'request': {
+      const found = await readWish(asked, session.subject.policy, asker.principal, asker.listener ?? '');
+      return 'kind' in found ? found : access.request(asker, found, count);
+    }
+    case 'grant': {
+      const owner = await readOwner(asked, asker);
+      return 'kind' in owner ? owner : access.grant(asker, owner.asker, owner.wish, count);
+    }
+    case 'requests': {
+      const { items, more } = access.list(asker, given.after);
+      const why = items.length === 0 ? whyBlind(asker, access.rights.persons) : undefined;
+      return why === undefined ? { kind: 'done', items, more } : refused('access-denied', why);
+    }
+    case 'access':
+      return access.show(asker, given.id ?? '', count);
+    default:
+      return verb satisfies never;
+  }
 }
 
 /** The recorded words of such a command: a command inside it as it is judged, with its secrets; ids and texts as they are. */
@@ -123,78 +162,40 @@ export function accessWords(
 interface Asked {
   readonly context: ExchangeContext;
   readonly session: ExchangeSession;
-  readonly asker: Asker;
-  readonly values: ParsedArguments['values'];
-  readonly count: CountMails;
+  readonly given: AccessValues;
 }
 
-type Step = (asked: Asked) => Promise<AccessResult>;
-
-const steps: Readonly<Record<string, Step>> = {
-  'dovegate request': async (asked) => {
-    const { context, asker, session, count } = asked;
-    const wish = await readWish(asked, session.subject.policy, asker.principal, asker.listener ?? '');
-    return 'kind' in wish ? wish : context.access.request(asker, wish, count);
-  },
-  'dovegate grant': async (asked) => {
-    const { context, asker, count } = asked;
-    const owner = await readOwner(asked);
-    if ('kind' in owner) return owner;
-    return context.access.grant(asker, owner.asker, owner.wish, count);
-  },
-  'dovegate requests': async ({ context: { access }, asker, values }) => {
-    const { items, more } = access.list(asker, values.get('after')?.[0]);
-    const why = items.length === 0 ? whyBlind(asker, access.rights.persons) : undefined;
-    return why === undefined ? { kind: 'done', items, more } : refused('access-denied', why);
-  },
-  'dovegate access': ({ context, asker, values, count }) => context.access.show(asker, idIn(values), count),
-  'dovegate approve': async ({ context, asker, values, count }) => {
-    const shorter = readShorter(values);
-    return 'kind' in shorter ? shorter : context.access.approve(asker, idIn(values), shorter, count);
-  },
-  'dovegate refuse': async (asked) => {
-    const reason = readReason(asked);
-    if (reason.kind === 'refused') return reason;
-    return asked.context.access.end(asked.asker, idIn(asked.values), 'refused', reason.text);
-  },
-  'dovegate revoke': async (asked) => {
-    const { context, asker, values } = asked;
-    const reason = readRevokeReason(asked);
-    if (reason?.kind === 'refused') return reason;
-    return context.access.end(asker, idIn(values), 'revoked', reason?.text);
-  },
-  'dovegate review': ({ context, asker, values }) => context.access.review(asker, idIn(values)),
-};
-
-function idIn(values: Asked['values']): string {
-  return values.get('id')?.[0] ?? '';
+/** The arguments of a line, each in its shape. The reason of a session counts where the line has none. */
+function readValues(
+  verb: AccessVerb,
+  { values }: Pick<ParsedArguments, 'values'>,
+  { stated }: Pick<ExchangeSession, 'stated'>,
+): AccessValues | Refused {
+  const { takes } = verbRow(verb);
+  const read: AccessValues = Object.fromEntries(
+    takes.map((name) => [
+      name,
+      valueOf(name, values.get(optionOf(name))) ?? (name === 'reason' ? stated.reason : undefined),
+    ]),
+  );
+  for (const name of takes) {
+    // A reason is judged with its characters.
+    const wanted = name === 'reason' ? undefined : wantedOf(name, read[name]);
+    if (wanted !== undefined && accessArguments[name].shape === 'duration')
+      return invalid('a time is a number with a unit, as 30m, 2h or 1d');
+    if (wanted !== undefined) return invalid(`${optionOf(name)} must be ${wanted}`);
+  }
+  const why = takes.includes('reason') ? whyNoReason(verb, read.reason) : undefined;
+  return why === undefined ? read : invalid(why);
 }
 
-function readRevokeReason(
-  asked: Pick<Asked, 'values' | 'session'>,
-): ReturnType<typeof readReason> | undefined {
-  const isGiven = asked.values.has('reason') || asked.session.stated.reason !== undefined;
-  return isGiven ? readReason(asked) : undefined;
-}
-
-function readReason({
-  values,
-  session,
-}: Pick<Asked, 'values' | 'session'>): Refused | { kind: 'reason'; text: string } {
-  const text = values.get('reason')?.[0] ?? session.stated.reason ?? '';
-  if (text.trim() === '') return invalid('say why, with --reason');
-  const why = whyNoReason(text);
-  return why === undefined ? { kind: 'reason', text } : invalid(why);
-}
-
-function readShorter(values: Asked['values']): Refused | Shorter {
-  const written = values.get('for')?.[0];
-  const forMs = written === undefined ? undefined : parseDuration(written);
-  if (written !== undefined && (forMs === undefined || forMs <= 0))
-    return invalid('a time is a number with a unit, as 30m, 2h or 1d');
-  const number = values.get('uses')?.[0];
-  if (number !== undefined && !/^[1-9]\d{0,5}$/.test(number)) return invalid('uses is a number from 1 on');
-  return { forMs, uses: number === undefined ? undefined : Number(number) };
+/** As it is written, where it has another shape. */
+function valueOf(name: AccessArgument, given: readonly string[] | undefined): unknown {
+  const [text = ''] = given ?? [];
+  const { shape } = accessArguments[name];
+  if (given === undefined || shape === 'texts') return given;
+  if (shape === 'duration') return parseDuration(text) ?? text;
+  return shape === 'count' && /^[1-9]\d*$/.test(text) ? Number(text) : text;
 }
 
 /**
@@ -207,23 +208,18 @@ async function readWish(
   principal: string,
   listener: string,
 ): Promise<Refused | AccessWish> {
-  const { context, session, values } = asked;
-  const reason = readReason(asked);
-  if (reason.kind === 'refused') return reason;
-  const shorter = readShorter(values);
-  if ('kind' in shorter) return shorter;
+  const { context, session, given } = asked;
+  const { users: written = [], reason = '', command: words = [] } = given;
   const { rights } = context.access;
   const { userNames } = context.router.table;
-  const given = values.get('user') ?? [];
-  if (given.length > bounds.accessUsers)
+  if (written.length > bounds.accessUsers)
     return invalid(`a request names at most ${bounds.accessUsers} users`);
   const names: string[] = [];
-  for (const user of given) {
+  for (const user of written) {
     const name = userNames.normalise(user);
     if (name.kind === 'refused') return invalid(name.message);
     if (!names.includes(name.name)) names.push(name.name);
   }
-  const words = values.get('command') ?? [];
   const digest = (text: string): string => context.redact(text).hmac;
   const grants = { grants: 'all', digest } as const;
   const subject = { ...session.subject, listener, principal, policy, grants };
@@ -267,16 +263,16 @@ async function readWish(
   if (names.length > 1 && first.attempt.effect === 'destroy')
     return invalid('what deletes is requested user by user, so that an approver sees the number of each');
   const usesMax = terms.uses ?? (terms.scope === 'command' ? 1 : undefined);
-  const { forMs = terms.forMs, uses = usesMax } = shorter;
+  const { forMs = terms.forMs, uses = usesMax } = given;
   if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
   if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
     return invalid(`its rule gives ${usesMax} uses at most`);
-  if (terms.reason !== undefined && !terms.reason.matches(reason.text))
+  if (terms.reason !== undefined && !terms.reason.matches(reason))
     return invalid(`its rule wants a reason that matches ${terms.reason.source}`);
   const command = first.attempt.command.name;
   const canonical = [command, ...first.args.map(({ text }) => text)];
   const everybody = [...new Set([...users, ...others])];
-  const bytes = [...canonical, ...everybody, reason.text].reduce(
+  const bytes = [...canonical, ...everybody, reason].reduce(
     (sum, text) => sum + Buffer.byteLength(text) + 1,
     0,
   );
@@ -288,7 +284,7 @@ async function readWish(
     command,
     args: redactedWords(first.args, context.redact),
     effect: first.attempt.effect,
-    reason: reason.text,
+    reason,
     forMs,
     uses,
     line: digest(lineOf(command, first.args)),
@@ -303,9 +299,10 @@ function ruleOf({ decision: { rule } }: Judged, { onRequest }: Policy) {
 /** The principal that an approver gives access to, with the first policy there whose rule offers the command. */
 async function readOwner(
   asked: Asked,
+  asker: Asker,
 ): Promise<Refused | { readonly asker: Asker; readonly wish: AccessWish }> {
-  const { context, asker, values } = asked;
-  const to = parsePrincipal(values.get('to')?.[0] ?? '');
+  const { context, given } = asked;
+  const to = parsePrincipal(given.to ?? '');
   if (to === undefined) return invalid('say to whom, as --to NAME@LISTENER');
   const { rights } = context.access;
   const { policies, policiesAt, isNamedAt } = rights;

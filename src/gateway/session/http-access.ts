@@ -6,22 +6,28 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { plainLine } from '../../domain/policy/assess.js';
+import {
+  type AccessArgument,
+  type AccessVerb,
+  accessArguments,
+  allArguments,
+  allVerbs,
+  isAccessVerb,
+  memberOf,
+  wordsOf,
+} from '../../domain/verbs/verbs.js';
 import type { CommandLine } from '../../protocol/command.js';
 
 export const accessBytesMax = bounds.httpAccessBytes;
 
-export const accessPaths = ['request', 'requests', 'approve', 'refuse', 'revoke', 'review', 'grant'] as const;
-export type AccessPath = (typeof accessPaths)[number];
+/** One of `requests` is `access` on the wire. */
+export type AccessPath = Exclude<AccessVerb, 'access'>;
 
-/** The members of a body, each with the option that it becomes; `id` and `command` follow the options. */
-const options = {
-  after: '--after',
-  to: '--to',
-  users: '--user',
-  for: '--for',
-  uses: '--uses',
-  reason: '--reason',
-} as const;
+export const accessPaths = allVerbs.filter(isAccessPath);
+
+export function isAccessPath(name: string): name is AccessPath {
+  return isAccessVerb(name) && name !== 'access';
+}
 
 /** What a body asks for. `tag`: the client's name for it, as in other commands; empty: none. */
 export interface AccessBody {
@@ -40,38 +46,32 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { bad: 'The body is not an object' };
-  const words: string[] = [];
   const members = new Map<string, unknown>(Object.entries(value));
-  for (const [name, option] of Object.entries(options)) {
-    const given = members.get(name);
-    members.delete(name);
+  const texts = new Map<AccessArgument, readonly string[]>();
+  for (const name of allArguments) {
+    const member = memberOf(name);
+    const given = members.get(member);
+    members.delete(member);
     if (given === undefined || given === null) continue;
-    const list = name === 'users' ? listOf(given) : [wordOf(given)];
-    if (list === undefined || list.some((word) => word === undefined))
-      return { bad: `"${name}" is ${name === 'users' ? 'a list of texts' : 'a text'}` };
-    for (const word of list) words.push(`${option}=${word ?? ''}`);
+    const isList = accessArguments[name].shape === 'texts';
+    const list = isList ? listOf(given) : wordOf(given);
+    if (list === undefined) return { bad: `"${member}" is ${isList ? 'a list of texts' : 'a text'}` };
+    texts.set(name, list);
   }
-  const id = wordOf(members.get('id'));
-  const command = members.get('command');
-  const list = command === undefined ? undefined : listOf(command);
-  if (members.has('id') && id === undefined) return { bad: '"id" is a text' };
-  if (command !== undefined && list === undefined) return { bad: '"command" is a list of texts' };
   const tag = members.get('tag') ?? '';
   if (typeof tag !== 'string' || !/^[\w.:-]{0,64}$/.test(tag))
     return { bad: '"tag" is at most 64 letters, digits, "_", "-", "." and ":"' };
-  for (const name of ['id', 'command', 'tag']) members.delete(name);
+  members.delete('tag');
   const [unknown] = members.keys();
   // A typo must not ask for more than was meant.
   if (unknown !== undefined) return { bad: `There is no member "${unknown.slice(0, 64)}"` };
-  if (id !== undefined) words.push('--', id);
-  if (list !== undefined) words.push('--', ...list);
-  const verb = path === 'requests' && id !== undefined ? 'access' : path;
-  return { line: plainLine('', [`dovegate ${verb}`, ...words]), tag };
+  const verb = path === 'requests' && texts.has('id') ? 'access' : path;
+  return { line: plainLine('', [`dovegate ${verb}`, ...wordsOf(texts)]), tag };
 }
 
-function wordOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : undefined;
+function wordOf(value: unknown): readonly string[] | undefined {
+  if (typeof value === 'string') return [value];
+  return Number.isSafeInteger(value) ? [String(value)] : undefined;
 }
 
 function listOf(value: unknown): readonly string[] | undefined {

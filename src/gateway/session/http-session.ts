@@ -29,7 +29,7 @@ import {
   strangerPiecesMax,
   strangerTurn,
 } from './greet-peer.js';
-import { type AccessPath, accessBytesMax, accessPaths, readAccess } from './http-access.js';
+import { type AccessPath, accessBytesMax, accessPaths, isAccessPath, readAccess } from './http-access.js';
 import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
 import type { RunningSession } from './roster.js';
 
@@ -175,6 +175,7 @@ class HttpClient {
     }
     const refused = await this.#admit(request);
     if (refused !== undefined) return refused;
+    if (isAccessPath(route)) return this.#access(request, route);
     switch (route) {
       case 'entries':
         return this.#respond(request, 200, entries, [['Content-Type', json]]);
@@ -191,14 +192,6 @@ class HttpClient {
       case 'run':
       case 'dry-run':
         return this.#run(request, route);
-      case 'request':
-      case 'requests':
-      case 'approve':
-      case 'refuse':
-      case 'revoke':
-      case 'review':
-      case 'grant':
-        return this.#access(request, route);
       default:
         return route satisfies never;
     }

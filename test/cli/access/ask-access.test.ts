@@ -53,6 +53,7 @@ async function openGate(t: TestContext, answers: Readonly<Record<string, Said | 
   };
 }
 
+const why = ['--reason', 'ticket 4711'];
 const fetchWords = ['--', 'fetch', 'hdr.subject', 'mailbox', 'INBOX', 'all'];
 
 void test('a request is recorded and shown; its words are those that send would send', async (t) => {
@@ -73,12 +74,12 @@ void test('a request is recorded and shown; its words are those that send would 
   );
   assert.equal(said.exit, 0, said.text);
   assert.deepEqual(gate.asked, [
-    '|dovegate request|-u|bob@example.com|--for|3600000ms|--uses|1|--reason|ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
+    '|dovegate request|--user=bob@example.com|--for=3600000ms|--uses=1|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
   ]);
   assert.match(said.text, new RegExp(`^waits for 1 approval: ${id}\n`));
   assert.match(said.text, /^command {2,}fetch hdr\.subject mailbox INBOX all$/m);
   assert.match(said.text, /^you may {2,}revoke$/m);
-  const json = await gate.run('request', '--json', ...fetchWords);
+  const json = await gate.run('request', ...why, '--json', ...fetchWords);
   assert.deepEqual(JSON.parse(json.stdout.toString()), item);
 });
 
@@ -92,12 +93,12 @@ void test('--wait: the exit code says what was decided', async (t) => {
     ['used-up', 75],
   ] as const) {
     const gate = await openGate(t, { request: [item], access: [[{ ...item, state, why: 'because' }]] });
-    const said = await gate.run('request', '--wait', '30s', ...fetchWords);
+    const said = await gate.run('request', ...why, '--wait', '30s', ...fetchWords);
     assert.equal(said.exit, exit, `${state}: ${said.text}`);
     assert.match(said.stderr, new RegExp(`request ${id} is recorded; waiting for a decision`));
   }
   const open = await openGate(t, { request: [item], access: [item] });
-  const late = await open.run('request', '--wait', '1500ms', '--json', ...fetchWords);
+  const late = await open.run('request', ...why, '--wait', '1500ms', '--json', ...fetchWords);
   assert.equal(late.exit, 75);
   assert.equal(JSON.parse(late.stdout.toString()).state, 'requested');
   // A daemon that cannot answer for a moment is asked again; a request that is gone is not.
@@ -108,9 +109,9 @@ void test('--wait: the exit code says what was decided', async (t) => {
       [{ ...item, state: 'granted' }],
     ],
   });
-  assert.equal((await busy.run('request', '--wait', '30s', ...fetchWords)).exit, 0);
+  assert.equal((await busy.run('request', ...why, '--wait', '30s', ...fetchWords)).exit, 0);
   const gone = await openGate(t, { request: [item], access: ['-NOTFOUND', 'no such request'] });
-  const forgotten = await gone.run('request', '--wait', '30s', ...fetchWords);
+  const forgotten = await gone.run('request', ...why, '--wait', '30s', ...fetchWords);
   assert.equal(forgotten.exit, 75, forgotten.text);
   assert.match(
     forgotten.stderr,
@@ -122,7 +123,7 @@ void test('granted at once where no approval is needed', async (t) => {
   const gate = await openGate(t, {
     request: [{ ...item, state: 'granted', approvals: 0, break_glass: true, place: undefined }],
   });
-  const said = await gate.run('request', '--wait', '5s', ...fetchWords);
+  const said = await gate.run('request', ...why, '--wait', '5s', ...fetchWords);
   assert.equal(said.exit, 0);
   assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00: /);
   assert.match(said.text, /^approvals {2,}none needed; not reviewed yet$/m);
@@ -189,13 +190,14 @@ void test('one in full; approve, refuse, revoke, review and grant', async (t) =>
   assert.match((await gate.run('refuse', id, '--reason', 'ask bob')).text, /^refused: ask bob: /);
   assert.equal((await gate.run('revoke', id)).exit, 0);
   assert.equal((await gate.run('review', id)).exit, 0);
-  assert.equal((await gate.run('grant', '--to', 'anna@support', '--user', 'bob', ...fetchWords)).exit, 0);
+  const given = await gate.run('grant', '--to', 'anna@support', '--user', 'bob', ...why, ...fetchWords);
+  assert.equal(given.exit, 0);
   assert.deepEqual(gate.asked.slice(1), [
-    `|dovegate approve|--for|1800000ms|--uses|1|--|${id}`,
-    `|dovegate refuse|--reason|ask bob|--|${id}`,
+    `|dovegate approve|--for=1800000ms|--uses=1|--|${id}`,
+    `|dovegate refuse|--reason=ask bob|--|${id}`,
     `|dovegate revoke|--|${id}`,
     `|dovegate review|--|${id}`,
-    '|dovegate grant|--to|anna@support|-u|bob|--|fetch|--|hdr.subject|mailbox|INBOX|all',
+    '|dovegate grant|--to=anna@support|--user=bob|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
   ]);
 });
 
@@ -212,7 +214,7 @@ void test('a refusal is said in the words of dovegate, with the exit code of its
   assert.equal(own.exit, 77);
   assert.equal(own.stderr, 'dovegate: a request is approved by another person than its requester\n');
   assert.equal((await gate.run('review', id)).exit, 68);
-  assert.equal((await gate.run('request', ...fetchWords)).exit, 75);
+  assert.equal((await gate.run('request', ...why, ...fetchWords)).exit, 75);
 });
 
 void test('wrong usage is 64, and nothing is asked', async (t) => {
@@ -220,20 +222,22 @@ void test('wrong usage is 64, and nothing is asked', async (t) => {
   for (const wrong of [
     ['request', '--reason', 'x'.repeat(513), ...fetchWords],
     ['request', '--reason', 'two\nlines', ...fetchWords],
-    ['request', '--user', 'bob', '--user', 'bob', ...fetchWords],
-    ['request', '--user', '*@example.com', ...fetchWords],
-    ['request', '--user', 'bob', '--', 'fetch', '-u', 'alice', 'uid', 'all'],
-    ['request', '--', 'fetch', '-A', 'uid', 'all'],
-    ['request', '--', 'save'],
-    ['request', '--', 'exec', 'x'],
-    ['request', '--for', '1', ...fetchWords],
-    ['request', '--for', '0s', ...fetchWords],
-    ['request', '--uses', '0', ...fetchWords],
-    ['request', '--wait', 'soon', ...fetchWords],
+    ['request', ...why, '--user', 'bob', '--user', 'bob', ...fetchWords],
+    ['request', ...why, '--user', '*@example.com', ...fetchWords],
+    ['request', ...why, '--user', 'bob', '--', 'fetch', '-u', 'alice', 'uid', 'all'],
+    ['request', ...why, '--', 'fetch', '-A', 'uid', 'all'],
+    ['request', ...why, '--', 'save'],
+    ['request', ...why, '--', 'exec', 'x'],
+    ['request', ...why, '--for', '1', ...fetchWords],
+    ['request', ...why, '--for', '0s', ...fetchWords],
+    ['request', ...why, '--uses', '0', ...fetchWords],
+    ['request', ...why, '--wait', 'soon', ...fetchWords],
     ['request'],
     ['approve'],
     ['refuse', id],
-    ['grant', ...fetchWords],
+    ['grant', ...why, ...fetchWords],
+    ['grant', '--to', 'anna@support', ...fetchWords],
+    ['request', ...fetchWords],
     ['send', '--request', '--dry-run', ...fetchWords],
     ['send', '--request', '--users', 'all', ...fetchWords],
     ['send', '--wait', '1m', ...fetchWords],

@@ -1021,7 +1021,7 @@ void test('a long list comes in pages, and a client of the library gets all of i
   const first = await ask(carol, '||dovegate requests');
   assert.equal(first.items.length, bounds.accessListed + 1);
   assert.deepEqual(first.items.at(-1), { more: bounds.accessListed + 10 });
-  const all = await createAccess(async ({ after }) => {
+  const all = await createAccess(async ({ values: { after } }) => {
     const option = after === undefined ? '' : `|--after|${after}`;
     return (await ask(carol, `||dovegate requests${option}`)).items;
   }).list();
