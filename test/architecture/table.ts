@@ -38,6 +38,7 @@ const belowCli = [
   'domain/review',
   'domain/trail',
   'domain/report',
+  'domain/story',
   'domain/views',
   'domain/page',
   'domain/door',
@@ -123,13 +124,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // Whether a stream keeps what it was sent.
   'domain/streams': rule(['domain/audit'], { public: ['made', 'strength'] }),
+  // What became of a grant: one fold over its records, and its sentences.
+  'domain/story': rule(['domain/access/item', 'domain/audit'], { public: ['grant'] }),
   'domain/report': rule(
     [
       'domain/commands',
       'domain/meaning',
       'domain/identity/user-name',
-      'domain/access/item',
       'domain/audit',
+      'domain/story',
       'domain/trail',
       'domain/fleet/shapes',
       'domain/page',
@@ -336,7 +339,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/words',
       'adapters/journal',
     ],
-    { public: ['find-exchange', 'read-long', 'read-trail'] },
+    { public: ['find-exchange', 'read-access', 'read-long', 'read-trail'] },
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(

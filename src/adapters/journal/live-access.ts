@@ -141,12 +141,9 @@ export interface StartAccess {
 
 /** Follows a record, and keeps the entry that it ends. */
 function followEnds(book: AccessBook, over: AccessEntry[] = [], record: Line): void {
-  const { grant, request } = record;
-  const id = grant ?? request;
-  const entry = typeof id === 'string' ? book.find(id) : undefined;
-  book.follow(record);
-  if (entry?.ended === undefined || book.find(entry.id) !== undefined) return;
-  over.push(entry);
+  const ended = book.follow(record);
+  if (ended === undefined) return;
+  over.push(ended);
   if (over.length > bounds.accessOver) over.shift();
 }
 

@@ -4,6 +4,7 @@
 
 import type { VerifyProgress, VerifyResult } from '../../domain/page/proof.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
+import { toldBy } from '../../domain/report/access.js';
 import { type Doubt } from '../../domain/report/completeness.js';
 import { findingsOf } from '../../domain/report/findings.js';
 import { createHtmlReport } from '../../domain/report/html.js';
@@ -30,6 +31,7 @@ import {
   type Trail,
   type TrailFile,
 } from '../journal/trail.js';
+import { readAccess } from './read-access.js';
 
 export type LongTask = { readonly directory: string; readonly ownKey: string } & (
   | { readonly long: 'verify' }
@@ -71,7 +73,7 @@ export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: 
   }
   const { verdict, trail } = await checkTrail(found, request, hear);
   const { report, form: name, users, limits } = task;
-  const reported = reportedOf(trail, verdict, users, limits);
+  const reported = reportedOf(trail, verdict, report.mailbox, users, limits);
   const form = formOf(name);
   const { counts, texts } = await makeReport(reported, report, form);
   const commands = counts.commands + counts.stopped;
@@ -114,6 +116,7 @@ function formOf(name: Extract<LongTask, { long: 'report' }>['form']): ReportForm
 function reportedOf(
   trail: Trail,
   verdict: Verdict,
+  mailbox: string,
   users: readonly string[] | undefined,
   limits: { readonly viewer: string; readonly text: string } | undefined,
 ): Reported {
@@ -138,6 +141,11 @@ function reportedOf(
           if (piece !== undefined) survey.take(view.take(piece.bytes));
       return survey.finish();
     },
+    grants: async (sinceMs) =>
+      toldBy(
+        [await readAccess(trail, { sinceMs, user: mailbox }, users && createView(users))],
+        users !== undefined,
+      ),
     doubts: () => doubts,
     viewer: limits?.viewer,
   };

@@ -2,6 +2,7 @@
 
 import type { AccessItem } from '../../client/connect.js';
 import { formatDuration } from '../../domain/policy/policy.js';
+import { stateText } from '../../domain/story/grant.js';
 import { plural } from '../../domain/words/words.js';
 import { formatColumns, plain } from '../output/output.js';
 
@@ -32,7 +33,7 @@ export function formatState({ state, approvals, approved_by: approved, until, wh
     case 'ended':
     case 'expired':
     case 'used-up':
-      return `${state === 'used-up' ? 'used up' : state}${because}`;
+      return `${stateText(state)}${because}`;
     default:
       return plain(state satisfies never);
   }
@@ -65,7 +66,7 @@ function shortState(item: AccessItem): string {
   const { state, may, used, uses, break_glass: isBreakGlass, reviewed } = item;
   if (state === 'requested') return may.includes('approve') ? 'waits for you' : 'waits';
   if (state === 'unreviewed') return 'not reviewed';
-  if (state !== 'granted') return state === 'used-up' ? 'used up' : state;
+  if (state !== 'granted') return stateText(state);
   const count = uses === undefined ? `used ${used}x` : `used ${used} of ${uses}`;
   return `granted, ${count}${isBreakGlass && !reviewed ? ', not reviewed' : ''}`;
 }

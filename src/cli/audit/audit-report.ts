@@ -5,9 +5,10 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import type { Trail } from '../../adapters/journal/trail.js';
+import { readAccess } from '../../adapters/views/read-access.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
-import { type AccessAsked, type AccessLedger, approvedText } from '../../domain/report/access.js';
+import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/report/access.js';
 import { judgeHosts } from '../../domain/report/hosts.js';
 import { createHtmlReport } from '../../domain/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
@@ -26,7 +27,6 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeView, isAsked, isInView, openPage } from './ask-page.js';
-import { readAccess } from './audit-access.js';
 import type { Places } from './audit-places.js';
 import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
@@ -105,16 +105,10 @@ async function openHosts(
   };
 }
 
-async function grantsOf(
-  trails: readonly Trail[],
-  asked: AccessAsked,
-): Promise<(grant: string) => GrantTold | undefined> {
+async function grantsOf(trails: readonly Trail[], asked: AccessAsked): Promise<(grant: string) => GrantTold> {
   const ledgers: AccessLedger[] = [];
   for (const trail of trails) ledgers.push(await readAccess(trail, asked));
-  return (id) => {
-    const grant = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
-    return grant && { approvedBy: approvedText(grant), reason: grant.reason };
-  };
+  return toldBy(ledgers);
 }
 
 /** Files that are checked and read here, or a daemon that does both. */

@@ -43,7 +43,7 @@ export interface AccessPlaces {
   readonly grants: number;
   readonly bytes: number;
 }
-type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
+export type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
 const requestsMax = bounds.accessRequests;
 const grantsMax = bounds.accessGrants;
@@ -55,32 +55,39 @@ const unreviewedMs = bounds.accessUnreviewedMs;
 /** A reviewed one is kept as long as it counts against its owner's number a day. */
 const countedMs = 86_400_000;
 
-const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
+/** The actions after which nothing of it lives. */
+export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
 
 export class AccessBook {
   readonly #entries = new Map<string, Entry>();
   #requests = 0;
   #bytes = 0;
 
-  /** Follows a record of the journal, as it was appended or as parsed from its line; ignores those that do not concern access. */
-  follow(record: Followed): void {
+  /**
+   * Follows a record of the journal, as it was appended or as parsed from its line; ignores those that do not concern access. Returns the
+   * entry that it ended, which the book then has no longer.
+   */
+  follow(record: Followed): AccessEntry | undefined {
     switch (record.event) {
       case 'access':
         return this.#followAccess(record);
       case 'admission':
         this.#bind(record);
         // A search that counts mails for the command is no use of its own.
-        return record.for === undefined ? this.#use(record.grant, 1) : undefined;
+        if (record.for === undefined) this.#use(record.grant, 1);
+        return undefined;
       case 'completion':
-        return record.sent === false ? this.#use(record.grant, -1) : undefined;
+        if (record.sent === false) this.#use(record.grant, -1);
+        return undefined;
       case 'clock': {
         const { step_ms: step } = record;
         // A step forward changes nothing: with the clock, each end comes nearer.
-        if (!isDistanceMs(step) || step >= 0) return;
+        if (!isDistanceMs(step) || step >= 0) return undefined;
         for (const entry of this.#entries.values()) entry.untilMs += step;
-        return;
+        return undefined;
       }
       default:
+        return undefined;
     }
   }
 
@@ -135,23 +142,23 @@ export class AccessBook {
     return records;
   }
 
-  #followAccess(raw: Followed): void {
+  #followAccess(raw: Followed): AccessEntry | undefined {
     const record = asAccess(raw);
     const id = record.grant ?? record.request;
-    if (typeof id !== 'string') return;
+    if (typeof id !== 'string') return undefined;
     const isCarried = raw.carried === true;
     const entry = this.#entries.get(id);
-    if (record.action === 'requested') return this.#request(id, record, entry, isCarried);
-    if (entry === undefined) return;
+    if (record.action === 'requested') this.#request(id, record, entry, isCarried);
+    if (record.action === 'requested' || entry === undefined) return undefined;
     const { action = '' } = record;
     if (action === 'approved') {
       // One that did not count when another one arrived never counts again: else a request could have enough of them, and no grant.
       const before = countedFor(record, entry.approvals);
-      if (entry.state !== 'requested' || before.length >= approvalsMax) return;
-      entry.approvals = [...before, record];
+      if (entry.state === 'requested' && before.length < approvalsMax) entry.approvals = [...before, record];
     } else if (action === 'granted') this.#grant(entry, record);
     else if (action === 'reviewed') this.#review(entry, record);
     else if (endings.has(action)) this.#end(entry, record);
+    return this.#entries.has(id) ? undefined : entry;
   }
 
   #request(id: string, record: AccessRecord, before: Entry | undefined, isCarried: boolean): void {

@@ -1,63 +1,21 @@
-// Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. Folded
-// from the records of a trail, in their order; a trail may begin in the middle, because each segment begins with what lived then. What is
-// left out for want of memory is counted, and the answer says so.
+// Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. A story
+// (`domain/story/grant`) for each id of a trail. What is left out for want of memory is counted, and the answer says so.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatCommand } from '../access/item.js';
-import { countedFor } from '../audit/access-book.js';
-import {
-  eventPlace,
-  formatTime,
-  isObject,
-  parseLine,
-  type RecordedArgument,
-  timeBefore,
-} from '../audit/record.js';
+import type { Followed } from '../audit/access-book.js';
+import { eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
+import { approvedText, GrantStory } from '../story/grant.js';
 import { createCoverTest } from '../trail/search.js';
 import { plural } from '../words/words.js';
-
-/** Who did a step, and when. Texts are as recorded: callers must make them harmless. */
-export interface AccessStepTaken {
-  readonly principal: string;
-  readonly time: string;
-  readonly why: string;
-}
-
-export interface AccessReported {
-  readonly id: string;
-  readonly to: string;
-  readonly policy: string;
-  readonly users: readonly string[];
-  readonly command: string;
-  /** `user`: the rule holds for these users, and the command is an example. */
-  readonly scope: string;
-  readonly rule: string;
-  readonly reason: string;
-  readonly asked: string;
-  /** Of a grant without request: the approver. */
-  readonly givenBy: string | undefined;
-  readonly approvalsNeeded: number;
-  readonly approvedBy: readonly AccessStepTaken[];
-  readonly granted: string | undefined;
-  readonly until: string | undefined;
-  readonly usesMax: number | undefined;
-  /** Commands that were sent, by name. */
-  readonly used: number;
-  readonly commands: ReadonlyMap<string, number>;
-  readonly firstUse: string | undefined;
-  readonly lastUse: string | undefined;
-  readonly reviewedBy: AccessStepTaken | undefined;
-  /** `refused`, `revoked` by a principal; `expired`, `used-up`, `ended` without one; undefined: it lives, or waits. */
-  readonly end: (AccessStepTaken & { readonly action: string }) | undefined;
-}
+import type { GrantTold } from './touch.js';
 
 export interface AccessLedger {
   /** A piece of whole lines. */
   take(piece: Buffer): void;
-  find(id: string): AccessReported | undefined;
-  /** In the order of the requests. */
+  find(id: string): GrantStory | undefined;
+  /** In the order of their first records. */
   finish(): {
-    readonly items: readonly AccessReported[] /** Requests that found no room. */;
+    readonly items: readonly GrantStory[] /** Requests that found no room. */;
     readonly leftOut: number;
   };
 }
@@ -69,24 +27,16 @@ export interface AccessAsked {
   readonly user?: string | undefined;
 }
 
-type Open = { -readonly [Key in keyof AccessReported]: AccessReported[Key] } & {
-  readonly commands: Map<string, number>;
-  /** Times of its steps and uses, carried ones aside. */
-  lastTime: string;
-};
-
 const itemsMax = bounds.accessReported;
-const namesMax = 50;
 const openMax = bounds.openSearched;
-/** Stands for names of commands beyond the limit. */
-const others = '(others)';
 const grantText = Buffer.from(',"grant":"');
 
 export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): AccessLedger {
-  const items = new Map<string, Open>();
+  const items = new Map<string, GrantStory>();
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
   const isCovered = user === undefined ? undefined : createCoverTest(user);
+  /** The names by which running commands were counted. */
   const open = new Map<string, string>();
   let leftOut = 0;
 
@@ -105,7 +55,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
           timeBefore(piece, eventAt) < until &&
           (isAccess || line.includes(grantText))
         )
-          follow(parseLine(line.toString('utf8')) ?? {}, isAccess);
+          follow(parseLine(line.toString('utf8')) ?? {});
         at = end + 1;
       }
     },
@@ -118,154 +68,62 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     },
   };
 
-  function follow(record: Readonly<Record<string, unknown>>, isAccess: boolean): void {
-    const text = (key: string): string => (typeof record[key] === 'string' ? record[key] : '');
-    if (!isAccess) return followCommand(record, text);
-    const action = text('action');
-    const id = text('grant') || text('request');
-    if (action === 'requested') return add(id, record, text);
-    const item = items.get(id);
-    if (item === undefined) return;
-    const principal = text('principal') || text('by');
-    // A carried record says when it was written first.
-    const step = { principal, time: text('at') || text('time'), why: text('reason') || text('text') };
-    const isCarried = record['carried'] === true;
-    if (!isCarried) item.lastTime = step.time;
-    switch (action) {
-      case 'approved':
-        if (!item.approvedBy.some(({ time, principal: by }) => time === step.time && by === principal))
-          item.approvedBy = [...countedFor({ by: text('by') || undefined }, item.approvedBy), step];
-        return;
-      case 'granted':
-        item.granted ??= step.time;
-        item.until = text('until');
-        item.usesMax = numberOf(record['uses']) ?? item.usesMax;
-        // The count of a segment that is not read.
-        if (isCarried) item.used = Math.max(item.used, numberOf(record['used']) ?? 0);
-        return;
-      case 'reviewed':
-        item.reviewedBy = step;
-        return;
-      case 'refused':
-      case 'revoked':
-        item.end = { ...step, action };
-        return;
-      case 'expired':
-      case 'used-up':
-      case 'ended':
-        // Nobody did it: the record names the owner.
-        item.end = { ...step, principal: '', action };
-    }
-  }
-
-  function add(id: string, record: Readonly<Record<string, unknown>>, text: (key: string) => string): void {
-    if (id === '' || items.has(id)) return;
-    const users = listOf(record['users']);
-    const named = users.length > 0 ? users : [text('user')];
-    if (isCovered !== undefined && !named.some((name) => isCovered(name, record['case']))) return;
-    if (items.size >= itemsMax) {
-      leftOut += 1;
-      return;
-    }
-    const args = Array.isArray(record['args']) ? (record['args'] as readonly unknown[]) : [];
-    const by = text('by');
-    items.set(id, {
-      id,
-      to: text('to') || text('principal'),
-      policy: text('policy'),
-      users,
-      command: formatCommand([text('command'), ...args.filter(isArgument)]),
-      scope: text('scope'),
-      rule: text('rule'),
-      reason: text('reason'),
-      asked: text('at') || text('time'),
-      givenBy: by === '' ? undefined : by,
-      approvalsNeeded: numberOf(record['approvals']) ?? 1,
-      approvedBy: [],
-      granted: undefined,
-      until: undefined,
-      usesMax: numberOf(record['uses']),
-      used: 0,
-      commands: new Map(),
-      firstUse: undefined,
-      lastUse: undefined,
-      reviewedBy: undefined,
-      end: undefined,
-      lastTime: record['carried'] === true ? '' : text('time'),
-    });
-  }
-
-  function followCommand(record: Readonly<Record<string, unknown>>, text: (key: string) => string): void {
-    const item = items.get(text('grant'));
+  function follow(record: Followed & { readonly id?: unknown }): void {
+    const of = record.grant ?? record.request;
     // A search by which dovegate counts mails for a command is no use of its own.
-    if (item === undefined || text('for') !== '') return;
-    const name = text('command');
-    const id = text('id');
-    if (text('event') === 'admission') {
-      item.used += 1;
-      const known = item.commands.has(name) || item.commands.size < namesMax ? name : others;
-      item.commands.set(known, (item.commands.get(known) ?? 0) + 1);
-      if (open.size < openMax) open.set(id, known);
-      item.firstUse ??= text('time');
-      item.lastUse = text('time');
-      item.lastTime = text('time');
-      return;
-    }
-    const known = open.get(id);
+    if (typeof of !== 'string' || (record.event !== 'access' && record.for !== undefined)) return;
+    const story = items.get(of) ?? add(of, record);
+    const { id, command } = record;
+    if (typeof id !== 'string') return void story?.follow(record);
+    const counted = open.get(id);
     open.delete(id);
-    if (record['sent'] !== false) return;
-    // It did not go to a mail server, so it was no use.
-    item.used = Math.max(0, item.used - 1);
-    if (known === undefined) return;
-    const count = (item.commands.get(known) ?? 0) - 1;
-    if (count > 0) item.commands.set(known, count);
-    else item.commands.delete(known);
+    const name = story?.follow(record, counted ?? (typeof command === 'string' ? command : ''));
+    if (name !== undefined && open.size < openMax) open.set(id, name);
+  }
+
+  /** Undefined: it concerns somebody else, or there is no room. */
+  function add(id: string, first: Followed): GrantStory | undefined {
+    const { users, user: named = '', case: kept, event } = first;
+    const all: readonly unknown[] = Array.isArray(users) && users.length > 0 ? users : [named];
+    const isAsked = (name: unknown): boolean => typeof name === 'string' && isCovered?.(name, kept) !== false;
+    if (!all.some(isAsked)) return undefined;
+    // What came back without having been sent is no sign of an older request.
+    if (id === '' || event === 'completion') return undefined;
+    if (items.size >= itemsMax) {
+      if (first.action === 'requested') leftOut += 1;
+      return undefined;
+    }
+    const story = new GrantStory(id, first);
+    items.set(id, story);
+    return story;
   }
 }
 
-function isArgument(value: unknown): value is RecordedArgument {
-  return typeof value === 'string' || isObject(value);
+/** What a report says of the grants of its commands. `isLimited`: the ledger has only what a limited view shows. */
+export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
+  return (id) => {
+    const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
+    const isHidden = isLimited && story?.entry === undefined;
+    const approvedBy = isHidden ? 'approvers are not shown in this view' : approvedText(story);
+    return { approvedBy, reason: story?.requested.reason ?? '' };
+  };
 }
 
-function numberOf(value: unknown): number | undefined {
-  return typeof value === 'number' ? value : undefined;
-}
-
-function listOf(value: unknown): readonly string[] {
-  const all: readonly unknown[] = Array.isArray(value) ? value : [];
-  return all.filter((each) => typeof each === 'string');
-}
-
-/** `approved by carol@leads, dave@leads`; for people. Made harmless by callers. */
-export function approvedText({ approvalsNeeded, approvedBy, reviewedBy }: AccessReported): string {
-  if (approvedBy.length > 0) return `approved by ${approvedBy.map(({ principal }) => principal).join(', ')}`;
-  if (approvalsNeeded > 0) return 'approved by nobody';
-  return reviewedBy === undefined
-    ? 'without approval, not reviewed'
-    : `without approval, reviewed by ${reviewedBy.principal}`;
-}
-
-export function endText({ end, granted, until }: AccessReported): string {
-  if (end !== undefined) {
-    const by = end.principal === '' ? '' : ` by ${end.principal}`;
-    return `${end.action === 'used-up' ? 'used up' : end.action}${by}${end.why === '' ? '' : `: ${end.why}`}`;
-  }
-  return granted === undefined ? 'waits' : `until ${until ?? '?'}`;
-}
-
-export function accessSentences(items: readonly AccessReported[], leftOut: number): string[] {
-  const count = (isCounted: (item: AccessReported) => boolean): number => items.filter(isCounted).length;
-  const granted = count((item) => item.granted !== undefined);
-  const unused = count((item) => item.granted !== undefined && item.used === 0);
-  const broken = count((item) => item.granted !== undefined && item.approvalsNeeded === 0);
-  const unreviewed = count(
-    (item) => item.granted !== undefined && item.approvalsNeeded === 0 && item.reviewedBy === undefined,
-  );
+export function accessSentences(items: readonly GrantStory[], leftOut: number): string[] {
+  const count = (isCounted: (item: GrantStory) => boolean): number => items.filter(isCounted).length;
+  const unused = count(({ isGranted, used }) => isGranted && used === 0);
+  const broken = items.filter(({ isGranted, needed }) => isGranted && needed === 0);
+  const unreviewed = broken.filter(({ entry }) => entry?.reviewed === undefined).length;
+  const unkept = count(({ entry }) => entry === undefined);
+  const refused = count(({ end }) => end?.action === 'refused');
   return [
-    `${plural(items.length, 'request')}: ${granted} granted, ${count(({ end }) => end?.action === 'refused')} refused, ${unused} granted and never used`,
-    ...(broken === 0
+    `${plural(items.length, 'request')}: ${count(({ isGranted }) => isGranted)} granted, ${refused} refused, ${unused} granted and never used`,
+    ...(broken.length === 0
       ? []
-      : [`${broken} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),
+      : [`${broken.length} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),
+    ...(unkept === 0
+      ? []
+      : [`${unkept} of them begun before the kept records: who asked and who approved is not there`]),
     ...(leftOut === 0
       ? []
       : [`${leftOut} more requests are left out: ask for a shorter time, or for one user`]),

@@ -110,7 +110,7 @@ export class AccessDesk {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
     this.#limits = new AccessLimits(parts.clock);
-    for (const record of records) this.#ended.follow(this.#book, record);
+    for (const record of records) this.#ended.add(this.#book.follow(record));
     const { clock } = parts;
     const nowMs = clock.wallMs();
     for (const entry of this.#book.entries) {
@@ -416,10 +416,10 @@ export class AccessDesk {
 
   /** One that is over: its requester learns how it ended. */
   #showOver(asker: Asker, id: string): AccessResult {
-    const over = this.#ended.find(id);
-    if (over === undefined || !this.#isVisible(asker, over.entry))
+    const entry = this.#ended.find(id);
+    if (entry === undefined || !this.#isVisible(asker, entry))
       return unknownId(whyBlind(asker, this.rights.persons));
-    const { entry, state, why } = over;
+    const { state, why } = endOf(entry);
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
   }
 
@@ -541,15 +541,13 @@ export class AccessDesk {
   #forget(entry: AccessEntry, record: AuditRecord): void {
     const { id } = entry;
     const running = this.#live.get(id)?.running;
-    this.#book.follow(record);
+    const ended = this.#book.follow(record);
     const owner = ownerOf(entry);
     const ids = this.#byOwner.get(owner);
     ids?.delete(id);
     if (ids?.size === 0) this.#byOwner.delete(owner);
-    if (this.#book.find(id) === undefined) {
-      this.#live.delete(id);
-      this.#ended.add(entry, record);
-    }
+    if (ended !== undefined) this.#live.delete(id);
+    this.#ended.add(ended);
     for (const end of running ?? []) end();
   }
 
@@ -650,34 +648,30 @@ const ruleGone = 'its rule is gone or was changed';
 
 const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;
 
-interface EndedAccess {
-  readonly entry: AccessEntry;
-  readonly state: AccessState;
-  readonly why: string | undefined;
-}
-
-const states: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];
-
+/** What ended last, for its requesters. */
 export class LastEnds {
   /** The oldest first. */
-  readonly #ended = new Map<string, EndedAccess>();
+  readonly #ended = new Map<string, AccessEntry>();
 
-  find(id: string): EndedAccess | undefined {
+  find(id: string): AccessEntry | undefined {
     return this.#ended.get(id);
   }
 
-  /** A record of a start, for the book; what it ends is kept. */
-  follow(book: AccessBook, record: AuditRecord): void {
-    const entry = book.find(record.grant ?? record.request ?? '');
-    book.follow(record);
-    if (entry !== undefined && book.find(entry.id) === undefined) this.add(entry, record);
-  }
-
-  add(entry: AccessEntry, { action, reason, text }: AuditRecord): void {
-    const state = states.find((each) => each === action);
-    if (state === undefined) return;
+  /** Undefined: nothing ended. */
+  add(entry: AccessEntry | undefined): void {
+    if (entry === undefined) return;
     const [oldest] = this.#ended.keys();
     if (oldest !== undefined && this.#ended.size >= bounds.accessOver) this.#ended.delete(oldest);
-    this.#ended.set(entry.id, { entry, state, why: reason ?? text });
+    this.#ended.set(entry.id, entry);
   }
 }
+
+/** How it ended, and why: nothing, while it lives. */
+function endOf({
+  ended,
+}: AccessEntry): Pick<AccessItem, 'why'> & { readonly state?: AccessState | undefined } {
+  const state = endStates.find((each) => each === ended?.action);
+  return { state, why: ended?.reason ?? ended?.text };
+}
+
+const endStates: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];

@@ -152,11 +152,11 @@ void test('a start hands over how requests and grants ended since the last head,
     assert.deepEqual(livesAt(next, t0), []);
     const book = new AccessBook();
     const ends = new LastEnds();
-    for (const record of next.found.access.records) ends.follow(book, record);
+    for (const record of next.found.access.records) ends.add(book.follow(record));
     assert.deepEqual(
       ['R1', 'G1', 'G2', 'G3'].map((id) => {
-        const { state, why, entry } = ends.find(id) ?? {};
-        return [state, why, entry?.used, entry?.approvals.length];
+        const { ended, used, approvals } = ends.find(id) ?? {};
+        return [ended?.action, ended?.reason, used, approvals?.length];
       }),
       [
         ['refused', 'ask anna herself', 0, 0],

@@ -9,7 +9,9 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { type LongPart, type LongTask, readLong } from '../../../src/adapters/views/read-long.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
+import { approver, grantRecords, owner } from '../../kit/access-records.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const signer = makeSignKey();
@@ -107,4 +109,53 @@ void test('a report through a limited view has no row and no name of others, and
   // A name that others have is not offered either.
   const typo = await read(reportOf(directory, 'bob@example.com', ['*@example.com']));
   assert.doesNotMatch(JSON.stringify(typo), /other\.org/);
+});
+
+void test('a report of the page names who approved what its commands ran under, as far as its reader may see', async (t) => {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', signer.secretPem, 'J');
+  const [alice, bob] = ['alice@example.com', 'bob@other.org'];
+  const used = (id: string, grant: string): AuditRecord[] => [
+    {
+      time: startMs + 9,
+      event: 'admission',
+      id,
+      user: alice,
+      users: [alice],
+      principal: owner,
+      command: 'fetch',
+      args: ['--', 'uid', 'all'],
+      effect: 'read',
+      decision: 'allow',
+      grant,
+    },
+    { time: startMs + 9, event: 'completion', id, outcome: 'ok', sent: true, cells: 1, grant },
+  ];
+  const records: AuditRecord[] = [
+    ...grantRecords('G1', startMs, { users: [alice] }),
+    ...used('X1', 'G1'),
+    ...grantRecords('G2', startMs, { users: [alice, bob], reason: 'of both' }),
+    ...used('X2', 'G2'),
+    ...used('X3', 'G3'),
+  ];
+  const start = { time: startMs, event: 'start', journal: 'J', format: 1, program: 'dovegate 1' } as const;
+  const text = [start, ...records].map((record) => ledger.seal(encodeBody(record))).join('');
+  writeFileSync(join(directory, '00000001.jsonl'), text + ledger.sealSigned(ledger.checkpoint(startMs + 10)));
+  const notes = async (users?: readonly string[]): Promise<readonly string[]> => {
+    const parts = await read(reportOf(directory, alice, users));
+    const days = parts.flatMap((part): MailboxDay[] =>
+      part.part === 'event' && part.event === 'day' ? JSON.parse(part.data) : [],
+    );
+    return days.flatMap(({ lines }) => lines.map(({ note, reason }) => `${note} | ${reason}`)).toSorted();
+  };
+  assert.deepEqual(await notes(), [
+    `under grant G1, approved by ${approver} | ticket 4711`,
+    `under grant G2, approved by ${approver} | of both`,
+    'under grant G3, approvers are no longer in the kept records | ',
+  ]);
+  assert.deepEqual(await notes(['*@example.com']), [
+    `under grant G1, approved by ${approver} | ticket 4711`,
+    'under grant G2, approvers are not shown in this view | ',
+    'under grant G3, approvers are not shown in this view | ',
+  ]);
 });

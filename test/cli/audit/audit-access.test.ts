@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditAccess } from '../../../src/cli/audit/audit-access.js';
 import { auditReport } from '../../../src/cli/audit/audit-report.js';
-import { formatTime } from '../../../src/domain/audit/record.js';
+import { AccessBook } from '../../../src/domain/audit/access-book.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
-import { approver, granted, grantRecords, over, owner } from '../../kit/access-records.js';
+import { approver, grantRecords, over, owner } from '../../kit/access-records.js';
 import { runWarm } from '../../kit/warm-program.js';
 import { keepScreen, signKey } from './shown.js';
 import { keyFile } from './verifying.js';
@@ -73,11 +73,10 @@ void test('nobody is named for an end that nobody made, and uses of an older seg
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal } = await openWatched(directory, { signKey: signKey.secretPem });
   const { time } = admission('x');
-  for (const record of [
-    ...grantRecords('G1', time),
-    granted('G1', time + 3, { used: 2, carried: true, at: formatTime(time + 2) }),
-    over('expired', 'G1', time + 9),
-  ])
+  const book = new AccessBook();
+  for (const record of grantRecords('G1', time)) book.follow(record);
+  for (const id of ['E1', 'E2']) book.follow({ ...admission(id), grant: 'G1' });
+  for (const record of [...book.carried(time + 3), over('expired', 'G1', time + 9)])
     await journal.appendDurable(record);
   await journal.close();
   const places = { config: undefined, paths: [directory] };

@@ -10,10 +10,10 @@ import { type AuditRecord, formatTime } from '../../../src/domain/audit/record.j
 import {
   type AccessAsked,
   accessSentences,
-  approvedText,
   createAccessLedger,
-  endText,
+  toldBy,
 } from '../../../src/domain/report/access.js';
+import { approvedText, endText, usedText } from '../../../src/domain/story/grant.js';
 import {
   approved,
   approver,
@@ -61,7 +61,7 @@ void test('one request: who asked, who approved, how it was used, how it ended',
   assert.equal(items.length, 1);
   assert.ok(item);
   assert.equal(item.to, owner);
-  assert.deepEqual(item.users, ['anna@example.com']);
+  assert.deepEqual(item.requested.users, ['anna@example.com']);
   assert.equal(item.command, 'fetch hdr.subject mailbox INBOX all');
   assert.deepEqual([item.used, item.usesMax, [...item.commands]], [2, 3, [['fetch', 2]]]);
   assert.deepEqual([item.firstUse, item.lastUse], [formatTime(start + 100), formatTime(start + 300)]);
@@ -78,7 +78,7 @@ void test('an approval that did not count any more when another one arrived is n
     over('expired', 'A', start + hour, 'request'),
   ]).finish();
   assert.deepEqual(
-    items[0]?.approvedBy.map(({ principal }) => principal),
+    items[0]?.entry?.approvals.map(({ principal }) => principal),
     ['dave@leads'],
   );
 });
@@ -131,10 +131,10 @@ void test('a trail that begins at a later segment: what lived is carried there, 
   const { items } = ledgerOf([...carried, ...use('2', 'A', start + hour / 2 + 5)]).finish();
   const [item] = items;
   assert.ok(item);
-  assert.equal(item.asked, formatTime(start));
+  assert.equal(item.requested.time, start);
   assert.deepEqual(
-    item.approvedBy.map(({ time }) => time),
-    [formatTime(start + 1)],
+    item.entry?.approvals.map(({ time }) => time),
+    [start + 1],
   );
   assert.equal(item.used, 2);
   // Both segments: nothing is counted twice.
@@ -145,7 +145,7 @@ void test('a trail that begins at a later segment: what lived is carried there, 
     ...use('2', 'A', start + hour / 2 + 5),
   ];
   const [again] = ledgerOf(whole).finish().items;
-  assert.deepEqual([again?.used, again?.approvedBy.length], [2, 1]);
+  assert.deepEqual([again?.used, again?.entry?.approvals.length], [2, 1]);
 });
 
 void test('a time and a user: what ended before, and others, are left out', () => {
@@ -182,13 +182,54 @@ void test('hostile records: unknown ids, wrong types, approvals twice', () => {
   const ledger = ledgerOf([
     approved('none', start),
     ...use('1', 'none', start),
-    { ...requested('A', start), users: [], user: 'x' },
+    requested('A', start, { approvals: 2 }),
     approved('A', start + 1),
-    approved('A', start + 1),
+    { ...requested('B', start), users: [], user: 'x' },
+    approved('B', start + 1),
   ]);
-  const [item] = ledger.finish().items;
-  assert.equal(item?.approvedBy.length, 1);
+  assert.deepEqual(
+    ledger.finish().items.map(({ id, entry, needed }) => [id, entry?.approvals.length, needed]),
+    [
+      ['none', undefined, undefined],
+      ['A', 1, 2],
+      // Whom it concerns is not known, so nobody had anything.
+      ['B', undefined, undefined],
+    ],
+  );
   ledger.take(
     Buffer.from('{"seq":1,"time":"2026-11-26T10:00:00.000Z","event":"access","action":5}\nnot a line\n'),
   );
+});
+
+void test('a report names the approvers of a grant, or says why it cannot', () => {
+  const ledger = ledgerOf([...grantRecords('A', start), ...use('1', 'B', start + 1)]);
+  const told = (id: string, isLimited = false): readonly string[] => {
+    const { approvedBy, reason } = toldBy([ledger], isLimited)(id);
+    return [approvedBy, reason];
+  };
+  assert.deepEqual(told('A'), [`approved by ${approver}`, 'ticket 4711']);
+  assert.deepEqual(told('A', true), told('A'));
+  for (const id of ['B', 'C'])
+    assert.deepEqual(
+      [told(id), told(id, true)],
+      [
+        ['approvers are no longer in the kept records', ''],
+        ['approvers are not shown in this view', ''],
+      ],
+    );
+});
+
+void test('a grant that began before the records is there, with what is known of it', () => {
+  const uses = use('1', 'B', start + 1).map((record) => ({ ...record, users: ['anna@example.com'] }));
+  const { items } = ledgerOf([...uses, over('expired', 'B', start + 2)], {
+    user: 'anna@example.com',
+  }).finish();
+  assert.deepEqual(
+    items.map((item) => [item.id, usedText(item), endText(item)]),
+    [['B', '1: fetch', 'expired']],
+  );
+  assert.match(accessSentences(items, 0).at(-1) ?? '', /^1 of them begun before the kept records/);
+  // Of somebody else, or an end that names nobody: not asked for.
+  assert.deepEqual(ledgerOf(uses, { user: 'eve@example.com' }).finish().items, []);
+  assert.deepEqual(ledgerOf([over('expired', 'B', start)], { user: 'anna@example.com' }).finish().items, []);
 });

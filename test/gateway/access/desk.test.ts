@@ -481,10 +481,9 @@ void test('what one principal, and the process, can hold or ask is bounded', asy
   assert.match((await ask(anna, `||dovegate access|${ids[0] ?? ''}`)).text, /"state":"revoked"/);
   const ended = new LastEnds();
   const entry = { id: '' };
-  for (let count = 0; count <= bounds.accessOver; count += 1)
-    ended.add({ ...known(entry), id: `E${count}` }, { time: 0, event: 'access', action: 'ended' });
+  for (let count = 0; count <= bounds.accessOver; count += 1) ended.add({ ...known(entry), id: `E${count}` });
   assert.equal(ended.find('E0'), undefined);
-  assert.equal(ended.find(`E${bounds.accessOver}`)?.state, 'ended');
+  assert.ok(ended.find(`E${bounds.accessOver}`) !== undefined);
   assert.equal(exchanges.access.counts.requests, 0);
 });
 

@@ -1,0 +1,23 @@
+// Access on request in a trail, for `audit access` and for the reports, which name the approvers of a grant beside its commands.
+
+import { type AccessAsked, type AccessLedger, createAccessLedger } from '../../domain/report/access.js';
+import type { View } from '../../domain/views/view.js';
+import type { Piece } from '../journal/compressed.js';
+import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
+
+/** `view`: undefined: everything is visible. `look`: as in `searchTrail`. */
+export async function readAccess(
+  trail: Trail,
+  asked: AccessAsked,
+  view?: Pick<View, 'take'>,
+  look?: (file: TrailFile, piece: Piece | undefined) => void,
+): Promise<AccessLedger> {
+  const ledger = createAccessLedger(asked);
+  for (const file of await filesSince(trail.files, asked.sinceMs)) {
+    for await (const piece of readToDamage(file)) {
+      look?.(file, piece);
+      if (piece !== undefined) ledger.take(view === undefined ? piece.bytes : view.take(piece.bytes));
+    }
+  }
+  return ledger;
+}

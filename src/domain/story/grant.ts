@@ -1,0 +1,152 @@
+// The story of a grant: what became of one request for access, from its first record to its last use, and its sentences. It reads the
+// records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
+// not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
+
+import { formatCommand } from '../access/item.js';
+import { AccessBook, type AccessEntry, endings, type Followed } from '../audit/access-book.js';
+import type { AccessRecord } from '../audit/record.js';
+
+const namesMax = 50;
+/** Stands for names of commands beyond the limit. */
+const others = '(others)';
+
+/** Texts are as recorded: callers must make them harmless. */
+export class GrantStory {
+  readonly id: string;
+  /** As the gate has it. Undefined: its request, and with it who asked and who approved, is no longer in the kept records. */
+  entry: AccessEntry | undefined;
+  /** Commands that were sent, by name; those of segments that are not read are missing. */
+  readonly commands = new Map<string, number>();
+  firstUse: string | undefined;
+  lastUse: string | undefined;
+  /** Of its last step or use, copies at the head of a segment aside. */
+  lastTime = '';
+  /** `by`: empty: nobody did it. Undefined: it lives, or waits. */
+  end:
+    | { readonly action: string; readonly by: string; readonly time: string; readonly why: string }
+    | undefined;
+  readonly #book = new AccessBook();
+  readonly #first: Followed;
+  /** Uses that the book does not count: of what it does not know, or no longer. */
+  #usedBeside = 0;
+  #isNamedGrant = false;
+
+  /** `first`: of its records the first that is there; it is followed, too. */
+  constructor(id: string, first: Followed) {
+    this.id = id;
+    this.#first = first;
+  }
+
+  /** `use`: the name of the command, where it is known. Returns the name by which it was counted. */
+  follow(record: Followed, use = ''): string | undefined {
+    const text = (key: keyof Followed): string => textOf(record[key]);
+    const [event, action, time] = [text('event'), text('action'), text('time')];
+    const ended = this.#book.follow(record);
+    const isFollowed = this.#book.find(this.id) !== undefined;
+    this.entry = this.#book.find(this.id) ?? ended ?? this.entry;
+    this.#isNamedGrant ||= text('grant') !== '';
+    if (record.carried !== true && event !== 'completion') this.lastTime = time;
+    // An end by itself names the owner.
+    const isByNobody = action !== 'refused' && action !== 'revoked';
+    const by = isByNobody ? '' : text('principal') || text('by');
+    // A carried record says when it was written first.
+    if (endings.has(action))
+      this.end = { action, by, time: text('at') || time, why: text('reason') || text('text') };
+    if (event === 'completion' && record.sent === false) {
+      // It did not go to a mail server, so it was no use.
+      this.#count(use, -1);
+      if (!isFollowed) this.#usedBeside -= 1;
+    }
+    if (event !== 'admission') return undefined;
+    this.firstUse ??= time;
+    this.lastUse = time;
+    if (!isFollowed) this.#usedBeside += 1;
+    return this.#count(this.commands.has(use) || this.commands.size < namesMax ? use : others, 1);
+  }
+
+  #count(name: string, by: 1 | -1): string {
+    const count = (this.commands.get(name) ?? 0) + by;
+    if (count > 0) this.commands.set(name, count);
+    else this.commands.delete(name);
+    return name;
+  }
+
+  /** The record of the request; else what is known of it from a later one. */
+  get requested(): Partial<AccessRecord> {
+    const { to, principal, policy, users, command } = this.#first;
+    return (
+      this.entry?.requested ?? {
+        to: textOf(to) || textOf(principal),
+        policy: textOf(policy),
+        users: Array.isArray(users) ? users.filter((user) => typeof user === 'string') : [],
+        command: textOf(command),
+      }
+    );
+  }
+
+  get to(): string {
+    const { to, principal = '' } = this.requested;
+    return to ?? principal;
+  }
+
+  /** With its arguments. */
+  get command(): string {
+    const { command = '', args = [] } = this.requested;
+    return formatCommand([command, ...args]);
+  }
+
+  /** Persons who had to approve; undefined: unknown. */
+  get needed(): number | undefined {
+    return this.entry && (this.entry.requested.approvals ?? 1);
+  }
+
+  get isGranted(): boolean {
+    return this.entry === undefined ? this.#isNamedGrant : this.entry.granted !== undefined;
+  }
+
+  get usesMax(): number | undefined {
+    return (this.entry?.granted ?? this.requested).uses;
+  }
+
+  get used(): number {
+    return Math.max(0, (this.entry?.used ?? 0) + this.#usedBeside);
+  }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** `approved by carol@leads, dave@leads`; `undefined`: no record of it was read. For people; made harmless by callers. */
+export function approvedText(story: GrantStory | undefined): string {
+  const { entry, needed = 1, isGranted } = story ?? {};
+  if (entry === undefined) return 'approvers are no longer in the kept records';
+  if (needed === 0)
+    return `without approval, ${entry.reviewed === undefined ? 'not reviewed' : `reviewed by ${entry.reviewed.principal}`}`;
+  const names = entry.approvals.map(({ principal }) => principal).join(', ');
+  const missing = needed - entry.approvals.length;
+  if (missing <= 0) return `approved by ${names}`;
+  if (isGranted === true)
+    return `approved by ${names === '' ? '' : `${names} and `}${missing} no longer in the kept records`;
+  return `approved by ${names || 'nobody'}${needed === 1 ? '' : `, of ${needed} who must`}`;
+}
+
+export function endText({ end, entry }: GrantStory): string {
+  if (end !== undefined)
+    return `${stateText(end.action)}${end.by && ` by ${end.by}`}${end.why && `: ${end.why}`}`;
+  if (entry === undefined) return 'its end is not in the kept records';
+  return entry.granted === undefined ? 'waits' : `until ${entry.granted.until ?? '?'}`;
+}
+
+/** Of the states of an item and the ends of a story. */
+export function stateText(state: string): string {
+  return state === 'used-up' ? 'used up' : state;
+}
+
+export function usedText({ isGranted, used, usesMax, commands }: GrantStory): string {
+  if (!isGranted) return '';
+  if (used === 0) return 'never';
+  const names = [...commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
+  // The commands may stand in a segment that is not read.
+  return `${used}${usesMax === undefined ? '' : ` of ${usesMax}`}${names.length === 0 ? '' : `: ${names.join(', ')}`}`;
+}
