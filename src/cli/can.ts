@@ -10,11 +10,10 @@ import {
   type Rights,
   rightsOf,
   rightsOfRows,
-  sayRequestTerms,
 } from '../domain/answers/rights.js';
 import { formatJsonLines } from '../domain/audit/encode.js';
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../domain/config/settings.js';
-import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
+import { type Policy, type Rate, type Rule, sayRequestTerms } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { formatPeers } from '../setup/peers.js';
 import { askDaemon } from './ask-daemon.js';
@@ -36,7 +35,8 @@ export async function can(options: CanOptions): Promise<number> {
     // Under the keys of `asJson`, as far as the daemon reports them.
     const { isObserving, ...same } = rights;
     const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));
-    const json = { ...same, allow, mode: isObserving ? 'observe' : 'enforce' };
+    const onRequest = same.onRequest.map(({ terms, ...right }) => ({ ...right, ...terms }));
+    const json = { ...same, allow, onRequest, mode: isObserving ? 'observe' : 'enforce' };
     stdout(options.json ? formatJsonLines(json) : formatRights(rights));
     return exitCodes.ok;
   }
@@ -74,7 +74,8 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     })),
     deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule, policy))),
     onRequest: policy.onRequest.map((rule) => {
-      return { ...ruleAsJson(rule, []), ...describeRequestable(rule, policy) };
+      const { terms, says } = describeRequestable(rule, policy);
+      return { ...ruleAsJson(rule, says), ...terms };
     }),
     approve: policy.approve,
   };
@@ -111,7 +112,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
   ];
   const requestable = rights.onRequest.map((right) => {
-    return { ...right, says: [sayRequestTerms(right), ...right.says] };
+    return { ...right, says: [sayRequestTerms(right.terms), ...right.says] };
   });
   return [
     formatColumns(head),

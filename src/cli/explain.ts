@@ -11,7 +11,7 @@ import {
   requestLine,
   sayExplanation,
 } from '../domain/answers/explanation.js';
-import { type RuleInWords, sayRequestTerms } from '../domain/answers/rights.js';
+import type { RuleInWords } from '../domain/answers/rights.js';
 import { formatJsonLines } from '../domain/audit/encode.js';
 import { codes, isCode } from '../domain/codes/codes.js';
 import type { Series } from '../domain/commands/catalog.js';
@@ -20,6 +20,7 @@ import { routingTableOf } from '../domain/config/settings.js';
 import { plainLine } from '../domain/policy/assess.js';
 import { underAnyGrant } from '../domain/policy/grant.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
+import { sayRequestTerms, shownTermsOf } from '../domain/policy/policy.js';
 import type { Grant, Remedy } from '../domain/review/granting.js';
 import { exitCodes } from '../ports/machine.js';
 import { newestMinor } from '../protocol/minors.js';
@@ -183,10 +184,7 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
     nearest: nearest && { rule: formatPlace(nearest.rule), missing: nearest.missing },
     on_request: onRequest && {
       rule: formatPlace(onRequest.place),
-      approvals: onRequest.terms.approvals,
-      for_ms: onRequest.terms.forMs,
-      scope: onRequest.terms.scope,
-      uses: onRequest.terms.uses,
+      ...shownTermsOf(onRequest.terms),
       request: requestLine(judgement),
     },
     would: would && { decision: would.kind, code: would.code, reason: would.reason },
@@ -237,7 +235,7 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   parts.push(...grants.map(sayGrant));
   if (hindrance !== undefined) parts.push(plain(hindrance));
   if (onRequest !== undefined)
-    parts.push(`on request, ${sayRequestTerms(onRequest)}:\n${sayRule(onRequest)}`);
+    parts.push(`on request, ${sayRequestTerms(onRequest.terms)}:\n${sayRule(onRequest)}`);
   if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
   return parts.join('\n\n');
 }

@@ -3,7 +3,8 @@
 // such tools.
 
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
-import { type AnswerRow, moreOf, partsOf, type Right } from '../domain/answers/rights.js';
+import { type AnswerRow, moreOf, partsOf, type Right, requestableOfPart } from '../domain/answers/rights.js';
+import { requestTermKeys, sayRequestTerms } from '../domain/policy/policy.js';
 import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/verbs/verbs.js';
 import type { Cells } from './answers.js';
 import {
@@ -18,7 +19,7 @@ import {
 
 /** What `can` names a rule that may be asked for, and the rows that say more of it. */
 const announcement = 'on-request';
-const details = ['effect', 'if', 'approvals', 'for', 'scope', 'uses'];
+const details = ['effect', 'if', ...requestTermKeys];
 
 /** The rules that may be asked for; empty: there are none, or the gate has no access on request. */
 export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] {
@@ -28,8 +29,7 @@ export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] 
       command: part.value,
       effect: moreOf(part, 'effect')[0] ?? '',
       says: [
-        'only after request_access',
-        ...moreOf(part, 'for').map((time) => `for ${time} at most`),
+        `only after request_access: ${sayRequestTerms(requestableOfPart(part).terms)}`,
         ...moreOf(part, 'if'),
       ],
     }));

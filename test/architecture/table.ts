@@ -518,6 +518,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/answers/rights',
       'domain/commands',
       'domain/meaning',
+      'domain/policy/policy',
       'adapters/host/clock',
       'adapters/host/process',
     ],

@@ -64,7 +64,7 @@ test('what is available on request stands apart, and so do the policies that it 
   assert.deepEqual(json.approve, ['support']);
   const [first] = json.onRequest;
   assert.deepEqual(
-    [first.command, first.approvals, first.duration, first.scope, first.uses, first.rule],
+    [first.command, first.approvals, first.for, first.scope, first.uses, first.rule],
     ['mailbox list', 1, '2h', 'user', 20, 'dovegate.yaml:17'],
   );
 });

@@ -37,7 +37,7 @@ test('what is available on request says by which rule, and how to ask; --granted
   assert.deepEqual(json.on_request, {
     rule: 'dovegate.yaml:17',
     approvals: 1,
-    for_ms: 7_200_000,
+    for: '2h',
     scope: 'user',
     uses: 20,
     request: 'dovegate request --user bob@example.com -- mailbox list',

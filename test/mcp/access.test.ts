@@ -36,7 +36,10 @@ void test('a gate that announces nothing has no tools for requests', () => {
   assert.deepEqual(accessTools(requestableRights(plain).map(({ command }) => command)), []);
   const tools = toolsOf(announced);
   assert.deepEqual([...tools.keys()], ['fetch', 'quota_get']);
-  assert.match(tools.get('fetch')?.tool.description ?? '', /only after request_access; for 2h at most/);
+  assert.match(
+    tools.get('fetch')?.tool.description ?? '',
+    /only after request_access: approved by 1 person, for 2h, /,
+  );
   assert.deepEqual(
     accessTools(['fetch']).map(({ name }) => name),
     ['request_access', 'request_status'],

@@ -8,7 +8,7 @@ import { conditionsIn } from '../commands/search-query.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
-import { formatDuration, type Policy } from '../policy/policy.js';
+import { formatDuration, type Policy, requestTermKeys } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {
   type AnswerPart,
@@ -19,7 +19,6 @@ import {
   type RequestableRule,
   type RuleInWords,
   requestableOfPart,
-  requestDetails,
   rowsOf,
   rowsOfRequestable,
   rowsOfRule,
@@ -297,7 +296,7 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
 const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsable'];
 
 export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
-  const parts = partsOf(rows, ['if', 'missing', ...requestDetails]);
+  const parts = partsOf(rows, ['if', 'missing', ...requestTermKeys]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
   const decision = decisions.find((one) => one === first('decision'));
   if (decision === undefined) return undefined;

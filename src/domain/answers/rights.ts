@@ -25,10 +25,14 @@ import {
   type RequestRule,
   type Rule,
   type RulePlace,
+  requestTermKeys,
+  type ShownTerms,
+  sayRequestTerms,
+  shownTermsIn,
+  shownTermsOf,
   type ValueTest,
 } from '../policy/policy.js';
 import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
-import { timesWords } from '../words/words.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -81,12 +85,7 @@ export interface Right extends RuleInWords {
 }
 
 export interface RequestableRule extends RuleInWords {
-  readonly approvals: number;
-  /** `2h`. */
-  readonly duration: string;
-  /** `command`, `user`. */
-  readonly scope: string;
-  readonly uses: number | undefined;
+  readonly terms: ShownTerms;
 }
 
 export type RequestableRight = Right & RequestableRule;
@@ -95,28 +94,15 @@ export function describeRequestable(
   rule: RequestRule,
   policy: Pick<Policy, 'isForEverybody'>,
 ): RequestableRule {
-  const { approvals, forMs, scope, uses, reason } = rule.terms;
+  const { reason } = rule.terms;
   return {
     command: rule.command,
-    approvals,
-    duration: formatDuration(forMs),
-    scope,
-    uses,
+    terms: shownTermsOf(rule.terms),
     says: [
       ...describeRule(rule, policy),
       ...(reason === undefined ? [] : [`the reason of the request matches ${reason.source}`]),
     ],
   };
-}
-
-export function sayRequestTerms({ approvals, duration, scope, uses }: Omit<RequestableRule, 'says'>): string {
-  const whose = ['without an approval, reviewed later', 'approved by 1 person'][approvals];
-  return [
-    whose ?? `approved by ${approvals} persons`,
-    `for ${duration}`,
-    scope === 'user' ? 'for the users of the request' : 'for one command line',
-    ...(uses === undefined ? [] : [timesWords(uses)]),
-  ].join(', ');
 }
 
 /** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
@@ -128,34 +114,18 @@ export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefine
   if (denied !== undefined) return { command: denied.command, says: describeDeny(denied, policy) };
   const offered = policy.onRequest.find(isThere);
   if (offered === undefined) return undefined;
-  const { command, says, ...terms } = describeRequestable(offered, policy);
-  return { command, says: [`on request, ${sayRequestTerms({ command, ...terms })}`, ...says] };
+  const { command, says, terms } = describeRequestable(offered, policy);
+  return { command, says: [`on request, ${sayRequestTerms(terms)}`, ...says] };
 }
 
-export const requestDetails: readonly string[] = ['approvals', 'for', 'scope', 'uses'];
-
-export function rowsOfRequestable(rule: RequestableRule): AnswerRow[] {
-  return [
-    ['on-request', rule.command],
-    ['approvals', String(rule.approvals)],
-    ['for', rule.duration],
-    ['scope', rule.scope],
-    ...rowsOf('uses', rule.uses?.toString()),
-    ...rowsOf('if', ...rule.says),
-  ];
+export function rowsOfRequestable({ command, terms, says }: RequestableRule): AnswerRow[] {
+  const shown = Object.entries(terms).flatMap(([key, value]) => rowsOf(key, String(value)));
+  return [['on-request', command], ...shown, ...rowsOf('if', ...says)];
 }
 
 export function requestableOfPart(part: AnswerPart): RequestableRule {
-  const first = (what: string): string | undefined => moreOf(part, what)[0];
-  const uses = first('uses');
-  return {
-    command: part.value,
-    approvals: Number(first('approvals') ?? 1),
-    duration: first('for') ?? '',
-    scope: first('scope') ?? '',
-    uses: uses === undefined ? undefined : Number(uses),
-    says: moreOf(part, 'if'),
-  };
+  const terms = shownTermsIn((key) => moreOf(part, key)[0]);
+  return { command: part.value, terms, says: moreOf(part, 'if') };
 }
 
 export interface Rights {
@@ -253,7 +223,7 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
 }
 
 export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
-  const parts = partsOf(rows, ['effect', 'if', ...requestDetails]);
+  const parts = partsOf(rows, ['effect', 'if', ...requestTermKeys]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
   const policy = first('policy');
   const listener = first('listener');

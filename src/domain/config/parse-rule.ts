@@ -13,12 +13,14 @@ import { foldAscii, foldFor } from '../identity/user-name.js';
 import { exceedsNamedUsers } from '../meaning/reach.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
 import {
+  isRequestTerm,
   isValueTest,
   type Policy,
   parseInstant,
   type RequestRule,
   type RequestTerms,
   type Rule,
+  requestTermKeys,
 } from '../policy/policy.js';
 import { createRegex } from '../policy/regex.js';
 import { type Cursor, userPatterns } from './cursor.js';
@@ -61,20 +63,25 @@ export function parseRequestRules(
 type OneRequestRule = Omit<RawRequestRule, 'command'> & { readonly command: string };
 
 function parseRequestRule(
-  { approvals, forMs, scope, uses, reason, ...raw }: OneRequestRule,
+  { reason, ...raw }: OneRequestRule,
   cursor: Cursor,
   reading: RuleReading,
 ): RequestRule | undefined {
+  const { scope, uses, approvals } = raw;
   const demanded = reason === 'required' ? { reason } : {};
-  const rule = parseRule({ ...raw, ...demanded, masks: false, allUsers: false }, cursor, 'request', reading);
+  const plain = only(raw, (key) => !isRequestTerm(key));
+  const rule = parseRule(
+    { ...plain, ...demanded, masks: false, allUsers: false },
+    cursor,
+    'request',
+    reading,
+  );
   if (rule === undefined) return undefined;
   checkRequest(raw.command, commandsNamed(raw.command, reading.added), cursor);
   if (approvals === 0 && uses === undefined)
     cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
   const terms: RequestTerms = {
-    approvals,
-    forMs,
-    scope,
+    ...only(raw, isRequestTerm),
     uses: uses ?? (scope === 'command' ? 1 : undefined),
     reason: typeof reason === 'object' ? parseReason(reason.regex, cursor) : undefined,
   };
@@ -82,6 +89,12 @@ function parseRequestRule(
   const { meaning: written } = rule;
   const meaning = typeof written === 'object' ? { ...written, command: raw.command } : written;
   return { ...rule, meaning, terms, hash: sha256Hex(JSON.stringify(meaning)) };
+}
+
+function only<Value extends object>(value: Value, isKept: (key: string) => boolean): Value {
+  const kept = { ...value };
+  for (const key in kept) if (!isKept(key)) delete kept[key];
+  return kept;
 }
 
 function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
@@ -240,9 +253,10 @@ function parseExpiry(
 }
 
 /** Keys for limits, expiry and terms, which do not change the identity of a rule. */
-const terms = new Set(
-  'limit reason expires emergency max_matches max_users deadline approvals for scope uses'.split(' '),
-);
+const terms = new Set([
+  ...'limit reason expires emergency max_matches max_users deadline'.split(' '),
+  ...requestTermKeys,
+]);
 
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
 function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {

@@ -170,6 +170,7 @@ export interface Rule {
   readonly obligations: Obligations;
 }
 
+/** The options of a rule of `on_request` beside those of every rule, as declared in the schema of `domain/config`. */
 export interface RequestTerms {
   /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;
@@ -179,6 +180,63 @@ export interface RequestTerms {
   /** Commands under one grant; undefined: no limit. */
   readonly uses: number | undefined;
   readonly reason: Regex | undefined;
+}
+
+/** By their keys in a configuration. */
+export type ShownTerms = Readonly<Record<string, string | number>>;
+type Shown = ShownTerms[string];
+
+/** Each in answers, `can`, `explain` and tools of agents: its key, its value, its words. `reason` is a condition, as those of other rules. */
+const requestTerms: Readonly<
+  Record<
+    Exclude<keyof RequestTerms, 'reason'>,
+    readonly [key: string, show: (terms: RequestTerms) => Shown | undefined, say: (shown: Shown) => string]
+  >
+> = {
+  approvals: [
+    'approvals',
+    ({ approvals }) => approvals,
+    (persons) => fewApprovals[Number(persons)] ?? `approved by ${persons} persons`,
+  ],
+  forMs: ['for', ({ forMs }) => formatDuration(forMs), (time) => `for ${time}`],
+  scope: [
+    'scope',
+    ({ scope }) => scope,
+    (scope) => (scope === 'user' ? 'for the users of the request' : 'for one command line'),
+  ],
+  uses: ['uses', ({ uses }) => uses, (uses) => (uses === 1 ? 'once' : `${uses} times`)],
+};
+const fewApprovals = ['without an approval, reviewed later', 'approved by 1 person'];
+const termRows = Object.values(requestTerms);
+
+export const requestTermKeys: readonly string[] = termRows.map(([key]) => key);
+
+/** Of the keys of a parsed rule: whether the rules of `allow` have it not. */
+export function isRequestTerm(name: string): boolean {
+  return Object.hasOwn(requestTerms, name);
+}
+
+export function shownTermsOf(terms: RequestTerms): ShownTerms {
+  return shownBy((_, show) => show(terms));
+}
+
+/** From the rows of an answer. */
+export function shownTermsIn(find: (key: string) => string | undefined): ShownTerms {
+  return shownBy((key) => {
+    const text = find(key);
+    return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : text;
+  });
+}
+
+function shownBy(valueOf: (...row: (typeof termRows)[number]) => Shown | undefined): ShownTerms {
+  const shown = termRows.map((row): readonly [string, Shown | undefined] => [row[0], valueOf(...row)]);
+  return Object.fromEntries(shown.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+}
+
+/** `approved by 1 person, for 2h, for one command line, once`. */
+export function sayRequestTerms(shown: ShownTerms): string {
+  const said = termRows.map(([key, , say]) => (shown[key] === undefined ? '' : say(shown[key])));
+  return said.filter(Boolean).join(', ');
 }
 
 /** One line of `on_request`. */

@@ -82,10 +82,7 @@ void test('available on request: by which rule, and how to ask for it', () => {
   assert.equal(decision, 'deny');
   assert.deepEqual(onRequest, {
     command: 'fetch',
-    approvals: 2,
-    duration: '2h',
-    scope: 'user',
-    uses: 200,
+    terms: { approvals: 2, for: '2h', scope: 'user', uses: 200 },
     says: ['also what mails say', 'the reason of the request matches ticket [0-9]+'],
   });
   assert.equal(

@@ -9,8 +9,8 @@ import {
   rightsOf,
   rightsOfRows,
   rowsOfRights,
-  sayRequestTerms,
 } from '../../../src/domain/answers/rights.js';
+import { sayRequestTerms } from '../../../src/domain/policy/policy.js';
 import { policyOf, sound, withPolicies } from '../config/sound.js';
 
 const textOfRights = withPolicies(`  support:
@@ -90,14 +90,14 @@ void test('what is available on request, and whose requests may be approved', ()
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
   const [first, second] = rights.onRequest;
   assert.equal(
-    sayRequestTerms(first ?? assert.fail()),
+    sayRequestTerms(first?.terms ?? assert.fail()),
     'approved by 1 person, for 2h, for the users of the request, 200 times',
   );
   assert.equal(
-    sayRequestTerms(second ?? assert.fail()),
+    sayRequestTerms(second?.terms ?? assert.fail()),
     'approved by 2 persons, for 30m, for one command line, once',
   );
-  const broken = { command: 'x', approvals: 0, duration: '1h', scope: 'user', uses: undefined };
+  const broken = { approvals: 0, for: '1h', scope: 'user' };
   assert.equal(
     sayRequestTerms(broken),
     'without an approval, reviewed later, for 1h, for the users of the request',
