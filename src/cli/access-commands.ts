@@ -62,7 +62,7 @@ function optionFor(name: AccessArgument): Option {
   const value = { duration: 'duration', count: 'count', texts: 'name', text: 'principal', reason: 'text' }[
     shape
   ];
-  const option = new Option(`--${optionOf(name)} <${value}>`, helpOf(name));
+  const option = new Option(`--${optionOf(name)} <${name === 'to' ? 'principal' : value}>`, helpOf(name));
   if (shape === 'duration') return option.argParser(parseWait);
   if (shape === 'count') return option.argParser(numberParser(1, countMax));
   return shape === 'texts' ? option.argParser(several) : option;
