@@ -186,7 +186,7 @@ export interface RequestTerms {
 export type ShownTerms = Readonly<Record<string, string | number>>;
 type Shown = ShownTerms[string];
 
-/** Each in answers, `can`, `explain` and tools of agents: its key, its value, its words. `reason` is a condition, as those of other rules. */
+/** Each in answers, `can`, `explain` and tools of agents: its key, its value, its words. `reason` is a condition, as in other rules. */
 const requestTerms: Readonly<
   Record<
     Exclude<keyof RequestTerms, 'reason'>,
