@@ -145,6 +145,7 @@ function lookInto(folder: string): void {
     'names',
     // The form of a request for access, which the page has too.
     'page',
+    'verbs',
   ]);
   assert.deepEqual(
     readdirSync(join(own, 'lib/domain/page')).filter((name) => name.endsWith('.js')),
