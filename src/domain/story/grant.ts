@@ -32,16 +32,16 @@ export class GrantStory {
   #isNamedGrant = false;
 
   /** `first`: of its records the first that is there; it is followed, too. */
-  constructor(id: string, first: Followed) {
+  constructor(id: string, { to, principal, policy, users, command }: Followed) {
     this.id = id;
-    this.#first = first;
+    this.#first = { to, principal, policy, users, command };
   }
 
   /** `use`: the name of the command, where it is known. Returns the name by which it was counted. */
   follow(record: Followed, use = ''): string | undefined {
     const text = (key: keyof Followed): string => textOf(record[key]);
     const [event, action, time] = [text('event'), text('action'), text('time')];
-    const ended = this.#book.follow(record);
+    const ended = this.#book.follow(toldOf(record));
     const isFollowed = this.#book.find(this.id) !== undefined;
     this.entry = this.#book.find(this.id) ?? ended ?? this.entry;
     this.#isNamedGrant ||= text('grant') !== '';
@@ -111,6 +111,19 @@ export class GrantStory {
   get used(): number {
     return Math.max(0, (this.entry?.used ?? 0) + this.#usedBeside);
   }
+}
+
+/** What is kept of a record. Of thousands of stories, each further text would fill the memory: a forged journal has long ones. */
+const keysOfSteps = 'time at event action principal by until uses used request grant carried sent for'.split(
+  ' ',
+);
+const keysOfRequests = 'to policy rule reason users case command args scope approvals'
+  .split(' ')
+  .concat(keysOfSteps);
+
+function toldOf(record: Followed): Followed {
+  const keys = record.action === 'requested' ? keysOfRequests : keysOfSteps;
+  return Object.fromEntries(Object.entries(record).filter(([key]) => keys.includes(key)));
 }
 
 function textOf(value: unknown): string {

@@ -150,3 +150,17 @@ void test('names of commands beyond the fiftieth are counted together', () => {
   story.follow({ event: 'completion', time, grant: 'G', sent: false }, '(others)');
   assert.equal(story.commands.get('(others)'), 1);
 });
+
+// bounds.accessReported
+void test('of a step nothing is kept but who did it, and when: a forged journal has thousands with long texts', () => {
+  const long = 'x'.repeat(5_000);
+  const step = { command: long, reason: long, text: long, users: [long], identities: [long] };
+  const story = storyOf([
+    requested('G', start, { identities: [long], approvals: 2 }),
+    { ...approved('G', start + 1), ...step },
+    { ...granted('G', start + 2), ...step },
+    { ...over('reviewed', 'G', start + 3), ...step },
+  ]);
+  assert.deepEqual(story.entry?.approvals.length, 1);
+  assert.ok(JSON.stringify(story.entry).length < 2_000);
+});
