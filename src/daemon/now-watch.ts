@@ -2,8 +2,9 @@
 // failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
 // client or a backend is shown, only codes and names of the configuration.
 
-import { decisionCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
+import { denialCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { formatTime } from '../domain/audit/record.js';
+import { statusMeaning } from '../domain/codes/codes.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { type CountedAs, History } from '../domain/now/history.js';
 import { ownerOf } from '../domain/now/owners.js';
@@ -279,34 +280,17 @@ function statusWord(status: string): string | undefined {
 }
 
 function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: ExchangeEnded): string {
-  if (denial !== undefined && error === undefined) {
+  if (denial !== undefined) {
     const place =
       rule === undefined ? '' : ` (${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line})`;
-    return `Policy "${policy}" denies it: ${plain(decisionCodes[denial][0])}${place}.`;
+    const offered = error === 'on-request' ? '; it is available on request' : '';
+    return `Policy "${policy}" denies it: ${plain(denialCodes[denial][0])}${place}${offered}.`;
   }
   if (error !== undefined) return `${capital(errorMeaning(error)[0])}.`;
-  if (outcome === 'denied')
-    return `Policy "${policy}" denies it: it asks for a reason, or the peer is not served any more.`;
-  if (denial === undefined && status.startsWith('-')) {
-    const said = statusWords[statusWord(status) ?? ''] ?? 'it failed; its log lines say why';
-    return `${backend ?? 'The backend'} answered: ${said}.`;
-  }
-  return 'It failed.';
+  if (status.startsWith('-'))
+    return `${backend ?? 'The backend'} answered: ${statusMeaning(statusWord(status) ?? '')}.`;
+  return outcome === 'unknown' ? 'Whether it ran is not known.' : 'It failed.';
 }
-
-const statusWords: Readonly<Record<string, string>> = {
-  NOUSER: 'no such user (NOUSER)',
-  NOTFOUND: 'not found (NOTFOUND)',
-  DATAERR: 'it does not accept the value (DATAERR)',
-  USAGE: 'it does not accept the arguments (USAGE)',
-  TEMPFAIL: 'temporary failure (TEMPFAIL)',
-  NOPERM: 'permission denied (NOPERM)',
-  EXPIRED: 'expired (EXPIRED)',
-  CHANGED: 'changed meanwhile (CHANGED)',
-  NOTPOSSIBLE: 'it is not possible, as with a full mailbox (NOTPOSSIBLE)',
-  PROTOCOL: 'protocol error (PROTOCOL)',
-  UNKNOWN: 'it failed without saying why (UNKNOWN)',
-};
 
 function errorMeaning(code: string): readonly [string, string?] {
   const lookup = 'lookup-';

@@ -39,9 +39,30 @@ const sentences: readonly (readonly [
   ['no rule', { ...denied, denial: 'no-rule' }, 'Policy "support" denies it: no rule names the command.'],
   [
     'without a reason',
-    denied,
-    'Policy "support" denies it: it asks for a reason, or the peer is not served any more.',
+    { ...denied, decision: 'allow', denial: 'no-reason' },
+    'Policy "support" denies it: its rule asks for a reason, and the client gave none.',
   ],
+  [
+    'more mails than its rule permits',
+    { ...denied, decision: 'allow', denial: 'too-many-matches' },
+    'Policy "support" denies it: more mails match than its rule or its grant permits.',
+  ],
+  [
+    'its peer was taken out of the configuration',
+    { ...denied, decision: 'allow', denial: 'not-served' },
+    'Policy "support" denies it: its peer is not served any more since a reload.',
+  ],
+  [
+    'what an approver can lift',
+    { ...denied, denial: 'no-rule', error: 'on-request' },
+    'Policy "support" denies it: no rule names the command; it is available on request.',
+  ],
+  [
+    'a step that this person may not do',
+    { ...denied, decision: 'allow', error: 'access-denied' },
+    'A step of access on request that this person, or anybody, may not do.',
+  ],
+  ['its end is not known', { ...failed, outcome: 'unknown', status: '' }, 'Whether it ran is not known.'],
   [
     'backend away',
     { ...failed, error: 'dial-refused' },
@@ -50,22 +71,14 @@ const sentences: readonly (readonly [
   ['lookup', { ...failed, error: 'lookup-reply-timeout' }, 'No answer in time.'],
   ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
   ['the prototype', { ...failed, error: 'lookup-constructor' }, 'It failed.'],
-  ['status of the backend', { ...failed, status: '-NOUSER' }, 'mail1 answered: no such user (NOUSER).'],
-  [
-    'a word of the backend',
-    { ...failed, status: '-ZULUQ7' },
-    'mail1 answered: it failed; its log lines say why.',
-  ],
+  ['status of the backend', { ...failed, status: '-NOUSER' }, 'mail1 answered: no such user.'],
+  ['a word of the backend', { ...failed, status: '-ZULUQ7' }, 'mail1 answered: the command failed.'],
   [
     'a name in the status',
     { ...failed, status: '-NOUSER zuluq7@example.org' },
-    'mail1 answered: it failed; its log lines say why.',
+    'mail1 answered: the command failed.',
   ],
-  [
-    'a referral',
-    { ...failed, status: '-REFERRAL\tzuluq7@host' },
-    'mail1 answered: it failed; its log lines say why.',
-  ],
+  ['a referral', { ...failed, status: '-REFERRAL\tzuluq7@host' }, 'mail1 answered: the command failed.'],
 ];
 for (const [what, more, text] of sentences) {
   void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
@@ -121,6 +134,7 @@ void test('each row says who can change it, and a denial its policy', () => {
     'requester',
     undefined,
   ]);
+  assert.deepEqual(owners({ ...denied, error: 'access-denied' }), ['policy', 'support']);
   assert.deepEqual(owners({ ...failed, status: '-NOUSER' }), ['requester', undefined]);
   assert.deepEqual(owners({ ...failed, status: '-NOTPOSSIBLE' }), ['server', undefined]);
   for (const error of ['dial-refused', 'lookup-reply-timeout', 'reply-bad-frame'] as const)

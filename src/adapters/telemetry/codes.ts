@@ -8,7 +8,7 @@ import type { FoundCode } from '../../domain/now/problems.js';
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, Note, ShipFaultCode } from '../../gateway/outcome/events.js';
-import type { LogLevel } from '../../gateway/outcome/outcome.js';
+import type { DenialCode, LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { installCommand } from '../host/optional-packages.js';
@@ -218,6 +218,18 @@ export const decisionCodes: Table<DecisionCode> = {
   'deny-rule': ['a line of `deny`'],
   'no-rule': ['no rule names the command', 'add one'],
   'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
+};
+
+/** Why policy denied a command: the codes above, and demands that a command meets only after a rule has allowed it. */
+export const denialCodes: Table<DenialCode> = {
+  ...decisionCodes,
+  'no-reason': ['its rule asks for a reason, and the client gave none', 'say why'],
+  'too-many-matches': ['more mails match than its rule or its grant permits', 'narrow the query'],
+  'not-served': ['its peer is not served any more since a reload'],
+  'grant-withheld': [
+    'its grant, given without a request, is not for processes without a login',
+    'log in, or ask for access',
+  ],
 };
 
 /** The key `code` of present problems, worst first. */

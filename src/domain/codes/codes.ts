@@ -160,7 +160,7 @@ const table = {
   'on-request': refused(
     'NOPERM',
     'denied by policy {policy}; available on request: {request}',
-    'policy does not allow it, and an approver can, for a time (records have no `error` then)',
+    'policy does not allow it, and an approver can, for a time',
     'run the command that the sentence names, with a reason',
   ),
   'grant-over': refused(
@@ -455,12 +455,36 @@ const table = {
   ),
 } as const satisfies Readonly<Record<string, CodeRow>>;
 
+/** Words of a backend's status lines, with Dovecot's meaning of each (measured). */
+const statusWords: ReadonlyMap<string, string> = new Map([
+  ['NOUSER', 'no such user'],
+  ['NOTFOUND', 'not found'],
+  ['DATAERR', 'it does not accept the value'],
+  ['USAGE', 'it does not accept the arguments'],
+  ['TEMPFAIL', 'temporary failure'],
+  ['NOPERM', 'permission denied'],
+  ['EXPIRED', 'expired'],
+  ['CHANGED', 'changed meanwhile'],
+  ['NOTPOSSIBLE', 'it is not possible, as with a full mailbox'],
+  ['PROTOCOL', 'protocol error'],
+]);
+
+/** `status`: the word of a status line, without its dash. A word of no table could be anybody's, so it is not repeated. */
+export function statusMeaning(status: string): string {
+  return statusWords.get(status) ?? 'the command failed';
+}
+
 export type Code = keyof typeof table;
 
 export const codes: Readonly<Record<Code, CodeRow>> = table;
 
 export function sentenceOf(code: Code, values: Readonly<Record<string, string>> = {}): string {
   return codes[code].sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
+}
+
+/** The sentence for an ending of which no more than the keys `error` and `backend` is known. */
+export function sentenceOfError(error: Code, backend: string | undefined): string {
+  return sentenceOf(error, { backend: backend ?? '', reason: error });
 }
 
 export interface Said {

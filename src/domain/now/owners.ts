@@ -28,10 +28,9 @@ export function ownerOf(ended: {
   readonly status: string | undefined;
 }): TroubleOwner {
   const { outcome, isDenied, error, status } = ended;
-  if (error === undefined) {
-    if (isDenied || outcome === 'denied') return 'policy';
+  if (isDenied || outcome === 'denied') return 'policy';
+  if (error === undefined)
     return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
-  }
   if (ofPolicy.has(error)) return 'policy';
   if (outcome === 'unparsable' || ofRequester.has(error)) return 'requester';
   return ofServer.has(error) || /^(lookup|reply)-/.test(error) ? 'server' : 'gate';

@@ -396,7 +396,8 @@ async function countMatches(
   if (matches <= most) return { matches };
   const reason = whyTooMany(judgement, matches);
   const { name: policy } = session.subject.policy;
-  return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
+  const value = { kind: 'denied', code: 'too-many-matches', reason, policy } as const;
+  return { matches, end: { value, closeFor: undefined } };
 }
 
 /**

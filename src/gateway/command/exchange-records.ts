@@ -10,6 +10,7 @@ import type {
   RecordedPeer,
   Redacted,
 } from '../../domain/audit/record.js';
+import { isCode, sentenceOfError } from '../../domain/codes/codes.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { type NameCase, userNameMax } from '../../domain/identity/user-name.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
@@ -175,14 +176,10 @@ export interface CompletionFacts {
   readonly waitMs: number | undefined;
   readonly durationMs: number;
   readonly grant?: string | undefined;
-  /** It was overdue: the client had its status long before the end. */
-  readonly isLate?: true;
 }
 
 export function completionOf(facts: CompletionFacts): AuditRecord {
   const { names, judgement, verdict, count } = facts;
-  // A denial by the rules has said it in its admission. Here a rule allows it, and the reason is missing, or more mails match.
-  const isTextRecorded = facts.isLate === true || (verdict.outcome === 'denied' && isAllowed(judgement));
   return {
     time: facts.time,
     event: 'completion',
@@ -207,10 +204,19 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     first_byte_ms: count?.firstByteMs,
     duration_ms: facts.durationMs,
     logs: count?.logs && Object.fromEntries(count.logs),
-    text: isTextRecorded ? verdict.text : undefined,
+    text: verdict.text === undefined ? undefined : textOf(facts),
     grant: facts.grant,
     error: verdict.error,
   };
+}
+
+/** The sentence about its end, as the client got it, where neither the admission nor `error` and `backend` say the same. */
+function textOf({ verdict, judgement, backend }: CompletionFacts): string | undefined {
+  const { text, error, clientCode, denial } = verdict;
+  const isInAdmission =
+    !isAllowed(judgement) &&
+    (judgement.kind === 'unparsable' || (clientCode === 'denied' && denial !== 'grant-withheld'));
+  return isInAdmission || (isCode(error) && text === sentenceOfError(error, backend)) ? undefined : text;
 }
 
 export interface LogFacts {
@@ -266,7 +272,7 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
     upstream,
     decision: decision?.kind ?? 'deny',
     policy: facts.policy,
-    denial: denial?.code,
+    denial: verdict.denial,
     rule: denial?.rule ?? denial?.nearest?.rule,
     outcome: verdict.outcome,
     status,

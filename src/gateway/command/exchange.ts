@@ -390,7 +390,7 @@ export class Exchange {
       records.overdue(facts);
       void Promise.all(late).then(() => {
         const end = endingOf(this.#attempts, destinations, judgement);
-        this.#record(records, { ...facts, isLate: true }, judgeEnding(end, isSeveral));
+        this.#record(records, facts, judgeEnding(end, isSeveral));
       });
     }
     if (drained === undefined) return close;

@@ -39,9 +39,9 @@ export function refusalOf(judgement: Judgement, policy: string, withheld?: strin
   const request = decision.onRequest && requestLine(judgement);
   if (request !== undefined && withheld !== undefined) {
     const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
-    return { kind: 'denied', reason, policy };
+    return { kind: 'denied', code: 'grant-withheld', reason, policy };
   }
-  return { kind: 'denied', reason: decision.reason, policy, request };
+  return { kind: 'denied', code: decision.code, reason: decision.reason, policy, request };
 }
 
 /** The policy's demands beyond the rule: room for its records, a reason, and, where it `counts`, counts within its limits. */
@@ -59,7 +59,7 @@ export function refuseByLimits(
     return { kind: 'refused', why: 'audit-share' };
   }
   if (obligations?.reason === true && !saysWhy(reason)) {
-    return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };
+    return { kind: 'denied', code: 'no-reason', reason: whyNoReason(reason), policy: policy.name };
   }
   const asks = counts ? limitAsks(policy, obligations, attempt, origin) : [];
   if (asks.length === 0) return undefined;
@@ -136,7 +136,8 @@ function afterReload(
   const { session, line, judgement, aliases } = first;
   const { context, policy } = session.now();
   if (policy === undefined) {
-    return { kind: 'denied', reason: 'its peer is no longer served', policy: session.subject.policy.name };
+    const { name } = session.subject.policy;
+    return { kind: 'denied', code: 'not-served', reason: 'its peer is no longer served', policy: name };
   }
   const { table } = context.router;
   const there = table.backends.find(({ pool }) => pool === destination.pool);
@@ -147,7 +148,8 @@ function afterReload(
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason } = again.decision.obligations ?? {};
   if (reason === true && !saysWhy(session.stated.reason)) {
-    return { kind: 'denied', reason: whyNoReason(session.stated.reason), policy: policy.name };
+    const why = whyNoReason(session.stated.reason);
+    return { kind: 'denied', code: 'no-reason', reason: why, policy: policy.name };
   }
   // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
   // afterwards.

@@ -2,14 +2,13 @@
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
-import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Server } from '../../protocol/releases.js';
 import type { LogType } from '../../protocol/reply/reply.js';
-import type { ErrorCode, LogLevel } from './outcome.js';
+import type { DenialCode, ErrorCode, LogLevel } from './outcome.js';
 
 /** The exchange that an event belongs to; every log line about it carries these keys. */
 export interface ExchangeNames {
@@ -47,7 +46,7 @@ export interface ExchangeEnded {
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
   readonly policy: string;
-  readonly denial: DecisionCode | undefined;
+  readonly denial: DenialCode | undefined;
   readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */

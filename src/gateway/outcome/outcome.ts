@@ -4,6 +4,7 @@
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
+import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { UnjudgeableCode } from '../../domain/policy/judge.js';
 import type { ObstacleCode } from '../../domain/policy/route.js';
 import { predicateOf } from '../../kinds/kinds.js';
@@ -23,7 +24,12 @@ export interface Verdict {
   readonly clientCode: Code | undefined;
   readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
+  /** Set if, and only if, policy denied it. */
+  readonly denial?: DenialCode;
 }
+
+/** Why policy denied a command: by its rules, or by a demand that a command meets only later. */
+export type DenialCode = DecisionCode | 'no-reason' | 'too-many-matches' | 'not-served' | 'grant-withheld';
 
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
@@ -50,6 +56,7 @@ export type Ending =
       readonly kind: 'denied';
       readonly reason: string;
       readonly policy: string;
+      readonly code: DenialCode;
       readonly request?: string | undefined;
     }
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
@@ -222,10 +229,9 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'answered':
       return withoutSentence('', 'ok', undefined, 'info');
     case 'denied': {
-      const { policy, reason, request } = ending;
-      if (request !== undefined)
-        return withSentence('denied', 'on-request', { policy, request }, { error: undefined });
-      return withSentence('denied', 'denied', { policy, reason }, { error: undefined });
+      const { policy, reason, request, code: denial } = ending;
+      if (request !== undefined) return withSentence('denied', 'on-request', { policy, request }, { denial });
+      return withSentence('denied', 'denied', { policy, reason }, { error: undefined, denial });
     }
     case 'grant-over':
       return withSentence('denied', 'grant-over', { reason: ending.grant });
@@ -298,7 +304,7 @@ export type AccessCode = Extract<Code, `access-${string}`>;
 function judgeAccess(code: AccessCode, reason: string): Verdict {
   const isDenial = codes[code].status !== 'TEMPFAIL';
   const outcome = code === 'access-limit' ? 'limited' : isDenial ? 'denied' : 'failed';
-  return withSentence(outcome, code, { reason }, isDenial ? { error: undefined } : {});
+  return withSentence(outcome, code, { reason });
 }
 
 /** A backend without the line's user has done nothing. */

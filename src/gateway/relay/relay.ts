@@ -6,7 +6,7 @@
 // user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { bounds } from '../../bounds/bounds.js';
-import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';
+import { type Code, formatSaid, type Said, sentenceOf, statusMeaning } from '../../domain/codes/codes.js';
 import type { AddedCommands } from '../../domain/commands/catalog.js';
 import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
 import type { ReplyRows } from '../../domain/meaning/columns.js';
@@ -386,18 +386,6 @@ export function explainStatus({ logs, writer, count }: Conversation, status: Sta
   writer.say('error', explainFailure(status, count.lastLog));
 }
 
-/** Sentences for status codes, with Dovecot's meaning of each (measured). */
-const sentences: ReadonlyMap<string, string> = new Map([
-  ['NOUSER', 'no such user'],
-  ['NOTFOUND', 'not found'],
-  ['DATAERR', 'it does not accept the value'],
-  ['USAGE', 'it does not accept the arguments'],
-  ['TEMPFAIL', 'temporary failure'],
-  ['NOPERM', 'permission denied'],
-  ['EXPIRED', 'expired'],
-  ['CHANGED', 'changed meanwhile'],
-]);
-
 /** One sentence for a failed status; `lastText` is the last log line of the command, used but never forwarded. */
 export function explainFailure(status: Status, lastText: string): Said {
   const say = (code: Code, reason = ''): Said => ({ code, sentence: sentenceOf(code, { reason }) });
@@ -405,7 +393,7 @@ export function explainFailure(status: Status, lastText: string): Said {
   if (/quota exceeded/i.test(lastText)) return say('over-quota');
   // The text may begin with a name of any content.
   if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return say('exists');
-  return say('backend-failed', sentences.get(status.code) ?? 'the command failed');
+  return say('backend-failed', statusMeaning(status.code));
 }
 
 /**

@@ -193,14 +193,29 @@ void test('what was never sent has no counts', () => {
   );
 });
 
-void test('what a rule allows and a missing reason refuses says why at its end; a denial has said it before', () => {
+void test('a completion has the words that the client got, where neither its admission nor its code says the same', () => {
   const reason = 'its rule asks for a reason';
-  const verdict = judgeEnding({ kind: 'denied', reason, policy: 'support' });
+  const verdict = judgeEnding({ kind: 'denied', code: 'no-reason', reason, policy: 'support' });
   const refused = completionOf(facts({ verdict, isSent: false }));
   assert.deepEqual([refused.outcome, refused.text], ['denied', `denied by policy support (${reason})`]);
   const judgement = judged('|bob@example.org|expunge|mailbox|INBOX|all');
-  assert.equal(completionOf(facts({ verdict, judgement, isSent: false })).text, undefined);
+  const rule = judgeEnding({ kind: 'denied', code: 'no-rule', reason, policy: 'support' });
+  assert.equal(completionOf(facts({ verdict: rule, judgement, isSent: false })).text, undefined);
   assert.equal(completionOf(facts()).text, undefined);
+  const textOf = (ending: Parameters<typeof judgeEnding>[0], more: object = {}): string | undefined =>
+    completionOf(facts({ verdict: judgeEnding(ending), isSent: false, ...more })).text;
+  assert.equal(
+    textOf({ kind: 'unroutable', reason: 'no backend for this user' }),
+    'no backend for this user',
+  );
+  assert.equal(textOf({ kind: 'refused', why: 'queue-full' }), undefined);
+  const denied = { kind: 'denied', code: 'no-rule', reason: 'x', policy: 'p' } as const;
+  const request = 'dovegate request -- expunge';
+  assert.equal(
+    textOf({ ...denied, request }, { judgement }),
+    `denied by policy p; available on request: ${request}`,
+  );
+  assert.equal(textOf({ ...denied, code: 'grant-withheld' }, { judgement }), 'denied by policy p (x)');
 });
 
 void test('text of a client never becomes the name of a command', () => {

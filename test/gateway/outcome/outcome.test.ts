@@ -51,7 +51,7 @@ const table: readonly Row[] = [
   ['success', replied('+'), '= ok -'],
   ['a failure', replied('-NOUSER'), '= failed -'],
   ['a bare failure', replied('-'), '= failed -'],
-  ['denied', { kind: 'denied', reason: 'no rule', policy: 'p' }, 'NOPERM denied - !'],
+  ['denied', { kind: 'denied', code: 'no-rule', reason: 'no rule', policy: 'p' }, 'NOPERM denied - !'],
   [
     'unparsable',
     { kind: 'unparsable', code: 'user-invalid', reason: 'y' },
@@ -240,7 +240,9 @@ void test('every code of the table is produced, here or where a session or a req
   for (const code of ['dial-timeout', 'tls-failed', 'auth-rejected', 'version-unsupported'] as const)
     made.add(judgeEnding(broke(code, false)).clientCode);
   for (const code of accessCodes) made.add(judgeEnding({ kind: 'access', code, reason: 'x' }).clientCode);
-  made.add(judgeEnding({ kind: 'denied', reason: 'x', policy: 'p', request: 'x' }).clientCode);
+  made.add(
+    judgeEnding({ kind: 'denied', code: 'no-rule', reason: 'x', policy: 'p', request: 'x' }).clientCode,
+  );
   made.add(judgeEnding({ kind: 'grant-over', grant: 'x', policy: 'p' }).clientCode);
   made.add(judgeEnding({ kind: 'cut-off', isSent: false, by: 'grant' }).clientCode);
   for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)
