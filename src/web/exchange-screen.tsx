@@ -2,24 +2,19 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { valueText } from '../domain/audit/stored.js';
 import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
 import { countWords, durationWords } from '../domain/words/words.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
   argumentsOf,
+  type CommandStory,
   chainOf,
-  type Exchange,
-  exchangeOf,
   type Fact,
   type LifeStep,
-  lifeOf,
-  nextOf,
   type StoredRecord,
   tryPath,
-  whatOf,
-  whoOf,
-  whyOf,
 } from './exchange.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
@@ -27,7 +22,8 @@ import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
-import { commandText, usersText, valueText } from './trail-rows.js';
+
+import { commandText, usersText } from './trail-rows.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
 
@@ -72,16 +68,17 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
       </>
     );
   if (answer === undefined) return <p role="status">Reading the records of this command …</p>;
-  const exchange = exchangeOf(answer.found, answer.end.id);
+  const { end } = answer;
+  const all = answer.found.map(({ record }) => record);
   return (
     <>
       <p>
         <Link to="/trail">Trail</Link>
       </p>
-      {exchange === undefined ? (
+      {end.story === undefined ? (
         <Other answer={answer} wanted={wanted} isLimited={me.users !== undefined} />
       ) : (
-        <Shown exchange={exchange} end={answer.end} isLimited={me.users !== undefined} />
+        <Shown story={end.story} all={all} end={end} isLimited={me.users !== undefined} />
       )}
       <AsCommand>{`dovegate audit show ${shellQuoted(wanted)}`}</AsCommand>
     </>
@@ -117,31 +114,31 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
 }
 
 interface ShownProps {
-  readonly exchange: Exchange;
+  readonly story: CommandStory;
+  readonly all: readonly StoredRecord[];
   readonly end: TrailEnd;
   readonly isLimited: boolean;
 }
 
-function Shown({ exchange, end, isLimited }: ShownProps) {
-  const { admission, completion, logs, all } = exchange;
-  const outcome = completion === undefined ? 'open' : valueText(completion['outcome']);
+function Shown({ story, all, end, isLimited }: ShownProps) {
+  const { logs } = story;
   return (
     <>
-      <Answer exchange={exchange} outcome={outcome} end={end} />
+      <Answer story={story} end={end} />
       <Panel title="Its life">
-        <Life steps={lifeOf(exchange)} />
+        <Life steps={story.life} />
       </Panel>
       <div class="exchange-parts">
         <Part title="Requester">
-          <Facts facts={whoOf(exchange)} />
+          <Facts facts={story.who} />
         </Part>
         <Part title="What">
-          <Facts facts={whatOf(exchange, end.content)} />
-          <Arguments exchange={exchange} />
-          <Mailbox user={(admission ?? completion)?.['user']} />
+          <Facts facts={story.what} />
+          <Arguments story={story} />
+          <Mailbox user={story.asked.user} />
         </Part>
         <Part title="Why">
-          <Facts facts={whyOf(exchange)} />
+          <Facts facts={story.why} />
           {end.policy?.text !== undefined && (
             <details>
               <summary>The policy as it was then</summary>
@@ -161,17 +158,16 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
             <Empty>The backend logged nothing for this command.</Empty>
           ) : (
             <ul class="log">
-              {logs.map((record) => (
-                <li key={valueText(record['seq'])}>
-                  <Time at={valueText(record['time'])} isExact /> <b>{valueText(record['level'])}</b>{' '}
-                  <Name value={valueText(record['text'])} max={400} isCode />
+              {logs.map(({ time, level, text }, at) => (
+                <li key={at}>
+                  <Time at={time} isExact /> <b>{level}</b> <Name value={text} max={400} isCode />
                 </li>
               ))}
             </ul>
           )}
         </Part>
-        <Session exchange={exchange} end={end} isLimited={isLimited} />
-        <Chain exchange={exchange} end={end} isLimited={isLimited} />
+        <Session story={story} end={end} isLimited={isLimited} />
+        <Chain all={all} end={end} isLimited={isLimited} />
       </div>
       {end.notes !== undefined && end.notes.length > 0 && (
         <div class="said bad">
@@ -192,22 +188,12 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
   );
 }
 
-interface AnswerProps {
-  readonly exchange: Exchange;
-  readonly outcome: string;
-  readonly end: TrailEnd;
-}
-
-function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
-  const { admission, completion } = exchange;
-  const record = admission ?? completion ?? {};
-  const row = { fields: record };
+function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) {
+  const { asked, outcome, tookMs, sentences, next } = story;
+  const row = { fields: { ...asked } };
   const users = usersText(row);
-  const took = completion?.['duration_ms'];
-  const tone = outcomeSign(outcome).tone;
-  const why = valueText(admission?.['text']);
-  const tried = tryPath(exchange);
-  const next = nextOf(exchange, policy?.text);
+  const { tone } = outcomeSign(outcome);
+  const tried = tryPath(story);
   return (
     <section class={`verdict ${tone === 'quiet' ? '' : tone}`} aria-label="What became of it">
       <h2>
@@ -215,9 +201,9 @@ function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
       </h2>
       <p class="exchange-head">
         <Outcome outcome={outcome} />
-        <Effect effect={valueText(record['effect'])} content={content} />
+        <Effect effect={asked.effect} content={content} />
         <span>
-          <Name value={valueText(record['principal'])} max={80} />
+          <Name value={asked.principal} max={80} />
           {users !== '' && (
             <>
               {' '}
@@ -226,18 +212,18 @@ function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
           )}
         </span>
         <span>
-          <Time at={valueText(record['time'])} isExact />
-          {typeof took === 'number' && <>, took {durationOf(took)}</>}
+          <Time at={asked.time} isExact />
+          {tookMs !== undefined && <>, took {durationOf(tookMs)}</>}
         </span>
       </p>
-      {why !== '' && (
-        <p>
-          <Sentence text={why} />
+      {sentences.map((sentence) => (
+        <p key={sentence}>
+          <Sentence text={sentence} />
         </p>
-      )}
-      {valueText(record['reason']) !== '' && (
+      ))}
+      {asked.reason !== '' && (
         <p>
-          Reason given: <Name value={valueText(record['reason'])} max={300} />
+          Reason given: <Name value={asked.reason} max={300} />
         </p>
       )}
       {next !== undefined && (
@@ -254,9 +240,9 @@ function Answer({ exchange, outcome, end: { content, policy } }: AnswerProps) {
   );
 }
 
-function Mailbox({ user }: { readonly user: unknown }) {
+function Mailbox({ user }: { readonly user: string }) {
   // A name that was cut, and a mask, are no one mailbox.
-  if (typeof user !== 'string' || user === '' || user.includes('*')) return null;
+  if (user === '' || user.includes('*')) return null;
   return (
     <p>
       <Link to={pathOf('/mailbox/:user', user)}>Who touched this mailbox</Link>
@@ -321,8 +307,8 @@ function Facts({ facts }: { readonly facts: readonly Fact[] }) {
   );
 }
 
-function Arguments({ exchange }: { readonly exchange: Exchange }) {
-  const args = argumentsOf(exchange);
+function Arguments({ story }: Pick<ShownProps, 'story'>) {
+  const args = argumentsOf(story);
   const isHidden = args.some(({ hmac }) => hmac !== undefined);
   if (args.length === 0) return null;
   return (
@@ -346,18 +332,18 @@ function Arguments({ exchange }: { readonly exchange: Exchange }) {
   );
 }
 
-function Session({ exchange, end, isLimited }: ShownProps) {
-  const { opened, closed } = exchange.session;
-  const session = valueText((exchange.admission ?? exchange.completion)?.['session']);
+function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
+  const { opened, closed } = story;
+  const { session } = story.asked;
   const { before, after } = end.around ?? {};
   return (
     <Part title="In this session">
       {isLimited && <p class="hint">Sessions are shown to people who see the whole journal.</p>}
       <ul class="log">
-        {opened !== undefined && <Moment record={opened} text="the session began" />}
+        {opened !== undefined && <Moment line={opened} what="the session began" />}
         {before !== undefined && <Neighbour record={before} text="before it" />}
         {after !== undefined && <Neighbour record={after} text="after it" />}
-        {closed !== undefined && <Moment record={closed} text="the session ended" />}
+        {closed !== undefined && <Moment line={closed} what="the session ended" />}
       </ul>
       {session !== '' && (
         <p>
@@ -368,12 +354,15 @@ function Session({ exchange, end, isLimited }: ShownProps) {
   );
 }
 
-function Moment({ record, text }: { readonly record: StoredRecord; readonly text: string }) {
-  const reason = valueText(record['reason'] ?? record['text']);
+interface MomentProps {
+  readonly line: NonNullable<CommandStory['opened']>;
+  readonly what: string;
+}
+
+function Moment({ line: { time, text }, what }: MomentProps) {
   return (
     <li>
-      <Time at={valueText(record['time'])} isExact /> {text}{' '}
-      {reason !== '' && <Name value={reason} max={160} />}
+      <Time at={time} isExact /> {what} {text !== '' && <Name value={text} max={160} />}
     </li>
   );
 }
@@ -390,8 +379,8 @@ function Neighbour({ record, text }: { readonly record: StoredRecord; readonly t
   );
 }
 
-function Chain({ exchange, end, isLimited }: ShownProps) {
-  const chain = chainOf(exchange);
+function Chain({ all, end, isLimited }: Omit<ShownProps, 'story'>) {
+  const chain = chainOf(all);
   return (
     <Part title="Chain">
       {isLimited || chain.length === 0 ? (

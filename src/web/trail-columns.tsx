@@ -2,6 +2,8 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import { valueText } from '../domain/audit/stored.js';
+import { remarkOf } from '../domain/story/story.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
@@ -13,10 +15,9 @@ import {
   queryValue,
   type ShownRow,
   type TrailColumn,
+  textOf,
   trailColumns,
   usersText,
-  valueText,
-  wouldText,
 } from './trail-rows.js';
 import { utcTime } from './wording.js';
 
@@ -77,11 +78,16 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         title,
         line: 1,
         cell: (row) => {
-          const would = wouldText(row);
+          const remark = remarkOf(row);
           return (
             <>
               {pick(row, <Outcome outcome={queryValue(row, 'outcome')} />)}
-              {would !== '' && <span class="faint would"> {would}</span>}
+              {remark !== '' && (
+                <span class="faint would">
+                  {' '}
+                  <Name value={remark} max={60} />
+                </span>
+              )}
             </>
           );
         },
@@ -124,7 +130,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
       return {
         title,
         line: key === 'principal' ? 2 : 0,
-        cell: (row) => pick(row, <Name value={valueText(row.fields[key]) || undefined} max={40} />),
+        cell: (row) => pick(row, <Name value={textOf(row, key) || undefined} max={40} />),
       };
     default:
       return kind satisfies never;

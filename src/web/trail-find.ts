@@ -123,9 +123,10 @@ async function ask(
   let end: TrailEnd | undefined;
   let signed: Answered['signed'];
   for await (const line of api.lines<TrailLine>(endpoint, { body, signal })) {
-    if ('row' in line)
-      rows.push(line.content === undefined ? line.row : { ...line.row, content: line.content });
-    else if ('line' in line) lines.push(line.line);
+    if ('row' in line) {
+      const { row, ...more } = line;
+      rows.push({ ...row, ...more });
+    } else if ('line' in line) lines.push(line.line);
     else if ('end' in line) ({ end } = line);
     else if ('signed' in line) signed = line;
   }

@@ -1,40 +1,13 @@
 // Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
 
-import { outcomeOf } from '../domain/page/leave-out.js';
+import { valueText } from '../domain/audit/stored.js';
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
-import { countWords, plural } from '../domain/words/words.js';
+import { outcomeOf, requesterOf } from '../domain/story/story.js';
+import { plural } from '../domain/words/words.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 
-/** A value of a record as people read it: a list, a cut one, a hidden one. */
-export function valueText(value: unknown): string {
-  if (value === undefined || value === null) return '';
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (Array.isArray(value)) return value.map(valueText).join(' ');
-  const { hmac, more, cut, end, bytes, ...rest }: Readonly<Record<string, unknown>> = { ...value };
-  if (typeof hmac === 'string') return `hmac:${hmac}`;
-  if (typeof more === 'number') return `(${countWords(more)} more, not recorded)`;
-  if (typeof cut === 'string') return `${cut}(cut: ${valueText(bytes)} bytes)${valueText(end)}`;
-  const all = bytes === undefined ? rest : { bytes, ...rest };
-  return Object.entries(all)
-    .map(([key, part]) => `${key}=${quotedPart(valueText(part))}`)
-    .join(' ');
-}
-
-/** Who chooses a value may not add another key: a program can be called `/tmp/a uid=0`. */
-function quotedPart(text: string): string {
-  return /[\s"]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
-}
-
-/** What a shadow or an observed policy would have said; empty: nothing else. */
-export function wouldText({ fields: { would, mode } }: TrailRow): string {
-  if (would === undefined) return '';
-  if (mode === 'shadow') return `the shadow would ${would === 'deny' ? 'deny' : 'allow'}`;
-  return would === 'deny' ? 'would be denied' : '';
-}
-
-export type ShownRow = TrailRow & { readonly content?: TrailContent };
+export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
 
 export interface TrailColumn {
   readonly id: string;
@@ -95,9 +68,16 @@ export function usersText({ fields: { user, users } }: TrailRow): string {
 
 export const allUsers = 'all users';
 
+/** What a column of texts shows. */
+export function textOf(row: ShownRow, key: string): string {
+  if (key === 'principal') return requesterOf(row);
+  return valueText(key === 'text' ? (row.why ?? row.fields[key]) : row.fields[key]);
+}
+
 /** What the search takes for a value of a row; empty: nothing. */
 export function queryValue(row: TrailRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
+  if (key === 'principal') return requesterOf(row);
   const value = row.fields[key];
   return typeof value === 'string' ? value : '';
 }

@@ -2,6 +2,7 @@
 // search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { valueText } from '../domain/audit/stored.js';
 import type { Exclusion } from '../domain/page/leave-out.js';
 import type { AskTrail, Histogram as Counted } from '../domain/page/trail.js';
 import { countWords, plural } from '../domain/words/words.js';
@@ -39,7 +40,6 @@ import {
   retiredTexts,
   type ShownRow,
   type TrailColumn,
-  valueText,
   wantedOf,
 } from './trail-rows.js';
 

@@ -101,10 +101,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/audit': rule([], {
-    public: ['access-book', 'encode', 'keys', 'ledger', 'record'],
+    public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'stored'],
     builtins: ['crypto'],
   }),
-  'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
+  // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
+  'domain/story': rule(['domain/codes', 'domain/audit', 'domain/access/item'], {
+    public: ['story', 'words', 'grant'],
+  }),
+  'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/story'], {
     public: ['checkpoints', 'export', 'search', 'verify'],
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
@@ -125,7 +129,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // Whether a stream keeps what it was sent.
   'domain/streams': rule(['domain/audit'], { public: ['made', 'strength'] }),
   // What became of a grant: one fold over its records, and its sentences.
-  'domain/story': rule(['domain/access/item', 'domain/audit'], { public: ['grant'] }),
   'domain/report': rule(
     [
       'domain/commands',
@@ -144,7 +147,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule(['domain/verbs'], {
+  'domain/page': rule(['domain/verbs', 'domain/story'], {
     public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
   }),
   // What is wrong now, and how the last minutes went, for people who look at it.
@@ -153,11 +156,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // The parts of the shapes that cross our own seams.
   'domain/seams': rule(['domain/audit'], { public: ['shape'], packages: ['zod'] }),
-  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page', 'domain/seams'], {
-    public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'view'],
-    builtins: ['crypto'],
-    packages: ['zod'],
-  }),
+  'domain/views': rule(
+    ['domain/names', 'domain/audit', 'domain/story', 'domain/trail', 'domain/page', 'domain/seams'],
+    {
+      public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'view'],
+      builtins: ['crypto'],
+      packages: ['zod'],
+    },
+  ),
   // What the page's process asks of the daemon.
   'domain/door': rule(
     [
@@ -234,18 +240,21 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['yaml', 'zod'],
     },
   ),
-  'domain/review': rule([...protocol, 'domain/config', 'domain/trail', 'domain/words', ...domain], {
-    public: [
-      'replay',
-      'spent',
-      'suggest',
-      'generalise',
-      'granting',
-      'policy-text',
-      'recorded',
-      'suggested-rule',
-    ],
-  }),
+  'domain/review': rule(
+    [...protocol, 'domain/config', 'domain/story', 'domain/trail', 'domain/words', ...domain],
+    {
+      public: [
+        'replay',
+        'spent',
+        'suggest',
+        'generalise',
+        'granting',
+        'policy-text',
+        'recorded',
+        'suggested-rule',
+      ],
+    },
+  ),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
   'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], {
@@ -332,6 +341,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'ports',
       'concurrency',
       'domain/audit',
+      'domain/story',
       'domain/trail',
       'domain/report',
       'domain/page',
@@ -456,7 +466,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // The page itself, in the browser.
   web: {
-    imports: ['domain/page', 'domain/words', 'concurrency/back-off'],
+    imports: ['domain/audit/stored', 'domain/page', 'domain/story', 'domain/words', 'concurrency/back-off'],
     builtins: [],
     packages: ['preact'],
   },

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { isLeftOut, outcomeOf } from '../../src/domain/page/leave-out.js';
+import { valueText } from '../../src/domain/audit/stored.js';
+import { isLeftOut } from '../../src/domain/page/leave-out.js';
 import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
+import { outcomeOf, remarkOf } from '../../src/domain/story/story.js';
 import { formatCsvHeader } from '../../src/domain/trail/export.js';
 import type { Api } from '../../src/web/api.js';
 import {
@@ -36,9 +38,7 @@ import {
   retiredTexts,
   trailColumns,
   usersText,
-  valueText,
   wantedOf,
-  wouldText,
 } from '../../src/web/trail-rows.js';
 
 const row = (fields: TrailRow['fields'], more: Partial<TrailRow> = {}): TrailRow => ({ fields, ...more });
@@ -64,9 +64,9 @@ void test('every kind of value has a text', () => {
 void test('a command without an end is open; what a policy would have said stands beside it', () => {
   assert.equal(outcomeOf(row({ outcome: 'ok' }, { completedSeq: 2 })), 'ok');
   assert.equal(outcomeOf(row({})), 'open');
-  assert.equal(wouldText(row({ would: 'deny', mode: 'observe' })), 'would be denied');
-  assert.equal(wouldText(row({ would: 'allow', mode: 'shadow' })), 'the shadow would allow');
-  assert.equal(wouldText(row({})), '');
+  assert.equal(remarkOf(row({ would: 'deny', mode: 'observe' })), 'would be denied');
+  assert.equal(remarkOf(row({ would: 'allow', mode: 'shadow' })), 'the shadow would allow');
+  assert.equal(remarkOf(row({})), '');
 });
 
 void test('columns stand in the address; what is none is left out', () => {

@@ -1,4 +1,5 @@
-// Finds all records of one exchange in a trail, with its search twins and its session; for a limited view, those that it shows.
+// Finds all records of one exchange in a trail, with its search twins, its session and the steps of its grant; for a limited view, those
+// that it shows.
 
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/audit/record.js';
@@ -70,12 +71,31 @@ export async function findExchange(
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
   if (byId.length === 0) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
-  if (!isWhole) {
-    const twins = await findAll(near, twinNeedles(byId, id), { last });
-    return { id, all: inOrder([...byId, ...seenIn(view, newOf(twins, byId))]), around: {} };
-  }
+  const steps = await findSteps(trail, byId, last);
+  const allOf = (found: readonly Found[]): Found[] =>
+    inOrder([...byId, ...seenIn(view, newOf([...found, ...steps], byId))]);
+  if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
-  return { id, all: inOrder([...byId, ...seenIn(view, newOf(found, byId))]), around };
+  return { id, all: allOf(found), around };
+}
+
+/** The steps of the grant that allowed it, up to its end; where a step is retired, one copy of it. */
+async function findSteps(trail: Trail, found: readonly Found[], last: Wanted['last']): Promise<Found[]> {
+  const grant = found.map((one) => wordOf(one, 'grant')).find((one) => one !== undefined);
+  if (grant === undefined) return [];
+  const files = last === undefined ? trail : await trailNear(trail, grant);
+  const end = Math.max(...found.map(seqOf));
+  const isWanted = (record: Stored): boolean =>
+    record['event'] === 'access' && isCount(record['seq']) && record['seq'] <= end;
+  const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
+  const needles = [named('grant', grant), named('request', grant)];
+  const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
+  const steps = new Map<string, Found>();
+  for (const one of all) {
+    const key = `${wordOf(one, 'action')} ${String(one.record['principal'])}`;
+    if (!steps.has(key) || one.record['carried'] !== true) steps.set(key, one);
+  }
+  return [...steps.values()];
 }
 
 function inOrder(found: readonly Found[]): Found[] {

@@ -2,9 +2,12 @@
 // rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
 // shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
-import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
+import { parseLine, readHead } from '../../domain/audit/record.js';
+import { argumentCount, textIn } from '../../domain/audit/stored.js';
 import type { TrailContent } from '../../domain/page/trail.js';
 import { contentOf } from '../../domain/report/touch.js';
+import { foldStory, storyOfRow } from '../../domain/story/story.js';
+import { causeWords, type StoryTold, tellStory } from '../../domain/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/trail/export.js';
 import {
   createRetirements,
@@ -60,6 +63,7 @@ export interface AnswerEnd {
   readonly surveyed?: Surveyed | undefined;
   readonly content?: TrailContent | undefined;
   readonly id?: string | undefined;
+  readonly story?: StoryTold | undefined;
   /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
   readonly around?:
     | { readonly before?: Neighbor | undefined; readonly after?: Neighbor | undefined }
@@ -71,7 +75,11 @@ export interface AnswerEnd {
 }
 
 export type AnswerLine =
-  | { readonly row: ExchangeRow; readonly content?: TrailContent | undefined }
+  | {
+      readonly row: ExchangeRow;
+      readonly content?: TrailContent | undefined;
+      readonly why?: string | undefined;
+    }
   | { readonly line: string }
   | { readonly found: Found }
   | { readonly end: AnswerEnd };
@@ -145,13 +153,21 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   });
   const lines = all.map((found) => JSON.stringify({ found } satisfies AnswerLine));
   const { before, after, checkpoint } = around;
+  const story =
+    id === undefined
+      ? undefined
+      : foldStory(
+          all.map(({ record }) => record),
+          id,
+        );
+  const { admission } = story?.records ?? {};
   // Rules name users of others, too.
-  const version = isWhole ? versionOf(all, id) : undefined;
-  const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
+  const version = isWhole ? textIn(admission, 'version') || undefined : undefined;
   return answer(lines, {
     rows: lines.length,
     id,
-    content: own && contentOf(own.record),
+    story: story && tellStory(story),
+    content: admission && contentOf(admission),
     notes: damage.notes(),
     around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,
     checkpoint,
@@ -163,12 +179,6 @@ function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, un
   return { id, seq, time, command, user };
 }
 
-function versionOf(all: readonly Found[], id: string | undefined): string | undefined {
-  const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
-  const version = own?.record['version'];
-  return typeof version === 'string' ? version : undefined;
-}
-
 type Search = Extract<Asked, { readonly filter: unknown }>;
 
 async function newestFirst(
@@ -178,7 +188,11 @@ async function newestFirst(
   clock: Pick<Clock, 'now'>,
 ): Promise<TrailAnswer> {
   const page = await readNewest(trail, asked, users, limits, clock, (row) =>
-    JSON.stringify({ row, content: contentOf(row.fields) } satisfies AnswerLine),
+    JSON.stringify({
+      row,
+      content: contentOf(row.fields),
+      why: causeWords(storyOfRow(row).ended.cause) || undefined,
+    } satisfies AnswerLine),
   );
   const { rows, ...end } = page;
   return answer(rows, { rows: rows.length, ...end });

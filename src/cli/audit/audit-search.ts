@@ -5,6 +5,8 @@ import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.j
 import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
+import { outcomeOf, remarkOf, requesterOf, storyOfRow } from '../../domain/story/story.js';
+import { countedWords } from '../../domain/story/words.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -191,10 +193,10 @@ export function reportDamage(screen: Screen, notes: readonly string[]): void {
 const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'SEQ', isNumber: true, text: ({ admittedSeq }) => String(admittedSeq ?? '?') },
   { name: 'TIME (UTC)', text: ({ fields }) => formatMoment(fields['time']), goes: 1 },
-  { name: 'REQUESTER', text: cell('principal'), cellsMin: 10 },
+  { name: 'REQUESTER', text: (row) => printable(requesterOf(row)), cellsMin: 10 },
   { name: 'USER', text: cell('user'), cellsMin: 14 },
   { name: 'COMMAND', text: commandOf, cellsMin: 14 },
-  { name: 'OUTCOME', text: outcomeOf, cellsMin: 7, paint: ({ fields }) => paintOfOutcome(fields['outcome']) },
+  { name: 'OUTCOME', text: outcomeText, cellsMin: 7, paint: (row) => paintOfOutcome(outcomeOf(row)) },
   { name: 'BACKEND', text: cell('backend'), cellsMin: 5, goes: 3 },
   { name: 'MS', isNumber: true, text: durationOf, goes: 2 },
   { name: 'ID', text: cell('id'), goes: 4 },
@@ -220,24 +222,16 @@ export function formatMoment(time: unknown): string {
   return printable(formatValue(time).slice(0, 19).replace('T', ' '));
 }
 
-function commandOf({ fields }: ExchangeRow): string {
-  const parts = [fields['command'], fields['args'], countNote(fields)].map(formatValue);
+function commandOf(row: ExchangeRow): string {
+  const { command, args, event } = row.fields;
+  const counted = event === 'access' ? '' : countedWords(storyOfRow(row).asked);
+  const parts = [...[command, args].map(formatValue), counted && `(${counted})`];
   return printable(parts.filter((part) => part !== '').join(' '));
 }
 
-/** dovegate made a search by itself, to count mails. */
-function countNote({ event, for: exchange, request }: ExchangeRow['fields']): string {
-  if (event === 'access' || exchange === undefined) return '';
-  const what = request === undefined ? formatValue(exchange) : `request ${formatValue(request)}`;
-  return `(a count by dovegate for ${what})`;
-}
-
-function outcomeOf({ fields, completedSeq }: ExchangeRow): string {
-  if (fields['event'] === 'access') return printable(formatValue(fields['action']));
-  const outcome = completedSeq === undefined ? 'open' : printable(formatValue(fields['outcome']));
-  const { would, mode } = fields;
-  if (mode === 'shadow') return `${outcome} (the shadow would ${would === 'deny' ? 'deny' : 'allow'})`;
-  return would === 'deny' ? `${outcome} (would deny)` : outcome;
+function outcomeText(row: ExchangeRow): string {
+  const remark = remarkOf(row);
+  return printable(`${outcomeOf(row)}${remark === '' ? '' : ` (${remark})`}`);
 }
 
 function durationOf({ fields }: ExchangeRow): string {
@@ -246,7 +240,7 @@ function durationOf({ fields }: ExchangeRow): string {
 }
 
 /** Green, red or yellow, by the closed list of outcomes. */
-export function paintOfOutcome(outcome: unknown): Paint {
+export function paintOfOutcome(outcome: string): Paint {
   if (outcome === 'ok') return 'good';
   return outcome === 'denied' || outcome === 'unparsable' ? 'bad' : 'doubtful';
 }

@@ -9,7 +9,10 @@ import {
   seqOf,
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
-import { argumentCount, isObject, joinArguments } from '../../domain/audit/record.js';
+import { isObject } from '../../domain/audit/record.js';
+import { argumentCount, joinArguments } from '../../domain/audit/stored.js';
+import { foldStory } from '../../domain/story/story.js';
+import { storySentences } from '../../domain/story/words.js';
 import { formatValue } from '../../domain/trail/export.js';
 import { isWanted } from '../../domain/views/look.js';
 import { createView } from '../../domain/views/view.js';
@@ -79,14 +82,17 @@ const nameCells = 14;
 
 function describe(screen: Screen, all: readonly Found[], id: string | undefined): string[] {
   const lines: string[] = [];
-  const recordOf = (event: string): Stored | undefined =>
-    all.find(({ record }) => record['event'] === event && record['id'] === id)?.record;
   if (id !== undefined) {
-    const ended = recordOf('completion');
-    const outcome = ended === undefined ? 'open' : textOf(ended['outcome']);
-    const what = textOf(recordOf('admission')?.['command'] ?? ended?.['command']);
+    const story = foldStory(
+      all.map(({ record }) => record),
+      id,
+    );
+    const { admission, completion } = story.records;
+    const { outcome } = story.ended;
+    const what = textOf((admission ?? completion)?.['command']);
     const title = `exchange ${printable(id)}: ${what}${what === '' ? '' : ', '}`;
-    lines.push(screen.paint('title', title) + screen.paint(paintOfOutcome(outcome), outcome));
+    lines.push(screen.paint('title', title) + screen.paint(paintOfOutcome(outcome), printable(outcome)));
+    for (const sentence of storySentences(story)) lines.push(`  ${printable(sentence)}`);
   }
   const isLocal = showsLocalTime(screen);
   const shown = new Map<string, string>();

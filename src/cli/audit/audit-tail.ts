@@ -14,6 +14,7 @@ import { pause } from '../../concurrency/waiting.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { recordKeys, rowOf } from '../../domain/audit/keys.js';
 import { parseLine } from '../../domain/audit/record.js';
+import { textIn } from '../../domain/audit/stored.js';
 import { JournalFault } from '../../ports/faults.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
@@ -154,13 +155,17 @@ function formatLine(screen: Screen, text: string, isJson: boolean): string {
   const record = parseLine(text);
   if (record === undefined) return isJson ? formatJson({ damaged: text }) : `(no record) ${printable(text)}`;
   if (isJson) return formatJson(record);
-  const { seq, time, event, outcome, decision } = record;
+  const { seq, time, event, decision } = record;
   const parts = Object.entries(record)
     .filter(([key]) => !quietKeys.has(key))
     .map(([key, value]) => `${printable(key)}=${quoted(printable(formatDetail(value)))}`);
   const name = printable(formatDetail(event)).padEnd(10);
   const paint =
-    event === 'completion' ? paintOfOutcome(outcome) : decision === 'deny' ? 'bad' : ('title' as const);
+    event === 'completion'
+      ? paintOfOutcome(textIn(record, 'outcome'))
+      : decision === 'deny'
+        ? 'bad'
+        : ('title' as const);
   const local = showsLocalTime(screen) ? ` (${formatLocal(time)})` : '';
   const head = `${printable(formatDetail(time))}${local} ${printable(formatDetail(seq))}`;
   return `${screen.paint('faint', head)} ${screen.paint(paint, name)} ${parts.join(' ')}`;

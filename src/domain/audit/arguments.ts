@@ -1,5 +1,5 @@
 // Argument records: all arguments and users of an allowed command that may change something, where its admission has no room for them.
-// Makes the records; `joinArguments` (record.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is wrong with
+// Makes the records; `joinArguments` (stored.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is wrong with
 // them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring takes them
 // together with the admission or not at all. Values are redacted before they are split.
 //

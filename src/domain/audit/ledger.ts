@@ -17,7 +17,6 @@ import {
 import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from './encode.js';
 import {
-  argumentCount,
   isDistanceMs,
   type LineHead,
   type OwnRecord,
@@ -26,6 +25,7 @@ import {
   readHead,
   readWord,
 } from './record.js';
+import { argumentCount } from './stored.js';
 
 /** Format of the lines; a reader ignores keys that it does not know, a writer never continues a newer format. */
 export const journalFormat = 1;

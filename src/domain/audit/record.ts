@@ -368,46 +368,6 @@ export function isDistanceMs(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) <= msMax;
 }
 
-export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
-  return isCount(count) ? count : 0;
-}
-
-/** The admission with all its arguments and users. Undefined: these are not exactly its records. */
-export function joinArguments(
-  admission: Readonly<Record<string, unknown>>,
-  records: readonly Readonly<Record<string, unknown>>[],
-): Readonly<Record<string, unknown>> | undefined {
-  if (argumentCount(admission) !== records.length) return undefined;
-  const args = joinList(records.map(({ args: list }) => list));
-  const users = joinList(records.map(({ users: list }) => list));
-  if (args === undefined || users === undefined) return undefined;
-  return {
-    ...admission,
-    ...(admission['args'] === undefined ? {} : { args }),
-    ...(admission['users'] === undefined ? {} : { users }),
-  };
-}
-
-function joinList(lists: readonly unknown[]): unknown[] | undefined {
-  const joined: unknown[] = [];
-  let pieces: string[] = [];
-  let digest: unknown;
-  for (const item of lists.flatMap((list): unknown[] => (Array.isArray(list) ? list : []))) {
-    if (!isObject(item)) {
-      if (pieces.length > 0) return undefined;
-      joined.push(item);
-    } else if (typeof item['part'] === 'string') pieces.push(item['part']);
-    else if (typeof item['rest'] === 'string') {
-      joined.push([...pieces, item['rest']].join(''));
-      pieces = [];
-    } else {
-      digest = item['hmac'] === 'same' ? digest : item;
-      joined.push(digest);
-    }
-  }
-  return pieces.length === 0 ? joined : undefined;
-}
-
 export interface Redactor {
   /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
   redact(value: string): Redacted;

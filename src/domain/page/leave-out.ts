@@ -1,6 +1,8 @@
 // Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
 // bars, by the same code. Pure.
 
+import { outcomeOf, type StoryRow } from '../story/story.js';
+
 export const exclusionKeys = [
   'user',
   'command',
@@ -20,20 +22,8 @@ export interface Exclusion {
   readonly value: string;
 }
 
-interface Judged {
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly completedSeq?: number | undefined;
-}
-
-/** `open`: it has no end. */
-export function outcomeOf({ fields, completedSeq }: Judged): string {
-  const { outcome } = fields;
-  if (completedSeq === undefined) return 'open';
-  return typeof outcome === 'string' ? outcome : '';
-}
-
 /** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
-export function isLeftOut(row: Judged, not: readonly Exclusion[]): boolean {
+export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
     const given = key === 'outcome' ? outcomeOf(row) : row.fields[key];
     const found = typeof given === 'string' ? given : '';

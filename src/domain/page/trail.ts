@@ -1,5 +1,6 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
+import type { StoryTold } from '../story/words.js';
 import type { Exclusion } from './leave-out.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
@@ -42,6 +43,8 @@ export interface TrailRow {
   /** Absent: it has not ended. */
   readonly completedSeq?: number;
   readonly completedTime?: string;
+  /** The key `text` of the completion. */
+  readonly said?: string;
 }
 
 /**
@@ -51,7 +54,8 @@ export interface TrailRow {
 export type TrailContent = 'yes' | 'searched' | 'maybe';
 
 export type TrailLine =
-  | { readonly row: TrailRow; readonly content?: TrailContent }
+  /** `why`: why it did not go well, as its client was told. */
+  | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
   | { readonly line: string }
   | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
   | { readonly end: TrailEnd }
@@ -76,6 +80,7 @@ export interface TrailEnd {
   readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
   /** Of `show`: the id of the command. */
   readonly id?: string;
+  readonly story?: StoryTold;
   readonly content?: TrailContent;
   /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
   readonly around?: {

@@ -9,6 +9,7 @@ import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
 import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../page/trail.js';
+import { type Certainty, classOfOutcome, type Story, storyOfRow } from '../story/story.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
@@ -29,8 +30,6 @@ export const touchClasses: readonly MailboxClass[] = [
   { class: 'failed', what: 'tried, failed', tone: 'quiet' },
   { class: 'denied', what: 'tried, denied', tone: 'quiet' },
 ];
-
-export type Certainty = 'yes' | 'maybe' | 'no';
 
 /** One command in relation to one mailbox. Texts are as recorded: callers must make them harmless. */
 export interface Touch {
@@ -85,11 +84,17 @@ export function createTouchReader(
     const { fields, admittedSeq, completedSeq } = row;
     const text = (key: string): string => formatValue(fields[key]);
     const time = text('time');
-    const reached = reachedOf(row);
+    const story = storyOfRow(row);
+    const { sent: reached, ended } = story;
     const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [], case: fields['case'] } });
     const asked = askedOf(fields, isWireUser);
     const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
-    const showed = showedOf(row, asked, by === 'named' ? reached : reached === 'yes' ? 'maybe' : reached);
+    const showed = showedOf(
+      fields,
+      ended,
+      asked,
+      by === 'named' ? reached : reached === 'yes' ? 'maybe' : reached,
+    );
     const kind = kindOf(fields, asked);
     const grant = text('grant');
     const told = grant === '' ? undefined : ofGrant(grant);
@@ -97,7 +102,7 @@ export function createTouchReader(
       time,
       day: time.slice(0, 10),
       requester: text('principal'),
-      class: classOf(row, kind, reached, showed),
+      class: classOf(story, kind, showed),
       kind,
       reason: text('reason') || (told?.reason ?? ''),
       command: text('command'),
@@ -106,7 +111,7 @@ export function createTouchReader(
       by,
       reached,
       showed,
-      outcome: completedSeq === undefined ? 'open' : text('outcome'),
+      outcome: ended.outcome,
       countedFor: text('for'),
       countedForRequest: text('request'),
       id: text('id'),
@@ -120,14 +125,6 @@ export function createTouchReader(
       completedSeq,
     };
   };
-}
-
-/** The completion has `sent`; without one, an allowed command may be running. */
-function reachedOf({ fields, completedSeq }: ExchangeRow): Certainty {
-  const { sent, decision } = fields;
-  if (decision === 'deny' && sent !== true) return 'no';
-  if (completedSeq === undefined || typeof sent !== 'boolean') return 'maybe';
-  return sent ? 'yes' : 'no';
 }
 
 function isForAll({ users, args }: ExchangeRow['fields']): boolean {
@@ -206,21 +203,17 @@ function parsedIn(series: Series, name: string, args: unknown): ParsedArguments 
 
 /** Rows before a failure reached the client, so the command counts by what it showed. */
 function classOf(
-  { fields, completedSeq }: ExchangeRow,
+  { decided, sent, ended: { outcome } }: Story,
   kind: TouchKind,
-  reached: Certainty,
   showed: Certainty,
 ): TouchClass {
-  const { decision, outcome } = fields;
-  if (reached === 'no') {
-    if (kind === 'unread' && outcome === 'unparsable') return 'unread';
-    if (outcome === 'unparsable') return 'failed';
+  if (sent === 'no') {
+    if (outcome === 'unparsable') return kind === 'unread' ? 'unread' : 'failed';
     // A missing reason, and a limit, refuse what a rule allows.
-    const isRefused = decision === 'deny' || outcome === 'denied' || outcome === 'limited';
+    const isRefused = decided.decision === 'deny' || classOfOutcome(outcome) === 'denied';
     return isRefused ? 'denied' : 'failed';
   }
-  const isFailed = completedSeq !== undefined && outcome === 'failed' && showed === 'no';
-  return isFailed ? 'failed' : kind;
+  return outcome === 'failed' && showed === 'no' ? 'failed' : kind;
 }
 
 /** They make one side like the other, so they may delete what the other side lacks. */
@@ -243,17 +236,20 @@ function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): Touch
   }
 }
 
-function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: Certainty): Certainty {
+function showedOf(
+  { cells }: ExchangeRow['fields'],
+  { outcome }: Story['ended'],
+  asked: Asked,
+  reached: Certainty,
+): Certainty {
   if (asked.content === 'no' || reached === 'no') return 'no';
-  const { cells, outcome } = fields;
-  const isEnded = completedSeq !== undefined;
-  const isWithoutRows = isEnded && cells === 0;
+  const isWithoutRows = cells === 0;
   if (isWithoutRows && outcome === 'failed') return 'no';
   if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
   if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
   // Rows before a command broke off reached the client.
   const hasRows = typeof cells === 'number' && cells > 0;
-  return hasRows || (isEnded && outcome === 'ok') ? 'yes' : 'maybe';
+  return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
 }
 
 export interface TouchCounts extends MailboxCounts {

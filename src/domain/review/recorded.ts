@@ -6,6 +6,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';
 import { parseTime } from '../audit/record.js';
+import { numberIn, textIn } from '../audit/stored.js';
 import {
   type AddedCommands,
   allSeries,
@@ -31,6 +32,7 @@ import {
   userdbKey,
 } from '../policy/route.js';
 import { saysWhy } from '../policy/terms.js';
+import { storyOfRow } from '../story/story.js';
 import type { ExchangeRow } from '../trail/search.js';
 
 export type UnjudgeableWhy =
@@ -73,48 +75,43 @@ export interface RecordedLine {
 export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
 
 /** Parses a row of a trail. Undefined for commands that no policy judges: dovegate's own searches, and questions that it answered. */
-export function recordedLine({ fields }: ExchangeRow, added?: AddedCommands): Recorded | undefined {
-  if (fields['for'] !== undefined) return undefined;
-  const { listener, principal, user, command } = fields;
+export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded | undefined {
+  const { fields } = row;
+  const { asked, decided, sent, ended } = storyOfRow(row);
+  const { listener, principal, user, command, args } = asked;
+  if (asked.countedFor !== undefined) return undefined;
   if (ownCommands.some(({ name }) => name === command)) return undefined;
-  const timeMs = typeof fields['time'] === 'string' ? parseTime(fields['time']) : undefined;
-  const decision = fields['decision'];
-  if (
-    timeMs === undefined ||
-    typeof listener !== 'string' ||
-    typeof principal !== 'string' ||
-    (decision !== 'allow' && decision !== 'deny')
-  ) {
+  const timeMs = parseTime(asked.time);
+  const { decision } = decided;
+  if (timeMs === undefined || listener === '' || principal === '' || decision === undefined)
     return unjudgeable('unknown-form');
-  }
-  const { args } = fields;
-  if (!Array.isArray(args) || typeof command !== 'string') return unjudgeable('unreadable');
-  if (user !== undefined && typeof user !== 'string') return unjudgeable('cut');
+  if (args === undefined || command === '') return unjudgeable('unreadable');
+  if (user === '' && fields['user'] !== undefined && fields['user'] !== '') return unjudgeable('cut');
   const series = seriesOf(fields['series']);
   const [first] = series;
   const known = first === undefined ? undefined : commandNamed(first, command, added);
   if (known === undefined) return unjudgeable('unknown-form');
   const words = recordedWords(known, args);
   if (typeof words === 'string') return unjudgeable(words);
-  const isRefused = decision === 'deny' || fields['outcome'] === 'denied';
+  const isRefused = decision === 'deny' || ended.outcome === 'denied';
   return {
     kind: 'line',
     timeMs,
     listener,
     principal,
-    user: user ?? '',
-    touched: Array.isArray(fields['users']) ? fields['users'].filter((each) => typeof each === 'string') : [],
-    words: [command, ...(fields['error'] === 'cells-unknown' ? [columnOption] : []), ...words],
+    user,
+    touched: asked.users,
+    words: [command, ...(ended.error === 'cells-unknown' ? [columnOption] : []), ...words],
     series,
-    policy: typeof fields['policy'] === 'string' ? fields['policy'] : undefined,
+    policy: decided.policy || undefined,
     decision: isRefused ? 'deny' : 'allow',
-    rule: typeof fields['rule'] === 'string' ? fields['rule'] : undefined,
-    text: typeof fields['text'] === 'string' ? fields['text'] : undefined,
-    client: typeof fields['client'] === 'number' ? fields['client'] : undefined,
-    backend: typeof fields['backend'] === 'string' ? fields['backend'] : undefined,
-    isObstructed: !isRefused && fields['sent'] === false,
-    hasReason: typeof fields['reason'] === 'string' && saysWhy(fields['reason']),
-    isGranted: typeof fields['grant'] === 'string',
+    rule: textIn(fields, 'rule') || undefined,
+    text: textIn(fields, 'text') || undefined,
+    client: numberIn(fields, 'client'),
+    backend: ended.backend || undefined,
+    isObstructed: !isRefused && sent === 'no',
+    hasReason: saysWhy(asked.reason),
+    isGranted: textIn(fields, 'grant') !== '',
     isOpaque: args.some(isDigested),
   };
 }

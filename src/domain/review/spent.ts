@@ -2,7 +2,8 @@
 // a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
 
 import { bounds } from '../../bounds/bounds.js';
-import { argumentCount, isDistanceMs, joinArguments, parseLine, parseTime } from '../audit/record.js';
+import { isDistanceMs, parseLine, parseTime } from '../audit/record.js';
+import { argumentCount, joinArguments } from '../audit/stored.js';
 import type { Settings } from '../config/settings.js';
 import { originOfRecord } from '../identity/origin.js';
 import type { Obligations, Policy } from '../policy/policy.js';

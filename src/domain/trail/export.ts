@@ -4,6 +4,7 @@
 import { formatRecorded, printable } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import { isObject } from '../audit/record.js';
+import { outcomeOf } from '../story/story.js';
 import type { ExchangeRow } from './search.js';
 import { shown } from './user-search.js';
 
@@ -71,7 +72,7 @@ function cellOf(row: ExchangeRow, column: string): unknown {
   if (column === 'seq') return row.admittedSeq;
   if (column === 'completed_seq') return row.completedSeq;
   if (column === 'completed_time') return row.completedTime;
-  if (column === 'outcome' && row.completedSeq === undefined) return 'open';
+  if (column === 'outcome' && row.completedSeq === undefined) return outcomeOf(row);
   if (column === 'args') return formatArguments(row.fields['args']);
   return row.fields[column];
 }

@@ -5,19 +5,19 @@
 import { bounds } from '../../bounds/bounds.js';
 import { formatRecorded, quote } from '../audit/encode.js';
 import {
-  argumentCount,
   eventPlace,
   formatTime,
   isCount,
   isObject,
-  joinArguments,
   parseLine,
   parseTime,
   readHead,
   timeBefore,
 } from '../audit/record.js';
+import { argumentCount, joinArguments } from '../audit/stored.js';
 import { foldAscii } from '../identity/user-name.js';
 import { nearestName } from '../names/nearest-name.js';
+import { outcomeOf } from '../story/story.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
@@ -58,6 +58,8 @@ export interface ExchangeRow {
   readonly admittedSeq: number | undefined;
   readonly completedSeq: number | undefined;
   readonly completedTime: string | undefined;
+  /** The key `text` of the completion; that of `fields` is the admission's, if it has one. */
+  readonly said?: string | undefined;
   /** Seq of its argument records; absent: it has none, or not all were found. */
   readonly argumentSeqs?: readonly number[] | undefined;
 }
@@ -259,14 +261,19 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
     const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
-    const merged: Stored = { ...fields, ...more };
-    const how = ended === undefined ? 'open' : merged['outcome'];
+    const merged: Stored = {
+      ...fields,
+      ...more,
+      ...(fields['text'] !== undefined && { text: fields['text'] }),
+    };
+    const how = outcomeOf({ fields: merged, completedSeq: ended && 0 });
     if (filter.outcome !== undefined && how !== filter.outcome) return undefined;
     if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
     const argumentSeqs = admitted === recorded ? undefined : seqsOf(records);
     return {
       ...(argumentSeqs === undefined ? {} : { argumentSeqs }),
       fields: merged,
+      ...(typeof more['text'] === 'string' && { said: more['text'] }),
       admittedSeq: isCount(admittedSeq) ? admittedSeq : undefined,
       completedSeq: isCount(seq) ? seq : undefined,
       completedTime: typeof time === 'string' ? time : undefined,

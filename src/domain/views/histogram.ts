@@ -3,6 +3,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import type { HistogramBucket } from '../page/trail.js';
+import { classOfOutcome, outcomeOf } from '../story/story.js';
 import type { ExchangeRow } from '../trail/search.js';
 
 const bucketsMax = bounds.histogramBuckets;
@@ -30,14 +31,14 @@ export function createHistogram() {
     get rows(): number {
       return rows;
     },
-    take({ fields, completedSeq }: ExchangeRow): void {
-      const { time, outcome } = fields;
+    take(row: ExchangeRow): void {
+      const { time } = row.fields;
       const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
       if (timeMs === undefined) return;
       cover(timeMs);
       const number = Math.floor(timeMs / 1000 / step);
       const counts = buckets.get(number) ?? none();
-      counts[completedSeq === undefined ? 'unknown' : classOf(outcome)] += 1;
+      counts[classOfOutcome(outcomeOf(row))] += 1;
       buckets.set(number, counts);
       rows += 1;
     },
@@ -82,21 +83,4 @@ const classes = ['ok', 'denied', 'failed', 'unknown'] as const;
 
 function none(): Counts {
   return { ok: 0, denied: 0, failed: 0, unknown: 0 };
-}
-
-function classOf(outcome: unknown): keyof Counts {
-  switch (outcome) {
-    case 'ok':
-      return 'ok';
-    case 'denied':
-    case 'unparsable':
-    case 'limited':
-      return 'denied';
-    case 'failed':
-    case 'partly':
-    case 'timeout':
-      return 'failed';
-    default:
-      return 'unknown';
-  }
 }

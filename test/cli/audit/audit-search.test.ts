@@ -49,7 +49,7 @@ void test('the table pairs both records of an exchange, and shows the text of cl
   );
   assert.match(second ?? '', /bob@example.org +mailbox list +ok +mail2 +1235 +E1$/);
   assert.match(third ?? '', /carol@jobs +alice@example.com +quota get -- \\x1b\]0;x\\x07 +denied/);
-  assert.match(last ?? '', /open \(would deny\)/);
+  assert.match(last ?? '', /open \(would be denied\)/);
 });
 
 void test('a search that dovegate made to count mails says so', async (t) => {

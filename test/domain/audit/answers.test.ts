@@ -36,13 +36,13 @@ import {
   isOpening,
   isOwnRecord,
   type JournalRecord,
-  joinArguments,
   parseLine,
   parseRequest,
   readHead,
   readWord,
   timeBefore,
 } from '../../../src/domain/audit/record.js';
+import { joinArguments } from '../../../src/domain/audit/stored.js';
 import { type Asked, compareAnswers } from '../../kit/approved.js';
 
 const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);

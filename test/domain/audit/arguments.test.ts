@@ -10,7 +10,8 @@ import {
   recordedBytesMax,
 } from '../../../src/domain/audit/encode.js';
 import { sealLine } from '../../../src/domain/audit/ledger.js';
-import { type AuditRecord, joinArguments, type RecordedArgument } from '../../../src/domain/audit/record.js';
+import type { AuditRecord, RecordedArgument } from '../../../src/domain/audit/record.js';
+import { joinArguments } from '../../../src/domain/audit/stored.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);

@@ -8,7 +8,6 @@ import * as fc from 'fast-check';
 import { encodeBody, lineBytesMax } from '../../../src/domain/audit/encode.js';
 import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
-  argumentCount,
   createRedactor,
   formatEnd,
   formatTime,
@@ -21,6 +20,7 @@ import {
   readWord,
   withoutKeys,
 } from '../../../src/domain/audit/record.js';
+import { argumentCount } from '../../../src/domain/audit/stored.js';
 import { keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 
 const keyOfKeys = makeKey(Buffer.alloc(keyBytes, 11));
