@@ -408,6 +408,12 @@ const table = {
     'its grant was revoked or its time was over while it ran; the client reads `outcome-unknown` where it had been sent',
     'ask for access again',
   ),
+  stopped: open(
+    'dovegate ended before it did; whether it ran is not known',
+    'dovegate was killed, or its host failed, while the command ran; the next start wrote this record',
+    'find out what was done before you repeat a change',
+    '',
+  ),
   internal: open('internal error of dovegate', 'a bug of ours', 'tell us, with the lines around it'),
   // a session that is answered and not served
   'sessions-limit': passing(
@@ -492,6 +498,16 @@ export interface Said {
   readonly sentence: string;
   readonly retryAfterS?: number | undefined;
   readonly id?: string | undefined;
+}
+
+/** For the word of a failed status line; `lastLog` is the last log line of the command, used but never forwarded. */
+export function saidOfStatus(status: string, lastLog: string): Said {
+  const say = (code: Code, reason = ''): Said => ({ code, sentence: sentenceOf(code, { reason }) });
+  // A full mailbox has no status of its own: it comes as UNKNOWN.
+  if (/quota exceeded/i.test(lastLog)) return say('over-quota');
+  // The text may begin with a name of any content.
+  if (status === 'DATAERR' && /already exists\.?$/i.test(lastLog)) return say('exists');
+  return say('backend-failed', statusMeaning(status));
 }
 
 const prefix = 'dovegate: ';

@@ -92,8 +92,6 @@ export type Cause =
   | { readonly kind: 'none' }
   /** It runs still, or its end was not recorded. `status`: what the client got when it was overdue. */
   | { readonly kind: 'open'; readonly status: string | undefined }
-  /** dovegate ended before it; the next start wrote the completion. */
-  | { readonly kind: 'lost' }
   | { readonly kind: 'denied'; readonly policy: string; readonly reason: string }
   /** The words that the client got, as they were recorded. `code`: the key `error`; '': policy denied it, or several backends answered. */
   | { readonly kind: 'said'; readonly code: string; readonly sentence: string }
@@ -344,7 +342,7 @@ function causeOf(
   if (outcome === 'denied') return { kind: 'denied', policy, reason };
   if (status.startsWith('-'))
     return { kind: 'backend', backend, word: /^-([A-Z]{0,12})/.exec(status)?.[1] ?? '' };
-  return outcome === 'unknown' && status === '' ? { kind: 'lost' } : { kind: 'none' };
+  return { kind: 'none' };
 }
 
 /** The client as far as the kernel or TLS identified it, from the first of its records that has it. */

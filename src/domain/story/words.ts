@@ -22,8 +22,6 @@ export function causeWords(cause: Cause): string {
       return cause.status === undefined
         ? 'it runs still, or its end was not recorded'
         : `no answer came in time, and the client got ${cause.status}; it may still run, and its end is not recorded`;
-    case 'lost':
-      return 'dovegate ended before it did; whether it ran is not known';
     case 'denied':
       return sentenceOf('denied', { policy: cause.policy, reason: cause.reason });
     case 'said':

@@ -10,7 +10,7 @@ import type {
   RecordedPeer,
   Redacted,
 } from '../../domain/audit/record.js';
-import { isCode, sentenceOfError } from '../../domain/codes/codes.js';
+import { isCode, saidOfStatus, sentenceOfError } from '../../domain/codes/codes.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { type NameCase, userNameMax } from '../../domain/identity/user-name.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
@@ -204,15 +204,21 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     first_byte_ms: count?.firstByteMs,
     duration_ms: facts.durationMs,
     logs: count?.logs && Object.fromEntries(count.logs),
-    text: verdict.text === undefined ? undefined : textOf(facts),
+    text: verdict.outcome === 'ok' && verdict.text === undefined ? undefined : textOf(facts),
     grant: facts.grant,
     error: verdict.error,
   };
 }
 
 /** The sentence about its end, as the client got it, where neither the admission nor `error` and `backend` say the same. */
-function textOf({ verdict, judgement, backend }: CompletionFacts): string | undefined {
+function textOf({ verdict, judgement, backend, status, count }: CompletionFacts): string | undefined {
   const { text, error, clientCode, denial } = verdict;
+  if (text === undefined) {
+    if (error !== undefined || !status.startsWith('-')) return undefined;
+    // A full mailbox, for example, has no status of its own: a line of the log says it.
+    const said = saidOfStatus(status.slice(1).split('\t', 1)[0] ?? '', count?.lastLog ?? '');
+    return said.code === 'backend-failed' ? undefined : said.sentence;
+  }
   const isInAdmission =
     !isAllowed(judgement) &&
     (judgement.kind === 'unparsable' || (clientCode === 'denied' && denial !== 'grant-withheld'));

@@ -6,7 +6,7 @@
 // user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { bounds } from '../../bounds/bounds.js';
-import { type Code, formatSaid, type Said, sentenceOf, statusMeaning } from '../../domain/codes/codes.js';
+import { formatSaid, type Said, saidOfStatus, sentenceOf } from '../../domain/codes/codes.js';
 import type { AddedCommands } from '../../domain/commands/catalog.js';
 import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
 import type { ReplyRows } from '../../domain/meaning/columns.js';
@@ -383,17 +383,7 @@ function forwardLog(talk: Conversation, line: LogLine): void {
 /** Called before a failed status is written: adds our own sentence, where policy wants that. */
 export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
   if (logs !== 'filtered') return;
-  writer.say('error', explainFailure(status, count.lastLog));
-}
-
-/** One sentence for a failed status; `lastText` is the last log line of the command, used but never forwarded. */
-export function explainFailure(status: Status, lastText: string): Said {
-  const say = (code: Code, reason = ''): Said => ({ code, sentence: sentenceOf(code, { reason }) });
-  // A full mailbox has no status of its own: it comes as UNKNOWN.
-  if (/quota exceeded/i.test(lastText)) return say('over-quota');
-  // The text may begin with a name of any content.
-  if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return say('exists');
-  return say('backend-failed', statusMeaning(status.code));
+  writer.say('error', saidOfStatus(status.code, count.lastLog));
 }
 
 /**

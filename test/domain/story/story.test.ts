@@ -111,7 +111,7 @@ const endings: readonly (readonly [what: string, records: readonly object[], sen
   ],
   [
     'killed with the process',
-    [admission, { event: 'completion', id: 'X', outcome: 'unknown' }],
+    [admission, { event: 'completion', id: 'X', outcome: 'unknown', error: 'stopped' }],
     'dovegate ended before it did; whether it ran is not known',
   ],
 ];

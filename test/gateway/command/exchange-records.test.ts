@@ -22,6 +22,7 @@ import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import { RelayCount } from '../../../src/gateway/relay/relay.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
+import { parseStatus } from '../../../src/protocol/reply/reply.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
@@ -209,6 +210,11 @@ void test('a completion has the words that the client got, where neither its adm
     'no backend for this user',
   );
   assert.equal(textOf({ kind: 'refused', why: 'queue-full' }), undefined);
+  const logged = new RelayCount();
+  logged.lastLog = 'zanzibar: Mailbox already exists';
+  const failed = { kind: 'replied', status: parseStatus(Buffer.from('-DATAERR')), peer: 'ready' } as const;
+  assert.equal(textOf(failed, { status: '-DATAERR', count: logged }), 'the backend says: it exists already');
+  assert.equal(textOf(failed, { status: '-DATAERR' }), undefined);
   const denied = { kind: 'denied', code: 'no-rule', reason: 'x', policy: 'p' } as const;
   const request = 'dovegate request -- expunge';
   assert.equal(

@@ -260,6 +260,7 @@ void test('every code of the table is produced, here or where a session or a req
       // nobody is left to read them
       'client-gone',
       'client-stall',
+      'stopped',
       // gateway/session/refused-peer
       'sessions-limit',
       'not-configured',

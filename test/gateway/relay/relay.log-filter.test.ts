@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explainFailure, isLineOfOther } from '../../../src/gateway/relay/relay.js';
+import { saidOfStatus } from '../../../src/domain/codes/codes.js';
+import { isLineOfOther } from '../../../src/gateway/relay/relay.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const status = (line: string) => parseStatus(Buffer.from(line));
 
 test('a failure becomes a sentence of ours, never the text of the backend', () => {
   const said = (line: string, lastText: string): string => {
-    const { code, sentence } = explainFailure(status(line), lastText);
+    const { code, sentence } = saidOfStatus(status(line).code, lastText);
     return `${code}: ${sentence.replace('the backend says: ', '')}`;
   };
   assert.equal(said('-NOUSER', ''), 'backend-failed: no such user');

@@ -1,0 +1,406 @@
+// Goal: what became of a command is the same, whoever is asked: the client, `audit show`, `audit search`, a report, and the page's Now,
+// Trail and screen of one command. Phases: every kind of ending, each for a user of its own: denied, limited, not understood, failed,
+// aborted, unknown, dry-run, counted, bulk, HTTP, duplex, under a grant, under break-glass; the daemon is killed while one runs, and starts
+// again. What must not happen: another cause, or another person, at one of them; a cause that is guessed.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { codes, isCode, readSaid } from '../../src/domain/codes/codes.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import type { AccessItem } from '../../src/domain/page/access.js';
+import type { TrailLine } from '../../src/domain/page/trail.js';
+import { startDaemon, startPage } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
+import { askPageAt, signIn, watchNow } from '../kit/page-client.js';
+import type { RawClient } from '../kit/raw-client.js';
+import { createGate, type Script } from '../kit/script.js';
+import { hash, password } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
+
+const policies = `
+    users: ["*@example.org", "*@nowhere.example"]
+    except: ["ceo@example.org"]
+    logs: filtered
+    allow:
+      - quota get
+      - mailbox list
+      - { command: mailbox create, deadline: 300ms }
+      - { command: mailbox status, limit: 1/hour }
+      - { command: fetch, content: true, reason: required }
+      - { command: expunge, max_matches: 1 }
+      - { command: dsync-server, where: { replicator-notify: any } }
+    deny: [mailbox delete]
+    on_request:
+      - { command: mailbox subscribe, approvals: 1, for: 1h }
+      - { command: mailbox unsubscribe, approvals: 0, for: 1h, uses: 1 }
+  leads:
+    users: ["*@example.org"]
+    allow: [quota get]
+    approve: [support]`;
+
+const quota = ['quota get'];
+const at = (name: string): string => `${name}@${name === 'noroute' ? 'nowhere.example' : 'example.org'}`;
+
+/** What a backend does, by the user of the command. */
+function answers(late: Promise<void>): Script {
+  return async ({ user, fields }, connection) => {
+    const [name = ''] = user.split('@');
+    if (fields[0] === 'search') {
+      for (const uid of ['1', '2', '3']) await connection.row('guid', uid);
+      return connection.status('+');
+    }
+    if (fields[0] === 'dsync-server') {
+      await connection.status('+');
+      while ((await connection.readSome()) !== null);
+      return connection.end();
+    }
+    switch (name) {
+      case 'notfound':
+        return connection.status('-NOTFOUND');
+      case 'exists':
+        await connection.log('error', "Can't create mailbox New: Mailbox already exists");
+        return connection.status('-DATAERR');
+      case 'broken':
+        return connection.reset();
+      case 'nonsense':
+        await connection.status('nonsense');
+        return;
+      case 'late':
+        await late;
+        return connection.status('+');
+      case 'gone':
+      case 'killed':
+      case 'lost':
+        await connection.closed;
+        return;
+      default:
+        return connection.status('+');
+    }
+  };
+}
+
+/** What its client got. */
+interface Got {
+  readonly what: string;
+  readonly user: string;
+  readonly principal: string;
+  readonly outcome: string;
+  /** Undefined: no sentence of dovegate came. */
+  readonly code?: string | undefined;
+  readonly sentence?: string | undefined;
+}
+
+type Row = Extract<TrailLine, { readonly row: unknown }>;
+
+test('every kind of ending: its cause and its person are the same for the client and for all who ask later', async (t) => {
+  const [port = 0, pagePort = 0] = await freePorts(2);
+  const keys = new Map(['anna', 'carol'].map((name) => [name, makeKey(randomBytes(keyBytes))]));
+  const keyLines = [...keys].map(
+    ([name, key]) =>
+      `\n      ${name}: { hash: "${hashKey(key)}", policy: ${name === 'anna' ? 'support' : 'leads'} }`,
+  );
+  const late = createGate();
+  t.after(() => late.open());
+  const other = (name: string, more: string): string =>
+    `\n  ${name}: { address: "127.0.0.1:1", tls: off, password_file: mail1.password, shared_namespaces: []${more} }`;
+  const gateway = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel: { tcp: "127.0.0.1:${port}", protocol: http, tls: { mode: off }, keys: {${keyLines.join(',').replaceAll('\n', '')} } }`,
+    mail1: { connections: `8${other('away', '')}${other('drained', ', drained: true')}` },
+    routes:
+      '[{ users: [away@example.org], backend: away }, { users: [drained@example.org], backend: drained },' +
+      ' { users: ["*@example.org"], backend: mail1 }]',
+    policy: policies,
+    backend: { script: answers(late.opened) },
+    more: `persons: { anna: { keys: [anna] }, carol: { keys: [carol] } }
+admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: 127.0.0.1:${pagePort}
+    people: { erin: { password_hash: "${hash}", roles: [audit, operate] } }
+`,
+  });
+  const { daemon, client } = gateway;
+  const got: Got[] = [];
+  const principal = String(
+    await client().then(async (one) => {
+      await one.ask({ user: at('first'), fields: quota });
+      return recordsOf(daemon, 'admission')[0]?.['principal'];
+    }),
+  );
+
+  const told = (reply: { readonly logs: readonly { readonly text: string }[] }) =>
+    reply.logs.map(({ text }) => readSaid(text)).findLast((said) => said !== undefined);
+  const ask = async (
+    what: string,
+    name: string,
+    fields: readonly string[],
+    outcome: string,
+    code?: string,
+    one?: RawClient,
+  ): Promise<void> => {
+    const user = at(name);
+    const asked = one ?? (await client());
+    const said = told(await asked.ask({ user, fields }));
+    assert.equal(said?.code, code, `${what}: ${said?.sentence}`);
+    got.push({ what, user, principal, outcome, code, sentence: said?.sentence });
+  };
+  const counted = ['mailbox', 'INBOX', 'all'];
+  await ask('denied: no rule', 'norule', ['mailbox rename', 'a', 'b'], 'denied', 'denied');
+  await ask('denied: a deny rule', 'denyrule', ['mailbox delete', 'a'], 'denied', 'denied');
+  await ask('denied: a user of `except`', 'ceo', quota, 'denied', 'denied');
+  await ask('denied: no reason', 'noreason', ['fetch', 'text', ...counted], 'denied', 'denied');
+  await ask('denied: too many mails', 'toomany', ['expunge', ...counted], 'denied', 'denied');
+  await ask('denied: on request', 'onrequest', ['mailbox subscribe', 'a'], 'denied', 'on-request');
+  await ask('not understood', 'unread', ['quota get', '--nonsense'], 'unparsable', 'unknown-option');
+  const status = ['mailbox status', 'messages', 'INBOX'];
+  await ask('within its limit', 'within', status, 'ok');
+  await ask('limited', 'limited', status, 'limited', 'over-limit');
+  await ask('no route', 'noroute', quota, 'failed', 'no-route');
+  await ask('no connection', 'away', quota, 'failed', 'dial-refused');
+  await ask('drained', 'drained', quota, 'failed', 'backend-drained');
+  await ask("the backend's status", 'notfound', quota, 'failed', 'backend-failed');
+  await ask('it exists', 'exists', ['mailbox list'], 'failed', 'exists');
+  await ask('broken off', 'broken', quota, 'unknown', 'closed-early');
+  await ask('no reply of the protocol', 'nonsense', quota, 'unknown', 'reply-bad-status');
+  await ask('well', 'well', quota, 'ok');
+
+  const running = (name: string): string | undefined => {
+    const found = recordsOf(daemon, 'admission').find(({ user }) => user === at(name));
+    return found && gateway.backend.commands.some(({ user }) => user === at(name))
+      ? String(found['id'])
+      : undefined;
+  };
+  await t.test('overdue, and its end', async () => {
+    const one = await client();
+    const said = told(await one.ask({ user: at('late'), fields: ['mailbox create', 'New'] }));
+    assert.equal(said?.code, 'reply-timeout');
+    const id = running('late') ?? assert.fail('it was not sent');
+    const shown = await runWarm(['audit', 'show', id, daemon.path('audit')]);
+    assert.match(
+      shown.stdout.toString(),
+      /^exchange \w+: mailbox create, open\n {2}no answer came in time, and the client got -TEMPFAIL/,
+    );
+    late.open();
+    const ended = (): boolean => recordsOf(daemon, 'completion').some((record) => record['id'] === id);
+    await until(ended, 'its end');
+    // What it came to is known later than the client's answer.
+    got.push({
+      what: 'overdue',
+      user: at('late'),
+      principal,
+      outcome: 'ok',
+      code: 'reply-timeout',
+      sentence: 'answered after the deadline: +',
+    });
+  });
+  await t.test('the client leaves', async () => {
+    const one = await client();
+    one.sendCommand({ user: at('gone'), fields: quota });
+    await until(() => running('gone') !== undefined, 'it runs');
+    one.close();
+    got.push({
+      what: 'aborted',
+      user: at('gone'),
+      principal,
+      outcome: 'aborted',
+      code: 'client-gone',
+      sentence: 'the client left',
+    });
+  });
+  await t.test('an operator ends it', async () => {
+    const one = await client();
+    one.sendCommand({ user: at('killed'), fields: quota });
+    const reply = one.readReply();
+    await until(() => running('killed') !== undefined, 'it runs');
+    const killed = await runWarm(['kill', running('killed') ?? '', '--socket', daemon.path('admin.sock')]);
+    assert.equal(killed.exit, 0, killed.text);
+    const said = told(await reply);
+    assert.equal(said?.code, 'outcome-unknown');
+    // The record has the error that says why.
+    got.push({
+      what: 'killed by an operator',
+      user: at('killed'),
+      principal,
+      outcome: 'unknown',
+      code: 'killed',
+      sentence: said?.sentence,
+    });
+  });
+  await t.test('a dry run, a bulk run, a duplex command', async () => {
+    const one = await client();
+    const words = ['-u', at('dry'), '--', ...quota];
+    const dry = await one.ask({ user: '', fields: ['dovegate dry-run', ...words] });
+    assert.equal(dry.status, '+', JSON.stringify(dry));
+    got.push({ what: 'dry run', user: '', principal, outcome: 'ok' });
+    const list = daemon.path('list');
+    writeFileSync(list, `${at('bulk')}\n`);
+    const door = ['send', '--socket', daemon.path('support.sock'), '--users', list];
+    const bulk = await runWarm([...door, '--', 'quota', 'get']);
+    assert.equal(bulk.exit, 0, bulk.text);
+    got.push({ what: 'bulk', user: at('bulk'), principal, outcome: 'ok' });
+    const duplex = await client();
+    const user = at('duplex');
+    assert.equal((await duplex.ask({ user, fields: ['dsync-server', '-u', user] })).status, '+');
+    duplex.halfClose();
+    await duplex.readEnd();
+    got.push({ what: 'duplex', user, principal, outcome: 'ok' });
+  });
+
+  const overHttp = async (who: string, path: string, body: unknown): Promise<string> => {
+    const answered = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method: 'POST',
+      headers: { Authorization: `X-Dovecot-API ${Buffer.from(keys.get(who) ?? '').toString('base64')}` },
+      body: JSON.stringify(body),
+    });
+    return answered.text();
+  };
+  const send = async (
+    what: string,
+    name: string,
+    command: string,
+    outcome: string,
+    code?: string,
+  ): Promise<void> => {
+    const user = at(name);
+    const [[kind = '', answer] = []] = JSON.parse(
+      await overHttp('anna', '/doveadm/v1', [[command, { user, mailbox: ['a'] }, 'tag']]),
+    );
+    assert.equal(kind, code === undefined ? 'doveadmResponse' : 'error', JSON.stringify(answer));
+    const sentence = code === undefined ? undefined : String(answer.message);
+    if (code !== undefined) assert.equal(answer.code, code);
+    got.push({ what, user, principal: 'anna@panel', outcome, code, sentence });
+  };
+  const step = async (who: string, verb: string, body: unknown): Promise<AccessItem> => {
+    const text = await overHttp(who, `/dovegate/v1/${verb}`, body);
+    const item: AccessItem = JSON.parse(text);
+    assert.equal(typeof item.id, 'string', text);
+    return item;
+  };
+  const requested = async (command: string, name: string): Promise<string> => {
+    const wish = { users: [at(name)], reason: 'ticket 7', command: [command, 'a'] };
+    return (await step('anna', 'request', wish)).id;
+  };
+  const grants = new Map<string, RegExp>();
+  await t.test('over HTTP: denied, under a grant, under break-glass', async () => {
+    await send('HTTP', 'httpdenied', 'mailboxDelete', 'denied', 'denied');
+    const approved = await requested('mailbox subscribe', 'granted');
+    await step('carol', 'approve', { id: approved });
+    await send('under a grant', 'granted', 'mailboxSubscribe', 'ok');
+    grants.set(at('granted'), new RegExp(`under grant ${approved}, approved by carol@panel`));
+    const urgent = await requested('mailbox unsubscribe', 'urgent');
+    await send('break-glass', 'urgent', 'mailboxUnsubscribe', 'ok');
+    grants.set(
+      at('urgent'),
+      new RegExp(`under grant ${urgent}, without an approval \\(break-glass\\), not reviewed`),
+    );
+  });
+
+  // Now is asked before the daemon ends.
+  const watcher = await watchNow(t, pagePort, await signIn(pagePort, 'erin', password));
+  const troubled = got.filter(({ outcome }) => outcome !== 'ok' && outcome !== 'aborted');
+  await watcher.waitFor(({ troubles }) => troubles.length >= Math.min(20, troubled.length), 'all troubles');
+  const { troubles } = watcher.now;
+  watcher.close();
+
+  const last = await client();
+  last.sendCommand({ user: at('lost'), fields: quota });
+  await until(() => running('lost') !== undefined, 'it runs');
+  await gateway.page?.stop();
+  await daemon.kill();
+  const again = await startDaemon(t, { folder: daemon.folder });
+  await startPage(t, again);
+  const lost = 'dovegate ended before it did; whether it ran is not known';
+  got.push({
+    what: 'killed with the process',
+    user: at('lost'),
+    principal,
+    outcome: 'unknown',
+    sentence: lost,
+  });
+
+  const records = auditRecords(again);
+  const token = await signIn(pagePort, 'erin', password);
+  const look = async (path: string, body: unknown): Promise<TrailLine[]> => {
+    const { status: code, body: text } = await askPageAt(pagePort, 'POST', path, { token, body });
+    assert.equal(code, 200, text);
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line): TrailLine => JSON.parse(line));
+  };
+  const rows = (await look('/api/trail/search', { filter: {}, newest: { rows: 200 } })).filter(
+    (line): line is Row => 'row' in line,
+  );
+  const found = await runWarm(['audit', 'search', '--json', daemon.path('audit')]);
+  const searched = found.stdout
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): Readonly<Record<string, unknown>> => JSON.parse(line));
+
+  for (const { what, user, principal: who, outcome, code, sentence = '' } of got) {
+    await t.test(`the same for all: ${what}`, async () => {
+      const own = records.filter((record) => record['event'] === 'admission' && record['for'] === undefined);
+      const isOwn = (record: (typeof own)[number]): boolean =>
+        user === '' ? record['command'] === 'dovegate dry-run' : record['user'] === user;
+      const id = String(own.find(isOwn)?.['id']);
+      assert.match(id, /^01\w{24}$/);
+
+      const shown = (await runWarm(['audit', 'show', id, daemon.path('audit')])).stdout.toString();
+      const [title = '', first = ''] = shown.split('\n');
+      assert.match(title, new RegExp(`^exchange ${id}: .+, ${outcome}$`));
+      if (sentence !== '') assert.equal(first.trim(), sentence);
+      assert.match(shown, new RegExp(`principal +${who}\n`));
+
+      const row = searched.find((each) => each['id'] === id);
+      assert.deepEqual([row?.['principal'], row?.['outcome']], [who, outcome]);
+
+      const atPage = rows.find(({ row: { fields } }) => fields['id'] === id);
+      const { fields } = atPage?.row ?? assert.fail('no row');
+      assert.deepEqual([fields['principal'], fields['outcome'], atPage?.why ?? ''], [who, outcome, sentence]);
+
+      const end = (await look('/api/trail/show', { wanted: id })).find((line) => 'end' in line);
+      const story = end !== undefined && 'end' in end ? end.end.story : undefined;
+      assert.deepEqual([story?.asked.principal, story?.outcome], [who, outcome]);
+      const said = story?.sentences ?? [];
+      if (sentence !== '') assert.equal(said[0], sentence);
+      const under = grants.get(user);
+      if (under === undefined)
+        assert.equal(said.length, sentence === '' ? 0 : outcome === 'unknown' && code === undefined ? 2 : 1);
+      else {
+        assert.match(said.join(), under);
+        assert.match(shown, under);
+      }
+
+      const trouble = troubles.find((each) => each.id === id);
+      if (trouble !== undefined) {
+        assert.equal(trouble.principal, who);
+        const isDenied = outcome === 'denied' || outcome === 'limited' || outcome === 'unparsable';
+        assert.equal(trouble.kind, isDenied ? 'denied' : 'failed');
+        if (outcome === 'denied') assert.match(trouble.text, /^Policy "support" denies it: \w/);
+        else if (isCode(code) && code !== 'backend-failed' && code !== 'exists') {
+          const means = codes[code].means.replaceAll('`', '');
+          assert.equal(trouble.text, `${means.charAt(0).toUpperCase()}${means.slice(1)}.`);
+        } else assert.match(trouble.text, /^mail1 answered: /);
+      }
+
+      // A dry run touches nobody.
+      if (user === '') return;
+      const report = await runWarm(['audit', 'report', '--mailbox', user, '--json', daemon.path('audit')]);
+      const touch = report.stdout
+        .toString()
+        .split('\n')
+        .flatMap((line): Readonly<Record<string, unknown>>[] =>
+          line.includes(`"id":"${id}"`) ? [JSON.parse(line)] : [],
+        )[0];
+      assert.deepEqual([touch?.['requester'], touch?.['outcome']], [who, outcome], report.text);
+    });
+  }
+  assert.ok(troubles.filter(({ id }) => id !== undefined).length >= 15, JSON.stringify(troubles));
+});
