@@ -13,6 +13,7 @@ import { createUlidSource } from '../../../src/daemon/ulid.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { foldStory } from '../../../src/domain/story/story.js';
 import { createView } from '../../../src/domain/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
@@ -103,6 +104,65 @@ void test('a limited view has the records of the command and nothing around them
   assert.deepEqual([seen.all.map(seqOf), seen.around], [[6, 7], {}]);
   const hidden = await findExchange(trail, ids[1] ?? '', createView(['*@example.com']), options);
   assert.deepEqual(hidden, { id: undefined, all: [], around: {} });
+});
+
+void test('a command under a grant has the steps of the grant beside it; of a step that is retired, one copy', async (t) => {
+  const user = 'alice@example.org';
+  const [grant, id] = [idAt(startMs), idAt(startMs + hourMs)];
+  const of = { user, users: [user] };
+  const step = (action: string, principal: string, more: object = {}): JournalRecord => ({
+    time: startMs,
+    event: 'access',
+    action,
+    principal,
+    ...(action === 'requested' ? { request: grant, approvals: 1, args: [] } : { grant, to: 'anna@support' }),
+    ...of,
+    ...more,
+  });
+  const steps = [
+    step('requested', 'anna@support'),
+    step('approved', 'carol@leads'),
+    step('granted', 'anna@support'),
+  ];
+  const copies = steps.map((record): JournalRecord => ({ ...record, carried: true }));
+  const time = startMs + hourMs;
+  const command: readonly JournalRecord[] = [
+    { time, event: 'admission', id, grant, command: 'quota get', args: [], decision: 'allow', ...of },
+    { time, event: 'completion', id, grant, outcome: 'ok', sent: true },
+    step('reviewed', 'carol@leads', { time: time + 1 }),
+  ];
+  for (const [records, seqs] of [
+    [
+      [...steps, ...copies, ...command],
+      [1, 2, 3, 7, 8],
+    ],
+    [
+      [...copies, ...copies, ...command],
+      [1, 2, 3, 7, 8],
+    ],
+    [command, [1, 2]],
+  ] as const) {
+    const directory = temporaryDirectory(t);
+    const ledger = new Ledger('dovegate 1', undefined, 'J');
+    const lines = records.map((record) => ledger.seal(encodeBody(record)));
+    writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
+    for (const [nearBytes, users] of [
+      [undefined, undefined],
+      [1 << 20, ['*@example.org']],
+    ] as const) {
+      const options = { nearBytes, isWhole: users === undefined };
+      const { all } = await findExchange(findTrail([directory]), id, createView(users), options);
+      assert.deepEqual(all.map(seqOf), seqs);
+      const { decided } = foldStory(
+        all.map(({ record }) => record),
+        id,
+      );
+      assert.deepEqual(
+        decided.right.kind === 'grant' && decided.right.approval,
+        seqs.length === 2 ? { kind: 'not-kept' } : { kind: 'approved', by: ['carol@leads'] },
+      );
+    }
+  }
 });
 
 // bounds.foundRecords
