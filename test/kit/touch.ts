@@ -16,6 +16,7 @@ export const plainTouch: Touch = {
   reached: 'yes',
   showed: 'no',
   outcome: 'ok',
+  why: '',
   countedFor: '',
   countedForRequest: '',
   id: 'E',

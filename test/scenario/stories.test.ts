@@ -399,7 +399,8 @@ admin:
         .flatMap((line): Readonly<Record<string, unknown>>[] =>
           line.includes(`"id":"${id}"`) ? [JSON.parse(line)] : [],
         )[0];
-      assert.deepEqual([touch?.['requester'], touch?.['outcome']], [who, outcome], report.text);
+      const reported = [touch?.['requester'], touch?.['outcome'], touch?.['why']];
+      assert.deepEqual(reported, [who, outcome, sentence], report.text);
     });
   }
   assert.ok(troubles.filter(({ id }) => id !== undefined).length >= 15, JSON.stringify(troubles));

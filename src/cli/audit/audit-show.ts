@@ -10,7 +10,6 @@ import {
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { isObject } from '../../domain/audit/record.js';
-import { argumentCount, joinArguments } from '../../domain/audit/stored.js';
 import { foldStory } from '../../domain/story/story.js';
 import { storySentences } from '../../domain/story/words.js';
 import { formatValue } from '../../domain/trail/export.js';
@@ -82,11 +81,9 @@ const nameCells = 14;
 
 function describe(screen: Screen, all: readonly Found[], id: string | undefined): string[] {
   const lines: string[] = [];
-  if (id !== undefined) {
-    const story = foldStory(
-      all.map(({ record }) => record),
-      id,
-    );
+  const records = all.map(({ record }) => record);
+  const story = id === undefined ? undefined : foldStory(records, id);
+  if (id !== undefined && story !== undefined) {
     const { admission, completion } = story.records;
     const { outcome } = story.ended;
     const what = textOf((admission ?? completion)?.['command']);
@@ -98,7 +95,7 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
   const shown = new Map<string, string>();
   for (const found of all) {
     const { file, line } = found;
-    const record = asShown(found.record, all);
+    const record = asShown(found.record, id, story?.records.admission);
     const local = isLocal ? ` (${formatLocal(record['time'])})` : '';
     const heading = `${textOf(record['time'])}${local}  ${textOf(record['event'])}`;
     const place = screen.paint('faint', `  seq ${seqOf(found)}, ${printable(file)}:${line}`);
@@ -120,17 +117,11 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
   return lines;
 }
 
-/** An admission with all its arguments; a record with only some of them just says so. */
-function asShown(record: Stored, all: readonly Found[]): Stored {
-  const { event, id, args: _args, users: _users, ...rest } = record;
+/** The own admission with all its arguments; a record with only some of them just says so. */
+function asShown(record: Stored, id: string | undefined, admission: Stored | undefined): Stored {
+  const { event, args: _args, users: _users, ...rest } = record;
   if (event === 'arguments') return rest;
-  if (event !== 'admission' || argumentCount(record) === 0) return record;
-  const parts = all.filter(({ record: other }) => other['event'] === 'arguments' && other['id'] === id);
-  const joined = joinArguments(
-    record,
-    parts.map(({ record: part }) => part),
-  );
-  return joined ?? { ...record, warning: 'argument records are missing: dovegate audit verify' };
+  return event === 'admission' && record['id'] === id ? (admission ?? record) : record;
 }
 
 /** Its neighbors, and its signature; nothing in a limited view. */

@@ -188,6 +188,7 @@ const cells: Cells = {
   completed_seq: (touch: Touch) => touch.completedSeq,
   grant: (touch: Touch) => touch.grant,
   approved_by: (touch: Touch) => touch.approvedBy,
+  why: (touch: Touch) => touch.why,
 };
 const fleetCells: Cells = { time: (touch) => touch.time, host: (touch) => touch.host, ...cells };
 

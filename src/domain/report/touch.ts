@@ -10,6 +10,7 @@ import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
 import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../page/trail.js';
 import { type Certainty, classOfOutcome, type Story, storyOfRow } from '../story/story.js';
+import { causeWords } from '../story/words.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
@@ -52,6 +53,8 @@ export interface Touch {
   readonly showed: Certainty;
   /** A word of the closed list, or `open`. */
   readonly outcome: string;
+  /** Why it did not go well, as its client was told; empty: it did. */
+  readonly why: string;
   /** The exchange for which dovegate itself made this search; empty: a client sent it. */
   readonly countedFor: string;
   /** The request for access that it was made for. */
@@ -112,6 +115,7 @@ export function createTouchReader(
       reached,
       showed,
       outcome: ended.outcome,
+      why: causeWords(ended.cause),
       countedFor: text('for'),
       countedForRequest: text('request'),
       id: text('id'),

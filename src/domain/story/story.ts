@@ -149,14 +149,10 @@ export function requesterOf({ fields }: StoryRow): string {
   return (fields['event'] === 'access' && textIn(fields, 'to')) || textIn(fields, 'principal');
 }
 
-export function storyOfRow(row: StoryRow, approval: Approval = notKept): Story {
-  const { fields, completedSeq, said = '' } = row;
-  return tell(
-    fields,
-    completedSeq === undefined ? undefined : { ...fields, text: said },
-    approval,
-    undefined,
-  );
+/** A search reads no steps of grants. */
+export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
+  const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
+  return tell(fields, completion, notKept, undefined);
 }
 
 const notKept: Approval = { kind: 'not-kept' };

@@ -77,42 +77,12 @@ export interface Fact {
   readonly value: string;
 }
 
-export interface LifeStep {
-  readonly what: 'came' | 'recorded' | 'sent' | 'first byte' | 'ended' | 'not ended';
-  /** Milliseconds after the command came; undefined: in no record. */
-  readonly ms?: number | undefined;
-  /** What took the time, or why the command did not get to this step. */
-  readonly about: string;
-}
-
-export interface LoggedLine {
-  readonly time: string;
-  readonly level: string;
-  readonly text: string;
-}
-
 /** One command as a screen shows it. */
-export interface StoryTold {
-  readonly asked: Asked;
-  readonly uid?: number | undefined;
-  readonly outcome: string;
-  readonly tookMs?: number | undefined;
-  /** What became of it, the gravest first. */
-  readonly sentences: readonly string[];
-  /** Who could permit what policy denied. */
-  readonly next?: string | undefined;
-  readonly who: readonly Fact[];
-  readonly what: readonly Fact[];
-  readonly why: readonly Fact[];
-  readonly life: readonly LifeStep[];
-  readonly logs: readonly LoggedLine[];
-  readonly opened?: LoggedLine | undefined;
-  readonly closed?: LoggedLine | undefined;
-}
+export type StoryTold = ReturnType<typeof tellStory>;
 
 type Folded = ReturnType<typeof foldStory>;
 
-export function tellStory(story: Folded): StoryTold {
+export function tellStory(story: Folded) {
   const { asked, ended, records } = story;
   const { admission, completion, logs, opened, closed } = records;
   const { uid } = peerOf(story);
@@ -178,7 +148,7 @@ function nextOf({ decided: { decision, right, policy }, ended }: Folded): string
     : `Who acts next: ${writer}.`;
 }
 
-function loggedLine(record: StoredRecord): LoggedLine {
+function loggedLine(record: StoredRecord) {
   return {
     time: textIn(record, 'time'),
     level: textIn(record, 'level'),
@@ -232,6 +202,14 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
       ['version', 'Hash of the policy'],
     ]),
   ].filter(({ value }) => value !== '');
+}
+
+interface LifeStep {
+  readonly what: string;
+  /** Milliseconds after the command came; undefined: in no record. */
+  readonly ms?: number | undefined;
+  /** What took the time, or why the command did not get to this step. */
+  readonly about: string;
 }
 
 /** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */

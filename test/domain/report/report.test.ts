@@ -168,7 +168,7 @@ void test('what speaks against it makes it incomplete', async () => {
   const about = `${formatTime(asked.nowMs)};dovegate on mx1;verdict;;`;
   assert.equal(
     lines[1],
-    `${about}No recorded command deleted anything. But the record is not proved complete.;;;alice@example.com;;;;;;;;;;;;;\r`,
+    `${about}No recorded command deleted anything. But the record is not proved complete.;;;alice@example.com;;;;;;;;;;;;;;\r`,
   );
   assert.ok(lines[2]?.startsWith(`${about}"NOT proved complete`), lines[2]);
   assert.ok(lines[3]?.startsWith(`${about}eve sees a part;`), lines[3]);
