@@ -92,8 +92,10 @@ async function findSteps(trail: Trail, found: readonly Found[], last: Wanted['la
   const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
   const steps = new Map<string, Found>();
   for (const one of all) {
-    const key = `${wordOf(one, 'action')} ${String(one.record['principal'])}`;
-    if (!steps.has(key) || one.record['carried'] !== true) steps.set(key, one);
+    const { action, principal, carried, time, at } = one.record;
+    // A copy says when the step was.
+    const key = JSON.stringify([action, principal, carried === true ? (at ?? time) : time]);
+    if (!steps.has(key) || carried !== true) steps.set(key, one);
   }
   return [...steps.values()];
 }

@@ -2,8 +2,9 @@
 // needs.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type AccessEntry, approverSeparator } from '../audit/access-book.js';
+import type { AccessEntry } from '../audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
+import { approverSeparator } from '../audit/stored.js';
 import type { GrantTerms } from '../policy/grant.js';
 import type { RequestRule } from '../policy/policy.js';
 import { hasVisible } from '../policy/terms.js';

@@ -14,6 +14,7 @@ import {
   parseTime,
   timeOpening,
 } from './record.js';
+import { approverSeparator } from './stored.js';
 
 export interface AccessEntry {
   readonly id: string;
@@ -273,9 +274,6 @@ export function carriedOf(entry: AccessEntry, nowMs: number): AuditRecord[] {
   add(ended, { until });
   return records;
 }
-
-/** Between the approvers in `by` of an approval. */
-export const approverSeparator = ', ';
 
 /** The approvals that count when another one arrives: all, or where some do not any more, those of the principals in `by`. */
 export function countedFor<Approval extends Pick<AuditRecord, 'principal'>>(

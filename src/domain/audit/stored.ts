@@ -1,6 +1,9 @@
 // Reading records as they were parsed from lines: a key may be absent, cut, or of another type, since journals can be damaged or forged.
 // Also for the browser, so nothing of Node is used.
 
+/** Between the approvers in `by` of an approval. */
+export const approverSeparator = ', ';
+
 export type StoredRecord = Readonly<Record<string, unknown>>;
 
 /** A text as it is recorded; '': absent, cut, or no text. */

@@ -3,6 +3,7 @@
 // Also for the browser, so nothing of Node is used.
 
 import {
+  approverSeparator,
   argumentCount,
   joinArguments,
   listIn,
@@ -210,10 +211,15 @@ export function approvalOf(records: readonly StoredRecord[], grant: string): App
       record['event'] === 'access' && (textIn(record, 'grant') || textIn(record, 'request')) === grant,
   );
   const step = (action: string): StoredRecord | undefined => steps.find((each) => each['action'] === action);
-  const by = steps.flatMap((each) =>
-    each['action'] === 'approved' ? textIn(each, 'principal') || textIn(each, 'by') : [],
-  );
-  if (by.length > 0) return { kind: 'approved', by: [...new Set(by)] };
+  let by: readonly string[] = [];
+  for (const each of steps.filter(({ action }) => action === 'approved')) {
+    const principal = textIn(each, 'principal');
+    const counted = textIn(each, 'by');
+    // Where approvals before it do not count any more, it names those that do.
+    const before = counted === '' ? by : by.filter((name) => counted.split(approverSeparator).includes(name));
+    by = [...new Set([...before, principal])];
+  }
+  if (by.length > 0) return { kind: 'approved', by };
   const first = step('requested') ?? step('granted');
   const giver = textIn(first, 'by');
   if (giver !== '') return { kind: 'given', by: giver };

@@ -163,6 +163,17 @@ void test('by which right: a rule, a grant with its approvers, break-glass, or n
     ),
     'grant G, approved by carol@leads, dave@leads',
   );
+  // An approval that did not count when another one arrived is in the history, and approved nothing.
+  assert.equal(
+    right(
+      requested,
+      step('approved', { principal: 'carol@leads' }),
+      step('approved', { principal: 'dave@leads', by: 'dave@leads' }),
+      step('approved', { principal: 'erin@leads' }),
+      under,
+    ),
+    'grant G, approved by dave@leads, erin@leads',
+  );
   const urgent = { ...requested, approvals: 0 };
   assert.equal(right(urgent, under), 'grant G, without an approval (break-glass), not reviewed');
   assert.equal(
