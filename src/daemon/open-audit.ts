@@ -143,7 +143,7 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
 
 /** Reports the findings of a start once, at a high level if another process must have been involved. */
 function reportFound(log: Log, found: OpenJournal['found']): void {
-  const { damage, isBeginningRemoved, appended, access, unknown, tornBytes, recovered, ring } = found;
+  const { damage, isBeginningRemoved, appended, isGap, access, unknown, tornBytes, recovered, ring } = found;
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }
@@ -152,7 +152,11 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
       'its first segments are missing, and retention had left them: somebody removed them, or their disk is not mounted';
     log.report({ event: 'audit-damaged', level: 'error', type: 'removed', text });
   }
-  if (appended !== undefined) {
+  if (appended !== undefined && isGap) {
+    const where = appended.file === '' ? 'they were cut off' : `they lie in ${appended.file}`;
+    const text = `records after its last checkpoint are missing: somebody removed them; ${appended.bytes} bytes stood behind them; ${where}, and none of it is signed`;
+    log.report({ event: 'audit-damaged', level: 'error', type: 'gap', text });
+  } else if (appended !== undefined) {
     const where = appended.file === '' ? 'they were cut off' : `they lie in ${appended.file}`;
     const text =
       appended.bytes === 0

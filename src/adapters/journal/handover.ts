@@ -152,6 +152,8 @@ export interface Found {
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
   /** Segments at the beginning that retention had left are missing; reported by the first start that finds it. */
   readonly isBeginningRemoved: boolean;
+  /** Records are missing in front of the lines in `appended`. */
+  readonly isGap: boolean;
   /** Lines that were appended after the end of the previous run, and their new place; undefined: none. */
   readonly appended: TornTail | undefined;
   /** The public key that signed before, if another one signs now without having been named; undefined: it is the same. */

@@ -358,15 +358,15 @@ export function keepCheckpointFile(directory: string, known: KnownEnd | undefine
 }
 
 export function foundKeys(
-  found: Pick<Found, 'damage' | 'isBeginningRemoved' | 'appended'>,
+  found: Pick<Found, 'damage' | 'isBeginningRemoved' | 'appended' | 'isGap'>,
   tail: Tail,
   known: KnownRecord | undefined,
 ): Pick<OwnRecord, 'appended' | 'last_seq' | 'last_hash' | 'error'> {
-  const { damage, isBeginningRemoved, appended } = found;
+  const { damage, isBeginningRemoved, appended, isGap } = found;
   const codes = [
     ...(damage === undefined ? [] : [`journal-${damage}`]),
     ...(isBeginningRemoved ? ['journal-removed'] : []),
-    ...(appended === undefined ? [] : ['journal-appended']),
+    ...(appended === undefined ? [] : [isGap ? 'journal-gap' : 'journal-appended']),
   ];
   // If that end is missing, the known one is used.
   const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;

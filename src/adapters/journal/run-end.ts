@@ -73,6 +73,8 @@ function journalIn(directory: string): string | undefined {
 
 export interface Followed {
   readonly appended: TornTail | undefined;
+  /** Records are missing in front of the lines that were moved away. */
+  readonly isGap: boolean;
   /** The oldest record that retention left, according to signed records; undefined: none has it. */
   readonly oldestSeq: number | undefined;
   /** The checkpoint of an orderly stop, after which nothing is left; undefined: the previous run did not end so. */
@@ -86,7 +88,7 @@ export function followRunEnd(
   { known, isOrderly, keys }: RunEnd,
   plainMax: number,
 ): Followed {
-  const nothing = { appended: undefined, oldestSeq: known?.oldestSeq, stopLine: undefined };
+  const nothing = { appended: undefined, isGap: false, oldestSeq: known?.oldestSeq, stopLine: undefined };
   if (known === undefined) return { ...nothing, isLost: false };
   const place = findRecord(directory, known, plainMax);
   if (place === undefined) return { ...nothing, isLost: true };
@@ -96,6 +98,7 @@ export function followRunEnd(
   let stopLine = isOrderly ? known.line : undefined;
   /** The line before is invalid, so the next one need not follow its hash. */
   let isDoubtful = false;
+  let isGap = false;
   /** False: a signing daemon did not write it. */
   const takeSigned = (text: string, isFirst: boolean): boolean => {
     const event = readHead(text)?.event;
@@ -118,6 +121,8 @@ export function followRunEnd(
         const isOurs = (): boolean => isChained && takeSigned(bytes.toString('utf8'), begin === 0);
         if (stopLine !== undefined || (link?.isIntact === true && !isOurs())) {
           foreign = begin;
+          // Whoever appends goes on with the next number; whoever takes a line out leaves a hole.
+          isGap = stopLine === undefined && link !== undefined && link.seq > last.seq + 1;
           return false;
         }
         begin = end;
@@ -138,11 +143,17 @@ export function followRunEnd(
     const foreign = isPlain ? follow(segment.name, from) : 0;
     if (foreign !== undefined) {
       const foreigners = [{ ...segment, isCompressed: segment.isCompressed && !isPlain }, ...others];
-      return { appended: moveAway(directory, foreigners, foreign), oldestSeq, stopLine, isLost: false };
+      return {
+        appended: moveAway(directory, foreigners, foreign),
+        isGap,
+        oldestSeq,
+        stopLine,
+        isLost: false,
+      };
     }
     rest = others;
   }
-  return { appended: undefined, oldestSeq, stopLine, isLost: false };
+  return { appended: undefined, isGap, oldestSeq, stopLine, isLost: false };
 }
 
 /** Segments that claim to contain the record and are searched. In an intact journal they are one or two. */

@@ -331,7 +331,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     };
     const ofRing = left?.state === undefined ? recovered.lack : left;
     const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };
-    const faults = { damage, isBeginningRemoved, appended };
+    const { isGap } = followed;
+    const faults = { damage, isBeginningRemoved, appended, isGap };
     const start: OwnRecord = { time: wallMs, event: 'start', ...identity, key, torn, ...before };
     write([encodeBody({ ...start, ...foundKeys(faults, tail, known) })]);
     // Before the checkpoint under which the others live on.

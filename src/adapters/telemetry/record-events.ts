@@ -71,7 +71,7 @@ export const recordEvents = {
   'audit-damaged': [
     ['error'],
     atStart,
-    'the journal is not what its last checkpoint says: its end (`type` cut, rewritten, unvouched) or its beginning (removed); the `start` record says it too',
+    'the journal is not what its last checkpoint says: its end (`type` cut, rewritten, unvouched, gap) or its beginning (removed); the `start` record says it too',
     '`dovegate audit verify`; compare with what a receiver has',
   ],
   'journal-appended': [

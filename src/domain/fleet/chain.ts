@@ -71,6 +71,10 @@ const damageTexts: ReadonlyMap<unknown, string> = new Map([
   ['journal-unvouched', 'no checkpoint lay beside its segments, so records may be missing'],
   ['journal-removed', 'segments at the beginning of its journal were missing that its retention had left'],
   [
+    'journal-gap',
+    'records after its last checkpoint were missing before others, which it moved to a file *.appended',
+  ],
+  [
     'journal-appended',
     'lines had been appended after the run before had ended; it moved them to a file *.appended',
   ],

@@ -307,7 +307,8 @@ function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProbl
     try: ask,
     isDegrading: false,
   });
-  const damage = 'At the start, records that were signed were missing from the journal, or were other ones.';
+  const damage =
+    'At the start, records were missing from the journal, or were other ones than those that were signed.';
   const lines =
     'At the start, the journal had lines that no run of the daemon wrote. They are in a file *.appended now, and not signed.';
   return [

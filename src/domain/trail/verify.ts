@@ -136,6 +136,10 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-rewritten', 'the record that the last checkpoint named was another one'],
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
   ['journal-removed', 'segments at the beginning were missing that retention had left'],
+  [
+    'journal-gap',
+    'records after the last checkpoint were missing before others, which it moved to a file *.appended',
+  ],
 ]);
 const removedCode = 'journal-removed';
 const returnedText =

@@ -113,7 +113,13 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     ...more,
   };
   const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
-  const nothingLeft = { recovered: 0, ring: undefined, isBeginningRemoved: false, appended: undefined };
+  const nothingLeft = {
+    recovered: 0,
+    ring: undefined,
+    isBeginningRemoved: false,
+    isGap: false,
+    appended: undefined,
+  };
   const access = { records: [], ended: 0, doubt: undefined };
   const driver = new Driver(
     options,

@@ -219,6 +219,27 @@ void test('after a crash the records count that are chained after the last check
   assert.deepEqual(await faultsOf(other), ['journal-appended']);
 });
 
+void test('a line that was taken out of the end after a crash is missing, and nothing is called appended', async (t) => {
+  for (const removed of [0, 1, 2]) {
+    const place = placeFor(t);
+    const run = startRun(place);
+    checkpoint(run);
+    const signed = textOf(place);
+    write(run, admission('A'), completion('A'), admission('B'), completion('B'));
+    const unsigned = textOf(place)
+      .slice(signed.length)
+      .split(/(?<=\n)/);
+    assert.equal(unsigned.length, 4);
+    writeFileSync(join(place.directory, first), signed + unsigned.filter((_, at) => at !== removed).join(''));
+    const next = startRun(place);
+    assert.equal(next.found.isGap, true, `line ${removed}`);
+    assert.equal(next.found.appended?.bytes, unsigned.slice(removed + 1).join('').length);
+    stop(next);
+    assert.match(textOf(place), /"error":"journal-gap"/);
+    assert.deepEqual(await faultsOf(place), ['cut'], `line ${removed}`);
+  }
+});
+
 void test('after a crash, what a daemon that signs would have signed is not believed without a signature', async (t) => {
   const retire = { event: 'retire', segment: '00000000.jsonl', segment_hash: 'ef'.repeat(32), oldest_seq: 2 };
   const tricks: readonly ((place: Place) => void)[] = [
