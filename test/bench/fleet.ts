@@ -1,8 +1,9 @@
-// `npm run bench -- fleet [GATES] [RECORDS]`: how fast the trail of many gates is verified, and with how much memory. It makes the journals
-// of GATES hosts (default 10) with RECORDS records together (default 200,000), publishes them to a real nats-server over TLS, and runs
-// `dovegate audit fleet verify` over all of them, first with a tenth of the records, to see whether memory is flat. Prints records a
-// second, also for a second of processor time, and the memory at ten points of the way. Exits with 1 where a run finds anything.
-// The figures of the documentation: 50 gates and 10,000,000 records, which need 5 GB below the folder for temporary files.
+// `npm run bench -- fleet [GATES] [RECORDS]`: how fast the trail of many gates is verified, mirrored and compressed, and with how much
+// memory. It makes the journals of GATES hosts (default 10) with RECORDS records together (default 200,000), publishes them to a real
+// nats-server over TLS, and runs `dovegate audit fleet verify` over all of them, first with a tenth of the records, to see whether memory
+// is flat; then a search of the mirror. Prints records a second, also for a second of processor time, and the memory at ten points of
+// the way. Exits with 1 where a run finds anything. The figures of the documentation: 50 gates and 10,000,000 records, which need 5 GB
+// below the folder for temporary files.
 
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -23,8 +24,10 @@ interface Sample {
 const perSecond = (count: number): string => `${Math.round(count / 1000)},000 records/s`;
 
 /** Runs it to its end, and looks at it every 50 ms. */
-async function runVerify(config: string): Promise<{ samples: Sample[]; exit: number; output: string }> {
-  const args = [builtProgram, 'audit', 'fleet', 'verify', '--config', config];
+async function run(
+  ...words: readonly string[]
+): Promise<{ samples: Sample[]; exit: number; output: string }> {
+  const args = [builtProgram, 'audit', ...words];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
@@ -49,7 +52,7 @@ async function runVerify(config: string): Promise<{ samples: Sample[]; exit: num
 
 async function measure(count: number): Promise<void> {
   await withFleet({ gates, records: count }, async ({ records: made, config }) => {
-    const { samples, exit, output } = await runVerify(config);
+    const { samples, exit, output } = await run('fleet', 'verify', '--config', config);
     const last = samples.at(-1);
     if (exit !== 0 || last === undefined) throw new Error(`exit ${exit}: ${output}`);
     const seconds = last.atMs / 1000;
@@ -64,9 +67,12 @@ async function measure(count: number): Promise<void> {
     const peak = samples.reduce((most, { mib }) => Math.max(most, mib), 0);
     say('memory at each tenth of its time', `${points.join(' ')} MiB, ${peak.toFixed(0)} MiB at most`);
     // A second run has only the end to look at.
-    const again = await runVerify(config);
+    const again = await run('fleet', 'verify', '--config', config);
     if (again.exit !== 0) throw new Error(`exit ${again.exit}: ${again.output}`);
     say('again, with nothing new', `${((again.samples.at(-1)?.atMs ?? 0) / 1000).toFixed(1)} s`);
+    const search = await run('search', '--fleet', config, '--user', 'nobody@example.org');
+    if (search.exit !== 0) throw new Error(`exit ${search.exit}: ${search.output}`);
+    say('search for a user in the mirror', `${((search.samples.at(-1)?.atMs ?? 0) / 1000).toFixed(1)} s`);
   });
 }
 

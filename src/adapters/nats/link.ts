@@ -108,22 +108,6 @@ export function useNats<Value>(
   });
 }
 
-/** A link to the first server for which `look` succeeds. Rejects with a NatsFault of all servers, or with the signal's reason. */
-export function openLooked<Seen>(
-  settings: NatsSettings,
-  look: (link: NatsLink) => Promise<Seen>,
-  signal: AbortSignal,
-): Promise<{ readonly link: NatsLink; readonly seen: Seen }> {
-  return tryServers(settings, signal, async (link) => {
-    try {
-      return { link, seen: await look(link) };
-    } catch (fault) {
-      await link.close();
-      throw fault;
-    }
-  });
-}
-
 /** Faults that servers show for some seconds while their cluster elects a leader. */
 const passing: ReadonlySet<NatsFaultCode> = new Set(['dial-timeout', 'closed-early', 'refused', 'no-stream']);
 

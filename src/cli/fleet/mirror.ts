@@ -102,7 +102,7 @@ export function openMirrorOf(
     keepMs: mirrorKeepMs,
     shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
     full(host, bytes) {
-      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share", or move old segments away`;
+      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share"`;
       fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     },
   });
