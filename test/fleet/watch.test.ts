@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { findTrail, type TrailFile } from '../../src/adapters/journal/trail.js';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/checkpoint.js';
 import { writeJournal } from '../cli/audit/shown.js';
@@ -42,6 +44,11 @@ function signAnHourAgo(desk: Desk): void {
   const key = readFileSync(join(desk.state, 'checkpoint.key'), 'utf8');
   const { line } = signCheckpoint(last, last, key, Date.now() - 3_600_000);
   appendFileSync(join(desk.state, 'checkpoints.jsonl'), `${line}\n`);
+}
+
+function textOf({ path, isCompressed }: TrailFile): string {
+  const bytes = readFileSync(path);
+  return (isCompressed ? gunzipSync(bytes) : bytes).toString();
 }
 
 void test('watch, from its start to its end', { timeout: 600_000 }, async (t) => {
@@ -111,6 +118,12 @@ void test('watch, from its start to its end', { timeout: 600_000 }, async (t) =>
     const shown = await desk.run('status');
     assert.equal(shown.exit, 1);
     assert.match(shown.text, /^gate3: never-seen: /m);
+    // The mirror is read while it is written.
+    const found = await desk.read('search', '--json');
+    assert.equal(found.exit, 0, found.text);
+    assert.match(found.stderr, /the mirror holds no journal of gate3/);
+    const mirrored = findTrail([join(desk.state, 'journals', 'gate1', one.id)]).files;
+    assert.equal(mirrored.map(textOf).join(''), one.lines.slice(0, 40).join(''));
   });
 
   await t.test(
