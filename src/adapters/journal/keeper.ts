@@ -16,14 +16,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
-import { readLink } from '../../domain/audit/ledger.js';
+import { readNext } from '../../domain/audit/ledger.js';
 import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/audit/record.js';
-import { openRegular, readRegular, syncDirectory } from '../host/regular-file.js';
+import { openRegular, syncDirectory } from '../host/regular-file.js';
 import { listAside } from './aside.js';
+import { firstSeqOf, readFirstLine, readSegment } from './chain.js';
 import { isRightlySigned } from './kept-end.js';
-import { firstSeqOf } from './run-end.js';
 import {
   fileName,
   isDiskFull,
@@ -38,7 +38,6 @@ import {
   withFile,
   writeWhole,
 } from './segments.js';
-import { eachLine, readLines } from './trail.js';
 
 /** A closed segment, with its end according to the first record of the next segment. */
 export interface Shelved {
@@ -101,8 +100,6 @@ export interface Shelf {
 
 /** Bytes of a segment in one gzip member; a sequence of members is a normal gzip file. */
 const memberBytes = 1 << 20;
-/** A first record is a line of at most 7 KiB; in a compressed file, its beginning of that size contains it as well. */
-const headBytes = 65_536;
 
 /** Never throws: a failure is a report. */
 export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperReport {
@@ -264,12 +261,7 @@ type End = Pick<Shelved, 'lastHash' | 'nextSeq' | 'endMs' | 'endWallMs'>;
 
 /** The statement of a segment's first record about the previous one. */
 function readFirst(directory: string, segment: Segment, { journal, key }: Identity) {
-  const text = withFile(openRegular(join(directory, fileName(segment))), (descriptor) => {
-    const head = Buffer.alloc(headBytes);
-    const bytes = head.subarray(0, readSync(descriptor, head, 0, headBytes, 0));
-    return segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
-  });
-  const line = text.slice(0, text.indexOf('\n'));
+  const line = readFirstLine(directory, segment);
   const record = parseLine(line) ?? {};
   const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = record;
   const { oldest_seq: oldest } = record;
@@ -286,36 +278,14 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
 /** Whether every record of a segment contains the hash of the one before, up to the record with this hash. */
 function leadsTo(directory: string, segment: Segment, hash: string): boolean {
   let last: string | undefined;
-  let isChained = true;
-  const take = (line: Buffer, isWhole: boolean): boolean => {
-    if (last === hash || !isChained) return false;
-    const link = isWhole ? readLink(line) : undefined;
-    isChained = link?.isIntact === true && (last === undefined || link.prev === last);
-    last = link?.hash;
-    return isChained;
-  };
   try {
-    if (segment.isCompressed) {
-      const maxOutputLength = bounds.plainSegmentBytes;
-      const file = readRegular(join(directory, fileName(segment)), maxOutputLength);
-      eachLine({ bytes: gunzipSync(file, { maxOutputLength }), endsInLine: false }, take);
-    } else {
-      withFile(openSegment(directory, segment.name), (descriptor) =>
-        readLines(descriptor, 0, ({ bytes, isWhole }) => take(bytes, isWhole)),
-      );
-    }
+    readSegment(directory, segment, 0, ({ bytes, isWhole }) => {
+      if (last === hash) return false;
+      last = isWhole ? readNext(bytes, last)?.hash : undefined;
+      return last !== undefined;
+    });
   } catch {
     return false;
   }
-  return isChained && last === hash;
-}
-
-/** The readable text of a gzip file whose end is missing. */
-function inflateStart(bytes: Buffer): string {
-  try {
-    // With this flag the decoder accepts a missing end.
-    return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH, maxOutputLength: 1 << 26 }).toString('utf8');
-  } catch {
-    return '';
-  }
+  return last === hash;
 }

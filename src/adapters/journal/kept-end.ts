@@ -3,7 +3,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js';
+import { isSignedBy, readNext, unsignedLine } from '../../domain/audit/ledger.js';
 import { isCount, parseLine } from '../../domain/audit/record.js';
 import { checkpointName, readIn, writeOwn } from './segments.js';
 
@@ -40,9 +40,9 @@ export const noRing = 'no ring';
 /** The checkpoint in a line; undefined: it is not an unchanged checkpoint. */
 export function readEndLine(text: string | undefined): KnownEnd | undefined {
   if (text === undefined) return undefined;
-  const link = readLink(Buffer.from(text));
+  const link = readNext(Buffer.from(text));
   const record = parseLine(text);
-  if (link === undefined || !link.isIntact || record === undefined) return undefined;
+  if (link === undefined || record === undefined) return undefined;
   const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action } = record;
   if (key !== undefined && !isRightlySigned(text, key)) return undefined;
   return {

@@ -14,12 +14,12 @@ import {
   isEvent,
   isReadable,
 } from '../../domain/audit/access-book.js';
-import { readLink } from '../../domain/audit/ledger.js';
+import { readNext } from '../../domain/audit/ledger.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/audit/record.js';
+import { readSegment } from './chain.js';
 import { isRightlySigned } from './kept-end.js';
 import type { RunEnd } from './run-end.js';
-import { listSegments, openSegment, type Segment, withFile } from './segments.js';
-import { readLines } from './trail.js';
+import { listSegments, type Segment } from './segments.js';
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -185,14 +185,12 @@ function findHead(directory: string, number: number): Head | undefined {
 function readItems(directory: string, segment: Segment): Item[] {
   const items: Item[] = [];
   let at = 0;
-  withFile(openSegment(directory, segment.name), (descriptor) =>
-    readLines(descriptor, 0, ({ bytes, end, isWhole }) => {
-      const item = isWhole ? itemOf(bytes, segment, at) : undefined;
-      if (item !== undefined) items.push(item);
-      at = end;
-      return true;
-    }),
-  );
+  readSegment(directory, segment, 0, ({ bytes, end, isWhole }) => {
+    const item = isWhole ? itemOf(bytes, segment, at) : undefined;
+    if (item !== undefined) items.push(item);
+    at = end;
+    return true;
+  });
   return items;
 }
 
@@ -286,17 +284,15 @@ function prove(
   for (const segment of segments) {
     if (segment.isCompressed) return undefined;
     const from = segment.number === first.segment.number ? first.at : 0;
-    withFile(openSegment(directory, segment.name), (descriptor) =>
-      readLines(descriptor, from, ({ bytes, isWhole }) => {
-        const link = isWhole ? readLink(bytes) : undefined;
-        isRight = link?.isIntact === true && link.prev === (before ?? link.prev);
-        before = link?.hash;
-        const item = isRight ? itemOf(bytes, segment, 0) : undefined;
-        if (item?.isCheckpoint === false) records.push(item.record);
-        else if (item !== undefined && isOurs(item.record, bytes)) covered = records.length;
-        return isRight;
-      }),
-    );
+    readSegment(directory, segment, from, ({ bytes, isWhole }) => {
+      const link = isWhole ? readNext(bytes, before) : undefined;
+      isRight = link !== undefined;
+      before = link?.hash;
+      const item = isRight ? itemOf(bytes, segment, 0) : undefined;
+      if (item?.isCheckpoint === false) records.push(item.record);
+      else if (item !== undefined && isOurs(item.record, bytes)) covered = records.length;
+      return isRight;
+    });
     if (!isRight) return undefined;
   }
   // A signature covers the copies of its head, or it is that of an empty one.

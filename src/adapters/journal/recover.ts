@@ -4,7 +4,6 @@
 
 import { fsyncSync, ftruncateSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import {
   genesisHash,
@@ -13,6 +12,7 @@ import {
   type OpenExchanges,
   readClaim,
   readLink,
+  readNext,
 } from '../../domain/audit/ledger.js';
 import {
   isCount,
@@ -24,8 +24,8 @@ import {
   type TornTail,
 } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
-import { readRegular } from '../host/regular-file.js';
 import { findUnreported, putEndAside } from './aside.js';
+import { readSegment, scanFrom } from './chain.js';
 import type { Found, Mark } from './handover.js';
 import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
@@ -42,7 +42,7 @@ import {
   withFile,
   writeWhole,
 } from './segments.js';
-import { eachLine, type RawLine, readLines } from './trail.js';
+import type { RawLine } from './trail.js';
 
 export interface Tail {
   /** The segment with the last whole record; undefined: there is none. */
@@ -88,9 +88,7 @@ export function findTail(directory: string, known?: KnownRecord): Tail {
   const empty: Segment[] = [];
   for (const segment of segments.toReversed()) {
     const start = { ...nothing, known };
-    const end = segment.isCompressed
-      ? readCompressedEnd(directory, segment, start)
-      : readEnd(directory, segment, start);
+    const end = readEnd(directory, segment, start);
     if (end.bytes === 0) {
       if (!segment.isCompressed) empty.push(segment);
       continue;
@@ -142,46 +140,35 @@ export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
 
 /** Calls `take` for every line of a plain segment from `from` on, until it returns false. Returns the bytes of the file. */
 function scan(directory: string, name: string, from: number, take: (line: RawLine) => boolean): number {
-  return withFile(openSegment(directory, name), (descriptor) => readLines(descriptor, from, take));
+  return readSegment(directory, { number: 0, name, isCompressed: false }, from, take);
 }
 
 function readEnd(directory: string, segment: Segment, start: End): End {
   let end = start;
   let beforeHole: End | undefined;
-  const fileBytes = scan(directory, segment.name, 0, (line) => {
-    const next = line.isWhole ? follow(end, line.bytes, line.end) : undefined;
+  const { isCompressed } = segment;
+  const take = ({ bytes, end: endsAt, isWhole }: RawLine): boolean => {
+    const next = isWhole ? follow(end, bytes, endsAt) : undefined;
     if (next !== undefined) end = next;
-    else if (line.bytes.includes(0)) beforeHole ??= end;
+    else if (!isCompressed && bytes.includes(0)) beforeHole ??= end;
     return true;
-  });
-  if (beforeHole !== undefined && fileBytes - beforeHole.bytes <= unsyncedBytesMax) end = beforeHole;
-  return { ...end, fileBytes };
-}
-
-/** The tail is compressed only if the plain segments after it are gone. */
-function readCompressedEnd(directory: string, segment: Segment, start: End): End {
-  let text: Buffer;
+  };
+  let fileBytes: number;
   try {
-    const maxOutputLength = bounds.plainSegmentBytes;
-    text = gunzipSync(readRegular(join(directory, `${segment.name}.gz`), maxOutputLength), {
-      maxOutputLength,
-    });
+    fileBytes = readSegment(directory, segment, 0, take);
   } catch (error) {
+    // The tail is compressed only if the plain segments after it are gone.
+    if (!isCompressed || error instanceof JournalFault) throw error;
     throw new JournalFault('unreadable', `${segment.name}.gz cannot be read`, error);
   }
-  let end = start;
-  let at = 0;
-  eachLine({ bytes: text, endsInLine: false }, (line, isWhole) => {
-    at += line.length + 1;
-    if (isWhole) end = follow(end, line, at) ?? end;
-  });
-  return { ...end, fileBytes: end.bytes };
+  if (beforeHole !== undefined && fileBytes - beforeHole.bytes <= unsyncedBytesMax) end = beforeHole;
+  return { ...end, fileBytes: isCompressed ? end.bytes : fileBytes };
 }
 
 /** Updates the state by a whole record; undefined: these bytes are not one. */
 function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
-  const link = readLink(bytes);
-  if (link === undefined || !link.isIntact) return undefined;
+  const link = readNext(bytes);
+  if (link === undefined) return undefined;
   const text = bytes.toString('latin1');
   const head = readHead(text);
   if (head === undefined) return undefined;
@@ -239,30 +226,6 @@ function readOpen(directory: string, segments: readonly Segment[], tail: Segment
     return true;
   });
   return open;
-}
-
-/** Calls `take` as `scan` does, for the plain segments, beginning with the one that contains record `seq`. */
-export function scanFrom(
-  directory: string,
-  segments: readonly Segment[],
-  seq: number,
-  take: (line: RawLine, segment: Segment) => boolean,
-): void {
-  const plain = segments.filter((one) => !one.isCompressed);
-  let first = plain.length - 1;
-  while (first > 0 && firstSeq(directory, plain[first]) > seq) first -= 1;
-  for (const segment of plain.slice(Math.max(first, 0)))
-    scan(directory, segment.name, 0, (line) => take(line, segment));
-}
-
-function firstSeq(directory: string, segment: Segment | undefined): number {
-  if (segment === undefined) return 0;
-  let seq = Number.POSITIVE_INFINITY;
-  scan(directory, segment.name, 0, (line) => {
-    seq = (line.isWhole ? readClaim(line.bytes)?.seq : undefined) ?? seq;
-    return false;
-  });
-  return seq;
 }
 
 /**

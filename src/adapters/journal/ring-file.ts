@@ -25,7 +25,8 @@ import { type OpenExchanges, readBody, readClaim } from '../../domain/audit/ledg
 import { isCount, parseLine, readWord } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { syncDirectory } from '../host/regular-file.js';
-import { scanFrom, type Tail } from './recover.js';
+import { scanFrom } from './chain.js';
+import type { Tail } from './recover.js';
 import {
   type Frame,
   formatRing,

@@ -2,15 +2,12 @@
 // moved to `SEGMENT.appended` and never signed. After a crash the records count that are chained after the last checkpoint, up
 // to the first one that should be signed and is not.
 
-import { fstatSync, readSync } from 'node:fs';
-import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
-import { readClaim, readLink } from '../../domain/audit/ledger.js';
-import { isCount, parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
-import { openRegular, readRegular, syncDirectory } from '../host/regular-file.js';
+import { readClaim, readLink, readNext } from '../../domain/audit/ledger.js';
+import { isCount, parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
+import { syncDirectory } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
-import { inflateStart } from './compressed.js';
+import { firstLine, firstSeqOf, inflateSegment, readSegment } from './chain.js';
 import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from './kept-end.js';
 import {
   checkpointName,
@@ -165,10 +162,10 @@ function findRecord(
   { seq, hash }: KnownEnd,
   plainMax: number,
 ): { readonly number: number; readonly end: number } | undefined {
-  const begun = listSegments(directory).map((segment) => {
-    const claim = readClaim(Buffer.from(firstLine(directory, segment)));
-    return { segment, beginSeq: claim?.seq ?? 0 };
-  });
+  const begun = listSegments(directory).map((segment) => ({
+    segment,
+    beginSeq: firstSeqOf(directory, segment) ?? 0,
+  }));
   // The newest first. If a segment has a copy under a later number, the segment is used.
   const candidates = begun
     .filter(({ beginSeq }) => beginSeq <= seq)
@@ -176,13 +173,12 @@ function findRecord(
   for (const { segment } of candidates.slice(0, candidatesMax)) {
     if (segment.isCompressed && !makePlain(directory, segment, plainMax)) continue;
     let found: number | undefined;
-    withFile(openSegment(directory, segment.name), (descriptor) =>
-      readLines(descriptor, 0, ({ bytes, end, isWhole }) => {
-        const isSame = isWhole && readClaim(bytes)?.hash === hash && readLink(bytes)?.isIntact === true;
-        found = isSame ? end : undefined;
-        return found === undefined;
-      }),
-    );
+    const plain = { ...segment, isCompressed: false };
+    readSegment(directory, plain, 0, ({ bytes, end, isWhole }) => {
+      const isSame = isWhole && readClaim(bytes)?.hash === hash && readNext(bytes) !== undefined;
+      found = isSame ? end : undefined;
+      return found === undefined;
+    });
     if (found !== undefined) return { number: segment.number, end: found };
   }
   return undefined;
@@ -191,10 +187,7 @@ function findRecord(
 /** The daemon never compresses the last segment: further lines may follow in it. False: it is unreadable. */
 function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
   try {
-    const text = gunzipSync(readRegular(join(directory, fileName(segment)), plainMax), {
-      maxOutputLength: plainMax,
-    });
-    writeWhole(directory, segment.name, text);
+    writeWhole(directory, segment.name, inflateSegment(directory, segment, plainMax));
     removeSegment(directory, fileName(segment));
     return true;
   } catch {
@@ -211,51 +204,4 @@ function moveAway(directory: string, segments: readonly Segment[], from: number)
   );
   syncDirectory(directory);
   return joinAside(moved);
-}
-
-/** The first existing record; undefined: its line is unreadable. */
-export function firstSeqIn(directory: string): number | undefined {
-  const [first] = listSegments(directory);
-  return first === undefined ? undefined : firstSeqOf(directory, first);
-}
-
-/** The first record of a segment; undefined: its line is unreadable. */
-export function firstSeqOf(directory: string, segment: Segment): number | undefined {
-  return readClaim(Buffer.from(firstLine(directory, segment)))?.seq;
-}
-
-/** Undefined: none is. A number without a segment may never have had one: the next first record names the one before it. */
-export function missingBetween(directory: string, segments: readonly Segment[]): number | undefined {
-  let last: number | undefined;
-  for (const [index, segment] of segments.entries()) {
-    const before = segments[index - 1];
-    if (before === undefined || segment.number === before.number + 1) continue;
-    const line = firstLine(directory, segment);
-    const seq = readClaim(Buffer.from(line))?.seq;
-    if (seq !== undefined && parseLine(line)?.['segment'] !== before.name) last = seq - 1;
-  }
-  return last;
-}
-
-/** A first record is a line of at most 7 KiB; a compressed file also contains it within this number of bytes. */
-const headBytes = 65_536;
-
-/** Time of a segment's first record, in milliseconds since 1970; undefined: it is not readable. */
-export function firstTimeIn(directory: string, segment: Segment): number | undefined {
-  const time = wordOf(parseLine(firstLine(directory, segment))?.['time']);
-  return time === undefined ? undefined : parseTime(time);
-}
-
-function firstLine(directory: string, segment: Segment): string {
-  try {
-    const path = join(directory, fileName(segment));
-    const head = withFile(openRegular(path), (descriptor) => {
-      const bytes = Buffer.alloc(Math.min(headBytes, fstatSync(descriptor).size));
-      return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0));
-    });
-    const text = segment.isCompressed ? inflateStart(head) : head;
-    return text.toString('utf8', 0, Math.max(0, text.indexOf(0x0a)));
-  } catch {
-    return '';
-  }
 }

@@ -16,6 +16,7 @@ import {
 } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
+import { firstSeqIn, firstTimeIn, missingBetween } from './chain.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
@@ -36,7 +37,7 @@ import {
 } from './recover.js';
 import type { Frame, RingReader } from './ring.js';
 import { type Lack, type LeftRing, lackBefore, readLeftRing } from './ring-file.js';
-import { firstSeqIn, firstTimeIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
+import { followRunEnd, readRunEnd } from './run-end.js';
 import { RunRing } from './run-ring.js';
 import {
   isDenied,

@@ -100,6 +100,12 @@ export function readLink(line: Buffer): (Link & { readonly isIntact: boolean }) 
   return { seq: link.seq, prev: link.prev, hash: link.hash, isIntact: digest === link.hash };
 }
 
+/** A record whose own hash is right, behind the record with the hash `before` if there is one; undefined: the line is none. */
+export function readNext(line: Buffer, before?: string): Link | undefined {
+  const link = readLink(line);
+  return link?.isIntact === true && (before === undefined || link.prev === before) ? link : undefined;
+}
+
 /** As `readLink`, without checking the hash: for readers that need only the line's place. */
 export function readClaim(line: Buffer): Link | undefined {
   const tailAt = line.length - hashPartBytes - prevPartBytes;

@@ -16,7 +16,7 @@ import {
   isSignedBy,
   parsePublicKey,
   parseSignKey,
-  readLink,
+  readNext,
   sealLine,
   unsignedLine,
 } from '../audit/ledger.js';
@@ -102,8 +102,8 @@ export function signCheckpoint(
 export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefined {
   if (line.length > lineBytesMax) return undefined;
   const text = line.toString().trimEnd();
-  const link = readLink(Buffer.from(text));
-  const record = link?.isIntact === true ? parseLine(text) : undefined;
+  const link = readNext(Buffer.from(text));
+  const record = parseLine(text);
   const signed = unsignedLine(text, 'fleet');
   if (link === undefined || record === undefined || signed === undefined) return undefined;
   const { seq, time, event, hosts, findings, streams, root, key, next_key: nextKey } = record;

@@ -10,7 +10,15 @@
 //   % 1 records, 4 lines, 1 runs
 
 import { hash } from 'node:crypto';
-import { isSignedBy, type Link, publicKeyDer, readClaim, readLink, unsignedLine } from '../audit/ledger.js';
+import {
+  isSignedBy,
+  type Link,
+  publicKeyDer,
+  readClaim,
+  readLink,
+  readNext,
+  unsignedLine,
+} from '../audit/ledger.js';
 import { readHead, readWord } from '../audit/record.js';
 
 /** A set of record numbers, in 8 KiB for every 65,536 numbers with at least one member: there may be many. */
@@ -94,8 +102,8 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
       const isChosen = chosen.has(seq);
       if (seq > signedSeq || (!isRunning && !isChosen && !isWhole)) return undefined;
       // Hashing costs most of the time, and most lines are in no run.
-      const link = readLink(line);
-      if (link?.isIntact !== true || (isRunning && (link.prev !== before?.hash || seq !== before.seq + 1))) {
+      const link = readNext(line, isRunning ? before?.hash : undefined);
+      if (link === undefined || (isRunning && seq !== (before?.seq ?? 0) + 1)) {
         fault = { seq, text: 'the record does not follow the one before it' };
         return undefined;
       }
