@@ -109,7 +109,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['story', 'words', 'grant'],
   }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/story'], {
-    public: ['checkpoints', 'export', 'search', 'verify'],
+    public: ['checkpoints', 'export', 'run-ends', 'search', 'verify'],
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/fleet': rule(

@@ -5,15 +5,9 @@
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { createArgumentsCheck, type Link, readLink } from '../audit/ledger.js';
-import {
-  isCount,
-  isOpening,
-  type LineHead,
-  parseLine,
-  parseTime,
-  readHead,
-  readWord,
-} from '../audit/record.js';
+import { isCount, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import { createRunEnds } from '../trail/run-ends.js';
+import { damagesOf } from '../trail/verify.js';
 import type { BlockHead } from './block.js';
 import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
@@ -64,21 +58,7 @@ const driftWindowMs = 600_000;
 const headBytes = 320;
 const admissionBytes = 2048;
 
-/** A start record's statement about the previous end, by its key `error`. */
-const damageTexts: ReadonlyMap<unknown, string> = new Map([
-  ['journal-cut', 'records that its last checkpoint named were missing'],
-  ['journal-rewritten', 'the record that its last checkpoint named was another one'],
-  ['journal-unvouched', 'no checkpoint lay beside its segments, so records may be missing'],
-  ['journal-removed', 'segments at the beginning of its journal were missing that its retention had left'],
-  [
-    'journal-gap',
-    'records after its last checkpoint were missing before others, which it moved to a file *.appended',
-  ],
-  [
-    'journal-appended',
-    'lines had been appended after the run before had ended; it moved them to a file *.appended',
-  ],
-]);
+const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload']);
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
 
@@ -86,6 +66,7 @@ export class Chain {
   readonly state: ChainState;
   readonly #context: ChainContext;
   readonly #arguments = createArgumentsCheck();
+  readonly #runs: ReturnType<typeof createRunEnds>;
   readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
   readonly #policies: Map<string, string>;
   readonly #recentSeqs = new Float64Array(recentMax);
@@ -104,6 +85,7 @@ export class Chain {
     this.#context = context;
     this.#open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
     this.#policies = new Map(state.policies);
+    this.#runs = createRunEnds({ at: state.run ?? 'running', carriesLeft: state.carriesLeft });
     for (const [seq, hash] of state.recent) this.#remember(seq, hash);
     state.open = [];
     state.policies = [];
@@ -121,7 +103,13 @@ export class Chain {
       seq,
       storedMs,
     ]);
-    return { ...this.state, open, policies: [...this.#policies], recent };
+    const { at, carriesLeft } = this.#runs.state;
+    const run = at === 'running' ? undefined : at;
+    return { ...this.state, run, carriesLeft, open, policies: [...this.#policies], recent };
+  }
+
+  get isStopped(): boolean {
+    return this.#runs.state.at === 'stopped';
   }
 
   get policies(): ReadonlyMap<string, string> {
@@ -232,7 +220,8 @@ export class Chain {
       this.#garble('changed', 'the record is not what its hash says');
       return undefined;
     }
-    const head = readHead(line.toString('latin1', 0, headBytes));
+    const begin = line.toString('latin1', 0, headBytes);
+    const head = readHead(begin);
     const gap = this.state.gaps.at(-1);
     if (link.seq <= this.state.seq) {
       this.#takeBehind(line, link, head);
@@ -242,7 +231,7 @@ export class Chain {
     this.#records += 1;
     if (this.state.gaps.at(-1) !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
     if (head === undefined) this.#tell('malformed', link.seq, `the record has no time and event; ${compare}`);
-    else this.#note(line, link, head);
+    else this.#note(line, begin, link, head);
     return link;
   }
 
@@ -356,42 +345,18 @@ export class Chain {
     } else if (seq > this.state.seq) awaitRecord(this.#context.awaited, seq, awaited);
   }
 
-  #note(line: Buffer, link: Link, head: LineHead): void {
+  #note(line: Buffer, begin: string, link: Link, head: LineHead): void {
     const { event } = head;
     const fault = this.#arguments.take(event, line, link);
     if (fault !== undefined) this.#tell('arguments', fault.seq, `${fault.text}; ${compare}`, head);
-    this.#noteRun(event, line, link.seq, head);
-    switch (event) {
-      case 'admission':
-        this.#noteAdmission(line.toString('latin1', 0, admissionBytes), link.seq);
-        break;
-      case 'completion':
-        this.#noteCompletion(line.toString('latin1', 0, headBytes));
-        break;
-      case 'start':
-      case 'checkpoint':
-      case 'retire':
-      case 'reload':
-        this.#noteOwn(line.toString('utf8'), link, head);
-        break;
-    }
-  }
-
-  /** After a stop only a start may follow, preceded by the records that it writes first. */
-  #noteRun(event: string, line: Buffer, seq: number, head: LineHead): void {
-    const { state } = this;
-    if (event === 'stop') state.isStopped = true;
-    else if (event === 'start') state.isStopped = false;
-    else if (
-      state.isStopped &&
-      !isOpening(event, line.toString('latin1', 0, headBytes)) &&
-      // The head of a segment that a start begins.
-      !(event === 'access' && line.includes(',"carried":true'))
-    ) {
-      state.isStopped = false;
-      const text = `record ${seq} and those after it were written after the gate had stopped, before it was started again; ${compare}`;
-      this.#tell('journal-appended', seq, text, head);
-    }
+    const text = ownEvents.has(event) ? line.toString('utf8') : '';
+    const record = text === '' ? undefined : parseLine(text);
+    const appended = this.#runs.take(event, begin, record, link, { file: '', line: 0, seq: link.seq });
+    if (appended !== undefined) this.#tell(appended.kind, link.seq, `${appended.text}; ${compare}`, head);
+    if (event === 'admission') this.#noteAdmission(line.toString('latin1', 0, admissionBytes), link.seq);
+    else if (event === 'completion') this.#noteCompletion(begin);
+    else if (record !== undefined) this.#noteOwn(text, record, link, head);
+    else if (text !== '') this.#tell('malformed', link.seq, `the record is not JSON; ${compare}`, head);
   }
 
   #noteAdmission(text: string, seq: number): void {
@@ -420,15 +385,10 @@ export class Chain {
     this.state.unfollowed -= 1;
   }
 
-  #noteOwn(text: string, link: Link, head: LineHead): void {
+  #noteOwn(text: string, record: Readonly<Record<string, unknown>>, link: Link, head: LineHead): void {
     const { state } = this;
-    const record = parseLine(text);
-    if (record === undefined) {
-      this.#tell('malformed', link.seq, `the record is not JSON; ${compare}`, head);
-      return;
-    }
     const { event } = head;
-    const { journal, program, catalog, error } = record;
+    const { journal, program, catalog } = record;
     const isForeign = typeof journal === 'string' ? journal !== state.journal : state.isForeign;
     if (isForeign && !state.isForeign) {
       const other = `the record belongs to journal ${shown(String(journal))}; ${compare}`;
@@ -442,13 +402,8 @@ export class Chain {
     }
     if (typeof program === 'string') state.program = shown(program);
     if (typeof catalog === 'string') state.catalog = shown(catalog);
-    // One start may have found several.
-    for (const code of event === 'start' && typeof error === 'string' ? error.split(' ') : []) {
-      const damage = damageTexts.get(code);
-      const kind = code === 'journal-appended' ? code : 'cut-at-host';
-      if (damage !== undefined)
-        this.#tell(kind, link.seq, `at this start of the gate ${damage}; ${compare}`, head);
-    }
+    for (const { kind, text: found } of event === 'start' ? damagesOf(record) : [])
+      this.#tell(kind === 'cut' ? 'cut-at-host' : kind, link.seq, `${found}; ${compare}`, head);
     if (event !== 'checkpoint' && event !== 'retire') return;
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);

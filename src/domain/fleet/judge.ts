@@ -43,10 +43,10 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
       findings.push({ kind: 'never-seen', host, text });
       continue;
     }
-    const { storedMs, journal, seq, isStopped } = current.state;
+    const { storedMs, journal, seq } = current.state;
     if (nowMs - storedMs > silentMs) {
       const time = formatTime(storedMs);
-      const how = isStopped ? ' (its last record says that it was stopped)' : '';
+      const how = current.isStopped ? ' (its last record says that it was stopped)' : '';
       const text = `nothing came from it since ${time}${how}; look whether it runs, and reaches the stream`;
       findings.push({ kind: 'silent', host, journal, seq, time, text });
     }

@@ -3,6 +3,7 @@
 import { genesisHash } from '../audit/ledger.js';
 import { isCount, isDistanceMs, isObject } from '../audit/record.js';
 import type { Strength } from '../streams/strength.js';
+import { type RunState, runStates } from '../trail/run-ends.js';
 import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
 import { type FleetFinding, findingKinds } from './shapes.js';
@@ -40,7 +41,9 @@ export interface ChainState {
   behindSeq: number;
   time: string;
   storedMs: number;
-  isStopped: boolean;
+  /** Undefined: running. */
+  run?: RunState['at'] | undefined;
+  carriesLeft: number;
   /** Its last record that names a journal names another one. */
   isForeign: boolean;
   driftMs?: number | undefined;
@@ -77,7 +80,7 @@ export function newChain(host: string, journal: string): ChainState {
     behindSeq: 0,
     time: '',
     storedMs: 0,
-    isStopped: false,
+    carriesLeft: 0,
     isForeign: false,
     driftSinceMs: 0,
     signedSeq: 0,
@@ -180,7 +183,8 @@ const isChain = shape<ChainState>({
   behindSeq: isCount,
   time: isText,
   storedMs: isDistanceMs,
-  isStopped: isFlag,
+  run: maybe((value): value is RunState['at'] => runStates.some((one) => one === value)),
+  carriesLeft: isCount,
   isForeign: isFlag,
   driftMs: maybe(isDistanceMs),
   driftBeforeMs: maybe(isDistanceMs),

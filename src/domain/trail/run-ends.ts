@@ -13,12 +13,20 @@ type AppendedFault = Fault<'journal-appended'>;
 /** Records whose hashes are kept: more than a start writes before its own record, unless many exchanges were open. */
 const recentMax = bounds.runEndHashes;
 
-export function createRunEnds() {
+export const runStates = ['running', 'stopped', 'started'] as const;
+
+export interface RunState {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
-  let at: 'running' | 'stopped' | 'started' = 'running';
+  readonly at: (typeof runStates)[number];
+  /** Of the head of a segment: copies of live access that are to come. */
+  readonly carriesLeft: number;
+}
+
+/** `before`: of a reader that goes on. The records before are not known then, and a start that names one of them is believed. */
+export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0 }) {
+  let { at, carriesLeft } = before;
   /** The first record after a stop that only a start writes: a fault if no start follows it. */
   let pending: AppendedFault | undefined;
-  let carriesLeft = 0;
   /** The last record of a kind that no start writes before its own. */
   let otherSeq = 0;
   const seqs = new Float64Array(recentMax);
@@ -58,6 +66,9 @@ export function createRunEnds() {
     },
     finish(): AppendedFault | undefined {
       return pending;
+    },
+    get state(): RunState {
+      return { at, carriesLeft };
     },
   };
 

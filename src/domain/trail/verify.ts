@@ -164,6 +164,22 @@ function appendedText(appended: unknown): string {
   return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
+interface Damage {
+  readonly kind: 'cut' | 'journal-appended';
+  readonly code: string;
+  readonly text: string;
+}
+
+/** What a start record says that it found at the end of the run before, or at the beginning of the journal. */
+export function damagesOf({ error, appended }: Readonly<Record<string, unknown>>): readonly Damage[] {
+  // One start may have found several faults.
+  return (typeof error === 'string' ? error.split(' ') : []).flatMap((code): readonly Damage[] => {
+    if (code === appendedCode) return [{ kind: appendedCode, code, text: appendedText(appended) }];
+    const text = damageText.get(code);
+    return text === undefined ? [] : [{ kind: 'cut', code, text: `the daemon found then: ${text}` }];
+  });
+}
+
 /** The records that may be missing before a start record; undefined: none that it reports. */
 function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
   if (ring === undefined) return undefined;
@@ -450,16 +466,12 @@ export function createVerifier(options: TrailOptions) {
   }
 
   function tellDamage(record: Readonly<Record<string, unknown>>, seq: number): void {
-    const { error, appended } = record;
-    // One start may have found several faults.
-    for (const code of typeof error === 'string' ? error.split(' ') : []) {
+    for (const { kind, code, text } of damagesOf(record)) {
       if (code === removedCode && (options.isPart || hasBeginning())) {
         noteStart(returned, options.isPart ? unseenText : returnedText, seq, record);
         continue;
       }
-      const text = damageText.get(code);
-      if (text !== undefined) fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${text}` });
-      if (code === appendedCode) fault({ kind: appendedCode, file, line, seq, text: appendedText(appended) });
+      fault({ kind, file, line, seq, text });
     }
   }
 
