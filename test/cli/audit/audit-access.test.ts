@@ -66,7 +66,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   assert.match(report.lines().join('\n'), / ticket 4711 .*under grant G1/);
   const csv = keepScreen();
   await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
-  assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver}\r`));
+  assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver},\r`));
 });
 
 void test('nobody is named for an end that nobody made, and uses of an older segment have no names', async (t) => {
