@@ -105,7 +105,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
-  'domain/story': rule(['domain/codes', 'domain/audit', 'domain/access/item'], {
+  'domain/story': rule(['domain/codes', 'domain/audit'], {
     public: ['story', 'words', 'grant'],
   }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/story'], {

@@ -12,9 +12,8 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import { pause } from '../../concurrency/waiting.js';
-import { formatCommand } from '../../domain/access/item.js';
 import { whyNoReason } from '../../domain/access/steps.js';
-import { formatJsonLines } from '../../domain/audit/encode.js';
+import { formatCommand, formatJsonLines } from '../../domain/audit/encode.js';
 import { readSaid } from '../../domain/codes/codes.js';
 import { inputOf } from '../../domain/commands/parse.js';
 import { type AccessStep, type AccessValues, allArguments, optionOf } from '../../domain/verbs/verbs.js';

@@ -187,7 +187,7 @@ function noticesIn({ notices }: Values): Look[] {
   });
 }
 
-/** What receivers showed the daemon last, but for streams, which are asked; what receivers are shown is among the problems of the configuration. */
+/** What receivers showed the daemon last, but for streams, which are asked. What they are shown is a problem of the configuration. */
 function endingIn(metrics: string, { audit }: Expected): Look[] {
   return audit.ship.flatMap(({ kind, name }) => {
     const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;

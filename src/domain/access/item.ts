@@ -3,8 +3,8 @@
 // the gate's files are not for requesters.
 
 import type { AccessEntry } from '../audit/access-book.js';
-import { formatWords } from '../audit/encode.js';
-import { type AuditRecord, formatTime, type RecordedArgument } from '../audit/record.js';
+import { formatCommand } from '../audit/encode.js';
+import { type AuditRecord, formatTime } from '../audit/record.js';
 import type { AccessItem, AccessState } from '../page/access.js';
 import type { AccessStep } from '../verbs/verbs.js';
 
@@ -64,13 +64,3 @@ export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: bo
   const isOpen = requested.approvals === 0 && !isReviewed && mayApprove;
   return [...(state === 'granted' ? (['revoke'] as const) : []), ...(isOpen ? (['review'] as const) : [])];
 }
-
-/** The canonical command for a shell: hidden words as `[secret]`, and the `--` left out where it says nothing. */
-export function formatCommand(words: readonly RecordedArgument[]): string {
-  const [name = '', ...args] = words.map((word) => (typeof word === 'string' ? word : secretWord));
-  const isPlain = args[0] === '--' && !args.slice(1).some((word) => word.startsWith('-'));
-  const shown = formatWords(isPlain ? args.slice(1) : args).replaceAll(`'${secretWord}'`, secretWord);
-  return `${name} ${shown}`.trimEnd();
-}
-
-const secretWord = '[secret]';

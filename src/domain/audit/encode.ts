@@ -480,6 +480,16 @@ function within(
   return texts;
 }
 
+/** The canonical command for a shell: hidden words as `[secret]`, and the `--` left out where it says nothing. */
+export function formatCommand(words: readonly RecordedArgument[]): string {
+  const [name = '', ...args] = words.map((word) => (typeof word === 'string' ? word : secretWord));
+  const isPlain = args[0] === '--' && !args.slice(1).some((word) => word.startsWith('-'));
+  const shown = formatWords(isPlain ? args.slice(1) : args).replaceAll(`'${secretWord}'`, secretWord);
+  return `${name} ${shown}`.trimEnd();
+}
+
+const secretWord = '[secret]';
+
 /** Words of a command line as they would be typed into a shell, safe to show. */
 export function formatWords(typed: readonly string[]): string {
   return typed.map((word) => printable(isBare(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');

@@ -2,8 +2,8 @@
 // records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
 // not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
 
-import { formatCommand } from '../access/item.js';
 import { AccessBook, type AccessEntry, endings, type Followed } from '../audit/access-book.js';
+import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 
 const namesMax = 50;

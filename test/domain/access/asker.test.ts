@@ -15,8 +15,8 @@ import {
   whyNotApprove,
   whyNotAsk,
 } from '../../../src/domain/access/asker.js';
-import { formatCommand } from '../../../src/domain/access/item.js';
 import { AccessBook } from '../../../src/domain/audit/access-book.js';
+import { formatCommand } from '../../../src/domain/audit/encode.js';
 import type { AccessRecord } from '../../../src/domain/audit/record.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { type Person, Persons, type UserUids } from '../../../src/domain/identity/person.js';
