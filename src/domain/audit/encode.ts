@@ -481,8 +481,8 @@ function within(
 }
 
 /** The canonical command for a shell: hidden words as `[secret]`, and the `--` left out where it says nothing. */
-export function formatCommand(words: readonly RecordedArgument[]): string {
-  const [name = '', ...args] = words.map((word) => (typeof word === 'string' ? word : secretWord));
+export function formatCommand(typed: readonly RecordedArgument[]): string {
+  const [name = '', ...args] = typed.map((word) => (typeof word === 'string' ? word : secretWord));
   const isPlain = args[0] === '--' && !args.slice(1).some((word) => word.startsWith('-'));
   const shown = formatWords(isPlain ? args.slice(1) : args).replaceAll(`'${secretWord}'`, secretWord);
   return `${name} ${shown}`.trimEnd();
