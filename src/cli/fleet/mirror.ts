@@ -1,7 +1,8 @@
 // The mirror of a fleet: plain journal directories, STATE/journals/HOST/JOURNAL/0000000N.jsonl, cut where the gate cut, which every
 // `audit` command reads. Lines are appended as they were verified and synced before the verifier's position is saved: after an end
 // at any instant, the next run reads the lines behind that position again and skips those that are there. A line whose own hash is
-// wrong is left out, and what is missing in the stream is missing here: `audit verify` finds the same hole. A host cannot take more
+// wrong is left out, and what is missing in the stream is missing here: `audit verify` finds the same hole. What comes late is kept
+// beside the segments, and put into them when they are tended. A host cannot take more
 // than its share of the disk: then its mirror stands still, at a whole line, until there is room. Segments are kept at least as long
 // as at their gate: what the gate still has is never removed, and what it has retired only after `mirror_keep`.
 
@@ -13,6 +14,7 @@ import {
   ftruncateSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   statSync,
@@ -28,8 +30,10 @@ import {
   fileName,
   listSegments,
   makeDirectory,
+  openIn,
   openSegment,
   removeSegment,
+  writeWhole as replaceWhole,
   type Segment,
   segmentName,
   withFile,
@@ -62,11 +66,11 @@ export interface Mirror {
   /** The last record of a journal that is there; 0: none. */
   endOf(host: string, journal: string): number;
   isFull(host: string): boolean;
-  /** `isClean`: the verifier found nothing wrong with it. Throws a CommandFault. */
-  take(message: FleetMessage, isClean: boolean): void;
+  /** `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. Throws a CommandFault. */
+  take(message: FleetMessage, isClean: boolean, late?: Fleet['late']): void;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
-  /** Compresses closed segments, and removes old ones. Rejects with a CommandFault. */
+  /** Puts late records into their segments, compresses closed ones, and removes old ones. Rejects with a CommandFault. */
   tend(nowMs: number): Promise<Tended>;
 }
 
@@ -200,21 +204,34 @@ export function openMirror({ state, shares, full, keepMs }: MirrorOptions): Mirr
     append(to, bytes.subarray(from));
     if (isClean) to.seq = last;
   };
+  const keepLate = (to: Journal, bytes: Buffer): void => {
+    if (bytes.length === 0 || to.number === 0) return;
+    withFile(
+      openIn(to.directory, lateName, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND),
+      (file) => writeWhole(file, bytes),
+    );
+    to.isDirty = true;
+    used.set(to.host, usedBy(to.host) + bytes.length);
+  };
   const sync = (journal: Journal): void => {
     if (!journal.isDirty) return;
     withFile(openSegment(journal.directory, segmentName(journal.number)), fsyncSync);
+    const late = join(journal.directory, lateName);
+    if (statSync(late, { throwIfNoEntry: false }) !== undefined)
+      withFile(openIn(journal.directory, lateName, constants.O_WRONLY), fsyncSync);
     journal.isDirty = false;
   };
   return {
     endOf: (host, journal) => attempt(() => journalOf(host, journal).seq),
     isFull: (host) => attempt(() => isFull(host)),
-    take(message, isClean) {
+    take(message, isClean, late) {
       const named = readSubject(message.subject);
       const head = readHeadOf(message.header);
       if (named === undefined || !shares.has(named.host) || message.bytes.length === 0) return;
       attempt(() => {
         const to = journalOf(named.host, named.journal);
         const { bytes } = message;
+        if (late !== undefined && !isFull(named.host)) keepLate(to, linesBetween(bytes, late));
         if (head?.kind === 'block' && isClean && head.last <= to.seq) return;
         if (isFull(named.host)) return;
         const follows = head?.kind === 'block' && isClean && head.first === to.seq + 1;
@@ -229,8 +246,18 @@ export function openMirror({ state, shares, full, keepMs }: MirrorOptions): Mirr
     async tend(nowMs) {
       let failed: string | undefined;
       if (statSync(root, { throwIfNoEntry: false }) === undefined) return { failed, hasRoom: false };
-      for (const { path } of attempt(() => mirroredJournals(root))) {
+      for (const { host, journal, path } of attempt(() => mirroredJournals(root))) {
         await retire(path, nowMs - keepMs, attempt);
+        if (statSync(join(path, lateName), { throwIfNoEntry: false }) !== undefined) {
+          const key = `${host} ${journal}`;
+          const open = journals.get(key);
+          attempt(() => {
+            if (open !== undefined) sync(open);
+            putLate(path);
+          });
+          // Its last segment may be longer.
+          journals.delete(key);
+        }
         const closed = attempt(() => listSegments(path)).slice(0, -1);
         const plain = closed.filter(({ isCompressed }) => !isCompressed).map(({ name }) => name);
         const why = plain.length === 0 ? undefined : await compressSegments(path, plain);
@@ -267,6 +294,76 @@ async function oldestSeqIn(file: TrailFile): Promise<number> {
     return isCount(oldest) ? oldest : 0;
   }
   return 0;
+}
+
+/** Records that came late, each a line, until the segments are tended. */
+const lateName = 'late.lines';
+
+/** In one turn: nothing may be appended meanwhile. */
+function putLate(directory: string): void {
+  const late = new Map<number, Buffer>();
+  for (const line of linesOf(readFileSync(join(directory, lateName)))) {
+    const link = readLink(line.subarray(0, -1));
+    if (link?.isIntact === true) late.set(link.seq, line);
+  }
+  const segments = listSegments(directory);
+  const firsts = segments.map((segment) => firstIn(directory, segment));
+  for (const [at, segment] of segments.entries()) {
+    const [first = Infinity, next = Infinity] = [firsts[at], firsts[at + 1]];
+    const own = [...late].filter(([seq]) => seq > first && seq < next);
+    if (own.length === 0) continue;
+    const bytes = readFileSync(join(directory, fileName(segment)));
+    replaceWhole(directory, segment.name, merged(segment.isCompressed ? inflateStart(bytes) : bytes, own));
+    if (segment.isCompressed) removeSegment(directory, fileName(segment));
+  }
+  removeSegment(directory, lateName);
+}
+
+function firstIn(directory: string, segment: Segment): number | undefined {
+  const bytes = withFile(
+    openSync(join(directory, fileName(segment)), constants.O_RDONLY | constants.O_NOFOLLOW),
+    (file) => {
+      const start = Buffer.alloc(1 << 16);
+      return start.subarray(0, readSync(file, start));
+    },
+  );
+  const [line] = linesOf(segment.isCompressed ? inflateStart(bytes) : bytes);
+  return line && readLink(line.subarray(0, -1))?.seq;
+}
+
+/** The lines of a segment with those that it lacks, by their seq. */
+function merged(text: Buffer, late: readonly (readonly [number, Buffer])[]): Buffer {
+  const waiting = new Map(late.toSorted(([one], [other]) => one - other));
+  const all: Buffer[] = [];
+  for (const line of linesOf(text)) {
+    const seq = readLink(line.subarray(0, -1))?.seq;
+    if (seq !== undefined)
+      for (const [before, one] of waiting) {
+        if (before > seq) break;
+        waiting.delete(before);
+        if (before < seq) all.push(one);
+      }
+    all.push(line);
+  }
+  return Buffer.concat([...all, ...waiting.values()]);
+}
+
+/** Each with its LF. */
+function* linesOf(text: Buffer): Generator<Buffer> {
+  for (let at = 0; at < text.length; ) {
+    const lf = text.indexOf(0x0a, at);
+    if (lf < 0) return;
+    yield text.subarray(at, lf + 1);
+    at = lf + 1;
+  }
+}
+
+function linesBetween(bytes: Buffer, { first, last }: NonNullable<Fleet['late']>): Buffer {
+  const found = [...linesOf(bytes)].filter((line) => {
+    const seq = readLink(line.subarray(0, -1))?.seq ?? 0;
+    return seq >= first && seq <= last;
+  });
+  return Buffer.concat(found);
 }
 
 /** The seq of a whole line of ours behind this one. */

@@ -221,7 +221,7 @@ export function createStreamReader(
       for await (const message of link.read(name, from, { ...options, subject: allSubjects })) {
         const { faults } = fleet;
         const findings = fleet.take(message, stream);
-        if (stream.host === hostOf(message)) mirror?.take(message, fleet.faults === faults);
+        if (stream.host === hostOf(message)) mirror?.take(message, fleet.faults === faults, fleet.late);
         const { streamSeq, subject } = message;
         ({ storedMs } = message);
         cursor.last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };

@@ -62,6 +62,12 @@ const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire',
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
 
+/** Records that came late, in a row; others between them may have been there. */
+export interface Late {
+  readonly first: number;
+  readonly last: number;
+}
+
 export class Chain {
   readonly state: ChainState;
   readonly #context: ChainContext;
@@ -78,6 +84,7 @@ export class Chain {
   /** The block says that it was sent again, because a replica may have lost it. */
   #isAgain = false;
   #records = 0;
+  #late: Late | undefined;
 
   /** The chain owns `state` from now on. */
   constructor(state: ChainState, context: ChainContext) {
@@ -110,6 +117,11 @@ export class Chain {
 
   get isStopped(): boolean {
     return this.#runs.state.at === 'stopped';
+  }
+
+  /** What the last block filled of a hole. */
+  get late(): Late | undefined {
+    return this.#late;
   }
 
   get policies(): ReadonlyMap<string, string> {
@@ -167,6 +179,7 @@ export class Chain {
     const { bytes } = message;
     this.#storedMs = message.storedMs;
     this.#records = 0;
+    this.#late = undefined;
     this.#isAgain = head?.end !== undefined;
     if (bytes.length > blockBytesMax) {
       const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
@@ -294,6 +307,7 @@ export class Chain {
       return;
     }
     this.#records += 1;
+    this.#late = { first: this.#late?.first ?? link.seq, last: link.seq };
     if (link.seq > this.state.seq - recentMax) this.#remember(link.seq, link.hash);
     if (head?.event === 'completion') this.#noteCompletion(line.toString('latin1', 0, headBytes));
     if (this.#context.awaited.size > 0) this.#meet(link, head);

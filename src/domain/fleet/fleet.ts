@@ -9,7 +9,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
-import { type Awaited, awaitRecord, Chain } from './chain.js';
+import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
 import { Findings, type FoundOf, type KeptFinding, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
@@ -51,6 +51,8 @@ export interface Fleet {
   /** The last message that was taken from a stream; 0: none yet. */
   seqIn(stream: string): number;
   readonly records: number;
+  /** The records of the last message that filled a hole; undefined: none did. */
+  readonly late: Late | undefined;
   /** Findings of this run, counted ones included. */
   readonly faults: number;
   heads(): readonly ExpectedHead[];
@@ -101,6 +103,7 @@ const noPlace: StreamPlace = { streamSeq: 0, firstSeq: 0, firstMs: 0 };
 class Verifier implements Fleet {
   records: number;
   faults = 0;
+  late: Late | undefined;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
   readonly #streams = new Streams();
@@ -152,6 +155,7 @@ class Verifier implements Fleet {
   }
 
   take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[] {
+    this.late = undefined;
     const { streamSeq, storedMs } = message;
     const place = this.#placeIn(from.name);
     // Taken already.
@@ -301,6 +305,7 @@ class Verifier implements Fleet {
     if (head?.kind === 'mark') chain.takeMark(head);
     if (head?.kind !== 'mark' || message.bytes.length > 0)
       this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
+    this.late = chain.late;
   }
 
   #chainOf(host: string, journal: string): Chain | undefined {

@@ -212,6 +212,34 @@ void test('a hole and a changed line are not in the mirror, and verify finds the
   );
 });
 
+void test('what comes late is put into its segment, also a compressed one, whether or not the verifier was killed meanwhile', async (t) => {
+  const lines = readLines(await writeJournal(t, 40));
+  const state = openFolder(t);
+  const { mirror } = openIn(state);
+  const late = (first: number, last: number) =>
+    [blockOf(lines.id, lines.lines.slice(first - 1, last)), false, { first, last }] as const;
+  const last = lines.lines.length;
+  mirror.take(blockOf(lines.id, lines.lines.slice(0, 8)), true);
+  mirror.take(blockOf(lines.id, lines.lines.slice(10, last - 3)), false);
+  mirror.take(blockOf(lines.id, lines.lines.slice(last - 1)), false);
+  mirror.save();
+  await mirror.tend(0);
+  assert.ok(readdirSync(placeOf(state, lines)).some((name) => name.endsWith('.gz')));
+  mirror.take(...late(9, 10));
+  mirror.save();
+  // Another run reads it again.
+  const again = openIn(state).mirror;
+  again.take(...late(9, 10));
+  again.take(...late(last - 2, last - 1));
+  again.save();
+  await again.tend(0);
+  assert.ok(!readdirSync(placeOf(state, lines)).includes('late.lines'));
+  const request = { trustedKeys: [], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
+  const { faults, records } = await verifyTrail(findTrail([placeOf(state, lines)]), request);
+  assert.deepEqual([faults, records], [[], last]);
+  assert.equal(again.endOf(host, lines.id), last);
+});
+
 void test('a journal that begins in the middle gets the numbers of the gate with the next segment', async (t) => {
   const source = await writeJournal(t);
   const lines = readLines(source);
