@@ -91,8 +91,10 @@ async function dumpStream(of: World): Promise<void> {
   const name = 'DOVEGATE_AUDIT_gate1';
   const { lastSeq } = await link.info(name);
   const options = { subject: 'dovegate.audit.gate1.*', untilSeq: lastSeq, signal: never };
-  for await (const { streamSeq, subject, bytes } of link.read(name, { streamSeq: 1 }, options))
-    evidence.write('stream', { seq: streamSeq, subject, data: bytes.toString() });
+  for await (const { streamSeq, subject, header, bytes } of link.read(name, { streamSeq: 1 }, options)) {
+    const again = header('Dovegate-End') === '' ? {} : { again: true };
+    evidence.write('stream', { seq: streamSeq, subject, data: bytes.toString(), ...again });
+  }
   await link.close();
 }
 

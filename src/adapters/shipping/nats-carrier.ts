@@ -99,7 +99,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       try {
         hurry.throwIfAborted();
         isClustered = link.isClustered;
-        doubtSent();
+        if (at.seq > 0) doubtSent();
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();

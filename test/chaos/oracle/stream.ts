@@ -1,4 +1,5 @@
-// Compares what the fleet's stream holds with the journal: every record once, in order, byte for byte.
+// Compares what the fleet's stream holds with the journal: every record once, in order, byte for byte. What a gate sent once more after a
+// change of leader (`again`) may be there already.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
   let lastSeq = 0;
   let lastHash = '';
 
-  const takeRecord = (line: string, where: string): void => {
+  const takeRecord = (line: string, where: string, isAgain: boolean): void => {
     const record = parseObject(line);
     const seq = count(record?.seq);
     if (record === undefined || seq === undefined) {
@@ -32,6 +33,10 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
     else if (!isOlder && known !== hash)
       report.add('fleet', `record ${seq} is another one in the journal`, where);
     else if (!isWhole(line, record)) report.add('fleet', `the text of record ${seq} was changed`, where);
+    if (isAgain) {
+      if (seq <= chain.lastSeq) seen[seq] = 1;
+      return;
+    }
     if (seen[seq] === 1) report.add('fleet', `record ${seq} comes twice`, where);
     else if (lastSeq !== 0 && seq !== lastSeq + 1)
       report.add('fleet', `record ${seq} after ${lastSeq}`, where);
@@ -54,7 +59,7 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
     if (subject !== '' && chain.journal !== '' && journal !== chain.journal)
       report.add('fleet', `a message of the journal ${journal}`, where);
     const data = text(message.data);
-    for (const line of data.split('\n')) if (line !== '') takeRecord(line, where);
+    for (const line of data.split('\n')) if (line !== '') takeRecord(line, where, message.again === true);
   };
 
   const take = (line: Buffer): void => {
