@@ -194,6 +194,7 @@ void test('the library loads its own few files and nothing else; the names of co
     'client',
     'domain/codes',
     'domain/identity',
+    'domain/verbs',
     'kinds',
     'ports',
     ...protocol,
