@@ -161,7 +161,7 @@ admin:
       place[0],
     );
     const refusal = await runWarm(['audit', 'search', '--grant', second.id, ...place]);
-    assert.match(refusal.text, / refused$/m, refusal.text);
+    assert.match(refusal.text, / refused \(by carol@panel\)$/m, refusal.text);
   }
 });
 
