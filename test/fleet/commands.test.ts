@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { openNats } from '../../src/adapters/nats/link.js';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
@@ -11,6 +12,17 @@ import { openNatsServer } from '../kit/nats.js';
 import { runProgram } from '../kit/program.js';
 import { runWarm } from '../kit/warm-program.js';
 import { fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
+
+/** Of the segments in a directory, compressed or not, by their names. */
+function textsIn(directory: string): ReadonlyMap<string, Buffer> {
+  const files = readdirSync(directory).filter((file) => /\.jsonl(\.gz)?$/.test(file));
+  return new Map(
+    files.toSorted().map((file) => {
+      const bytes = readFileSync(join(directory, file));
+      return file.endsWith('.gz') ? [file.slice(0, -3), gunzipSync(bytes)] : [file, bytes];
+    }),
+  );
+}
 
 type Row = Readonly<Record<string, unknown>>;
 const parse = (text: string): Row => JSON.parse(text);
@@ -146,9 +158,9 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       const mirrored = join(desk.state, 'journals', 'gate1', one.id);
       const segments = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
       assert.ok(segments.length > 2);
-      assert.deepEqual(readdirSync(mirrored).toSorted(), segments.toSorted());
-      for (const name of segments)
-        assert.ok(readFileSync(join(mirrored, name)).equals(readFileSync(join(directory, name))), name);
+      assert.deepEqual([...textsIn(mirrored).keys()], segments.toSorted());
+      for (const [name, text] of textsIn(mirrored))
+        assert.ok(text.equals(readFileSync(join(directory, name))), name);
       const verified = await desk.read('verify', '--json');
       assert.equal(verified.exit, 0, verified.text);
       const found = verified.stdout.toString().trimEnd().split('\n').map(parse);
@@ -171,7 +183,8 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     rmSync(join(desk.state, 'journals', 'gate2'), { recursive: true });
     const done = await desk.run('verify');
     assert.equal(done.exit, 0, done.text);
-    assert.deepEqual(readLines(join(desk.state, 'journals', 'gate2', two.id)).lines, two.lines);
+    const texts = [...textsIn(join(desk.state, 'journals', 'gate2', two.id)).values()];
+    assert.equal(Buffer.concat(texts).toString(), two.lines.join(''));
   });
 
   await t.test(

@@ -85,6 +85,8 @@ export class Chain {
   #isAgain = false;
   #records = 0;
   #late: Late | undefined;
+  /** Holes from that record on are this block's own. */
+  #ownGapFrom = 0;
 
   /** The chain owns `state` from now on. */
   constructor(state: ChainState, context: ChainContext) {
@@ -180,6 +182,7 @@ export class Chain {
     this.#storedMs = message.storedMs;
     this.#records = 0;
     this.#late = undefined;
+    this.#ownGapFrom = this.state.seq + 1;
     this.#isAgain = head?.end !== undefined;
     if (bytes.length > blockBytesMax) {
       const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
@@ -297,7 +300,9 @@ export class Chain {
   #takeBehind(line: Buffer, link: Link, head: LineHead | undefined): void {
     const { gaps } = this.state;
     const gap = gaps.find(({ from, to }) => link.seq >= from && link.seq <= to);
-    if (gap === undefined) return this.#tellBehind(link, head);
+    // A gate sends the lines of a block in their order.
+    if (gap === undefined || gap.to >= this.#ownGapFrom)
+      return this.#tellBehind(link, head, gap !== undefined);
     // Records before it have to come first, or came already.
     if (link.seq !== gap.from) return;
     const isLast = link.seq === gap.to;
@@ -318,10 +323,10 @@ export class Chain {
     this.#context.filled(gap.seq);
   }
 
-  #tellBehind({ seq, hash }: Link, head: LineHead | undefined): void {
+  #tellBehind({ seq, hash }: Link, head: LineHead | undefined, isInHole: boolean): void {
     const { state } = this;
     const known = this.#recent(seq);
-    const isSame = known !== undefined && hash.startsWith(known);
+    const isSame = isInHole || (known !== undefined && hash.startsWith(known));
     // What is too old to be compared proves nothing, and a gate that sends it again says so.
     if (this.#isAgain && (isSame || known === undefined)) return;
     const kind = isSame ? 'repeated' : 'forked';
