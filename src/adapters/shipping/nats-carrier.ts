@@ -226,22 +226,23 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const block = sent.next(clock.now());
       if (block === undefined) return false;
       // What retention removed here cannot be sent any more.
-      if (await follower.goBefore(block.first)) {
-        for (let seq = 0; seq < block.last; ) {
-          const batch = await follower.next(block.last);
-          const answer = batch && (await publish(batch, at));
+      const batch = (await follower.goBefore(block.first)) ? await follower.next(block.last) : undefined;
+      if (batch === undefined) sent.sentAgain(false);
+      else if (batch.position.seq < block.last) sent.split({ first: block.first, last: batch.position.seq });
+      else {
+        const answer = await publish(batch, at);
+        if (answer === undefined) {
           // The stream's end is looked at, and then this block has its turn again.
-          if (batch !== undefined && answer === undefined) {
-            await look();
-            return true;
-          }
-          if (batch === undefined || answer === undefined) break;
-          acknowledged(batch, answer);
-          seq = batch.position.seq;
+          await look();
+          return true;
         }
-        await follower.seek(at);
+        acknowledged(batch, answer);
+        sent.sentAgain(true);
+        // This acknowledgement may be as wrong as the first one: it counts from here on.
+        settling.reset(confirmed);
+        settling.note(at, 0, clock.now());
       }
-      sent.sentAgain();
+      await follower.seek(at);
       return true;
     }
 

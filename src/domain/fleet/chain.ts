@@ -9,7 +9,7 @@ import { isCount, type LineHead, parseLine, parseTime, readHead, readWord } from
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
 import type { BlockHead } from './block.js';
-import type { ChainState } from './saved.js';
+import type { ChainState, Gap } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
 import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
 
@@ -68,6 +68,12 @@ export interface Late {
   readonly last: number;
 }
 
+interface Behind {
+  readonly line: Buffer;
+  readonly link: Link;
+  readonly head: LineHead | undefined;
+}
+
 export class Chain {
   readonly state: ChainState;
   readonly #context: ChainContext;
@@ -87,6 +93,8 @@ export class Chain {
   #late: Late | undefined;
   /** Holes from that record on are this block's own. */
   #ownGapFrom = 0;
+  /** Lines of the block that are not behind the last known record. */
+  #behind: Behind[] = [];
 
   /** The chain owns `state` from now on. */
   constructor(state: ChainState, context: ChainContext) {
@@ -203,6 +211,7 @@ export class Chain {
       if (at === 0) first = last;
       at = end + 1;
     }
+    this.#takeBehind();
     this.#checkHead(head, first, last, message);
     this.#noteDrift();
     return this.#records;
@@ -240,9 +249,10 @@ export class Chain {
     const head = readHead(begin);
     const gap = this.state.gaps.at(-1);
     if (link.seq <= this.state.seq) {
-      this.#takeBehind(line, link, head);
+      this.#behind.push({ line, link, head });
       return link;
     }
+    this.#takeBehind();
     this.#follow(link, head);
     this.#records += 1;
     if (this.state.gaps.at(-1) !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
@@ -269,7 +279,7 @@ export class Chain {
       state.isLate = !this.#context.isPruned();
     } else if (seq > nextMax) {
       const before = state.garbage === 0 ? { prev: state.hash } : {};
-      state.gaps.push({ seq: nextMax, from: nextMax, ...before, to: seq - 1, hash: link.prev });
+      state.gaps.push({ from: nextMax, ...before, to: seq - 1, hash: link.prev });
       if (state.gaps.length > gapsMax) state.gaps.shift();
       const which = nextMax === seq - 1 ? `record ${nextMax} is` : `records ${nextMax} to ${seq - 1} are`;
       this.#tell('missing', nextMax, `${which} missing before record ${seq}; ${compare}`, head);
@@ -296,31 +306,45 @@ export class Chain {
     this.#tell('unlinked', seq, `prev is not the hash of the record before; ${compare}`, head);
   }
 
-  /** A record that comes again, or late: it fills a hole where it fits both of its ends. */
-  #takeBehind(line: Buffer, link: Link, head: LineHead | undefined): void {
-    const { gaps } = this.state;
-    const gap = gaps.find(({ from, to }) => link.seq >= from && link.seq <= to);
-    // A gate sends the lines of a block in their order.
-    if (gap === undefined || gap.to >= this.#ownGapFrom)
-      return this.#tellBehind(link, head, gap !== undefined);
-    // Records before it have to come first, or came already.
-    if (link.seq !== gap.from) return;
-    const isLast = link.seq === gap.to;
-    if ((gap.prev !== undefined && gap.prev !== link.prev) || (isLast && link.hash !== gap.hash)) {
+  /**
+   * Records that come again, or late. A hole is filled from its end on: the record behind it says which hash its last one has, and nobody
+   * can make another line with this hash. A beginning that fits proves nothing.
+   */
+  #takeBehind(): void {
+    const behind = this.#behind;
+    if (behind.length === 0) return;
+    this.#behind = [];
+    const again: (Behind & { readonly isInHole: boolean })[] = [];
+    for (const one of behind.toReversed()) {
+      const { seq } = one.link;
+      const gap = this.state.gaps.find(({ from, to }) => seq >= from && seq <= to);
+      // A gate sends the lines of a block in their order: a block fills no hole of its own.
+      if (gap === undefined || gap.to >= this.#ownGapFrom)
+        again.push({ ...one, isInHole: gap !== undefined });
+      // Those behind it have to come first.
+      else if (seq === gap.to) this.#fill(gap, one);
+    }
+    for (const { link, head, isInHole } of again.toReversed()) this.#tellBehind(link, head, isInHole);
+  }
+
+  #fill(gap: Gap, { line, link, head }: Behind): void {
+    const { gaps, seq } = this.state;
+    if (link.hash !== gap.hash) {
       const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else publishes as this host`;
       this.#tell('forked', link.seq, text, head);
       return;
     }
     this.#records += 1;
-    this.#late = { first: this.#late?.first ?? link.seq, last: link.seq };
-    if (link.seq > this.state.seq - recentMax) this.#remember(link.seq, link.hash);
+    this.#late = { first: link.seq, last: this.#late?.last ?? link.seq };
+    if (link.seq > seq - recentMax) this.#remember(link.seq, link.hash);
     if (head?.event === 'completion') this.#noteCompletion(line.toString('latin1', 0, headBytes));
     if (this.#context.awaited.size > 0) this.#meet(link, head);
-    gap.from += 1;
-    gap.prev = link.hash;
-    if (!isLast) return;
+    gap.to -= 1;
+    gap.hash = link.prev;
+    if (gap.to >= gap.from) return;
     gaps.splice(gaps.indexOf(gap), 1);
-    this.#context.filled(gap.seq);
+    this.#context.filled(gap.from);
+    if (gap.prev !== undefined && gap.prev !== link.prev) this.#tellUnlinked(link.seq, head);
   }
 
   #tellBehind({ seq, hash }: Link, head: LineHead | undefined, isInHole: boolean): void {

@@ -81,6 +81,8 @@ export class Findings {
   remove({ host, kind, journal, seq }: Omit<FleetFinding, 'text'>): void {
     const of = this.#of(host, kind);
     of.kept = of.kept.filter((one) => one.journal !== journal || one.seq !== seq);
+    // As in a saved state: a kind without a finding has no place among the others.
+    if (of.kept.length === 0 && of.more === 0) this.#all.delete(`${host} ${kind}`);
   }
 
   isKnown(finding: FleetFinding): boolean {

@@ -11,16 +11,14 @@ import type { KnownStream, SignedStrength } from './streams.js';
 
 export const stateFormat = 3;
 
-/** Records that were reported missing. Only those are taken that fit between the records around them. */
+/** Records that were reported missing, as far as they did not come late. */
 export interface Gap {
-  /** The first of them when it was reported. */
-  readonly seq: number;
-  /** The first that is still missing, and the hash that its `prev` must be; undefined: the line before it was damaged. */
-  from: number;
-  prev?: string | undefined;
-  readonly to: number;
-  /** The `prev` of the record after them. */
-  readonly hash: string;
+  readonly from: number;
+  /** That of the record before them; undefined: its line was damaged. */
+  readonly prev?: string | undefined;
+  /** The last that is still missing, and its hash: the `prev` of the record behind it. */
+  to: number;
+  hash: string;
 }
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
@@ -177,7 +175,7 @@ const isChain = shape<ChainState>({
   firstSeq: isCount,
   isLate: isFlag,
   garbage: isCount,
-  gaps: listOf(shape<Gap>({ seq: isCount, from: isCount, prev: maybe(isText), to: isCount, hash: isText })),
+  gaps: listOf(shape<Gap>({ from: isCount, prev: maybe(isText), to: isCount, hash: isText })),
   behindKind: (value): value is 'repeated' | 'forked' | undefined =>
     value === undefined || value === 'repeated' || value === 'forked',
   behindSeq: isCount,

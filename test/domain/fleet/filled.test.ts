@@ -54,8 +54,8 @@ void test('old and new holes are filled, one after the other, and what was there
     ['missing', 'gate1', 13],
     ['missing', 'gate1', 1361],
   ]);
-  assert.deepEqual(foundIn([...holed, ...[3, 4, 340].map((index) => again(at(index)))]), []);
-  assert.deepEqual(foundIn([...all, ...[3, 4, 340, 349].map((index) => again(at(index)))]), []);
+  assert.deepEqual(foundIn([...holed, ...[340, 4, 3].map((index) => again(at(index)))]), []);
+  assert.deepEqual(foundIn([...all, ...[349, 340, 4, 3].map((index) => again(at(index)))]), []);
   assert.deepEqual(foundIn([...holed, again(at(340))]), [['missing', 'gate1', 13]]);
   assert.deepEqual(foundIn([...holed, again(at(3)), again(at(340))]), [['missing', 'gate1', 13]]);
   // Without its header it fills the hole too, as a server may deliver it late by itself.
@@ -65,10 +65,10 @@ void test('old and new holes are filled, one after the other, and what was there
 void test('a restart of the verifier in the middle of a hole changes nothing', () => {
   const holed = all.filter((_, index) => index !== 3 && index !== 4);
   const one = fleetOf(['gate1'], { driftMs: Infinity });
-  takeAll(one, [...holed, again(at(3))]);
+  takeAll(one, [...holed, again(at(4))]);
   const saved: unknown = JSON.parse(JSON.stringify(one.save()));
   const other = createFleet(optionsOf(['gate1'], { driftMs: Infinity }), saved);
-  takeAll(other, [again(at(4))]);
+  takeAll(other, [again(at(3))]);
   assert.deepEqual(told(other.judge(started + 4000)), []);
 });
 
@@ -80,15 +80,41 @@ void test('other records than the missing ones fill no hole', () => {
   const holed = all.filter((_, index) => index !== 3);
   assert.deepEqual(foundIn([...holed, again(forged[3] ?? assert.fail())]), [
     ['missing', 'gate1', 13],
-    ['forked', 'gate1', 13],
+    ['forked', 'gate1', 16],
   ]);
-  // The right beginning, and another end: lines of the gate itself, signed again.
+  // The right beginning without its end, as anybody could make one.
   const cut = block(gate.lines.slice(12, 15));
   assert.deepEqual(foundIn([...holed, again(cut)]), [['missing', 'gate1', 13]]);
+  // The right ones, behind others that were in the place of those before them.
+  const before = block(other.lines.slice(8, 12));
+  assert.deepEqual(foundIn([...holed.slice(0, 2), before, ...holed.slice(3), again(at(3))]), [
+    ['cut-at-host', 'gate1', 9],
+    ['unlinked', 'gate1', 13],
+  ]);
   // A record of now that is another one.
   const late = new PaperGate();
   late.exchanges(701);
   assert.match(JSON.stringify(foundIn([...all, again(block(late.lines.slice(1402, 1403)))])), /forked/);
+});
+
+void test('lines that only fit the beginning of a hole are not believed: the true ones fill it afterwards', () => {
+  const forger = new PaperGate();
+  const { stepsMs, oldestSeq, timeMs } = forger.ledger;
+  const place = { journal, seq: 12, hash: hashOf(gate.lines[11]), open: new Map<string, never>() };
+  forger.ledger.resume({ stepsMs, oldestSeq, timeMs, ...place });
+  forger.end('E6');
+  forger.exchanges(1);
+  const forged = forger.lines.slice(2);
+  assert.deepEqual(forged.map(seqOf), [13, 14, 15]);
+  const holed = all.filter((_, index) => index !== 3);
+  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
+  takeAll(fleet, holed);
+  const { records } = fleet;
+  takeAll(fleet, [again(block(forged))]);
+  assert.deepEqual([fleet.records, fleet.late], [records, undefined]);
+  takeAll(fleet, [again(at(3))]);
+  assert.deepEqual([fleet.records, fleet.late], [records + 4, { first: 13, last: 16 }]);
+  assert.deepEqual(told(fleet.judge(started + 4000)), []);
 });
 
 // bounds.fleetGaps

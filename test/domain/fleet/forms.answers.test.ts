@@ -291,7 +291,7 @@ void test('a state that was saved, and what may stand in it', () => {
     firstSeq: 1,
     isLate: false,
     garbage: 0,
-    gaps: [{ seq: 2, from: 2, prev: 'p', to: 3, hash: 'h' }],
+    gaps: [{ from: 2, prev: 'p', to: 3, hash: 'h' }],
     behindKind: 'repeated',
     behindSeq: 0,
     time: 't',
