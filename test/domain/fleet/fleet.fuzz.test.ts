@@ -117,7 +117,8 @@ void test('whatever is cut, repeated or changed is never judged clean, and what 
       const bytes = (all: readonly PaperMessage[]) => all.map(({ body }) => body.toString('hex')).join('');
       const expected = bytes(clean);
       const made = bytes(stream);
-      const isStart = expected.startsWith(made) && stream.every(({ body }) => body.at(-1) === 0x0a);
+      const start = lines.slice(0, Buffer.from(made, 'hex').toString('latin1').split('\n').length - 1);
+      const isStart = linesIn(stream) === start.toSorted().join('');
       const fleet = fleetOf();
       takeAll(fleet, stream);
       if (made === expected) return;
