@@ -59,6 +59,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   /** After the last record in the stream, by its last answer. */
   let at = options.position;
   let sentUntil = 0;
+  /** The last record that was in the stream, by any of its answers: a replica that answers later may lack it. */
+  let known = options.position.seq;
   let confirmed = options.position;
   let isDoubted = false;
   let forked: string | undefined;
@@ -153,17 +155,20 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       refusals = 0;
       if (seq > at.seq) sent.sent({ first: lines[0]?.seq ?? seq, last: seq }, confirmed.seq, clock.now());
       lastAck = { seq: Math.max(at.seq, seq), streamSeq };
+      known = Math.max(known, seq);
     }
 
-    /** The stream's number of it; undefined: the stream's state must be read. `end`: it is sent again, behind that record. */
+    /** The stream's number of it; undefined: the stream's state must be read. `end`: it fills a hole, and that record was sent before it. */
     async function publish({ lines, text, position }: Batch, end?: Position): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
+      // Other replicas may have it: readers are told, and the server may know its id although this replica lost it.
+      const again = end ?? (isIdTaken || first <= known ? position : undefined);
       const head = {
         kind: 'block',
         first,
         last: position.seq,
         head: position.hash,
-        end: end && { last: end.seq, head: end.hash },
+        end: again && { last: again.seq, head: again.hash },
       } as const;
       if (end === undefined) sentUntil = position.seq;
       const doubtful = (fault: NatsFault): undefined => {
@@ -174,8 +179,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         throw fault;
       };
       const all = headersOf(head);
-      // The server may know the id of a block that a replica lost.
-      const headers = isIdTaken || end !== undefined ? all.filter(([name]) => name !== headerNames.id) : all;
+      const headers = again === undefined ? all : all.filter(([name]) => name !== headerNames.id);
       try {
         const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
         isIdTaken = isDuplicate;
@@ -202,6 +206,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         return follower.seek(beginning);
       }
       const { last, hash } = await readEnd(message);
+      known = Math.max(known, last);
       const drift = message.streamSeq - lastAck.streamSeq;
       if (last === lastAck.seq && !drifts.has(drift)) {
         // A replica lost a message, or has one more.
