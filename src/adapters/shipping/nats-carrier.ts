@@ -158,7 +158,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       known = Math.max(known, seq);
     }
 
-    /** The stream's number of it; undefined: the stream's state must be read. `end`: it fills a hole, and that record was sent before it. */
+    /** The stream's number of it; undefined: the stream's state must be read. `end`: it fills a hole, behind that record. */
     async function publish({ lines, text, position }: Batch, end?: Position): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
       // Other replicas may have it: readers are told, and the server may know its id although this replica lost it.
@@ -173,7 +173,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       if (end === undefined) sentUntil = position.seq;
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
-        doubtSent();
+        // A replica that counts otherwise than the leader is no new doubt: the next server is tried soon.
+        if (end === undefined) doubtSent();
         if (refusals <= 1) return;
         // The stream's answers contradict each other: pause before the next try.
         throw fault;
@@ -220,8 +221,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const text = `${stream} has another record ${last} of it than this host`;
         return fork(text, { seq: last, head: found.hash });
       }
-      // Stored, and the answer was lost.
-      if (last > at.seq && at.seq > 0) sent.sent({ first: at.seq + 1, last }, confirmed.seq, clock.now());
+      // Stored, and the answer was lost; what was there before the first look is of another run.
+      if (last > at.seq && (at.seq > 0 || sentUntil > 0))
+        sent.sent({ first: at.seq + 1, last }, confirmed.seq, clock.now());
       if (last < at.seq) options.restarted(`${stream} ends with record ${last}, and had record ${at.seq}`);
       goTo(follower.position);
     }

@@ -50,8 +50,12 @@ export class SentBlocks {
 
   /** Records after it are sent again anyway. */
   lostAfter(seq: number): void {
-    this.#unsettled = this.#unsettled.filter(({ last }) => last <= seq);
-    this.#suspects = this.#suspects.filter(({ last }) => last <= seq);
+    const before = (blocks: readonly SentBlock[]): SentBlock[] =>
+      blocks
+        .filter(({ first }) => first <= seq)
+        .map((block) => ({ ...block, last: Math.min(block.last, seq) }));
+    this.#unsettled = before(this.#unsettled);
+    this.#suspects = before(this.#suspects);
   }
 
   /** When suspects are to be sent again; undefined: there are none. */

@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
-import { createArgumentsCheck, type Link, readLink } from '../audit/ledger.js';
+import { createArgumentsCheck, genesisHash, type Link, readLink } from '../audit/ledger.js';
 import { isCount, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
@@ -277,6 +277,7 @@ export class Chain {
       if (link.prev !== state.hash) this.#tellUnlinked(seq, head);
     } else if (state.seq === 0) {
       state.isLate = !this.#context.isPruned();
+      if (state.isLate) state.gaps.push({ from: 1, prev: genesisHash, to: seq - 1, hash: link.prev });
     } else if (seq > nextMax) {
       const before = state.garbage === 0 ? { prev: state.hash } : {};
       state.gaps.push({ from: nextMax, ...before, to: seq - 1, hash: link.prev });
@@ -344,6 +345,7 @@ export class Chain {
     if (gap.to >= gap.from) return;
     gaps.splice(gaps.indexOf(gap), 1);
     this.#context.filled(gap.from);
+    if (gap.from === 1) Object.assign(this.state, { isLate: false, firstSeq: 1 });
     if (gap.prev !== undefined && gap.prev !== link.prev) this.#tellUnlinked(link.seq, head);
   }
 

@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
-import type { FoundMessage, GateLink } from '../../../src/adapters/nats/link-thread.js';
+import type { FoundMessage, GateLink, OpenLink } from '../../../src/adapters/nats/link-thread.js';
+import { placeOf } from '../../../src/adapters/nats/servers.js';
 import { createNatsCarrier } from '../../../src/adapters/shipping/nats-carrier.js';
 import { openShipping } from '../../../src/adapters/shipping/shipping.js';
 import { headerNames, readHeadOf } from '../../../src/domain/fleet/block.js';
@@ -22,6 +23,7 @@ const host = 'gate1';
 const name = `${prefix}_${host}`;
 const settleMs = 10_000;
 const lostMax = 2;
+const servers = ['nats0', 'nats1', 'nats2'].map((each) => ({ host: each, port: 4222 }));
 
 interface Stored {
   readonly subject: string;
@@ -49,21 +51,21 @@ class LossyCluster {
     this.#random = random;
   }
 
-  open(): GateLink {
-    const at = randomInteger(this.#random, 0, 2);
+  open(at: number): GateLink {
     let end: (fault: NatsFault) => void = () => undefined;
     const ended = new Promise<NatsFault>((resolve) => {
       end = resolve;
     });
     this.#link = { at, end };
     return {
-      place: `nats${at}:4222`,
+      place: placeOf(servers[at] ?? assert.fail()),
       serverValidTo: '',
       isClustered: true,
       ended,
       close: () => Promise.resolve(),
       lastOf: (_stream, subject) => Promise.resolve(this.#lastOf(at, subject)),
-      publish: (subject, headers, bytes, expected) => this.#publish(subject, new Map(headers), bytes, expected),
+      publish: (subject, headers, bytes, expected) =>
+        this.#publish(subject, new Map(headers), bytes, expected),
     };
   }
 
@@ -119,7 +121,8 @@ class LossyCluster {
     const own = this.replicas[this.#leader]?.length ?? 0;
     const id = headers.get(headerNames.id) ?? '';
     if (this.#ids.has(id)) return Promise.resolve({ streamSeq: own, isDuplicate: true });
-    if (own !== expected) return Promise.reject(new NatsFault('wrong-sequence', `wrong last sequence: ${own}`));
+    if (own !== expected)
+      return Promise.reject(new NatsFault('wrong-sequence', `wrong last sequence: ${own}`));
     if (id !== '') this.#ids.add(id);
     for (const replica of this.replicas)
       replica.push({ subject, headers, bytes: Buffer.from(bytes), atMs: this.#clock.now() });
@@ -131,8 +134,9 @@ async function story(t: TestContext, random: Random): Promise<number> {
   const clock = createFakeClock();
   const cluster = new LossyCluster(clock, random);
   const journal = openDiskJournal(t);
-  const receiver = { link: { servers: [], name: 'x' }, stream: prefix, host, settleMs };
-  const openLink = () => Promise.resolve(cluster.open());
+  const receiver = { link: { servers, name: 'x' }, stream: prefix, host, settleMs };
+  const openLink: OpenLink = ({ servers: [first] }) =>
+    Promise.resolve(cluster.open(servers.findIndex((each) => each.host === first?.host)));
   const sink = {
     name: 'fleet',
     key: 'fleet',
@@ -150,8 +154,12 @@ async function story(t: TestContext, random: Random): Promise<number> {
     observe: () => undefined,
   });
   shipping.start({ id: journal.id, seq: () => journal.seq });
+  /** Time stands still while a file is read or written. */
   const pass = async (): Promise<void> => {
-    for (let ms = 0; ms < 200; ms += 1) await turn(clock);
+    for (let ms = 0; ms < 200; ms += 20) {
+      await turn(clock);
+      clock.advanceNow(19);
+    }
   };
   const write = async (steps: number): Promise<void> => {
     for (let step = 0; step < steps; step += 1) {
@@ -171,14 +179,14 @@ async function story(t: TestContext, random: Random): Promise<number> {
   }
   const state = (): string => JSON.stringify(shipping.sinks);
   for (let turns = 0; shipping.shippedSeq !== journal.seq; turns += 1) {
-    assert.ok(turns < 2_000, `everything is safe: ${state()}`);
+    assert.ok(turns < 10_000, `everything is safe: ${state()}`);
     await pass();
   }
-  let isOver = false;
+  const ending = { isOver: false };
   void shipping.end().then(() => {
-    isOver = true;
+    ending.isOver = true;
   });
-  while (!isOver) await turn(clock);
+  while (!ending.isOver) await turn(clock);
   for (const [at, replica] of cluster.replicas.entries()) {
     const fleet = createFleet({
       hosts: new Map([[host, { key: undefined, silentMs: Infinity }]]),
