@@ -9,7 +9,7 @@ import { filesBelow, root, textOf } from './project.js';
 const { scripts } = z
   .object({ scripts: z.record(z.string(), z.string()) })
   .parse(JSON.parse(textOf('package.json')));
-const labs = [...textOf('scripts/lab.mjs').matchAll(/^ {2}(\w+): '/gm)].map(([, name = '']) => name);
+const labs = [...textOf('scripts/lab.mjs').matchAll(/^ {2}'?([a-z-]+)'?: '/gm)].map(([, name = '']) => name);
 
 void test('each npm command that a text names is in package.json, and each lab has its script', () => {
   assert.ok(Object.keys(scripts).length <= 13 && labs.length > 8);
@@ -27,7 +27,7 @@ void test('each npm command that a text names is in package.json, and each lab h
         /\.(?:md|ts|tsx|mjs|json|ya?ml|sh)$|^\.ci\/|Dockerfile$/.test(path) && path !== 'package-lock.json',
     )
     .flatMap((path) =>
-      [...textOf(path).matchAll(/\bnpm run (?:-s )?([a-z][\w:]*)(?: -- (\w+))?/g)]
+      [...textOf(path).matchAll(/\bnpm run (?:-s )?([a-z][\w:]*)(?: -- ([\w-]+))?/g)]
         .filter(
           ([, name = '', lab = '']) =>
             !Object.hasOwn(scripts, name) || (name === 'lab' && lab !== 'NAME' && !labs.includes(lab)),
