@@ -118,7 +118,7 @@ export function followRunEnd(
         const isOurs = (): boolean => isChained && takeSigned(bytes.toString('utf8'), begin === 0);
         if (stopLine !== undefined || (link?.isIntact === true && !isOurs())) {
           foreign = begin;
-          // Whoever appends goes on with the next number; whoever takes a line out leaves a hole.
+          // An appended line has the next number; a line that was taken out leaves a hole.
           isGap = stopLine === undefined && link !== undefined && link.seq > last.seq + 1;
           return false;
         }

@@ -161,7 +161,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The stream's number of it; undefined: the stream's state must be read. `end`: it fills a hole, behind that record. */
     async function publish({ lines, text, position }: Batch, end?: Position): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
-      // Other replicas may have it: readers are told, and the server may know its id although this replica lost it.
+      // Other replicas may have it, so a header tells readers. The server may know its id although this replica lost it.
       const again = end ?? (isIdTaken || first <= known ? position : undefined);
       const head = {
         kind: 'block',

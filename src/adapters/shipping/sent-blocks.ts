@@ -1,7 +1,7 @@
 // Blocks that a stream acknowledged and may have lost all the same. A cluster that changes its leader can lose one in some of its replicas,
 // each of which counts the later messages one lower: no replica shows a hole by its numbers, and a gate cannot ask a certain replica
 // (measured: 2.9.10, leader killed and frozen). So what was not settled when something was odd, and what is sent soon after it, is sent
-// once more when it is quiet; readers drop what they have. The newest goes first: a reader believes only what the record behind it names.
+// once more when it is quiet; a reader ignores what it has. The newest goes first, because a reader takes only what the next record names.
 
 import { bounds } from '../../bounds/bounds.js';
 

@@ -50,7 +50,7 @@ export function readFleetSettings(
   return settings;
 }
 
-/** The file that somebody named. Throws a CommandFault. */
+/** The text of a file from the command line. Throws a CommandFault. */
 export function readAsked(path: string): string {
   try {
     return readText(path);

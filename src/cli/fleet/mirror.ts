@@ -299,7 +299,7 @@ async function oldestSeqIn(file: TrailFile): Promise<number> {
 /** Records that came late, each a line, until the segments are tended. */
 const lateName = 'late.lines';
 
-/** In one turn: nothing may be appended meanwhile. */
+/** Runs without a pause, so that nothing is appended meanwhile. */
 function putLate(directory: string): void {
   const late = new Map<number, Buffer>();
   for (const line of linesOf(readFileSync(join(directory, lateName)))) {
@@ -309,7 +309,9 @@ function putLate(directory: string): void {
   const segments = listSegments(directory);
   const firsts = segments.map((segment) => firstIn(directory, segment));
   for (const [at, segment] of segments.entries()) {
-    const [first = Infinity, next = Infinity] = [firsts[at], firsts[at + 1]];
+    // The first block of a journal may come late, too.
+    const first = at === 0 ? 0 : (firsts[at] ?? Infinity);
+    const next = firsts[at + 1] ?? Infinity;
     const own = [...late].filter(([seq]) => seq > first && seq < next);
     if (own.length === 0) continue;
     const bytes = readFileSync(join(directory, fileName(segment)));

@@ -219,12 +219,13 @@ void test('what comes late is put into its segment, also a compressed one, wheth
   const late = (first: number, last: number) =>
     [blockOf(lines.id, lines.lines.slice(first - 1, last)), false, { first, last }] as const;
   const last = lines.lines.length;
-  mirror.take(blockOf(lines.id, lines.lines.slice(0, 8)), true);
+  mirror.take(blockOf(lines.id, lines.lines.slice(2, 8)), false);
   mirror.take(blockOf(lines.id, lines.lines.slice(10, last - 3)), false);
   mirror.take(blockOf(lines.id, lines.lines.slice(last - 1)), false);
   mirror.save();
   await mirror.tend(0);
   assert.ok(readdirSync(placeOf(state, lines)).some((name) => name.endsWith('.gz')));
+  mirror.take(...late(1, 2));
   mirror.take(...late(9, 10));
   mirror.save();
   // Another run reads it again.
