@@ -34,27 +34,38 @@ import { root, run } from './setup.mjs';
 /** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
 const modules = {
   policy: {
-    code: ['src/domain/policy'],
-    tests: ['test/domain/policy', 'test/domain/answers', 'test/domain/review', 'test/domain/config'],
+    code: ['src/domain/judging/policy'],
+    tests: [
+      'test/domain/judging/policy',
+      'test/domain/judging/answers',
+      'test/domain/judging/review',
+      'test/domain/config',
+    ],
   },
   commands: {
-    code: ['src/domain/commands'],
-    tests: ['test/domain/commands', 'test/domain/meaning', 'test/domain/policy'],
+    code: ['src/domain/language/commands'],
+    tests: ['test/domain/language/commands', 'test/domain/language/meaning', 'test/domain/judging/policy'],
   },
   protocol: { code: ['src/protocol'], tests: ['test/protocol', 'test/client'] },
   audit: {
-    code: ['src/domain/audit'],
-    tests: ['test/domain/audit', 'test/domain/trail', 'test/domain/report'],
+    code: ['src/domain/records/audit'],
+    tests: ['test/domain/records/audit', 'test/domain/records/trail', 'test/domain/records/report'],
   },
-  trail: { code: ['src/domain/trail'], tests: ['test/domain/trail', 'test/domain/report'] },
+  trail: {
+    code: ['src/domain/records/trail'],
+    tests: ['test/domain/records/trail', 'test/domain/records/report'],
+  },
   ring: {
     code: ['src/adapters/journal/ring.ts', 'src/adapters/journal/ring-file.ts'],
     tests: ['test/adapters/journal'],
   },
-  fleet: { code: ['src/domain/fleet'], tests: ['test/domain/fleet', 'test/domain/report'] },
+  fleet: {
+    code: ['src/domain/records/fleet'],
+    tests: ['test/domain/records/fleet', 'test/domain/records/report'],
+  },
   access: {
-    code: ['src/domain/access', 'src/gateway/access'],
-    tests: ['test/domain/access', 'test/gateway/access', 'test/cli/access'],
+    code: ['src/domain/people/access', 'src/gateway/access'],
+    tests: ['test/domain/people/access', 'test/gateway/access', 'test/cli/access'],
   },
 };
 /** A module without an entry is a folder of src/, with the tests in the folder of that name. */
@@ -66,7 +77,7 @@ const isModule = (name) =>
     .every((path) => existsSync(join(root, path)));
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
-const generated = new Set(['src/domain/commands/data.ts']);
+const generated = new Set(['src/domain/language/commands/data.ts']);
 
 /** The project as links, with a `build` of its own: tests find the project's files from where they are. It goes with the run. */
 const project = join(process.env.DOVEGATE_MEMORY ?? tmpdir(), `mutants-${process.pid}`);

@@ -11,7 +11,7 @@ import {
   isPositional,
   optionOf,
   verbRow,
-} from '../domain/verbs/verbs.js';
+} from '../domain/language/verbs/verbs.js';
 import type { AskOptions, DecideOptions, PlaceOptions } from './access/ask-access.js';
 import { type End, numberParser, parseWait, several } from './run-commands.js';
 
@@ -47,7 +47,7 @@ export function addAccess(program: Command, end: End): void {
       if (socket === undefined)
         return end(await (await import('./access/ask-access.js')).decide(step, options, id));
       const path = `/access/${encodeURIComponent(id)}/revoke`;
-      end(await (await import('./operate.js')).post({ config: '', socket }, path));
+      end(await (await import('./admin/operate.js')).post({ config: '', socket }, path));
     });
   }
 }

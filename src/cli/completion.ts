@@ -14,7 +14,7 @@ import {
   type Command as Doveadm,
   ownCommands,
   statusFields,
-} from '../domain/commands/catalog.js';
+} from '../domain/language/commands/catalog.js';
 import { exitCodes } from '../ports/machine.js';
 import { plain } from './output/output.js';
 import { allFormats } from './output/row-printer.js';

@@ -11,8 +11,8 @@ import {
   noticeCodes,
   shipCodes,
 } from '../adapters/telemetry/codes.js';
-import { type Repeat, codes as saidCodes } from '../domain/codes/codes.js';
 import { problemCodes } from '../domain/config/problem.js';
+import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
 import type { exitCodes } from '../ports/machine.js';
 import { exitCodeOf } from '../protocol/reply/reply.js';
 

@@ -3,10 +3,10 @@
 
 import { packaged } from '../adapters/host/packaged.js';
 import { pageStateDirectory, readFromDisk } from '../adapters/host/process.js';
+import { standardDoor } from '../domain/admin/door/door.js';
 import { findSettings } from '../domain/config/parse-settings.js';
-import { standardDoor } from '../domain/door/door.js';
 import { exitCodes } from '../ports/machine.js';
-import { exitCodeOf, findDaemon } from './operate.js';
+import { exitCodeOf, findDaemon } from './admin/operate.js';
 import { CommandFault, plain, stderr, stdout } from './output/output.js';
 
 export interface PageOpenOptions {

@@ -2,24 +2,24 @@
 // the others cost no start time.
 
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
-import { allSeries, type Series } from '../domain/commands/catalog.js';
-import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
+import { allSeries, type Series } from '../domain/language/commands/catalog.js';
+import { costDefault, costMax, costMin } from '../domain/people/identity/credentials.js';
 import { minorsOf } from '../protocol/releases.js';
 import { addAccess } from './access-commands.js';
+import type { DoctorOptions } from './admin/doctor.js';
+import type { KillOptions } from './admin/kill.js';
+import type { ReloadOptions, WhichDaemon } from './admin/operate.js';
+import type { StatusOptions } from './admin/status.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
-import type { CheckOptions } from './check.js';
+import type { KeyNewOptions } from './begin/key-new.js';
 import { addCompletion } from './completion.js';
-import type { DoctorOptions } from './doctor.js';
 import { registerFleet } from './fleet/fleet.js';
-import type { KeyNewOptions } from './key-new.js';
-import type { KillOptions } from './kill.js';
-import type { ReloadOptions, WhichDaemon } from './operate.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
+import type { CheckOptions } from './policy/check.js';
 import { configOption, type End, numberParser, parseWait, runCommands, several } from './run-commands.js';
 import { addSend } from './send-command.js';
 import { addServe } from './serve-command.js';
-import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name select, and resolves to the exit code. */
 export function runDovegate(args: readonly string[]): Promise<number> {
@@ -32,7 +32,7 @@ export function runDovegate(args: readonly string[]): Promise<number> {
     addKey(program, end);
     addPage(program, end);
     registerFleet(registerAudit(program, end), end, async (config) =>
-      (await import('./operate.js')).findDaemon({ config }),
+      (await import('./admin/operate.js')).findDaemon({ config }),
     );
     addSend(program, end);
     addAccess(program, end);
@@ -84,7 +84,7 @@ function addDoctor(program: Command, end: End): void {
     )
     .option('--json', 'print JSON', false)
     .action(async (options: DoctorOptions) => {
-      end(await (await import('./doctor.js')).doctor(options));
+      end(await (await import('./admin/doctor.js')).doctor(options));
     });
 }
 
@@ -98,7 +98,7 @@ function addDaemonCommands(program: Command, end: End): void {
     .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
     .option('--start', 'check too whether the disk has room for the journal of a start', false)
     .action(async (options: CheckOptions) => {
-      end(await (await import('./check.js')).check(options));
+      end(await (await import('./policy/check.js')).check(options));
     });
   const withDaemon = (command: Command): Command =>
     command
@@ -109,7 +109,7 @@ function addDaemonCommands(program: Command, end: End): void {
     .option('--json', "print the daemon's answer, as JSON", false)
     .option('--watch', 'print it again every two seconds', false)
     .action(async (options: StatusOptions) => {
-      end(await (await import('./status.js')).status(options));
+      end(await (await import('./admin/status.js')).status(options));
     });
   withDaemon(program.command('kill'))
     .description('end one running command, by its id in status, or all that have run longer')
@@ -125,7 +125,7 @@ function addDaemonCommands(program: Command, end: End): void {
         command.error("error: '--older-than' is more than 0: what has just begun is ended by its id");
       if (isOne && (options.dryRun || options.json))
         command.error("error: '--dry-run' and '--json' are for '--older-than <duration>'");
-      end(await (await import('./kill.js')).kill(id, options));
+      end(await (await import('./admin/kill.js')).kill(id, options));
     });
   withDaemon(program.command('backend'))
     .description('take a backend out of service (drain), or back (enable); survives a restart')
@@ -133,14 +133,14 @@ function addDaemonCommands(program: Command, end: End): void {
     .argument('<backend>')
     .action(async (action: string, name: string, options: WhichDaemon) => {
       const path = `/backend/${encodeURIComponent(name)}/${action}`;
-      end(await (await import('./operate.js')).post(options, path));
+      end(await (await import('./admin/operate.js')).post(options, path));
     });
   withDaemon(program.command('confirm'))
     .description('of the uids that a user of persons had, let only the newest count; status lists such users')
     .argument('<user>')
     .action(async (user: string, options: WhichDaemon) => {
       const path = `/user/${encodeURIComponent(user)}/confirm`;
-      end(await (await import('./operate.js')).post(options, path));
+      end(await (await import('./admin/operate.js')).post(options, path));
     });
   withDaemon(program.command('reload'))
     .description('make the daemon read its configuration again; if it has problems, the old one is kept')
@@ -149,7 +149,7 @@ function addDaemonCommands(program: Command, end: End): void {
       'the daemon, if it has no admin socket: it gets a SIGHUP if the file has no problems (default: $MAINPID)',
     )
     .action(async (options: ReloadOptions) => {
-      end(await (await import('./operate.js')).reload(options));
+      end(await (await import('./admin/operate.js')).reload(options));
     });
 }
 
@@ -217,7 +217,7 @@ function addPolicyCommands(program: Command, end: End): void {
         command.error(`error: explain takes a command; dovegate audit show ${id} prints the record`);
       const from = placeOf(flags, command);
       const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor, isGranted };
-      end(await (await import('./explain.js')).explain({ user, words, json, ...asker }));
+      end(await (await import('./policy/explain.js')).explain({ user, words, json, ...asker }));
     });
   const can = program
     .command('can')
@@ -235,7 +235,7 @@ function addPolicyCommands(program: Command, end: End): void {
     .option('--ca <file>', "authorities for --http (default: the system's)")
     .option('--json', 'print JSON', false)
     .action(async ({ uid, account, json, http, keyFile, ca, ...where }: CanFlags, command: Command) => {
-      const { can: run } = await import('./can.js');
+      const { can: run } = await import('./policy/can.js');
       if (http !== undefined) return end(await run({ json, http, keyFile, ca }));
       const from = placeOf(where, command);
       end(await run({ json, ...('socket' in from ? from : { ...from, uid, account }) }));
@@ -250,8 +250,8 @@ function addPolicyCommands(program: Command, end: End): void {
       'judge the records of an audit journal instead, and print decisions that would change',
     )
     .action(async ({ replay, ...options }: { config: string; coverage: boolean; replay?: string }) => {
-      if (replay === undefined) end((await import('./test.js')).test(options));
-      else end(await (await import('./replay.js')).replay({ ...options, directory: replay }));
+      if (replay === undefined) end((await import('./policy/test.js')).test(options));
+      else end(await (await import('./policy/replay.js')).replay({ ...options, directory: replay }));
     });
   const suggest = program
     .command('suggest')
@@ -266,7 +266,7 @@ function addPolicyCommands(program: Command, end: End): void {
   withClient(suggest, 'what this user did', 'what this account did').action(
     async ({ since, ...options }: Who & { config: string; listener: string; since?: number }) => {
       const sinceMs = since ?? readMoment('7d', 'start');
-      end(await (await import('./suggest.js')).suggest({ ...options, sinceMs }));
+      end(await (await import('./policy/suggest.js')).suggest({ ...options, sinceMs }));
     },
   );
 }
@@ -315,7 +315,7 @@ function addHashPassword(program: Command, end: End): void {
         .default(costDefault),
     )
     .action(async (options: { readonly cost: number }) => {
-      end(await (await import('./hash-password.js')).hashPasswordCommand(options));
+      end(await (await import('./begin/hash-password.js')).hashPasswordCommand(options));
     });
 }
 
@@ -336,7 +336,7 @@ function addKey(program: Command, end: End): void {
     )
     .option('--json', 'print JSON', false)
     .action(async (name: string, options: KeyNewOptions) => {
-      end((await import('./key-new.js')).keyNew(name, options));
+      end((await import('./begin/key-new.js')).keyNew(name, options));
     });
 }
 

@@ -1,7 +1,7 @@
 // Access on request: `session.access`. Each call is one of dovegate's own commands, over a socket as words, over HTTP as JSON; each answers
 // with the same objects. A person decides about a request, so nothing here waits for a decision.
 
-import type { AccessItem } from '../domain/page/access.js';
+import type { AccessItem } from '../domain/admin/page/access.js';
 import {
   type AccessArgument,
   type AccessValues,
@@ -14,7 +14,7 @@ import {
   verbRow,
   wantedOf,
   wordsOf,
-} from '../domain/verbs/verbs.js';
+} from '../domain/language/verbs/verbs.js';
 import { SessionFault } from './client-command.js';
 
 /** Of every call. */

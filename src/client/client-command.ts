@@ -2,7 +2,7 @@
 // `dovegate-reason` only to servers of minor 3 and above, because older ones answer it and all later replies would shift.
 
 import { bounds } from '../bounds/bounds.js';
-import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
+import { codes, type Code as FailureReason, type Said } from '../domain/language/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import { serverOf } from '../protocol/releases.js';

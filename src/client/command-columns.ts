@@ -1,9 +1,9 @@
 // The names, and so the number, of the cells in a command's rows, from Dovecot's catalog. Imported on demand: programs that send many
 // commands often pass `columns` themselves and need no catalog.
 
-import { resolveCommand, resolveOwnCommand } from '../domain/commands/catalog.js';
-import { parseArguments } from '../domain/commands/parse.js';
-import { replyRows } from '../domain/meaning/columns.js';
+import { resolveCommand, resolveOwnCommand } from '../domain/language/commands/catalog.js';
+import { parseArguments } from '../domain/language/commands/parse.js';
+import { replyRows } from '../domain/language/meaning/columns.js';
 import { serverOf } from '../protocol/releases.js';
 
 export interface RowColumns {

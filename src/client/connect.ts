@@ -10,9 +10,9 @@ import { type KnownMinor, newestMinor } from '../protocol/minors.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
-export type { Code as FailureReason } from '../domain/codes/codes.js';
-export type { AccessItem, AccessState } from '../domain/page/access.js';
-export type { AccessStep } from '../domain/verbs/verbs.js';
+export type { AccessItem, AccessState } from '../domain/admin/page/access.js';
+export type { Code as FailureReason } from '../domain/language/codes/codes.js';
+export type { AccessStep } from '../domain/language/verbs/verbs.js';
 export type { LogLine, LogType } from '../protocol/reply/reply.js';
 export type { Access, AccessGrant, AccessOptions, AccessRequest, AccessTerms } from './access.js';
 export type { Command, CommandInput } from './client-command.js';

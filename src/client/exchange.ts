@@ -2,7 +2,7 @@
 // so cells are passed on in pieces, and only rows hold them whole.
 
 import { bounds } from '../bounds/bounds.js';
-import { readSaid, type Said } from '../domain/codes/codes.js';
+import { readSaid, type Said } from '../domain/language/codes/codes.js';
 import { TransportFault, WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
@@ -233,7 +233,7 @@ export async function sendInput(
     // The names of all commands are needed, and loaded, only for a text over TCP without TLS.
     const spotter = keepsWhole
       ? undefined
-      : (await import('../domain/commands/catalog.js')).createCommandSpotter();
+      : (await import('../domain/language/commands/catalog.js')).createCommandSpotter();
     const text = new DotEncoder(spotter);
     for (const slice of slicesOfLine(Buffer.concat(lines))) {
       const end = await send(slice);

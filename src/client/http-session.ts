@@ -9,7 +9,7 @@ import {
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { systemContext } from '../adapters/host/system-trust.js';
-import { readSaidOfJson, type Said } from '../domain/codes/codes.js';
+import { readSaidOfJson, type Said } from '../domain/language/codes/codes.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import { minorForClients } from '../protocol/minors.js';

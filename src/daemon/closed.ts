@@ -7,7 +7,7 @@ import { type InheritedListener, listenInherited } from '../adapters/net/listen.
 import { bounds } from '../bounds/bounds.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
-import { plural } from '../domain/words/words.js';
+import { plural } from '../domain/language/words/words.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';

@@ -1,6 +1,12 @@
 // Steps of access on request that people take on the page. The page's process vouches for who they are, so each step needs
 // `admin.page.approve`, the role `approve`, and an entry in `persons` that names the person of the page.
 
+import type { DoorAccessed } from '../domain/admin/door/door.js';
+import type { DoorAccess, LinkOpener } from '../domain/admin/door/parse.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import { codes, sentenceOf } from '../domain/language/codes/codes.js';
+import { GlobList } from '../domain/language/names/glob.js';
+import { verbRow } from '../domain/language/verbs/verbs.js';
 import {
   type Asker,
   identitiesOf,
@@ -8,18 +14,12 @@ import {
   pagePrefix,
   whyNobody,
   whyNotApprove,
-} from '../domain/access/asker.js';
-import type { RecordedPeer } from '../domain/audit/record.js';
-import { codes, sentenceOf } from '../domain/codes/codes.js';
-import type { PagePerson, Settings } from '../domain/config/settings.js';
-import type { DoorAccessed } from '../domain/door/door.js';
-import type { DoorAccess, LinkOpener } from '../domain/door/parse.js';
-import { isPerson } from '../domain/identity/origin.js';
-import type { Peer } from '../domain/identity/peer.js';
-import type { Persons } from '../domain/identity/person.js';
-import { identityOfUser } from '../domain/identity/user-word.js';
-import { GlobList } from '../domain/names/glob.js';
-import { verbRow } from '../domain/verbs/verbs.js';
+} from '../domain/people/access/asker.js';
+import { isPerson } from '../domain/people/identity/origin.js';
+import type { Peer } from '../domain/people/identity/peer.js';
+import type { Persons } from '../domain/people/identity/person.js';
+import { identityOfUser } from '../domain/people/identity/user-word.js';
+import type { RecordedPeer } from '../domain/records/audit/record.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';

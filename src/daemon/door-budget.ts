@@ -4,7 +4,7 @@
 
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets, type TokenLimits } from '../concurrency/limits.js';
-import { type DoorCall, doorCalls } from '../domain/door/door.js';
+import { type DoorCall, doorCalls } from '../domain/admin/door/door.js';
 
 const kibibyte = 1024;
 const kinds = Object.keys(doorCalls).length;

@@ -4,10 +4,10 @@
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
+import type { DoorRefusal } from '../domain/admin/door/door.js';
+import type { DoorWord } from '../domain/admin/door/parse.js';
 import type { PagePerson } from '../domain/config/settings.js';
-import type { DoorRefusal } from '../domain/door/door.js';
-import type { DoorWord } from '../domain/door/parse.js';
+import type { RecordedPeer, Redacted } from '../domain/records/audit/record.js';
 import { redactedWords } from '../gateway/command/exchange-records.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';

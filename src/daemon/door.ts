@@ -1,6 +1,6 @@
-// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (domain/door). The kernel says which process
-// asks. Each call is checked against the settings that are served, since the page may have been taken over. What is recorded or signed is
-// composed here. Calls cost a bounded number of records, of bytes and of signatures.
+// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (domain/admin/door). The kernel
+// says which process asks. Each call is checked against the settings that are served, since the page may have been taken
+// over. What is recorded or signed is composed here. Calls cost a bounded number of records, of bytes and of signatures.
 
 import type { Act } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
@@ -17,8 +17,6 @@ import type { Log } from '../adapters/telemetry/log.js';
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
-import type { RecordedPeer, Redacted } from '../domain/audit/record.js';
-import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
   type DoorFacts,
@@ -30,8 +28,8 @@ import {
   doorVersionHeader,
   recordedActions,
   unlimitedActions,
-} from '../domain/door/door.js';
-import type { DoorCaller, DoorPage } from '../domain/door/parse.js';
+} from '../domain/admin/door/door.js';
+import type { DoorCaller, DoorPage } from '../domain/admin/door/parse.js';
 import {
   parseAccessCall,
   parseActionCall,
@@ -39,11 +37,13 @@ import {
   parsePageCall,
   parseRecordCall,
   parseRefusedCall,
-} from '../domain/door/parse.js';
-import { networkOf } from '../domain/identity/peer.js';
-import type { PageRole } from '../domain/page/roles.js';
-import { formatExtractHead, type SignedExtract } from '../domain/views/extract-head.js';
-import { formatFilter } from '../domain/views/filter.js';
+} from '../domain/admin/door/parse.js';
+import type { PageRole } from '../domain/admin/page/roles.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import { networkOf } from '../domain/people/identity/peer.js';
+import type { RecordedPeer, Redacted } from '../domain/records/audit/record.js';
+import { formatExtractHead, type SignedExtract } from '../domain/records/views/extract-head.js';
+import { formatFilter } from '../domain/records/views/filter.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { FloodWatch } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';

@@ -3,7 +3,7 @@
 import type { KeyShown } from '../adapters/admin/pages.js';
 import type { DaemonEvent } from '../adapters/telemetry/log.js';
 import type { ListenerSettings } from '../domain/config/settings.js';
-import { describeEnd, keyWarnMs } from '../domain/keys/key.js';
+import { describeEnd, keyWarnMs } from '../domain/people/keys/key.js';
 import type { KeyUsage, KeyUses } from '../gateway/login/key-uses.js';
 import type { Clock, Timer } from '../ports/machine.js';
 

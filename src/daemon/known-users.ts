@@ -8,8 +8,8 @@ import { type IdAnswer, isIdAnswer, type NameService } from '../adapters/host/na
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Settings } from '../domain/config/settings.js';
-import { namesOf, Persons, type UserUids } from '../domain/identity/person.js';
-import { idMax } from '../domain/identity/user-word.js';
+import { namesOf, Persons, type UserUids } from '../domain/people/identity/person.js';
+import { idMax } from '../domain/people/identity/user-word.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 

@@ -15,7 +15,7 @@ import {
   type UnixPlace,
 } from '../adapters/net/listen.js';
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
-import { isLoopback } from '../domain/identity/peer.js';
+import { isLoopback } from '../domain/people/identity/peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
 import { type PassedSockets, placeOf, type SocketFamily, withGroup, wrongFamily } from '../setup/sockets.js';

@@ -3,10 +3,10 @@
 
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { bounds } from '../bounds/bounds.js';
-import { formatTime } from '../domain/audit/record.js';
-import type { MadeNow } from '../domain/door/door.js';
-import { type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
-import type { BackendNow, JournalNow, Now, Problem, RunningCommand } from '../domain/page/api.js';
+import type { MadeNow } from '../domain/admin/door/door.js';
+import { type FoundProblem, stateOf, whyDown } from '../domain/admin/now/problems.js';
+import type { BackendNow, JournalNow, Now, Problem, RunningCommand } from '../domain/admin/page/api.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { type Shown, showRunning } from './endpoints.js';
 import type { NowWatch } from './now-watch.js';
 import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf, slowMsMin } from './running.js';

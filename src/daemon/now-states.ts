@@ -3,7 +3,7 @@
 
 import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
-import type { MadeNow } from '../domain/door/door.js';
+import type { MadeNow } from '../domain/admin/door/door.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
 export interface NowStatesParts {

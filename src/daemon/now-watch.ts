@@ -3,14 +3,14 @@
 // client or a backend is shown, only codes and names of the configuration.
 
 import { denialCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
-import { formatTime } from '../domain/audit/record.js';
-import { statusMeaning } from '../domain/codes/codes.js';
-import { networkOf } from '../domain/identity/peer.js';
-import { type CountedAs, History } from '../domain/now/history.js';
-import { ownerOf } from '../domain/now/owners.js';
-import { type NowFacts, Standing } from '../domain/now/problems.js';
-import { RefusedLogins } from '../domain/now/refused-logins.js';
-import type { Trouble } from '../domain/page/api.js';
+import { type CountedAs, History } from '../domain/admin/now/history.js';
+import { ownerOf } from '../domain/admin/now/owners.js';
+import { type NowFacts, Standing } from '../domain/admin/now/problems.js';
+import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
+import type { Trouble } from '../domain/admin/page/api.js';
+import { statusMeaning } from '../domain/language/codes/codes.js';
+import { networkOf } from '../domain/people/identity/peer.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import {
   type EngineEvent,
   type ExchangeEnded,

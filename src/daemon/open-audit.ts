@@ -16,13 +16,19 @@ import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { openShipping as open, type Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
-import { createRedactor, isCount, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
-import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
-import type { Limiter } from '../domain/policy/terms.js';
-import { createSpent, rebuiltMs } from '../domain/review/spent.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { Limiter } from '../domain/judging/policy/terms.js';
+import { createSpent, rebuiltMs } from '../domain/judging/review/spent.js';
+import { catalogHash } from '../domain/language/commands/catalog.js';
+import { countWords, plural } from '../domain/language/words/words.js';
+import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/records/audit/ledger.js';
+import {
+  createRedactor,
+  isCount,
+  makeHmacKey,
+  parseLine,
+  type Redactor,
+} from '../domain/records/audit/record.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';

@@ -14,13 +14,13 @@ import {
   shipCodes,
 } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import type { Series } from '../domain/commands/catalog.js';
+import type { DoorPage } from '../domain/admin/door/parse.js';
+import type { DownFacts, NowFacts } from '../domain/admin/now/problems.js';
+import type { ReceiverNow } from '../domain/admin/page/api.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
-import type { DoorPage } from '../domain/door/parse.js';
-import { isOfThisMachine } from '../domain/identity/peer.js';
-import type { DownFacts, NowFacts } from '../domain/now/problems.js';
-import type { ReceiverNow } from '../domain/page/api.js';
-import { reachable } from '../domain/policy/policy.js';
+import { reachable } from '../domain/judging/policy/policy.js';
+import type { Series } from '../domain/language/commands/catalog.js';
+import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';

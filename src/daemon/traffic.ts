@@ -2,8 +2,8 @@
 // to make; the daemon keeps the counters of its metrics, and no history.
 
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
-import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';
-import type { CountedAs } from '../domain/now/history.js';
+import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
+import type { CountedAs } from '../domain/admin/now/history.js';
 import { countedAs } from './now-watch.js';
 import type { LookedAt } from './running.js';
 

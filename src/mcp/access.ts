@@ -3,9 +3,15 @@
 // such tools.
 
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
-import { type AnswerRow, moreOf, partsOf, type Right, requestableOfPart } from '../domain/answers/rights.js';
-import { requestTermKeys, sayRequestTerms } from '../domain/policy/policy.js';
-import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/verbs/verbs.js';
+import {
+  type AnswerRow,
+  moreOf,
+  partsOf,
+  type Right,
+  requestableOfPart,
+} from '../domain/judging/answers/rights.js';
+import { requestTermKeys, sayRequestTerms } from '../domain/judging/policy/policy.js';
+import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/language/verbs/verbs.js';
 import type { Cells } from './answers.js';
 import {
   type CommandTool,

@@ -12,7 +12,7 @@ import {
   SessionFault,
 } from '../client/connect.js';
 import { KeyedSemaphore } from '../concurrency/limits.js';
-import { type AnswerRow, rightsOfRows } from '../domain/answers/rights.js';
+import { type AnswerRow, rightsOfRows } from '../domain/judging/answers/rights.js';
 import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';

@@ -3,7 +3,7 @@
 // the gate.
 
 import type { Command as SentCommand } from '../client/connect.js';
-import type { Right, Rights } from '../domain/answers/rights.js';
+import type { Right, Rights } from '../domain/judging/answers/rights.js';
 import {
   allSeries,
   type Command,
@@ -14,10 +14,10 @@ import {
   type Series,
   strongerEffect,
   textOfList,
-} from '../domain/commands/catalog.js';
-import { jsonName } from '../domain/commands/named.js';
-import { parseNamed } from '../domain/commands/parse.js';
-import { canonicalArguments } from '../domain/meaning/canonical.js';
+} from '../domain/language/commands/catalog.js';
+import { jsonName } from '../domain/language/commands/named.js';
+import { parseNamed } from '../domain/language/commands/parse.js';
+import { canonicalArguments } from '../domain/language/meaning/canonical.js';
 import type { JsonValue, NamedParameter } from '../protocol/command.js';
 
 /** An alias, because only those are accepted as JSON of the protocol. */

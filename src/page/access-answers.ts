@@ -5,8 +5,8 @@
 import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import type { DoorFacts } from '../domain/door/door.js';
-import type { Endpoint, Explain } from '../domain/page/api.js';
+import type { DoorFacts } from '../domain/admin/door/door.js';
+import type { Endpoint, Explain } from '../domain/admin/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { accessTable } from './access-table.js';

@@ -1,18 +1,18 @@
 // The access rights in the settings: one row for each listener, account and key, and their policies with the rules in words.
 // Pure.
 
+import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/admin/page/api.js';
+import type { PeersSettings, Settings } from '../domain/config/settings.js';
 import {
   describeDeny,
   describeRule,
   effectOfName,
   isForAllUsers,
   rightsOf,
-} from '../domain/answers/rights.js';
-import { allEffects, commandNames, type Effect } from '../domain/commands/catalog.js';
-import type { PeersSettings, Settings } from '../domain/config/settings.js';
-import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
-import { strikesAlways } from '../domain/policy/match.js';
-import type { Policy, Rule } from '../domain/policy/policy.js';
+} from '../domain/judging/answers/rights.js';
+import { strikesAlways } from '../domain/judging/policy/match.js';
+import type { Policy, Rule } from '../domain/judging/policy/policy.js';
+import { allEffects, commandNames, type Effect } from '../domain/language/commands/catalog.js';
 import { formatPeers } from '../setup/peers.js';
 
 type Row = AccessTable['rows'][number];

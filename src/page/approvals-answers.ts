@@ -8,9 +8,9 @@ import {
   type PageRequest,
   refusedReply,
 } from '../adapters/page/page-request.js';
-import { type DoorAccess, parseDecision } from '../domain/door/parse.js';
-import type { Endpoint } from '../domain/page/api.js';
-import { accessSteps } from '../domain/verbs/verbs.js';
+import { type DoorAccess, parseDecision } from '../domain/admin/door/parse.js';
+import type { Endpoint } from '../domain/admin/page/api.js';
+import { accessSteps } from '../domain/language/verbs/verbs.js';
 import type { Daemon } from './daemon.js';
 
 export function createApprovalHandlers(

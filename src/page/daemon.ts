@@ -8,7 +8,6 @@ import type { DoorClient } from '../adapters/page/door-client.js';
 import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
-import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorAccessed,
   type DoorDone,
@@ -19,7 +18,7 @@ import {
   type MadeNow,
   type RecordedAction,
   recordedActions,
-} from '../domain/door/door.js';
+} from '../domain/admin/door/door.js';
 import type {
   DoorAccess,
   DoorCaller,
@@ -27,9 +26,10 @@ import type {
   DoorPage,
   DoorRefused,
   DoorWord,
-} from '../domain/door/parse.js';
-import type { PageRole } from '../domain/page/roles.js';
-import type { SignedExtract } from '../domain/views/extract-head.js';
+} from '../domain/admin/door/parse.js';
+import type { PageRole } from '../domain/admin/page/roles.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import type { SignedExtract } from '../domain/records/views/extract-head.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';

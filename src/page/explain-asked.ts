@@ -4,12 +4,8 @@
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import { bounds } from '../bounds/bounds.js';
-import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
-import { explainQuestion, recordedWords } from '../domain/answers/own-questions.js';
-import { ruleAt } from '../domain/answers/rights.js';
-import { parseRequest } from '../domain/audit/record.js';
-import { allSeries } from '../domain/commands/catalog.js';
-import { readNamedCommand } from '../domain/commands/named.js';
+import type { DoorWord } from '../domain/admin/door/parse.js';
+import type { Explain, Explained, RuleShown } from '../domain/admin/page/api.js';
 import { commandMeant, unknownName } from '../domain/config/problem.js';
 import {
   type ListenerSettings,
@@ -17,18 +13,22 @@ import {
   routingTableOf,
   type Settings,
 } from '../domain/config/settings.js';
-import type { DoorWord } from '../domain/door/parse.js';
-import { type Peer, principalOf } from '../domain/identity/peer.js';
-import { idMax } from '../domain/identity/user-word.js';
-import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
-import { fateOf, plainLine } from '../domain/policy/assess.js';
-import type { Subject } from '../domain/policy/judge.js';
-import type { Policy, RulePlace } from '../domain/policy/policy.js';
-import type { RoutingTable } from '../domain/policy/route.js';
-import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
-import { type Remedy, remedyFor } from '../domain/review/granting.js';
-import { formatTest } from '../domain/review/policy-text.js';
-import { policyOfPerson, runTests } from '../domain/review/replay.js';
+import { explanationOf, sayExplanation } from '../domain/judging/answers/explanation.js';
+import { explainQuestion, recordedWords } from '../domain/judging/answers/own-questions.js';
+import { ruleAt } from '../domain/judging/answers/rights.js';
+import { fateOf, plainLine } from '../domain/judging/policy/assess.js';
+import type { Subject } from '../domain/judging/policy/judge.js';
+import type { Policy, RulePlace } from '../domain/judging/policy/policy.js';
+import type { RoutingTable } from '../domain/judging/policy/route.js';
+import { saysWhy, whyNoReason } from '../domain/judging/policy/terms.js';
+import { type Remedy, remedyFor } from '../domain/judging/review/granting.js';
+import { formatTest } from '../domain/judging/review/policy-text.js';
+import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
+import { allSeries } from '../domain/language/commands/catalog.js';
+import { readNamedCommand } from '../domain/language/commands/named.js';
+import { type Peer, principalOf } from '../domain/people/identity/peer.js';
+import { idMax } from '../domain/people/identity/user-word.js';
+import { parseRequest } from '../domain/records/audit/record.js';
 import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CommandLine } from '../protocol/command.js';

@@ -3,9 +3,9 @@
 
 import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';
-import { isCount, isObject, parseLine, parseTime } from '../domain/audit/record.js';
-import type { FleetFinding, FleetStatus, GateRow } from '../domain/fleet/shapes.js';
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/proof.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
+import { isCount, isObject, parseLine, parseTime } from '../domain/records/audit/record.js';
+import type { FleetFinding, FleetStatus, GateRow } from '../domain/records/fleet/shapes.js';
 import type { Clock } from '../ports/machine.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */

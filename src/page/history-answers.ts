@@ -3,7 +3,6 @@
 // step.
 
 import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import { formatTime } from '../domain/audit/record.js';
 import {
   type History,
   type HistoryOf,
@@ -11,7 +10,8 @@ import {
   type Span,
   spanSteps,
   spans,
-} from '../domain/page/history.js';
+} from '../domain/admin/page/history.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import type { Daemon } from './daemon.js';

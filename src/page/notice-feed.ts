@@ -9,8 +9,7 @@ import { beginning, createFollower, isFollowFault, type Position } from '../adap
 import { bounds } from '../bounds/bounds.js';
 import { backOffMs } from '../concurrency/back-off.js';
 import { pause, type Wakes } from '../concurrency/waiting.js';
-import { readClaim } from '../domain/audit/ledger.js';
-import { NoticeFault } from '../domain/notices/fault.js';
+import { NoticeFault } from '../domain/admin/notices/fault.js';
 import {
   accessMark,
   addDropped,
@@ -20,8 +19,9 @@ import {
   type Notice,
   noticeOf,
   withoutChosenTexts,
-} from '../domain/notices/notice.js';
-import type { NoticeEvent, NoticeReceiver } from '../domain/notices/receiver.js';
+} from '../domain/admin/notices/notice.js';
+import type { NoticeEvent, NoticeReceiver } from '../domain/admin/notices/receiver.js';
+import { readClaim } from '../domain/records/audit/ledger.js';
 import { JournalFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 

@@ -10,10 +10,10 @@ import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { asWritten } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
+import type { DoorHead } from '../domain/admin/door/door.js';
+import type { Notice } from '../domain/admin/notices/notice.js';
+import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import type { NoticeSettings } from '../domain/config/settings.js';
-import type { DoorHead } from '../domain/door/door.js';
-import type { Notice } from '../domain/notices/notice.js';
-import type { NoticeReceiver } from '../domain/notices/receiver.js';
 import type { Clock } from '../ports/machine.js';
 import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
 

@@ -4,11 +4,11 @@
 
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
-import type { FoundCode } from '../domain/now/problems.js';
-import type { BackendNow, Endpoint, Now, Problem } from '../domain/page/api.js';
-import { isAmong } from '../domain/page/roles.js';
-import { formatCell } from '../domain/trail/export.js';
-import { createCover } from '../domain/views/view.js';
+import type { FoundCode } from '../domain/admin/now/problems.js';
+import type { BackendNow, Endpoint, Now, Problem } from '../domain/admin/page/api.js';
+import { isAmong } from '../domain/admin/page/roles.js';
+import { formatCell } from '../domain/records/trail/export.js';
+import { createCover } from '../domain/records/views/view.js';
 import type { Daemon } from './daemon.js';
 import type { NowStream, Sight } from './now-stream.js';
 

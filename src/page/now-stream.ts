@@ -3,8 +3,8 @@
 // slowly skips states, and none is kept for it.
 
 import { pause, Wakes } from '../concurrency/waiting.js';
-import type { MadeNow } from '../domain/door/door.js';
-import type { Away, Now } from '../domain/page/api.js';
+import type { MadeNow } from '../domain/admin/door/door.js';
+import type { Away, Now } from '../domain/admin/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 

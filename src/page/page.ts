@@ -21,10 +21,10 @@ import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-se
 import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
+import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
-import type { LinkOpener } from '../domain/door/parse.js';
-import { networkOf } from '../domain/identity/peer.js';
-import { askedBytesMax } from '../domain/views/look.js';
+import { networkOf } from '../domain/people/identity/peer.js';
+import { askedBytesMax } from '../domain/records/views/look.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import { exitCodes, type Timer } from '../ports/machine.js';

@@ -9,8 +9,8 @@ import {
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
-import { formatTime, parseRequest } from '../domain/audit/record.js';
-import type { Endpoint } from '../domain/page/api.js';
+import type { Endpoint } from '../domain/admin/page/api.js';
+import { formatTime, parseRequest } from '../domain/records/audit/record.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { settingsLines } from '../setup/configuration-lines.js';

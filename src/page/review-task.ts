@@ -4,19 +4,25 @@
 
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
 import { bounds } from '../bounds/bounds.js';
-import { formatTime, parseTime } from '../domain/audit/record.js';
+import type {
+  Checked,
+  LookedThrough,
+  Replayed,
+  Suggested,
+  SuggestedGroup,
+} from '../domain/admin/page/api.js';
 import { parseSettings } from '../domain/config/parse-settings.js';
 import type { MailUserSettings, Settings } from '../domain/config/settings.js';
-import { isDigest } from '../domain/meaning/canonical.js';
-import type { Checked, LookedThrough, Replayed, Suggested, SuggestedGroup } from '../domain/page/api.js';
-import type { Policy } from '../domain/policy/policy.js';
-import { effectOf } from '../domain/review/generalise.js';
-import { formatValue, linesOfRule } from '../domain/review/policy-text.js';
-import { Sightings } from '../domain/review/recorded.js';
-import { createReplay } from '../domain/review/replay.js';
-import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/review/suggest.js';
-import { usesOf } from '../domain/review/suggested-rule.js';
-import { createSearch, type ExchangeRow } from '../domain/trail/search.js';
+import type { Policy } from '../domain/judging/policy/policy.js';
+import { effectOf } from '../domain/judging/review/generalise.js';
+import { formatValue, linesOfRule } from '../domain/judging/review/policy-text.js';
+import { Sightings } from '../domain/judging/review/recorded.js';
+import { createReplay } from '../domain/judging/review/replay.js';
+import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
+import { usesOf } from '../domain/judging/review/suggested-rule.js';
+import { isDigest } from '../domain/language/meaning/canonical.js';
+import { formatTime, parseTime } from '../domain/records/audit/record.js';
+import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
 

@@ -3,8 +3,7 @@
 // which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
 
 import { bounds } from '../bounds/bounds.js';
-import { formatTime } from '../domain/audit/record.js';
-import type { DoorTraffic, TrafficCounts } from '../domain/door/door.js';
+import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
 import {
   type History,
   type HistoryOf,
@@ -12,7 +11,8 @@ import {
   type Span,
   spanSteps,
   type Whole,
-} from '../domain/page/history.js';
+} from '../domain/admin/page/history.js';
+import { formatTime } from '../domain/records/audit/record.js';
 
 export const stepMs = 10_000;
 const stepsKept = spanSteps['1h'].count;

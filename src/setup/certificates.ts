@@ -5,7 +5,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Settings } from '../domain/config/settings.js';
-import { daysWords } from '../domain/words/words.js';
+import { daysWords } from '../domain/language/words/words.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import {

@@ -4,13 +4,13 @@
 // that holds them, and the last line is the whole.
 
 import assert from 'node:assert/strict';
-import { AddedCommands } from '../domain/commands/catalog.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
-import { GlobList } from '../domain/names/glob.js';
-import { createPolicy, type Policy, type PolicyParts } from '../domain/policy/policy.js';
-import { createRegex, type Regex } from '../domain/policy/regex.js';
+import { createPolicy, type Policy, type PolicyParts } from '../domain/judging/policy/policy.js';
+import { createRegex, type Regex } from '../domain/judging/policy/regex.js';
+import { AddedCommands } from '../domain/language/commands/catalog.js';
+import { GlobList } from '../domain/language/names/glob.js';
 
 /** The orders to the thread; it answers each with the next {@link Piece} of its lines. */
 export type ThreadOrder =

@@ -5,8 +5,8 @@ import { readSecretFile, readText } from '../adapters/host/files.js';
 import { hostName } from '../adapters/host/process.js';
 import type { BackendSettings } from '../domain/config/settings.js';
 import type { NatsSinkSettings } from '../domain/config/sinks.js';
-import { hostWordOf } from '../domain/fleet/block.js';
-import { Secret } from '../domain/identity/credentials.js';
+import { Secret } from '../domain/people/identity/credentials.js';
+import { hostWordOf } from '../domain/records/fleet/block.js';
 import type { Address, TlsDemand } from '../ports/transport.js';
 
 interface DialTarget {

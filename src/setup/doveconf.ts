@@ -2,8 +2,8 @@
 // as a whole.
 
 import { runProgram } from '../adapters/host/programs.js';
-import type { Series } from '../domain/commands/catalog.js';
-import type { NameCase } from '../domain/identity/user-name.js';
+import type { Series } from '../domain/language/commands/catalog.js';
+import type { NameCase } from '../domain/people/identity/user-name.js';
 
 export interface DoveadmSocket {
   readonly path: string;

@@ -7,14 +7,14 @@ import { howToInstall, type OptionalPackage } from '../adapters/host/optional-pa
 import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import { formatWords } from '../domain/audit/encode.js';
-import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
+import { parseSecret } from '../domain/admin/notices/receiver.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
-import { isOfThisMachine } from '../domain/identity/peer.js';
-import { parseSecret } from '../domain/notices/receiver.js';
+import { isOfThisMachine } from '../domain/people/identity/peer.js';
+import { formatWords } from '../domain/records/audit/encode.js';
+import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/records/audit/ledger.js';
 import {
   adminName,
   expirySentence,

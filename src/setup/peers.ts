@@ -22,8 +22,8 @@ import {
   type Peer,
   type People,
   policyOfAnybody,
-} from '../domain/identity/peer.js';
-import { numberIn } from '../domain/identity/user-word.js';
+} from '../domain/people/identity/peer.js';
+import { numberIn } from '../domain/people/identity/user-word.js';
 
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
   const known = (found: number | undefined): number[] => (found === undefined ? [] : [found]);

@@ -1,8 +1,8 @@
 // Screen "access": who may do what, the rules in words, and a playground for single commands.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AccessCell, AccessPolicy, AccessTable } from '../domain/page/api.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { AccessCell, AccessPolicy, AccessTable } from '../domain/admin/page/api.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 import { type AccessRow, accessRows, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';

@@ -1,6 +1,6 @@
 // Who may do what, as rows of the screen "access": accounts and keys that differ in their name alone stand in one row.
 
-import type { AccessTable } from '../domain/page/api.js';
+import type { AccessTable } from '../domain/admin/page/api.js';
 
 export interface AccessRow extends Omit<AccessTable['rows'][number], 'name'> {
   readonly names: readonly string[];

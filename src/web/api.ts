@@ -1,6 +1,6 @@
 // Asks the daemon: with the session's token, by the table of endpoints; answers as JSON, JSON lines, events, or a file.
 
-import type { Endpoint, endpoints, Refused } from '../domain/page/api.js';
+import type { Endpoint, endpoints, Refused } from '../domain/admin/page/api.js';
 import { createEventDecoder, createLineDecoder, type StreamEvent } from './lines.js';
 import { pathOf } from './route.js';
 
@@ -59,7 +59,7 @@ export function createApi(options: ApiOptions): Api {
     async json<T>(ask: Ask, asked: AskOptions = {}): Promise<T> {
       const reply = await send(options, ask, asked);
       try {
-        // The daemon and this page are of one version: answers have the shapes of domain/page.
+        // The daemon and this page are of one version: answers have the shapes of domain/admin/page.
         const value: T = JSON.parse(await reply.text());
         return value;
       } catch (error) {

@@ -1,9 +1,9 @@
 // Screen "approvals": requests for access that wait, live grants, and grants without an approval that nobody has reviewed. Never one's own.
 
 import { useState } from 'preact/hooks';
-import type { AccessItem } from '../domain/page/access.js';
-import type { Approvals } from '../domain/page/api.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { AccessItem } from '../domain/admin/page/access.js';
+import type { Approvals } from '../domain/admin/page/api.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 import { useApprovals } from './approvals.js';
 import { Effect } from './badge.js';
 import { Confirm } from './dialog.js';

@@ -3,8 +3,8 @@
 
 import { createContext } from 'preact';
 import { useContext, useEffect, useState } from 'preact/hooks';
-import type { AccessItem } from '../domain/page/access.js';
-import type { Approvals } from '../domain/page/api.js';
+import type { AccessItem } from '../domain/admin/page/access.js';
+import type { Approvals } from '../domain/admin/page/api.js';
 import { sentenceOf } from './api.js';
 import { mayDo, type Session } from './session.js';
 

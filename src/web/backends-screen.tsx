@@ -1,9 +1,9 @@
 // Screen "backends": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
 
 import { useState } from 'preact/hooks';
-import type { BackendNow, Done, RunningCommand } from '../domain/page/api.js';
-import type { Series } from '../domain/page/history.js';
-import { countWords, durationWords, plural, rateWords } from '../domain/words/words.js';
+import type { BackendNow, Done, RunningCommand } from '../domain/admin/page/api.js';
+import type { Series } from '../domain/admin/page/history.js';
+import { countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
 import {

@@ -1,8 +1,8 @@
 // What stands above every screen: the red sentence when something is wrong, and the bar with the state of the daemon.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { NowHead, Problem } from '../domain/page/api.js';
-import { durationWords } from '../domain/words/words.js';
+import type { NowHead, Problem } from '../domain/admin/page/api.js';
+import { durationWords } from '../domain/language/words/words.js';
 import { Ago, Button, Name, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
 import { Link, usePlace } from './location.js';

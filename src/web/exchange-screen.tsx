@@ -2,9 +2,9 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { valueText } from '../domain/audit/stored.js';
-import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
-import { countWords, durationWords } from '../domain/words/words.js';
+import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
+import { countWords, durationWords } from '../domain/language/words/words.js';
+import { valueText } from '../domain/records/audit/stored.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {

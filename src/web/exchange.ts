@@ -1,7 +1,7 @@
 // One command as its story tells it: what a screen makes of it beside showing it.
 
-import { valueText } from '../domain/audit/stored.js';
-import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
+import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
+import { valueText } from '../domain/records/audit/stored.js';
 import { formatCommand } from './words.js';
 
 export type CommandStory = NonNullable<TrailEnd['story']>;

@@ -1,7 +1,7 @@
 // The part of the screen "proof" about all gates: whether anything is missing or was changed, a row for each, what was found.
 
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/proof.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 import { gateState, judgeFleet, lagOf } from './fleet.js';
 import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';
 import { type Column, Table } from './table.js';

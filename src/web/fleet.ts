@@ -1,7 +1,7 @@
 // What the screen "proof" says of many gates, from what somebody who reads all their copies found.
 
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/proof.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 
 export interface FleetState {
   readonly tone: 'good' | 'quiet' | 'bad';

@@ -1,7 +1,7 @@
 // Follows /api/now: one stream for the whole page, taken up again when it breaks, with what is known and how old that is.
 
 import { backOffMs } from '../concurrency/back-off.js';
-import type { Away, Now, NowChange } from '../domain/page/api.js';
+import type { Away, Now, NowChange } from '../domain/admin/page/api.js';
 import { type Api, AskFault } from './api.js';
 
 /** Older data is shown in grey. */

@@ -1,7 +1,7 @@
 // Screen "keys and certificates": every account, key and certificate, what ends first on top; what nobody uses is marked.
 
-import type { KeysTable } from '../domain/page/api.js';
-import { countWords } from '../domain/words/words.js';
+import type { KeysTable } from '../domain/admin/page/api.js';
+import { countWords } from '../domain/language/words/words.js';
 import { useAnswer } from './asked.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';

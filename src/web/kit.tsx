@@ -2,7 +2,7 @@
 
 import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
-import { agoWords, countWords, durationWords } from '../domain/words/words.js';
+import { agoWords, countWords, durationWords } from '../domain/language/words/words.js';
 import { useLive, useToday } from './live.js';
 import { Icon, ShapeOf } from './shapes.js';
 import type { Shape, Tone } from './signs.js';

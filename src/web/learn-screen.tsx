@@ -8,8 +8,8 @@ import type {
   Replayed,
   Suggested,
   SuggestedGroup,
-} from '../domain/page/api.js';
-import { countWords, plural } from '../domain/words/words.js';
+} from '../domain/admin/page/api.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';

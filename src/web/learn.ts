@@ -1,7 +1,7 @@
 // The text of a policy, put together from the groups that were ticked.
 
-import type { Suggested, SuggestedGroup } from '../domain/page/api.js';
-import { countWords } from '../domain/words/words.js';
+import type { Suggested, SuggestedGroup } from '../domain/admin/page/api.js';
+import { countWords } from '../domain/language/words/words.js';
 
 /** The file, with what is allowed already; undefined: nothing is ticked. */
 export function composePolicy(suggested: Suggested, ticked: ReadonlySet<number>): string | undefined {

@@ -3,8 +3,14 @@
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/trail.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type {
+  AskReport,
+  MailboxClass,
+  MailboxDay,
+  MailboxHead,
+  MailboxLine,
+} from '../domain/admin/page/trail.js';
+import { countWords, plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Class } from './badge.js';
 import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile } from './kit.js';

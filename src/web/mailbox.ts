@@ -1,7 +1,7 @@
 // The report of one mailbox, as it comes in events; which time it is asked for; and how it is summed up.
 
-import type { Refused } from '../domain/page/api.js';
-import type { VerifyProgress } from '../domain/page/proof.js';
+import type { Refused } from '../domain/admin/page/api.js';
+import type { VerifyProgress } from '../domain/admin/page/proof.js';
 import type {
   AskReport,
   MailboxClass,
@@ -10,8 +10,8 @@ import type {
   MailboxEnd,
   MailboxHead,
   MailboxLine,
-} from '../domain/page/trail.js';
-import { plural } from '../domain/words/words.js';
+} from '../domain/admin/page/trail.js';
+import { plural } from '../domain/language/words/words.js';
 import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
 

@@ -2,7 +2,7 @@
 
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { Entered, Me } from '../domain/page/api.js';
+import type { Entered, Me } from '../domain/admin/page/api.js';
 import { type Api, AskFault, createApi, sentenceOf } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';

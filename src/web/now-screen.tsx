@@ -1,8 +1,8 @@
 // Screen "now": what runs, what fails, what waits, for somebody who was woken up.
 
 import { useState } from 'preact/hooks';
-import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/page/api.js';
-import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/words/words.js';
+import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/admin/page/api.js';
+import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {

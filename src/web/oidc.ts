@@ -1,7 +1,7 @@
 // Sign-in at an issuer of OpenID Connect: the way there, and back. What it begins with stays in this tab until the end, so an address of
 // the way back is worth nothing elsewhere.
 
-import type { OidcBegun, OidcFinish } from '../domain/page/api.js';
+import type { OidcBegun, OidcFinish } from '../domain/admin/page/api.js';
 import type { Api } from './api.js';
 
 const keptName = 'dovegate-oidc';

@@ -1,9 +1,9 @@
 // Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ReceiverNow, Refused } from '../domain/page/api.js';
-import type { NoticesNow, Proof, VerifyProgress } from '../domain/page/proof.js';
-import { bytesWords, countWords, plural } from '../domain/words/words.js';
+import type { ReceiverNow, Refused } from '../domain/admin/page/api.js';
+import type { NoticesNow, Proof, VerifyProgress } from '../domain/admin/page/proof.js';
+import { bytesWords, countWords, plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';

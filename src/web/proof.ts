@@ -1,7 +1,7 @@
 // What the screen "proof" says of a journal, from what the daemon knows of it.
 
-import type { Proof, VerifyProgress } from '../domain/page/proof.js';
-import { bytesWords, countWords, plural } from '../domain/words/words.js';
+import type { Proof, VerifyProgress } from '../domain/admin/page/proof.js';
+import { bytesWords, countWords, plural } from '../domain/language/words/words.js';
 
 export interface ProofState {
   readonly tone: 'good' | 'quiet' | 'bad';

@@ -7,8 +7,8 @@ import type {
   RunningCommand,
   Trouble,
   TroubleOwner,
-} from '../domain/page/api.js';
-import { countWords, daysWords, durationWords } from '../domain/words/words.js';
+} from '../domain/admin/page/api.js';
+import { countWords, daysWords, durationWords } from '../domain/language/words/words.js';
 import { dayWords } from './wording.js';
 
 /** The requester and the listener: a principal includes its listener; a client that is not logged in has no principal. */

@@ -1,7 +1,7 @@
 // The table of screens. One line each: its path, its title, the letter behind `g`, who may see it, and what draws it.
 
 import type { ComponentType } from 'preact';
-import type { PageRole } from '../domain/page/roles.js';
+import type { PageRole } from '../domain/admin/page/roles.js';
 import { AccessScreen } from './access-screen.js';
 import { ApprovalsScreen } from './approvals-screen.js';
 import { BackendsScreen } from './backends-screen.js';

@@ -2,8 +2,8 @@
 
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { Me } from '../domain/page/api.js';
-import type { PageRole } from '../domain/page/roles.js';
+import type { Me } from '../domain/admin/page/api.js';
+import type { PageRole } from '../domain/admin/page/roles.js';
 import type { Api } from './api.js';
 
 const tokenName = 'dovegate-session';

@@ -1,7 +1,7 @@
 // Before there is a session: the ways in that somebody has.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { Entered, Login, Ways } from '../domain/page/api.js';
+import type { Entered, Login, Ways } from '../domain/admin/page/api.js';
 import { type Api, sentenceOf } from './api.js';
 import { Button, Field, Panel } from './kit.js';
 import { goToIssuer } from './oidc.js';

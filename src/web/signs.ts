@@ -1,7 +1,7 @@
 // The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
-import type { TrailContent } from '../domain/page/trail.js';
+import type { TrailContent } from '../domain/admin/page/trail.js';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 

@@ -2,8 +2,8 @@
 
 import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { HistogramBucket } from '../domain/page/trail.js';
-import { countWords } from '../domain/words/words.js';
+import type { HistogramBucket } from '../domain/admin/page/trail.js';
+import { countWords } from '../domain/language/words/words.js';
 import {
   areaPath,
   linePath,

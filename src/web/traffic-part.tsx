@@ -2,8 +2,8 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { History, HistoryOf, Span } from '../domain/page/history.js';
-import { durationWords } from '../domain/words/words.js';
+import type { History, HistoryOf, Span } from '../domain/admin/page/history.js';
+import { durationWords } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
 import { useDaemonMs } from './live.js';

@@ -1,7 +1,7 @@
 // Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
 
-import { type History, type Series, type Span, spanSteps } from '../domain/page/history.js';
-import { countWords, durationWords, rateWords } from '../domain/words/words.js';
+import { type History, type Series, type Span, spanSteps } from '../domain/admin/page/history.js';
+import { countWords, durationWords, rateWords } from '../domain/language/words/words.js';
 import { maxOf, meanOf, type Values } from './chart.js';
 
 export const spanTexts: readonly { readonly value: Span; readonly text: string }[] = [

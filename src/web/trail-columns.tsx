@@ -2,8 +2,8 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { valueText } from '../domain/audit/stored.js';
-import { remarkOf } from '../domain/story/story.js';
+import { valueText } from '../domain/records/audit/stored.js';
+import { remarkOf } from '../domain/records/story/story.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';

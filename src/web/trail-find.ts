@@ -1,7 +1,7 @@
 // Asks for pages of the trail until there is something to show, and for whole files of it.
 
-import { type Exclusion, isLeftOut } from '../domain/page/leave-out.js';
-import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../domain/page/trail.js';
+import { type Exclusion, isLeftOut } from '../domain/admin/page/leave-out.js';
+import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { type Api, AskFault } from './api.js';
 import { type Looked, lookedWith, type ShownRow } from './trail-rows.js';
 

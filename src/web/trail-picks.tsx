@@ -1,6 +1,6 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
-import type { Exclusion } from '../domain/page/leave-out.js';
+import type { Exclusion } from '../domain/admin/page/leave-out.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Name, Segments } from './kit.js';
 import { go } from './location.js';

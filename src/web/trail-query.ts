@@ -1,8 +1,8 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a
 // filter, as fields, as completion, and as the command that finds the same.
 
-import type { Exclusion, ExclusionKey } from '../domain/page/leave-out.js';
-import type { AskTrail } from '../domain/page/trail.js';
+import type { Exclusion, ExclusionKey } from '../domain/admin/page/leave-out.js';
+import type { AskTrail } from '../domain/admin/page/trail.js';
 import { encoded } from './route.js';
 
 export type QueryKey =

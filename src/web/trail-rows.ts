@@ -1,9 +1,9 @@
 // Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
 
-import { valueText } from '../domain/audit/stored.js';
-import type { TrailContent, TrailEnd, TrailRow } from '../domain/page/trail.js';
-import { outcomeOf, requesterOf } from '../domain/story/story.js';
-import { plural } from '../domain/words/words.js';
+import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
+import { plural } from '../domain/language/words/words.js';
+import { valueText } from '../domain/records/audit/stored.js';
+import { outcomeOf, requesterOf } from '../domain/records/story/story.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 

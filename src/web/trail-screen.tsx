@@ -2,10 +2,10 @@
 // search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { valueText } from '../domain/audit/stored.js';
-import type { Exclusion } from '../domain/page/leave-out.js';
-import type { AskTrail, Histogram as Counted } from '../domain/page/trail.js';
-import { countWords, plural } from '../domain/words/words.js';
+import type { Exclusion } from '../domain/admin/page/leave-out.js';
+import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
+import { countWords, plural } from '../domain/language/words/words.js';
+import { valueText } from '../domain/records/audit/stored.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
 import { Choice } from './fields.js';

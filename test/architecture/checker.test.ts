@@ -22,7 +22,7 @@ function found(files: Files, rules = modules): string[] {
 
 /** As many small files as it takes for imports to find their targets. */
 const neighbours: Files = Object.fromEntries(
-  `domain/config/settings adapters/net/dial adapters/journal/journal adapters/host/clock adapters/host/files daemon/serve cli/check`
+  `domain/config/settings adapters/net/dial adapters/journal/journal adapters/host/clock adapters/host/files daemon/serve cli/policy/check`
     .split(' ')
     .map((name) => [`src/${name}.ts`, 'const own = 1;\nvoid own;']),
 );
@@ -69,7 +69,7 @@ void describe('imports between folders', () => {
   void test('types come from where values come', () => {
     const form = "import type { X } from '@/domain/config/settings.js';";
     passes('setup/x', form);
-    for (const module of ['protocol', 'domain/audit', 'gateway/pool', 'adapters/net'])
+    for (const module of ['protocol', 'domain/records/audit', 'gateway/pool', 'adapters/net'])
       catches('import', `${module}/x`, form);
   });
 
@@ -97,7 +97,7 @@ void describe('imports between folders', () => {
   void test('the program is loaded by its subcommands, and tests by nobody', () => {
     passes('cli/x', "await import('@/daemon/serve.js');");
     catches('import', 'cli/audit/x', "import { x } from '@/daemon/serve.js';");
-    catches('import', 'daemon/x', "import { x } from '@/cli/check.js';");
+    catches('import', 'daemon/x', "import { x } from '@/cli/policy/check.js';");
     catches('import-missing', 'daemon/x', "import { x } from '../../test/kit/scripted-dovecot.js';");
   });
 
@@ -283,7 +283,7 @@ void describe('limits and names', () => {
 
   void test('two levels, known folders, TypeScript only', () => {
     const cases: readonly [rule: Rule, ...paths: string[]][] = [
-      ['too-deep', 'domain/audit/deep/x.ts'],
+      ['too-deep', 'domain/records/audit/deep/x.ts'],
       ['unknown-module', 'protocol/deep/x.ts', 'wires/x.ts', 'constructor/x.ts', 'main/x.ts'],
       ['stray-file', 'x.ts', 'protocol/x.js', 'protocol/x.d.ts', 'protocol/x.json', 'wire.ts'],
     ];

@@ -83,7 +83,7 @@ interface Place {
 /** The module of a file: the folder that it lies in. */
 function placeOf(path: string, rules: Rules): Place | 'unknown-module' | 'too-deep' | 'stray-file' {
   const parts = path.split('/').slice(1, -1);
-  if (parts.length > 2) return 'too-deep';
+  if (parts.length > 3) return 'too-deep';
   if (parts.length === 0 && path !== 'src/main.ts') return 'stray-file';
   const module = parts.length === 0 ? 'main' : parts.join('/');
   const rule = Object.hasOwn(rules, module) ? rules[module] : undefined;
@@ -151,7 +151,7 @@ function checkReference(
 function mayImport({ imports }: ModuleRule, module: string, file: string): boolean {
   return (
     imports.includes(module) ||
-    imports.includes(`${posix.dirname(module)}/*`) ||
+    imports.some((entry) => entry.endsWith('/*') && module.startsWith(entry.slice(0, -1))) ||
     imports.includes(file.slice('src/'.length, -'.ts'.length))
   );
 }

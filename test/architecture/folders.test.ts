@@ -34,7 +34,7 @@ void test('a test belongs to a module or to a folder with a purpose of its own, 
   assert.ok(pure.size > 10);
   assert.deepEqual(
     [...pure].filter((name) => !tested.has(name)),
-    ['domain/page'],
+    ['domain/admin/page'],
     'this one holds sentences only',
   );
 });

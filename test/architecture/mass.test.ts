@@ -11,7 +11,7 @@ import { before, test } from 'node:test';
 import * as z from 'zod';
 import { actionRoutes } from '../../src/adapters/admin/access.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { endpoints } from '../../src/domain/page/api.js';
+import { endpoints } from '../../src/domain/admin/page/api.js';
 import { measureWalks, sumOf } from '../kit/walk.js';
 import { filesBelow, root, textOf } from './project.js';
 import { referencesOf } from './references.js';

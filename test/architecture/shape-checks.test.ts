@@ -35,7 +35,10 @@ export const isText = (value: string | { readonly name: string }): boolean => ty
 export const isList = (value: One | readonly One[]): boolean => Array.isArray(value);
 `,
     );
-    put('src/domain/seams/shape.ts', 'export const isText = (value: unknown) => typeof value === "string";');
+    put(
+      'src/domain/language/seams/shape.ts',
+      'export const isText = (value: unknown) => typeof value === "string";',
+    );
     const checks = shapeChecks(base, ['tsconfig.json']);
     assert.deepEqual(checks, [
       'src/cli/read.ts:3: typeof value',

@@ -18,7 +18,7 @@ import { root } from './project.js';
 
 /** Schemas of zod, with the predicates that they are made of. */
 const schemas =
-  /^src\/domain\/(?:seams\/|config\/(?:schema|policy-schema|listener-schema|schema-parts)\.ts$)/;
+  /^src\/domain\/(?:language\/seams\/|config\/(?:schema|policy-schema|listener-schema|schema-parts)\.ts$)/;
 const predicates: readonly string[] = ['isObject', 'isRecord', 'isArray'];
 
 /** Each check as `PATH:LINE: TEXT`. */

@@ -3,8 +3,8 @@
 
 export interface ModuleRule {
   /**
-   * Modules (`domain/policy`), all modules of a folder (`domain/*`), or single files (`adapters/host/clock`) that may be imported,
-   * values and types alike. The own module is always allowed.
+   * Modules (`domain/judging/policy`), all modules below a folder (`domain/*`), or single files
+   * (`adapters/host/clock`) that may be imported, values and types alike. The own module is always allowed.
    */
   readonly imports: readonly string[];
   /** The files of this module that others may import, without `.ts`. Undefined: not yet held to them. */
@@ -16,32 +16,32 @@ export interface ModuleRule {
 
 const protocol = ['protocol', 'protocol/handshake', 'protocol/reply', 'protocol/http-api'];
 const domain = [
-  'codes',
-  'names',
-  'commands',
-  'meaning',
-  'identity',
-  'keys',
-  'audit',
-  'policy',
-  'answers',
-  'access',
-  'verbs',
+  'language/codes',
+  'language/names',
+  'language/commands',
+  'language/meaning',
+  'language/verbs',
+  'people/identity',
+  'people/keys',
+  'people/access',
+  'records/audit',
+  'judging/policy',
+  'judging/answers',
 ].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
 const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
 const belowCli = [
   ...domain,
-  'domain/words',
+  'domain/language/words',
   'domain/config',
-  'domain/review',
-  'domain/trail',
-  'domain/report',
-  'domain/story',
-  'domain/views',
-  'domain/page',
-  'domain/door',
+  'domain/judging/review',
+  'domain/records/trail',
+  'domain/records/report',
+  'domain/records/story',
+  'domain/records/views',
+  'domain/admin/page',
+  'domain/admin/door',
   'setup',
   ...protocol,
   'ports',
@@ -67,7 +67,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   kinds: { imports: [], public: ['kinds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
   // Words for people: the same in commands, reports and the browser.
-  'domain/words': { imports: [], public: ['words'], builtins: [], packages: [] },
+  'domain/language/words': { imports: [], public: ['words'], builtins: [], packages: [] },
   protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'releases', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors', 'protocol/releases'], {
     public: ['accept', 'dial'],
@@ -77,49 +77,68 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   concurrency: rule(['ports'], { public: ['abortable', 'back-off', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
-  'domain/codes': rule([], { public: ['codes'] }),
+  'domain/language/codes': rule([], { public: ['codes'] }),
   // What can be asked about access on request, and with what; the client library has it too.
-  'domain/verbs': rule([], { public: ['verbs'] }),
-  'domain/identity': rule([...protocol], {
+  'domain/language/verbs': rule([], { public: ['verbs'] }),
+  'domain/people/identity': rule([...protocol], {
     public: ['peer', 'origin', 'credentials', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
-  'domain/keys': rule(['domain/identity', 'domain/words'], {
+  'domain/people/keys': rule(['domain/people/identity', 'domain/language/words'], {
     public: ['authorization', 'key'],
     // zlib: its CRC-32.
     builtins: ['crypto', 'zlib'],
   }),
-  'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names', 'nearest-name'] }),
-  'domain/commands': rule([...protocol, 'domain/verbs', 'domain/names', 'domain/identity/user-name'], {
-    public: ['catalog', 'parse', 'search-query', 'getopt', 'named'],
+  'domain/language/names': rule(['domain/people/identity/user-name'], {
+    public: ['glob', 'mailbox-names', 'nearest-name'],
   }),
-  'domain/meaning': rule(
-    ['protocol/minors', 'protocol/releases', 'domain/names', 'domain/commands', 'domain/identity/user-name'],
+  'domain/language/commands': rule(
+    [...protocol, 'domain/language/verbs', 'domain/language/names', 'domain/people/identity/user-name'],
+    {
+      public: ['catalog', 'parse', 'search-query', 'getopt', 'named'],
+    },
+  ),
+  'domain/language/meaning': rule(
+    [
+      'protocol/minors',
+      'protocol/releases',
+      'domain/language/names',
+      'domain/language/commands',
+      'domain/people/identity/user-name',
+    ],
     {
       public: ['canonical', 'columns', 'reach'],
     },
   ),
-  'domain/audit': rule([], {
+  'domain/records/audit': rule([], {
     public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'stored'],
     builtins: ['crypto'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
-  'domain/story': rule(['domain/codes', 'domain/audit'], {
+  'domain/records/story': rule(['domain/language/codes', 'domain/records/audit'], {
     public: ['story', 'words', 'grant'],
   }),
-  'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/story'], {
-    public: ['checkpoints', 'export', 'run-ends', 'search', 'verify'],
-  }),
-  // Many journals in one stream: how they travel, and what whoever reads all of them finds.
-  'domain/fleet': rule(
+  'domain/records/trail': rule(
     [
-      'domain/names',
-      'domain/identity/user-name',
-      'domain/audit',
-      'domain/trail',
-      'domain/streams',
-      'domain/words',
+      'domain/language/names',
+      'domain/people/identity/user-name',
+      'domain/records/audit',
+      'domain/records/story',
+    ],
+    {
+      public: ['checkpoints', 'export', 'run-ends', 'search', 'verify'],
+    },
+  ),
+  // Many journals in one stream: how they travel, and what whoever reads all of them finds.
+  'domain/records/fleet': rule(
+    [
+      'domain/language/names',
+      'domain/people/identity/user-name',
+      'domain/records/audit',
+      'domain/records/trail',
+      'domain/records/streams',
+      'domain/language/words',
     ],
     {
       public: ['block', 'fleet', 'shapes', 'checkpoint', 'findings'],
@@ -127,19 +146,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // Whether a stream keeps what it was sent.
-  'domain/streams': rule(['domain/audit'], { public: ['made', 'strength'] }),
+  'domain/records/streams': rule(['domain/records/audit'], { public: ['made', 'strength'] }),
   // What became of a grant: one fold over its records, and its sentences.
-  'domain/report': rule(
+  'domain/records/report': rule(
     [
-      'domain/commands',
-      'domain/meaning',
-      'domain/identity/user-name',
-      'domain/audit',
-      'domain/story',
-      'domain/trail',
-      'domain/fleet/shapes',
-      'domain/page',
-      'domain/words',
+      'domain/language/commands',
+      'domain/language/meaning',
+      'domain/people/identity/user-name',
+      'domain/records/audit',
+      'domain/records/story',
+      'domain/records/trail',
+      'domain/records/fleet/shapes',
+      'domain/admin/page',
+      'domain/language/words',
     ],
     {
       public: ['access', 'report', 'completeness', 'findings', 'proof', 'hosts', 'html', 'lines', 'touch'],
@@ -147,17 +166,27 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/page': rule(['domain/verbs', 'domain/story'], {
+  'domain/admin/page': rule(['domain/language/verbs', 'domain/records/story'], {
     public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
   }),
   // What is wrong now, and how the last minutes went, for people who look at it.
-  'domain/now': rule(['domain/audit', 'domain/keys/key', 'domain/page', 'domain/words'], {
-    public: ['history', 'owners', 'problems', 'refused-logins'],
-  }),
+  'domain/admin/now': rule(
+    ['domain/records/audit', 'domain/people/keys/key', 'domain/admin/page', 'domain/language/words'],
+    {
+      public: ['history', 'owners', 'problems', 'refused-logins'],
+    },
+  ),
   // The parts of the shapes that cross our own seams.
-  'domain/seams': rule(['domain/audit'], { public: ['shape'], packages: ['zod'] }),
-  'domain/views': rule(
-    ['domain/names', 'domain/audit', 'domain/story', 'domain/trail', 'domain/page', 'domain/seams'],
+  'domain/language/seams': rule(['domain/records/audit'], { public: ['shape'], packages: ['zod'] }),
+  'domain/records/views': rule(
+    [
+      'domain/language/names',
+      'domain/records/audit',
+      'domain/records/story',
+      'domain/records/trail',
+      'domain/admin/page',
+      'domain/language/seams',
+    ],
     {
       public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'view'],
       builtins: ['crypto'],
@@ -165,14 +194,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page's process asks of the daemon.
-  'domain/door': rule(
+  'domain/admin/door': rule(
     [
-      'domain/verbs',
-      'domain/audit',
-      'domain/notices/receiver',
-      'domain/page',
-      'domain/seams',
-      'domain/views',
+      'domain/language/verbs',
+      'domain/records/audit',
+      'domain/admin/notices/receiver',
+      'domain/admin/page',
+      'domain/language/seams',
+      'domain/records/views',
     ],
     {
       public: ['door', 'parse'],
@@ -180,12 +209,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What people outside of dovegate are told of temporary access.
-  'domain/notices': rule(['domain/audit', 'domain/policy', 'domain/seams'], {
+  'domain/admin/notices': rule(['domain/records/audit', 'domain/judging/policy', 'domain/language/seams'], {
     public: ['fault', 'forms', 'notice', 'plain-text', 'receiver'],
     packages: ['zod'],
   }),
-  'domain/policy': rule(
-    [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
+  'domain/judging/policy': rule(
+    [
+      ...protocol,
+      'domain/language/names',
+      'domain/language/commands',
+      'domain/language/meaning',
+      'domain/people/identity',
+      'domain/records/audit',
+    ],
     {
       public: [
         'assess',
@@ -203,23 +239,29 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['lru-cache'],
     },
   ),
-  'domain/answers': rule(
+  'domain/judging/answers': rule(
     [
       ...protocol,
-      'domain/names',
-      'domain/commands',
-      'domain/meaning',
-      'domain/audit',
-      'domain/policy',
-      'domain/words',
+      'domain/language/names',
+      'domain/language/commands',
+      'domain/language/meaning',
+      'domain/records/audit',
+      'domain/judging/policy',
+      'domain/language/words',
     ],
     {
       public: ['rights', 'explanation', 'command-list', 'own-questions'],
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
-  'domain/access': rule(
-    ['domain/verbs', 'domain/identity', 'domain/audit', 'domain/policy', 'domain/page/access'],
+  'domain/people/access': rule(
+    [
+      'domain/language/verbs',
+      'domain/people/identity',
+      'domain/records/audit',
+      'domain/judging/policy',
+      'domain/admin/page/access',
+    ],
     {
       public: ['asker', 'item', 'steps'],
     },
@@ -228,11 +270,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       ...domain,
-      'domain/views',
-      'domain/fleet',
-      'domain/notices/receiver',
-      'domain/page',
-      'domain/door',
+      'domain/records/views',
+      'domain/records/fleet',
+      'domain/admin/notices/receiver',
+      'domain/admin/page',
+      'domain/admin/door',
     ],
     {
       public: ['parse-settings', 'settings', 'sinks', 'problem', 'parse-fleet', 'read-files'],
@@ -240,8 +282,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['yaml', 'zod'],
     },
   ),
-  'domain/review': rule(
-    [...protocol, 'domain/config', 'domain/story', 'domain/trail', 'domain/words', ...domain],
+  'domain/judging/review': rule(
+    [
+      ...protocol,
+      'domain/config',
+      'domain/records/story',
+      'domain/records/trail',
+      'domain/language/words',
+      ...domain,
+    ],
     {
       public: [
         'replay',
@@ -268,7 +317,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['relay', 'reply-writer', 'input'],
   }),
   // Requests and grants of access: who has which, until when.
-  'gateway/access': rule([...belowGateway, 'domain/page/access', 'gateway/outcome'], {
+  'gateway/access': rule([...belowGateway, 'domain/admin/page/access', 'gateway/outcome'], {
     public: ['desk', 'live-entry', 'result'],
   }),
   'gateway/command': rule(
@@ -292,17 +341,17 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['service', 'greet-peer', 'refused-peer'] },
   ),
 
-  'adapters/net': rule(['ports', 'concurrency', 'domain/identity', 'adapters/host/system-trust'], {
+  'adapters/net': rule(['ports', 'concurrency', 'domain/people/identity', 'adapters/host/system-trust'], {
     public: ['dial', 'listen', 'tls-accept', 'transport'],
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
   // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
-  'adapters/http': rule(['ports', 'concurrency', 'domain/identity/peer'], {
+  'adapters/http': rule(['ports', 'concurrency', 'domain/people/identity/peer'], {
     public: ['ask', 'connections', 'requests', 'routes', 'server', 'source'],
     builtins: ['http', 'https', 'net', 'stream'],
   }),
-  'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
+  'adapters/host': rule(['ports', 'concurrency', 'domain/people/identity', 'gateway/outcome'], {
     // tls, crypto: the system's list of authorities, as a context that connections share. v8, vm: to collect garbage.
     builtins: [
       'fs',
@@ -324,8 +373,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/audit',
-      'domain/trail',
+      'domain/records/audit',
+      'domain/records/trail',
       'gateway/outcome',
       'adapters/host/native',
       'adapters/host/regular-file',
@@ -340,13 +389,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/audit',
-      'domain/story',
-      'domain/trail',
-      'domain/report',
-      'domain/page',
-      'domain/views',
-      'domain/words',
+      'domain/records/audit',
+      'domain/records/story',
+      'domain/records/trail',
+      'domain/records/report',
+      'domain/admin/page',
+      'domain/records/views',
+      'domain/language/words',
       'adapters/journal',
     ],
     { public: ['find-exchange', 'read-access', 'read-long', 'read-trail'] },
@@ -356,10 +405,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency/waiting',
-      'domain/audit/encode',
-      'domain/audit/record',
-      'domain/fleet',
-      'domain/streams',
+      'domain/records/audit/encode',
+      'domain/records/audit/record',
+      'domain/records/fleet',
+      'domain/records/streams',
       'adapters/host/clock',
       'adapters/host/optional-packages',
       'adapters/host/system-trust',
@@ -377,8 +426,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/audit',
-      'domain/fleet',
+      'domain/records/audit',
+      'domain/records/fleet',
       'gateway/outcome',
       'adapters/journal',
       'adapters/nats',
@@ -393,12 +442,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/audit',
-      'domain/codes',
-      'domain/keys/key',
-      'domain/notices',
-      'domain/now/problems',
-      'domain/policy/decide',
+      'domain/records/audit',
+      'domain/language/codes',
+      'domain/people/keys/key',
+      'domain/admin/notices',
+      'domain/admin/now/problems',
+      'domain/judging/policy/decide',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
       'adapters/host/optional-packages',
@@ -409,10 +458,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/identity',
-      'domain/audit',
-      'domain/notices/receiver',
-      'domain/now/problems',
+      'domain/people/identity',
+      'domain/records/audit',
+      'domain/admin/notices/receiver',
+      'domain/admin/now/problems',
       'gateway/outcome',
       'adapters/http',
     ],
@@ -424,9 +473,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
-      'domain/identity',
-      'domain/page',
-      'domain/door',
+      'domain/people/identity',
+      'domain/admin/page',
+      'domain/admin/door',
       'adapters/http',
       'adapters/host/clock',
       'adapters/host/optional-packages',
@@ -450,10 +499,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'adapters/notices': rule(
     [
       'ports',
-      'domain/audit/record',
-      'domain/identity/peer',
-      'domain/notices',
-      'domain/seams',
+      'domain/records/audit/record',
+      'domain/people/identity/peer',
+      'domain/admin/notices',
+      'domain/language/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
       'adapters/http/ask',
@@ -466,7 +515,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // The page itself, in the browser.
   web: {
-    imports: ['domain/audit/stored', 'domain/page', 'domain/story', 'domain/words', 'concurrency/back-off'],
+    imports: [
+      'domain/records/audit/stored',
+      'domain/admin/page',
+      'domain/records/story',
+      'domain/language/words',
+      'concurrency/back-off',
+    ],
     builtins: [],
     packages: ['preact'],
   },
@@ -502,12 +557,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       'ports',
-      'domain/verbs',
-      'domain/codes',
-      'domain/commands',
-      'domain/meaning',
+      'domain/language/verbs',
+      'domain/language/codes',
+      'domain/language/commands',
+      'domain/language/meaning',
       // Types of the answers about access.
-      'domain/page/access',
+      'domain/admin/page/access',
       'adapters/net',
       'adapters/host/clock',
       'adapters/host/system-trust',
@@ -524,11 +579,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'ports',
       'protocol',
-      'domain/verbs',
-      'domain/answers/rights',
-      'domain/commands',
-      'domain/meaning',
-      'domain/policy/policy',
+      'domain/language/verbs',
+      'domain/judging/answers/rights',
+      'domain/language/commands',
+      'domain/language/meaning',
+      'domain/judging/policy/policy',
       'adapters/host/clock',
       'adapters/host/process',
     ],
@@ -566,7 +621,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
 
-  'cli/output': rule(['ports', 'domain/words', ...domain], {
+  'cli/output': rule(['ports', 'domain/language/words', ...domain], {
     public: ['output', 'screen', 'row-printer'],
     builtins: ['util'],
   }),
@@ -577,7 +632,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // The trail of many gates: read from the stream where it meets.
   'cli/fleet': rule(
-    [...belowCli, 'domain/fleet', 'domain/streams', 'adapters/nats', 'cli/output', 'cli/audit'],
+    [
+      ...belowCli,
+      'domain/records/fleet',
+      'domain/records/streams',
+      'adapters/nats',
+      'cli/output',
+      'cli/audit',
+    ],
     {
       public: ['fleet'],
       // crypto: certificates of a fleet. net: addresses in them, no sockets.
@@ -600,14 +662,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'cli/access': rule([...belowCli, 'cli/output', 'cli/doveadm'], { public: ['ask-access'] }),
   // What `init` asks, and what it writes.
   'cli/begin': rule([...belowCli, 'cli/output', 'cli/health'], {
-    public: ['init'],
+    public: ['init', 'hash-password', 'key-new'],
     builtins: [...terminal, 'stream'],
   }),
   // What `doctor` looks at: it dials as the daemon does.
   'cli/health': rule(
     [
       ...belowCli,
-      'domain/fleet/block',
+      'domain/records/fleet/block',
       'cli/output',
       'gateway/lookup',
       'gateway/pool',
@@ -622,26 +684,23 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       builtins: [...terminal, 'crypto'],
     },
   ),
-  cli: rule(
-    [
-      ...belowCli,
-      'cli/output',
-      'cli/access',
-      'cli/begin',
-      'cli/health',
-      'cli/audit',
-      'cli/fleet',
-      'cli/bulk',
-      'cli/doveadm',
-      'daemon/serve',
-      'page/page',
-    ],
-    {
-      public: ['program', 'help', 'send-command', 'serve-command'],
-      builtins: terminal,
-      packages: ['commander', 'picocolors'],
-    },
-  ),
+  // Policy in words, and tried: a file's problems, what somebody may do, what becomes of a line, what past records say.
+  'cli/policy': rule([...belowCli, 'cli/output', 'cli/doveadm', 'cli/health', 'cli/admin'], {
+    public: ['can', 'check', 'explain', 'replay', 'suggest', 'test'],
+    builtins: terminal,
+    packages: ['picocolors'],
+  }),
+  // What is asked of a running daemon, and told to it.
+  'cli/admin': rule([...belowCli, 'cli/output', 'cli/health', 'cli/audit'], {
+    public: ['ask-status', 'doctor', 'kill', 'operate', 'status'],
+    builtins: terminal,
+    packages: ['picocolors'],
+  }),
+  cli: rule([...belowCli, 'cli/*', 'daemon/serve', 'page/page'], {
+    public: ['program', 'help', 'send-command', 'serve-command'],
+    builtins: terminal,
+    packages: ['commander', 'picocolors'],
+  }),
   main: rule(['cli', 'cli/doveadm', 'ports', 'adapters/host/outputs'], { builtins: ['process', 'path'] }),
 };
 

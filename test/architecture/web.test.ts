@@ -5,21 +5,21 @@ import { filesBelow, textOf } from './project.js';
 
 const screens = filesBelow('src/web').filter((path) => path.endsWith('.tsx'));
 
-void test('a screen imports from src/web and preact, what reads records without Node, and only types from domain/page', () => {
+void test('a screen imports from src/web and preact, what reads records without Node, and only types from domain/admin/page', () => {
   assert.ok(screens.length > 0);
   const wrong = screens.flatMap((path) =>
     [...textOf(path).matchAll(/^(import|export)\s+(type\s)?[^;]*?from\s+'([^']+)';|^import\s+'([^']+)';/gm)]
       .filter(([, , type, from = '', bare]) => {
         if (from.startsWith('./') && !from.includes('..')) return false;
-        if (from === '../domain/words/words.js') return false;
+        if (from === '../domain/language/words/words.js') return false;
         if (
           type !== undefined &&
-          /^(\.\.\/)+domain\/page\/(access|api|fleet|history|keys|leave-out|proof|roles|trail)\.js$/.test(
+          /^(\.\.\/)+domain\/admin\/page\/(access|api|fleet|history|keys|leave-out|proof|roles|trail)\.js$/.test(
             from,
           )
         )
           return false;
-        if (/^\.\.\/domain\/(audit\/stored|story\/story)\.js$/.test(from)) return false;
+        if (/^\.\.\/domain\/records\/(audit\/stored|story\/story)\.js$/.test(from)) return false;
         if (/^(\.\.\/)[a-z-]+\.js$/.test(from) && path.split('/').length > 3) return false;
         return bare !== undefined || !/^preact(\/hooks)?$/.test(from);
       })

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import type { Place } from '../adapters/journal/forged-run.js';
 import { sampleOf } from '../chaos/processes.js';
 import { askHttp } from '../kit/ask-http.js';

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { openLab } from '../kit/dovecot-lab.js';
 import { freePorts } from '../kit/free-ports.js';
 import { authorizationOf, encodePost } from '../kit/raw-http.js';

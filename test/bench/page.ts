@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';
 import { signIn, watchNow } from '../kit/page-client.js';
 import { openRawClient } from '../kit/raw-client.js';

@@ -1,14 +1,14 @@
 // What a decision costs: the parse of a line, the judgement by a policy of 100 rules, and a remembered one; beside it, in the same
 // run, JSON.parse of the same line as JSON. Prints nanoseconds and the ratio; asserts nothing, since machines are noisy.
 
-import { commandsOf, resolveCommand } from '../../src/domain/commands/catalog.js';
-import { parseArguments } from '../../src/domain/commands/parse.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { createUserNames } from '../../src/domain/identity/user-name.js';
-import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
-import { attemptOf } from '../../src/domain/policy/attempt.js';
-import { type Decision, decide } from '../../src/domain/policy/decide.js';
-import { AnswerCache, judgementKey } from '../../src/domain/policy/judge.js';
+import { attemptOf } from '../../src/domain/judging/policy/attempt.js';
+import { type Decision, decide } from '../../src/domain/judging/policy/decide.js';
+import { AnswerCache, judgementKey } from '../../src/domain/judging/policy/judge.js';
+import { commandsOf, resolveCommand } from '../../src/domain/language/commands/catalog.js';
+import { parseArguments } from '../../src/domain/language/commands/parse.js';
+import { canonicalArguments } from '../../src/domain/language/meaning/canonical.js';
+import { createUserNames } from '../../src/domain/people/identity/user-name.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import { withPolicies } from '../domain/config/sound.js';
 import { judgeLine } from '../kit/judge-line.js';

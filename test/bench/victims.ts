@@ -6,7 +6,7 @@
 // without and with commands of the same principal that wait. Exits with 1 where a wait is 15 s or more, or where the one that is alone is
 // ended.
 import net from 'node:net';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { type HogKind, type HogPlace, hogGateway, hogKinds, isHogKind, openHog } from '../kit/lease-hogs.js';

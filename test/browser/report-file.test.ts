@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { createHtmlReport } from '../../src/domain/report/html.js';
-import { createTouchCounter, type Touch } from '../../src/domain/report/touch.js';
+import { createHtmlReport } from '../../src/domain/records/report/html.js';
+import { createTouchCounter, type Touch } from '../../src/domain/records/report/touch.js';
 import {
   desktop,
   findFaintText,

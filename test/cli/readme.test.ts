@@ -7,7 +7,7 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
-import { findingKinds } from '../../src/domain/fleet/shapes.js';
+import { findingKinds } from '../../src/domain/records/fleet/shapes.js';
 import { httpDifferences } from '../kit/http-vectors.js';
 import { runWarm } from '../kit/warm-program.js';
 import { example, needsDaemon, pages, readPage as read, runPage } from './docs-page.js';

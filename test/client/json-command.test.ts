@@ -6,10 +6,10 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { SessionFault } from '../../src/client/connect.js';
 import { type JsonCommand, type JsonParameter, jsonFormsOf } from '../../src/client/json-command.js';
-import { allSeries, resolveCommand } from '../../src/domain/commands/catalog.js';
-import { jsonName } from '../../src/domain/commands/named.js';
-import { parseArguments, parseNamed } from '../../src/domain/commands/parse.js';
-import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
+import { allSeries, resolveCommand } from '../../src/domain/language/commands/catalog.js';
+import { jsonName } from '../../src/domain/language/commands/named.js';
+import { parseArguments, parseNamed } from '../../src/domain/language/commands/parse.js';
+import { canonicalArguments } from '../../src/domain/language/meaning/canonical.js';
 import type { JsonValue } from '../../src/protocol/command.js';
 
 const cases: readonly (readonly [words: string, name: string, parameters: Record<string, JsonParameter>])[] =

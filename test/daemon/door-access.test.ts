@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
-import type { LinkOpener } from '../../src/domain/door/parse.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import type { LinkOpener } from '../../src/domain/admin/door/parse.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
 import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { DoorBudget, doorBodyMax } from '../../src/daemon/door-budget.js';
-import { type DoorCall, doorCalls } from '../../src/domain/door/door.js';
+import { type DoorCall, doorCalls } from '../../src/domain/admin/door/door.js';
 
 const isCall = (text: string): text is DoorCall => Object.hasOwn(doorCalls, text);
 /** Judged after they were read. */

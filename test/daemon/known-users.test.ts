@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import type { IdAnswer } from '../../src/adapters/host/name-service.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { KnownUsers } from '../../src/daemon/known-users.js';
-import type { Person } from '../../src/domain/identity/person.js';
+import type { Person } from '../../src/domain/people/identity/person.js';
 import { createFakeClock, type FakeClock, settle } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
 

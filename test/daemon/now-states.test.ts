@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowStates } from '../../src/daemon/now-states.js';
-import type { MadeNow } from '../../src/domain/door/door.js';
+import type { MadeNow } from '../../src/domain/admin/door/door.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { emptyNow as empty } from '../kit/now.js';
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 

@@ -8,7 +8,7 @@ import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';

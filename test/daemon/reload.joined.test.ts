@@ -6,7 +6,7 @@ import { Lifecycle } from '../../src/daemon/lifecycle.js';
 import { Reloader, type ReloadParts } from '../../src/daemon/reload.js';
 import { createServed } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
 import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 

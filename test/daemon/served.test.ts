@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { createServed, Switch } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
 import { createLoginGuard, Logins } from '../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../src/gateway/session/greet-peer.js';
 import { createService } from '../../src/gateway/session/service.js';

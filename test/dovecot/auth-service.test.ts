@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { createConnect } from '../../src/adapters/net/dial.js';
-import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
+import { createUserNames, defaultCharacters } from '../../src/domain/people/identity/user-name.js';
 import {
   Lookup,
   type LookupAnswer,

@@ -1,16 +1,16 @@
 // What we say of a command line before any server has seen it: refused, and why; or which command, for whom, and the line that we
 // would send instead. Puts together what the catalog offers, as a gate that allows whatever it can say.
-import { type Command, resolveCommand, type Series } from '../../src/domain/commands/catalog.js';
-import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/commands/parse.js';
-import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
-import { type ReplyRows, replyRows } from '../../src/domain/meaning/columns.js';
+import { type Command, resolveCommand, type Series } from '../../src/domain/language/commands/catalog.js';
+import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/language/commands/parse.js';
+import { canonicalArguments } from '../../src/domain/language/meaning/canonical.js';
+import { type ReplyRows, replyRows } from '../../src/domain/language/meaning/columns.js';
 import {
   reconcileUserOptions,
   sharedReach,
   type TouchedUsers,
   touchedUsers,
-} from '../../src/domain/meaning/reach.js';
+} from '../../src/domain/language/meaning/reach.js';
+import { createUserNames, defaultCharacters } from '../../src/domain/people/identity/user-name.js';
 import { WireFault } from '../../src/ports/faults.js';
 import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/protocol/command.js';
 

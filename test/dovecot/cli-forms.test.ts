@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { allSeries, commandsOf, type Series } from '../../src/domain/commands/catalog.js';
+import { allSeries, commandsOf, type Series } from '../../src/domain/language/commands/catalog.js';
 import type { Release } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';

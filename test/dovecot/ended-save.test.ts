@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
 import type { Daemon } from '../kit/daemon.js';

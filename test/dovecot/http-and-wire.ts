@@ -1,8 +1,8 @@
 // The same question to a real server over HTTP and on the wire, and the wire's reply as the JSON that we make of it.
 import assert from 'node:assert/strict';
-import { resolveCommand } from '../../src/domain/commands/catalog.js';
-import { parseArguments } from '../../src/domain/commands/parse.js';
-import { replyRows } from '../../src/domain/meaning/columns.js';
+import { resolveCommand } from '../../src/domain/language/commands/catalog.js';
+import { parseArguments } from '../../src/domain/language/commands/parse.js';
+import { replyRows } from '../../src/domain/language/meaning/columns.js';
 import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
 import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
 import type { Lab } from '../kit/dovecot-lab.js';

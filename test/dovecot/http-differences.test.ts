@@ -7,7 +7,12 @@
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS=20 makes 2,000 requests for each; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  type Series,
+} from '../../src/domain/language/commands/catalog.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { httpDifferences } from '../kit/http-vectors.js';
 import { isJson } from '../kit/json-form.js';

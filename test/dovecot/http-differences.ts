@@ -1,7 +1,7 @@
 // The differences between an answer of dovegate and one of Dovecot that are allowed: a row for each reason of
 // test/vectors/http/differences.json, which docs/client-http.md prints. A difference without a row is a fault.
 import { z } from 'zod';
-import type { Command, Series } from '../../src/domain/commands/catalog.js';
+import type { Command, Series } from '../../src/domain/language/commands/catalog.js';
 
 /** One command of a generated request. */
 export interface AskedCommand {

@@ -1,6 +1,6 @@
 // A gate in front of a real Dovecot with an HTTP listener on loopback, as panels find it: a key, a policy.
 import { randomBytes } from 'node:crypto';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';

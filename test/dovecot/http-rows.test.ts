@@ -2,8 +2,8 @@
 // names and types of parameters that a server lists are those of the catalog.
 // What must not happen: a column under another name, a number that is a string, a command that is not in the list.
 import assert from 'node:assert/strict';
-import { commandNamed, commandsOf, listOfText } from '../../src/domain/commands/catalog.js';
-import { jsonName } from '../../src/domain/commands/named.js';
+import { commandNamed, commandsOf, listOfText } from '../../src/domain/language/commands/catalog.js';
+import { jsonName } from '../../src/domain/language/commands/named.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { jsonFormOf } from '../kit/json-form.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';

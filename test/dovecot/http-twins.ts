@@ -1,7 +1,7 @@
 // What the comparisons over HTTP share: a policy for all that generated requests can ask for, spellings of names, and rows without what is
 // of one run or one world.
-import { allSeries, type Command, commandNamed } from '../../src/domain/commands/catalog.js';
-import { jsonName } from '../../src/domain/commands/named.js';
+import { allSeries, type Command, commandNamed } from '../../src/domain/language/commands/catalog.js';
+import { jsonName } from '../../src/domain/language/commands/named.js';
 import type { Random } from '../kit/chunkings.js';
 
 /** Their answers are about the machine, or about what runs on it at that moment. */

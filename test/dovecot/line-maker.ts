@@ -3,7 +3,12 @@
 //
 // The rule: what a line can name is harmless. Lines run as root on the machine that runs the tests, so commands that execute, stop or
 // reach outside the instance are never made, and `isHarmless` looks once more.
-import { allSeries, type Command, commandsOf, type Parameter } from '../../src/domain/commands/catalog.js';
+import {
+  allSeries,
+  type Command,
+  commandsOf,
+  type Parameter,
+} from '../../src/domain/language/commands/catalog.js';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import { unescapeCell } from '../oracle/framing.js';
 import { markOf, realm } from './twin-worlds.js';

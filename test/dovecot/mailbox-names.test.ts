@@ -5,8 +5,8 @@
 // What must not happen: a command that a deny is for reaches its mailbox; one for other mailboxes does.
 import assert from 'node:assert/strict';
 import { type TestContext } from 'node:test';
-import { GlobList } from '../../src/domain/names/glob.js';
-import { isMailboxMask, type Namespace } from '../../src/domain/names/mailbox-names.js';
+import { GlobList } from '../../src/domain/language/names/glob.js';
+import { isMailboxMask, type Namespace } from '../../src/domain/language/names/mailbox-names.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openMailboxWorld } from './mailbox-world.js';

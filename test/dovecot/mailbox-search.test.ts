@@ -10,8 +10,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext } from 'node:test';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { GlobList } from '../../src/domain/names/glob.js';
-import { isMailboxMask, type Namespace } from '../../src/domain/names/mailbox-names.js';
+import { GlobList } from '../../src/domain/language/names/glob.js';
+import { isMailboxMask, type Namespace } from '../../src/domain/language/names/mailbox-names.js';
 import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { allStorages, allUses, type MailboxWorld, openMailboxWorld } from './mailbox-world.js';

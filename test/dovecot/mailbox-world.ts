@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Namespace } from '../../src/domain/names/mailbox-names.js';
+import type { Namespace } from '../../src/domain/language/names/mailbox-names.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient, type RawClient, type RawReply } from '../kit/raw-client.js';
 import { RawClientError } from '../oracle/raw-reply.js';

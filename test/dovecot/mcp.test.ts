@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { openAgent } from '../kit/agent.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { freePorts } from '../kit/free-ports.js';

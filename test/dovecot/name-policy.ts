@@ -1,11 +1,15 @@
 // What policy says to a line that names a mailbox, under a rule for some patterns; for tests that know from a real server which mailbox
 // the name reaches. One policy a question, with the rule as the configuration would read it.
 
-import type { Series } from '../../src/domain/commands/catalog.js';
-import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { GlobList } from '../../src/domain/names/glob.js';
-import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/names/mailbox-names.js';
-import { createPolicy, type Rule } from '../../src/domain/policy/policy.js';
+import { createPolicy, type Rule } from '../../src/domain/judging/policy/policy.js';
+import type { Series } from '../../src/domain/language/commands/catalog.js';
+import { GlobList } from '../../src/domain/language/names/glob.js';
+import {
+  createMailboxNames,
+  doubtedNames,
+  type Namespace,
+} from '../../src/domain/language/names/mailbox-names.js';
+import { createUserNames, defaultCharacters } from '../../src/domain/people/identity/user-name.js';
 import { judgeLine } from '../kit/judge-line.js';
 import { lineWith, type NameUse } from './mailbox-world.js';
 import { alice } from './real-gateway.js';

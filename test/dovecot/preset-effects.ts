@@ -2,7 +2,7 @@
 // the mailboxes, whom it reached, whether the server's process ended. The words are kept in preset-effects.json, and the page
 // docs/preset-effects.md is made of them.
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Attempt } from '../../src/domain/policy/attempt.js';
+import type { Attempt } from '../../src/domain/judging/policy/attempt.js';
 import { isInScope, type Scope } from './preset-policies.js';
 import { markOf, people, realm, type Seen } from './twin-worlds.js';
 

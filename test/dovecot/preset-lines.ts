@@ -5,7 +5,7 @@ import {
   commandNamed,
   type Parameter,
   type Series,
-} from '../../src/domain/commands/catalog.js';
+} from '../../src/domain/language/commands/catalog.js';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import { alice, bob, type PresetPlaces, victim } from './preset-policies.js';
 import { markOf, realm } from './twin-worlds.js';

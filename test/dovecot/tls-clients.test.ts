@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext } from 'node:test';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';

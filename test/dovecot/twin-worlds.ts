@@ -22,7 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Series } from '../../src/domain/commands/catalog.js';
+import type { Series } from '../../src/domain/language/commands/catalog.js';
 import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
 import { memoryPlace, type Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers as newHeaders } from '@nats-io/transport-node';
-import { checkpointStreamOf, hostStreamOf } from '../../src/domain/fleet/block.js';
+import { checkpointStreamOf, hostStreamOf } from '../../src/domain/records/fleet/block.js';
 import type { Owner } from '../kit/folder.js';
 import type { Nats } from '../kit/nats.js';
 import type { HandBlock } from './hand-journal.js';

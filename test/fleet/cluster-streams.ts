@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { useNats } from '../../src/adapters/nats/link.js';
-import { checkpointStreamOf, hostStreamOf } from '../../src/domain/fleet/block.js';
+import { checkpointStreamOf, hostStreamOf } from '../../src/domain/records/fleet/block.js';
 import type { NatsCluster } from '../kit/nats-cluster.js';
 import { until } from '../kit/until.js';
 

@@ -12,7 +12,7 @@ import { useNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
-import { readHeadOf } from '../../src/domain/fleet/block.js';
+import { readHeadOf } from '../../src/domain/records/fleet/block.js';
 import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { seededRandom } from '../kit/chunkings.js';

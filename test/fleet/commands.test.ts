@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { openNats } from '../../src/adapters/nats/link.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
+import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { openNatsServer } from '../kit/nats.js';
 import { runProgram } from '../kit/program.js';

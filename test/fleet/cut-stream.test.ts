@@ -7,7 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';

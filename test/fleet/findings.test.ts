@@ -3,8 +3,8 @@
 // at once: what is wrong with one must not show at another one.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
-import { headerNames } from '../../src/domain/fleet/block.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
+import { headerNames } from '../../src/domain/records/fleet/block.js';
 import { openNatsServer } from '../kit/nats.js';
 import { openAdministrator } from './administrator.js';
 import { type HandBlock, HandJournal, hashOf, type JournalOptions, rewritten } from './hand-journal.js';

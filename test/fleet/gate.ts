@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { segmentFiles } from '../adapters/journal/reading.js';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';

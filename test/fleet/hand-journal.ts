@@ -2,10 +2,10 @@
 // them with another key before they are published.
 
 import { randomBytes } from 'node:crypto';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey, sealLine } from '../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../src/domain/audit/record.js';
-import { type BlockHead, formatHead, subjectOf } from '../../src/domain/fleet/block.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey, sealLine } from '../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../src/domain/records/audit/record.js';
+import { type BlockHead, formatHead, subjectOf } from '../../src/domain/records/fleet/block.js';
 
 export type SignKey = ReturnType<typeof makeSignKey>;
 

@@ -10,7 +10,7 @@ import { openNats } from '../../src/adapters/nats/link.js';
 import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Shipping, type Sink } from '../../src/adapters/shipping/shipping.js';
-import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/fleet/block.js';
+import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/records/fleet/block.js';
 import type { ShipEvent } from '../../src/gateway/outcome/events.js';
 import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';

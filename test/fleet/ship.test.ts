@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { formatHead, subjectOf } from '../../src/domain/fleet/block.js';
+import { formatHead, subjectOf } from '../../src/domain/records/fleet/block.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { until } from '../kit/until.js';
 import { host, openShipStory, stream } from './ship-story.js';

@@ -6,8 +6,8 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { checkpointSubject } from '../../src/domain/fleet/block.js';
-import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/checkpoint.js';
+import { checkpointSubject } from '../../src/domain/records/fleet/block.js';
+import { readCheckpoint, signCheckpoint } from '../../src/domain/records/fleet/checkpoint.js';
 import { signKey, writeJournal } from '../cli/audit/shown.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { findTrail, type TrailFile } from '../../src/adapters/journal/trail.js';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/checkpoint.js';
+import { readCheckpoint, signCheckpoint } from '../../src/domain/records/fleet/checkpoint.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';

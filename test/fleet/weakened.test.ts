@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
+import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openNatsServer } from '../kit/nats.js';

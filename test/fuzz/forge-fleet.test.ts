@@ -5,14 +5,14 @@
 // (docs/audit-fleet.md).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkpointSubject, hostStreamOf, subjectOf } from '../../src/domain/fleet/block.js';
+import { checkpointSubject, hostStreamOf, subjectOf } from '../../src/domain/records/fleet/block.js';
 import {
   type ExpectedHead,
   type ReadCheckpoint,
   readCheckpoint,
   signCheckpoint,
-} from '../../src/domain/fleet/checkpoint.js';
-import { createFleet, type Fleet } from '../../src/domain/fleet/fleet.js';
+} from '../../src/domain/records/fleet/checkpoint.js';
+import { createFleet, type Fleet } from '../../src/domain/records/fleet/fleet.js';
 import { fixedKey, signKey } from '../adapters/journal/forged-run.js';
 import {
   block,
@@ -23,7 +23,7 @@ import {
   PaperGate,
   type PaperMessage,
   started,
-} from '../domain/fleet/paper-stream.js';
+} from '../domain/records/fleet/paper-stream.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { editLines, forgedLines, partsOf, pickEdits, play, type Round, strange } from './forge-kit.js';
 

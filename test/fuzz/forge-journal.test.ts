@@ -9,10 +9,10 @@ import { gzipSync } from 'node:zlib';
 import { runEndName } from '../../src/adapters/journal/kept-end.js';
 import { searchTrail } from '../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../src/adapters/journal/trail.js';
-import { Ledger } from '../../src/domain/audit/ledger.js';
-import { createFleet } from '../../src/domain/fleet/fleet.js';
-import { judgeCompleteness } from '../../src/domain/report/completeness.js';
-import { createProofWriter, createSeqSet } from '../../src/domain/report/proof.js';
+import { Ledger } from '../../src/domain/records/audit/ledger.js';
+import { createFleet } from '../../src/domain/records/fleet/fleet.js';
+import { judgeCompleteness } from '../../src/domain/records/report/completeness.js';
+import { createProofWriter, createSeqSet } from '../../src/domain/records/report/proof.js';
 import {
   type Place,
   plantRing,
@@ -23,7 +23,7 @@ import {
   verdictOf,
 } from '../adapters/journal/forged-run.js';
 import { segmentFiles } from '../adapters/journal/reading.js';
-import { blocks, message, optionsOf, takeOne } from '../domain/fleet/paper-stream.js';
+import { blocks, message, optionsOf, takeOne } from '../domain/records/fleet/paper-stream.js';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import {
   chainAgain,

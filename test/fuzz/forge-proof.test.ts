@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { auditCheckProof } from '../../src/cli/audit/audit-check-proof.js';
-import { createProofWriter, createSeqSet, formatProofTitle } from '../../src/domain/report/proof.js';
+import { createProofWriter, createSeqSet, formatProofTitle } from '../../src/domain/records/report/proof.js';
 import { signKey } from '../adapters/journal/forged-run.js';
 import { keepScreen } from '../cli/audit/shown.js';
 import { pick, type Random, randomInteger } from '../kit/chunkings.js';

@@ -17,8 +17,8 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createRing } from '../../src/adapters/journal/ring-file.js';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import type { JournalRecord } from '../../src/domain/audit/record.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import type { JournalRecord } from '../../src/domain/records/audit/record.js';
 import {
   checkpoint,
   kill,

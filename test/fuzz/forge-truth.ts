@@ -5,7 +5,7 @@ import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { carryOutSlowly } from '../../src/adapters/journal/keeper.js';
-import { encodeBody, encodeRecord } from '../../src/domain/audit/encode.js';
+import { encodeBody, encodeRecord } from '../../src/domain/records/audit/encode.js';
 import {
   checkpoint,
   kill,

@@ -1,5 +1,5 @@
 // A request for temporary access, as programs get it.
-import type { AccessItem } from '../../src/domain/page/access.js';
+import type { AccessItem } from '../../src/domain/admin/page/access.js';
 
 /** It waits for its only approval. */
 export const accessItem: AccessItem = {

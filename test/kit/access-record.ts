@@ -1,6 +1,6 @@
 // Records of temporary access, as the journal holds them.
-import { harmlessJson } from '../../src/domain/audit/encode.js';
-import { formatTime } from '../../src/domain/audit/record.js';
+import { harmlessJson } from '../../src/domain/records/audit/encode.js';
+import { formatTime } from '../../src/domain/records/audit/record.js';
 
 export type AccessFacts = Readonly<Record<string, unknown>> & { readonly action: string };
 

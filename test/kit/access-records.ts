@@ -1,6 +1,6 @@
 // Records of temporary access as the gate makes them, for the tests of the journal and of its readers.
 
-import { type AccessAction, type AccessRecord, formatTime } from '../../src/domain/audit/record.js';
+import { type AccessAction, type AccessRecord, formatTime } from '../../src/domain/records/audit/record.js';
 
 export const owner = 'bob@support';
 export const approver = 'carol@leads';

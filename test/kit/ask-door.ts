@@ -1,6 +1,6 @@
 // Calls at `admin.door`, as the page or something in its place makes them.
 import { request } from 'node:http';
-import type { DoorHead } from '../../src/domain/door/door.js';
+import type { DoorHead } from '../../src/domain/admin/door/door.js';
 import type { Daemon } from './daemon.js';
 import type { Owner } from './folder.js';
 

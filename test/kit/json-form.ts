@@ -1,9 +1,9 @@
 // The JSON form of command lines: the same parameters by name, in any of the spellings that /doveadm/v1 takes.
-import type { Command, Series } from '../../src/domain/commands/catalog.js';
-import { resolveCommand } from '../../src/domain/commands/catalog.js';
-import { readArguments } from '../../src/domain/commands/getopt.js';
-import { jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
-import { parseArguments } from '../../src/domain/commands/parse.js';
+import type { Command, Series } from '../../src/domain/language/commands/catalog.js';
+import { resolveCommand } from '../../src/domain/language/commands/catalog.js';
+import { readArguments } from '../../src/domain/language/commands/getopt.js';
+import { jsonName, readNamedCommand } from '../../src/domain/language/commands/named.js';
+import { parseArguments } from '../../src/domain/language/commands/parse.js';
 import type { CommandLine, JsonValue, NamedParameter } from '../../src/protocol/command.js';
 import { pick, type Random } from './chunkings.js';
 

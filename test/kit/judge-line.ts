@@ -1,11 +1,17 @@
 // What a line is judged in, and a line judged as a server of one series reads it, with the words as they would be sent.
-import type { Series } from '../../src/domain/commands/catalog.js';
-import { createUserNames, type UserNames } from '../../src/domain/identity/user-name.js';
-import type { MailboxNames } from '../../src/domain/names/mailbox-names.js';
-import { plainLine } from '../../src/domain/policy/assess.js';
-import type { GrantsAtHand } from '../../src/domain/policy/grant.js';
-import { type JudgeContext, type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
-import type { Policy } from '../../src/domain/policy/policy.js';
+
+import { plainLine } from '../../src/domain/judging/policy/assess.js';
+import type { GrantsAtHand } from '../../src/domain/judging/policy/grant.js';
+import {
+  type JudgeContext,
+  type Judged,
+  type Judgement,
+  judge,
+} from '../../src/domain/judging/policy/judge.js';
+import type { Policy } from '../../src/domain/judging/policy/policy.js';
+import type { Series } from '../../src/domain/language/commands/catalog.js';
+import type { MailboxNames } from '../../src/domain/language/names/mailbox-names.js';
+import { createUserNames, type UserNames } from '../../src/domain/people/identity/user-name.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
 

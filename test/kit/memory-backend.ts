@@ -1,7 +1,7 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
 
 import assert from 'node:assert/strict';
-import { type ReplyRows, shapeOf } from '../../src/domain/meaning/columns.js';
+import { type ReplyRows, shapeOf } from '../../src/domain/language/meaning/columns.js';
 import type { DialTarget } from '../../src/gateway/pool/dial.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
 import { Upstream, type UpstreamLimits, type UpstreamOwner } from '../../src/gateway/pool/upstream.js';

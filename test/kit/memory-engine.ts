@@ -14,12 +14,12 @@ import {
   sessionLimitsOf,
 } from '../../src/daemon/engine-parts.js';
 import { Pools } from '../../src/daemon/pools.js';
-import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
-import { originOf } from '../../src/domain/identity/origin.js';
-import type { Peer } from '../../src/domain/identity/peer.js';
-import { Persons } from '../../src/domain/identity/person.js';
+import { originOf } from '../../src/domain/people/identity/origin.js';
+import type { Peer } from '../../src/domain/people/identity/peer.js';
+import { Persons } from '../../src/domain/people/identity/person.js';
+import { type AuditRecord, createRedactor } from '../../src/domain/records/audit/record.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import type { Journal } from '../../src/gateway/outcome/journal.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';

@@ -1,7 +1,7 @@
 // What a daemon tells its page first, and a state of the page with nothing in it.
 
-import type { DoorHead } from '../../src/domain/door/door.js';
-import type { Now } from '../../src/domain/page/api.js';
+import type { DoorHead } from '../../src/domain/admin/door/door.js';
+import type { Now } from '../../src/domain/admin/page/api.js';
 
 export const doorHead: DoorHead = {
   generation: 1,

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
-import type { Now } from '../../src/domain/page/api.js';
+import type { Now } from '../../src/domain/admin/page/api.js';
 import { createEventWait } from './event-wait.js';
 import type { Owner } from './folder.js';
 

@@ -5,8 +5,8 @@
 import { createServer, type Server } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
+import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import {
   hasAllAnswers,
   noBrowser,

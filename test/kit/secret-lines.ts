@@ -1,5 +1,5 @@
 // Command lines of the catalog with a secret in each parameter that can hold one.
-import type { Command, Parameter, Role } from '../../src/domain/commands/catalog.js';
+import type { Command, Parameter, Role } from '../../src/domain/language/commands/catalog.js';
 
 export const user = 'alice@example.org';
 

@@ -1,7 +1,7 @@
 // The setting of scenarios about listeners by TCP: a scripted Dovecot, the built daemon in front of it, one listener with TLS and one
 // account. Everything ends with the test that asked for it.
 import type { TestContext } from 'node:test';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { freePorts } from './free-ports.js';
 import { type Gateway, openGateway } from './gateway.js';

@@ -1,6 +1,6 @@
 // A touch of a mailbox and the head of a report on it, of which a test says only what matters to it.
-import type { ReportHead } from '../../src/domain/report/lines.js';
-import type { Touch } from '../../src/domain/report/touch.js';
+import type { ReportHead } from '../../src/domain/records/report/lines.js';
+import type { Touch } from '../../src/domain/records/report/touch.js';
 
 export const plainTouch: Touch = {
   time: '2026-11-20T12:00:00.000Z',

@@ -8,9 +8,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { bounds } from '../../src/bounds/bounds.js';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { allSeries, commandsNamed, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
 import { parametersOf, whyUnnamable } from '../../src/domain/config/parse-where.js';
+import {
+  allSeries,
+  commandsNamed,
+  commandsOf,
+  ownCommands,
+} from '../../src/domain/language/commands/catalog.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import type { Random } from './chunkings.js';
 import { randomInteger } from './chunkings.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from './memory-engine.js';

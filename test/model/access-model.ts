@@ -1,4 +1,4 @@
-// A model of access on request (src/gateway/access, src/domain/audit/access-book): requests, approvals, grants and their ends, with
+// A model of access on request (src/gateway/access, src/domain/records/audit/access-book): requests, approvals, grants and their ends, with
 // persons, reloads, kills and steps of the clock. Time goes in ticks: a request waits for three, a grant lasts for two. An item is one
 // request and what becomes of it; it keeps what really happened, so that the invariants need not trust its state.
 

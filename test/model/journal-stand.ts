@@ -11,7 +11,7 @@ import { runEndName } from '../../src/adapters/journal/kept-end.js';
 import { RingReader, RingWriter, readWord } from '../../src/adapters/journal/ring.js';
 import { segmentName } from '../../src/adapters/journal/segments.js';
 import { createWriter } from '../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../src/domain/audit/encode.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { type Place, signKey, verdictOf } from '../adapters/journal/forged-run.js';
 import { createHandClock } from '../adapters/journal/hand-clock.js';
 import { admission, completion } from '../adapters/journal/opening.js';

@@ -137,18 +137,22 @@ function lookInto(folder: string): void {
     'ports',
     'protocol',
   ]);
-  assert.deepEqual(readdirSync(join(own, 'lib/domain')).toSorted(), [
-    'codes',
-    'commands',
-    'identity',
-    'meaning',
-    'names',
+  const shelves = readdirSync(join(own, 'lib/domain')).toSorted();
+  const modules = shelves.flatMap((shelf) =>
+    readdirSync(join(own, 'lib/domain', shelf)).map((name) => `${shelf}/${name}`),
+  );
+  assert.deepEqual(modules.toSorted(), [
     // The form of a request for access, which the page has too.
-    'page',
-    'verbs',
+    'admin/page',
+    'language/codes',
+    'language/commands',
+    'language/meaning',
+    'language/names',
+    'language/verbs',
+    'people/identity',
   ]);
   assert.deepEqual(
-    readdirSync(join(own, 'lib/domain/page')).filter((name) => name.endsWith('.js')),
+    readdirSync(join(own, 'lib/domain/admin/page')).filter((name) => name.endsWith('.js')),
     ['access.js'],
   );
   const page = readFileSync(join(own, 'README.md'), 'utf8');

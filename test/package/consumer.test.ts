@@ -192,9 +192,9 @@ void test('the library loads its own few files and nothing else; the names of co
     'adapters/net',
     'bounds',
     'client',
-    'domain/codes',
-    'domain/identity',
-    'domain/verbs',
+    'domain/language/codes',
+    'domain/language/verbs',
+    'domain/people/identity',
     'kinds',
     'ports',
     ...protocol,
@@ -202,17 +202,22 @@ void test('the library loads its own few files and nothing else; the names of co
   for (const [isLater, wanted] of [
     [false, first],
     // Commands as data, the cells of their rows, and what both need of names.
-    [true, [...first, 'domain/commands', 'domain/meaning', 'domain/names'].toSorted()],
+    [
+      true,
+      [...first, 'domain/language/commands', 'domain/language/meaning', 'domain/language/names'].toSorted(),
+    ],
   ] as const) {
     const { files, packages } = loadedFiles('client/connect.js', isLater);
     assert.deepEqual(packages, []);
     assert.deepEqual([...new Set(files.map((path) => dirname(path)))].toSorted(), wanted);
-    const others = files.filter((path) => /^(?:adapters\/host|domain\/identity)\//.test(path)).toSorted();
+    const others = files
+      .filter((path) => /^(?:adapters\/host|domain\/people\/identity)\//.test(path))
+      .toSorted();
     assert.deepEqual(others, [
       'adapters/host/clock.js',
       'adapters/host/system-trust.js',
-      'domain/identity/credentials.js',
-      'domain/identity/user-name.js',
+      'domain/people/identity/credentials.js',
+      'domain/people/identity/user-name.js',
     ]);
   }
 });
@@ -227,7 +232,7 @@ void test('what every subcommand loads needs no package but the one for options,
 });
 
 void test('a question to a daemon by its socket needs no parser of configurations', () => {
-  for (const name of ['status', 'operate', 'kill', 'can', 'explain']) {
+  for (const name of ['admin/status', 'admin/operate', 'admin/kill', 'policy/can', 'policy/explain']) {
     const { packages } = loadedFiles(`cli/${name}.js`, false);
     assert.ok(!packages.includes('zod') && !packages.includes('yaml'), name);
   }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import type { Endpoint } from '../../src/domain/page/api.js';
+import type { Endpoint } from '../../src/domain/admin/page/api.js';
 import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
 import type { Note } from '../../src/page/daemon.js';
 import { LookRefused } from '../../src/page/looks.js';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { DoorAccessed } from '../../src/domain/door/door.js';
-import type { DoorAccess } from '../../src/domain/door/parse.js';
+import type { DoorAccessed } from '../../src/domain/admin/door/door.js';
+import type { DoorAccess } from '../../src/domain/admin/door/parse.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
 
 const opener = { uid: 1001, loginUid: 1002 };

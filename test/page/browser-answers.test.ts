@@ -10,11 +10,11 @@ import {
 } from '../../src/adapters/page/page-request.js';
 import type { PageCall } from '../../src/adapters/page/page-server.js';
 import { bounds } from '../../src/bounds/bounds.js';
+import type { DoorRefused } from '../../src/domain/admin/door/parse.js';
+import { type Endpoint, endpoints, mayAsk } from '../../src/domain/admin/page/api.js';
+import type { PageRole } from '../../src/domain/admin/page/roles.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
-import type { DoorRefused } from '../../src/domain/door/parse.js';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
-import { type Endpoint, endpoints, mayAsk } from '../../src/domain/page/api.js';
-import type { PageRole } from '../../src/domain/page/roles.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { createLoginGuard } from '../../src/gateway/login/logins.js';
 import {
   type BrowserParts,

@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/adapters/host/clock.js';
-import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
+import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import { createFleetLook } from '../../src/page/fleet-look.js';
 import { openFolder } from '../kit/folder.js';
 

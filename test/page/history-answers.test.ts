@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { DoorTraffic } from '../../src/domain/door/door.js';
-import type { History } from '../../src/domain/page/history.js';
+import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
+import type { History } from '../../src/domain/admin/page/history.js';
 import { createHistoryAnswers } from '../../src/page/history-answers.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 

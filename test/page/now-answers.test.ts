@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { MadeNow } from '../../src/domain/door/door.js';
-import type { BackendNow, Now } from '../../src/domain/page/api.js';
+import type { MadeNow } from '../../src/domain/admin/door/door.js';
+import type { BackendNow, Now } from '../../src/domain/admin/page/api.js';
 import { createNowHandlers, formatBackends } from '../../src/page/now-answers.js';
 import { NowStream } from '../../src/page/now-stream.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';

@@ -8,7 +8,7 @@ import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { PageCaller, PageReply } from '../../src/adapters/page/page-request.js';
 import { type LongPart, type LongTask } from '../../src/adapters/views/read-long.js';
-import type { Proof, VerifyResult } from '../../src/domain/page/proof.js';
+import type { Proof, VerifyResult } from '../../src/domain/admin/page/proof.js';
 import type { Note } from '../../src/page/daemon.js';
 import { createLooks, LookRefused } from '../../src/page/looks.js';
 import { createProofHandlers } from '../../src/page/proof-answers.js';

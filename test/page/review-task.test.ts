@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Suggested } from '../../src/domain/admin/page/api.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import type { Suggested } from '../../src/domain/page/api.js';
 import { type ReviewTask, review } from '../../src/page/review-task.js';
 import { settingsLines } from '../../src/setup/configuration-lines.js';
 import { writeJournal } from '../cli/desk.js';
-import { recordedMs } from '../domain/review/recording.js';
+import { recordedMs } from '../domain/judging/review/recording.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
 

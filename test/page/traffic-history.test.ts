@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
-import type { DoorTraffic } from '../../src/domain/door/door.js';
-import type { HistoryOf, Series, Span } from '../../src/domain/page/history.js';
+import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
+import type { HistoryOf, Series, Span } from '../../src/domain/admin/page/history.js';
 import { percentile, TrafficHistory } from '../../src/page/traffic-history.js';
 
 const bucketBounds = [0.01, 0.1, 1];

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/adapters/host/clock.js';
 import { createDoorClient } from '../../src/adapters/page/door-client.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { serveWatchMetrics } from '../../src/cli/fleet/watch-metrics.js';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { askHttp } from '../kit/ask-http.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';

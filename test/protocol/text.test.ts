@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createCommandSpotter } from '../../src/domain/commands/catalog.js';
+import { createCommandSpotter } from '../../src/domain/language/commands/catalog.js';
 import { WireFault } from '../../src/ports/faults.js';
 import { wholeBytesMax } from '../../src/ports/transport.js';
 import { DotDecoder, DotEncoder, slicesOfLine } from '../../src/protocol/text.js';

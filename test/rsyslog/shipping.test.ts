@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { readMessage } from '../adapters/shipping/rfc5424.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';

@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';

@@ -147,7 +147,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   assert.ok(byHand.text.includes(/"hash":"(\w+)"\}$/.exec(signed)?.[1] ?? 'none'), byHand.text);
   assert.match(byHand.text, /Signature Verified Successfully/);
 
-  // The program of the page takes some 0.3 s, so a sample: every byte and line is tried in test/domain/report/proof.test.ts.
+  // The program of the page takes some 0.3 s, so a sample: every byte and line is tried in test/domain/records/report/proof.test.ts.
   const lines = proof.trimEnd().split('\n');
   const first = lines.findIndex((line) => !line.startsWith('#'));
   const chosen = lines.findIndex((line) => line.startsWith('* '));

@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type TestContext, test } from 'node:test';
-import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { makeAuthority } from '../kit/certificates.js';
 import type { Daemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';

@@ -4,10 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey, parseSignKey, sealLine } from '../../src/domain/audit/ledger.js';
-import { createExtractChecker, createExtractDigest, formatExtract } from '../../src/domain/views/extract.js';
-import { formatExtractHead } from '../../src/domain/views/extract-head.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey, parseSignKey, sealLine } from '../../src/domain/records/audit/ledger.js';
+import {
+  createExtractChecker,
+  createExtractDigest,
+  formatExtract,
+} from '../../src/domain/records/views/extract.js';
+import { formatExtractHead } from '../../src/domain/records/views/extract-head.js';
 import { readPage } from '../cli/docs-page.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';

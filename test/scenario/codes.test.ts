@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CommandFailed, connect } from '../../src/client/connect.js';
-import { codes, readSaid } from '../../src/domain/codes/codes.js';
+import { codes, readSaid } from '../../src/domain/language/codes/codes.js';
 import { openGateway } from '../kit/gateway.js';
 import { readAsNetDoveadm, stillWaiting } from '../kit/net-doveadm.js';
 import { openRawClient } from '../kit/raw-client.js';

@@ -7,7 +7,7 @@ import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { listenHere } from '../kit/free-ports.js';

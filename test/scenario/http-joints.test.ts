@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import {

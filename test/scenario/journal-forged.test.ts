@@ -8,9 +8,9 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { sealLine } from '../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../src/domain/audit/record.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { sealLine } from '../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../src/domain/records/audit/record.js';
 import { segmentFiles } from '../adapters/journal/reading.js';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';

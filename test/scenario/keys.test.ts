@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
 import { askHttp } from '../kit/ask-http.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';

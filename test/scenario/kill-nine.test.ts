@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { joinArguments } from '../../src/domain/audit/stored.js';
+import { joinArguments } from '../../src/domain/records/audit/stored.js';
 import { pairedIds, readWhole } from '../adapters/journal/reading.js';
 import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';

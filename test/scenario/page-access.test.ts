@@ -12,7 +12,7 @@ import type {
   KeysTable,
   Replayed,
   Suggested,
-} from '../../src/domain/page/api.js';
+} from '../../src/domain/admin/page/api.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';

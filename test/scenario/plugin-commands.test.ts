@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { catalogHash } from '../../src/domain/commands/catalog.js';
-import { sha256Hex } from '../../src/domain/identity/credentials.js';
+import { catalogHash } from '../../src/domain/language/commands/catalog.js';
+import { sha256Hex } from '../../src/domain/people/identity/credentials.js';
 import { openGateway, recordsOf } from '../kit/gateway.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
 import { cannedScript } from '../kit/script.js';

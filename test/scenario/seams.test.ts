@@ -12,7 +12,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { bounds } from '../../src/bounds/bounds.js';
-import { doorVersionHeader } from '../../src/domain/door/door.js';
+import { doorVersionHeader } from '../../src/domain/admin/door/door.js';
 import { askDoor, generationOf } from '../kit/ask-door.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { type Daemon, startDaemon, startPage } from '../kit/daemon.js';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { commandsOf, type Parameter, type Series } from '../../src/domain/commands/catalog.js';
+import { commandsOf, type Parameter, type Series } from '../../src/domain/language/commands/catalog.js';
 import { askHttp } from '../kit/ask-http.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { inspectSignKey } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 

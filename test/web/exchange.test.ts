@@ -1,8 +1,8 @@
 // What the screen of one command makes of its story; also where the story has nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foldStory } from '../../src/domain/story/story.js';
-import { tellStory } from '../../src/domain/story/words.js';
+import { foldStory } from '../../src/domain/records/story/story.js';
+import { tellStory } from '../../src/domain/records/story/words.js';
 import { argumentsOf, type CommandStory, chainOf, tryPath } from '../../src/web/exchange.js';
 
 const admission = {

@@ -1,7 +1,7 @@
 // The stream of "now": taken up again after it broke or fell silent, never after the session ended, and never more often than is good.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Now, NowHead } from '../../src/domain/page/api.js';
+import type { Now, NowHead } from '../../src/domain/admin/page/api.js';
 import { AskFault } from '../../src/web/api.js';
 import {
   applied,

@@ -1,7 +1,7 @@
 // The policy that is put together from ticks: the rules that are ticked and no others; what may not be ticked never gets in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Suggested, SuggestedGroup } from '../../src/domain/page/api.js';
+import type { Suggested, SuggestedGroup } from '../../src/domain/admin/page/api.js';
 import { byWords, composePolicy, fileNameOf, withEffect } from '../../src/web/learn.js';
 
 function group(command: string, more: Partial<SuggestedGroup> = {}): SuggestedGroup {

@@ -1,8 +1,8 @@
 // Goal: a report is whole only with its end, the address bar holds the question, and sums count what reached a mail server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MailboxDay, MailboxHead, MailboxLine } from '../../src/domain/page/trail.js';
-import { createTouchCounter, touchClasses } from '../../src/domain/report/touch.js';
+import type { MailboxDay, MailboxHead, MailboxLine } from '../../src/domain/admin/page/trail.js';
+import { createTouchCounter, touchClasses } from '../../src/domain/records/report/touch.js';
 import {
   askOf,
   classesOf,

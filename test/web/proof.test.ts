@@ -1,7 +1,7 @@
 // Goal: the screen "proof" says what was proved and what was not, for every state of a journal.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Proof, Verified } from '../../src/domain/page/proof.js';
+import type { Proof, Verified } from '../../src/domain/admin/page/proof.js';
 import { judgeProof, progressWords } from '../../src/web/proof.js';
 
 const proof: Proof = {

@@ -1,7 +1,7 @@
 // What the screens say of commands, backends and the journal.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BackendNow } from '../../src/domain/page/api.js';
+import type { BackendNow } from '../../src/domain/admin/page/api.js';
 import {
   backendState,
   boxesOf,

@@ -1,7 +1,7 @@
 // Traffic in words and in charts: averages over what is known, the greatest of times, and fewer steps where there are many.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Series } from '../../src/domain/page/history.js';
+import type { Series } from '../../src/domain/admin/page/history.js';
 import {
   condensed,
   listOf,

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { valueText } from '../../src/domain/audit/stored.js';
-import { isLeftOut } from '../../src/domain/page/leave-out.js';
-import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
-import { outcomeOf, remarkOf } from '../../src/domain/story/story.js';
-import { formatCsvHeader } from '../../src/domain/trail/export.js';
+import { isLeftOut } from '../../src/domain/admin/page/leave-out.js';
+import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/admin/page/trail.js';
+import { valueText } from '../../src/domain/records/audit/stored.js';
+import { outcomeOf, remarkOf } from '../../src/domain/records/story/story.js';
+import { formatCsvHeader } from '../../src/domain/records/trail/export.js';
 import type { Api } from '../../src/web/api.js';
 import {
   collectFile,

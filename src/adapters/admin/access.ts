@@ -3,7 +3,7 @@
 // and metrics need no token; where other machines can connect, everything does. No web page gets in by a name that resolves to this
 // address. An action is a POST, and says who asked for it.
 
-import type { Secret } from '../../domain/identity/credentials.js';
+import type { Secret } from '../../domain/people/identity/credentials.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
 

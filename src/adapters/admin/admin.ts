@@ -3,7 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
-import { networkOf } from '../../domain/identity/peer.js';
+import { networkOf } from '../../domain/people/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
 import { createRoutes } from '../http/routes.js';
 import {

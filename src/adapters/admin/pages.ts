@@ -3,10 +3,10 @@
 // renamed: alerts hold it. A part of the status that cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatJsonLines } from '../../domain/audit/encode.js';
-import { formatEnd, formatTime } from '../../domain/audit/record.js';
-import type { NoticeReceiver } from '../../domain/notices/receiver.js';
-import type { FoundProblem } from '../../domain/now/problems.js';
+import type { NoticeReceiver } from '../../domain/admin/notices/receiver.js';
+import type { FoundProblem } from '../../domain/admin/now/problems.js';
+import { formatJsonLines } from '../../domain/records/audit/encode.js';
+import { formatEnd, formatTime } from '../../domain/records/audit/record.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';

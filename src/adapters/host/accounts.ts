@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { numberIn } from '../../domain/identity/user-word.js';
+import { numberIn } from '../../domain/people/identity/user-word.js';
 import { accountFiles } from './account-files.js';
 import { packaged } from './packaged.js';
 

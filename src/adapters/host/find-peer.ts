@@ -5,7 +5,7 @@
 
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { bounds } from '../../bounds/bounds.js';
-import type { AccountAnswer, Peer } from '../../domain/identity/peer.js';
+import type { AccountAnswer, Peer } from '../../domain/people/identity/peer.js';
 import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
 import type { NameService, UserAnswer } from './name-service.js';
 

@@ -8,8 +8,8 @@
 // - `unanswered` is not kept: the next connect asks again.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { RangeOwner } from '../../domain/identity/peer.js';
-import { numberIn } from '../../domain/identity/user-word.js';
+import type { RangeOwner } from '../../domain/people/identity/peer.js';
+import { numberIn } from '../../domain/people/identity/user-word.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock } from '../../ports/machine.js';
 import { type AccountFiles, accountFiles } from './account-files.js';

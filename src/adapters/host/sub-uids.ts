@@ -2,7 +2,7 @@
 // `OWNER:FIRST:COUNT` with a name or a uid, as `alice:100000:65536`.
 
 import { bounds } from '../../bounds/bounds.js';
-import { idMax } from '../../domain/identity/user-word.js';
+import { idMax } from '../../domain/people/identity/user-word.js';
 
 export interface SubUidRange {
   readonly first: number;

@@ -4,7 +4,7 @@
 // to strangers.
 
 import { bounds } from '../../bounds/bounds.js';
-import { networkOf } from '../../domain/identity/peer.js';
+import { networkOf } from '../../domain/people/identity/peer.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
 

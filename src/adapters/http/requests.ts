@@ -267,7 +267,7 @@ class Requests implements HttpRequests {
   }
 }
 
-/** The code is one of domain/codes. */
+/** The code is one of domain/language/codes. */
 const refusedHeaders = [
   ['Content-Type', 'text/plain; charset=utf-8'],
   ['Dovegate-Code', 'bad-request'],

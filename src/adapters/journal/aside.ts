@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import type { TornTail } from '../../domain/audit/record.js';
+import type { TornTail } from '../../domain/records/audit/record.js';
 import { openRegular, syncDirectory } from '../host/regular-file.js';
 import { fileName, openIn, openSegment, type Segment, withFile } from './segments.js';
 

@@ -3,7 +3,7 @@
 // descriptor, the lock's, because descriptors belong to the process.
 
 import { Worker } from 'node:worker_threads';
-import type { AuditRecord, TornTail } from '../../domain/audit/record.js';
+import type { AuditRecord, TornTail } from '../../domain/records/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Retired } from './keeper.js';

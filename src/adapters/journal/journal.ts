@@ -2,9 +2,9 @@
 // appended, so a long or hostile one delays no other; the driver does the rest.
 
 import { statSync } from 'node:fs';
-import { encodeBody, encodeRecord } from '../../domain/audit/encode.js';
-import { parseSignKey } from '../../domain/audit/ledger.js';
-import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
+import { encodeBody, encodeRecord } from '../../domain/records/audit/encode.js';
+import { parseSignKey } from '../../domain/records/audit/ledger.js';
+import type { AuditRecord, JournalRecord } from '../../domain/records/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';

@@ -18,8 +18,8 @@ import {
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
-import { readNext } from '../../domain/audit/ledger.js';
-import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/audit/record.js';
+import { readNext } from '../../domain/records/audit/ledger.js';
+import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
 import { openRegular, syncDirectory } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { firstSeqOf, readFirstLine, readSegment } from './chain.js';

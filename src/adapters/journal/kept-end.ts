@@ -3,8 +3,8 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSignedBy, readNext, unsignedLine } from '../../domain/audit/ledger.js';
-import { isCount, parseLine } from '../../domain/audit/record.js';
+import { isSignedBy, readNext, unsignedLine } from '../../domain/records/audit/ledger.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import { checkpointName, readIn, writeOwn } from './segments.js';
 
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */

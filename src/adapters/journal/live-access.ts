@@ -13,9 +13,9 @@ import {
   concernsAccess,
   isEvent,
   isReadable,
-} from '../../domain/audit/access-book.js';
-import { readNext } from '../../domain/audit/ledger.js';
-import { type AuditRecord, isCount, parseLine } from '../../domain/audit/record.js';
+} from '../../domain/records/audit/access-book.js';
+import { readNext } from '../../domain/records/audit/ledger.js';
+import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { readSegment } from './chain.js';
 import { isRightlySigned } from './kept-end.js';
 import type { RunEnd } from './run-end.js';

@@ -4,7 +4,7 @@
 
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isCount, parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import { syncDirectory } from '../host/regular-file.js';
 import { makeInner, readIn, writeWhole } from './segments.js';
 

@@ -13,7 +13,7 @@ import {
   readClaim,
   readLink,
   readNext,
-} from '../../domain/audit/ledger.js';
+} from '../../domain/records/audit/ledger.js';
 import {
   isCount,
   isDistanceMs,
@@ -22,7 +22,7 @@ import {
   parseTime,
   readHead,
   type TornTail,
-} from '../../domain/audit/record.js';
+} from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, putEndAside } from './aside.js';
 import { readSegment, scanFrom } from './chain.js';

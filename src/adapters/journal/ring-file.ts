@@ -21,8 +21,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { type OpenExchanges, readBody, readClaim } from '../../domain/audit/ledger.js';
-import { isCount, parseLine, readWord } from '../../domain/audit/record.js';
+import { type OpenExchanges, readBody, readClaim } from '../../domain/records/audit/ledger.js';
+import { isCount, parseLine, readWord } from '../../domain/records/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { syncDirectory } from '../host/regular-file.js';
 import { scanFrom } from './chain.js';

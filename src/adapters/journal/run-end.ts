@@ -3,8 +3,8 @@
 // to the first one that should be signed and is not.
 
 import { bounds } from '../../bounds/bounds.js';
-import { readClaim, readLink, readNext } from '../../domain/audit/ledger.js';
-import { isCount, parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
+import { readClaim, readLink, readNext } from '../../domain/records/audit/ledger.js';
+import { isCount, parseLine, readHead, type TornTail } from '../../domain/records/audit/record.js';
 import { syncDirectory } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { firstLine, firstSeqOf, inflateSegment, readSegment } from './chain.js';

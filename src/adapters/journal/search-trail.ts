@@ -1,14 +1,19 @@
 // Verifies, searches and surveys the files of a journal: for commands and for the page. The daemon's writer does not load this.
 
-import { readClaim } from '../../domain/audit/ledger.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
 import {
   createSearch,
   createSurvey,
   type ExchangeRow,
   type Surveyed,
   type TrailFilter,
-} from '../../domain/trail/search.js';
-import { createVerifier, type TrailOptions, type Verdict, type Verifier } from '../../domain/trail/verify.js';
+} from '../../domain/records/trail/search.js';
+import {
+  createVerifier,
+  type TrailOptions,
+  type Verdict,
+  type Verifier,
+} from '../../domain/records/trail/verify.js';
 import { type CheckedText, createTextDigest } from './checked.js';
 import type { Piece } from './compressed.js';
 import {

@@ -6,7 +6,7 @@
 // beside the segments. Without that file, the young segments count as written by no origin.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import type { JournalFill, WriterShare } from '../../gateway/outcome/journal.js';
 
 /** The share of audit.max_size from which young records count as filling the journal. */

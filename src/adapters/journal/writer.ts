@@ -5,15 +5,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { AccessBook } from '../../domain/audit/access-book.js';
-import { encodeBody, lineBytesMax } from '../../domain/audit/encode.js';
-import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
+import { AccessBook } from '../../domain/records/audit/access-book.js';
+import { encodeBody, lineBytesMax } from '../../domain/records/audit/encode.js';
+import { journalFormat, Ledger, sealBytesMax } from '../../domain/records/audit/ledger.js';
 import {
   type AuditRecord,
   formatTime,
   type JournalRecord,
   type OwnRecord,
-} from '../../domain/audit/record.js';
+} from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
 import { firstSeqIn, firstTimeIn, missingBetween } from './chain.js';

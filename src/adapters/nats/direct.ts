@@ -3,7 +3,7 @@
 // there. So the library's request is not used, and the last value of each server header counts.
 
 import type { Msg } from '@nats-io/transport-node';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import { systemClock } from '../host/clock.js';
 import { faultOfRequest, NatsFault } from './fault.js';
 import { intakeLimits } from './intake.js';

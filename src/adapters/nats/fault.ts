@@ -2,7 +2,7 @@
 // nothing of a certificate, a credential or a record. Words of a server are cut and made visible, because they reach logs and terminals.
 
 import { bounds } from '../../bounds/bounds.js';
-import { printable } from '../../domain/audit/encode.js';
+import { printable } from '../../domain/records/audit/encode.js';
 
 export type NatsFaultCode =
   | 'library-missing' // the optional packages are not installed

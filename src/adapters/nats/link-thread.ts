@@ -4,7 +4,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { bounds } from '../../bounds/bounds.js';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import type { Clock } from '../../ports/machine.js';
 import { systemListVariable } from '../host/system-trust.js';
 import type { NatsSettings } from './dial.js';

@@ -3,9 +3,9 @@
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, isObject } from '../../domain/audit/record.js';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
-import { configOf, type StreamConfig, type StreamWish } from '../../domain/streams/made.js';
+import { isCount, isObject } from '../../domain/records/audit/record.js';
+import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
+import { configOf, type StreamConfig, type StreamWish } from '../../domain/records/streams/made.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';

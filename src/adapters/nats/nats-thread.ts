@@ -1,7 +1,7 @@
 // Entry of the thread with a gate's links: takes orders from the main thread and reports. Main-thread code never imports it.
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { headerNames } from '../../domain/fleet/block.js';
+import { headerNames } from '../../domain/records/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
 import { NatsFault } from './fault.js';
 import { type NatsLink, openNats } from './link.js';

@@ -4,7 +4,7 @@
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { Wakes } from '../../concurrency/waiting.js';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
 import { NatsFault } from './fault.js';

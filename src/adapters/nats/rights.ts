@@ -3,8 +3,8 @@
 // subject's.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
-import { isObject } from '../../domain/audit/record.js';
-import { subjectOf } from '../../domain/fleet/block.js';
+import { isObject } from '../../domain/records/audit/record.js';
+import { subjectOf } from '../../domain/records/fleet/block.js';
 import { NatsFault } from './fault.js';
 
 export type StreamRight = 'update' | 'purge' | 'delete' | 'publish';

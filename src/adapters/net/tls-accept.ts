@@ -5,7 +5,7 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
-import { foldAscii } from '../../domain/identity/user-name.js';
+import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { systemCodeOf, TransportFault } from '../../ports/faults.js';
 import type { TlsOffer, TlsPeer } from '../../ports/transport.js';
 import { keyPinOf } from './tls-connect.js';

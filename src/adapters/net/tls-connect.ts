@@ -3,7 +3,7 @@
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
-import { sha256Hex } from '../../domain/identity/credentials.js';
+import { sha256Hex } from '../../domain/people/identity/credentials.js';
 import { systemCodeOf, type TlsCause, UpstreamFault } from '../../ports/faults.js';
 import type { SeenCertificate, TlsDemand } from '../../ports/transport.js';
 import { systemContext } from '../host/system-trust.js';

@@ -4,7 +4,7 @@ import { type LookupAddress, type LookupAllOptions, lookup as lookUpName } from 
 import type { LookupFunction } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { bounds } from '../../bounds/bounds.js';
-import { NoticeFault, type NoticeFaultCode } from '../../domain/notices/fault.js';
+import { NoticeFault, type NoticeFaultCode } from '../../domain/admin/notices/fault.js';
 import { systemCodeOf, UpstreamFault } from '../../ports/faults.js';
 import { readRegularFile } from '../host/regular-file.js';
 import { systemContext } from '../host/system-trust.js';

@@ -5,10 +5,10 @@
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type * as Library from 'nodemailer';
 import { bounds } from '../../bounds/bounds.js';
-import { isOfThisMachine } from '../../domain/identity/peer.js';
-import { NoticeFault } from '../../domain/notices/fault.js';
-import { mailOf } from '../../domain/notices/forms.js';
-import type { Notice } from '../../domain/notices/notice.js';
+import { NoticeFault } from '../../domain/admin/notices/fault.js';
+import { mailOf } from '../../domain/admin/notices/forms.js';
+import type { Notice } from '../../domain/admin/notices/notice.js';
+import { isOfThisMachine } from '../../domain/people/identity/peer.js';
 import { systemCodeOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { noticeFaultOf, trustOf } from './connection.js';

@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
-import { parseLine } from '../../domain/audit/record.js';
-import { count, fit, spanMs } from '../../domain/seams/shape.js';
+import { count, fit, spanMs } from '../../domain/language/seams/shape.js';
+import { parseLine } from '../../domain/records/audit/record.js';
 import { readRegularFile, replaceFile } from '../host/regular-file.js';
 
 const place = z.object({

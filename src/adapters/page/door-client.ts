@@ -9,7 +9,7 @@ import {
   doorCalls,
   doorVersion,
   doorVersionHeader,
-} from '../../domain/door/door.js';
+} from '../../domain/admin/door/door.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { ask, openAnswer } from '../http/ask.js';

@@ -3,7 +3,7 @@
 
 import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
-import { isOfThisMachine } from '../../domain/identity/peer.js';
+import { isOfThisMachine } from '../../domain/people/identity/peer.js';
 import { messageOf, systemCodeOf } from '../../ports/faults.js';
 import { systemClock } from '../host/clock.js';
 import { systemContext } from '../host/system-trust.js';

@@ -2,7 +2,7 @@
 // another origin gets nothing and changes nothing, whatever name it made point here. Each header that matters is there once. A token comes
 // in `Authorization` only, which a browser sends for no other page.
 
-import { type Endpoint, endpoints } from '../../domain/page/api.js';
+import { type Endpoint, endpoints } from '../../domain/admin/page/api.js';
 import { createRoutes } from '../http/routes.js';
 import { type ForeignSource, foreignSource, type SourcePlace } from '../http/source.js';
 

@@ -1,8 +1,8 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page.
 
-import type { LinkOpener } from '../../domain/door/parse.js';
-import type { Endpoint } from '../../domain/page/api.js';
-import type { PageRole } from '../../domain/page/roles.js';
+import type { LinkOpener } from '../../domain/admin/door/parse.js';
+import type { Endpoint } from '../../domain/admin/page/api.js';
+import type { PageRole } from '../../domain/admin/page/roles.js';
 import type { SignInWay } from './page-sessions.js';
 
 export interface PageCaller {

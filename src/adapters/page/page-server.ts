@@ -3,7 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
-import type { Endpoint } from '../../domain/page/api.js';
+import type { Endpoint } from '../../domain/admin/page/api.js';
 import type { HttpPeer } from '../http/connections.js';
 import {
   type HttpAnswer,

@@ -4,8 +4,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
-import type { LinkOpener } from '../../domain/door/parse.js';
-import { sha256Hex } from '../../domain/identity/credentials.js';
+import type { LinkOpener } from '../../domain/admin/door/parse.js';
+import { sha256Hex } from '../../domain/people/identity/credentials.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 

@@ -1,7 +1,7 @@
 // The socket of the page: requests about the journal by people whom the kernel names. It has a table of its own, so nothing that changes
 // the daemon can be asked for here.
 
-import type { LinkOpener } from '../../domain/door/parse.js';
+import type { LinkOpener } from '../../domain/admin/door/parse.js';
 import { type HttpCall, plainAnswer, shortLimits, type TextAnswer } from '../http/server.js';
 import { foreignSource } from '../http/source.js';
 

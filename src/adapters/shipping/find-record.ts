@@ -1,7 +1,7 @@
 // Finds a record in a journal's files by its seq, without reading all of them: by the first record of each segment, then by the lines of
 // one. Damaged or missing parts are skipped. The result shows where the journal continues.
 
-import { readClaim } from '../../domain/audit/ledger.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findSegments, openSegmentReader, type Segment, type SegmentReader } from '../journal/segments.js';
 

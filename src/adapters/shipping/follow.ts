@@ -2,7 +2,7 @@
 // No record is given out before it is on disk. Bytes after the last durable record may be cut off and written again, so its seq must be
 // known before the file is read, and later bytes are not kept.
 
-import { readClaim } from '../../domain/audit/ledger.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { findSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 import { findRecord } from './find-record.js';

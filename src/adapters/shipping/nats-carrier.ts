@@ -1,4 +1,4 @@
-// Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/fleet/block).
+// Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/records/fleet/block).
 // The rules: after every doubt (a new connection, a missing answer, an unexpected sequence, a block that the server already had) the stream
 // is asked for its last message of this journal, and its answer counts; what was not safe then is sent once more when it is quiet
 // (sent-blocks). A record is safe when it was acknowledged long enough ago, is still there, and is not to be sent again. A block without an
@@ -15,7 +15,7 @@ import {
   readHeadOf,
   streamHeader,
   subjectOf,
-} from '../../domain/fleet/block.js';
+} from '../../domain/records/fleet/block.js';
 import { type NatsSettings } from '../nats/dial.js';
 import { NatsFault } from '../nats/fault.js';
 import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';

@@ -8,7 +8,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, parseLine } from '../../domain/audit/record.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import { readRegularFile, replaceFile, syncFolder } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 

@@ -6,7 +6,7 @@
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, isObject, parseLine, parseTime } from '../../domain/audit/record.js';
+import { isCount, isObject, parseLine, parseTime } from '../../domain/records/audit/record.js';
 
 /** The sender's names, unchanged where the grammar permits. */
 export interface Sender {

@@ -1,11 +1,11 @@
 // The meaning of each code of log lines and records, and what to do: the closed list of the key `event`, and those of `reason` and `type`.
-// Those of `error`, which clients read too, are in domain/codes. docs/messages.md is generated from both. A code is never renamed or
-// reused. The compiler refuses a table without one of the codes of its list.
+// Those of `error`, which clients read too, are in domain/language/codes. docs/messages.md is generated from both. A code
+// is never renamed or reused. The compiler refuses a table without one of the codes of its list.
 
-import { codes } from '../../domain/codes/codes.js';
-import type { NoticeFaultCode } from '../../domain/notices/fault.js';
-import type { FoundCode } from '../../domain/now/problems.js';
-import type { DecisionCode } from '../../domain/policy/decide.js';
+import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
+import type { FoundCode } from '../../domain/admin/now/problems.js';
+import type { DecisionCode } from '../../domain/judging/policy/decide.js';
+import { codes } from '../../domain/language/codes/codes.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, Note, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { DenialCode, LogLevel } from '../../gateway/outcome/outcome.js';

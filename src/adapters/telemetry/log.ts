@@ -4,9 +4,9 @@
 
 import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../bounds/bounds.js';
-import { harmlessJson, printable } from '../../domain/audit/encode.js';
-import { withoutKeys } from '../../domain/audit/record.js';
-import type { KeyRefusal } from '../../domain/keys/key.js';
+import type { KeyRefusal } from '../../domain/people/keys/key.js';
+import { harmlessJson, printable } from '../../domain/records/audit/encode.js';
+import { withoutKeys } from '../../domain/records/audit/record.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock } from '../../ports/machine.js';

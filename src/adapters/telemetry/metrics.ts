@@ -4,7 +4,7 @@
 // 0, and a value that cannot be made takes no other with it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { NoticeReceiver } from '../../domain/notices/receiver.js';
+import type { NoticeReceiver } from '../../domain/admin/notices/receiver.js';
 import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';

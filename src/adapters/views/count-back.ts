@@ -1,13 +1,13 @@
 // The histogram of a search: what all its pages have, counted by time, from the newest command back. It counts exactly the commands that
 // the same search would show to the same person. When time runs out, the answer says how far it came.
 
-import { parseTime } from '../../domain/audit/record.js';
-import { type Exclusion, isLeftOut } from '../../domain/page/leave-out.js';
-import type { Histogram } from '../../domain/page/trail.js';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/trail/search.js';
-import { createHistogram } from '../../domain/views/histogram.js';
-import { openMax } from '../../domain/views/look.js';
-import { createView } from '../../domain/views/view.js';
+import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
+import type { Histogram } from '../../domain/admin/page/trail.js';
+import { parseTime } from '../../domain/records/audit/record.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
+import { createHistogram } from '../../domain/records/views/histogram.js';
+import { openMax } from '../../domain/records/views/look.js';
+import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, filesUntil, type Trail } from '../journal/trail.js';
 import { createLooked, type Entry, findEnds, piecesBack } from './newest-first.js';

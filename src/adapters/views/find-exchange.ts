@@ -2,8 +2,8 @@
 // that it shows.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, parseLine } from '../../domain/audit/record.js';
-import type { View } from '../../domain/views/view.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import type { View } from '../../domain/records/views/view.js';
 import { type Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
 import { filesFrom } from './reading.js';

@@ -2,16 +2,16 @@
 // does. A page says what a search of everything says, through any view. A piece is read forward, as the view demands. Where the end of a
 // command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
 
-import { readHead } from '../../domain/audit/record.js';
+import { readHead } from '../../domain/records/audit/record.js';
 import {
   createRetirements,
   createSearch,
   type ExchangeRow,
   type TrailFilter,
-} from '../../domain/trail/search.js';
-import type { RetiredRecords } from '../../domain/trail/verify.js';
-import type { NewestAsked } from '../../domain/views/asked.js';
-import { createView } from '../../domain/views/view.js';
+} from '../../domain/records/trail/search.js';
+import type { RetiredRecords } from '../../domain/records/trail/verify.js';
+import type { NewestAsked } from '../../domain/records/views/asked.js';
+import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import {
   filesSince,

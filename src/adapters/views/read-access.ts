@@ -1,7 +1,11 @@
 // Access on request in a trail, for `audit access` and for the reports, which name the approvers of a grant beside its commands.
 
-import { type AccessAsked, type AccessLedger, createAccessLedger } from '../../domain/report/access.js';
-import type { View } from '../../domain/views/view.js';
+import {
+  type AccessAsked,
+  type AccessLedger,
+  createAccessLedger,
+} from '../../domain/records/report/access.js';
+import type { View } from '../../domain/records/views/view.js';
 import type { Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
 

@@ -2,13 +2,13 @@
 // found in parts, each when the one before was taken. Memory does not grow with the journal, nor with what is found. In a limited view
 // every row comes through it.
 
-import type { VerifyProgress, VerifyResult } from '../../domain/page/proof.js';
-import type { MailboxEnd } from '../../domain/page/trail.js';
-import { toldBy } from '../../domain/report/access.js';
-import { type Doubt } from '../../domain/report/completeness.js';
-import { findingsOf } from '../../domain/report/findings.js';
-import { createHtmlReport } from '../../domain/report/html.js';
-import type { ReportForm } from '../../domain/report/lines.js';
+import type { VerifyProgress, VerifyResult } from '../../domain/admin/page/proof.js';
+import type { MailboxEnd } from '../../domain/admin/page/trail.js';
+import { toldBy } from '../../domain/records/report/access.js';
+import { type Doubt } from '../../domain/records/report/completeness.js';
+import { findingsOf } from '../../domain/records/report/findings.js';
+import { createHtmlReport } from '../../domain/records/report/html.js';
+import type { ReportForm } from '../../domain/records/report/lines.js';
 import {
   createCsvReport,
   createJsonReport,
@@ -16,10 +16,15 @@ import {
   makeReport,
   type ReportAsked,
   type Reported,
-} from '../../domain/report/report.js';
-import { createSearch, createSurvey, type ExchangeRow, type TrailFilter } from '../../domain/trail/search.js';
-import type { Verdict } from '../../domain/trail/verify.js';
-import { createCover, createView } from '../../domain/views/view.js';
+} from '../../domain/records/report/report.js';
+import {
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  type TrailFilter,
+} from '../../domain/records/trail/search.js';
+import type { Verdict } from '../../domain/records/trail/verify.js';
+import { createCover, createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
 import { checkTrail, verifyTrail } from '../journal/search-trail.js';

@@ -2,27 +2,27 @@
 // rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
 // shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
-import { parseLine, readHead } from '../../domain/audit/record.js';
-import { argumentCount, textIn } from '../../domain/audit/stored.js';
-import type { TrailContent } from '../../domain/page/trail.js';
-import { contentOf } from '../../domain/report/touch.js';
-import { foldStory, storyOfRow } from '../../domain/story/story.js';
-import { causeWords, type StoryTold, tellStory } from '../../domain/story/words.js';
-import { formatCsvRow, formatJsonRow } from '../../domain/trail/export.js';
+import type { TrailContent } from '../../domain/admin/page/trail.js';
+import { countWords } from '../../domain/language/words/words.js';
+import { parseLine, readHead } from '../../domain/records/audit/record.js';
+import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
+import { contentOf } from '../../domain/records/report/touch.js';
+import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
+import { causeWords, type StoryTold, tellStory } from '../../domain/records/story/words.js';
+import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';
 import {
   createRetirements,
   createSearch,
   createSurvey,
   type ExchangeRow,
   type Surveyed,
-} from '../../domain/trail/search.js';
-import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
-import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/views/asked.js';
-import { createExtractDigest } from '../../domain/views/extract.js';
-import type { ExtractFacts } from '../../domain/views/extract-head.js';
-import { openMax } from '../../domain/views/look.js';
-import { createView, type View } from '../../domain/views/view.js';
-import { countWords } from '../../domain/words/words.js';
+} from '../../domain/records/trail/search.js';
+import type { RetiredRecords, TrailFault, Verdict } from '../../domain/records/trail/verify.js';
+import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/records/views/asked.js';
+import { createExtractDigest } from '../../domain/records/views/extract.js';
+import type { ExtractFacts } from '../../domain/records/views/extract-head.js';
+import { openMax } from '../../domain/records/views/look.js';
+import { createView, type View } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
 import { verifyTrail } from '../journal/search-trail.js';

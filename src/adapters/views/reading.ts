@@ -1,6 +1,6 @@
 // What every reading of a trail needs: where a record stands by its seq, and which lines are no records.
 
-import { plural } from '../../domain/words/words.js';
+import { plural } from '../../domain/language/words/words.js';
 import { type Piece } from '../journal/compressed.js';
 import { firstSeqOf, type TrailFile } from '../journal/trail.js';
 

@@ -12,11 +12,16 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import { pause } from '../../concurrency/waiting.js';
-import { whyNoReason } from '../../domain/access/steps.js';
-import { formatCommand, formatJsonLines } from '../../domain/audit/encode.js';
-import { readSaid } from '../../domain/codes/codes.js';
-import { inputOf } from '../../domain/commands/parse.js';
-import { type AccessStep, type AccessValues, allArguments, optionOf } from '../../domain/verbs/verbs.js';
+import { readSaid } from '../../domain/language/codes/codes.js';
+import { inputOf } from '../../domain/language/commands/parse.js';
+import {
+  type AccessStep,
+  type AccessValues,
+  allArguments,
+  optionOf,
+} from '../../domain/language/verbs/verbs.js';
+import { whyNoReason } from '../../domain/people/access/steps.js';
+import { formatCommand, formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import {
   askDoor,

@@ -1,9 +1,9 @@
 // Requests and grants for people: the list, sorted by what waits for the reader, and one of them in full. Times are local.
 
 import type { AccessItem } from '../../client/connect.js';
-import { formatDuration } from '../../domain/policy/policy.js';
-import { stateText } from '../../domain/story/grant.js';
-import { plural } from '../../domain/words/words.js';
+import { formatDuration } from '../../domain/judging/policy/policy.js';
+import { plural } from '../../domain/language/words/words.js';
+import { stateText } from '../../domain/records/story/grant.js';
 import { formatColumns, plain } from '../output/output.js';
 
 /** First what waits for the reader, then own requests and grants, then the rest; the oldest first. */

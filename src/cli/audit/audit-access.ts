@@ -1,10 +1,10 @@
 // `dovegate audit access`: who had access on request to whose mail, granted by whom, how it was used, and what was never used.
 
 import { readAccess } from '../../adapters/views/read-access.js';
-import { formatJson, printable } from '../../domain/audit/encode.js';
-import { type AuditRecord, formatTime } from '../../domain/audit/record.js';
-import { accessSentences } from '../../domain/report/access.js';
-import { approvedText, endText, type GrantStory, usedText } from '../../domain/story/grant.js';
+import { formatJson, printable } from '../../domain/records/audit/encode.js';
+import { type AuditRecord, formatTime } from '../../domain/records/audit/record.js';
+import { accessSentences } from '../../domain/records/report/access.js';
+import { approvedText, endText, type GrantStory, usedText } from '../../domain/records/story/grant.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, trailsOf } from './audit-places.js';

@@ -2,15 +2,15 @@
 // configuration is needed.
 
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
-import { formatJson, formatWords, printable } from '../../domain/audit/encode.js';
+import { plural } from '../../domain/language/words/words.js';
+import { formatJson, formatWords, printable } from '../../domain/records/audit/encode.js';
 import {
   createProofChecker,
   keyFingerprint,
   type ProofVerdict,
   proofKindOf,
-} from '../../domain/report/proof.js';
-import { createExtractChecker, type ExtractVerdict } from '../../domain/views/extract.js';
-import { plural } from '../../domain/words/words.js';
+} from '../../domain/records/report/proof.js';
+import { createExtractChecker, type ExtractVerdict } from '../../domain/records/views/extract.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -1,17 +1,22 @@
 // `dovegate audit export --with-proof`: the records of the found commands, and the lines that prove them with the public key
-// alone (domain/report/proof.ts defines the file). The journal is checked first and then read twice more, so that memory holds
+// alone (domain/records/report/proof.ts defines the file). The journal is checked first and then read twice more, so that memory holds
 // one bit for each found record, and no line.
 
 import { searchTrail } from '../../adapters/journal/search-trail.js';
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
-import { printable } from '../../domain/audit/encode.js';
-import { readClaim } from '../../domain/audit/ledger.js';
-import { formatTime, parseLine, readHead } from '../../domain/audit/record.js';
-import { argumentCount } from '../../domain/audit/stored.js';
-import { createProofWriter, createSeqSet, formatProofTitle, type SeqSet } from '../../domain/report/proof.js';
-import type { TrailFilter } from '../../domain/trail/search.js';
-import { formatExtract } from '../../domain/views/extract.js';
-import { plural } from '../../domain/words/words.js';
+import { plural } from '../../domain/language/words/words.js';
+import { printable } from '../../domain/records/audit/encode.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
+import { formatTime, parseLine, readHead } from '../../domain/records/audit/record.js';
+import { argumentCount } from '../../domain/records/audit/stored.js';
+import {
+  createProofWriter,
+  createSeqSet,
+  formatProofTitle,
+  type SeqSet,
+} from '../../domain/records/report/proof.js';
+import type { TrailFilter } from '../../domain/records/trail/search.js';
+import { formatExtract } from '../../domain/records/views/extract.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -5,8 +5,8 @@
 
 import { feedVerifier } from '../../adapters/journal/search-trail.js';
 import { type TrailFile } from '../../adapters/journal/trail.js';
-import { readClaim, readLink } from '../../domain/audit/ledger.js';
-import { createVerifier, type TrailOptions, type Verdict } from '../../domain/trail/verify.js';
+import { readClaim, readLink } from '../../domain/records/audit/ledger.js';
+import { createVerifier, type TrailOptions, type Verdict } from '../../domain/records/trail/verify.js';
 
 export interface Received {
   readonly verdict: Verdict;

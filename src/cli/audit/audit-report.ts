@@ -1,17 +1,17 @@
 // `dovegate audit report`: the accesses to one mailbox, and whether the journal is complete for that time. It checks the journal
-// as `audit verify` does; domain/report makes the report.
+// as `audit verify` does; domain/records/report makes the report.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import type { Trail } from '../../adapters/journal/trail.js';
 import { readAccess } from '../../adapters/views/read-access.js';
-import { printable } from '../../domain/audit/encode.js';
-import type { MailboxLine } from '../../domain/page/trail.js';
-import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/report/access.js';
-import { judgeHosts } from '../../domain/report/hosts.js';
-import { createHtmlReport } from '../../domain/report/html.js';
-import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
+import type { MailboxLine } from '../../domain/admin/page/trail.js';
+import { printable } from '../../domain/records/audit/encode.js';
+import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/records/report/access.js';
+import { judgeHosts } from '../../domain/records/report/hosts.js';
+import { createHtmlReport } from '../../domain/records/report/html.js';
+import { formatSpan, linesOf, type ReportForm } from '../../domain/records/report/lines.js';
 import {
   createCsvReport,
   createJsonReport,
@@ -20,9 +20,9 @@ import {
   type Reported,
   type ReportedFleet,
   whyNoReport,
-} from '../../domain/report/report.js';
-import { createDayBook, type GrantTold, type TouchDay } from '../../domain/report/touch.js';
-import type { Separator } from '../../domain/trail/export.js';
+} from '../../domain/records/report/report.js';
+import { createDayBook, type GrantTold, type TouchDay } from '../../domain/records/report/touch.js';
+import type { Separator } from '../../domain/records/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -3,17 +3,18 @@
 import { type Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
-import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
-import { readClaim } from '../../domain/audit/ledger.js';
-import { outcomeOf, remarkOf, requesterOf, storyOfRow } from '../../domain/story/story.js';
-import { countedWords } from '../../domain/story/words.js';
+import { plural } from '../../domain/language/words/words.js';
+import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
+import { outcomeOf, remarkOf, requesterOf, storyOfRow } from '../../domain/records/story/story.js';
+import { countedWords } from '../../domain/records/story/words.js';
 import {
   formatCsvHeader,
   formatCsvRow,
   formatJsonRow,
   formatValue,
   type Separator,
-} from '../../domain/trail/export.js';
+} from '../../domain/records/trail/export.js';
 import {
   createNameTest,
   createRetirements,
@@ -21,9 +22,8 @@ import {
   isRowCut,
   type Surveyed,
   type TrailFilter,
-} from '../../domain/trail/search.js';
-import type { RetiredRecords } from '../../domain/trail/verify.js';
-import { plural } from '../../domain/words/words.js';
+} from '../../domain/records/trail/search.js';
+import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';

@@ -8,13 +8,13 @@ import {
   type Surroundings,
   seqOf,
 } from '../../adapters/views/find-exchange.js';
-import { formatJson, printable } from '../../domain/audit/encode.js';
-import { isObject } from '../../domain/audit/record.js';
-import { foldStory } from '../../domain/story/story.js';
-import { storySentences } from '../../domain/story/words.js';
-import { formatValue } from '../../domain/trail/export.js';
-import { isWanted } from '../../domain/views/look.js';
-import { createView } from '../../domain/views/view.js';
+import { formatJson, printable } from '../../domain/records/audit/encode.js';
+import { isObject } from '../../domain/records/audit/record.js';
+import { foldStory } from '../../domain/records/story/story.js';
+import { storySentences } from '../../domain/records/story/words.js';
+import { formatValue } from '../../domain/records/trail/export.js';
+import { isWanted } from '../../domain/records/views/look.js';
+import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

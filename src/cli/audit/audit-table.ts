@@ -1,7 +1,7 @@
 // Rows as a table in the width of the terminal: values are cut, then columns are left out; without a terminal nothing is cut.
 // Memory holds the first rows only.
 
-import { formatTime, parseTime } from '../../domain/audit/record.js';
+import { formatTime, parseTime } from '../../domain/records/audit/record.js';
 import type { Paint, Screen } from '../output/screen.js';
 
 export interface Column<Row> {

@@ -11,10 +11,10 @@ import {
   type TrailFile,
 } from '../../adapters/journal/trail.js';
 import { pause } from '../../concurrency/waiting.js';
-import { formatJson, printable } from '../../domain/audit/encode.js';
-import { recordKeys, rowOf } from '../../domain/audit/keys.js';
-import { parseLine } from '../../domain/audit/record.js';
-import { textIn } from '../../domain/audit/stored.js';
+import { formatJson, printable } from '../../domain/records/audit/encode.js';
+import { recordKeys, rowOf } from '../../domain/records/audit/keys.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { textIn } from '../../domain/records/audit/stored.js';
 import { JournalFault } from '../../ports/faults.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';

@@ -3,12 +3,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
-import { formatTime } from '../../domain/audit/record.js';
-import { allEffects } from '../../domain/commands/catalog.js';
-import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
-import type { Separator } from '../../domain/trail/export.js';
-import type { TrailFilter } from '../../domain/trail/search.js';
-import { pickFilter } from '../../domain/views/filter.js';
+import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
+import { allEffects } from '../../domain/language/commands/catalog.js';
+import { formatTime } from '../../domain/records/audit/record.js';
+import type { Separator } from '../../domain/records/trail/export.js';
+import type { TrailFilter } from '../../domain/records/trail/search.js';
+import { pickFilter } from '../../domain/records/views/filter.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';

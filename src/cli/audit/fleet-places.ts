@@ -14,7 +14,6 @@ import {
   whyUnsafe,
 } from '../../adapters/host/files.js';
 import { fileName, listSegments } from '../../adapters/journal/segments.js';
-import { parsePublicKey } from '../../domain/audit/ledger.js';
 import {
   type FleetFiles,
   type FleetReader,
@@ -22,6 +21,7 @@ import {
   parseFleetSettings,
 } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
+import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -2,7 +2,7 @@
 // is refused with one sentence, before anything is written.
 
 import { join, resolve } from 'node:path';
-import { nearestName } from '../../domain/names/nearest-name.js';
+import { nearestName } from '../../domain/language/names/nearest-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { type Answers, type BackendAnswer, socketName } from './draft.js';

@@ -3,10 +3,10 @@
 // `._/-`.
 
 import { join } from 'node:path';
-import type { Series } from '../../domain/commands/catalog.js';
 import type { PolicyTest, Settings } from '../../domain/config/settings.js';
-import type { NameCase } from '../../domain/identity/user-name.js';
-import { runTests } from '../../domain/review/replay.js';
+import { runTests } from '../../domain/judging/review/replay.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import type { NameCase } from '../../domain/people/identity/user-name.js';
 
 export type BackendAnswer =
   | {

@@ -3,7 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatWords } from '../../domain/audit/encode.js';
+import { formatWords } from '../../domain/records/audit/encode.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
 export interface Situation {

@@ -2,7 +2,7 @@
 // difference only, and a summary. Its memory grows neither with the list nor with the answers.
 
 import { bounds } from '../../bounds/bounds.js';
-import { countWords, plural } from '../../domain/words/words.js';
+import { countWords, plural } from '../../domain/language/words/words.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
 /** Rows that differ from user to user without changing the decision. */

@@ -1,8 +1,8 @@
 // The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
 // of servers and lists is made harmless before it is printed.
 
-import { formatJson } from '../../domain/audit/encode.js';
-import { countWords, durationWords, plural, rateWords } from '../../domain/words/words.js';
+import { countWords, durationWords, plural, rateWords } from '../../domain/language/words/words.js';
+import { formatJson } from '../../domain/records/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
 import { plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -3,9 +3,9 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
-import { readSaid } from '../../domain/codes/codes.js';
-import { replyRows } from '../../domain/meaning/columns.js';
-import { effectOf } from '../../domain/meaning/reach.js';
+import { readSaid } from '../../domain/language/codes/codes.js';
+import { replyRows } from '../../domain/language/meaning/columns.js';
+import { effectOf } from '../../domain/language/meaning/reach.js';
 import { serverOf } from '../../protocol/releases.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
 import { readSentCommand, type TypedCommand } from '../doveadm/typed-command.js';

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { bounds } from '../../bounds/bounds.js';
-import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
+import { foldFor, type NameCase } from '../../domain/people/identity/user-name.js';
 import { CommandFault } from '../output/output.js';
 import { sysexits } from './run-state.js';
 

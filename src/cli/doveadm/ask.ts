@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { onStop } from '../../adapters/host/outputs.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
-import { effectOf } from '../../domain/meaning/reach.js';
+import { effectOf } from '../../domain/language/meaning/reach.js';
 import { serverOf } from '../../protocol/releases.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';

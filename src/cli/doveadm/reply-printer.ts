@@ -2,16 +2,16 @@
 // columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
-import { isObject, parseLine } from '../../domain/audit/record.js';
-import type { Series } from '../../domain/commands/catalog.js';
-import type { ParsedArguments } from '../../domain/commands/parse.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import type { ParsedArguments } from '../../domain/language/commands/parse.js';
 import {
   type ReplyRows,
   type ReplyShape,
   replyRows,
   replyShape,
   shapeOf,
-} from '../../domain/meaning/columns.js';
+} from '../../domain/language/meaning/columns.js';
+import { isObject, parseLine } from '../../domain/records/audit/record.js';
 import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 

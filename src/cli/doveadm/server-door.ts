@@ -12,10 +12,10 @@ import {
   type Session,
   SessionFault,
 } from '../../client/connect.js';
-import type { AnswerRow } from '../../domain/answers/rights.js';
 import type { ClientSettings } from '../../domain/config/parse-settings.js';
-import { isLoopback } from '../../domain/identity/peer.js';
-import { isKey, keyPrefix } from '../../domain/keys/key.js';
+import type { AnswerRow } from '../../domain/judging/answers/rights.js';
+import { isLoopback } from '../../domain/people/identity/peer.js';
+import { isKey, keyPrefix } from '../../domain/people/keys/key.js';
 import { exitCodes } from '../../ports/machine.js';
 import { exitCodeOf as statusExitCode } from '../../protocol/reply/reply.js';
 import { CommandFault } from '../output/output.js';

@@ -12,14 +12,14 @@ import {
   type Series,
   textOfList,
   whyLocal,
-} from '../../domain/commands/catalog.js';
+} from '../../domain/language/commands/catalog.js';
 import {
   inputOf,
   type ParsedArguments,
   parseArguments,
   withoutParameters,
-} from '../../domain/commands/parse.js';
-import { canonicalArguments } from '../../domain/meaning/canonical.js';
+} from '../../domain/language/commands/parse.js';
+import { canonicalArguments } from '../../domain/language/meaning/canonical.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 

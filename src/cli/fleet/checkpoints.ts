@@ -3,11 +3,15 @@
 
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink } from '../../adapters/nats/link.js';
-import { parseSignKey } from '../../domain/audit/ledger.js';
-import { checkpointSubject } from '../../domain/fleet/block.js';
-import { type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../domain/fleet/checkpoint.js';
-import type { Fleet } from '../../domain/fleet/fleet.js';
-import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
+import { parseSignKey } from '../../domain/records/audit/ledger.js';
+import { checkpointSubject } from '../../domain/records/fleet/block.js';
+import {
+  type ReadCheckpoint,
+  readCheckpoint,
+  signCheckpoint,
+} from '../../domain/records/fleet/checkpoint.js';
+import type { Fleet } from '../../domain/records/fleet/fleet.js';
+import type { FleetFinding, FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';

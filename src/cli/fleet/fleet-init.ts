@@ -6,8 +6,10 @@ import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
+import { formatDuration } from '../../domain/judging/policy/policy.js';
+import { bytesWords, plural } from '../../domain/language/words/words.js';
+import { printable } from '../../domain/records/audit/encode.js';
 import {
   administratorName,
   checkpointStreamOf,
@@ -16,10 +18,8 @@ import {
   hostStreamOf,
   verifierName,
   verifierQuestions,
-} from '../../domain/fleet/block.js';
-import { formatDuration } from '../../domain/policy/policy.js';
-import { judgeStrength, maxMessagesOf } from '../../domain/streams/strength.js';
-import { bytesWords, plural } from '../../domain/words/words.js';
+} from '../../domain/records/fleet/block.js';
+import { judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';

@@ -3,8 +3,8 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText } from '../../adapters/host/files.js';
-import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
-import { signCheckpoint } from '../../domain/fleet/checkpoint.js';
+import { makeSignKey, parseSignKey } from '../../domain/records/audit/ledger.js';
+import { signCheckpoint } from '../../domain/records/fleet/checkpoint.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';

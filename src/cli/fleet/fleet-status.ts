@@ -1,9 +1,9 @@
 // `dovegate audit fleet status`: the gates as the verifier saw them last, from the file that it left.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import { formatJsonLines, printable } from '../../domain/audit/encode.js';
-import { parseTime } from '../../domain/audit/record.js';
-import { agoWords } from '../../domain/words/words.js';
+import { agoWords } from '../../domain/language/words/words.js';
+import { formatJsonLines, printable } from '../../domain/records/audit/encode.js';
+import { parseTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';

@@ -1,9 +1,9 @@
 // The table of gates and the list of findings, as `fleet verify` and `fleet status` print them.
 
-import { printable } from '../../domain/audit/encode.js';
-import { noHost } from '../../domain/fleet/findings.js';
-import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
-import { plural } from '../../domain/words/words.js';
+import { plural } from '../../domain/language/words/words.js';
+import { printable } from '../../domain/records/audit/encode.js';
+import { noHost } from '../../domain/records/fleet/findings.js';
+import type { FleetFinding, FleetStatus, GateRow } from '../../domain/records/fleet/shapes.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import type { Screen } from '../output/screen.js';

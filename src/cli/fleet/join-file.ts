@@ -2,8 +2,8 @@
 // gate's certificate and private key. With it one can send records as this gate.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject, parseLine } from '../../domain/audit/record.js';
-import { isHostWord, verifierName } from '../../domain/fleet/block.js';
+import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { isHostWord, verifierName } from '../../domain/records/fleet/block.js';
 
 export interface JoinFile {
   readonly host: string;

@@ -27,11 +27,11 @@ import {
   writeAtomically,
 } from '../../adapters/host/files.js';
 import { loadNative } from '../../adapters/host/native.js';
-import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/audit/ledger.js';
-import { isObject, parseLine } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import { readCheckpoint } from '../../domain/fleet/checkpoint.js';
-import type { FleetStatus } from '../../domain/fleet/shapes.js';
+import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/records/audit/ledger.js';
+import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { readCheckpoint } from '../../domain/records/fleet/checkpoint.js';
+import type { FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';

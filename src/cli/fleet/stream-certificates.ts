@@ -3,9 +3,9 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import type { NatsLink } from '../../adapters/nats/link.js';
-import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import type { FleetStatus } from '../../domain/fleet/shapes.js';
+import { formatTime, parseTime } from '../../domain/records/audit/record.js';
+import type { FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { createCertificates, expirySentence, warnMs } from '../../setup/certificates.js';
 
 type Shown = NonNullable<FleetStatus['certificates']>[number];

@@ -3,7 +3,12 @@
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import { checkpointStreamOf, type FleetStream, hostStreamOf, isHostWord } from '../../domain/fleet/block.js';
+import {
+  checkpointStreamOf,
+  type FleetStream,
+  hostStreamOf,
+  isHostWord,
+} from '../../domain/records/fleet/block.js';
 
 export interface SeenStream {
   readonly stream: FleetStream;

@@ -1,10 +1,10 @@
 // Notices of findings in `fleet watch`: one at the start of each finding and one at its end. It also keeps the time up to which
 // the stream is known, so that no host is called silent while the server was unreachable.
 
-import { formatJson } from '../../domain/audit/encode.js';
-import { formatTime, parseTime } from '../../domain/audit/record.js';
-import type { FleetFinding } from '../../domain/fleet/shapes.js';
-import { filling, type StreamRow } from '../../domain/streams/strength.js';
+import { formatJson } from '../../domain/records/audit/encode.js';
+import { formatTime, parseTime } from '../../domain/records/audit/record.js';
+import type { FleetFinding } from '../../domain/records/fleet/shapes.js';
+import { filling, type StreamRow } from '../../domain/records/streams/strength.js';
 
 /** Kinds for which another sentence is another finding. */
 const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);

@@ -4,8 +4,8 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { systemClock } from '../../adapters/host/clock.js';
-import { parseTime } from '../../domain/audit/record.js';
-import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
+import { parseTime } from '../../domain/records/audit/record.js';
+import type { FleetFinding, FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 

@@ -3,7 +3,7 @@
 import { descriptorsMax } from '../../adapters/host/process.js';
 import { noticeCodes } from '../../adapters/telemetry/codes.js';
 import type { Settings } from '../../domain/config/settings.js';
-import { agoWords } from '../../domain/words/words.js';
+import { agoWords } from '../../domain/language/words/words.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 

@@ -3,7 +3,7 @@
 
 import { createConnect } from '../../adapters/net/dial.js';
 import type { Settings } from '../../domain/config/settings.js';
-import { foldAscii, type NameCase } from '../../domain/identity/user-name.js';
+import { foldAscii, type NameCase } from '../../domain/people/identity/user-name.js';
 import { Lookup, lookupLimits } from '../../gateway/lookup/lookup.js';
 import type { Clock } from '../../ports/machine.js';
 import { whyOtherCase } from '../../setup/inspect.js';

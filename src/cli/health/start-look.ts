@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { isMissing, whyNoRight } from '../../adapters/host/files.js';
 import { reserveName } from '../../adapters/journal/segments.js';
 import type { Settings } from '../../domain/config/settings.js';
-import { bytesWords } from '../../domain/words/words.js';
+import { bytesWords } from '../../domain/language/words/words.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Told, textOf, valuesOf } from './daemon-look.js';
 import { dfOf } from './journal-look.js';

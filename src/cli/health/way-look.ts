@@ -9,10 +9,10 @@ import {
   routingTableOf,
   type Settings,
 } from '../../domain/config/settings.js';
-import { principalOf } from '../../domain/identity/peer.js';
-import { assess, fateOf, plainLine } from '../../domain/policy/assess.js';
-import { nothingAsked } from '../../domain/policy/route.js';
-import { plural } from '../../domain/words/words.js';
+import { assess, fateOf, plainLine } from '../../domain/judging/policy/assess.js';
+import { nothingAsked } from '../../domain/judging/policy/route.js';
+import { plural } from '../../domain/language/words/words.js';
+import { principalOf } from '../../domain/people/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import { newestMinor } from '../../protocol/minors.js';
 import { createPolicyChooser } from '../../setup/peers.js';

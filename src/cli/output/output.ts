@@ -1,7 +1,7 @@
 // What subcommands share: text for people and pipes on stdout, errors and warnings on stderr, and the fault that ends a command. Text of a
 // client, a backend or a file reaches a terminal only through `plain`.
 
-import { formatWords, printable } from '../../domain/audit/encode.js';
+import { formatWords, printable } from '../../domain/records/audit/encode.js';
 
 export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);

@@ -3,7 +3,7 @@
 // docs/client-shell.md lists each difference.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { ReplyColumn, ReplyShape } from '../../domain/meaning/columns.js';
+import type { ReplyColumn, ReplyShape } from '../../domain/language/meaning/columns.js';
 import { CommandFault } from './output.js';
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;

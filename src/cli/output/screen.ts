@@ -3,8 +3,8 @@
 // harmless before it is printed on a screen.
 
 import { styleText } from 'node:util';
-import { printable } from '../../domain/audit/encode.js';
-import { bytesWords } from '../../domain/words/words.js';
+import { bytesWords } from '../../domain/language/words/words.js';
+import { printable } from '../../domain/records/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';

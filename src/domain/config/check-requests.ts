@@ -1,8 +1,9 @@
 // Checks `on_request`, `approve` and `persons` against the rest of a configuration: whether somebody could approve, whether names exist.
 // Members of groups and people behind an open socket are unknown, so that everybody in `persons` who has a user counts there.
-import { Persons } from '../identity/person.js';
-import { identityOfUser } from '../identity/user-word.js';
-import { formatDuration, type Policy, type RequestRule } from '../policy/policy.js';
+
+import { formatDuration, type Policy, type RequestRule } from '../judging/policy/policy.js';
+import { Persons } from '../people/identity/person.js';
+import { identityOfUser } from '../people/identity/user-word.js';
 import type { Cursor } from './cursor.js';
 import { unknownName } from './problem.js';
 import type { ListenerSettings, PeersSettings, Settings } from './settings.js';

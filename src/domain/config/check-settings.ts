@@ -1,17 +1,18 @@
 // Consistency between the sections of a configuration: names that exist, sockets that differ, users with a destination, rules that can
 // match. A name counts as defined if it was written, even with an invalid value, so that one mistake is reported once.
+
+import { strikesAlways } from '../judging/policy/match.js';
+import { isQueryTest, isValueTest, type Policy, type Rule, reachable } from '../judging/policy/policy.js';
+import { comparesValues } from '../judging/policy/value-test.js';
 import {
   type AddedCommands,
   allSeries,
   commandNamed,
   commandsNamed,
   parameterNamed,
-} from '../commands/catalog.js';
-import { policyOfAnybody } from '../identity/peer.js';
-import { foldAscii } from '../identity/user-name.js';
-import { strikesAlways } from '../policy/match.js';
-import { isQueryTest, isValueTest, type Policy, type Rule, reachable } from '../policy/policy.js';
-import { comparesValues } from '../policy/value-test.js';
+} from '../language/commands/catalog.js';
+import { policyOfAnybody } from '../people/identity/peer.js';
+import { foldAscii } from '../people/identity/user-name.js';
 import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';

@@ -3,7 +3,7 @@
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core, ZodType } from 'zod';
-import { globLengthMax } from '../names/glob.js';
+import { globLengthMax } from '../language/names/glob.js';
 import {
   type Entry,
   entryOf,

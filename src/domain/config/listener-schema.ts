@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii } from '../people/identity/user-name.js';
 import {
   count,
   file,

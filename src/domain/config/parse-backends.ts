@@ -2,9 +2,9 @@
 // judgements rely on it.
 
 import { serverOfRelease } from '../../protocol/releases.js';
-import { isLoopback } from '../identity/peer.js';
-import type { Namespace } from '../names/mailbox-names.js';
-import { serverTargetWords } from '../policy/policy.js';
+import { serverTargetWords } from '../judging/policy/policy.js';
+import type { Namespace } from '../language/names/mailbox-names.js';
+import { isLoopback } from '../people/identity/peer.js';
 import { type Cursor, socketPathBytesMax } from './cursor.js';
 import type { RawBackend, RawNamespace } from './schema.js';
 import { parseHostAndPort, without } from './schema-parts.js';

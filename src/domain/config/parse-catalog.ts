@@ -10,8 +10,8 @@ import {
   commandNames,
   mailParametersOf,
   type Series,
-} from '../commands/catalog.js';
-import { sha256Hex } from '../identity/credentials.js';
+} from '../language/commands/catalog.js';
+import { sha256Hex } from '../people/identity/credentials.js';
 import { type Cursor, validate } from './cursor.js';
 import { meantBy, type ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';

@@ -3,10 +3,10 @@
 
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
-import { parsePublicKey } from '../audit/ledger.js';
-import { administratorName, defaultStream, isHostWord, verifierName } from '../fleet/block.js';
-import { type ExpectedHost, noKeyYet } from '../fleet/shapes.js';
-import { isOfThisMachine } from '../identity/peer.js';
+import { isOfThisMachine } from '../people/identity/peer.js';
+import { parsePublicKey } from '../records/audit/ledger.js';
+import { administratorName, defaultStream, isHostWord, verifierName } from '../records/fleet/block.js';
+import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
 import { type Cursor, validate } from './cursor.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';

@@ -1,8 +1,9 @@
 // Reads the keys of an HTTP listener: their names, hashes, validity and networks. One text is the key of one program only, so a repeated
 // hash is an error. Also networks, which keys have like listeners.
-import { parseNetwork } from '../identity/peer.js';
-import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../keys/key.js';
-import { parseInstant } from '../policy/policy.js';
+
+import { parseInstant } from '../judging/policy/policy.js';
+import { parseNetwork } from '../people/identity/peer.js';
+import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../people/keys/key.js';
 import type { Cursor } from './cursor.js';
 import type { RawKey, RawListener } from './listener-schema.js';
 import type { KeySettings } from './settings.js';

@@ -1,8 +1,8 @@
 // Reads `listeners`: their sockets, their policies, and the authentication of TCP clients. A key without effect on this kind of socket is
 // an error, because its author relies on it. So is everything that could admit the wrong client: a certificate without verification, one
 // that always fits two accounts, an account without a proof.
-import { parsePasswordHash } from '../identity/credentials.js';
-import { isLoopback } from '../identity/peer.js';
+import { parsePasswordHash } from '../people/identity/credentials.js';
+import { isLoopback } from '../people/identity/peer.js';
 import { type Cursor, checkSocketPath } from './cursor.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import { checkNetworks, parseKeys } from './parse-keys.js';

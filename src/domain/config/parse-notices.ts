@@ -1,7 +1,7 @@
 // Reads `notices`: receivers of notices, each a webhook or a mail. A receiver whose notices could be read or written on their way is an
 // error, and so is one that nothing would send to.
 import { bounds } from '../../bounds/bounds.js';
-import { isOfThisMachine } from '../identity/peer.js';
+import { isOfThisMachine } from '../people/identity/peer.js';
 import type { Cursor } from './cursor.js';
 import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';

@@ -1,7 +1,7 @@
 // Reads `admin.page`: its sockets, and people with their roles. A setting that could admit the wrong person, or no person, is an error: a
 // proof without verification, one that two people share, a person without one.
-import { isOfThisMachine } from '../identity/peer.js';
-import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
+import { isOfThisMachine } from '../people/identity/peer.js';
+import { foldAscii, foldFor, type NameCase } from '../people/identity/user-name.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
 import type { RawPage, RawPerson } from './schema.js';

@@ -1,6 +1,6 @@
 // Reads `persons`: which identities are the same human.
 // The rule: an identity belongs to one person; a person who could approve his own request under another name is an error.
-import { identitiesOf } from '../identity/person.js';
+import { identitiesOf } from '../people/identity/person.js';
 import type { Cursor } from './cursor.js';
 import type { RawHuman } from './policy-schema.js';
 import type { Settings } from './settings.js';

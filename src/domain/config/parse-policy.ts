@@ -1,10 +1,6 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
 import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
-import { noneAdded } from '../commands/catalog.js';
-import { sha256Hex } from '../identity/credentials.js';
-import { foldAscii, foldFor, usersPerLine } from '../identity/user-name.js';
-import { GlobList } from '../names/glob.js';
 import {
   createPolicy,
   formatDuration,
@@ -13,7 +9,11 @@ import {
   type PolicyParts,
   type Rule,
   usualRequests,
-} from '../policy/policy.js';
+} from '../judging/policy/policy.js';
+import { noneAdded } from '../language/commands/catalog.js';
+import { GlobList } from '../language/names/glob.js';
+import { sha256Hex } from '../people/identity/credentials.js';
+import { foldAscii, foldFor, usersPerLine } from '../people/identity/user-name.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import {

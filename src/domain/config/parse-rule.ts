@@ -1,18 +1,6 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
 import {
-  type AddedCommands,
-  allSeries,
-  type Command,
-  commandsNamed,
-  commandsOf,
-  parameterNamed,
-} from '../commands/catalog.js';
-import { sha256Hex } from '../identity/credentials.js';
-import { foldAscii, foldFor } from '../identity/user-name.js';
-import { exceedsNamedUsers } from '../meaning/reach.js';
-import { GlobList, mayOverlap } from '../names/glob.js';
-import {
   isRequestTerm,
   isValueTest,
   type Policy,
@@ -21,8 +9,20 @@ import {
   type RequestTerms,
   type Rule,
   requestTermKeys,
-} from '../policy/policy.js';
-import { createRegex } from '../policy/regex.js';
+} from '../judging/policy/policy.js';
+import { createRegex } from '../judging/policy/regex.js';
+import {
+  type AddedCommands,
+  allSeries,
+  type Command,
+  commandsNamed,
+  commandsOf,
+  parameterNamed,
+} from '../language/commands/catalog.js';
+import { exceedsNamedUsers } from '../language/meaning/reach.js';
+import { GlobList, mayOverlap } from '../language/names/glob.js';
+import { sha256Hex } from '../people/identity/credentials.js';
+import { foldAscii, foldFor } from '../people/identity/user-name.js';
 import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRequestRule, RawRule } from './policy-schema.js';

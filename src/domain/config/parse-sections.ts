@@ -1,16 +1,17 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
-import { recordedBytesMax } from '../audit/encode.js';
-import { type AddedCommands, allSeries, commandsNamed, commandsOf } from '../commands/catalog.js';
-import { isOfThisMachine } from '../identity/peer.js';
+
+import type { RouteTarget, ServerCommandRules, ServerTarget } from '../judging/policy/policy.js';
+import { type AddedCommands, allSeries, commandsNamed, commandsOf } from '../language/commands/catalog.js';
+import { GlobList } from '../language/names/glob.js';
+import { isOfThisMachine } from '../people/identity/peer.js';
 import {
   createUserNames,
   defaultCharacters,
   foldFor,
   type NameCase,
   parseCharacterClass,
-} from '../identity/user-name.js';
-import { GlobList } from '../names/glob.js';
-import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
+} from '../people/identity/user-name.js';
+import { recordedBytesMax } from '../records/audit/encode.js';
 import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { parsePage, parseTcpPlace } from './parse-page.js';
 import { meantBy } from './problem.js';

@@ -1,7 +1,8 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
 // problems. There are settings only without errors; warnings are returned with them.
-import { sha256Hex } from '../identity/credentials.js';
-import { GlobList } from '../names/glob.js';
+
+import { GlobList } from '../language/names/glob.js';
+import { sha256Hex } from '../people/identity/credentials.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';

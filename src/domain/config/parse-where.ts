@@ -1,12 +1,19 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import { type Command, listOfText, type Parameter, parameterNamed, userRoles } from '../commands/catalog.js';
-import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
-import { foldAscii, foldFor, type NameCase } from '../identity/user-name.js';
-import { GlobList, globLengthMax } from '../names/glob.js';
-import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../policy/policy.js';
-import { durationForm, type ParameterTest, parseDuration } from '../policy/policy.js';
-import { createRegex } from '../policy/regex.js';
+
+import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../judging/policy/policy.js';
+import { durationForm, type ParameterTest, parseDuration } from '../judging/policy/policy.js';
+import { createRegex } from '../judging/policy/regex.js';
+import {
+  type Command,
+  listOfText,
+  type Parameter,
+  parameterNamed,
+  userRoles,
+} from '../language/commands/catalog.js';
+import { type SearchKey, searchKeyNamed } from '../language/commands/search-query.js';
+import { GlobList, globLengthMax } from '../language/names/glob.js';
+import { foldAscii, foldFor, type NameCase } from '../people/identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize, sizeForm } from './schema-parts.js';

@@ -2,8 +2,8 @@
 
 import * as z from 'zod';
 import { newestMinor } from '../../protocol/minors.js';
-import { allSeries } from '../commands/catalog.js';
-import { formatDuration, usualRequests } from '../policy/policy.js';
+import { formatDuration, usualRequests } from '../judging/policy/policy.js';
+import { allSeries } from '../language/commands/catalog.js';
 import {
   as,
   count,

@@ -1,9 +1,10 @@
 // Problems of a configuration: as values, as two lines of text, and their codes. A message names the fault and what to do, and never holds
 // a secret (secrets are in files of their own).
-import { printable } from '../audit/encode.js';
-import { withoutKeys } from '../audit/record.js';
-import { commandNames, whyLocal } from '../commands/catalog.js';
-import { nearestName } from '../names/nearest-name.js';
+
+import { commandNames, whyLocal } from '../language/commands/catalog.js';
+import { nearestName } from '../language/names/nearest-name.js';
+import { printable } from '../records/audit/encode.js';
+import { withoutKeys } from '../records/audit/record.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';

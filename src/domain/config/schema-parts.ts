@@ -1,9 +1,9 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates)
 // and with its default. A number without a unit is never guessed.
 import * as z from 'zod';
-import { whyNoUser } from '../identity/user-word.js';
-import type { Rate } from '../policy/policy.js';
-import { durationForm, durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
+import type { Rate } from '../judging/policy/policy.js';
+import { durationForm, durationPattern, formatDuration, parseDuration } from '../judging/policy/policy.js';
+import { whyNoUser } from '../people/identity/user-word.js';
 import { meantBy } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {

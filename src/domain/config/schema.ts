@@ -4,11 +4,11 @@
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
 import { releaseForm } from '../../protocol/releases.js';
-import { allEffects, type Effect } from '../commands/catalog.js';
-import { standardDoor } from '../door/door.js';
-import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
-import { noticeEvents } from '../notices/receiver.js';
-import { pageRoles } from '../page/roles.js';
+import { standardDoor } from '../admin/door/door.js';
+import { noticeEvents } from '../admin/notices/receiver.js';
+import { pageRoles } from '../admin/page/roles.js';
+import { allEffects, type Effect } from '../language/commands/catalog.js';
+import { defaultCharacters, foldAscii, usersPerLine } from '../people/identity/user-name.js';
 import { listener } from './listener-schema.js';
 import { person, policy, policyTest } from './policy-schema.js';
 import {

@@ -3,20 +3,20 @@
 
 import { predicateOf } from '../../kinds/kinds.js';
 import { serverOfRelease } from '../../protocol/releases.js';
-import type { Series } from '../commands/catalog.js';
-import type { Person as HumanPerson } from '../identity/person.js';
-import { createUserNames } from '../identity/user-name.js';
-import type { Key } from '../keys/key.js';
+import type { PageRole } from '../admin/page/roles.js';
+import type { Policy, Route, ServerCommandRules } from '../judging/policy/policy.js';
+import { createRoutingTable, type RoutingTable } from '../judging/policy/route.js';
+import type { Series } from '../language/commands/catalog.js';
 import {
   createMailboxNames,
   doubtedNames,
   type MailboxNames,
   type Namespace,
   usualSharedPrefixes,
-} from '../names/mailbox-names.js';
-import type { PageRole } from '../page/roles.js';
-import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
-import { createRoutingTable, type RoutingTable } from '../policy/route.js';
+} from '../language/names/mailbox-names.js';
+import type { Person as HumanPerson } from '../people/identity/person.js';
+import { createUserNames } from '../people/identity/user-name.js';
+import type { Key } from '../people/keys/key.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest } from './policy-schema.js';

@@ -1,7 +1,7 @@
 // The records of access on request on their way to the journal. A step counts once its records are on disk; an end counts at once, so its
 // record is kept and tried again until the journal takes it.
 
-import type { AuditRecord } from '../../domain/audit/record.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Journal } from '../outcome/journal.js';

@@ -3,11 +3,11 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
-import { type Asker, countsFor } from '../../domain/access/asker.js';
-import { type AccessBook, type AccessPlaces, accessPlaces } from '../../domain/audit/access-book.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
-import type { Persons } from '../../domain/identity/person.js';
-import type { Policy, RequestRule } from '../../domain/policy/policy.js';
+import type { Policy, RequestRule } from '../../domain/judging/policy/policy.js';
+import { type Asker, countsFor } from '../../domain/people/access/asker.js';
+import type { Persons } from '../../domain/people/identity/person.js';
+import { type AccessBook, type AccessPlaces, accessPlaces } from '../../domain/records/audit/access-book.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 
 const dayMs = 86_400_000;

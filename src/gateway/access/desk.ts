@@ -4,6 +4,11 @@
 // record fails. A grant ends by the wall clock or by the monotonic one, whichever comes first.
 
 import { bounds } from '../../bounds/bounds.js';
+import type { AccessItem, AccessState } from '../../domain/admin/page/access.js';
+import { describeRule } from '../../domain/judging/answers/rights.js';
+import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
+import { formatDuration, type Policy, type RequestRule } from '../../domain/judging/policy/policy.js';
+import type { AccessStep, AccessValues, AccessVerb } from '../../domain/language/verbs/verbs.js';
 import {
   type ApprovalRights,
   type Asker,
@@ -20,8 +25,8 @@ import {
   whyBlind,
   whyNoApproval,
   whyUnsure,
-} from '../../domain/access/asker.js';
-import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/access/item.js';
+} from '../../domain/people/access/asker.js';
+import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/people/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
@@ -33,15 +38,10 @@ import {
   whyNoReason,
   whyTooMany,
   wordsOf,
-} from '../../domain/access/steps.js';
-import { describeRule } from '../../domain/answers/rights.js';
-import { AccessBook, type AccessEntry, isBound } from '../../domain/audit/access-book.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
-import { Persons } from '../../domain/identity/person.js';
-import type { AccessItem, AccessState } from '../../domain/page/access.js';
-import type { GrantsAtHand, GrantTerms } from '../../domain/policy/grant.js';
-import { formatDuration, type Policy, type RequestRule } from '../../domain/policy/policy.js';
-import type { AccessStep, AccessValues, AccessVerb } from '../../domain/verbs/verbs.js';
+} from '../../domain/people/access/steps.js';
+import { Persons } from '../../domain/people/identity/person.js';
+import { AccessBook, type AccessEntry, isBound } from '../../domain/records/audit/access-book.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';

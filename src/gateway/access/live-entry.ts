@@ -1,9 +1,9 @@
 // The part of a request or grant that no record has: its end by the monotonic clock, the commands that run under it, and its mails as they
 // were counted and shown. An approver consents to the number that was shown to that approver, and to no other.
 
-import { type Asker, ownerOfRequest } from '../../domain/access/asker.js';
-import type { AccessWish } from '../../domain/access/steps.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
+import { type Asker, ownerOfRequest } from '../../domain/people/access/asker.js';
+import type { AccessWish } from '../../domain/people/access/steps.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 
 export interface CountedCommand {
   readonly request: string;

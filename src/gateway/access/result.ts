@@ -1,6 +1,6 @@
 // What becomes of a step: done, shown, or refused with one of the codes of access on request, and the words of each refusal.
 
-import type { AccessItem } from '../../domain/page/access.js';
+import type { AccessItem } from '../../domain/admin/page/access.js';
 import type { AccessCode } from '../outcome/outcome.js';
 
 export type AccessResult =

@@ -3,29 +3,15 @@
 // mails is counted by dovegate, for approvers only.
 
 import { bounds } from '../../bounds/bounds.js';
-import {
-  type Asker,
-  identitiesOf,
-  isUnanswered,
-  loginIdentitiesOf,
-  loginOf,
-  otherOriginsOf,
-  whyBlind,
-  whyNotApprove,
-  whyNotAsk,
-} from '../../domain/access/asker.js';
-import { type AccessWish, whyNoReason } from '../../domain/access/steps.js';
-import { recordedWords } from '../../domain/answers/own-questions.js';
-import type { ParsedArguments } from '../../domain/commands/parse.js';
-import { isPerson } from '../../domain/identity/origin.js';
-import { parsePrincipal } from '../../domain/identity/peer.js';
-import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { assess, plainLine } from '../../domain/policy/assess.js';
-import { lineOf } from '../../domain/policy/grant.js';
-import { isAllowed, type Judged } from '../../domain/policy/judge.js';
-import { formatDuration, type Policy, parseDuration } from '../../domain/policy/policy.js';
-import { nothingAsked } from '../../domain/policy/route.js';
-import { mostMatches } from '../../domain/policy/terms.js';
+import { recordedWords } from '../../domain/judging/answers/own-questions.js';
+import { assess, plainLine } from '../../domain/judging/policy/assess.js';
+import { lineOf } from '../../domain/judging/policy/grant.js';
+import { isAllowed, type Judged } from '../../domain/judging/policy/judge.js';
+import { formatDuration, type Policy, parseDuration } from '../../domain/judging/policy/policy.js';
+import { nothingAsked } from '../../domain/judging/policy/route.js';
+import { mostMatches } from '../../domain/judging/policy/terms.js';
+import type { ParsedArguments } from '../../domain/language/commands/parse.js';
+import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import {
   type AccessArgument,
   type AccessValues,
@@ -37,7 +23,21 @@ import {
   optionOf,
   verbRow,
   wantedOf,
-} from '../../domain/verbs/verbs.js';
+} from '../../domain/language/verbs/verbs.js';
+import {
+  type Asker,
+  identitiesOf,
+  isUnanswered,
+  loginIdentitiesOf,
+  loginOf,
+  otherOriginsOf,
+  whyBlind,
+  whyNotApprove,
+  whyNotAsk,
+} from '../../domain/people/access/asker.js';
+import { type AccessWish, whyNoReason } from '../../domain/people/access/steps.js';
+import { isPerson } from '../../domain/people/identity/origin.js';
+import { parsePrincipal } from '../../domain/people/identity/peer.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
 import { isEnding, judgeEnding } from '../outcome/outcome.js';

@@ -1,15 +1,12 @@
-// Assesses a command line before anything is recorded or sent: calls domain/policy, looks up in the passdb and the userdb what it needs,
-// and repeats this until nothing is open. Remembers lines whose assessment follows from the configuration alone. A failed look-up is a
-// failure and never leads to another backend. A host that is not a configured backend is never used. Every name that the service returns
-// for a user is reported, so that policy evaluates it.
+// Assesses a command line before anything is recorded or sent: calls domain/judging/policy, looks up in the passdb and the
+// userdb what it needs, and repeats this until nothing is open. Remembers lines whose assessment follows from the
+// configuration alone. A failed look-up is a failure and never leads to another backend. A host that is not a configured
+// backend is never used. Every name that the service returns for a user is reported, so that policy evaluates it.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Queueing } from '../../concurrency/limits.js';
-import type { Redacted } from '../../domain/audit/record.js';
-import type { Series } from '../../domain/commands/catalog.js';
-import type { MailboxNames } from '../../domain/names/mailbox-names.js';
-import { type Assessment, assess, fateOf, seriesOf } from '../../domain/policy/assess.js';
-import { type AnswerCache, judgedBytes, type Subject } from '../../domain/policy/judge.js';
+import { type Assessment, assess, fateOf, seriesOf } from '../../domain/judging/policy/assess.js';
+import { type AnswerCache, judgedBytes, type Subject } from '../../domain/judging/policy/judge.js';
 import {
   type Answers,
   createRoutingTable,
@@ -21,7 +18,10 @@ import {
   type RoutingTable,
   type RoutingTableOptions,
   userdbKey,
-} from '../../domain/policy/route.js';
+} from '../../domain/judging/policy/route.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import type { MailboxNames } from '../../domain/language/names/mailbox-names.js';
+import type { Redacted } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';

@@ -1,13 +1,13 @@
 // The context that exchanges share, and an exchange's view of its session.
 
 import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../concurrency/limits.js';
-import type { Proof } from '../../domain/access/asker.js';
-import type { InputMeter, RecordedPeer, Redacted } from '../../domain/audit/record.js';
-import type { Effect } from '../../domain/commands/catalog.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import type { AnswerCache, Subject } from '../../domain/policy/judge.js';
-import type { Policy } from '../../domain/policy/policy.js';
-import type { Limiter } from '../../domain/policy/terms.js';
+import type { AnswerCache, Subject } from '../../domain/judging/policy/judge.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import type { Limiter } from '../../domain/judging/policy/terms.js';
+import type { Effect } from '../../domain/language/commands/catalog.js';
+import type { Proof } from '../../domain/people/access/asker.js';
+import type { Peer } from '../../domain/people/identity/peer.js';
+import type { InputMeter, RecordedPeer, Redacted } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { AccessDesk } from '../access/desk.js';
 import type { Observe } from '../outcome/events.js';

@@ -1,7 +1,7 @@
 // Counts mails for people of the page, who decide about requests without a client.
 
 import { Abortable } from '../../concurrency/abortable.js';
-import type { Asker } from '../../domain/access/asker.js';
+import type { Asker } from '../../domain/people/access/asker.js';
 import type { CountMails } from '../access/live-entry.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import { countForAccess } from './access-commands.js';

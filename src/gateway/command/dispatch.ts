@@ -6,10 +6,10 @@
 // whole. Results are never silently partial: if one backend failed, the status is a failure that names the backends that answered and those
 // that did not.
 
-import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
-import { replyShape } from '../../domain/meaning/columns.js';
-import { namesSeveral } from '../../domain/meaning/reach.js';
-import type { Judged, Judgement } from '../../domain/policy/judge.js';
+import type { Judged, Judgement } from '../../domain/judging/policy/judge.js';
+import { replyShape } from '../../domain/language/meaning/columns.js';
+import { namesSeveral } from '../../domain/language/meaning/reach.js';
+import type { RecordedOutcome, RecordedPart } from '../../domain/records/audit/record.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';

@@ -3,20 +3,20 @@
 // counted.
 
 import { bounds } from '../../bounds/bounds.js';
+import { usersTouchedBy } from '../../domain/judging/policy/attempt.js';
+import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
+import type { RulePlace } from '../../domain/judging/policy/policy.js';
+import { isCode, saidOfStatus, sentenceOfError } from '../../domain/language/codes/codes.js';
+import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
+import type { Peer } from '../../domain/people/identity/peer.js';
+import { type NameCase, userNameMax } from '../../domain/people/identity/user-name.js';
 import type {
   AuditRecord,
   RecordedInput,
   RecordedPart,
   RecordedPeer,
   Redacted,
-} from '../../domain/audit/record.js';
-import { isCode, saidOfStatus, sentenceOfError } from '../../domain/codes/codes.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import { type NameCase, userNameMax } from '../../domain/identity/user-name.js';
-import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { usersTouchedBy } from '../../domain/policy/attempt.js';
-import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
-import type { RulePlace } from '../../domain/policy/policy.js';
+} from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';

@@ -4,9 +4,9 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
-import type { GrantsAtHand } from '../../domain/policy/grant.js';
-import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
-import { deadlineMsOf, mostMatches } from '../../domain/policy/terms.js';
+import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
+import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
+import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';

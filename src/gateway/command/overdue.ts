@@ -5,7 +5,7 @@
 // minutes. All other commands run.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/judging/policy/judge.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import type { Ending } from '../outcome/outcome.js';

@@ -3,15 +3,20 @@
 // refused command and does not reveal which users exist (a request for access asks both, and tells nothing of it). A secret in a command is
 // a secret in a question about it.
 
-import { explanationOf, rowsOfExplanation } from '../../domain/answers/explanation.js';
-import { explainQuestion, judgeOwn, readOwn, recordedWords } from '../../domain/answers/own-questions.js';
-import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/answers/rights.js';
-import { resolveOwnCommand } from '../../domain/commands/catalog.js';
-import { parseArguments } from '../../domain/commands/parse.js';
-import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { plainLine } from '../../domain/policy/assess.js';
-import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
-import type { Policy } from '../../domain/policy/policy.js';
+import { explanationOf, rowsOfExplanation } from '../../domain/judging/answers/explanation.js';
+import {
+  explainQuestion,
+  judgeOwn,
+  readOwn,
+  recordedWords,
+} from '../../domain/judging/answers/own-questions.js';
+import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/judging/answers/rights.js';
+import { plainLine } from '../../domain/judging/policy/assess.js';
+import { type Judgement, type Subject, unparsable } from '../../domain/judging/policy/judge.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import { resolveOwnCommand } from '../../domain/language/commands/catalog.js';
+import { parseArguments } from '../../domain/language/commands/parse.js';
+import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { CountMails } from '../access/live-entry.js';

@@ -2,14 +2,20 @@
 // backend, or was overtaken by a reload. The command that is sent is the one that the admission names. Of two configurations the stricter
 // one counts.
 
-import { requestLine } from '../../domain/answers/explanation.js';
-import type { Series } from '../../domain/commands/catalog.js';
-import { replyShape } from '../../domain/meaning/columns.js';
-import { judgeFor, noAllUsers, whyUnfit } from '../../domain/policy/assess.js';
-import type { GrantsAtHand } from '../../domain/policy/grant.js';
-import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
-import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
-import { areSameTerms, limitAsks, mostMatches, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
+import { requestLine } from '../../domain/judging/answers/explanation.js';
+import { judgeFor, noAllUsers, whyUnfit } from '../../domain/judging/policy/assess.js';
+import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
+import { isSame, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
+import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/judging/policy/route.js';
+import {
+  areSameTerms,
+  limitAsks,
+  mostMatches,
+  saysWhy,
+  whyNoReason,
+} from '../../domain/judging/policy/terms.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import { replyShape } from '../../domain/language/meaning/columns.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Server } from '../../protocol/releases.js';
 import type { Ending } from '../outcome/outcome.js';

@@ -1,7 +1,7 @@
 // What a client states about its command: keys of the admission that it fills itself. No backend gets them.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 
 const reasonBytesMax = bounds.reasonBytes;
 

@@ -17,8 +17,8 @@ import {
   sha256Hex,
   stampOf,
   verifyPassword,
-} from '../../domain/identity/credentials.js';
-import { networkOf } from '../../domain/identity/peer.js';
+} from '../../domain/people/identity/credentials.js';
+import { networkOf } from '../../domain/people/identity/peer.js';
 import {
   isKey,
   isKeyAnswer,
@@ -27,7 +27,7 @@ import {
   type KeyRefusal,
   KeyRing,
   shownPartOf,
-} from '../../domain/keys/key.js';
+} from '../../domain/people/keys/key.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';

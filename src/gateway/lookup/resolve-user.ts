@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Queueing } from '../../concurrency/limits.js';
-import type { UserNames } from '../../domain/identity/user-name.js';
+import type { UserNames } from '../../domain/people/identity/user-name.js';
 import type { Lookup, LookupFailure } from './lookup.js';
 
 export type ResolveFailure =

@@ -1,8 +1,8 @@
 // The events for observers: one closed union, in the words of the log's `event` key. An event holds no secret and no undecoded bytes.
 
-import type { RecordedOutcome } from '../../domain/audit/record.js';
-import type { KeyRefusal } from '../../domain/keys/key.js';
-import type { RulePlace } from '../../domain/policy/policy.js';
+import type { RulePlace } from '../../domain/judging/policy/policy.js';
+import type { KeyRefusal } from '../../domain/people/keys/key.js';
+import type { RecordedOutcome } from '../../domain/records/audit/record.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';

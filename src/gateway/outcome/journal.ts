@@ -3,7 +3,7 @@
 // becomes one `limit` record a second. Everything is counted, also when the daemon stops or a table is full.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
+import type { AuditRecord } from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';

@@ -2,11 +2,11 @@
 // disagree, because nothing else decides any of them. A backend never carries out a text without its final dot (measured on 2.3.13 to
 // 2.4.5), so such an ending is not `unknown`.
 
-import type { RecordedOutcome } from '../../domain/audit/record.js';
-import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
-import type { DecisionCode } from '../../domain/policy/decide.js';
-import type { UnjudgeableCode } from '../../domain/policy/judge.js';
-import type { ObstacleCode } from '../../domain/policy/route.js';
+import type { DecisionCode } from '../../domain/judging/policy/decide.js';
+import type { UnjudgeableCode } from '../../domain/judging/policy/judge.js';
+import type { ObstacleCode } from '../../domain/judging/policy/route.js';
+import { type Code, codes, sentenceOf } from '../../domain/language/codes/codes.js';
+import type { RecordedOutcome } from '../../domain/records/audit/record.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';

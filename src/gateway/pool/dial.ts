@@ -2,8 +2,8 @@
 // is sent before TLS except to loopback and UNIX sockets. Every phase has a time limit, because a backend at its process limit accepts and
 // says nothing.
 
-import type { Series } from '../../domain/commands/catalog.js';
-import type { Secret } from '../../domain/identity/credentials.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import type { Secret } from '../../domain/people/identity/credentials.js';
 import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';

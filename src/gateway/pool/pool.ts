@@ -4,7 +4,7 @@
 // it is dialled or leased is closed. Calls that call back (closing an upstream does) are made only while the sets agree.
 
 import assert from 'node:assert';
-import type { Series } from '../../domain/commands/catalog.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';

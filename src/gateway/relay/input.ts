@@ -3,8 +3,8 @@
 // command, no byte of its input is ever parsed as a command line: it is read to its end, or the session ends.
 
 import type { ByteBudget } from '../../concurrency/limits.js';
-import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
-import type { FollowingInput } from '../../domain/policy/judge.js';
+import type { FollowingInput } from '../../domain/judging/policy/judge.js';
+import type { InputMeter, RecordedInput } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Ending } from '../outcome/outcome.js';

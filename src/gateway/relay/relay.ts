@@ -6,10 +6,10 @@
 // user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatSaid, type Said, saidOfStatus, sentenceOf } from '../../domain/codes/codes.js';
-import type { AddedCommands } from '../../domain/commands/catalog.js';
-import { foldFor, type NameCase } from '../../domain/identity/user-name.js';
-import type { ReplyRows } from '../../domain/meaning/columns.js';
+import { formatSaid, type Said, saidOfStatus, sentenceOf } from '../../domain/language/codes/codes.js';
+import type { AddedCommands } from '../../domain/language/commands/catalog.js';
+import type { ReplyRows } from '../../domain/language/meaning/columns.js';
+import { foldFor, type NameCase } from '../../domain/people/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';

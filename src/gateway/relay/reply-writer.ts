@@ -4,9 +4,9 @@
 // is a cell only for clients of minor 0: the real doveadm crashes on a cell of a command without columns.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
-import type { ReplyRows, ReplyShape } from '../../domain/meaning/columns.js';
-import type { Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/judging/policy/judge.js';
+import { formatSaid, markBackendLine, type Said } from '../../domain/language/codes/codes.js';
+import type { ReplyRows, ReplyShape } from '../../domain/language/meaning/columns.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';

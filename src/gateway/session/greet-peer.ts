@@ -3,10 +3,10 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
-import { printable } from '../../domain/audit/encode.js';
-import type { Login } from '../../domain/identity/credentials.js';
-import { networkOf, type Peer } from '../../domain/identity/peer.js';
-import type { Policy } from '../../domain/policy/policy.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import type { Login } from '../../domain/people/identity/credentials.js';
+import { networkOf, type Peer } from '../../domain/people/identity/peer.js';
+import { printable } from '../../domain/records/audit/encode.js';
 import { TransportFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../ports/transport.js';

@@ -5,7 +5,7 @@
 // JSON gives words only. The own command judges them, so that a socket and HTTP accept the same.
 
 import { bounds } from '../../bounds/bounds.js';
-import { plainLine } from '../../domain/policy/assess.js';
+import { plainLine } from '../../domain/judging/policy/assess.js';
 import {
   type AccessArgument,
   type AccessVerb,
@@ -15,7 +15,7 @@ import {
   isAccessVerb,
   memberOf,
   wordsOf,
-} from '../../domain/verbs/verbs.js';
+} from '../../domain/language/verbs/verbs.js';
 import type { CommandLine } from '../../protocol/command.js';
 
 export const accessBytesMax = bounds.httpAccessBytes;

@@ -4,12 +4,12 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
-import type { Code, Said } from '../../domain/codes/codes.js';
-import { errorTypeOf } from '../../domain/commands/named.js';
-import { foldAscii } from '../../domain/identity/user-name.js';
-import { type ReplyShape, replyRows } from '../../domain/meaning/columns.js';
-import { maskCovers } from '../../domain/names/glob.js';
-import type { Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/judging/policy/judge.js';
+import type { Code, Said } from '../../domain/language/codes/codes.js';
+import { errorTypeOf } from '../../domain/language/commands/named.js';
+import { type ReplyShape, replyRows } from '../../domain/language/meaning/columns.js';
+import { maskCovers } from '../../domain/language/names/glob.js';
+import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import {

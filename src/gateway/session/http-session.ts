@@ -4,14 +4,14 @@
 // src/doveadm/client-connection-http.c.
 
 import { bounds } from '../../bounds/bounds.js';
-import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
-import { type Code, sentenceOf } from '../../domain/codes/codes.js';
-import { readNamedCommand, userMaskOf } from '../../domain/commands/named.js';
-import type { Login } from '../../domain/identity/credentials.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import { isAuthorization, readAuthorization } from '../../domain/keys/authorization.js';
-import { plainLine } from '../../domain/policy/assess.js';
-import type { Policy } from '../../domain/policy/policy.js';
+import { listCommands, mayTakeText } from '../../domain/judging/answers/command-list.js';
+import { plainLine } from '../../domain/judging/policy/assess.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import { type Code, sentenceOf } from '../../domain/language/codes/codes.js';
+import { readNamedCommand, userMaskOf } from '../../domain/language/commands/named.js';
+import type { Login } from '../../domain/people/identity/credentials.js';
+import type { Peer } from '../../domain/people/identity/peer.js';
+import { isAuthorization, readAuthorization } from '../../domain/people/keys/authorization.js';
 import { RoomFault, TransportFault, WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';

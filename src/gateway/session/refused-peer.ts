@@ -2,9 +2,9 @@
 // the status of that reason. A script. Nothing is evaluated, sent or recorded. Memory, time without progress and commands are limited. No
 // byte of a command's input is parsed as a command line.
 
-import { codes, sentenceOf } from '../../domain/codes/codes.js';
-import { allSeries } from '../../domain/commands/catalog.js';
-import { followingInput } from '../../domain/policy/judge.js';
+import { followingInput } from '../../domain/judging/policy/judge.js';
+import { codes, sentenceOf } from '../../domain/language/codes/codes.js';
+import { allSeries } from '../../domain/language/commands/catalog.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';

@@ -3,7 +3,7 @@
 // that second.
 
 import { bounds } from '../../bounds/bounds.js';
-import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import { networkOf, type Peer, principalOf } from '../../domain/people/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import type { OverdueCommands, RunningNames } from '../command/overdue.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AccessRefusal, type Door, refuseAccess } from '../../../src/adapters/admin/access.js';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 
 const unix: Door = { kind: 'unix' };
 const local = { isRemote: false, hasTls: false };

@@ -11,7 +11,7 @@ import type { Act } from '../../../src/adapters/admin/access.js';
 import { type AdminDoor, type AdminOptions, openAdmin } from '../../../src/adapters/admin/admin.js';
 import { bindTcp, bindUnix } from '../../../src/adapters/net/listen.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { healthy } from './snapshots.js';

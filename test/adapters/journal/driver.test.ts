@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { Driver, type DriverEvent, type DriverOptions } from '../../../src/adapters/journal/driver.js';
 import type { Failed, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import type { JournalFault } from '../../../src/ports/faults.js';
 import { createHandClock, type HandClock } from './hand-clock.js';
 import { admission, completion } from './opening.js';

@@ -20,10 +20,10 @@ import { createRing } from '../../../src/adapters/journal/ring-file.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { type makeSignKey, parseSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import type { Verdict } from '../../../src/domain/trail/verify.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { type makeSignKey, parseSignKey, sealLine } from '../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
+import type { Verdict } from '../../../src/domain/records/trail/verify.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 import { createSharedRing, type SharedRing } from './shared-ring.js';
 

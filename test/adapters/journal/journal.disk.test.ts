@@ -24,7 +24,7 @@ import { fileURLToPath } from 'node:url';
 import type { JournalOptions } from '../../../src/adapters/journal/journal.js';
 import { reserveName } from '../../../src/adapters/journal/segments.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openFor, type Watched } from './opening.js';
 import { closeAll, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';

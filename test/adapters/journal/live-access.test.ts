@@ -18,10 +18,10 @@ import { type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { AccessBook } from '../../../src/domain/audit/access-book.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { sealLine } from '../../../src/domain/audit/ledger.js';
-import { type AuditRecord, type JournalRecord, parseLine } from '../../../src/domain/audit/record.js';
+import { AccessBook } from '../../../src/domain/records/audit/access-book.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { sealLine } from '../../../src/domain/records/audit/ledger.js';
+import { type AuditRecord, type JournalRecord, parseLine } from '../../../src/domain/records/audit/record.js';
 import { LastEnds } from '../../../src/gateway/access/desk.js';
 import { approved, granted, grantRecords, over, requested } from '../../kit/access-records.js';
 import {

@@ -16,7 +16,7 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { type JournalOptions, type OpenJournal } from '../../../src/adapters/journal/journal.js';
-import { isSignedBy, makeSignKey, sealLine, unsignedLine } from '../../../src/domain/audit/ledger.js';
+import { isSignedBy, makeSignKey, sealLine, unsignedLine } from '../../../src/domain/records/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { type Clock } from '../../../src/ports/machine.js';
 import {

@@ -13,8 +13,8 @@ import {
 import type { RetentionLimits } from '../../../src/adapters/journal/maintenance.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import type { Verdict } from '../../../src/domain/trail/verify.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
+import type { Verdict } from '../../../src/domain/records/trail/verify.js';
 import { closeBefore, segmentFiles } from './reading.js';
 
 export interface Watched {

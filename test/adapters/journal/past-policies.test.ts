@@ -8,7 +8,7 @@ import type { JournalOptions } from '../../../src/adapters/journal/journal.js';
 import { forgetPolicies, keepPolicyText } from '../../../src/adapters/journal/past-policies.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { asWritten, bounds } from '../../../src/bounds/bounds.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import { faultsOf, kill, placeFor, startRun, stop, write } from './forged-run.js';
 import { admission, completion, fillSegments, keepAll, openFor, type Watched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';

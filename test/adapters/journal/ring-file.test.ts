@@ -18,7 +18,7 @@ import { test } from 'node:test';
 import { findTail } from '../../../src/adapters/journal/recover.js';
 import { readRingHeader, ringHeaderBytes } from '../../../src/adapters/journal/ring.js';
 import { createRing, forgetRing, readLeftRing } from '../../../src/adapters/journal/ring-file.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
 import {
   copyOf,

@@ -19,8 +19,8 @@ import { formatRing, RingReader, RingWriter } from '../../../src/adapters/journa
 import { createRing } from '../../../src/adapters/journal/ring-file.js';
 import { segmentName } from '../../../src/adapters/journal/segments.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
 import { readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
 export const journalId = 'j'.repeat(32);

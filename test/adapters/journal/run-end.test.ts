@@ -18,9 +18,9 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readKept, runEndName } from '../../../src/adapters/journal/kept-end.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey, sealLine } from '../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
 import {
   append,
   carry,

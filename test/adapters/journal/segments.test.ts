@@ -11,7 +11,7 @@ import {
   segmentName,
 } from '../../../src/adapters/journal/segments.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import { until } from '../../kit/until.js';
 import { admission, fillSegments, keepAll, openFor } from './opening.js';
 import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { findRecent, readPolicyText } from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { formatTime } from '../../../src/domain/audit/record.js';
+import { formatTime } from '../../../src/domain/records/audit/record.js';
 import { temporaryDirectory } from './reading.js';
 
 const hour = 3_600_000;

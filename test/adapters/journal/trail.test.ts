@@ -7,8 +7,8 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail, readPolicyText } from '../../../src/adapters/journal/trail.js';
-import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
-import type { Verdict } from '../../../src/domain/trail/verify.js';
+import { makeSignKey, sealLine } from '../../../src/domain/records/audit/ledger.js';
+import type { Verdict } from '../../../src/domain/records/trail/verify.js';
 import { admission, completion, openWatched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 

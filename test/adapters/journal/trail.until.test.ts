@@ -7,9 +7,9 @@ import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { filesUntil, findTrail } from '../../../src/adapters/journal/trail.js';
 import { readTrail } from '../../../src/adapters/views/read-trail.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import { createSearch } from '../../../src/domain/trail/search.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
+import { createSearch } from '../../../src/domain/records/trail/search.js';
 import { admission, completion, openWatched } from './opening.js';
 import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';
 

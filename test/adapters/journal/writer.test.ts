@@ -17,7 +17,7 @@ import type { BellReport, Mark, Order, Report } from '../../../src/adapters/jour
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import { admission, completion, faultsIn } from './opening.js';
 import {
   eventsIn,

@@ -10,7 +10,7 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { isInstalled } from '../../../src/adapters/host/optional-packages.js';
 import { type Mailbox, sendMail } from '../../../src/adapters/notices/mail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { noticeOf } from '../../../src/domain/notices/notice.js';
+import { noticeOf } from '../../../src/domain/admin/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
 import { makeAuthority } from '../../kit/certificates.js';

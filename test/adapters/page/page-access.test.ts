@@ -8,7 +8,7 @@ import {
   type PageHeaders,
   refuseSource,
 } from '../../../src/adapters/page/page-access.js';
-import { endpoints } from '../../../src/domain/page/api.js';
+import { endpoints } from '../../../src/domain/admin/page/api.js';
 
 const here: SourcePlace = { hasTls: false, isOwnName: (name) => name === 'gate.example.com' };
 const secure: SourcePlace = { ...here, hasTls: true };

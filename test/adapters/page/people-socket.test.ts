@@ -15,7 +15,7 @@ import {
   peopleSocketLimits,
 } from '../../../src/adapters/page/people-socket.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { askedBytesMax } from '../../../src/domain/views/look.js';
+import { askedBytesMax } from '../../../src/domain/records/views/look.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { segmentName } from '../../../src/adapters/journal/segments.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const startedMs = Date.UTC(2026, 10, 20, 8);

@@ -9,8 +9,8 @@ import type { FoundMessage, GateLink, OpenLink } from '../../../src/adapters/nat
 import { placeOf } from '../../../src/adapters/nats/servers.js';
 import { createNatsCarrier } from '../../../src/adapters/shipping/nats-carrier.js';
 import { openShipping } from '../../../src/adapters/shipping/shipping.js';
-import { headerNames, readHeadOf } from '../../../src/domain/fleet/block.js';
-import { createFleet } from '../../../src/domain/fleet/fleet.js';
+import { headerNames, readHeadOf } from '../../../src/domain/records/fleet/block.js';
+import { createFleet } from '../../../src/domain/records/fleet/fleet.js';
 import { type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { openDiskJournal } from './journal-on-disk.js';

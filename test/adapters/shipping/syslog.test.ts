@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeFrames, messageBytesMax } from '../../../src/adapters/shipping/syslog.js';
-import { encodeBody, lineBytesMax } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody, lineBytesMax } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
 import { type Message, readFrames } from './rfc5424.js';
 
 const sender = { hostName: 'gate1.example.com', processId: 812 };

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { DaemonEvent } from '../../../src/adapters/telemetry/log.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import { keyBytes, makeKey } from '../../../src/domain/people/keys/key.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { runProgram } from '../../kit/program.js';
 

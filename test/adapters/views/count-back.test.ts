@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { readTrail } from '../../../src/adapters/views/read-trail.js';
-import type { Exclusion } from '../../../src/domain/page/leave-out.js';
-import type { Histogram } from '../../../src/domain/page/trail.js';
-import { createSearch, type TrailFilter } from '../../../src/domain/trail/search.js';
-import { createHistogram } from '../../../src/domain/views/histogram.js';
-import { createView } from '../../../src/domain/views/view.js';
+import type { Exclusion } from '../../../src/domain/admin/page/leave-out.js';
+import type { Histogram } from '../../../src/domain/admin/page/trail.js';
+import { createSearch, type TrailFilter } from '../../../src/domain/records/trail/search.js';
+import { createHistogram } from '../../../src/domain/records/views/histogram.js';
+import { createView } from '../../../src/domain/records/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 

@@ -10,11 +10,11 @@ import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { findExchange, seqOf } from '../../../src/adapters/views/find-exchange.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createUlidSource } from '../../../src/daemon/ulid.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import { foldStory } from '../../../src/domain/story/story.js';
-import { createView } from '../../../src/domain/views/view.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
+import { foldStory } from '../../../src/domain/records/story/story.js';
+import { createView } from '../../../src/domain/records/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const startMs = Date.UTC(2026, 10, 20);

@@ -5,8 +5,12 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
-import { createView } from '../../../src/domain/views/view.js';
+import {
+  createSearch,
+  type ExchangeRow,
+  type TrailFilter,
+} from '../../../src/domain/records/trail/search.js';
+import { createView } from '../../../src/domain/records/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { type Answer, ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 

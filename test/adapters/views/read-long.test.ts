@@ -7,10 +7,10 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { type LongPart, type LongTask, readLong } from '../../../src/adapters/views/read-long.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
+import type { MailboxDay, MailboxHead } from '../../../src/domain/admin/page/trail.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { approver, grantRecords, owner } from '../../kit/access-records.js';
 import { temporaryDirectory } from '../journal/reading.js';
 

@@ -5,10 +5,14 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
-import type { Cursor } from '../../../src/domain/views/asked.js';
-import { createView } from '../../../src/domain/views/view.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
+import {
+  createSearch,
+  type ExchangeRow,
+  type TrailFilter,
+} from '../../../src/domain/records/trail/search.js';
+import type { Cursor } from '../../../src/domain/records/views/asked.js';
+import { createView } from '../../../src/domain/records/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 

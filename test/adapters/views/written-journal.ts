@@ -4,10 +4,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import type { ExchangeRow } from '../../../src/domain/trail/search.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
+import type { ExchangeRow } from '../../../src/domain/records/trail/search.js';
 
 export const startMs = Date.UTC(2026, 10, 20);
 export const ours = ['*@example.com'];

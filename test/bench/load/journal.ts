@@ -5,9 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createUlidSource } from '../../../src/daemon/ulid.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 
 const segmentBytes = 64 << 20;
 const checkpointEvery = 20_000;

@@ -3,9 +3,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { createUlidSource } from '../../../src/daemon/ulid.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
-import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import { formatHead, subjectOf } from '../../../src/domain/records/fleet/block.js';
 import { exchange } from './journal.js';
 
 /** As a gate sends its journal. */

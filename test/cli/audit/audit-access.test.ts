@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditAccess } from '../../../src/cli/audit/audit-access.js';
 import { auditReport } from '../../../src/cli/audit/audit-report.js';
-import { AccessBook } from '../../../src/domain/audit/access-book.js';
+import { AccessBook } from '../../../src/domain/records/audit/access-book.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { approver, grantRecords, over, owner } from '../../kit/access-records.js';

@@ -11,8 +11,13 @@ import {
   readAccepted,
 } from '../../../src/cli/audit/audit-keys.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import { isSignedBy, makeSignKey, parsePublicKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
-import { makeHmacKey } from '../../../src/domain/audit/record.js';
+import {
+  isSignedBy,
+  makeSignKey,
+  parsePublicKey,
+  parseSignKey,
+} from '../../../src/domain/records/audit/ledger.js';
+import { makeHmacKey } from '../../../src/domain/records/audit/record.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { openFolder } from '../../kit/folder.js';
 import { keepScreen } from './shown.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditProof, type ProofFlags } from '../../../src/cli/audit/audit-proof.js';
-import type { TrailFilter } from '../../../src/domain/trail/search.js';
+import type { TrailFilter } from '../../../src/domain/records/trail/search.js';
 import { admission, completion, openFor } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { keepScreen, seqOf, signKey, tamper, writeJournal } from './shown.js';

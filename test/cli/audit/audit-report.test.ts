@@ -4,8 +4,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/cli/audit/audit-report.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { keepScreen, signKey, tamper, writeJournal } from './shown.js';
 import { keyFile } from './verifying.js';
 

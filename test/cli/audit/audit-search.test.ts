@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditSearch, createDamageWatch, type RowFormat } from '../../../src/cli/audit/audit-search.js';
-import { Ledger, readClaim } from '../../../src/domain/audit/ledger.js';
-import { type AuditRecord } from '../../../src/domain/audit/record.js';
-import { type TrailFilter } from '../../../src/domain/trail/search.js';
-import { makeTrail, type PaperTrail } from '../../domain/trail/paper-trail.js';
+import { Ledger, readClaim } from '../../../src/domain/records/audit/ledger.js';
+import { type AuditRecord } from '../../../src/domain/records/audit/record.js';
+import { type TrailFilter } from '../../../src/domain/records/trail/search.js';
+import { makeTrail, type PaperTrail } from '../../domain/records/trail/paper-trail.js';
 import { keepScreen, tamper, writeJournal } from './shown.js';
 
 async function search(

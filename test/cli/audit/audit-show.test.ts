@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { auditShow } from '../../../src/cli/audit/audit-show.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { type KeptScreen, keepScreen, tamper, writeJournal } from './shown.js';

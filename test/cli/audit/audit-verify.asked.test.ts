@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { auditVerifyAsked } from '../../../src/cli/audit/audit-verify.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import type { Verified } from '../../../src/domain/page/proof.js';
+import type { Verified } from '../../../src/domain/admin/page/proof.js';
 import { openStandIn } from '../stand-in.js';
 import { keepScreen } from './shown.js';
 

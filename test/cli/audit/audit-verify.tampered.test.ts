@@ -1,5 +1,5 @@
 // Tampering with a real journal is found, and named by file, line, seq and kind; and what cannot be found, and how it can. The table of
-// every kind of tampering is test/domain/trail/verify.test.ts.
+// every kind of tampering is test/domain/records/trail/verify.test.ts.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { openFor } from '../../adapters/journal/opening.js';
 import { segmentFiles, temporaryDirectory } from '../../adapters/journal/reading.js';
-import { type PaperTrail, rehash } from '../../domain/trail/paper-trail.js';
+import { type PaperTrail, rehash } from '../../domain/records/trail/paper-trail.js';
 import { seqOf, tamper, writeJournal } from './shown.js';
 import { keyFile, report, run } from './verifying.js';
 

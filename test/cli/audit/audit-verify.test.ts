@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { openFor } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
-import { rehash } from '../../domain/trail/paper-trail.js';
+import { rehash } from '../../domain/records/trail/paper-trail.js';
 import { signKey, tamper, writeJournal } from './shown.js';
 import { keyFile, report, run } from './verifying.js';
 

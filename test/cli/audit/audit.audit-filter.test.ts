@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
 import { addFilterOptions, filterOf, parseMoment } from '../../../src/cli/audit/audit.js';
-import { type TrailFilter } from '../../../src/domain/trail/search.js';
+import { type TrailFilter } from '../../../src/domain/records/trail/search.js';
 
 function read(...args: string[]): TrailFilter {
   const command = addFilterOptions(new Command())

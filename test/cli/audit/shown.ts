@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { Screen } from '../../../src/cli/output/screen.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
-import type { PaperTrail } from '../../domain/trail/paper-trail.js';
+import type { PaperTrail } from '../../domain/records/trail/paper-trail.js';
 
 export interface KeptScreen extends Screen {
   /** All lines of stdout so far. */

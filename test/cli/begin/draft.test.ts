@@ -12,7 +12,7 @@ import {
 } from '../../../src/cli/begin/draft.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
-import { runTests } from '../../../src/domain/review/replay.js';
+import { runTests } from '../../../src/domain/judging/review/replay.js';
 import { answers, local } from './examples.js';
 
 const nowMs = Date.UTC(2026, 10, 21);

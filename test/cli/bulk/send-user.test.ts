@@ -11,7 +11,7 @@ import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
 import { createAccess } from '../../../src/client/access.js';
 import { CommandFailed } from '../../../src/client/connect.js';
 import type { Session } from '../../../src/client/session.js';
-import { readSaid } from '../../../src/domain/codes/codes.js';
+import { readSaid } from '../../../src/domain/language/codes/codes.js';
 import { openFolder } from '../../kit/folder.js';
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createReplyPrinter, parseUserList, rowsOf } from '../../../src/cli/doveadm/reply-printer.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
 import type { Format } from '../../../src/cli/output/row-printer.js';
-import { statusFields } from '../../../src/domain/commands/catalog.js';
+import { statusFields } from '../../../src/domain/language/commands/catalog.js';
 import { lateFieldSets } from '../../../src/protocol/releases.js';
 
 /** What is printed of the JSON that a server sends for `user ...`, and what goes to stderr. */

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStateFolder, readStatus } from '../../../src/cli/fleet/state-folder.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import { makeSignKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
 import type { FleetSettings } from '../../../src/domain/config/parse-fleet.js';
-import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
+import { makeSignKey, parseSignKey } from '../../../src/domain/records/audit/ledger.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/records/fleet/checkpoint.js';
 import { exitCodes } from '../../../src/ports/machine.js';
 import { openFolder } from '../../kit/folder.js';
 

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFindingBook, createKnowledge } from '../../../src/cli/fleet/watch-findings.js';
-import { formatTime } from '../../../src/domain/audit/record.js';
-import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';
+import { formatTime } from '../../../src/domain/records/audit/record.js';
+import type { FleetFinding } from '../../../src/domain/records/fleet/shapes.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 const missing: FleetFinding = {

@@ -1,7 +1,7 @@
 // Goal: what the daemon says of itself becomes lines: not ready, closed, without descriptors, receivers that are away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isPageLate } from '../../../src/cli/ask-status.js';
+import { isPageLate } from '../../../src/cli/admin/ask-status.js';
 import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js';
 import { settingsOf, sound } from '../../domain/config/sound.js';
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { createRowPrinter, type Format, type PrintOptions } from '../../../src/cli/output/row-printer.js';
-import { shapeOf } from '../../../src/domain/meaning/columns.js';
+import { shapeOf } from '../../../src/domain/language/meaning/columns.js';
 
 const quota = shapeOf('table', 'root=Quota~name type=Type value=Value> limit=Limit> percent=%>');
 const cells = ['User quota', 'STORAGE', '5707', '10240', '55', 'User quota', 'MESSAGE', '5', '-', '0'];

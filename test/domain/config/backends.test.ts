@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
-import { seriesOf } from '../../../src/domain/policy/assess.js';
+import { seriesOf } from '../../../src/domain/judging/policy/assess.js';
 import {
   homeOf,
   jointNamespaces,
   nothingAsked,
   type RoutedBackend,
-} from '../../../src/domain/policy/route.js';
+} from '../../../src/domain/judging/policy/route.js';
 import { settingsOf, sound } from './sound.js';
 
 void test('every key of a backend', () => {

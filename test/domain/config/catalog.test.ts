@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { commandNamed, commandNames, commandsNamed } from '../../../src/domain/commands/catalog.js';
 import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
-import { sha256Hex } from '../../../src/domain/identity/credentials.js';
+import { commandNamed, commandNames, commandsNamed } from '../../../src/domain/language/commands/catalog.js';
+import { sha256Hex } from '../../../src/domain/people/identity/credentials.js';
 import { memoryFiles, sound } from './sound.js';
 
 const file = '/etc/dovegate/site.json';

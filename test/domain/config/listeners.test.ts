@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { formatListenerSocket } from '../../../src/domain/config/settings.js';
-import { hashKey, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import { hashKey, keyBytes, makeKey } from '../../../src/domain/people/keys/key.js';
 import { hash, hash as passwordHash, withJobs } from './jobs.js';
 import { memoryFiles, settingsOf, sound, told } from './sound.js';
 

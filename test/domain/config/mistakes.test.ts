@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { hashKey } from '../../../src/domain/keys/key.js';
+import { hashKey } from '../../../src/domain/people/keys/key.js';
 import { hash } from './jobs.js';
 import { parse, told } from './sound.js';
 

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
 import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-fleet.js';
+import { makeSignKey, parsePublicKey } from '../../../src/domain/records/audit/ledger.js';
 
 const { key, publicPem } = makeSignKey();
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
 import { whyUnnamable } from '../../../src/domain/config/parse-where.js';
+import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
 import { settingsOf, sound, told } from './sound.js';
 
 void test('users of policies and routes are compared in lower case', () => {

@@ -7,7 +7,7 @@ import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
-import { runTests } from '../../../src/domain/review/replay.js';
+import { runTests } from '../../../src/domain/judging/review/replay.js';
 import { memoryFiles, settingsOf, sound, told } from './sound.js';
 
 const folder = new URL('../../../../config/presets/', import.meta.url);

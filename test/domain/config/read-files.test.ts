@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatListenerSocket } from '../../../src/domain/config/settings.js';
-import { formatTarget } from '../../../src/domain/policy/policy.js';
+import { formatTarget } from '../../../src/domain/judging/policy/policy.js';
 import { memoryFiles, sound } from './sound.js';
 
 const main = `include: [conf.d/*.yaml]\n${sound}`;

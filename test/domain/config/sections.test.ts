@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { recordedBytesMax } from '../../../src/domain/audit/encode.js';
 import { timerMsMax } from '../../../src/domain/config/schema-parts.js';
+import { recordedBytesMax } from '../../../src/domain/records/audit/encode.js';
 import { settingsOf, sound, told } from './sound.js';
 
 void test('every simple key of the other sections', () => {

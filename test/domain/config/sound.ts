@@ -4,8 +4,8 @@ import { type ParsedSettings, parseSettings } from '../../../src/domain/config/p
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
-import { GlobList } from '../../../src/domain/names/glob.js';
-import type { Policy } from '../../../src/domain/policy/policy.js';
+import type { Policy } from '../../../src/domain/judging/policy/policy.js';
+import { GlobList } from '../../../src/domain/language/names/glob.js';
 
 /** Files by path; patterns with one star. */
 export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles {

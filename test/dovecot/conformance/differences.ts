@@ -1,6 +1,6 @@
 // What may differ between an answer of Dovecot and the same through dovegate: rules that take out what is of one run or one instance, and
 // rows that explain the rest, each by a promise of the documentation. A difference without a row is a failure.
-import type { Command, Series } from '../../../src/domain/commands/catalog.js';
+import type { Command, Series } from '../../../src/domain/language/commands/catalog.js';
 import {
   allowedDifferences,
   type Answer as HttpAnswer,

@@ -7,7 +7,7 @@ import {
   commandsOf,
   resolveCommand,
   type Series,
-} from '../../../src/domain/commands/catalog.js';
+} from '../../../src/domain/language/commands/catalog.js';
 import { typedForms, writtenForms } from '../cli-forms.js';
 import { realm } from '../twin-worlds.js';
 

@@ -1,5 +1,5 @@
 // docs/conformance.md, from what a full run counted.
-import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
 import { allowedDifferences } from '../http-differences.js';
 import { httpKey, ownRows, rules } from './differences.js';
 import { leftOut } from './lines.js';

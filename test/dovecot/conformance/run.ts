@@ -1,7 +1,7 @@
 // `npm run lab -- conformance`: every line by every client to a Dovecot itself and to its twin behind dovegate, where a policy allows
 // everything, for each release. Both begin each line with the same mail. Answers are compared byte for byte, after the rules of
 // differences.ts.
-import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
 import type { Lab, Release } from '../../kit/dovecot-lab.js';
 import type { Owner } from '../../kit/folder.js';
 import { authorizationOf } from '../../kit/raw-http.js';

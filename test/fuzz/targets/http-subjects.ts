@@ -1,12 +1,12 @@
 // Bodies of the HTTP API for fuzzing: how they are made, and what must be true of what is read from them.
 
 import assert from 'node:assert/strict';
-import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { readNamedCommand } from '../../../src/domain/commands/named.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
-import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
-import { judge } from '../../../src/domain/policy/judge.js';
+import { judge } from '../../../src/domain/judging/policy/judge.js';
+import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
+import { readNamedCommand } from '../../../src/domain/language/commands/named.js';
+import { canonicalArguments } from '../../../src/domain/language/meaning/canonical.js';
 import {
   type DecodedRequest,
   heldBytesMax,

@@ -14,13 +14,13 @@ import {
   parsePageCall,
   parseRecordCall,
   parseRefusedCall,
-} from '../../../src/domain/door/parse.js';
-import { readAuthorization } from '../../../src/domain/keys/authorization.js';
-import { findEnds } from '../../../src/domain/now/ends.js';
-import { sayNotices } from '../../../src/domain/now/problems.js';
-import { endpoints } from '../../../src/domain/page/api.js';
-import { parseAsked } from '../../../src/domain/views/asked.js';
-import { looks } from '../../../src/domain/views/look.js';
+} from '../../../src/domain/admin/door/parse.js';
+import { findEnds } from '../../../src/domain/admin/now/ends.js';
+import { sayNotices } from '../../../src/domain/admin/now/problems.js';
+import { endpoints } from '../../../src/domain/admin/page/api.js';
+import { readAuthorization } from '../../../src/domain/people/keys/authorization.js';
+import { parseAsked } from '../../../src/domain/records/views/asked.js';
+import { looks } from '../../../src/domain/records/views/look.js';
 import { parseExplain } from '../../../src/page/explain-asked.js';
 import { createJsonEncoder, createRowsEncoder } from '../../../src/protocol/http-api/rows.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';

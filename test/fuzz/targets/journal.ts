@@ -23,19 +23,19 @@ import {
   firstSeqOf,
   readToDamage,
 } from '../../../src/adapters/journal/trail.js';
-import { genesisHash, parseSignKey, readLink, sealLine } from '../../../src/domain/audit/ledger.js';
-import { checkpointSubject } from '../../../src/domain/fleet/block.js';
-import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
-import { createFleet } from '../../../src/domain/fleet/fleet.js';
+import { genesisHash, parseSignKey, readLink, sealLine } from '../../../src/domain/records/audit/ledger.js';
+import { checkpointSubject } from '../../../src/domain/records/fleet/block.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/records/fleet/checkpoint.js';
+import { createFleet } from '../../../src/domain/records/fleet/fleet.js';
 import {
   createProofChecker,
   createProofWriter,
   createSeqSet,
   proofKindOf,
-} from '../../../src/domain/report/proof.js';
-import { formatCsvRow, formatJsonRow } from '../../../src/domain/trail/export.js';
-import { createSearch } from '../../../src/domain/trail/search.js';
-import { createVerifier } from '../../../src/domain/trail/verify.js';
+} from '../../../src/domain/records/report/proof.js';
+import { formatCsvRow, formatJsonRow } from '../../../src/domain/records/trail/export.js';
+import { createSearch } from '../../../src/domain/records/trail/search.js';
+import { createVerifier } from '../../../src/domain/records/trail/verify.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import {
   blocks,
@@ -46,8 +46,8 @@ import {
   PaperGate,
   type PaperMessage,
   takeOne,
-} from '../../domain/fleet/paper-stream.js';
-import { makeTrail, nameOf } from '../../domain/trail/paper-trail.js';
+} from '../../domain/records/fleet/paper-stream.js';
+import { makeTrail, nameOf } from '../../domain/records/trail/paper-trail.js';
 import { pick, seededRandom } from '../../kit/chunkings.js';
 import { memoryPlace } from '../../kit/folder.js';
 import { bytesOf, type Target } from '../campaign/target.js';

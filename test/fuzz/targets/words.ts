@@ -2,12 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { allSeries, commandsOf, createCommandSpotter } from '../../../src/domain/commands/catalog.js';
-import { inputOf } from '../../../src/domain/commands/parse.js';
 import { parseFleetSettings } from '../../../src/domain/config/parse-fleet.js';
 import { parseClientSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
-import { judge } from '../../../src/domain/policy/judge.js';
+import { judge } from '../../../src/domain/judging/policy/judge.js';
+import {
+  allSeries,
+  commandsOf,
+  createCommandSpotter,
+} from '../../../src/domain/language/commands/catalog.js';
+import { inputOf } from '../../../src/domain/language/commands/parse.js';
+import { canonicalArguments } from '../../../src/domain/language/meaning/canonical.js';
 import { WireFault } from '../../../src/ports/faults.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
 import { bytesOf, type Target } from '../campaign/target.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import type { Peer } from '../../../src/domain/identity/peer.js';
+import type { Peer } from '../../../src/domain/people/identity/peer.js';
 import type { Journal } from '../../../src/gateway/outcome/journal.js';
 import { settle } from '../../kit/fake-clock.js';
 import {

@@ -2,16 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
-import { GlobList } from '../../../src/domain/names/glob.js';
-import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
-import type { Route, RouteTarget } from '../../../src/domain/policy/policy.js';
+import { assess, fateOf, plainLine } from '../../../src/domain/judging/policy/assess.js';
+import type { Route, RouteTarget } from '../../../src/domain/judging/policy/policy.js';
 import {
   type Answers,
   nothingAsked,
   nothingKnown,
   type RoutingTable,
-} from '../../../src/domain/policy/route.js';
+} from '../../../src/domain/judging/policy/route.js';
+import { GlobList } from '../../../src/domain/language/names/glob.js';
+import { createUserNames, defaultCharacters } from '../../../src/domain/people/identity/user-name.js';
 import { createRouter, Destination, type Router } from '../../../src/gateway/command/assessment.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import { memoryTarget } from '../../kit/memory-backend.js';

@@ -3,9 +3,9 @@
 // is not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
-import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/policy/grant.js';
-import { nothingAsked } from '../../../src/domain/policy/route.js';
+import { assess, fateOf, plainLine } from '../../../src/domain/judging/policy/assess.js';
+import { type GrantsAtHand, underAnyGrant } from '../../../src/domain/judging/policy/grant.js';
+import { nothingAsked } from '../../../src/domain/judging/policy/route.js';
 import { knownLineOf, lineKey, lineScope } from '../../../src/gateway/command/assessment.js';
 import { serverOf } from '../../../src/protocol/releases.js';
 import { settle } from '../../kit/fake-clock.js';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { type DialledEnd, replyPacket } from '../../kit/memory-backend.js';

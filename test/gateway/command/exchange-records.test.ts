@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
+import { type Judgement, judge } from '../../../src/domain/judging/policy/judge.js';
+import { createUserNames } from '../../../src/domain/people/identity/user-name.js';
 import { recordedPeer } from '../../../src/gateway/command/context.js';
 import {
   admissionOf,

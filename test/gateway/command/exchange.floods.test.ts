@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';

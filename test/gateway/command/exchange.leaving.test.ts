@@ -2,7 +2,7 @@
 // more than what is known.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { allSynced, type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { createUserNames } from '../../../src/domain/people/identity/user-name.js';
 import { OverdueCommands } from '../../../src/gateway/command/overdue.js';
 import { heldBytesMax } from '../../../src/gateway/relay/upload.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';

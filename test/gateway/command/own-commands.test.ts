@@ -3,7 +3,7 @@
 // a record, a path or somebody else's policy in an answer.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Policy } from '../../../src/domain/policy/policy.js';
+import type { Policy } from '../../../src/domain/judging/policy/policy.js';
 import { settle } from '../../kit/fake-clock.js';
 import { type MemoryEngineOptions, openMemoryEngine } from '../../kit/memory-engine.js';
 

@@ -1,6 +1,6 @@
 // What is asserted after each run of a story in which a port call failed.
 import assert from 'node:assert/strict';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
 import { poolSizes } from '../../kit/memory-backend.js';
 import type { MemoryClient, MemoryEngine } from '../../kit/memory-engine.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/people/keys/key.js';
 import { createLoginGuard, type KeyTry, Logins } from '../../../src/gateway/login/logins.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 

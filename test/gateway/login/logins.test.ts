@@ -2,8 +2,12 @@
 // password that stays in memory; a login that outlives a change of its account.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
-import { networkOf } from '../../../src/domain/identity/peer.js';
+import {
+  type Account,
+  hashPassword,
+  parsePasswordHash,
+} from '../../../src/domain/people/identity/credentials.js';
+import { networkOf } from '../../../src/domain/people/identity/peer.js';
 import { createLoginGuard, Logins, type PasswordTry } from '../../../src/gateway/login/logins.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { createUserNames, defaultCharacters } from '../../../src/domain/people/identity/user-name.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import { createUserResolver, type ResolvedUsers } from '../../../src/gateway/lookup/resolve-user.js';
 

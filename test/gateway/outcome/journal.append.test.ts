@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { appendQuietly, type Journal } from '../../../src/gateway/outcome/journal.js';
 import { JournalFault } from '../../../src/ports/faults.js';

@@ -2,8 +2,8 @@
 // What must not happen: one that is neither recorded nor counted, a timer that stays, one origin that hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { createFloodWatch, type FloodWatch } from '../../../src/gateway/outcome/journal.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 

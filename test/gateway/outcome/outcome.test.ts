@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { codes, isCode } from '../../../src/domain/codes/codes.js';
-import type { UnjudgeableCode } from '../../../src/domain/policy/judge.js';
-import type { ObstacleCode } from '../../../src/domain/policy/route.js';
+import type { UnjudgeableCode } from '../../../src/domain/judging/policy/judge.js';
+import type { ObstacleCode } from '../../../src/domain/judging/policy/route.js';
+import { codes, isCode } from '../../../src/domain/language/codes/codes.js';
 import { type DuplexEnd, type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import {
   JournalFault,

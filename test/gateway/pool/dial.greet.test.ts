@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { type DialTarget, greet } from '../../../src/gateway/pool/dial.js';
 import type { Greeted } from '../../../src/gateway/pool/upstream.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { dialUpstream, probeBackend, sharingReads } from '../../../src/gateway/pool/dial.js';
 import type { PoolOptions } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';

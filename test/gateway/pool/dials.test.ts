@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { type PasswordRead, sharingReads } from '../../../src/gateway/pool/dial.js';
 import { createDials, type DialsOwner } from '../../../src/gateway/pool/dials.js';
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';

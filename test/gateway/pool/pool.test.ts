@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Abortable } from '../../../src/concurrency/abortable.js';
-import { Secret } from '../../../src/domain/identity/credentials.js';
+import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';

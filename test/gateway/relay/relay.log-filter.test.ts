@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { saidOfStatus } from '../../../src/domain/codes/codes.js';
+import { saidOfStatus } from '../../../src/domain/language/codes/codes.js';
 import { isLineOfOther } from '../../../src/gateway/relay/relay.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 

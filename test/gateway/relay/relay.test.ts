@@ -3,7 +3,7 @@
 // read while the peer is full, a timer that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReplyRows } from '../../../src/domain/meaning/columns.js';
+import type { ReplyRows } from '../../../src/domain/language/meaning/columns.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import type { LeaseEnd } from '../../../src/gateway/pool/lease.js';
 import { type Conversation, converse, waitForPeer } from '../../../src/gateway/relay/relay.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { replyRows } from '../../../src/domain/meaning/columns.js';
+import { replyRows } from '../../../src/domain/language/meaning/columns.js';
 import { createRowPrefixer } from '../../../src/gateway/relay/reply-writer.js';
-import { accept } from '../../domain/commands/reading.js';
+import { accept } from '../../domain/language/commands/reading.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { rowsOf } from '../../kit/memory-backend.js';
 

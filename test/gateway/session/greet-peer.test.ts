@@ -5,7 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
+import {
+  type Account,
+  hashPassword,
+  parsePasswordHash,
+} from '../../../src/domain/people/identity/credentials.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import type { ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
 

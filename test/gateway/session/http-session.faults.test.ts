@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/people/keys/key.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import type { HeldBytes } from '../../../src/ports/machine.js';

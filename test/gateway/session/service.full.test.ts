@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Peer } from '../../../src/domain/identity/peer.js';
+import type { Peer } from '../../../src/domain/people/identity/peer.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 

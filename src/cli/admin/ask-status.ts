@@ -1,0 +1,56 @@
+// The report of a running daemon over its admin socket, or why there is none, within five seconds.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { pause } from '../../concurrency/waiting.js';
+import { parseTime } from '../../domain/records/audit/record.js';
+import { exitCodes } from '../../ports/machine.js';
+import { type Told, textOf, valuesOf } from '../health/daemon-look.js';
+import { within } from '../health/look.js';
+import { CommandFault } from '../output/output.js';
+import { findDaemon } from './operate.js';
+
+const askMs = 5_000;
+
+/** The page finds a daemon that has just started within this time. */
+const pageMs = 6_000;
+const againMs = 500;
+
+/** As `askStatus`, but right after a start of the daemon it is asked again until the page has found it. */
+export async function askSettled(config: string, socket: string | undefined): Promise<Told> {
+  for (;;) {
+    const told = await askStatus(config, socket);
+    if (!isPageLate(told, systemClock.wallMs())) return told;
+    await pause(systemClock, againMs);
+  }
+}
+
+/** The daemon has just started, and its page has not asked it yet. */
+export function isPageLate(told: Told, wallMs: number): boolean {
+  if ('why' in told || told.status['page'] === undefined) return false;
+  const ageMs = wallMs - (parseTime(textOf(told.status['started'])) ?? 0);
+  return valuesOf(told.status['page'])['connected'] === false && ageMs >= 0 && ageMs < pageMs;
+}
+
+/** `socket`: of the daemon; undefined: as the file says. */
+export async function askStatus(config: string, socket: string | undefined): Promise<Told> {
+  const ask = async (): Promise<Told> => {
+    try {
+      const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
+      const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
+      if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
+      const told: unknown = JSON.parse(status.body);
+      if (typeof told !== 'object' || told === null) return { why: 'its answer is not that of dovegate' };
+      return { status: { ...told }, metrics: metrics.status === 200 ? metrics.body : '' };
+    } catch (fault) {
+      if (fault instanceof CommandFault)
+        return fault.exitCode === exitCodes.notPermitted
+          ? { why: fault.message.replaceAll('\n', '; '), isDenied: true }
+          : { why: fault.message };
+      if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
+      throw fault;
+    }
+  };
+  return within(askMs, systemClock, ask(), () => ({
+    why: `the daemon did not answer within ${askMs / 1000} s`,
+  }));
+}

@@ -1,0 +1,166 @@
+// `dovegate check`: every problem of a configuration, all at once.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { holdProcess } from '../../adapters/host/process.js';
+import { systemListFile } from '../../adapters/host/system-trust.js';
+import {
+  type AccountSettings,
+  formatListenerSocket,
+  isSocket,
+  type KeySettings,
+  type ListenerSocket,
+  type Settings,
+} from '../../domain/config/settings.js';
+import { formatTarget } from '../../domain/judging/policy/policy.js';
+import { allEffects } from '../../domain/language/commands/catalog.js';
+import { identitiesOf } from '../../domain/people/identity/person.js';
+import { formatJson } from '../../domain/records/audit/encode.js';
+import { formatEnd } from '../../domain/records/audit/record.js';
+import { exitCodes } from '../../ports/machine.js';
+import { loadConfiguration } from '../../setup/configuration.js';
+import { askDovecot } from '../../setup/doveconf.js';
+import { summarise } from '../../setup/inspect.js';
+import { formatPeers } from '../../setup/peers.js';
+import { CommandFault, stdout } from '../output/output.js';
+
+export interface CheckOptions {
+  readonly config: string;
+  readonly verbose: boolean;
+  /** Prints each problem as a line of JSON with its code, and nothing else. */
+  readonly json: boolean;
+  /** Also whether a daemon could open its journal now. */
+  readonly start: boolean;
+}
+
+/** Exit code 0; 78: an error. With `start` also 1, as a CommandFault that says why a start would fail now. */
+export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
+  const release = holdProcess();
+  const dovecot = await askDovecot().finally(release);
+  const loaded = loadConfiguration(config, {
+    isForDaemon: true,
+    dovecot: typeof dovecot === 'string' ? undefined : dovecot,
+  });
+  if (json) {
+    for (const problem of loaded.found) stdout(formatJson(problem));
+  } else {
+    for (const problem of loaded.problems) stdout(problem);
+    if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));
+    stdout(summarise(config, loaded));
+  }
+  if (loaded.settings === undefined) return exitCodes.configuration;
+  const why = start ? await whyNoStartOf(config, loaded.settings) : undefined;
+  if (why !== undefined) throw new CommandFault(exitCodes.failed, `a daemon would not start now: ${why}`);
+  return exitCodes.ok;
+}
+
+/** Loaded on demand: most checks ask no daemon. */
+async function whyNoStartOf(config: string, settings: Settings): Promise<string | undefined> {
+  const [{ whyNoStart }, { askStatus }] = await Promise.all([
+    import('../health/start-look.js'),
+    import('../admin/ask-status.js'),
+  ]);
+  const release = holdProcess();
+  try {
+    const told =
+      settings.admin?.unix === undefined ? undefined : await askStatus(config, settings.admin.unix);
+    return await whyNoStart(settings, told, systemClock);
+  } finally {
+    release();
+  }
+}
+
+/** Several lines, without the last LF. */
+export function describeSettings(settings: Settings): string {
+  const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`, describeRecords(settings)];
+  for (const listener of settings.listeners) {
+    const protocol = listener.protocol === 'doveadm' ? '' : ` ${listener.protocol}`;
+    const socket = `${describeSocket(listener.socket)}${protocol}`;
+    lines.push(`listener ${listener.name}: ${socket}${formatPeers(listener.peers)}`);
+    for (const { peers, policy } of listener.policies) {
+      const whom = peers === undefined ? everybodyAt(listener.socket) : formatPeers(peers).trim();
+      lines.push(`  policy ${policy} for ${whom}`);
+    }
+    for (const account of listener.accounts) {
+      lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
+    }
+    for (const key of listener.keys) lines.push(`  policy ${key.policy} for key ${key.name}${termsOf(key)}`);
+  }
+  for (const backend of settings.backends) {
+    const { address } = backend;
+    const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
+    const ca = backend.caFile ?? `the system's list, ${systemListFile() ?? 'which is not there'}`;
+    const name = backend.tls === 'off' ? '' : ` as ${backend.serverName}, authorities: ${ca}`;
+    lines.push(
+      `backend ${backend.name}: ${where} tls ${backend.tls}${name}, ${backend.connections} upstreams at most`,
+    );
+  }
+  for (const route of settings.routes) {
+    lines.push(`route ${route.users.texts.join(' ')} -> ${formatTarget(route.target)}`);
+  }
+  for (const [name, target] of [
+    ['other server commands that read', settings.serverCommands.default] as const,
+    ...settings.serverCommands.byCommand,
+  ]) {
+    lines.push(`${name} -> ${target.kind === 'backend' ? target.backend : target.kind}`);
+  }
+  for (const { path, hash } of settings.catalog?.files ?? [])
+    lines.push(`catalog ${path} ${hash.slice(0, 16)}`);
+  for (const [name, person] of settings.persons)
+    lines.push(`person ${name}: ${identitiesOf(person).join(' ')}`);
+  for (const policy of settings.policies.values()) {
+    lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);
+    for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
+  }
+  return lines.join('\n');
+}
+
+/** When a command may be sent: its record is on disk, or in memory that survives a crash of the daemon. */
+function describeRecords({ audit: { directory, strict, memoryFile, memoryBytes } }: Settings): string {
+  const lax = allEffects.filter((effect) => !strict.has(effect));
+  if (memoryFile === undefined || lax.length === 0)
+    return `records ${directory}: on disk before a command is sent`;
+  const size = `${memoryBytes / 1024} KiB`;
+  return `records ${directory}: on disk before a command is sent; of ${lax.join(' ')} in ${memoryFile} (${size})`;
+}
+
+function describeSocket(socket: ListenerSocket): string {
+  switch (socket.kind) {
+    case 'systemd':
+      return `handed over by systemd as ${socket.name}`;
+    case 'tcp':
+      return formatListenerSocket(socket);
+    case 'unix': {
+      const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
+      return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+    }
+    default:
+      return socket satisfies never;
+  }
+}
+
+/** The clients of a policy without `peers`, as far as this file says. */
+function everybodyAt(socket: ListenerSocket): string {
+  if (!isSocket(socket, 'systemd')) return 'everybody';
+  return `everybody whom SocketMode= and SocketGroup= of dovegate@${socket.name}.socket let connect`;
+}
+
+/** How an account can log in; never the hash. */
+function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
+  const pins = keyPins.length === 0 ? '' : ` with key ${keyPins.map((pin) => `sha256:${pin}`).join(' or ')}`;
+  const hasCertificate = certificateName !== undefined || keyPins.length > 0;
+  return [
+    ...(passwordHash === undefined ? [] : ['a password']),
+    ...(hasCertificate
+      ? [`a certificate${certificateName === undefined ? '' : ` of ${certificateName}`}${pins}`]
+      : []),
+  ].join(', or by ');
+}
+
+/** When and from where a key is valid. */
+function termsOf({ expiresMs, hashes, from }: KeySettings): string {
+  return [
+    ...(expiresMs === undefined ? [] : [`, until ${formatEnd(expiresMs)}`]),
+    ...(hashes.length === 1 ? [] : [`, ${hashes.length} hashes`]),
+    ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
+  ].join('');
+}

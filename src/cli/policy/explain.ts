@@ -1,0 +1,255 @@
+// `dovegate explain`: the decision on a command line, and the line of the configuration behind it. It contacts no backend: it
+// evaluates the files as the daemon does, or asks the daemon for its decision.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { commandMeant } from '../../domain/config/problem.js';
+import { routingTableOf } from '../../domain/config/settings.js';
+import {
+  type Explained,
+  type Explanation,
+  explainLine,
+  explanationOf,
+  explanationOfRows,
+  requestLine,
+  sayExplanation,
+} from '../../domain/judging/answers/explanation.js';
+import type { RuleInWords } from '../../domain/judging/answers/rights.js';
+import { plainLine } from '../../domain/judging/policy/assess.js';
+import { underAnyGrant } from '../../domain/judging/policy/grant.js';
+import type { Judgement, Subject } from '../../domain/judging/policy/judge.js';
+import { sayRequestTerms, shownTermsOf } from '../../domain/judging/policy/policy.js';
+import type { Grant, Remedy } from '../../domain/judging/review/granting.js';
+import { codes, isCode } from '../../domain/language/codes/codes.js';
+import type { Series } from '../../domain/language/commands/catalog.js';
+import { formatJsonLines } from '../../domain/records/audit/encode.js';
+import { exitCodes } from '../../ports/machine.js';
+import { newestMinor } from '../../protocol/minors.js';
+import { formatCanonical, formatColumns, formatPlace, plain, stdout } from '../output/output.js';
+import { askDaemon } from './ask-daemon.js';
+import type { ListenerChoice } from './named-listener.js';
+
+export type ExplainOptions = {
+  readonly user: string;
+  readonly words: readonly string[];
+  readonly json: boolean;
+} & (
+  | (ListenerChoice & {
+      /** Undefined: that of the backend. */
+      readonly series?: Series | undefined;
+      /** Minor of the protocol that the client announces; undefined: that of a current client. */
+      readonly clientMinor?: number | undefined;
+      /** As under a grant of a rule of `on_request`. */
+      readonly isGranted?: boolean | undefined;
+    })
+  | { readonly socket: string }
+);
+
+/** An explanation as text and as JSON; with places of rules if the configuration was read. */
+interface Shown {
+  readonly explanation: Explanation;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly rule?: string | undefined;
+  readonly nearest?: string | undefined;
+  /** A rule that would allow it; a daemon does not tell its clients. */
+  readonly remedy?: Remedy;
+}
+
+const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
+  allow: exitCodes.ok,
+  deny: exitCodes.notPermitted,
+  unparsable: exitCodes.usage,
+};
+
+/** As the daemon answers: some allowed commands cannot be carried out as written (`-USAGE`), others not now (`-TEMPFAIL`). */
+function exitCodeOf({ decision, obstacle }: Explanation): number {
+  if (obstacle === undefined) return exitCodeOfDecision[decision];
+  const isUsage = isCode(obstacle) && codes[obstacle].status === 'USAGE';
+  return isUsage ? exitCodes.usage : exitCodes.notCarriedOut;
+}
+
+/** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
+export async function explain(options: ExplainOptions): Promise<number> {
+  const shown = 'socket' in options ? await askForExplanation(options) : await explainHere(options);
+  const { explanation } = shown;
+  stdout(options.json ? formatJsonLines(shown.json) : formatExplanation(shown, options.words));
+  return exitCodeOf(explanation);
+}
+
+type Asked<Options> = Extract<ExplainOptions, Options>;
+
+async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
+  // Loaded on demand: reading configurations takes most of a command's time.
+  const [{ openListener, principalAt }, { remedyFor }] = await Promise.all([
+    import('./named-listener.js'),
+    import('../../domain/judging/review/granting.js'),
+  ]);
+  const { settings, listener, policy } = openListener(options);
+  const subject: Subject = {
+    listener: listener.name,
+    principal: principalAt(listener.name, options).text,
+    clientMinor: options.clientMinor ?? newestMinor,
+    policy,
+    grants: options.isGranted === true ? underAnyGrant : undefined,
+  };
+  const table = routingTableOf(settings, options.series && [options.series]);
+  const line = plainLine(options.user, options.words);
+  const explained = explainLine(line, subject, table, systemClock.wallMs());
+  const { judgement } = explained;
+  const decision =
+    judgement.kind === 'unparsable' ? undefined : (judgement.decision.would ?? judgement.decision);
+  const { rule, nearest } = decision ?? {};
+  const remedy: Remedy =
+    decision?.kind === 'deny'
+      ? remedyFor({
+          policy,
+          mailUsers: settings.mailUsers,
+          attempts: explained.readings.flatMap(({ judgement: read }) =>
+            read.kind === 'judged' ? [read.attempt] : [],
+          ),
+          decision,
+          nowMs: systemClock.wallMs(),
+        })
+      : { grants: [] };
+  const { grants, hindrance } = remedy;
+  return {
+    explanation: explanationOf(explained),
+    json: {
+      ...asJson(explained),
+      ...(grants.length === 0 ? {} : { to_allow: grants }),
+      ...(hindrance === undefined ? {} : { cannot_allow: hindrance }),
+    },
+    remedy,
+    rule: rule && formatPlace(rule),
+    nearest: nearest && formatPlace(nearest.rule),
+  };
+}
+
+async function askForExplanation({
+  socket,
+  user,
+  words,
+}: Asked<{ readonly socket: string }>): Promise<Shown> {
+  const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
+  const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
+  // Under the keys of `asJson`, as far as the daemon reports them; rules by their text.
+  const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
+  const isRead = decision !== 'unparsable';
+  const json = {
+    decision: isRead ? decision : 'deny',
+    outcome: isRead ? obstacle && 'obstacle' : decision,
+    obstacle,
+    ...more,
+    args: isRead ? sent.slice(1) : undefined,
+    ...backendsAsJson(backends, noBackend),
+    on_terms: terms,
+  };
+  return { explanation, json };
+}
+
+function backendsAsJson(backends: readonly string[], noBackend: string | undefined) {
+  return {
+    backend: backends.length === 1 ? backends[0] : undefined,
+    backends: backends.length > 1 ? backends : undefined,
+    no_backend: noBackend,
+  };
+}
+
+function asJson(explained: Explained): Readonly<Record<string, unknown>> {
+  const { policy, judgement, backends, noBackend } = explained;
+  const { obstacle } = explanationOf(explained);
+  return {
+    ...answerAsJson(judgement),
+    ...(obstacle === undefined ? {} : { outcome: 'obstacle', obstacle }),
+    policy: policy.name,
+    version: policy.version,
+    principal: explained.principal,
+    ...backendsAsJson(backends, noBackend),
+    series: explained.readings.map(({ series, judgement: one }) => ({ series, ...answerAsJson(one) })),
+  };
+}
+
+function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
+  if (judgement.kind === 'unparsable') {
+    const { code, message, command, effect } = judgement;
+    return { decision: 'deny', outcome: 'unparsable', code, reason: message, command, effect };
+  }
+  const { attempt, args, decision } = judgement;
+  const { rule, nearest, would, obligations, onRequest } = decision;
+  const terms = decision.kind === 'allow' ? obligations : undefined;
+  return {
+    decision: decision.kind,
+    code: decision.code,
+    reason: decision.reason,
+    rule: rule && formatPlace(rule),
+    nearest: nearest && { rule: formatPlace(nearest.rule), missing: nearest.missing },
+    on_request: onRequest && {
+      rule: formatPlace(onRequest.place),
+      ...shownTermsOf(onRequest.terms),
+      request: requestLine(judgement),
+    },
+    would: would && { decision: would.kind, code: would.code, reason: would.reason },
+    command: attempt.command.name,
+    args: args.map(({ text }) => text),
+    effect: attempt.effect,
+    user: attempt.user,
+    users: attempt.users,
+    masks: attempt.masks.map(({ value }) => value),
+    everybody: attempt.everybody,
+    shared: attempt.shared,
+    needs_reason: terms?.reason,
+    limit: terms?.limit && { count: terms.limit.count, window_ms: terms.limit.windowMs },
+    max_matches: terms?.maxMatches,
+    deadline_ms: terms?.deadlineMs,
+  };
+}
+
+function formatExplanation({ explanation, ...places }: Shown, words: readonly string[]): string {
+  const { principal, command, sent, concerns, effect, terms, later, rule, nearest, differs, onRequest } =
+    explanation;
+  const { backends, noBackend, series } = explanation;
+  const read = plain(series.join(' and as '));
+  const backend =
+    noBackend === undefined
+      ? `${plain(backends.join(', '))} (read as Dovecot ${read})`
+      : `none: ${plain(noBackend)}${read === '' ? '' : ` (read as ${read})`}`;
+  const rows = [
+    ['requester', plain(principal)],
+    ...(command === undefined ? [] : [['command', plain(command)]]),
+    ...(sent.length === 0 ? [] : [['sent as', formatCanonical(sent)]]),
+    ...(concerns === undefined ? [] : [['concerns', plain(concerns)]]),
+    ...(effect === undefined || sent.length === 0 ? [] : [['effect', plain(effect)]]),
+    ['backend', backend],
+    ...(terms.length === 0 ? [] : [['on terms', plain(terms.join('; '))]]),
+    ...later.map((text) => ['not yet', plain(text)]),
+  ];
+  const headline = plain(sayExplanation(explanation, places.rule, commandMeant(words)));
+  const parts = [headline, formatColumns(rows, '  ')];
+  // With the line, a reader can look the rule up.
+  if (rule !== undefined && places.rule === undefined) parts.push(`the rule:\n${sayRule(rule)}`);
+  if (nearest !== undefined) {
+    const place = places.nearest === undefined ? '' : `, ${places.nearest}`;
+    const missing = indent(nearest.missing.map((text) => `  ${text}`));
+    parts.push(`nearest rule${place}:\n${sayRule(nearest)}\nwhat is missing:\n${missing}`);
+  }
+  const { grants = [], hindrance } = places.remedy ?? {};
+  parts.push(...grants.map(sayGrant));
+  if (hindrance !== undefined) parts.push(plain(hindrance));
+  if (onRequest !== undefined)
+    parts.push(`on request, ${sayRequestTerms(onRequest.terms)}:\n${sayRule(onRequest)}`);
+  if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
+  return parts.join('\n\n');
+}
+
+function sayGrant({ into, place, lines, also }: Grant): string {
+  const others = also.length === 0 ? '' : `the lines below would allow as well:\n${indent(also)}\n`;
+  const how = lines[0]?.startsWith('- ') === true ? '' : ', in line with its other keys';
+  return `${others}to allow it, add to ${plain(into)} (${plain(place)})${how}:\n${indent(lines)}`;
+}
+
+function sayRule({ command, says }: RuleInWords): string {
+  return indent([command, ...says.map((text) => `  ${text}`)]);
+}
+
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `  ${plain(line)}`).join('\n');
+}

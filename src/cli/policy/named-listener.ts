@@ -1,0 +1,66 @@
+// The first step of the subcommands about policies: read the configuration, one listener with its policy, and the client's
+// identity. The files that settings name are not read, so rules can be tried on a machine without the passwords.
+
+import { gidsOf, userNameOf } from '../../adapters/host/accounts.js';
+import { meantBy } from '../../domain/config/problem.js';
+import type { ListenerSettings, Settings } from '../../domain/config/settings.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import { type Principal, principalOf } from '../../domain/people/identity/peer.js';
+import { exitCodes } from '../../ports/machine.js';
+import { loadConfiguration } from '../../setup/configuration.js';
+import { summarise } from '../../setup/inspect.js';
+import { type Asker, createPolicyChooser, policyFor } from '../../setup/peers.js';
+import { CommandFault, formatPlace } from '../output/output.js';
+
+export interface ListenerChoice extends Asker {
+  readonly config: string;
+  readonly listener: string;
+}
+
+/** The settings of a file without errors. Throws a CommandFault with all problems. */
+export function openSettings(config: string): Settings {
+  const loaded = loadConfiguration(config, { asksForFiles: false });
+  if (loaded.settings !== undefined) return loaded.settings;
+  const lines = [...loaded.problems, summarise(config, loaded)];
+  throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+}
+
+/** The listener of that name, with the policy for this client (for everybody if none is named). Throws a CommandFault. */
+export function openListener(choice: ListenerChoice): {
+  readonly settings: Settings;
+  readonly listener: ListenerSettings;
+  readonly policy: Policy;
+} {
+  const { config, listener: name } = choice;
+  const settings = openSettings(config);
+  const listener = settings.listeners.find((each) => each.name === name);
+  if (listener === undefined) {
+    const names = settings.listeners.map((each) => each.name);
+    throw new CommandFault(
+      exitCodes.usage,
+      `${config} has no listener "${name}"${meantBy(name, names, `; there are: ${names.join(', ')}`)}`,
+    );
+  }
+  const chosen = policyNameFor(listener, choice);
+  const policy = settings.policies.get(chosen);
+  if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
+  return { settings, listener, policy };
+}
+
+/** The name of the policy for this client. Throws a CommandFault. */
+function policyNameFor(listener: ListenerSettings, asker: Asker): string {
+  // As the daemon would choose it, with the present groups of this user.
+  const found = policyFor(listener, asker, (uid) =>
+    createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) }),
+  );
+  if ('policy' in found) return found.policy;
+  if ('wrong' in found) throw new CommandFault(exitCodes.usage, found.wrong);
+  throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(listener.place)})`);
+}
+
+/** The principal of a client; `-` if none is named. */
+export function principalAt(listener: string, { uid, account }: Asker): Principal {
+  if (uid === undefined) return principalOf({ listener }, account);
+  const user = userNameOf(uid);
+  return principalOf({ listener, uid, ...(user === undefined ? {} : { user }) });
+}

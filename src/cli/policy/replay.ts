@@ -1,0 +1,96 @@
+// `dovegate test --replay`: evaluates past records with a configuration and lists the decisions that would change.
+
+import {
+  Coverage,
+  createReplay,
+  type ReplayChange,
+  type ReplayResult,
+} from '../../domain/judging/review/replay.js';
+import { plural, timesWords } from '../../domain/language/words/words.js';
+import { formatTime } from '../../domain/records/audit/record.js';
+import { exitCodes } from '../../ports/machine.js';
+import { formatCanonical, formatPlace, plain, stdout } from '../output/output.js';
+import { readRows } from './journal-rows.js';
+import { openSettings } from './named-listener.js';
+import { formatCoverage } from './test.js';
+
+export interface ReplayOptions {
+  readonly config: string;
+  readonly coverage: boolean;
+  /** A directory of an audit journal, or one segment of it. */
+  readonly directory: string;
+}
+
+/** How many kinds of changes are printed; the counts cover all of them. */
+const shownMax = 200;
+
+/** Exit code 0: every decision would be the same; 1: some would differ; 78: configuration, or no records there. */
+export async function replay(options: ReplayOptions): Promise<number> {
+  const settings = openSettings(options.config);
+  const coverage = new Coverage(settings.policies.values());
+  const judging = createReplay(settings, ({ readings }) => {
+    if (options.coverage) coverage.take(readings());
+  });
+  for await (const row of readRows(options.directory)) judging.take(row);
+  const result = judging.finish();
+  for (const change of result.changes.slice(0, shownMax)) stdout(formatChange(change));
+  const more = result.changes.length - shownMax;
+  if (more > 0) stdout(`and ${plural(more, 'more kind')} of changes\n`);
+  stdout(summaryOf(result));
+  if (options.coverage) stdout(`\n${formatCoverage(coverage.rules(), 'record')}`);
+  return result.changes.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+function formatChange(change: ReplayChange): string {
+  const { from, to, words, count, users, listener, principal, lastMs, rule } = change;
+  const [user] = users;
+  const whose =
+    user === undefined
+      ? ''
+      : users.size === 1
+        ? `, for ${user}`
+        : `, for ${user} and ${plural(users.size - 1, 'other')}`;
+  const near = rule === undefined ? '' : ` (${formatPlace(rule)})`;
+  return [
+    `${from} -> ${to === 'obstacle' ? 'not carried out' : to}  ${formatCanonical(words)}`,
+    plain(`    ${timesWords(count)}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
+    plain(
+      `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `denied: ${change.before}`}`,
+    ),
+    `    now:  ${plain(change.reason)}${near}`,
+    ...(change.isOpaque
+      ? ['    some of its words are known as digests only: a rule about them may say otherwise']
+      : []),
+    '',
+  ].join('\n');
+}
+
+function summaryOf(result: ReplayResult): string {
+  const { judged, opaque, withoutClient, allowToDeny, denyToAllow, toObstacle, notJudged } = result;
+  const same = judged - allowToDeny - denyToAllow - toObstacle;
+  const lines = [
+    `${plural(judged, 'record')} judged: ${same} as before, ${allowToDeny} allow -> deny, ${denyToAllow} deny -> allow`,
+  ];
+  if (toObstacle > 0) {
+    lines.push(`${toObstacle} would be allowed, and could not be carried out`);
+  }
+  if (withoutClient > 0) {
+    lines.push(
+      `${withoutClient} of them do not say which client asked, and were judged as of one of Dovecot 2.4`,
+    );
+  }
+  if (opaque > 0) {
+    lines.push(
+      `${opaque} of them with secrets or words of mails, which are recorded as digests and were judged as unknown words`,
+    );
+  }
+  const whys = {
+    unreadable: 'no command that could be read then',
+    cut: 'too long to be recorded whole',
+    hidden: 'hiding which option a secret belongs to',
+    'unknown-form': 'of another form than this version writes',
+    'no-listener': 'of listeners that this configuration does not have',
+  };
+  for (const [why, count] of notJudged) lines.push(`${count} not judged: ${whys[why]}`);
+  return lines.join('\n');
+}

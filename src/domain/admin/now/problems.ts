@@ -1,0 +1,651 @@
+// Present problems, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones. A sentence is
+// made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
+// principal is named if its records fill the journal or its client is slow. A code is never renamed.
+
+import { countWords, durationWords, plural } from '../../language/words/words.js';
+import type { NowHead } from '../page/api.js';
+import { freeOf, timeOf } from './amounts.js';
+import { type EndsFacts, findEnds } from './ends.js';
+import type { RefusedKey } from './refused-logins.js';
+
+export type NowState = NowHead['state'];
+
+export interface FoundProblem {
+  /** Of readiness, or of a line of the log where there is one. */
+  readonly code: FoundCode;
+  /** Times in it are marked: `{2026-11-21T02:14:00.000Z}`. */
+  readonly text: string;
+  readonly try?: string;
+  readonly backend?: string;
+  readonly isDegrading: boolean;
+  /** Since when, in Unix milliseconds; undefined: not known. */
+  readonly sinceMs?: number;
+}
+
+/** Worst first. */
+export type FoundCode =
+  | 'audit-failed' // records do not reach the disk
+  | 'audit-missing' // files of the journal were taken away
+  | 'backends-down' // no backend is up
+  | 'audit-reserve' // the disk is full but for its reserve
+  | 'backend-down' // one backend is down
+  | 'route-down' // all backends of a route are down, and others are up
+  | 'lookup-failing' // Dovecot's auth service does not answer
+  | 'key-stolen' // a key is used from where it may not be used
+  | 'audit-filling' // young records fill the journal, and the largest writers are refused
+  | 'audit-unsynced' // the oldest record waits for the disk for long
+  | 'queue-grows' // commands wait for long, or the queue is half full
+  | 'audit-forked' // a receiver holds another journal under the id of this one
+  | 'ship-away' // a receiver gets no records
+  | 'notices-away' // a receiver of notices takes none
+  | 'audit-lost' // records never reached the disk
+  | 'audit-damaged' // the start found that the journal is not what its last checkpoint says
+  | 'journal-appended' // the start found lines that no run of the daemon wrote
+  | 'loop-stalled' // nothing was served for a moment
+  | 'login-failed' // many logins fail
+  | 'key-refused' // an old key is still used
+  | 'reload-failed' // the configuration of before is served
+  | 'backend-newer' // a backend is newer than dovegate knows
+  | 'certificate-expires' // within days, or has; then it comes before what only delays
+  | 'key-expires'; // the same
+
+/** Meaning and advice: texts of the tables of codes. */
+export type Meaning = readonly [means: string, ask?: string];
+
+/** The daemon at one moment; times of the wall clock, in milliseconds. */
+export interface NowFacts extends EndsFacts {
+  readonly backends: readonly BackendFacts[];
+  /** `name`: the place where it was written. */
+  readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
+  readonly journal: JournalFacts;
+  readonly sinks: readonly {
+    readonly name: string;
+    readonly away: Meaning | undefined;
+    /** It holds another journal under the id of this one. */
+    readonly isForked: boolean;
+    readonly lagRecords: number;
+  }[];
+  readonly notices: readonly NoticesAway[];
+  /** Receivers of notices that are told nothing, since the page's process does not run. */
+  readonly untold: readonly string[];
+  /** The last reload, if it failed, with the sentences of `dovegate reload`. */
+  readonly failedReload: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
+  /** Times of `RefusedKey` are of the wall clock here. */
+  readonly refusedKeys: readonly RefusedKey[];
+  readonly failedLogins: {
+    readonly count: number;
+    readonly most:
+      | { readonly network: string; readonly listener: string; readonly count: number }
+      | undefined;
+  };
+  readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
+  /** The longest of the last minute. */
+  readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
+}
+
+export interface BackendFacts {
+  readonly name: string;
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  /** An operator took it out of service: that is no fault. */
+  readonly isDrained: boolean;
+  /** What it gets, being newer than dovegate knows; undefined: it is not. */
+  readonly newer?: string | undefined;
+  readonly down: DownFacts | undefined;
+  readonly waiting: number;
+  readonly oldestWaitMs: number;
+  readonly leased: number;
+  readonly connections: number;
+  /** Principals that hold an upstream without reading or sending, the longest first. */
+  readonly slowClients?: readonly { readonly principal: string; readonly id: string }[];
+  readonly queue: number;
+  readonly passwordFiles: readonly string[];
+  readonly caFile: string | undefined;
+}
+
+export interface DownFacts {
+  readonly code: string;
+  /** The system's code, such as `ECONNREFUSED`. */
+  readonly system: string | undefined;
+  /** The fault of its certificate; undefined: another cause, or unknown. */
+  readonly tlsCause?: keyof typeof tlsWords | undefined;
+  readonly sinceMs: number;
+  /** It was not reached since the daemon started, so it may be down for longer. */
+  readonly mayBeLonger?: boolean;
+  readonly why: Meaning;
+}
+
+export interface JournalFacts {
+  readonly failed: Meaning | undefined;
+  /** It failed for want of rights: the disk may be in order. */
+  readonly isDenied?: boolean;
+  readonly isReserve: boolean;
+  readonly unsyncedMs: number;
+  readonly freeBytes: number | undefined;
+  readonly lost: number;
+  readonly isDamaged: boolean;
+  readonly isAppended: boolean;
+  readonly directory: string;
+  /** Records up to `seq` whose files were removed; undefined: none. `sinceMs`: undefined if the start found it. */
+  readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
+  /** Records that must not be removed yet fill the journal; undefined: they do not. */
+  readonly filling?: FillingFacts | undefined;
+}
+
+const diskFullBytes = 1024 ** 3;
+/** A disk in order takes milliseconds. */
+const unsyncedMsMax = 2_000;
+const slowNamesMax = 3;
+/** The time after which a client gets the first "still waiting" notice. */
+const waitMsMax = 5_000;
+/** A key that its own program says wrong once or twice is no theft. */
+const refusalsMin = 3;
+/** In a minute. A team that mistypes has fewer. */
+const failedLoginsMin = 30;
+
+/** Worst first; empty: nothing is wrong. */
+export function findProblems(facts: NowFacts): readonly FoundProblem[] {
+  const { backends, routes } = facts;
+  const served = backends.filter(({ isDrained }) => !isDrained);
+  const down = served.filter((backend) => backend.down !== undefined);
+  return [
+    ...journalFailure(facts.journal),
+    ...missingRecords(facts.journal),
+    ...(served.length === 0 || (down.length === served.length && down.length > 1) ? [allDown(served)] : []),
+    ...journalReserve(facts.journal),
+    ...down.flatMap(backendDown),
+    ...(down.length === served.length ? [] : routes.flatMap((route) => routeDown(route, backends))),
+    ...facts.lookups.map(lookupFailing),
+    ...facts.refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
+    ...fillingJournal(facts.journal),
+    ...unsynced(facts.journal),
+    ...served.flatMap(queueGrows),
+    ...findEnds(facts, true),
+    ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
+    ...facts.sinks.flatMap(sinkAway),
+    ...facts.notices.map(
+      (each): FoundProblem => ({ code: 'notices-away', ...sayNotices(each), isDegrading: false }),
+    ),
+    ...untoldReceivers(facts.untold),
+    ...lostRecords(facts.journal),
+    ...touched(facts.journal),
+    ...stalled(facts.stall),
+    ...manyLogins(facts.failedLogins),
+    ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
+    ...failedReload(facts.failedReload),
+    ...served.flatMap(newerBackend),
+    ...findEnds(facts, false),
+  ];
+}
+
+/** In a word or two. `blind`: nothing can be recorded. `isReachable`: at least one backend is up. */
+export function stateOf(
+  isDraining: boolean,
+  problems: readonly FoundProblem[],
+  isReachable: boolean,
+): NowState {
+  if (isDraining) return 'draining';
+  if (problems.some(({ code }) => code === 'audit-failed')) return 'blind';
+  if (!isReachable) return 'not serving';
+  return problems.some(({ isDegrading }) => isDegrading) ? 'degraded' : 'serving';
+}
+
+export class Standing {
+  #state: NowState = 'serving';
+  #sinceMs: number;
+  #judgedMs: number;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+    this.#judgedMs = nowMs;
+  }
+
+  get state(): NowState {
+    return this.#state;
+  }
+
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  judge(state: NowState, problems: readonly FoundProblem[], nowMs: number): void {
+    if (state !== this.#state) {
+      // It is not looked at all the time: a backend that is down says since when it is.
+      const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
+      const isWorse = (state === 'degraded' || state === 'not serving') && this.#state === 'serving';
+      const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
+      this.#sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
+      this.#state = state;
+    }
+    this.#judgedMs = nowMs;
+  }
+}
+
+function untoldReceivers(names: readonly string[]): FoundProblem[] {
+  return names.length === 0 ? [] : [{ code: 'notices-away', ...sayUntold(names), isDegrading: false }];
+}
+
+function journalFailure({ failed, isDenied = false, freeBytes, directory }: JournalFacts): FoundProblem[] {
+  if (failed === undefined) return [];
+  const [why, ask] = failed;
+  return [
+    {
+      code: 'audit-failed',
+      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. Commands that must be recorded first fail.`,
+      try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+/** Commands do not suffer from it, but no record of these can be shown until the files are back. */
+function missingRecords({ missing, directory }: JournalFacts): FoundProblem[] {
+  if (missing === undefined) return [];
+  const { seq, sinceMs } = missing;
+  const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
+  return [
+    {
+      code: 'audit-missing',
+      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there.`,
+      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; find out who can write to ${directory}`,
+      isDegrading: false,
+      ...(sinceMs === undefined ? {} : { sinceMs }),
+    },
+  ];
+}
+
+function journalReserve({ failed, isReserve, freeBytes, directory }: JournalFacts): FoundProblem[] {
+  if (!isReserve || failed !== undefined) return [];
+  return [
+    {
+      code: 'audit-reserve',
+      text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
+      // The reserve is small: with more than a few of it free, it is the records that have reached their size.
+      try:
+        freeBytes === undefined || freeBytes < diskFullBytes
+          ? `free the disk: df -h ${directory}`
+          : `the records have reached audit.max_size: raise it; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function fillingJournal({ filling, failed, isReserve }: JournalFacts): FoundProblem[] {
+  if (filling === undefined || failed !== undefined || isReserve) return [];
+  return [{ code: 'audit-filling', ...sayFilling(filling), isDegrading: true }];
+}
+
+function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem[] {
+  if (failed !== undefined || unsyncedMs < unsyncedMsMax) return [];
+  return [
+    {
+      code: 'audit-unsynced',
+      text: `The oldest audit record has waited ${durationWords(unsyncedMs)} for the disk. A power cut would lose it.`,
+      try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function lostRecords({ lost }: JournalFacts): FoundProblem[] {
+  if (lost === 0) return [];
+  return [
+    {
+      code: 'audit-lost',
+      text: `${plural(lost, 'audit record')} never reached the disk since the start.`,
+      try: 'dovegate audit verify; the log line audit-lost says when',
+      isDegrading: false,
+    },
+  ];
+}
+
+function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProblem[] {
+  const ask = `dovegate audit verify; find out who can write to ${directory}`;
+  const found = (code: FoundCode, text: string): FoundProblem => ({
+    code,
+    text,
+    try: ask,
+    isDegrading: false,
+  });
+  const damage =
+    'At the start, records were missing from the journal, or were other ones than those that were signed.';
+  const lines =
+    'At the start, the journal had lines that no run of the daemon wrote. They are in a file *.appended now, and not signed.';
+  return [
+    ...(isDamaged ? [found('audit-damaged', damage)] : []),
+    ...(isAppended ? [found('journal-appended', lines)] : []),
+  ];
+}
+
+function allDown(served: readonly BackendFacts[]): FoundProblem {
+  const names = served.map(({ name }) => name).join(', ');
+  const isNone = served.length === 0;
+  const sinceMs = Math.max(...served.map(({ down }) => down?.sinceMs ?? 0));
+  const longer = served.every(({ down }) => down?.mayBeLonger === true) ? orLonger : '';
+  return {
+    code: 'backends-down',
+    text: isNone
+      ? 'All backends are taken out of service. All commands for them fail.'
+      : `No backend is up since ${timeOf(sinceMs)}${longer}: ${names}. All commands for them fail.`,
+    try: isNone ? 'dovegate backend enable NAME' : 'look at what they share: network, certificate, password',
+    isDegrading: true,
+    ...(isNone ? {} : { sinceMs }),
+  };
+}
+
+function backendDown(backend: BackendFacts): FoundProblem[] {
+  const { name, down, waiting } = backend;
+  if (down === undefined) return [];
+  const why = whyDown(down);
+  const effect =
+    waiting === 0 ? 'Its commands fail.' : `${plural(waiting, 'command waits', 'commands wait')}.`;
+  return [
+    {
+      code: 'backend-down',
+      text: `${name} is down since ${timeOf(down.sinceMs)}${down.mayBeLonger === true ? orLonger : ''}: ${why}. ${effect}`,
+      try: tryAt(backend, down),
+      backend: name,
+      isDegrading: true,
+      sinceMs: down.sinceMs,
+    },
+  ];
+}
+
+/** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */
+const orLonger = ' or longer (it was not reached since dovegate started, or changed its settings)';
+
+export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {
+  if (tlsCause !== undefined) return tlsWords[tlsCause];
+  // The error of another fault is about something else, as a file that could not be read.
+  if (code === 'dial-refused') return systemWords[system] ?? why;
+  if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
+    return `the file of its password cannot be read (${system})`;
+  // It is no command that failed, so there was no status to come.
+  if (code === 'closed-early') return 'it ended the connection before it greeted';
+  return why;
+}
+
+const tlsWords = {
+  expired: 'its certificate has expired',
+  'not-valid-yet': 'its certificate is not valid yet',
+  name: 'its certificate is for another name than server_name',
+  issuer: 'its certificate comes from an authority that is not trusted',
+  key: 'the key of its certificate is none of key_pins',
+} as const;
+
+const systemWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'connection timed out',
+  ENOENT: 'its socket does not exist',
+  EACCES: 'permission denied for its socket',
+  ENOTFOUND: 'its host name cannot be resolved',
+  EAI_AGAIN: 'its host name cannot be resolved',
+  EHOSTUNREACH: 'no route to its host',
+  ENETUNREACH: 'no route to its host',
+};
+
+function tryAt(
+  { name, host, passwordFiles, caFile }: BackendFacts,
+  { code, system, tlsCause }: DownFacts,
+): string {
+  const there = host === undefined ? '' : ` on ${host}`;
+  const status = `systemctl status dovecot${there}`;
+  switch (code) {
+    case 'dial-refused':
+      if (system === 'ENOTFOUND' || system === 'EAI_AGAIN')
+        return `getent hosts ${host ?? name}; correct backends.${name}.address`;
+      if (system === 'EHOSTUNREACH' || system === 'ENETUNREACH') return `ping ${host ?? name}`;
+      if (system === 'EACCES') return `give dovegate the right to open the socket (backends.${name}.address)`;
+      return status;
+    case 'dial-timeout':
+      return `ping ${host ?? 'localhost'}; ${status}; raise process_limit of service doveadm if it is reached`;
+    case 'auth-rejected': {
+      const files = passwordFiles.length === 0 ? '' : ` (${passwordFiles.join(', ')})`;
+      return `compare backends.${name}.password_file${files} with doveadm_password${there}`;
+    }
+    case 'tls-failed': {
+      const ca = caFile === undefined ? '' : ` (${caFile})`;
+      if (tlsCause === 'expired') return `renew the certificate of Dovecot${there}`;
+      if (tlsCause === 'not-valid-yet') return 'compare the clocks of both hosts: date';
+      if (tlsCause === 'name') return `dovegate doctor; then correct backends.${name}.server_name`;
+      if (tlsCause === 'issuer')
+        return `dovegate doctor; then put the authority that it names into ca${ca} of backends.${name}`;
+      if (tlsCause === 'key') return `correct backends.${name}.key_pins, or the key of Dovecot${there}`;
+      return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
+    }
+    case 'version-unsupported':
+      return `correct backends.${name}.address, series, release or newer: no known doveadm server answers there, or another one`;
+    default:
+      return `journalctl -u dovecot${there}`;
+  }
+}
+
+function newerBackend({ name, newer }: BackendFacts): FoundProblem[] {
+  if (newer === undefined) return [];
+  const gets =
+    newer === 'serve' ? 'It gets all commands.' : 'It gets commands that read; changes are refused.';
+  return [
+    {
+      code: 'backend-newer',
+      text: `Backend ${name} is newer than this dovegate knows. ${gets}`,
+      try: newer === 'serve' ? 'upgrade dovegate' : `upgrade dovegate, or set backends.${name}.newer`,
+      backend: name,
+      isDegrading: newer !== 'serve',
+    },
+  ];
+}
+
+function routeDown(
+  { place, backends: names }: NowFacts['routes'][number],
+  backends: readonly BackendFacts[],
+): FoundProblem[] {
+  const all = backends.filter(({ name }) => names.includes(name));
+  // One alone has its own sentence.
+  if (all.length < 2 || all.some(({ down, isDrained }) => down === undefined && !isDrained)) return [];
+  return [
+    {
+      code: 'route-down',
+      text: `Every backend of the route at ${fileOf(place)} is down or drained: ${names.join(', ')}. Its users are not served.`,
+      try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
+      isDegrading: true,
+    },
+  ];
+}
+
+function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups'][number]): FoundProblem {
+  return {
+    code: 'lookup-failing',
+    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
+    try: ask ?? 'systemctl status dovecot',
+    isDegrading: true,
+    sinceMs,
+  };
+}
+
+function queueGrows(backend: BackendFacts): FoundProblem[] {
+  const { name, down, waiting, oldestWaitMs, queue, leased, connections, slowClients = [] } = backend;
+  if (down !== undefined || waiting === 0) return [];
+  if (oldestWaitMs < waitMsMax && waiting < queue / 2) return [];
+  const [slowest] = slowClients;
+  const names = [...new Set(slowClients.map(({ principal }) => principal))].slice(0, slowNamesMax).join(', ');
+  const slow =
+    slowest === undefined
+      ? ''
+      : ` ${slowClients.length} of them ${slowClients.length === 1 ? 'waits' : 'wait'} for a slow client: ${names}.`;
+  return [
+    {
+      code: 'queue-grows',
+      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+      try:
+        slowest !== undefined
+          ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
+          : `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
+      backend: name,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkForked(
+  { name, isForked }: NowFacts['sinks'][number],
+  { directory }: NowFacts['journal'],
+): FoundProblem[] {
+  if (!isForked) return [];
+  return [
+    {
+      code: 'audit-forked',
+      text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
+      try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkAway({ name, away, lagRecords }: NowFacts['sinks'][number]): FoundProblem[] {
+  if (away === undefined) return [];
+  const [why, ask] = away;
+  return [
+    {
+      code: 'ship-away',
+      text: `The receiver ${name} gets no records: ${why}. ${plural(lagRecords, 'record waits', 'records wait')} for it.`,
+      ...(ask === undefined ? {} : { try: ask }),
+      isDegrading: true,
+    },
+  ];
+}
+
+function refusedKey({
+  listener,
+  key,
+  why,
+  network,
+  isFromSeveral,
+  count,
+  firstMs,
+}: RefusedKey): FoundProblem[] {
+  if (count < refusalsMin) return [];
+  const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
+  const times = `${countWords(count)} times since ${timeOf(firstMs)}, from ${from}`;
+  const which = `The key "${key}" of listener "${listener}"`;
+  if (why === 'address') {
+    return [
+      {
+        code: 'key-stolen',
+        text: `${which} was used ${times}, where it is not permitted, and not accepted: it may be stolen.`,
+        try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
+        isDegrading: false,
+        sinceMs: firstMs,
+      },
+    ];
+  }
+  return [
+    {
+      code: 'key-refused',
+      text: `${which} was used ${times}, and not accepted: ${oldKeys[why]}.`,
+      try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
+      isDegrading: false,
+      sinceMs: firstMs,
+    },
+  ];
+}
+
+const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> = {
+  expired: 'it has expired',
+  replaced: 'it was replaced',
+  name: 'it was said together with the name of another key',
+};
+
+function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
+  if (count < failedLoginsMin || most === undefined) return [];
+  return [
+    {
+      code: 'login-failed',
+      text: `${countWords(count)} logins failed in the last minute, ${countWords(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
+      isDegrading: false,
+    },
+  ];
+}
+
+function stalled(stall: NowFacts['stall']): FoundProblem[] {
+  if (stall === undefined) return [];
+  return [
+    {
+      code: 'loop-stalled',
+      text: `Nothing was served for ${durationWords(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
+      try: 'look whether the machine is overloaded: uptime; vmstat 1',
+      isDegrading: true,
+      sinceMs: stall.atMs,
+    },
+  ];
+}
+
+function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
+  if (failed === undefined) return [];
+  const { atMs, problems } = failed;
+  // Warnings did not prevent it.
+  const cause = problems.find((text) => !/^[^\n]*: warning: /.test(text)) ?? problems[0];
+  const [first = ''] = cause?.split('\n') ?? [];
+  const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
+  return [
+    {
+      code: 'reload-failed',
+      text: `The configuration was not reloaded at ${timeOf(atMs)}, and the one from before is served: ${first}${more}`,
+      // `check` sees neither the sockets nor the groups that the daemon has.
+      try: 'do what it says; then dovegate reload (dovegate check looks at the file only)',
+      isDegrading: false,
+      sinceMs: atMs,
+    },
+  ];
+}
+
+/** Of `DIRECTORY/FILE:LINE`. */
+function fileOf(place: string): string {
+  return place.slice(place.lastIndexOf('/') + 1);
+}
+
+interface FillingFacts {
+  /** Of audit.max_size. */
+  readonly share: number;
+  /** The largest writers, and their shares of these records; empty: they are not known. */
+  readonly largest: readonly { readonly principal: string; readonly share: number }[];
+}
+
+function sayFilling({ share, largest }: FillingFacts): {
+  readonly text: string;
+  readonly try: string;
+} {
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
+  const who =
+    names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
+  const [first = { principal: 'NAME' }] = largest;
+  return {
+    text: `Records younger than audit.keep_min fill ${percent(share)} of audit.max_size. ${who}`,
+    try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
+  };
+}
+
+interface NoticesAway {
+  readonly name: string;
+  readonly sinceMs: number;
+  readonly why: readonly [means: string, ask?: string];
+  readonly status: number | undefined;
+}
+
+export function sayNotices({ name, sinceMs, why: [means, ask], status }: NoticesAway) {
+  const shown = status === undefined ? '' : ` (${status})`;
+  return {
+    text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+    ...(ask !== undefined && { try: ask }),
+    sinceMs,
+  };
+}
+
+function sayUntold(names: readonly string[]) {
+  return {
+    text: `Receivers of notices are told nothing (${names.join(', ')}): the page's process does not run, or does not answer. Once it runs, it sends what they missed.`,
+    try: 'systemctl enable --now dovegate-page.service, and read its log',
+  };
+}

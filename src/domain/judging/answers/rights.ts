@@ -1,0 +1,391 @@
+// What a policy lets somebody do, in words: what `can` lists and `explain` names, and the replies of our own commands. It judges nothing. A
+// reply has rows of two cells, what and value, so that any doveadm client can print it; a row that says more of another follows it. It
+// holds nothing of other policies, other listeners or the machine. Values are as the configuration has them, so who shows them makes
+// visible what a terminal obeys. Who reads an answer skips rows that it does not know, since later versions may say more.
+
+import {
+  type AddedCommands,
+  type Command,
+  commandsNamed,
+  type Effect,
+  type Parameter,
+  parameterNamed,
+  strongerEffect,
+} from '../../language/commands/catalog.js';
+import { formatEnd } from '../../records/audit/record.js';
+import {
+  formatDuration,
+  isKeyTest,
+  isQueryTest,
+  type KeyCondition,
+  type KeyTest,
+  type Policy,
+  type QueryTest,
+  type Rate,
+  type RequestRule,
+  type Rule,
+  type RulePlace,
+  requestTermKeys,
+  type ShownTerms,
+  sayRequestTerms,
+  shownTermsIn,
+  shownTermsOf,
+  type ValueTest,
+} from '../policy/policy.js';
+import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
+
+/** One row: `allow` and `quota get`. */
+export type AnswerRow = readonly [what: string, value: string];
+
+export interface RuleInWords {
+  readonly command: string;
+  readonly says: readonly string[];
+}
+
+/** A rule as rows: `what` with its command, then `if` with each of its conditions. */
+export function rowsOfRule(what: string, { command, says }: RuleInWords): AnswerRow[] {
+  return [[what, command], ...rowsOf('if', ...says)];
+}
+
+export function rowsOf(what: string, ...values: readonly (string | undefined)[]): AnswerRow[] {
+  return values.flatMap((value): AnswerRow[] => (value === undefined ? [] : [[what, value]]));
+}
+
+export interface AnswerPart {
+  readonly what: string;
+  readonly value: string;
+  readonly more: readonly AnswerRow[];
+}
+
+/** Groups the rows; `details` are those that belong to the row before. */
+export function partsOf(rows: readonly AnswerRow[], details: readonly string[]): AnswerPart[] {
+  const parts: { what: string; value: string; more: AnswerRow[] }[] = [];
+  for (const row of rows) {
+    const [what, value] = row;
+    const last = parts.at(-1);
+    if (details.includes(what) && last !== undefined) last.more.push(row);
+    else parts.push({ what, value, more: [] });
+  }
+  return parts;
+}
+
+export function valuesOf(
+  rows: readonly { readonly what: string; readonly value: string }[],
+  what: string,
+): string[] {
+  return rows.flatMap((row) => (row.what === what ? [row.value] : []));
+}
+
+export function moreOf({ more }: AnswerPart, what: string): string[] {
+  return more.flatMap(([name, value]) => (name === what ? [value] : []));
+}
+
+export interface Right extends RuleInWords {
+  readonly effect: string;
+}
+
+export interface RequestableRule extends RuleInWords {
+  readonly terms: ShownTerms;
+}
+
+export type RequestableRight = Right & RequestableRule;
+
+export function describeRequestable(
+  rule: RequestRule,
+  policy: Pick<Policy, 'isForEverybody'>,
+): RequestableRule {
+  const { reason } = rule.terms;
+  return {
+    command: rule.command,
+    terms: shownTermsOf(rule.terms),
+    says: [
+      ...describeRule(rule, policy),
+      ...(reason === undefined ? [] : [`the reason of the request matches ${reason.source}`]),
+    ],
+  };
+}
+
+/** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
+export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
+  const isThere = (rule: Rule): boolean => rule.place === place;
+  const rule = policy.allow.find(isThere);
+  if (rule !== undefined) return { command: rule.command, says: describeRule(rule, policy) };
+  const denied = policy.deny.find(isThere);
+  if (denied !== undefined) return { command: denied.command, says: describeDeny(denied, policy) };
+  const offered = policy.onRequest.find(isThere);
+  if (offered === undefined) return undefined;
+  const { command, says, terms } = describeRequestable(offered, policy);
+  return { command, says: [`on request, ${sayRequestTerms(terms)}`, ...says] };
+}
+
+export function rowsOfRequestable({ command, terms, says }: RequestableRule): AnswerRow[] {
+  const shown = Object.entries(terms).flatMap(([key, value]) => rowsOf(key, String(value)));
+  return [['on-request', command], ...shown, ...rowsOf('if', ...says)];
+}
+
+export function requestableOfPart(part: AnswerPart): RequestableRule {
+  const terms = shownTermsIn((key) => moreOf(part, key)[0]);
+  return { command: part.value, terms, says: moreOf(part, 'if') };
+}
+
+export interface Rights {
+  readonly listener: string;
+  /** `NAME@LISTENER`; undefined: no particular principal. */
+  readonly principal: string | undefined;
+  readonly policy: string;
+  /** Other ordinary commands are allowed too, and recorded. */
+  readonly isObserving: boolean;
+  readonly users: readonly string[];
+  readonly except: readonly string[];
+  /** `60 a minute`. */
+  readonly limits: readonly string[];
+  readonly logs: string;
+  readonly debug: boolean;
+  readonly allow: readonly Right[];
+  readonly deny: readonly Right[];
+  readonly onRequest: readonly RequestableRight[];
+  readonly approve: readonly string[];
+}
+
+export function rightsOf(policy: Policy, listener: string, principal: string | undefined): Rights {
+  const { rate, distinctUsers, atOnce } = policy.limits;
+  return {
+    listener,
+    principal,
+    policy: policy.name,
+    isObserving: policy.mode === 'observe',
+    users: policy.users.texts,
+    except: policy.except.texts,
+    limits: [
+      ...(rate === undefined ? [] : [formatRate(rate)]),
+      ...(distinctUsers === undefined ? [] : [`${formatRate(distinctUsers)} of different users`]),
+      ...(atOnce === undefined ? [] : [`${atOnce} at once`]),
+    ],
+    logs: policy.logs,
+    debug: policy.debug,
+    allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy), policy)),
+    deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule, policy), policy)),
+    onRequest: policy.onRequest.map((rule) => {
+      return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command, policy.added) };
+    }),
+    approve: policy.approve,
+  };
+}
+
+function rightOf({ command }: Rule, says: readonly string[], { added }: Pick<Policy, 'added'>): Right {
+  return { command, effect: effectOfName(command, added), says };
+}
+
+const needsReason = 'the client must say why';
+
+/** Commands about a user without `-S`, as the usage of doveadm 2.3.19 lists them. */
+const withoutSocket: ReadonlySet<string> = new Set(['backup', 'batch', 'dsync-server', 'sync']);
+
+/**
+ * Whether Dovecot's own `doveadm -S` can send what the rule permits. It uses `-S` for commands about one user only, because it runs the
+ * others (`who`, `kick`) on its own machine, and it cannot send a reason.
+ */
+export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
+  const isServerCommand = commandsNamed(command).some(({ scope }) => scope === 'server');
+  return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
+}
+
+export function effectOfName(name: string, added?: AddedCommands): Effect {
+  return commandsNamed(name, added).reduce<Effect>(
+    (most, { effect }) => strongerEffect(most, effect),
+    'read',
+  );
+}
+
+export function rowsOfRights(rights: Rights): AnswerRow[] {
+  const rule = (what: string, right: Right): AnswerRow[] => {
+    const [head, ...more] = rowsOfRule(what, right);
+    return head === undefined ? [] : [head, ['effect', right.effect], ...more];
+  };
+  return [
+    ['listener', rights.listener],
+    ...rowsOf('principal', rights.principal),
+    ['policy', rights.policy],
+    ['mode', rights.isObserving ? 'observe' : 'enforce'],
+    ...rowsOf('user', ...rights.users),
+    ...rowsOf('except', ...rights.except),
+    ...rowsOf('limit', ...rights.limits),
+    ['logs', rights.logs],
+    ...rowsOf('debug', rights.debug ? 'yes' : undefined),
+    ...rights.allow.flatMap((right) => rule('allow', right)),
+    ...rights.deny.flatMap((right) => rule('deny', right)),
+    ...rights.onRequest.flatMap((right): AnswerRow[] => {
+      const [head, ...more] = rowsOfRequestable(right);
+      return head === undefined ? [] : [head, ['effect', right.effect], ...more];
+    }),
+    ...rowsOf('approve', ...rights.approve),
+  ];
+}
+
+export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
+  const parts = partsOf(rows, ['effect', 'if', ...requestTermKeys]);
+  const first = (what: string): string | undefined => valuesOf(parts, what)[0];
+  const policy = first('policy');
+  const listener = first('listener');
+  if (policy === undefined || listener === undefined) return undefined;
+  const rules = (what: string): Right[] => parts.filter((part) => part.what === what).map(rightOfPart);
+  return {
+    listener,
+    principal: first('principal'),
+    policy,
+    isObserving: first('mode') === 'observe',
+    users: valuesOf(parts, 'user'),
+    except: valuesOf(parts, 'except'),
+    limits: valuesOf(parts, 'limit'),
+    logs: first('logs') ?? '',
+    debug: first('debug') === 'yes',
+    allow: rules('allow'),
+    deny: rules('deny'),
+    onRequest: parts
+      .filter(({ what }) => what === 'on-request')
+      .map((part) => ({ ...requestableOfPart(part), effect: moreOf(part, 'effect')[0] ?? '' })),
+    approve: valuesOf(parts, 'approve'),
+  };
+}
+
+function rightOfPart(part: AnswerPart): Right {
+  return { command: part.value, effect: moreOf(part, 'effect')[0] ?? '', says: moreOf(part, 'if') };
+}
+
+/** `20 an hour`. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const periods: Readonly<Record<number, string>> = {
+    1000: 'a second',
+    60_000: 'a minute',
+    3_600_000: 'an hour',
+  };
+  return `${count} ${periods[windowMs] ?? 'a day'}`;
+}
+
+/** The conditions for the rule to permit its command, a sentence each; none for a rule that is only a name. */
+export function describeRule(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
+  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule, policy), ...termsOf(rule)];
+}
+
+/** Whether the rule allows its command for all users at once: `all_users` has no effect where the policy or the rule is for some. */
+export function isForAllUsers({ allUsers, users }: Rule, policy: Pick<Policy, 'isForEverybody'>): boolean {
+  return allUsers && policy.isForEverybody && (users === undefined || users.isEverything);
+}
+
+function whereOf({ where, query }: Rule): string[] {
+  if (where === undefined) return [];
+  const tests = where.map(({ parameter, test }) => `${parameter}: ${describeTest(test)}`);
+  return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
+}
+
+function describeQuery(query: QueryTest): string {
+  switch (query.kind) {
+    case 'any':
+      return 'any';
+    case 'equals':
+      return `exactly ${query.words.join(' ')}`;
+    case 'regex':
+      return `matches ${query.regex.source}`;
+    case 'keys': {
+      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
+      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
+      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
+    }
+    default:
+      return query satisfies never;
+  }
+}
+
+function describeKey({ key, test }: KeyCondition): string {
+  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
+}
+
+function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
+  switch (test.kind) {
+    case 'present':
+      return '';
+    case 'one-of':
+      return listOr(test.globs.texts);
+    case 'age':
+      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
+    case 'size':
+      return describeBounds(test, (bytes) => `${bytes} bytes`);
+    default:
+      return test satisfies never;
+  }
+}
+
+/**
+ * The conditions for a rule of `deny` to apply, see {@link strikesRule}: other options change nothing, and what the command leaves open
+ * counts as meant.
+ */
+export function describeDeny(
+  { command, where = [], query, users }: Rule,
+  { added }: Pick<Policy, 'added'>,
+): string[] {
+  const commands = commandsNamed(command, added);
+  const tests = where.map(
+    ({ parameter, test }) => `${parameter}: ${describeStrike(command, commands, parameter, test)}`,
+  );
+  const [mailbox] = isQueryTest(query, 'keys') ? query.conditions : [];
+  const reached = isKeyTest(mailbox?.test, 'one-of') ? listOr(mailbox.test.globs.texts) : undefined;
+  return [
+    ...tests,
+    ...(reached === undefined
+      ? []
+      : [
+          `query: may select mails in ${reached}, as each does that does not keep to other mailboxes by name`,
+        ]),
+    ...(users === undefined
+      ? []
+      : [`may concern a user of ${listOr(users.texts)}, also by a mask or all users`]),
+  ];
+}
+
+function describeStrike(
+  command: string,
+  commands: readonly Command[],
+  name: string,
+  test: ValueTest,
+): string {
+  if (!comparesValues(test)) return describeTest(test);
+  const parameters = commands.flatMap((each) => parameterNamed(each, name) ?? []);
+  const isOf = (role: Parameter['role']): boolean => parameters.some((each) => each.role === role);
+  // Without a source user it is the mail of the user whom `users` covers.
+  const mayLack = parameters.some(({ isOptional }) => isOptional) && !isOf('source-user');
+  const takesBelow =
+    command === 'mailbox rename' || commands.some((each) => parameterNamed(each, 'recursive') !== undefined);
+  return [
+    `may mean ${describeTest({ ...test, isOptional: false })}, in any case of letters`,
+    ...(isOf('mailbox') && takesBelow ? ['also by what is below it, where that is included'] : []),
+    ...(isOf('user-mask-or-ip') ? ['or is an address'] : []),
+    ...(mayLack ? ['or is not given'] : []),
+  ].join(', ');
+}
+
+function usersOf({ users }: Rule): string[] {
+  return users === undefined ? [] : [`only for ${listOr(users.texts)}`];
+}
+
+function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
+  return [
+    ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),
+    ...(isForAllUsers(rule, policy) ? ['also for all users at once'] : []),
+    ...(rule.masks ? ['also for masks of users'] : []),
+    ...(rule.shared ? ['also in mailboxes that others share'] : []),
+    ...(rule.content ? [rule.command === 'user' ? 'also secrets of the userdb' : 'also what mails say'] : []),
+  ];
+}
+
+function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
+  const { reason, limit, maxMatches, deadlineMs, emergency } = obligations;
+  return [
+    ...(reason ? [needsReason] : []),
+    ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
+    ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
+    ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
+    ...(deadlineMs === undefined ? [] : [`waits ${formatDuration(deadlineMs)} for the reply`]),
+    ...(expiresMs === undefined ? [] : [`until ${formatEnd(expiresMs)}`]),
+    ...(emergency ? ['also while the audit disk is almost full'] : []),
+  ];
+}

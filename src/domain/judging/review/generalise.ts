@@ -1,0 +1,240 @@
+// From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
+// become the least of them. Callers test the rule. A condition is one that every attempt meets. Search keys must be in each query at a
+// place where nothing bypasses them. A word of which only the digest is known is never written.
+
+import { type Effect, type Parameter, strongerEffect, userRoles } from '../../language/commands/catalog.js';
+import {
+  conditionsOfAll,
+  type SearchCondition,
+  searchSize,
+  searchTime,
+} from '../../language/commands/search-query.js';
+import { isDigest } from '../../language/meaning/canonical.js';
+import { GlobList } from '../../language/names/glob.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Plain } from './policy-text.js';
+
+export interface Use {
+  readonly attempt: Attempt;
+  /** When it was first seen, in milliseconds since 1970. */
+  readonly firstMs: number;
+}
+
+/**
+ * `tight`: restricts as much as possible to the seen values. `narrow`: restricts parameters that read little and those that change
+ * something. `named`: names only parameters that a rule must name. `none`: the name of the command alone.
+ */
+export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
+
+/** The candidates for a rule, the narrowest first. */
+export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
+
+const few = 8;
+/** Fields of `fetch` are words of Dovecot, so longer lists are readable. */
+const fewFields = 40;
+
+export function effectOf(uses: readonly Use[]): Effect {
+  return uses.map(({ attempt }) => attempt.effect).reduce(strongerEffect, 'read');
+}
+
+/** The pattern for a user: everybody of the domain, or the literal name if it has none. */
+export function userPattern(name: string): string {
+  const at = name.lastIndexOf('@');
+  return at < 0 ? name : `*${name.slice(at)}`;
+}
+
+/** A rule's `where`; undefined: not needed. The uses are of one command, at least one. */
+export function whereFor(
+  uses: readonly Use[],
+  narrowness: Narrowness,
+): Readonly<Record<string, Plain>> | undefined {
+  if (narrowness === 'none') return undefined;
+  const attempts = uses.map(({ attempt }) => attempt);
+  const named = new Set(
+    attempts.flatMap(({ mustBeNamed, masks }) => [
+      ...mustBeNamed,
+      ...masks.map(({ parameter }) => parameter),
+    ]),
+  );
+  const effect = effectOf(uses);
+  const isTight = narrowness === 'tight';
+  const isChanging = isTight || (effect !== 'read' && effect !== 'session');
+  const isFetch = attempts[0]?.command.name === 'fetch';
+  const isNarrow = isTight || (narrowness === 'narrow' && (isChanging || isFetch));
+  if (!isNarrow && named.size === 0) return undefined;
+  const where: Record<string, Plain> = {};
+  for (const [name, parameter] of parametersIn(attempts)) {
+    if (name === 'all-users') continue;
+    if (parameter.role === 'search-query') {
+      const query = isNarrow && isChanging ? queryConditions(uses) : undefined;
+      if (query !== undefined) where[name] = query;
+      continue;
+    }
+    // A where is closed to options, so each seen option must be named; positionals only where they matter.
+    if (parameter.isPositional && !named.has(name) && !(isNarrow && isChanging)) continue;
+    where[name] = conditionFor(parameter, attempts, isNarrow || named.has(name));
+  }
+  return Object.keys(where).length === 0 ? undefined : where;
+}
+
+/** Every parameter of any attempt, in the order of the catalog: options before positionals. */
+function parametersIn(attempts: readonly Attempt[]): Map<string, Parameter> {
+  const all = new Set(attempts.flatMap(({ command }) => command.params));
+  const given = [...all].filter(({ name }) => attempts.some(({ parsed }) => parsed.values.has(name)));
+  const inOrder = given.toSorted((a, b) => Number(a.isPositional) - Number(b.isPositional));
+  return new Map(inOrder.map((parameter) => [parameter.name, parameter]));
+}
+
+function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarrow: boolean): Plain {
+  const { name, role, type } = parameter;
+  const given = attempts.filter(({ parsed }) => parsed.values.has(name));
+  const isAlways = given.length === attempts.length;
+  const whatever = isAlways ? 'present' : 'any';
+  if (type === 'bool' || !isNarrow) return whatever;
+  const written = given.flatMap(({ parsed }) => parsed.values.get(name) ?? []);
+  const readings = given.flatMap(({ parsed, mailboxNames }) =>
+    role === 'mailbox' || role === 'mailbox-mask'
+      ? (parsed.values.get(name) ?? []).flatMap((value) => mailboxNames.readings(value))
+      : [],
+  );
+  const values = distinct([...withReadings(written, readings)]);
+  if (values.some(isDigest)) return whatever;
+  if (userRoles.has(role)) {
+    const masks = new Set(given.flatMap((attempt) => attempt.masks.map(({ value }) => value)));
+    const patterns = values.map((value) => (masks.has(value.toLowerCase()) ? value : userPattern(value)));
+    return listOf(distinct(patterns), isAlways);
+  }
+  const most = name === 'field' ? fewFields : few;
+  if (values.length > most) return type === 'int' ? boundsOf(values, isAlways) : whatever;
+  return values.some((value) => value.includes('*')) ? exactly(values, isAlways) : listOf(values, isAlways);
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)].toSorted();
+}
+
+function listOf(values: readonly string[], isAlways: boolean): Plain {
+  return isAlways ? values : { one_of: values, optional: true };
+}
+
+function boundsOf(values: readonly string[], isAlways: boolean): Plain {
+  const numbers = values.map(BigInt).toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const bounds = { at_least: String(numbers[0] ?? 0n), at_most: String(numbers.at(-1) ?? 0n) };
+  return isAlways ? bounds : { ...bounds, optional: true };
+}
+
+/** A star of a value is literal, not a wildcard of a pattern. */
+function exactly(values: readonly string[], isAlways: boolean): Plain {
+  const regex = values.map((value) => value.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|');
+  return isAlways ? { regex } : { regex, optional: true };
+}
+
+/** They do not restrict mails, or have no name in a rule. */
+const idleKeys: ReadonlySet<string> = new Set([
+  'all',
+  'oldestonly',
+  'savedatesupported',
+  'sequence',
+  'x-real-uid',
+]);
+const atLeastKeys: ReadonlySet<string> = new Set(['before', 'sentbefore', 'savedbefore', 'older']);
+const atMostKeys: ReadonlySet<string> = new Set(['since', 'sentsince', 'savedsince', 'younger']);
+
+interface Leaf {
+  readonly condition: SearchCondition;
+  readonly series: Attempt['series'];
+  readonly seenMs: number;
+  readonly mailboxNames: Attempt['mailboxNames'];
+}
+
+/** The conditions on `query`; undefined: the queries have nothing in common. */
+export function queryConditions(uses: readonly Pick<Use, 'attempt' | 'firstMs'>[]): Plain | undefined {
+  const queries = uses.map(({ attempt, firstMs }) => {
+    const { query } = attempt.parsed;
+    const conditions = query === undefined ? [] : conditionsOfAll(query);
+    const { series, mailboxNames } = attempt;
+    return conditions.map((condition) => ({ condition, series, seenMs: firstMs, mailboxNames }));
+  });
+  const names = new Set(queries[0]?.map(({ condition }) => condition.key.name));
+  const found: Record<string, Plain> = {};
+  for (const name of names) {
+    if (idleKeys.has(name)) continue;
+    const leaves = queries.map((query) => query.filter(({ condition }) => condition.key.name === name));
+    if (leaves.some((each) => each.length === 0)) continue;
+    found[name] = keyConditionFor(name, leaves);
+  }
+  return Object.keys(found).length === 0 ? undefined : found;
+}
+
+/** `queries`: for each query the keys of that name; one that passes is enough. */
+function keyConditionFor(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+  const kind = queries[0]?.[0]?.condition.key;
+  if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword') return keyValuesOf(name, queries);
+  if (name === 'larger' || name === 'smaller') return sizeOf(name, queries);
+  if (kind?.class === 'date' && (atLeastKeys.has(name) || atMostKeys.has(name))) return ageOf(name, queries);
+  return 'present';
+}
+
+function keyValuesOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+  const seen = queries.flatMap(([first]) => first ?? []);
+  const written = seen.map(({ condition }) => condition.values[0] ?? '');
+  const readings =
+    name === 'mailbox' ? seen.flatMap((leaf, at) => leaf.mailboxNames.readings(written[at] ?? '')) : [];
+  const values = withReadings(written, readings);
+  // A mask in a rule covers itself, and everything that it matches.
+  const isList = values.size <= few && ![...values].some(isDigest);
+  return isList ? [...values].toSorted() : 'present';
+}
+
+/** The values, and their other possible readings as far as the values as patterns do not cover them. */
+function withReadings(values: readonly string[], readings: readonly string[]): Set<string> {
+  const patterns = new GlobList(values);
+  return new Set([...values, ...readings.filter((reading) => !patterns.matches(reading))]);
+}
+
+function sizeOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+  const isLeast = name === 'larger';
+  const bytes = boundOf(queries, isLeast, ({ condition }) => searchSize(condition.values[0] ?? ''));
+  return bytes === undefined || bytes > 999_999_999
+    ? 'present'
+    : { [isLeast ? 'at_least' : 'at_most']: `${bytes}B` };
+}
+
+/** Ages at the first use of the query; a point in time gets older with each use. */
+function ageOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+  const isLeast = atLeastKeys.has(name);
+  const seconds = boundOf(queries, isLeast, (leaf) => ageSeconds(leaf, isLeast));
+  if (seconds === undefined || seconds < 1) return 'present';
+  const [unit, size] = units.find(([, each]) => seconds >= each) ?? units[3];
+  return isLeast
+    ? { at_least: `${Math.floor(seconds / size)}${unit}` }
+    : { at_most: `${Math.ceil(seconds / size)}${unit}` };
+}
+
+const units = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['m', 60],
+  ['s', 1],
+] as const;
+
+function ageSeconds({ condition, series, seenMs }: Leaf, isLeast: boolean): number | undefined {
+  const value = condition.values[0] ?? '';
+  if (condition.key.values[0] === 'interval') return Number(value);
+  const time = searchTime(series, value);
+  if (time?.kind === 'age') return time.seconds;
+  // An upper bound on the age of a fixed point in time would not hold tomorrow.
+  return time === undefined || !isLeast ? undefined : Math.floor(seenMs / 1000) - time.latest;
+}
+
+/** The bound that each query meets by any of its keys; undefined: one query meets none. */
+function boundOf(
+  queries: readonly (readonly Leaf[])[],
+  isLeast: boolean,
+  read: (leaf: Leaf) => number | undefined,
+): number | undefined {
+  const [strictest, loosest] = isLeast ? [Math.max, Math.min] : [Math.min, Math.max];
+  const bounds = queries.map((query) => query.map(read).filter((bound) => bound !== undefined));
+  if (bounds.length === 0 || bounds.some((each) => each.length === 0)) return undefined;
+  return bounds.map((each) => strictest(...each)).reduce((one, other) => loosest(one, other));
+}

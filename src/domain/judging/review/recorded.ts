@@ -1,0 +1,282 @@
+// Restores command lines from recorded exchanges, to be judged again: the canonical arguments of a record, parsed as by a server of the
+// recorded series; and the seen lines of a listener, each kind once. A value recorded as a digest (secrets, words of mails) becomes an
+// artificial word, and the line is marked. Cut values are not guessed. A record is judged as of its own time, for its recorded series, so
+// that only the policies make a difference.
+
+import { bounds } from '../../../bounds/bounds.js';
+import { newestMinor } from '../../../protocol/minors.js';
+import { routingTableOf, type Settings } from '../../config/settings.js';
+import {
+  type AddedCommands,
+  allSeries,
+  commandNamed,
+  ownCommands,
+  type Series,
+} from '../../language/commands/catalog.js';
+import { isDigested, recordedWords } from '../../language/meaning/canonical.js';
+import { isMask } from '../../language/names/glob.js';
+import { parseTime } from '../../records/audit/record.js';
+import { numberIn, textIn } from '../../records/audit/stored.js';
+import { storyOfRow } from '../../records/story/story.js';
+import type { ExchangeRow } from '../../records/trail/search.js';
+import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Decision } from '../policy/decide.js';
+import { underAnyGrant } from '../policy/grant.js';
+import type { Subject } from '../policy/judge.js';
+import type { Policy } from '../policy/policy.js';
+import {
+  type Answers,
+  nothingAsked,
+  type PassdbAnswer,
+  type RoutingTable,
+  type UserdbAnswer,
+  userdbKey,
+} from '../policy/route.js';
+import { saysWhy } from '../policy/terms.js';
+
+export type UnjudgeableWhy =
+  /** It is not an exchange, or has an unknown form. */
+  | 'unknown-form'
+  /** The line was not parsed then, so its arguments were not recorded. */
+  | 'unreadable'
+  /** Its arguments were too long to be recorded whole. */
+  | 'cut'
+  /** An option is recorded as a digest, so it is unknown which one it was. */
+  | 'hidden';
+
+export interface RecordedLine {
+  readonly kind: 'line';
+  readonly timeMs: number;
+  readonly listener: string;
+  readonly principal: string;
+  readonly user: string;
+  readonly touched: readonly string[];
+  /** The name as one word, then the canonical arguments. */
+  readonly words: readonly string[];
+  readonly series: readonly Series[];
+  readonly policy: string | undefined;
+  /** Its decision: `deny` also if only the stated reason was missing. */
+  readonly decision: 'allow' | 'deny';
+  /** The line that decided, as `FILE:LINE`. */
+  readonly rule: string | undefined;
+  readonly text: string | undefined;
+  /** The client's announced minor; undefined: the record is older than that key. */
+  readonly client: number | undefined;
+  readonly backend: string | undefined;
+  /** It was allowed, but an obstacle stopped it before it was sent. */
+  readonly isObstructed: boolean;
+  readonly hasReason: boolean;
+  readonly isGranted: boolean;
+  /** Some words are digests: rules on them cannot be evaluated. */
+  readonly isOpaque: boolean;
+}
+
+export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
+
+/** Parses a row of a trail. Undefined for commands that no policy judges: dovegate's own searches, and questions that it answered. */
+export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded | undefined {
+  const { fields } = row;
+  const { asked, decided, sent, ended } = storyOfRow(row);
+  const { listener, principal, user, command, args } = asked;
+  if (asked.countedFor !== undefined) return undefined;
+  if (ownCommands.some(({ name }) => name === command)) return undefined;
+  const timeMs = parseTime(asked.time);
+  const { decision } = decided;
+  if (timeMs === undefined || listener === '' || principal === '' || decision === undefined)
+    return unjudgeable('unknown-form');
+  if (args === undefined || command === '') return unjudgeable('unreadable');
+  if (user === '' && fields['user'] !== undefined && fields['user'] !== '') return unjudgeable('cut');
+  const series = seriesOf(fields['series']);
+  const [first] = series;
+  const known = first === undefined ? undefined : commandNamed(first, command, added);
+  if (known === undefined) return unjudgeable('unknown-form');
+  const words = recordedWords(known, args);
+  if (typeof words === 'string') return unjudgeable(words);
+  const isRefused = decision === 'deny' || ended.outcome === 'denied';
+  return {
+    kind: 'line',
+    timeMs,
+    listener,
+    principal,
+    user,
+    touched: asked.users,
+    words: [command, ...(ended.error === 'cells-unknown' ? [columnOption] : []), ...words],
+    series,
+    policy: decided.policy || undefined,
+    decision: isRefused ? 'deny' : 'allow',
+    rule: textIn(fields, 'rule') || undefined,
+    text: textIn(fields, 'text') || undefined,
+    client: numberIn(fields, 'client'),
+    backend: ended.backend || undefined,
+    isObstructed: !isRefused && sent === 'no',
+    hasReason: saysWhy(asked.reason),
+    isGranted: textIn(fields, 'grant') !== '',
+    isOpaque: args.some(isDigested),
+  };
+}
+
+/**
+ * A client of Dovecot 2.3 requests a column of users with this option. It is removed before the arguments are recorded, and matters only if
+ * the command was refused because of it.
+ */
+const columnOption = '-A';
+
+function unjudgeable(why: UnjudgeableWhy): Recorded {
+  return { kind: 'unjudgeable', why };
+}
+
+function seriesOf(text: unknown): readonly Series[] {
+  const words = typeof text === 'string' ? text.split(' ') : [];
+  return allSeries.filter((series) => words.includes(series));
+}
+
+/** An assessment; `readings`: the same for each series that the line was judged for. */
+export interface RecordedAssessment {
+  readonly assessment: Assessment;
+  readonly readings: () => readonly SeriesReading[];
+}
+
+export class RecordedAssessor {
+  readonly #settings: Settings;
+  readonly #tables = new Map<string, RoutingTable>();
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  assess(line: RecordedLine, policy: Policy): RecordedAssessment {
+    const { listener, principal, user, words, series, timeMs } = line;
+    const subject: Subject = {
+      listener,
+      principal,
+      clientMinor: line.client ?? newestMinor,
+      policy,
+      // The grant is over; whether the policy would still give it is the question.
+      grants: line.isGranted ? underAnyGrant : undefined,
+    };
+    const key = series.join(' ');
+    const table = this.#tables.get(key) ?? routingTableOf(this.#settings, series);
+    this.#tables.set(key, table);
+    const asked = plainLine(user, words);
+    const answers = answersIn(line, table);
+    let assessment = assess(asked, subject, table, answers, timeMs);
+    const question = assessment.questions.find(({ kind }) => kind === 'userdb');
+    if (question?.kind === 'userdb') {
+      const userdb = new Map([[userdbKey(question.users), aliasesIn(line, question.users)]]);
+      assessment = assess(asked, subject, table, { ...answers, userdb }, timeMs);
+    }
+    return { assessment, readings: () => readingsOf(asked, subject, table, assessment, timeMs) };
+  }
+}
+
+/** Instead of the userdb: the record names the users. */
+function aliasesIn({ touched }: RecordedLine, users: readonly string[]): UserdbAnswer {
+  return { kind: 'resolved', aliases: touched.filter((name) => !users.includes(name) && !isMask(name)) };
+}
+
+/** Instead of the passdb: the record names the destination. */
+function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answers & typeof nothingAsked {
+  if (user === '' || backend === undefined || !table.byName.has(backend)) return nothingAsked;
+  const passdb = new Map<string, PassdbAnswer>([[user, { kind: 'to', backend, aliases: [] }]]);
+  return { ...nothingAsked, passdb };
+}
+
+export interface SeenLine {
+  readonly line: RecordedLine;
+  count: number;
+  firstMs: number;
+  lastMs: number;
+  readonly principals: Set<string>;
+}
+
+/** Kinds of lines that are kept: some 60 MB of them. */
+const linesMax = bounds.reviewedLines;
+const principalsMax = bounds.reviewedPrincipals;
+
+/** The origin of lines; all given fields must match. */
+export interface SightingsOf {
+  readonly listener?: string;
+  readonly policy?: string;
+  readonly added?: AddedCommands | undefined;
+}
+
+/**
+ * The lines seen at a listener, or of everybody under a policy. Memory holds kinds of lines, not records; beyond the limit this is
+ * reported, and nothing is dropped.
+ */
+export class Sightings {
+  readonly passedOver = new Map<UnjudgeableWhy, number>();
+  taken = 0;
+  readonly #of: SightingsOf;
+  readonly #linesMax: number;
+  readonly #lines = new Map<string, SeenLine>();
+  #isOverfull = false;
+
+  constructor(of: SightingsOf, kindsMax: number = linesMax) {
+    this.#of = of;
+    this.#linesMax = kindsMax;
+  }
+
+  take(row: ExchangeRow): void {
+    const line = recordedLine(row, this.#of.added);
+    if (line === undefined) return;
+    if (line.kind === 'unjudgeable') {
+      this.passedOver.set(line.why, (this.passedOver.get(line.why) ?? 0) + 1);
+      return;
+    }
+    const { listener, policy } = this.#of;
+    if (listener !== undefined && line.listener !== listener) return;
+    if (policy !== undefined && line.policy !== policy) return;
+    this.taken += 1;
+    const { decision, isGranted, series, user, words, touched } = line;
+    const key = JSON.stringify([decision, isGranted, series, user, words, touched]);
+    const { timeMs } = line;
+    let seen = this.#lines.get(key);
+    if (seen === undefined) {
+      if (this.#lines.size >= this.#linesMax) {
+        this.#isOverfull = true;
+        return;
+      }
+      seen = { line, count: 0, firstMs: timeMs, lastMs: timeMs, principals: new Set() };
+      this.#lines.set(key, seen);
+    }
+    seen.count += 1;
+    seen.firstMs = Math.min(seen.firstMs, timeMs);
+    seen.lastMs = Math.max(seen.lastMs, timeMs);
+    if (seen.principals.size < principalsMax) seen.principals.add(line.principal);
+  }
+
+  get lines(): readonly SeenLine[] {
+    return [...this.#lines.values()];
+  }
+
+  /** There were more kinds of lines than the limit: the result is incomplete. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
+}
+
+/** The meaning of a line in each series of its judgement, and the decision of the present policy. */
+export interface Understood {
+  readonly attempts: readonly Attempt[];
+  /** The strictest of the decisions; under `mode: observe`, that of enforce. */
+  readonly decision: Decision;
+}
+
+/** Parses a line again. Undefined: this version cannot parse it any more. */
+export function understand(
+  assessor: RecordedAssessor,
+  policy: Policy,
+  { line, lastMs }: SeenLine,
+): Understood | undefined {
+  const attempts: Attempt[] = [];
+  let worst: Decision | undefined;
+  for (const { judgement } of assessor.assess({ ...line, timeMs: lastMs }, policy).readings()) {
+    if (judgement.kind === 'unparsable') return undefined;
+    attempts.push(judgement.attempt);
+    const decision = judgement.decision.would ?? judgement.decision;
+    if (worst === undefined || decision.kind === 'deny') worst = decision;
+  }
+  return worst === undefined ? undefined : { attempts, decision: worst };
+}

@@ -1,0 +1,310 @@
+// Policy tests and past records judged by a configuration: which tests fail, which decisions would change, which rules were exercised. Rows
+// of a journal come in one after the other, and only what differs is kept.
+
+import { bounds } from '../../../bounds/bounds.js';
+import { newestMinor } from '../../../protocol/minors.js';
+import {
+  type ListenerSettings,
+  loginsOf,
+  type Person,
+  type PolicyTest,
+  routingTableOf,
+  type Settings,
+} from '../../config/settings.js';
+import type { Series } from '../../language/commands/catalog.js';
+import { choosePolicy, parsePrincipal, policyOfAnybody } from '../../people/identity/peer.js';
+import type { ExchangeRow } from '../../records/trail/search.js';
+import {
+  type Assessment,
+  assess,
+  describeObstacle,
+  type Fate,
+  fateOf,
+  plainLine,
+  readingsOf,
+  type SeriesReading,
+} from '../policy/assess.js';
+import { underAnyGrant } from '../policy/grant.js';
+import type { Subject } from '../policy/judge.js';
+import type { Policy, Rule, RulePlace } from '../policy/policy.js';
+import { nothingAsked, type RoutingTable } from '../policy/route.js';
+import {
+  type RecordedAssessment,
+  RecordedAssessor,
+  type RecordedLine,
+  recordedLine,
+  type UnjudgeableWhy,
+} from './recorded.js';
+
+export interface ReplayChange {
+  readonly from: 'allow' | 'deny';
+  readonly to: 'allow' | 'deny' | 'obstacle';
+  readonly listener: string;
+  readonly words: readonly string[];
+  /** The deciding line of that time, or the reason of the denial. */
+  readonly before: string;
+  readonly reason: string;
+  /** The line that would decide, else the one that comes nearest to allowing it. */
+  readonly rule: RulePlace | undefined;
+  /** Holds words that are known by their digest only, and may have been judged wrongly because of them. */
+  readonly isOpaque: boolean;
+  /** How many records, of how many users, and one of them. */
+  count: number;
+  readonly users: Set<string>;
+  readonly principal: string;
+  lastMs: number;
+}
+
+export interface ReplayResult {
+  /** Records that were judged, and those of them that hold digests. */
+  readonly judged: number;
+  readonly opaque: number;
+  /** Records without the client's minor, judged as of a present client. */
+  readonly withoutClient: number;
+  readonly allowToDeny: number;
+  readonly denyToAllow: number;
+  /** Policy allowed them then as now, and something else would stand in their way that did not then. */
+  readonly toObstacle: number;
+  readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
+  readonly changes: readonly ReplayChange[];
+  /** Changed records beyond the {@link changesMax} kinds that are kept. */
+  readonly untold: number;
+}
+
+/** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
+export const changesMax = bounds.replayChanges;
+const usersMax = bounds.replayUsers;
+
+/**
+ * Records do not contain a person's groups: if a listener has policies by person, the recorded policy is used, or the one for everybody if
+ * that policy is gone. An account or a key has one policy; a removed one gets the recorded policy, or the first.
+ */
+function policyNameFor(listener: ListenerSettings, { policy, principal }: RecordedLine): string {
+  const name = parsePrincipal(principal)?.name;
+  const logins = loginsOf(listener);
+  const login =
+    logins.find((each) => each.name === name) ?? logins.find((each) => each.policy === policy) ?? logins[0];
+  if (login !== undefined) return login.policy;
+  const names = listener.policies.map((choice) => choice.policy);
+  if (policy !== undefined && names.includes(policy)) return policy;
+  return policyOfAnybody(listener) ?? names[0] ?? '';
+}
+
+/** By the settings of the other configuration; `onJudged` sees every assessment. */
+export function createReplay(
+  settings: Settings,
+  onJudged: (judged: RecordedAssessment) => void = () => undefined,
+): { take(row: ExchangeRow): void; finish(): ReplayResult } {
+  const assessor = new RecordedAssessor(settings);
+  const changes = new Map<string, ReplayChange>();
+  const notJudged = new Map<UnjudgeableWhy | 'no-listener', number>();
+  const counts = {
+    judged: 0,
+    opaque: 0,
+    withoutClient: 0,
+    allowToDeny: 0,
+    denyToAllow: 0,
+    toObstacle: 0,
+    untold: 0,
+  };
+
+  function take(row: ExchangeRow): void {
+    const line = recordedLine(row, settings.catalog?.added);
+    if (line === undefined) return;
+    if (line.kind === 'unjudgeable') return skip(line.why);
+    const listener = settings.listeners.find((each) => each.name === line.listener);
+    const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
+    if (policy === undefined) return skip('no-listener');
+    const judged = assessor.assess(line, policy);
+    onJudged(judged);
+    counts.judged += 1;
+    if (line.isOpaque) counts.opaque += 1;
+    if (line.client === undefined) counts.withoutClient += 1;
+    const answer = answerOf(judged.assessment, line);
+    // A recorded obstacle may have been a route, or a limit of that moment.
+    if (answer.decision === line.decision || (answer.decision === 'obstacle' && line.isObstructed)) return;
+    if (line.decision === 'deny') counts.denyToAllow += 1;
+    else if (answer.decision === 'obstacle') counts.toObstacle += 1;
+    else counts.allowToDeny += 1;
+    keep(line, answer);
+  }
+
+  function skip(why: UnjudgeableWhy | 'no-listener'): void {
+    notJudged.set(why, (notJudged.get(why) ?? 0) + 1);
+  }
+
+  function keep(line: RecordedLine, answer: Answer): void {
+    const { listener, words, principal, isOpaque } = line;
+    const key = JSON.stringify([line.decision, listener, words, answer.reason]);
+    let change = changes.get(key);
+    if (change === undefined) {
+      if (changes.size >= changesMax) {
+        counts.untold += 1;
+        return;
+      }
+      change = {
+        from: line.decision,
+        to: answer.decision,
+        listener,
+        words,
+        before: (line.decision === 'allow' ? line.rule : line.text) ?? '',
+        reason: answer.reason,
+        rule: answer.rule,
+        isOpaque,
+        count: 0,
+        users: new Set(),
+        principal,
+        lastMs: line.timeMs,
+      };
+      changes.set(key, change);
+    }
+    change.count += 1;
+    change.lastMs = Math.max(change.lastMs, line.timeMs);
+    if (line.user !== '' && change.users.size < usersMax) change.users.add(line.user);
+  }
+
+  return {
+    take,
+    finish: () => ({
+      ...counts,
+      notJudged,
+      changes: [...changes.values()].toSorted((a, b) => b.count - a.count),
+    }),
+  };
+}
+
+interface Answer {
+  readonly decision: Exclude<Fate, 'unparsable'>;
+  readonly reason: string;
+  readonly rule: RulePlace | undefined;
+}
+
+/** A reason that is demanded must have been stated then. */
+function answerOf(assessment: Assessment, line: RecordedLine): Answer {
+  const { judgement, obstacle } = assessment;
+  if (judgement.kind === 'unparsable') {
+    return { decision: 'deny', reason: judgement.message, rule: undefined };
+  }
+  const { kind, reason, rule, nearest, obligations } = judgement.decision;
+  if (kind === 'deny') return { decision: 'deny', reason, rule: rule ?? nearest?.rule };
+  const isWidened = line.decision === 'deny';
+  if (obstacle !== undefined && !isWidened) {
+    return { decision: 'obstacle', reason: describeObstacle(obstacle), rule };
+  }
+  if (obligations?.reason === true && !line.hasReason) {
+    return { decision: 'deny', reason: 'the client must say why, and did not', rule };
+  }
+  // The obstacle may be gone tomorrow; what policy allows stays allowed.
+  if (obstacle !== undefined) {
+    const why = `${reason}; it could not be carried out now: ${describeObstacle(obstacle)}`;
+    return { decision: 'allow', reason: why, rule };
+  }
+  return { decision: 'allow', reason, rule };
+}
+
+export interface CoveredRule {
+  readonly policy: string;
+  readonly kind: 'allow' | 'deny' | 'on_request';
+  readonly rule: Rule;
+  readonly isExercised: boolean;
+}
+
+/**
+ * Which rules decide, in tests or in records: a rule counts where it decided, not where it only came near. One of `on_request` counts where
+ * it was available too.
+ */
+export class Coverage {
+  readonly #policies: readonly Policy[];
+  /** Places are compared by identity: a preset that two policies use stands in one place for both. */
+  readonly #decided = new Set<RulePlace>();
+
+  constructor(policies: Iterable<Policy>) {
+    this.#policies = [...policies];
+  }
+
+  take(readings: readonly SeriesReading[]): void {
+    for (const { judgement } of readings) {
+      if (judgement.kind !== 'judged') continue;
+      const { rule, would, onRequest } = judgement.decision;
+      for (const place of [rule, would?.rule, onRequest?.place])
+        if (place !== undefined) this.#decided.add(place);
+    }
+  }
+
+  /** Every rule of the policies, in the order of the file, of each policy the allowing, denying and requestable ones. */
+  rules(): CoveredRule[] {
+    return this.#policies.flatMap((policy) =>
+      (['allow', 'deny', 'on_request'] as const).flatMap((kind) =>
+        policy[kind === 'on_request' ? 'onRequest' : kind].map((rule) => {
+          return { policy: policy.name, kind, rule, isExercised: this.#decided.has(rule.place) };
+        }),
+      ),
+    );
+  }
+}
+
+export interface TestOutcome {
+  readonly test: PolicyTest;
+  readonly isPassed: boolean;
+  /** Name of the policy used; undefined: the listener refuses this person, and so denies everything. */
+  readonly policy: string | undefined;
+  readonly assessment: Assessment | undefined;
+  readonly readings: readonly SeriesReading[];
+}
+
+/** Runs every policy test of the settings. Listeners and policies exist: the settings were checked. */
+export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
+  const tables = new Map<Series | undefined, RoutingTable>();
+  const tableFor = (series: Series | undefined): RoutingTable => {
+    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
+    tables.set(series, table);
+    return table;
+  };
+  return settings.tests.map((test) => {
+    const listener = settings.listeners.find((each) => each.name === test.listener);
+    const choice = listener === undefined ? undefined : policyOfPerson(listener, test.as);
+    const policy = choice === undefined ? undefined : settings.policies.get(choice);
+    if (policy === undefined) {
+      const isPassed = test.expect === 'deny';
+      return { test, isPassed, policy: choice, assessment: undefined, readings: [] };
+    }
+    const table = tableFor(test.series);
+    const line = plainLine(test.user, test.words);
+    const subject: Subject = {
+      listener: test.listener,
+      principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
+      clientMinor: test.client ?? newestMinor,
+      policy,
+      grants: test.granted === true ? underAnyGrant : undefined,
+    };
+    const assessment = assess(line, subject, table, nothingAsked, nowMs);
+    const isPassed = isAsExpected(test.expect, assessment);
+    const readings = readingsOf(line, subject, table, assessment, nowMs);
+    return { test, isPassed, policy: choice, assessment, readings };
+  });
+}
+
+/**
+ * An obstacle is no denial: another series or route takes it away, and then the policy's yes counts. What is available on request is denied
+ * until then.
+ */
+function isAsExpected(expect: PolicyTest['expect'], assessment: Assessment): boolean {
+  const fate = fateOf(assessment);
+  if (expect !== 'request') return fate === expect || (expect === 'deny' && fate === 'unparsable');
+  const { judgement } = assessment;
+  return judgement.kind === 'judged' && judgement.decision.onRequest !== undefined;
+}
+
+/** As the listener would choose it, by the names in the test. */
+export function policyOfPerson(listener: ListenerSettings, person: Person | undefined): string | undefined {
+  const logins = loginsOf(listener);
+  if (logins.length > 0) return logins.find(({ name }) => name === person?.account)?.policy;
+  if (person === undefined) return policyOfAnybody(listener);
+  const { name, groups } = person;
+  return choosePolicy(
+    listener,
+    (peers) =>
+      (name !== undefined && peers.users.includes(name)) ||
+      peers.groups.some((each) => groups.includes(each)),
+  );
+}

@@ -1,0 +1,143 @@
+// What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
+// a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
+
+import { bounds } from '../../../bounds/bounds.js';
+import type { Settings } from '../../config/settings.js';
+import { originOfRecord } from '../../people/identity/origin.js';
+import { isDistanceMs, parseLine, parseTime } from '../../records/audit/record.js';
+import { argumentCount, joinArguments } from '../../records/audit/stored.js';
+import type { Obligations, Policy } from '../policy/policy.js';
+import { type Limiter, limitAsks } from '../policy/terms.js';
+import { RecordedAssessor, recordedLine } from './recorded.js';
+
+export interface RebuildMoment {
+  /** By the wall clock, and by the clock of the limiter. */
+  readonly wallMs: number;
+  readonly nowMs: number;
+  /** Sum of the recorded steps of the wall clock: up to now, and up to the first piece. */
+  readonly stepsMs: number;
+  readonly stepsBeforeMs: number;
+}
+
+export interface Spent {
+  take(piece: Buffer): void;
+  /** Call once, at the end; returns the number of counted commands. */
+  finish(): number;
+}
+
+type Stored = Readonly<Record<string, unknown>>;
+
+interface Held {
+  readonly record: Stored;
+  readonly agoMs: number;
+  readonly parts: Stored[];
+}
+
+export const rebuiltMs = 3_600_000;
+/** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
+const heldMax = bounds.spentHeld;
+
+const needles = {
+  admission: Buffer.from(',"effect":"destroy"'),
+  unsent: Buffer.from(',"sent":false'),
+  clock: Buffer.from('"event":"clock"'),
+  arguments: Buffer.from('"event":"arguments"'),
+};
+
+/** Counts in `limiter` by the policies of `settings` as they are now. */
+export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
+  const assessor = new RecordedAssessor(settings);
+  const held = new Map<string, Held>();
+  let stepsMs = moment.stepsBeforeMs;
+  let counted = 0;
+
+  return {
+    take(piece) {
+      for (const { what, line } of linesOf(piece)) {
+        const record = parseLine(line);
+        if (record === undefined) continue;
+        if (what === 'clock') {
+          if (isDistanceMs(record['step_ms'])) stepsMs += record['step_ms'];
+        } else if (typeof record['id'] !== 'string') continue;
+        else if (what === 'unsent') held.delete(record['id']);
+        else if (what === 'arguments') addArguments(record['id'], record);
+        else hold(record['id'], record);
+      }
+    },
+    finish() {
+      for (const each of held.values()) spend(each);
+      held.clear();
+      return counted;
+    },
+  };
+
+  function hold(id: string, record: Stored): void {
+    if (record['event'] !== 'admission' || record['decision'] !== 'allow') return;
+    const timeMs = typeof record['time'] === 'string' ? parseTime(record['time']) : undefined;
+    // Without the steps of the clock; an unknown time counts as now.
+    const agoMs = Math.max(0, moment.wallMs - moment.stepsMs - ((timeMs ?? moment.wallMs) - stepsMs));
+    if (agoMs >= rebuiltMs) return;
+    held.set(id, { record, agoMs, parts: [] });
+    const oldest = held.size > heldMax ? held.entries().next().value : undefined;
+    if (oldest === undefined) return;
+    held.delete(oldest[0]);
+    spend(oldest[1]);
+  }
+
+  function addArguments(id: string, record: Stored): void {
+    const exchange = held.get(id);
+    if (exchange !== undefined && exchange.parts.length < argumentCount(exchange.record))
+      exchange.parts.push(record);
+  }
+
+  function spend({ record: admission, agoMs, parts }: Held): void {
+    const record = parts.length === 0 ? admission : (joinArguments(admission, parts) ?? admission);
+    const { policy: name, user } = record;
+    const policy = typeof name === 'string' ? settings.policies.get(name) : undefined;
+    if (policy === undefined) return;
+    const judged = judgeAgain(policy, record);
+    const users = typeof user === 'string' ? [user] : [];
+    const attempt = judged?.attempt ?? { users, masks: [], everybody: 'none' };
+    const obligations = judged?.decision.obligations ?? obligationsOf(policy, record);
+    const origin = originOfRecord(record);
+    for (const ask of limitAsks(policy, obligations, attempt, origin))
+      limiter.replay(ask, agoMs, moment.nowMs);
+    counted += 1;
+  }
+
+  function judgeAgain(policy: Policy, record: Stored) {
+    const row = { fields: record, admittedSeq: undefined, completedSeq: undefined, completedTime: undefined };
+    const line = recordedLine(row, policy.added);
+    if (line?.kind !== 'line') return undefined;
+    const { judgement } = assessor.assess(line, policy).assessment;
+    return judgement.kind === 'judged' ? judgement : undefined;
+  }
+}
+
+function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
+  if (record['version'] !== policy.version) return undefined;
+  const rule = [...policy.allow, ...policy.onRequest].find(
+    ({ place }) => `${place.file}:${place.line}` === record['rule'],
+  );
+  return rule?.obligations;
+}
+
+/** The lines that hold one of the needles, in their order, as text. */
+function* linesOf(piece: Buffer): Generator<{ what: keyof typeof needles; line: string }> {
+  const next = { admission: -1, unsent: -1, clock: -1, arguments: -1 };
+  for (let at = 0; ; ) {
+    let what: keyof typeof needles | undefined;
+    for (const key of ['admission', 'unsent', 'clock', 'arguments'] as const) {
+      if (next[key] < at) next[key] = from(piece.indexOf(needles[key], at));
+      if (next[key] < Infinity && (what === undefined || next[key] < next[what])) what = key;
+    }
+    if (what === undefined) return;
+    const end = from(piece.indexOf(0x0a, next[what]), piece.length);
+    yield { what, line: piece.toString('utf8', piece.lastIndexOf(0x0a, next[what]) + 1, end) };
+    at = end + 1;
+  }
+}
+
+function from(at: number, otherwise = Infinity): number {
+  return at < 0 ? otherwise : at;
+}

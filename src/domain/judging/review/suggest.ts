@@ -1,0 +1,395 @@
+// Owns the suggestion: the smallest readable policy that allows what a listener was seen doing. It reads no journal and prints nothing; the
+// text is its result. Nothing that present policy denies in so many words comes back. Its `users` stay as they are. What amounts to root,
+// or concerns all users at once, is shown as a comment with a warning and never granted.
+
+import { bounds } from '../../../bounds/bounds.js';
+import type { Settings } from '../../config/settings.js';
+import { allEffects } from '../../language/commands/catalog.js';
+import { plural, timesWords } from '../../language/words/words.js';
+import { formatTime } from '../../records/audit/record.js';
+import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
+import { effectOf, userPattern } from './generalise.js';
+import {
+  formatComment,
+  formatPolicy,
+  formatValue,
+  linesOfTraits,
+  type Plain,
+  type WrittenPolicy,
+  type WrittenRule,
+} from './policy-text.js';
+import { RecordedAssessor, type Sightings, understand } from './recorded.js';
+import {
+  decidingRule,
+  findRule,
+  graveRule,
+  type RuleText,
+  type Sight,
+  type Trial,
+  usesOf,
+} from './suggested-rule.js';
+
+export interface SuggestRequest {
+  readonly settings: Settings;
+  /** The policy of the listener today: its users, exceptions, denials and limits stay. */
+  readonly policy: Policy;
+  readonly listener: string | undefined;
+  readonly nowMs: number;
+}
+
+export interface SuggestedKind {
+  /** `root`, `everybody`: never granted without a second look; `refused`: explicitly denied, or no rule passed the test. */
+  readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
+  readonly command: string;
+  /** With its comments; undefined for `refused`. */
+  readonly written: WrittenRule | undefined;
+  readonly why: string | undefined;
+  /** The rule of the present policy that allows all of them; undefined: none, or several. */
+  readonly allowedBy?: RulePlace | undefined;
+  readonly sights: readonly Sight[];
+}
+
+export interface Suggestion {
+  /** YAML with comments, ending in LF: a file to include in the place of the policy of today. */
+  readonly text: string;
+  readonly rules: number;
+  readonly allowed: number;
+}
+
+interface Sorted {
+  readonly wanted: ReadonlyMap<string, Sight[]>;
+  readonly root: ReadonlyMap<string, Sight[]>;
+  readonly everybody: ReadonlyMap<string, Sight[]>;
+  readonly refused: readonly Refused[];
+  /** Of `refused`: a user of theirs is not among the users of the policy. */
+  readonly outside: readonly Sight[];
+  readonly unreadable: number;
+}
+
+interface Refused {
+  readonly sight: Sight;
+  readonly why: string;
+}
+
+export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
+  const { policy } = request;
+  const { kinds, notes, remarks } = findKinds(sightings, request);
+  const rules = kinds.filter(({ kind }) => kind === 'rule');
+  const allowed = rules.reduce((sum, { sights }) => sum + countOf(sights), 0);
+  const text = formatPolicy({
+    name: policy.name,
+    comments: headOf(sightings, request, allowed),
+    traits: traitsOf(policy),
+    notes,
+    allow: kinds.flatMap(({ written }) => written ?? []),
+    remarks: [...refusedRemarks(kinds), ...remarks],
+  });
+  return { text, rules: rules.length, allowed };
+}
+
+export interface SuggestedParts {
+  /** The rules first, the weakest effects first; then the kinds without a suggestion. */
+  readonly kinds: readonly SuggestedKind[];
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
+export function suggestParts(sightings: Sightings, request: SuggestRequest): SuggestedParts {
+  const { policy } = request;
+  const { kinds, notes, remarks } = findKinds(sightings, request);
+  const lines = linesOfTraits({ traits: traitsOf(policy), notes });
+  return {
+    kinds,
+    before: ['policies:', `  ${formatValue(policy.name)}:`, ...lines],
+    after: remarks.map((text) => `    ${formatComment(text)}`),
+  };
+}
+
+function findKinds(
+  sightings: Sightings,
+  request: SuggestRequest,
+): {
+  readonly kinds: readonly SuggestedKind[];
+  readonly notes: NonNullable<WrittenPolicy['notes']>;
+  readonly remarks: readonly string[];
+} {
+  const { policy, settings, nowMs } = request;
+  const sorted = sortOut(sightings, request);
+  const trial: Trial = { policy, mailUsers: settings.mailUsers, nowMs };
+  const rules: SuggestedKind[] = [];
+  const refused = [...sorted.refused];
+  for (const sights of byEffect(sorted.wanted)) {
+    const found = findRule(sights, trial);
+    if (found.kind === 'none') {
+      refused.push(...sights.map((sight) => ({ sight, why: found.why })));
+      continue;
+    }
+    const comments = [seenComment(sights), ...notesOf(sights, found.rule, policy)];
+    const written = { comments, rule: found.rule, isCommentedOut: false };
+    const allowedBy = decidingRule(sights, policy)?.place;
+    rules.push({ kind: 'rule', command: nameOf(sights), written, why: undefined, allowedBy, sights });
+  }
+  const grave = (kind: 'root' | 'everybody', sights: readonly Sight[]): SuggestedKind => {
+    const grant = kind === 'root' ? 'root_equivalent' : 'all_users';
+    const written = warnedRule(sights, trial, grant);
+    return { kind, command: nameOf(sights), written, why: whyWarned[grant], sights };
+  };
+  return {
+    kinds: [
+      ...rules,
+      ...[...sorted.root.values()].map((sights) => grave('root', sights)),
+      ...[...sorted.everybody.values()].map((sights) => grave('everybody', sights)),
+      ...kindsOfRefused(refused),
+    ],
+    notes: { users: usersNotes(sorted, policy) },
+    remarks: gapRemarks(sorted.unreadable, sightings),
+  };
+}
+
+function nameOf([first]: readonly Sight[]): string {
+  return first?.attempts[0]?.command.name ?? '';
+}
+
+function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
+  const wanted = new Map<string, Sight[]>();
+  const root = new Map<string, Sight[]>();
+  const everybody = new Map<string, Sight[]>();
+  const refused: Refused[] = [];
+  const outside: Sight[] = [];
+  let unreadable = 0;
+  const assessor = new RecordedAssessor(settings);
+  for (const seen of lines) {
+    const understood = understand(assessor, policy, seen);
+    if (understood === undefined) {
+      unreadable += seen.count;
+      continue;
+    }
+    const sight: Sight = { seen, ...understood };
+    const { attempts, decision } = understood;
+    if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
+    else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
+    else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });
+    else if (decision.code === 'user') {
+      outside.push(sight);
+      refused.push({ sight, why: withPlace(decision) });
+    } else if (seen.line.isGranted) refused.push({ sight, why: underGrant });
+    else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
+    else add(wanted, sight);
+  }
+  return { wanted, root, everybody, refused, outside, unreadable };
+}
+
+/** Access for a time never becomes access for good. */
+const underGrant = 'it was allowed under a grant; on_request is kept';
+
+/** Denied by a line, not by the lack of one. */
+const saidToBeDenied: ReadonlySet<string> = new Set(['deny-rule', 'except', 'never']);
+
+function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: RulePlace }): string {
+  return rule === undefined ? reason : `${reason} (${rule.file}:${rule.line})`;
+}
+
+function add(map: Map<string, Sight[]>, sight: Sight): void {
+  const name = nameOf([sight]);
+  const list = map.get(name);
+  if (list === undefined) map.set(name, [sight]);
+  else list.push(sight);
+}
+
+/** The harmless first, of equals the frequent. */
+function byEffect(wanted: ReadonlyMap<string, Sight[]>): Sight[][] {
+  const rank = (sights: readonly Sight[]): number => allEffects.indexOf(effectOf(usesOf(sights)));
+  return [...wanted.values()].toSorted((a, b) => rank(a) - rank(b) || countOf(b) - countOf(a));
+}
+
+export function countOf(sights: readonly Sight[]): number {
+  return sights.reduce((sum, { seen }) => sum + seen.count, 0);
+}
+
+function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
+  const { rate, distinctUsers, atOnce } = policy.limits;
+  const limits = {
+    ...(rate === undefined ? {} : { rate: formatRate(rate) }),
+    ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),
+    ...(atOnce === undefined ? {} : { at_once: atOnce }),
+  };
+  const except = policy.except.texts;
+  const deny = policy.deny.map((rule) => plainOf(rule.meaning));
+  const onRequest = policy.onRequest.map(({ meaning }) => withNumbers(plainOf(meaning)));
+  const { requests, approve } = policy;
+  const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
+  return {
+    mode: 'enforce',
+    users: policy.users.texts,
+    ...(except.length === 0 ? {} : { except }),
+    ...(deny.length === 0 ? {} : { deny }),
+    ...(onRequest.length === 0 ? {} : { on_request: onRequest }),
+    ...(isUsual ? {} : { requests: { open: requests.open, wait: formatDuration(requests.waitMs) } }),
+    ...(approve.length === 0 ? {} : { approve }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+    ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
+    ...(policy.debug ? { debug: true } : {}),
+  };
+}
+
+/** Patterns of a comment: a principal can name users of any number of domains. */
+const patternsShown = bounds.suggestedUsers;
+
+/** Comments below `users`: seen users that it does not cover; for a policy for everybody, all seen users. */
+function usersNotes({ wanted, outside }: Sorted, { users }: Policy): string[] {
+  const rest = countPatterns(outside, (user) => !users.matches(user));
+  const seen = users.isEverything ? countPatterns([...wanted.values()].flat(), () => true) : '';
+  return [
+    ...(seen === '' ? [] : [`Seen: ${seen}`]),
+    ...(rest === '' ? [] : [`Seen for other users, and not added: ${rest}`]),
+  ];
+}
+
+/** `"*@example.com" (3 commands), root (1 command)`, the most frequent first; empty: none. */
+function countPatterns(sights: readonly Sight[], isCounted: (user: string) => boolean): string {
+  const counts = new Map<string, number>();
+  for (const { seen, attempts } of sights) {
+    const users = attempts.flatMap((attempt) => [...attempt.users, ...attempt.aliases]);
+    for (const pattern of new Set(users.filter(isCounted).map(userPattern)))
+      counts.set(pattern, (counts.get(pattern) ?? 0) + seen.count);
+  }
+  const rows = [...counts].toSorted(([, one], [, other]) => other - one);
+  const shown = rows
+    .slice(0, patternsShown)
+    .map(([pattern, count]) => `${formatValue(pattern)} (${plural(count, 'command')})`);
+  return [...shown, ...(rows.length > patternsShown ? [`${rows.length - patternsShown} more`] : [])].join(
+    ', ',
+  );
+}
+
+/** The meaning of a rule is what YAML can say, though its type does not tell. */
+function plainOf(value: unknown): Plain {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (Array.isArray(value)) return value.map(plainOf);
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plainOf(each)]));
+}
+
+/** The meaning of a rule has its numbers as texts. */
+function withNumbers(rule: Plain): Plain {
+  if (typeof rule !== 'object' || Array.isArray(rule)) return rule;
+  const numbers = new Set(['approvals', 'uses', 'max_matches', 'max_users']);
+  return Object.fromEntries(
+    Object.entries(rule).map(([key, value]) => [key, numbers.has(key) ? Number(value) : value]),
+  );
+}
+
+function warnedRule(
+  sights: readonly Sight[],
+  trial: Trial,
+  grant: 'root_equivalent' | 'all_users',
+): WrittenRule {
+  const comments = [`WARNING, not granted: ${whyWarned[grant]}.`, seenComment(sights)];
+  return { comments, rule: graveRule(sights, trial, grant), isCommentedOut: true };
+}
+
+const whyWarned = {
+  root_equivalent: 'it amounts to root on the mail server',
+  all_users: 'it concerns all users at once, and needs a policy with users: ["*"] and no except',
+} as const;
+
+export function lastOf(sights: readonly Sight[]): number {
+  return sights.reduce((last, { seen }) => Math.max(last, seen.lastMs), 0);
+}
+
+function seenComment(sights: readonly Sight[]): string {
+  const count = countOf(sights);
+  const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
+  const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
+  const lastMs = lastOf(sights);
+  const [only] = principals;
+  const by = principals.size === 1 ? (only ?? '') : `${principals.size} principals`;
+  const forWhom = users.size === 0 ? '' : ` for ${plural(users.size, 'user')}`;
+  const effect = effectOf(usesOf(sights));
+  return `${timesWords(count)}${forWhom} by ${by}, last ${minuteOf(lastMs)}; effect: ${effect}`;
+}
+
+/** `2026-11-20 08:22 UTC`. */
+function minuteOf(ms: number): string {
+  return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): string[] {
+  const attempts = sights.flatMap((sight) => sight.attempts);
+  const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
+  const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
+  const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
+  const deciding = decidingRule(sights, policy);
+  const hasTerms = ['reason', 'limit', 'max_matches', 'deadline', 'emergency', 'expires'].some(
+    (key) => key in rule,
+  );
+  return [
+    ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
+    ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
+    ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
+    ...(deciding === undefined || !hasTerms
+      ? []
+      : [`terms as in ${deciding.place.file}:${deciding.place.line}`]),
+  ];
+}
+
+function whatIsTold({ command }: RuleText): string {
+  return command === 'user' ? 'what a userdb holds' : 'what mails say';
+}
+
+function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allowed: number): string[] {
+  const { lines } = sightings;
+  const all = lines.reduce((sum, { count }) => sum + count, 0);
+  const first = lines.reduce((least, { firstMs }) => Math.min(least, firstMs), Number.POSITIVE_INFINITY);
+  const last = lines.reduce((most, { lastMs }) => Math.max(most, lastMs), 0);
+  const span = all === 0 ? '' : ` from ${minuteOf(first)} to ${minuteOf(last)}`;
+  const place = `${policy.place.file}:${policy.place.line}`;
+  return [
+    `Suggested by what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${all} records, of which this allows ${allowed}.`,
+    `Read it before it takes the place of policy ${policy.name} (${place}).`,
+    ...(sightings.isOverfull
+      ? ['WARNING: there were more kinds of lines than are looked at; use a shorter --since.']
+      : []),
+  ];
+}
+
+function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
+  const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
+  for (const { sight, why } of refused) {
+    const command = nameOf([sight]);
+    const key = `${command}\0${why}`;
+    const kind = kinds.get(key) ?? { command, why, sights: [] };
+    kind.sights.push(sight);
+    kinds.set(key, kind);
+  }
+  return [...kinds.values()].map(({ command, why, sights }) => ({
+    kind: 'refused',
+    command,
+    written: undefined,
+    why,
+    sights,
+  }));
+}
+
+function refusedRemarks(kinds: readonly SuggestedKind[]): string[] {
+  const rows = kinds.flatMap(({ kind, command, why, sights }) => {
+    if (kind !== 'refused') return [];
+    const count = countOf(sights);
+    const last = minuteOf(lastOf(sights));
+    return [`  ${timesWords(count)}, last ${last}, "${command}": ${why ?? ''}`];
+  });
+  return rows.length === 0 ? [] : ['Seen and not suggested:', ...rows];
+}
+
+function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
+  const whys = {
+    unreadable: 'no command that could be read',
+    cut: 'too long to be recorded whole',
+    hidden: 'hiding which option a secret belongs to',
+    'unknown-form': 'of another form than this version writes',
+  };
+  return [
+    ...[...passedOver].map(([why, count]) => `Left out: ${count}, ${whys[why]}.`),
+    ...(unreadable === 0 ? [] : [`Left out: ${unreadable}, which this version cannot read any more.`]),
+  ];
+}

@@ -1,0 +1,209 @@
+// The records of access on request: what each step writes. Pure. The journal is the database, so a record holds everything that a start
+// needs.
+
+import { bounds } from '../../../bounds/bounds.js';
+import type { GrantTerms } from '../../judging/policy/grant.js';
+import type { RequestRule } from '../../judging/policy/policy.js';
+import { hasVisible } from '../../judging/policy/terms.js';
+import { type AccessValues, type AccessVerb, verbRow } from '../../language/verbs/verbs.js';
+import type { AccessEntry } from '../../records/audit/access-book.js';
+import { type AuditRecord, formatTime, type RecordedArgument } from '../../records/audit/record.js';
+import { approverSeparator } from '../../records/audit/stored.js';
+import { type Asker, actorKeys, uidOf } from './asker.js';
+
+export interface AccessWish {
+  readonly rule: RequestRule;
+  readonly users: readonly string[];
+  readonly case: AuditRecord['case'];
+  readonly command: string;
+  /** With digests for secret words. */
+  readonly args: readonly RecordedArgument[];
+  readonly effect: string;
+  readonly reason: string;
+  readonly forMs: number;
+  readonly uses: number | undefined;
+  /** Digest of the canonical line. */
+  readonly line: string;
+  /** The canonical words, the command's name first; in memory only. */
+  readonly words: readonly string[];
+}
+
+/** An approval may give less than was asked for. */
+export type Shorter = Pick<AccessValues, 'forMs' | 'uses'>;
+
+/** Undefined: it may be recorded as the reason of that step. */
+export function whyNoReason(verb: AccessVerb, reason: string | undefined): string | undefined {
+  if (reason === undefined && verbRow(verb).needs?.includes('reason') !== true) return undefined;
+  const text = reason ?? '';
+  if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
+  if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
+  if (text.trim() === '') return 'say why, with --reason';
+  return hasVisible(text) ? undefined : 'say why, in characters that can be seen';
+}
+
+/** `waitMs`: how long it may stay undecided; `matches`: mails that its query matches. */
+export function requestedRecord(
+  owner: Asker,
+  wish: AccessWish,
+  given: {
+    readonly id: string;
+    readonly time: number;
+    readonly waitMs: number;
+    readonly matches: number | undefined;
+  },
+): AuditRecord {
+  const { rule, users, command, args, effect, reason, forMs, uses, line } = wish;
+  const { terms } = rule;
+  const { id, time, waitMs, matches } = given;
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(owner),
+    action: 'requested',
+    rule: `${rule.place.file}:${rule.place.line}`,
+    reason,
+    command,
+    user: users[0] ?? '',
+    args,
+    effect,
+    matches,
+    users,
+    case: wish.case,
+    request: id,
+    until: formatTime(time + waitMs),
+    uses,
+    scope: terms.scope,
+    approvals: terms.approvals,
+    duration_ms: forMs,
+    bound: {
+      rule: rule.hash,
+      line: terms.scope === 'command' ? line : undefined,
+      credential: owner.credential,
+      login: owner.login,
+      uid: uidOf(owner),
+    },
+  };
+}
+
+/** `before`: those of the approvals so far that count. */
+export function approvedRecord(
+  asker: Asker,
+  { requested, approvals }: Pick<AccessEntry, 'requested' | 'approvals'>,
+  before: readonly AuditRecord[],
+  time: number,
+  matches: number | undefined,
+  shorter: Shorter,
+): AuditRecord {
+  const { request, to, principal, command, users, uses, duration_ms: forMs } = requested;
+  const isWhole = approvals.every((each) => before.includes(each));
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(asker),
+    action: 'approved',
+    request,
+    to: to ?? principal,
+    command,
+    by: isWhole ? undefined : [...before, asker].map((each) => each.principal).join(approverSeparator),
+    users,
+    case: requested.case,
+    matches,
+    uses: shorter.uses ?? uses,
+    duration_ms: shorter.forMs ?? forMs,
+  };
+}
+
+/**
+ * The least that the request and each approval allow. For a destroying command the mails counted last are the most that it may affect.
+ * `approvals`: those that count.
+ */
+export function grantedRecord(
+  asker: Asker,
+  { id, requested }: AccessEntry,
+  approvals: readonly AuditRecord[],
+  time: number,
+): AuditRecord {
+  const all = [requested, ...approvals];
+  const forMs = least(all.map(({ duration_ms: ms }) => ms)) ?? 0;
+  // No approver consented to more mails than were counted for them.
+  const counted = (approvals.length === 0 ? [requested] : approvals).map((each) => each.matches);
+  const matches = requested.effect === 'destroy' ? least(counted) : undefined;
+  const { to, principal, reason, command, effect, users, scope, approvals: needed } = requested;
+  return {
+    time,
+    event: 'access',
+    ...actorKeys(asker),
+    action: 'granted',
+    request: id,
+    grant: id,
+    to: to ?? principal,
+    reason,
+    command,
+    effect,
+    matches,
+    users,
+    case: requested.case,
+    until: formatTime(time + forMs),
+    uses: least(all.map(({ uses }) => uses)),
+    scope,
+    approvals: needed,
+    duration_ms: forMs,
+  };
+}
+
+/**
+ * Why a further approval would give a grant that cannot be used: of a command that deletes, more mails match than an approver before
+ * consented to. `approvals`: those that count.
+ */
+export function whyTooMany(
+  { requested }: AccessEntry,
+  approvals: readonly AuditRecord[],
+  matches: number | undefined,
+): string | undefined {
+  const most = requested.effect === 'destroy' ? least(approvals.map((each) => each.matches)) : undefined;
+  if (most === undefined || matches === undefined || matches <= most) return undefined;
+  return `${matches} mails match now, and an earlier approval is for at most ${most}; refuse it, so that it is asked for again`;
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const numbers = values.filter((value) => value !== undefined);
+  return numbers.length === 0 ? undefined : Math.min(...numbers);
+}
+
+/** Any later step. `asker` undefined: dovegate itself ends it. */
+export function stepRecord(
+  asker: Asker | undefined,
+  { id, requested, granted }: AccessEntry,
+  action: 'refused' | 'revoked' | 'expired' | 'used-up' | 'ended' | 'reviewed',
+  time: number,
+  more: Pick<AuditRecord, 'reason' | 'text'> = {},
+): AuditRecord {
+  const { command, users, to = requested.principal } = requested;
+  const ids = granted === undefined ? { request: id } : { grant: id };
+  const actor = asker === undefined ? { principal: to } : actorKeys(asker);
+  return {
+    time,
+    event: 'access',
+    ...actor,
+    action,
+    to,
+    command,
+    users,
+    case: requested.case,
+    ...ids,
+    ...more,
+  };
+}
+
+export function wordsOf({ command = '', args = [] }: AuditRecord): readonly string[] | undefined {
+  const words = args.filter((word) => typeof word === 'string');
+  return words.length === args.length ? [command, ...words] : undefined;
+}
+
+/** A live grant as decisions see it. `rule`: the hash of its rule. */
+export function grantTermsOf({ id, requested, granted }: AccessEntry, rule: string): GrantTerms {
+  const scope = requested.scope === 'user' ? 'user' : 'command';
+  const { bound, users = [] } = requested;
+  const line = scope === 'user' ? undefined : bound?.line;
+  return { id, rule, scope, users, line, maxMatches: granted?.matches };
+}

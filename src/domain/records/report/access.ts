@@ -1,0 +1,131 @@
+// Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. A story
+// (`domain/records/story/grant`) for each id of a trail. What is left out for want of memory is counted, and the answer says so.
+
+import { bounds } from '../../../bounds/bounds.js';
+import { plural } from '../../language/words/words.js';
+import type { Followed } from '../audit/access-book.js';
+import { eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
+import { approvedText, GrantStory } from '../story/grant.js';
+import { createCoverTest } from '../trail/search.js';
+import type { GrantTold } from './touch.js';
+
+export interface AccessLedger {
+  /** A piece of whole lines. */
+  take(piece: Buffer): void;
+  find(id: string): GrantStory | undefined;
+  /** In the order of their first records. */
+  finish(): {
+    readonly items: readonly GrantStory[] /** Requests that found no room. */;
+    readonly leftOut: number;
+  };
+}
+
+/** Which of them: times in Unix milliseconds; a user as in a search. */
+export interface AccessAsked {
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  readonly user?: string | undefined;
+}
+
+const itemsMax = bounds.accessReported;
+const openMax = bounds.openSearched;
+const grantText = Buffer.from(',"grant":"');
+
+export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): AccessLedger {
+  const items = new Map<string, GrantStory>();
+  const until = untilMs === undefined ? '~' : formatTime(untilMs);
+  const since = sinceMs === undefined ? '' : formatTime(sinceMs);
+  const isCovered = user === undefined ? undefined : createCoverTest(user);
+  /** The names by which running commands were counted. */
+  const open = new Map<string, string>();
+  let leftOut = 0;
+
+  return {
+    take(piece) {
+      for (let at = 0; at < piece.length; ) {
+        const found = piece.indexOf(0x0a, at);
+        const end = found < 0 ? piece.length : found;
+        const eventAt = eventPlace(piece, at);
+        const [first, second] = [piece[eventAt], piece[eventAt + 1]];
+        const isAccess = first === 0x61 && second === 0x63;
+        const isCommand = (first === 0x61 && second === 0x64) || (first === 0x63 && second === 0x6f);
+        const line = isAccess || isCommand ? piece.subarray(at, end) : undefined;
+        if (
+          line !== undefined &&
+          timeBefore(piece, eventAt) < until &&
+          (isAccess || line.includes(grantText))
+        )
+          follow(parseLine(line.toString('utf8')) ?? {});
+        at = end + 1;
+      }
+    },
+    find: (id) => items.get(id),
+    finish() {
+      return {
+        items: [...items.values()].filter(({ end, lastTime }) => end === undefined || lastTime >= since),
+        leftOut,
+      };
+    },
+  };
+
+  function follow(record: Followed & { readonly id?: unknown }): void {
+    const of = record.grant ?? record.request;
+    // A search by which dovegate counts mails for a command is no use of its own.
+    if (typeof of !== 'string' || (record.event !== 'access' && record.for !== undefined)) return;
+    const story = items.get(of) ?? add(of, record);
+    const { id, command } = record;
+    if (typeof id !== 'string') return void story?.follow(record);
+    const counted = open.get(id);
+    open.delete(id);
+    const name = story?.follow(record, counted ?? (typeof command === 'string' ? command : ''));
+    if (name !== undefined && open.size < openMax) open.set(id, name);
+  }
+
+  /** Undefined: it concerns somebody else, or there is no room. */
+  function add(id: string, first: Followed): GrantStory | undefined {
+    const { users, user: named = '', case: kept, event } = first;
+    const all: readonly unknown[] = Array.isArray(users) && users.length > 0 ? users : [named];
+    const isAsked = (name: unknown): boolean => typeof name === 'string' && isCovered?.(name, kept) !== false;
+    if (!all.some(isAsked)) return undefined;
+    // What came back without having been sent is no sign of an older request.
+    if (id === '' || event === 'completion') return undefined;
+    if (items.size >= itemsMax) {
+      if (first.action === 'requested') leftOut += 1;
+      return undefined;
+    }
+    const story = new GrantStory(id, first);
+    items.set(id, story);
+    return story;
+  }
+}
+
+/** What a report says of the grants of its commands. `isLimited`: the ledger has only what a limited view shows. */
+export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
+  return (id) => {
+    const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
+    const isHidden = isLimited && story?.entry === undefined;
+    const approvedBy = isHidden ? 'approvers are not shown in this view' : approvedText(story);
+    return { approvedBy, reason: story?.requested.reason ?? '' };
+  };
+}
+
+export function accessSentences(items: readonly GrantStory[], leftOut: number): string[] {
+  const count = (isCounted: (item: GrantStory) => boolean): number => items.filter(isCounted).length;
+  const unused = count(({ isGranted, used }) => isGranted && used === 0);
+  const broken = items.filter(({ isGranted, needed }) => isGranted && needed === 0);
+  const unreviewed = broken.filter(({ entry }) => entry?.reviewed === undefined).length;
+  const unkept = count(({ entry }) => entry === undefined);
+  const refused = count(({ end }) => end?.action === 'refused');
+  return [
+    `${plural(items.length, 'request')}: ${count(({ isGranted }) => isGranted)} granted, ${refused} refused, ${unused} granted and never used`,
+    ...(broken.length === 0
+      ? []
+      : [`${broken.length} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),
+    ...(unkept === 0
+      ? []
+      : [`${unkept} of them begun before the kept records: who asked and who approved is not there`]),
+    ...(leftOut === 0
+      ? []
+      : [`${leftOut} more requests are left out: ask for a shorter time, or for one user`]),
+  ];
+}

@@ -1,0 +1,478 @@
+// The commands that concern one mailbox: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached
+// a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure. Facts missing in
+// a record are shown as "may have", never omitted and never taken for a no.
+
+import { bounds } from '../../../bounds/bounds.js';
+import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../../admin/page/trail.js';
+import { allSeries, commandNamed, commandsNamed, type Series } from '../../language/commands/catalog.js';
+import { type ParsedArguments, parseArguments } from '../../language/commands/parse.js';
+import { recordedWords } from '../../language/meaning/canonical.js';
+import { contentAsked } from '../../language/meaning/reach.js';
+import { formatJson } from '../audit/encode.js';
+import { type Certainty, classOfOutcome, type Story, storyOfRow } from '../story/story.js';
+import { causeWords } from '../story/words.js';
+import { formatValue } from '../trail/export.js';
+import { createNameTest, type ExchangeRow } from '../trail/search.js';
+
+/** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
+export type TouchClass = MailboxLine['class'];
+/** The strongest possible effect of a kind. `session`: ends or lists logins, asks dovegate. `unread`: the line was not parsed. */
+export type TouchKind = Exclude<TouchClass, 'denied' | 'failed'>;
+
+/** The one table of classes, in the order of reports: text, CSV, JSON, HTML and the page take words and tones from here. */
+export const touchClasses: readonly MailboxClass[] = [
+  { class: 'destroyed', what: 'may have deleted', tone: 'bad' },
+  { class: 'changed', what: 'changed', tone: 'warn' },
+  { class: 'content', what: 'showed content', tone: 'warn' },
+  { class: 'searched', what: 'searched content', tone: 'warn' },
+  { class: 'read', what: 'read, no content', tone: 'quiet' },
+  { class: 'session', what: 'session', tone: 'quiet' },
+  { class: 'unread', what: 'not understood', tone: 'quiet' },
+  { class: 'failed', what: 'tried, failed', tone: 'quiet' },
+  { class: 'denied', what: 'tried, denied', tone: 'quiet' },
+];
+
+/** One command in relation to one mailbox. Texts are as recorded: callers must make them harmless. */
+export interface Touch {
+  /** RFC 3339, of the admission, and its day in UTC. */
+  readonly time: string;
+  readonly day: string;
+  readonly requester: string;
+  readonly class: TouchClass;
+  readonly kind: TouchKind;
+  /** As the client stated it; else that of the grant's request, where the journal says so; empty: none. */
+  readonly reason: string;
+  readonly command: string;
+  readonly args: string;
+  readonly user: string;
+  /** `named`: the mailbox is named. `mask`: a mask or a cut list may include it. `all`: the command was for all users. */
+  readonly by: 'named' | 'mask' | 'all';
+  /** Whether a byte of it went to a mail server. */
+  readonly reached: Certainty;
+  /** Whether the client got content of mails, or an answer that depends on it: which mails have a word. */
+  readonly showed: Certainty;
+  /** A word of the closed list, or `open`. */
+  readonly outcome: string;
+  /** Why it did not go well, as its client was told; empty: it did. */
+  readonly why: string;
+  /** The exchange for which dovegate itself made this search; empty: a client sent it. */
+  readonly countedFor: string;
+  /** The request for access that it was made for. */
+  readonly countedForRequest: string;
+  readonly id: string;
+  readonly session: string;
+  readonly listener: string;
+  readonly backend: string;
+  /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
+  readonly grant: string;
+  readonly approvedBy: string;
+  readonly host?: string | undefined;
+  readonly seq: number | undefined;
+  readonly completedSeq: number | undefined;
+}
+
+export interface GrantTold {
+  readonly approvedBy: string;
+  readonly reason: string;
+}
+
+/** Reads rows that a search for this user found. `isFleet`: their field `host` is ours, and not of the record. */
+export function createTouchReader(
+  mailbox: string,
+  isFleet = false,
+  ofGrant: (grant: string) => GrantTold | undefined = () => undefined,
+): (row: ExchangeRow) => Touch {
+  const isNamed = createNameTest({ user: mailbox });
+  return (row) => {
+    const { fields, admittedSeq, completedSeq } = row;
+    const text = (key: string): string => formatValue(fields[key]);
+    const time = text('time');
+    const story = storyOfRow(row);
+    const { sent: reached, ended } = story;
+    const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [], case: fields['case'] } });
+    const asked = askedOf(fields, isWireUser);
+    const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
+    const showed = showedOf(
+      fields,
+      ended,
+      asked,
+      by === 'named' ? reached : reached === 'yes' ? 'maybe' : reached,
+    );
+    const kind = kindOf(fields, asked);
+    const grant = text('grant');
+    const told = grant === '' ? undefined : ofGrant(grant);
+    return {
+      time,
+      day: time.slice(0, 10),
+      requester: text('principal'),
+      class: classOf(story, kind, showed),
+      kind,
+      reason: text('reason') || (told?.reason ?? ''),
+      command: text('command'),
+      args: text('args'),
+      user: text('user'),
+      by,
+      reached,
+      showed,
+      outcome: ended.outcome,
+      why: causeWords(ended.cause),
+      countedFor: text('for'),
+      countedForRequest: text('request'),
+      id: text('id'),
+      session: text('session'),
+      listener: text('listener'),
+      backend: text('backend'),
+      grant,
+      approvedBy: told?.approvedBy ?? '',
+      ...(isFleet && { host: text('host') }),
+      seq: admittedSeq,
+      completedSeq,
+    };
+  };
+}
+
+function isForAll({ users, args }: ExchangeRow['fields']): boolean {
+  if (Array.isArray(users)) return users.includes('*');
+  return Array.isArray(args) && args.includes('-A');
+}
+
+/**
+ * Whether a command reads content; whether it searches in content and shows none; and whether even an answer without rows reveals some, as
+ * with a search.
+ */
+interface Asked {
+  readonly content: Certainty;
+  readonly isSearch?: boolean;
+  readonly isAnsweredByNone: boolean;
+}
+
+const nothing: Asked = { content: 'no', isAnsweredByNone: false };
+
+/** They return mails, files of mails, or a key to them. */
+const givers = new Set(
+  'backup,dsync-server,fs get,mail fs get,mailbox cryptokey export,mailbox cryptokey password,sync'.split(
+    ',',
+  ),
+);
+/** Their content depends on the arguments. */
+const dependents = new Set(['fetch', 'search', 'user']);
+
+function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireUser: boolean): Asked {
+  if (typeof name !== 'string') return nothing;
+  if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
+  // Of a command that a file of the site added, or another release has, nothing is known here.
+  const isForeign = commandsNamed(name).length === 0 && !name.startsWith('dovegate ');
+  const content = isForeign || dependents.has(name) ? 'maybe' : 'no';
+  const unknown: Asked = { content, isAnsweredByNone: true };
+  const known = seriesOf(series);
+  // Judged for several series, it shows content if it does so in one of them.
+  const readings = known.map((each) => parsedIn(each, name, args));
+  const parsed = readings.filter((one) => one !== undefined);
+  if (parsed.length === 0) return unknown;
+  const [first] = parsed;
+  if (first?.values.has('source-user') === true && !isWireUser)
+    return { content: 'yes', isAnsweredByNone: true };
+  // Its answer has no rows of mails: a command that changes or destroys by a content key shows none.
+  if (first?.command.effect !== 'read') return nothing;
+  const words = parsed.flatMap(contentAsked);
+  if (words.length === 0) return readings.length > parsed.length ? unknown : nothing;
+  return {
+    content: 'yes',
+    isSearch: words.every((word) => word.startsWith('key ')),
+    isAnsweredByNone: words.some((word) => !word.startsWith('field ')),
+  };
+}
+
+export function contentOf(fields: ExchangeRow['fields']): TrailContent | undefined {
+  const { content, isSearch } = askedOf(fields, false);
+  if (content === 'no') return undefined;
+  return isSearch === true ? 'searched' : content;
+}
+
+/** The series of a record's judgement; without one, any is possible. */
+function seriesOf(text: unknown): readonly Series[] {
+  const words = typeof text === 'string' ? text.split(' ') : [];
+  const found = allSeries.filter((series) => words.includes(series));
+  return found.length === 0 ? allSeries : found;
+}
+
+function parsedIn(series: Series, name: string, args: unknown): ParsedArguments | undefined {
+  const command = commandNamed(series, name);
+  if (command === undefined || !Array.isArray(args)) return undefined;
+  const words = recordedWords(command, args);
+  if (typeof words === 'string') return undefined;
+  const parsed = parseArguments(series, command, words);
+  return parsed.kind === 'parsed' ? parsed : undefined;
+}
+
+/** Rows before a failure reached the client, so the command counts by what it showed. */
+function classOf(
+  { decided, sent, ended: { outcome } }: Story,
+  kind: TouchKind,
+  showed: Certainty,
+): TouchClass {
+  if (sent === 'no') {
+    if (outcome === 'unparsable') return kind === 'unread' ? 'unread' : 'failed';
+    // A missing reason, and a limit, refuse what a rule allows.
+    const isRefused = decided.decision === 'deny' || classOfOutcome(outcome) === 'denied';
+    return isRefused ? 'denied' : 'failed';
+  }
+  return outcome === 'failed' && showed === 'no' ? 'failed' : kind;
+}
+
+/** They make one side like the other, so they may delete what the other side lacks. */
+const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
+
+function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): TouchKind {
+  switch (effect) {
+    case 'read':
+      if (asked.content === 'no') return 'read';
+      return asked.isSearch === true ? 'searched' : 'content';
+    case 'session':
+      return 'session';
+    case 'write':
+    case 'admin':
+      return mirrors.has(command) ? 'destroyed' : 'changed';
+    case 'destroy':
+      return 'destroyed';
+    default:
+      return 'unread';
+  }
+}
+
+function showedOf(
+  { cells }: ExchangeRow['fields'],
+  { outcome }: Story['ended'],
+  asked: Asked,
+  reached: Certainty,
+): Certainty {
+  if (asked.content === 'no' || reached === 'no') return 'no';
+  const isWithoutRows = cells === 0;
+  if (isWithoutRows && outcome === 'failed') return 'no';
+  if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
+  if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
+  // Rows before a command broke off reached the client.
+  const hasRows = typeof cells === 'number' && cells > 0;
+  return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
+}
+
+export interface TouchCounts extends MailboxCounts {
+  readonly isMoreRequesters: boolean;
+  /** Of `commands`: through a mask, or for all users. */
+  readonly notNamed: number;
+  /** Of `commands`: without a recorded end, or with an unknown one. */
+  readonly open: number;
+  readonly unknown: number;
+}
+
+/** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
+const requestersMax = bounds.reportRequesters;
+
+/** `signedSeq`: the last record that a signature covers. */
+export function createTouchCounter(signedSeq = Infinity): {
+  take(touch: Touch): void;
+  counts(): TouchCounts;
+} {
+  const requesters = new Set<string>();
+  const counts = {
+    commands: 0,
+    isMoreRequesters: false,
+    showed: 0,
+    searched: 0,
+    maybeShowed: 0,
+    unsigned: 0,
+    notNamed: 0,
+    open: 0,
+    unknown: 0,
+    stopped: 0,
+    denied: 0,
+    deleted: 0,
+    deleteDenied: 0,
+    deleteFailed: 0,
+  };
+  return {
+    take({ class: group, kind, requester, reached, showed, by, outcome, seq = 0, completedSeq = seq }) {
+      if (completedSeq > signedSeq) counts.unsigned += 1;
+      if (group === 'denied') counts.denied += 1;
+      // An unparsed line may have had any effect; one that was not sent had none.
+      if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
+        if (group === 'denied') counts.deleteDenied += 1;
+        else if (group === 'failed') counts.deleteFailed += 1;
+        else counts.deleted += 1;
+      }
+      if (reached === 'no') {
+        counts.stopped += 1;
+        return;
+      }
+      counts.commands += 1;
+      if (requesters.size < requestersMax) requesters.add(requester);
+      else if (!requesters.has(requester)) counts.isMoreRequesters = true;
+      if (showed === 'yes' && kind === 'searched') counts.searched += 1;
+      else if (showed === 'yes') counts.showed += 1;
+      if (showed === 'maybe') counts.maybeShowed += 1;
+      if (by !== 'named') counts.notNamed += 1;
+      if (outcome === 'open') counts.open += 1;
+      if (outcome === 'unknown') counts.unknown += 1;
+    },
+    counts: () => ({ ...counts, requesters: requesters.size }),
+  };
+}
+
+/** Commands of one day that look alike to a reader of the report. */
+export interface TouchGroup
+  extends Pick<
+    Touch,
+    | 'day'
+    | 'host'
+    | 'requester'
+    | 'class'
+    | 'kind'
+    | 'reason'
+    | 'by'
+    | 'reached'
+    | 'showed'
+    | 'outcome'
+    | 'grant'
+    | 'approvedBy'
+  > {
+  /**
+   * Searches that dovegate made by itself, to count mails for a command, or for the approvers of a request. Undefined: a client sent them.
+   */
+  readonly countFor: CountFor | undefined;
+  readonly count: number;
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** Their names, with how many there were of each; at most {@link namesMax}. */
+  readonly commands: ReadonlyMap<string, number>;
+  /** Ids of the exchanges, in their order; at most {@link idsMax}. */
+  readonly ids: readonly string[];
+}
+
+/** One day; `isMore`: a part of this day was returned before (a command that ended days later, a clock that was set back). */
+export interface TouchDay {
+  readonly day: string;
+  readonly isMore: boolean;
+  readonly groups: readonly TouchGroup[];
+}
+
+/** Groups of a day; later ones are counted without their reason. Stops a client that states another reason each time. */
+const groupsMax = bounds.reportGroups;
+/** Two commands that overlap midnight end within the next day, nearly always. */
+const daysHeld = 2;
+const namesMax = 50;
+const idsMax = 20;
+
+export const others = '(others)';
+
+const classOrder = touchClasses.map((each) => each.class);
+
+type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
+  readonly commands: Map<string, number>;
+  readonly ids: string[];
+};
+
+/** Gathers touches in the order of the search. A day is returned when it is over; memory holds two days at most. */
+export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): TouchDay[] } {
+  const held = new Map<string, Map<string, OpenGroup>>();
+  let lastGiven = '';
+
+  return {
+    take(touch) {
+      let day = held.get(touch.day);
+      if (day === undefined) {
+        day = new Map();
+        held.set(touch.day, day);
+      }
+      add(day, touch);
+      return release(daysHeld);
+    },
+    finish: () => release(0),
+  };
+
+  function add(day: Map<string, OpenGroup>, given: Touch): void {
+    const isFull = day.size >= groupsMax;
+    let touch = given;
+    let key = keyOf(touch, touch.requester, touch.reason);
+    let { requester, reason } = touch;
+    if (isFull && !day.has(key)) {
+      reason = others;
+      if (touch.grant !== '') touch = { ...touch, grant: others, approvedBy: '' };
+      key = keyOf(touch, requester, reason);
+      if (day.size >= groupsMax * 2 && !day.has(key)) {
+        requester = others;
+        key = keyOf(touch, requester, reason);
+      }
+    }
+    const { by, reached, showed, time } = touch;
+    let group = day.get(key);
+    if (group === undefined) {
+      group = {
+        day: touch.day,
+        host: touch.host,
+        requester,
+        class: touch.class,
+        kind: touch.kind,
+        reason,
+        by,
+        reached,
+        showed,
+        outcome: touch.outcome,
+        grant: touch.grant,
+        approvedBy: touch.approvedBy,
+        countFor: countForOf(touch),
+        count: 0,
+        firstTime: time,
+        lastTime: time,
+        commands: new Map<string, number>(),
+        ids: [],
+      };
+      day.set(key, group);
+    }
+    group.count += 1;
+    if (group.ids.length < idsMax && touch.id !== '') group.ids.push(touch.id);
+    if (time < group.firstTime) group.firstTime = time;
+    if (time > group.lastTime) group.lastTime = time;
+    const name = group.commands.size < namesMax || group.commands.has(touch.command) ? touch.command : others;
+    group.commands.set(name, (group.commands.get(name) ?? 0) + 1);
+  }
+
+  function release(kept: number): TouchDay[] {
+    const days: TouchDay[] = [];
+    while (held.size > kept) {
+      const [day = ''] = [...held.keys()].toSorted();
+      const groups = [...(held.get(day)?.values() ?? [])].toSorted(compareGroups);
+      held.delete(day);
+      days.push({ day, isMore: day <= lastGiven, groups });
+      if (day > lastGiven) lastGiven = day;
+    }
+    return days;
+  }
+}
+
+function keyOf(touch: Touch, requester: string, reason: string): string {
+  const { class: group, kind, by, reached, showed, outcome, host, grant } = touch;
+  const countFor = countForOf(touch);
+  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, countFor, host, grant]);
+}
+
+export type CountFor = 'command' | 'request';
+
+function countForOf({ countedFor, countedForRequest }: Touch): CountFor | undefined {
+  if (countedForRequest !== '') return 'request';
+  return countedFor === '' ? undefined : 'command';
+}
+
+function compareGroups(one: TouchGroup, other: TouchGroup): number {
+  return (
+    compareTexts(one.requester, other.requester) ||
+    classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
+    compareTexts(one.reason, other.reason) ||
+    compareTexts(one.host ?? '', other.host ?? '') ||
+    compareTexts(one.grant, other.grant) ||
+    compareTexts(one.firstTime, other.firstTime)
+  );
+}
+
+function compareTexts(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

@@ -1,0 +1,270 @@
+// A story in words for a person. Every sentence about what became of a command is made here, with the words that its client got
+// (`domain/language/codes`). Texts are as recorded: callers make them harmless for where they are shown.
+
+import { isCode, sentenceOf, sentenceOfError, statusMeaning } from '../../language/codes/codes.js';
+import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
+import {
+  type Approval,
+  type Asked,
+  type Cause,
+  type foldStory,
+  peerOf,
+  type Story,
+  type StoryRecords,
+} from './story.js';
+
+/** The sentence that the client got, or what stands in its place; '': it went well. */
+export function causeWords(cause: Cause): string {
+  switch (cause.kind) {
+    case 'none':
+      return '';
+    case 'open':
+      return cause.status === undefined
+        ? 'it runs still, or its end was not recorded'
+        : `no answer came in time, and the client got ${cause.status}; it may still run, and its end is not recorded`;
+    case 'denied':
+      return sentenceOf('denied', { policy: cause.policy, reason: cause.reason });
+    case 'said':
+      return cause.sentence;
+    case 'code': {
+      const { code, backend, reason } = cause;
+      if (code.startsWith(lookup)) return sentenceOf('lookup-failed', { reason: code.slice(lookup.length) });
+      if (!isCode(code)) return `it ended with the code "${code}", which this dovegate does not know`;
+      return reason === code ? sentenceOfError(code, backend) : sentenceOf(code, { backend, reason });
+    }
+    case 'backend':
+      return sentenceOf('backend-failed', { reason: statusMeaning(cause.word) });
+    default:
+      return cause satisfies never;
+  }
+}
+
+const lookup = 'lookup-';
+
+/** By which right it was sent, or what refused it. */
+export function rightWords({ right, policy, decision, would }: Story['decided']): string {
+  const ofPolicy = policy === '' ? '' : ` of policy ${policy}`;
+  if (right.kind === 'grant') return `grant ${right.id}${approvalWords(right.approval)}`;
+  if (right.kind === 'rule') return `rule ${right.place}${ofPolicy}`;
+  if (decision === 'allow' && would !== undefined) return `no rule${ofPolicy}, which only observes`;
+  return decision === undefined ? 'no decision is recorded' : `no rule${ofPolicy}`;
+}
+
+function approvalWords(approval: Approval): string {
+  switch (approval.kind) {
+    case 'approved':
+      return `, approved by ${approval.by.join(', ')}`;
+    case 'given':
+      return `, given by ${approval.by} without a request`;
+    case 'break-glass':
+      return `, without an approval (break-glass), ${approval.reviewedBy === '' ? 'not reviewed' : `reviewed by ${approval.reviewedBy}`}`;
+    case 'not-kept':
+      return '; its approvers are not in the kept records';
+    default:
+      return approval satisfies never;
+  }
+}
+
+/** Of a search that dovegate made to count mails; '': a client sent it. */
+export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string {
+  if (countedFor === undefined) return '';
+  return `a count by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
+}
+
+/** A fact of a list: what, and its value as a record has it. */
+export interface Fact {
+  readonly what: string;
+  readonly value: string;
+}
+
+/** One command as a screen shows it. */
+export type StoryTold = ReturnType<typeof tellStory>;
+
+type Folded = ReturnType<typeof foldStory>;
+
+export function tellStory(story: Folded) {
+  const { asked, ended, records } = story;
+  const { admission, completion, logs, opened, closed } = records;
+  const { uid } = peerOf(story);
+  return {
+    asked,
+    uid: typeof uid === 'number' ? uid : undefined,
+    outcome: ended.outcome,
+    tookMs: numberIn(completion, 'duration_ms'),
+    sentences: storySentences(story),
+    next: nextOf(story),
+    who: whoOf(story),
+    what: [
+      ...facts(admission ?? completion, [
+        ['command', 'Command'],
+        ['user', 'Mail user'],
+        ['written', 'As the client wrote it'],
+        ['users', 'All users it touches'],
+        ['case', 'Case of names'],
+        ['effect', 'The most it can do'],
+        ['matches', 'Mails that match'],
+        ['tag', "The client's name for it"],
+      ]),
+      ...facts(completion, [
+        ['input', 'Input'],
+        ['backend', 'Backend'],
+        ['upstream', 'Connection'],
+        ['backends', 'Backends'],
+        ['cells', 'Cells of the answer'],
+        ['bytes_in', 'Bytes from the backend'],
+        ['bytes_out', 'Bytes to the client'],
+        ['error', 'Error'],
+      ]),
+    ],
+    why: whyOf(story),
+    life: lifeOf(records),
+    logs: logs.map(loggedLine),
+    opened: opened && loggedLine(opened),
+    closed: closed && loggedLine(closed),
+  };
+}
+
+/** What became of it, in sentences without their full stop. */
+export function storySentences({ asked, decided, ended, sent, records }: Folded): string[] {
+  const cause = causeWords(ended.cause);
+  const counted = countedWords(asked);
+  const { right } = decided;
+  return [
+    ...(cause === '' ? [] : [cause]),
+    ...(right.kind === 'grant' ? [`under ${rightWords(decided)}`] : []),
+    ...(counted === '' ? [] : [counted]),
+    ...(sent === 'maybe' && ended.outcome !== 'open' ? ['whether a backend got it is not recorded'] : []),
+    ...(records.admission === undefined ? ['its admission is not in the kept records'] : []),
+    ...(records.isPartMissing ? ['argument records are missing: dovegate audit verify'] : []),
+  ];
+}
+
+function nextOf({ decided: { decision, right, policy }, ended }: Folded): string | undefined {
+  if (decision !== 'deny' || ended.outcome !== 'denied') return undefined;
+  const rule = right.kind === 'rule' ? `rule ${right.place}` : 'no rule yet';
+  const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
+  return ended.error === 'on-request'
+    ? `Who acts next: the requester, who can ask for access with that command. Or ${writer}.`
+    : `Who acts next: ${writer}.`;
+}
+
+function loggedLine(record: StoredRecord) {
+  return {
+    time: textIn(record, 'time'),
+    level: textIn(record, 'level'),
+    text: valueText(record['text'] ?? record['reason']),
+  };
+}
+
+function facts(record: StoredRecord | undefined, keys: readonly (readonly [string, string])[]): Fact[] {
+  return keys.flatMap(([key, what]) => {
+    const value = valueText(record?.[key]);
+    return value === '' ? [] : [{ what, value }];
+  });
+}
+
+/** The requester, as far as the kernel or TLS identified them. */
+function whoOf(story: Folded): Fact[] {
+  const { admission, completion } = story.records;
+  return [
+    ...facts(admission ?? completion, [
+      ['principal', 'Name'],
+      ['listener', 'Listener'],
+      ['protocol', 'Protocol'],
+    ]),
+    ...facts(peerOf(story), [
+      ['user', 'User of the host'],
+      ['uid', 'uid'],
+      ['login_uid', 'uid of the login'],
+      ['exe', 'Program'],
+      ['exe_unproven', 'Program (unproven)'],
+      ['unit', 'Unit'],
+      ['unit_unproven', 'Unit (unproven)'],
+      ['pid', 'Process'],
+      ['address', 'Address'],
+      ['certificate', 'Certificate'],
+    ]),
+    ...facts(admission, [['reason', 'Reason given']]),
+  ];
+}
+
+function whyOf({ decided, records: { admission } }: Folded): Fact[] {
+  if (admission === undefined) return [];
+  return [
+    ...facts(admission, [['decision', 'Decision']]),
+    { what: 'By', value: rightWords(decided) },
+    ...(decided.right.kind === 'grant' ? [{ what: 'Rule', value: decided.right.place }] : []),
+    ...facts(admission, [
+      ['text', 'In words'],
+      ['mode', 'Mode'],
+      ['would', 'Would have been'],
+      ['series', 'Parsed as Dovecot'],
+      ['version', 'Hash of the policy'],
+    ]),
+  ].filter(({ value }) => value !== '');
+}
+
+interface LifeStep {
+  readonly what: string;
+  /** Milliseconds after the command came; undefined: in no record. */
+  readonly ms?: number | undefined;
+  /** What took the time, or why the command did not get to this step. */
+  readonly about: string;
+}
+
+/** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */
+function lifeOf({ admission, completion }: StoryRecords): LifeStep[] {
+  const admittedMs = timeOf(admission);
+  const endedMs = timeOf(completion);
+  const durationMs = numberIn(completion, 'duration_ms');
+  const waitMs = numberIn(completion, 'wait_ms');
+  const firstMs = numberIn(completion, 'first_byte_ms');
+  const cameMs = endedMs !== undefined && durationMs !== undefined ? endedMs - durationMs : admittedMs;
+  const isSent = completion?.['sent'] === true;
+  const within = (ms: number | undefined): number | undefined =>
+    ms === undefined ? undefined : Math.min(Math.max(ms, 0), durationMs ?? Infinity);
+  const recorded = within(admittedMs === undefined || cameMs === undefined ? undefined : admittedMs - cameMs);
+  const sent = within(recorded === undefined || waitMs === undefined ? undefined : recorded + waitMs);
+  const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
+  const decision = textIn(admission, 'decision');
+  const isOpen = completion === undefined;
+  const notSent = isOpen ? 'not known yet' : 'nothing was sent to a backend';
+  const waited = waitMs === undefined ? '' : `after ${briefMs(waitMs)} of waiting for a connection`;
+  const [outcome, status] = [textIn(completion, 'outcome'), textIn(completion, 'status')];
+  return [
+    { what: 'came', ms: 0, about: 'its line was there in full' },
+    {
+      what: 'recorded',
+      ms: recorded,
+      about: decision === '' ? 'with no decision' : `the policy had said ${decision}`,
+    },
+    { what: 'sent', ms: isSent ? sent : undefined, about: isSent ? waited : notSent },
+    ...(isSent
+      ? ([
+          {
+            what: 'first byte',
+            ms: first,
+            about:
+              firstMs === undefined ? 'no byte of an answer came' : `${briefMs(firstMs)} after it was sent`,
+          },
+        ] as const)
+      : []),
+    isOpen
+      ? { what: 'not ended', about: causeWords({ kind: 'open', status: undefined }) }
+      : {
+          what: 'ended',
+          ms: durationMs,
+          about: status === '' ? outcome : `${outcome}, answered with ${status}`,
+        },
+  ];
+}
+
+/** Milliseconds since 1970; undefined: it is no time. */
+function timeOf(record: StoredRecord | undefined): number | undefined {
+  const ms = Date.parse(textIn(record, 'time'));
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+function briefMs(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

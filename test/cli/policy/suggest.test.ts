@@ -1,0 +1,46 @@
+// Goal: suggest reads the journal of the configuration, of one listener, as far back as asked; what it prints is a configuration.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { deskConfiguration, openDesk, writeJournal } from '../desk.js';
+
+const dayMs = 86_400_000;
+const audit = 'audit: { directory: audit, memory: off }\n';
+const configuration = `${deskConfiguration}${audit}`;
+
+test('what the listener did in that time, as a file that check takes', async (t) => {
+  const { run, folder } = openDesk(t, configuration);
+  const atMs = Date.now() - dayMs;
+  writeJournal(folder, [
+    { listener: 'audit', user: 'bob', words: ['mailbox', 'list', 'INBOX'], atMs: atMs - 9 * dayMs },
+    { listener: 'audit', user: 'bob', words: ['mailbox', 'status', 'all', 'INBOX'], atMs },
+    { listener: 'support', user: 'bob', words: ['quota', 'get'], atMs },
+    { listener: 'audit', user: 'bob', words: ['mailbox', 'create', '*\u001b[2J'], atMs },
+  ]);
+  const told = await run('suggest', '--listener', 'audit');
+  assert.equal(told.exit, 0, told.text);
+  assert.doesNotMatch(told.text, /mailbox list|quota get|\u001b/);
+  assert.match(told.text, /^ {6}- mailbox status\n {6}# once .*\n {6}- command: mailbox create\n/m);
+  const month = await run('suggest', '--listener', 'audit', '--since', '4w');
+  assert.match(month.text, /^ {6}- mailbox list$/m);
+
+  const rest = configuration.slice(0, configuration.indexOf('  watch:'));
+  writeFileSync(join(folder, 'dovegate.yaml'), `include: [watch.yaml]\n${rest}${audit}`);
+  writeFileSync(join(folder, 'watch.yaml'), told.stdout);
+  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
+  assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
+});
+
+test('nothing seen is 1, no journal 78, a wrong duration 64', async (t) => {
+  const { run, folder } = openDesk(t, configuration);
+  assert.equal((await run('suggest', '--listener', 'audit')).exit, 78);
+  writeJournal(folder, [{ listener: 'support', user: 'bob', words: ['quota get'], atMs: Date.now() }]);
+  const told = await run('suggest', '--listener', 'audit');
+  assert.equal(told.exit, 1);
+  assert.match(told.stderr, /no command of listener audit/);
+  assert.equal((await run('suggest', '--listener', 'support')).exit, 0);
+  assert.equal((await run('suggest', '--listener', 'support', '--since', '7')).exit, 64);
+  assert.equal((await run('suggest', '--listener', 'nobody')).exit, 64);
+  assert.equal((await run('suggest', '--help')).exit, 0);
+});

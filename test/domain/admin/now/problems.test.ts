@@ -1,0 +1,562 @@
+// Goal: each thing that is wrong has its sentence, right and with something to do; the worst is first; nobody outside can put a word in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type BackendFacts,
+  type FoundProblem,
+  findProblems,
+  type JournalFacts,
+  type NowFacts,
+  Standing,
+  stateOf,
+} from '../../../../src/domain/admin/now/problems.js';
+
+const nowMs = Date.UTC(2026, 10, 21, 2, 30);
+const downMs = Date.UTC(2026, 10, 21, 2, 14);
+const dayMs = 86_400_000;
+
+const journal: JournalFacts = {
+  failed: undefined,
+  isReserve: false,
+  unsyncedMs: 1,
+  freeBytes: 3 * 1024 ** 3,
+  lost: 0,
+  isDamaged: false,
+  isAppended: false,
+  directory: '/var/lib/dovegate/audit',
+};
+
+const nothing: NowFacts = {
+  nowMs,
+  backends: [],
+  routes: [],
+  journal,
+  sinks: [],
+  notices: [],
+  untold: [],
+  failedReload: undefined,
+  certificates: [],
+  keys: [],
+  refusedKeys: [],
+  failedLogins: { count: 0, most: undefined },
+  lookups: [],
+  stall: undefined,
+};
+
+function backend(name: string, more: Partial<BackendFacts> = {}): BackendFacts {
+  return {
+    name,
+    host: `${name}.example.com`,
+    isDrained: false,
+    down: undefined,
+    waiting: 0,
+    oldestWaitMs: 0,
+    leased: 0,
+    connections: 10,
+    queue: 1000,
+    passwordFiles: ['/etc/dovegate/mail.password'],
+    caFile: '/etc/dovegate/ca.pem',
+    ...more,
+  };
+}
+
+function down(
+  name: string,
+  code = 'dial-refused',
+  system?: string,
+  more: Partial<BackendFacts> = {},
+): BackendFacts {
+  return backend(name, {
+    down: { code, system, sinceMs: downMs, why: ['what the table says', 'ask'] },
+    ...more,
+  });
+}
+
+function find(more: Partial<NowFacts>): readonly FoundProblem[] {
+  const some = more.backends ?? [backend('mail1')];
+  return findProblems({ ...nothing, ...more, backends: some });
+}
+
+function first(more: Partial<NowFacts>): readonly (string | undefined)[] {
+  const [problem] = find(more);
+  return [problem?.code, problem?.text, problem?.try];
+}
+
+void test('nothing is wrong', () => {
+  assert.deepEqual(find({}), []);
+  assert.equal(stateOf(false, [], true), 'serving');
+  assert.equal(stateOf(true, [], true), 'draining');
+});
+
+void test('no backend can be reached: not serving, whatever else is wrong but the journal', () => {
+  const some = find({ backends: [down('mail1')] });
+  assert.equal(stateOf(false, some, true), 'degraded');
+  assert.equal(stateOf(false, some, false), 'not serving');
+  assert.equal(stateOf(true, some, false), 'draining');
+  assert.equal(stateOf(false, find({ journal: { ...journal, failed: ['why'] } }), false), 'blind');
+  const standing = new Standing(1_000);
+  standing.judge('not serving', find({ backends: [down('mail1')] }), downMs + 5_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['not serving', downMs]);
+});
+
+void test('a backend is down: since when, why, who waits, what to try', () => {
+  assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiting: 3 })] }), [
+    'backend-down',
+    'mail1 is down since {2026-11-21T02:14:00.000Z}: connection refused. 3 commands wait.',
+    'systemctl status dovecot on mail1.example.com',
+  ]);
+  const one = down('mail1', 'dial-refused', 'ENOENT', { host: undefined, waiting: 1 });
+  assert.deepEqual(first({ backends: [one] }).slice(1), [
+    'mail1 is down since {2026-11-21T02:14:00.000Z}: its socket does not exist. 1 command waits.',
+    'systemctl status dovecot',
+  ]);
+});
+
+const advice: readonly (readonly [code: string, system: string | undefined, why: RegExp, hint: RegExp])[] = [
+  [
+    'dial-refused',
+    'ENOTFOUND',
+    /: its host name cannot be resolved\./,
+    /^getent hosts mail1\.example\.com; correct backends\.mail1\.address$/,
+  ],
+  ['dial-refused', 'EHOSTUNREACH', /: no route to its host\./, /^ping mail1\.example\.com$/],
+  ['dial-refused', 'EACCES', /: permission denied for its socket\./, /right to open the socket/],
+  ['dial-refused', 'ESOMETHING', /: what the table says\./, /^systemctl status dovecot on/],
+  ['dial-timeout', undefined, /: what the table says\./, /^ping .*systemctl status dovecot.*process_limit/],
+  [
+    'auth-rejected',
+    undefined,
+    /: what the table says\./,
+    /backends\.mail1\.password_file \(\/etc\/dovegate\/mail\.password\) with doveadm_password on mail1/,
+  ],
+  // The error of a file is none of the backend's socket.
+  ['auth-rejected', 'ENOENT', /: the file of its password cannot be read \(ENOENT\)\./, /password_file/],
+  [
+    'tls-failed',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    /: what the table says\./,
+    /ca \(\/etc\/dovegate\/ca\.pem\), server_name and key_pins of backends\.mail1/,
+  ],
+  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address, series, release or newer/],
+  [
+    'closed-early',
+    'ECONNRESET',
+    /: it ended the connection before it greeted\./,
+    /^journalctl -u dovecot on mail1/,
+  ],
+  ['reply-timeout', undefined, /./, /^journalctl -u dovecot/],
+];
+for (const [code, system, why, hint] of advice) {
+  void test(`a backend is down: ${code} ${system ?? ''}`, () => {
+    const [, text = '', tried = ''] = first({ backends: [down('mail1', code, system)] });
+    assert.match(text, why);
+    assert.match(tried, hint);
+  });
+}
+
+void test('a backend is down for its certificate: the cause, and what to do about that one', () => {
+  const cases = [
+    [
+      'expired',
+      /: its certificate has expired\./,
+      /^renew the certificate of Dovecot on mail1\.example\.com$/,
+    ],
+    ['not-valid-yet', /: its certificate is not valid yet\./, /clocks/],
+    ['name', /: its certificate is for another name than server_name\./, /^dovegate doctor; .*server_name$/],
+    [
+      'issuer',
+      /: its certificate comes from an authority that is not trusted\./,
+      /ca \(\/etc\/dovegate\/ca\.pem\)/,
+    ],
+    ['key', /: the key of its certificate is none of key_pins\./, /key_pins/],
+  ] as const;
+  for (const [tlsCause, why, hint] of cases) {
+    const { down: known } = down('mail1', 'tls-failed');
+    assert.ok(known !== undefined);
+    const [, text = '', tried = ''] = first({
+      backends: [backend('mail1', { down: { ...known, tlsCause } })],
+    });
+    assert.match(text, why);
+    assert.match(tried, hint);
+  }
+});
+
+void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
+  const drained = backend('mail1', { isDrained: true, newer: 'reads' });
+  assert.deepEqual(find({ backends: [drained, backend('mail2')] }), []);
+  const [problem] = find({ backends: [drained] });
+  assert.deepEqual([problem?.code, problem?.try], ['backends-down', 'dovegate backend enable NAME']);
+});
+
+void test('no backend is up: one sentence for all of them, then each', () => {
+  const later = down('mail2', 'dial-timeout');
+  const codes = find({ backends: [down('mail1'), later] }).map(({ code }) => code);
+  assert.deepEqual(codes, ['backends-down', 'backend-down', 'backend-down']);
+  const [, text] = first({ backends: [down('mail1'), later] });
+  assert.equal(
+    text,
+    'No backend is up since {2026-11-21T02:14:00.000Z}: mail1, mail2. All commands for them fail.',
+  );
+});
+
+void test('a daemon that was started within an outage says that it may be longer', () => {
+  const before = down('mail1');
+  const { down: facts } = before;
+  if (facts === undefined) assert.fail('not down');
+  const [, text] = first({
+    backends: [{ ...before, down: { ...facts, mayBeLonger: true } }, backend('mail2')],
+  });
+  assert.match(
+    text ?? '',
+    /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started, or changed its settings\): /,
+  );
+});
+
+void test('every backend of a route is down or drained, and others are up', () => {
+  const backends = [down('mail1'), backend('mail2', { isDrained: true }), backend('mail3')];
+  const routes = [
+    { place: '/etc/dovegate/dovegate.yaml:12', backends: ['mail1', 'mail2'] },
+    { place: '/etc/dovegate/dovegate.yaml:13', backends: ['mail1', 'mail3'] },
+    // Its backend has a sentence of its own.
+    { place: '/etc/dovegate/dovegate.yaml:14', backends: ['mail1'] },
+  ];
+  const found = find({ backends, routes });
+  assert.deepEqual(
+    found.map(({ code }) => code),
+    ['backend-down', 'route-down'],
+  );
+  assert.match(
+    found[1]?.text ?? '',
+    /^Every backend of the route at dovegate\.yaml:12 is down or drained: mail1, mail2\./,
+  );
+});
+
+void test('the journal: failed is blind, in reserve, slow, with losses', () => {
+  const failed = {
+    ...journal,
+    failed: ['the disk refused a write or a sync', 'free the disk'] as const,
+    freeBytes: 0,
+  };
+  assert.deepEqual(first({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }), [
+    'audit-failed',
+    'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). Commands that must be recorded first fail.',
+    'free the disk; df -h /var/lib/dovegate/audit',
+  ]);
+  const [, denied, look] = first({ journal: { ...failed, failed: ['no right'], isDenied: true } });
+  assert.match(denied ?? '', /do not reach the disk: no right\. Commands/);
+  assert.equal(look, 'ls -ld /var/lib/dovegate/audit');
+  // One cause, one sentence.
+  assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
+  assert.equal(stateOf(false, find({ journal: failed }), true), 'blind');
+  assert.equal(stateOf(true, find({ journal: failed }), true), 'draining');
+  const [code, text, hint] = first({ journal: { ...journal, isReserve: true, freeBytes: 64 * 1024 ** 2 } });
+  assert.equal(hint, 'free the disk: df -h /var/lib/dovegate/audit');
+  assert.match(
+    first({ journal: { ...journal, isReserve: true, freeBytes: 40 * 1024 ** 3 } })[2] ?? '',
+    /reached audit\.max_size: raise it/,
+  );
+  assert.equal(code, 'audit-reserve');
+  assert.match(text ?? '', /full but for its reserve \(64 MiB free\)\. Only rules with emergency: true/);
+  assert.deepEqual(find({ journal: { ...journal, unsyncedMs: 1_999 } }), []);
+  assert.match(
+    first({ journal: { ...journal, unsyncedMs: 12_345 } })[1] ?? '',
+    /has waited 12 s for the disk/,
+  );
+  const lost = find({ journal: { ...journal, lost: 1, freeBytes: undefined } });
+  assert.match(lost[0]?.text ?? '', /^1 audit record never reached/);
+  assert.equal(stateOf(false, lost, true), 'serving');
+});
+
+void test('a queue grows: by its wait, or by half of its places; not that of a backend that is down', () => {
+  const waiting = { leased: 10, waiting: 12 };
+  assert.deepEqual(find({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 4_999 })] }), []);
+  const [code, text, hint] = first({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 8_000 })] });
+  assert.deepEqual(
+    [code, text],
+    ['queue-grows', '12 commands wait for mail1, the first for 8 s. 10 of 10 connections are in use.'],
+  );
+  assert.match(hint ?? '', /dovegate kill ID/);
+  assert.equal(first({ backends: [backend('mail1', { waiting: 500 })] })[0], 'queue-grows');
+  const both = find({
+    backends: [down('mail1', 'dial-timeout', undefined, { waiting: 12, oldestWaitMs: 8_000 })],
+  });
+  assert.deepEqual(
+    both.map((each) => each.code),
+    ['backend-down'],
+  );
+});
+
+void test('a receiver is away, with what waits for it', () => {
+  const sinks = [
+    {
+      name: 'log1:6514',
+      away: ['nobody listens there', 'mend the receiver'] as const,
+      isForked: false,
+      lagRecords: 1234,
+    },
+    { name: 'log2:6514', away: undefined, isForked: false, lagRecords: 5 },
+  ];
+  assert.deepEqual(first({ sinks }), [
+    'ship-away',
+    'The receiver log1:6514 gets no records: nobody listens there. 1,234 records wait for it.',
+    'mend the receiver',
+  ]);
+  assert.equal(find({ sinks }).length, 1);
+});
+
+void test('a receiver of notices takes none: its name, since when, and the meaning of the code', () => {
+  const why = ['it answers with an HTTP status that is no success', 'correct the URL'] as const;
+  const notices = [{ name: 'chat', sinceMs: 0, why, status: 500 }];
+  assert.deepEqual(first({ notices }), [
+    'notices-away',
+    'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it answers with an HTTP status that is no success (500).',
+    'correct the URL',
+  ]);
+  assert.equal(find({ notices })[0]?.isDegrading, false);
+});
+
+void test('without the process of the page its receivers of notices are told nothing', () => {
+  assert.deepEqual(first({ untold: ['chat', 'mail'] }), [
+    'notices-away',
+    "Receivers of notices are told nothing (chat, mail): the page's process does not run, or does not answer. Once it runs, it sends what they missed.",
+    'systemctl enable --now dovegate-page.service, and read its log',
+  ]);
+});
+
+void test('who waits for a slow client is named, with what ends it', () => {
+  const slowClients = [
+    { principal: 'anna@support', id: '01A' },
+    { principal: 'anna@support', id: '01B' },
+  ];
+  const busy = backend('mail1', { waiting: 3, oldestWaitMs: 7_000, leased: 2, connections: 2, slowClients });
+  assert.deepEqual(first({ backends: [busy] }), [
+    'queue-grows',
+    '3 commands wait for mail1, the first for 7 s. 2 of 2 connections are in use. 2 of them wait for a slow client: anna@support.',
+    'end it (dovegate kill 01A), or raise backends.mail1.connections',
+  ]);
+});
+
+void test('a receiver holds another journal under the id of this one', () => {
+  assert.deepEqual(
+    first({ sinks: [{ name: 'nats1:4222', away: undefined, isForked: true, lagRecords: 5 }] }),
+    [
+      'audit-forked',
+      'The receiver nats1:4222 holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.',
+      `find out who else writes this journal; then stop dovegate, move ${journal.directory} and audit-end.json of state away and start: a new journal begins`,
+    ],
+  );
+});
+
+void test('a key that ends with a day of the configuration: that day, in every time zone', () => {
+  const midnightMs = Date.UTC(2026, 10, 24);
+  const keyOf = (endMs: number) => [{ listener: 'panel', name: 'webmail', leftMs: endMs - nowMs }];
+  const textOf = (endMs: number) => first({ keys: keyOf(endMs) })[1];
+  assert.equal(
+    textOf(midnightMs),
+    'The key "webmail" of listener "panel" expires in 2 days: its last day is 2026-11-23.',
+  );
+  assert.equal(
+    textOf(Date.UTC(2026, 10, 21)),
+    'The key "webmail" of listener "panel" has expired: its last day was 2026-11-20.',
+  );
+  assert.match(textOf(midnightMs + 1) ?? '', /expires in 2 days, at \{2026-11-24T00:00:00\.001Z\}\.$/);
+});
+
+void test('certificates and keys: within days, the first to end comes first; expired ones before what only may happen', () => {
+  const certificates = [
+    { role: 'listener', name: 'panel', leftMs: 3.5 * dayMs, file: '/etc/dovegate/panel.crt' },
+    { role: 'client-ca', name: 'panel', leftMs: 8 * dayMs, file: '/etc/dovegate/ca.pem' },
+    { role: 'backend', name: 'mail1', leftMs: 1.5 * dayMs, file: undefined },
+    { role: 'listener', name: '(page)', leftMs: 1_000, file: '/etc/dovegate/page.crt' },
+  ] as const;
+  const keys = [
+    { listener: 'panel', name: 'webmail', leftMs: 2 * dayMs },
+    { listener: 'panel', name: 'graph', leftMs: undefined },
+    { listener: 'panel', name: 'old', leftMs: -1 },
+  ];
+  const failedReload = {
+    atMs: downMs,
+    problems: ['f.yaml:2:1: warning: z', 'f.yaml:3:1: no backend "x"\n    x: 1'],
+  };
+  assert.deepEqual(
+    find({ certificates, keys, failedReload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
+    [
+      'The key "old" of listener "panel" has expired at T.',
+      'The configuration was not reloaded at T, and the one from before is served: f.yaml:3:1: no backend "x" (and 1 more)',
+      'The certificate of page (/etc/dovegate/page.crt) expires in less than a day, at T.',
+      'The certificate that mail1 shows expires in 1 day, at T.',
+      'The key "webmail" of listener "panel" expires in 2 days, at T.',
+      'The certificate of listener "panel" (/etc/dovegate/panel.crt) expires in 3 days, at T.',
+    ],
+  );
+  assert.equal(stateOf(false, find({ certificates, keys }), true), 'serving');
+  const over = { role: 'listener', name: 'panel', leftMs: -1, file: '/etc/dovegate/panel.crt' } as const;
+  assert.equal(stateOf(false, find({ certificates: [over] }), true), 'degraded');
+});
+
+void test('a key that is used from elsewhere is not one that is old', () => {
+  const key = {
+    listener: 'panel',
+    key: 'webmail',
+    why: 'address',
+    network: '203.0.113.9',
+    isFromSeveral: false,
+    count: 3,
+    firstMs: downMs,
+    lastMs: nowMs,
+  } as const;
+  assert.deepEqual(find({ refusedKeys: [{ ...key, count: 2 }] }), []);
+  const [code, text, hint] = first({ refusedKeys: [key] });
+  assert.deepEqual(
+    [code, text],
+    [
+      'key-stolen',
+      'The key "webmail" of listener "panel" was used 3 times since {2026-11-21T02:14:00.000Z}, from 203.0.113.9, where it is not permitted, and not accepted: it may be stolen.',
+    ],
+  );
+  assert.match(
+    hint ?? '',
+    /or remove it from listeners\.panel\.keys, or add 203\.0\.113\.9 to its "from" if that is you$/,
+  );
+  const old = { ...key, why: 'replaced', isFromSeveral: true } as const;
+  assert.deepEqual(
+    find({ refusedKeys: [old, key] }).map((each) => each.code),
+    ['key-stolen', 'key-refused'],
+  );
+  assert.match(
+    first({ refusedKeys: [old] })[1] ?? '',
+    /from 203\.0\.113\.9 and elsewhere, and not accepted: it was replaced\.$/,
+  );
+});
+
+void test('many logins fail, an auth service, a stall', () => {
+  const most = { network: '203.0.113.9', listener: 'panel', count: 28 };
+  assert.deepEqual(find({ failedLogins: { count: 29, most } }), []);
+  const [code, text] = first({ failedLogins: { count: 30, most } });
+  assert.equal(code, 'login-failed');
+  assert.match(
+    text ?? '',
+    /^30 logins failed in the last minute, 28 of them from 203\.0\.113\.9 at listener "panel"/,
+  );
+  const lookups = [
+    { socket: '/run/dovecot/auth-userdb', sinceMs: downMs, why: ['no answer in time'] as const },
+  ];
+  assert.match(
+    first({ lookups })[1] ?? '',
+    /at \/run\/dovecot\/auth-userdb does not answer since \{2026.*\}: no answer in time\./,
+  );
+  assert.match(
+    first({ stall: { atMs: nowMs, durationMs: 1_234 } })[1] ?? '',
+    /^Nothing was served for 1\.2 s at \{/,
+  );
+});
+
+void test('young records fill the journal: the largest writers are named, unless the journal has worse', () => {
+  const largest = [
+    { principal: 'jobs@jobs', share: 0.912 },
+    { principal: 'panel@http', share: 0.05 },
+  ];
+  const filling = { share: 0.83, largest };
+  assert.deepEqual(first({ journal: { ...journal, filling } }), [
+    'audit-filling',
+    'Records younger than audit.keep_min fill 83 % of audit.max_size. The largest writers are refused first: jobs@jobs (91 %), panel@http (5 %).',
+    'find out what they do in a loop (dovegate audit search --principal jobs@jobs --since 1h); raise audit.max_size, or lower audit.keep_min',
+  ]);
+  const unknown = first({ journal: { ...journal, filling: { share: 0.83, largest: [] } } });
+  assert.match(unknown[1] ?? '', /Who wrote them is not known\.$/);
+  assert.equal(first({ journal: { ...journal, filling, isReserve: true } })[0], 'audit-reserve');
+});
+
+void test('worst first, whatever comes together', () => {
+  const all = find({
+    backends: [down('mail1'), down('mail2'), backend('mail3', { waiting: 9, oldestWaitMs: 9_000 })],
+    routes: [{ place: 'a:1', backends: ['mail1', 'mail2'] }],
+    journal: { ...journal, isReserve: true, unsyncedMs: 9_000, lost: 2 },
+    sinks: [
+      { name: 'log1:6514', away: ['stalled'], isForked: false, lagRecords: 1 },
+      { name: 'log2:4222', away: undefined, isForked: true, lagRecords: 1 },
+    ],
+    failedReload: { atMs: downMs, problems: [] },
+    keys: [{ listener: 'panel', name: 'webmail', leftMs: 1 }],
+    stall: { atMs: nowMs, durationMs: 600 },
+  });
+  assert.deepEqual(
+    all.map(({ code }) => code),
+    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows audit-forked ship-away audit-lost loop-stalled reload-failed key-expires'.split(
+      ' ',
+    ),
+  );
+  assert.ok(all.every(({ text, try: hint = '' }) => !`${text}${hint}`.includes('undefined')));
+});
+
+void test('the state keeps since when it is; a change that nobody looked at begins when its cause did, but not before the last look', () => {
+  const standing = new Standing(1_000);
+  const problem = (sinceMs?: number): FoundProblem => ({
+    code: 'backend-down',
+    text: '',
+    isDegrading: true,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+  });
+  assert.deepEqual([standing.state, standing.sinceMs], ['serving', 1_000]);
+  standing.judge('serving', [], 5_000);
+  standing.judge('degraded', [problem(7_000), problem(6_000)], 9_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['degraded', 6_000]);
+  standing.judge('degraded', [problem(9_500)], 10_000);
+  assert.equal(standing.sinceMs, 6_000);
+  standing.judge('serving', [], 11_000);
+  assert.equal(standing.sinceMs, 11_000);
+  standing.judge('degraded', [problem(2_000)], 12_000);
+  assert.equal(standing.sinceMs, 11_000);
+  standing.judge('blind', [problem(2_000)], 13_000);
+  assert.equal(standing.sinceMs, 13_000);
+  standing.judge('draining', [], 14_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['draining', 14_000]);
+  // A wall clock that was set back.
+  standing.judge('serving', [], 3_000);
+  assert.equal(standing.sinceMs, 3_000);
+});
+
+void test('records whose files were taken away: which, since when, and how they come back', () => {
+  const [found, ...others] = find({ journal: { ...journal, missing: { seq: 213, sinceMs: 0 } } });
+  assert.deepEqual(
+    [found?.code, found?.isDegrading, found?.sinceMs, others],
+    ['audit-missing', false, 0, []],
+  );
+  assert.match(found?.text ?? '', /up to seq 213 are missing from .* since \{1970-01-01T00:00:00\.000Z\}/);
+  assert.match(found?.try ?? '', /cp -an OLD\/\* .*dovegate audit verify/);
+  const [before] = find({ journal: { ...journal, missing: { seq: 213, sinceMs: undefined } } });
+  assert.match(before?.text ?? '', / since before the start: /);
+});
+
+void test('what a start found in the journal is shown until the next one, and degrades nothing', () => {
+  const found = find({ journal: { ...journal, isDamaged: true, isAppended: true } });
+  assert.deepEqual(
+    found.map(({ code, isDegrading }) => [code, isDegrading]),
+    [
+      ['audit-damaged', false],
+      ['journal-appended', false],
+    ],
+  );
+  for (const { text, try: ask = '' } of found) assert.match(`${text} ${ask}`, /At the start.*audit verify/);
+});
+
+test('a backend that is newer than dovegate knows says what it gets', () => {
+  for (const [newer, text, isDegrading] of [
+    [
+      'reads',
+      'Backend mail1 is newer than this dovegate knows. It gets commands that read; changes are refused.',
+      true,
+    ],
+    ['serve', 'Backend mail1 is newer than this dovegate knows. It gets all commands.', false],
+  ] as const) {
+    const [found, ...others] = findProblems({
+      ...nothing,
+      backends: [backend('mail1', { newer }), backend('mail2')],
+    });
+    assert.deepEqual(
+      [found?.code, found?.text, found?.isDegrading, others],
+      ['backend-newer', text, isDegrading, []],
+    );
+    assert.match(found?.try ?? '', /^upgrade dovegate/);
+  }
+});

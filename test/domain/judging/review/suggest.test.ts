@@ -1,0 +1,213 @@
+// Goal: the suggestion reads as a policy, keeps what today's policy refuses, and says what it leaves out.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Sightings } from '../../../../src/domain/judging/review/recorded.js';
+import { type Suggestion, suggest } from '../../../../src/domain/judging/review/suggest.js';
+import { parse, settingsOf, sound } from '../../config/sound.js';
+import { record, recordedMs } from './recording.js';
+import { wordsOf } from './seeing.js';
+
+function suggestion(policy: string, ...lines: string[]): Suggestion {
+  const settings = settingsOf(
+    `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
+  );
+  const sightings = new Sightings({ listener: 'support' });
+  for (const [at, line] of lines.entries()) {
+    const [user = '', words = ''] = line.split(': ');
+    const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';
+    sightings.take(
+      record(settings, 'support', {
+        user,
+        words: wordsOf(words),
+        principal,
+        atMs: recordedMs - at * 60_000,
+        reason: 'x',
+      }),
+    );
+  }
+  const found = settings.policies.get('support') ?? assert.fail();
+  return suggest(sightings, { settings, policy: found, listener: 'support', nowMs: recordedMs });
+}
+
+void test('the whole text', () => {
+  const { text, rules, allowed } = suggestion(
+    `mode: observe
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    allow: [quota get]`,
+    'bob@example.com: quota get',
+    'eve@example.com: quota get',
+    'bob@example.com: fetch "uid hdr.subject" mailbox INBOX all',
+    'bob@example.com: mailbox create "Old stuff"',
+    'bob@example.com: mailbox delete A',
+    'ceo@example.com: quota get',
+    ': reload',
+    'bob@example.com: quota get -A',
+    'bob@example.com: nonsense',
+    'bob@example.com: who *',
+    'bob@example.com: expunge -d mailbox Trash deleted',
+  );
+  assert.deepEqual([rules, allowed], [4, 5]);
+  assert.equal(
+    text,
+    `# Suggested by what listener support did from 2026-11-20 11:50 UTC to 2026-11-20 12:00 UTC: 10 records, of which this allows 5.
+# Read it before it takes the place of policy support (/etc/dovegate/d.yaml:9).
+policies:
+  support:
+    mode: enforce
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    allow:
+      # 2 times for 2 users by 2 principals, last 2026-11-20 12:00 UTC; effect: read
+      - quota get
+      # once for 1 user by carol@support, last 2026-11-20 11:58 UTC; effect: read
+      # note: it tells what mails say: field hdr
+      - command: fetch
+        where: { field: [hdr.subject, uid] }
+        content: true
+      # once for 1 user by dave@support, last 2026-11-20 11:57 UTC; effect: write
+      - command: mailbox create
+        where: { mailbox: [Old stuff] }
+      # once for 1 user by carol@support, last 2026-11-20 11:50 UTC; effect: destroy
+      # note: refused unless named, as here: delete-empty-mailbox
+      - command: expunge
+        where: { delete-empty-mailbox: present, query: { mailbox: [Trash], deleted: present } }
+      # WARNING, not granted: it amounts to root on the mail server.
+      # once by carol@support, last 2026-11-20 11:54 UTC; effect: admin
+      # - command: reload
+      #   root_equivalent: true
+      # WARNING, not granted: it concerns all users at once, and needs a policy with users: ["*"] and no except.
+      # once for 1 user by dave@support, last 2026-11-20 11:53 UTC; effect: read
+      # - command: quota get
+      #   all_users: true
+    # Seen and not suggested:
+    #   once, last 2026-11-20 11:56 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
+    #   once, last 2026-11-20 11:55 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
+    #   once, last 2026-11-20 11:51 UTC, "who": no rule allows "who"
+    # Left out: 1, no command that could be read.
+`,
+  );
+});
+
+void test('on_request stays as it is, and what a grant allowed does not become access for good', () => {
+  const settings =
+    parse(`${sound}    on_request:
+      - mailbox delete
+      - { command: expunge, max_matches: 5, approvals: 2, for: 30m, scope: user, uses: 3, reason: { regex: "ticket [0-9]+" } }
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+`).settings ?? assert.fail();
+  const sightings = new Sightings({ listener: 'support' });
+  const words = ['mailbox', 'delete', 'Old'];
+  const sent = { user: 'bob@example.com', words, principal: 'carol@support' };
+  sightings.take(record(settings, 'support', { ...sent, words: ['quota', 'get'] }));
+  sightings.take(record(settings, 'support', { ...sent, isGranted: true }));
+  sightings.take(record(settings, 'support', sent));
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  assert.equal(rules, 1);
+  assert.ok(
+    text.includes(`    users: ["*@example.com"]
+    on_request: [mailbox delete, { approvals: 2, command: expunge, for: 30m, max_matches: 5, reason: { regex: "ticket [0-9]+" }, scope: user, uses: 3 }]
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+    allow:
+`),
+    text,
+  );
+  assert.match(text, /"mailbox delete": it was allowed under a grant; on_request is kept\n/);
+  assert.match(text, /"mailbox delete": no rule allows "mailbox delete"\n/);
+  // It is read back with the same rules.
+  const again = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
+  assert.deepEqual(
+    again?.onRequest.map(({ hash }) => hash),
+    policy.onRequest.map(({ hash }) => hash),
+  );
+});
+
+void test('nothing that was allowed gives a policy that allows nothing', () => {
+  const { text, rules, allowed } = suggestion(
+    'users: ["*@example.com"]\n    allow: [quota get]',
+    'bob@example.com: sieve list',
+  );
+  assert.deepEqual([rules, allowed], [0, 0]);
+  assert.match(text, /users: \["\*@example\.com"\]\n {4}allow: \[\]\n/);
+  assert.match(text, /once, last .*"sieve list": no rule allows "sieve list"/);
+});
+
+void test('the users of the policy stay; other users are a comment with their count', () => {
+  const observing = (users: string): string => `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+  const lines = [
+    'bob@example.com: quota get',
+    'eve@example.com: mailbox list',
+    'mallory@example.net: quota get',
+    'trent@example.net: mailbox list',
+    'dora@example.org: sieve list',
+  ];
+  const narrow = suggestion(observing('["*@example.com"]'), ...lines);
+  assert.deepEqual([narrow.rules, narrow.allowed], [2, 2]);
+  assert.match(
+    narrow.text,
+    /^ {4}users: \["\*@example\.com"\]\n {4}# Seen for other users, and not added: "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)$/m,
+  );
+  assert.match(narrow.text, /^ {4}# {3}once, .*"sieve list": policy support does not hold for a user/m);
+  assert.doesNotMatch(narrow.text, /^ *[^# ].*(?:example\.net|example\.org|sieve)/m);
+
+  const all = suggestion(observing('["*"]'), ...lines);
+  assert.deepEqual([all.rules, all.allowed], [3, 5]);
+  assert.match(
+    all.text,
+    /^ {4}users: \["\*"\]\n {4}# Seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
+  );
+
+  // Any number of domains is one line: bounds.suggestedUsers.
+  const many = Array.from({ length: 25 }, (_, at) => `bob@d${at}.example: quota get`);
+  assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
+});
+
+/** The lines of the rule of a command. */
+function ruleOf({ text }: Suggestion, command: string): string[] {
+  const [, rule = ''] = new RegExp(`^ {6}- command: ${command}\n((?: {8}.*\n)*)`, 'm').exec(text) ?? [];
+  return rule
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.trim());
+}
+
+void test('under enforce the terms of the deciding rule stay, and the rule is named', () => {
+  const suggested = suggestion(
+    'users: ["*@example.com"]\n    allow: [{ command: mailbox list, reason: required, limit: 5/day, emergency: true, expires: 2099-01-01 }, { command: quota get, limit: 7/hour }]',
+    'bob@example.com: mailbox list INBOX',
+    'bob@example.com: quota get',
+  );
+  assert.deepEqual(ruleOf(suggested, 'mailbox list'), [
+    'reason: required',
+    'limit: 5/day',
+    'emergency: true',
+    'expires: "2099-01-01"',
+  ]);
+  assert.deepEqual(ruleOf(suggested, 'quota get'), ['limit: 7/hour']);
+  assert.match(suggested.text, /# terms as in \/etc\/dovegate\/d\.yaml:11\n {6}- command: quota get\n/);
+});
+
+void test('what destroys is held to the domains where it was seen', () => {
+  const where = 'where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }';
+  for (const [users, more] of [
+    ['["*@example.com", "*@example.net"]', ['users: ["*@example.com"]']],
+    ['["*"]', ['users: ["*@example.com"]']],
+    ['["*@example.com", bob@example.com]', []],
+  ] as const) {
+    const policy = `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+    const suggested = suggestion(policy, 'bob@example.com: expunge mailbox Trash savedbefore 30d');
+    assert.deepEqual(ruleOf(suggested, 'expunge'), [where, ...more], users);
+  }
+});

@@ -1,0 +1,319 @@
+// What became of a command, folded from its records: also of records that are cut, missing, or hold nothing.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  classOfOutcome,
+  foldStory,
+  outcomeOf,
+  remarkOf,
+  requesterOf,
+  storyOfRow,
+} from '../../../../src/domain/records/story/story.js';
+import {
+  causeWords,
+  countedWords,
+  rightWords,
+  tellStory,
+} from '../../../../src/domain/records/story/words.js';
+
+const fold = (...records: readonly object[]) =>
+  foldStory(
+    records.map((record) => ({ ...record })),
+    'X',
+  );
+const told = (...records: readonly object[]) => tellStory(fold(...records));
+
+const admission = {
+  seq: 4,
+  time: '2026-11-21T10:00:00.105Z',
+  event: 'admission',
+  id: 'X',
+  session: 'S',
+  decision: 'allow',
+  policy: 'support',
+  rule: 'd.yaml:7',
+  principal: 'anna@support',
+  peer: { uid: 1000, exe: '/usr/bin/doveadm' },
+  command: 'expunge',
+  args: ['mailbox', { hmac: 'ab12' }, { more: 3 }],
+};
+const completion = {
+  seq: 6,
+  time: '2026-11-21T10:00:00.200Z',
+  event: 'completion',
+  id: 'X',
+  outcome: 'ok',
+  status: '+',
+  sent: true,
+  wait_ms: 20.5,
+  first_byte_ms: 30,
+  duration_ms: 100,
+};
+const unsent = { ...completion, status: '-TEMPFAIL', sent: false };
+const denied = { ...admission, decision: 'deny', rule: undefined, text: 'no rule allows "expunge"' };
+const refused = { ...unsent, outcome: 'denied', status: '-NOPERM' };
+
+/** What happened, its records, and the sentence. */
+const endings: readonly (readonly [what: string, records: readonly object[], sentence: string])[] = [
+  ['it went well', [admission, completion], ''],
+  ['denied by the rules', [denied, refused], 'denied by policy support (no rule allows "expunge")'],
+  [
+    'denied under a shadow',
+    [{ ...denied, mode: 'shadow', text: `${denied.text}; the shadow would deny: x.yaml:3: y` }, refused],
+    'denied by policy support (no rule allows "expunge")',
+  ],
+  [
+    'denied after a rule allowed it',
+    [admission, { ...refused, text: 'denied by policy support (the client must say why)' }],
+    'denied by policy support (the client must say why)',
+  ],
+  [
+    'available on request',
+    [denied, { ...refused, error: 'on-request', text: 'denied by policy support; available on request: y' }],
+    'denied by policy support; available on request: y',
+  ],
+  [
+    'not understood',
+    [
+      { ...denied, text: 'no option "x"' },
+      { ...unsent, outcome: 'unparsable', error: 'unknown-option' },
+    ],
+    'not understood, so not sent: no option "x"',
+  ],
+  [
+    'no connection',
+    [admission, { ...unsent, outcome: 'failed', error: 'dial-refused', backend: 'mail1' }],
+    'backend mail1 is not reachable (dial-refused)',
+  ],
+  [
+    'a look-up',
+    [admission, { ...unsent, outcome: 'failed', error: 'lookup-reply-timeout' }],
+    'the userdb could not be asked who is meant (reply-timeout); try again',
+  ],
+  [
+    'a code of another release',
+    [admission, { ...unsent, outcome: 'failed', error: 'constructor' }],
+    'it ended with the code "constructor", which this dovegate does not know',
+  ],
+  [
+    "the backend's answer",
+    [admission, { ...completion, outcome: 'failed', status: '-NOTFOUND' }],
+    'the backend says: not found',
+  ],
+  ['no end', [admission], 'it runs still, or its end was not recorded'],
+  [
+    'overdue',
+    [
+      admission,
+      {
+        event: 'log',
+        id: 'X',
+        level: 'warn',
+        text: 'no answer in time: the client got -TEMPFAIL; the command may still run',
+      },
+    ],
+    'no answer came in time, and the client got -TEMPFAIL; it may still run, and its end is not recorded',
+  ],
+  [
+    'killed with the process',
+    [admission, { event: 'completion', id: 'X', outcome: 'unknown', error: 'stopped' }],
+    'dovegate ended before it did; whether it ran is not known',
+  ],
+];
+for (const [what, records, sentence] of endings)
+  void test(`why it ended so: ${what}`, () => {
+    assert.equal(causeWords(fold(...records).ended.cause), sentence);
+    // A row of a search has the same: its keys are those of both records.
+    const [first = {}, last = {}] = records.map(
+      (record): Readonly<Record<string, unknown>> => ({ ...record }),
+    );
+    if (last['event'] === 'log') return;
+    const text = first['text'] ?? last['text'];
+    const fields = { ...first, ...last, ...(text !== undefined && { text }) };
+    const said = typeof last['text'] === 'string' ? { said: last['text'] } : {};
+    const row = { fields, ...said, ...(records.length > 1 && { completedSeq: 6 }) };
+    assert.equal(causeWords(storyOfRow(row).ended.cause), sentence);
+  });
+
+void test('a line of the backend is no remark of dovegate', () => {
+  const text = 'no answer in time: the client got +; x';
+  const { ended } = fold(admission, { event: 'log', id: 'X', level: 'warn', upstream: 'mail1-1', text });
+  assert.deepEqual(ended.cause, { kind: 'open', status: undefined });
+});
+
+void test('by which right: a rule, a grant with its approvers, break-glass, or nothing that the records still hold', () => {
+  const right = (...records: readonly object[]) => rightWords(fold(...records).decided);
+  assert.equal(right(admission), 'rule d.yaml:7 of policy support');
+  assert.equal(right(denied), 'no rule of policy support');
+  const observed = { ...admission, rule: undefined, would: 'deny', mode: 'observe' };
+  assert.equal(right(observed), 'no rule of policy support, which only observes');
+  assert.equal(right({ event: 'log', id: 'X' }), 'no decision is recorded');
+  const under = { ...admission, grant: 'G' };
+  const step = (action: string, more: object) => ({ event: 'access', action, grant: 'G', ...more });
+  const requested = {
+    event: 'access',
+    action: 'requested',
+    request: 'G',
+    principal: 'anna@support',
+    approvals: 2,
+  };
+  assert.equal(
+    right(
+      requested,
+      step('approved', { principal: 'carol@leads', to: 'anna@support' }),
+      step('approved', { principal: 'dave@leads', to: 'anna@support' }),
+      step('approved', { principal: 'carol@leads', carried: true }),
+      { ...step('approved', { principal: 'mallory@leads' }), grant: 'other' },
+      under,
+    ),
+    'grant G, approved by carol@leads, dave@leads',
+  );
+  // An approval that did not count when another one arrived is in the history, and approved nothing.
+  assert.equal(
+    right(
+      requested,
+      step('approved', { principal: 'carol@leads' }),
+      step('approved', { principal: 'dave@leads', by: 'dave@leads' }),
+      step('approved', { principal: 'erin@leads' }),
+      under,
+    ),
+    'grant G, approved by dave@leads, erin@leads',
+  );
+  const urgent = { ...requested, approvals: 0 };
+  assert.equal(right(urgent, under), 'grant G, without an approval (break-glass), not reviewed');
+  assert.equal(
+    right(urgent, under, step('reviewed', { principal: 'carol@leads' })),
+    'grant G, without an approval (break-glass), reviewed by carol@leads',
+  );
+  assert.equal(
+    right(step('granted', { principal: 'anna@support', by: 'carol@leads' }), under),
+    'grant G, given by carol@leads without a request',
+  );
+  assert.equal(right(under), 'grant G; its approvers are not in the kept records');
+});
+
+void test('whether a backend got it: as its end says; without one only a denial is sure', () => {
+  const sent = (...records: readonly object[]) => fold(...records).sent;
+  assert.equal(sent(admission, completion), 'yes');
+  assert.equal(sent(admission, unsent), 'no');
+  assert.equal(sent(admission), 'maybe');
+  assert.equal(sent(denied), 'no');
+  assert.equal(sent(admission, { event: 'completion', id: 'X', outcome: 'unknown' }), 'maybe');
+});
+
+void test('an approver is no requester, and a count of dovegate is not of a client', () => {
+  const row = {
+    fields: { event: 'access', action: 'approved', principal: 'carol@leads', to: 'anna@support' },
+    completedSeq: 1,
+  };
+  assert.deepEqual(
+    [requesterOf(row), outcomeOf(row), remarkOf(row)],
+    ['anna@support', 'approved', 'by carol@leads'],
+  );
+  const own = {
+    fields: { event: 'access', action: 'requested', principal: 'anna@support' },
+    completedSeq: 1,
+  };
+  assert.deepEqual([requesterOf(own), remarkOf(own)], ['anna@support', '']);
+  assert.equal(countedWords(fold({ ...admission, for: 'E' }).asked), 'a count by dovegate for E');
+  assert.equal(
+    countedWords(fold({ ...admission, for: 'E', request: 'R' }).asked),
+    'a count by dovegate for request R',
+  );
+  assert.equal(countedWords(fold(admission).asked), '');
+  assert.deepEqual(['ok', 'limited', 'partly', 'aborted', 'open', ''].map(classOfOutcome), [
+    'ok',
+    'denied',
+    'failed',
+    'unknown',
+    'unknown',
+    'unknown',
+  ]);
+});
+
+void test('the line of time: what the records have of it, each step after the one before', () => {
+  const life = told(admission, completion).life.map(({ what, ms }) => [what, ms]);
+  assert.deepEqual(life, [
+    ['came', 0],
+    ['recorded', 5],
+    ['sent', 25.5],
+    ['first byte', 55.5],
+    ['ended', 100],
+  ]);
+  const early = told(admission, { ...unsent, wait_ms: undefined, outcome: 'denied' }).life;
+  assert.deepEqual(
+    early.map(({ what, ms }) => [what, ms]),
+    [
+      ['came', 0],
+      ['recorded', 5],
+      ['sent', undefined],
+      ['ended', 100],
+    ],
+  );
+  assert.match(early[2]?.about ?? '', /nothing was sent to a backend/);
+  assert.deepEqual(
+    told(admission).life.map(({ what }) => what),
+    ['came', 'recorded', 'sent', 'not ended'],
+  );
+  // The clock was set back between the two: nothing is negative or after the end.
+  const odd = told({ ...admission, time: '2026-11-21T11:00:00.000Z' }, completion).life;
+  assert.ok(odd.every(({ ms = 0 }) => ms >= 0 && ms <= 100));
+  assert.ok(told({ event: 'admission', id: 'X' }).life.every(({ ms = 0 }) => ms === 0));
+});
+
+void test('who, what and why are what the records say, and nothing that they do not', () => {
+  const one = told(admission, completion);
+  assert.deepEqual(one.who, [
+    { what: 'Name', value: 'anna@support' },
+    { what: 'uid', value: '1000' },
+    { what: 'Program', value: '/usr/bin/doveadm' },
+  ]);
+  assert.deepEqual(one.what, [{ what: 'Command', value: 'expunge' }]);
+  assert.deepEqual(one.why, [
+    { what: 'Decision', value: 'allow' },
+    { what: 'By', value: 'rule d.yaml:7 of policy support' },
+  ]);
+  assert.deepEqual([one.outcome, one.tookMs, one.uid, one.sentences], ['ok', 100, 1000, []]);
+  for (const strange of [
+    { event: 'admission', id: 'X', args: 'x', peer: 'y' },
+    { event: 'log', id: 'X' },
+  ])
+    assert.deepEqual([told(strange).who, told(strange).asked.args], [[], undefined]);
+  assert.match(told({ event: 'log', id: 'X' }).sentences.join(), /its admission is not in the kept records/);
+});
+
+void test('arguments are joined; one that is missing is said', () => {
+  const long = { ...admission, args: ['a', { more: 1 }], argument_records: 1 };
+  const part = { event: 'arguments', id: 'X', args: ['a', 'b'] };
+  assert.deepEqual(fold(long, part, completion).asked.args, ['a', 'b']);
+  assert.match(told(long, completion).sentences.join(), /argument records are missing/);
+});
+
+void test('its session and its twins are apart from it', () => {
+  const { records } = fold(
+    { seq: 3, event: 'session-open', session: 'S' },
+    admission,
+    { seq: 5, event: 'admission', id: 'T', for: 'X' },
+    completion,
+  );
+  assert.equal(records.opened?.['seq'], 3);
+  assert.deepEqual(
+    records.twins.map(({ id }) => id),
+    ['T'],
+  );
+});
+
+void test('who acts next after a denial: who writes policies, or the requester where it is available on request', () => {
+  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support).';
+  assert.equal(told(denied, refused).next, `Who acts next: ${writer}`);
+  const offered = told(denied, { ...refused, error: 'on-request', text: 'x' }).next;
+  assert.equal(
+    offered,
+    `Who acts next: the requester, who can ask for access with that command. Or ${writer}`,
+  );
+  assert.match(
+    told({ ...denied, rule: 'd.yaml:9' }, refused).next ?? '',
+    /\(rule d\.yaml:9, policy support\)/,
+  );
+  assert.equal(told(admission, completion).next, undefined);
+});

@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../../src/bounds/bounds.js';
+import { recordedLine } from '../../../../src/domain/judging/review/recorded.js';
+import { AccessBook } from '../../../../src/domain/records/audit/access-book.js';
+import { encodeBody, encodeRecord } from '../../../../src/domain/records/audit/encode.js';
+import { Ledger, noteExchange, type OpenExchanges } from '../../../../src/domain/records/audit/ledger.js';
+import type { AuditRecord, JournalRecord } from '../../../../src/domain/records/audit/record.js';
+import {
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  isRowCut,
+  type TrailFilter,
+} from '../../../../src/domain/records/trail/search.js';
+import { createView } from '../../../../src/domain/records/views/view.js';
+import { grantRecords, over } from '../../../kit/access-records.js';
+
+const started = Date.UTC(2026, 10, 20, 8);
+
+// A command whose arguments are in records of their own is found by every one of them, wherever the pieces of the trail end; a view limited
+// to some users shows none of others' names in them; what is cut is shown as such.
+const padding = Array.from({ length: 80 }, (_, at) => `Invented-${at}-${'x'.repeat(110)}`);
+const people = Array.from({ length: 90 }, (_, at) => `user-number-${at}@example.org`);
+const set = `${Array.from({ length: 3000 }, (_, at) => 900_001 + at).join(',')},1:*`;
+
+function trailOfArguments(): Buffer {
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  const lines: string[] = [];
+  let time = Date.UTC(2026, 10, 20, 8);
+  const exchange = (id: string, more: Partial<AuditRecord>): void => {
+    time += 10;
+    const named = {
+      session: 'S',
+      id,
+      listener: 'support',
+      principal: 'bob@support',
+      policy: 'p',
+      series: '2.4',
+    };
+    const admission = { time, event: 'admission', ...named, decision: 'allow', ...more } as const;
+    const completion = { time, event: 'completion', session: 'S', id, outcome: 'ok', sent: true } as const;
+    for (const body of [admission, completion].flatMap((record) => encodeRecord(record)))
+      lines.push(ledger.seal(body));
+  };
+  const alice = { user: 'alice@example.org', users: ['alice@example.org'] };
+  exchange('A', {
+    ...alice,
+    command: 'mailbox delete',
+    effect: 'destroy',
+    args: ['--', ...padding, 'Payroll-2026', ...padding],
+  });
+  exchange('B', { ...alice, command: 'mailbox list', effect: 'read', args: ['--', 'INBOX'] });
+  exchange('C', {
+    command: 'kick',
+    effect: 'session',
+    args: ['--', ...people, 'zoe@example.net'],
+    users: [...people, 'zoe@example.net', ...people.map((one) => `x${one}`)],
+  });
+  exchange('D', {
+    ...alice,
+    command: 'flags add',
+    effect: 'write',
+    args: ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set],
+  });
+  exchange('E', {
+    ...alice,
+    command: 'mailbox status',
+    effect: 'read',
+    args: ['messages', '--', ...padding, 'Hidden', ...padding],
+  });
+  return Buffer.from(lines.join(''));
+}
+
+const bytesOfArguments = trailOfArguments();
+
+/** In pieces of whole lines, so many in each. */
+function foundOfArguments(
+  filter: TrailFilter,
+  linesInPiece: number,
+  show = (piece: Buffer): Buffer => piece,
+): ExchangeRow[] {
+  const lines = bytesOfArguments.toString('utf8').split('\n').slice(0, -1);
+  const search = createSearch(filter);
+  const rows: ExchangeRow[] = [];
+  for (let at = 0; at < lines.length; at += linesInPiece)
+    rows.push(...search.take(show(Buffer.from(`${lines.slice(at, at + linesInPiece).join('\n')}\n`))));
+  return [...rows, ...search.finish()];
+}
+
+function idsOf(rows: readonly ExchangeRow[]): string {
+  return rows.map(({ fields }) => String(fields['id'])).join('');
+}
+
+for (const pieces of [1, 2, 3, 100]) {
+  void test(`what is in the middle is found, ${pieces} lines a piece`, () => {
+    const [first] = foundOfArguments({ id: 'A' }, pieces);
+    assert.deepEqual(first?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+    assert.deepEqual(
+      first?.argumentSeqs,
+      first?.argumentSeqs?.map((_, at) => 2 + at),
+    );
+    assert.equal(idsOf(foundOfArguments({ user: 'zoe@example.net' }, pieces)), 'C');
+    assert.equal(idsOf(foundOfArguments({ user: 'nobody@example.net' }, pieces)), '');
+    assert.equal(idsOf(foundOfArguments({ user: 'user-number-88@example.org' }, pieces)), 'C');
+    // The read may name it: its arguments were cut.
+    assert.equal(idsOf(foundOfArguments({ text: 'Payroll-2026' }, pieces)), 'AE');
+    assert.equal(idsOf(foundOfArguments({ text: ',1:*' }, pieces)), 'DE');
+    assert.deepEqual(
+      foundOfArguments({}, pieces).map(({ fields }) => isRowCut(fields)),
+      [false, false, false, false, true],
+    );
+  });
+}
+
+void test('a set of messages that goes over several records is one word again, and the line can be judged again', () => {
+  const [row] = foundOfArguments({ id: 'D' }, 1);
+  assert.deepEqual(row?.fields['args'], ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set]);
+  const line = row === undefined ? undefined : recordedLine(row);
+  assert.ok(line?.kind === 'line' && line.words.includes(set));
+});
+
+void test('a search that goes on later, from the lines that waited', () => {
+  const lines = bytesOfArguments.toString('utf8').split('\n').slice(0, -1);
+  const end = lines.findIndex((line) => line.includes('"event":"completion"'));
+  const first = createSearch({ id: 'A' });
+  assert.deepEqual(first.take(Buffer.from(`${lines.slice(0, end - 1).join('\n')}\n`)), []);
+  const later = createSearch({ id: 'A' });
+  later.take(Buffer.concat(first.waiting().flatMap((line) => [line, Buffer.from('\n')])));
+  // Some lines come a second time.
+  const rows = later.takeEnds(Buffer.from(`${lines.slice(1, end + 1).join('\n')}\n`), (line) => line);
+  assert.deepEqual(rows[0]?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+});
+
+void test('a limited view shows argument records with their admission, and hides those that name others', () => {
+  const view = createView(['alice@example.org']);
+  const rows = foundOfArguments({}, 3, (piece) => view.take(piece));
+  assert.equal(idsOf(rows), 'ABDE');
+  assert.deepEqual(rows[0]?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+  const shown = createView(['user-number-0@example.org']).take(bytesOfArguments).toString('utf8');
+  assert.doesNotMatch(shown, /Invented|user-number|Payroll|argument_hash/);
+});
+
+// Goal: a journal with admissions that nothing completes does not fill the memory of the program that reads it.
+const when = '2026-11-20T08:00:00.000Z';
+const seal = `,"prev":"${'0'.repeat(64)}","hash":"${'0'.repeat(64)}"}\n`;
+const admissionOf = (at: number): string =>
+  `{"seq":${at + 1},"time":"${when}","event":"admission","session":"S","id":"E${at}","user":"a@example.com","users":["a@example.com"],"args":[],"decision":"allow"${seal}`;
+const completion = (at: number, seq: number): string =>
+  `{"seq":${seq},"time":"${when}","event":"completion","session":"S","id":"E${at}","outcome":"ok"${seal}`;
+
+/** Pieces of whole lines, as a journal is read. */
+function* chunks(count: number, line: (at: number) => string): Generator<Buffer> {
+  for (let from = 0; from < count; from += 1_000) {
+    const lines = Array.from({ length: Math.min(1_000, count - from) }, (_, at) => line(from + at));
+    yield Buffer.from(lines.join(''));
+  }
+}
+
+// bounds.openSearched
+test('a search keeps so many admissions', () => {
+  const search = createSearch({});
+  for (const piece of chunks(bounds.openSearched + 1_000, admissionOf)) search.take(piece);
+  assert.equal(search.waiting().length, bounds.openSearched);
+});
+
+test('a search keeps so many bytes of admissions and their argument records', () => {
+  const bytesMax = bounds.openSearchedBytes;
+  const search = createSearch({});
+  const long = (at: number): string => admissionOf(at).replace('"args":[]', `"args":["${'x'.repeat(6000)}"]`);
+  const part = (at: number): string => long(at).replace('"admission"', '"arguments"');
+  for (const piece of chunks(20_000, (at) => long(at) + part(at))) search.take(piece);
+  const bytes = search.waiting().reduce((sum, line) => sum + line.length, 0);
+  assert.ok(bytes < bytesMax + (1 << 20) && bytes > bytesMax - (1 << 20), `${bytes} bytes`);
+  // What has ended makes room.
+  for (const piece of chunks(20_000, (at) => completion(at, 20_001 + at))) search.take(piece);
+  assert.equal(search.waiting().length, 0);
+  search.take(Buffer.from(long(20_000)));
+  assert.equal(search.waiting().length, 1);
+});
+
+// bounds.openRecovered
+test('a start keeps so many open exchanges', () => {
+  const open: OpenExchanges = new Map();
+  for (let at = 0; at < bounds.openRecovered + 1_000; at += 1) noteExchange(open, at + 1, admissionOf(at));
+  assert.equal(open.size, bounds.openRecovered);
+});
+
+// bounds.openViewed, bounds.endedViewed
+test('a limited view keeps so many open exchanges, and so many that ended', () => {
+  const view = createView(['*@example.com']);
+  const count = bounds.openViewed + 1;
+  for (const piece of chunks(count, admissionOf)) view.take(piece);
+  const shows = (line: string): boolean => view.take(Buffer.from(line)).includes('"id"');
+  assert.equal(shows(completion(count - 1, count + 1)), false);
+  assert.equal(shows(completion(0, count + 2)), true);
+  const log = `{"seq":${count + 3},"time":"${when}","event":"log","session":"S","id":"E0","level":"info","text":"x"${seal}`;
+  assert.equal(shows(log), true);
+  for (let at = 1; at <= bounds.endedViewed; at += 1) view.take(Buffer.from(completion(at, count + 3 + at)));
+  assert.equal(shows(log), false);
+});
+
+// bounds.likeNames
+test('a misspelled user is looked for among so many; whether it is named, among all', () => {
+  const surveyed = (others: number, last: string, other = /"users":\[[^\]]*\],/) => {
+    const made = createSurvey({ user: 'someboyd@example.com' });
+    const names = Array.from({ length: others }, (_, at) => `user${at}x@example.com`);
+    const lines = [...names, last].map((user, at) =>
+      admissionOf(at).replaceAll('a@example.com', user).replace(other, ''),
+    );
+    made.take(Buffer.from(lines.join('')));
+    const { names: like, isNamed } = made.finish();
+    return [like, isNamed];
+  };
+  const [meant, asked] = ['somebody@example.com', 'someboyd@example.com'];
+  assert.deepEqual(surveyed(bounds.likeNames - 1, meant), [[meant], false]);
+  assert.deepEqual(surveyed(0, meant, /"user":"[^"]*",/), [[meant], false], 'in the list of users');
+  assert.deepEqual(surveyed(bounds.likeNames, meant), [[], false]);
+  assert.deepEqual(surveyed(bounds.likeNames, asked), [[], true]);
+});
+
+void test('from the end of the trail only a completion ends an exchange', () => {
+  const search = createSearch({ user: 'a@example.com' });
+  const takeEnds = (...lines: string[]) => search.takeEnds(Buffer.from(lines.join('')), (line) => line);
+  assert.deepEqual(search.take(Buffer.from(admissionOf(0))), []);
+  const log = admissionOf(1).replace('"admission"', '"log"').replace('"E1"', '"E0"');
+  assert.deepEqual(takeEnds(log, admissionOf(2)), []);
+  const [row] = takeEnds(completion(0, 4));
+  assert.deepEqual([row?.fields['outcome'], row?.admittedSeq, row?.completedSeq], ['ok', 1, 4]);
+  assert.deepEqual(search.finish(), []);
+});
+
+void test('a value that stands elsewhere in the line is not the value of the key', () => {
+  const line = (record: object): string => `${JSON.stringify({ seq: 1, ...record, prev: '', hash: '' })}\n`;
+  const time = new Date(started).toISOString();
+  const nested = { listener: 'support', policy: 'p', decision: 'allow', effect: 'read', session: 'S' };
+  const forged = line({
+    time,
+    event: 'admission',
+    id: 'E',
+    peer: { kept: 1, ...nested },
+    listener: 'jobs',
+    policy: 'q',
+  });
+  const count = (filter: TrailFilter): number => {
+    const search = createSearch(filter);
+    return search.take(Buffer.from(forged)).length + search.finish().length;
+  };
+  for (const key of ['listener', 'policy', 'decision', 'effect', 'session'] as const)
+    assert.equal(count({ [key]: nested[key] }), 0, key);
+  assert.equal(count({ listener: 'jobs', policy: 'q' }), 1);
+});
+
+void test('the whole history of a grant, once, with the commands under it', () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  const lines: string[] = [];
+  const add = (record: JournalRecord) => lines.push(ledger.seal(encodeBody(record)));
+  const book = new AccessBook();
+  for (const record of [...grantRecords('G1', started), ...grantRecords('G2', started)]) {
+    book.follow(record);
+    add(record);
+  }
+  const users = ['anna@example.com'];
+  const command = { decision: 'allow', command: 'fetch', args: ['text'], users } as const;
+  add({ time: started + 10, event: 'admission', id: 'E1', ...command, grant: 'G1' });
+  for (const record of book.carried(started + 20)) add(record);
+  add({ time: started + 30, event: 'completion', id: 'E1', outcome: 'ok', grant: 'G1' });
+  add({ time: started + 40, event: 'admission', id: 'E2', ...command, grant: 'G2' });
+  add({ time: started + 41, event: 'admission', id: 'E3', ...command, reason: ',"grant":"G1"' });
+  add(over('revoked', 'G1', started + 50));
+  const found = (filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): string[] => {
+    const search = createSearch(filter);
+    const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
+    return rows.map(({ fields }) => String(fields['action'] ?? fields['id']));
+  };
+  const history = ['requested', 'approved', 'granted', 'E1', 'revoked'];
+  assert.deepEqual(found({ grant: 'G1' }), history);
+  assert.deepEqual(found({ grant: 'G1' }, lines), history);
+  assert.deepEqual(found({ grant: 'G1', sinceMs: started + 2, untilMs: started + 50 }), ['granted', 'E1']);
+  assert.deepEqual(found({ grant: 'G1', command: 'fetch' }), ['E1']);
+  assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), ['E1']);
+  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3']);
+  assert.deepEqual(found({ grant: 'G3' }), []);
+  const limited = createView(['*@example.com'])
+    .take(Buffer.from(lines.join('')))
+    .toString();
+  assert.deepEqual(found({ grant: 'G1' }, [limited]), history);
+});
