@@ -2,19 +2,28 @@
 // place of the first problem. Only the section `admin` of the file is used; clients see the name of a file and a line, never a value.
 
 import type { Act } from '../adapters/admin/access.js';
-import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
+import {
+  descriptorsMax,
+  onSignal,
+  type PassedSocket,
+  programVersion,
+  readFromDisk,
+} from '../adapters/host/process.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
 import { bounds } from '../bounds/bounds.js';
+import type { Running } from '../domain/admin/now/running.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { plural } from '../domain/language/words/words.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { type LoadedConfiguration } from '../setup/inspect.js';
 import type { Own } from '../setup/life.js';
-import { createEndpoints, type PartsOf, type Shown } from './endpoints.js';
+import { createEndpoints } from './endpoints.js';
+import type { GateStart } from './running.js';
 
 const readAgainMs = 10_000;
 /** After a failed start the process ends after this time, and the service manager starts it again. */
@@ -48,6 +57,7 @@ export async function serveClosed(
 ): Promise<LoadedConfiguration | undefined> {
   const { clock, manager, log, findPeer } = own;
   let loaded = first;
+  const start = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
   let goIntoService: (good: LoadedConfiguration) => void = () => undefined;
   const good = new Promise<LoadedConfiguration>((resolve) => {
     goIntoService = resolve;
@@ -76,7 +86,7 @@ export async function serveClosed(
         else
           await endpoints.open(
             admin,
-            () => showClosed(problems(), gate.listeners()),
+            () => lookAtClosed(own, start, problems(), gate.listeners()),
             act,
             () => undefined,
           );
@@ -171,28 +181,49 @@ function firstProblem(config: string, { found }: LoadedConfiguration): string {
   return `${problem?.file ?? config}:${problem?.line ?? 1}`;
 }
 
-function showClosed(problems: readonly string[], listeners: Shown['listeners']): PartsOf<Shown> {
-  const journal = {
-    state: 'failed',
-    space: 'normal',
-    fault: undefined,
-    lost: 0,
-    unsyncedMs: 0,
-    freeBytes: undefined,
-    filling: undefined,
-    memory: undefined,
-    whyNoMemory: undefined,
-  } as const;
-  const none = () => [];
-  const nothing = { backends: none, routes: none, sinks: none, certificates: none, keys: none };
+/** Of all that a snapshot has, the parts that there are. */
+function lookAtClosed(
+  { clock, log }: NeededOfProcess,
+  start: GateStart,
+  problems: readonly string[],
+  listeners: Running['listeners'],
+): Running {
   return {
-    state: () => 'closed',
-    problems: () => problems,
-    listeners: () => listeners,
-    journal: () => journal,
-    configHash: () => '',
-    isReloadSuccess: () => false,
-    ...nothing,
+    version: programVersion,
+    runtime: process.version,
+    atMs: clock.wallMs(),
+    started: start.started,
+    uptimeMs: clock.now() - start.startedMs,
+    state: 'closed',
+    problems,
+    configHash: '',
+    observing: [],
+    listeners,
+    backends: [],
+    routes: [],
+    journal: {
+      state: 'failed',
+      space: 'normal',
+      fault: undefined,
+      directory: '',
+      seq: 0,
+      lost: 0,
+      unsyncedMs: 0,
+      freeBytes: undefined,
+      isDamaged: false,
+      isAppended: false,
+      memory: undefined,
+      whyNoMemory: undefined,
+    },
+    sinks: [],
+    certificates: [],
+    keys: [],
+    exchanges: [],
+    lookups: [],
+    refusedKeys: [],
+    failedLogins: { count: 0, most: undefined },
+    stall: undefined,
+    log,
   };
 }
 
@@ -253,7 +284,7 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
       log.report({ event: 'not-configured', level: 'warn', text: `${counted}: ${text()}`, count: refused });
       refused = 0;
     },
-    listeners: (): Shown['listeners'] =>
+    listeners: (): Running['listeners'] =>
       passed.map(({ name }) => ({
         name,
         address: `systemd:${name}`,

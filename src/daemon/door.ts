@@ -54,10 +54,10 @@ import { withGroup } from '../setup/sockets.js';
 import { decideOnPage, isEnd } from './door-access.js';
 import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
-import { showRunning } from './endpoints.js';
-import { judge, makeNow, type NowParts } from './now-source.js';
+import { judge, makeNow, receiversOf } from './now-source.js';
 import { NowStates } from './now-states.js';
-import { lookAtPools, type PageTold, receiversOf } from './running.js';
+import type { NowWatch } from './now-watch.js';
+import { type Gate, lookAt } from './running.js';
 import { trafficOf } from './traffic.js';
 
 /** Also the name of its group. */
@@ -75,7 +75,9 @@ export async function doorPlace(path: string, names: Pick<NameService, 'numbersO
   return { path, mode, uid: undefined, gid, pageUid: numbers.uidOf(pageUser) };
 }
 
-export interface DoorParts extends NowParts {
+export interface DoorParts {
+  readonly gate: Gate;
+  readonly watch: NowWatch;
   readonly place: DoorPlace;
   readonly clock: Clock;
   readonly log: Pick<Log, 'report'>;
@@ -96,7 +98,7 @@ export interface DoorParts extends NowParts {
 export interface OpenDoor {
   /** After a reload: the page gets the new settings, and calls with the old ones are refused. */
   review(): void;
-  told(): PageTold | undefined;
+  told(): ReturnType<Gate['page']>;
   close(): Promise<void>;
 }
 
@@ -117,8 +119,8 @@ const toldMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
-  const { clock, log, journal, running, watch, floods, act, directory, ownKey, sign, place } = parts;
-  const { served } = running;
+  const { clock, log, journal, gate, watch, floods, act, directory, ownKey, sign, place } = parts;
+  const { served } = gate;
   const budget = new DoorBudget();
   let told: (DoorPage & { readonly atMs: number }) | undefined;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
@@ -130,14 +132,14 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
-    make: () => makeNow(parts),
+    make: () => makeNow(lookAt(gate), watch, clock.now()),
     onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
-    onWatched: (isWatched) => running.pools.setWatched(isWatched),
+    onWatched: (isWatched) => gate.pools.setWatched(isWatched),
   });
   // Since when it is in its state is kept also while nobody watches.
   watch.onTurn = () => {
     try {
-      judge(parts, showRunning(running));
+      judge(lookAt(gate), watch);
       states.hurry();
     } catch (fault) {
       onError(`the state for the page: ${messageOf(fault)}`);
@@ -148,12 +150,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     settings: async ({ signal }) => streamOf(whilePage(settings.watch(signal))),
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
-    async traffic() {
-      const { listeners } = served.now.settings;
-      const [pools, journalBytes] = [lookAtPools(running), running.journal.addedBytes];
-      const now = { run: parts.started, listeners, pools, journalBytes };
-      return json(200, trafficOf(parts.exchanges, now));
-    },
+    traffic: async () => json(200, trafficOf(parts.exchanges, lookAt(gate), gate.journal.addedBytes)),
     async flush() {
       await journal.flushed();
       return json(200, {});
@@ -382,7 +379,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       generation,
       host: hostName(),
       version: programVersion,
-      started: parts.started,
+      started: gate.start.started,
       directory,
       journal: journal.found.journal,
       ownKey,
@@ -393,19 +390,17 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   }
 
   function factsNow(): DoorFacts {
-    const { certificates, keys, shipping } = running;
+    const { atMs, sinks, backends } = lookAt(gate);
     return {
-      atMs: clock.wallMs(),
+      atMs,
       seq: journal.seq,
-      receivers: receiversOf(shipping),
+      receivers: receiversOf(sinks),
       series: Object.fromEntries(
-        lookAtPools(running).flatMap(({ backend, series }) =>
-          series === undefined ? [] : [[backend.name, series]],
-        ),
+        backends.flatMap(({ name, series }) => (series === undefined ? [] : [[name, series]])),
       ),
-      certificates: certificates.expiries(),
+      certificates: gate.certificates.expiries(),
       used: served.now.settings.listeners.flatMap(({ name: listener, accounts, keys: all }) =>
-        [...accounts, ...all].map(({ name }) => ({ listener, name, ...keys.usage(listener, name) })),
+        [...accounts, ...all].map(({ name }) => ({ listener, name, ...gate.keys.usage(listener, name) })),
       ),
     };
   }

@@ -1,7 +1,7 @@
 // The keys of HTTP listeners over the life of the daemon: what the page shows of them, and a daily warning before one ends.
 
-import type { KeyShown } from '../adapters/admin/pages.js';
 import type { DaemonEvent } from '../adapters/telemetry/log.js';
+import type { RunningKey } from '../domain/admin/now/running.js';
 import type { ListenerSettings } from '../domain/config/settings.js';
 import { describeEnd, keyWarnMs } from '../domain/people/keys/key.js';
 import type { KeyUsage, KeyUses } from '../gateway/login/key-uses.js';
@@ -15,7 +15,7 @@ export interface KeyParts {
 }
 
 export interface KeyWatch {
-  shown(): readonly KeyShown[];
+  shown(): readonly RunningKey[];
   usage(listener: string, name: string): KeyUsage;
   end(): void;
 }
@@ -29,7 +29,7 @@ export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatc
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
 
-  function shown(): readonly KeyShown[] {
+  function shown(): readonly RunningKey[] {
     return listeners().flatMap(({ name: listener, keys }) =>
       keys.map(({ name, policy, expiresMs }) => ({
         listener,

@@ -5,8 +5,9 @@
 import { denialCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { type CountedAs, History } from '../domain/admin/now/history.js';
 import { ownerOf } from '../domain/admin/now/owners.js';
-import { type NowFacts, Standing } from '../domain/admin/now/problems.js';
+import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
+import type { Running } from '../domain/admin/now/running.js';
 import type { Trouble } from '../domain/admin/page/api.js';
 import { statusMeaning } from '../domain/language/codes/codes.js';
 import { networkOf } from '../domain/people/identity/peer.js';
@@ -114,7 +115,7 @@ export class NowWatch {
     return rows.toReversed();
   }
 
-  facts(): Pick<NowFacts, 'refusedKeys' | 'failedLogins' | 'stall'> {
+  facts(): Pick<Running, 'refusedKeys' | 'failedLogins' | 'stall'> {
     const nowMs = this.#clock.now();
     const wallMs = this.#clock.wallMs();
     const atWall = (ms: number): number => Math.round(wallMs - (nowMs - ms));

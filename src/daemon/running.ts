@@ -1,7 +1,7 @@
-// The parts of a serving daemon, and a snapshot of them for the search for problems: numbers, codes and names of the configuration. The
-// texts of faults are left out: they may quote a backend.
+// The parts of a serving gate, and the one snapshot of it (`domain/admin/now/running`): numbers, codes and names of the configuration.
+// Texts of faults may quote a backend, and stand beside the meaning of their code.
 
-import { judgeReadiness } from '../adapters/admin/pages.js';
+import { programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import {
@@ -14,20 +14,27 @@ import {
   shipCodes,
 } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
 import type { DoorPage } from '../domain/admin/door/parse.js';
-import type { DownFacts, NowFacts } from '../domain/admin/now/problems.js';
-import type { ReceiverNow } from '../domain/admin/page/api.js';
-import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import type {
+  Fault,
+  PageTold,
+  Running,
+  RunningBackend,
+  RunningCertificate,
+} from '../domain/admin/now/running.js';
+import {
+  type BackendAddress,
+  type BackendSettings,
+  formatListenerSocket,
+} from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
-import type { Series } from '../domain/language/commands/catalog.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { UpstreamFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import {
-  type CertificateExpiry,
   type Certificates,
   pageName,
   pageTlsFilesOf,
@@ -43,17 +50,7 @@ import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
-export interface LookedAt {
-  readonly backend: BackendSettings;
-  readonly pool: PoolSnapshot;
-  readonly series: Series | undefined;
-}
-
-export interface PageTold extends DoorPage {
-  readonly ageMs: number;
-}
-
-export interface Running {
+export interface Gate {
   readonly lifecycle: Lifecycle;
   readonly clock: Clock;
   readonly log: Log;
@@ -71,139 +68,170 @@ export interface Running {
   readonly shipping: Shipping;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
+  /** Undefined: without `admin` nobody can look. */
   readonly watch: NowWatch | undefined;
-  readonly page: () => PageTold | undefined;
+  readonly start: GateStart;
+  readonly page: () => (DoorPage & Pick<PageTold, 'ageMs'>) | undefined;
 }
 
-export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
-  return served.now.settings.backends.flatMap((backend) => {
-    const pool = pools.byName.get(backend.name);
-    return pool === undefined ? [] : [{ backend, pool: pool.snapshot(), series: pool.series }];
-  });
+/** When it started: RFC 3339, and on the monotonic clock. */
+export interface GateStart {
+  readonly started: string;
+  readonly startedMs: number;
 }
 
-/** The receivers for the page: their texts stay in the log. */
-export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly ReceiverNow[] {
-  return sinks.map(({ name, state, lagRecords, safeSeq }) => {
-    const text =
-      state.at === 'away'
-        ? meaningIn(shipCodes, state.code)[0]
-        : state.at === 'forked'
-          ? meaningIn(foundCodes, 'audit-forked')[0]
-          : undefined;
-    return { name, state: state.at, ...(text !== undefined && { text }), lagRecords, safeSeq };
-  });
+/** The parts of a snapshot, each made when it is read first: one that cannot be made takes no other with it. */
+export function lazily<T extends object>(parts: { readonly [Key in keyof T]: () => T[Key] }): T {
+  const made: T = Object.create(null);
+  for (const [key, make] of Object.entries<() => unknown>(parts))
+    Object.defineProperty(made, key, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = make();
+        Object.defineProperty(made, key, { value });
+        return value;
+      },
+    });
+  return made;
 }
 
-/** The reasons in `/readyz`; empty: it is ready. */
-export function whyNotReady(running: Running): readonly string[] {
-  const { state, space, fault } = running.journal;
-  const { reasons } = judgeReadiness({
-    state: 'serving',
-    journal: { state, space, fault: fault && { code: fault.code, text: fault.message } },
-    backends: lookAtPools(running).map(({ backend: { name }, pool: { text } }) => ({
-      name,
-      isUp: text === undefined,
-      text,
-    })),
-    routes: [],
-  });
-  return reasons.map(({ text }) => text);
-}
-
-export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {
-  const { clock, journal, served, service, shipping, keys, reloader } = running;
-  const slow = service
-    .running()
-    .filter(({ clientMs }) => clientMs >= slowMsMin)
-    .toSorted((one, other) => other.clientMs - one.clientMs);
-  const { settings, exchanges } = served.now;
-  const nowMs = clock.wallMs();
+export function lookAt(gate: Gate): Running {
+  const { clock, lifecycle, log, journal, service, shipping, reloader, start } = gate;
+  const { settings, exchanges } = gate.served.now;
   const names = settings.backends.map(({ name }) => name);
-  const { last } = reloader;
-  return {
-    nowMs,
-    backends: pools.map((each) => ({
-      ...backendFacts(each, settings),
-      slowClients: slow.filter(({ backend }) => backend === each.backend.name),
-    })),
-    routes: settings.routes.map((route) => ({
-      place: `${route.place.file}:${route.place.line}`,
-      backends: reachable([route], names),
-    })),
-    journal: {
-      failed: journal.state === 'failed' ? meaningIn(journalCodes, journal.fault?.code ?? '') : undefined,
-      isDenied: journal.fault?.code === 'no-rights',
-      isReserve: journal.space === 'reserve',
-      unsyncedMs: journal.unsyncedMs,
-      freeBytes: running.freeBytes(),
-      lost: journal.lost,
-      isDamaged: journal.found.damage !== undefined || journal.found.isGap,
-      isAppended: journal.found.appended !== undefined && !journal.found.isGap,
-      directory: settings.audit.directory,
-      missing: journal.missing,
-      filling: fillingOf(journal),
+  let watched: ReturnType<NowWatch['facts']> | undefined;
+  const facts = () => (watched ??= gate.watch?.facts());
+  return lazily<Running>({
+    version: () => programVersion,
+    runtime: () => process.version,
+    atMs: () => clock.wallMs(),
+    started: () => start.started,
+    uptimeMs: () => clock.now() - start.startedMs,
+    state: () => (lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving'),
+    problems: () => undefined,
+    configHash: () => settings.hash,
+    observing: () =>
+      [...settings.policies.values()].filter(({ mode }) => mode === 'observe').map(({ name }) => name),
+    listeners() {
+      const sessions = service.sessionsByListener();
+      return settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
+        name,
+        address: formatListenerSocket(socket),
+        sessions: sessions.get(name)?.known ?? 0,
+        unauthenticated: sessions.get(name)?.unauthenticated ?? 0,
+        sessionsMax,
+      }));
     },
-    sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({
-      name,
-      lagRecords,
-      isForked: state.at === 'forked',
-      away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
-    })),
-    notices: noticeFaults(running),
-    untold: untold(running),
-    failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
-    certificates: expiriesOf(expiriesNow(running), settings),
-    keys: keys.shown(),
-    lookups: [...exchanges.failingServices].map(([socket, { sinceMs, code }]) => ({
-      socket,
-      sinceMs,
-      why: meaningIn(lookupCodes, code),
-    })),
-    ...watch.facts(),
-  };
+    backends: () => settings.backends.flatMap((backend) => backendNow(gate, backend)),
+    routes: () =>
+      settings.routes.map((route) => ({
+        place: `${route.place.file}:${route.place.line}`,
+        backends: reachable([route], names),
+      })),
+    journal() {
+      const { state, space, fault, seq, lost, unsyncedMs, filling, missing, found } = journal;
+      const { whyNotCrashProof: whyNoMemory } = journal;
+      return {
+        state,
+        space,
+        fault: fault && faultOf(journalCodes, fault.code, fault.message),
+        directory: settings.audit.directory,
+        seq,
+        lost,
+        unsyncedMs,
+        freeBytes: gate.freeBytes(),
+        filling,
+        missing,
+        isDamaged: found.damage !== undefined || found.isGap,
+        isAppended: found.appended !== undefined && !found.isGap,
+        memory: whyNoMemory === undefined ? gate.memoryFile : undefined,
+        whyNoMemory,
+      };
+    },
+    access: () => ({
+      ...gate.access.counts,
+      unknown_users: gate.users.unknown,
+      moved_users: gate.users.moved,
+      list: () => gate.access.all(bounds.accessShown),
+    }),
+    sinks: () =>
+      shipping.sinks.map(({ state, ...sink }) => ({
+        ...sink,
+        state: state.at,
+        fault:
+          state.at === 'away'
+            ? faultOf(shipCodes, state.code, state.text)
+            : state.at === 'forked'
+              ? faultOf(foundCodes, 'audit-forked', state.text)
+              : undefined,
+      })),
+    certificates: () => certificatesOf(gate),
+    keys: () => gate.keys.shown(),
+    exchanges: () => service.running(),
+    page: () =>
+      settings.admin?.page && {
+        told: pageOf(gate),
+        untold: gate.page() === undefined ? (settings.notices ?? []).map(({ name }) => name) : [],
+      },
+    reload: () => reloader.last,
+    lookups: () =>
+      [...exchanges.failingServices].map(([socket, { sinceMs, code }]) => ({
+        socket,
+        sinceMs,
+        why: meaningIn(lookupCodes, code),
+      })),
+    refusedKeys: () => facts()?.refusedKeys ?? [],
+    failedLogins: () => facts()?.failedLogins ?? { count: 0, most: undefined },
+    stall: () => facts()?.stall,
+    log: () => ({ dropped: log.dropped, suppressed: log.suppressed }),
+  });
 }
 
-/** A client that moves no byte for this time is slow. */
-export const slowMsMin = 1_000;
-
-function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal']['filling'] {
-  const { isFilling, youngBytes, bytesMax, largest } = filling;
-  return isFilling ? { share: youngBytes / bytesMax, largest } : undefined;
+function faultOf(table: Parameters<typeof meaningIn>[0], code: string, text: string): Fault {
+  return { code, text, why: meaningIn(table, code) };
 }
 
-function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFacts['backends'][number] {
+function backendNow({ pools, drained }: Gate, backend: BackendSettings): RunningBackend[] {
   const { name, address, connections, passwordFiles, caFile } = backend;
-  const { health, fault, waiters, oldestWaitMs, leased, isNewer } = pool;
-  const isDrained = health === 'drained';
-  return {
-    name,
-    host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
-    isDrained,
-    newer: isNewer ? backend.newer : undefined,
-    down: fault === undefined || isDrained ? undefined : downFacts(fault, pool),
-    waiting: waiters,
-    oldestWaitMs,
-    leased,
-    connections,
-    queue: limits.queue,
-    passwordFiles,
-    caFile,
-  };
+  const pool = pools.byName.get(name);
+  if (pool === undefined) return [];
+  const { isNewer, changedMs, fault, ...now } = pool.snapshot();
+  const by = drained.find(name);
+  return [
+    {
+      ...now,
+      name,
+      address: formatAddress(address),
+      host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
+      series: pool.series,
+      newer: isNewer ? backend.newer : undefined,
+      sinceMs: changedMs,
+      fault: fault && {
+        ...faultOf(errorCodes, fault.code, fault.message),
+        system: systemCode(fault),
+        tlsCause: fault.tlsCause,
+      },
+      drained: [
+        ...(backend.drained ? ['configuration'] : []),
+        ...(by === undefined ? [] : [`${by.by}, ${by.since}`]),
+      ],
+      connections,
+      passwordFiles,
+      caFile,
+    },
+  ];
 }
 
-export function downFacts(
-  fault: UpstreamFault,
-  { changedMs: sinceMs, hasBeenUp }: Pick<PoolSnapshot, 'changedMs' | 'hasBeenUp'>,
-): DownFacts {
-  const { code, tlsCause } = fault;
-  const why = meaningIn(errorCodes, code);
-  return { code, system: systemCode(fault), tlsCause, sinceMs, mayBeLonger: !hasBeenUp, why };
+function formatAddress(address: BackendAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
 }
 
-function systemCode(fault: Error): string | undefined {
-  let cause: unknown = fault;
-  for (let depth = 0; depth < 4 && cause instanceof Error; depth += 1) {
+function systemCode(fault: UpstreamFault): string | undefined {
+  let cause: unknown = fault.cause;
+  for (let depth = 0; depth < 3 && cause instanceof Error; depth += 1) {
     if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z_]{2,20}$/.test(cause.code))
       return cause.code;
     cause = cause.cause;
@@ -211,35 +239,28 @@ function systemCode(fault: Error): string | undefined {
   return undefined;
 }
 
-function noticeFaults({ page, clock }: Running): NowFacts['notices'] {
-  const { notices = [], ageMs = 0 } = page() ?? {};
-  return notices.flatMap(({ name, fault }) => {
-    if (fault === undefined) return [];
-    const { code, status, forMs } = fault;
-    const sinceMs = Math.round(clock.wallMs() - forMs - ageMs);
-    return [{ name, sinceMs, why: meaningIn(noticeCodes, code), status }];
-  });
+function pageOf({ page }: Gate): PageTold | undefined {
+  const told = page();
+  if (told === undefined) return undefined;
+  const notices = told.notices?.map(({ fault, ...each }) => ({
+    ...each,
+    fault: fault && { ...fault, why: meaningIn(noticeCodes, fault.code) },
+  }));
+  return { ...told, notices };
 }
 
-/** Receivers that are told nothing, since the page's process is not there: their names in the configuration. */
-export function untold({ page, served }: Running): readonly string[] {
-  return page() === undefined ? (served.now.settings.notices ?? []).map(({ name }) => name) : [];
-}
-
-export function expiriesNow({ certificates, page }: Running): readonly CertificateExpiry[] {
-  const told = (page()?.certificates ?? []).flatMap(({ role, leftMs }): CertificateExpiry[] =>
-    role === 'listener' || role === 'client-ca' ? [{ role, name: pageName, leftMs }] : [],
-  );
-  return [...certificates.expiries(), ...told];
-}
-
-function expiriesOf(expiries: readonly CertificateExpiry[], settings: Settings): NowFacts['certificates'] {
+function certificatesOf({ certificates, page, served }: Gate): RunningCertificate[] {
+  const { settings } = served.now;
   const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
   const shown = receiverCertificatesOf(settings).map((each) => ({ ...each, clientCa: undefined }));
-  return expiries.map(({ role, name, leftMs }) => {
+  const told = (page()?.certificates ?? []).flatMap(({ role, leftMs }) =>
+    role === 'listener' || role === 'client-ca' ? [{ role, name: pageName, leftMs } as const] : [],
+  );
+  return [...certificates.expiries(), ...told].map(({ role, name, leftMs }) => {
     const isOthers = role === 'backend' || role === 'receiver';
-    const known = role === 'receiver-client' ? shown : files;
-    const own = isOthers ? undefined : known.find((each) => each.name === name);
+    const own = isOthers
+      ? undefined
+      : (role === 'receiver-client' ? shown : files).find((each) => each.name === name);
     return { role, name, leftMs, file: role === 'client-ca' ? own?.clientCa : own?.certificate };
   });
 }

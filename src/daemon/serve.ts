@@ -11,7 +11,9 @@ import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { pause } from '../concurrency/waiting.js';
+import { whyNotReady } from '../domain/admin/now/running.js';
 import type { Settings } from '../domain/config/settings.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
@@ -48,7 +50,7 @@ import {
 import { createAct, DrainedBackends } from './operator.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
-import { type Running, whyNotReady } from './running.js';
+import { type Gate, type GateStart, lookAt } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
 /** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
@@ -180,6 +182,7 @@ async function open(
     (name) => served.now.settings.catalog?.added.has(name) === true,
   );
   opened.add('the admin endpoints', () => endpoints?.close());
+  const start: GateStart = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs < stallMs) return;
@@ -335,7 +338,7 @@ async function open(
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {
       door?.review();
-      manager.ready(statusLine(running, reloaded));
+      manager.ready(statusLine(gate, reloaded));
     },
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
@@ -344,8 +347,9 @@ async function open(
   });
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};
-  const running: Running = {
+  const gate: Gate = {
     ...parts,
+    start,
     drained,
     users,
     access: lasting.access,
@@ -355,20 +359,20 @@ async function open(
     watch,
     page: () => door?.told(),
   };
-  const act = createAct(running);
+  const act = createAct(gate);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);
-    await endpoints.open(settings.admin, () => admin.partsOfRunning(running), act, offer, journal);
+    await endpoints.open(settings.admin, () => lookAt(gate), act, offer, journal);
     const { page, door: path } = settings.admin;
     if (page !== undefined) {
       const { doorPlace, openDoor } = await import('./door.js');
       const { directory } = settings.audit;
-      const { watch: watched, started, metrics } = endpoints;
+      const { watch: watched, metrics } = endpoints;
       const { floods } = lasting;
       const signing = { ownKey: signKey.key, sign: signKey.sign };
       const place = await doorPlace(path, names);
-      const about = { running, watch: watched, started, floods, findPeer, act, directory };
+      const about = { gate, watch: watched, floods, findPeer, act, directory };
       const counted = { exchanges: metrics.exchanges, access: lasting.access };
       door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
       opened.add('the door of the page', () => door?.close());
@@ -386,7 +390,7 @@ async function open(
   // The start leaves garbage behind. It is collected a little later: whoever waited for the start would wait for that, too.
   const collection = clock.setTimer(collectMs, () => native.releaseMemory());
   opened.add('the collection behind the start', () => collection.cancel());
-  return { ...running, listeners, act };
+  return { ...gate, listeners, act };
 }
 
 async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
@@ -423,9 +427,11 @@ async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own)
 }
 
 /** The text for the service manager; reasons for not serving come first. */
-function statusLine(running: Running, reloaded = running.reloader.last): string {
-  const { listeners, hash } = running.served.now.settings;
-  const reasons = whyNotReady(running).join('; ');
+function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
+  const { listeners, hash } = gate.served.now.settings;
+  const reasons = whyNotReady(lookAt(gate))
+    .map(({ text }) => text)
+    .join('; ');
   const serving = `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
   const last = reloaded?.isSuccess === false ? '; the last reload failed' : '';
   return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${serving}${last}`;

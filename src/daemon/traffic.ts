@@ -4,52 +4,38 @@
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
 import type { CountedAs } from '../domain/admin/now/history.js';
+import type { Running } from '../domain/admin/now/running.js';
 import { countedAs } from './now-watch.js';
-import type { LookedAt } from './running.js';
 
-export interface TrafficParts extends Pick<DoorTraffic, 'run'> {
-  readonly listeners: readonly { readonly name: string }[];
-  readonly pools: readonly {
-    readonly backend: Pick<LookedAt['backend'], 'name'>;
-    readonly pool: Pick<LookedAt['pool'], 'waiters' | 'idle' | 'leased'>;
-  }[];
-  readonly journalBytes: number;
-}
-
-export function trafficOf(counted: CountedExchanges, parts: TrafficParts): DoorTraffic {
-  const { run, listeners, pools, journalBytes } = parts;
+export function trafficOf(
+  counted: CountedExchanges,
+  { started: run, listeners, backends }: Pick<Running, 'started' | 'listeners' | 'backends'>,
+  journalBytes: number,
+): DoorTraffic {
   const { bounds } = counted;
   const none = (): Counts => new Counts(bounds.length + 1);
   const gate = none();
-  const teams = new Map(listeners.map(({ name }) => [name, none()]));
-  const backends = new Map(pools.map(({ backend: { name }, pool }) => [name, { counts: none(), pool }]));
+  const ofTeams = new Map(listeners.map(({ name }) => [name, none()]));
+  const ofBackends = new Map(backends.map(({ name }) => [name, none()]));
   counted.eachOfListeners((listener, outcome, count) => {
     gate.ends(outcome, count);
-    teams.get(listener)?.ends(outcome, count);
+    ofTeams.get(listener)?.ends(outcome, count);
   });
-  counted.eachOfBackends((backend, outcome, count) => backends.get(backend)?.counts.ends(outcome, count));
+  counted.eachOfBackends((backend, outcome, count) => ofBackends.get(backend)?.ends(outcome, count));
   counted.eachOfDurations((listener, backend, counts) => {
-    for (const each of [gate, teams.get(listener), backends.get(backend)?.counts]) each?.took(counts);
+    for (const each of [gate, ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
   });
   return {
     run,
     bounds,
     gate: { ...gate.told(), journalBytes },
-    teams: [...teams].map(([name, counts]) => ({ name, ...counts.told() })),
-    backends: [...backends].map(
-      ([
-        name,
-        {
-          counts,
-          pool: { waiters, idle, leased },
-        },
-      ]) => ({
-        name,
-        ...counts.told(),
-        waiting: waiters,
-        upstreams: idle + leased,
-      }),
-    ),
+    teams: listeners.map(({ name }) => ({ name, ...(ofTeams.get(name) ?? none()).told() })),
+    backends: backends.map(({ name, waiters: waiting, idle, leased }) => ({
+      name,
+      ...(ofBackends.get(name) ?? none()).told(),
+      waiting,
+      upstreams: idle + leased,
+    })),
   };
 }
 

@@ -134,7 +134,7 @@ export function formatBackends(backends: readonly BackendNow[]): string {
     ['backend', ({ name }) => name],
     ['address', ({ address }) => address],
     ['series', ({ series }) => series],
-    ['status', ({ isUp, drained }) => (drained.length > 0 ? 'DRAIN' : isUp ? 'UP' : 'DOWN')],
+    ['status', ({ isUp, health }) => (health === 'drained' ? health : isUp ? 'up' : 'down')],
     ['health', ({ health }) => health],
     ['since', ({ since }) => since],
     ['error', ({ text }) => text],

@@ -324,7 +324,7 @@ interface ChangeProps {
 }
 
 function Change({ backend, onAsk }: ChangeProps) {
-  const what = backend.drained.length > 0 ? 'enable' : 'drain';
+  const what = backend.health === 'drained' ? 'enable' : 'drain';
   return (
     <Button kind="small" onClick={() => onAsk({ backend, what })} label={`${what} ${backend.name}`}>
       {what}

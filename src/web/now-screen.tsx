@@ -110,9 +110,9 @@ function Tiles() {
   );
 }
 
-/** Shown only while a backend is down: what still works, and what does not. */
+/** Shown only while a backend is down: what still works, and what does not. One that is drained is neither. */
 function BackendsTile() {
-  const backends = useLive(({ now }) => now?.backends) ?? [];
+  const backends = (useLive(({ now }) => now?.backends) ?? []).filter(({ health }) => health !== 'drained');
   const [up, down] = [backends.filter(({ isUp }) => isUp), backends.filter(({ isUp }) => !isUp)];
   if (down.length === 0) return null;
   return (

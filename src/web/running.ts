@@ -103,7 +103,7 @@ export function backendState(backend: BackendNow): {
   readonly tone: 'good' | 'warn' | 'bad' | 'quiet';
   readonly word: string;
 } {
-  if (backend.drained.length > 0) return { tone: 'warn', word: 'drained' };
+  if (backend.health === 'drained') return { tone: 'warn', word: 'drained' };
   if (!backend.isUp) return { tone: 'bad', word: 'down' };
   if (backend.waiting > 0) return { tone: 'warn', word: 'up, full' };
   return { tone: 'good', word: 'up' };

@@ -173,7 +173,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/admin/now': rule(
     ['domain/records/audit', 'domain/people/keys/key', 'domain/admin/page', 'domain/language/words'],
     {
-      public: ['history', 'owners', 'problems', 'refused-logins'],
+      public: ['history', 'owners', 'problems', 'refused-logins', 'running'],
     },
   ),
   // The parts of the shapes that cross our own seams.
@@ -447,6 +447,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/people/keys/key',
       'domain/admin/notices',
       'domain/admin/now/problems',
+      'domain/admin/now/running',
       'domain/judging/policy/decide',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
@@ -460,8 +461,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/people/identity',
       'domain/records/audit',
-      'domain/admin/notices/receiver',
       'domain/admin/now/problems',
+      'domain/admin/now/running',
       'gateway/outcome',
       'adapters/http',
     ],

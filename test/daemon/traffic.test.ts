@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CountedExchanges } from '../../src/adapters/telemetry/metrics.js';
-import { type TrafficParts, trafficOf } from '../../src/daemon/traffic.js';
+import { trafficOf } from '../../src/daemon/traffic.js';
+import { backend, healthy } from '../kit/running.js';
 
-const parts: TrafficParts = {
-  run: 'first',
-  listeners: [{ name: 'support' }, { name: 'jobs' }],
-  pools: [
-    { backend: { name: 'mail1' }, pool: { waiters: 3, idle: 1, leased: 2 } },
-    { backend: { name: 'mail2' }, pool: { waiters: 0, idle: 0, leased: 0 } },
-  ],
-  journalBytes: 700,
+const [support] = healthy.listeners;
+assert.ok(support !== undefined);
+const running = {
+  ...healthy,
+  started: 'first',
+  listeners: [support, { ...support, name: 'jobs' }],
+  backends: [backend('mail1', { waiters: 3, idle: 1, leased: 2 }), backend('mail2', { idle: 0 })],
 };
 
 void test('counts are added up by team, by backend and for all; those out of service count for the gate', () => {
@@ -38,7 +38,7 @@ void test('counts are added up by team, by backend and for all; those out of ser
     },
   };
   const none = { ended: 0, denied: 0, failed: 0, buckets: [0, 0, 0] };
-  assert.deepEqual(trafficOf(counted, parts), {
+  assert.deepEqual(trafficOf(counted, running, 700), {
     run: 'first',
     bounds: [0.1, 1],
     gate: { ended: 14, denied: 3, failed: 5, buckets: [8, 2, 1], journalBytes: 700 },

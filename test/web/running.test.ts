@@ -131,7 +131,7 @@ void test('the state of a backend: taken out counts before down, down before ful
   assert.deepEqual(backendState(backend), { tone: 'good', word: 'up' });
   assert.deepEqual(backendState({ ...backend, waiting: 2 }), { tone: 'warn', word: 'up, full' });
   assert.deepEqual(backendState({ ...backend, waiting: 2, isUp: false }), { tone: 'bad', word: 'down' });
-  assert.deepEqual(backendState({ ...backend, isUp: false, drained: ['oncall'] }), {
+  assert.deepEqual(backendState({ ...backend, isUp: false, health: 'drained' }), {
     tone: 'warn',
     word: 'drained',
   });

@@ -4,24 +4,21 @@
 // 0, and a value that cannot be made takes no other with it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { NoticeReceiver } from '../../domain/admin/notices/receiver.js';
+import { isUp, type Running, whyNotReady } from '../../domain/admin/now/running.js';
 import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../../gateway/outcome/events.js';
-import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { watchLoopLag } from './loop-lag.js';
 import { Durations, Tally } from './tally.js';
 
 export interface MetricsOptions {
-  readonly version: string;
-  readonly runtime: string;
   /** The names of commands, of the catalog and of the configuration: the only values of the label `command` besides `other`. */
   readonly commands: Pick<ReadonlySet<string>, 'has'>;
   readonly clock: Clock;
   /** The resources that this process uses; called at each `render`. */
   readonly usage: () => ProcessUsage;
   /** The present values; called at each `render`, must not wait. Reading one may throw, and then what is made of it is absent. */
-  readonly snapshot: () => MetricsSnapshot;
+  readonly snapshot: () => Running;
   /** Told of values that could not be made; a bug of ours. */
   readonly onError: (text: string) => void;
 }
@@ -140,7 +137,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'By how much a timer of the event loop came late, ten times a second, until nothing has happened for 10 s.',
     lagBuckets,
   );
-  const setGauges = createGauges(registry, options);
+  const setGauges = createGauges(registry, options.onError);
   const setUsage = measureProcess(registry);
   const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
   // Present from the start, so that a rate includes the first byte.
@@ -204,339 +201,234 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-export interface MetricsSnapshot {
-  readonly configHash: string;
-  /** Whether the last reload replaced the configuration; true if there was none. */
-  readonly isReloadSuccess: boolean;
-  readonly isReady: boolean;
-  /** `told`: what the page's process said of itself. `untold`: receivers that get no notices while that process is away. */
-  readonly page?:
-    | {
-        readonly untold: readonly string[];
-        readonly told:
-          | {
-              readonly people: number;
-              /** Receivers of notices; absent: the settings name none. */
-              readonly notices?: readonly NoticeReceiver[] | undefined;
-            }
-          | undefined;
-      }
-    | undefined;
-  readonly listeners: readonly {
-    readonly name: string;
-    readonly sessions: number;
-    readonly unauthenticated: number;
-    readonly sessionsMax: number;
-  }[];
-  readonly backends: readonly {
-    readonly name: string;
-    readonly isUp: boolean;
-    /** The operators who took it out of service; empty: none. */
-    readonly drained?: readonly string[];
-    /** What it gets, being newer than dovegate knows; undefined: it is not. */
-    readonly newer?: string | undefined;
-    readonly dialing: number;
-    readonly idle: number;
-    readonly leased: number;
-    readonly overdue?: number;
-    readonly waiters: number;
-  }[];
-  readonly journal: {
-    readonly state: 'writable' | 'failed';
-    /** `reserve`: the disk is full except for the reserve. */
-    readonly space: JournalSpace;
-    /** Records that will never reach the disk, so far. */
-    readonly lost: number;
-    readonly unsyncedMs: number;
-    /** Free bytes of the journal's file system; undefined: not known yet. */
-    readonly freeBytes: number | undefined;
-    readonly filling?: JournalFill | undefined;
-  };
-  /** Receivers of records, with the number of records on disk that are not sent yet. */
-  readonly sinks: readonly {
-    readonly name: string;
-    readonly state: 'connecting' | 'connected' | 'away' | 'forked';
-    readonly lagRecords: number;
-    readonly lagMs: number;
-  }[];
-  readonly exchanges?: readonly { readonly durationMs: number }[];
-  /** By purpose and owner. `leftMs` below 0: expired. */
-  readonly certificates: readonly {
-    readonly role: string;
-    readonly name: string;
-    readonly leftMs: number;
-  }[];
-  /** Keys of HTTP listeners. `leftMs`: undefined where it does not expire; `lastUsedMs`: by the wall clock. */
-  readonly keys: readonly {
-    readonly listener: string;
-    readonly name: string;
-    readonly leftMs: number | undefined;
-    readonly lastUsedMs: number | undefined;
-  }[];
-  readonly logDropped: number;
-  /** Lines above the limit of their code, so far, by code. */
-  readonly logSuppressed: ReadonlyMap<string, number>;
-}
+/** The values of its labels, and its own. */
+type Labelled = readonly [...labels: readonly string[], value: number];
+/** Undefined, or no row: unknown, so absent. */
+type Values = number | undefined | readonly Labelled[];
+type Rows = Readonly<Record<string, readonly [help: string, of: (running: Running) => Values]>>;
 
-/** Gauges of `registry`; returns the function that sets them. What cannot be set is absent, and told. */
-export function createGauges(
-  registry: Registry,
-  program: Pick<MetricsOptions, 'version' | 'runtime' | 'onError'>,
-): (snapshot: MetricsSnapshot) => void {
-  const gauges: { readonly gauge: Gauge; readonly isLabelled: boolean }[] = [];
-  const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> => {
-    const made = new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
-    gauges.push({ gauge: made, isLabelled: labelNames.length > 0 });
-    return made;
-  };
-  const total = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Counter<T> =>
-    new Counter({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
-
-  const upstreams = gauge('upstreams', 'Upstreams by state.', 'backend', 'state');
-  const waiting = gauge('waiters', 'Commands that wait for an upstream.', 'backend');
-  const backendUp = gauge(
-    'backend_up',
-    '1: its commands are served, as far as anybody knows. 0: it is down or drained.',
-    'backend',
-  );
-  const backendDrained = gauge(
-    'backend_drained',
-    '1: an operator or the configuration took it out of service.',
-    'backend',
-  );
-  const backendNewer = gauge(
-    'backend_newer',
-    '1: it announced a newer minor of the protocol than this dovegate knows.',
-    'backend',
-  );
-  const ready = gauge('ready', '1: commands are served, as /readyz says. 0: /readyz says why not.');
-  const exchanges = gauge('exchanges_running', 'Commands that run, those that wait included.');
-  const oldest = gauge(
-    'exchange_oldest_seconds',
-    'How long the oldest running command has run; 0: none runs.',
-  );
-  const sessions = gauge('sessions', 'Sessions whose client has proved who it is.', 'listener');
-  const unauthenticated = gauge(
-    'sessions_unauthenticated',
-    'Sessions whose client has not proved who it is: in a handshake, before a login or the first key.',
-    'listener',
-  );
-  const sessionsMax = gauge('sessions_max', 'Sessions that a listener may have at once.', 'listener');
-  const writable = gauge(
-    'audit_writable',
-    '1: records reach the disk in time. 0: what must be synced is refused; after an error of the disk, everything is.',
-  );
-  const unsynced = gauge(
-    'audit_unsynced_seconds',
-    'How long the oldest audit record has waited for the disk: so much a power cut would take.',
-  );
-  const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
-  const youngBytes = gauge(
-    'audit_young_bytes',
-    'Bytes of audit records younger than audit.keep_min, which must not be removed.',
-  );
-  const bytesMax = gauge('audit_max_bytes', 'What audit.max_size is in bytes.');
-  const writerShare = gauge(
-    'audit_writer_share',
-    'Of the young records, the share of each of the five largest writers. Only while these records fill 80 % of audit.max_size.',
-    'principal',
-  );
-  const inReserve = gauge(
-    'audit_in_reserve',
-    '1: the disk of the records is full but for the reserve; only rules with emergency are served.',
-  );
-  const shipConnected = gauge('audit_ship_connected', '1: records can be sent to this receiver.', 'sink');
-  const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
-  const shipLagSeconds = gauge(
-    'audit_ship_lag_seconds',
-    'How long the oldest audit record that was not shipped yet has been on disk.',
-    'sink',
-  );
-  const shipForked = gauge(
-    'audit_ship_forked',
-    '1: this receiver holds another journal under the id of this one, and gets no more of it.',
-    'sink',
-  );
-  const expiry = gauge(
-    'certificate_expiry_seconds',
-    'How long a certificate still holds; below 0: it has expired.',
-    'role',
-    'name',
-  );
-  const keyExpiry = gauge(
-    'key_expiry_seconds',
-    'How long a key of an HTTP listener still holds; below 0: it has expired. Absent: it does not expire.',
-    'listener',
-    'key',
-  );
-  const keyUsed = gauge(
-    'key_last_used_timestamp_seconds',
-    'When a key was used last, in Unix time. Absent: not since the start.',
-    'listener',
-    'key',
-  );
-  const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
-  const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
-  const logSuppressed = total(
-    'log_suppressed_total',
-    'Lines of the log above the limit of their code, which are only counted.',
-    'event',
-  );
-  const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
-  const reloadSuccess = gauge(
-    'config_reload_success',
-    '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
-  );
-  const pageUp = gauge(
-    'page_up',
-    "1: the page's process asks the daemon. 0: it does not, so nobody can open the page. Absent without admin.page.",
-  );
-  const pagePeople = gauge('page_people', 'People who are signed in to the page.');
-  const notices = createNoticeMetrics(registry);
-  const build = gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node');
-
-  const steps: Readonly<Record<string, (snapshot: MetricsSnapshot) => void>> = {
-    backends({ backends }) {
-      for (const {
-        name: backend,
-        isUp,
-        drained,
-        newer,
-        dialing,
-        idle,
-        leased,
-        overdue = 0,
-        waiters,
-      } of backends) {
-        upstreams.set({ backend, state: 'dialing' }, dialing);
-        upstreams.set({ backend, state: 'idle' }, idle);
-        upstreams.set({ backend, state: 'leased' }, leased);
-        upstreams.set({ backend, state: 'overdue' }, overdue);
-        waiting.set({ backend }, waiters);
-        backendUp.set({ backend }, isUp ? 1 : 0);
-        backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);
-        backendNewer.set({ backend }, newer === undefined ? 0 : 1);
-      }
-    },
-    listeners({ listeners }) {
-      for (const { name: listener, ...counts } of listeners) {
-        sessions.set({ listener }, counts.sessions);
-        unauthenticated.set({ listener }, counts.unauthenticated);
-        sessionsMax.set({ listener }, counts.sessionsMax);
-      }
-    },
-    receivers({ sinks }) {
-      for (const { name: sink, state, lagRecords, lagMs } of sinks) {
-        shipConnected.set({ sink }, state === 'connected' ? 1 : 0);
-        shipLag.set({ sink }, lagRecords);
-        shipLagSeconds.set({ sink }, lagMs / 1000);
-        shipForked.set({ sink }, state === 'forked' ? 1 : 0);
-      }
-    },
-    readiness: ({ isReady }) => ready.set(isReady ? 1 : 0),
-    exchanges({ exchanges: running = [] }) {
-      exchanges.set(running.length);
-      oldest.set(running.reduce((most, { durationMs }) => Math.max(most, durationMs), 0) / 1000);
-    },
-    certificates({ certificates }) {
-      for (const { role, name, leftMs } of certificates)
-        if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
-    },
-    keys({ keys }) {
-      for (const { listener, name: key, leftMs, lastUsedMs } of keys) {
-        if (leftMs !== undefined) keyExpiry.set({ listener, key }, Math.round(leftMs / 1000));
-        if (lastUsedMs !== undefined) keyUsed.set({ listener, key }, Math.round(lastUsedMs / 1000));
-      }
-    },
-    versions: () => build.set({ version: program.version, node: program.runtime }, 1),
-    configuration({ configHash, isReloadSuccess }) {
-      config.set({ hash: configHash }, 1);
-      reloadSuccess.set(isReloadSuccess ? 1 : 0);
-    },
-    page({ page }) {
-      if (page === undefined) return;
-      pageUp.set(page.told === undefined ? 0 : 1);
-      pagePeople.set(page.told?.people ?? 0);
-    },
-    notices: ({ page }) => notices(page?.told?.notices ?? [], page?.untold ?? []),
-    journal({ journal }) {
-      writable.set(journal.state === 'writable' ? 1 : 0);
-      inReserve.set(journal.space === 'reserve' ? 1 : 0);
-      unsynced.set(journal.unsyncedMs / 1000);
-      replace(lost, journal.lost);
-      if (journal.freeBytes !== undefined) freeBytes.set(journal.freeBytes);
-      const { filling } = journal;
-      if (filling !== undefined && Number.isFinite(filling.bytesMax)) {
-        youngBytes.set(filling.youngBytes);
-        bytesMax.set(filling.bytesMax);
-      }
-      for (const { principal, share } of filling?.largest ?? []) writerShare.set({ principal }, share);
-    },
-    log(snapshot) {
-      replace(logDropped, snapshot.logDropped);
-      logSuppressed.reset();
-      for (const [event, count] of snapshot.logSuppressed) logSuppressed.inc({ event }, count);
-    },
-  };
-
-  return (snapshot) => {
-    // Backends, listeners, receivers and keys removed by a reload must disappear, and so must what cannot be known now. A gauge without
-    // labels is 0 by itself after a reset, and 0 free bytes would raise an alert.
-    for (const { gauge: each, isLabelled } of gauges)
-      if (isLabelled) each.reset();
-      else each.remove();
-    for (const [name, step] of Object.entries(steps)) {
-      try {
-        step(snapshot);
-      } catch (fault) {
-        program.onError(`metrics of ${name}: ${messageOf(fault)}`);
-      }
-    }
-  };
-}
-
-/** Of receivers of notices, which the page's process told of; without it they are down, and nothing else is known. */
-function createNoticeMetrics(
-  registry: Registry,
-): (receivers: readonly NoticeReceiver[], untold: readonly string[]) => void {
-  const options = (name: string, help: string) => ({
-    name: `dovegate_notices_${name}`,
-    help,
-    labelNames: ['receiver'],
-    registers: [registry],
-  });
-  const up = new Gauge(
-    options(
-      'up',
+/** By the part of the snapshot that they are made of; `NAME{LABEL,...}`. A name that ends in `_total` is a counter. */
+const gauges: Readonly<Record<string, Rows>> = {
+  backends: {
+    'upstreams{backend,state}': [
+      'Upstreams by state.',
+      ({ backends }) =>
+        backends.flatMap(({ name, dialing, idle, leased, overdue }) => [
+          [name, 'dialing', dialing],
+          [name, 'idle', idle],
+          [name, 'leased', leased],
+          [name, 'overdue', overdue],
+        ]),
+    ],
+    'waiters{backend}': [
+      'Commands that wait for an upstream.',
+      ({ backends }) => backends.map(({ name, waiters }) => [name, waiters]),
+    ],
+    'backend_up{backend}': [
+      '1: its commands are served, as far as anybody knows. 0: it is down or drained.',
+      ({ backends }) => backends.map((each) => [each.name, Number(isUp(each))]),
+    ],
+    'backend_drained{backend}': [
+      '1: an operator or the configuration took it out of service.',
+      ({ backends }) => backends.map(({ name, health }) => [name, Number(health === 'drained')]),
+    ],
+    'backend_newer{backend}': [
+      '1: it announced a newer minor of the protocol than this dovegate knows.',
+      ({ backends }) => backends.map(({ name, newer }) => [name, Number(newer !== undefined)]),
+    ],
+  },
+  readiness: {
+    ready: [
+      '1: commands are served, as /readyz says. 0: /readyz says why not.',
+      (running) => Number(whyNotReady(running).length === 0),
+    ],
+  },
+  exchanges: {
+    exchanges_running: ['Commands that run, those that wait included.', ({ exchanges }) => exchanges.length],
+    exchange_oldest_seconds: [
+      'How long the oldest running command has run; 0: none runs.',
+      ({ exchanges }) => exchanges.reduce((most, { durationMs }) => Math.max(most, durationMs), 0) / 1000,
+    ],
+  },
+  listeners: {
+    'sessions{listener}': [
+      'Sessions whose client has proved who it is.',
+      ({ listeners }) => listeners.map(({ name, sessions }) => [name, sessions]),
+    ],
+    'sessions_unauthenticated{listener}': [
+      'Sessions whose client has not proved who it is: in a handshake, before a login or the first key.',
+      ({ listeners }) => listeners.map(({ name, unauthenticated }) => [name, unauthenticated]),
+    ],
+    'sessions_max{listener}': [
+      'Sessions that a listener may have at once.',
+      ({ listeners }) => listeners.map(({ name, sessionsMax }) => [name, sessionsMax]),
+    ],
+  },
+  journal: {
+    audit_writable: [
+      '1: records reach the disk in time. 0: what must be synced is refused; after an error of the disk, everything is.',
+      ({ journal }) => Number(journal.state === 'writable'),
+    ],
+    audit_unsynced_seconds: [
+      'How long the oldest audit record has waited for the disk: so much a power cut would take.',
+      ({ journal }) => journal.unsyncedMs / 1000,
+    ],
+    audit_free_bytes: [
+      'Free bytes of the file system of the audit records.',
+      ({ journal }) => journal.freeBytes,
+    ],
+    audit_young_bytes: [
+      'Bytes of audit records younger than audit.keep_min, which must not be removed.',
+      ({ journal: { filling } }) => (Number.isFinite(filling?.bytesMax) ? filling?.youngBytes : undefined),
+    ],
+    audit_max_bytes: [
+      'What audit.max_size is in bytes.',
+      ({ journal: { filling } }) => (Number.isFinite(filling?.bytesMax) ? filling?.bytesMax : undefined),
+    ],
+    'audit_writer_share{principal}': [
+      'Of the young records, the share of each of the five largest writers. Only while these records fill 80 % of audit.max_size.',
+      ({ journal }) => journal.filling?.largest.map(({ principal, share }) => [principal, share]),
+    ],
+    audit_in_reserve: [
+      '1: the disk of the records is full but for the reserve; only rules with emergency are served.',
+      ({ journal }) => Number(journal.space === 'reserve'),
+    ],
+    audit_lost_total: [
+      'Audit records that never reached the disk. 0, or you are blind.',
+      ({ journal }) => journal.lost,
+    ],
+  },
+  receivers: {
+    'audit_ship_connected{sink}': [
+      '1: records can be sent to this receiver.',
+      ({ sinks }) => sinks.map(({ name, state }) => [name, Number(state === 'connected')]),
+    ],
+    'audit_ship_lag_records{sink}': [
+      'Audit records on disk that were not shipped yet.',
+      ({ sinks }) => sinks.map(({ name, lagRecords }) => [name, lagRecords]),
+    ],
+    'audit_ship_lag_seconds{sink}': [
+      'How long the oldest audit record that was not shipped yet has been on disk.',
+      ({ sinks }) => sinks.map(({ name, lagMs }) => [name, lagMs / 1000]),
+    ],
+    'audit_ship_forked{sink}': [
+      '1: this receiver holds another journal under the id of this one, and gets no more of it.',
+      ({ sinks }) => sinks.map(({ name, state }) => [name, Number(state === 'forked')]),
+    ],
+  },
+  certificates: {
+    'certificate_expiry_seconds{role,name}': [
+      'How long a certificate still holds; below 0: it has expired.',
+      ({ certificates }) =>
+        certificates.flatMap(({ role, name, leftMs }): readonly Labelled[] =>
+          Number.isFinite(leftMs) ? [[role, name, Math.round(leftMs / 1000)]] : [],
+        ),
+    ],
+  },
+  keys: {
+    'key_expiry_seconds{listener,key}': [
+      'How long a key of an HTTP listener still holds; below 0: it has expired. Absent: it does not expire.',
+      ({ keys }) => keys.flatMap(({ listener, name, leftMs }) => secondsOf([listener, name], leftMs)),
+    ],
+    'key_last_used_timestamp_seconds{listener,key}': [
+      'When a key was used last, in Unix time. Absent: not since the start.',
+      ({ keys }) => keys.flatMap(({ listener, name, lastUsedMs }) => secondsOf([listener, name], lastUsedMs)),
+    ],
+  },
+  log: {
+    log_dropped_total: ['Lines of the log that could not be written.', ({ log }) => log.dropped],
+    'log_suppressed_total{event}': [
+      'Lines of the log above the limit of their code, which are only counted.',
+      ({ log }) => [...log.suppressed],
+    ],
+  },
+  configuration: {
+    'config_info{hash}': [
+      '1; the hash of the configuration that is served.',
+      ({ configHash }) => [[configHash, 1]],
+    ],
+    config_reload_success: [
+      '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
+      ({ state, reload }) => Number(state !== 'closed' && reload?.isSuccess !== false),
+    ],
+  },
+  page: {
+    page_up: [
+      "1: the page's process asks the daemon. 0: it does not, so nobody can open the page. Absent without admin.page.",
+      ({ page }) => page && Number(page.told !== undefined),
+    ],
+    page_people: ['People who are signed in to the page.', ({ page }) => page && (page.told?.people ?? 0)],
+  },
+  // The page's process tells of them; without it they are down, and nothing else is known.
+  notices: {
+    'notices_up{receiver}': [
       '1: the last notice was taken, or there was none. 0: it was not, or the process of the page does not run.',
-    ),
-  );
-  const lag = new Gauge(
-    options('lag_seconds', 'How long the oldest notice that was not delivered has waited; 0: none waits.'),
-  );
-  const delivered = new Counter(
-    options('delivered_total', 'Notices that a receiver has taken since the page was started.'),
-  );
-  const failed = new Counter(options('failed_total', 'Attempts that failed since the page was started.'));
-  const dropped = new Counter(
-    options('dropped_total', 'Notices that were too old before they could be delivered.'),
-  );
-  return (receivers, untold) => {
-    for (const each of [up, lag, delivered, failed, dropped]) each.reset();
-    for (const receiver of untold) up.set({ receiver }, 0);
-    for (const { name: receiver, fault, lagMs, ...counts } of receivers) {
-      up.set({ receiver }, fault === undefined ? 1 : 0);
-      lag.set({ receiver }, lagMs / 1000);
-      delivered.inc({ receiver }, counts.delivered);
-      failed.inc({ receiver }, counts.failed);
-      dropped.inc({ receiver }, counts.dropped);
-    }
-  };
+      ({ page }) => [
+        ...(page?.untold ?? []).map((name): Labelled => [name, 0]),
+        ...(page?.told?.notices ?? []).map(
+          ({ name, fault }): Labelled => [name, Number(fault === undefined)],
+        ),
+      ],
+    ],
+    'notices_lag_seconds{receiver}': [
+      'How long the oldest notice that was not delivered has waited; 0: none waits.',
+      ({ page }) => page?.told?.notices?.map(({ name, lagMs }) => [name, lagMs / 1000]),
+    ],
+    'notices_delivered_total{receiver}': [
+      'Notices that a receiver has taken since the page was started.',
+      ({ page }) => page?.told?.notices?.map(({ name, delivered }) => [name, delivered]),
+    ],
+    'notices_failed_total{receiver}': [
+      'Attempts that failed since the page was started.',
+      ({ page }) => page?.told?.notices?.map(({ name, failed }) => [name, failed]),
+    ],
+    'notices_dropped_total{receiver}': [
+      'Notices that were too old before they could be delivered.',
+      ({ page }) => page?.told?.notices?.map(({ name, dropped }) => [name, dropped]),
+    ],
+  },
+  versions: {
+    'build_info{version,node}': [
+      '1; the versions of the program and of its runtime.',
+      ({ version, runtime }) => [[version, runtime, 1]],
+    ],
+  },
+};
+
+function secondsOf(labels: readonly string[], ms: number | undefined): readonly Labelled[] {
+  return ms === undefined ? [] : [[...labels, Math.round(ms / 1000)]];
 }
 
-function replace(counter: Counter, count: number): void {
-  counter.reset();
-  counter.inc(count);
+/** Registers them; returns the function that sets them from a snapshot. What cannot be set is absent, and told. */
+export function createGauges(registry: Registry, onError: (text: string) => void): (now: Running) => void {
+  const steps = Object.entries(gauges).flatMap(([part, rows]) =>
+    Object.entries(rows).map(([series, [help, of]]) => {
+      const [name = '', ...labelNames] = series.split(/[{,}]/).filter((word) => word !== '');
+      const options = { name: `dovegate_${name}`, help, labelNames, registers: [registry] };
+      const metric = name.endsWith('_total') ? new Counter(options) : new Gauge(options);
+      return { part, of, metric, labelNames };
+    }),
+  );
+  return (now) => {
+    const missing = new Set<string>();
+    for (const { part, of, metric, labelNames } of steps) {
+      // Backends, listeners, receivers and keys removed by a reload must disappear, and so must what cannot be known now. One without
+      // labels is 0 by itself after a reset, and 0 free bytes would raise an alert.
+      if (labelNames.length > 0) metric.reset();
+      else metric.remove();
+      if (missing.has(part)) continue;
+      try {
+        const values = of(now) ?? [];
+        for (const labelled of typeof values === 'number' ? [[values] as const] : values) {
+          const labels = labelNames.map((name, at): [string, string] => [name, String(labelled[at])]);
+          metric.inc(Object.fromEntries(labels), Number(labelled.at(-1)));
+        }
+      } catch (fault) {
+        missing.add(part);
+        onError(`metrics of ${part}: ${messageOf(fault)}`);
+      }
+    }
+  };
 }
 
 export interface ProcessUsage {

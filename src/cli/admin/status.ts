@@ -316,13 +316,17 @@ function problemsOf(problems: unknown): string[] {
   return lines.length === 0 ? [] : ['', ...lines.flatMap((each) => each.split('\n').map(plain))];
 }
 
-function isDrained({ drained }: Values): boolean {
-  return Array.isArray(drained) && drained.length > 0;
+function isDrained({ health }: Values): boolean {
+  return health === 'drained';
 }
 
 function stateOf(backend: Values): string {
   const { drained } = backend;
-  if (isDrained(backend) && Array.isArray(drained)) return `drained (${drained.map(text).join('; ')})`;
+  // Nobody did: the gate is stopping.
+  if (isDrained(backend))
+    return Array.isArray(drained) && drained.length > 0
+      ? `drained (${drained.map(text).join('; ')})`
+      : 'drained';
   // The code alone, as long as the others: its sentence is at the top.
   if (backend['up'] !== true) return `down (${text(backend['code']) || text(backend['text'])})`;
   const { newer } = backend;

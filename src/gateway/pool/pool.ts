@@ -104,7 +104,10 @@ export class Pool implements DialsOwner, WaiterOwner {
     const { idle, leased, overdue } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
-    const counts = {
+    return {
+      health: this.#mode === 'serving' ? state.at : 'drained',
+      queue: this.#options.limits.queue,
+      failed,
       dialing: this.#dials.count,
       idle: idle.length,
       leased: leased.length,
@@ -116,8 +119,6 @@ export class Pool implements DialsOwner, WaiterOwner {
       hasBeenUp,
       fault,
     };
-    if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
-    return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
   }
 
   opened(upstream: Upstream): void {
@@ -455,9 +456,10 @@ export interface PoolSnapshot {
   readonly changedMs: number;
   readonly hasBeenUp: boolean;
   readonly fault: UpstreamFault | undefined;
-  /** `drained`: an operator took it out of service; else what is known of its health. */
+  /** `drained`: it takes no commands; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';
-  readonly text: string | undefined;
+  /** How many may wait. */
+  readonly queue: number;
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
 }
 

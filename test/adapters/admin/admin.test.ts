@@ -14,7 +14,7 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/people/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
-import { healthy } from './snapshots.js';
+import { healthy } from '../../kit/running.js';
 
 const failOnError = (text: string): never => assert.fail(text);
 

@@ -1,12 +1,13 @@
 // What each endpoint says; and that asking all the time does not cost all the time.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPages, type DaemonSnapshot, judgeReadiness } from '../../../src/adapters/admin/pages.js';
+import { createPages } from '../../../src/adapters/admin/pages.js';
 import { type TextAnswer } from '../../../src/adapters/http/server.js';
+import { type Running, stateOfRoute, whyNotReady } from '../../../src/domain/admin/now/running.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
-import { backend, down, healthy } from './snapshots.js';
+import { backend, down, drained, exchange, fault, healthy } from '../../kit/running.js';
 
-function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
+function open(snapshot: Running, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
   const clock = createFakeClock();
   const errors: string[] = [];
   const onError = (text: string): void => void errors.push(text);
@@ -41,21 +42,30 @@ test('over TCP without a token: health and metrics, not the status', () => {
 });
 
 test('a part that cannot be made takes no other with it, and readiness asks only for our own state', async () => {
-  const broken = (key: keyof DaemonSnapshot): DaemonSnapshot =>
+  const broken = (key: keyof Running): Running =>
     Object.defineProperty({ ...healthy }, key, {
       enumerable: true,
       get() {
         throw new RangeError('Invalid time value');
       },
     });
-  const { ask, errors } = open(broken('found'));
+  const { ask, errors } = open(broken('lookups'));
   const status = await ask('/status.json');
   assert.equal(status.status, 200);
-  const whole = parsed(await open(healthy).ask('/status.json'));
-  assert.deepEqual(parsed(status), { ...Object(whole), not_shown: ['problems'] });
+  const { problems: _, ...whole } = Object(parsed(await open(healthy).ask('/status.json')));
+  assert.deepEqual(parsed(status), { ...whole, not_shown: ['problems'] });
   assert.deepEqual(errors, ['problems of the status: Invalid time value']);
   const ready = await open(healthy).ask('/readyz');
-  for (const key of ['found', 'page', 'sinks', 'keys', 'exchanges', 'access', 'listeners', 'reload'] as const)
+  for (const key of [
+    'lookups',
+    'page',
+    'sinks',
+    'keys',
+    'exchanges',
+    'access',
+    'listeners',
+    'reload',
+  ] as const)
     assert.deepEqual(await open(broken(key)).ask('/readyz'), ready, key);
 });
 
@@ -101,19 +111,9 @@ test('readyz: 200 or 503, with the reasons and the state of every route', async 
 });
 
 test('status.json: all of the snapshot, in the words of the records', async () => {
-  const exchange = {
-    listener: 'support',
-    session: 'S1',
-    id: 'E1',
-    principal: 'bob@support',
-    user: 'alice@example.org',
-    command: 'search',
-    backend: 'mail1',
-    durationMs: 12.3,
-  };
-  const fault = { code: 'dial-refused', text: 'nobody listens there' };
+  const away = fault('dial-refused', 'nobody listens there', 'what the table says');
   const sinks = [
-    { name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, lagMs: 1_500.4, safeSeq: 3 },
+    { name: 'logs:6514', state: 'away' as const, fault: away, lagRecords: 7, lagMs: 1_500.4, safeSeq: 3 },
   ];
   const key = { listener: 'panel', policy: 'panel', leftMs: undefined };
   const keys = [
@@ -128,11 +128,10 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       failures: 7,
     },
   ];
-  const answer = await open({ ...healthy, exchanges: [exchange], sinks, keys }).ask('/status.json');
+  const answer = await open({ ...healthy, exchanges: [exchange('E1')], sinks, keys }).ask('/status.json');
   assert.equal(answer.status, 200);
-  const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, waiters: 0 };
+  const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, overdue: 0, waiters: 0 };
   const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
-  const { durationMs: _, ...names } = exchange;
   assert.deepEqual(parsed(answer), {
     program: 'dovegate',
     version: '1.2.3',
@@ -140,6 +139,17 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     started: '2026-01-02T03:04:05.000Z',
     uptime_ms: 60_000,
     config: 'aa',
+    problems: [
+      {
+        code: 'key-expires',
+        text: 'The key "c" of listener "panel" has expired at 2026-11-21T02:29:59.999Z.',
+        try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
+      },
+      {
+        code: 'ship-away',
+        text: 'The receiver logs:6514 gets no records: what the table says. 7 records wait for it.',
+      },
+    ],
     ready: true,
     reasons: [],
     listeners: [
@@ -157,8 +167,11 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       address: `${name}.example.com:24245`,
       series: '2.3',
       health: 'up',
+      since: '1970-01-01T00:00:00.000Z',
+      drained: [],
       ...counts,
       failed,
+      oldest_wait_ms: 0,
     })),
     routes: [
       { route: 'dovegate.yaml:9', state: 'up', backends: ['mail1'] },
@@ -169,11 +182,20 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       space: 'normal',
       lost: 0,
       unsynced_ms: 12,
-      free_bytes: 1e9,
+      free_bytes: 3 * 1024 ** 3,
       memory: '/run/dovegate/audit.ring',
     },
     // Whoever is not there makes the daemon no less ready.
-    shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, lag_ms: 1_500, safe_seq: 3 }],
+    shipping: [
+      {
+        sink: 'logs:6514',
+        state: 'away',
+        fault: { code: 'dial-refused', text: 'nobody listens there' },
+        lag_records: 7,
+        lag_ms: 1_500,
+        safe_seq: 3,
+      },
+    ],
     keys: [
       { listener: 'panel', key: 'a', policy: 'panel', failures: 0 },
       {
@@ -193,7 +215,18 @@ test('status.json: all of the snapshot, in the words of the records', async () =
         failures: 7,
       },
     ],
-    exchanges: [{ ...names, duration_ms: 12 }],
+    exchanges: [
+      {
+        listener: 'support',
+        session: 'S1',
+        id: 'E1',
+        principal: 'bob@support',
+        user: 'alice@example.org',
+        command: 'search',
+        backend: 'mail1',
+        duration_ms: 12,
+      },
+    ],
   });
 });
 
@@ -220,22 +253,14 @@ test('metrics are made at most ten times a second, and a failure is not kept', a
 });
 
 test('status.json: what is wrong, with plain times', async () => {
-  const found = [
-    {
-      code: 'backend-down',
-      text: 'mail1 is down since {2026-01-02T03:04:05.000Z}: connection refused.',
-      try: 'systemctl status dovecot',
-      backend: 'mail1',
-      isDegrading: true,
-      sinceMs: 1,
-    },
-  ] as const;
-  const told = parsed(await open({ ...healthy, found }).ask('/status.json'));
+  const told = parsed(
+    await open({ ...healthy, backends: [down('mail1'), backend('mail2')] }).ask('/status.json'),
+  );
   assert.deepEqual(Reflect.get(Object(told), 'problems'), [
     {
       code: 'backend-down',
-      text: 'mail1 is down since 2026-01-02T03:04:05.000Z: connection refused.',
-      try: 'systemctl status dovecot',
+      text: 'mail1 is down since 1970-01-01T00:00:00.000Z: what the table says. Its commands fail.',
+      try: 'systemctl status dovecot on mail1.example.com',
       backend: 'mail1',
     },
   ]);
@@ -243,24 +268,30 @@ test('status.json: what is wrong, with plain times', async () => {
 
 // What makes the daemon not ready, and what it says then.
 
-const judged = (more: Partial<DaemonSnapshot>) => judgeReadiness({ ...healthy, ...more });
-const codes = (more: Partial<DaemonSnapshot>): string[] => judged(more).reasons.map(({ code }) => code);
+const judged = (more: Partial<Running>) => whyNotReady({ ...healthy, ...more });
+const codes = (more: Partial<Running>): string[] => judged(more).map(({ code }) => code);
+const routes = (backends: Running['backends']): string[] =>
+  healthy.routes.map((route) => stateOfRoute(route.backends, backends));
 const broken = {
   ...healthy.journal,
   state: 'failed',
-  fault: { code: 'removed', text: 'the directory is gone' },
+  fault: fault('removed', 'the directory is gone', 'it failed'),
 } as const;
 
 test('draining, a failed journal, a full disk, no backend: each is a reason, and all are told', () => {
   assert.deepEqual(codes({ state: 'draining' }), ['draining']);
   assert.deepEqual(codes({ journal: broken }), ['audit-failed']);
-  assert.match(judged({ journal: broken }).reasons[0]?.text ?? '', /the directory is gone/);
+  assert.match(judged({ journal: broken })[0]?.text ?? '', /the directory is gone/);
   assert.deepEqual(codes({ journal: { ...healthy.journal, space: 'reserve' } }), ['audit-reserve']);
-  const both = [down('mail1'), down('mail2', 'tls-failed, expired')];
+  const both = [
+    down('mail1'),
+    down('mail2', { fault: fault('tls-failed', 'expired', 'its certificate') }),
+    drained('mail3'),
+  ];
   assert.deepEqual(codes({ backends: both }), ['backends-down']);
   assert.match(
-    judged({ backends: both }).reasons[0]?.text ?? '',
-    /mail1: dial-refused, nobody listens; mail2: tls-failed, expired/,
+    judged({ backends: both })[0]?.text ?? '',
+    /mail1: dial-refused, nobody listens; mail2: tls-failed, expired; mail3: drained/,
   );
   assert.deepEqual(codes({ state: 'draining', journal: broken, backends: both }), [
     'draining',
@@ -270,31 +301,25 @@ test('draining, a failed journal, a full disk, no backend: each is a reason, and
 });
 
 test('a daemon that is not configured has that reason alone, with the first problem', () => {
-  const { isReady, reasons } = judged({
+  const reasons = judged({
     state: 'closed',
     problems: ['dovegate.yaml:3:1: no such key\n    supprt:', 'more'],
     journal: broken,
     backends: [],
   });
-  assert.equal(isReady, false);
   assert.deepEqual(reasons, [
     { code: 'not-configured', text: 'dovegate is not configured: dovegate.yaml:3:1: no such key' },
   ]);
 });
 
 test('one backend that is up is enough; the routes say who is left out', () => {
-  const { isReady, routes } = judged({ backends: [down('mail1'), backend('mail2')] });
-  assert.equal(isReady, true);
-  assert.deepEqual(
-    routes.map(({ state }) => state),
-    ['down', 'partial'],
-  );
+  const backends = [down('mail1'), backend('mail2')];
+  assert.deepEqual(judged({ backends }), []);
+  assert.deepEqual(routes(backends), ['down', 'partial']);
+  assert.deepEqual(routes([drained('mail1'), backend('mail2')]), ['down', 'partial']);
 });
 
 test('a route to nobody and a daemon without backends are down', () => {
-  assert.deepEqual(
-    judged({ routes: [{ place: 'x:1', backends: [] }] }).routes.map(({ state }) => state),
-    ['down'],
-  );
+  assert.equal(stateOfRoute([], healthy.backends), 'down');
   assert.deepEqual(codes({ backends: [] }), ['backends-down']);
 });

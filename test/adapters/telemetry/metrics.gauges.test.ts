@@ -3,28 +3,41 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
-import { createGauges, type MetricsSnapshot } from '../../../src/adapters/telemetry/metrics.js';
+import { createGauges } from '../../../src/adapters/telemetry/metrics.js';
+import type { Running } from '../../../src/domain/admin/now/running.js';
+import { backend, drained, exchange, fault, healthy, pageTold } from '../../kit/running.js';
 
-const program = { version: '1.2.3', runtime: 'v20.19.0', onError: () => assert.fail('a step failed') };
-const first: MetricsSnapshot = {
-  configHash: 'aa',
-  isReloadSuccess: true,
-  isReady: true,
+const fail = (text: string): never => assert.fail(text);
+const key = { policy: 'panel', expiresMs: undefined, failures: 0 };
+const first: Running = {
+  ...healthy,
   listeners: [
-    { name: 'support', sessions: 3, unauthenticated: 40, sessionsMax: 200 },
-    { name: 'jobs', sessions: 0, unauthenticated: 0, sessionsMax: 1000 },
+    {
+      name: 'support',
+      address: 'unix:/run/support.sock',
+      sessions: 3,
+      unauthenticated: 40,
+      sessionsMax: 200,
+    },
+    { name: 'jobs', address: '127.0.0.1:24246', sessions: 0, unauthenticated: 0, sessionsMax: 1000 },
   ],
-  backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, overdue: 1, waiters: 4 }],
-  journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 20, freeBytes: undefined },
-  exchanges: [{ durationMs: 20 }, { durationMs: 61_500 }],
-  sinks: [{ name: 'logs.example.com:6514', state: 'connected', lagRecords: 12, lagMs: 1_250 }],
-  certificates: [],
+  backends: [backend('mail1', { dialing: 1, idle: 2, leased: 3, overdue: 1, waiters: 4 })],
+  journal: { ...healthy.journal, unsyncedMs: 20, freeBytes: undefined },
+  exchanges: [exchange('1', { durationMs: 20 }), exchange('2', { durationMs: 61_500 })],
+  sinks: [
+    {
+      name: 'logs.example.com:6514',
+      state: 'connected',
+      fault: undefined,
+      lagRecords: 12,
+      lagMs: 1_250,
+      safeSeq: 0,
+    },
+  ],
   keys: [
-    { listener: 'panel', name: 'modoboa', leftMs: undefined, lastUsedMs: undefined },
-    { listener: 'panel', name: 'graph', leftMs: 3_600_400, lastUsedMs: 1_767_323_045_600 },
+    { ...key, listener: 'panel', name: 'modoboa', leftMs: undefined, lastUsedMs: undefined },
+    { ...key, listener: 'panel', name: 'graph', leftMs: 3_600_400, lastUsedMs: 1_767_323_045_600 },
   ],
-  logDropped: 0,
-  logSuppressed: new Map(),
 };
 
 async function shown(registry: Registry): Promise<Set<string>> {
@@ -34,7 +47,7 @@ async function shown(registry: Registry): Promise<Set<string>> {
 
 test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
   const registry = new Registry();
-  createGauges(registry, program)(first);
+  createGauges(registry, fail)(first);
   assert.deepEqual(
     await shown(registry),
     new Set([
@@ -76,7 +89,7 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
 test('what cannot be set is absent and told, and everything else is there', async () => {
   const registry = new Registry();
   const errors: string[] = [];
-  const setGauges = createGauges(registry, { ...program, onError: (text) => void errors.push(text) });
+  const setGauges = createGauges(registry, (text) => void errors.push(text));
   setGauges(first);
   const whole = await shown(registry);
   const { journal, ...rest } = first;
@@ -87,53 +100,49 @@ test('what cannot be set is absent and told, and everything else is there', asyn
     },
     page: {
       untold: [],
-      told: { people: 1, notices: [{ name: 'chat', delivered: -1, failed: 0, dropped: 0, lagMs: 0 }] },
+      told: { ...pageTold, notices: [{ name: 'chat', delivered: -1, failed: 0, dropped: 0, lagMs: 0 }] },
     },
   });
   const left = await shown(registry);
   const gone = [...whole].filter((line) => !left.has(line));
   assert.deepEqual(
-    gone.filter((line) => !/^dovegate_audit_(?!ship_)/.test(line)),
+    gone.filter((line) => !/^dovegate_(?:ready|audit_(?!ship_))/.test(line)),
     [],
   );
   assert.ok(gone.some((line) => line.startsWith('dovegate_audit_writable')));
   assert.ok(left.has('dovegate_page_people 1'));
   assert.deepEqual(
     errors.map((text) => text.split(':', 1)[0]),
-    ['metrics of notices', 'metrics of journal'],
+    ['metrics of readiness', 'metrics of journal', 'metrics of notices'],
   );
 });
 
 test('the next one replaces it: other names, other numbers', async () => {
   const registry = new Registry();
-  const setGauges = createGauges(registry, program);
+  const setGauges = createGauges(registry, fail);
   setGauges(first);
   setGauges({
+    ...first,
     configHash: 'bb',
-    isReloadSuccess: true,
-    isReady: false,
-    listeners: [{ name: 'support', sessions: 1, unauthenticated: 0, sessionsMax: 200 }],
-    backends: [
-      {
-        name: 'mail2',
-        newer: 'reads',
-        isUp: false,
-        drained: ['configuration'],
-        dialing: 0,
-        idle: 0,
-        leased: 0,
-        waiters: 9,
-      },
-    ],
-    journal: { state: 'failed', space: 'reserve', lost: 7, unsyncedMs: 3_500, freeBytes: 0 },
-    sinks: [{ name: 'other:6514', state: 'forked', lagRecords: 1, lagMs: 0 }],
+    listeners: healthy.listeners.map((each) => ({ ...each, sessions: 1 })),
+    backends: [drained('mail2', { newer: 'reads', waiters: 9 })],
+    journal: {
+      ...healthy.journal,
+      state: 'failed',
+      space: 'reserve',
+      fault: fault('removed', 'the directory is gone', 'it failed'),
+      lost: 7,
+      unsyncedMs: 3_500,
+      freeBytes: 0,
+    },
+    exchanges: [],
+    sinks: [{ name: 'other:6514', state: 'forked', fault: undefined, lagRecords: 1, lagMs: 0, safeSeq: 0 }],
     certificates: [
       { role: 'listener', name: 'gate', leftMs: 86_400_400 },
       { role: 'client-ca', name: 'gate', leftMs: -1_000 },
     ],
-    keys: [{ listener: 'panel', name: 'modoboa', leftMs: -2_000, lastUsedMs: undefined }],
-    logDropped: 2,
-    logSuppressed: new Map([['session-closed', 3_790]]),
+    keys: [{ ...key, listener: 'panel', name: 'modoboa', leftMs: -2_000, lastUsedMs: undefined }],
+    log: { dropped: 2, suppressed: new Map([['session-closed', 3_790]]) },
   });
   const lines = await shown(registry);
   for (const line of [

@@ -2,30 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createMetrics,
-  type Metrics,
-  type MetricsSnapshot,
-} from '../../../src/adapters/telemetry/metrics.js';
+import { createMetrics, type Metrics } from '../../../src/adapters/telemetry/metrics.js';
+import type { Running } from '../../../src/domain/admin/now/running.js';
 import type { EngineEvent, ExchangeEnded } from '../../../src/gateway/outcome/events.js';
 import { serverOf } from '../../../src/protocol/releases.js';
 import { ended } from '../../kit/exchange-ended.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
+import { healthy } from '../../kit/running.js';
 
-const nothing: MetricsSnapshot = {
-  configHash: 'aa',
-  isReloadSuccess: true,
-  isReady: true,
-  listeners: [],
-  backends: [],
-  journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 0, freeBytes: undefined },
-  sinks: [{ name: 'logs.example.com:6514', state: 'connected', lagMs: 0, lagRecords: 12 }],
-  certificates: [],
-  keys: [],
-  logDropped: 0,
-  logSuppressed: new Map(),
-};
-
+const sink = { name: 'logs.example.com:6514', fault: undefined, lagRecords: 12, lagMs: 0, safeSeq: 0 };
+const nothing: Running = { ...healthy, sinks: [{ ...sink, state: 'connected' }] };
 const usage = () => ({
   cpuSeconds: 1,
   residentBytes: 2,
@@ -36,10 +22,9 @@ const usage = () => ({
 
 const commands = new Set(['quota get', 'search', 'constructor']);
 
-function open(snapshot: () => MetricsSnapshot = () => nothing): { metrics: Metrics; clock: FakeClock } {
+function open(snapshot: () => Running = () => nothing): { metrics: Metrics; clock: FakeClock } {
   const clock = createFakeClock();
-  const program = { version: '1.2.3', runtime: 'v20', onError: () => undefined };
-  const metrics = createMetrics({ ...program, commands, clock, usage, snapshot });
+  const metrics = createMetrics({ commands, clock, usage, snapshot, onError: () => undefined });
   return { metrics, clock };
 }
 
@@ -136,7 +121,7 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     dovegate_audit_records_total: 6,
     dovegate_audit_sync_seconds_count: 2,
     dovegate_audit_sync_seconds_sum: 0.033,
-    'dovegate_build_info{version="1.2.3",node="v20"}': 1,
+    'dovegate_build_info{version="1.2.3",node="v20.19.0"}': 1,
   };
   for (const [series, value] of Object.entries(expected)) assert.equal(values.get(series), value, series);
   const { bounds } = metrics.exchanges;

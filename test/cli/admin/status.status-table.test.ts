@@ -34,7 +34,12 @@ const full = {
       drained: [],
     },
     { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
-    { backend: 'mail3', up: false, drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'] },
+    {
+      backend: 'mail3',
+      up: false,
+      health: 'drained',
+      drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'],
+    },
   ],
   keys: [
     {

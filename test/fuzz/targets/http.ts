@@ -15,8 +15,8 @@ import {
   parseRecordCall,
   parseRefusedCall,
 } from '../../../src/domain/admin/door/parse.js';
-import { findEnds } from '../../../src/domain/admin/now/ends.js';
-import { sayNotices } from '../../../src/domain/admin/now/problems.js';
+import { findProblems } from '../../../src/domain/admin/now/problems.js';
+import type { Running } from '../../../src/domain/admin/now/running.js';
 import { endpoints } from '../../../src/domain/admin/page/api.js';
 import { readAuthorization } from '../../../src/domain/people/keys/authorization.js';
 import { parseAsked } from '../../../src/domain/records/views/asked.js';
@@ -26,6 +26,7 @@ import { createJsonEncoder, createRowsEncoder } from '../../../src/protocol/http
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { doorMessages, extremes, withNumber } from '../../kit/door-messages.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
+import { healthy, pageTold } from '../../kit/running.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 import { makeRequest, readStrictly, type Told, tell } from './head-subjects.js';
 import { body, cells, checkBody, columnsOf, decode } from './http-subjects.js';
@@ -224,35 +225,18 @@ function assertInRange(value: unknown): void {
 
 /** What the gate makes of what the page told: sentences and metrics. */
 function assertShown({ certificates, notices = [], people }: DoorPage): void {
-  for (const { leftMs } of certificates)
-    for (const isOver of [true, false])
-      findEnds(
-        { nowMs: 0, certificates: [{ role: 'listener', name: 'page', leftMs, file: undefined }], keys: [] },
-        isOver,
-      );
-  for (const { name, fault } of notices)
-    if (fault !== undefined) sayNotices({ name, sinceMs: -fault.forMs, why: ['it'], status: fault.status });
-  setGauges({ ...nothingElse, page: { untold: [], told: { people, notices } } });
+  const told = notices.map(({ fault, ...each }) => ({ ...each, fault: fault && { ...fault, why } }));
+  const running: Running = {
+    ...healthy,
+    certificates: certificates.map(({ leftMs }) => ({ role: 'listener', name: 'page', leftMs })),
+    page: { untold: [], told: { ...pageTold, people, notices: told } },
+  };
+  findProblems(running);
+  setGauges(running);
 }
 
-const setGauges = createGauges(new Registry(), {
-  version: '1',
-  runtime: '1',
-  onError: (text) => assert.fail(text),
-});
-const nothingElse = {
-  configHash: '',
-  isReloadSuccess: true,
-  isReady: true,
-  listeners: [],
-  backends: [],
-  journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 0, freeBytes: undefined },
-  sinks: [],
-  certificates: [],
-  keys: [],
-  logDropped: 0,
-  logSuppressed: new Map<string, number>(),
-} as const;
+const why = ['it'] as const;
+const setGauges = createGauges(new Registry(), (text) => assert.fail(text));
 
 /** Objects of the language must not be changed by any text. */
 function assertNoPollution(): void {

@@ -3,21 +3,7 @@
 import { daysWords } from '../../language/words/words.js';
 import { formatEnd } from '../../records/audit/record.js';
 import { timeOf } from './amounts.js';
-
-export interface EndsFacts {
-  readonly nowMs: number;
-  readonly certificates: readonly {
-    readonly role: CertificateRole;
-    readonly name: string;
-    readonly leftMs: number;
-    readonly file: string | undefined;
-  }[];
-  readonly keys: readonly {
-    readonly listener: string;
-    readonly name: string;
-    readonly leftMs: number | undefined;
-  }[];
-}
+import type { Running, RunningCertificate } from './running.js';
 
 export interface Ending {
   readonly code: 'certificate-expires' | 'key-expires';
@@ -33,7 +19,10 @@ const endsWithinMs = 7 * dayMs;
 const dayChars = 10;
 
 /** The first to end comes first. `isOver`: those that have ended; else those that will. */
-export function findEnds({ nowMs, certificates, keys }: EndsFacts, isOver: boolean): readonly Ending[] {
+export function findEnds(
+  { atMs, certificates, keys }: Pick<Running, 'atMs' | 'certificates' | 'keys'>,
+  isOver: boolean,
+): readonly Ending[] {
   const isMeant = (leftMs: number): boolean => (isOver ? leftMs <= 0 : leftMs > 0 && leftMs <= endsWithinMs);
   const found: (readonly [leftMs: number, ending: Ending])[] = [];
   for (const { role, name, leftMs, file } of certificates) {
@@ -43,7 +32,7 @@ export function findEnds({ nowMs, certificates, keys }: EndsFacts, isOver: boole
       leftMs,
       {
         code: 'certificate-expires',
-        text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(nowMs, leftMs)}.`,
+        text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(atMs, leftMs)}.`,
         try: renewals[role](name),
         ...(role === 'backend' ? { backend: name } : {}),
         isDegrading: isOver,
@@ -56,7 +45,7 @@ export function findEnds({ nowMs, certificates, keys }: EndsFacts, isOver: boole
       leftMs,
       {
         code: 'key-expires',
-        text: `The key "${name}" of listener "${listener}" ${endOf(nowMs, leftMs, true)}.`,
+        text: `The key "${name}" of listener "${listener}" ${endOf(atMs, leftMs, true)}.`,
         try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
         isDegrading: false,
       },
@@ -65,7 +54,7 @@ export function findEnds({ nowMs, certificates, keys }: EndsFacts, isOver: boole
   return found.toSorted(([one], [other]) => one - other).map(([, ending]) => ending);
 }
 
-type CertificateRole = 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
+type CertificateRole = RunningCertificate['role'];
 
 const renewed = (): string => 'renew it: new files are taken within seconds, without a reload';
 const renewals: Readonly<Record<CertificateRole, (name: string) => string>> = {

@@ -5,8 +5,18 @@
 import { countWords, durationWords, plural } from '../../language/words/words.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
-import { type EndsFacts, findEnds } from './ends.js';
+import { findEnds } from './ends.js';
 import type { RefusedKey } from './refused-logins.js';
+import {
+  isUp,
+  type Running,
+  type RunningBackend,
+  type RunningJournal,
+  type RunningNotices,
+  type RunningSink,
+  slowMsMin,
+  type TlsCause,
+} from './running.js';
 
 export type NowState = NowHead['state'];
 
@@ -49,89 +59,6 @@ export type FoundCode =
   | 'certificate-expires' // within days, or has; then it comes before what only delays
   | 'key-expires'; // the same
 
-/** Meaning and advice: texts of the tables of codes. */
-export type Meaning = readonly [means: string, ask?: string];
-
-/** The daemon at one moment; times of the wall clock, in milliseconds. */
-export interface NowFacts extends EndsFacts {
-  readonly backends: readonly BackendFacts[];
-  /** `name`: the place where it was written. */
-  readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
-  readonly journal: JournalFacts;
-  readonly sinks: readonly {
-    readonly name: string;
-    readonly away: Meaning | undefined;
-    /** It holds another journal under the id of this one. */
-    readonly isForked: boolean;
-    readonly lagRecords: number;
-  }[];
-  readonly notices: readonly NoticesAway[];
-  /** Receivers of notices that are told nothing, since the page's process does not run. */
-  readonly untold: readonly string[];
-  /** The last reload, if it failed, with the sentences of `dovegate reload`. */
-  readonly failedReload: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
-  /** Times of `RefusedKey` are of the wall clock here. */
-  readonly refusedKeys: readonly RefusedKey[];
-  readonly failedLogins: {
-    readonly count: number;
-    readonly most:
-      | { readonly network: string; readonly listener: string; readonly count: number }
-      | undefined;
-  };
-  readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
-  /** The longest of the last minute. */
-  readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
-}
-
-export interface BackendFacts {
-  readonly name: string;
-  /** Undefined: this host. */
-  readonly host: string | undefined;
-  /** An operator took it out of service: that is no fault. */
-  readonly isDrained: boolean;
-  /** What it gets, being newer than dovegate knows; undefined: it is not. */
-  readonly newer?: string | undefined;
-  readonly down: DownFacts | undefined;
-  readonly waiting: number;
-  readonly oldestWaitMs: number;
-  readonly leased: number;
-  readonly connections: number;
-  /** Principals that hold an upstream without reading or sending, the longest first. */
-  readonly slowClients?: readonly { readonly principal: string; readonly id: string }[];
-  readonly queue: number;
-  readonly passwordFiles: readonly string[];
-  readonly caFile: string | undefined;
-}
-
-export interface DownFacts {
-  readonly code: string;
-  /** The system's code, such as `ECONNREFUSED`. */
-  readonly system: string | undefined;
-  /** The fault of its certificate; undefined: another cause, or unknown. */
-  readonly tlsCause?: keyof typeof tlsWords | undefined;
-  readonly sinceMs: number;
-  /** It was not reached since the daemon started, so it may be down for longer. */
-  readonly mayBeLonger?: boolean;
-  readonly why: Meaning;
-}
-
-export interface JournalFacts {
-  readonly failed: Meaning | undefined;
-  /** It failed for want of rights: the disk may be in order. */
-  readonly isDenied?: boolean;
-  readonly isReserve: boolean;
-  readonly unsyncedMs: number;
-  readonly freeBytes: number | undefined;
-  readonly lost: number;
-  readonly isDamaged: boolean;
-  readonly isAppended: boolean;
-  readonly directory: string;
-  /** Records up to `seq` whose files were removed; undefined: none. `sinceMs`: undefined if the start found it. */
-  readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
-  /** Records that must not be removed yet fill the journal; undefined: they do not. */
-  readonly filling?: FillingFacts | undefined;
-}
-
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
@@ -143,38 +70,39 @@ const refusalsMin = 3;
 /** In a minute. A team that mistypes has fewer. */
 const failedLoginsMin = 30;
 
-/** Worst first; empty: nothing is wrong. */
-export function findProblems(facts: NowFacts): readonly FoundProblem[] {
-  const { backends, routes } = facts;
-  const served = backends.filter(({ isDrained }) => !isDrained);
-  const down = served.filter((backend) => backend.down !== undefined);
+/** Worst first; empty: nothing is wrong. A gate that stops drains its backends, and that is no problem of theirs. */
+export function findProblems(running: Running): readonly FoundProblem[] {
+  const { journal, sinks, lookups, refusedKeys, atMs } = running;
+  const { told, untold = [] } = running.page ?? {};
+  const backends = running.state === 'draining' ? [] : running.backends;
+  const notDrained = backends.filter(({ health }) => health !== 'drained');
+  const down = backends.filter(({ fault }) => fault !== undefined);
+  const areAllDown = backends.length > 0 && down.length === notDrained.length;
   return [
-    ...journalFailure(facts.journal),
-    ...missingRecords(facts.journal),
-    ...(served.length === 0 || (down.length === served.length && down.length > 1) ? [allDown(served)] : []),
-    ...journalReserve(facts.journal),
+    ...journalFailure(journal),
+    ...missingRecords(journal),
+    ...(areAllDown && down.length !== 1 ? [allDown(down)] : []),
+    ...journalReserve(journal),
     ...down.flatMap(backendDown),
-    ...(down.length === served.length ? [] : routes.flatMap((route) => routeDown(route, backends))),
-    ...facts.lookups.map(lookupFailing),
-    ...facts.refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
-    ...fillingJournal(facts.journal),
-    ...unsynced(facts.journal),
-    ...served.flatMap(queueGrows),
-    ...findEnds(facts, true),
-    ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
-    ...facts.sinks.flatMap(sinkAway),
-    ...facts.notices.map(
-      (each): FoundProblem => ({ code: 'notices-away', ...sayNotices(each), isDegrading: false }),
-    ),
-    ...untoldReceivers(facts.untold),
-    ...lostRecords(facts.journal),
-    ...touched(facts.journal),
-    ...stalled(facts.stall),
-    ...manyLogins(facts.failedLogins),
-    ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
-    ...failedReload(facts.failedReload),
-    ...served.flatMap(newerBackend),
-    ...findEnds(facts, false),
+    ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
+    ...lookups.map(lookupFailing),
+    ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
+    ...fillingJournal(journal),
+    ...unsynced(journal),
+    ...notDrained.flatMap((backend) => queueGrows(backend, running)),
+    ...findEnds(running, true),
+    ...sinks.flatMap((sink) => sinkForked(sink, journal)),
+    ...sinks.flatMap(sinkAway),
+    ...(told?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (told?.ageMs ?? 0))),
+    ...untoldReceivers(untold),
+    ...lostRecords(journal),
+    ...touched(journal),
+    ...stalled(running.stall),
+    ...manyLogins(running.failedLogins),
+    ...refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
+    ...failedReload(running.reload),
+    ...notDrained.flatMap(newerBackend),
+    ...findEnds(running, false),
   ];
 }
 
@@ -221,13 +149,11 @@ export class Standing {
   }
 }
 
-function untoldReceivers(names: readonly string[]): FoundProblem[] {
-  return names.length === 0 ? [] : [{ code: 'notices-away', ...sayUntold(names), isDegrading: false }];
-}
-
-function journalFailure({ failed, isDenied = false, freeBytes, directory }: JournalFacts): FoundProblem[] {
-  if (failed === undefined) return [];
-  const [why, ask] = failed;
+function journalFailure({ state, fault, freeBytes, directory }: RunningJournal): FoundProblem[] {
+  if (state !== 'failed') return [];
+  const [why, ask] = fault?.why ?? ['it failed'];
+  // The disk may be in order.
+  const isDenied = fault?.code === 'no-rights';
   return [
     {
       code: 'audit-failed',
@@ -239,7 +165,7 @@ function journalFailure({ failed, isDenied = false, freeBytes, directory }: Jour
 }
 
 /** Commands do not suffer from it, but no record of these can be shown until the files are back. */
-function missingRecords({ missing, directory }: JournalFacts): FoundProblem[] {
+function missingRecords({ missing, directory }: RunningJournal): FoundProblem[] {
   if (missing === undefined) return [];
   const { seq, sinceMs } = missing;
   const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
@@ -254,8 +180,8 @@ function missingRecords({ missing, directory }: JournalFacts): FoundProblem[] {
   ];
 }
 
-function journalReserve({ failed, isReserve, freeBytes, directory }: JournalFacts): FoundProblem[] {
-  if (!isReserve || failed !== undefined) return [];
+function journalReserve({ state, space, freeBytes, directory }: RunningJournal): FoundProblem[] {
+  if (state === 'failed' || space === 'normal') return [];
   return [
     {
       code: 'audit-reserve',
@@ -270,13 +196,26 @@ function journalReserve({ failed, isReserve, freeBytes, directory }: JournalFact
   ];
 }
 
-function fillingJournal({ filling, failed, isReserve }: JournalFacts): FoundProblem[] {
-  if (filling === undefined || failed !== undefined || isReserve) return [];
-  return [{ code: 'audit-filling', ...sayFilling(filling), isDegrading: true }];
+function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem[] {
+  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return [];
+  const { youngBytes, bytesMax, largest } = filling;
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
+  const who =
+    names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
+  const [first = { principal: 'NAME' }] = largest;
+  return [
+    {
+      code: 'audit-filling',
+      text: `Records younger than audit.keep_min fill ${percent(youngBytes / bytesMax)} of audit.max_size. ${who}`,
+      try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
+      isDegrading: true,
+    },
+  ];
 }
 
-function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem[] {
-  if (failed !== undefined || unsyncedMs < unsyncedMsMax) return [];
+function unsynced({ state, unsyncedMs, directory }: RunningJournal): FoundProblem[] {
+  if (state === 'failed' || unsyncedMs < unsyncedMsMax) return [];
   return [
     {
       code: 'audit-unsynced',
@@ -287,7 +226,7 @@ function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem
   ];
 }
 
-function lostRecords({ lost }: JournalFacts): FoundProblem[] {
+function lostRecords({ lost }: RunningJournal): FoundProblem[] {
   if (lost === 0) return [];
   return [
     {
@@ -299,7 +238,7 @@ function lostRecords({ lost }: JournalFacts): FoundProblem[] {
   ];
 }
 
-function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProblem[] {
+function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundProblem[] {
   const ask = `dovegate audit verify; find out who can write to ${directory}`;
   const found = (code: FoundCode, text: string): FoundProblem => ({
     code,
@@ -317,36 +256,40 @@ function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProbl
   ];
 }
 
-function allDown(served: readonly BackendFacts[]): FoundProblem {
-  const names = served.map(({ name }) => name).join(', ');
-  const isNone = served.length === 0;
-  const sinceMs = Math.max(...served.map(({ down }) => down?.sinceMs ?? 0));
-  const longer = served.every(({ down }) => down?.mayBeLonger === true) ? orLonger : '';
+/** Several of them; empty: all are drained. */
+function allDown(down: readonly RunningBackend[]): FoundProblem {
+  if (down.length === 0) {
+    return {
+      code: 'backends-down',
+      text: 'All backends are drained. All commands for them fail.',
+      try: 'dovegate backend enable NAME',
+      isDegrading: true,
+    };
+  }
+  const sinceMs = Math.max(...down.map((backend) => backend.sinceMs));
+  const longer = down.some(({ hasBeenUp }) => hasBeenUp) ? '' : orLonger;
   return {
     code: 'backends-down',
-    text: isNone
-      ? 'All backends are taken out of service. All commands for them fail.'
-      : `No backend is up since ${timeOf(sinceMs)}${longer}: ${names}. All commands for them fail.`,
-    try: isNone ? 'dovegate backend enable NAME' : 'look at what they share: network, certificate, password',
+    text: `No backend is up since ${timeOf(sinceMs)}${longer}: ${down.map(({ name }) => name).join(', ')}. All commands for them fail.`,
+    try: 'look at what they share: network, certificate, password',
     isDegrading: true,
-    ...(isNone ? {} : { sinceMs }),
+    sinceMs,
   };
 }
 
-function backendDown(backend: BackendFacts): FoundProblem[] {
-  const { name, down, waiting } = backend;
-  if (down === undefined) return [];
-  const why = whyDown(down);
+function backendDown(backend: RunningBackend): FoundProblem[] {
+  const { name, fault, waiters, sinceMs, hasBeenUp } = backend;
+  if (fault === undefined) return [];
   const effect =
-    waiting === 0 ? 'Its commands fail.' : `${plural(waiting, 'command waits', 'commands wait')}.`;
+    waiters === 0 ? 'Its commands fail.' : `${plural(waiters, 'command waits', 'commands wait')}.`;
   return [
     {
       code: 'backend-down',
-      text: `${name} is down since ${timeOf(down.sinceMs)}${down.mayBeLonger === true ? orLonger : ''}: ${why}. ${effect}`,
-      try: tryAt(backend, down),
+      text: `${name} is down since ${timeOf(sinceMs)}${hasBeenUp ? '' : orLonger}: ${whyDown(fault)}. ${effect}`,
+      try: tryAt(backend, fault),
       backend: name,
       isDegrading: true,
-      sinceMs: down.sinceMs,
+      sinceMs,
     },
   ];
 }
@@ -354,7 +297,10 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
 /** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */
 const orLonger = ' or longer (it was not reached since dovegate started, or changed its settings)';
 
-export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {
+type DownFault = NonNullable<RunningBackend['fault']>;
+
+/** Without a word of the backend. */
+export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFault): string {
   if (tlsCause !== undefined) return tlsWords[tlsCause];
   // The error of another fault is about something else, as a file that could not be read.
   if (code === 'dial-refused') return systemWords[system] ?? why;
@@ -365,13 +311,13 @@ export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts):
   return why;
 }
 
-const tlsWords = {
+const tlsWords: Readonly<Record<TlsCause, string>> = {
   expired: 'its certificate has expired',
   'not-valid-yet': 'its certificate is not valid yet',
   name: 'its certificate is for another name than server_name',
   issuer: 'its certificate comes from an authority that is not trusted',
   key: 'the key of its certificate is none of key_pins',
-} as const;
+};
 
 const systemWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
@@ -386,8 +332,8 @@ const systemWords: Readonly<Record<string, string>> = {
 };
 
 function tryAt(
-  { name, host, passwordFiles, caFile }: BackendFacts,
-  { code, system, tlsCause }: DownFacts,
+  { name, host, passwordFiles, caFile }: RunningBackend,
+  { code, system, tlsCause }: DownFault,
 ): string {
   const there = host === undefined ? '' : ` on ${host}`;
   const status = `systemctl status dovecot${there}`;
@@ -421,7 +367,7 @@ function tryAt(
   }
 }
 
-function newerBackend({ name, newer }: BackendFacts): FoundProblem[] {
+function newerBackend({ name, newer }: RunningBackend): FoundProblem[] {
   if (newer === undefined) return [];
   const gets =
     newer === 'serve' ? 'It gets all commands.' : 'It gets commands that read; changes are refused.';
@@ -437,23 +383,26 @@ function newerBackend({ name, newer }: BackendFacts): FoundProblem[] {
 }
 
 function routeDown(
-  { place, backends: names }: NowFacts['routes'][number],
-  backends: readonly BackendFacts[],
+  { place, backends: names }: Running['routes'][number],
+  backends: readonly RunningBackend[],
 ): FoundProblem[] {
   const all = backends.filter(({ name }) => names.includes(name));
-  // One alone has its own sentence.
-  if (all.length < 2 || all.some(({ down, isDrained }) => down === undefined && !isDrained)) return [];
+  // One that is down has its own sentence.
+  if (all.length === 0 || all.some(isUp) || (all.length === 1 && all[0]?.fault !== undefined)) return [];
+  const states = all
+    .map(({ name, fault }) => `${name} ${fault === undefined ? 'drained' : 'down'}`)
+    .join(', ');
   return [
     {
       code: 'route-down',
-      text: `Every backend of the route at ${fileOf(place)} is down or drained: ${names.join(', ')}. Its users are not served.`,
+      text: `No backend of the route at ${fileOf(place)} is up: ${states}. Its users are not served.`,
       try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
       isDegrading: true,
     },
   ];
 }
 
-function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups'][number]): FoundProblem {
+function lookupFailing({ socket, sinceMs, why: [why, ask] }: Running['lookups'][number]): FoundProblem {
   return {
     code: 'lookup-failing',
     text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
@@ -463,10 +412,14 @@ function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups']
   };
 }
 
-function queueGrows(backend: BackendFacts): FoundProblem[] {
-  const { name, down, waiting, oldestWaitMs, queue, leased, connections, slowClients = [] } = backend;
-  if (down !== undefined || waiting === 0) return [];
-  if (oldestWaitMs < waitMsMax && waiting < queue / 2) return [];
+function queueGrows(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+  const { name, fault, waiters, oldestWaitMs, queue, leased, connections } = backend;
+  if (fault !== undefined || waiters === 0) return [];
+  if (oldestWaitMs < waitMsMax && waiters < queue / 2) return [];
+  // They hold an upstream without reading or sending; the longest first.
+  const slowClients = exchanges
+    .filter((each) => each.backend === name && each.clientMs >= slowMsMin)
+    .toSorted((one, other) => other.clientMs - one.clientMs);
   const [slowest] = slowClients;
   const names = [...new Set(slowClients.map(({ principal }) => principal))].slice(0, slowNamesMax).join(', ');
   const slow =
@@ -476,7 +429,7 @@ function queueGrows(backend: BackendFacts): FoundProblem[] {
   return [
     {
       code: 'queue-grows',
-      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+      text: `${plural(waiters, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
       try:
         slowest !== undefined
           ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
@@ -487,11 +440,8 @@ function queueGrows(backend: BackendFacts): FoundProblem[] {
   ];
 }
 
-function sinkForked(
-  { name, isForked }: NowFacts['sinks'][number],
-  { directory }: NowFacts['journal'],
-): FoundProblem[] {
-  if (!isForked) return [];
+function sinkForked({ name, state }: RunningSink, { directory }: RunningJournal): FoundProblem[] {
+  if (state !== 'forked') return [];
   return [
     {
       code: 'audit-forked',
@@ -502,9 +452,9 @@ function sinkForked(
   ];
 }
 
-function sinkAway({ name, away, lagRecords }: NowFacts['sinks'][number]): FoundProblem[] {
-  if (away === undefined) return [];
-  const [why, ask] = away;
+function sinkAway({ name, state, fault, lagRecords }: RunningSink): FoundProblem[] {
+  if (state !== 'away') return [];
+  const [why, ask] = fault?.why ?? ['it failed'];
   return [
     {
       code: 'ship-away',
@@ -556,7 +506,7 @@ const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> =
   name: 'it was said together with the name of another key',
 };
 
-function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
+function manyLogins({ count, most }: Running['failedLogins']): FoundProblem[] {
   if (count < failedLoginsMin || most === undefined) return [];
   return [
     {
@@ -568,7 +518,7 @@ function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
   ];
 }
 
-function stalled(stall: NowFacts['stall']): FoundProblem[] {
+function stalled(stall: Running['stall']): FoundProblem[] {
   if (stall === undefined) return [];
   return [
     {
@@ -581,9 +531,9 @@ function stalled(stall: NowFacts['stall']): FoundProblem[] {
   ];
 }
 
-function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
-  if (failed === undefined) return [];
-  const { atMs, problems } = failed;
+function failedReload(reload: Running['reload']): FoundProblem[] {
+  if (reload === undefined || reload.isSuccess) return [];
+  const { atMs, problems } = reload;
   // Warnings did not prevent it.
   const cause = problems.find((text) => !/^[^\n]*: warning: /.test(text)) ?? problems[0];
   const [first = ''] = cause?.split('\n') ?? [];
@@ -605,47 +555,31 @@ function fileOf(place: string): string {
   return place.slice(place.lastIndexOf('/') + 1);
 }
 
-interface FillingFacts {
-  /** Of audit.max_size. */
-  readonly share: number;
-  /** The largest writers, and their shares of these records; empty: they are not known. */
-  readonly largest: readonly { readonly principal: string; readonly share: number }[];
-}
-
-function sayFilling({ share, largest }: FillingFacts): {
-  readonly text: string;
-  readonly try: string;
-} {
-  const percent = (part: number): string => `${Math.round(100 * part)} %`;
-  const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
-  const who =
-    names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
-  const [first = { principal: 'NAME' }] = largest;
-  return {
-    text: `Records younger than audit.keep_min fill ${percent(share)} of audit.max_size. ${who}`,
-    try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
-  };
-}
-
-interface NoticesAway {
-  readonly name: string;
-  readonly sinceMs: number;
-  readonly why: readonly [means: string, ask?: string];
-  readonly status: number | undefined;
-}
-
-export function sayNotices({ name, sinceMs, why: [means, ask], status }: NoticesAway) {
+function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProblem[] {
+  if (fault === undefined) return [];
+  const { status, forMs } = fault;
+  const [means, ask] = fault.why;
   const shown = status === undefined ? '' : ` (${status})`;
-  return {
-    text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
-    ...(ask !== undefined && { try: ask }),
-    sinceMs,
-  };
+  const sinceMs = Math.round(toldMs - forMs);
+  return [
+    {
+      code: 'notices-away',
+      text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+      ...(ask !== undefined && { try: ask }),
+      isDegrading: false,
+      sinceMs,
+    },
+  ];
 }
 
-function sayUntold(names: readonly string[]) {
-  return {
-    text: `Receivers of notices are told nothing (${names.join(', ')}): the page's process does not run, or does not answer. Once it runs, it sends what they missed.`,
-    try: 'systemctl enable --now dovegate-page.service, and read its log',
-  };
+function untoldReceivers(names: readonly string[]): FoundProblem[] {
+  if (names.length === 0) return [];
+  return [
+    {
+      code: 'notices-away',
+      text: `Receivers of notices are told nothing (${names.join(', ')}): the page's process does not run, or does not answer. Once it runs, it sends what they missed.`,
+      try: 'systemctl enable --now dovegate-page.service, and read its log',
+      isDegrading: false,
+    },
+  ];
 }

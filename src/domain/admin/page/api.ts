@@ -230,8 +230,8 @@ export interface Problem {
   /** "mail1 is down since 02:14: connection refused. 3 commands wait." Times in it are marked: {2026-11-21T02:14:00Z}. */
   readonly text: string;
   /** "systemctl status dovecot on mail1" */
-  readonly try?: string;
-  readonly backend?: string;
+  readonly try?: string | undefined;
+  readonly backend?: string | undefined;
 }
 
 export interface NowTiles {
@@ -252,16 +252,16 @@ export interface JournalNow {
   readonly state: 'writable' | 'reserve' | 'failed';
   readonly seq: number;
   readonly unsyncedMs: number;
-  readonly freeBytes?: number;
+  readonly freeBytes?: number | undefined;
   /** Records up to this one are missing: their files were taken away. */
-  readonly missingSeq?: number;
+  readonly missingSeq?: number | undefined;
   readonly receivers: readonly ReceiverNow[];
 }
 
 export interface ReceiverNow {
   readonly name: string;
   readonly state: 'connecting' | 'connected' | 'away' | 'forked';
-  readonly text?: string;
+  readonly text?: string | undefined;
   readonly lagRecords: number;
   readonly safeSeq: number;
 }
@@ -274,16 +274,16 @@ export interface RunningCommand {
   readonly command: string;
   /** Only for `audit`, and only if the view covers it. */
   readonly user?: string;
-  readonly backend?: string;
+  readonly backend?: string | undefined;
   /** For an upstream of its backend: nothing of it runs there yet. */
-  readonly isWaiting?: true;
+  readonly isWaiting?: true | undefined;
   /** Its client has been answered at the deadline, and its backend has not replied yet. */
-  readonly isOverdue?: true;
+  readonly isOverdue?: true | undefined;
   readonly durationMs: number;
   /** When it is given up; absent: never. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** How long its client has moved no byte while the command waits for it; absent: its client is not slow. */
-  readonly clientMs?: number;
+  readonly clientMs?: number | undefined;
 }
 
 /**
@@ -312,16 +312,23 @@ export interface Trouble {
   readonly policy?: string;
 }
 
+/**
+ * The states of a backend, and the only words for them. `pausing`, `retrying`: a dial failed while other connections live, so it serves.
+ * `probing`: it is down, and a handshake that decides is under way. `drained`: the configuration or an operator took it out of service.
+ */
+export type BackendHealth = 'up' | 'pausing' | 'retrying' | 'probing' | 'down' | 'drained';
+
 export interface BackendNow {
   readonly name: string;
   readonly address: string;
-  readonly series?: string;
+  readonly series?: string | undefined;
   readonly isUp: boolean;
-  readonly health: string;
-  readonly text?: string;
-  readonly since?: string;
+  readonly health: BackendHealth;
+  /** Why it is down. */
+  readonly text?: string | undefined;
+  readonly since?: string | undefined;
   /** It is down, and was not up since the daemon started: it may be down for longer. */
-  readonly mayBeLonger?: true;
+  readonly mayBeLonger?: boolean | undefined;
   readonly connections: number;
   readonly dialing: number;
   readonly idle: number;
@@ -330,7 +337,7 @@ export interface BackendNow {
   readonly oldestWaitMs: number;
   readonly failed: Readonly<Record<string, number>>;
   /** The last day of its certificate. */
-  readonly certificateEnds?: string;
+  readonly certificateEnds?: string | undefined;
   readonly drained: readonly string[];
 }
 

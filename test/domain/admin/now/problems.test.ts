@@ -2,82 +2,51 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  type BackendFacts,
   type FoundProblem,
   findProblems,
-  type JournalFacts,
-  type NowFacts,
   Standing,
   stateOf,
 } from '../../../../src/domain/admin/now/problems.js';
+import type {
+  Fault,
+  Running,
+  RunningBackend,
+  RunningKey,
+  RunningSink,
+  TlsCause,
+} from '../../../../src/domain/admin/now/running.js';
+import {
+  backend,
+  down as downNow,
+  drained,
+  exchange,
+  fault,
+  healthy,
+  pageTold,
+} from '../../../kit/running.js';
 
-const nowMs = Date.UTC(2026, 10, 21, 2, 30);
+const nowMs = healthy.atMs;
 const downMs = Date.UTC(2026, 10, 21, 2, 14);
 const dayMs = 86_400_000;
-
-const journal: JournalFacts = {
-  failed: undefined,
-  isReserve: false,
-  unsyncedMs: 1,
-  freeBytes: 3 * 1024 ** 3,
-  lost: 0,
-  isDamaged: false,
-  isAppended: false,
-  directory: '/var/lib/dovegate/audit',
-};
-
-const nothing: NowFacts = {
-  nowMs,
-  backends: [],
-  routes: [],
-  journal,
-  sinks: [],
-  notices: [],
-  untold: [],
-  failedReload: undefined,
-  certificates: [],
-  keys: [],
-  refusedKeys: [],
-  failedLogins: { count: 0, most: undefined },
-  lookups: [],
-  stall: undefined,
-};
-
-function backend(name: string, more: Partial<BackendFacts> = {}): BackendFacts {
-  return {
-    name,
-    host: `${name}.example.com`,
-    isDrained: false,
-    down: undefined,
-    waiting: 0,
-    oldestWaitMs: 0,
-    leased: 0,
-    connections: 10,
-    queue: 1000,
-    passwordFiles: ['/etc/dovegate/mail.password'],
-    caFile: '/etc/dovegate/ca.pem',
-    ...more,
-  };
-}
+const { journal } = healthy;
+const failed = (more: Fault): Running['journal'] => ({ ...journal, state: 'failed', fault: more });
 
 function down(
   name: string,
   code = 'dial-refused',
   system?: string,
-  more: Partial<BackendFacts> = {},
-): BackendFacts {
-  return backend(name, {
-    down: { code, system, sinceMs: downMs, why: ['what the table says', 'ask'] },
-    ...more,
-  });
+  more: Partial<RunningBackend> = {},
+  tlsCause?: TlsCause,
+): RunningBackend {
+  const why = { ...fault(code, 'what it said', 'what the table says', 'ask'), system, tlsCause };
+  return downNow(name, { sinceMs: downMs, fault: why, ...more });
 }
 
-function find(more: Partial<NowFacts>): readonly FoundProblem[] {
-  const some = more.backends ?? [backend('mail1')];
-  return findProblems({ ...nothing, ...more, backends: some });
+function find(more: Partial<Running>): readonly FoundProblem[] {
+  return findProblems({ ...healthy, backends: [backend('mail1')], routes: [], ...more });
 }
 
-function first(more: Partial<NowFacts>): readonly (string | undefined)[] {
+function first(more: Partial<Running>): readonly (string | undefined)[] {
   const [problem] = find(more);
   return [problem?.code, problem?.text, problem?.try];
 }
@@ -93,19 +62,19 @@ void test('no backend can be reached: not serving, whatever else is wrong but th
   assert.equal(stateOf(false, some, true), 'degraded');
   assert.equal(stateOf(false, some, false), 'not serving');
   assert.equal(stateOf(true, some, false), 'draining');
-  assert.equal(stateOf(false, find({ journal: { ...journal, failed: ['why'] } }), false), 'blind');
+  assert.equal(stateOf(false, find({ journal: failed(fault('removed', '', 'why')) }), false), 'blind');
   const standing = new Standing(1_000);
   standing.judge('not serving', find({ backends: [down('mail1')] }), downMs + 5_000);
   assert.deepEqual([standing.state, standing.sinceMs], ['not serving', downMs]);
 });
 
 void test('a backend is down: since when, why, who waits, what to try', () => {
-  assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiting: 3 })] }), [
+  assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiters: 3 })] }), [
     'backend-down',
     'mail1 is down since {2026-11-21T02:14:00.000Z}: connection refused. 3 commands wait.',
     'systemctl status dovecot on mail1.example.com',
   ]);
-  const one = down('mail1', 'dial-refused', 'ENOENT', { host: undefined, waiting: 1 });
+  const one = down('mail1', 'dial-refused', 'ENOENT', { host: undefined, waiters: 1 });
   assert.deepEqual(first({ backends: [one] }).slice(1), [
     'mail1 is down since {2026-11-21T02:14:00.000Z}: its socket does not exist. 1 command waits.',
     'systemctl status dovecot',
@@ -171,10 +140,8 @@ void test('a backend is down for its certificate: the cause, and what to do abou
     ['key', /: the key of its certificate is none of key_pins\./, /key_pins/],
   ] as const;
   for (const [tlsCause, why, hint] of cases) {
-    const { down: known } = down('mail1', 'tls-failed');
-    assert.ok(known !== undefined);
     const [, text = '', tried = ''] = first({
-      backends: [backend('mail1', { down: { ...known, tlsCause } })],
+      backends: [down('mail1', 'tls-failed', undefined, {}, tlsCause)],
     });
     assert.match(text, why);
     assert.match(tried, hint);
@@ -182,10 +149,19 @@ void test('a backend is down for its certificate: the cause, and what to do abou
 });
 
 void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
-  const drained = backend('mail1', { isDrained: true, newer: 'reads' });
-  assert.deepEqual(find({ backends: [drained, backend('mail2')] }), []);
-  const [problem] = find({ backends: [drained] });
-  assert.deepEqual([problem?.code, problem?.try], ['backends-down', 'dovegate backend enable NAME']);
+  const one = drained('mail1', { newer: 'reads' });
+  assert.deepEqual(find({ backends: [one, backend('mail2')] }), []);
+  const [problem] = find({ backends: [one] });
+  assert.deepEqual(
+    [problem?.code, problem?.text, problem?.try],
+    [
+      'backends-down',
+      'All backends are drained. All commands for them fail.',
+      'dovegate backend enable NAME',
+    ],
+  );
+  // At its end the gate drains them all, and there is nothing to enable.
+  assert.deepEqual(find({ state: 'draining', backends: [drained('mail1', { drained: [] })] }), []);
 });
 
 void test('no backend is up: one sentence for all of them, then each', () => {
@@ -200,12 +176,7 @@ void test('no backend is up: one sentence for all of them, then each', () => {
 });
 
 void test('a daemon that was started within an outage says that it may be longer', () => {
-  const before = down('mail1');
-  const { down: facts } = before;
-  if (facts === undefined) assert.fail('not down');
-  const [, text] = first({
-    backends: [{ ...before, down: { ...facts, mayBeLonger: true } }, backend('mail2')],
-  });
+  const [, text] = first({ backends: [{ ...down('mail1'), hasBeenUp: false }, backend('mail2')] });
   assert.match(
     text ?? '',
     /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started, or changed its settings\): /,
@@ -213,46 +184,48 @@ void test('a daemon that was started within an outage says that it may be longer
 });
 
 void test('every backend of a route is down or drained, and others are up', () => {
-  const backends = [down('mail1'), backend('mail2', { isDrained: true }), backend('mail3')];
+  const backends = [down('mail1'), drained('mail2'), backend('mail3')];
   const routes = [
     { place: '/etc/dovegate/dovegate.yaml:12', backends: ['mail1', 'mail2'] },
     { place: '/etc/dovegate/dovegate.yaml:13', backends: ['mail1', 'mail3'] },
     // Its backend has a sentence of its own.
     { place: '/etc/dovegate/dovegate.yaml:14', backends: ['mail1'] },
+    { place: '/etc/dovegate/dovegate.yaml:15', backends: ['mail2'] },
   ];
   const found = find({ backends, routes });
   assert.deepEqual(
     found.map(({ code }) => code),
-    ['backend-down', 'route-down'],
+    ['backend-down', 'route-down', 'route-down'],
   );
-  assert.match(
-    found[1]?.text ?? '',
-    /^Every backend of the route at dovegate\.yaml:12 is down or drained: mail1, mail2\./,
+  assert.deepEqual(
+    found.slice(1).map(({ text }) => text),
+    [
+      'No backend of the route at dovegate.yaml:12 is up: mail1 down, mail2 drained. Its users are not served.',
+      'No backend of the route at dovegate.yaml:15 is up: mail2 drained. Its users are not served.',
+    ],
   );
 });
 
 void test('the journal: failed is blind, in reserve, slow, with losses', () => {
-  const failed = {
-    ...journal,
-    failed: ['the disk refused a write or a sync', 'free the disk'] as const,
-    freeBytes: 0,
-  };
-  assert.deepEqual(first({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }), [
+  const full = fault('write-failed', 'ENOSPC', 'the disk refused a write or a sync', 'free the disk');
+  const bad = { ...failed(full), freeBytes: 0 };
+  const worse = { ...bad, space: 'reserve', unsyncedMs: 9_000 } as const;
+  assert.deepEqual(first({ journal: worse }), [
     'audit-failed',
     'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). Commands that must be recorded first fail.',
     'free the disk; df -h /var/lib/dovegate/audit',
   ]);
-  const [, denied, look] = first({ journal: { ...failed, failed: ['no right'], isDenied: true } });
+  const [, denied, look] = first({ journal: failed(fault('no-rights', 'EACCES', 'no right')) });
   assert.match(denied ?? '', /do not reach the disk: no right\. Commands/);
   assert.equal(look, 'ls -ld /var/lib/dovegate/audit');
   // One cause, one sentence.
-  assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
-  assert.equal(stateOf(false, find({ journal: failed }), true), 'blind');
-  assert.equal(stateOf(true, find({ journal: failed }), true), 'draining');
-  const [code, text, hint] = first({ journal: { ...journal, isReserve: true, freeBytes: 64 * 1024 ** 2 } });
+  assert.equal(find({ journal: worse }).length, 1);
+  assert.equal(stateOf(false, find({ journal: bad }), true), 'blind');
+  assert.equal(stateOf(true, find({ journal: bad }), true), 'draining');
+  const [code, text, hint] = first({ journal: { ...journal, space: 'reserve', freeBytes: 64 * 1024 ** 2 } });
   assert.equal(hint, 'free the disk: df -h /var/lib/dovegate/audit');
   assert.match(
-    first({ journal: { ...journal, isReserve: true, freeBytes: 40 * 1024 ** 3 } })[2] ?? '',
+    first({ journal: { ...journal, space: 'reserve', freeBytes: 40 * 1024 ** 3 } })[2] ?? '',
     /reached audit\.max_size: raise it/,
   );
   assert.equal(code, 'audit-reserve');
@@ -268,7 +241,7 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
 });
 
 void test('a queue grows: by its wait, or by half of its places; not that of a backend that is down', () => {
-  const waiting = { leased: 10, waiting: 12 };
+  const waiting = { leased: 10, connections: 10, waiters: 12 };
   assert.deepEqual(find({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 4_999 })] }), []);
   const [code, text, hint] = first({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 8_000 })] });
   assert.deepEqual(
@@ -276,9 +249,9 @@ void test('a queue grows: by its wait, or by half of its places; not that of a b
     ['queue-grows', '12 commands wait for mail1, the first for 8 s. 10 of 10 connections are in use.'],
   );
   assert.match(hint ?? '', /dovegate kill ID/);
-  assert.equal(first({ backends: [backend('mail1', { waiting: 500 })] })[0], 'queue-grows');
+  assert.equal(first({ backends: [backend('mail1', { waiters: 500 })] })[0], 'queue-grows');
   const both = find({
-    backends: [down('mail1', 'dial-timeout', undefined, { waiting: 12, oldestWaitMs: 8_000 })],
+    backends: [down('mail1', 'dial-timeout', undefined, { waiters: 12, oldestWaitMs: 8_000 })],
   });
   assert.deepEqual(
     both.map((each) => each.code),
@@ -286,15 +259,14 @@ void test('a queue grows: by its wait, or by half of its places; not that of a b
   );
 });
 
+function sink(name: string, state: RunningSink['state'], lagRecords: number, why?: Fault): RunningSink {
+  return { name, state, fault: why, lagRecords, lagMs: 0, safeSeq: 0 };
+}
+
 void test('a receiver is away, with what waits for it', () => {
   const sinks = [
-    {
-      name: 'log1:6514',
-      away: ['nobody listens there', 'mend the receiver'] as const,
-      isForked: false,
-      lagRecords: 1234,
-    },
-    { name: 'log2:6514', away: undefined, isForked: false, lagRecords: 5 },
+    sink('log1:6514', 'away', 1234, fault('dial-refused', '', 'nobody listens there', 'mend the receiver')),
+    sink('log2:6514', 'connected', 5),
   ];
   assert.deepEqual(first({ sinks }), [
     'ship-away',
@@ -306,17 +278,19 @@ void test('a receiver is away, with what waits for it', () => {
 
 void test('a receiver of notices takes none: its name, since when, and the meaning of the code', () => {
   const why = ['it answers with an HTTP status that is no success', 'correct the URL'] as const;
-  const notices = [{ name: 'chat', sinceMs: 0, why, status: 500 }];
-  assert.deepEqual(first({ notices }), [
+  const notice = { name: 'chat', delivered: 0, failed: 1, dropped: 0, lagMs: 0 };
+  const notices = [{ ...notice, fault: { code: 'status', status: 500, forMs: nowMs - 300, why } }];
+  const page = { told: { ...pageTold, notices, ageMs: 300 }, untold: [] };
+  assert.deepEqual(first({ page }), [
     'notices-away',
     'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it answers with an HTTP status that is no success (500).',
     'correct the URL',
   ]);
-  assert.equal(find({ notices })[0]?.isDegrading, false);
+  assert.equal(find({ page })[0]?.isDegrading, false);
 });
 
 void test('without the process of the page its receivers of notices are told nothing', () => {
-  assert.deepEqual(first({ untold: ['chat', 'mail'] }), [
+  assert.deepEqual(first({ page: { told: undefined, untold: ['chat', 'mail'] } }), [
     'notices-away',
     "Receivers of notices are told nothing (chat, mail): the page's process does not run, or does not answer. Once it runs, it sends what they missed.",
     'systemctl enable --now dovegate-page.service, and read its log',
@@ -324,12 +298,15 @@ void test('without the process of the page its receivers of notices are told not
 });
 
 void test('who waits for a slow client is named, with what ends it', () => {
-  const slowClients = [
-    { principal: 'anna@support', id: '01A' },
-    { principal: 'anna@support', id: '01B' },
+  const slow = { principal: 'anna@support', clientMs: 1_000 };
+  const exchanges = [
+    exchange('01B', slow),
+    exchange('01A', { ...slow, clientMs: 1_001 }),
+    exchange('01C', { clientMs: 999 }),
+    exchange('01D', { ...slow, backend: 'mail2' }),
   ];
-  const busy = backend('mail1', { waiting: 3, oldestWaitMs: 7_000, leased: 2, connections: 2, slowClients });
-  assert.deepEqual(first({ backends: [busy] }), [
+  const busy = backend('mail1', { waiters: 3, oldestWaitMs: 7_000, leased: 2, connections: 2 });
+  assert.deepEqual(first({ backends: [busy], exchanges }), [
     'queue-grows',
     '3 commands wait for mail1, the first for 7 s. 2 of 2 connections are in use. 2 of them wait for a slow client: anna@support.',
     'end it (dovegate kill 01A), or raise backends.mail1.connections',
@@ -337,19 +314,29 @@ void test('who waits for a slow client is named, with what ends it', () => {
 });
 
 void test('a receiver holds another journal under the id of this one', () => {
-  assert.deepEqual(
-    first({ sinks: [{ name: 'nats1:4222', away: undefined, isForked: true, lagRecords: 5 }] }),
-    [
-      'audit-forked',
-      'The receiver nats1:4222 holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.',
-      `find out who else writes this journal; then stop dovegate, move ${journal.directory} and audit-end.json of state away and start: a new journal begins`,
-    ],
-  );
+  assert.deepEqual(first({ sinks: [sink('nats1:4222', 'forked', 5)] }), [
+    'audit-forked',
+    'The receiver nats1:4222 holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.',
+    `find out who else writes this journal; then stop dovegate, move ${journal.directory} and audit-end.json of state away and start: a new journal begins`,
+  ]);
 });
+
+function key(name: string, leftMs: number | undefined): RunningKey {
+  const listener = 'panel';
+  return {
+    listener,
+    name,
+    policy: 'panel',
+    expiresMs: undefined,
+    leftMs,
+    lastUsedMs: undefined,
+    failures: 0,
+  };
+}
 
 void test('a key that ends with a day of the configuration: that day, in every time zone', () => {
   const midnightMs = Date.UTC(2026, 10, 24);
-  const keyOf = (endMs: number) => [{ listener: 'panel', name: 'webmail', leftMs: endMs - nowMs }];
+  const keyOf = (endMs: number) => [key('webmail', endMs - nowMs)];
   const textOf = (endMs: number) => first({ keys: keyOf(endMs) })[1];
   assert.equal(
     textOf(midnightMs),
@@ -369,17 +356,15 @@ void test('certificates and keys: within days, the first to end comes first; exp
     { role: 'backend', name: 'mail1', leftMs: 1.5 * dayMs, file: undefined },
     { role: 'listener', name: '(page)', leftMs: 1_000, file: '/etc/dovegate/page.crt' },
   ] as const;
-  const keys = [
-    { listener: 'panel', name: 'webmail', leftMs: 2 * dayMs },
-    { listener: 'panel', name: 'graph', leftMs: undefined },
-    { listener: 'panel', name: 'old', leftMs: -1 },
-  ];
-  const failedReload = {
+  const keys = [key('webmail', 2 * dayMs), key('graph', undefined), key('old', -1)];
+  const reload = {
     atMs: downMs,
+    isSuccess: false,
+    restart: [],
     problems: ['f.yaml:2:1: warning: z', 'f.yaml:3:1: no backend "x"\n    x: 1'],
   };
   assert.deepEqual(
-    find({ certificates, keys, failedReload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
+    find({ certificates, keys, reload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
     [
       'The key "old" of listener "panel" has expired at T.',
       'The configuration was not reloaded at T, and the one from before is served: f.yaml:3:1: no backend "x" (and 1 more)',
@@ -395,7 +380,7 @@ void test('certificates and keys: within days, the first to end comes first; exp
 });
 
 void test('a key that is used from elsewhere is not one that is old', () => {
-  const key = {
+  const used = {
     listener: 'panel',
     key: 'webmail',
     why: 'address',
@@ -405,8 +390,8 @@ void test('a key that is used from elsewhere is not one that is old', () => {
     firstMs: downMs,
     lastMs: nowMs,
   } as const;
-  assert.deepEqual(find({ refusedKeys: [{ ...key, count: 2 }] }), []);
-  const [code, text, hint] = first({ refusedKeys: [key] });
+  assert.deepEqual(find({ refusedKeys: [{ ...used, count: 2 }] }), []);
+  const [code, text, hint] = first({ refusedKeys: [used] });
   assert.deepEqual(
     [code, text],
     [
@@ -418,9 +403,9 @@ void test('a key that is used from elsewhere is not one that is old', () => {
     hint ?? '',
     /or remove it from listeners\.panel\.keys, or add 203\.0\.113\.9 to its "from" if that is you$/,
   );
-  const old = { ...key, why: 'replaced', isFromSeveral: true } as const;
+  const old = { ...used, why: 'replaced', isFromSeveral: true } as const;
   assert.deepEqual(
-    find({ refusedKeys: [old, key] }).map((each) => each.code),
+    find({ refusedKeys: [old, used] }).map((each) => each.code),
     ['key-stolen', 'key-refused'],
   );
   assert.match(
@@ -456,28 +441,25 @@ void test('young records fill the journal: the largest writers are named, unless
     { principal: 'jobs@jobs', share: 0.912 },
     { principal: 'panel@http', share: 0.05 },
   ];
-  const filling = { share: 0.83, largest };
+  const filling = { isFilling: true, youngBytes: 83, bytesMax: 100, largest };
   assert.deepEqual(first({ journal: { ...journal, filling } }), [
     'audit-filling',
     'Records younger than audit.keep_min fill 83 % of audit.max_size. The largest writers are refused first: jobs@jobs (91 %), panel@http (5 %).',
     'find out what they do in a loop (dovegate audit search --principal jobs@jobs --since 1h); raise audit.max_size, or lower audit.keep_min',
   ]);
-  const unknown = first({ journal: { ...journal, filling: { share: 0.83, largest: [] } } });
+  const unknown = first({ journal: { ...journal, filling: { ...filling, largest: [] } } });
   assert.match(unknown[1] ?? '', /Who wrote them is not known\.$/);
-  assert.equal(first({ journal: { ...journal, filling, isReserve: true } })[0], 'audit-reserve');
+  assert.equal(first({ journal: { ...journal, filling, space: 'reserve' } })[0], 'audit-reserve');
 });
 
 void test('worst first, whatever comes together', () => {
   const all = find({
-    backends: [down('mail1'), down('mail2'), backend('mail3', { waiting: 9, oldestWaitMs: 9_000 })],
+    backends: [down('mail1'), down('mail2'), backend('mail3', { waiters: 9, oldestWaitMs: 9_000 })],
     routes: [{ place: 'a:1', backends: ['mail1', 'mail2'] }],
-    journal: { ...journal, isReserve: true, unsyncedMs: 9_000, lost: 2 },
-    sinks: [
-      { name: 'log1:6514', away: ['stalled'], isForked: false, lagRecords: 1 },
-      { name: 'log2:4222', away: undefined, isForked: true, lagRecords: 1 },
-    ],
-    failedReload: { atMs: downMs, problems: [] },
-    keys: [{ listener: 'panel', name: 'webmail', leftMs: 1 }],
+    journal: { ...journal, space: 'reserve', unsyncedMs: 9_000, lost: 2 },
+    sinks: [sink('log1:6514', 'away', 1, fault('stalled', '', 'stalled')), sink('log2:4222', 'forked', 1)],
+    reload: { atMs: downMs, isSuccess: false, problems: [], restart: [] },
+    keys: [key('webmail', 1)],
     stall: { atMs: nowMs, durationMs: 600 },
   });
   assert.deepEqual(
@@ -549,8 +531,7 @@ test('a backend that is newer than dovegate knows says what it gets', () => {
     ],
     ['serve', 'Backend mail1 is newer than this dovegate knows. It gets all commands.', false],
   ] as const) {
-    const [found, ...others] = findProblems({
-      ...nothing,
+    const [found, ...others] = find({
       backends: [backend('mail1', { newer }), backend('mail2')],
     });
     assert.deepEqual(
