@@ -4,7 +4,8 @@
 import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
-import { isCount, isObject, parseLine, parseTime } from '../domain/records/audit/record.js';
+import { isCount, parseLine, parseTime } from '../domain/records/audit/record.js';
+import { isObject } from '../domain/records/audit/stored.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../domain/records/fleet/shapes.js';
 import type { Clock } from '../ports/machine.js';
 

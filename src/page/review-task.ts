@@ -21,7 +21,7 @@ import { createReplay } from '../domain/judging/review/replay.js';
 import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
 import { usesOf } from '../domain/judging/review/suggested-rule.js';
 import { isDigest } from '../domain/language/meaning/canonical.js';
-import { formatTime, parseTime } from '../domain/records/audit/record.js';
+import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
 import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
@@ -210,8 +210,7 @@ async function readUnder(
   };
   const takeAll = (rows: readonly ExchangeRow[]): void => {
     for (const row of rows) {
-      const time = row.fields['time'];
-      const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
+      const timeMs = asTimeMs(row.fields['time']);
       if (timeMs !== undefined) {
         span.firstMs = Math.min(span.firstMs ?? timeMs, timeMs);
         span.lastMs = Math.max(span.lastMs ?? timeMs, timeMs);

@@ -407,6 +407,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency/waiting',
       'domain/records/audit/encode',
       'domain/records/audit/record',
+      'domain/records/audit/stored',
       'domain/records/fleet',
       'domain/records/streams',
       'adapters/host/clock',

@@ -19,7 +19,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
-import { isCount, isDistanceMs, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
+import { asDistanceMs, isCount, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import { openRegular, syncDirectory } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { firstSeqOf, readFirstLine, readSegment } from './chain.js';
@@ -266,8 +267,8 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
   const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = record;
   const { oldest_seq: oldest } = record;
   const endWallMs = parseTime(readHead(line)?.time ?? '');
-  if (endWallMs === undefined || typeof lastHash !== 'string' || !isCount(nextSeq)) return undefined;
-  const endMs = endWallMs - (isDistanceMs(stepsMs) ? stepsMs : 0);
+  if (endWallMs === undefined || !isText(lastHash) || !isCount(nextSeq)) return undefined;
+  const endMs = endWallMs - (asDistanceMs(stepsMs) ?? 0);
   // Another journal of the same key has segments of the same names.
   const isSigned = record['key'] === key && record['journal'] === journal && isRightlySigned(line, key);
   const isProven = key === undefined || isSigned;

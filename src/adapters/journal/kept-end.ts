@@ -4,7 +4,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSignedBy, readNext, unsignedLine } from '../../domain/records/audit/ledger.js';
-import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import { asCount, parseLine } from '../../domain/records/audit/record.js';
+import { asText, isText } from '../../domain/records/audit/stored.js';
 import { checkpointName, readIn, writeOwn } from './segments.js';
 
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
@@ -49,35 +50,31 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
     line: text,
     seq: link.seq,
     hash: link.hash,
-    journal: wordOf(journal),
-    oldestSeq: isCount(oldestSeq) ? oldestSeq : undefined,
-    key: wordOf(key),
-    nextKey: wordOf(nextKey),
+    journal: asText(journal),
+    oldestSeq: asCount(oldestSeq),
+    key: asText(key),
+    nextKey: asText(nextKey),
     isStop: record['event'] === 'checkpoint' && action === 'stop',
   };
 }
 
-export function wordOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
 export function isRightlySigned(text: string, key: unknown): boolean {
   const signed = unsignedLine(text);
-  return typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
+  return isText(key) && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
 }
 
 export function readKept(state: string): KeptEnd | undefined {
   const [line, more = '', ring] = readIn(state, runEndName)?.split('\n') ?? [];
   const end = readEndLine(line);
   const { directory, has_begun: hasBegun, reported_seq: reportedSeq, segment } = parseLine(more) ?? {};
-  if (end === undefined || typeof directory !== 'string') return undefined;
+  if (end === undefined || !isText(directory)) return undefined;
   return {
     ...end,
     directory,
     hasBegun: hasBegun === true,
-    reportedSeq: isCount(reportedSeq) ? reportedSeq : 0,
+    reportedSeq: asCount(reportedSeq) ?? 0,
     ring: ring || undefined,
-    segment: isCount(segment) ? segment : undefined,
+    segment: asCount(segment),
   };
 }
 

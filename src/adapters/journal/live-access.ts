@@ -16,6 +16,7 @@ import {
 } from '../../domain/records/audit/access-book.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import { readSegment } from './chain.js';
 import { isRightlySigned } from './kept-end.js';
 import type { RunEnd } from './run-end.js';
@@ -153,7 +154,7 @@ function takeAway(book: AccessBook, { uncounted, over }: StartAccess, record: Li
   // A completion gives a use back; a review ends an obligation.
   if (carried === true || event === 'completion' || action === 'reviewed') return;
   const id = grant ?? request;
-  if (event === 'access' && givingActions.has(action) && typeof id === 'string') uncounted.add(id);
+  if (event === 'access' && givingActions.has(action) && isText(id)) uncounted.add(id);
   followEnds(book, over, record);
 }
 

@@ -15,14 +15,16 @@ import {
   readNext,
 } from '../../domain/records/audit/ledger.js';
 import {
-  isCount,
-  isDistanceMs,
+  asCount,
+  asDistanceMs,
+  asTimeMs,
   type OwnRecord,
   parseLine,
   parseTime,
   readHead,
   type TornTail,
 } from '../../domain/records/audit/record.js';
+import { asText } from '../../domain/records/audit/stored.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, putEndAside } from './aside.js';
 import { readSegment, scanFrom } from './chain.js';
@@ -129,10 +131,10 @@ export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
     ...tail,
     seq: known.seq,
     hash: known.hash,
-    timeMs: typeof time === 'string' ? parseTime(time) : undefined,
+    timeMs: asTimeMs(time),
     journal: known.journal,
     key: known.nextKey ?? known.key,
-    stepsMs: distanceIn(stepsMs) ?? 0,
+    stepsMs: asDistanceMs(stepsMs) ?? 0,
     damage: undefined,
     nextNumber: segment + 1,
   };
@@ -180,7 +182,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
     return next;
   const record = parseLine(text);
-  const format = countIn(record?.['format']);
+  const format = asCount(record?.['format']);
   if (format !== undefined && format > journalFormat) {
     throw new JournalFault(
       'newer-format',
@@ -193,26 +195,18 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   const signing = head.event === 'checkpoint' ? (nextKey ?? key) : end.key;
   return {
     ...next,
-    key: typeof signing === 'string' ? signing : undefined,
-    journal: typeof journal === 'string' ? journal : end.journal,
-    stepsMs: distanceIn(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
-    oldestSeq: countIn(record?.['oldest_seq']) ?? end.oldestSeq,
-    openSeq: end.bytes === 0 ? countIn(record?.['open_seq']) : end.openSeq,
+    key: asText(signing),
+    journal: asText(journal) ?? end.journal,
+    stepsMs: asDistanceMs(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
+    oldestSeq: asCount(record?.['oldest_seq']) ?? end.oldestSeq,
+    openSeq: end.bytes === 0 ? asCount(record?.['open_seq']) : end.openSeq,
   };
 }
 
 /** The step of a `clock` record. A signature follows each step at once: a step back without one may be forged to make segments look old. */
 function stepOf({ known }: End, seq: number, step: unknown): number {
   const isVouched = known?.key === undefined || seq <= known.seq;
-  return isVouched ? (distanceIn(step) ?? 0) : Math.max(0, distanceIn(step) ?? 0);
-}
-
-function countIn(value: unknown): number | undefined {
-  return isCount(value) ? value : undefined;
-}
-
-function distanceIn(value: unknown): number | undefined {
-  return isDistanceMs(value) ? value : undefined;
+  return isVouched ? (asDistanceMs(step) ?? 0) : Math.max(0, asDistanceMs(step) ?? 0);
 }
 
 /** Reads admissions and completions, beginning where the tail's first record says. */

@@ -23,6 +23,7 @@ import { basename, dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { type OpenExchanges, readBody, readClaim } from '../../domain/records/audit/ledger.js';
 import { isCount, parseLine, readWord } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import { messageOf } from '../../ports/faults.js';
 import { syncDirectory } from '../host/regular-file.js';
 import { scanFrom } from './chain.js';
@@ -369,12 +370,12 @@ function parseNote(text: string): Note | undefined {
   const { version, path, bytes, journal, generation, boot } = parseLine(text.trimEnd()) ?? {};
   const isRight =
     version === ringVersion &&
-    typeof path === 'string' &&
+    isText(path) &&
     isCount(bytes) &&
-    typeof journal === 'string' &&
-    typeof generation === 'string' &&
+    isText(journal) &&
+    isText(generation) &&
     /^[0-9a-f]{16}$/.test(generation) &&
-    typeof boot === 'string';
+    isText(boot);
   return isRight ? { path, bytes, journal, generation: BigInt(`0x${generation}`), boot } : undefined;
 }
 

@@ -5,10 +5,11 @@
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink, readNext } from '../../domain/records/audit/ledger.js';
 import { isCount, parseLine, readHead, type TornTail } from '../../domain/records/audit/record.js';
+import { asText } from '../../domain/records/audit/stored.js';
 import { syncDirectory } from '../host/regular-file.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { firstLine, firstSeqOf, inflateSegment, readSegment } from './chain.js';
-import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from './kept-end.js';
+import { isRightlySigned, type KnownEnd, readEndLine, readKept } from './kept-end.js';
 import {
   checkpointName,
   fileName,
@@ -65,7 +66,7 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
 
 function journalIn(directory: string): string | undefined {
   const [first] = listSegments(directory);
-  return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
+  return first === undefined ? undefined : asText(parseLine(firstLine(directory, first))?.['journal']);
 }
 
 export interface Followed {
@@ -101,7 +102,7 @@ export function followRunEnd(
     const event = readHead(text)?.event;
     if (event !== 'checkpoint' && event !== 'retire') return !isFirst || known.key === undefined;
     const { key, oldest_seq: oldest, action } = parseLine(text) ?? {};
-    if (known.key !== undefined && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return false;
+    if (known.key !== undefined && !(keys.has(asText(key) ?? '') && isRightlySigned(text, key))) return false;
     if (isCount(oldest)) oldestSeq = Math.max(oldestSeq ?? 0, oldest);
     // The stop itself was written, its copies were not.
     if (event === 'checkpoint' && action === 'stop') stopLine = text;

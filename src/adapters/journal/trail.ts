@@ -7,7 +7,15 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
-import { isDistanceMs, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
+import {
+  asDistanceMs,
+  asTimeMs,
+  isCount,
+  parseLine,
+  parseTime,
+  readHead,
+} from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import type { KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
@@ -135,8 +143,8 @@ export async function measureTrail(directory: string): Promise<TrailSize> {
   const checkpoints = kept.flatMap((text) => {
     const record = parseLine(text.trimEnd());
     const { seq, time, key } = record ?? {};
-    if (!Number.isSafeInteger(seq) || typeof time !== 'string' || parseTime(time) === undefined) return [];
-    return [{ seq: Number(seq), at: time, ...(typeof key === 'string' && { key }) }];
+    if (!isCount(seq) || !isText(time) || asTimeMs(time) === undefined) return [];
+    return [{ seq, at: time, ...(isText(key) && { key }) }];
   });
   return {
     segments: files.length,
@@ -401,9 +409,9 @@ function readBegin(line: Buffer): Begin | undefined {
   const { steps_ms: stepsMs, segment: before, earliest } = parseLine(text) ?? {};
   return {
     timeMs,
-    stepsMs: isDistanceMs(stepsMs) ? stepsMs : 0,
+    stepsMs: asDistanceMs(stepsMs) ?? 0,
     before,
-    earliestMs: typeof earliest === 'string' ? parseTime(earliest) : undefined,
+    earliestMs: asTimeMs(earliest),
   };
 }
 

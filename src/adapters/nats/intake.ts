@@ -2,7 +2,7 @@
 // requested. The library gets nothing that it would print, hold without a bound, or fail on. A server that exceeds a bound is disconnected.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 
 export const intakeLimits = {
   /** Bytes of the first line and of every other line. A real server's first line has some hundreds. */

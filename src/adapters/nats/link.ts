@@ -3,7 +3,8 @@
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, isObject } from '../../domain/records/audit/record.js';
+import { isCount } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import { configOf, type StreamConfig, type StreamWish } from '../../domain/records/streams/made.js';
 import { systemClock } from '../host/clock.js';

@@ -3,7 +3,7 @@
 // subject's.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
-import { isObject } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { subjectOf } from '../../domain/records/fleet/block.js';
 import { NatsFault } from './fault.js';
 

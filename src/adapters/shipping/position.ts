@@ -9,6 +9,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import { readRegularFile, replaceFile, syncFolder } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
@@ -103,7 +104,7 @@ export function createPositionFile(directory: string, sink: string) {
 
 function readKept(text: string, wanted: string): KeptPosition | undefined {
   const { sink, journal, segment, bytes, seq, hash } = parseLine(text) ?? {};
-  if (sink !== wanted || typeof journal !== 'string' || typeof hash !== 'string') return undefined;
+  if (sink !== wanted || !isText(journal) || !isText(hash)) return undefined;
   if (!isCount(segment) || !isCount(bytes) || !isCount(seq)) return undefined;
   return /^[0-9a-f]{64}$/.test(hash) ? { journal, position: { segment, bytes, seq, hash } } : undefined;
 }

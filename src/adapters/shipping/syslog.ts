@@ -6,7 +6,8 @@
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isCount, isObject, parseLine, parseTime } from '../../domain/records/audit/record.js';
+import { asTimeMs, isCount, parseLine } from '../../domain/records/audit/record.js';
+import { asCut, asText } from '../../domain/records/audit/stored.js';
 
 /** The sender's names, unchanged where the grammar permits. */
 export interface Sender {
@@ -52,7 +53,7 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   const record = parseLine(line.toString('utf8')) ?? {};
   const { seq, time, event } = record;
   const priority = facility * 8 + severities[severityOf(record)];
-  const timestamp = typeof time === 'string' && parseTime(time) !== undefined ? time : '-';
+  const timestamp = asTimeMs(time) === undefined ? '-' : String(time);
   const data = [`seq="${isCount(seq) ? seq : ''}"`];
   for (const [key, bytesMax] of shownKeys) {
     const value = textOf(record[key]);
@@ -90,8 +91,8 @@ function severityOf({ event, decision, outcome, error, level }: Readonly<Record<
 
 /** The text of a value; for a value that the journal cut, its rest. */
 function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  return isObject(value) && typeof value['cut'] === 'string' ? `${value['cut']}...` : undefined;
+  const cut = asCut(value);
+  return cut === undefined ? asText(value) : `${cut}...`;
 }
 
 /** PRINTUSASCII for the header's fields, or the value for "none". */

@@ -3,6 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import type { View } from '../../domain/records/views/view.js';
 import { type Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
@@ -169,7 +170,7 @@ async function findAround(
     const { event, id: own, seq, time } = record;
     if (!isCount(seq)) return false;
     if (event === 'checkpoint') {
-      if (seq > end && typeof time === 'string') checkpoint ??= { seq, time };
+      if (seq > end && isText(time)) checkpoint ??= { seq, time };
       return false;
     }
     if (event === 'session-open' || event === 'session-close') return record['session'] === session;
@@ -206,7 +207,7 @@ function named(key: string, value: string): Buffer {
 
 function wordOf({ record }: Found, key: string): string | undefined {
   const value = record[key];
-  return typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value) ? value : undefined;
+  return isText(value) && /^[0-9A-Za-z-]{1,64}$/.test(value) ? value : undefined;
 }
 
 /** 0: it has none. */

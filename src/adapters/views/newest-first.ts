@@ -3,6 +3,7 @@
 // command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
 
 import { readHead } from '../../domain/records/audit/record.js';
+import { asText } from '../../domain/records/audit/stored.js';
 import {
   createRetirements,
   createSearch,
@@ -150,7 +151,7 @@ export function createLooked() {
 }
 
 function timeOf({ fields: { time } }: ExchangeRow): string | undefined {
-  return typeof time === 'string' ? time : undefined;
+  return asText(time);
 }
 
 interface RecordHead {

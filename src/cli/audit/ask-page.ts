@@ -11,7 +11,8 @@ import type { Verified, VerifyProgress } from '../../domain/admin/page/proof.js'
 import { GlobList } from '../../domain/language/names/glob.js';
 import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { printable } from '../../domain/records/audit/encode.js';
-import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/records/trail/search.js';
 import type { Verdict } from '../../domain/records/trail/verify.js';
 import type { Cursor } from '../../domain/records/views/asked.js';

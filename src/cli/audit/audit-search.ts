@@ -6,6 +6,7 @@ import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
+import { asNumber } from '../../domain/records/audit/stored.js';
 import { outcomeOf, remarkOf, requesterOf, storyOfRow } from '../../domain/records/story/story.js';
 import { countedWords } from '../../domain/records/story/words.js';
 import {
@@ -236,7 +237,7 @@ function outcomeText(row: ExchangeRow): string {
 
 function durationOf({ fields }: ExchangeRow): string {
   const duration = fields['event'] === 'access' ? undefined : fields['duration_ms'];
-  return typeof duration === 'number' ? String(Math.round(duration)) : '';
+  return asNumber(duration)?.toFixed(0) ?? '';
 }
 
 /** Green, red or yellow, by the closed list of outcomes. */

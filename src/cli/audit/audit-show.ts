@@ -9,7 +9,7 @@ import {
   seqOf,
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
-import { isObject } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { foldStory } from '../../domain/records/story/story.js';
 import { storySentences } from '../../domain/records/story/words.js';
 import { formatValue } from '../../domain/records/trail/export.js';

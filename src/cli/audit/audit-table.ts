@@ -1,7 +1,7 @@
 // Rows as a table in the width of the terminal: values are cut, then columns are left out; without a terminal nothing is cut.
 // Memory holds the first rows only.
 
-import { formatTime, parseTime } from '../../domain/records/audit/record.js';
+import { asTimeMs, formatTime } from '../../domain/records/audit/record.js';
 import type { Paint, Screen } from '../output/screen.js';
 
 export interface Column<Row> {
@@ -159,7 +159,7 @@ const july = Date.UTC(2026, 6, 1);
 
 /** `2026-11-20 09:22:34 +01:00`: a recorded time in the zone of this process; empty: it is not a time. */
 export function formatLocal(time: unknown): string {
-  const ms = typeof time === 'string' ? parseTime(time) : undefined;
+  const ms = asTimeMs(time);
   if (ms === undefined) return '';
   const aheadMin = -new Date(ms).getTimezoneOffset();
   const digits = (value: number): string => String(Math.trunc(Math.abs(value))).padStart(2, '0');

@@ -13,6 +13,7 @@ import { plural } from '../../domain/language/words/words.js';
 import { formatJson, formatWords, printable } from '../../domain/records/audit/encode.js';
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
+import { isText } from '../../domain/records/audit/stored.js';
 import { proofKindOf } from '../../domain/records/report/proof.js';
 import type { KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import type { TrailFault, Verdict } from '../../domain/records/trail/verify.js';
@@ -327,8 +328,7 @@ function readCheckpoint(path: string): KeptCheckpoint {
   for (const line of readSmallFile(path, true).trimEnd().split('\n').toReversed()) {
     const parsed = parseLine(line);
     for (const text of [line, parsed?.['text']]) {
-      if (typeof text === 'string' && parseLine(text)?.['event'] === 'checkpoint')
-        return { file: path, text };
+      if (isText(text) && parseLine(text)?.['event'] === 'checkpoint') return { file: path, text };
     }
   }
   throw new CommandFault(exitCodes.configuration, `${path} holds no checkpoint`);

@@ -11,7 +11,8 @@ import {
   replyShape,
   shapeOf,
 } from '../../domain/language/meaning/columns.js';
-import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 

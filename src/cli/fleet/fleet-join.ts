@@ -11,7 +11,7 @@ import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
-import { isObject } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';

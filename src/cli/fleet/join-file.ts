@@ -2,7 +2,8 @@
 // gate's certificate and private key. With it one can send records as this gate.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { isHostWord, verifierName } from '../../domain/records/fleet/block.js';
 
 export interface JoinFile {

@@ -29,7 +29,8 @@ import {
 import { loadNative } from '../../adapters/host/native.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/records/audit/ledger.js';
-import { isObject, parseLine } from '../../domain/records/audit/record.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { isObject } from '../../domain/records/audit/stored.js';
 import { readCheckpoint } from '../../domain/records/fleet/checkpoint.js';
 import type { FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';

@@ -12,7 +12,7 @@ import {
   type ValuesOf,
   wantedOf,
 } from '../../language/verbs/verbs.js';
-import { isObject } from '../../records/audit/record.js';
+import { isObject } from '../../records/audit/stored.js';
 import { trailFilter } from '../../records/views/filter.js';
 import { noticeReceivers } from '../notices/receiver.js';
 import { pageRoles } from '../page/roles.js';

@@ -5,14 +5,15 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { formatDuration } from '../../judging/policy/policy.js';
 import {
+  asCount,
+  asTimeMs,
   formatTime,
   isCount,
   isDistanceMs,
-  isObject,
   parseLine,
-  parseTime,
   readHead,
 } from '../../records/audit/record.js';
+import { asCut, asList, asNumber, isText } from '../../records/audit/stored.js';
 import { plainSentence, plainText } from './plain-text.js';
 import { type NoticeEvent, noticeEvents } from './receiver.js';
 
@@ -67,7 +68,7 @@ export function noticeOf(line: string, { journal, host }: NoticeSource): Notice 
   // A copy at the head of a segment is nothing new.
   if (record['carried'] === true) return undefined;
   const { seq, time, action, approvals } = record;
-  const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
+  const timeMs = asTimeMs(time);
   const event = eventOf(action, approvals);
   if (event === undefined || timeMs === undefined || !isCount(seq)) return undefined;
   return {
@@ -93,8 +94,9 @@ export function isWanted({ event }: Notice, events: readonly NoticeEvent[]): boo
 
 function factsOf(record: Readonly<Record<string, unknown>>): Facts {
   const name = (key: string): string | undefined => textOf(record[key], (text) => plainText(text, nameMax));
-  const users = Array.isArray(record['users']) ? usersOf(record['users']) : [];
-  const end = typeof record['until'] === 'number' ? formatTime(record['until']) : name('until');
+  const users = usersOf(asList(record['users']) ?? []);
+  const until = asNumber(record['until']);
+  const end = until === undefined ? name('until') : formatTime(until);
   const length = record['duration_ms'];
   const isRequest = record['action'] === 'requested';
   const facts: Record<FactKey, Facts[FactKey]> = {
@@ -110,8 +112,8 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
     for: isRequest && isDistanceMs(length) && length > 0 ? formatDuration(length) : undefined,
     decide_by: isRequest ? end : undefined,
     until: isRequest ? undefined : end,
-    uses: countOf(record['uses']),
-    approvals: countOf(record['approvals']),
+    uses: asCount(record['uses']),
+    approvals: asCount(record['approvals']),
     request: name('request'),
     grant: name('grant'),
     dropped: undefined,
@@ -129,19 +131,15 @@ function usersOf(values: readonly unknown[]): readonly string[] {
 
 /** Of a text, or of the beginning of a long one, which the journal has cut. */
 function textOf(value: unknown, plain: (text: string) => string): string | undefined {
-  if (typeof value === 'string') return plain(value);
-  const cut = isObject(value) ? value['cut'] : undefined;
-  return typeof cut === 'string' ? `${plain(cut)}…` : undefined;
+  if (isText(value)) return plain(value);
+  const cut = asCut(value);
+  return cut === undefined ? undefined : `${plain(cut)}…`;
 }
 
 /** Without what somebody who asks for access chooses freely. */
 export function withoutChosenTexts(notice: Notice): Notice {
   const { users: _, ...facts } = notice.facts;
   return { ...notice, facts: { ...facts, reason: 'left out, with the users: the receiver refused them' } };
-}
-
-function countOf(value: unknown): number | undefined {
-  return isCount(value) ? value : undefined;
 }
 
 /** Notices that were not delivered in time, of which their receiver is told in one. */

@@ -4,8 +4,8 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { Settings } from '../../config/settings.js';
 import { originOfRecord } from '../../people/identity/origin.js';
-import { isDistanceMs, parseLine, parseTime } from '../../records/audit/record.js';
-import { argumentCount, joinArguments } from '../../records/audit/stored.js';
+import { asDistanceMs, asTimeMs, parseLine } from '../../records/audit/record.js';
+import { argumentCount, asText, asTexts, joinArguments } from '../../records/audit/stored.js';
 import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
@@ -57,11 +57,14 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
         const record = parseLine(line);
         if (record === undefined) continue;
         if (what === 'clock') {
-          if (isDistanceMs(record['step_ms'])) stepsMs += record['step_ms'];
-        } else if (typeof record['id'] !== 'string') continue;
-        else if (what === 'unsent') held.delete(record['id']);
-        else if (what === 'arguments') addArguments(record['id'], record);
-        else hold(record['id'], record);
+          stepsMs += asDistanceMs(record['step_ms']) ?? 0;
+          continue;
+        }
+        const id = asText(record['id']);
+        if (id === undefined) continue;
+        if (what === 'unsent') held.delete(id);
+        else if (what === 'arguments') addArguments(id, record);
+        else hold(id, record);
       }
     },
     finish() {
@@ -73,7 +76,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
 
   function hold(id: string, record: Stored): void {
     if (record['event'] !== 'admission' || record['decision'] !== 'allow') return;
-    const timeMs = typeof record['time'] === 'string' ? parseTime(record['time']) : undefined;
+    const timeMs = asTimeMs(record['time']);
     // Without the steps of the clock; an unknown time counts as now.
     const agoMs = Math.max(0, moment.wallMs - moment.stepsMs - ((timeMs ?? moment.wallMs) - stepsMs));
     if (agoMs >= rebuiltMs) return;
@@ -93,10 +96,10 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
   function spend({ record: admission, agoMs, parts }: Held): void {
     const record = parts.length === 0 ? admission : (joinArguments(admission, parts) ?? admission);
     const { policy: name, user } = record;
-    const policy = typeof name === 'string' ? settings.policies.get(name) : undefined;
+    const policy = settings.policies.get(asText(name) ?? '');
     if (policy === undefined) return;
     const judged = judgeAgain(policy, record);
-    const users = typeof user === 'string' ? [user] : [];
+    const users = asTexts([user]);
     const attempt = judged?.attempt ?? { users, masks: [], everybody: 'none' };
     const obligations = judged?.decision.obligations ?? obligationsOf(policy, record);
     const origin = originOfRecord(record);

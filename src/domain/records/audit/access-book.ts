@@ -10,11 +10,10 @@ import {
   eventOpening,
   formatTime,
   isDistanceMs,
-  isObject,
   parseTime,
   timeOpening,
 } from './record.js';
-import { approverSeparator } from './stored.js';
+import { approverSeparator, isObject } from './stored.js';
 
 export interface AccessEntry {
   readonly id: string;

@@ -17,7 +17,6 @@ import {
   type AuditRecord,
   eventOpening,
   formatTime,
-  isObject,
   isOwnRecord,
   type JournalRecord,
   type RecordedArgument,
@@ -25,6 +24,7 @@ import {
   timeOpening,
   withoutKeys,
 } from './record.js';
+import { isObject } from './stored.js';
 
 /** The longest line, with its LF: syslog messages contain the line itself, and receivers take 8 KiB. */
 export const lineBytesMax = bounds.recordBytes;

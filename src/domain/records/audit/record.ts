@@ -5,6 +5,7 @@
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
 import { createHmac, randomBytes } from 'node:crypto';
+import { isObject, isText } from './stored.js';
 
 /** With {@link OwnRecord}'s, the closed list of the key `event`. A word is never renamed or reused: journals hold it. */
 type AuditEvent =
@@ -355,12 +356,21 @@ export function parseRequest(body: string): Readonly<Record<string, unknown>> | 
   return isObject(value) ? value : 'the request is not a JSON object';
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+export function asCount(value: unknown): number | undefined {
+  return isCount(value) ? value : undefined;
+}
+
+/** A recorded time, in milliseconds since 1970. */
+export function asTimeMs(value: unknown): number | undefined {
+  return isText(value) ? parseTime(value) : undefined;
+}
+
+export function asDistanceMs(value: unknown): number | undefined {
+  return isDistanceMs(value) ? value : undefined;
 }
 
 /** Whether a parsed value is a time between two instants, in milliseconds, forwards or back. */

@@ -6,43 +6,60 @@ export const approverSeparator = ', ';
 
 export type StoredRecord = Readonly<Record<string, unknown>>;
 
-/** A text as it is recorded; '': absent, cut, or no text. */
-export function textIn(record: StoredRecord | undefined, key: string): string {
-  const value = record?.[key];
-  return typeof value === 'string' ? value : '';
+export function isObject(value: unknown): value is StoredRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-export function numberIn(record: StoredRecord | undefined, key: string): number | undefined {
-  const value = record?.[key];
+export function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+/** What readers take of a parsed value: what does not fit is as if it were not there. */
+export function asText(value: unknown): string | undefined {
+  return isText(value) ? value : undefined;
+}
+
+export function asNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
-export function objectIn(record: StoredRecord | undefined, key: string): StoredRecord {
-  const value = record?.[key];
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+export function asObject(value: unknown): StoredRecord | undefined {
+  return isObject(value) ? value : undefined;
 }
 
-/** Undefined: it is no list. */
-export function listIn(record: StoredRecord | undefined, key: string): readonly unknown[] | undefined {
-  const value = record?.[key];
+export function asList(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) ? value : undefined;
 }
 
 /** The texts of a list; values that were cut are left out. */
-export function textsIn(record: StoredRecord | undefined, key: string): readonly string[] {
-  return (listIn(record, key) ?? []).filter((each) => typeof each === 'string');
+export function asTexts(value: unknown): readonly string[] {
+  return asList(value)?.filter(isText) ?? [];
+}
+
+/** The beginning of a text that was too long for its record. */
+export function asCut(value: unknown): string | undefined {
+  return asText(asObject(value)?.['cut']);
+}
+
+/** A text as it is recorded; '': absent, cut, or no text. */
+export function textIn(record: StoredRecord | undefined, key: string): string {
+  return asText(record?.[key]) ?? '';
+}
+
+export function numberIn(record: StoredRecord | undefined, key: string): number | undefined {
+  return asNumber(record?.[key]);
 }
 
 /** A value of a record as people read it: a list, a cut one, a hidden one. */
 export function valueText(value: unknown): string {
   if (value === undefined || value === null) return '';
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (Array.isArray(value)) return value.map(valueText).join(' ');
-  const { hmac, more, cut, end, bytes, ...rest }: StoredRecord = { ...value };
-  if (typeof hmac === 'string') return `hmac:${hmac}`;
-  if (typeof more === 'number') return `(${more.toLocaleString('en-US')} more, not recorded)`;
-  if (typeof cut === 'string') return `${cut}(cut: ${valueText(bytes)} bytes)${valueText(end)}`;
+  const list = asList(value);
+  if (list !== undefined) return list.map(valueText).join(' ');
+  if (!isObject(value)) return isText(value) ? value : JSON.stringify(value);
+  const { hmac, more, cut, end, bytes, ...rest } = value;
+  if (isText(hmac)) return `hmac:${hmac}`;
+  if (asNumber(more) !== undefined) return `(${Number(more).toLocaleString('en-US')} more, not recorded)`;
+  if (isText(cut)) return `${cut}(cut: ${valueText(bytes)} bytes)${valueText(end)}`;
   const all = bytes === undefined ? rest : { bytes, ...rest };
   return Object.entries(all)
     .map(([key, part]) => `${key}=${quotedPart(valueText(part))}`)
@@ -79,15 +96,15 @@ function joinList(records: readonly StoredRecord[], key: 'args' | 'users'): unkn
   const joined: unknown[] = [];
   let pieces: string[] = [];
   let digest: unknown;
-  for (const item of records.flatMap((record) => listIn(record, key) ?? [])) {
-    if (typeof item !== 'object' || item === null) {
+  for (const item of records.flatMap((record) => asList(record[key]) ?? [])) {
+    if (!isObject(item)) {
       if (pieces.length > 0) return undefined;
       joined.push(item);
       continue;
     }
-    const { part, rest, hmac }: StoredRecord = { ...item };
-    if (typeof part === 'string') pieces.push(part);
-    else if (typeof rest === 'string') {
+    const { part, rest, hmac } = item;
+    if (isText(part)) pieces.push(part);
+    else if (isText(rest)) {
       joined.push([...pieces, rest].join(''));
       pieces = [];
     } else {

@@ -20,7 +20,8 @@ import {
   sealLine,
   unsignedLine,
 } from '../audit/ledger.js';
-import { formatTime, isCount, isObject, parseLine, parseTime } from '../audit/record.js';
+import { formatTime, isCount, parseLine, parseTime } from '../audit/record.js';
+import { isObject } from '../audit/stored.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
 import type { SignedStrength } from './streams.js';
 

@@ -1,7 +1,8 @@
 // The state between two runs, as JSON; a file of any other form is refused.
 
 import { genesisHash } from '../audit/ledger.js';
-import { isCount, isDistanceMs, isObject } from '../audit/record.js';
+import { isCount, isDistanceMs } from '../audit/record.js';
+import { isObject } from '../audit/stored.js';
 import type { Strength } from '../streams/strength.js';
 import { type RunState, runStates } from '../trail/run-ends.js';
 import type { ExpectedHead } from './checkpoint.js';

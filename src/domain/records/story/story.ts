@@ -5,13 +5,13 @@
 import {
   approverSeparator,
   argumentCount,
+  asList,
+  asObject,
+  asTexts,
   joinArguments,
-  listIn,
   numberIn,
-  objectIn,
   type StoredRecord,
   textIn,
-  textsIn,
 } from '../audit/stored.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
@@ -269,8 +269,8 @@ function askedOf(record: StoredRecord): Asked {
     reason: textIn(record, 'reason'),
     command: textIn(record, 'command'),
     user: textIn(record, 'user'),
-    users: textsIn(record, 'users'),
-    args: listIn(record, 'args'),
+    users: asTexts(record['users']),
+    args: asList(record['args']),
     effect: textIn(record, 'effect'),
   };
 }
@@ -354,7 +354,7 @@ export function peerOf({
   readonly records: StoryRecords;
 }): StoredRecord {
   const [found = {}] = [admission, opened, completion]
-    .map((record) => objectIn(record, 'peer'))
+    .map((record) => asObject(record?.['peer']) ?? {})
     .filter((peer) => Object.keys(peer).length > 0);
   return found;
 }

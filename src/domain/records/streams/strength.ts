@@ -3,7 +3,7 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
-import { isObject } from '../audit/record.js';
+import { isObject } from '../audit/stored.js';
 import { duplicateWindowMs, nanoseconds, requiredConfig, type StreamConfig } from './made.js';
 
 export interface StreamRow {

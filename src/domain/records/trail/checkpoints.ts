@@ -6,6 +6,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
 import { isCount, parseLine } from '../audit/record.js';
+import { asText, isText } from '../audit/stored.js';
 
 export interface Place {
   /** A segment as records name it, or a file beside them. */
@@ -61,7 +62,10 @@ export function createCheckpointVerifier(
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
   const keys = new Set<string>();
-  const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
+  const expected = new Map<
+    number,
+    { readonly file: string; readonly hash: string; readonly key: string | undefined }
+  >();
   let signedSeq: number | undefined;
   let signedTime: string | undefined;
   let signedBy: string | undefined;
@@ -113,7 +117,7 @@ export function createCheckpointVerifier(
       for (const [seq, { file, key }] of expected) {
         // Its records were retired, which a signed record explains (verify.ts checks that), or are not part of the check.
         if (seq < firstSeq && evidenceFile.test(file)) continue;
-        if (trust.size > 0 && (typeof key !== 'string' || !trust.has(key))) {
+        if (trust.size > 0 && !trust.has(key ?? '')) {
           report({ kind: 'untrusted', file, line: 1, seq, text: 'no trusted key signed this checkpoint' });
         } else if (seq > (last.seq ?? 0)) {
           const text = `${file} names record ${seq}: what follows here was cut off`;
@@ -134,7 +138,7 @@ export function createCheckpointVerifier(
     const { key, next_key: nextKey, time } = record;
     const isRetire = record['event'] === 'retire';
     const signed = unsignedLine(text);
-    if (typeof key !== 'string' || signed === undefined) {
+    if (!isText(key) || signed === undefined) {
       if (isRetire && (trust.size > 0 || keys.size > 0)) reportRetire(record, place, 'is not signed');
       else if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
       return trust.size === 0 && keys.size === 0;
@@ -149,7 +153,7 @@ export function createCheckpointVerifier(
     if (isOther) change ??= { kind: 'key-change', ...place, text: changed };
     if (signer === undefined) firstKeys.add(key);
     signer = key;
-    named = typeof nextKey === 'string' ? nextKey : undefined;
+    named = asText(nextKey);
     if (firstKeys.has(key) && named !== undefined) firstKeys.add(named);
     if (trust.size > 0 && !trust.has(key)) {
       // The keys before the first trusted one: trusting a key accepts everything that it signed.
@@ -165,7 +169,7 @@ export function createCheckpointVerifier(
     }
     unknown = undefined;
     signedSeq = place.seq;
-    signedTime = typeof time === 'string' ? time : undefined;
+    signedTime = asText(time);
     signedBy = key;
     // Trusting a key accepts everything before its signature.
     if (accepted.has(key)) change = undefined;
@@ -175,7 +179,7 @@ export function createCheckpointVerifier(
   }
 
   function reportRetire({ segment }: Readonly<Record<string, unknown>>, place: Place, why: string): void {
-    const what = typeof segment === 'string' ? `the retire record of ${segment}` : 'this retire record';
+    const what = isText(segment) ? `the retire record of ${segment}` : 'this retire record';
     const text = `${what} ${why}, so it explains no gap: find out who wrote it`;
     report({ kind: 'retire-untrusted', ...place, text });
   }
@@ -185,9 +189,9 @@ export function createCheckpointVerifier(
     const link = readLink(Buffer.from(line));
     const record = parseLine(line);
     const signed = unsignedLine(line);
-    const key = record?.['key'];
+    const key = asText(record?.['key']);
     const isRight =
-      typeof key !== 'string' || (signed !== undefined && isSignedBy(key, signed.text, signed.signature));
+      key === undefined || (signed !== undefined && isSignedBy(key, signed.text, signed.signature));
     if (link === undefined || !link.isIntact || !isRight) {
       const fault = 'this is not a checkpoint as it was written';
       report({ kind: 'bad-signature', file, line: 1, seq: link?.seq, text: fault });

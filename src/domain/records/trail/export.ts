@@ -3,10 +3,9 @@
 
 import { formatRecorded, printable } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
-import { isObject } from '../audit/record.js';
+import { asList, asNumber, asText, isObject, isText } from '../audit/stored.js';
 import { outcomeOf } from '../story/story.js';
 import type { ExchangeRow } from './search.js';
-import { shown } from './user-search.js';
 
 const places: ReadonlyMap<string, number | undefined> = new Map<string, number | undefined>([
   ...recordKeys.map((key) => [key, rowOf(key).column] as const),
@@ -55,17 +54,16 @@ export function formatArguments(args: unknown): string {
 }
 
 export function formatValue(value: unknown): string {
-  if (Array.isArray(value)) return value.map(formatValue).join(' ');
-  if (typeof value === 'string') return value;
+  if (isText(value)) return value;
+  const list = asList(value);
+  if (list !== undefined) return list.map(formatValue).join(' ');
   if (!isObject(value)) return value === undefined ? '' : JSON.stringify(value);
-  if (typeof value['hmac'] === 'string') return `hmac:${value['hmac']}`;
-  if (typeof value['more'] === 'number') return `(${value['more']} more, not recorded)`;
-  if (typeof value['cut'] === 'string')
-    return `${shown(value)}(cut: ${formatValue(value['bytes'])} bytes)${formatValue(value['end'])}`;
+  const { hmac, more, cut, bytes, end, part, rest } = value;
+  if (isText(hmac)) return `hmac:${hmac}`;
+  if (asNumber(more) !== undefined) return `(${formatValue(more)} more, not recorded)`;
+  if (isText(cut)) return `${cut}(cut: ${formatValue(bytes)} bytes)${formatValue(end)}`;
   // A piece of a value in an argument record.
-  if (typeof value['part'] === 'string') return value['part'];
-  if (typeof value['rest'] === 'string') return value['rest'];
-  return JSON.stringify(value);
+  return asText(part) ?? asText(rest) ?? JSON.stringify(value);
 }
 
 function cellOf(row: ExchangeRow, column: string): unknown {

@@ -6,6 +6,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
 import { isCount, isOpening } from '../audit/record.js';
+import { isText } from '../audit/stored.js';
 import type { Fault, Place } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
@@ -76,7 +77,7 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
     { last_seq: lastSeq, last_hash: lastHash, recovered }: Readonly<Record<string, unknown>>,
     place: Place,
   ): AppendedFault | undefined {
-    if (!isCount(lastSeq) || typeof lastHash !== 'string') return undefined;
+    if (!isCount(lastSeq) || !isText(lastHash)) return undefined;
     const slot = lastSeq % recentMax;
     const isOther = seqs[slot] === lastSeq && hashes[slot] !== lastHash;
     const isBetween = recovered === undefined && otherSeq > lastSeq;

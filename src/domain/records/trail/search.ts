@@ -7,16 +7,16 @@ import { nearestName } from '../../language/names/nearest-name.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { formatRecorded, quote } from '../audit/encode.js';
 import {
+  asCount,
   eventPlace,
   formatTime,
   isCount,
-  isObject,
   parseLine,
   parseTime,
   readHead,
   timeBefore,
 } from '../audit/record.js';
-import { argumentCount, joinArguments } from '../audit/stored.js';
+import { argumentCount, asList, asText, asTexts, isObject, isText, joinArguments } from '../audit/stored.js';
 import { outcomeOf } from '../story/story.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -255,9 +255,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const recorded = parseLine(admission.toString('utf8'));
     const admitted = recorded === undefined ? undefined : joined(recorded, records);
     // A word may be split between two records.
-    const isText = isAnywhere(text) || holdsText(admitted) || isRowCut(admitted ?? {});
-    if (!isText) return undefined;
-    if (typeof admitted?.['id'] !== 'string' || !isAdmissionWanted(admitted)) return undefined;
+    const hasWord = isAnywhere(text) || holdsText(admitted) || isRowCut(admitted ?? {});
+    if (!hasWord) return undefined;
+    if (admitted === undefined || !isText(admitted['id']) || !isAdmissionWanted(admitted)) return undefined;
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
     const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
@@ -273,10 +273,10 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     return {
       ...(argumentSeqs === undefined ? {} : { argumentSeqs }),
       fields: merged,
-      ...(typeof more['text'] === 'string' && { said: more['text'] }),
-      admittedSeq: isCount(admittedSeq) ? admittedSeq : undefined,
-      completedSeq: isCount(seq) ? seq : undefined,
-      completedTime: typeof time === 'string' ? time : undefined,
+      ...(isText(more['text']) && { said: more['text'] }),
+      admittedSeq: asCount(admittedSeq),
+      completedSeq: asCount(seq),
+      completedTime: asText(time),
     };
   }
 
@@ -304,7 +304,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 /** Whether an admission, with its argument records, still omits arguments or users: it may contain any word there. */
 export function isRowCut({ args, users }: Stored): boolean {
   return [args, users].some(
-    (list) => Array.isArray(list) && list.some((one) => isObject(one) && ('more' in one || 'cut' in one)),
+    (list) => asList(list)?.some((one) => isObject(one) && ('more' in one || 'cut' in one)) === true,
   );
 }
 
@@ -549,9 +549,8 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
       if (parsed >= parsedMax) return;
       parsed += 1;
       const record = recordAround(piece, at) ?? {};
-      for (const found of [record['user'], ...(Array.isArray(record['users']) ? record['users'] : [])]) {
-        if (typeof found === 'string') for (const like of likes) like.take(found);
-      }
+      for (const found of asTexts([record['user'], ...(asList(record['users']) ?? [])]))
+        for (const like of likes) like.take(found);
     }
   }
 }
@@ -618,6 +617,6 @@ function accessRow(line: Buffer, id: string, since: string, until: string): Acce
   const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
   const { time, carried, grant, request } = fields;
   if ((grant ?? request) !== id || carried === true) return undefined;
-  if (!isCount(seq) || typeof time !== 'string' || time < since || time >= until) return undefined;
+  if (!isCount(seq) || !isText(time) || time < since || time >= until) return undefined;
   return { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
 }

@@ -4,7 +4,7 @@
 import { GlobList, globLengthMax, isMask, maskCovers, mayOverlap } from '../../language/names/glob.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { quote } from '../audit/encode.js';
-import { isObject } from '../audit/record.js';
+import { asCut, asList, asObject, asTexts, isText } from '../audit/stored.js';
 
 /** A matcher for one pattern: a name, in which `*` stands for any characters. */
 export interface UserSearch {
@@ -50,10 +50,11 @@ function createExactSearch(pattern: string): UserSearch {
   const name = longest === '' ? undefined : Buffer.from(quote(longest).slice(1, -1));
 
   function isTouched(value: unknown): boolean {
-    if (typeof value === 'string') return isMask(value) ? covers(value) : isName(value);
+    if (isText(value)) return isMask(value) ? covers(value) : isName(value);
     // The missing rest of a list may contain any user, and the rest of a name any text.
-    if (!isObject(value)) return false;
-    return 'more' in value || (typeof value['cut'] === 'string' && covers(`${value['cut']}*`));
+    if (asObject(value)?.['more'] !== undefined) return true;
+    const cut = asCut(value);
+    return cut !== undefined && covers(`${cut}*`);
   }
 
   return {
@@ -65,12 +66,9 @@ function createExactSearch(pattern: string): UserSearch {
       const rest = line.subarray(at + usersText.length);
       return rest.includes(0x2a) || rest.includes(0x3f) || rest.includes(cutText);
     },
-    isWanted: ({ user, users }) => isName(shown(user)) || (Array.isArray(users) && users.some(isTouched)),
+    isWanted: ({ user, users }) => isName(shown(user)) || asList(users)?.some(isTouched) === true,
     isNamed({ user, users }) {
-      const names = Array.isArray(users)
-        ? users.filter((each) => typeof each === 'string' && !isMask(each))
-        : [];
-      return isName(shown(user)) || names.some(isName);
+      return isName(shown(user)) || asTexts(users).some((each) => !isMask(each) && isName(each));
     },
   };
 }
@@ -88,7 +86,5 @@ export function isFitting(text: string, pattern: string): boolean {
 }
 
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (!isObject(value)) return '';
-  return typeof value['cut'] === 'string' ? value['cut'] : '';
+  return isText(value) ? value : (asCut(value) ?? '');
 }

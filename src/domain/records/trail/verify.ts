@@ -5,15 +5,16 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { createArgumentsCheck, genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
 import {
+  asTimeMs,
   formatTime,
   isCount,
   isDistanceMs,
-  isObject,
   parseLine,
   parseTime,
   readHead,
   readWord,
 } from '../audit/record.js';
+import { asNumber, asObject, asText, isText } from '../audit/stored.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
@@ -158,9 +159,8 @@ const ringText: ReadonlyMap<unknown, string> = new Map([
 /** The lines that a start moved away, by its key `appended`. */
 function appendedText(appended: unknown): string {
   const found = 'the daemon found then: lines were appended after the run before had ended';
-  if (!isObject(appended)) return found;
-  const { file, bytes } = appended;
-  const isOurs = typeof file === 'string' && /^\d{8,15}\.jsonl(\.gz)?\.appended(-\d{1,3})?$/.test(file);
+  const { file, bytes } = asObject(appended) ?? {};
+  const isOurs = isText(file) && /^\d{8,15}\.jsonl(\.gz)?\.appended(-\d{1,3})?$/.test(file);
   return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
@@ -193,7 +193,7 @@ export function noteRetired(
 ): void {
   const by = action === 'age' || action === 'size' ? action : undefined;
   const segments = (retired.get(by)?.segments ?? 0) + 1;
-  retired.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
+  retired.set(by, { by, segments, until: asText(until) });
 }
 
 export type Verifier = ReturnType<typeof createVerifier>;
@@ -382,7 +382,7 @@ export function createVerifier(options: TrailOptions) {
     const name = record?.['segment'];
     const why = 'no signed record says that retention removed it';
     begun =
-      typeof name === 'string' && line === 1
+      isText(name) && line === 1
         ? { kind, file: name, line: 0, seq: link.seq - 1, text: `${name} is missing, and ${why}` }
         : {
             kind,
@@ -404,7 +404,7 @@ export function createVerifier(options: TrailOptions) {
       return true;
     }
     const named = record?.['segment'];
-    if (named === beforeName || typeof named !== 'string' || last === undefined) return false;
+    if (named === beforeName || !isText(named) || last === undefined) return false;
     const text = `${named}, which stood before this segment, is missing`;
     fault({ kind: 'segment-missing', file, line, seq: last.seq + 1, text });
     gap = { from: last.seq + 1, to: link.seq - 1, fault: faultCount - 1 };
@@ -441,13 +441,13 @@ export function createVerifier(options: TrailOptions) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
     const { journal: id, format, segment } = record;
-    if (event === 'retire' && counts && typeof segment === 'string') noteRetired(retiredBy, record);
+    if (event === 'retire' && counts && isText(segment)) noteRetired(retiredBy, record);
     if (event === 'start') tellDamage(record, seq);
     const text = event === 'start' ? forgottenText(record) : undefined;
     if (text !== undefined) noteStart(forgotten, text, seq, record);
     if (event === 'clock') noteStep(record, seq);
-    if (typeof format === 'number' && format > journalFormat) isNewer = true;
-    if (typeof id !== 'string') return;
+    if ((asNumber(format) ?? 0) > journalFormat) isNewer = true;
+    if (!isText(id)) return;
     journal ??= id;
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
   }
@@ -486,7 +486,7 @@ export function createVerifier(options: TrailOptions) {
   }
 
   function noteStep({ time, step_ms: stepMs }: Readonly<Record<string, unknown>>, seq: number): void {
-    const toMs = typeof time === 'string' ? parseTime(time) : undefined;
+    const toMs = asTimeMs(time);
     if (toMs === undefined || !isDistanceMs(stepMs) || Math.abs(stepMs) < stepMsMin) return;
     if (steps.length >= stepsMax) return;
     steps.push({ from: formatTime(toMs - stepMs), to: formatTime(toMs), seq, isAtStart: false });

@@ -2,7 +2,7 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import type { HistogramBucket } from '../../admin/page/trail.js';
-import { formatTime, parseTime } from '../audit/record.js';
+import { asTimeMs, formatTime } from '../audit/record.js';
 import { classOfOutcome, outcomeOf } from '../story/story.js';
 import type { ExchangeRow } from '../trail/search.js';
 
@@ -33,7 +33,7 @@ export function createHistogram() {
     },
     take(row: ExchangeRow): void {
       const { time } = row.fields;
-      const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
+      const timeMs = asTimeMs(time);
       if (timeMs === undefined) return;
       cover(timeMs);
       const number = Math.floor(timeMs / 1000 / step);

@@ -13,15 +13,16 @@ import { GlobList, isMask, isWithin } from '../../language/names/glob.js';
 import { formatRecorded } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import {
+  asTimeMs,
   eventOpening,
   isCount,
   isDistanceMs,
   type JournalRecord,
   parseLine,
-  parseTime,
   readHead,
   readWord,
 } from '../audit/record.js';
+import { asList, asText, isText } from '../audit/stored.js';
 
 type Event = JournalRecord['event'];
 type Stored = Readonly<Record<string, unknown>>;
@@ -34,9 +35,9 @@ type Decision = 'by-users' | 'hidden' | readonly (keyof typeof harmless)[];
 
 /** The shown keys of records that concern no user, with the permitted values. */
 const harmless = {
-  program: (value: unknown) => isText(value, /^dovegate [\w.+-]{1,40}$/),
-  segment: (value: unknown) => isText(value, /^\d{8,15}\.jsonl$/),
-  until: (value: unknown) => typeof value === 'string' && parseTime(value) !== undefined,
+  program: (value: unknown) => /^dovegate [\w.+-]{1,40}$/.test(asText(value) ?? ''),
+  segment: (value: unknown) => /^\d{8,15}\.jsonl$/.test(asText(value) ?? ''),
+  until: (value: unknown) => asTimeMs(value) !== undefined,
   by: (value: unknown) => value === 'age' || value === 'size',
   step_ms: isDistanceMs,
   steps_ms: isDistanceMs,
@@ -160,7 +161,7 @@ export function createView(users: readonly string[] | undefined): View {
   function isShown(record: Stored): boolean {
     const { event, id } = record;
     if (event === 'access') return isAccessShown(record);
-    if (typeof id !== 'string') return false;
+    if (!isText(id)) return false;
     if (event === 'admission') {
       if (!covers(record) || open.size >= openMax) return false;
       open.add(id);
@@ -178,7 +179,7 @@ export function createView(users: readonly string[] | undefined): View {
   function isAccessShown(record: Stored): boolean {
     const { action, grant, request } = record;
     const id = grant ?? request;
-    if (typeof id !== 'string') return false;
+    if (!isText(id)) return false;
     if (action !== 'requested') return requests.has(id);
     if (!covers(record)) return false;
     requests.add(id);
@@ -197,10 +198,11 @@ export function createCover(users: readonly string[]): (admission: Stored) => bo
   const isMaskCovered = (mask: string): boolean =>
     mask.indexOf('@') === mask.lastIndexOf('@') && isWithin(mask, globs);
   const isCovered = (user: unknown): boolean =>
-    typeof user === 'string' && user !== '' && (isMask(user) ? isMaskCovered(user) : globs.matches(user));
+    isText(user) && user !== '' && (isMask(user) ? isMaskCovered(user) : globs.matches(user));
   return ({ user, users: touched, args }) => {
-    if (!Array.isArray(args) || !Array.isArray(touched) || touched.length === 0) return false;
-    return touched.every(isCovered) && (user === undefined || user === '' || isCovered(user));
+    const all = asList(touched) ?? [];
+    if (asList(args) === undefined || all.length === 0) return false;
+    return all.every(isCovered) && (user === undefined || user === '' || isCovered(user));
   };
 }
 
@@ -215,8 +217,4 @@ function membersOf(record: Stored, keys: readonly (keyof typeof harmless)[]): st
 
 function pick(record: Stored): Stored {
   return Object.fromEntries(Object.entries(record).filter(([key]) => shownKeys.has(key)));
-}
-
-function isText(value: unknown, form: RegExp): boolean {
-  return typeof value === 'string' && form.test(value);
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../../src/domain/judging/policy/route.js';
 import { createReplay } from '../../../../src/domain/judging/review/replay.js';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
-import { isObject } from '../../../../src/domain/records/audit/record.js';
+import { isObject } from '../../../../src/domain/records/audit/stored.js';
 import { settle } from '../../../kit/fake-clock.js';
 import { openMemoryEngine } from '../../../kit/memory-engine.js';
 import { fateOfRecords } from '../../../kit/one-answer.js';

@@ -8,7 +8,8 @@ import { explainLine } from '../../../../src/domain/judging/answers/explanation.
 import { fateOf, plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { createReplay, runTests } from '../../../../src/domain/judging/review/replay.js';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
-import { type AuditRecord, isObject } from '../../../../src/domain/records/audit/record.js';
+import type { AuditRecord } from '../../../../src/domain/records/audit/record.js';
+import { isObject } from '../../../../src/domain/records/audit/stored.js';
 import { settle } from '../../../kit/fake-clock.js';
 import type { DialledEnd } from '../../../kit/memory-backend.js';
 import { type MemoryEngine, openMemoryEngine } from '../../../kit/memory-engine.js';

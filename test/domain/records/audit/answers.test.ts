@@ -32,7 +32,6 @@ import {
   type AuditRecord,
   eventPlace,
   formatTime,
-  isObject,
   isOpening,
   isOwnRecord,
   type JournalRecord,
@@ -42,7 +41,7 @@ import {
   readWord,
   timeBefore,
 } from '../../../../src/domain/records/audit/record.js';
-import { joinArguments } from '../../../../src/domain/records/audit/stored.js';
+import { isObject, joinArguments } from '../../../../src/domain/records/audit/stored.js';
 import { type Asked, compareAnswers } from '../../../kit/approved.js';
 
 const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);

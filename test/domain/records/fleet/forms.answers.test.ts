@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { makeSignKey, parseSignKey, sealLine } from '../../../../src/domain/records/audit/ledger.js';
-import { isObject } from '../../../../src/domain/records/audit/record.js';
+import { isObject } from '../../../../src/domain/records/audit/stored.js';
 import * as block from '../../../../src/domain/records/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet } from '../../../../src/domain/records/fleet/fleet.js';
