@@ -42,6 +42,7 @@ const belowCli = [
   'domain/records/views',
   'domain/admin/page',
   'domain/admin/door',
+  'domain/language/seams',
   'setup',
   ...protocol,
   'ports',
@@ -620,6 +621,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: ['page'],
       builtins: ['process', 'events', 'worker_threads'],
+      // The shapes of requests of the browser, and of files that others write.
+      packages: ['zod'],
     },
   ),
 
@@ -696,7 +699,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'cli/admin': rule([...belowCli, 'cli/output', 'cli/health', 'cli/audit'], {
     public: ['ask-status', 'doctor', 'kill', 'operate', 'status'],
     builtins: terminal,
-    packages: ['picocolors'],
+    packages: ['picocolors', 'zod'],
   }),
   cli: rule([...belowCli, 'cli/*', 'daemon/serve', 'page/page'], {
     public: ['program', 'help', 'send-command', 'serve-command'],

@@ -7,6 +7,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import { asList, asObject, isText } from '../../domain/records/audit/stored.js';
 import type { JournalFill, WriterShare } from '../../gateway/outcome/journal.js';
 
 /** The share of audit.max_size from which young records count as filling the journal. */
@@ -227,17 +228,18 @@ export class Shares {
 
 function readParts(text: string, nowMs: number): Part[] | undefined {
   const read = parseLine(text.trimEnd());
-  const parts = read?.['parts'];
-  if (read?.['format'] !== format || !Array.isArray(parts) || parts.length > partsMax + 1) return undefined;
+  const parts = asList(read?.['parts']);
+  if (read?.['format'] !== format || parts === undefined || parts.length > partsMax + 1) return undefined;
   const found: Part[] = [];
   for (const part of parts) {
-    const { until, all, bytes } = Object(part);
-    if (!isCount(until) || !isCount(all) || !Array.isArray(bytes) || bytes.length > originsMax)
+    const { until, all, bytes } = asObject(part) ?? {};
+    const pairs = asList(bytes);
+    if (!isCount(until) || !isCount(all) || pairs === undefined || pairs.length > originsMax)
       return undefined;
     const named = new Map<string, number>();
-    for (const pair of bytes) {
-      const [origin, count] = Array.isArray(pair) ? pair : [];
-      if (typeof origin !== 'string' || !isCount(count)) return undefined;
+    for (const pair of pairs) {
+      const [origin, count] = asList(pair) ?? [];
+      if (!isText(origin) || !isCount(count)) return undefined;
       named.set(origin, count);
     }
     // After a clock was set back, the part would otherwise stay for that much longer.

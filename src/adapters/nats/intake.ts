@@ -2,7 +2,8 @@
 // requested. The library gets nothing that it would print, hold without a bound, or fail on. A server that exceeds a bound is disconnected.
 
 import { bounds } from '../../bounds/bounds.js';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { asNumber, asText, isText } from '../../domain/records/audit/stored.js';
 
 export const intakeLimits = {
   /** Bytes of the first line and of every other line. A real server's first line has some hundreds. */
@@ -139,12 +140,11 @@ export function createIntake(now: () => number) {
 
   /** Checked here because the library trusts the types of its values. */
   function readInfo(text: string): void {
-    const { version, nonce, max_payload: most = payloadMax } = parseInfo(text) ?? {};
+    const { version, nonce, max_payload: told = payloadMax } = parseLine(text) ?? {};
+    const most = asNumber(told) ?? 0;
     const isRight =
-      typeof version === 'string' &&
-      /^v?\d{1,6}\.\d{1,6}\.\d{1,6}/.test(version) &&
-      (nonce === undefined || typeof nonce === 'string') &&
-      typeof most === 'number' &&
+      /^v?\d{1,6}\.\d{1,6}\.\d{1,6}/.test(asText(version) ?? '') &&
+      (nonce === undefined || isText(nonce)) &&
       most > 0;
     if (!isRight) throw new IntakeFault('its INFO is not that of a NATS server');
     payloadMax = Math.min(most, intakeLimits.payloadBytes);
@@ -170,15 +170,6 @@ function give(out: Buffer[], next: Buffer): void {
   if (last?.buffer === next.buffer && last.byteOffset + last.length === next.byteOffset)
     out[out.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + next.length);
   else out.push(next);
-}
-
-export function parseInfo(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const info: unknown = JSON.parse(text);
-    return isObject(info) ? info : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /**

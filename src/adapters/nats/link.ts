@@ -3,8 +3,8 @@
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
-import { isCount } from '../../domain/records/audit/record.js';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { isCount, parseLine } from '../../domain/records/audit/record.js';
+import { asList, asObject, asText, isText } from '../../domain/records/audit/stored.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import { configOf, type StreamConfig, type StreamWish } from '../../domain/records/streams/made.js';
 import { systemClock } from '../host/clock.js';
@@ -208,20 +208,13 @@ function linkOf(
   const readAnswer = (answer: Msg, doing: string): Readonly<Record<string, unknown>> => {
     if (answer.data.length > answerBytes)
       throw new NatsFault('refused', `cannot ${doing}: the answer is longer than ${answerBytes / 1024} KiB`);
-    let value: unknown;
-    try {
-      value = JSON.parse(answer.string());
-    } catch {
-      value = undefined;
-    }
-    if (!isObject(value)) throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
-    const { error } = value;
-    if (isObject(error)) {
-      const { description } = error;
-      const words = typeof description === 'string' ? description : 'no reason given';
-      throw faultOfAnswer(Number(error['err_code'] ?? error['code']), words, doing);
-    }
-    return value;
+    const value = parseLine(answer.string());
+    if (value === undefined)
+      throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
+    const error = asObject(value['error']);
+    if (error === undefined) return value;
+    const { err_code: errorCode, code, description } = error;
+    throw faultOfAnswer(Number(errorCode ?? code), asText(description) ?? 'no reason given', doing);
   };
   const ask: ReadDoor['ask'] = async (subject, body, doing) => {
     const payload = body === undefined ? undefined : JSON.stringify(body);
@@ -230,7 +223,7 @@ function linkOf(
   const look = async (stream: string) => {
     const doing = `look at stream ${stream} at ${place}`;
     const { created, state, config } = await ask(`STREAM.INFO.${stream}`, undefined, doing);
-    return { created, state: isObject(state) ? state : {}, config: isObject(config) ? config : {} };
+    return { created, state: asObject(state) ?? {}, config: asObject(config) ?? {} };
   };
   /** A stream with direct requests off does not answer them, like a missing one. */
   const direct = async (
@@ -331,7 +324,7 @@ function linkOf(
       const { created, state, config } = await look(stream);
       const { first_seq: firstSeq, last_seq: lastSeq, messages, bytes } = state;
       const isInfo = isCount(firstSeq) && isCount(lastSeq) && isCount(messages) && isCount(bytes);
-      if (!isInfo || typeof created !== 'string')
+      if (!isInfo || !isText(created))
         throw new NatsFault(
           'refused',
           `cannot look at stream ${stream} at ${place}: the answer is not of JetStream`,
@@ -351,7 +344,7 @@ function linkOf(
     },
     async streamNames() {
       const { streams } = await ask('STREAM.NAMES', undefined, `list the streams at ${place}`);
-      return Array.isArray(streams) ? streams.map(String) : [];
+      return asList(streams)?.map(String) ?? [];
     },
     read: (stream, from, options) =>
       readStream(door, {
@@ -408,7 +401,6 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
   });
 }
 
-export function subjectsIn(config: Readonly<Record<string, unknown>>): readonly string[] {
-  const { subjects } = config;
-  return Array.isArray(subjects) ? subjects.map(String) : [];
+export function subjectsIn({ subjects }: Readonly<Record<string, unknown>>): readonly string[] {
+  return asList(subjects)?.map(String) ?? [];
 }

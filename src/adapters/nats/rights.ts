@@ -3,7 +3,8 @@
 // subject's.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { asObject } from '../../domain/records/audit/stored.js';
 import { subjectOf } from '../../domain/records/fleet/block.js';
 import { NatsFault } from './fault.js';
 
@@ -40,11 +41,9 @@ export async function findRights(
 
 async function isTaken(attempt: () => Promise<Msg>): Promise<boolean> {
   try {
-    const answer: unknown = JSON.parse((await attempt()).string());
-    const error = isObject(answer) ? answer['error'] : undefined;
-    return isObject(error) && wouldDo.has(error['err_code']);
+    const answer = parseLine((await attempt()).string());
+    return wouldDo.has(asObject(answer?.['error'])?.['err_code']);
   } catch (thrown) {
-    if (thrown instanceof SyntaxError) return false;
     // Refused, no responder, or no answer: this does not prove the right.
     if (thrown instanceof NatsFault && thrown.code !== 'closed-early') return false;
     throw thrown;

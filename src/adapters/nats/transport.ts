@@ -7,11 +7,12 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 import type { Transport } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { Wakes } from '../../concurrency/waiting.js';
+import { parseLine } from '../../domain/records/audit/record.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
 import { faultOfHandshake, refusalOf } from './dial-faults.js';
 import { NatsFault } from './fault.js';
-import { createIntake, type Intake, IntakeFault, intakeLimits, parseInfo } from './intake.js';
+import { createIntake, type Intake, IntakeFault, intakeLimits } from './intake.js';
 import { type NatsServer, placeOf } from './servers.js';
 
 /** Time for the TCP connection and the server's first line; then again for TLS and the login. */
@@ -116,7 +117,7 @@ export class BoundedTransport implements Transport {
 
   #readGreeting(line: Buffer, end: number): NatsFault | undefined {
     const text = line.toString('latin1', 0, Math.max(end, 0));
-    const info = text.startsWith('INFO ') ? parseInfo(text.slice(5)) : undefined;
+    const info = text.startsWith('INFO ') ? parseLine(text.slice(5)) : undefined;
     if (info === undefined)
       return new NatsFault('dial-refused', `${this.#place} is not a NATS server: check host and port`);
     if (info['tls_required'] !== true && info['tls_available'] !== true) {

@@ -2,7 +2,7 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { pause } from '../../concurrency/waiting.js';
-import { parseTime } from '../../domain/records/audit/record.js';
+import { parseLine, parseTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { type Told, textOf, valuesOf } from '../health/daemon-look.js';
 import { within } from '../health/look.js';
@@ -38,15 +38,14 @@ export async function askStatus(config: string, socket: string | undefined): Pro
       const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
       const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
       if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
-      const told: unknown = JSON.parse(status.body);
-      if (typeof told !== 'object' || told === null) return { why: 'its answer is not that of dovegate' };
-      return { status: { ...told }, metrics: metrics.status === 200 ? metrics.body : '' };
+      const told = parseLine(status.body);
+      if (told === undefined) return { why: 'its answer is not that of dovegate' };
+      return { status: told, metrics: metrics.status === 200 ? metrics.body : '' };
     } catch (fault) {
       if (fault instanceof CommandFault)
         return fault.exitCode === exitCodes.notPermitted
           ? { why: fault.message.replaceAll('\n', '; '), isDenied: true }
           : { why: fault.message };
-      if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
       throw fault;
     }
   };

@@ -1,8 +1,11 @@
 // `dovegate kill`: ends one running command, or all that have run longer than a time. Each end is an action of its own at the daemon, with
 // a record of its own, as if each id had been given.
 
+import * as z from 'zod';
+import { spanMs } from '../../domain/language/seams/shape.js';
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
+import { parseLine } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import { type AskDaemon, exitCodeOf, findDaemon, post, type WhichDaemon } from './operate.js';
@@ -14,14 +17,18 @@ export interface KillOptions extends WhichDaemon {
 }
 
 /** A command in `/status.json`, as far as the daemon reports it. */
-interface Running {
-  readonly id: string;
-  readonly principal: string;
-  readonly user: string;
-  readonly command: string;
-  readonly backend: string;
-  readonly duration_ms: number;
-}
+const exchange = z.object({
+  id: z.string(),
+  principal: z.string().default('-'),
+  user: z.string().default(''),
+  command: z.string().default('-'),
+  backend: z.string().default(''),
+  duration_ms: spanMs,
+});
+type Running = Readonly<z.infer<typeof exchange>>;
+
+/** What this program could not end is left out. */
+const status = z.object({ exchanges: z.array(exchange.optional().catch(undefined)).catch([]) });
 
 /** `gone`: it had ended by itself. */
 type Result = 'ended' | 'gone' | 'would-end';
@@ -68,24 +75,7 @@ function sentenceOf({ command, principal, user, backend, duration_ms: ms }: Runn
 async function readRunning(daemon: AskDaemon): Promise<readonly Running[]> {
   const answer = await daemon('GET', '/status.json');
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
-  let told: unknown;
-  try {
-    told = JSON.parse(answer.body);
-  } catch (cause) {
-    throw new CommandFault(exitCodes.unavailable, 'what answers there is not dovegate', cause);
-  }
-  const all = typeof told === 'object' && told !== null && 'exchanges' in told ? told.exchanges : undefined;
-  if (!Array.isArray(all)) return [];
-  return all.flatMap((each: unknown) => {
-    const { id, duration_ms: ms, ...rest }: Readonly<Record<string, unknown>> = Object(each);
-    if (typeof id !== 'string' || typeof ms !== 'number') return [];
-    const text = (key: string, none = ''): string => (typeof rest[key] === 'string' ? rest[key] : none);
-    const [principal, user, command, backend] = [
-      text('principal', '-'),
-      text('user'),
-      text('command', '-'),
-      text('backend'),
-    ];
-    return [{ id, principal, user, command, backend, duration_ms: ms }];
-  });
+  const told = status.safeParse(parseLine(answer.body)).data;
+  if (told === undefined) throw new CommandFault(exitCodes.unavailable, 'what answers there is not dovegate');
+  return told.exchanges.flatMap((each) => each ?? []);
 }

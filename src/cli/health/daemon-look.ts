@@ -4,6 +4,8 @@ import { descriptorsMax } from '../../adapters/host/process.js';
 import { noticeCodes } from '../../adapters/telemetry/codes.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { agoWords } from '../../domain/language/words/words.js';
+import { isCount, isDistanceMs } from '../../domain/records/audit/record.js';
+import { asList, asNumber, asObject, asText, isText } from '../../domain/records/audit/stored.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
@@ -85,8 +87,8 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
       ),
     );
   const reasons = listOf(status['reasons']).map((each) => textOf(each['text']));
-  const restart = valuesOf(status['reload'])['restart_needed'];
-  if (Array.isArray(restart) && restart.length > 0) {
+  const restart = asList(valuesOf(status['reload'])['restart_needed']) ?? [];
+  if (restart.length > 0) {
     const text = `${restart.map(textOf).join(', ')}: changed in the file, and read only at a start`;
     looks.push(warning('daemon restart', text, 'restart it when that suits', commands.restart));
   }
@@ -134,9 +136,7 @@ function lookAtStart(
 
 /** The first line of the first one; the others are in `dovegate status`. */
 function firstProblem(status: Values): string | undefined {
-  const problems: unknown = status['problems'];
-  const first: unknown = Array.isArray(problems) ? problems[0] : undefined;
-  return typeof first === 'string' ? first.split('\n', 1)[0] : undefined;
+  return asText(asList(status['problems'])?.[0])?.split('\n', 1)[0];
 }
 
 function receiversIn(status: Values): Look[] {
@@ -158,7 +158,7 @@ function receiversIn(status: Values): Look[] {
 function pageIn(status: Values): Look[] {
   if (status['page'] === undefined) return [];
   const { connected, problem, version, people } = valuesOf(status['page']);
-  if (typeof problem === 'string')
+  if (isText(problem))
     return [warning('page', problem, 'its log has more', 'journalctl -u dovegate-page -n 20')];
   if (connected === true)
     return [
@@ -181,8 +181,8 @@ function noticesIn({ notices }: Values): Look[] {
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];
     const [means, ask] = known ?? [textOf(code), undefined];
-    const shown = typeof status === 'number' ? ` (${status})` : '';
-    const seconds = typeof forMs === 'number' ? ` for ${agoWords(forMs)}` : '';
+    const shown = isCount(status) ? ` (${status})` : '';
+    const seconds = isDistanceMs(forMs) ? ` for ${agoWords(forMs)}` : '';
     return warning(name, `has failed${seconds}: ${means}${shown}`, ask ?? 'look at the receiver');
   });
 }
@@ -224,13 +224,13 @@ function lookAtDescriptors(metrics: string, settings: Expected): Look {
 }
 
 export function valuesOf(value: unknown): Values {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
+  return asObject(value) ?? {};
 }
 
 export function listOf(value: unknown): readonly Values[] {
-  return Array.isArray(value) ? value.map(valuesOf) : [];
+  return asList(value)?.map(valuesOf) ?? [];
 }
 
 export function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+  return asText(value) ?? asNumber(value)?.toString() ?? '';
 }

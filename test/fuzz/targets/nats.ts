@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { createIntake, IntakeFault, intakeLimits, parseInfo } from '../../../src/adapters/nats/intake.js';
+import { createIntake, IntakeFault, intakeLimits } from '../../../src/adapters/nats/intake.js';
+import { parseLine } from '../../../src/domain/records/audit/record.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 
 interface Dispatched {
@@ -122,7 +123,7 @@ export const natsTargets: readonly Target[] = [
       '\\u0000',
     ]),
     run: (chunks) => {
-      const parsed = parseInfo(Buffer.concat(chunks).toString('latin1'));
+      const parsed = parseLine(Buffer.concat(chunks).toString('latin1'));
       return parsed === undefined ? 'fault none' : Object.keys(parsed).join();
     },
   },

@@ -3,7 +3,7 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
-import { isObject } from '../audit/stored.js';
+import { asList, asNumber, isText } from '../audit/stored.js';
 import { duplicateWindowMs, nanoseconds, requiredConfig, type StreamConfig } from './made.js';
 
 export interface StreamRow {
@@ -156,8 +156,8 @@ export function judgeStrength(
   for (const [property, effect] of Object.entries(forbidden)) {
     const value = config[property];
     const isOff = value === undefined || value === null || value === false;
-    if (isOff || (Array.isArray(value) && value.length === 0)) continue;
-    add(property, `on (${effect})`, 'off', typeof value === 'boolean' ? false : null);
+    if (isOff || asList(value)?.length === 0) continue;
+    add(property, `on (${effect})`, 'off', value === true ? false : null);
   }
   if (config['persist_mode'] === 'async')
     add('persist_mode', '"async" (records are acknowledged before they are written)', '"default"', 'default');
@@ -224,7 +224,7 @@ export function describeWeakness(stream: string, weak: readonly Weakness[]): str
 type Add = (property: string, is: string, must: string, repair: unknown) => void;
 
 function addSubjects(config: StreamConfig, { subjects, isExact }: WantedStream, add: Add): void {
-  const taken: string[] = Array.isArray(config['subjects']) ? config['subjects'].map(String) : [];
+  const taken = asList(config['subjects'])?.map(String) ?? [];
   const missing = subjects.filter((subject) => !taken.some((one) => covers(one, subject)));
   if (missing.length > 0)
     add(
@@ -301,7 +301,7 @@ function larger(one: number, other: number): number {
 
 /** Anything but a number, and a server's value for "no limit", becomes 0. */
 function numberOf(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+  return Math.max(0, asNumber(value) ?? 0);
 }
 
 /** Saved and signed: whatever a server says, it is a whole number. */
@@ -312,11 +312,12 @@ function countOf(value: number): number {
 const wordCharsMax = bounds.fleetWordChars;
 
 function shown(value: unknown): string {
-  if (value === undefined || value === null) return 'off';
-  if (typeof value === 'string') return `"${printable(value.slice(0, wordCharsMax))}"`;
-  if (typeof value === 'boolean') return value ? 'on' : 'off';
-  if (typeof value === 'number') return value === -1 ? 'without limit' : String(value);
-  return isObject(value) || Array.isArray(value) ? 'set' : 'off';
+  if (value === undefined || value === null || value === false) return 'off';
+  if (value === true) return 'on';
+  if (isText(value)) return `"${printable(value.slice(0, wordCharsMax))}"`;
+  const number = asNumber(value);
+  if (number === undefined) return 'set';
+  return number === -1 ? 'without limit' : String(number);
 }
 
 function formatAge(ms: number, zero = 'without limit'): string {
