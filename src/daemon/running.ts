@@ -253,8 +253,11 @@ function certificatesOf({ certificates, page, served }: Gate): RunningCertificat
   const { settings } = served.now;
   const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
   const shown = receiverCertificatesOf(settings).map((each) => ({ ...each, clientCa: undefined }));
-  const told = (page()?.certificates ?? []).flatMap(({ role, leftMs }) =>
-    role === 'listener' || role === 'client-ca' ? [{ role, name: pageName, leftMs } as const] : [],
+  const { certificates: ofPage = [], ageMs = 0 } = page() ?? {};
+  const told = ofPage.flatMap(({ role, leftMs }) =>
+    role === 'listener' || role === 'client-ca'
+      ? [{ role, name: pageName, leftMs: leftMs - ageMs } as const]
+      : [],
   );
   return [...certificates.expiries(), ...told].map(({ role, name, leftMs }) => {
     const isOthers = role === 'backend' || role === 'receiver';

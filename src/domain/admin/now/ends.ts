@@ -78,7 +78,8 @@ const certificateNames: Readonly<Record<CertificateRole, (name: string) => strin
 
 /** `isWritten`: a configuration says when it ends, often as a day. */
 function endOf(nowMs: number, leftMs: number, isWritten = false): string {
-  const endMs = nowMs + leftMs;
+  // The clock was read at another moment for what is left than for now, and ends are whole seconds.
+  const endMs = Math.round((nowMs + leftMs) / 1000) * 1000;
   const written = isWritten ? formatEnd(endMs) : '';
   // A day of the configuration is shown as that day, in every time zone.
   const isDay = written.length === dayChars;

@@ -70,8 +70,13 @@ const refusalsMin = 3;
 /** In a minute. A team that mistypes has fewer. */
 const failedLoginsMin = 30;
 
-/** Worst first; empty: nothing is wrong. A gate that stops drains its backends, and that is no problem of theirs. */
+/** What degrades first, then the worst; empty: nothing is wrong. */
 export function findProblems(running: Running): readonly FoundProblem[] {
+  return problemsOf(running).toSorted((one, other) => Number(other.isDegrading) - Number(one.isDegrading));
+}
+
+/** A gate that stops drains its backends, and that is no problem of theirs. */
+function problemsOf(running: Running): readonly FoundProblem[] {
   const { journal, sinks, lookups, refusedKeys, atMs } = running;
   const { told, untold = [] } = running.page ?? {};
   const backends = running.state === 'draining' ? [] : running.backends;

@@ -21,3 +21,26 @@ void test('ends that no date has', () => {
     'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it is away.',
   );
 });
+
+void test('a sentence of an end stays the same, whenever the clock was read', () => {
+  const endMs = Date.UTC(2026, 10, 22);
+  const sentences = new Set<string | undefined>();
+  const key = {
+    listener: 'http',
+    name: 'old',
+    policy: 'p',
+    expiresMs: endMs,
+    lastUsedMs: undefined,
+    failures: 0,
+  };
+  for (let ms = 0; ms < 40; ms += 1) {
+    // What is left was counted some milliseconds before or after now.
+    const leftMs = endMs - (endMs + 1000 + ms) - (20 - ms);
+    const keys = [{ ...key, leftMs }];
+    sentences.add(findEnds({ atMs: endMs + 1000 + ms, certificates: [], keys }, true)[0]?.text);
+  }
+  assert.deepEqual(
+    [...sentences],
+    ['The key "old" of listener "http" has expired: its last day was 2026-11-21.'],
+  );
+});

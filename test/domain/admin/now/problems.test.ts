@@ -68,6 +68,15 @@ void test('no backend can be reached: not serving, whatever else is wrong but th
   assert.deepEqual([standing.state, standing.sinceMs], ['not serving', downMs]);
 });
 
+void test('what makes the state comes first, and what degrades nothing behind it', () => {
+  const missing = { seq: 7, sinceMs: downMs };
+  const found = find({ backends: [down('mail1')], journal: { ...journal, missing } });
+  assert.deepEqual(
+    found.map(({ code }) => code),
+    ['backend-down', 'audit-missing'],
+  );
+});
+
 void test('a backend is down: since when, why, who waits, what to try', () => {
   assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiters: 3 })] }), [
     'backend-down',
@@ -346,7 +355,7 @@ void test('a key that ends with a day of the configuration: that day, in every t
     textOf(Date.UTC(2026, 10, 21)),
     'The key "webmail" of listener "panel" has expired: its last day was 2026-11-20.',
   );
-  assert.match(textOf(midnightMs + 1) ?? '', /expires in 2 days, at \{2026-11-24T00:00:00\.001Z\}\.$/);
+  assert.match(textOf(midnightMs + 1000) ?? '', /expires in 2 days, at \{2026-11-24T00:00:01\.000Z\}\.$/);
 });
 
 void test('certificates and keys: within days, the first to end comes first; expired ones before what only may happen', () => {
@@ -464,7 +473,7 @@ void test('worst first, whatever comes together', () => {
   });
   assert.deepEqual(
     all.map(({ code }) => code),
-    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows audit-forked ship-away audit-lost loop-stalled reload-failed key-expires'.split(
+    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows audit-forked ship-away loop-stalled audit-lost reload-failed key-expires'.split(
       ' ',
     ),
   );
